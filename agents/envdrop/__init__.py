@@ -1,0 +1,1 @@
+"""The EnvDrop family of networks, one per file."""

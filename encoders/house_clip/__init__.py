@@ -1,0 +1,1 @@
+"""The small CLIP trained on the built-in houses, as an open_clip local directory."""

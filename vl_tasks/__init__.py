@@ -1,0 +1,1 @@
+"""Vision-and-language tasks on the same CLIP encoder as the navigation agents."""
