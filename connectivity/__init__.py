@@ -1,0 +1,131 @@
+"""Navigation graphs in the connectivity format of the Matterport3D Simulator.
+
+This folder holds the graphs of the built-in houses, one `<scan>_connectivity.json` each, and
+`scans.txt` with their names. The same reader serves the graphs of real Matterport3D buildings.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+CONNECTIVITY_DIR = Path(__file__).resolve().parent
+
+_REMEDY = (
+    "Restore the file from the Matterport3DSimulator repository, or rebuild the built-in "
+    "houses with scripts/build_houses.py."
+)
+
+
+def read_connectivity(scan: str, directory: str | Path | None = None) -> list[dict[str, Any]]:
+    """Reads and checks the navigation graph of one building.
+
+    Each of the N records has `image_id` (str), `pose` (16 floats, row-major camera-to-world matrix,
+    metres, z up), `included` (bool), `visible` and `unobstructed` (N bools each, the latter
+    symmetric) and `height` (metres of the camera above the floor), as in
+    Matterport3DSimulator/connectivity/README.md.
+
+    Args:
+        scan: Name of the building.
+        directory: Folder of the graphs; the built-in houses' when None.
+
+    Raises:
+        FileNotFoundError: There is no graph of that scan.
+        ValueError: The file is damaged; the message names file, record, field and remedy.
+    """
+    path = Path(directory or CONNECTIVITY_DIR) / f"{scan}_connectivity.json"
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: no navigation graph of scan '{scan}'. {_REMEDY}"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not valid JSON ({error}). {_REMEDY}") from error
+    if not isinstance(records, list) or not records:
+        raise ValueError(f"{path}: expected a non-empty list of viewpoint records. {_REMEDY}")
+    for number, record in enumerate(records):
+        problem = _record_problem(record, len(records))
+        if problem:
+            raise ValueError(f"{path}: record {number}: {problem}. {_REMEDY}")
+    problem = _graph_problem(records)
+    if problem:
+        raise ValueError(f"{path}: {problem}. {_REMEDY}")
+    return records
+
+
+def read_scans(directory: str | Path | None = None) -> list[str]:
+    """Reads the names of the scans listed in `scans.txt`, in file order.
+
+    Args:
+        directory: Folder of the graphs; the built-in houses' when None.
+
+    Raises:
+        FileNotFoundError: The folder has no `scans.txt`.
+        ValueError: The list is empty or names a scan twice.
+    """
+    path = Path(directory or CONNECTIVITY_DIR) / "scans.txt"
+    try:
+        scans = path.read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: the list of scans is missing. {_REMEDY}") from None
+    repeated = _first_repeated(scans)
+    if not scans or repeated:
+        problem = f"scan '{repeated}' is listed twice" if repeated else "no scan is listed"
+        raise ValueError(f"{path}: {problem}. {_REMEDY}")
+    return scans
+
+
+def _record_problem(record: Any, count: int) -> str | None:
+    """Says what is wrong with one record of a graph of `count` viewpoints, or None."""
+    if not isinstance(record, dict):
+        return "not an object"
+    missing = {"image_id", "pose", "included", "visible", "unobstructed", "height"} - record.keys()
+    if missing:
+        return f"field '{min(missing)}' is missing"
+    if not isinstance(record["image_id"], str) or not record["image_id"]:
+        return "field 'image_id' is not a viewpoint id"
+    if not _is_number_list(record["pose"], 16):
+        return "field 'pose' is not a list of 16 finite numbers"
+    if not isinstance(record["included"], bool):
+        return "field 'included' is neither true nor false"
+    if not _is_number_list([record["height"]], 1):
+        return "field 'height' is not a finite number"
+    for field in ("visible", "unobstructed"):
+        flags = record[field]
+        if not isinstance(flags, list) or not all(isinstance(flag, bool) for flag in flags):
+            return f"field '{field}' is not a list of true and false"
+        if len(flags) != count:
+            return f"field '{field}' has {len(flags)} entries for {count} viewpoints"
+    return None
+
+
+def _graph_problem(records: list[dict[str, Any]]) -> str | None:
+    """Says what is wrong between the (individually sound) records of a graph, or None."""
+    repeated = _first_repeated(record["image_id"] for record in records)
+    if repeated:
+        return f"field 'image_id': viewpoint '{repeated}' occurs twice"
+    for i, record in enumerate(records):
+        for j, unobstructed in enumerate(record["unobstructed"]):
+            if unobstructed and not records[j]["unobstructed"][i]:
+                return f"record {i}: field 'unobstructed' has an edge to {j} but not back"
+    return None
+
+
+def _is_number_list(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        and all(math.isfinite(v) for v in values)
+    )
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    seen = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
