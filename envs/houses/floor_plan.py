@@ -1,0 +1,89 @@
+"""Floor plans of the built-in houses: rooms, doors, arches, windows and the entrance.
+
+A plan is a pure function of its seed. Lengths are metres, z is up; rooms are rectangles between the
+centre lines of their walls.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from envs.houses.plan_elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
+from envs.houses.room_layout import ROOM_KINDS, assign_kinds, cut_into_rooms
+from envs.houses.wall_openings import choose_links, place_outer_openings, place_passage
+
+__all__ = [
+    "ROOM_KINDS",
+    "WALL_HALF_THICKNESS",
+    "WALL_HEIGHT",
+    "FloorPlan",
+    "Opening",
+    "Room",
+    "make_floor_plan",
+]
+
+FEWEST_ROOMS, MOST_ROOMS = 7, 11
+PLAN_TAG = 1
+
+
+@dataclass(frozen=True)
+class FloorPlan:
+    """A storey whose corner lies at the origin: `width` along x, `depth` along y, in metres."""
+
+    width: float
+    depth: float
+    rooms: tuple[Room, ...]
+    openings: tuple[Opening, ...]
+
+    def room_at(self, x: float, y: float) -> int:
+        """Index of the room at a point, -1 outside."""
+        return next((room.index for room in self.rooms if room.contains(x, y)), -1)
+
+    def openings_of(self, room: int) -> Iterator[Opening]:
+        """The openings in the walls of a room."""
+        return (opening for opening in self.openings if room in opening.rooms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan in plain lists and dictionaries, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "FloorPlan":
+        """The plan that `to_dict` described."""
+        openings = (Opening(**{**o, "rooms": tuple(o["rooms"])}) for o in record["openings"])
+        rooms = tuple(Room(**room) for room in record["rooms"])
+        return cls(record["width"], record["depth"], rooms, tuple(openings))
+
+
+def make_floor_plan(plan_seed: int) -> FloorPlan:
+    """A house of 7 to 11 rooms in which every room is reached; every seed gives one.
+
+    Raises:
+        RuntimeError: if no attempt succeeded, which the tests rule out for the seeds in use.
+    """
+    for attempt in range(1000):
+        rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
+        plan = _attempt(rng)
+        if plan is not None:
+            return plan
+    raise RuntimeError(
+        f"plan seed {plan_seed}: no valid floor plan in 1000 attempts; use another seed"
+    )
+
+
+def _attempt(rng: np.random.Generator) -> FloorPlan | None:
+    width, depth, rects = cut_into_rooms(rng)
+    if not FEWEST_ROOMS <= len(rects) <= MOST_ROOMS:
+        return None
+    kinds = assign_kinds(rng, rects)
+    if kinds is None:
+        return None
+    links = choose_links(rng, rects, kinds)
+    if links is None:
+        return None
+    rooms = tuple(Room(i, k, *r) for i, (k, r) in enumerate(zip(kinds, rects, strict=True)))
+    openings = [place_passage(rng, rooms, pair, kind, wall) for pair, (kind, wall) in links.items()]
+    openings += place_outer_openings(rng, width, depth, rooms)
+    return FloorPlan(width, depth, rooms, tuple(openings))
