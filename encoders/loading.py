@@ -1,0 +1,141 @@
+"""Where CLIP models come from: the shipped one, open_clip names, folders and weight files."""
+
+import hashlib
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+HOUSE_CLIP = "house_clip"
+HOUSE_CLIP_DIR = Path(__file__).parent / "house_clip"
+# Sizes that OpenAI's state dicts carry as if they were weights; open_clip refuses them.
+_OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
+
+
+def load_model(name_or_path: str, pretrained: str | None) -> tuple[nn.Module, Any, str]:
+    """Build a CLIP in float32 on the CPU.
+
+    Args:
+        name_or_path: "house_clip", a folder (with or without "local-dir:"), an open_clip name, or
+            "hf-hub:..."
+        pretrained: For an open_clip name, a tag that open_clip lists or a file of weights; OpenAI's
+            own TorchScript archives are read as well.
+
+    Returns:
+        The model in evaluation mode, its tokenizer, and the name to record beside features.
+
+    Raises:
+        FileNotFoundError: A folder or file is missing.
+        ValueError: open_clip knows no such model, or no such weights of it.
+        RuntimeError: The weights cannot be fetched.
+    """
+    import open_clip
+
+    source, name = _source(name_or_path)
+    if ":" in source:
+        if pretrained is not None:
+            raise ValueError(f"{name_or_path} brings its own weights; leave out {pretrained!r}")
+        model = open_clip.create_model(source, require_pretrained=True)
+    else:
+        model = _named_model(source, pretrained)
+        name = f"{source}/{Path(pretrained).name}" if pretrained else f"{source}/random"
+    return model.eval(), open_clip.get_tokenizer(source), name
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """SHA-256 over names, shapes and float32 values of all weights, whatever file held them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _source(name_or_path: str) -> tuple[str, str]:
+    """What open_clip shall load, and its short name."""
+    if name_or_path == HOUSE_CLIP:
+        folder = HOUSE_CLIP_DIR
+    elif name_or_path.startswith("local-dir:"):
+        folder = Path(name_or_path.removeprefix("local-dir:"))
+    elif Path(name_or_path).is_dir():
+        folder = Path(name_or_path)
+    else:
+        return name_or_path, name_or_path
+    for file in ("open_clip_config.json", "open_clip_model.safetensors"):
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"{folder / file} is missing; scripts/pretrain_house_clip.py --output {folder} "
+                "makes such a folder"
+            )
+    return f"local-dir:{folder}", folder.resolve().name
+
+
+def _named_model(name: str, pretrained: str | None) -> nn.Module:
+    import open_clip
+
+    if name.replace("/", "-") not in open_clip.list_models():
+        raise ValueError(
+            f"{name!r} is neither a folder nor a model that open_clip knows; "
+            "open_clip.list_models() lists those"
+        )
+    if pretrained is None:
+        tags = open_clip.list_pretrained_tags_by_model(name)
+        warnings.warn(
+            f"{name} has random weights: its features mean nothing. Weights to choose: {tags} or "
+            "a file",
+            stacklevel=4,
+        )
+        return open_clip.create_model(name)
+    if Path(pretrained).is_file():
+        return _model_from_file(name, Path(pretrained))
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if not tag:
+        raise ValueError(
+            f"{name} has no weights {pretrained!r}: no such file, and open_clip's tags of it are "
+            f"{open_clip.list_pretrained_tags_by_model(name)}"
+        )
+    try:
+        # The plain configurations use GELU, but weights like OpenAI's were trained with QuickGELU.
+        quick = bool(tag.get("quick_gelu"))
+        return open_clip.create_model(name, pretrained=pretrained, force_quick_gelu=quick)
+    except (RuntimeError, OSError) as error:
+        raise RuntimeError(
+            f"cannot fetch the weights {pretrained!r} of {name}; fetch them where there is a "
+            "network and pass the file as `pretrained`"
+        ) from error
+
+
+def _model_from_file(name: str, path: Path) -> nn.Module:
+    import open_clip
+
+    weights = _openai_weights(path)
+    if weights is None:
+        return open_clip.create_model(name, pretrained=str(path))
+    model = open_clip.create_model(name, force_quick_gelu=True, load_weights=False)
+    model.load_state_dict(weights)
+    return model
+
+
+def _openai_weights(path: Path) -> dict[str, torch.Tensor] | None:
+    """Weights of a file in OpenAI's layout, or None if it is another's."""
+    if path.suffix == ".safetensors":
+        return None
+    if _is_torchscript(path):
+        weights = dict(torch.jit.load(path, map_location="cpu").state_dict())
+    else:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(weights, dict) or not set(_OPENAI_EXTRAS) & set(weights):
+            return None
+    for extra in _OPENAI_EXTRAS:
+        weights.pop(extra, None)
+    return {key: tensor.float() for key, tensor in weights.items()}
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in entry for entry in archive.namelist())

@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+
+from encoders.clip import ClipEncoder
+from encoders.loading import load_model
+
+
+@pytest.fixture(scope="session")
+def encoder(tiny_clip: Path) -> ClipEncoder:
+    return ClipEncoder.load(str(tiny_clip), device="cpu")
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+
+
+def reference(folder: Path, pictures: list[Image.Image]) -> np.ndarray:
+    """What open_clip itself computes, by its own documented calls."""
+    model, transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    with torch.no_grad():
+        batch = torch.stack([transform(picture) for picture in pictures])
+        return model.eval().encode_image(batch).numpy()
+
+
+def test_pooled_features_are_open_clips(
+    encoder: ClipEncoder, tiny_clip: Path, pictures: np.ndarray
+):
+    expected = reference(tiny_clip, [Image.fromarray(picture) for picture in pictures])
+    pooled = encoder.pooled(pictures)
+    assert pooled.dtype == np.float32
+    assert pooled.shape == (3, encoder.embed_dim) == (3, 32)
+    np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_of_other_sizes_are_prepared_as_open_clip_does(
+    encoder: ClipEncoder, tiny_clip: Path
+):
+    rng = np.random.default_rng(1)
+    arrays = [rng.integers(0, 256, size).astype(np.uint8) for size in [(90, 70, 3), (64, 128, 3)]]
+    images = [Image.fromarray(array) for array in arrays]
+    expected = reference(tiny_clip, images)
+    np.testing.assert_allclose(encoder.pooled(images), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(encoder.pooled(arrays), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(encoder.pooled(arrays[0][None]), expected[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_many_pictures_are_encoded_in_order(encoder: ClipEncoder):
+    pictures = np.random.default_rng(2).integers(0, 256, (70, 64, 64, 3)).astype(np.uint8)
+    alone = encoder.pooled(pictures[[66]])
+    np.testing.assert_allclose(encoder.pooled(pictures)[[66]], alone, rtol=1e-3, atol=1e-5)
+
+
+def test_text_features_are_unit_vectors_of_open_clip(encoder: ClipEncoder, tiny_clip: Path):
+    sentences = ["a red sofa", "the kitchen", "a red sofa"]
+    model, _ = open_clip.create_model_from_pretrained(f"local-dir:{tiny_clip}")
+    tokens = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")(sentences)
+    with torch.no_grad():
+        expected = model.eval().encode_text(tokens, normalize=True).numpy()
+    found = encoder.text(sentences)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
+def test_what_an_encoder_says_of_itself(encoder: ClipEncoder, tiny_clip: Path):
+    assert encoder.name == tiny_clip.name
+    assert encoder.image_size == (64, 64)
+    assert encoder.precision == "fp32"
+    assert tuple(encoder.preprocessing["mean"]) == (0.5, 0.4, 0.3)
+    again = ClipEncoder.load(f"local-dir:{tiny_clip}", precision="bf16", device="cpu")
+    assert again.weights_sha256 == encoder.weights_sha256
+    model, tokenizer, name = load_model(str(tiny_clip), None)
+    with torch.no_grad():
+        next(iter(model.parameters())).add_(1)
+    assert ClipEncoder(model, tokenizer, name).weights_sha256 != encoder.weights_sha256
+
+
+def test_bf16_agrees_with_fp32(encoder: ClipEncoder, tiny_clip: Path, pictures: np.ndarray):
+    full = encoder.pooled(pictures)
+    half = ClipEncoder.load(str(tiny_clip), precision="bf16", device="cpu").pooled(pictures)
+    cosine = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
+    assert cosine.min() > 0.99
+
+
+def test_grid_and_dense_shapes(encoder: ClipEncoder, pictures: np.ndarray):
+    side, channels = (2, 512) if encoder.name == "resnet" else (4, 48)
+    assert encoder.grid(pictures).shape == (3, side, side, channels)
+    dense = encoder.dense(pictures)
+    assert dense.shape == (3, side, side, 32)
+    np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, rtol=1e-5)
+
+
+def test_a_folder_without_weights_names_the_file(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"open_clip_config\.json is missing.*pretrain"):
+        ClipEncoder.load(str(tmp_path))
+
+
+def test_unknown_models_and_weights_are_refused():
+    with pytest.raises(ValueError, match="RN51"):
+        ClipEncoder.load("RN51")
+    with pytest.raises(ValueError, match=r"RN50 has no weights 'openia'.*'openai'"):
+        ClipEncoder.load("RN50", pretrained="openia")
+
+
+def test_bad_pictures_are_refused(encoder: ClipEncoder, pictures: np.ndarray):
+    with pytest.raises(ValueError, match="add a leading axis"):
+        encoder.pooled(pictures[0])
+    with pytest.raises(ValueError, match="float32"):
+        encoder.pooled(pictures.astype(np.float32))
+    with pytest.raises(ValueError, match="no pictures"):
+        encoder.pooled([])
+    with pytest.raises(ValueError, match="list of sentences"):
+        encoder.text("a red sofa")
