@@ -1,0 +1,158 @@
+"""What is true of one view of a house, read off its object-id image.
+
+A fact is a tuple of words:
+
+    ("room", kind)              the view shows mostly a room of that kind
+    ("glimpse", kind)           a room of that kind shows beside the main one, through an opening
+    ("thing", noun)             a thing of that category can be made out
+    ("thing", noun, colour)     ... and is of that colour
+    ("side", noun, side)        ... and lies at the "left", "right" or "middle" of the view
+    ("distance", noun, word)    ... and is "near" or "far"
+    ("bare",)                   next to nothing but walls, floor and ceiling
+
+Many facts are neither clearly true nor clearly false (a table leg at the edge of the view), hence
+two sets: what holds, and what may hold. Training must not take the difference for wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from envs.houses.scene import ObjectInfo
+
+Fact = tuple[str, ...]
+
+# Parts of the building that nobody points out; every other category is a noun.
+UNMENTIONED = frozenset(
+    {"floor", "wall", "ceiling", "skirting", "baseboard", "door frame", "archway", "outside"}
+)
+# Fractions of the view from which a thing, or a room, clearly shows or may show.
+THING_HOLDS, THING_MAY = 0.006, 0.0008
+ROOM_HOLDS, ROOM_MAY = 0.45, 0.15
+GLIMPSE_HOLDS, GLIMPSE_MAY = 0.02, 0.004
+BARE_HOLDS, BARE_MAY = 0.01, 0.04
+# Intervals of the thing's centre, -1 at the left edge and 1 at the right one, and of its mean
+# distance in metres: the narrow one holds, the wide one may hold.
+SIDES = {
+    "left": ((-1.0, -0.3), (-1.0, -0.1)),
+    "middle": ((-0.25, 0.25), (-0.45, 0.45)),
+    "right": ((0.3, 1.0), (0.1, 1.0)),
+}
+DISTANCES = {"near": ((0.0, 2.0), (0.0, 2.7)), "far": ((3.5, 99.0), (2.8, 99.0))}
+
+
+@dataclass(frozen=True)
+class ViewFacts:
+    """Facts about one view.
+
+    Attributes:
+        holds: What is clearly true.
+        may_hold: What is not clearly false; contains `holds`.
+    """
+
+    holds: frozenset[Fact]
+    may_hold: frozenset[Fact]
+
+    def without_colours(self) -> ViewFacts:
+        """The facts of the same view in doubtful colours: none holds, every one may."""
+        kept = frozenset(fact for fact in self.holds if not is_colour(fact))
+        return ViewFacts(kept, self.may_hold)
+
+
+def is_colour(fact: Fact) -> bool:
+    """Whether a fact speaks of a colour."""
+    return fact[0] == "thing" and len(fact) == 3
+
+
+def view_facts(
+    object_id: np.ndarray,
+    objects: Sequence[ObjectInfo],
+    room_kinds: Sequence[str],
+    depth: np.ndarray | None = None,
+) -> ViewFacts:
+    """Facts about a view.
+
+    Args:
+        object_id: (H, W) int32 indices into `objects`, -1 for the sky.
+        objects: The scene's objects.
+        room_kinds: Kind of each room that `ObjectInfo.room` may name.
+        depth: (H, W) metres along the ray; without it nothing is said of near and far.
+    """
+    counts = np.bincount(object_id.ravel() + 1, minlength=len(objects) + 1)[1:]
+    area = counts / object_id.size
+    across = _mean(object_id, np.linspace(-1, 1, object_id.shape[1])[None], counts)
+    away = None if depth is None else _mean(object_id, np.minimum(depth, 50.0), counts)
+    seen = np.flatnonzero(area >= THING_MAY).tolist()
+    notes = _Notes()
+    for index in seen:
+        thing = objects[index]
+        if thing.category not in UNMENTIONED:
+            distance = None if away is None else float(away[index])
+            _note_thing(notes, thing, float(area[index]), float(across[index]), distance)
+    _note_rooms(notes, area, objects, room_kinds)
+    furnished = sum(area[i] for i in seen if objects[i].category not in UNMENTIONED)
+    notes.add(("bare",), furnished < BARE_HOLDS, furnished < BARE_MAY)
+    return ViewFacts(frozenset(notes.holds), frozenset(notes.may_hold))
+
+
+class _Notes:
+    def __init__(self) -> None:
+        self.holds: set[Fact] = set()
+        self.may_hold: set[Fact] = set()
+
+    def add(self, fact: Fact, holds: bool, may_hold: bool) -> None:
+        if holds:
+            self.holds.add(fact)
+        if holds or may_hold:
+            self.may_hold.add(fact)
+
+
+def _mean(object_id: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean of an image over the pixels of each object."""
+    weights = np.broadcast_to(values, object_id.shape).ravel()
+    totals = np.bincount(object_id.ravel() + 1, weights, minlength=len(counts) + 1)[1:]
+    return totals / np.maximum(counts, 1)
+
+
+def _note_thing(
+    notes: _Notes, thing: ObjectInfo, area: float, across: float, distance: float | None
+) -> None:
+    noun, clear = thing.category, area >= THING_HOLDS
+    notes.add(("thing", noun), clear, True)
+    if thing.colour:
+        notes.add(("thing", noun, thing.colour), clear, True)
+    for side, (narrow, wide) in SIDES.items():
+        notes.add(("side", noun, side), clear and _within(across, narrow), _within(across, wide))
+    if distance is None:
+        return
+    for word, (narrow, wide) in DISTANCES.items():
+        holds = clear and _within(distance, narrow)
+        notes.add(("distance", noun, word), holds, _within(distance, wide))
+
+
+def _note_rooms(
+    notes: _Notes, area: np.ndarray, objects: Sequence[ObjectInfo], room_kinds: Sequence[str]
+) -> None:
+    shares: dict[int, float] = {}
+    for index in np.flatnonzero(area).tolist():
+        room = objects[index].room
+        if room >= 0:
+            shares[room] = shares.get(room, 0.0) + float(area[index])
+    total = sum(shares.values())
+    main = max(shares, key=lambda room: shares[room], default=-1)
+    for room, share in shares.items():
+        kind = room_kinds[room]
+        fraction = share / total
+        notes.add(("room", kind), fraction >= ROOM_HOLDS, fraction >= ROOM_MAY)
+        # Of the main room one does not say that it shows somewhere, but it would not be wrong.
+        glimpsed = room != main and fraction >= GLIMPSE_HOLDS
+        notes.add(("glimpse", kind), glimpsed, fraction >= GLIMPSE_MAY)
+
+
+def _within(value: float, interval: tuple[float, float]) -> bool:
+    return interval[0] <= value <= interval[1]
