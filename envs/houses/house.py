@@ -1,0 +1,125 @@
+"""One built-in house: from two seeds to a lit scene, and to disk and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.houses.floor_plan import FloorPlan, make_floor_plan
+from envs.houses.glb import read_glb, write_glb
+from envs.houses.scene import ObjectInfo, Scene, assemble
+
+GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds give other houses
+
+_FURNISHING_TAG = 21
+_LIGHTS_TAG = 42
+
+
+@dataclass(frozen=True)
+class HouseSpec:
+    """What a house is made from: its name, the seed of its plan and the seed of its style."""
+
+    scan: str
+    plan_seed: int
+    style_seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class House:
+    """A furnished and lit house."""
+
+    spec: HouseSpec
+    plan: FloorPlan
+    scene: Scene
+
+
+def build_house(spec: HouseSpec) -> House:
+    """Builds a house; a pure function of the seeds and `GENERATOR_VERSION`."""
+    from envs.houses.furnishing import furnish
+    from envs.houses.lighting import bake
+    from envs.houses.lights import find_lights
+    from envs.houses.style import make_style
+    from envs.houses.textures import make_textures
+
+    seeds = [spec.plan_seed, spec.style_seed]
+    plan, style = make_floor_plan(spec.plan_seed), make_style(spec.style_seed)
+    placed = furnish(plan, np.random.default_rng([*seeds, _FURNISHING_TAG]), style)
+    scene = assemble(plan, placed, style, make_textures(spec.style_seed))
+    lights = find_lights(scene, plan, np.random.default_rng([*seeds, _LIGHTS_TAG]))
+    return House(spec, plan, bake(scene, lights, spec.plan_seed))
+
+
+def house_cache_dir() -> Path:
+    """Folder of built houses: below `$CLIPNAV_CACHE`, else below ~/.cache/clipnav."""
+    root = os.environ.get("CLIPNAV_CACHE") or Path.home() / ".cache" / "clipnav"
+    return Path(root) / "houses" / f"v{GENERATOR_VERSION}"
+
+
+def save_house(house: House, directory: Path) -> None:
+    """Writes `<scan>.glb`, then `<scan>.json` with seeds, plan and objects."""
+    directory.mkdir(parents=True, exist_ok=True)
+    glb, side_file = _paths(house.spec.scan, directory)
+    write_glb(house.scene, glb)
+    record = {
+        "generator_version": GENERATOR_VERSION,
+        "spec": asdict(house.spec),
+        "plan": house.plan.to_dict(),
+        "objects": [asdict(info) for info in house.scene.objects],
+    }
+    beside = side_file.with_name(f"{side_file.name}.{os.getpid()}.part")
+    beside.write_text(json.dumps(record), encoding="utf-8")
+    os.replace(beside, side_file)
+
+
+def is_saved(spec: HouseSpec, directory: Path) -> bool:
+    """Whether the house of exactly these seeds lies complete in the folder."""
+    glb, side_file = _paths(spec.scan, directory)
+    if not (glb.is_file() and side_file.is_file()):
+        return False
+    record = _read_side_file(side_file)
+    return record["spec"] == asdict(spec) and record["generator_version"] == GENERATOR_VERSION
+
+
+def load_house(scan: str, directory: Path) -> House:
+    """Reads a house that `save_house` wrote.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: a file is damaged.
+    """
+    glb, side_file = _paths(scan, directory)
+    for path in (glb, side_file):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing; scripts/build_houses.py builds it")
+    record = _read_side_file(side_file)
+    objects = tuple(_object_info(entry) for entry in record["objects"])
+    scene = read_glb(glb, objects)
+    return House(HouseSpec(**record["spec"]), FloorPlan.from_dict(record["plan"]), scene)
+
+
+def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
+    return Path(directory) / f"{scan}.glb", Path(directory) / f"{scan}.json"
+
+
+def _read_side_file(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"generator_version", "spec", "plan", "objects"} - set(record)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path}: damaged ({error}); delete it and the house will be built again"
+        ) from error
+    if missing:
+        raise ValueError(
+            f"{path}: lacks {', '.join(sorted(missing))}; delete it to have the house built again"
+        )
+    return record
+
+
+def _object_info(entry: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(**{**entry, "lower": tuple(entry["lower"]), "upper": tuple(entry["upper"])})

@@ -1,0 +1,77 @@
+"""Light of a house, computed once with Embree and stored in the vertex colours.
+
+Lamps and windows light every surface point directly; light then bounces along one set of traced
+rays. All surfaces are matt. `_display` turns amounts of light into the factors of a picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.houses.lights import Light, glowing_faces
+from envs.houses.structure import OUTSIDE
+from envs.houses.surfels import Surfels
+
+if TYPE_CHECKING:
+    from envs.houses.scene import Scene
+
+BAKE_TAG = 41
+
+_MOST_REFLECTING = 0.82  # even white paint swallows some light; without it rooms turn to milk
+_SMOOTHING_ROUNDS = 2
+_EXPOSURE = 1.0
+
+
+def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: int = 4) -> Scene:
+    """Multiplies the tints of a scene by baked light.
+
+    Args:
+        scene: unlit scene. Objects of category "outside" neither cast shadows nor receive light.
+        lights: see `envs.houses.lights.find_lights`.
+        seed: for the directions of rays.
+        rays: directions gathered at each surface point.
+        bounces: how often light is passed on along them.
+
+    Returns:
+        The scene with its `colours` lit, in steps of 1/255 as GLB files store them.
+    """
+    rng = np.random.default_rng([seed, BAKE_TAG])
+    solid = ~scene.face_mask(OUTSIDE)
+    glowing = glowing_faces(scene)
+    surfels = Surfels(scene, solid)
+    direct = np.zeros((len(surfels), 3))
+    for light in lights:
+        direct += surfels.receive(light)
+    albedo = np.where(glowing[:, None], 0.0, _face_albedo(scene))
+    hit, buried = surfels.gather(rng, rays)
+    light = direct
+    for _ in range(bounces):
+        light = direct + surfels.mean_along(albedo * surfels.face_mean(light), hit)
+    light = surfels.smooth(light, buried, _SMOOTHING_ROUNDS)
+    factor = _display(light)[surfels.of_vertex]
+    factor[np.unique(scene.faces[glowing | ~solid])] = 1.0
+    colours = np.clip(scene.colours * factor, 0, 1)
+    return replace(scene, colours=(np.rint(colours * 255) / 255).astype(np.float32))
+
+
+def _face_albedo(scene: Scene) -> np.ndarray:
+    """(F, 3) share of light that each triangle reflects, linear."""
+    textures = np.array(
+        [_linear(texture.reshape(-1, 3) / 255.0).mean(axis=0) for texture in scene.textures]
+    )
+    tint = _linear(scene.colours[scene.faces[:, 0]].astype(float))
+    return np.minimum(textures[scene.face_texture] * tint, _MOST_REFLECTING)
+
+
+def _linear(srgb: np.ndarray) -> np.ndarray:
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def _display(light: np.ndarray) -> np.ndarray:
+    """Display-space factor (N, 3) for light: straight in the shadows, bent where it is bright."""
+    exposed = light * _EXPOSURE
+    bent = exposed * (1 + exposed / 9) / (1 + 0.55 * exposed) * 1.25
+    return np.clip(bent, 0, 1) ** (1 / 2.2)

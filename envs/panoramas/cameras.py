@@ -1,0 +1,103 @@
+"""Which way the pixels of a picture look, and pictures traced with smooth edges.
+
+A camera maps pixel coordinates to directions: `camera(x, y)` with arrays of x to the right and y
+down (pixel centres at whole numbers plus a half) gives unit vectors (..., 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from envs.panoramas.ray_tracer import Hits, RayTracer
+
+Camera = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+# Where the extra rays of an edge pixel pass, in pixels from its centre (a rotated grid).
+_EDGE_OFFSETS = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
+
+
+def direction(heading: np.ndarray | float, elevation: np.ndarray | float) -> np.ndarray:
+    """Unit vectors (..., 3) for a heading clockwise from +y and an elevation, radians."""
+    heading, elevation = np.broadcast_arrays(heading, elevation)
+    flat = np.cos(elevation)
+    return np.stack([flat * np.sin(heading), flat * np.cos(heading), np.sin(elevation)], axis=-1)
+
+
+def equirectangular_camera(width: int) -> Camera:
+    """Camera of a (width/2, width) panorama: heading 0 in the middle column."""
+
+    def look(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        heading = 2 * np.pi * x / width - np.pi
+        elevation = np.pi / 2 - 2 * np.pi * y / width
+        return direction(heading, elevation)
+
+    return look
+
+
+def perspective_camera(
+    size: tuple[int, int], heading: float, elevation: float, vfov: float
+) -> Camera:
+    """Camera of a (height, width) picture with square pixels, looking at heading and elevation.
+
+    `vfov` is the vertical field of view in radians.
+    """
+    height, width = size
+    focal = height / 2 / np.tan(vfov / 2)
+    forward = direction(heading, elevation)
+    right = np.array([np.cos(heading), -np.sin(heading), 0.0])
+    up = np.cross(right, forward)
+
+    def look(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        rays = (
+            forward * focal
+            + np.asarray(x - width / 2)[..., None] * right
+            - np.asarray(y - height / 2)[..., None] * up
+        )
+        return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+
+    return look
+
+
+def render(
+    tracer: RayTracer, position: np.ndarray, camera: Camera, size: tuple[int, int], angle: float
+) -> Hits:
+    """Traces a picture; pixels where surfaces meet get the mean of five rays.
+
+    Args:
+        tracer: the scene.
+        position: (3,) metres.
+        camera: see the module.
+        size: (height, width) in pixels.
+        angle: radians that a pixel spans.
+
+    Returns:
+        Hits of the pixels' centres in row order, with the smoothed `rgb`.
+    """
+    height, width = size
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    hits = tracer.trace(position, camera(x.ravel(), y.ravel()), angle)
+    edge = np.flatnonzero(_edges(tracer, hits, size))
+    if len(edge):
+        total = hits.rgb[edge].astype(np.float32)
+        for dx, dy in _EDGE_OFFSETS:
+            rays = camera(x.ravel()[edge] + dx, y.ravel()[edge] + dy)
+            total += tracer.trace(position, rays, angle).rgb
+        hits.rgb[edge] = (total / (1 + len(_EDGE_OFFSETS)) + 0.5).astype(np.uint8)
+    return hits
+
+
+def _edges(tracer: RayTracer, hits: Hits, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool: a neighbour shows another object, texture or orientation."""
+    identity = tracer.surface_class(hits.face).reshape(size)
+    edge = np.zeros(size, bool)
+    for axis in (0, 1):
+        differs = np.diff(identity, axis=axis) != 0
+        low = (slice(None),) * axis + (slice(None, -1),)
+        high = (slice(None),) * axis + (slice(1, None),)
+        edge[low] |= differs
+        edge[high] |= differs
+    return edge

@@ -1,0 +1,93 @@
+"""All textures of a scene with their mip levels in one flat array, so that a lookup is a gather."""
+
+import numpy as np
+
+
+class TextureAtlas:
+    """Looks up texture colours: bilinear within the mip level that fits the pixel's footprint.
+
+    Args:
+        textures: RGB images (H, W, 3) uint8; H and W powers of two.
+
+    Raises:
+        ValueError: a texture's size is not a power of two.
+    """
+
+    def __init__(self, textures: tuple[np.ndarray, ...]):
+        blocks: list[np.ndarray] = []
+        offsets, widths, heights, firsts, counts = [], [], [], [], []
+        total = 0
+        for number, texture in enumerate(textures):
+            firsts.append(len(offsets))
+            for level in _mip_levels(number, texture):
+                offsets.append(total)
+                heights.append(level.shape[0])
+                widths.append(level.shape[1])
+                total += level.shape[0] * level.shape[1]
+                blocks.append(_pack(level))
+            counts.append(len(offsets) - firsts[-1])
+        self._texels = np.concatenate(blocks)
+        self._offset = np.array(offsets, np.int32)
+        self._width = np.array(widths, np.int32)
+        self._height = np.array(heights, np.int32)
+        self._first = np.array(firsts, np.int32)
+        self._count = np.array(counts, np.int32)
+
+    def sample(self, texture: np.ndarray, uv: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+        """Filtered colours.
+
+        Args:
+            texture: (N,) index of each sample's texture.
+            uv: (N, 2) float32, repeating; v = 0 is the top row of the image.
+            footprint: (N,) size of a pixel in texels of the full-size texture.
+
+        Returns:
+            (N, 3) float32 in 0..255.
+        """
+        level = np.log2(np.maximum(footprint, 1.0)) + 0.3
+        level = self._first[texture] + np.minimum(level.astype(np.int32), self._count[texture] - 1)
+        width, height = self._width[level], self._height[level]
+        x = uv[:, 0] * width - np.float32(0.5)
+        y = uv[:, 1] * height - np.float32(0.5)
+        column, row = np.floor(x), np.floor(y)
+        fx, fy = (x - column).astype(np.float32), (y - row).astype(np.float32)
+        column, row = column.astype(np.int32), row.astype(np.int32)
+        left, right = column & (width - 1), (column + 1) & (width - 1)
+        base = self._offset[level]
+        top = base + (row & (height - 1)) * width
+        bottom = base + ((row + 1) & (height - 1)) * width
+        upper = _mix(self._rgbx(top + left), self._rgbx(top + right), fx)
+        lower = _mix(self._rgbx(bottom + left), self._rgbx(bottom + right), fx)
+        return _mix(upper, lower, fy)[:, :3]
+
+    def _rgbx(self, index: np.ndarray) -> np.ndarray:
+        return self._texels[index].view(np.uint8).reshape(-1, 4).astype(np.float32)
+
+
+def _mix(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    b -= a
+    b *= weight[:, None]
+    b += a
+    return b
+
+
+def _pack(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (H*W,) uint32: one gather fetches a whole texel."""
+    rgbx = np.zeros((image.shape[0] * image.shape[1], 4), np.uint8)
+    rgbx[:, :3] = image.reshape(-1, 3)
+    return rgbx.view(np.uint32).ravel()
+
+
+def _mip_levels(number: int, texture: np.ndarray) -> list[np.ndarray]:
+    height, width = texture.shape[:2]
+    if height & (height - 1) or width & (width - 1):
+        raise ValueError(
+            f"texture {number} is {width}x{height}; make both sides a power of two (256, 512, ...)"
+        )
+    level = texture.astype(np.float32)
+    levels = [texture]
+    while min(level.shape[:2]) > 1:
+        level = (level[::2] + level[1::2]) / 2
+        level = (level[:, ::2] + level[:, 1::2]) / 2
+        levels.append(np.rint(level).astype(np.uint8))
+    return levels

@@ -1,0 +1,126 @@
+"""The 36 perspective views of a panorama: 12 headings at each of 3 elevations."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.panoramas.cameras import perspective_camera
+
+if TYPE_CHECKING:
+    import torch
+
+VIEWS = 36
+_HALF = 0.5
+_PADDING = 2  # columns repeated past either side of a panorama, so that filtering wraps around
+
+
+def view_direction(view: int) -> tuple[float, float]:
+    """(heading, elevation) in radians of view = 12 * elevation band + heading step."""
+    if not 0 <= view < VIEWS:
+        raise ValueError(f"view {view} does not exist; views are 0 to {VIEWS - 1}")
+    band, step = divmod(view, 12)
+    return step * np.pi / 6, (band - 1) * np.pi / 6
+
+
+def views36(
+    panorama: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+) -> np.ndarray:
+    """Resamples a panorama to its 36 views, bilinearly and in MatterSim's order.
+
+    Args:
+        panorama: (H, 2H, 3) uint8 equirectangular RGB, heading 0 in the middle column.
+        size: height and width of a view, or one number for both.
+        vfov: vertical field of view in radians; pixels are square.
+
+    Returns:
+        (36, height, width, 3) uint8.
+    """
+    shape = _shape(size)
+    return _resample(panorama, _maps(shape, vfov), _reduction(panorama, shape, vfov))
+
+
+def views36_nearest(
+    image: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+) -> np.ndarray:
+    """Depth or object ids (H, 2H) in the geometry of `views36`: (36, height, width), same dtype."""
+    headings, elevations = _angles(_shape(size), vfov)
+    height, width = image.shape[:2]
+    column = np.floor((headings + np.pi) / (2 * np.pi) * width).astype(np.int64) % width
+    row = np.floor((np.pi / 2 - elevations) / np.pi * height).astype(np.int64)
+    return image[np.clip(row, 0, height - 1), column]
+
+
+def perspective(
+    panorama: np.ndarray,
+    heading: float,
+    elevation: float,
+    size: int | tuple[int, int] = 224,
+    vfov: float = np.pi / 3,
+) -> np.ndarray:
+    """One view (height, width, 3) uint8 of a panorama in any direction; angles in radians."""
+    shape = _shape(size)
+    grid = _grid(*_directions(shape, vfov, heading, elevation))[None]
+    return _resample(panorama, grid, _reduction(panorama, shape, vfov))[0]
+
+
+def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _directions(
+    shape: tuple[int, int], vfov: float, heading: float, elevation: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Heading and elevation of each pixel, both (height, width) radians."""
+    x, y = np.meshgrid(np.arange(shape[1]) + _HALF, np.arange(shape[0]) + _HALF)
+    rays = perspective_camera(shape, heading, elevation, vfov)(x, y)
+    return np.arctan2(rays[..., 0], rays[..., 1]), np.arcsin(np.clip(rays[..., 2], -1, 1))
+
+
+@lru_cache(maxsize=4)
+def _angles(shape: tuple[int, int], vfov: float) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [_directions(shape, vfov, *view_direction(view)) for view in range(VIEWS)]
+    headings, elevations = zip(*pairs, strict=True)
+    return np.stack(headings), np.stack(elevations)
+
+
+def _grid(headings: np.ndarray, elevations: np.ndarray) -> torch.Tensor:
+    """Coordinates for `grid_sample` in an unpadded panorama, (..., 2) in -1..1."""
+    import torch
+
+    return torch.from_numpy(
+        np.stack([headings / np.pi, -2 * elevations / np.pi], axis=-1).astype(np.float32)
+    )
+
+
+@lru_cache(maxsize=4)
+def _maps(shape: tuple[int, int], vfov: float) -> torch.Tensor:
+    return _grid(*_angles(shape, vfov))
+
+
+def _reduction(panorama: np.ndarray, shape: tuple[int, int], vfov: float) -> int:
+    """Whole factor by which the panorama is finer than the views at their centre."""
+    finer = panorama.shape[1] / (2 * np.pi) / (shape[0] / 2 / np.tan(vfov / 2))
+    return max(1, int(finer + 0.25))
+
+
+def _resample(panorama: np.ndarray, grid: torch.Tensor, reduction: int) -> np.ndarray:
+    """(N, h, w, 3) uint8 at the directions `grid` (N, h, w, 2)."""
+    import torch
+    import torch.nn.functional as functional
+
+    image = torch.from_numpy(np.ascontiguousarray(panorama)).permute(2, 0, 1)[None].float()
+    if reduction > 1:
+        image = functional.avg_pool2d(image, reduction)  # no shimmer where detail is too fine
+    width = image.shape[-1]
+    image = functional.pad(image, (_PADDING, _PADDING, 0, 0), mode="circular")
+    scale = torch.tensor([width / (width + 2 * _PADDING), 1.0])
+    views = functional.grid_sample(
+        image.expand(len(grid), -1, -1, -1),
+        grid * scale,
+        padding_mode="border",
+        align_corners=False,
+    )
+    return (views + _HALF).clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

@@ -1,0 +1,91 @@
+"""The 36 views: order, handedness, wrap-around and agreement with traced pictures."""
+
+import numpy as np
+import pytest
+
+from envs.panoramas.cameras import direction, perspective_camera
+from envs.panoramas.views import perspective, view_direction, views36, views36_nearest
+
+HEIGHT = 512
+
+
+def marked_panorama() -> np.ndarray:
+    """Red and green turn with the heading (cosine and sine), blue rises with the elevation."""
+    column = np.arange(2 * HEIGHT) + 0.5
+    heading = 2 * np.pi * column / (2 * HEIGHT) - np.pi
+    elevation = np.pi / 2 - np.pi * (np.arange(HEIGHT) + 0.5) / HEIGHT
+    image = np.empty((HEIGHT, 2 * HEIGHT, 3))
+    image[..., 0] = 127.5 + 127 * np.cos(heading)
+    image[..., 1] = 127.5 + 127 * np.sin(heading)
+    image[..., 2] = 127.5 + 127 * elevation[:, None] / (np.pi / 2)
+    return np.rint(image).astype(np.uint8)
+
+
+def read_marks(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Heading and elevation that colours (..., 3) of the marked panorama stand for."""
+    values = (rgb.astype(float) - 127.5) / 127
+    return np.arctan2(values[..., 1], values[..., 0]), values[..., 2] * np.pi / 2
+
+
+def test_views_are_in_matterport_order():
+    views = views36(marked_panorama(), size=65)
+    heading, elevation = read_marks(views[:, 32, 32])
+    for view in range(36):
+        assert np.cos(heading[view] - np.deg2rad(30 * (view % 12))) > np.cos(0.03)
+        assert elevation[view] == pytest.approx(np.deg2rad(30 * (view // 12 - 1)), abs=0.03)
+
+
+def test_right_is_clockwise_and_up_is_up():
+    heading, elevation = read_marks(views36(marked_panorama(), size=65)[12])
+    assert heading[32, 64] == pytest.approx(np.deg2rad(30), abs=0.04)
+    assert heading[32, 0] == pytest.approx(np.deg2rad(-30), abs=0.04)
+    assert elevation[0, 32] == pytest.approx(np.deg2rad(30), abs=0.04)
+    assert elevation[64, 32] == pytest.approx(np.deg2rad(-30), abs=0.04)
+
+
+def test_every_pixel_looks_where_the_camera_says():
+    views = views36(marked_panorama(), size=(48, 64), vfov=np.deg2rad(50))
+    x, y = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
+    for view in (0, 5, 18, 35):
+        camera = perspective_camera((48, 64), *view_direction(view), np.deg2rad(50))
+        seen = direction(*read_marks(views[view]))
+        away_from_pole = np.abs(camera(x, y)[..., 2]) < 0.8
+        assert ((seen * camera(x, y)).sum(-1)[away_from_pole] > np.cos(0.06)).all()
+
+
+def test_no_seam_where_the_panorama_wraps():
+    panorama = np.full((HEIGHT, 2 * HEIGHT, 3), 200, np.uint8)
+    assert (views36(panorama, size=64) == 200).all()
+
+
+def test_nearest_keeps_values_and_geometry():
+    identity = np.arange(128)[:, None] * 256 + np.arange(256)[None, :]
+    views = views36_nearest(identity.astype(np.int32), size=33)
+    assert views.dtype == np.int32
+    assert views.shape == (36, 33, 33)
+    for view in (0, 13, 30):
+        heading, elevation = view_direction(view)
+        row, column = divmod(int(views[view, 16, 16]), 256)
+        assert (column + 0.5) / 256 * 2 * np.pi - np.pi == pytest.approx(
+            (heading + np.pi) % (2 * np.pi) - np.pi, abs=2 * np.pi / 256
+        )
+        assert np.pi / 2 - (row + 0.5) / 128 * np.pi == pytest.approx(elevation, abs=np.pi / 128)
+
+
+def test_fine_detail_is_averaged_before_it_is_thinned_out():
+    stripes = np.zeros((512, 1024, 3), np.uint8)
+    stripes[:, ::2] = 200
+    views = views36(stripes, size=32)
+    assert np.abs(views[12].astype(int) - 100).max() <= 2
+
+
+def test_single_view_equals_the_same_view_of_the_36():
+    panorama = marked_panorama()
+    assert np.array_equal(
+        perspective(panorama, *view_direction(16), size=40), views36(panorama, 40)[16]
+    )
+
+
+def test_unknown_view_is_refused():
+    with pytest.raises(ValueError, match="36"):
+        view_direction(36)
