@@ -1,0 +1,170 @@
+"""Metrics of vision-and-language navigation, for one walked path and for many.
+
+NE, OSR, SR, TL and SPL as in Matterport3DSimulator `tasks/R2R/eval.py`, nDTW and sDTW of Ilharco
+et al. (arXiv 1907.05446), CLS of Jain et al. (arXiv 1905.12255). All distances are geodesic.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from envs.nav_graph import NavGraph
+
+SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
+_SHORTEST = 0.01  # metres; EnvDrop's guard against a path of no length in SPL
+
+# Short names, as in the tables of the papers.
+SUMMARY = {
+    "TL": "trajectory_length",
+    "NE": "nav_error",
+    "OSR": "oracle_success",
+    "SR": "success",
+    "SPL": "spl",
+    "SPL_ref": "spl_reference",
+    "nDTW": "ndtw",
+    "sDTW": "sdtw",
+    "CLS": "cls",
+}
+
+
+def score_path(
+    graph: NavGraph,
+    prediction: Sequence[str],
+    reference: Sequence[str],
+    threshold: float = SUCCESS_THRESHOLD,
+) -> dict[str, float]:
+    """Score one walked path.
+
+    Args:
+        graph: The building.
+        prediction: Walked viewpoints, the start included.
+        reference: Viewpoints of the described path; its last is the goal.
+        threshold: Success radius in metres, also the scale of nDTW and CLS.
+
+    Returns:
+        In metres: trajectory_length, nav_error, oracle_error, dtw, shortest_path_length (start to
+        goal) and reference_length. In 0..1: success, oracle_success, ndtw, sdtw, cls,
+        spl (against the shortest path: EnvDrop, CLIP-ViL, CLEAR) and spl_reference (against the
+        length of the reference path: HAMT, DUET; the two differ on RxR).
+
+    Raises:
+        ValueError: A path is empty.
+        KeyError: The building has no such viewpoint.
+    """
+    if not prediction or not reference:
+        raise ValueError("a path to score has at least one viewpoint")
+    walked = [graph.index(viewpoint) for viewpoint in prediction]
+    described = [graph.index(viewpoint) for viewpoint in reference]
+    between = graph.distances[np.ix_(walked, described)]
+    return {
+        name: float(value)
+        for name, value in path_metrics(
+            trajectory_length=graph.path_length(prediction),
+            nav_error=between[-1, -1],
+            oracle_error=between[:, -1].min(),
+            dtw=_dtw(between),
+            coverage_distances=between.min(axis=0)[None],
+            shortest_path_length=between[0, -1],
+            reference_length=graph.path_length(reference),
+            reference_size=np.array([len(described)]),
+            threshold=threshold,
+        ).items()
+    }
+
+
+def path_metrics(
+    *,
+    trajectory_length: np.ndarray | float,
+    nav_error: np.ndarray | float,
+    oracle_error: np.ndarray | float,
+    dtw: np.ndarray | float,
+    coverage_distances: np.ndarray,
+    shortest_path_length: np.ndarray | float,
+    reference_length: np.ndarray | float,
+    reference_size: np.ndarray,
+    threshold: float = SUCCESS_THRESHOLD,
+) -> dict[str, np.ndarray]:
+    """All metrics of B paths from distances in metres, each of shape (B,).
+
+    Args:
+        trajectory_length: Length walked.
+        nav_error: From the last viewpoint walked to the goal.
+        oracle_error: From the nearest viewpoint walked to the goal.
+        dtw: Dynamic time warping distance of the two paths.
+        coverage_distances: (B, R) from each reference viewpoint to the nearest one walked.
+        shortest_path_length: From start to goal.
+        reference_length: Length of the reference path.
+        reference_size: Number of reference viewpoints, at most R.
+        threshold: Success radius.
+    """
+    length = np.asarray(trajectory_length, dtype=np.float64)
+    success = (np.asarray(nav_error) < threshold).astype(np.float64)
+    ndtw = np.exp(-np.asarray(dtw) / (threshold * reference_size))
+    real = np.arange(coverage_distances.shape[1]) < reference_size[:, None]
+    closeness = np.where(real, np.exp(-coverage_distances / threshold), 0.0)
+    coverage = closeness.sum(axis=1) / reference_size
+    expected = coverage * reference_length
+    spread = expected + np.abs(expected - length)
+    # A reference of no length that is not left is followed perfectly.
+    length_score = np.divide(expected, spread, out=np.ones_like(spread), where=spread > 0)
+    return {
+        "trajectory_length": length,
+        "nav_error": np.asarray(nav_error),
+        "oracle_error": np.asarray(oracle_error),
+        "success": success,
+        "oracle_success": (np.asarray(oracle_error) < threshold).astype(np.float64),
+        "spl": success * _efficiency(shortest_path_length, length),
+        "spl_reference": success * _efficiency(reference_length, length),
+        "dtw": np.asarray(dtw),
+        "ndtw": ndtw,
+        "sdtw": success * ndtw,
+        "cls": coverage * length_score,
+        "shortest_path_length": np.asarray(shortest_path_length),
+        "reference_length": np.asarray(reference_length),
+    }
+
+
+def summarise(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each metric over episodes, under the short names of `SUMMARY`; `episodes` counts.
+
+    Raises:
+        ValueError: There is nothing to average.
+    """
+    if not scores:
+        raise ValueError("no episode to summarise")
+    means = {
+        short: float(np.mean([score[name] for score in scores])) for short, name in SUMMARY.items()
+    }
+    return {**means, "episodes": len(scores)}
+
+
+def summarise_groups(
+    scores: Sequence[Mapping[str, float]], groups: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Summary per group, such as the language of each episode, in alphabetical order.
+
+    Args:
+        scores: Results of `score_path`.
+        groups: Group of each.
+    """
+    members: dict[str, list[Mapping[str, float]]] = {}
+    for score, group in zip(scores, groups, strict=True):
+        members.setdefault(group, []).append(score)
+    return {group: summarise(members[group]) for group in sorted(members)}
+
+
+def _efficiency(ideal: np.ndarray | float, length: np.ndarray) -> np.ndarray:
+    return ideal / np.maximum(np.maximum(ideal, length), _SHORTEST)
+
+
+def _dtw(between: np.ndarray) -> float:
+    """Dynamic time warping over a (walked, described) table of distances."""
+    row = np.cumsum(between[0]).tolist()
+    for distances in between[1:].tolist():
+        previous, left, corner = row, float("inf"), float("inf")
+        row = []
+        for above, distance in zip(previous, distances, strict=True):
+            left = distance + min(above, left, corner)
+            row.append(left)
+            corner = above
+    return row[-1]

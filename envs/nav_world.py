@@ -1,0 +1,126 @@
+"""NavWorld: many navigation graphs flattened into arrays; a step of many agents is a gather.
+
+A node is a viewpoint's number among the V viewpoints of all graphs, scan after scan.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from envs.candidates import NUM_HEADINGS, STEP, candidate_table
+from envs.nav_graph import NavGraph
+
+
+class NavWorld:
+    """Arrays over all viewpoints of several buildings.
+
+    Actions count from 0, which stops; action k > 0 goes to candidate k - 1 in EnvDrop's order.
+
+    Attributes:
+        graphs: By scan.
+        viewpoint_ids: (V,) object array of names.
+        scan_names: (V,) object array of the scan of each viewpoint.
+        targets: (V, K) int32 node where each action leads; actions that lead nowhere stay.
+        mask: (V, K) int8, 1 where an action can be taken.
+        views: (V, K) int32 view 0..35 that looks at the candidate, 0 for stop and padding.
+        angles: (V, 12, K, 4) float32 [sin h, cos h, sin e, cos e] of the candidates, their
+            heading relative to one of the 12 headings; zeros for stop and padding.
+    """
+
+    def __init__(self, graphs: Sequence[NavGraph], num_actions: int | None = None) -> None:
+        """Flatten graphs.
+
+        Args:
+            graphs: Of different scans.
+            num_actions: K; one more than the largest number of neighbours when None.
+
+        Raises:
+            ValueError: A viewpoint has more neighbours than K - 1.
+        """
+        self.graphs = {graph.scan: graph for graph in graphs}
+        needed = 1 + max_neighbours(graphs)
+        self.num_actions = needed if num_actions is None else num_actions
+        if self.num_actions < needed:
+            raise ValueError(f"{needed} actions are needed, but num_actions is {num_actions}")
+        sizes = [len(graph) for graph in graphs]
+        self._offsets = dict(zip(self.graphs, np.cumsum([0, *sizes]).tolist(), strict=False))
+        self.viewpoint_ids = np.array([v for g in graphs for v in g.viewpoint_ids], dtype=object)
+        self.scan_names = np.array([g.scan for g in graphs for _ in g.viewpoint_ids], dtype=object)
+        self._build_candidates(graphs)
+        self._build_pairs(graphs, sizes)
+
+    def __len__(self) -> int:
+        return len(self.viewpoint_ids)
+
+    def node(self, scan: str, viewpoint: str) -> int:
+        """Node of a viewpoint.
+
+        Raises:
+            KeyError: No such viewpoint.
+        """
+        if scan not in self.graphs:
+            raise KeyError(f"scan '{scan}' is not loaded")
+        return self._offsets[scan] + self.graphs[scan].index(viewpoint)
+
+    def distance(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """Geodesic distances in metres; arguments broadcast and pair nodes of the same scan."""
+        return self._distances[self._pair_starts[nodes] + self._locals[goals]]
+
+    def teacher_action(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """(...) int64 action along the shortest path to the goal; 0, stop, at the goal."""
+        return self._teachers[self._pair_starts[nodes] + self._locals[goals]].astype(np.int64)
+
+    def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
+        shape = len(self), self.num_actions
+        self.targets = np.repeat(np.arange(len(self), dtype=np.int32)[:, None], shape[1], axis=1)
+        self.mask = np.zeros(shape, dtype=np.int8)
+        self.mask[:, 0] = 1
+        self.views = np.zeros(shape, dtype=np.int32)
+        headings = np.zeros(shape)
+        elevations = np.zeros(shape)
+        for graph in graphs:
+            table = candidate_table(graph)
+            start = self._offsets[graph.scan]
+            block = np.s_[start : start + len(graph), 1 : 1 + table.targets.shape[1]]
+            present = table.targets >= 0
+            self.mask[block] = present
+            self.targets[block][present] = table.targets[present] + start
+            self.views[block][present] = table.views[present]
+            headings[block] = table.headings
+            elevations[block] = table.elevations
+        relative = headings[:, None] - STEP * np.arange(NUM_HEADINGS)[:, None]
+        self.angles = angles4(relative, np.broadcast_to(elevations[:, None], relative.shape))
+        real = self.mask.astype(bool)
+        real[:, 0] = False
+        self.angles *= real[:, None, :, None]
+
+    def _build_pairs(self, graphs: Sequence[NavGraph], sizes: list[int]) -> None:
+        """Tables over all pairs of viewpoints of one scan, scan after scan, in one flat array."""
+        self._locals = np.concatenate([np.arange(size) for size in sizes])
+        squares = np.cumsum([0, *(size * size for size in sizes)])
+        self._pair_starts = np.concatenate(
+            [first + size * np.arange(size) for first, size in zip(squares, sizes, strict=False)]
+        )
+        self._distances = np.concatenate([graph.distances.ravel() for graph in graphs])
+        teachers = [self._graph_teachers(graph) for graph in graphs]
+        self._teachers = np.concatenate([table.ravel() for table in teachers])
+
+    def _graph_teachers(self, graph: NavGraph) -> np.ndarray:
+        """(N, N) uint8 action at row i that leads to column j; 0 where there is none to take."""
+        start, size = self._offsets[graph.scan], len(graph)
+        rows, actions = np.nonzero(self.mask[start : start + size, 1:])
+        action_to = np.zeros((size, size + 1), dtype=np.uint8)
+        action_to[rows, self.targets[start + rows, 1 + actions] - start] = 1 + actions
+        # The spare last column catches -1, no path; the diagonal of next_hops is no edge either.
+        return np.take_along_axis(action_to, graph.next_hops % (size + 1), axis=1)
+
+
+def max_neighbours(graphs: Sequence[NavGraph]) -> int:
+    """The largest number of neighbours of a viewpoint in these graphs."""
+    return max(int(graph.adjacency.sum(axis=1).max(initial=0)) for graph in graphs)
+
+
+def angles4(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """(..., 4) float32 [sin h, cos h, sin e, cos e] of angles (...) in radians."""
+    parts = [np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)]
+    return np.stack(parts, axis=-1).astype(np.float32)

@@ -1,0 +1,90 @@
+"""Worlds: where the navigation graphs, annotations and features of each world lie."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from connectivity import CONNECTIVITY_DIR
+
+World = Literal["houses", "matterport"]
+Dataset = Literal["r2r", "rxr"]
+
+_HOUSES_DATA = Path(__file__).resolve().parent / "houses" / "data"
+
+
+@dataclass(frozen=True)
+class WorldFiles:
+    """Files of one world.
+
+    Attributes:
+        world: "houses" or "matterport".
+        connectivity_dir: Folder of the `<scan>_connectivity.json` files.
+        features: The feature store that comes with the world, or None if there is none.
+        annotations_dir: Folder of the annotations; "houses" keeps them directly in it,
+            "matterport" in its subfolders `r2r` and `rxr`.
+    """
+
+    world: World
+    connectivity_dir: Path
+    features: Path | None
+    annotations_dir: Path
+
+    def annotations(self, dataset: Dataset, split: str) -> Path:
+        """Annotation file of a split; RxR's may be compressed (`.jsonl.gz`).
+
+        The built-in houses have one set of annotations, which serves as R2R and as RxR.
+
+        Raises:
+            ValueError: No such dataset.
+            FileNotFoundError: The file is not there; the message says how to get it.
+        """
+        if dataset not in get_args(Dataset):
+            raise ValueError(f"dataset {dataset!r} is none of {', '.join(get_args(Dataset))}")
+        if self.world == "houses":
+            names = [f"R2R_{split}.json"]
+        elif dataset == "r2r":
+            names = [f"r2r/R2R_{split}.json"]
+        else:
+            names = [f"rxr/rxr_{split}_guide.jsonl", f"rxr/rxr_{split}_guide.jsonl.gz"]
+        paths = [self.annotations_dir / name for name in names]
+        for path in paths:
+            if path.is_file():
+                return path
+        raise FileNotFoundError(
+            f"{paths[0]}: no annotations of split '{split}' of {dataset}; {self.remedy}"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """How to get the files of this world."""
+        if self.world == "houses":
+            return "make the built-in world again with scripts/build_houses.py"
+        return "get the data with scripts/download_data.py, or name the folder that holds it"
+
+
+def world_files(world: World = "houses", data_dir: str | Path | None = None) -> WorldFiles:
+    """Find the files of a world.
+
+    Args:
+        world: "houses", the built-in world, or "matterport", which can hold any graphs.
+        data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json` and
+            `rxr/rxr_<split>_guide.jsonl(.gz)`. Not used by "houses", which comes with the package.
+
+    Raises:
+        ValueError: No such world, or no data folder for "matterport".
+        FileNotFoundError: The data folder has no navigation graphs.
+    """
+    if world == "houses":
+        features = _HOUSES_DATA / "house_clip_features.safetensors"
+        return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
+    if world != "matterport":
+        raise ValueError(f"world {world!r} is none of {', '.join(get_args(World))}")
+    if data_dir is None:
+        raise ValueError("world 'matterport' needs data_dir, the folder that holds its data")
+    data_dir = Path(data_dir)
+    files = WorldFiles(world, data_dir / "matterport" / "connectivity", None, data_dir)
+    if not files.connectivity_dir.is_dir():
+        raise FileNotFoundError(
+            f"{files.connectivity_dir}: no folder of navigation graphs; {files.remedy}"
+        )
+    return files
