@@ -1,0 +1,307 @@
+"""Plans what an instruction says about a path, and checks that it means no other goal.
+
+The plan is a list of clauses on the survey's ground truth: rooms left and entered, landmarks that
+single out the way, now and then a turn, and a landmark that pins the goal. `realiser` puts it into
+words. A plan is never a complete list of turns, so that one must see to follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.houses.landmarks import NOTICED, Landmark, contrast, references
+from envs.houses.realiser import Clause, Instruction, realise
+from envs.houses.routes import Routes
+from envs.houses.visibility import Survey
+
+NEAR = 1.6  # metres from the goal to a landmark that pins it
+PASSED_WITHIN = 1.7  # metres from an edge to a landmark that one walks past
+SUCCESS_DISTANCE = 3.0  # metres; another goal this near is as good
+SLIGHT_TURN, SHARP_TURN = np.radians(45), np.radians(150)
+ATTEMPTS = 24
+# How many landmarks each of the three instructions of a path mentions on the way (low, high).
+LANDMARKS_ON_THE_WAY = ((0, 1), (1, 2), (2, 3))
+
+
+@dataclass(frozen=True)
+class Visit:
+    """An unbroken stay of a path in one room, from its `first` to its `last` viewpoint."""
+
+    room: int
+    first: int
+    last: int
+
+
+def write_instructions(
+    survey: Survey, routes: Routes, path: tuple[int, ...], rng: np.random.Generator
+) -> list[Instruction]:
+    """Writes three different instructions for a path.
+
+    Returns:
+        Three instructions, or none if too few were found that mean this goal alone.
+    """
+    pins = _goal_pins(survey, path[-1], rng)
+    written: list[Instruction] = []
+    if not pins:
+        return written
+    for low, high in LANDMARKS_ON_THE_WAY:
+        for _ in range(ATTEMPTS):
+            pin = _draw(pins, rng)
+            clauses = plan_clauses(survey, path, pin, int(rng.integers(low, high + 1)), rng)
+            if not means_only(survey, routes, path, clauses):
+                continue
+            instruction = realise(clauses, rng)
+            if instruction.text not in [one.text for one in written]:
+                written.append(instruction)
+                break
+        else:
+            return []
+    return written
+
+
+def plan_clauses(
+    survey: Survey,
+    path: tuple[int, ...],
+    pin: Landmark,
+    landmark_count: int,
+    rng: np.random.Generator,
+) -> list[Clause]:
+    """Plans one instruction.
+
+    Args:
+        survey: The house.
+        path: Viewpoints from start to goal.
+        pin: The landmark at the goal.
+        landmark_count: Landmarks to mention on the way, if there are as many.
+        rng: Source of all choices.
+    """
+    visits = list(room_visits(survey, path))
+    clauses = _room_clauses(survey, path, visits, pin, rng)
+    clauses += _landmark_clauses(survey, path, pin, landmark_count, rng)
+    turn = _turn_clause(survey, path, rng)
+    if turn:
+        clauses.append(turn)
+    goal_room = survey.room_kinds[visits[-1].room]
+    clauses.sort(key=lambda clause: (clause.first, _ORDER[clause.kind]))
+    return [*clauses, Clause("stop", len(path) - 1, len(path) - 1, goal_room, pin)]
+
+
+# At one viewpoint: turn, pass what is here, leave, make for what shows ahead, go in, go through.
+_ORDER = {"turn": 0, "past": 1, "leave": 2, "toward": 3, "enter": 4, "through": 5}
+
+
+def room_visits(survey: Survey, path: tuple[int, ...]) -> Iterator[Visit]:
+    """The rooms along a path, in order."""
+    first = 0
+    for step in range(1, len(path) + 1):
+        if step == len(path) or survey.rooms[path[step]] != survey.rooms[path[first]]:
+            yield Visit(int(survey.rooms[path[first]]), first, step - 1)
+            first = step
+
+
+def means_only(
+    survey: Survey, routes: Routes, path: tuple[int, ...], clauses: list[Clause]
+) -> bool:
+    """Whether no goal but those within 3 m of the path's end fits the words equally well.
+
+    A shortest path from the same start fits if it visits the mentioned rooms in order, ends in a
+    room of the goal's kind, and ends near something that the last landmark's words fit.
+    """
+    goal = path[-1]
+    for other in routes.from_start(path[0]):
+        if routes.lengths[goal, other[-1]] > SUCCESS_DISTANCE and _fits(survey, other, clauses):
+            return False
+    return True
+
+
+def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
+    """Whether a path agrees with what a plan says about rooms and about the goal."""
+    stop = clauses[-1]
+    goal = path[-1]
+    if survey.room_kind(goal) != stop.room or stop.landmark is None:
+        return False
+    things = np.flatnonzero(stop.landmark.matches(survey))
+    if not any(_is_near(survey, goal, thing) for thing in things):
+        return False
+    rooms = iter([visit.room for visit in room_visits(survey, path)])
+    # Every `any` goes on where the last one stopped, so that rooms must come in order.
+    return all(
+        any(_is_room(survey, room, clause) for room in rooms)
+        for clause in clauses[:-1]
+        if clause.kind in ("leave", "enter", "through")
+    )
+
+
+def _is_room(survey: Survey, room: int, clause: Clause) -> bool:
+    if survey.room_kinds[room] != clause.room:
+        return False
+    if clause.kind != "enter" or clause.landmark is None:
+        return True
+    matches = np.flatnonzero(clause.landmark.matches(survey))
+    return any(survey.objects[thing].room == room for thing in matches)
+
+
+def _is_near(survey: Survey, viewpoint: int, thing: int) -> bool:
+    return (
+        survey.objects[thing].room == survey.rooms[viewpoint]
+        and np.isfinite(survey.distances[viewpoint, thing])
+        and survey.gap(viewpoint, thing) <= NEAR
+    )
+
+
+def _goal_pins(survey: Survey, goal: int, rng: np.random.Generator) -> list[tuple[Landmark, float]]:
+    """Landmarks that tell one where in the goal's room to stop, with weights.
+
+    They must stand near the goal and hardly nearer to any other viewpoint.
+    """
+    roommates = np.flatnonzero(survey.rooms == survey.rooms[goal])
+    pins = []
+    for thing in range(len(survey.objects)):
+        if not _is_near(survey, goal, thing) or survey.areas[goal, :, thing].max() < 2 * NOTICED:
+            continue
+        gap = survey.gap(goal, thing)
+        if gap <= min(survey.gap(mate, thing) for mate in roommates) + 0.4:
+            found = references(survey, goal, [thing], rng)
+            pins += [(one, weight / (0.5 + gap)) for one, weight in found if len(one.things) == 1]
+    return pins
+
+
+def _room_clauses(
+    survey: Survey,
+    path: tuple[int, ...],
+    visits: list[Visit],
+    pin: Landmark,
+    rng: np.random.Generator,
+) -> list[Clause]:
+    """What is said about rooms: the goal's room always, those before it mostly."""
+    clauses = []
+    for number, visit in enumerate(visits):
+        kind = survey.room_kinds[visit.room]
+        is_last = number == len(visits) - 1
+        if number == 0 and not is_last:
+            if rng.random() < 0.85:
+                clauses.append(Clause("leave", visit.last, visit.last + 1, kind))
+        elif is_last and number > 0:
+            detail = _room_detail(survey, path[visit.first - 1], visit.room, pin, rng)
+            clauses.append(Clause("enter", visit.first - 1, visit.first, kind, detail))
+        elif visit.last > visit.first and (kind == "hallway" or rng.random() < 0.6):
+            if number == 0 or rng.random() < 0.7:
+                clauses.append(Clause("through", visit.first, visit.last, kind))
+        elif number > 0 and rng.random() < (0.35 if kind == "hallway" else 0.9):
+            clauses.append(Clause("enter", visit.first - 1, visit.first, kind))
+    return clauses
+
+
+def _room_detail(
+    survey: Survey, door: int, room: int, pin: Landmark, rng: np.random.Generator
+) -> Landmark | None:
+    """Something in a room that shows from its door, to tell it from others of its kind."""
+    is_only = survey.room_kinds.count(survey.room_kinds[room]) == 1
+    if is_only and rng.random() < 0.85:
+        return None
+    things = [
+        thing.index
+        for thing in survey.objects
+        if thing.room == room and survey.areas[door, :, thing.index].max() >= NOTICED
+    ]
+    options = [
+        (one, weight)
+        for one, weight in references(survey, door, things, rng)
+        if one.noun != pin.noun and (one.colour or is_only)
+    ]
+    return _draw(options, rng) if options else None
+
+
+def _landmark_clauses(
+    survey: Survey,
+    path: tuple[int, ...],
+    pin: Landmark,
+    count: int,
+    rng: np.random.Generator,
+) -> list[Clause]:
+    """Landmarks passed or approached on the way, at the steps where they help most."""
+    options: list[tuple[Clause, float]] = []
+    for step in range(len(path) - 1):
+        here, there = path[step], path[step + 1]
+        in_view = survey.areas[here, survey.view(here, there)]
+        things = np.flatnonzero(in_view >= 2 * NOTICED).tolist()
+        for landmark, weight in references(survey, here, things, rng):
+            gain = contrast(survey, landmark, here, there)
+            relation = _relation(survey, path, step, landmark)
+            if relation and gain > NOTICED and landmark.noun != pin.noun:
+                clause = Clause(
+                    relation,
+                    step,
+                    step + 1,
+                    landmark=landmark,
+                    side=_side(survey, here, there, landmark) if rng.random() < 0.25 else "",
+                )
+                options.append((clause, weight * min(gain, 0.15)))
+    chosen: list[Clause] = []
+    while options and len(chosen) < count:
+        clause = _draw(options, rng)
+        chosen.append(clause)
+        options = [
+            (one, weight)
+            for one, weight in options
+            if one.first != clause.first
+            and one.landmark is not None
+            and clause.landmark is not None
+            and one.landmark.noun != clause.landmark.noun
+        ]
+    return chosen
+
+
+def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landmark) -> str:
+    """How a step of a path relates to a landmark ahead: "past", "toward" or "" for neither."""
+    here, there = path[step], path[step + 1]
+    thing = landmark.things[0]
+    start, end = survey.positions[here], survey.positions[there]
+    length = float(np.linalg.norm(end - start))
+    ahead = (end - start) / length
+    along = float((survey.middle(thing) - start) @ ahead)
+    aside = float(np.linalg.norm(start + np.clip(along, 0, length) * ahead - survey.middle(thing)))
+    reach = min(survey.gap(here, thing), survey.gap(there, thing), aside)
+    if 0.3 < along < length + 0.3 and reach <= PASSED_WITHIN and step + 2 < len(path):
+        return "past"
+    nearer = survey.gap(here, thing) - survey.gap(there, thing)
+    visited = {survey.rooms[viewpoint] for viewpoint in path[step:]}
+    if nearer > 0.6 * length and survey.objects[thing].room in visited:
+        return "toward"
+    return ""
+
+
+def _side(survey: Survey, here: int, there: int, landmark: Landmark) -> str:
+    """Side on which a landmark lies as one walks an edge, "" if ahead."""
+    x, y = survey.middle(landmark.things[0]) - survey.positions[here]
+    angle = _turned(np.arctan2(x, y) - survey.heading(here, there))
+    if not np.radians(20) < abs(angle) < np.radians(120):
+        return ""
+    return "right" if angle > 0 else "left"
+
+
+def _turn_clause(survey: Survey, path: tuple[int, ...], rng: np.random.Generator) -> Clause | None:
+    """At most one turn, in about a quarter of the instructions."""
+    if rng.random() > 0.3:
+        return None
+    turns = []
+    for step in range(1, len(path) - 1):
+        before = survey.heading(path[step - 1], path[step])
+        turn = _turned(survey.heading(path[step], path[step + 1]) - before)
+        if SLIGHT_TURN <= abs(turn) <= SHARP_TURN:
+            turns.append(Clause("turn", step, step, side="right" if turn > 0 else "left"))
+    return turns[rng.integers(len(turns))] if turns else None
+
+
+def _turned(angle: float) -> float:
+    """The same angle in radians between -pi and pi; positive is clockwise, to the right."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _draw(options, rng: np.random.Generator):
+    """One of some (choice, weight) pairs, with a probability in proportion to its weight."""
+    weights = np.array([weight for _, weight in options])
+    return options[rng.choice(len(options), p=weights / weights.sum())][0]

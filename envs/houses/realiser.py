@@ -1,0 +1,149 @@
+"""Puts planned clauses into plain English, in the manner of R2R."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.houses.landmarks import Landmark
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One thing that an instruction says.
+
+    Attributes:
+        kind: "leave", "enter" or "through" a room, "past" or "toward" a landmark, "turn", "stop".
+        first: Position in the path at which it begins.
+        last: Position in the path at which it is done.
+        room: Kind of the room, where one is meant.
+        landmark: What is passed, approached or stopped at; for "enter", what marks the room.
+        side: "left" or "right" for a turn or the side of a landmark, else "".
+    """
+
+    kind: str
+    first: int
+    last: int
+    room: str = ""
+    landmark: Landmark | None = None
+    side: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters `start` to `end` of an instruction tell of path positions `first` to `last`."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+    things: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """An instruction with the alignment of its clauses to the path and the house's objects."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+_PHRASES: dict[str, tuple[str, ...]] = {
+    "leave": ("leave {room}", "exit {room}", "walk out of {room}", "go out of {room}"),
+    "enter": ("enter {room}", "go into {room}", "walk into {room}"),
+    "through": ("walk through {room}", "go through {room}", "cross {room}"),
+    "hallway": ("walk down {room}", "go down {room}", "walk along {room}"),
+    "past": ("walk past {landmark}", "go past {landmark}", "pass {landmark}"),
+    "toward": ("walk towards {landmark}", "go towards {landmark}", "head for {landmark}"),
+    "turn": ("turn {side}", "go {side}", "take a {side}"),
+    "stop": (
+        "stop by {landmark}",
+        "stop next to {landmark}",
+        "wait by {landmark}",
+        "wait next to {landmark}",
+        "stop near {landmark}",
+    ),
+}
+_HALLWAY_NAMES = ("hallway", "hall")
+
+
+def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
+    """Words a plan.
+
+    Args:
+        clauses: In the order of the path; the last one is the stop.
+        rng: Source of all choices of words.
+    """
+    hallway = _HALLWAY_NAMES[int(rng.random() < 0.4)]
+    phrases = [_phrase(clauses, number, hallway, rng) for number in range(len(clauses))]
+    text = ""
+    spans = []
+    for sentence in _sentences(len(clauses), rng):
+        for place, number in enumerate(sentence):
+            phrase = phrases[number]
+            if place == 0:
+                text += " " if text else ""
+                phrase = phrase[0].upper() + phrase[1:]
+            else:
+                text += _joint(clauses, sentence, place, rng)
+                phrase = _after(clauses[number - 1], clauses[number], phrase)
+            clause = clauses[number]
+            things = clause.landmark.things if clause.landmark else ()
+            spans.append(
+                Span(len(text), len(text) + len(phrase), clause.first, clause.last, things)
+            )
+            text += phrase
+        text += "."
+    return Instruction(text, tuple(spans))
+
+
+def _phrase(clauses: Sequence[Clause], number: int, hallway: str, rng: np.random.Generator) -> str:
+    """Words one clause, without regard to where it stands in its sentence."""
+    clause = clauses[number]
+    kind = "hallway" if clause.kind == "through" and clause.room == "hallway" else clause.kind
+    pattern = _PHRASES[kind][rng.integers(len(_PHRASES[kind]))]
+    room = f"the {hallway if clause.room == 'hallway' else clause.room}"
+    landmark = f"the {clause.landmark.words}" if clause.landmark else ""
+    phrase = pattern.format(room=room, landmark=landmark, side=clause.side)
+    if clause.kind == "enter" and landmark:
+        phrase += f" with {landmark}"
+    if clause.kind == "past" and clause.side:
+        phrase += f" on your {clause.side}"
+    if clause.kind == "stop":
+        said = any(one.kind == "enter" and one.room == clause.room for one in clauses[:-1])
+        if not said or rng.random() < 0.2:
+            phrase += f" in {room}"
+    return phrase
+
+
+def _sentences(count: int, rng: np.random.Generator) -> list[list[int]]:
+    """Deals clauses 0..count-1 out to sentences of one to three, the last often on its own."""
+    sentences = []
+    numbers = list(range(count))
+    tail = [numbers.pop()] if rng.random() < 0.6 else []
+    while numbers:
+        size = int(rng.choice([1, 2, 3], p=[0.15, 0.6, 0.25]))
+        sentences.append(numbers[:size])
+        numbers = numbers[size:]
+    return [*sentences, tail] if tail else sentences
+
+
+def _joint(
+    clauses: Sequence[Clause], sentence: list[int], place: int, rng: np.random.Generator
+) -> str:
+    """What stands between two clauses of a sentence."""
+    before, after = clauses[sentence[place - 1]], clauses[sentence[place]]
+    if before.kind == "turn" and after.kind == "enter":
+        return " "
+    if place < len(sentence) - 1:
+        return ", " if rng.random() < 0.7 else ", then "
+    return " and " if rng.random() < 0.8 else ", then "
+
+
+def _after(before: Clause, clause: Clause, phrase: str) -> str:
+    """Shortens a phrase where the clause before it lends its verb: "turn left into the kitchen"."""
+    if before.kind == "turn" and clause.kind == "enter":
+        return "into" + phrase[phrase.index(" the ") :]
+    return phrase

@@ -1,0 +1,213 @@
+"""What is visible from the viewpoints of a house: the ground truth that instructions speak from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from envs.houses.house import House
+
+    from envs.houses.scene import ObjectInfo, Scene
+    from envs.panoramas.panorama import Panorama
+    from envs.panoramas.ray_tracer import RayTracer
+
+HEADING_STEPS = 12
+VIEW_ANGLE = np.radians(60)  # of a square view
+VIEW_SOLID_ANGLE = 4 * np.arcsin(np.sin(VIEW_ANGLE / 2) ** 2)  # steradians of such a view
+# The level view is taken a little deeper, so that what one is about to walk past still counts.
+LOWEST, HIGHEST = np.radians(-45), np.radians(30)
+SURVEY_WIDTH = 512  # pixels of the panoramas that a survey renders
+
+
+@dataclass(frozen=True)
+class SeenObject:
+    """An object as it appears from one viewpoint.
+
+    Attributes:
+        index: Position in `Scene.objects`.
+        category: Plain English noun.
+        colour: Name of its dominant colour, or "".
+        material: "wooden", "leather", ... or "".
+        room: Index of the room that it stands in, -1 for none.
+        area: Visible size as a fraction of a 60 x 60 degree view; above 1 for what fills more.
+        heading: Radians clockwise from +y of the middle of its visible part.
+        elevation: Radians above the horizon of that middle.
+        distance: Metres, median over its visible part.
+    """
+
+    index: int
+    category: str
+    colour: str
+    material: str
+    room: int
+    area: float
+    heading: float
+    elevation: float
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What a walker sees at each of the V included viewpoints of a house with N objects.
+
+    Attributes:
+        scan: Name of the house.
+        viewpoints: Ids (V).
+        positions: (V, 2) metres.
+        edges: (V, V) bool.
+        rooms: (V,) index of each viewpoint's room.
+        room_kinds: Kind of each room.
+        objects: The N objects.
+        areas: (V, 12, N) fraction of the level view at each heading step that an object covers.
+        distances: (V, N) metres to its visible part, inf where unseen.
+    """
+
+    scan: str
+    viewpoints: tuple[str, ...]
+    positions: np.ndarray
+    edges: np.ndarray
+    rooms: np.ndarray
+    room_kinds: tuple[str, ...]
+    objects: tuple[ObjectInfo, ...]
+    areas: np.ndarray
+    distances: np.ndarray
+
+    def heading(self, start: int, end: int) -> float:
+        """Heading in radians from one viewpoint to another."""
+        x, y = self.positions[end] - self.positions[start]
+        return float(np.arctan2(x, y))
+
+    def view(self, start: int, end: int) -> int:
+        """Heading step 0..11 of the view that looks most nearly from `start` to `end`."""
+        return round(self.heading(start, end) / VIEW_ANGLE * 2) % HEADING_STEPS
+
+    def room_kind(self, viewpoint: int) -> str:
+        """Kind of the room in which a viewpoint lies."""
+        return self.room_kinds[self.rooms[viewpoint]]
+
+    def middle(self, thing: int) -> np.ndarray:
+        """Middle of the box of an object on the floor plan: (2,) metres."""
+        box = np.array([self.objects[thing].lower, self.objects[thing].upper])
+        return box.mean(axis=0)[:2]
+
+    def gap(self, viewpoint: int, thing: int) -> float:
+        """Horizontal metres from a viewpoint to the box of an object, 0 above it."""
+        box = np.array([self.objects[thing].lower, self.objects[thing].upper])[:, :2]
+        position = self.positions[viewpoint]
+        outside = np.maximum(np.maximum(box[0] - position, position - box[1]), 0)
+        return float(np.hypot(*outside))
+
+
+def seen_objects(
+    panorama: Panorama, scene: Scene, smallest_area: float = 0.002
+) -> list[SeenObject]:
+    """The objects visible in a panorama, largest first.
+
+    Args:
+        panorama: Any size.
+        scene: The scene it shows.
+        smallest_area: Fraction of a 60 x 60 degree view below which an object goes unnoticed.
+    """
+    height, width = panorama.object_id.shape
+    heading = np.broadcast_to(_headings(width), (height, width))
+    elevation = np.broadcast_to(_elevations(height)[:, None], (height, width))
+    weight = _pixel_areas(height, width)
+    directions = np.stack(
+        [
+            np.sin(heading) * np.cos(elevation),
+            np.cos(heading) * np.cos(elevation),
+            np.sin(elevation),
+        ]
+    )
+    ids = panorama.object_id
+    count = len(scene.objects)
+    areas = _totals(ids, weight, count)
+    middle = np.array([_totals(ids, weight * axis, count) for axis in directions])
+    seen = [
+        SeenObject(
+            index,
+            thing.category,
+            thing.colour,
+            thing.material,
+            thing.room,
+            float(areas[index]),
+            float(np.arctan2(middle[0, index], middle[1, index])),
+            float(np.arctan2(middle[2, index], np.hypot(*middle[:2, index]))),
+            float(np.median(panorama.depth[ids == index])),
+        )
+        for index, thing in enumerate(scene.objects)
+        if areas[index] >= smallest_area
+    ]
+    return sorted(seen, key=lambda one: -one.area)
+
+
+def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
+    """How much of the level view each object covers, by heading step: (12, count) float32.
+
+    Args:
+        object_id: (H, 2H) of a panorama.
+        count: Number of objects in the scene.
+    """
+    height, width = object_id.shape
+    elevation = _elevations(height)
+    rows = (elevation >= LOWEST) & (elevation <= HIGHEST)
+    ids, weight = object_id[rows], _pixel_areas(height, width)[rows]
+    areas = np.zeros((HEADING_STEPS, count), np.float32)
+    for step in range(HEADING_STEPS):
+        aside = _headings(width) - step * VIEW_ANGLE / 2
+        columns = np.abs((aside + np.pi) % (2 * np.pi) - np.pi) <= VIEW_ANGLE / 2
+        areas[step] = _totals(ids[:, columns], weight[:, columns], count)
+    return areas
+
+
+def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]]) -> Survey:
+    """Looks around at every included viewpoint of a house's connectivity records."""
+    from envs.panoramas.panorama import render_panorama
+
+    kept = [i for i, record in enumerate(records) if record["included"]]
+    poses = np.array([records[i]["pose"] for i in kept]).reshape(-1, 4, 4)
+    eyes = poses[:, :3, 3]
+    count = len(house.scene.objects)
+    areas = np.zeros((len(kept), HEADING_STEPS, count), np.float32)
+    distances = np.full((len(kept), count), np.inf, np.float32)
+    for number, eye in enumerate(eyes):
+        panorama = render_panorama(tracer, eye, SURVEY_WIDTH)
+        areas[number] = view_areas(panorama.object_id, count)
+        for one in seen_objects(panorama, house.scene):
+            distances[number, one.index] = one.distance
+    edges = np.array([records[i]["unobstructed"] for i in kept], bool)[:, kept]
+    return Survey(
+        scan=house.spec.scan,
+        viewpoints=tuple(records[i]["image_id"] for i in kept),
+        positions=eyes[:, :2],
+        edges=edges,
+        rooms=np.array([house.plan.room_at(*eye[:2]) for eye in eyes]),
+        room_kinds=tuple(room.kind for room in house.plan.rooms),
+        objects=house.scene.objects,
+        areas=areas,
+        distances=distances,
+    )
+
+
+def _headings(width: int) -> np.ndarray:
+    """Heading in radians of each panorama column: (width,)."""
+    return 2 * np.pi * (np.arange(width) + 0.5) / width - np.pi
+
+
+def _elevations(height: int) -> np.ndarray:
+    """Elevation in radians of each panorama row: (height,)."""
+    return np.pi / 2 - np.pi * (np.arange(height) + 0.5) / height
+
+
+def _pixel_areas(height: int, width: int) -> np.ndarray:
+    """Solid angle of each panorama pixel as a fraction of a square view's: (height, width)."""
+    rows = np.cos(_elevations(height)) * (np.pi / height) * (2 * np.pi / width) / VIEW_SOLID_ANGLE
+    return np.broadcast_to(rows[:, None], (height, width))
+
+
+def _totals(ids: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
+    """Sum of `weight` over the pixels of each object: (count,); id -1 is the sky."""
+    return np.bincount(ids.ravel() + 1, weights=weight.ravel(), minlength=count + 1)[1:]
