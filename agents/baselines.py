@@ -1,0 +1,93 @@
+"""Agents that learn nothing: they say what a follower's numbers are worth."""
+
+import zlib
+from typing import Any
+
+import numpy as np
+
+from agents.rollout import STOP, Observation
+
+_RANDOM = 11
+_TURN = np.pi / 6
+_SIGHT = np.deg2rad(40.0)
+
+
+class ShortestPathAgent:
+    """Walks the shortest path to the goal: the best that can be done."""
+
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Nothing to prepare."""
+
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Do as the teacher does."""
+        return np.asarray(info["teacher_action"])[live]
+
+
+class ForwardAgent:
+    """Walks five moves straight ahead from its start heading, then stops.
+
+    One move takes the neighbour nearest to the middle of the level view ahead, of those less than
+    40 degrees to its side (going forward in MatterSim's action space); where there is none, the
+    agent turns right by 30 degrees until there is one. Moving does not change its heading.
+    """
+
+    moves = 5
+
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Face the view nearest to the start heading, turned by `turns`."""
+        step = np.rint(observation["heading"] / _TURN)
+        self._heading = (step + self.turns(info["instr_id"])) * _TURN  # (B,) radians
+        self._left = np.full(len(step), self.moves)
+
+    def turns(self, instr_ids: np.ndarray) -> np.ndarray:
+        """Turns to the right by 30 degrees (B,) with which each episode begins."""
+        return np.zeros(len(instr_ids))
+
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Take the neighbour straight ahead."""
+        headings, elevations = candidate_directions(observation, live)  # (N, K) radians
+        possible = observation["action_mask"][live].astype(bool)
+        possible[:, STOP] = False
+        moving = (self._left[live] > 0) & possible.any(1)
+        for _ in range(12):
+            side = (headings - self._heading[live, None] + np.pi) % (2 * np.pi) - np.pi
+            ahead = possible & (np.abs(side) < _SIGHT)
+            blocked = moving & ~ahead.any(1)
+            if not blocked.any():
+                break
+            self._heading[live[blocked]] += _TURN
+        self._left[live] -= 1
+        offset = np.where(ahead, np.hypot(side, elevations), np.inf)
+        return np.where(moving, offset.argmin(1), STOP)
+
+
+class RandomAgent(ForwardAgent):
+    """Turns to a random heading of twelve, walks five moves straight ahead, stops.
+
+    The random baseline of the Room-to-Room paper (Anderson et al. 2018, section 5.3; MatterSim's
+    tasks/R2R/agent.py). The heading depends on seed and instruction id, not on their order.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+
+    def turns(self, instr_ids: np.ndarray) -> np.ndarray:
+        """A draw of 0..11 per episode."""
+        return np.array([self._draw(str(instr_id)) for instr_id in instr_ids], float)
+
+    def _draw(self, instr_id: str) -> int:
+        key = zlib.crc32(instr_id.encode())
+        return int(np.random.default_rng([self._seed, _RANDOM, key]).integers(12))
+
+
+def candidate_directions(
+    observation: Observation, live: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Headings and elevations (N, K) of the candidates in radians, from their angle features.
+
+    A candidate's angle feature holds its heading relative to the agent's, and its elevation; the
+    last four numbers of a row are one copy of it.
+    """
+    four = observation["candidates"][live][..., -4:].astype(np.float64)
+    base = observation["heading"][live, None].astype(np.float64)
+    return np.arctan2(four[..., 0], four[..., 1]) + base, np.arctan2(four[..., 2], four[..., 3])

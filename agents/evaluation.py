@@ -1,0 +1,116 @@
+"""Scoring agents over whole splits, and the table that compares them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
+from agents.rollout import Agent, Pose, walk
+from envs.episodes import base_language
+from envs.metrics import score_path, summarise, summarise_groups
+from envs.vector_env import VlnVectorEnv
+
+Summary = dict[str, float]
+# By split, then by agent.
+Results = dict[str, dict[str, Summary]]
+
+# Columns of the table: name in a summary, factor and decimals of its print.
+_COLUMNS = {
+    "TL": (1, 2),
+    "NE": (1, 2),
+    "OSR": (100, 1),
+    "SR": (100, 1),
+    "SPL": (100, 1),
+    "nDTW": (100, 1),
+    "sDTW": (100, 1),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """An agent's walks through a split.
+
+    Attributes:
+        trajectories: By instr_id, poses (viewpoint, heading, elevation) from start to end.
+        scores: By instr_id, the metrics of `envs.metrics.score_path`; empty for a split whose goals
+            are secret.
+        languages: By instr_id, the language without its country.
+    """
+
+    trajectories: dict[str, list[Pose]]
+    scores: dict[str, dict[str, float]]
+    languages: dict[str, str]
+
+    def summary(self) -> Summary:
+        """Means over all episodes."""
+        return summarise(list(self.scores.values()))
+
+    def by_language(self) -> dict[str, Summary]:
+        """Means per language."""
+        languages = [self.languages[instr_id] for instr_id in self.scores]
+        return summarise_groups(list(self.scores.values()), languages)
+
+
+def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
+    """Let an agent walk every episode of an environment's split once.
+
+    Args:
+        env: Environment without autoreset.
+        agent: Put a network into evaluation mode before.
+        name: Label of the progress bar; no bar without it.
+    """
+    # Instructions of like length share a batch, which saves padding.
+    episodes = sorted(env.episodes, key=lambda episode: -len(episode.instruction))
+    trajectories: dict[str, list[Pose]] = {}
+    with (
+        torch.inference_mode(),
+        tqdm(total=len(episodes), desc=name, unit="episode", leave=False, disable=not name) as bar,
+    ):
+        for start in range(0, len(episodes), env.num_envs):
+            ids = [episode.instr_id for episode in episodes[start : start + env.num_envs]]
+            trajectories |= zip(ids, walk(env, agent, ids), strict=True)
+            bar.update(len(ids))
+    graphs = env.nav_world.graphs
+    return Evaluation(
+        trajectories={e.instr_id: trajectories[e.instr_id] for e in env.episodes},
+        scores={
+            e.instr_id: score_path(
+                graphs[e.scan], [pose[0] for pose in trajectories[e.instr_id]], e.path
+            )
+            for e in env.episodes
+            if e.has_goal
+        },
+        languages={e.instr_id: base_language(e.language) for e in env.episodes},
+    )
+
+
+def baselines(seed: int) -> dict[str, Agent]:
+    """The agents that a follower is compared with, by name."""
+    return {
+        "random": RandomAgent(seed),
+        "forward": ForwardAgent(),
+        "shortest path": ShortestPathAgent(),
+    }
+
+
+def table(results: Mapping[str, Mapping[str, Summary]]) -> str:
+    """Aligned text: a line per split and agent; TL and NE in metres, the rest in per cent."""
+    rows = [["split", "agent", *_COLUMNS]]
+    for split, agents in results.items():
+        for agent, summary in agents.items():
+            figures = [
+                f"{factor * summary[column]:.{digits}f}"
+                for column, (factor, digits) in _COLUMNS.items()
+            ]
+            rows.append([split, agent, *figures])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
