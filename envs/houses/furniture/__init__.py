@@ -1,0 +1,94 @@
+"""Furniture built in code: `make_item` makes a piece of any category in the taste of a house."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from envs.houses.furniture import (
+    appliances,
+    bathroom,
+    beds,
+    decoration,
+    doors,
+    hobby,
+    kitchen,
+    lighting_fixtures,
+    seating,
+    storage,
+    tables,
+)
+from envs.houses.furniture.item import Item
+from envs.houses.style import Style
+
+__all__ = ["CATEGORIES", "Item", "make_item"]
+
+MAKERS: dict[str, Callable[..., Item]] = {
+    "bed": beds.bed,
+    "nightstand": storage.nightstand,
+    "wardrobe": storage.wardrobe,
+    "dresser": storage.dresser,
+    "sofa": seating.sofa,
+    "armchair": seating.armchair,
+    "coffee table": tables.coffee_table,
+    "tv stand": storage.tv_stand,
+    "bookshelf": storage.bookshelf,
+    "floor lamp": lighting_fixtures.floor_lamp,
+    "plant": decoration.plant,
+    "dining table": tables.dining_table,
+    "chair": seating.chair,
+    "sideboard": storage.sideboard,
+    "kitchen counter": kitchen.kitchen_counter,
+    "kitchen sink": kitchen.kitchen_sink,
+    "stove": kitchen.stove,
+    "fridge": appliances.fridge,
+    "kitchen cabinet": kitchen.kitchen_cabinet,
+    "range hood": kitchen.range_hood,
+    "stool": seating.stool,
+    "desk": tables.desk,
+    "office chair": seating.office_chair,
+    "toilet": bathroom.toilet,
+    "washbasin": bathroom.washbasin,
+    "bathtub": bathroom.bathtub,
+    "shower": bathroom.shower,
+    "mirror": decoration.mirror,
+    "picture": decoration.picture,
+    "rug": decoration.rug,
+    "curtain": decoration.curtain,
+    "ceiling light": lighting_fixtures.ceiling_light,
+    "washing machine": appliances.washing_machine,
+    "laundry basket": storage.laundry_basket,
+    "treadmill": hobby.treadmill,
+    "exercise ball": hobby.exercise_ball,
+    "piano": hobby.piano,
+    "toy chest": storage.toy_chest,
+    "coat rack": storage.coat_rack,
+    "shoe rack": storage.shoe_rack,
+    "aquarium": decoration.aquarium,
+    "fireplace": decoration.fireplace,
+    "grandfather clock": decoration.grandfather_clock,
+    "entrance bench": seating.entrance_bench,
+    "door": doors.door,
+    "entrance door": doors.entrance_door,
+}
+CATEGORIES: tuple[str, ...] = tuple(MAKERS)
+
+
+def make_item(category: str, rng: np.random.Generator, style: Style, **options: Any) -> Item:
+    """Make one piece of furniture.
+
+    Args:
+        category: One of `CATEGORIES`.
+        rng: Decides what the options leave open; the same state gives the same piece.
+        style: Taste of the house.
+        **options: `colour` for every category (ignored where a thing has only one colour, such as a
+            toilet), and what else the maker of the category takes, such as `double` for a bed or
+            `width` and `height` for a curtain.
+
+    Raises:
+        ValueError: If no such category or colour exists.
+        TypeError: If the maker of the category does not know an option.
+    """
+    if category not in MAKERS:
+        raise ValueError(f"no furniture called {category!r}; choose from {', '.join(CATEGORIES)}")
+    return MAKERS[category](rng, style, **options)

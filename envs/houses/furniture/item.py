@@ -1,0 +1,178 @@
+"""What a piece of furniture is, and the finishes and small parts that many pieces share."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.houses.colours import COLOUR_NAMES, RGB, Colour, pick_shade
+from envs.houses.geometry import Material, Part, bounds, box, cylinder, sphere, transform, tube
+from envs.houses.style import Style, pick
+
+BLACK = Material("plain", (0.07, 0.07, 0.08))
+WHITE = Material("plain", (0.95, 0.95, 0.94))
+CERAMIC = Material("plain", (0.97, 0.97, 0.97))
+CHROME = Material("metal", (0.82, 0.84, 0.87))
+STEEL = Material("metal", (0.66, 0.68, 0.71))
+DARK_STEEL = Material("metal", (0.30, 0.31, 0.33))
+BRASS = Material("metal", (0.80, 0.62, 0.30))
+LINEN = Material("fabric", (0.98, 0.97, 0.94))
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A piece of furniture in its own frame: x width, +y back (wall side), z up.
+
+    The origin lies on the floor in the middle of the footprint; for `mount == "wall"` in the middle
+    of the back; for `mount == "ceiling"` on the ceiling.
+
+    Attributes:
+        category: One of `envs.houses.furniture.CATEGORIES`.
+        parts: Its meshes.
+        size: Width, depth and height of the box round it, metres.
+        colour: Plain English name of the colour that prevails.
+        material: "wooden", "leather", "fabric", "metal", "ceramic", "glass" or "".
+        mount: "floor", "wall" or "ceiling".
+    """
+
+    category: str
+    parts: tuple[Part, ...]
+    size: tuple[float, float, float]
+    colour: str
+    material: str
+    mount: str = "floor"
+
+
+@dataclass(frozen=True)
+class Finish:
+    """A material with the words for it.
+
+    Attributes:
+        surface: Texture and tint.
+        colour: Name of its colour.
+        word: Material word, see `Item.material`.
+    """
+
+    surface: Material
+    colour: str
+    word: str
+
+
+def finished(
+    category: str, parts: Sequence[Part], colour: str, material: str = "", mount: str = "floor"
+) -> Item:
+    """Centre the parts on the origin that belongs to the mount and measure them."""
+    lower, upper = bounds(parts)
+    middle = (lower + upper) / 2
+    anchor = {
+        "floor": (middle[0], middle[1], lower[2]),
+        "wall": (middle[0], upper[1], middle[2]),
+        "ceiling": (middle[0], middle[1], upper[2]),
+    }[mount]
+    width, depth, height = (float(extent) for extent in upper - lower)
+    placed = transform(parts, offset=-np.array(anchor))
+    return Item(category, tuple(placed), (width, depth, height), str(colour), material, mount)
+
+
+def shade(rng: np.random.Generator, palette: Sequence[Colour], colour: str | None) -> Colour:
+    """Draw from a palette, or find the colour of the asked name, in the palette if it is there."""
+    if colour is None:
+        return pick(rng, palette)
+    if colour not in COLOUR_NAMES:
+        raise ValueError(f"no colour named {colour!r}; use one of {', '.join(COLOUR_NAMES)}")
+    known = [candidate for candidate in palette if candidate.name == colour]
+    return pick(rng, known) if known else pick_shade(colour, rng)
+
+
+def cloth(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
+    """Draw a woven cover from the palette of the house."""
+    drawn = shade(rng, style.fabrics, colour)
+    return Finish(Material("fabric", drawn.rgb), drawn.name, "fabric")
+
+
+def upholstery(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
+    """Draw cloth, or now and then leather."""
+    if rng.random() < 0.25:
+        drawn = shade(rng, style.leathers, colour)
+        return Finish(Material("leather", drawn.rgb), drawn.name, "leather")
+    return cloth(rng, style, colour)
+
+
+def timber(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
+    """Draw a tone of wood; the leading one half of the time."""
+    palette = style.woods if rng.random() < 0.5 else style.woods[:1]
+    drawn = shade(rng, palette, colour)
+    return Finish(Material("wood", drawn.rgb), drawn.name, "wooden")
+
+
+def cabinetry(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
+    """Draw wood or paint for a large piece."""
+    wooden = {wood.name for wood in style.woods}
+    if (colour in wooden) if colour else rng.random() < 0.5:
+        return timber(rng, style, colour)
+    drawn = shade(rng, style.paints, colour)
+    return Finish(Material("plain", drawn.rgb), drawn.name, "")
+
+
+def darker(surface: Material, factor: float = 0.8) -> Material:
+    """The same material in a deeper tone, to set parts off."""
+    red, green, blue = (channel * factor for channel in surface.tint)
+    return Material(surface.texture, (red, green, blue))
+
+
+def paint(rgb: RGB | Iterable[float]) -> Material:
+    """Plain paint or plastic of a display-space colour."""
+    red, green, blue = (float(channel) for channel in rgb)
+    return Material("plain", (red, green, blue))
+
+
+def feet(
+    width: float, depth: float, height: float, surface: Material, radius: float = 0.02
+) -> list[Part]:
+    """Four round feet whose axes stand at the corners of a rectangle."""
+    corners = [(x * width / 2, y * depth / 2, 0) for x in (-1, 1) for y in (-1, 1)]
+    return [
+        cylinder(radius * 0.75, height, surface, corner, top_radius=radius, sides=8)
+        for corner in corners
+    ]
+
+
+def posts(width: float, depth: float, height: float, surface: Material, side: float) -> list[Part]:
+    """Four square legs; `width` and `depth` are measured outside."""
+    x, y = (width - side) / 2, (depth - side) / 2
+    return [
+        box((side, side, height), surface, (sx * x, sy * y, height / 2))
+        for sx in (-1, 1)
+        for sy in (-1, 1)
+    ]
+
+
+def knob(surface: Material, at: Sequence[float], radius: float = 0.016) -> Part:
+    """A small round handle."""
+    return sphere(radius, surface, at, sides=8)
+
+
+def bar_handle(
+    surface: Material, at: Sequence[float], length: float, upright: bool = False
+) -> Part:
+    """A straight bar in front of a door or drawer."""
+    half = np.array([0, 0, length / 2] if upright else [length / 2, 0, 0])
+    return tube([at - half, at + half], 0.008, surface, sides=5)
+
+
+def slab(size: Sequence[float], surface: Material, at: Sequence[float]) -> list[Part]:
+    """A framed panel door or drawer front, its back at y = `at[1]`: a board with a raised rim."""
+    width, thickness, height = size
+    x, y, z = at
+    rim = min(0.06, width / 5, height / 5)
+    board = box((width, thickness, height), surface, (x, y - thickness / 2, z), faces="xXyzZ")
+    front = y - thickness * 1.25
+    rails = [
+        box((width, thickness / 2, rim), surface, (x, front, z + s * (height - rim) / 2))
+        for s in (-1, 1)
+    ]
+    stiles = [
+        box((rim, thickness / 2, height - 2 * rim), surface, (x + s * (width - rim) / 2, front, z))
+        for s in (-1, 1)
+    ]
+    return [board, *rails, *stiles]
