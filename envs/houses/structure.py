@@ -30,7 +30,10 @@ _FRAME = 0.05  # width of window and door frames
 _FRAME_DEPTH = 2 * WALL_HALF_THICKNESS + 0.04
 _SKIRTING = (0.012, 0.09)  # thickness, height
 _GARDEN_RADIUS = 30.0
-_GARDEN_HEIGHTS = (-12.0, 24.0)
+_GARDEN_REPEATS = 2  # of its picture, all round
+# Heights in metres and the rows of the picture there; the horizon lies at the height of the eyes.
+_GARDEN_HEIGHTS = (-60.0, -14.0, 18.0, 90.0)
+_GARDEN_ROWS = (0.99, 0.98, 0.01, 0.005)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,13 +272,14 @@ def _entrance_angle(opening: Opening) -> float:
 
 
 def _garden(plan: FloorPlan) -> Fixture:
-    """A round backdrop, seen from inside, that shows the picture "outside" once all round."""
+    """A round backdrop, seen from inside: the picture "outside", its rims stretched up and down."""
     turn = np.linspace(0, 2 * np.pi, 49)[:, None]
     z = np.array(_GARDEN_HEIGHTS)[None, :]
-    x = plan.width / 2 + _GARDEN_RADIUS * np.sin(turn) + 0 * z
-    y = plan.depth / 2 + _GARDEN_RADIUS * np.cos(turn) + 0 * z
-    points = np.stack([x, y, z + 0 * x], axis=-1)
-    inward = np.stack([-np.sin(turn) + 0 * z, -np.cos(turn) + 0 * z, 0 * x], axis=-1)
-    v = np.broadcast_to(np.array([1.0, 0.0]), x.shape)
-    uvs = np.stack([turn / (2 * np.pi) + 0 * z, v], axis=-1)
-    return Fixture(OUTSIDE, -1, (lattice(points, inward, uvs, Material("outside")),))
+    turn, z = np.broadcast_arrays(turn, z)
+    x = plan.width / 2 + _GARDEN_RADIUS * np.sin(turn)
+    y = plan.depth / 2 + _GARDEN_RADIUS * np.cos(turn)
+    inward = np.stack([-np.sin(turn), -np.cos(turn), np.zeros_like(z)], axis=-1)
+    v = np.broadcast_to(np.array(_GARDEN_ROWS), z.shape)
+    uvs = np.stack([turn / (2 * np.pi) * _GARDEN_REPEATS, v], axis=-1)
+    backdrop = lattice(np.stack([x, y, z], axis=-1), inward, uvs, Material("outside"))
+    return Fixture(OUTSIDE, -1, (backdrop,))

@@ -1,0 +1,115 @@
+"""One picture that shows the rooms of houses, for documents and for looking at what was built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.panoramas.cameras import perspective_camera, render
+from envs.panoramas.ray_tracer import RayTracer
+
+if TYPE_CHECKING:
+    from envs.houses.house import House
+    from envs.houses.plan_elements import Room
+
+EYE_HEIGHT = 1.5
+_VFOV = np.deg2rad(66)
+_PITCH = np.deg2rad(-14)
+_TRIAL = (18, 24)  # pixels of the small pictures by which a standpoint is chosen
+_FURNITURE_SHARE = 0.01  # of a small picture that an object must cover to count
+_STRUCTURE = {"wall", "floor", "ceiling", "skirting", "outside", "window", "door frame", "archway"}
+
+
+def contact_sheet(
+    houses: Sequence[House | str],
+    path: Path,
+    columns: int = 4,
+    tile: tuple[int, int] = (300, 400),
+    rooms_per_house: int | None = None,
+) -> None:
+    """Writes a picture with one view of each room.
+
+    Args:
+        houses: houses, or scan names of built-in ones.
+        path: PNG or JPEG file to write.
+        columns: views side by side.
+        tile: height and width of a view in pixels.
+        rooms_per_house: only so many of each house, of different kinds first; None for all.
+    """
+    from PIL import Image, ImageDraw
+
+    views = [
+        (f"{house.spec.scan}: {room.kind}", room_view(tracer, house, room, tile))
+        for house, tracer in _with_tracers(houses)
+        for room in _choose_rooms(house, rooms_per_house)
+    ]
+    rows = -(-len(views) // columns)
+    sheet = Image.new("RGB", (columns * tile[1], rows * tile[0]), "white")
+    for number, (label, picture) in enumerate(views):
+        image = Image.fromarray(picture)
+        draw = ImageDraw.Draw(image)
+        draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
+        draw.text((4, 1), label, fill=(255, 255, 255))
+        sheet.paste(image, (number % columns * tile[1], number // columns * tile[0]))
+    beside = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+    sheet.save(beside)
+    os.replace(beside, path)
+
+
+def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8: the room from where most of its furniture shows."""
+    position, heading = max(
+        _standpoints(room), key=lambda stand: _worth(tracer, house, room, *stand)
+    )
+    camera = perspective_camera(size, heading, _PITCH, _VFOV)
+    return render(tracer, position, camera, size, _VFOV / size[0]).rgb.reshape(*size, 3)
+
+
+def _with_tracers(houses: Sequence[House | str]) -> Iterator[tuple[House, RayTracer]]:
+    from envs.panoramas.house_panoramas import HousePanoramas
+
+    for house in houses:
+        if isinstance(house, str):
+            house = HousePanoramas().house(house)
+        yield house, RayTracer(house.scene)
+
+
+def _choose_rooms(house: House, count: int | None) -> list[Room]:
+    seen: dict[str, int] = {}
+    ranked = []
+    for room in house.plan.rooms:
+        seen[room.kind] = seen.get(room.kind, 0) + 1
+        ranked.append((seen[room.kind], room.index, room))
+    return [room for *_, room in sorted(ranked, key=lambda entry: entry[:2])][:count]
+
+
+def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:
+    """Places along the walls and near the corners, each looking at the middle of the room."""
+    x_middle, y_middle = room.centre
+    for inset in (0.45, 0.8):
+        for x in (room.x0 + inset, x_middle, room.x1 - inset):
+            for y in (room.y0 + inset, y_middle, room.y1 - inset):
+                if abs(x - x_middle) + abs(y - y_middle) > 0.3:
+                    heading = float(np.arctan2(x_middle - x, y_middle - y))
+                    yield np.array([x, y, EYE_HEIGHT]), heading
+
+
+def _worth(
+    tracer: RayTracer, house: House, room: Room, position: np.ndarray, heading: float
+) -> float:
+    """Score of a standpoint: furniture in sight and depth, little of it right before the eye."""
+    camera = perspective_camera(_TRIAL, heading, _PITCH, _VFOV)
+    x, y = np.meshgrid(np.arange(_TRIAL[1]) + 0.5, np.arange(_TRIAL[0]) + 0.5)
+    hits = tracer.trace(position, camera(x.ravel(), y.ravel()))
+    shown, pixels = np.unique(hits.object_id[hits.object_id >= 0], return_counts=True)
+    objects = house.scene.objects
+    furniture = sum(
+        objects[index].room == room.index and objects[index].category not in _STRUCTURE
+        for index in shown[pixels > _FURNITURE_SHARE * hits.object_id.size]
+    )
+    blocked = np.mean(hits.distance < 0.7)
+    return furniture + 0.5 * float(np.median(hits.distance)) - 25 * float(blocked)
