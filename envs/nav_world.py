@@ -4,6 +4,7 @@ A node is a viewpoint's number among the V viewpoints of all graphs, scan after 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -48,6 +49,24 @@ class NavWorld:
         self.scan_names = np.array([g.scan for g in graphs for _ in g.viewpoint_ids], dtype=object)
         self._build_candidates(graphs)
         self._build_pairs(graphs, sizes)
+
+    @classmethod
+    def load(cls, scans: Sequence[str], connectivity_dir: Path) -> "NavWorld":
+        """Flatten the graphs of some scans.
+
+        K comes from all graphs in the folder, so that every split of a world has the same actions.
+
+        Raises:
+            FileNotFoundError: There is no graph of a scan.
+            ValueError: A file in the folder is damaged.
+        """
+        suffix = "_connectivity.json"
+        present = {path.name.removesuffix(suffix) for path in connectivity_dir.glob(f"*{suffix}")}
+        graphs = {
+            scan: NavGraph.load(scan, connectivity_dir) for scan in sorted(present.union(scans))
+        }
+        num_actions = 1 + max_neighbours(list(graphs.values()))
+        return cls([graphs[scan] for scan in scans], num_actions)
 
     def __len__(self) -> int:
         return len(self.viewpoint_ids)

@@ -1,6 +1,7 @@
 """What agents see: features of the panorama and of the candidates, with their directions."""
 
 import numpy as np
+from gymnasium import spaces
 
 from encoders.feature_store import FeatureStore
 from envs.candidates import NUM_HEADINGS, NUM_VIEWS, STEP
@@ -62,6 +63,25 @@ class Observer:
         if store is not None:
             keys = zip(world.scan_names, world.viewpoint_ids, strict=True)
             self._rows = np.array([store.row(scan, viewpoint) for scan, viewpoint in keys])
+
+    def space(self, num_words: int, length: int) -> spaces.Dict:
+        """Space of one agent's observations, the instruction of `length` tokens included.
+
+        Args:
+            num_words: Size of the vocabulary.
+            length: Of an encoded instruction.
+        """
+        actions, inf = self._world.num_actions, np.inf
+        return spaces.Dict(
+            {
+                "instruction": spaces.Box(0, num_words - 1, (length,), np.int32),
+                "panorama": spaces.Box(-inf, inf, (NUM_VIEWS, self.width), np.float32),
+                "candidates": spaces.Box(-inf, inf, (actions, self.width), np.float32),
+                "action_mask": spaces.MultiBinary(actions),
+                "heading": spaces.Box(0.0, 2 * np.pi, (), np.float32),
+                "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (), np.float32),
+            }
+        )
 
     def observe(self, nodes: np.ndarray, views: np.ndarray) -> dict[str, np.ndarray]:
         """Observe from B viewpoints; every array is a fresh one.

@@ -6,19 +6,17 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from encoders.feature_store import FeatureStore
-from envs.candidates import NUM_VIEWS
+from envs.episode_sampler import EpisodeSampler
 from envs.episodes import Episode, load_episodes
-from envs.nav_graph import NavGraph
-from envs.nav_world import NavWorld, max_neighbours
+from envs.infos import finals, masked, scattered
+from envs.nav_world import NavWorld
 from envs.observations import Observer
 from envs.tokenizer import WordTokenizer
 from envs.walks import Walks
-from envs.worlds import Dataset, World, WorldFiles, world_files
+from envs.worlds import Dataset, World, world_files
 
 # Decisions before an episode is cut off, and tokens of an instruction. R2R paths have up to 7
 # viewpoints, RxR paths up to three times as many; EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of
@@ -118,48 +116,40 @@ class VlnVectorEnv(VectorEnv):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r} is neither None nor 'rgb_array'")
-        self.num_envs = num_envs
+        self.num_envs = _positive("num_envs", num_envs, 1)
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
         self.files = world_files(world, data_dir)
         self.episodes = load_episodes(dataset, split, self.files, language)
-        self.max_episode_steps = max_episode_steps or MAX_EPISODE_STEPS[dataset]
-        self.tokenizer = _tokenizer(tokenizer, dataset, language, self.files)
-        self.nav_world = _nav_world(self.episodes, self.files)
-        store = _open_store(features, self.files)
+        if tokenizer is None:
+            known = split == "train"
+            train = (
+                self.episodes if known else load_episodes(dataset, "train", self.files, language)
+            )
+            tokenizer = WordTokenizer.build(episode.instruction for episode in train)
+        elif not isinstance(tokenizer, WordTokenizer):
+            tokenizer = WordTokenizer.load(tokenizer)
+        self.tokenizer = tokenizer
+        scans = sorted({episode.scan for episode in self.episodes})
+        self.nav_world = NavWorld.load(scans, self.files.connectivity_dir)
+        store = self.files.open_features(features)
         self._observer = Observer(self.nav_world, store, angle_feature_size)
         self._walks = Walks(self.nav_world, self.episodes, num_envs)
-        length = max_instruction_length or MAX_INSTRUCTION_LENGTH[dataset]
-        self._tokens = np.stack(
-            [self.tokenizer.encode(e.instruction, length) for e in self.episodes]
+        self.max_episode_steps = _positive(
+            "max_episode_steps", max_episode_steps, MAX_EPISODE_STEPS[dataset]
         )
-        self._make_spaces(length)
-        self._numbers = {episode.instr_id: i for i, episode in enumerate(self.episodes)}
-        self._shuffle = shuffle
-        self.generators: list[np.random.Generator] = []  # one per agent, who draws its episodes
-        self._next_episode = 0
-        self._texts = {
-            "instr_id": np.array([e.instr_id for e in self.episodes], dtype=object),
-            "instruction": np.array([e.instruction for e in self.episodes], dtype=object),
-        }
-
-    def _make_spaces(self, length: int) -> None:
-        boxes = gym.spaces.Box
-        size, actions = self._observer.width, self.nav_world.num_actions
-        self.single_action_space = gym.spaces.Discrete(actions)
-        self.single_observation_space = gym.spaces.Dict(
-            {
-                "instruction": boxes(0, len(self.tokenizer) - 1, (length,), np.int32),
-                "panorama": boxes(-np.inf, np.inf, (NUM_VIEWS, size), np.float32),
-                "candidates": boxes(-np.inf, np.inf, (actions, size), np.float32),
-                "action_mask": gym.spaces.MultiBinary(actions),
-                "heading": boxes(0.0, 2 * np.pi, (), np.float32),
-                "elevation": boxes(-np.pi / 2, np.pi / 2, (), np.float32),
-            }
+        length = _positive(
+            "max_instruction_length", max_instruction_length, MAX_INSTRUCTION_LENGTH[dataset]
         )
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self._instr_ids = np.array([e.instr_id for e in self.episodes], dtype=object)
+        self._instructions = np.array([e.instruction for e in self.episodes], dtype=object)
+        self._tokens = np.stack([tokenizer.encode(text, length) for text in self._instructions])
+        self.sampler = EpisodeSampler(self._instr_ids.tolist(), num_envs, shuffle)
+        self.single_action_space = gym.spaces.Discrete(self.nav_world.num_actions)
+        self.single_observation_space = self._observer.space(len(tokenizer), length)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
 
     def reset(
         self,
@@ -184,13 +174,16 @@ class VlnVectorEnv(VectorEnv):
         if options:
             raise ValueError(f"options are 'episode_ids' and 'reset_mask', not {sorted(options)}")
         agents = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
-        if mask is not None and (np.shape(mask) != (self.num_envs,) or not agents.size):
-            raise ValueError(
-                f"reset_mask has shape {np.shape(mask)} and {agents.size} agents to reset, but "
-                f"shape ({self.num_envs},) and at least one agent are expected"
-            )
-        self._seed(seed)
-        self._walks.start(agents, self._choose(agents, episode_ids))
+        if mask is not None and not _is_mask(mask, self.num_envs):
+            raise ValueError(f"reset_mask is {self.num_envs} bools, some of them true, not {mask}")
+        if isinstance(seed, int):
+            super().reset(seed=seed)
+        self.sampler.seed(seed)
+        if episode_ids is None:
+            episodes = self.sampler.draw(agents)
+        else:
+            episodes = self.sampler.find(agents, episode_ids)
+        self._walks.start(agents, episodes)
         return self._observe(), self._info()
 
     def step(
@@ -207,6 +200,8 @@ class VlnVectorEnv(VectorEnv):
         Raises:
             ValueError: An action is outside the action space.
         """
+        if not self.sampler.generators:
+            raise gym.error.ResetNeeded("reset the environment before the first step")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
             raise ValueError(f"actions are {self.num_envs} integers, not {actions!r}")
@@ -219,13 +214,18 @@ class VlnVectorEnv(VectorEnv):
         rewards = walks.step(actions, self.max_episode_steps)
         ended = walks.ended_now.copy()
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and over.size:
-            walks.start(over, self._choose(over))
+            walks.start(over, self.sampler.draw(over))
         terminated, truncated = walks.terminated.copy(), walks.truncated.copy()
         observation, info = self._observe(), self._info()
-        if ended.any():
-            info.update(self._metrics(ended))
-            if self.autoreset_mode is AutoresetMode.SAME_STEP:
-                observation, info = self._restart(ended, observation, info)
+        scored = ended & walks.has_goal()
+        if scored.any():
+            metrics = scattered(walks.metrics(np.flatnonzero(scored)), scored)
+            info.update(metrics=metrics, _metrics=scored)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
+            last = finals(observation, info, ended)
+            agents = np.flatnonzero(ended)
+            walks.start(agents, self.sampler.draw(agents))
+            observation, info = self._observe(), {**self._info(), **last}
         return observation, rewards, terminated, truncated, info
 
     def teacher_actions(self) -> np.ndarray:
@@ -248,63 +248,19 @@ class VlnVectorEnv(VectorEnv):
         """One (H, W, 3) uint8 RGB picture per agent; None if no render mode was chosen."""
         if self.render_mode is None:
             return None
-        from envs.rendering import draw_frame
+        from envs.rendering import draw_frame, house_panorama
 
+        panorama = house_panorama if self.files.world == "houses" else None
+        steps = zip(self.current_episodes(), self.trajectories(), strict=True)
         return tuple(
-            draw_frame(
-                graph=self.nav_world.graphs[episode.scan],
-                episode=episode,
-                trajectory=trajectory,
-                world=self.files.world,
-            )
-            for episode, trajectory in zip(
-                self.current_episodes(), self.trajectories(), strict=True
-            )
+            draw_frame(self.nav_world.graphs[episode.scan], episode, trajectory, panorama)
+            for episode, trajectory in steps
         )
-
-    def rewind(self) -> None:
-        """Let unshuffled episodes start again at the first one."""
-        self._next_episode = 0
 
     def metrics(self) -> dict[str, np.ndarray]:
         """(B,) metrics of the paths walked so far, NaN where the goal is secret."""
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal(), v, np.nan) for name, v in metrics.items()}
-
-    def _seed(self, seed: int | Sequence[int | None] | None) -> None:
-        if seed is None and not self.generators:
-            self.generators = [seeding.np_random()[0] for _ in range(self.num_envs)]
-        if seed is None:
-            return
-        if isinstance(seed, int | np.integer):
-            super().reset(seed=int(seed))
-            seed = [int(seed) + agent for agent in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"{len(seed)} seeds for {self.num_envs} agents")
-        old = self.generators or [None] * self.num_envs
-        self.generators = [
-            generator if s is None and generator else seeding.np_random(s)[0]
-            for s, generator in zip(seed, old, strict=True)
-        ]
-        self.rewind()
-
-    def _choose(self, agents: np.ndarray, episode_ids: Sequence[str] | None = None) -> np.ndarray:
-        """(M,) numbers of the next episodes of some agents."""
-        if episode_ids is not None:
-            if len(episode_ids) != self.num_envs:
-                raise ValueError(f"{len(episode_ids)} episode_ids for {self.num_envs} agents")
-            chosen = [episode_ids[int(agent)] for agent in agents]
-            numbers = [self._numbers.get(instr_id, -1) for instr_id in chosen]
-            if -1 in numbers:
-                unknown = chosen[numbers.index(-1)]
-                raise ValueError(f"no episode {unknown!r} among the {len(self.episodes)} loaded")
-            return np.array(numbers)
-        count = len(self.episodes)
-        if self._shuffle:
-            return np.array([self.generators[agent].integers(count) for agent in agents])
-        numbers = (self._next_episode + np.arange(len(agents))) % count
-        self._next_episode = (self._next_episode + len(agents)) % count
-        return numbers
 
     def _observe(self) -> dict[str, np.ndarray]:
         tokens = self._tokens[self._walks.episodes]
@@ -316,79 +272,23 @@ class VlnVectorEnv(VectorEnv):
     def _info(self) -> dict[str, Any]:
         walks = self._walks
         arrays = {
-            "instr_id": self._texts["instr_id"][walks.episodes],
-            "instruction": self._texts["instruction"][walks.episodes],
+            "instr_id": self._instr_ids[walks.episodes],
+            "instruction": self._instructions[walks.episodes],
             "scan": self.nav_world.scan_names[walks.nodes],
             "viewpoint": self.nav_world.viewpoint_ids[walks.nodes],
             "distance_to_goal": walks.distances.copy(),
             "teacher_action": walks.teacher_actions(),
         }
-        return _masked(arrays, np.ones(self.num_envs, dtype=bool))
-
-    def _metrics(self, ended: np.ndarray) -> dict[str, Any]:
-        """Info about the walks that have just ended, for those whose goal is known."""
-        scored = ended & self._walks.has_goal()
-        metrics = {}
-        for name, values in self._walks.metrics(np.flatnonzero(scored)).items():
-            metrics[name] = np.zeros(self.num_envs)
-            metrics[name][scored] = values
-        return {"metrics": _masked(metrics, scored), "_metrics": scored} if scored.any() else {}
-
-    def _restart(
-        self, ended: np.ndarray, observation: dict[str, np.ndarray], info: dict[str, Any]
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Start new episodes within the step; what ended goes into the info."""
-        agents = np.flatnonzero(ended)
-        final = np.full(self.num_envs, None, dtype=object)
-        for agent in agents:
-            final[agent] = {name: np.array(array[agent]) for name, array in observation.items()}
-        final_info = {
-            name: ended.copy() if name.startswith("_") and name != "_metrics" else values
-            for name, values in info.items()
-        }
-        self._walks.start(agents, self._choose(agents))
-        ends = {"final_obs": final, "final_info": final_info}
-        return self._observe(), {**self._info(), **_masked(ends, ended)}
+        return masked(arrays, np.ones(self.num_envs, dtype=bool))
 
 
-def _masked(arrays: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
-    """Gymnasium's layout of vector infos: beside each array, which agents it speaks of."""
-    return {**arrays, **{f"_{name}": mask.copy() for name in arrays}}
+def _positive(name: str, value: int | None, default: int) -> int:
+    value = default if value is None else value
+    if value < 1:
+        raise ValueError(f"{name} is {value}, but must be at least 1")
+    return value
 
 
-def _tokenizer(
-    given: WordTokenizer | str | Path | None,
-    dataset: Dataset,
-    language: str | None,
-    files: WorldFiles,
-) -> WordTokenizer:
-    if isinstance(given, WordTokenizer):
-        return given
-    if given is not None:
-        return WordTokenizer.load(given)
-    episodes = load_episodes(dataset, "train", files, language)
-    return WordTokenizer.build(episode.instruction for episode in episodes)
-
-
-def _nav_world(episodes: Sequence[Episode], files: WorldFiles) -> NavWorld:
-    """World of the scans that the episodes visit, with the action space of the whole folder."""
-    suffix = "_connectivity.json"
-    graphs = {
-        path.name.removesuffix(suffix): NavGraph.load(
-            path.name.removesuffix(suffix), files.connectivity_dir
-        )
-        for path in files.connectivity_dir.glob(f"*{suffix}")
-    }
-    visited = [graphs[scan] for scan in sorted({episode.scan for episode in episodes})]
-    return NavWorld(visited, num_actions=1 + max_neighbours(list(graphs.values())))
-
-
-def _open_store(features: str | Path | None, files: WorldFiles) -> FeatureStore | None:
-    if features == "none":
-        return None
-    if features is None and files.features is None:
-        raise ValueError(
-            f"world '{files.world}' comes without features: name a feature store, made with "
-            "scripts/extract_features.py, or 'none' for directions only"
-        )
-    return FeatureStore.open(features or files.features or "")
+def _is_mask(mask: Any, size: int) -> bool:
+    mask = np.asarray(mask)
+    return mask.shape == (size,) and mask.dtype == bool and bool(mask.any())

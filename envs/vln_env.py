@@ -66,13 +66,11 @@ class VlnEnv(gym.Env):
         super().reset(seed=seed)
         options = dict(options or {})
         if "episode_id" in options:
-            options = {**options, "episode_ids": [options["episode_id"]]}
-            del options["episode_id"]
-        self.core.generators = [self.np_random]
-        if seed is not None:
-            self.core.rewind()
+            options["episode_ids"] = [options.pop("episode_id")]
+        self.core.sampler.seed([seed])
+        self.core.sampler.generators = [self.np_random]
         self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
-        observation, info = self.core.reset(options=options)
+        observation, info = self.core.reset(options=options or None)
         return _only(observation), self._info(info)
 
     def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from connectivity import CONNECTIVITY_DIR
+
+if TYPE_CHECKING:
+    from encoders.feature_store import FeatureStore
 
 World = Literal["houses", "matterport"]
 Dataset = Literal["r2r", "rxr"]
@@ -53,6 +56,28 @@ class WorldFiles:
         raise FileNotFoundError(
             f"{paths[0]}: no annotations of split '{split}' of {dataset}; {self.remedy}"
         )
+
+    def open_features(self, features: str | Path | None) -> "FeatureStore | None":
+        """Open a feature store.
+
+        Args:
+            features: A file; None for the store that comes with the world; "none" for no store.
+
+        Raises:
+            ValueError: The world comes without features, or the file is damaged.
+            FileNotFoundError: No such file.
+        """
+        from encoders.feature_store import FeatureStore
+
+        if features == "none":
+            return None
+        path = features or self.features
+        if path is None:
+            raise ValueError(
+                f"world '{self.world}' comes without features: name a feature store, made with "
+                "scripts/extract_features.py, or 'none' for directions only"
+            )
+        return FeatureStore.open(path)
 
     @property
     def remedy(self) -> str:

@@ -1,0 +1,84 @@
+"""EpisodeSampler: which episode each agent plays next."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from gymnasium.utils import seeding
+
+
+class EpisodeSampler:
+    """Draws episodes for B agents, each with a generator of its own.
+
+    So agent i of many plays the same episodes as a single agent with the same seed.
+
+    Attributes:
+        generators: One per agent; empty until the first `seed`.
+    """
+
+    def __init__(self, instr_ids: Sequence[str], num_agents: int, shuffle: bool) -> None:
+        """Sample from episodes.
+
+        Args:
+            instr_ids: Names of the E episodes.
+            num_agents: B.
+            shuffle: Draw at random; else deal episodes out in order, again and again.
+        """
+        self.generators: list[np.random.Generator] = []
+        self._numbers = {instr_id: number for number, instr_id in enumerate(instr_ids)}
+        self._num_agents = num_agents
+        self._shuffle = shuffle
+        self._next = 0
+
+    def seed(self, seed: int | Sequence[int | None] | None) -> None:
+        """Seed the generators; unshuffled episodes start again at the first one.
+
+        Args:
+            seed: `seed + i` for agent i, or one seed per agent. None (also for one agent) keeps
+                what there is, and takes entropy from the system where there is nothing.
+
+        Raises:
+            ValueError: The number of seeds is not B.
+        """
+        if isinstance(seed, int | np.integer):
+            seed = [int(seed) + agent for agent in range(self._num_agents)]
+        seeds = [None] * self._num_agents if seed is None else list(seed)
+        if len(seeds) != self._num_agents:
+            raise ValueError(f"{len(seeds)} seeds for {self._num_agents} agents")
+        if not self.generators:
+            self.generators = [seeding.np_random(s)[0] for s in seeds]
+        for agent, own_seed in enumerate(seeds):
+            if own_seed is not None:
+                self.generators[agent] = seeding.np_random(own_seed)[0]
+        if seed is not None:
+            self._next = 0
+
+    def draw(self, agents: np.ndarray) -> np.ndarray:
+        """(M,) int64 numbers of the next episodes of some agents."""
+        count = len(self._numbers)
+        if self._shuffle:
+            return np.array([self.generators[agent].integers(count) for agent in agents])
+        numbers = (self._next + np.arange(len(agents))) % count
+        self._next = (self._next + len(agents)) % count
+        return numbers
+
+    def find(self, agents: np.ndarray, instr_ids: Sequence[str]) -> np.ndarray:
+        """(M,) int64 numbers of chosen episodes.
+
+        Args:
+            agents: (M,) which agents get an episode.
+            instr_ids: B names; those of other agents are not looked at.
+
+        Raises:
+            ValueError: The number of names is not B, or there is no such episode.
+        """
+        if isinstance(instr_ids, str) or len(instr_ids) != self._num_agents:
+            raise ValueError(
+                f"episode_ids names one episode for each of {self._num_agents} agents, "
+                f"but is {instr_ids!r}"
+            )
+        chosen = [instr_ids[int(agent)] for agent in agents]
+        numbers = [self._numbers.get(instr_id, -1) for instr_id in chosen]
+        if -1 in numbers:
+            unknown = chosen[numbers.index(-1)]
+            raise ValueError(f"no episode {unknown!r} among the {len(self._numbers)} loaded")
+        return np.array(numbers)
