@@ -1,0 +1,153 @@
+"""Panoramas of built-in houses as arrays on disk, from which the house CLIP's views are cut.
+
+Besides the viewpoints of the navigation graph, positions along its edges are rendered: a walker
+could stand there too, and more positions in few houses make a better encoder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from envs.houses.scene import ObjectInfo
+
+if TYPE_CHECKING:
+    from envs.houses.house import House
+
+POSITION_TAG = 51
+_FARTHEST = 60.0  # metres; float16 keeps the sky's infinite depth out of means
+
+
+@dataclass(frozen=True, eq=False)
+class HousePictures:
+    """P panoramas of one house, memory-mapped.
+
+    Attributes:
+        scan: Name of the house.
+        rgb: (P, H, 2H, 3) uint8.
+        object_id: (P, H, 2H) int16 indices into `objects`, -1 for the sky.
+        depth: (P, H, 2H) float16 metres along the ray.
+        viewpoints: How many of the P, the first ones, stand at viewpoints of the graph.
+        objects: The things in the house.
+        room_kinds: Kind of each room that `ObjectInfo.room` names.
+    """
+
+    scan: str
+    rgb: np.ndarray
+    object_id: np.ndarray
+    depth: np.ndarray
+    viewpoints: int
+    objects: tuple[ObjectInfo, ...]
+    room_kinds: tuple[str, ...]
+
+
+def render_houses(
+    scans: Sequence[str], folder: Path, extra: int, width: int, workers: int = 1
+) -> list[HousePictures]:
+    """Render panoramas of houses, or take what an earlier call left in the folder; shows a bar.
+
+    Args:
+        scans: Built-in houses; those that are not in the cache of houses are built.
+        folder: Where the arrays lie, one folder a house.
+        extra: Positions along edges of the graph, beside its viewpoints.
+        width: Columns of a panorama.
+        workers: Processes; the result does not depend on their number.
+    """
+    from tqdm import tqdm
+
+    context = get_context("spawn")  # Embree and torch do not survive a fork
+    folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
+    missing = [scan for scan in scans if not (folders[scan] / "house.json").is_file()]
+    with (
+        ProcessPoolExecutor(workers, mp_context=context) as pool,
+        tqdm(total=len(missing), desc="rendering", unit="house", disable=not missing) as bar,
+    ):
+        jobs = [pool.submit(render_house, scan, folders[scan], extra, width) for scan in missing]
+        for job in as_completed(jobs):
+            job.result()
+            bar.update()
+    return [read_pictures(folders[scan]) for scan in scans]
+
+
+def render_house(scan: str, folder: Path, extra: int, width: int) -> None:
+    """Render the panoramas of one house into a folder; see `render_houses`."""
+    from envs.panoramas.house_panoramas import HousePanoramas
+    from envs.panoramas.panorama import render_panorama
+
+    source = HousePanoramas(width=width)
+    house, tracer = source.house(scan), source.tracer(scan)
+    positions, viewpoints = standing_positions(house, extra)
+    size = (len(positions), width // 2, width)
+    folder.mkdir(parents=True, exist_ok=True)
+    rgb = _create(folder / "rgb.npy", np.uint8, (*size, 3))
+    object_id = _create(folder / "object_id.npy", np.int16, size)
+    depth = _create(folder / "depth.npy", np.float16, size)
+    for number, position in enumerate(positions):
+        panorama = render_panorama(tracer, position, width)
+        rgb[number] = panorama.rgb
+        object_id[number] = panorama.object_id
+        depth[number] = np.minimum(panorama.depth, _FARTHEST)
+    for array in (rgb, object_id, depth):
+        array.flush()
+    _write_description(folder, house, viewpoints)
+
+
+def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
+    """Where a walker may stand: at the included viewpoints, then at points between neighbours.
+
+    Returns:
+        (P, 3) metres, and how many of them are viewpoints.
+    """
+    from connectivity import read_connectivity
+
+    records = read_connectivity(house.spec.scan)
+    poses = np.array([record["pose"] for record in records], float).reshape(-1, 4, 4)[:, :3, 3]
+    included = np.array([record["included"] for record in records], bool)
+    edges = np.array([record["unobstructed"] for record in records], bool)
+    first, second = np.nonzero(np.triu(edges & included & included[:, None], 1))
+    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, POSITION_TAG])
+    chosen = rng.integers(len(first), size=extra)
+    part = rng.uniform(0.25, 0.75, (extra, 1))
+    between = (1 - part) * poses[first[chosen]] + part * poses[second[chosen]]
+    return np.concatenate([poses[included], between]), int(included.sum())
+
+
+def read_pictures(folder: Path) -> HousePictures:
+    """Map the arrays that `render_house` wrote."""
+    described = json.loads((folder / "house.json").read_text(encoding="utf-8"))
+    arrays: dict[str, Any] = {
+        name: np.load(folder / f"{name}.npy", mmap_mode="r")
+        for name in ("rgb", "object_id", "depth")
+    }
+    return HousePictures(
+        scan=described["scan"],
+        viewpoints=described["viewpoints"],
+        objects=tuple(ObjectInfo(**thing) for thing in described["objects"]),
+        room_kinds=tuple(described["room_kinds"]),
+        **arrays,
+    )
+
+
+def _create(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+
+def _write_description(folder: Path, house: House, viewpoints: int) -> None:
+    """Written last: its presence says that the arrays are complete."""
+    described = {
+        "scan": house.spec.scan,
+        "viewpoints": viewpoints,
+        "objects": [asdict(thing) for thing in house.scene.objects],
+        "room_kinds": [room.kind for room in house.plan.rooms],
+    }
+    beside = folder / f"house.json.{os.getpid()}.writing"
+    beside.write_text(json.dumps(described), encoding="utf-8")
+    os.replace(beside, folder / "house.json")
