@@ -12,7 +12,8 @@ import numpy as np
 
 from envs.houses.plan_elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
 from envs.houses.room_layout import ROOM_KINDS, assign_kinds, cut_into_rooms
-from envs.houses.wall_openings import choose_links, place_outer_openings, place_passage
+from envs.houses.room_links import choose_links
+from envs.houses.wall_openings import longest_bare_wall, place_outer_openings, place_passages
 
 __all__ = [
     "ROOM_KINDS",
@@ -26,6 +27,17 @@ __all__ = [
 
 FEWEST_ROOMS, MOST_ROOMS = 7, 11
 PLAN_TAG = 1
+# Longest piece of bare wall in metres that the main furniture of a room needs, and whether a window
+# may be in it: a kitchen works below one, a television or a bed does not stand before one.
+BARE_WALLS: dict[str, tuple[float, bool]] = {
+    "living room": (2.1, False),
+    "kitchen": (2.7, True),
+    "bedroom": (2.5, False),
+    "library": (1.9, False),
+    "music room": (1.8, False),
+    "closet": (1.9, False),
+    "bathroom": (1.9, True),
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,15 @@ def _attempt(rng: np.random.Generator) -> FloorPlan | None:
     if links is None:
         return None
     rooms = tuple(Room(i, k, *r) for i, (k, r) in enumerate(zip(kinds, rects, strict=True)))
-    openings = [place_passage(rng, rooms, pair, kind, wall) for pair, (kind, wall) in links.items()]
-    openings += place_outer_openings(rng, width, depth, rooms)
+    passages = place_passages(rng, rooms, links)
+    if passages is None:
+        return None
+    openings = passages + place_outer_openings(rng, width, depth, rooms, passages)
+    if not all(_has_wall_space(room, openings) for room in rooms):
+        return None
     return FloorPlan(width, depth, rooms, tuple(openings))
+
+
+def _has_wall_space(room: Room, openings: list[Opening]) -> bool:
+    needed, windows_allowed = BARE_WALLS.get(room.kind, (0.0, True))
+    return longest_bare_wall(room, openings, windows_too=not windows_allowed) >= needed

@@ -28,17 +28,17 @@ ROOM_KINDS: tuple[str, ...] = (
 # Smallest area (m2), largest area (m2) and smallest side (m), between wall centre lines: below
 # these the furniture that names the room does not fit, above the limit the room looks abandoned.
 ROOM_SIZES: dict[str, tuple[float, float, float]] = {
-    "living room": (15.0, 38.0, 3.4),
+    "living room": (16.0, 38.0, 3.6),
     "kitchen": (8.0, 18.0, 2.6),
-    "dining room": (9.0, 22.0, 2.9),
+    "dining room": (10.5, 22.0, 3.1),
     "bathroom": (4.8, 11.0, 2.1),
-    "bedroom": (10.0, 24.0, 2.9),
+    "bedroom": (11.5, 24.0, 3.1),
     "kid's bedroom": (8.0, 18.0, 2.6),
     "office": (6.5, 17.0, 2.4),
-    "library": (7.0, 20.0, 2.5),
+    "library": (9.0, 20.0, 2.7),
     "laundry room": (4.4, 10.0, 2.1),
     "gym": (8.5, 20.0, 2.8),
-    "closet": (4.4, 9.0, 2.1),
+    "closet": (5.3, 11.0, 2.2),
     "music room": (9.0, 24.0, 2.8),
 }
 OPTIONAL_KINDS = (
@@ -72,6 +72,11 @@ class Rect(NamedTuple):
         """Shorter and longer side in metres."""
         a, b = self.x1 - self.x0, self.y1 - self.y0
         return min(a, b), max(a, b)
+
+    def overlaps(self, other: "Rect") -> bool:
+        """Whether the two share more than an edge."""
+        apart_x = self.x0 >= other.x1 or other.x0 >= self.x1
+        return not (apart_x or self.y0 >= other.y1 or other.y0 >= self.y1)
 
 
 class SharedWall(NamedTuple):

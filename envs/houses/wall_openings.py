@@ -1,150 +1,180 @@
-"""Doors, arches, windows and the entrance of a floor plan."""
+"""Doors, arches, windows and the entrance of a floor plan, placed so that they do not clash."""
 
 import numpy as np
 
 from envs.houses.plan_elements import WALL_HALF_THICKNESS, Opening, Room
-from envs.houses.room_layout import Rect, SharedWall, shared_wall
+from envs.houses.room_layout import Rect, SharedWall
+from envs.houses.room_links import PUBLIC_KINDS, Links
 
 DOOR_WIDTH = 0.9
 DOOR_HEIGHT = 2.08
 ARCH_HEIGHT = 2.25
-# Rooms that one may walk through to reach another.
-PUBLIC_KINDS = frozenset(
-    {"hallway", "living room", "kitchen", "dining room", "library", "music room"}
-)
-EN_SUITE_KINDS = frozenset({"bathroom", "closet"})
+CORNER = 0.1  # between a door and the face of the wall beside it
+LEAF_DEPTH, LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf takes beside its hinge
+APPROACH_DEPTH = 0.8  # floor kept free on both sides of a passage
+PLACEMENT_TRIES = 8
 # Window sill and head in metres, and the widest window: baths and laundries get high, small ones.
 WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
     "bathroom": (1.5, 2.15, 0.9),
     "laundry room": (1.5, 2.15, 0.9),
     "kitchen": (1.15, 2.15, 1.4),
-    "living room": (0.5, 2.25, 2.2),
+    "living room": (0.75, 2.25, 2.2),
     "dining room": (0.7, 2.25, 1.8),
     "hallway": (0.9, 2.2, 1.0),
 }
 DEFAULT_WINDOW_SHAPE = (0.9, 2.2, 1.6)
+SECOND_WINDOW = {"living room": 0.4, "bedroom": 0.2, "kitchen": 0.2}
 
 
-Links = dict[tuple[int, int], tuple[str, SharedWall]]
+def place_passages(
+    rng: np.random.Generator, rooms: tuple[Room, ...], links: Links
+) -> list[Opening] | None:
+    """Place all doors and arches; None if an open leaf would bar another passage.
 
-
-def choose_links(rng: np.random.Generator, rects: list[Rect], kinds: list[str]) -> Links | None:
-    """Which rooms are joined, by a "door" or an "arch"; None when a room cannot be reached.
-
-    The hall joins every room that touches it, living quarters open into each other, and a quarter
-    of the remaining pairs of public rooms get a door too: there is more than one way to walk.
+    Doors lie beside a corner of the room they open into, so that the leaf rests at the wall.
     """
-    walls = {
-        (i, j): wall
-        for i in range(len(rects))
-        for j in range(i + 1, len(rects))
-        if (wall := shared_wall(rects[i], rects[j]))
-    }
-    links: Links = {}
-    day_rooms = {"living room", "kitchen", "dining room"}
-    for (i, j), wall in walls.items():
-        pair = {kinds[i], kinds[j]}
-        if pair <= day_rooms:
-            if pair != {"living room", "dining room"} or rng.random() < 0.5:
-                links[i, j] = ("arch", wall)
-        elif i == 0 and kinds[j] == "living room":
-            links[i, j] = ("arch" if rng.random() < 0.7 else "door", wall)
-        elif i == 0 and not (kinds[j] == "kitchen" and rng.random() < 0.5):
-            links[i, j] = ("door", wall)
-    if not _join_remaining(links, walls, kinds):
-        return None
-    for pair, wall in walls.items():
-        public = all(kinds[i] in PUBLIC_KINDS for i in pair)
-        if public and pair not in links and rng.random() < 0.25:
-            links[pair] = ("door", wall)
-    return links
-
-
-def _join_remaining(
-    links: Links, walls: dict[tuple[int, int], SharedWall], kinds: list[str]
-) -> bool:
-    """Give rooms off the hall a door, through public rooms or (baths, closets) a bedroom."""
-    reached = {0}
-    while True:
-        grown = {i for pair in links if reached & set(pair) for i in pair}
-        if not grown <= reached:
-            reached |= grown
-            continue
-        if len(reached) == len(kinds):
-            return True
-        for (i, j), wall in walls.items():
-            if (i in reached) == (j in reached):
-                continue
-            new, old = (j, i) if i in reached else (i, j)
-            en_suite = kinds[new] in EN_SUITE_KINDS and kinds[old] == "bedroom"
-            if en_suite or kinds[old] in PUBLIC_KINDS:
-                links[i, j] = ("door", wall)
+    passages: list[Opening] = []
+    for pair, (kind, wall) in sorted(links.items(), key=lambda link: link[1][0]):
+        for _ in range(PLACEMENT_TRIES):
+            draw = _arch if kind == "arch" else _door
+            passage = draw(rng, rooms, pair, wall)
+            if not any(_clash(passage, other, rooms) for other in passages):
+                passages.append(passage)
                 break
         else:
-            return False
+            return None
+    return passages
 
 
-def place_passage(
-    rng: np.random.Generator,
-    rooms: tuple[Room, ...],
-    pair: tuple[int, int],
-    kind: str,
-    wall: SharedWall,
+def _arch(
+    rng: np.random.Generator, rooms: tuple[Room, ...], pair: tuple[int, int], wall: SharedWall
 ) -> Opening:
-    """Place a door or an arch in a shared wall; doors lie beside a corner of their room."""
-    low, high = wall.start + WALL_HALF_THICKNESS + 0.1, wall.end - WALL_HALF_THICKNESS - 0.1
-    if kind == "arch":
-        width = min(float(rng.uniform(1.3, 2.0)), high - low)
-        start = float(rng.uniform(low, high - width))
-        start = round(start, 2)
-        return Opening(
-            "arch", wall.axis, wall.position, start, round(start + width, 2), 0.0, ARCH_HEIGHT, pair
-        )
+    low, high = wall.start + WALL_HALF_THICKNESS + CORNER, wall.end - WALL_HALF_THICKNESS - CORNER
+    width = min(float(rng.uniform(1.2, 1.8)), high - low)
+    start = round(float(rng.uniform(low, high - width)), 2)
+    end = round(start + width, 2)
+    return Opening("arch", wall.axis, wall.position, start, end, 0.0, ARCH_HEIGHT, pair)
+
+
+def _door(
+    rng: np.random.Generator, rooms: tuple[Room, ...], pair: tuple[int, int], wall: SharedWall
+) -> Opening:
+    low, high = wall.start + WALL_HALF_THICKNESS + CORNER, wall.end - WALL_HALF_THICKNESS - CORNER
     # Into the more private room, as doors do; a leaf in the hall would bar the way.
     swing = next((i for i in reversed(pair) if rooms[i].kind not in PUBLIC_KINDS), pair[1])
-    room = rooms[swing]
-    corners = (room.x0, room.x1) if wall.axis == "x" else (room.y0, room.y1)
+    corners = _span(rooms[swing], wall.axis)
     reaches = {"start": corners[0] == wall.start, "end": corners[1] == wall.end}
-    ends = [end for end, at_corner in reaches.items() if at_corner]
-    hinge = ends[int(rng.integers(len(ends)))] if ends else ("start", "end")[int(rng.integers(2))]
+    hinges = [hinge for hinge, at_corner in reaches.items() if at_corner] or ["start", "end"]
+    hinge = hinges[int(rng.integers(len(hinges)))]
     start = round(low if hinge == "start" else high - DOOR_WIDTH, 2)
-    return Opening(
-        "door",
-        wall.axis,
-        wall.position,
-        start,
-        round(start + DOOR_WIDTH, 2),
-        0.0,
-        DOOR_HEIGHT,
-        pair,
-        hinge,
-        swing,
-    )
+    end = round(start + DOOR_WIDTH, 2)
+    shape = (start, end, 0.0, DOOR_HEIGHT)
+    return Opening("door", wall.axis, wall.position, *shape, pair, hinge, swing)
+
+
+def _span(room: Room, axis: str) -> tuple[float, float]:
+    return (room.x0, room.x1) if axis == "x" else (room.y0, room.y1)
+
+
+def _strip(room: Room, wall: Opening, start: float, end: float, depth: float) -> Rect:
+    """The floor of a room along a piece of wall."""
+    low, _ = _span(room, "y" if wall.axis == "x" else "x")
+    across = (low, low + depth) if wall.position == low else (wall.position - depth, wall.position)
+    if wall.axis == "x":
+        return Rect(start, across[0], end, across[1])
+    return Rect(across[0], start, across[1], end)
+
+
+def leaf_strip(door: Opening, rooms: tuple[Room, ...]) -> Rect:
+    """The floor that the open leaf of a door takes."""
+    hinge = door.start if door.hinge == "start" else door.end
+    half = LEAF_BREADTH / 2
+    return _strip(rooms[door.swing_room], door, hinge - half, hinge + half, LEAF_DEPTH)
+
+
+def _clash(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
+    """Whether the leaf of one passage stands before the other."""
+    for one, other in ((a, b), (b, a)):
+        if one.kind == "door" and one.swing_room in other.rooms:
+            room = rooms[one.swing_room]
+            approach = _strip(room, other, other.start, other.end, APPROACH_DEPTH)
+            if leaf_strip(one, rooms).overlaps(approach):
+                return True
+    return False
 
 
 def place_outer_openings(
-    rng: np.random.Generator, width: float, depth: float, rooms: tuple[Room, ...]
+    rng: np.random.Generator,
+    width: float,
+    depth: float,
+    rooms: tuple[Room, ...],
+    passages: list[Opening],
 ) -> list[Opening]:
     """The entrance at the hall's end and the windows."""
     openings: list[Opening] = []
+    leaves = [leaf_strip(door, rooms) for door in passages if door.kind == "door"]
     for room in rooms:
-        walls = [
-            SharedWall(axis, position, start, end)
-            for axis, position, start, end, outside in (
-                ("x", room.y0, room.x0, room.x1, room.y0 == 0),
-                ("x", room.y1, room.x0, room.x1, room.y1 == depth),
-                ("y", room.x0, room.y0, room.y1, room.x0 == 0),
-                ("y", room.x1, room.y0, room.y1, room.x1 == width),
-            )
-            if outside
-        ]
-        walls = [walls[i] for i in rng.permutation(len(walls))]
-        for k, wall in enumerate(walls):
+        if room.kind == "closet":
+            continue  # its walls are for wardrobes
+        walls = _outer_walls(room, width, depth)
+        for k, index in enumerate(rng.permutation(len(walls))):
+            wall = walls[index]
             if room.kind == "hallway" and k == 0:
                 openings.append(_entrance(wall))
-            elif k == 0 or room.kind in ("hallway", "living room") or rng.random() < 0.35:
-                openings.append(_window(rng, room, wall))
+            elif k == 0 or rng.random() < SECOND_WINDOW.get(room.kind, 0.35):
+                window = _window(rng, room, wall)
+                strip = _strip(room, window, window.start - 0.3, window.end + 0.3, 0.2)
+                if not any(leaf.overlaps(strip) for leaf in leaves):
+                    openings.append(window)
     return openings
+
+
+def _outer_walls(room: Room, width: float, depth: float) -> list[SharedWall]:
+    walls = []
+    if room.y0 == 0:
+        walls.append(SharedWall("x", room.y0, room.x0, room.x1))
+    if room.y1 == depth:
+        walls.append(SharedWall("x", room.y1, room.x0, room.x1))
+    if room.x0 == 0:
+        walls.append(SharedWall("y", room.x0, room.y0, room.y1))
+    if room.x1 == width:
+        walls.append(SharedWall("y", room.x1, room.y0, room.y1))
+    return walls
+
+
+def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) -> float:
+    """Length in metres of the longest piece of wall without passages, and without windows if asked.
+
+    What belongs to a passage or a window beside it (an approach, a curtain) counts with it.
+    """
+    longest = 0.0
+    for axis, position in (("x", room.y0), ("x", room.y1), ("y", room.x0), ("y", room.x1)):
+        low, high = _span(room, axis)
+        cuts = [(low, low), (high, high)]
+        for o in openings:
+            if room.index in o.rooms and (windows_too or o.kind != "window"):
+                if o.axis == axis and o.position == position:
+                    cuts.append((o.start - 0.3, o.end + 0.3))
+                elif o.kind != "window" and o.axis != axis:
+                    # A passage round the corner keeps the end of this wall free.
+                    cuts += _cuts_round_corner(room, o, axis, position, (low, high))
+        cuts.sort()
+        reached = low
+        for start, end in cuts:
+            longest = max(longest, start - reached)
+            reached = max(reached, end)
+    return longest
+
+
+def _cuts_round_corner(
+    room: Room, opening: Opening, axis: str, position: float, span: tuple[float, float]
+) -> list[tuple[float, float]]:
+    near = min(abs(opening.start - position), abs(opening.end - position)) < 0.6
+    if not near:
+        return []
+    low, high = span
+    depth = LEAF_DEPTH if room.index == opening.swing_room else APPROACH_DEPTH
+    return [(low, low + depth)] if opening.position == low else [(high - depth, high)]
 
 
 def _entrance(wall: SharedWall) -> Opening:

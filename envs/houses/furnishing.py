@@ -1,0 +1,99 @@
+"""Furnishes a floor plan: which items stand in which room and where."""
+
+from math import radians
+
+import numpy as np
+
+from envs.houses.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
+from envs.houses.furniture import Item, make_item
+from envs.houses.placement import Pose
+from envs.houses.room_builder import House, PlacedObject, RoomBuilder
+from envs.houses.room_extras import (
+    add_extras,
+    decorate_walls,
+    hang_ceiling_lights,
+    hang_curtains,
+)
+from envs.houses.room_sets import FURNISHERS
+from envs.houses.style import Style
+
+__all__ = ["PlacedObject", "furnish"]
+
+ROOM_ATTEMPTS = 40
+JAMB = 0.03  # of a door frame, on each side of the leaf
+LEAF_THRESHOLD = 0.01
+
+
+def furnish(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[PlacedObject]:
+    """Furniture, doors, curtains, pictures and lamps of a whole house.
+
+    Every room gets what names it, then optional things, as far as people can still walk
+    everywhere. Nothing that stands on the floor overlaps, but chairs are pushed under tables.
+
+    Raises:
+        ValueError: if a room has no place for what its kind requires.
+    """
+    house = House(plan, rng, style)
+    house.doors += _hang_doors(plan, rng, style)
+    objects = list(house.doors)
+    for room in plan.rooms:
+        placed = _furnish_room(house, room.index)
+        house.seen |= {(o.item.category, o.item.colour) for o in placed}
+        objects += placed
+    return objects
+
+
+def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
+    """The first of several attempts at a room in which everything required found a place."""
+    kind = house.plan.rooms[room_index].kind
+    for _ in range(ROOM_ATTEMPTS):
+        room = RoomBuilder(house, room_index)
+        hang_curtains(room)
+        FURNISHERS[kind](room)
+        if not room.missing:
+            add_extras(room)
+            decorate_walls(room)
+            hang_ceiling_lights(room)
+            return room.objects
+    raise ValueError(
+        f"room {room_index} ({kind}) has no place for {', '.join(room.missing)} "
+        f"in {ROOM_ATTEMPTS} attempts; use another plan seed"
+    )
+
+
+def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[PlacedObject]:
+    """The leaves of all inner doors, wide open into their rooms; one pattern per house."""
+    doors: list[PlacedObject] = []
+    item: Item | None = None
+    for opening in plan.openings:
+        if opening.kind != "door":
+            continue
+        if item is None:
+            size = {"width": opening.width - 2 * JAMB, "height": opening.top - 0.03}
+            item = make_item("door", rng, style, **size)
+        pose = _leaf_pose(plan, opening, item, radians(float(rng.uniform(85.0, 90.0))))
+        position = (pose.x, pose.y, LEAF_THRESHOLD)
+        doors.append(PlacedObject(item, opening.swing_room, position, pose.angle, True))
+    return doors
+
+
+def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> Pose:
+    """Pose of a leaf that hangs on its hinge, `opened` radians from shut into the swing room."""
+    room = plan.rooms[opening.swing_room]
+    low = room.y0 if opening.axis == "x" else room.x0
+    into = 1.0 if opening.position == low else -1.0  # along the axis across the wall
+    from_start = opening.hinge == "start"
+    along = opening.start + JAMB if from_start else opening.end - JAMB
+    across = opening.position + into * WALL_HALF_THICKNESS
+    # In the frame (along the wall, into the room) the leaf turns from the wall into the room.
+    sign = 1.0 if from_start else -1.0
+    reach_along = sign * np.cos(opened) * leaf.size[0] / 2
+    reach_across = into * np.sin(opened) * leaf.size[0] / 2
+    if opening.axis == "x":
+        step = np.array([reach_along, reach_across])
+        hinge = np.array([along, across])
+    else:
+        step = np.array([reach_across, reach_along])
+        hinge = np.array([across, along])
+    x, y = hinge + step
+    return Pose(float(x), float(y), float(np.arctan2(step[1], step[0])))
