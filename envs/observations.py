@@ -10,6 +10,10 @@ from envs.nav_world import NavWorld, angles4
 _HEADINGS = (STEP * (np.arange(NUM_VIEWS) % NUM_HEADINGS)).astype(np.float32)
 _ELEVATIONS = (STEP * (np.arange(NUM_VIEWS) // NUM_HEADINGS - 1)).astype(np.float32)
 
+_CACHED_ROWS = 4
+_SIGN_AND_MAGNITUDE = np.uint32(0x8FFFE000).astype(np.int32)
+_BIAS = np.float32(2.0**112)
+
 
 def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.ndarray:
     """EnvDrop's angle feature: [sin h, cos h, sin e, cos e], repeated (`utils.py`).
@@ -31,6 +35,18 @@ def panorama_angles(size: int) -> np.ndarray:
     heading = STEP * (views % NUM_HEADINGS - np.arange(NUM_HEADINGS)[:, None])
     elevation = STEP * (views // NUM_HEADINGS - 1)
     return angle_feature(heading, np.broadcast_to(elevation, heading.shape), size)
+
+
+def widen_halves(halves: np.ndarray, target: np.ndarray) -> None:
+    """Copy finite float16 numbers into a float32 array of the same shape.
+
+    numpy converts halves one by one; moving their bits and correcting the bias of the exponent
+    (127 - 15) gives the same numbers in half the time.
+    """
+    bits = halves.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= _SIGN_AND_MAGNITUDE
+    np.multiply(bits.view(np.float32), _BIAS, out=target)
 
 
 class Observer:
@@ -98,7 +114,7 @@ class Observer:
         base = views % NUM_HEADINGS
         panorama = np.empty((len(nodes), NUM_VIEWS, self.width), dtype=np.float32)
         if self._store is not None:
-            panorama[..., :visual] = self._store.views[self._rows[nodes]]
+            self._copy_visual(self._rows[nodes], panorama[..., :visual])
         panorama[..., visual:] = self._panorama_angles[base]
 
         mask = self._world.mask[nodes]
@@ -116,6 +132,13 @@ class Observer:
             "heading": _HEADINGS[views],
             "elevation": _ELEVATIONS[views],
         }
+
+    def _copy_visual(self, rows: np.ndarray, target: np.ndarray) -> None:
+        """Copy rows of the store into (B, 36, D) float32, a few at a time to stay in the cache."""
+        assert self._store is not None
+        for start in range(0, len(rows), _CACHED_ROWS):
+            part = np.s_[start : start + _CACHED_ROWS]
+            widen_halves(self._store.views[rows[part]], target[part])
 
     @staticmethod
     def _present(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,12 @@
 """Fixtures that every test room shares."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from encoders.feature_store import FeatureStore
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -13,3 +17,114 @@ def shared() -> Path:
     if not (SHARED / "golden").is_dir():
         pytest.skip(f"golden data not found: {SHARED} is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory) -> Path:
+    """Data folder of a world with two little buildings, in the layout of "matterport".
+
+    `attic` is a crooked lattice of nine viewpoints (a0 .. a8; a9 is excluded and a10 has no edge),
+    `barn` a ring of six (b0 .. b5). `features.safetensors` has D = 8.
+    """
+    return write_tiny_world(tmp_path_factory.mktemp("tiny_world"))
+
+
+@pytest.fixture(scope="session")
+def tiny_arguments(tiny_world) -> dict[str, str]:
+    """Arguments of an environment in that world."""
+    return {
+        "world": "matterport",
+        "data_dir": str(tiny_world),
+        "features": str(tiny_world / "features.safetensors"),
+    }
+
+
+def write_tiny_world(data_dir: Path) -> Path:
+    rng = np.random.default_rng(7)
+    connectivity = data_dir / "matterport" / "connectivity"
+    connectivity.mkdir(parents=True)
+    lattice = np.array([[2.4 * (i % 3), 2.4 * (i // 3), 1.5] for i in range(9)])
+    attic = np.concatenate([lattice, [[2.0, 9.0, 1.5], [9.0, 9.0, 1.5]]])
+    attic += rng.uniform(-0.4, 0.4, attic.shape)
+    pairs = [(i, i + 1) for i in range(9) if i % 3 < 2] + [(i, i + 3) for i in range(6)]
+    write_graph(connectivity, "attic", "a", attic, [*pairs, (0, 4), (7, 9)], excluded={9})
+    angles = 2 * np.pi * np.arange(6) / 6 + rng.uniform(-0.2, 0.2, 6)
+    barn = np.stack([3 * np.sin(angles), 3 * np.cos(angles), 1.5 + 0.2 * np.arange(6)], axis=1)
+    write_graph(connectivity, "barn", "b", barn, [(i, (i + 1) % 6) for i in range(6)])
+    (connectivity / "scans.txt").write_text("attic\nbarn\n")
+    write_annotations(data_dir)
+    keys = [f"attic_a{i}" for i in range(11)] + [f"barn_b{i}" for i in range(6)]
+    views = rng.standard_normal((len(keys), 36, 8)).astype(np.float16)
+    FeatureStore.write(data_dir / "features.safetensors", views, keys, {"encoder": "test"})
+    return data_dir
+
+
+def write_graph(directory, scan, prefix, positions, edges, excluded=()):
+    count = len(positions)
+    unobstructed = np.zeros((count, count), dtype=bool)
+    for i, j in edges:
+        unobstructed[i, j] = unobstructed[j, i] = True
+    poses = np.tile(np.eye(4), (count, 1, 1))
+    poses[:, :3, 3] = positions
+    records = [
+        {
+            "image_id": f"{prefix}{i}",
+            "pose": poses[i].ravel().tolist(),
+            "included": i not in excluded,
+            "visible": unobstructed[i].tolist(),
+            "unobstructed": unobstructed[i].tolist(),
+            "height": 1.5,
+        }
+        for i in range(count)
+    ]
+    (directory / f"{scan}_connectivity.json").write_text(json.dumps(records))
+
+
+def write_annotations(data_dir):
+    attic = [[0, 1, 2, 5], [6, 7, 8], [8, 5, 4, 3], [2, 1, 0], [3, 4, 7], [0, 4, 8], [5, 4, 3, 6]]
+    barn = [[0, 1, 2], [3, 4, 5, 0], [5, 4, 3], [1, 0, 5]]
+    splits = {
+        "train": r2r_records("attic", [[f"a{i}" for i in path] for path in attic], 100),
+        "val_unseen": r2r_records("barn", [[f"b{i}" for i in path] for path in barn], 200),
+        "test": r2r_records("barn", [["b2"], ["b4"]], 300),
+    }
+    (data_dir / "r2r").mkdir()
+    for split, records in splits.items():
+        (data_dir / "r2r" / f"R2R_{split}.json").write_text(json.dumps(records))
+    (data_dir / "rxr").mkdir()
+    for split in ("train", "val_unseen"):
+        lines = [
+            {
+                "split": split,
+                "instruction_id": 10 * record["path_id"] + k,
+                "path_id": record["path_id"],
+                "scan": record["scan"],
+                "path": record["path"],
+                "heading": record["heading"],
+                "language": language,
+                "instruction": text,
+            }
+            for record in splits[split]
+            for k, (language, text) in enumerate(
+                [("en-IN", record["instructions"][0]), ("hi-IN", "दरवाज़े के पास रुकें।")]
+            )
+        ]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (data_dir / "rxr" / f"rxr_{split}_guide.jsonl").write_text(text, encoding="utf-8")
+
+
+def r2r_records(scan, paths, first_id):
+    return [
+        {
+            "scan": scan,
+            "path_id": first_id + i,
+            "path": path,
+            "heading": 0.7 * i,
+            "distance": 5.0,
+            "instructions": [
+                f"Walk past the red sofa, then stop near the {thing}."
+                for thing in "bed door".split()
+            ],
+        }
+        for i, path in enumerate(paths)
+    ]

@@ -50,3 +50,49 @@ def test_equals_the_sweep_on_all_graphs(shared, connectivity_dir):
             angles = np.stack([table.headings[i], table.elevations[i]], 1)[present]
             expected = np.array([row[3:] for row in rows]).reshape(-1, 2)
             np.testing.assert_allclose(angles, expected, atol=5.5e-6, rtol=0)
+
+
+def swept_candidates(graph, viewpoint):
+    """EnvDrop's sweep, step by step: neighbours in order of discovery with their best view."""
+    here = graph.positions[graph.index(viewpoint)]
+    best = {}
+    for view in range(36):
+        heading, elevation = np.deg2rad(30 * (view % 12)), np.deg2rad(30 * (view // 12 - 1))
+        seen = []
+        for name in graph.neighbours(viewpoint):
+            x, y, z = graph.positions[graph.index(name)] - here
+            turn = (np.arctan2(x, y) - heading + np.pi) % (2 * np.pi) - np.pi
+            if abs(turn) <= np.deg2rad(40):
+                rise = np.arctan2(z, np.hypot(x, y)) - elevation
+                seen.append((np.hypot(turn, rise), name, heading + turn, elevation + rise))
+        for index, (offset, name, *angles) in enumerate(sorted(seen), start=1):
+            if name not in best or offset < best[name][0]:
+                best[name] = (offset, view, index, *angles)
+    return best
+
+
+def test_equals_a_sweep_on_random_graphs():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        count = 12
+        edges = np.triu(rng.random((count, count)) < 0.5, 1)
+        edges |= edges.T
+        poses = np.tile(np.eye(4), (count, 1, 1))
+        poses[:, :3, 3] = rng.uniform(-5, 5, (count, 3)) * [1, 1, 0.4]
+        records = [
+            {"image_id": str(i), "pose": poses[i].ravel(), "included": i > 0, "unobstructed": row}
+            for i, row in enumerate(edges)
+        ]
+        graph = NavGraph("random", records)
+        table = candidate_table(graph)
+        for i, viewpoint in enumerate(graph.viewpoint_ids):
+            present = table.targets[i] >= 0
+            swept = swept_candidates(graph, viewpoint)
+            assert [graph.viewpoint_ids[j] for j in table.targets[i][present]] == list(swept)
+            rows = np.array(list(swept.values())).reshape(-1, 5)
+            assert table.views[i][present].tolist() == rows[:, 1].tolist()
+            assert table.navigable_indices[i][present].tolist() == rows[:, 2].tolist()
+            np.testing.assert_allclose(table.headings[i][present], rows[:, 3], atol=1e-5)
+            np.testing.assert_allclose(table.elevations[i][present], rows[:, 4], atol=1e-5)
+            assert (table.views[i][~present] == -1).all()
+            assert (table.headings[i][~present] == 0).all()
