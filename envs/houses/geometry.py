@@ -8,7 +8,17 @@ pictorial ones, where v runs down from the top row of the picture (the conventio
 import numpy as np
 from numpy.typing import ArrayLike
 
-from envs.houses.mesh import Material, Part, bounds, join, lattice, stretch, transform
+from envs.houses.mesh import (
+    Material,
+    Part,
+    bounds,
+    join,
+    lattice,
+    polygon,
+    sheet,
+    stretch,
+    transform,
+)
 
 __all__ = [
     "Material",
@@ -16,7 +26,9 @@ __all__ = [
     "bounds",
     "box",
     "cylinder",
+    "frustum",
     "lathe",
+    "polygon",
     "prism",
     "quad",
     "sheet",
@@ -237,17 +249,36 @@ def tube(path: ArrayLike, radius: ArrayLike, material: Material, sides: int = 6)
     along = np.append(0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1)))
     uvs = np.stack(np.broadcast_arrays(along[:, None], radii[:, None] * turn[:, 0]), -1)
     wall = lattice(p, normals, uvs, material, flip=True)
-    ends = [_disc(p[0, :-1], -heading[0], material), _disc(p[-1, :-1], heading[-1], material)]
+    ends = [polygon(p[0, :-1], -heading[0], material), polygon(p[-1, :-1], heading[-1], material)]
     return join([wall, *ends])
 
 
-def _disc(ring: np.ndarray, normal: np.ndarray, material: Material) -> Part:
-    """A convex polygon through the points `ring` `(K, 3)`, facing `normal`."""
-    fan = np.arange(1, len(ring) - 1)
-    faces = np.stack([np.zeros_like(fan), fan, fan + 1], 1)
-    if np.cross(ring[1] - ring[0], ring[2] - ring[0]) @ normal < 0:
-        faces = faces[:, ::-1]
-    return Part(ring, np.tile(normal, (len(ring), 1)), ring[:, :2].copy(), faces, material)
+def frustum(
+    base: ArrayLike,
+    top: ArrayLike,
+    height: float,
+    material: Material,
+    center: ArrayLike = (0, 0, 0),
+) -> Part:
+    """Make a pyramid without its tip over a rectangle.
+
+    Args:
+        base: Width and depth at the foot.
+        top: Width and depth at the top.
+        height: Distance of both.
+        material: Its material.
+        center: Middle of the foot.
+    """
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2
+    low = np.column_stack([corners * np.asarray(base, float), np.zeros(4)]) + center
+    high = np.column_stack([corners * np.asarray(top, float), np.full(4, height)]) + center
+    up = np.array([0, 0, 1.0])
+    pieces = [polygon(low, -up, material), polygon(high, up, material)]
+    for k in range(4):
+        ring = np.stack([low[k], low[k - 3], high[k - 3], high[k]])
+        normal = np.cross(ring[1] - ring[0], ring[3] - ring[0])
+        pieces.append(polygon(ring, normal / np.linalg.norm(normal), material))
+    return join(pieces)
 
 
 def prism(outline: ArrayLike, height: float, material: Material, base: float = 0.0) -> Part:
@@ -255,27 +286,7 @@ def prism(outline: ArrayLike, height: float, material: Material, base: float = 0
     points = np.asarray(outline, float)
     low = np.column_stack([points, np.full(len(points), base)])
     rise, up = np.array([0, 0, height]), np.array([0, 0, 1.0])
-    pieces = [_disc(low, -up, material), _disc(low + rise, up, material)]
+    pieces = [polygon(low, -up, material), polygon(low + rise, up, material)]
     for start, end in zip(low, np.roll(low, -1, axis=0), strict=True):
         pieces.append(quad(start, end - start, rise, material))
     return join(pieces)
-
-
-def sheet(
-    points: np.ndarray, material: Material, uvs: np.ndarray, thickness: float | None = None
-) -> Part:
-    """Make a smooth surface through a lattice of points.
-
-    Args:
-        points: Lattice `(m, n, 3)`; the surface faces along (change with m) x (change with n).
-        material: Its material.
-        uvs: Texture coordinates `(m, n, 2)`.
-        thickness: Add the reverse side this far behind; None leaves the surface one-sided.
-    """
-    normals = np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1))
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-    front = lattice(points, normals, uvs, material)
-    if thickness is None:
-        return front
-    back = lattice(points - thickness * normals, -normals, uvs, material, flip=True)
-    return join([front, back])

@@ -1,4 +1,4 @@
-"""Triangle meshes of one material, and how they are joined and moved."""
+"""Triangle meshes of one material: through given points, joined, and moved."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +57,45 @@ def lattice(
     area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     faces = faces[np.linalg.norm(area, axis=1) > 1e-12]
     return Part(positions, normals.reshape(-1, 3), uvs.reshape(-1, 2), faces, material)
+
+
+def polygon(ring: np.ndarray, normal: np.ndarray, material: Material) -> Part:
+    """Make a convex polygon through the points `ring` `(K, 3)` that faces `normal`."""
+    fan = np.arange(1, len(ring) - 1)
+    faces = np.stack([np.zeros_like(fan), fan, fan + 1], 1)
+    if np.cross(ring[1] - ring[0], ring[2] - ring[0]) @ normal < 0:
+        faces = faces[:, ::-1]
+    uvs = np.delete(ring, np.abs(normal).argmax(), axis=1)
+    return Part(ring, np.tile(normal, (len(ring), 1)), uvs, faces, material)
+
+
+def sheet(
+    points: np.ndarray, material: Material, uvs: np.ndarray, thickness: float | None = None
+) -> Part:
+    """Make a smooth surface through a lattice of points.
+
+    Args:
+        points: Lattice `(m, n, 3)`; the surface faces along (change with m) x (change with n).
+        material: Its material.
+        uvs: Texture coordinates `(m, n, 2)`.
+        thickness: Add the reverse side this far behind; None leaves the surface one-sided.
+    """
+    normals = _smooth_normals(points)
+    front = lattice(points, normals, uvs, material)
+    if thickness is None:
+        return front
+    back = lattice(points - thickness * normals, -normals, uvs, material, flip=True)
+    return join([front, back])
+
+
+def _smooth_normals(points: np.ndarray) -> np.ndarray:
+    """Normals `(m, n, 3)` of a lattice: the mean of the cells round a point, weighted by area."""
+    cells = np.cross(points[1:, 1:] - points[:-1, :-1], points[:-1, 1:] - points[1:, :-1])
+    total = np.zeros_like(points)
+    for rows in (slice(None, -1), slice(1, None)):
+        for columns in (slice(None, -1), slice(1, None)):
+            total[rows, columns] += cells
+    return total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-12)
 
 
 def join(parts: Sequence[Part]) -> Part:

@@ -7,11 +7,13 @@ from envs.houses.furniture.item import (
     CHROME,
     WHITE,
     Item,
+    bar_handle,
     cabinetry,
     cloth,
     darker,
     finished,
     knob,
+    shade,
     slab,
 )
 from envs.houses.geometry import (
@@ -26,6 +28,8 @@ from envs.houses.geometry import (
     tube,
 )
 from envs.houses.style import Style, pick
+
+FROSTED = Material("plain", (0.80, 0.90, 0.93))
 
 
 def toilet(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
@@ -109,36 +113,38 @@ def _hollow(width: float, depth: float, height: float) -> Part:
 
 
 def shower(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A corner cabin: tray, tiled back walls, framed glass front with a rail, and a shower head."""
+    """A corner cabin: tray, two tiled walls, a frosted door half open, and a shower head."""
     side, height = 0.9, 2.05
-    tint = shade_of_tiles(rng, style, colour)
-    tiles = Material("wall_tiles", tint[1])
+    drawn = shade(rng, (style.fabrics[0], style.fabrics[1], style.paints[-1]), colour)
+    tiles, tall, middle = Material("wall_tiles", drawn.rgb), height - 0.12, (height + 0.12) / 2
+    wall, edge = side / 2 - 0.015, side / 2 - 0.02
     parts = [
         box((side, side, 0.12), CERAMIC, (0, 0, 0.06), bevel=0.02),
-        box((side, 0.03, height - 0.12), tiles, (0, side / 2 - 0.015, (height + 0.12) / 2)),
-        box((0.03, side, height - 0.12), tiles, (-side / 2 + 0.015, 0, (height + 0.12) / 2)),
+        box((side, 0.03, tall), tiles, (0, wall, middle)),
+        box((0.03, side, tall), tiles, (-wall, 0, middle)),
+        box((0.42, 0.012, tall), FROSTED, (edge - 0.21, -edge, middle)),
+        box((0.012, 0.42, tall), FROSTED, (edge, edge - 0.21, middle)),
+        bar_handle(CHROME, (0.04, -edge - 0.03, 1.1), 0.4, upright=True),
     ]
-    edge = side / 2 - 0.02
-    for x, y in ((edge, -edge), (edge, edge), (-edge, -edge), (0.0, -edge)):
-        parts.append(box((0.03, 0.03, height - 0.12), CHROME, (x, y, (height + 0.12) / 2)))
+    for x, y in ((edge, -edge), (edge, edge), (-edge, -edge), (0.0, -edge), (edge, 0.0)):
+        parts.append(box((0.03, 0.03, tall), CHROME, (x, y, middle)))
     for z in (0.14, height - 0.015):
         parts.append(box((side - 0.04, 0.03, 0.03), CHROME, (0, -edge, z)))
         parts.append(box((0.03, side - 0.04, 0.03), CHROME, (edge, 0, z)))
-    pipe = [(0, 0.38, 1.0), (0, 0.38, 1.95), (0, 0.30, 2.0), (0, 0.18, 2.0)]
-    parts.append(tube(pipe, 0.013, CHROME))
-    parts.append(cylinder(0.10, 0.025, CHROME, (0, 0.15, 1.96), sides=16))
-    parts.append(box((0.20, 0.05, 0.06), CHROME, (0, 0.38, 1.05)))
-    parts += transform(
-        [tube([(0, 0, -0.2), (0, 0, 0.2)], 0.012, CHROME)], offset=(0.08, -edge - 0.04, 1.1)
-    )
-    return finished("shower", parts, tint[0], "glass")
+    pipe = [(-0.2, 0.38, 1.0), (-0.2, 0.38, 1.90), (-0.2, 0.30, 1.97), (-0.2, 0.18, 1.97)]
+    parts.append(tube(pipe, 0.015, CHROME))
+    parts.append(cylinder(0.11, 0.03, CHROME, (-0.2, 0.15, 1.92)))
+    parts.append(box((0.22, 0.05, 0.06), CHROME, (-0.2, 0.38, 1.05)))
+    return finished("shower", parts, drawn.name, "glass")
 
 
-def shade_of_tiles(
-    rng: np.random.Generator, style: Style, colour: str | None
-) -> tuple[str, tuple[float, float, float]]:
-    """Name and tint of the tiles in a shower."""
-    from envs.houses.furniture.item import shade
-
-    drawn = shade(rng, (style.fabrics[0], style.fabrics[1], style.paints[-1]), colour)
-    return drawn.name, drawn.rgb
+def towel_rail(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """A ladder of warm bars on the wall with a towel over it; the colour is that of the towel."""
+    towel = cloth(rng, style, colour)
+    parts = [tube([(x, -0.05, -0.45), (x, -0.05, 0.45)], 0.018, CHROME) for x in (-0.24, 0.24)]
+    for z in np.linspace(-0.40, 0.40, 7):
+        parts.append(tube([(-0.24, -0.05, z), (0.24, -0.05, z)], 0.012, CHROME))
+    for x in (-0.24, 0.24):
+        parts.append(box((0.03, 0.05, 0.03), CHROME, (x, -0.025, 0.30)))
+    parts.append(box((0.40, 0.07, 0.52), towel.surface, (0, -0.05, 0.04), bevel=0.02))
+    return finished("towel rail", parts, towel.colour, towel.word, "wall")

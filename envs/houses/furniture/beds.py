@@ -1,9 +1,11 @@
 """Beds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from envs.houses.furniture.item import LINEN, Item, cabinetry, cloth, feet, finished
-from envs.houses.geometry import Part, box, transform
+from envs.houses.furniture.item import LINEN, Finish, Item, cabinetry, cloth, feet, finished
+from envs.houses.geometry import Material, Part, box, transform
 from envs.houses.style import Style
 
 
@@ -29,7 +31,6 @@ def bed(
     parts.append(
         box((width - 0.05, length - 0.14, 0.22), LINEN, (0, -0.04, 0.43), bevel=0.07, cell=0.7)
     )
-    middle = -0.22
     parts += [
         box((width + 0.03, 1.42, 0.20), duvet.surface, (0, -0.29, 0.50), 0.07, 2, 0.25, puff=0.025),
         box((width + 0.035, 0.24, 0.21), LINEN, (0, 0.38, 0.505), bevel=0.07, cell=0.4),
@@ -38,16 +39,17 @@ def bed(
         x = (k - 0.5) * width * 0.48 if double else 0.0
         parts += _pillow(0.62, 0.40, LINEN, -0.45, (x, length / 2 - 0.30, 0.66))
         parts += _pillow(0.44, 0.36, duvet.surface, -0.95, (x, length / 2 - 0.46, 0.70))
-    del middle
     return finished("bed", parts, duvet.colour, "")
 
 
-def _frame(rng: np.random.Generator, style: Style):
+def _frame(rng: np.random.Generator, style: Style) -> Finish:
     """Wood, paint, or now and then upholstery."""
     return cloth(rng, style) if rng.random() < 0.3 else cabinetry(rng, style)
 
 
-def _pillow(width, depth, surface, tilt, at) -> list[Part]:
+def _pillow(
+    width: float, depth: float, surface: Material, tilt: float, at: Sequence[float]
+) -> list[Part]:
     """A pillow that leans towards the head by `tilt` radians."""
-    pillow = box((width, depth, 0.11), surface, bevel=0.05, cell=0.15, puff=0.04)
+    pillow = box((width, depth, 0.11), surface, bevel=0.05, cell=0.25, puff=0.04)
     return transform([pillow], -tilt, at, axis="x")

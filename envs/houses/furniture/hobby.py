@@ -4,26 +4,46 @@ import numpy as np
 
 from envs.houses.colours import Colour
 from envs.houses.furniture.item import (
+    BLACK,
+    BRASS,
+    CHROME,
     DARK_STEEL,
     Item,
     darker,
     finished,
     paint,
+    posts,
     shade,
 )
-from envs.houses.geometry import Material, Part, box, quad, sphere, transform, tube
+from envs.houses.geometry import (
+    Material,
+    Part,
+    box,
+    cylinder,
+    prism,
+    quad,
+    sphere,
+    transform,
+    tube,
+)
 from envs.houses.style import Style
+
+GYM_TONES = (Colour("black", (0.10, 0.10, 0.11)), Colour("grey", (0.45, 0.46, 0.48)))
+PIANO_TONES = (
+    Colour("black", (0.06, 0.06, 0.07)),
+    Colour("brown", (0.36, 0.20, 0.11)),
+    Colour("white", (0.95, 0.95, 0.93)),
+)
 
 
 def treadmill(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A running belt with a handrail and a display, facing +y."""
-    drawn = shade(
-        rng, (Colour("black", (0.10, 0.10, 0.11)), Colour("grey", (0.45, 0.46, 0.48))), colour
-    )
+    """A running belt with handrails and a display; the runner faces +y."""
+    drawn = shade(rng, GYM_TONES, colour)
     body, stripe = paint(drawn.rgb), paint(style.fabrics[0].rgb)
+    belt = Material("carpet", (0.16, 0.16, 0.17))
     parts = [
         box((0.78, 1.60, 0.16), body, (0, 0, 0.10), bevel=0.03),
-        box((0.50, 1.50, 0.01), Material("carpet", (0.16, 0.16, 0.17)), (0, -0.03, 0.186)),
+        box((0.50, 1.50, 0.01), belt, (0, -0.03, 0.186)),
         box((0.74, 0.34, 0.14), body, (0, 0.62, 0.22), bevel=0.05),
         box((0.40, 0.02, 0.05), stripe, (0, 0.45, 0.24)),
     ]
@@ -33,9 +53,10 @@ def treadmill(rng: np.random.Generator, style: Style, colour: str | None = None)
         post = [(x, 0.62, 0.18), (x, 0.58, 0.75), (x, 0.50, 1.15)]
         rail = [(x, 0.50, 1.05), (x, 0.25, 1.0), (x, -0.05, 0.98)]
         parts += [tube(post, 0.03, body, sides=8), tube(rail, 0.022, DARK_STEEL, sides=8)]
+    display = Material("monitor")
     console = [
-        box((0.80, 0.06, 0.32), body, (0, 0, 0), bevel=0.025),
-        quad((-0.20, -0.034, -0.10), (0.40, 0, 0), (0, 0, 0.22), Material("monitor"), 1, True),
+        box((0.80, 0.06, 0.32), body, bevel=0.025),
+        quad((-0.20, -0.034, -0.10), (0.40, 0, 0), (0, 0, 0.22), display, 1, True),
     ]
     parts += transform(console, -0.5, (0, 0.50, 1.22), axis="x")
     return finished("treadmill", parts, drawn.name)
@@ -48,50 +69,81 @@ def exercise_ball(rng: np.random.Generator, style: Style, colour: str | None = N
     return finished("exercise ball", [ball], drawn.name)
 
 
+def dumbbell_rack(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """Two rows of dumbbells on a frame; the colour is that of the weights."""
+    drawn = shade(rng, (*style.fabrics[:3], GYM_TONES[0]), colour)
+    weight, width = paint(drawn.rgb), 1.2
+    parts = []
+    for side in (-1, 1):
+        x = side * (width / 2 - 0.03)
+        parts.append(box((0.06, 0.50, 0.05), DARK_STEEL, (x, 0, 0.025)))
+        parts.append(box((0.06, 0.06, 0.85), DARK_STEEL, (x, 0.12, 0.45)))
+    for y, z in ((-0.08, 0.40), (0.08, 0.80)):
+        parts.append(box((width, 0.26, 0.03), DARK_STEEL, (0, y, z)))
+        for k in range(6):
+            radius, x = 0.055 + 0.006 * k, (k - 2.5) * 0.185
+            pair = [cylinder(radius, 0.08, weight, (0, 0, s), sides=6) for s in (-0.15, 0.07)]
+            pair.append(cylinder(0.016, 0.16, CHROME, (0, 0, -0.08), sides=6))
+            parts += transform(pair, np.pi / 2, (x, y, z + 0.015 + radius), axis="x")
+    return finished("dumbbell rack", parts, drawn.name)
+
+
 def piano(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """An upright piano with its stool in front."""
-    palette = (
-        Colour("black", (0.06, 0.06, 0.07)),
-        Colour("brown", (0.36, 0.20, 0.11)),
-        Colour("white", (0.95, 0.95, 0.93)),
-    )
-    drawn = shade(rng, palette, colour)
-    body = Material("plain" if drawn.name != "brown" else "wood", drawn.rgb)
+    """An upright piano with music on it and a bench in front."""
+    drawn = shade(rng, PIANO_TONES, colour)
+    body = Material("wood" if drawn.name == "brown" else "plain", drawn.rgb)
+    keys = Material("piano_keys")
     parts = [
         box((1.45, 0.32, 1.18), body, (0, 0.14, 0.59)),
         box((1.50, 0.38, 0.04), darker(body), (0, 0.12, 1.20), bevel=0.01),
         box((1.45, 0.34, 0.10), body, (0, -0.16, 0.64)),
-        quad((-0.62, -0.30, 0.70), (1.24, 0, 0), (0, 0.17, 0), Material("piano_keys"), 1, True),
+        quad((-0.62, -0.30, 0.70), (1.24, 0, 0), (0, 0.17, 0), keys, 1, True),
         box((1.45, 0.02, 0.05), body, (0, -0.32, 0.69)),
         box((1.24, 0.03, 0.05), paint((0.55, 0.10, 0.10)), (0, -0.12, 0.72)),
     ]
     for side in (-1, 1):
         parts.append(box((0.10, 0.34, 0.16), body, (side * 0.675, -0.16, 0.72)))
         parts.append(box((0.08, 0.08, 0.59), body, (side * 0.66, -0.28, 0.295)))
+    sheet_music = paint((0.97, 0.96, 0.90))
     stand = [
-        box((0.55, 0.02, 0.30), darker(body, 1.25), (0, 0, 0)),
-        quad((-0.2, -0.012, -0.13), (0.4, 0, 0), (0, 0, 0.27), paint((0.97, 0.96, 0.90))),
+        box((0.55, 0.02, 0.30), darker(body, 1.25)),
+        quad((-0.20, -0.012, -0.13), (0.4, 0, 0), (0, 0, 0.27), sheet_music),
     ]
     parts += transform(stand, -0.25, (0, -0.06, 0.92), axis="x")
     for k in (-1, 0, 1):
-        parts.append(
-            box((0.03, 0.12, 0.015), Material("metal", (0.8, 0.62, 0.3)), (0.07 * k, -0.06, 0.05))
-        )
-    parts += _piano_stool(body)
+        parts.append(box((0.03, 0.12, 0.015), BRASS, (0.07 * k, -0.06, 0.05)))
+    parts += transform(_piano_bench(body), offset=(0, -0.62, 0))
     return finished("piano", parts, drawn.name)
 
 
-def _piano_stool(body: Material) -> list[Part]:
-    """A padded bench."""
-    parts = [
-        box(
-            (0.62, 0.32, 0.07),
-            Material("leather", (0.12, 0.11, 0.11)),
-            (0, -0.62, 0.47),
-            bevel=0.02,
-        )
+def _piano_bench(body: Material) -> list[Part]:
+    cushion = Material("leather", (0.12, 0.11, 0.11))
+    return [
+        *posts(0.58, 0.28, 0.44, body, 0.04),
+        box((0.62, 0.32, 0.07), cushion, (0, 0, 0.47), bevel=0.02),
     ]
-    for x in (-0.26, 0.26):
-        for y in (-0.73, -0.51):
-            parts.append(box((0.04, 0.04, 0.44), body, (x, y, 0.22)))
-    return parts
+
+
+def guitar(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """An acoustic guitar on a stand."""
+    tones = (Colour("orange", (0.86, 0.50, 0.18)), Colour("brown", (0.45, 0.25, 0.13)))
+    drawn = shade(rng, (*tones, style.fabrics[0]), colour)
+    wood, dark = paint(drawn.rgb), Material("wood", (0.30, 0.19, 0.12))
+    turn = np.linspace(0, 2 * np.pi, 18, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], 1)
+    parts = [
+        prism(circle * 0.20 + (0, 0.20), 0.10, wood),
+        prism(circle * 0.15 + (0, 0.44), 0.10, wood),
+        prism(circle * 0.055 + (0, 0.40), 0.004, BLACK, base=0.10),
+        box((0.05, 0.62, 0.03), dark, (0, 0.84, 0.105)),
+        box((0.09, 0.16, 0.02), dark, (0, 1.20, 0.10)),
+        box((0.16, 0.03, 0.015), dark, (0, 0.16, 0.108)),
+        box((0.03, 0.92, 0.004), CHROME, (0, 0.64, 0.122)),
+    ]
+    upright = transform(parts, np.pi / 2 - 0.15, (0, -0.02, 0.16), axis="x")
+    legs = [(0.20, -0.16, 0.02), (-0.20, -0.16, 0.02), (0.0, 0.26, 0.02)]
+    upright += [tube([(0, 0.04, 0.30), foot], 0.013, BLACK) for foot in legs]
+    upright += [
+        tube([(s * 0.1, 0.03, 0.16), (s * 0.1, -0.16, 0.16)], 0.012, BLACK) for s in (-1, 1)
+    ]
+    return finished("guitar", upright, drawn.name)

@@ -149,7 +149,7 @@ def posts(width: float, depth: float, height: float, surface: Material, side: fl
 
 def knob(surface: Material, at: Sequence[float], radius: float = 0.016) -> Part:
     """A small round handle."""
-    return sphere(radius, surface, at, sides=8)
+    return sphere(radius, surface, at, sides=6)
 
 
 def bar_handle(

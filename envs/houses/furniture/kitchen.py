@@ -15,7 +15,18 @@ from envs.houses.furniture.item import (
     shade,
     slab,
 )
-from envs.houses.geometry import Material, Part, box, cylinder, lathe, quad, sphere, transform, tube
+from envs.houses.furniture.plants import fruit
+from envs.houses.geometry import (
+    Material,
+    Part,
+    box,
+    cylinder,
+    frustum,
+    lathe,
+    quad,
+    transform,
+    tube,
+)
 from envs.houses.style import Style
 
 WORKTOP = 0.92
@@ -52,21 +63,15 @@ def kitchen_counter(
     """A stretch of worktop over cupboards, with a board, fruit or jars on it."""
     front, name = _fronts(rng, style, colour)
     parts = _base(style, width, front)
-    clutter = _fruit() if rng.random() < 0.5 else _jars(rng, style)
+    clutter = _chopping_board() if rng.random() < 0.5 else _jars(rng, style)
     parts += transform(clutter, offset=(0, 0.05, WORKTOP))
     return finished("kitchen counter", parts, name)
 
 
-def _fruit() -> list[Part]:
-    """A chopping board with fruit."""
-    parts = [box((0.34, 0.22, 0.02), Material("wood", (0.78, 0.58, 0.38)), (0, 0, 0.01))]
-    for x, y, rgb in (
-        (-0.09, 0, (0.85, 0.2, 0.15)),
-        (0.0, 0.04, (0.55, 0.75, 0.2)),
-        (0.09, -0.02, (0.95, 0.6, 0.1)),
-    ):
-        parts.append(sphere(0.045, paint(rgb), (x, y, 0.06), sides=8))
-    return parts
+def _chopping_board() -> list[Part]:
+    """A board with fruit on z = 0."""
+    board = box((0.36, 0.22, 0.02), Material("wood", (0.78, 0.58, 0.38)), (0, 0, 0.01))
+    return [board, *transform(fruit(), offset=(0, 0, 0.02))]
 
 
 def _jars(rng: np.random.Generator, style: Style) -> list[Part]:
@@ -151,11 +156,11 @@ def kitchen_cabinet(
 def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """A steel canopy with a chimney, for the wall over a stove."""
     del rng, style, colour
-    canopy = lathe(
-        [(0.0, -0.30), (0.42, -0.30), (0.42, -0.24), (0.16, -0.04), (0.16, 0.45), (0, 0.45)],
-        STEEL,
-        sides=4,
-    )
-    parts = transform([canopy], np.pi / 4)
-    parts = [*parts, box((0.40, 0.012, 0.03), BLACK, (0, -0.297, -0.27))]
+    parts = [
+        box((0.60, 0.50, 0.06), STEEL, (0, 0, -0.27)),
+        frustum((0.60, 0.50), (0.24, 0.24), 0.20, STEEL, (0, 0, -0.24)),
+        box((0.24, 0.37, 0.50), darker(STEEL, 0.92), (0, 0.065, 0.20)),
+        box((0.40, 0.012, 0.03), BLACK, (0, -0.252, -0.27)),
+        box((0.44, 0.34, 0.01), DARK_STEEL, (0, 0, -0.302)),
+    ]
     return finished("range hood", parts, "grey", "metal", "wall")

@@ -43,7 +43,7 @@ def _couch(rng: np.random.Generator, cover: Finish, seats: int) -> list[Part]:
     width = seat * seats + 2 * arm
     arm_height = rng.uniform(0.52, 0.64)
     parts = [box((width - 0.06, depth - 0.10, 0.20), surface, (0, 0, 0.22), bevel=0.03)]
-    back = box((width - 2 * arm + 0.02, 0.20, 0.55), surface, bevel=0.08, segments=2)
+    back = box((width - 2 * arm + 0.02, 0.20, 0.55), surface, bevel=0.07)
     parts += transform([back], -0.12, (0, depth / 2 - 0.12, 0.56), axis="x")
     for side in (-1, 1):
         at = (side * (width - arm) / 2, -0.02, 0.10 + (arm_height - 0.10) / 2)
@@ -52,10 +52,8 @@ def _couch(rng: np.random.Generator, cover: Finish, seats: int) -> list[Part]:
     for k in range(seats):
         x = (k - (seats - 1) / 2) * seat
         size = (seat - 0.02, 0.66, 0.17)
-        parts.append(
-            box(size, surface, (x, -0.11, 0.41), bevel=0.06, segments=2, cell=0.2, puff=0.03)
-        )
-        rest = box((seat - 0.04, 0.17, 0.42), surface, bevel=0.07, segments=2, cell=0.25)
+        parts.append(box(size, surface, (x, -0.11, 0.41), bevel=0.05, cell=0.3, puff=0.03))
+        rest = box((seat - 0.04, 0.17, 0.42), surface, bevel=0.06)
         parts += transform([rest], -0.20, (x, 0.22, 0.66), axis="x")
     return parts + feet(
         width - 0.16, depth - 0.16, 0.13, Material("wood", (0.30, 0.19, 0.12)), 0.03
@@ -64,7 +62,7 @@ def _couch(rng: np.random.Generator, cover: Finish, seats: int) -> list[Part]:
 
 def _pillow(rng: np.random.Generator, surface: Material, x: float) -> list[Part]:
     """A loose cushion that leans on the back of a couch."""
-    pillow = box((0.42, 0.42, 0.10), surface, bevel=0.045, cell=0.1, puff=0.05)
+    pillow = box((0.42, 0.42, 0.10), surface, bevel=0.045, cell=0.18, puff=0.05)
     leaning = transform([pillow], 1.15, axis="x")
     return transform(leaning, rng.uniform(-0.3, 0.3), (x, 0.0, 0.70))
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from envs.houses.furniture.decoration import vase
 from envs.houses.furniture.item import (
     BLACK,
     Finish,
@@ -15,6 +14,7 @@ from envs.houses.furniture.item import (
     timber,
 )
 from envs.houses.furniture.lighting_fixtures import table_lamp
+from envs.houses.furniture.plants import vase
 from envs.houses.geometry import Material, Part, box, cylinder, quad, transform
 from envs.houses.style import Style, pick
 
@@ -69,10 +69,8 @@ def coffee_table(rng: np.random.Generator, style: Style, colour: str | None = No
         parts = _four_legged(finish, width, 0.56, 0.42)
         parts.append(box((width - 0.12, 0.44, 0.025), finish.surface, (0, 0, 0.15)))
     for k in range(2):
-        colour_of_book = pick(rng, style.fabrics).rgb
-        parts.append(
-            box((0.25 - 0.03 * k, 0.18, 0.03), paint(colour_of_book), (0.2, 0.03, 0.435 + 0.03 * k))
-        )
+        cover = paint(pick(rng, style.fabrics).rgb)
+        parts.append(box((0.25 - 0.03 * k, 0.18, 0.03), cover, (0.2, 0.03, 0.435 + 0.03 * k)))
     parts += transform(vase(rng, style), offset=(-0.18, 0, 0.42))
     return finished("coffee table", parts, finish.colour, finish.word)
 

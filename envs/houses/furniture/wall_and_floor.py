@@ -1,0 +1,148 @@
+"""Pictures, mirrors, rugs and curtains: what dresses walls, floors and windows."""
+
+import numpy as np
+
+from envs.houses.furniture.item import (
+    BLACK,
+    BRASS,
+    WHITE,
+    Item,
+    cloth,
+    darker,
+    finished,
+    shade,
+)
+from envs.houses.geometry import Material, Part, box, quad, sheet, sphere, tube
+from envs.houses.style import Style, pick
+
+PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
+RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
+
+
+def picture(
+    rng: np.random.Generator, style: Style, number: int | None = None, colour: str | None = None
+) -> Item:
+    """A framed painting: `number` of the house's paintings, or one of the asked colour."""
+    chosen = _choose(rng, [c.name for c in style.paintings], number, colour, "painting")
+    width, height = pick(rng, PICTURE_SIZES)
+    frame = pick(rng, (BLACK, BRASS, WHITE, Material("wood", (0.45, 0.29, 0.17))))
+    parts = _framed(width, height, 0.045, frame, Material(f"painting{chosen}"))
+    return finished("picture", parts, style.paintings[chosen].name, "", "wall")
+
+
+def _choose(
+    rng: np.random.Generator, names: list[str], number: int | None, colour: str | None, thing: str
+) -> int:
+    """Index of the thing with the asked number, counted round, or colour."""
+    if number is not None:
+        return number % len(names)
+    fitting = [k for k, name in enumerate(names) if colour in (None, name)]
+    if not fitting:
+        known = ", ".join(sorted(set(names)))
+        raise ValueError(f"this house has no {colour} {thing}; ask for one of {known}")
+    return pick(rng, fitting)
+
+
+def _framed(
+    width: float, height: float, rim: float, frame: Material, picture_surface: Material
+) -> list[Part]:
+    """An upright picture in a frame of four bars whose backs lie at y = 0."""
+    thickness = 0.04
+    lying, standing = (width + 2 * rim, thickness, rim), (rim, thickness, height)
+    parts = []
+    for side in (-1, 1):
+        parts.append(box(lying, frame, (0, -thickness / 2, side * (height + rim) / 2)))
+        parts.append(box(standing, frame, (side * (width + rim) / 2, -thickness / 2, 0)))
+    corner, right, up = (-width / 2, -0.018, -height / 2), (width, 0, 0), (0, 0, height)
+    return [*parts, quad(corner, right, up, picture_surface, 0.5, pictorial=True)]
+
+
+def mirror(
+    rng: np.random.Generator,
+    style: Style,
+    width: float | None = None,
+    height: float | None = None,
+    colour: str | None = None,
+) -> Item:
+    """A mirror in a broad frame, rectangular or round; the colour is that of the frame."""
+    drawn = shade(rng, (*style.woods, *style.paints), colour)
+    frame = Material("wood" if drawn in style.woods else "plain", drawn.rgb)
+    if width is None and height is None and rng.random() < 0.4:
+        parts = _round_mirror(0.42, frame)
+    else:
+        parts = _framed(width or 0.65, height or 0.95, 0.06, frame, Material("mirror"))
+    return finished("mirror", parts, drawn.name, "glass", "wall")
+
+
+def _round_mirror(radius: float, frame: Material) -> list[Part]:
+    """A disc of mirror in a round rim."""
+    turn = np.linspace(0, 2 * np.pi, 29)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    ring = np.stack([radius * cosine, np.full_like(turn, -0.035), radius * sine], 1)
+    reach = np.array([0.0, 0.5, 1.0])[:, None] * radius
+    points = np.stack(np.broadcast_arrays(reach * cosine, -0.03, reach * sine), -1)
+    uvs = 0.5 + 0.5 * np.stack([points[..., 0], -points[..., 2]], -1) / radius
+    glass = sheet(points, Material("mirror"), uvs)
+    return [tube(ring, 0.035, frame, sides=8), glass]
+
+
+def rug(
+    rng: np.random.Generator,
+    style: Style,
+    width: float | None = None,
+    depth: float | None = None,
+    number: int | None = None,
+    colour: str | None = None,
+) -> Item:
+    """A rug: `number` of the house's rugs, or one of the asked colour."""
+    chosen = _choose(rng, [c.name for c in style.rugs], number, colour, "rug")
+    usual_width, usual_depth = pick(rng, RUG_SIZES)
+    width, depth = width or usual_width, depth or usual_depth
+    ground = style.rugs[chosen]
+    rim = darker(Material("carpet", ground.rgb), 0.6)
+    corner, right, back = (-width / 2, -depth / 2, 0.012), (width, 0, 0), (0, depth, 0)
+    parts = [
+        box((width, depth, 0.012), rim, (0, 0, 0.006), faces="xXyY"),
+        quad(corner, right, back, Material(f"rug{chosen}"), 0.3, pictorial=True),
+    ]
+    return finished("rug", parts, ground.name, "fabric")
+
+
+def curtain(
+    rng: np.random.Generator,
+    style: Style,
+    width: float = 1.4,
+    height: float = 2.3,
+    colour: str | None = None,
+) -> Item:
+    """Two drawn-back curtains on a rod.
+
+    Args:
+        rng: Source of the colour, if none is asked.
+        style: Taste of the house.
+        width: Width of the window; the curtains reach 0.15 m and the rod 0.25 m beyond its sides.
+        height: Height from the hems to the rod.
+        colour: Name of their colour.
+    """
+    cover = cloth(rng, style, colour)
+    parts = [_hanging(side, width, height, cover.surface) for side in (-1, 1)]
+    rod, end = height - 0.02, width / 2 + 0.22
+    parts.append(tube([(-end, -0.07, rod), (end, -0.07, rod)], 0.014, style.metal, sides=8))
+    for side in (-1, 1):
+        bracket = (side * (width / 2 + 0.17), -0.035, rod)
+        parts.append(sphere(0.028, style.metal, (side * end, -0.07, rod), sides=8))
+        parts.append(box((0.02, 0.07, 0.02), style.metal, bracket))
+    return finished("curtain", parts, cover.colour, cover.word, "wall")
+
+
+def _hanging(side: int, width: float, height: float, surface: Material) -> Part:
+    """One curtain in four folds; `side` is -1 for the left one."""
+    across, down = np.linspace(0, 1, 25), np.linspace(height - 0.03, 0, 5)
+    breadth = 0.15 + width * 0.20
+    x = side * (width / 2 + 0.15 - across * breadth)
+    y = -0.07 + 0.032 * np.sin(across * 2 * np.pi * 4)
+    points = np.stack(np.broadcast_arrays(x, y, down[:, None]), -1)
+    uvs = np.stack(np.broadcast_arrays(across * breadth * 1.6, down[:, None]), -1)
+    if side > 0:
+        points, uvs = points[:, ::-1], uvs[:, ::-1]
+    return sheet(points, surface, uvs, thickness=0.006)
