@@ -57,7 +57,7 @@ def score_path(
     described = [graph.index(viewpoint) for viewpoint in reference]
     between = graph.distances[np.ix_(walked, described)]
     return {
-        name: float(value)
+        name: np.asarray(value, dtype=np.float64).item()
         for name, value in path_metrics(
             trajectory_length=graph.path_length(prediction),
             nav_error=between[-1, -1],

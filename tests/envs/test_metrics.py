@@ -1,0 +1,153 @@
+import functools
+import gzip
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from envs.episodes import load_episodes
+from envs.metrics import score_path, summarise, summarise_groups
+from envs.nav_graph import NavGraph
+from envs.worlds import world_files
+
+
+def test_scores_are_those_of_the_reference_scorers(shared):
+    with gzip.open(shared / "golden" / "metrics.json.gz") as file:
+        golden = json.load(file)
+    directory = shared / "data" / "matterport" / "connectivity"
+    for row in golden["rows"]:
+        graph = NavGraph.load(row["scan"], directory)
+        scores = score_path(graph, row["prediction"], row["reference"], golden["threshold_m"])
+        expected = {name: pytest.approx(value, abs=1e-9) for name, value in row["metrics"].items()}
+        assert {name: scores[name] for name in expected} == expected, row["case"]
+
+
+@pytest.fixture
+def attic(tiny_world):
+    return NavGraph.load("attic", tiny_world / "matterport" / "connectivity")
+
+
+def test_the_two_spl_differ_where_the_reference_is_a_detour(attic):
+    reference = ["a0", "a3", "a6", "a7", "a4"]
+    scores = score_path(attic, ["a0", "a4"], reference)
+    assert scores["spl"] == 1.0
+    assert scores["spl_reference"] == 1.0
+    scores = score_path(attic, reference, reference)
+    assert scores["spl"] == pytest.approx(attic.geodesic("a0", "a4") / attic.path_length(reference))
+    assert scores["spl_reference"] == 1.0
+    assert scores["ndtw"] == scores["sdtw"] == scores["cls"] == 1.0
+
+
+def test_success_is_strictly_within_the_threshold(attic):
+    gap = attic.geodesic("a0", "a1")
+    assert score_path(attic, ["a0"], ["a0", "a1"], threshold=gap)["success"] == 0
+    assert score_path(attic, ["a0"], ["a0", "a1"], threshold=gap + 1e-9)["success"] == 1
+
+
+def all_warpings(rows, columns):
+    """Every monotone alignment of two sequences, as lists of index pairs."""
+    if rows == 1 or columns == 1:
+        yield [(i, j) for i in range(rows) for j in range(columns)]
+        return
+    for i, j in ((1, 0), (0, 1), (1, 1)):
+        for rest in all_warpings(rows - i, columns - j):
+            yield [*rest, (rows - 1, columns - 1)]
+
+
+def test_dtw_is_the_cheapest_of_all_alignments(attic):
+    prediction, reference = ["a0", "a1", "a4", "a5"], ["a3", "a4", "a7"]
+    costs = [
+        sum(attic.geodesic(prediction[i], reference[j]) for i, j in pairs)
+        for pairs in all_warpings(len(prediction), len(reference))
+    ]
+    assert score_path(attic, prediction, reference)["dtw"] == pytest.approx(min(costs))
+
+
+def test_a_goal_at_the_start_is_no_division_by_zero(attic):
+    scores = score_path(attic, ["a0"], ["a0"])
+    assert scores["success"] == scores["ndtw"] == scores["cls"] == 1
+    assert scores["spl"] == 0  # as EnvDrop has it
+    assert all(np.isfinite(value) for value in scores.values())
+
+
+def test_bad_paths_are_refused(attic):
+    with pytest.raises(ValueError, match="at least one viewpoint"):
+        score_path(attic, [], ["a0"])
+    with pytest.raises(KeyError, match="nowhere"):
+        score_path(attic, ["a0", "nowhere"], ["a0"])
+
+
+def test_summaries_are_means_per_group(attic):
+    scores = [score_path(attic, ["a0"], ["a0", goal]) for goal in ("a1", "a2", "a4", "a8")]
+    summary = summarise(scores)
+    assert summary["NE"] == pytest.approx(np.mean([s["nav_error"] for s in scores]))
+    assert summary["episodes"] == 4
+    assert set(summary) >= {"TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"}
+    groups = summarise_groups(scores, ["hi", "en", "hi", "en"])
+    assert list(groups) == ["en", "hi"]
+    assert groups["hi"] == summarise(scores[::2])
+    with pytest.raises(ValueError, match="no episode"):
+        summarise([])
+
+
+@functools.cache
+def forward_viewpoint(graph, viewpoint, heading):
+    """MatterSim's first navigable location when looking level along a heading; None if none."""
+    here = graph.positions[graph.index(viewpoint)]
+    seen = []
+    for name in graph.neighbours(viewpoint):
+        x, y, z = graph.positions[graph.index(name)] - here
+        turn = (np.arctan2(x, y) - heading + np.pi) % (2 * np.pi) - np.pi
+        if abs(turn) <= np.deg2rad(40):
+            seen.append((np.hypot(turn, np.arctan2(z, np.hypot(x, y))), name))
+    return min(seen)[1] if seen else None
+
+
+def random_walk(graph, start, heading_step, actions):
+    """R2R's random agent (tasks/R2R/agent.py) once it has turned: five steps forward, turning right
+    where there is no way, within a number of actions."""
+    path = [start]
+    for _ in range(actions):
+        ahead = forward_viewpoint(graph, path[-1], np.deg2rad(30 * (heading_step % 12)))
+        if ahead is None:
+            heading_step += 1
+        elif len(path) <= 5:
+            path.append(ahead)
+    return path
+
+
+EXACT_RANDOM = {
+    "val_seen": (9.618225228906086, 9.565083507104402, 0.14877450980392157, 0.20294117647058824),
+    "val_unseen": (9.797, 9.288, 0.1590, 0.2134),
+}
+
+
+@pytest.mark.parametrize("split", EXACT_RANDOM)
+def test_baselines_of_r2r_have_the_published_scores(shared, split):
+    files = world_files("matterport", shared / "data")
+    paths = {e.path_id: e for e in load_episodes("r2r", split, files)}
+    shortest, random = [], []
+    for episode in paths.values():
+        graph = NavGraph.load(episode.scan, files.connectivity_dir)
+        start, goal = episode.path[0], episode.path[-1]
+        shortest.append(score_path(graph, graph.shortest_path(start, goal), episode.path))
+        heading_step = int(np.floor(np.rad2deg(episode.heading) / 30 + 0.5))
+        for turns in range(12):
+            walk = random_walk(graph, start, heading_step + turns, 30 - turns)
+            random.append(score_path(graph, walk, episode.path))
+    best = summarise(shortest)
+    published_length = {"val_seen": 10.185448644164827, "val_unseen": 9.480}[split]
+    assert best["TL"] == pytest.approx(published_length, abs=5e-4)
+    assert (best["NE"], best["SR"], best["OSR"], best["SPL"]) == (0, 1, 1, 1)
+    mean = summarise(random)
+    expected = EXACT_RANDOM[split]
+    exact = 1e-9 if split == "val_seen" else 5e-4
+    figures = mean["TL"], mean["NE"], mean["SR"], mean["OSR"]
+    assert figures == pytest.approx(expected, abs=exact)
+
+
+def test_all_orders_of_a_short_detour_lose_ndtw(attic):
+    reference = ["a0", "a1", "a2"]
+    for middle in itertools.permutations(["a1", "a4"]):
+        assert score_path(attic, ["a0", *middle, "a2"], reference)["ndtw"] < 1

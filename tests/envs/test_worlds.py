@@ -1,0 +1,61 @@
+import pytest
+
+from connectivity import CONNECTIVITY_DIR
+from envs.worlds import world_files
+
+
+def test_matterport_lies_below_the_data_folder(tiny_world):
+    files = world_files("matterport", str(tiny_world))
+    assert files.connectivity_dir == tiny_world / "matterport" / "connectivity"
+    assert files.features is None
+    assert files.annotations("r2r", "train") == tiny_world / "r2r" / "R2R_train.json"
+    assert files.annotations("rxr", "train") == tiny_world / "rxr" / "rxr_train_guide.jsonl"
+
+
+def test_compressed_rxr_is_found(tmp_path):
+    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
+    (tmp_path / "rxr").mkdir()
+    path = tmp_path / "rxr" / "rxr_train_guide.jsonl.gz"
+    path.write_bytes(b"")
+    assert world_files("matterport", tmp_path).annotations("rxr", "train") == path
+
+
+@pytest.mark.parametrize("dataset", ["r2r", "rxr"])
+def test_built_in_houses_have_annotations_and_features(dataset):
+    files = world_files("houses")
+    assert files.connectivity_dir == CONNECTIVITY_DIR
+    for split in ("train", "val_seen", "val_unseen"):
+        assert files.annotations(dataset, split).name == f"R2R_{split}.json"
+    store = files.open_features(None)
+    assert store is not None
+    assert store.width > 0
+
+
+def test_what_is_missing_is_named_with_a_remedy(tiny_world, tmp_path):
+    with pytest.raises(ValueError, match="'moon' is none of houses, matterport"):
+        world_files("moon")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="needs data_dir"):
+        world_files("matterport")
+    with pytest.raises(FileNotFoundError, match=r"matterport/connectivity.*download_data\.py"):
+        world_files("matterport", tmp_path)
+    files = world_files("matterport", tiny_world)
+    with pytest.raises(FileNotFoundError, match=r"R2R_val_seen\.json.*download_data\.py"):
+        files.annotations("r2r", "val_seen")
+    with pytest.raises(FileNotFoundError, match=r"rxr_test_guide\.jsonl"):
+        files.annotations("rxr", "test")
+    with pytest.raises(ValueError, match="'cvdn' is none of r2r, rxr"):
+        files.annotations("cvdn", "train")  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError, match=r"R2R_nowhere\.json.*build_houses\.py"):
+        world_files("houses").annotations("r2r", "nowhere")
+
+
+def test_features_are_the_named_the_shipped_or_none(tiny_world):
+    files = world_files("matterport", tiny_world)
+    assert files.open_features("none") is None
+    store = files.open_features(tiny_world / "features.safetensors")
+    assert store is not None
+    assert store.width == 8
+    with pytest.raises(ValueError, match=r"comes without features.*extract_features\.py"):
+        files.open_features(None)
+    with pytest.raises(FileNotFoundError, match=r"missing\.safetensors"):
+        files.open_features(tiny_world / "missing.safetensors")
