@@ -33,6 +33,7 @@ BARE_WALLS: dict[str, tuple[float, bool]] = {
     "living room": (2.1, False),
     "kitchen": (2.7, True),
     "bedroom": (2.5, False),
+    "kid's bedroom": (1.4, False),
     "library": (1.9, False),
     "music room": (1.8, False),
     "closet": (1.9, False),

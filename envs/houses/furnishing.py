@@ -20,6 +20,7 @@ from envs.houses.style import Style
 __all__ = ["PlacedObject", "furnish"]
 
 ROOM_ATTEMPTS = 40
+STOCK_ATTEMPTS = 6
 JAMB = 0.03  # of a door frame, on each side of the leaf
 LEAF_THRESHOLD = 0.01
 
@@ -46,7 +47,9 @@ def furnish(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[Pla
 def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
     """The first of several attempts at a room in which everything required found a place."""
     kind = house.plan.rooms[room_index].kind
-    for _ in range(ROOM_ATTEMPTS):
+    for attempt in range(ROOM_ATTEMPTS):
+        if attempt % STOCK_ATTEMPTS == 0:
+            house.stock.clear()  # other sizes may fit where these do not
         room = RoomBuilder(house, room_index)
         hang_curtains(room)
         FURNISHERS[kind](room)
@@ -54,6 +57,8 @@ def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
             add_extras(room)
             decorate_walls(room)
             hang_ceiling_lights(room)
+        room.return_unplaced()
+        if not room.missing:
             return room.objects
     raise ValueError(
         f"room {room_index} ({kind}) has no place for {', '.join(room.missing)} "

@@ -1,15 +1,16 @@
 """The kitchen: one unbroken run of units along a wall, cabinets and hood above, the fridge."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from envs.houses.furniture import Item
-from envs.houses.placement import SIDES, Box, footprint, front_box
+from envs.houses.placement import SIDES, WALL_GAP, footprint, front_box
 from envs.houses.room_builder import FRONT_SPACE, RoomBuilder
 
 PROBE_WIDTH = 0.2
 LONGEST_RUN = 4.2
 NARROWEST_COUNTER = 0.35
-WIDEST_COUNTER = 1.0
+WIDEST_COUNTER = 0.8
 COUNTER_BETWEEN = 0.5  # least worktop between sink and stove
 CABINET_BOTTOM = 1.45
 HOOD_BOTTOM = 1.6
@@ -28,14 +29,15 @@ def furnish_kitchen(room: RoomBuilder) -> None:
     sink, stove = room.draw("kitchen sink"), room.draw("stove")
     fridge, hood = room.draw("fridge"), room.draw("range hood")
     unit = room.draw("kitchen counter", width=0.6)
+    alone = room.chance(0.3) and room.against_wall(fridge, "corner") is not None
     stretches = _free_stretches(room, (PROBE_WIDTH, unit.size[1], unit.size[2]))
-    for with_fridge in (True, False):
+    for in_row in (None,) if alone else (fridge, None):
         for stretch in stretches:
-            for row in _rows(room, stretch, [sink, stove], fridge if with_fridge else None):
+            for row in _rows(room, stretch, [sink, stove], in_row, unit):
                 if _place_row(room, stretch.side, row, hood):
-                    _hang_cabinets(room, stretch.side, row)
-                    if not with_fridge and room.against_wall(fridge, where="corner") is None:
+                    if in_row is None and not alone and not room.against_wall(fridge, "corner"):
                         room.missing.append("fridge")
+                    _hang_cabinets(room, stretch.side, row)
                     _second_run(room)
                     return
     room.missing += ["kitchen sink", "stove", "range hood"]
@@ -49,7 +51,7 @@ def _free_stretches(room: RoomBuilder, size: tuple[float, float, float]) -> list
         low, high = room.space.span(side)
         start, along = None, low + 0.02 + PROBE_WIDTH / 2
         while along < high + PROBE_WIDTH:
-            pose = room.space.wall_pose(side, along, size[1] / 2 + 0.02)
+            pose = room.space.wall_pose(side, along, size[1] / 2 + WALL_GAP)
             if room.space.fits(footprint(size, pose), size[2], front_box(size, pose, front)):
                 start = along - PROBE_WIDTH / 2 if start is None else start
             elif start is not None:
@@ -59,79 +61,79 @@ def _free_stretches(room: RoomBuilder, size: tuple[float, float, float]) -> list
     return sorted(found, key=lambda s: s.start - s.end)
 
 
-Row = list[tuple[float, Item]]  # middle along the wall in metres, and the item
+class Unit(NamedTuple):
+    """One unit of a row: its middle along the wall, and its size, all in metres."""
+
+    along: float
+    size: tuple[float, float, float]
+    item: Item | None  # None for a counter, which is made to measure once the row fits
 
 
 def _rows(
-    room: RoomBuilder, stretch: Stretch, pieces: list[Item], fridge: Item | None
-) -> list[Row]:
+    room: RoomBuilder, stretch: Stretch, pieces: list[Item], fridge: Item | None, counter: Item
+) -> Iterator[list[Unit]]:
     """Ways to fill a stretch: sink and stove in both orders, the fridge at either end or absent."""
     length = min(stretch.end - stretch.start, LONGEST_RUN)
     fixed = sum(p.size[0] for p in pieces) + (fridge.size[0] if fridge else 0.0)
     spare = length - fixed
     if spare < COUNTER_BETWEEN:
-        return []
-    rows = []
+        return
+    between = min(max(COUNTER_BETWEEN, 0.4 * spare), 1.2)
+    rest = spare - between
+    # One end gets the rest where two would be slivers.
+    shares = (0.5, 1.0, 0.0) if rest >= 2 * NARROWEST_COUNTER else (1.0, 0.0)
     for first, second in room.shuffled((pieces, pieces[::-1])):
-        between = min(max(COUNTER_BETWEEN, 0.4 * spare), 1.2)
-        rest = spare - between
-        # One end gets the rest where two would be slivers.
-        for share in (0.5, 1.0, 0.0) if rest >= 2 * NARROWEST_COUNTER else (1.0, 0.0):
+        for share in shares:
             body: list[Item | float] = [rest * share, first, between, second, rest * (1 - share)]
-            if fridge is None:
-                rows.append(_lay_out(room, stretch.start, body))
-                rows.append(_lay_out(room, stretch.end - length, body))
-            else:
-                rows.append(_lay_out(room, stretch.start, [fridge, *body]))
-                rows.append(_lay_out(room, stretch.end - length, [*body, fridge]))
-    return rows
+            at_start, at_end = (
+                (body, body) if fridge is None else ([fridge, *body], [*body, fridge])
+            )
+            yield _lay_out(stretch.start, at_start, counter)
+            yield _lay_out(stretch.end - length, at_end, counter)
 
 
-def _lay_out(room: RoomBuilder, start: float, body: list[Item | float]) -> Row:
-    """Middles of the items of a row; a number is a length of worktop to be filled with counters."""
-    row: Row = []
+def _lay_out(start: float, body: list[Item | float], counter: Item) -> list[Unit]:
+    """The units of a row; a number in `body` is a length of worktop to be filled with counters."""
+    row: list[Unit] = []
     for piece in body:
         if isinstance(piece, Item):
-            row.append((start + piece.size[0] / 2, piece))
+            row.append(Unit(start + piece.size[0] / 2, piece.size, piece))
             start += piece.size[0]
             continue
         if piece >= NARROWEST_COUNTER:
-            count = max(1, round(piece / 0.8))
-            for k in range(count):
-                counter = room.draw("kitchen counter", width=piece / count)
-                row.append((start + (k + 0.5) * piece / count, counter))
+            count = max(1, round(piece / WIDEST_COUNTER))
+            size = (piece / count, *counter.size[1:])
+            row += [Unit(start + (k + 0.5) * size[0], size, None) for k in range(count)]
         start += piece
     return row
 
 
-def _place_row(room: RoomBuilder, side: str, row: Row, hood: Item) -> bool:
+def _place_row(room: RoomBuilder, side: str, row: list[Unit], hood: Item) -> bool:
     """Put a row of units against a wall if all of it and the hood above the stove fit."""
-    poses = [room.space.wall_pose(side, along, item.size[1] / 2 + 0.02) for along, item in row]
-    boxes: list[Box] = []
-    for pose, (_, item) in zip(poses, row, strict=True):
-        box = footprint(item.size, pose)
-        front = front_box(item.size, pose, FRONT_SPACE[item.category])
-        if not room.space.fits(box, item.size[2], front, gap=0.0):
+    poses = [room.space.wall_pose(side, unit.along, unit.size[1] / 2 + WALL_GAP) for unit in row]
+    boxes = [footprint(unit.size, pose) for unit, pose in zip(row, poses, strict=True)]
+    for unit, pose, box in zip(row, poses, boxes, strict=True):
+        front = front_box(unit.size, pose, FRONT_SPACE["kitchen counter"])
+        if not room.space.fits(box, unit.size[2], front, gap=0.0):
             return False
-        boxes.append(box)
     if not room.space.stays_walkable(boxes):
         return False
-    at_stove = next(along for along, item in row if item.category == "stove")
+    at_stove = next(u.along for u in row if u.item and u.item.category == "stove")
     if not room.hang(hood, side, at_stove, HOOD_BOTTOM + hood.size[2] / 2, margin=0.0):
         return False
-    for pose, (_, item) in zip(poses, row, strict=True):
-        room.put(item, pose)
+    for unit, pose in zip(row, poses, strict=True):
+        room.put(unit.item or room.draw("kitchen counter", width=unit.size[0]), pose)
     return True
 
 
-def _hang_cabinets(room: RoomBuilder, side: str, row: Row) -> None:
+def _hang_cabinets(room: RoomBuilder, side: str, row: list[Unit]) -> None:
     """Cabinets above the worktop wherever no window or hood is in the way."""
     hung = 0
-    for along, item in row:
-        if item.category in ("kitchen counter", "kitchen sink"):
-            cabinet = room.draw("kitchen cabinet", width=item.size[0])
+    for unit in row:
+        if unit.item is None or unit.item.category == "kitchen sink":
+            cabinet = room.draw("kitchen cabinet", width=unit.size[0])
             z = CABINET_BOTTOM + cabinet.size[2] / 2
-            hung += room.hang(cabinet, side, along, z, margin=0.0)
+            hung += room.hang(cabinet, side, unit.along, z, margin=0.0)
     for _ in range(8):
         if hung:
             return

@@ -194,7 +194,6 @@ class RoomSpace:
         self,
         size: tuple[float, float, float],
         front_depth: float,
-        sides: Iterable[str] = SIDES,
         where: str = "any",
     ) -> list[Pose]:
         """Free poses with the back to a wall: both ends and the middle of each free stretch.
@@ -202,11 +201,10 @@ class RoomSpace:
         Args:
             size: width, depth and height of the item.
             front_depth: free space before it in metres.
-            sides: walls to consider.
             where: "any", "corner" (ends of stretches only) or "middle".
         """
         poses: list[Pose] = []
-        for side in sides:
+        for side in SIDES:
             low, high = self.span(side)
             margin = size[0] / 2 + GAP
             if high - low < 2 * margin:

@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.houses.floor_plan import FloorPlan
 from envs.houses.furniture import Item, make_item
-from envs.houses.placement import SIDES, Box, Pose, RoomSpace, footprint, front_box
+from envs.houses.placement import Box, Pose, RoomSpace, footprint, front_box
 from envs.houses.style import Style
 
 # Free floor before an item in metres, where a person stands who uses it.
@@ -36,7 +36,31 @@ FRONT_SPACE: dict[str, float] = {
     "washbasin": 0.55,
     "washing machine": 0.6,
 }
-COLOUR_DRAWS = 5
+# Things that people tell apart by colour: no two of these in a house look alike if that can be.
+VARIED = frozenset(
+    {
+        "armchair",
+        "bed",
+        "bookshelf",
+        "coat rack",
+        "dresser",
+        "entrance bench",
+        "exercise ball",
+        "floor lamp",
+        "laundry basket",
+        "office chair",
+        "picture",
+        "rug",
+        "shoe rack",
+        "sideboard",
+        "sofa",
+        "stool",
+        "toy chest",
+        "wardrobe",
+    }
+)
+PLANT_DRAWS = 6
+WIDEST_PLANT = 0.85
 SIZE_DRAWS = 4
 FULLEST = 0.42  # share of a room's floor that furniture may cover
 PICTURE_HEIGHT = 1.55
@@ -68,6 +92,16 @@ class House:
     style: Style
     doors: list["PlacedObject"] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
+    stock: dict[tuple, list[Item]] = field(default_factory=dict)
+
+    def make(self, category: str, **options: Any) -> Item:
+        """Make an item; plants are redrawn until their leaves do not fill the room."""
+        item = make_item(category, self.rng, self.style, **options)
+        for _ in range(PLANT_DRAWS if category == "plant" else 0):
+            if max(item.size[:2]) <= WIDEST_PLANT:
+                break
+            item = make_item(category, self.rng, self.style, **options)
+        return item
 
 
 @dataclass(frozen=True)
@@ -97,6 +131,7 @@ class RoomBuilder:
         self.objects: list[PlacedObject] = []
         self.missing: list[str] = []
         self.hung: list[Hung] = []
+        self._drawn: list[tuple[tuple, Item]] = []
         for door in house.doors:
             if door.room == room_index:
                 self.space.occupy(door.footprint, door.item.size[2])
@@ -106,14 +141,32 @@ class RoomBuilder:
         return bool(self.rng.random() < probability)
 
     def draw(self, category: str, **options: Any) -> Item:
-        """Make an item, if possible in a colour that its category does not have in this house."""
-        here = {(o.item.category, o.item.colour) for o in self.objects}
-        item = make_item(category, self.rng, self.house.style, **options)
-        for _ in range(COLOUR_DRAWS - 1):
-            if (category, item.colour) not in self.house.seen | here:
-                break
-            item = make_item(category, self.rng, self.house.style, **options)
+        """Make an item, or take one that found no place before.
+
+        Varied categories get a colour of the house that they do not have yet.
+        """
+        key = (category, *sorted(options.items()))
+        waiting = self.house.stock.get(key)
+        item = waiting.pop() if waiting else self.house.make(category, **options)
+        taken = self.house.seen | {(o.item.category, o.item.colour) for o in self.objects}
+        if category in VARIED and (category, item.colour) in taken:
+            style = self.house.style
+            palettes = {"rug": style.rugs, "picture": style.paintings}
+            names = {str(colour.name) for colour in palettes.get(category, style.fabrics)}
+            fresh = sorted(name for name in names if (category, name) not in taken)
+            if fresh:
+                colour = self.shuffled(fresh)[0]
+                item = self.house.make(category, **options, colour=colour)
+        self._drawn.append((key, item))
         return item
+
+    def return_unplaced(self) -> None:
+        """Put what found no place back into the stock of the house."""
+        placed = {id(o.item) for o in self.objects}
+        for key, item in self._drawn:
+            if id(item) not in placed:
+                self.house.stock.setdefault(key, []).append(item)
+        self._drawn.clear()
 
     def put(
         self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True, front: bool = True
@@ -142,26 +195,30 @@ class RoomBuilder:
         values = list(values)
         return [values[i] for i in self.rng.permutation(len(values))]
 
-    def poses(self, item: Item, sides: Iterable[str] = SIDES, where: str = "any") -> list[Pose]:
+    def poses(self, item: Item, where: str = "any") -> list[Pose]:
         """Free poses of an item against the walls in random order."""
         front = FRONT_SPACE.get(item.category, 0.0)
-        return self.shuffled(self.space.wall_poses(item.size, front, sides, where))
+        return self.shuffled(self.space.wall_poses(item.size, front, where))
 
     def against_wall(
-        self, item: Item, sides: Iterable[str] = SIDES, where: str = "any"
+        self,
+        item: Item,
+        where: str = "any",
+        near: tuple[float, float] | None = None,
     ) -> Pose | None:
-        """Place an item with its back to a wall; None if there is no place."""
-        for pose in self.poses(item, sides, where):
+        """Place an item with its back to a wall, near a point if asked; None without room."""
+        poses = self.poses(item, where)
+        if near is not None:
+            poses.sort(key=lambda p: abs(p.x - near[0]) + abs(p.y - near[1]))
+        for pose in poses:
             if self.space.stays_walkable([footprint(item.size, pose)]):
                 return self.put(item, pose)
         return None
 
-    def require(
-        self, category: str, sides: Iterable[str] = SIDES, where: str = "any", **options: Any
-    ) -> Pose | None:
+    def require(self, category: str, where: str = "any", **options: Any) -> Pose | None:
         """Place one of a category against a wall; sizes differ, so several are tried."""
         for _ in range(SIZE_DRAWS):
-            pose = self.against_wall(self.draw(category, **options), sides, where)
+            pose = self.against_wall(self.draw(category, **options), where)
             if pose is not None:
                 return pose
         self.missing.append(category)

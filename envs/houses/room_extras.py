@@ -4,12 +4,13 @@ from math import pi
 from typing import NamedTuple
 
 from envs.houses.floor_plan import WALL_HEIGHT
+from envs.houses.furniture import Item
 from envs.houses.placement import BARE_WINDOWS, SIDES, Pose
 from envs.houses.room_builder import PICTURE_HEIGHT, RoomBuilder
 
 
 class Extra(NamedTuple):
-    """An optional item, its chance, and where along a free piece of wall it goes."""
+    """An optional item, its chance, and where along a free piece of wall it goes or hangs."""
 
     category: str
     chance: float
@@ -27,6 +28,9 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("floor lamp", 0.4),
         Extra("armchair", 0.25),
         Extra("plant", 0.4),
+        Extra("statue", 0.4),
+        Extra("umbrella stand", 0.5),
+        Extra("wall clock", 0.3),
     ),
     "living room": (
         Extra("fireplace", 0.5, "middle"),
@@ -37,11 +41,15 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("aquarium", 0.3),
         Extra("grandfather clock", 0.2),
         Extra("piano", 0.1),
+        Extra("statue", 0.25, "corner"),
+        Extra("wall clock", 0.2),
         Extra("plant", 0.4, "corner"),
     ),
     "kitchen": (
         Extra("stool", 0.5),
         Extra("plant", 0.4, "corner"),
+        Extra("trash can", 0.7),
+        Extra("wall clock", 0.6),
         Extra("stool", 0.4),
     ),
     "dining room": (
@@ -52,7 +60,9 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("fireplace", 0.15, "middle"),
     ),
     "bathroom": (
-        Extra("laundry basket", 0.5, "corner"),
+        Extra("towel rail", 0.8),
+        Extra("laundry basket", 0.4, "corner"),
+        Extra("trash can", 0.3),
         Extra("plant", 0.4, "corner"),
         Extra("stool", 0.3),
     ),
@@ -66,12 +76,19 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
     ),
     "kid's bedroom": (
         Extra("bookshelf", 0.6),
-        Extra("wardrobe", 0.5),
+        Extra("rocking horse", 0.6),
+        Extra("teddy bear", 0.7),
+        Extra("guitar", 0.2),
+        Extra("globe", 0.2),
+        Extra("wardrobe", 0.4),
         Extra("aquarium", 0.3),
         Extra("dresser", 0.3),
         Extra("plant", 0.2, "corner"),
     ),
     "office": (
+        Extra("globe", 0.4),
+        Extra("trash can", 0.5),
+        Extra("wall clock", 0.5),
         Extra("bookshelf", 0.6),
         Extra("plant", 0.7, "corner"),
         Extra("floor lamp", 0.6, "corner"),
@@ -79,6 +96,8 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("sideboard", 0.3),
     ),
     "library": (
+        Extra("globe", 0.6),
+        Extra("statue", 0.4),
         Extra("floor lamp", 0.9, "corner"),
         Extra("armchair", 0.6, "corner"),
         Extra("grandfather clock", 0.3),
@@ -87,12 +106,15 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("plant", 0.4, "corner"),
     ),
     "laundry room": (
-        Extra("laundry basket", 0.7),
+        Extra("ironing board", 0.8),
+        Extra("laundry basket", 0.6),
+        Extra("trash can", 0.3),
         Extra("shoe rack", 0.3),
         Extra("stool", 0.3),
     ),
     "gym": (
-        Extra("treadmill", 0.5),
+        Extra("treadmill", 0.4),
+        Extra("wall clock", 0.5),
         Extra("exercise ball", 0.5, "corner"),
         Extra("tv stand", 0.3),
         Extra("plant", 0.5, "corner"),
@@ -104,6 +126,8 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("laundry basket", 0.3, "corner"),
     ),
     "music room": (
+        Extra("guitar", 0.6),
+        Extra("statue", 0.3),
         Extra("bookshelf", 0.5),
         Extra("armchair", 0.6, "corner"),
         Extra("floor lamp", 0.6, "corner"),
@@ -123,7 +147,9 @@ PICTURES = {
     "library": 1,
     "music room": 3,
 }
+GYM_MIRROR = {"width": 1.8, "height": 1.3}
 MIRROR_CHANCE = {"hallway": 0.6, "bedroom": 0.5, "closet": 1.0, "gym": 1.0}
+ROD_ABOVE_WINDOW, HEM = 0.12, 0.03  # top and bottom of curtains, from the window and the floor
 # A picture looks best above one of these.
 BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance bench", "desk")
 
@@ -135,7 +161,10 @@ def add_extras(room: RoomBuilder) -> None:
             return
         if room.chance(extra.chance):
             item = room.draw(extra.category)
-            room.against_wall(item, where=extra.where)
+            if item.mount == "wall":
+                _hang_somewhere(room, item)
+            else:
+                room.against_wall(item, extra.where)
 
 
 def hang_curtains(room: RoomBuilder) -> None:
@@ -146,16 +175,19 @@ def hang_curtains(room: RoomBuilder) -> None:
     for window in space.openings:
         if window.kind != "window":
             continue
-        curtain = room.draw("curtain", width=window.width, height=window.top + 0.12)
-        side = space.side_of(window)
-        room.put(curtain, space.wall_pose(side, (window.start + window.end) / 2, 0.0), blocks=False)
+        height = window.top + ROD_ABOVE_WINDOW - HEM
+        curtain = room.draw("curtain", width=window.width, height=height)
+        middle = (window.start + window.end) / 2
+        pose = space.wall_pose(space.side_of(window), middle, 0.0)
+        room.put(curtain, pose, HEM + curtain.size[2] / 2, blocks=False)
 
 
 def decorate_walls(room: RoomBuilder) -> None:
     """A mirror in some rooms, and pictures, above furniture first and then anywhere."""
     kind = room.space.room.kind
     if room.chance(MIRROR_CHANCE.get(kind, 0.0)):
-        _hang_somewhere(room, "mirror")
+        size = GYM_MIRROR if kind == "gym" else {}
+        _hang_somewhere(room, room.draw("mirror", **size))
     most = PICTURES.get(kind, 0)
     if not most:
         return
@@ -168,11 +200,10 @@ def decorate_walls(room: RoomBuilder) -> None:
             picture = room.draw("picture")
             count -= room.hang(picture, side, room.space.along(side, pose), z)
     for _ in range(count):
-        _hang_somewhere(room, "picture")
+        _hang_somewhere(room, room.draw("picture"))
 
 
-def _hang_somewhere(room: RoomBuilder, category: str) -> None:
-    item = room.draw(category)
+def _hang_somewhere(room: RoomBuilder, item: Item) -> None:
     for _ in range(8):
         side = room.shuffled(SIDES)[0]
         low, high = room.space.span(side)

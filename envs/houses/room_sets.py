@@ -78,7 +78,7 @@ def furnish_dining_room(room: RoomBuilder) -> None:
     inner = room.space.inner
     length, breadth = inner.x1 - inner.x0, inner.y1 - inner.y0
     widest = float(np.clip(max(length, breadth) - 2.4, 1.2, 2.0))
-    table = room.draw("dining table", width=float(room.rng.uniform(1.2, widest)))
+    table = room.draw("dining table", width=round(float(room.rng.uniform(1.2, widest)), 1))
     chair = room.draw("chair")
     turns = (0.0, pi / 2) if length >= breadth else (pi / 2, 0.0)
     for dx, dy in [(0.0, 0.0), *room.rng.uniform(-0.2, 0.2, (16, 2))]:
@@ -227,7 +227,8 @@ def furnish_laundry_room(room: RoomBuilder) -> None:
 def furnish_gym(room: RoomBuilder) -> None:
     """A treadmill, a ball and a mirror to train before."""
     room.require("treadmill")
-    room.require("exercise ball", where="corner")
+    room.require("dumbbell rack")
+    room.require("exercise ball")
 
 
 def furnish_closet(room: RoomBuilder) -> None:
@@ -240,23 +241,26 @@ def furnish_closet(room: RoomBuilder) -> None:
 
 
 def furnish_music_room(room: RoomBuilder) -> None:
-    """A piano with its stool and chairs for those who listen."""
-    piano, stool = room.draw("piano"), room.draw("stool")
+    """A piano, chairs for those who listen, and a guitar."""
+    piano = room.draw("piano")
     pose = room.against_wall(piano, where="middle") or room.against_wall(piano)
     if pose is None:
         room.missing.append("piano")
         return
-    seat = pose.front(piano.size[1] / 2 + stool.size[1] / 2 + 0.08)
-    room.try_put(stool, seat, tucked=True)
     chair = room.draw("chair")
-    for _ in range(3):
-        room.against_wall(chair)
+    row = pose.front(piano.size[1] / 2 + 1.2, turn=pi)
+    for offset in (-0.65, 0.0, 0.65):
+        room.try_put(chair, row.aside(offset))
+    room.require("guitar")
 
 
 def furnish_hallway(room: RoomBuilder) -> None:
     """Coats and shoes near the entrance and things to remember along the way."""
-    room.require("coat rack")
-    room.against_wall(room.draw("shoe rack" if room.chance(0.5) else "entrance bench"))
+    entrance = next(o for o in room.space.openings if o.kind == "entrance").centre
+    if room.against_wall(room.draw("coat rack"), near=entrance) is None:
+        room.missing.append("coat rack")
+    second = "shoe rack" if room.chance(0.5) else "entrance bench"
+    room.against_wall(room.draw(second), near=entrance)
     inner = room.space.inner
     along_x = inner.x1 - inner.x0 >= inner.y1 - inner.y0
     for k in range(2):
