@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from envs.episodes import Episode
 from envs.vector_env import VlnVectorEnv
@@ -45,7 +46,7 @@ class VlnEnv(gym.Env):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 2}
 
     def __init__(self, **arguments: Any) -> None:
-        self.core = VlnVectorEnv(num_envs=1, **arguments)
+        self.core = VlnVectorEnv(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **arguments)
         self.render_mode = self.core.render_mode
         self.action_space = self.core.single_action_space
         self.observation_space = self.core.single_observation_space
