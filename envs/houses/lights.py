@@ -17,7 +17,7 @@ LAMP_RGB = np.array([1.0, 0.90, 0.76])
 FIRE_RGB = np.array([1.0, 0.55, 0.22])
 SKY_RADIANCE = 1.0  # the unit of light in this project
 
-_LAMP_POINTS = 16
+_LAMP_POINTS = 10
 _WINDOW_GRID = (4, 4)
 _OFF_SURFACE = 0.015  # metres between a lamp's surface and the points that shine
 
@@ -27,6 +27,8 @@ _CEILING_POWER_PER_AREA = 0.42
 _CEILING_POWER_LIMITS = (3.0, 9.0)
 _LAMP_POWER = 1.6
 _FIRE_POWER = 1.6
+_DIFFUSED = 0.5  # share of a ceiling lamp's light that comes evenly through its shade
+_DIFFUSED_POINTS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,12 @@ def _lamps(scene: Scene, plan: FloorPlan, rng: np.random.Generator) -> Iterator[
         info = scene.objects[number]
         points, normals = _spread(scene, glowing[owner == number], rng)
         sharing = sum(other.room == info.room for other in ceiling)
-        yield Light(points, normals, _lamp_power(info, plan, max(1, sharing)))
+        power = _lamp_power(info, plan, max(1, sharing))
+        if info.category == "ceiling light":
+            yield Light(points, normals, power * (1 - _DIFFUSED))
+            yield _glow_around(info, power * _DIFFUSED)
+        else:
+            yield Light(points, normals, power)
 
 
 def _lamp_power(info: ObjectInfo, plan: FloorPlan, sharing: int) -> np.ndarray:
@@ -77,6 +84,19 @@ def _lamp_power(info: ObjectInfo, plan: FloorPlan, sharing: int) -> np.ndarray:
         return _LAMP_POWER * LAMP_RGB
     power = _CEILING_POWER_PER_AREA * plan.rooms[info.room].area
     return float(np.clip(power, *_CEILING_POWER_LIMITS)) / sharing * LAMP_RGB
+
+
+def _glow_around(info: ObjectInfo, power: np.ndarray) -> Light:
+    """Light that shines through a lampshade, as points on a ball about the lamp."""
+    lower, upper = np.array(info.lower), np.array(info.upper)
+    radius = float(max(upper[:2] - lower[:2])) / 2 + 0.1
+    middle = (lower + upper) / 2
+    middle[2] = min(lower[2] + radius, upper[2] - radius - 0.05)
+    k = np.arange(_DIFFUSED_POINTS) + 0.5
+    rise, turn = 1 - 2 * k / _DIFFUSED_POINTS, np.pi * (1 + np.sqrt(5)) * k
+    flat = np.sqrt(1 - rise**2)
+    outward = np.stack([flat * np.cos(turn), flat * np.sin(turn), rise], axis=1)
+    return Light(middle + radius * outward, outward, power)
 
 
 def _spread(

@@ -242,7 +242,7 @@ def _frame(opening: Opening, style: Style) -> Fixture:
 def _window_bars(o: Opening, trim: Material) -> list[Part]:
     """Sill board, one upright and one crossbar."""
     middle, crossing = (o.start + o.end) / 2, o.bottom + 0.62 * (o.top - o.bottom)
-    board, bar = (o.position, _FRAME_DEPTH + 0.1), (o.position, 0.05)
+    board, bar = (o.position, _FRAME_DEPTH + 0.02), (o.position, 0.05)
     return [
         _block(o.axis, (o.start - 0.06, o.end + 0.06), board, (o.bottom - 0.025, o.bottom), trim),
         _block(o.axis, (o.start, o.end), (o.position, 0.07), (o.bottom, o.bottom + 0.04), trim),

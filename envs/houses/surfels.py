@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,25 @@ GRASS_RGB = np.array([0.30, 0.36, 0.20])
 
 _LIFT = 0.003  # metres that rays start above a surface
 _INSET = 0.03  # metres by which rays start inside the border of a surface
-_NEGLIGIBLE = 2e-4  # direct light below which no shadow ray is spent
+_NEGLIGIBLE = 1.5e-3  # direct light below which no shadow ray is spent
 _NEAREST = 0.05  # square metres: closer light is not allowed to grow without bound
+_CLOSE = 0.4  # metres within which another surface counts as close
 _BURIED = 0.5  # share of rays that meet backs of surfaces above which a point is inside a solid
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What N points see around them.
+
+    Attributes:
+        hit: (rays, N) int32 face that each ray meets, -1 for none.
+        closeness: (N,) 0..1, how closely other surfaces surround the point.
+        buried: (N,) bool, whether the point lies inside a solid.
+    """
+
+    hit: np.ndarray
+    closeness: np.ndarray
+    buried: np.ndarray
 
 
 class Surfels:
@@ -58,37 +75,30 @@ class Surfels:
 
     def receive(self, light: Light) -> np.ndarray:
         """(N, 3) light that falls on each point straight from a lamp or window."""
-        received = np.zeros((len(self), 3))
-        share = light.power / (np.pi * len(light.points))
-        for point, facing in zip(light.points, light.normals, strict=True):
-            towards = point - self._origins
-            squared = np.maximum((towards**2).sum(axis=1), 1e-9)
-            incoming = np.einsum("ij,ij->i", towards, self._normals)
+        received = np.zeros((len(self), 3), np.float32)
+        share = (light.power / (np.pi * len(light.points))).astype(np.float32)
+        origins, normals = self._origins.astype(np.float32), self._normals.astype(np.float32)
+        points, facings = light.points.astype(np.float32), light.normals.astype(np.float32)
+        for point, facing in zip(points, facings, strict=True):
+            towards = point - origins
+            squared = np.maximum(np.einsum("ij,ij->i", towards, towards), 1e-9)
+            incoming = np.einsum("ij,ij->i", towards, normals)
             outgoing = -towards @ facing
             amount = incoming * outgoing / squared / np.maximum(squared, _NEAREST)
             lit = np.flatnonzero((incoming > 0) & (outgoing > 0) & (amount > _NEGLIGIBLE))
             ends = np.broadcast_to(point, (len(lit), 3))
-            shadow = segments_occluded(
-                self._embree, self._origins[lit].astype(np.float32), ends.astype(np.float32)
-            )
-            lit = lit[~shadow]
-            colour = np.ones(3)
-            if light.is_sky:
-                colour = _sky(towards[lit, 2] / np.sqrt(squared[lit]))
+            lit = lit[~segments_occluded(self._embree, origins[lit], ends)]
+            colour = _sky(towards[lit, 2] / np.sqrt(squared[lit])) if light.is_sky else 1.0
             received[lit] += amount[lit, None] * share * colour
         return received
 
-    def gather(self, rng: np.random.Generator, rays: int) -> tuple[np.ndarray, np.ndarray]:
-        """Traces cosine-weighted rays from every point.
-
-        Returns:
-            (rays, N) int32 face that each ray meets, -1 for none; (N,) bool points inside solids.
-        """
+    def gather(self, rng: np.random.Generator, rays: int) -> Surroundings:
+        """Traces cosine-weighted rays from every point."""
         tangent, bitangent = _tangents(self._normals)
         turn = rng.random((2, len(self)))
         origins = self._origins.astype(np.float32)
         hit = np.empty((rays, len(self)), np.int32)
-        backs = np.zeros(len(self))
+        backs, closeness = np.zeros(len(self)), np.zeros(len(self))
         for k in range(rays):
             u = ((k + 0.5) / rays + turn[0]) % 1
             angle = 2 * np.pi * ((k * 0.618034 + turn[1]) % 1)
@@ -98,12 +108,14 @@ class Surfels:
                 + radius * np.sin(angle)[:, None] * bitangent
                 + np.sqrt(1 - u)[:, None] * self._normals
             ).astype(np.float32)
-            found = self._embree.run(origins, directions, query="INTERSECT")
-            met = found >= 0
-            away = np.einsum("ij,ij->i", self._face_normals[found], directions) > 0
+            found = self._embree.run(origins, directions, query="INTERSECT", output=True)
+            face = found["primID"]
+            met = face >= 0
+            away = np.einsum("ij,ij->i", self._face_normals[face], directions) > 0
             backs += met & away
-            hit[k] = np.where(met, self._solid[found], -1)
-        return hit, backs > _BURIED * rays
+            closeness += np.where(met, np.clip(1 - found["tfar"] / _CLOSE, 0, 1), 0)
+            hit[k] = np.where(met, self._solid[face], -1)
+        return Surroundings(hit, closeness / rays, backs > _BURIED * rays)
 
     def face_mean(self, light: np.ndarray) -> np.ndarray:
         """(F, 3) mean over each face's corners of light (N, 3)."""
@@ -154,7 +166,7 @@ class Surfels:
 
 def _sky(rise: np.ndarray) -> np.ndarray:
     """(N, 3) colour of the outside in directions of sine-of-elevation `rise` (N,)."""
-    return np.where(rise[:, None] > -0.03, SKY_RGB, GRASS_RGB)
+    return np.where(rise[:, None] > -0.03, SKY_RGB, GRASS_RGB).astype(np.float32)
 
 
 def _group(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -68,13 +68,13 @@ def test_light_bounces_as_in_an_integrating_cube():
     """In a closed room whose walls reflect a share a, light adds up to a / (1 - a) of the first."""
     scene = closed_room(0.5)
     surfels = surfels_of(scene)
-    hit, buried = surfels.gather(np.random.default_rng(0), 64)
-    assert not buried.any()
-    assert (hit >= 0).all()
+    around = surfels.gather(np.random.default_rng(0), 64)
+    assert not around.buried.any()
+    assert (around.hit >= 0).all()
     first = np.ones((len(surfels), 3))
     light = first
     for _ in range(12):
-        light = first + surfels.mean_along(0.5 * surfels.face_mean(light), hit)
+        light = first + surfels.mean_along(0.5 * surfels.face_mean(light), around.hit)
     assert light == pytest.approx(np.full_like(light, 2.0), rel=1e-3)
 
 
@@ -82,7 +82,7 @@ def test_vertices_inside_solids_borrow_the_light_around_them():
     crate = Fixture("box", 0, (box((1.2, 1.2, 0.5), PLAIN, center=(0, 0, 0.2)),))
     scene = scene_of_fixtures([floor(cell=0.4), crate], TEXTURES)
     surfels = surfels_of(scene)
-    _, buried = surfels.gather(np.random.default_rng(0), 64)
+    buried = surfels.gather(np.random.default_rng(0), 64).buried
     smooth = surfels.smooth(np.where(buried, 0.0, 1.0)[:, None] * np.ones(3), buried, 2)
     nearest = surfels.of_vertex[np.abs(scene.positions).sum(axis=1).argmin()]
     assert buried[nearest]
