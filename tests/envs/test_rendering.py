@@ -6,7 +6,7 @@ import envs  # noqa: F401  (registers the environments)
 from envs.candidates import candidate_table
 from envs.episodes import load_episodes
 from envs.nav_graph import NavGraph
-from envs.rendering import STRIP_HEIGHT, WIDTH, draw_frame
+from envs.rendering import STRIP_HEIGHT, draw_frame
 from envs.worlds import world_files
 
 
