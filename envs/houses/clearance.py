@@ -15,7 +15,21 @@ if TYPE_CHECKING:
 
 CELL = 0.05  # metres
 STEP_HEIGHT = 0.08  # metres; what lies lower is walked over (rugs, thresholds)
-PROBE_HEIGHT = 1.7  # metres; below the head of a door, above all furniture one bumps into
+PROBE_HEIGHT = 1.7  # metres; below the head of a door, above most of what one bumps into
+# What is no obstacle, or one that the floor plan tells of.
+STRUCTURE = {
+    "archway",
+    "ceiling",
+    "ceiling light",
+    "curtain",
+    "door frame",
+    "floor",
+    "outside",
+    "picture",
+    "skirting",
+    "wall",
+    "window",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +66,9 @@ class ClearanceMap:
 def clearance_map(house: House, tracer: RayTracer) -> ClearanceMap:
     """Measures the free floor of a house by vertical rays.
 
-    A ray that comes down on something low has found floor. Rays that start inside a wall or miss a
-    thin door leaf say nothing, so walls come from the floor plan and door leaves from their boxes.
+    A ray that comes down on something low has found floor. Rays that start inside a wall, in a tall
+    piece of furniture or beside a thin door leaf say nothing: walls come from the floor plan, tall
+    things from their boxes.
     """
     from scipy import ndimage
 
@@ -65,14 +80,14 @@ def clearance_map(house: House, tracer: RayTracer) -> ClearanceMap:
     free = (hits.distance > PROBE_HEIGHT - STEP_HEIGHT).reshape(shape)
     free &= _walkable_by_plan(plan, grid)
     for thing in house.scene.objects:
-        if thing.category == "door":
-            lower, upper = (
-                np.array(thing.lower)[:2] - CELL / 2,
-                np.array(thing.upper)[:2] + CELL / 2,
-            )
+        stands_tall = thing.lower[2] < PROBE_HEIGHT < thing.upper[2]
+        if stands_tall and thing.category not in STRUCTURE:
+            lower = np.array(thing.lower)[:2] - CELL / 2
+            upper = np.array(thing.upper)[:2] + CELL / 2
             free &= ~((grid >= lower) & (grid <= upper)).all(axis=-1)
     padded = np.pad(free, 1)  # beyond the outline there is no floor
-    return ClearanceMap(CELL * ndimage.distance_transform_edt(padded)[1:-1, 1:-1])
+    clearance = CELL * np.asarray(ndimage.distance_transform_edt(padded))
+    return ClearanceMap(clearance[1:-1, 1:-1])
 
 
 def _walkable_by_plan(plan: FloorPlan, grid: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
 from envs.houses.house import HouseSpec
 
 # No seed occurs twice: unseen houses have plans and styles that no training house has.

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.landmarks import NOTICED, Landmark, contrast, references
+from envs.houses.landmarks import NOTICED, Landmark, references
 from envs.houses.realiser import Clause, Instruction, realise
 from envs.houses.routes import Routes
 from envs.houses.visibility import Survey
+from envs.houses.waymarks import draw, landmark_clauses, turned
 
 NEAR = 1.6  # metres from the goal to a landmark that pins it
-PASSED_WITHIN = 1.7  # metres from an edge to a landmark that one walks past
 SUCCESS_DISTANCE = 3.0  # metres; another goal this near is as good
 SLIGHT_TURN, SHARP_TURN = np.radians(45), np.radians(150)
 ATTEMPTS = 24
@@ -49,7 +49,7 @@ def write_instructions(
         return written
     for low, high in LANDMARKS_ON_THE_WAY:
         for _ in range(ATTEMPTS):
-            pin = _draw(pins, rng)
+            pin = draw(pins, rng)
             clauses = plan_clauses(survey, path, pin, int(rng.integers(low, high + 1)), rng)
             if not means_only(survey, routes, path, clauses):
                 continue
@@ -79,18 +79,21 @@ def plan_clauses(
         rng: Source of all choices.
     """
     visits = list(room_visits(survey, path))
-    clauses = _room_clauses(survey, path, visits, pin, rng)
-    clauses += _landmark_clauses(survey, path, pin, landmark_count, rng)
+    spoken = {pin.noun}
+    clauses = landmark_clauses(survey, path, spoken, landmark_count, rng)
+    clauses += _room_clauses(survey, path, visits, spoken, rng)
     turn = _turn_clause(survey, path, rng)
-    if turn:
+    # The start heading is random, so a turn means something only after a walk.
+    if turn and any(clause.first < turn.first for clause in clauses):
         clauses.append(turn)
-    goal_room = survey.room_kinds[visits[-1].room]
     clauses.sort(key=lambda clause: (clause.first, _ORDER[clause.kind]))
-    return [*clauses, Clause("stop", len(path) - 1, len(path) - 1, goal_room, pin)]
+    is_entered = any(clause.last == visits[-1].first for clause in clauses if clause.room)
+    room = "" if is_entered and rng.random() < 0.85 else survey.room_kinds[visits[-1].room]
+    return [*clauses, Clause("stop", len(path) - 1, len(path) - 1, room, pin)]
 
 
 # At one viewpoint: turn, pass what is here, leave, make for what shows ahead, go in, go through.
-_ORDER = {"turn": 0, "past": 1, "leave": 2, "toward": 3, "enter": 4, "through": 5}
+_ORDER = {"turn": 0, "past": 1, "across": 1, "leave": 2, "toward": 3, "enter": 4, "through": 5}
 
 
 def room_visits(survey: Survey, path: tuple[int, ...]) -> Iterator[Visit]:
@@ -121,9 +124,9 @@ def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
     """Whether a path agrees with what a plan says about rooms and about the goal."""
     stop = clauses[-1]
     goal = path[-1]
-    if survey.room_kind(goal) != stop.room or stop.landmark is None:
+    if stop.landmark is None or (stop.room and survey.room_kind(goal) != stop.room):
         return False
-    things = np.flatnonzero(stop.landmark.matches(survey))
+    things = np.flatnonzero(stop.landmark.matches(survey)).tolist()
     if not any(_is_near(survey, goal, thing) for thing in things):
         return False
     rooms = iter([visit.room for visit in room_visits(survey, path)])
@@ -140,7 +143,7 @@ def _is_room(survey: Survey, room: int, clause: Clause) -> bool:
         return False
     if clause.kind != "enter" or clause.landmark is None:
         return True
-    matches = np.flatnonzero(clause.landmark.matches(survey))
+    matches = np.flatnonzero(clause.landmark.matches(survey)).tolist()
     return any(survey.objects[thing].room == room for thing in matches)
 
 
@@ -157,7 +160,7 @@ def _goal_pins(survey: Survey, goal: int, rng: np.random.Generator) -> list[tupl
 
     They must stand near the goal and hardly nearer to any other viewpoint.
     """
-    roommates = np.flatnonzero(survey.rooms == survey.rooms[goal])
+    roommates = np.flatnonzero(survey.rooms == survey.rooms[goal]).tolist()
     pins = []
     for thing in range(len(survey.objects)):
         if not _is_near(survey, goal, thing) or survey.areas[goal, :, thing].max() < 2 * NOTICED:
@@ -173,7 +176,7 @@ def _room_clauses(
     survey: Survey,
     path: tuple[int, ...],
     visits: list[Visit],
-    pin: Landmark,
+    spoken: set[str],
     rng: np.random.Generator,
 ) -> list[Clause]:
     """What is said about rooms: the goal's room always, those before it mostly."""
@@ -185,7 +188,7 @@ def _room_clauses(
             if rng.random() < 0.85:
                 clauses.append(Clause("leave", visit.last, visit.last + 1, kind))
         elif is_last and number > 0:
-            detail = _room_detail(survey, path[visit.first - 1], visit.room, pin, rng)
+            detail = _room_detail(survey, path[visit.first - 1], visit.room, spoken, rng)
             clauses.append(Clause("enter", visit.first - 1, visit.first, kind, detail))
         elif visit.last > visit.first and (kind == "hallway" or rng.random() < 0.6):
             if number == 0 or rng.random() < 0.7:
@@ -196,7 +199,7 @@ def _room_clauses(
 
 
 def _room_detail(
-    survey: Survey, door: int, room: int, pin: Landmark, rng: np.random.Generator
+    survey: Survey, door: int, room: int, spoken: set[str], rng: np.random.Generator
 ) -> Landmark | None:
     """Something in a room that shows from its door, to tell it from others of its kind."""
     is_only = survey.room_kinds.count(survey.room_kinds[room]) == 1
@@ -210,77 +213,9 @@ def _room_detail(
     options = [
         (one, weight)
         for one, weight in references(survey, door, things, rng)
-        if one.noun != pin.noun and (one.colour or is_only)
+        if one.noun not in spoken and (one.colour or is_only)
     ]
-    return _draw(options, rng) if options else None
-
-
-def _landmark_clauses(
-    survey: Survey,
-    path: tuple[int, ...],
-    pin: Landmark,
-    count: int,
-    rng: np.random.Generator,
-) -> list[Clause]:
-    """Landmarks passed or approached on the way, at the steps where they help most."""
-    options: list[tuple[Clause, float]] = []
-    for step in range(len(path) - 1):
-        here, there = path[step], path[step + 1]
-        in_view = survey.areas[here, survey.view(here, there)]
-        things = np.flatnonzero(in_view >= 2 * NOTICED).tolist()
-        for landmark, weight in references(survey, here, things, rng):
-            gain = contrast(survey, landmark, here, there)
-            relation = _relation(survey, path, step, landmark)
-            if relation and gain > NOTICED and landmark.noun != pin.noun:
-                clause = Clause(
-                    relation,
-                    step,
-                    step + 1,
-                    landmark=landmark,
-                    side=_side(survey, here, there, landmark) if rng.random() < 0.25 else "",
-                )
-                options.append((clause, weight * min(gain, 0.15)))
-    chosen: list[Clause] = []
-    while options and len(chosen) < count:
-        clause = _draw(options, rng)
-        chosen.append(clause)
-        options = [
-            (one, weight)
-            for one, weight in options
-            if one.first != clause.first
-            and one.landmark is not None
-            and clause.landmark is not None
-            and one.landmark.noun != clause.landmark.noun
-        ]
-    return chosen
-
-
-def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landmark) -> str:
-    """How a step of a path relates to a landmark ahead: "past", "toward" or "" for neither."""
-    here, there = path[step], path[step + 1]
-    thing = landmark.things[0]
-    start, end = survey.positions[here], survey.positions[there]
-    length = float(np.linalg.norm(end - start))
-    ahead = (end - start) / length
-    along = float((survey.middle(thing) - start) @ ahead)
-    aside = float(np.linalg.norm(start + np.clip(along, 0, length) * ahead - survey.middle(thing)))
-    reach = min(survey.gap(here, thing), survey.gap(there, thing), aside)
-    if 0.3 < along < length + 0.3 and reach <= PASSED_WITHIN and step + 2 < len(path):
-        return "past"
-    nearer = survey.gap(here, thing) - survey.gap(there, thing)
-    visited = {survey.rooms[viewpoint] for viewpoint in path[step:]}
-    if nearer > 0.6 * length and survey.objects[thing].room in visited:
-        return "toward"
-    return ""
-
-
-def _side(survey: Survey, here: int, there: int, landmark: Landmark) -> str:
-    """Side on which a landmark lies as one walks an edge, "" if ahead."""
-    x, y = survey.middle(landmark.things[0]) - survey.positions[here]
-    angle = _turned(np.arctan2(x, y) - survey.heading(here, there))
-    if not np.radians(20) < abs(angle) < np.radians(120):
-        return ""
-    return "right" if angle > 0 else "left"
+    return draw(options, rng) if options else None
 
 
 def _turn_clause(survey: Survey, path: tuple[int, ...], rng: np.random.Generator) -> Clause | None:
@@ -290,18 +225,7 @@ def _turn_clause(survey: Survey, path: tuple[int, ...], rng: np.random.Generator
     turns = []
     for step in range(1, len(path) - 1):
         before = survey.heading(path[step - 1], path[step])
-        turn = _turned(survey.heading(path[step], path[step + 1]) - before)
+        turn = turned(survey.heading(path[step], path[step + 1]) - before)
         if SLIGHT_TURN <= abs(turn) <= SHARP_TURN:
             turns.append(Clause("turn", step, step, side="right" if turn > 0 else "left"))
     return turns[rng.integers(len(turns))] if turns else None
-
-
-def _turned(angle: float) -> float:
-    """The same angle in radians between -pi and pi; positive is clockwise, to the right."""
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)
-
-
-def _draw(options, rng: np.random.Generator):
-    """One of some (choice, weight) pairs, with a probability in proportion to its weight."""
-    weights = np.array([weight for _, weight in options])
-    return options[rng.choice(len(options), p=weights / weights.sum())][0]

@@ -105,7 +105,7 @@ def contrast(survey: Survey, landmark: Landmark, here: int, there: int) -> float
     """
     fitting = survey.areas[here][:, landmark.matches(survey)].sum(axis=1)  # (12,)
     taken = survey.view(here, there)
-    others = {survey.view(here, other) for other in np.flatnonzero(survey.edges[here])}
+    others = {survey.view(here, int(other)) for other in np.flatnonzero(survey.edges[here])}
     rivals = [fitting[view] for view in others if _steps_apart(view, taken) > 1]
     return float(fitting[taken] - max(rivals, default=0.0))
 

@@ -18,7 +18,7 @@ class Clause:
         kind: "leave", "enter" or "through" a room, "past" or "toward" a landmark, "turn", "stop".
         first: Position in the path at which it begins.
         last: Position in the path at which it is done.
-        room: Kind of the room, where one is meant.
+        room: Kind of the room, where one is said.
         landmark: What is passed, approached or stopped at; for "enter", what marks the room.
         side: "left" or "right" for a turn or the side of a landmark, else "".
     """
@@ -54,8 +54,9 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "leave": ("leave {room}", "exit {room}", "walk out of {room}", "go out of {room}"),
     "enter": ("enter {room}", "go into {room}", "walk into {room}"),
     "through": ("walk through {room}", "go through {room}", "cross {room}"),
-    "hallway": ("walk down {room}", "go down {room}", "walk along {room}"),
+    "hallway": ("walk down {room}", "go down {room}", "continue down {room}"),
     "past": ("walk past {landmark}", "go past {landmark}", "pass {landmark}"),
+    "across": ("walk over {landmark}", "go over {landmark}", "cross {landmark}"),
     "toward": ("walk towards {landmark}", "go towards {landmark}", "head for {landmark}"),
     "turn": ("turn {side}", "go {side}", "take a {side}"),
     "stop": (
@@ -77,33 +78,39 @@ def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
         rng: Source of all choices of words.
     """
     hallway = _HALLWAY_NAMES[int(rng.random() < 0.4)]
-    phrases = [_phrase(clauses, number, hallway, rng) for number in range(len(clauses))]
-    text = ""
+    text = phrase = ""
     spans = []
     for sentence in _sentences(len(clauses), rng):
         for place, number in enumerate(sentence):
-            phrase = phrases[number]
-            if place == 0:
-                text += " " if text else ""
+            clause, before = clauses[number], clauses[number - 1]
+            joint = _joint(sentence, place, not text, rng)
+            pattern = _pattern(clause, phrase, rng)
+            phrase = _phrase(clause, pattern, hallway)
+            if place and before.kind == "turn" and clause.kind == "enter":
+                joint, phrase = " ", "into" + phrase[phrase.index(" the ") :]
+            elif joint == " and " and before.kind == clause.kind == "past" and not before.side:
+                phrase = phrase[phrase.index("the ") :]
+            elif not place:
                 phrase = phrase[0].upper() + phrase[1:]
-            else:
-                text += _joint(clauses, sentence, place, rng)
-                phrase = _after(clauses[number - 1], clauses[number], phrase)
-            clause = clauses[number]
+            text += joint
             things = clause.landmark.things if clause.landmark else ()
             spans.append(
                 Span(len(text), len(text) + len(phrase), clause.first, clause.last, things)
             )
             text += phrase
-        text += "."
-    return Instruction(text, tuple(spans))
+    return Instruction(f"{text}.", tuple(spans))
 
 
-def _phrase(clauses: Sequence[Clause], number: int, hallway: str, rng: np.random.Generator) -> str:
+def _pattern(clause: Clause, before: str, rng: np.random.Generator) -> str:
+    """A pattern for a clause that does not begin with the verb of the phrase before it."""
+    is_hallway = clause.kind == "through" and clause.room == "hallway"
+    patterns = _PHRASES["hallway" if is_hallway else clause.kind]
+    fresh = [one for one in patterns if one.split()[0] != before.lower().split(" ")[0]]
+    return fresh[rng.integers(len(fresh))]
+
+
+def _phrase(clause: Clause, pattern: str, hallway: str) -> str:
     """Words one clause, without regard to where it stands in its sentence."""
-    clause = clauses[number]
-    kind = "hallway" if clause.kind == "through" and clause.room == "hallway" else clause.kind
-    pattern = _PHRASES[kind][rng.integers(len(_PHRASES[kind]))]
     room = f"the {hallway if clause.room == 'hallway' else clause.room}"
     landmark = f"the {clause.landmark.words}" if clause.landmark else ""
     phrase = pattern.format(room=room, landmark=landmark, side=clause.side)
@@ -111,10 +118,8 @@ def _phrase(clauses: Sequence[Clause], number: int, hallway: str, rng: np.random
         phrase += f" with {landmark}"
     if clause.kind == "past" and clause.side:
         phrase += f" on your {clause.side}"
-    if clause.kind == "stop":
-        said = any(one.kind == "enter" and one.room == clause.room for one in clauses[:-1])
-        if not said or rng.random() < 0.2:
-            phrase += f" in {room}"
+    if clause.kind == "stop" and clause.room:
+        phrase += f" in {room}"
     return phrase
 
 
@@ -130,20 +135,10 @@ def _sentences(count: int, rng: np.random.Generator) -> list[list[int]]:
     return [*sentences, tail] if tail else sentences
 
 
-def _joint(
-    clauses: Sequence[Clause], sentence: list[int], place: int, rng: np.random.Generator
-) -> str:
-    """What stands between two clauses of a sentence."""
-    before, after = clauses[sentence[place - 1]], clauses[sentence[place]]
-    if before.kind == "turn" and after.kind == "enter":
-        return " "
+def _joint(sentence: list[int], place: int, is_start: bool, rng: np.random.Generator) -> str:
+    """What stands before a clause: the end of a sentence, a comma, "and" or "then"."""
+    if place == 0:
+        return "" if is_start else ". "
     if place < len(sentence) - 1:
         return ", " if rng.random() < 0.7 else ", then "
     return " and " if rng.random() < 0.8 else ", then "
-
-
-def _after(before: Clause, clause: Clause, phrase: str) -> str:
-    """Shortens a phrase where the clause before it lends its verb: "turn left into the kitchen"."""
-    if before.kind == "turn" and clause.kind == "enter":
-        return "into" + phrase[phrase.index(" the ") :]
-    return phrase

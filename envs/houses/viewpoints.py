@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from envs.panoramas.ray_tracer import RayTracer
 
 EYE_HEIGHT = 1.5  # metres
-FEWEST_VIEWPOINTS, MOST_VIEWPOINTS = 22, 29
+MOST_VIEWPOINTS = 30  # before repairs; each costs 36 views of features
 STANDING_CLEARANCE = 0.25  # metres around a viewpoint
 WALKING_CLEARANCE = 0.14  # metres around the straight walk along an edge
-LONGEST_EDGE = 4.0  # metres
+# Around a walk from cell to cell; a straight line between two of its cells strays by up to a cell.
+PATH_CLEARANCE = WALKING_CLEARANCE + CELL
+LONGEST_EDGE = 4.5  # metres
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
-DETOUR = 1.08  # an edge is dropped if stepping over a third viewpoint is no longer than this
+DETOUR = 1.03  # an edge is dropped if stepping over a third viewpoint is no longer than this
+CROWDED = 0.5  # metres; two viewpoints that see each other are never this near
 VIEWPOINT_TAG = 11
 
 
@@ -51,17 +54,20 @@ def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
             f"{house.spec.scan}: no viewpoint reaches {', '.join(unreached)}: the furniture blocks "
             f"the way. Choose another plan seed than {house.spec.plan_seed} in house_set.py"
         )
-    return [
-        {
-            "image_id": hashlib.md5(f"{house.spec.scan}:{x:.3f},{y:.3f}".encode()).hexdigest(),
-            "pose": [1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, EYE_HEIGHT, 0, 0, 0, 1],
-            "included": bool(included[i]),
-            "visible": visible[i].tolist(),
-            "unobstructed": unobstructed[i].tolist(),
-            "height": EYE_HEIGHT,
-        }
-        for i, (x, y) in enumerate(points.tolist())
-    ]
+    records = []
+    for i, point in enumerate(points):
+        x, y = float(point[0]), float(point[1])
+        records.append(
+            {
+                "image_id": hashlib.md5(f"{house.spec.scan}:{x:.3f},{y:.3f}".encode()).hexdigest(),
+                "pose": [1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, EYE_HEIGHT, 0, 0, 0, 1],
+                "included": bool(included[i]),
+                "visible": visible[i].tolist(),
+                "unobstructed": unobstructed[i].tolist(),
+                "height": EYE_HEIGHT,
+            }
+        )
+    return records
 
 
 def _choose_points(house: House, floor: ClearanceMap) -> np.ndarray:
@@ -72,7 +78,8 @@ def _choose_points(house: House, floor: ClearanceMap) -> np.ndarray:
     """
     from scipy import ndimage
 
-    labels, _ = ndimage.label(floor.clearance > WALKING_CLEARANCE + CELL)
+    labels = np.zeros(floor.clearance.shape, int)
+    ndimage.label(floor.clearance > PATH_CLEARANCE, output=labels)
     main = np.bincount(labels[labels > 0]).argmax()
     standing = (labels == main) & (floor.clearance > STANDING_CLEARANCE)
     spots, clearance = floor.centres()[standing], floor.clearance[standing]
@@ -118,25 +125,26 @@ def _fill(
     Across a wall two viewpoints may stand closer, for neither sees the other.
     """
     chosen: list[int] = []
+    in_room = np.full(len(spots), np.inf)  # metres to the nearest chosen spot of the same room
+    anywhere = np.full(len(spots), np.inf)  # metres to the nearest chosen spot
 
-    def is_far(spot: int, distance: float) -> bool:
-        away = np.linalg.norm(spots[chosen] - spots[spot], axis=1)
-        same_room = rooms[chosen] == rooms[spot]
-        return bool((away > np.where(same_room, distance, 0.65 * distance)).all())
+    def choose(spot: int) -> None:
+        chosen.append(spot)
+        away = np.linalg.norm(spots - spots[spot], axis=1)
+        np.minimum(anywhere, away, out=anywhere)
+        np.minimum(in_room, np.where(rooms == rooms[spot], away, np.inf), out=in_room)
+
+    def is_free(distance: float) -> np.ndarray:
+        return (in_room > distance) & (anywhere > 0.65 * distance)
 
     for spot in doorsteps:
-        if is_far(spot, min(0.8 * spacing, 1.4)):
-            chosen.append(spot)
-    order = np.argsort(-preference, kind="stable")
+        if is_free(min(0.8 * spacing, 1.4))[spot]:
+            choose(spot)
     for room in np.unique(rooms[rooms >= 0]):
         if room not in rooms[chosen]:
-            chosen.append(int(order[rooms[order] == room][0]))
-    open_spots = np.ones(len(spots), bool)
-    for spot in order:
-        if open_spots[spot]:
-            if is_far(spot, spacing):
-                chosen.append(int(spot))
-            open_spots &= np.linalg.norm(spots - spots[spot], axis=1) > 0.3
+            choose(int(np.where(rooms == room, preference, -1).argmax()))
+    while is_free(spacing).any():
+        choose(int(np.where(is_free(spacing), preference, -1).argmax()))
     return chosen
 
 
@@ -189,7 +197,9 @@ def _repair(points: np.ndarray, floor: ClearanceMap, tracer: RayTracer) -> np.nd
         steps = _steps_along(walk, floor, tracer)
         if not len(steps):
             break
-        points = np.concatenate([points, steps])
+        # A step beside an old viewpoint takes its place: it sees that one's views and more.
+        away = np.linalg.norm(points[:, None] - steps[None], axis=2).min(axis=1)
+        points = np.concatenate([points[away > CROWDED], steps])
     return points
 
 
@@ -203,7 +213,7 @@ def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap)
 
     if not len(targets):
         return None
-    walkable = floor.clearance > WALKING_CLEARANCE
+    walkable = floor.clearance > PATH_CLEARANCE
     number = np.full(walkable.shape, -1)
     number[walkable] = np.arange(walkable.sum())
     cost = 1 + 0.5 / np.maximum(floor.clearance, CELL)

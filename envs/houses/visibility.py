@@ -9,7 +9,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from envs.houses.house import House
-
     from envs.houses.scene import ObjectInfo, Scene
     from envs.panoramas.panorama import Panorama
     from envs.panoramas.ray_tracer import RayTracer
@@ -95,9 +94,12 @@ class Survey:
 
     def gap(self, viewpoint: int, thing: int) -> float:
         """Horizontal metres from a viewpoint to the box of an object, 0 above it."""
+        return self.gap_at(self.positions[viewpoint], thing)
+
+    def gap_at(self, point: np.ndarray, thing: int) -> float:
+        """Horizontal metres from a point (2,) to the box of an object, 0 above it."""
         box = np.array([self.objects[thing].lower, self.objects[thing].upper])[:, :2]
-        position = self.positions[viewpoint]
-        outside = np.maximum(np.maximum(box[0] - position, position - box[1]), 0)
+        outside = np.maximum(np.maximum(box[0] - point, point - box[1]), 0)
         return float(np.hypot(*outside))
 
 

@@ -1,0 +1,102 @@
+"""Landmarks that an instruction mentions on the way: what one passes, crosses or makes for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from envs.houses.landmarks import NOTICED, Landmark, contrast, references
+from envs.houses.realiser import Clause
+from envs.houses.visibility import Survey
+
+PASSED_WITHIN = 1.7  # metres from an edge to a landmark that one walks past
+LARGEST_GAIN = 0.15  # of a view; a landmark that singles out the way by more is no better
+
+Choice = TypeVar("Choice")
+
+
+def landmark_clauses(
+    survey: Survey,
+    path: tuple[int, ...],
+    spoken: set[str],
+    count: int,
+    rng: np.random.Generator,
+) -> list[Clause]:
+    """Landmarks passed or approached on the way, at the steps where they help most.
+
+    No noun is used twice; those in use are added to `spoken`.
+    """
+    options: list[tuple[Clause, float]] = []
+    for step in range(len(path) - 1):
+        here, there = path[step], path[step + 1]
+        in_view = survey.areas[here, survey.view(here, there)]
+        things = np.flatnonzero(in_view >= 2 * NOTICED).tolist()
+        for landmark, weight in references(survey, here, things, rng):
+            gain = contrast(survey, landmark, here, there)
+            relation = _relation(survey, path, step, landmark)
+            if relation and gain > NOTICED and landmark.noun not in spoken:
+                says_side = relation == "past" and rng.random() < 0.25
+                side = _side(survey, here, there, landmark) if says_side else ""
+                clause = Clause(relation, step, step + 1, landmark=landmark, side=side)
+                options.append((clause, weight * min(gain, LARGEST_GAIN)))
+    chosen: list[Clause] = []
+    while options and len(chosen) < count:
+        clause = draw(options, rng)
+        chosen.append(clause)
+        spoken.update(_nouns(clause))
+        options = [
+            (one, weight)
+            for one, weight in options
+            if one.first != clause.first and not _nouns(one) & spoken
+        ]
+    return chosen
+
+
+def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landmark) -> str:
+    """How a step of a path relates to a landmark ahead: "past", "across", "toward" or ""."""
+    here, there = path[step], path[step + 1]
+    thing = landmark.things[0]
+    start, end = survey.positions[here], survey.positions[there]
+    length = float(np.linalg.norm(end - start))
+    ahead = (end - start) / length
+    along = float((survey.middle(thing) - start) @ ahead)
+    aside = float(np.linalg.norm(start + np.clip(along, 0, length) * ahead - survey.middle(thing)))
+    reach = min(survey.gap(here, thing), survey.gap(there, thing), aside)
+    if landmark.noun == "rug":
+        is_crossed = (
+            min(survey.gap_at(point, thing) for point in (start, (start + end) / 2, end)) == 0
+        )
+        return "across" if is_crossed else ""
+    if 0.3 < along < length + 0.3 and reach <= PASSED_WITHIN and step + 2 < len(path):
+        return "past"
+    nearer = survey.gap(here, thing) - survey.gap(there, thing)
+    visited = {survey.rooms[viewpoint] for viewpoint in path[step:]}
+    if nearer > 0.6 * length and survey.objects[thing].room in visited:
+        return "toward"
+    return ""
+
+
+def _nouns(clause: Clause) -> set[str]:
+    return {clause.landmark.noun} if clause.landmark else set()
+
+
+def _side(survey: Survey, here: int, there: int, landmark: Landmark) -> str:
+    """Side on which a landmark lies as one walks an edge, "" if ahead."""
+    x, y = survey.middle(landmark.things[0]) - survey.positions[here]
+    angle = turned(np.arctan2(x, y) - survey.heading(here, there))
+    if not np.radians(20) < abs(angle) < np.radians(120):
+        return ""
+    return "right" if angle > 0 else "left"
+
+
+def turned(angle: float) -> float:
+    """The same angle in radians between -pi and pi; positive is clockwise, to the right."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def draw(options: Sequence[tuple[Choice, float]], rng: np.random.Generator) -> Choice:
+    """One of some (choice, weight) pairs, with a probability in proportion to its weight."""
+    weights = np.array([weight for _, weight in options])
+    return options[rng.choice(len(options), p=weights / weights.sum())][0]
