@@ -28,37 +28,43 @@ class ForwardAgent:
 
     One move takes the neighbour nearest to the middle of the level view ahead, of those less than
     40 degrees to its side (going forward in MatterSim's action space); where there is none, the
-    agent turns right by 30 degrees until there is one. Moving does not change its heading.
+    agent turns right by 30 degrees until there is one. Moving does not change its heading. Moves
+    and turns together are at most 30, as in MatterSim's tasks/R2R/agent.py.
     """
 
     moves = 5
+    patience = 30
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Face the view nearest to the start heading, turned by `turns`."""
-        step = np.rint(observation["heading"] / _TURN)
-        self._heading = (step + self.turns(info["instr_id"])) * _TURN  # (B,) radians
-        self._left = np.full(len(step), self.moves)
+        turns = self.turns(info["instr_id"])
+        step = np.rint(observation["heading"].astype(np.float64) / _TURN)
+        self._heading = (step + turns) * _TURN  # (B,) radians
+        self._moves = np.full(len(turns), self.moves)
+        self._patience = self.patience - turns
 
     def turns(self, instr_ids: np.ndarray) -> np.ndarray:
         """Turns to the right by 30 degrees (B,) with which each episode begins."""
-        return np.zeros(len(instr_ids))
+        return np.zeros(len(instr_ids), int)
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """Take the neighbour straight ahead."""
         headings, elevations = candidate_directions(observation, live)  # (N, K) radians
         possible = observation["action_mask"][live].astype(bool)
         possible[:, STOP] = False
-        moving = (self._left[live] > 0) & possible.any(1)
-        for _ in range(12):
+        while True:
             side = (headings - self._heading[live, None] + np.pi) % (2 * np.pi) - np.pi
             ahead = possible & (np.abs(side) < _SIGHT)
-            blocked = moving & ~ahead.any(1)
-            if not blocked.any():
+            willing = (self._moves[live] > 0) & (self._patience[live] > 0)
+            turning = live[willing & ~ahead.any(1)]
+            if not turning.size:
                 break
-            self._heading[live[blocked]] += _TURN
-        self._left[live] -= 1
+            self._heading[turning] += _TURN
+            self._patience[turning] -= 1
+        self._moves[live] -= 1
+        self._patience[live] -= 1
         offset = np.where(ahead, np.hypot(side, elevations), np.inf)
-        return np.where(moving, offset.argmin(1), STOP)
+        return np.where(willing, offset.argmin(1), STOP)
 
 
 class RandomAgent(ForwardAgent):
@@ -73,7 +79,7 @@ class RandomAgent(ForwardAgent):
 
     def turns(self, instr_ids: np.ndarray) -> np.ndarray:
         """A draw of 0..11 per episode."""
-        return np.array([self._draw(str(instr_id)) for instr_id in instr_ids], float)
+        return np.array([self._draw(str(instr_id)) for instr_id in instr_ids], int)
 
     def _draw(self, instr_id: str) -> int:
         key = zlib.crc32(instr_id.encode())

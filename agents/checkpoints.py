@@ -18,11 +18,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from agents.configs import TrainConfig, from_json
 from agents.envdrop.follower import Follower
 
-CONFIG, MODEL, TRAINER = "config.json", "model.safetensors", "trainer.pt"
-VOCABULARY, METRICS, RESULTS = "vocabulary.json", "metrics.jsonl", "results.json"
+MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
+METRICS, RESULTS = "metrics.jsonl", "results.json"
 
 
 def write_beside(path: Path, write: Callable[[Path], object]) -> None:
@@ -38,19 +37,6 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, all or nothing."""
     write_beside(path, lambda beside: beside.write_text(text, encoding="utf-8"))
-
-
-def read_config(run: Path) -> TrainConfig:
-    """Settings of a run.
-
-    Raises:
-        FileNotFoundError: The folder is no run.
-        ValueError: The file is damaged or from another version.
-    """
-    path = run / CONFIG
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; name a folder that train_agent.py wrote")
-    return from_json(path.read_text(encoding="utf-8"), str(path))
 
 
 def save_model(run: Path, follower: Follower, notes: dict[str, str]) -> None:

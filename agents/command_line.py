@@ -1,18 +1,57 @@
 """Command lines of the agents: settings whose defaults depend on other settings."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import tyro
 
-from agents.configs import Dataset, TrainConfig, World, differences, from_json, preset
+from agents.configs import CONFIG, Dataset, TrainConfig, World, differences, preset, read_config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
     "resume output iterations minutes evaluate_every data_dir features threads device".split()
 )
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Walk a split with the follower of a run, greedily, and print its metrics.
+
+    Settings come from the run; what is given here takes their place.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Folder that train_agent.py wrote."""
+    split: str = "val_unseen"
+    """Split to walk: train, val_seen, val_unseen, test, ..."""
+    baselines: bool = True
+    """Walk with the baselines, too."""
+    submission: Path | None = None
+    """Write the walked paths here in the format of the data set's test server."""
+    data_dir: Path | None = None
+    """Folder of the data, if it has moved since the training."""
+    features: Path | None = None
+    """Feature store, if it has moved or covers other scans; of the same encoder."""
+    batch_size: int = 64
+    """Episodes walked at once."""
+    threads: int | None = None
+    """Processor threads of torch; its own choice by default."""
+    device: str = "cpu"
+    """Where the follower computes."""
+
+    def settings(self, saved: TrainConfig) -> TrainConfig:
+        """Settings of the run with what this command line changes."""
+        return dataclasses.replace(
+            saved,
+            data_dir=self.data_dir or saved.data_dir,
+            features=self.features or saved.features,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
 
 
 def parse_train(arguments: Sequence[str]) -> TrainConfig:
@@ -39,15 +78,12 @@ def parse_train(arguments: Sequence[str]) -> TrainConfig:
 
 
 def _resumed(run: Path, arguments: Sequence[str]) -> TrainConfig:
-    path = run / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; --resume wants a folder of train_agent.py")
-    saved = from_json(path.read_text(encoding="utf-8"), str(path))
+    saved = read_config(run)
     config = tyro.cli(TrainConfig, default=saved, args=list(arguments))
     contradictions = differences(saved, config, _MAY_CHANGE)
     if contradictions:
         raise ValueError(
-            f"{path} and the command line differ in {'; '.join(contradictions)}; "
+            f"{run / CONFIG} and the command line differ in {'; '.join(contradictions)}; "
             "leave the flags out to go on with the run, or start another one without --resume"
         )
     return config

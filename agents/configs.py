@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+CONFIG = "config.json"  # within the folder of a run
+
 Dataset = Literal["r2r", "rxr"]
 World = Literal["houses", "matterport"]
 Feedback = Literal["teacher", "sample", "mixed"]
@@ -158,30 +160,30 @@ def preset(dataset: Dataset, world: World) -> TrainConfig:
 
 
 def to_json(config: TrainConfig) -> str:
-    """Settings as JSON text; `from_json` reads it back."""
+    """Settings as JSON text; `read_config` reads it back."""
     return json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n"
 
 
-def from_json(text: str, source: str) -> TrainConfig:
-    """Read settings that `to_json` wrote.
-
-    Args:
-        text: The JSON text.
-        source: Where it came from, for error messages.
+def read_config(run: Path) -> TrainConfig:
+    """Settings of a run from its folder.
 
     Raises:
-        ValueError: a setting is missing or unknown; names source and setting.
+        FileNotFoundError: The folder is no run.
+        ValueError: The file is damaged or from another version; names file and setting.
     """
+    path = run / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; name a folder that train_agent.py wrote")
     try:
-        values = json.loads(text)
+        values = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{source}: not JSON ({error}); was the file cut off?") from error
+        raise ValueError(f"{path}: not JSON ({error}); train the run anew") from error
     for name, part in (("follower", FollowerConfig), ("optimiser", OptimiserConfig)):
-        values[name] = _build(part, values.get(name, {}), f"{source}: {name}")
+        values[name] = _build(part, values.get(name, {}), f"{path}: {name}")
     for name in ("data_dir", "features", "output", "resume"):
         values[name] = None if values.get(name) is None else Path(values[name])
     values["evaluation_splits"] = tuple(values.get("evaluation_splits", ()))
-    return _build(TrainConfig, values, source)
+    return _build(TrainConfig, values, str(path))
 
 
 def _build(kind: type, values: dict[str, Any], source: str) -> Any:

@@ -7,11 +7,13 @@ import torch
 from tqdm import tqdm
 
 from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
-from agents.rollout import Agent, Pose, walk
+from agents.configs import TrainConfig
+from agents.rollout import Agent, walk
 from envs.episodes import base_language
 from envs.metrics import score_path, summarise, summarise_groups
 from envs.vector_env import VlnVectorEnv
 
+Pose = tuple[str, float, float]
 Summary = dict[str, float]
 # By split, then by agent.
 Results = dict[str, dict[str, Summary]]
@@ -70,7 +72,8 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     ):
         for start in range(0, len(episodes), env.num_envs):
             ids = [episode.instr_id for episode in episodes[start : start + env.num_envs]]
-            trajectories |= zip(ids, walk(env, agent, ids), strict=True)
+            walk(env, agent, ids)
+            trajectories |= zip(ids, env.trajectories(), strict=False)
             bar.update(len(ids))
     graphs = env.nav_world.graphs
     return Evaluation(
@@ -86,13 +89,34 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     )
 
 
-def baselines(seed: int) -> dict[str, Agent]:
-    """The agents that a follower is compared with, by name."""
-    return {
+def compare(
+    env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, name: str = ""
+) -> dict[str, Summary]:
+    """Summaries of agents, and below them of the baselines, on one split.
+
+    Args:
+        env: Environment over the split.
+        agents: By name.
+        seed: Of the random baseline.
+        name: Label of the progress bars.
+    """
+    everyone = {
+        **agents,
         "random": RandomAgent(seed),
         "forward": ForwardAgent(),
         "shortest path": ShortestPathAgent(),
     }
+    return {
+        who: evaluate(env, agent, f"{name} {who}" if name else "").summary()
+        for who, agent in everyone.items()
+    }
+
+
+def follower_name(config: TrainConfig) -> str:
+    """How tables call a follower."""
+    blind = [] if config.vision else ["no vision"]
+    deaf = [] if config.language else ["no language"]
+    return " ".join(["follower", *([f"({', '.join(blind + deaf)})"] if blind + deaf else [])])
 
 
 def table(results: Mapping[str, Mapping[str, Summary]]) -> str:

@@ -17,7 +17,6 @@ from envs.observations import angle_feature
 from envs.vector_env import VlnVectorEnv
 
 Observation = dict[str, np.ndarray]
-Pose = tuple[str, float, float]
 Walker = Literal["teacher", "sample", "argmax", "mixed"]
 
 STOP = 0
@@ -37,17 +36,14 @@ class Agent(Protocol):
 
 def walk(
     env: VlnVectorEnv, agent: Agent, instr_ids: Sequence[str], max_steps: int | None = None
-) -> list[list[Pose]]:
-    """Let an agent walk episodes to their end.
+) -> None:
+    """Let an agent walk episodes to their end; `env.trajectories()` then tells where it went.
 
     Args:
         env: Environment without autoreset (`AutoresetMode.DISABLED`).
         agent: Who chooses.
-        instr_ids: Episodes, at most `env.num_envs`.
+        instr_ids: Episodes, at most `env.num_envs`; row i of the environment walks the i-th.
         max_steps: Stop here even where the environment would go on.
-
-    Returns:
-        Per episode the poses (viewpoint, heading, elevation) from start to end.
     """
     spare = env.num_envs - len(instr_ids)
     if spare < 0:
@@ -55,26 +51,14 @@ def walk(
     padded = [*instr_ids, *[instr_ids[0]] * spare]
     observation, info = env.reset(options={"episode_ids": padded})
     live = np.arange(len(instr_ids))
-    poses: list[list[Pose]] = [[] for _ in instr_ids]
-    _note(poses, observation, info, live)
     agent.begin(observation, info, live)
     for _ in range(max_steps or env.max_episode_steps):
         actions = np.full(env.num_envs, STOP)
-        actions[live] = chosen = agent.act(observation, info, live)
+        actions[live] = agent.act(observation, info, live)
         observation, _, terminated, truncated, info = env.step(actions)
-        _note(poses, observation, info, live[chosen != STOP])
         live = live[~(terminated | truncated)[live]]
         if not live.size:
             break
-    return poses
-
-
-def _note(
-    poses: list[list[Pose]], observation: Observation, info: dict[str, Any], rows: np.ndarray
-) -> None:
-    headings, elevations = observation["heading"].tolist(), observation["elevation"].tolist()
-    for row in rows.tolist():
-        poses[row].append((str(info["viewpoint"][row]), headings[row], elevations[row]))
 
 
 @dataclass

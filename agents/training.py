@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from agents.batches import BatchOrder
 from agents.checkpoints import (
-    CONFIG,
     RESULTS,
     TRAINER,
     VOCABULARY,
@@ -28,14 +27,13 @@ from agents.checkpoints import (
     save_trainer,
     write_text,
 )
-from agents.configs import OptimiserConfig, TrainConfig, to_json
+from agents.configs import CONFIG, OptimiserConfig, TrainConfig, to_json
 from agents.envdrop.follower import Follower
 from agents.environments import feature_notes, make_env, make_follower
-from agents.evaluation import Results, Summary, baselines, evaluate, table
+from agents.evaluation import Results, compare, evaluate, follower_name, table
 from agents.objectives import agreement, imitation_loss
 from agents.rollout import FollowerAgent, rollout
 from agents.run_log import RunLog
-from envs.vector_env import VlnVectorEnv
 
 _NOISE, _WAY = 31, 32
 _LOG_EVERY = 50
@@ -184,7 +182,7 @@ class Trainer:
         load_model(self.run, self.follower, self.notes)
         self.follower.eval()
         return {
-            split: compare(env, self.agent(), self.config, split)
+            split: compare(env, {follower_name(self.config): self.agent()}, self.config.seed, split)
             for split, env in self.evaluation_envs.items()
         }
 
@@ -249,26 +247,6 @@ def train(config: TrainConfig) -> Results:
     print(table(results))
     print(f"Run: {trainer.run}")
     return results
-
-
-def compare(
-    env: VlnVectorEnv, agent: FollowerAgent, config: TrainConfig, split: str
-) -> dict[str, Summary]:
-    """Summaries of a follower and of the baselines on one split, by agent."""
-    agents = {follower_name(config): agent, **baselines(config.seed)}
-    return {
-        name: evaluate(env, each, f"{split}, {name}").summary() for name, each in agents.items()
-    }
-
-
-def follower_name(config: TrainConfig) -> str:
-    """How the table calls a follower."""
-    missing = [
-        part
-        for part, there in (("vision", config.vision), ("language", config.language))
-        if not there
-    ]
-    return "follower" + (f" (no {', no '.join(missing)})" if missing else "")
 
 
 def run_folder(config: TrainConfig) -> Path:

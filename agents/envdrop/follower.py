@@ -56,6 +56,20 @@ class View(NamedTuple):
     angle: Tensor
 
 
+class Dropout(nn.Module):
+    """Dropout by comparing uniform numbers: on a CPU three times as fast as nn.Dropout."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Set a share of the numbers to 0 and scale up the rest; only in training mode."""
+        if not self.training or not self.rate:
+            return values
+        return values * torch.rand_like(values).ge_(self.rate).mul_(1 / (1 - self.rate))
+
+
 class InstructionEncoder(nn.Module):
     """Bidirectional LSTM over words, and the decoder's first state."""
 
@@ -63,7 +77,7 @@ class InstructionEncoder(nn.Module):
         super().__init__()
         half = config.hidden_size // 2
         self.embedding = nn.Embedding(vocabulary, config.embedding_size, padding_idx=PAD)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         # The extra input is 1 on words and 0 on padding and carries the bias: an LSTM without
         # bias leaves its zero state untouched while it reads zeros. Sentences padded at the front
         # need no packing then, which is two to three times faster on a CPU.
@@ -210,7 +224,7 @@ class Decoder(nn.Module):
         self.words = SoftDotAttention(hidden, hidden)
         self.attended = nn.Linear(2 * hidden, hidden, bias=False)
         self.candidates = SoftDotAttention(hidden, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, view: View, context: Context, state: State, noise: VisualNoise | None = None

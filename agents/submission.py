@@ -1,0 +1,85 @@
+"""Evaluating a run on a split, and writing its paths for a test server."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from agents.checkpoints import VOCABULARY, load_model
+from agents.command_line import EvaluateConfig
+from agents.configs import TrainConfig, read_config
+from agents.environments import feature_notes, make_env, make_follower
+from agents.evaluation import Evaluation, Results, compare, evaluate, follower_name, table
+from agents.rollout import FollowerAgent
+from envs.episodes import Episode, load_episodes, write_r2r_submission, write_rxr_submission
+from envs.tokenizer import WordTokenizer
+from envs.worlds import world_files
+
+
+def evaluate_run(config: EvaluateConfig) -> Results:
+    """Walk a split with the follower of a run; print metrics, write a submission if asked for.
+
+    Returns:
+        Summaries by split and agent; empty for a split whose goals are secret.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    settings = config.settings(read_config(config.run))
+    notes = feature_notes(settings)
+    env = make_env(settings, config.split, WordTokenizer.load(config.run / VOCABULARY))
+    follower = make_follower(settings, env)
+    load_model(config.run, follower, notes)
+    follower.eval()
+    agent = FollowerAgent(follower, "argmax", language=settings.language)
+    evaluation = evaluate(env, agent, config.split)
+    if config.submission is not None:
+        write_submission(config.submission, evaluation, settings, config.split)
+        print(f"{len(evaluation.trajectories)} paths: {config.submission}")
+    if not evaluation.scores:
+        print(f"The goals of {config.split} are secret: nothing to score.")
+        return {}
+    name = follower_name(settings)
+    summaries = {name: evaluation.summary()}
+    if config.baselines:
+        summaries |= compare(env, {}, settings.seed, config.split)
+    results = {config.split: summaries}
+    languages = evaluation.by_language()
+    if len(languages) > 1:
+        results |= {
+            f"{config.split} ({language})": {name: summary}
+            for language, summary in languages.items()
+        }
+    print(table(results))
+    return results
+
+
+def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, split: str) -> None:
+    """Write walked paths as the test server of the data set wants them.
+
+    R2R: JSON for EvalAI; RxR: JSON Lines. The built-in houses use R2R's format throughout.
+
+    Raises:
+        ValueError: Not every instruction of the split was walked.
+    """
+    files = world_files(settings.world, settings.data_dir)
+    check_complete(path, evaluation, load_episodes(settings.dataset, split, files))
+    if settings.dataset == "rxr" and settings.world == "matterport":
+        write_rxr_submission(path, evaluation.trajectories)
+    else:
+        write_r2r_submission(path, evaluation.trajectories)
+
+
+def check_complete(path: Path, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
+    """Refuse a submission that the server would: one path for each instruction, no more, no less.
+
+    Raises:
+        ValueError: Names the first instruction that is missing or does not belong here.
+    """
+    wanted = {episode.instr_id for episode in episodes}
+    odd = sorted(wanted ^ evaluation.trajectories.keys())
+    if odd:
+        raise ValueError(
+            f"{path}: a submission needs a path for each of {len(wanted)} instructions, but "
+            f"{len(odd)} are missing or foreign, such as {odd[0]}; evaluate the whole split, "
+            "in all its languages"
+        )

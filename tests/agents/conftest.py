@@ -1,0 +1,133 @@
+"""A world that a follower learns in seconds: rooms with a coloured door on each side."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from agents.configs import FollowerConfig, OptimiserConfig, TrainConfig
+from agents.environments import make_env
+from encoders.feature_store import FeatureStore
+
+COLOURS = ("red", "green", "blue", "white")
+TRAIN_SCANS = [f"room{number}" for number in range(8)]
+SCANS = {"train": TRAIN_SCANS, "val_seen": TRAIN_SCANS[:2], "val_unseen": ["other0", "other1"]}
+
+
+@pytest.fixture(scope="session")
+def doors(tmp_path_factory):
+    """Data folder: per scan a centre `c` and doors 4 m to the north, east, south and west.
+
+    Which door has which colour differs between scans, so only who reads the instruction and sees
+    the colours arrives. Features: one of four numbers per view says which door it looks at.
+    """
+    folder = tmp_path_factory.mktemp("doors")
+    connectivity = folder / "matterport" / "connectivity"
+    connectivity.mkdir(parents=True)
+    (folder / "r2r").mkdir()
+    rng = np.random.default_rng(0)
+    colours = {scan: rng.permutation(4) for scans in SCANS.values() for scan in scans}
+    (connectivity / "scans.txt").write_text("\n".join(colours) + "\n")
+    for scan in colours:
+        write_room(connectivity, scan)
+    for number, (split, scans) in enumerate(SCANS.items()):
+        records = [
+            record(scan, door, colours[scan][door], 1000 * number + 4 * index + door)
+            for index, scan in enumerate(scans)
+            for door in range(4)
+        ]
+        (folder / "r2r" / f"R2R_{split}.json").write_text(json.dumps(records))
+    write_features(folder / "features.safetensors", colours)
+    return folder
+
+
+def write_room(connectivity, scan):
+    places = 4.0 * np.array([[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0]])
+    names = [f"{scan}-{name}" for name in "c0123"]
+    records = []
+    for index, (east, north) in enumerate(places):
+        pose = np.eye(4)
+        pose[:3, 3] = east, north, 1.5
+        linked = [(index == 0) != (other == 0) for other in range(5)]
+        records.append(
+            {
+                "image_id": names[index],
+                "pose": pose.ravel().tolist(),
+                "included": True,
+                "visible": linked,
+                "unobstructed": linked,
+                "height": 1.5,
+            }
+        )
+    (connectivity / f"{scan}_connectivity.json").write_text(json.dumps(records))
+
+
+def record(scan, door, colour, path_id):
+    return {
+        "scan": scan,
+        "path_id": path_id,
+        "path": [f"{scan}-c", f"{scan}-{door}"],
+        "heading": float(path_id % 12) * np.pi / 6,
+        "distance": 4.0,
+        "instructions": [
+            f"Go to the {COLOURS[colour]} door.",
+            f"Walk up to the door that is {COLOURS[colour]} and stop there.",
+            f"The {COLOURS[colour]} one.",
+        ],
+    }
+
+
+def write_features(path, colours):
+    keys, views = [], []
+    for scan, order in colours.items():
+        centre = np.zeros((36, 4))
+        for door in range(4):
+            for band in range(3):
+                centre[12 * band + 3 * door, order[door]] = 1.0
+        keys += [f"{scan}_{scan}-{name}" for name in "c0123"]
+        views += [centre, *[np.zeros((36, 4))] * 4]
+    FeatureStore.write(path, np.stack(views), keys, {"encoder": "colours"})
+
+
+@pytest.fixture
+def doors_config(doors, tmp_path):
+    """Settings of a small run in that world."""
+    return TrainConfig(
+        world="matterport",
+        data_dir=doors,
+        features=doors / "features.safetensors",
+        angle_feature_size=4,
+        max_episode_steps=6,
+        batch_size=16,
+        iterations=60,
+        evaluate_every=1000,
+        output=tmp_path / "run",
+        threads=1,
+        follower=FollowerConfig(
+            embedding_size=16,
+            hidden_size=32,
+            action_size=4,
+            dropout=0.1,
+            feature_dropout=0.0,
+        ),
+        optimiser=OptimiserConfig(name="adam", learning_rate=2e-2, schedule="cosine"),
+    )
+
+
+@pytest.fixture
+def doors_env(doors_config):
+    """Its training split."""
+    return make_env(doors_config, "train")
+
+
+@pytest.fixture
+def small_config(doors_config):
+    """Settings of a run that is over in a moment."""
+    return dataclasses.replace(
+        doors_config,
+        iterations=6,
+        batch_size=8,
+        evaluation_splits=("val_unseen",),
+        follower=dataclasses.replace(doors_config.follower, feature_dropout=0.3),
+    )

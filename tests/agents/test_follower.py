@@ -1,0 +1,159 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from agents.configs import FollowerConfig
+from agents.envdrop.follower import Dropout, Follower, SoftDotAttention, State, View, VisualNoise
+
+SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, dropout=0.5)
+TOKENS = torch.tensor([[9, 3, 4, 5, 2, 0], [9, 6, 2, 0, 0, 0], [9, 7, 8, 2, 0, 0]])
+
+
+@pytest.fixture
+def follower():
+    torch.manual_seed(0)
+    return Follower(10, visual=12, angle=8, config=SMALL).eval()
+
+
+def random_view(batch, candidates=4, width=20):
+    mask = torch.ones(batch, candidates, dtype=torch.bool)
+    mask[0, -1] = False
+    return View(
+        torch.randn(batch, 36, width),
+        torch.randn(batch, candidates, width),
+        mask,
+        torch.randn(batch, 8),
+    )
+
+
+def test_encoder_equals_a_packed_bidirectional_lstm(follower):
+    encoder = follower.encoder
+    reference = nn.LSTM(6, 4, bidirectional=True, batch_first=True)
+    with torch.no_grad():
+        for suffix, lstm in (("", encoder.forwards), ("_reverse", encoder.backwards)):
+            getattr(reference, f"weight_ih_l0{suffix}").copy_(lstm.weight_ih_l0[:, :6])
+            getattr(reference, f"weight_hh_l0{suffix}").copy_(lstm.weight_hh_l0)
+            getattr(reference, f"bias_ih_l0{suffix}").copy_(lstm.weight_ih_l0[:, 6])
+            getattr(reference, f"bias_hh_l0{suffix}").zero_()
+    lengths = torch.tensor([5, 3, 4])
+    packed = pack_padded_sequence(
+        encoder.embedding(TOKENS), lengths, batch_first=True, enforce_sorted=False
+    )
+    outputs, (_, cell) = reference(packed)
+    outputs, _ = pad_packed_sequence(outputs, batch_first=True)
+
+    context, state = encoder(TOKENS)
+    real = context.mask.unsqueeze(2)
+    torch.testing.assert_close(context.words * real, outputs)
+    torch.testing.assert_close(state.cell, torch.cat([cell[1], cell[0]], 1))
+    peak = outputs.masked_fill(~real, -torch.inf).amax(1)
+    torch.testing.assert_close(state.attended, torch.tanh(encoder.initial(peak)))
+
+
+def test_encoding_does_not_depend_on_other_sentences(follower):
+    together, first = follower.encoder(TOKENS)
+    alone, first_alone = follower.encoder(TOKENS[1:2])
+    assert alone.words.shape[1] == 3, "trimmed to the longest sentence of the batch"
+    torch.testing.assert_close(together.words[1:2, :3], alone.words)
+    torch.testing.assert_close(first.attended[1:2], first_alone.attended)
+    torch.testing.assert_close(first.cell[1:2], first_alone.cell)
+
+
+def test_decoder_does_not_read_padding(follower):
+    context, state = follower.encoder(TOKENS)
+    view = random_view(3)
+    decision = follower.decoder(view, context, state)
+    spoiled = context._replace(words=context.words.masked_fill(~context.mask.unsqueeze(2), 7.0))
+    assert torch.equal(decision.scores, follower.decoder(view, spoiled, state).scores)
+    assert (decision.word_weights[~context.mask] == 0).all()
+    torch.testing.assert_close(decision.word_weights.sum(1), torch.ones(3))
+    torch.testing.assert_close(decision.view_weights.sum(1), torch.ones(3))
+
+
+def test_impossible_actions_score_minus_infinity_and_stop_zero(follower):
+    context, state = follower.encoder(TOKENS)
+    view = random_view(3)
+    view.candidates[:, 0] = 0.0
+    scores = follower.decoder(view, context, state).scores
+    assert scores[0, -1] == -torch.inf
+    assert torch.isfinite(scores[1:]).all()
+    assert (scores[:, 0] == 0).all()
+
+
+def test_every_parameter_reaches_the_loss(follower):
+    follower.train()
+    context, state = follower.encoder(TOKENS)
+    for _ in range(2):
+        decision = follower.decoder(random_view(3), context, state, follower.noise(3))
+        state = decision.state
+    functional.cross_entropy(decision.scores, torch.tensor([1, 2, 0])).backward()
+    for name, parameter in follower.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_parameter_count_is_the_papers_without_its_dead_ones():
+    # EnvDrop with 512-d features: encoder 1,569,280 and decoder 5,124,160 of which 1,179,648 are
+    # dead; ours has one bias where torch's LSTM has two.
+    follower = Follower(992, visual=512, angle=128, config=FollowerConfig())
+    encoder = sum(p.numel() for p in follower.encoder.parameters())
+    decoder = sum(p.numel() for p in follower.decoder.parameters())
+    assert encoder == 1_569_280 - 2 * 4 * 256
+    assert decoder == 5_124_160 - 1_179_648
+
+
+def test_shared_mask_equals_dropping_the_features_themselves():
+    torch.manual_seed(1)
+    attention = SoftDotAttention(8, 20)
+    query, keys, gate = torch.randn(3, 8), torch.randn(3, 36, 20), torch.rand(3, 20).round() * 2
+    total, weights = attention(query, keys, gate=gate)
+    plain_total, plain_weights = attention(query, keys * gate.unsqueeze(1))
+    torch.testing.assert_close(total, plain_total)
+    torch.testing.assert_close(weights, plain_weights)
+
+
+@pytest.mark.parametrize("kind", ["episode", "step", "element"])
+def test_noise_leaves_angles_alone(kind):
+    config = FollowerConfig(feature_dropout=0.5, feature_dropout_kind=kind)
+    noise = VisualNoise(config, 12, torch.ones(64, 20))
+    views = torch.ones(64, 36, 20)
+    dropped, gate = noise.drop(views), noise.gate(views)
+    dropped = dropped if gate is None else dropped * gate.unsqueeze(1)
+    assert (dropped[..., 12:] == 1).all()
+    assert set(dropped[..., :12].unique().tolist()) == {0.0, 2.0}
+    assert 0.4 < (dropped[..., :12] == 0).float().mean() < 0.6
+    same_in_all_views = bool((dropped == dropped[:, :1]).all())
+    assert same_in_all_views == (kind != "element")
+    again = noise.gate(views)
+    if kind == "episode":
+        assert torch.equal(gate, again)
+        noise.keep(torch.tensor([5, 9]))
+        assert torch.equal(noise.gate(views[:2]), gate[[5, 9]])
+    elif kind == "step":
+        assert not torch.equal(gate, again)
+
+
+def test_no_noise_in_evaluation_mode(follower):
+    assert follower.noise(3) is None
+    assert follower.train().noise(3) is not None
+
+
+def test_dropout_keeps_the_mean_and_rests_in_evaluation():
+    torch.manual_seed(0)
+    dropout = Dropout(0.25)
+    values = torch.ones(200, 200)
+    dropped = dropout(values)
+    assert dropped.mean() == pytest.approx(1.0, abs=0.02)
+    assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.01)
+    assert dropout.eval()(values) is values
+
+
+def test_rows_of_state_and_context(follower):
+    context, state = follower.encoder(TOKENS)
+    index = torch.tensor([2, 0])
+    assert torch.equal(context.rows(index).words, context.words[[2, 0]])
+    assert torch.equal(context.rows(index).mask, context.mask[[2, 0]])
+    assert isinstance(state.rows(index), State)
+    assert torch.equal(state.rows(index).cell, state.cell[[2, 0]])
