@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.view_facts import Fact, ViewFacts, is_colour
+from envs.houses.view_facts import EVERYWHERE, Fact, ViewFacts, is_colour
 
 # Other words for the same thing; none may also name another category or kind of room.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -39,9 +39,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "gym": ("gym", "exercise room"),
     "laundry room": ("laundry room", "laundry"),
 }
-# In nearly every view, so that a caption about them says little.
-COMMON = frozenset({"door", "window", "curtain", "ceiling light", "picture"})
-_COMMON_WEIGHT = 0.3
+_EVERYWHERE_WEIGHT = 0.3  # of things about which a caption says little
 _ROOM_FRAMES = ("{}", "a photo of {}", "inside {}", "a view of {}", "this is {}")
 _THING_FRAMES = ("{}", "a photo of {}", "there is {}", "a view of {}", "you can see {}")
 _GLIMPSE_FRAMES = ("a view into {}", "{} seen through a doorway", "a doorway to {}")
@@ -160,5 +158,5 @@ def _pick(choices: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def _pick_weighted(facts: list[Fact], rng: np.random.Generator) -> Fact:
-    weights = np.array([_COMMON_WEIGHT if fact[1] in COMMON else 1.0 for fact in facts])
+    weights = np.array([_EVERYWHERE_WEIGHT if fact[1] in EVERYWHERE else 1.0 for fact in facts])
     return facts[int(rng.choice(len(facts), p=weights / weights.sum()))]

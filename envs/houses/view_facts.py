@@ -2,7 +2,8 @@
 
 A fact is a tuple of words:
 
-    ("room", kind)              the view shows mostly a room of that kind
+    ("room", kind)              the view shows mostly a room of that kind, and something in it that
+                                tells the kind; a bare wall may belong to any room
     ("glimpse", kind)           a room of that kind shows beside the main one, through an opening
     ("thing", noun)             a thing of that category can be made out
     ("thing", noun, colour)     ... and is of that colour
@@ -31,10 +32,17 @@ Fact = tuple[str, ...]
 UNMENTIONED = frozenset(
     {"floor", "wall", "ceiling", "skirting", "baseboard", "door frame", "archway", "outside"}
 )
+# Things that stand in rooms of every kind and so do not tell which kind it is.
+EVERYWHERE = frozenset(
+    {"door", "window", "curtain", "ceiling light", "picture", "plant", "rug", "mirror"}
+)
+# Things whose colour is not what one would say of them.
+COLOURLESS = frozenset({"window", "picture", "mirror", "ceiling light"})
 # Fractions of the view from which a thing, or a room, clearly shows or may show.
 THING_HOLDS, THING_MAY = 0.006, 0.0008
 ROOM_HOLDS, ROOM_MAY = 0.45, 0.15
 GLIMPSE_HOLDS, GLIMPSE_MAY = 0.02, 0.004
+TELLING_HOLDS = 0.01
 BARE_HOLDS, BARE_MAY = 0.01, 0.04
 # Intervals of the thing's centre, -1 at the left edge and 1 at the right one, and of its mean
 # distance in metres: the narrow one holds, the wide one may hold.
@@ -124,7 +132,7 @@ def _note_thing(
 ) -> None:
     noun, clear = thing.category, area >= THING_HOLDS
     notes.add(("thing", noun), clear, True)
-    if thing.colour:
+    if thing.colour and noun not in COLOURLESS:
         notes.add(("thing", noun, thing.colour), clear, True)
     for side, (narrow, wide) in SIDES.items():
         notes.add(("side", noun, side), clear and _within(across, narrow), _within(across, wide))
@@ -139,19 +147,24 @@ def _note_rooms(
     notes: _Notes, area: np.ndarray, objects: Sequence[ObjectInfo], room_kinds: Sequence[str]
 ) -> None:
     shares: dict[int, float] = {}
+    telling: dict[int, float] = {}
     for index in np.flatnonzero(area).tolist():
-        room = objects[index].room
-        if room >= 0:
-            shares[room] = shares.get(room, 0.0) + float(area[index])
+        thing = objects[index]
+        if thing.room >= 0:
+            share = float(area[index])
+            shares[thing.room] = shares.get(thing.room, 0.0) + share
+            if thing.category not in UNMENTIONED | EVERYWHERE:
+                telling[thing.room] = telling.get(thing.room, 0.0) + share
     total = sum(shares.values())
     main = max(shares, key=lambda room: shares[room], default=-1)
     for room, share in shares.items():
         kind = room_kinds[room]
         fraction = share / total
-        notes.add(("room", kind), fraction >= ROOM_HOLDS, fraction >= ROOM_MAY)
+        told = telling.get(room, 0.0) >= TELLING_HOLDS
+        notes.add(("room", kind), told and fraction >= ROOM_HOLDS, fraction >= ROOM_MAY)
         # Of the main room one does not say that it shows somewhere, but it would not be wrong.
         glimpsed = room != main and fraction >= GLIMPSE_HOLDS
-        notes.add(("glimpse", kind), glimpsed, fraction >= GLIMPSE_MAY)
+        notes.add(("glimpse", kind), told and glimpsed, fraction >= GLIMPSE_MAY)
 
 
 def _within(value: float, interval: tuple[float, float]) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 VIEW_TAG = 52
 _TEST_BATCH = 12
 _ID_STRIDE = 2  # facts are read from every second pixel in each direction
+_CAMERAS = 256  # elevations and fields of view drawn once; headings are drawn for each view
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class ViewSampler:
         self._size = image_size
         self._seed = seed
         self._config = config or SamplerConfig()
-        counts = [len(house.rgb) for house in houses]
-        self._first = np.concatenate([[0], np.cumsum(counts)])
+        self._first = np.concatenate([[0], np.cumsum([len(house.rgb) for house in houses])])
+        self._cameras = self._draw_cameras()
 
     def batches(self, first: int = 0) -> Iterator[Batch]:
         """Batches without end, from a given number on."""
@@ -82,14 +83,14 @@ class ViewSampler:
         from encoders.contrastive import Batch
 
         rng = np.random.default_rng([self._seed, VIEW_TAG, number])
-        per_panorama = self._config.views_per_panorama
-        images, facts = [], []
-        for choice in rng.integers(self._first[-1], size=self._config.views // per_panorama):
+        size, each = self._size, self._config.views_per_panorama
+        images, facts = torch.empty(self._config.views, 3, size, size), []
+        for start in range(0, self._config.views, each):
+            choice = int(rng.integers(self._first[-1]))
             house_index = int(np.searchsorted(self._first, choice, side="right")) - 1
-            house = self._houses[house_index]
-            views, found = self._views(house, int(choice - self._first[house_index]), rng)
-            images.append(views)
-            facts.extend(found)
+            panorama = choice - int(self._first[house_index])
+            part = images[start : start + each]
+            facts += self._draw_views(self._houses[house_index], panorama, rng, part)
         captions = [
             sample_caption(known, rng)
             for known in facts
@@ -97,30 +98,33 @@ class ViewSampler:
         ]
         stated = {caption.text: caption.facts for caption in captions}
         true, false = truth(facts, list(stated.values()))
-        return Batch(
-            torch.cat(images), list(stated), torch.from_numpy(true), torch.from_numpy(false)
-        )
+        return Batch(images, list(stated), torch.from_numpy(true), torch.from_numpy(false))
 
-    def _views(
-        self, house: HousePictures, panorama: int, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, list[ViewFacts]]:
-        config, count = self._config, self._config.views_per_panorama
-        share = config.level_share
-        band = rng.choice([-1, 0, 1], size=count, p=[(1 - share) / 2, share, (1 - share) / 2])
-        jitter = rng.uniform(-1, 1, count) * np.radians(config.elevation_jitter_degrees)
-        directions = view_directions(
-            rng.uniform(-np.pi, np.pi, count),
-            band * np.pi / 6 + jitter,
-            np.radians(rng.uniform(*config.vfov_degrees, count)),
-            self._size,
-        )
+    def _draw_cameras(self) -> np.ndarray:
+        """(_CAMERAS, size, size, 2) directions of views with heading 0."""
+        config = self._config
+        rng = np.random.default_rng([self._seed, VIEW_TAG])
+        side = (1 - config.level_share) / 2
+        band = rng.choice([-1, 0, 1], size=_CAMERAS, p=[side, config.level_share, side])
+        jitter = rng.uniform(-1, 1, _CAMERAS) * np.radians(config.elevation_jitter_degrees)
+        vfov = np.radians(rng.uniform(*config.vfov_degrees, _CAMERAS))
+        return view_directions(np.zeros(_CAMERAS), band * np.pi / 6 + jitter, vfov, self._size)
+
+    def _draw_views(
+        self, house: HousePictures, panorama: int, rng: np.random.Generator, images: torch.Tensor
+    ) -> list[ViewFacts]:
+        """Fill `images` (n, 3, size, size) with views of a panorama; returns their facts."""
+        count = len(images)
+        directions = self._cameras[rng.integers(_CAMERAS, size=count)]
+        directions[..., 0] += rng.uniform(-np.pi, np.pi, count)[:, None, None]
+        directions[..., 0] -= 2 * np.pi * np.round(directions[..., 0] / (2 * np.pi))
         flipped = rng.random(count) < 0.5
         directions[flipped] = directions[flipped, :, ::-1]
-        images = sample_pixels(house.rgb[panorama], directions)
-        recoloured = rng.random(count) < config.recoloured
+        images.copy_(sample_pixels(house.rgb[panorama], directions))
+        recoloured = rng.random(count) < self._config.recoloured
         _tint(images, recoloured, rng)
         facts = facts_of_views(house, panorama, directions)
-        return images, [
+        return [
             known.without_colours() if wrong else known
             for known, wrong in zip(facts, recoloured, strict=True)
         ]
@@ -200,17 +204,13 @@ def sample_pixels(panorama: np.ndarray, directions: np.ndarray) -> torch.Tensor:
     from torch.nn import functional
 
     image = torch.from_numpy(np.array(panorama)).permute(2, 0, 1)[None].float().div_(255)
-    width = image.shape[-1]
-    # One column of the other side on both sides, so that interpolation wraps around.
-    image = functional.pad(image, (1, 1, 0, 0), mode="circular")
-    wrap = width / (width + 2)
-    scale = np.array([wrap / np.pi, -2 / np.pi], np.float32)
-    grid = torch.from_numpy(directions * scale)
+    # Where the panorama's two ends meet, the outer half pixels are not interpolated but repeated.
+    grid = torch.from_numpy(directions * np.array([1 / np.pi, -2 / np.pi], np.float32))
     count, height = grid.shape[:2]
     flat = functional.grid_sample(
         image, grid.reshape(1, count * height, -1, 2), padding_mode="border", align_corners=False
     )
-    return flat.reshape(3, count, height, -1).transpose(0, 1).contiguous()
+    return flat.reshape(3, count, height, -1).transpose(0, 1)
 
 
 def facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) -> list[ViewFacts]:

@@ -52,7 +52,10 @@ def test_extraction_views_are_those_of_views36():
     )
     found = (sample_pixels(house.rgb[0], directions).permute(0, 2, 3, 1) * 255).round().numpy()
     expected = views36(panorama, 32).astype(float)
-    assert np.abs(found - expected).max() <= 1
+    differs = np.abs(found - expected).max(-1) > 1
+    seam = np.abs(np.abs(directions[..., 0]) - np.pi) < np.pi / 256  # its half pixels are repeated
+    assert differs[seam].any()
+    assert not differs[~seam].any()
     # Object ids are read at every second pixel, in the geometry of the views.
     column = ((directions[..., 0] + np.pi) / (2 * np.pi) * 256).astype(int) % 256
     row = ((np.pi / 2 - directions[..., 1]) / np.pi * 128).astype(int)
@@ -133,4 +136,4 @@ def test_truth_has_three_values():
 
 def test_facts_are_read_where_the_view_looks(house: HousePictures):
     directions = view_directions(np.array([np.pi]), np.zeros(1), np.array([0.5]), 32)
-    assert facts_of_views(house, 0, directions)[0].holds == {("bare",), ("room", "bedroom")}
+    assert facts_of_views(house, 0, directions)[0].holds == {("bare",)}
