@@ -25,6 +25,7 @@ _UNLIT = "KHR_materials_unlit"
 def write_glb(scene: Scene, path: Path) -> None:
     """Writes a scene; the file appears whole or not at all."""
     import trimesh
+    from trimesh.exchange.gltf import export_glb
 
     world = trimesh.Scene()
     materials = [_material(*pair) for pair in zip(scene.texture_names, scene.textures, strict=True)]
@@ -35,7 +36,7 @@ def write_glb(scene: Scene, path: Path) -> None:
         mesh.metadata.update(category=owner.category, colour=owner.colour, room=owner.room)
         name = _mesh_name(owner.index, scene.texture_names[texture])
         world.add_geometry(mesh, node_name=name, geom_name=name)
-    content = trimesh.exchange.gltf.export_glb(
+    content = export_glb(
         world, include_normals=True, unitize_normals=False, tree_postprocessor=_make_unlit
     )
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -80,11 +81,12 @@ def _runs(scene: Scene) -> Iterator[slice]:
 
 def _mesh(scene: Scene, faces: slice, material: Any) -> trimesh.Trimesh:
     import trimesh
+    from trimesh.visual import TextureVisuals
 
     used, corners = np.unique(scene.faces[faces], return_inverse=True)
     uv = scene.uvs[used].astype(float)
     uv[:, 1] = 1 - uv[:, 1]  # trimesh counts v upwards
-    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    visual = TextureVisuals(uv=uv, material=material)
     colours = np.full((len(used), 4), 255, np.uint8)
     colours[:, :3] = np.rint(scene.colours[used] * 255)
     visual.vertex_attributes["color"] = colours
@@ -98,10 +100,10 @@ def _mesh(scene: Scene, faces: slice, material: Any) -> trimesh.Trimesh:
 
 
 def _material(name: str, texture: np.ndarray) -> Any:
-    import trimesh
     from PIL import Image
+    from trimesh.visual.material import PBRMaterial
 
-    return trimesh.visual.material.PBRMaterial(
+    return PBRMaterial(
         name=name,
         baseColorTexture=Image.fromarray(texture),
         metallicFactor=0.0,

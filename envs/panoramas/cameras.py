@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 Camera = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-# Where the extra rays of an edge pixel pass, in pixels from its centre (a rotated grid).
-_EDGE_OFFSETS = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
+# Where the extra rays of an edge pixel pass, in pixels from its centre.
+_EDGE_OFFSETS = ((-0.36, -0.12), (0.12, -0.36), (0.24, 0.36))
 
 
 def direction(heading: np.ndarray | float, elevation: np.ndarray | float) -> np.ndarray:
     """Unit vectors (..., 3) for a heading clockwise from +y and an elevation, radians."""
-    heading, elevation = np.broadcast_arrays(heading, elevation)
-    flat = np.cos(elevation)
-    return np.stack([flat * np.sin(heading), flat * np.cos(heading), np.sin(elevation)], axis=-1)
+    flat, rise = np.cos(elevation), np.sin(elevation)
+    x, y = flat * np.sin(heading), flat * np.cos(heading)
+    return np.stack(np.broadcast_arrays(x, y, rise), axis=-1)
 
 
 def equirectangular_camera(width: int) -> Camera:
@@ -65,7 +65,7 @@ def perspective_camera(
 def render(
     tracer: RayTracer, position: np.ndarray, camera: Camera, size: tuple[int, int], angle: float
 ) -> Hits:
-    """Traces a picture; pixels where surfaces meet get the mean of five rays.
+    """Traces a picture; pixels where surfaces meet get the mean of four rays.
 
     Args:
         tracer: the scene.
@@ -78,14 +78,15 @@ def render(
         Hits of the pixels' centres in row order, with the smoothed `rgb`.
     """
     height, width = size
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    hits = tracer.trace(position, camera(x.ravel(), y.ravel()), angle)
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    directions = camera(x[None, :], y[:, None]).reshape(-1, 3)
+    hits = tracer.trace(position, directions, angle)
     edge = np.flatnonzero(_edges(tracer, hits, size))
     if len(edge):
+        row, column = np.divmod(edge, width)
         total = hits.rgb[edge].astype(np.float32)
         for dx, dy in _EDGE_OFFSETS:
-            rays = camera(x.ravel()[edge] + dx, y.ravel()[edge] + dy)
-            total += tracer.trace(position, rays, angle).rgb
+            total += tracer.trace(position, camera(x[column] + dx, y[row] + dy), angle).rgb
         hits.rgb[edge] = (total / (1 + len(_EDGE_OFFSETS)) + 0.5).astype(np.uint8)
     return hits
 
