@@ -29,8 +29,8 @@ def mountains(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> 
     image = _wash(rng, ground, size)
     image[np.hypot(x - rng.uniform(0.2, 0.8), y - 0.22) < 0.08] = (1.0, 0.94, 0.72)
     for k in range(3):
-        ridge = 0.05 * noise(rng, size, 1.6)[0] + 0.58 + 0.14 * k
-        image[y > ridge] = ground * (0.62 - 0.16 * k) + 0.03
+        ridge = 0.05 * noise(rng, size, 1.6)[0] + 0.62 + 0.13 * k
+        image[y > ridge] = ground * (0.90 - 0.08 * k)
     return image
 
 
@@ -101,7 +101,7 @@ def city(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image
     x, y = canvas(size)
     image = _wash(rng, ground, size)
     for start in np.arange(0.02, 0.95, 0.12):
-        top = rng.uniform(0.42, 0.75)
+        top = rng.uniform(0.62, 0.86)
         tower = (x > start) & (x < start + 0.10) & (y > top)
         image[tower] = (0.11, 0.11, 0.15)
         window = ((x - start) * 30 % 1 > 0.5) & (y * 26 % 1 > 0.5) & (y > top + 0.03)

@@ -138,7 +138,7 @@ def fire(rng: np.random.Generator, size: int = 128) -> Image:
 def aquarium(rng: np.random.Generator, size: int = 256) -> Image:
     """Blue water with weeds, sand and orange fish."""
     x, y = canvas(size)
-    image = blend((0.35, 0.72, 0.90), (0.05, 0.30, 0.58), y + 0.03 * noise(rng, size))
+    image = blend((0.30, 0.62, 0.92), (0.06, 0.28, 0.66), y + 0.03 * noise(rng, size))
     for root in rng.uniform(0.05, 0.95, 7):
         top = rng.uniform(0.35, 0.65)
         stem = np.abs(x - root - 0.02 * np.sin(30 * y)) < 0.018
@@ -158,7 +158,7 @@ def aquarium(rng: np.random.Generator, size: int = 256) -> Image:
 
 def globe(rng: np.random.Generator, size: int = 128) -> Image:
     """Green land in a blue sea."""
-    land = noise(rng, size, 1.8) > 0.45
+    land = noise(rng, size, 1.8) > 0.7
     return blend((0.16, 0.40, 0.72), (0.40, 0.58, 0.28), land.astype(float))
 
 

@@ -153,7 +153,7 @@ def brick(rng: np.random.Generator, size: int = 256, rows: int = 8) -> Image:
         for column in range(4):
             start = column * width + (width // 2 if row % 2 else 0)
             columns = np.arange(start + 2, start + width - 2) % size
-            tone = np.array([0.68, 0.33, 0.25]) * (0.8 + 0.35 * rng.random())
+            tone = np.array([0.74, 0.25, 0.18]) * (0.8 + 0.35 * rng.random())
             wall[row * height + 2 : (row + 1) * height - 2, columns] = tone
     return wall + 0.03 * grey(noise(rng, size, 0.8))
 
@@ -180,7 +180,7 @@ def wicker(rng: np.random.Generator, size: int = 128, count: int = 8) -> Image:
     y, x = at[:, None], at
     over = (np.floor(x) + np.floor(y)) % 2 == 0
     bulge = np.where(over, np.sin(np.pi * (y % 1)), np.sin(np.pi * (x % 1)))
-    return grey(0.55 + 0.42 * bulge + 0.02 * noise(rng, size, 0.5))
+    return grey(0.66 + 0.34 * bulge + 0.02 * noise(rng, size, 0.5))
 
 
 def soil(rng: np.random.Generator, size: int = 64) -> Image:

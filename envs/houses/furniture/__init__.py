@@ -72,7 +72,7 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "fireplace": showpieces.fireplace,
     "grandfather clock": showpieces.grandfather_clock,
     "entrance bench": seating.entrance_bench,
-    "wall clock": showpieces.wall_clock,
+    "wall clock": wall_and_floor.wall_clock,
     "statue": showpieces.statue,
     "globe": showpieces.globe,
     "guitar": hobby.guitar,

@@ -113,7 +113,7 @@ def _hollow(width: float, depth: float, height: float) -> Part:
 
 
 def shower(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A corner cabin: tray, two tiled walls, a frosted door half open, and a shower head."""
+    """A corner cabin: tray, two tiled walls, a frosted pane beside the way in, and a shower head."""
     side, height = 0.9, 2.05
     drawn = shade(rng, (style.fabrics[0], style.fabrics[1], style.paints[-1]), colour)
     tiles, tall, middle = Material("wall_tiles", drawn.rgb), height - 0.12, (height + 0.12) / 2
@@ -123,7 +123,6 @@ def shower(rng: np.random.Generator, style: Style, colour: str | None = None) ->
         box((side, 0.03, tall), tiles, (0, wall, middle)),
         box((0.03, side, tall), tiles, (-wall, 0, middle)),
         box((0.42, 0.012, tall), FROSTED, (edge - 0.21, -edge, middle)),
-        box((0.012, 0.42, tall), FROSTED, (edge, edge - 0.21, middle)),
         bar_handle(CHROME, (0.04, -edge - 0.03, 1.1), 0.4, upright=True),
     ]
     for x, y in ((edge, -edge), (edge, edge), (-edge, -edge), (0.0, -edge), (edge, 0.0)):

@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import BLACK, BRASS, Item, darker, finished, shade
+from envs.houses.furniture.item import (
+    BLACK,
+    BRASS,
+    Item,
+    darker,
+    finished,
+    paint,
+    shade,
+    wood_surface,
+)
 from envs.houses.geometry import Material, Part, box, cylinder, quad, sphere, transform
 from envs.houses.style import Style
 
@@ -19,7 +28,7 @@ def door(
     """The leaf of an inner door with two panels, its handle at +x, the hinges at -x."""
     drawn = shade(rng, (*style.paints, style.woods[0]), colour)
     wooden = drawn in style.woods
-    surface = Material("wood" if wooden else "plain", drawn.rgb)
+    surface = wood_surface(drawn) if wooden else paint(drawn.rgb)
     parts = [box((width, LEAF_THICKNESS, height), surface, (0, 0, height / 2), cell=0.7)]
     panel = darker(surface, 0.86)
     for side in (-1, 1):

@@ -70,19 +70,20 @@ def exercise_ball(rng: np.random.Generator, style: Style, colour: str | None = N
 
 
 def dumbbell_rack(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """Two rows of dumbbells on a frame; the colour is that of the weights."""
+    """Two rows of dumbbells on a frame; the colour is that of the frame."""
     drawn = shade(rng, (*style.fabrics[:3], GYM_TONES[0]), colour)
-    weight, width = paint(drawn.rgb), 1.2
+    frame, width = paint(drawn.rgb), 1.2
     parts = []
     for side in (-1, 1):
         x = side * (width / 2 - 0.03)
-        parts.append(box((0.06, 0.50, 0.05), DARK_STEEL, (x, 0, 0.025)))
-        parts.append(box((0.06, 0.06, 0.85), DARK_STEEL, (x, 0.12, 0.45)))
+        parts.append(box((0.06, 0.50, 0.05), frame, (x, 0, 0.025)))
+        parts.append(box((0.08, 0.10, 0.85), frame, (x, 0.12, 0.45)))
     for y, z in ((-0.08, 0.40), (0.08, 0.80)):
-        parts.append(box((width, 0.26, 0.03), DARK_STEEL, (0, y, z)))
+        parts.append(box((width, 0.30, 0.03), frame, (0, y, z)))
+        parts.append(box((width, 0.02, 0.14), frame, (0, y - 0.15, z - 0.06)))
         for k in range(6):
             radius, x = 0.055 + 0.006 * k, (k - 2.5) * 0.185
-            pair = [cylinder(radius, 0.08, weight, (0, 0, s), sides=6) for s in (-0.15, 0.07)]
+            pair = [cylinder(radius, 0.08, BLACK, (0, 0, s), sides=6) for s in (-0.15, 0.07)]
             pair.append(cylinder(0.016, 0.16, CHROME, (0, 0, -0.08), sides=6))
             parts += transform(pair, np.pi / 2, (x, y, z + 0.015 + radius), axis="x")
     return finished("dumbbell rack", parts, drawn.name)

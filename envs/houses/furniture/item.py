@@ -102,7 +102,12 @@ def timber(rng: np.random.Generator, style: Style, colour: str | None = None) ->
     """Draw a tone of wood; the leading one half of the time."""
     palette = style.woods if rng.random() < 0.5 else style.woods[:1]
     drawn = shade(rng, palette, colour)
-    return Finish(Material("wood", drawn.rgb), drawn.name, "wooden")
+    return Finish(wood_surface(drawn), drawn.name, "wooden")
+
+
+def wood_surface(tone: Colour) -> Material:
+    """The material of a tone of wood; white wood is painted, its grain would look grey."""
+    return Material("plain" if tone.name == "white" else "wood", tone.rgb)
 
 
 def cabinetry(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:

@@ -18,6 +18,7 @@ from envs.houses.style import Style, pick
 LEAF = Material("leaf")
 STALK = Material("plain", (0.20, 0.45, 0.18))
 TERRACOTTA = (0.75, 0.38, 0.25)
+SLATE = (0.30, 0.32, 0.35)
 CHALK = (0.93, 0.93, 0.91)
 PETALS = ((0.92, 0.35, 0.45), (0.96, 0.94, 0.90), (0.96, 0.80, 0.25))
 FRUIT = ((0.85, 0.18, 0.14), (0.95, 0.60, 0.10), (0.55, 0.74, 0.20))
@@ -32,7 +33,7 @@ def vase(rng: np.random.Generator, style: Style, blossoms: int = 6) -> list[Part
     for _ in range(blossoms):
         turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.03, 0.11)
         end = np.array([away * np.cos(turn), away * np.sin(turn), rng.uniform(0.30, 0.42)])
-        parts.append(tube([(0, 0, 0.18), end], 0.004, STALK, sides=3))
+        parts.append(tube(np.array([(0, 0, 0.18), end]), 0.004, STALK, sides=3))
         parts.append(sphere(0.034, petals, end, (1, 1, 0.7), sides=6))
     return parts
 
@@ -55,9 +56,9 @@ def bowl_of_fruit() -> list[Part]:
 
 def plant(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """A large plant in a pot: a palm, a small tree or a snake plant; green to the eye."""
-    del colour
+    del style, colour
     height = rng.uniform(1.0, 1.6)
-    pot = paint(pick(rng, (TERRACOTTA, CHALK, style.fabrics[0].rgb, style.fabrics[1].rgb)))
+    pot = paint(pick(rng, (TERRACOTTA, CHALK, SLATE)))
     profile = [(0, 0), (0.13, 0), (0.18, 0.30), (0.19, 0.32), (0.17, 0.32), (0.16, 0.28)]
     parts = [lathe(profile, pot, sides=18)]
     parts.append(cylinder(0.163, 0.01, Material("soil"), (0, 0, 0.27), sides=18))
@@ -82,7 +83,9 @@ def _small_tree(rng: np.random.Generator, height: float) -> list[Part]:
     parts = []
     for _ in range(3):
         top = np.append(rng.uniform(-0.1, 0.1, 2), height * rng.uniform(0.75, 0.95))
-        parts.append(tube([(0, 0, -0.02), top * 0.5 + (0.02, 0, 0.05), top], 0.013, bark, sides=5))
+        parts.append(
+            tube(np.array([(0, 0, -0.02), top * 0.5 + (0.02, 0, 0.05), top]), 0.013, bark, 5)
+        )
         for _ in range(12):
             reach = rng.uniform(0.20, 0.32)
             leaf = _blade(rng.uniform(0, 2 * np.pi), reach, 0.17, 0.12, 0.10)
@@ -93,17 +96,19 @@ def _small_tree(rng: np.random.Generator, height: float) -> list[Part]:
 def _snake_plant(rng: np.random.Generator, height: float) -> list[Part]:
     """Stiff leaves that stand upright."""
     leaves = []
-    for _ in range(16):
-        reach, rise = rng.uniform(0.05, 0.22), rng.uniform(0.6, 1.0) * height
-        leaves.append(_blade(rng.uniform(0, 2 * np.pi), reach, 0.10, rise, 0.0))
+    for _ in range(20):
+        reach, rise = rng.uniform(0.05, 0.28), rng.uniform(0.6, 1.0) * height
+        leaves.append(_blade(rng.uniform(0, 2 * np.pi), reach, 0.10, rise, 0.0, bend=0.35))
     return leaves
 
 
-def _blade(heading: float, reach: float, width: float, rise: float, droop: float) -> Part:
-    """One leaf from the origin: `reach` outwards, first rising, then drooping."""
+def _blade(
+    heading: float, reach: float, width: float, rise: float, droop: float, bend: float = 0.6
+) -> Part:
+    """One leaf from the origin: `reach` outwards, rising over `bend` of half a wave, drooping."""
     along = np.linspace(0, 1, 6)
     out = reach * along
-    up = rise * np.sin(along * np.pi * 0.6) - droop * along**2
+    up = rise * np.sin(along * np.pi * bend) - droop * along**2
     half = width / 2 * np.sin(np.pi * np.clip(along * 0.93 + 0.05, 0, 1)) ** 0.8
     across = np.array([-1.0, 0.0, 1.0])
     fold = 0.25 * half[:, None] * np.abs(across)

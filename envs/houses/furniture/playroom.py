@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import BLACK, Item, cabinetry, finished, paint, shade
+from envs.houses.furniture.item import BLACK, Item, cabinetry, finished, paint, shade, wood_surface
 from envs.houses.geometry import Material, Part, box, sphere, stretch, transform, tube
 from envs.houses.style import Style
 
@@ -67,7 +67,7 @@ def teddy_bear(rng: np.random.Generator, style: Style, colour: str | None = None
 def rocking_horse(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """A wooden horse on rockers, its head at -y."""
     drawn = shade(rng, (*style.fabrics[:4], style.woods[0]), colour)
-    body = Material("wood" if drawn in style.woods else "plain", drawn.rgb)
+    body = wood_surface(drawn) if drawn in style.woods else paint(drawn.rgb)
     rocker, mane = Material("wood", (0.72, 0.52, 0.32)), paint((0.93, 0.88, 0.74))
     parts = [sphere(0.15, body, (0, 0, 0.50), (0.85, 1.75, 0.95), sides=14)]
     neck = [(0, -0.16, 0.55), (0, -0.28, 0.72), (0, -0.32, 0.82)]

@@ -117,14 +117,15 @@ def _shell_chair(rng: np.random.Generator, style: Style, colour: str | None) -> 
 def stool(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """A high round seat on four splayed legs, for a kitchen bar."""
     seat = cabinetry(rng, style, colour)
-    legs = style.metal if rng.random() < 0.5 else timber(rng, style).surface
-    parts = [cylinder(0.18, 0.045, seat.surface, (0, 0, 0.615), sides=24)]
+    legs = style.metal if rng.random() < 0.5 else seat.surface
+    parts = [cylinder(0.19, 0.08, seat.surface, (0, 0, 0.58), top_radius=0.18, sides=24)]
     for turn in np.arange(4) * np.pi / 2 + np.pi / 4:
         x, y = np.cos(turn), np.sin(turn)
-        parts.append(tube([(0.21 * x, 0.21 * y, 0), (0.12 * x, 0.12 * y, 0.62)], 0.015, legs))
-    ring = np.linspace(0, 2 * np.pi, 17)
-    path = np.stack([0.18 * np.cos(ring), 0.18 * np.sin(ring), np.full(17, 0.22)], 1)
-    parts.append(tube(path, 0.009, legs, sides=5))
+        parts.append(tube([(0.21 * x, 0.21 * y, 0), (0.12 * x, 0.12 * y, 0.58)], 0.012, legs))
+    for a, b in ((0, 1), (1, 2), (2, 3), (3, 0)):
+        ends = [np.pi / 2 * k + np.pi / 4 for k in (a, b)]
+        bar = [(0.175 * np.cos(turn), 0.175 * np.sin(turn), 0.22) for turn in ends]
+        parts.append(tube(bar, 0.008, legs, sides=4))
     return finished("stool", parts, seat.colour, seat.word)
 
 
@@ -149,15 +150,13 @@ def office_chair(rng: np.random.Generator, style: Style, colour: str | None = No
 
 
 def entrance_bench(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A low bench with a cushion and an open shelf for shoes."""
+    """A long upholstered bench without a back, on wooden feet, with a throw over one end."""
     cover, wood = cloth(rng, style, colour), timber(rng, style).surface
-    width, depth = 1.1, 0.38
-    parts = [box((width, depth, 0.04), wood, (0, 0, 0.40))]
-    parts.append(
-        box((width - 0.02, depth - 0.02, 0.09), cover.surface, (0, 0, 0.465), bevel=0.035, cell=0.3)
-    )
-    for side in (-1, 1):
-        parts.append(box((0.05, depth - 0.02, 0.38), wood, (side * (width / 2 - 0.05), 0, 0.19)))
-    parts.append(box((width - 0.15, depth - 0.04, 0.03), wood, (0, 0, 0.14)))
-    parts.append(box((width - 0.15, 0.03, 0.08), darker(wood), (0, 0.1, 0.34)))
+    throw = darker(cloth(rng, style).surface, 0.95)
+    parts = [
+        box((1.15, 0.42, 0.24), cover.surface, (0, 0, 0.30), bevel=0.03),
+        box((1.17, 0.44, 0.10), cover.surface, (0, 0, 0.44), bevel=0.04, cell=0.3, puff=0.015),
+        box((0.26, 0.46, 0.16), throw, (0.34, 0, 0.43), bevel=0.03),
+    ]
+    parts += feet(1.0, 0.30, 0.19, wood, 0.028)
     return finished("entrance bench", parts, cover.colour, cover.word)

@@ -7,7 +7,6 @@ from envs.houses.furniture.item import (
     BLACK,
     BRASS,
     Item,
-    cabinetry,
     darker,
     finished,
     paint,
@@ -21,7 +20,6 @@ from envs.houses.geometry import (
     box,
     cylinder,
     frustum,
-    lathe,
     quad,
     sphere,
     transform,
@@ -35,18 +33,18 @@ LOG = Material("wood", (0.38, 0.25, 0.16))
 def aquarium(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """A tank with fish on a cupboard; blue to the eye."""
     del colour
-    cupboard = cabinetry(rng, style).surface
-    width, depth = 1.1, 0.42
+    cupboard = timber(rng, style).surface
+    width, depth = 1.2, 0.42
     parts = [
-        box((width, depth, 0.60), cupboard, (0, 0, 0.30)),
-        box((width, depth, 0.03), BLACK, (0, 0, 0.615)),
-        box((width, depth, 0.06), BLACK, (0, 0, 1.26)),
+        box((width, depth, 0.38), cupboard, (0, 0, 0.19)),
+        box((width, depth, 0.03), BLACK, (0, 0, 0.395)),
+        box((width, depth, 0.06), BLACK, (0, 0, 1.16)),
     ]
     for side in (-1, 1):
-        door = (width / 2 - 0.03, 0.02, 0.52)
-        parts.append(box(door, darker(cupboard, 0.9), (side * width / 4, -depth / 2, 0.31)))
-    x, y, rise = width / 2 - 0.02, depth / 2 - 0.02, (0, 0, 0.60)
-    corners = np.array([(-x, -y, 0.63), (x, -y, 0.63), (x, y, 0.63), (-x, y, 0.63)])
+        door = (width / 2 - 0.03, 0.02, 0.31)
+        parts.append(box(door, darker(cupboard, 0.9), (side * width / 4, -depth / 2, 0.20)))
+    x, y, rise = width / 2 - 0.02, depth / 2 - 0.02, (0, 0, 0.72)
+    corners = np.array([(-x, -y, 0.41), (x, -y, 0.41), (x, y, 0.41), (-x, y, 0.41)])
     for corner, following in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         water = Material("aquarium")
         parts.append(quad(corner, following - corner, rise, water, 0.6, pictorial=True))
@@ -106,16 +104,6 @@ def grandfather_clock(rng: np.random.Generator, style: Style, colour: str | None
     return finished("grandfather clock", parts, finish.colour, finish.word)
 
 
-def wall_clock(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A large round clock; the colour is that of its rim."""
-    drawn = shade(rng, (*style.fabrics[:4], Colour("black", (0.08, 0.08, 0.09))), colour)
-    rim = [(0, 0), (0.25, 0), (0.25, 0.05), (0.205, 0.055), (0.20, 0.03)]
-    dial = quad((-0.145, -0.036, -0.145), (0.29, 0, 0), (0, 0, 0.29), Material("clock"), 1, True)
-    face = lathe([(0.21, 0.03), (0, 0.031)], paint((0.97, 0.96, 0.91)), sides=28)
-    parts = transform([lathe(rim, paint(drawn.rgb), sides=28), face], np.pi / 2, axis="x")
-    return finished("wall clock", [*parts, dial], drawn.name, "", "wall")
-
-
 def statue(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """A bust on a column."""
     drawn = shade(
@@ -140,17 +128,17 @@ def globe(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
     """A globe of the Earth in a wooden stand; blue to the eye."""
     del colour
     wood = timber(rng, style).surface
-    ball = sphere(0.24, Material("globe"), sides=20)
+    ball = sphere(0.27, Material("globe"), sides=20)
     # A pictorial texture goes once round the ball.
-    ball.uvs[:] = ball.uvs / (2 * np.pi * 0.24)
-    parts = transform([ball], 0.4, (0, 0, 0.82), axis="y")
+    ball.uvs[:] = ball.uvs / (2 * np.pi * 0.27)
+    parts = transform([ball], 0.4, (0, 0, 0.84), axis="y")
     turn = np.linspace(0, 2 * np.pi, 25)
-    ring = np.stack([0.27 * np.cos(turn), 0.27 * np.sin(turn), np.full_like(turn, 0.80)], 1)
-    parts.append(tube(ring, 0.022, wood, sides=6))
-    parts.append(cylinder(0.03, 0.56, wood, (0, 0, 0.04), sides=10))
+    ring = np.stack([0.30 * np.cos(turn), 0.30 * np.sin(turn), np.full_like(turn, 0.80)], 1)
+    parts.append(tube(ring, 0.016, wood, sides=6))
+    parts.append(cylinder(0.025, 0.53, wood, (0, 0, 0.04), sides=10))
     for k in range(3):
         x, y = np.cos(k * 2 * np.pi / 3), np.sin(k * 2 * np.pi / 3)
-        parts.append(tube([(0.27 * x, 0.27 * y, 0.80), (0.05 * x, 0.05 * y, 0.42)], 0.016, wood))
+        parts.append(tube([(0.30 * x, 0.30 * y, 0.80), (0.04 * x, 0.04 * y, 0.42)], 0.012, wood))
         parts.append(tube([(0, 0, 0.12), (0.26 * x, 0.26 * y, 0.02)], 0.022, wood))
     return finished("globe", parts, "blue")
 

@@ -158,17 +158,17 @@ def _books(
 def tv_stand(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
     """A low cupboard with a large television."""
     finish = cabinetry(rng, style, colour)
-    surface, width = finish.surface, 1.6
+    surface, width = finish.surface, 1.75
     third, front = width / 3, darker(finish.surface, 0.9)
-    parts = [box((width, 0.42, 0.36), surface, (0, 0, 0.27), bevel=0.008)]
+    parts = [box((width, 0.46, 0.44), surface, (0, 0, 0.30), bevel=0.008)]
     for k in (-1, 0, 1):
-        parts += slab((third - 0.03, 0.02, 0.31), front, (k * third, -0.21, 0.27))
-        parts.append(knob(style.metal, (k * third + 0.18, -0.25, 0.34)))
+        parts += slab((third - 0.03, 0.02, 0.38), front, (k * third, -0.23, 0.30))
+        parts.append(knob(style.metal, (k * third + 0.20, -0.27, 0.36)))
     parts += feet(width - 0.2, 0.3, 0.09, BLACK)
     parts += [
-        box((1.30, 0.05, 0.76), BLACK, (0, 0.05, 0.90)),
-        quad((-0.63, 0.022, 0.545), (1.26, 0, 0), (0, 0, 0.71), Material("screen"), 0.7, True),
-        box((0.44, 0.22, 0.02), BLACK, (0, 0.05, 0.46)),
-        box((0.08, 0.05, 0.08), BLACK, (0, 0.06, 0.50)),
+        box((1.16, 0.05, 0.68), BLACK, (0, 0.05, 0.94)),
+        quad((-0.56, 0.022, 0.62), (1.12, 0, 0), (0, 0, 0.64), Material("screen"), 0.7, True),
+        box((0.44, 0.22, 0.02), BLACK, (0, 0.05, 0.53)),
+        box((0.08, 0.05, 0.08), BLACK, (0, 0.06, 0.57)),
     ]
     return finished("tv stand", parts, finish.colour, finish.word)

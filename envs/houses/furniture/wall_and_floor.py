@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from envs.houses.colours import Colour
 from envs.houses.furniture.item import (
     BLACK,
     BRASS,
@@ -10,9 +11,11 @@ from envs.houses.furniture.item import (
     cloth,
     darker,
     finished,
+    paint,
     shade,
+    wood_surface,
 )
-from envs.houses.geometry import Material, Part, box, quad, sheet, sphere, tube
+from envs.houses.geometry import Material, Part, box, lathe, quad, sheet, sphere, transform, tube
 from envs.houses.style import Style, pick
 
 PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
@@ -66,11 +69,11 @@ def mirror(
 ) -> Item:
     """A mirror in a broad frame, rectangular or round; the colour is that of the frame."""
     drawn = shade(rng, (*style.woods, *style.paints), colour)
-    frame = Material("wood" if drawn in style.woods else "plain", drawn.rgb)
+    frame = wood_surface(drawn) if drawn in style.woods else paint(drawn.rgb)
     if width is None and height is None and rng.random() < 0.4:
-        parts = _round_mirror(0.42, frame)
+        parts = _round_mirror(0.40, frame)
     else:
-        parts = _framed(width or 0.65, height or 0.95, 0.06, frame, Material("mirror"))
+        parts = _framed(width or 0.65, height or 0.95, 0.09, frame, Material("mirror"))
     return finished("mirror", parts, drawn.name, "glass", "wall")
 
 
@@ -79,11 +82,25 @@ def _round_mirror(radius: float, frame: Material) -> list[Part]:
     turn = np.linspace(0, 2 * np.pi, 29)
     cosine, sine = np.cos(turn), np.sin(turn)
     ring = np.stack([radius * cosine, np.full_like(turn, -0.035), radius * sine], 1)
+    return [tube(ring, 0.06, frame, sides=8), _picture_disc(radius, -0.03, Material("mirror"))]
+
+
+def _picture_disc(radius: float, y: float, surface: Material, share: float = 1.0) -> Part:
+    """A disc that faces -y and shows the middle `share` of a picture."""
+    turn = np.linspace(0, 2 * np.pi, 29)
     reach = np.array([0.0, 0.5, 1.0])[:, None] * radius
-    points = np.stack(np.broadcast_arrays(reach * cosine, -0.03, reach * sine), -1)
-    uvs = 0.5 + 0.5 * np.stack([points[..., 0], -points[..., 2]], -1) / radius
-    glass = sheet(points, Material("mirror"), uvs)
-    return [tube(ring, 0.035, frame, sides=8), glass]
+    points = np.stack(np.broadcast_arrays(reach * np.cos(turn), y, reach * np.sin(turn)), -1)
+    uvs = 0.5 + 0.5 * share * np.stack([points[..., 0], -points[..., 2]], -1) / radius
+    return sheet(points, surface, uvs)
+
+
+def wall_clock(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """A large round clock; the colour is that of its rim."""
+    drawn = shade(rng, (*style.fabrics[:4], Colour("black", (0.08, 0.08, 0.09))), colour)
+    rim = [(0, 0), (0.30, 0), (0.30, 0.05), (0.215, 0.055), (0.21, 0.03)]
+    parts = transform([lathe(rim, paint(drawn.rgb), sides=28)], np.pi / 2, axis="x")
+    parts.append(_picture_disc(0.215, -0.032, Material("clock"), share=0.92))
+    return finished("wall clock", parts, drawn.name, "", "wall")
 
 
 def rug(
