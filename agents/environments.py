@@ -1,7 +1,8 @@
 """Environments and followers as the settings of a run describe them."""
 
-from typing import Any
+from typing import Any, cast
 
+from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode
 
 from agents.configs import TrainConfig
@@ -42,8 +43,9 @@ def make_env(
 def make_follower(config: TrainConfig, env: VlnVectorEnv) -> Follower:
     """Untrained follower for an environment."""
     angle = config.angle_feature_size
-    visual = env.single_observation_space["panorama"].shape[-1] - angle
-    return Follower(len(env.tokenizer), visual, angle, config.follower).to(config.device)
+    panorama = cast(Box, cast(Dict, env.single_observation_space)["panorama"])
+    width = panorama.shape[-1]
+    return Follower(len(env.tokenizer), width - angle, angle, config.follower).to(config.device)
 
 
 def feature_notes(config: TrainConfig) -> dict[str, str]:

@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from agents.checkpoints import (
 from agents.configs import CONFIG, OptimiserConfig, TrainConfig, to_json
 from agents.envdrop.follower import Follower
 from agents.environments import feature_notes, make_env, make_follower
-from agents.evaluation import Results, compare, evaluate, follower_name, table
+from agents.evaluation import Results, Summary, compare, evaluate, follower_name, table
 from agents.objectives import agreement, imitation_loss
 from agents.rollout import FollowerAgent, rollout
 from agents.run_log import RunLog
@@ -141,7 +141,7 @@ class Trainer:
         return loss.item(), agreement(decisions)
 
     def evaluate(self) -> None:
-        """Walk the evaluation splits greedily and keep the weights if they are the best yet."""
+        """Walk the evaluation splits greedily."""
         self.follower.eval()
         summaries = {
             split: evaluate(env, self.agent(), split).summary()
@@ -149,16 +149,21 @@ class Trainer:
         }
         for split, summary in summaries.items():
             self.log.write(split, self.iteration, summary)
+        self.keep_best(summaries)
+        chosen = summaries[self.config.select_by]
+        tqdm.write(
+            f"iteration {self.iteration}: {self.config.select_by} "
+            f"SR {100 * chosen['SR']:.1f} SPL {100 * chosen['SPL']:.1f}, "
+            f"best SPL {100 * self.best['SPL']:.1f} at {self.best['iteration']}",
+            file=sys.stderr,
+        )
+
+    def keep_best(self, summaries: Mapping[str, Summary]) -> None:
+        """Write the weights if they are better, by SPL, than those of all evaluations before."""
         spl = summaries[self.config.select_by]["SPL"]
         if not self.best or spl > self.best["SPL"]:
             self.best = {"iteration": self.iteration, "SPL": spl}
             self._save_model()
-        chosen = summaries[self.config.select_by]
-        tqdm.write(
-            f"iteration {self.iteration}: {self.config.select_by} "
-            f"SR {100 * chosen['SR']:.1f} SPL {100 * spl:.1f}, "
-            f"best SPL {100 * self.best['SPL']:.1f} at {self.best['iteration']}"
-        )
 
     def agent(self) -> FollowerAgent:
         """The follower walking greedily."""
@@ -299,7 +304,7 @@ def _interruption() -> Iterator[list[bool]]:
         if interrupted:
             raise KeyboardInterrupt
         interrupted.append(True)
-        tqdm.write("Stopping after this iteration; press Ctrl-C again to stop at once.")
+        tqdm.write("Stopping after this iteration; press Ctrl-C again to stop at once.", sys.stderr)
 
     try:
         previous = signal.signal(signal.SIGINT, note)

@@ -1,0 +1,96 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from agents.command_line import parse_train
+from agents.configs import CONFIG, TrainConfig, differences, preset, read_config, to_json
+
+
+def test_presets_are_the_published_settings_outside_the_houses():
+    for dataset, length in (("r2r", 80), ("rxr", 160)):
+        config = preset(dataset, "matterport")
+        assert (config.dataset, config.world) == (dataset, "matterport")
+        assert config.max_instruction_length == length
+        assert config.optimiser.name == "rmsprop"
+        assert config.optimiser.learning_rate == 1e-4
+        assert config.follower.hidden_size == 512
+        assert config.batch_size == 64
+    assert preset("rxr", "houses").dataset == "rxr"
+    assert preset("r2r", "houses").follower.hidden_size < 512
+
+
+def test_dataset_and_world_change_other_defaults():
+    assert parse_train([]) == preset("r2r", "houses")
+    config = parse_train(["--follower.hidden-size", "96", "--dataset", "rxr", "--no-vision"])
+    wanted = preset("rxr", "houses")
+    follower = dataclasses.replace(wanted.follower, hidden_size=96)
+    assert config == dataclasses.replace(wanted, vision=False, follower=follower)
+    config = parse_train(["--world=matterport", "--data-dir", "data", "--minutes", "2.5"])
+    assert config.iterations == preset("r2r", "matterport").iterations
+    assert config.data_dir == Path("data")
+    assert config.minutes == 2.5
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--dataset", "r3r"], ["--world", "moon"], ["--iterations", "many"]]
+)
+def test_wrong_values_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parse_train(arguments)
+    assert exit_.value.code != 0
+    assert arguments[1] in capsys.readouterr().err
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="--batch-size"):
+        TrainConfig(batch_size=0)
+    with pytest.raises(ValueError, match="--select-by test"):
+        TrainConfig(select_by="test")
+
+
+def test_settings_survive_the_folder_of_a_run(tmp_path):
+    config = parse_train(
+        ["--features", "a.safetensors", "--seed", "3", "--optimiser.learning-rate", "0.02"]
+    )
+    (tmp_path / CONFIG).write_text(to_json(config))
+    assert read_config(tmp_path) == config
+
+
+def test_damaged_settings_name_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        read_config(tmp_path)
+    text = to_json(TrainConfig())
+    for damaged, problem in (
+        (text[:100], "not JSON"),
+        (text.replace('"seed"', '"sead"'), "sead, seed"),
+        (text.replace('"hidden_size"', '"hiden"'), "hiden"),
+    ):
+        (tmp_path / CONFIG).write_text(damaged)
+        with pytest.raises(ValueError, match=problem) as error:
+            read_config(tmp_path)
+        assert str(tmp_path / CONFIG) in str(error.value)
+
+
+def test_resuming_keeps_the_settings_of_the_run(tmp_path):
+    config = parse_train(["--dataset", "rxr", "--batch-size", "16"])
+    (tmp_path / CONFIG).write_text(to_json(config))
+    resumed = parse_train(["--resume", str(tmp_path), "--iterations", "9"])
+    assert resumed == dataclasses.replace(config, resume=tmp_path, iterations=9)
+
+
+def test_resuming_with_other_settings_names_both_values(tmp_path):
+    config = parse_train(["--batch-size", "16"])
+    (tmp_path / CONFIG).write_text(to_json(config))
+    arguments = ["--resume", str(tmp_path), "--batch-size", "32", "--follower.hidden-size", "64"]
+    with pytest.raises(ValueError, match="batch_size: 16 against 32") as error:
+        parse_train(arguments)
+    assert "follower.hidden_size: 256 against 64" in str(error.value)
+
+
+def test_differences_look_into_parts():
+    one, other = preset("r2r", "matterport"), preset("r2r", "houses")
+    found = differences(one, other, frozenset({"follower"}))
+    assert "world: matterport against houses" in found
+    assert "optimiser.name: rmsprop against adam" in found
+    assert not any(line.startswith("follower") for line in found)

@@ -1,0 +1,70 @@
+import dataclasses
+import json
+
+import pytest
+
+from agents.command_line import EvaluateConfig
+from agents.submission import check_complete, evaluate_run
+from agents.training import Trainer
+from encoders.feature_store import FeatureStore
+
+
+@pytest.fixture
+def run(tiny_world, small_config):
+    """A run in a world with a test split."""
+    config = dataclasses.replace(
+        small_config,
+        data_dir=tiny_world,
+        features=tiny_world / "features.safetensors",
+        iterations=2,
+    )
+    Trainer(config).train()
+    return config.output
+
+
+def test_scores_a_split_beside_the_baselines(run, capsys):
+    results = evaluate_run(EvaluateConfig(run, threads=1))
+    assert list(results) == ["val_unseen"]
+    assert list(results["val_unseen"]) == ["follower", "random", "forward", "shortest path"]
+    assert "nDTW" in capsys.readouterr().out
+    again = evaluate_run(EvaluateConfig(run, baselines=False, batch_size=3))
+    assert again["val_unseen"] == {"follower": results["val_unseen"]["follower"]}
+
+
+def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
+    path = tmp_path / "test.json"
+    assert evaluate_run(EvaluateConfig(run, split="test", submission=path)) == {}
+    items = json.loads(path.read_text())
+    assert sorted(item["instr_id"] for item in items) == ["300_0", "300_1", "301_0", "301_1"]
+    for item in items:
+        assert item["trajectory"][0][0] == {"300": "b2", "301": "b4"}[item["instr_id"][:3]]
+        assert all(len(pose) == 3 for pose in item["trajectory"])
+    assert "secret" in capsys.readouterr().out
+
+
+def test_incomplete_submission_is_refused(doors_env, tmp_path):
+    from agents.baselines import ShortestPathAgent
+    from agents.evaluation import evaluate
+
+    evaluation = evaluate(doors_env, ShortestPathAgent())
+    check_complete(tmp_path / "file", evaluation, doors_env.episodes)
+    gone = doors_env.episodes[5].instr_id
+    del evaluation.trajectories[gone]
+    with pytest.raises(ValueError, match=f"96 instructions, but 1 .* such as {gone}"):
+        check_complete(tmp_path / "file", evaluation, doors_env.episodes)
+
+
+def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
+    store = FeatureStore.open(tiny_world / "features.safetensors")
+    other = tmp_path / "other.safetensors"
+    FeatureStore.write(other, store.views[:], store.keys, {"encoder": "other"})
+    with pytest.raises(ValueError, match="encoder test, but here it is other"):
+        evaluate_run(EvaluateConfig(run, features=other))
+    FeatureStore.write(other, store.views[..., :5], store.keys, {"encoder": "test"})
+    with pytest.raises(ValueError, match="visual width 8, but here it is 5"):
+        evaluate_run(EvaluateConfig(run, features=other))
+
+
+def test_missing_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "none")):
+        evaluate_run(EvaluateConfig(tmp_path / "none"))

@@ -1,0 +1,171 @@
+import dataclasses
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from agents.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
+from agents.configs import OptimiserConfig
+from agents.run_log import RunLog, read_log
+from agents.training import Trainer, learning_rate, run_folder, train
+
+
+def weights(run):
+    return load_trainer(run)["weights"]
+
+
+def assert_equal_weights(one, other):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.mark.parametrize("feedback", ["teacher", "sample", "mixed"])
+def test_follower_learns_a_trivial_world(doors_config, feedback, capsys):
+    config = dataclasses.replace(doors_config, feedback=feedback)
+    results = train(config)
+    for split in ("val_seen", "val_unseen"):
+        assert results[split]["follower"]["SR"] == 1.0
+        assert results[split]["follower"]["SPL"] == 1.0
+        assert results[split]["random"]["SR"] < 0.7
+        assert results[split]["shortest path"]["SR"] == 1.0
+    printed = capsys.readouterr().out
+    assert "val_unseen  follower" in printed
+    report = json.loads((config.output / RESULTS).read_text())
+    assert report["results"] == results
+    assert report["iterations"] == 60
+
+
+@pytest.mark.parametrize("missing", ["vision", "language"])
+def test_world_needs_vision_and_language(doors_config, missing):
+    config = dataclasses.replace(doors_config, iterations=40, **{missing: False})
+    results = train(config)
+    assert results["val_unseen"][f"follower (no {missing})"]["SR"] < 0.7
+
+
+def test_same_seed_same_weights(small_config, tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trainer = Trainer(dataclasses.replace(small_config, output=tmp_path / name, seed=seed))
+        trainer.train()
+        runs.append(weights(tmp_path / name))
+    assert_equal_weights(runs[0], runs[1])
+    assert not torch.equal(
+        runs[0]["decoder.candidates.query.weight"], runs[2]["decoder.candidates.query.weight"]
+    )
+
+
+def test_resumed_run_equals_an_unbroken_one(small_config, tmp_path):
+    optimiser = dataclasses.replace(small_config.optimiser, schedule="constant")
+    config = dataclasses.replace(small_config, optimiser=optimiser)
+    Trainer(dataclasses.replace(config, output=tmp_path / "whole")).train()
+    Trainer(dataclasses.replace(config, output=tmp_path / "parts", iterations=3)).train()
+    assert load_trainer(tmp_path / "parts")["iteration"] == 3
+    Trainer(dataclasses.replace(config, resume=tmp_path / "parts")).train()
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    assert whole["iteration"] == parts["iteration"] == 6
+    assert_equal_weights(whole["weights"], parts["weights"])
+    moments = [state["optimiser"]["state"][0]["exp_avg"] for state in (whole, parts)]
+    assert torch.equal(*moments)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_interrupted_run_goes_on_as_if_nothing_had_happened(small_config, tmp_path, name):
+    optimiser = dataclasses.replace(small_config.optimiser, name=name)
+    config = dataclasses.replace(small_config, optimiser=optimiser)
+    Trainer(dataclasses.replace(config, output=tmp_path / "whole")).train()
+
+    trainer = Trainer(dataclasses.replace(config, output=tmp_path / "parts"))
+    step = trainer.step
+
+    def step_and_interrupt():
+        if trainer.iteration == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step()
+
+    trainer.step = step_and_interrupt
+    with pytest.raises(SystemExit, match=f"--resume {tmp_path / 'parts'}"):
+        trainer.train()
+    assert load_trainer(tmp_path / "parts")["iteration"] == 3
+    assert (tmp_path / "parts" / MODEL).is_file(), "weights to use, though never evaluated"
+
+    Trainer(dataclasses.replace(config, resume=tmp_path / "parts")).train()
+    assert_equal_weights(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_best_weights_by_spl_are_kept(small_config):
+    trainer = Trainer(small_config)
+    best = None
+    for spl in (0.3, 0.5, 0.4):
+        trainer.step()
+        trainer.evaluation_envs = {}
+        trainer.keep_best({"val_unseen": {"SPL": spl, "SR": spl}})
+        if spl == 0.5:
+            best = {name: value.clone() for name, value in trainer.follower.state_dict().items()}
+    assert trainer.best == {"iteration": 2, "SPL": 0.5}
+    trainer.results()
+    assert best is not None
+    assert_equal_weights(best, trainer.follower.state_dict())
+
+
+def test_log_has_a_line_per_event_and_resuming_removes_later_ones(small_config, tmp_path):
+    trainer = Trainer(dataclasses.replace(small_config, evaluate_every=2))
+    trainer.train()
+    events = read_log(trainer.run)
+    assert [event["iteration"] for event in events if event["kind"] == "val_unseen"] == [2, 4, 6]
+    assert {"TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"} <= events[0].keys()
+    with (trainer.run / METRICS).open("a") as file:
+        file.write('{"kind": "train", "iter')
+    log = RunLog(trainer.run, 4)
+    log.write("val_unseen", 5, {"SPL": 0.5})
+    log.close()
+    assert [event["iteration"] for event in read_log(trainer.run)] == [2, 4, 5]
+
+
+def test_state_of_another_follower_is_refused(small_config, tmp_path):
+    Trainer(small_config).train()
+    follower = dataclasses.replace(small_config.follower, hidden_size=64)
+    with pytest.raises(ValueError, match=TRAINER) as error:
+        Trainer(dataclasses.replace(small_config, follower=follower, resume=small_config.output))
+    assert "32" in str(error.value)
+    assert "64" in str(error.value)
+
+
+def test_a_run_does_not_overwrite_another(small_config, tmp_path, monkeypatch):
+    Trainer(small_config)
+    with pytest.raises(FileExistsError, match="--resume"):
+        run_folder(small_config)
+    monkeypatch.chdir(tmp_path)
+    unnamed = dataclasses.replace(small_config, output=None, vision=False)
+    first = run_folder(unnamed)
+    assert first.name == "r2r-matterport-no-vision"
+    first.mkdir(parents=True)
+    assert run_folder(unnamed).name == "r2r-matterport-no-vision-2"
+
+
+def test_an_endless_loss_stops_the_run(small_config):
+    trainer = Trainer(small_config)
+    with torch.no_grad():
+        trainer.follower.decoder.attended.weight.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="iteration 0"):
+        trainer.step()
+
+
+def test_minutes_end_a_run_instead_of_iterations(small_config):
+    trainer = Trainer(dataclasses.replace(small_config, minutes=1.0, iterations=1))
+    trainer.step()
+    trainer.seconds = 30.0
+    assert trainer.progress == 0.5
+    trainer.seconds = 61.0
+    assert trainer.progress == 1.0
+
+
+def test_learning_rate_warms_up_and_falls():
+    config = OptimiserConfig(learning_rate=1.0, schedule="cosine", warmup=9)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 500, 0.5) == pytest.approx(0.5)
+    assert learning_rate(config, 999, 1.0) == pytest.approx(0.0)
+    assert learning_rate(OptimiserConfig(learning_rate=1.0), 999, 1.0) == 1.0

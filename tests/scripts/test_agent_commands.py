@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+METRICS = ["TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"]
+
+
+def command(script, *arguments, folder=ROOT):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def arguments(tiny_world):
+    """Flags of a run that is over in a moment."""
+    return [
+        *("--world", "matterport", "--data-dir", tiny_world),
+        *("--features", tiny_world / "features.safetensors"),
+        *("--evaluation-splits", "val_unseen", "--batch-size", "4", "--threads", "1"),
+        *("--follower.hidden-size", "16", "--follower.embedding-size", "8"),
+    ]
+
+
+def test_train_resume_and_evaluate(arguments, tmp_path):
+    run = tmp_path / "run"
+    trained = command("train_agent.py", *arguments, "--iterations", "2", "--output", run)
+    assert trained.returncode == 0, trained.stderr
+    lines = trained.stdout.splitlines()
+    assert lines[0].split() == ["split", "agent", *METRICS]
+    names = [line.removeprefix("val_unseen").strip()[:13].strip() for line in lines[1:5]]
+    assert names == ["follower", "random", "forward", "shortest path"]
+    report = json.loads((run / "results.json").read_text())
+    assert set(METRICS) <= report["results"]["val_unseen"]["follower"].keys()
+
+    resumed = command("train_agent.py", "--resume", run, "--iterations", "3")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads((run / "results.json").read_text())["iterations"] == 3
+
+    submission = tmp_path / "submission.json"
+    evaluated = command("evaluate_agent.py", run, "--split", "test", "--submission", submission)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert len(json.loads(submission.read_text())) == 4
+
+
+def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path):
+    done = command(
+        "train_agent.py",
+        *("--dataset", "rxr", *arguments, "--spoken", "hi", "--no-vision", "--no-language"),
+        *("--iterations", "1", "--output", tmp_path / "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "follower (no vision, no language)" in done.stdout
+
+
+def test_bad_input_ends_with_its_name_and_leaves_no_run(arguments, tmp_path):
+    missing = tmp_path / "missing.safetensors"
+    done = command(
+        "train_agent.py", *arguments, "--features", missing, "--output", tmp_path / "run"
+    )
+    assert done.returncode != 0
+    assert str(missing) in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("script", ["train_agent.py", "evaluate_agent.py"])
+def test_help_says_what_flags_do(script):
+    done = command(script, "--help")
+    assert done.returncode == 0
+    assert "Folder" in done.stdout
