@@ -155,6 +155,7 @@ def log_training(
 
     from agents.run_log import RunLog
 
+    arguments.run_dir.mkdir(parents=True, exist_ok=True)
     log = RunLog(arguments.run_dir, iteration=-1)
     total = steps * arguments.batch
     with tqdm(total=total, desc="training", unit="view", unit_scale=True) as bar:
