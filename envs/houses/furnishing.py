@@ -1,5 +1,6 @@
 """Furnishes a floor plan: which items stand in which room and where."""
 
+import logging
 from math import radians
 
 import numpy as np
@@ -17,6 +18,8 @@ from envs.houses.room_extras import (
 from envs.houses.room_sets import FURNISHERS
 from envs.houses.style import Style
 
+logger = logging.getLogger(__name__)
+
 __all__ = ["PlacedObject", "furnish"]
 
 ROOM_ATTEMPTS = 40
@@ -30,9 +33,7 @@ def furnish(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[Pla
 
     Every room gets what names it, then optional things, as far as people can still walk
     everywhere. Nothing that stands on the floor overlaps, but chairs are pushed under tables.
-
-    Raises:
-        ValueError: if a room has no place for what its kind requires.
+    A room too small for all that its kind requires goes without the rest, with a warning.
     """
     house = House(plan, rng, style)
     house.doors += _hang_doors(plan, rng, style)
@@ -45,25 +46,29 @@ def furnish(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[Pla
 
 
 def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
-    """The first of several attempts at a room in which everything required found a place."""
+    """The first attempt at a room in which everything required found a place, else the best one."""
     kind = house.plan.rooms[room_index].kind
+    best: RoomBuilder | None = None
     for attempt in range(ROOM_ATTEMPTS):
         if attempt % STOCK_ATTEMPTS == 0:
             house.stock.clear()  # other sizes may fit where these do not
         room = RoomBuilder(house, room_index)
         hang_curtains(room)
         FURNISHERS[kind](room)
+        if best is None or len(room.missing) < len(best.missing):
+            best = room
         if not room.missing:
-            add_extras(room)
-            decorate_walls(room)
-            hang_ceiling_lights(room)
+            break
         room.return_unplaced()
-        if not room.missing:
-            return room.objects
-    raise ValueError(
-        f"room {room_index} ({kind}) has no place for {', '.join(room.missing)} "
-        f"in {ROOM_ATTEMPTS} attempts; use another plan seed"
-    )
+    assert best is not None
+    if best.missing:
+        missing = ", ".join(best.missing)
+        logger.warning("room %d (%s) has no place for: %s", room_index, kind, missing)
+    add_extras(best)
+    decorate_walls(best)
+    hang_ceiling_lights(best)
+    best.return_unplaced()
+    return best.objects
 
 
 def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[PlacedObject]:
@@ -76,7 +81,7 @@ def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list
         if item is None:
             size = {"width": opening.width - 2 * JAMB, "height": opening.top - 0.03}
             item = make_item("door", rng, style, **size)
-        pose = _leaf_pose(plan, opening, item, radians(float(rng.uniform(85.0, 90.0))))
+        pose = _leaf_pose(plan, opening, item, radians(float(rng.uniform(87.0, 90.0))))
         position = (pose.x, pose.y, LEAF_THRESHOLD)
         doors.append(PlacedObject(item, opening.swing_room, position, pose.angle, True))
     return doors
@@ -88,7 +93,7 @@ def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> 
     low = room.y0 if opening.axis == "x" else room.x0
     into = 1.0 if opening.position == low else -1.0  # along the axis across the wall
     from_start = opening.hinge == "start"
-    along = opening.start + JAMB if from_start else opening.end - JAMB
+    along = opening.start if from_start else opening.end
     across = opening.position + into * WALL_HALF_THICKNESS
     # In the frame (along the wall, into the room) the leaf turns from the wall into the room.
     sign = 1.0 if from_start else -1.0

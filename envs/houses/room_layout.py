@@ -29,15 +29,15 @@ ROOM_KINDS: tuple[str, ...] = (
 # these the furniture that names the room does not fit, above the limit the room looks abandoned.
 ROOM_SIZES: dict[str, tuple[float, float, float]] = {
     "living room": (16.0, 38.0, 3.6),
-    "kitchen": (8.0, 18.0, 2.6),
+    "kitchen": (9.5, 20.0, 2.9),
     "dining room": (10.5, 22.0, 3.1),
     "bathroom": (4.8, 11.0, 2.1),
     "bedroom": (11.5, 24.0, 3.1),
-    "kid's bedroom": (8.0, 18.0, 2.6),
+    "kid's bedroom": (8.5, 18.0, 2.8),
     "office": (6.5, 17.0, 2.4),
-    "library": (9.0, 20.0, 2.7),
+    "library": (10.0, 20.0, 3.0),
     "laundry room": (4.4, 10.0, 2.1),
-    "gym": (8.5, 20.0, 2.8),
+    "gym": (9.5, 20.0, 3.0),
     "closet": (5.3, 11.0, 2.2),
     "music room": (9.0, 24.0, 2.8),
 }
@@ -51,7 +51,7 @@ OPTIONAL_KINDS = (
     "music room",
 )
 SMALLEST_SIDE = 2.1
-SHORTEST_SHARED_WALL = 1.4  # a door of 0.9 m with its frame and a little wall on both sides
+SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and a little wall on both sides
 
 
 class Rect(NamedTuple):

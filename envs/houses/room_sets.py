@@ -165,7 +165,8 @@ def furnish_bedroom(room: RoomBuilder) -> None:
     for pose in stands(poses[0]):
         room.try_put(stand, pose, tucked=True)
     if room.against_wall(room.draw("wardrobe")) is None:
-        room.require(room.shuffled(("wardrobe", "dresser"))[0])
+        if room.against_wall(room.draw("dresser")) is None:
+            room.require("wardrobe", width=1.0)
     room.lay_rug(poses[0].front(0.75, turn=pi / 2 * room.chance(0.3)))
 
 

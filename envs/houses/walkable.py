@@ -24,7 +24,7 @@ class WalkableFloor:
         self.free = np.zeros(shape, dtype=bool)
         self._set(inner, True)
         self.indoors = self.free.copy()
-        self.thresholds: list[tuple[int, ...]] = []
+        self.thresholds: list[tuple[slice, slice]] = []
         for passage in passages:
             reach = PAD + 2 * WALL_HALF_THICKNESS
             along, across = (passage.start, passage.end), passage.position
@@ -33,7 +33,12 @@ class WalkableFloor:
             else:
                 box = (across - reach, along[0], across + reach, along[1])
             self._set(box, True)
-            self.thresholds.append(tuple(self._cells(passage.centre)))
+            low, high = self._cells((box[0], box[1])), self._cells((box[2], box[3]))
+            at = self._cells(passage.centre)
+            if passage.axis == "x":
+                self.thresholds.append((slice(low[0], high[0]), slice(at[1], at[1] + 1)))
+            else:
+                self.thresholds.append((slice(at[0], at[0] + 1), slice(low[1], high[1])))
 
     def _cells(self, point: Sequence[float]) -> np.ndarray:
         return np.floor((np.asarray(point) - self.origin) / CELL + 1e-6).astype(int)
@@ -62,7 +67,7 @@ class WalkableFloor:
         if _pieces(clearance >= CLEARANCE).max() != 1:
             return False
         wide = _pieces(clearance >= PASSAGE_CLEARANCE)
-        at_passages = {int(wide[cell]) for cell in self.thresholds}
+        at_passages = {int(wide[threshold].max()) for threshold in self.thresholds}
         standing = set(np.unique(wide[open_places]))
         return 0 not in at_passages and len(at_passages) == 1 and bool(at_passages & standing)
 

@@ -9,7 +9,7 @@ from envs.houses.room_links import PUBLIC_KINDS, Links
 DOOR_WIDTH = 0.9
 DOOR_HEIGHT = 2.08
 ARCH_HEIGHT = 2.25
-CORNER = 0.1  # between a door and the face of the wall beside it
+CORNER = 0.14  # between a door and the face of the wall beside it
 LEAF_DEPTH, LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf takes beside its hinge
 APPROACH_DEPTH = 0.8  # floor kept free on both sides of a passage
 PLACEMENT_TRIES = 8
@@ -17,13 +17,13 @@ PLACEMENT_TRIES = 8
 WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
     "bathroom": (1.5, 2.15, 0.9),
     "laundry room": (1.5, 2.15, 0.9),
-    "kitchen": (1.15, 2.15, 1.4),
+    "kitchen": (1.15, 2.15, 1.3),
     "living room": (0.75, 2.25, 2.2),
     "dining room": (0.7, 2.25, 1.8),
     "hallway": (0.9, 2.2, 1.0),
 }
 DEFAULT_WINDOW_SHAPE = (0.9, 2.2, 1.6)
-SECOND_WINDOW = {"living room": 0.4, "bedroom": 0.2, "kitchen": 0.2}
+SECOND_WINDOW = {"living room": 0.4, "bedroom": 0.2, "kitchen": 0.2, "library": 0.0}
 
 
 def place_passages(
