@@ -24,7 +24,7 @@ _MOST_REFLECTING = 0.82  # even white paint swallows some light; without it room
 _SMOOTHING_ROUNDS = 1
 # Vertices lie too far apart for the thin shadow under a chair's leg: corners are darkened by this
 # share of how closely they are surrounded.
-_CONTACT_SHADOW = 0.5
+_CONTACT_SHADOW = 0.65
 _MEDIAN_LIGHT = 0.55  # on floors and walls, in the units that `_display` takes
 
 

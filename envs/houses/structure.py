@@ -21,10 +21,10 @@ OUTSIDE = "outside"
 
 # Distances in metres of the first vertices from a corner: the soft dark line where two surfaces
 # meet is narrower than the cells of the open wall. Light is stored at the vertices.
-_CORNER_STEPS = (0.06, 0.16, 0.32)
-_WALL_CELL = 0.27
+_CORNER_STEPS = (0.07, 0.2)
+_WALL_CELL = 0.33
 _FLOOR_CELL = 0.15
-_CEILING_CELL = 0.36
+_CEILING_CELL = 0.5
 _OVERLAP = 0.01  # surfaces run this far into each other, so that no ray slips through a joint
 _FRAME = 0.05  # width of window and door frames
 _FRAME_DEPTH = 2 * WALL_HALF_THICKNESS + 0.04

@@ -111,5 +111,5 @@ def _worth(
         objects[index].room == room.index and objects[index].category not in _STRUCTURE
         for index in shown[pixels > _FURNITURE_SHARE * hits.object_id.size]
     )
-    blocked = np.mean(hits.distance < 0.7)
+    blocked = np.mean(hits.distance < 0.9)
     return furniture + 0.5 * float(np.median(hits.distance)) - 25 * float(blocked)
