@@ -1,0 +1,70 @@
+"""The pretraining command on a made-up house, and what it leaves behind."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+
+from encoders.clip import ClipEncoder
+from envs.houses.scene import ObjectInfo
+from envs.houses.training_panoramas import HousePictures
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def command():
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        import pretrain_house_clip
+    finally:
+        sys.path.remove(str(SCRIPTS))
+    return pretrain_house_clip
+
+
+@pytest.fixture(scope="module")
+def house() -> HousePictures:
+    """Two panoramas with a red sofa in each of four directions."""
+    ids = np.zeros((2, 64, 128), np.int16)
+    ids[:, 26:40, ::32] = ids[:, 26:40, 1::32] = ids[:, 26:40, 2::32] = 1
+    colours = np.array([[190, 190, 180], [220, 20, 20]], np.uint8)
+    things = [
+        ObjectInfo(k, name, colour, "", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        for k, (name, colour) in enumerate([("wall", "grey"), ("sofa", "red")])
+    ]
+    depth = np.ones((2, 64, 128), np.float16)
+    return HousePictures("house_00", colours[ids], ids, depth, 1, tuple(things), ("living room",))
+
+
+def test_training_leaves_an_open_clip_folder(command, house: HousePictures, tmp_path: Path):
+    arguments = command.PretrainArguments(
+        output=tmp_path / "clip",
+        run_dir=tmp_path / "run",
+        samples=32,
+        batch=16,
+        image_size=64,
+        embed_dim=32,
+    )
+    size = command.train_and_export([house], arguments)
+    assert size <= 12e6
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 1]
+    model = open_clip.create_model(f"local-dir:{tmp_path / 'clip'}", require_pretrained=True)
+    assert sum(weight.numel() for weight in model.parameters()) < 6e6
+    encoder = ClipEncoder.load(str(tmp_path / "clip"), device="cpu")
+    assert (encoder.embed_dim, encoder.image_size) == (32, (64, 64))
+    scores = command.score(tmp_path / "clip", [house], 64)
+    assert scores.room_accuracy == 1  # there is one kind only
+    assert scores.room_views > 0
+
+
+def test_captions_fit_the_context(command):
+    from envs.houses.captions import SYNONYMS
+
+    tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=77)
+    longest = sorted((name for names in SYNONYMS.values() for name in names), key=len)[-2:]
+    text = f"you can see a yellow {longest[0]} and an orange {longest[1]}"
+    assert (tokenizer([text]) > 0).sum() <= command.CONTEXT_LENGTH
