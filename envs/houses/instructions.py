@@ -16,7 +16,7 @@ from envs.houses.landmarks import NOTICED, Landmark, references
 from envs.houses.realiser import Clause, Instruction, realise
 from envs.houses.routes import Routes
 from envs.houses.visibility import Survey
-from envs.houses.waymarks import draw, landmark_clauses, turned
+from envs.houses.waymarks import choose_waymarks, draw, turned, waymark_options
 
 NEAR = 1.6  # metres from the goal to a landmark that pins it
 SUCCESS_DISTANCE = 3.0  # metres; another goal this near is as good
@@ -47,10 +47,12 @@ def write_instructions(
     written: list[Instruction] = []
     if not pins:
         return written
+    waymarks = waymark_options(survey, path, rng)
     for low, high in LANDMARKS_ON_THE_WAY:
         for _ in range(ATTEMPTS):
             pin = draw(pins, rng)
-            clauses = plan_clauses(survey, path, pin, int(rng.integers(low, high + 1)), rng)
+            chosen = choose_waymarks(waymarks, {pin.noun}, int(rng.integers(low, high + 1)), rng)
+            clauses = plan_clauses(survey, path, pin, chosen, rng)
             if not means_only(survey, routes, path, clauses):
                 continue
             instruction = realise(clauses, rng)
@@ -66,7 +68,7 @@ def plan_clauses(
     survey: Survey,
     path: tuple[int, ...],
     pin: Landmark,
-    landmark_count: int,
+    waymarks: list[Clause],
     rng: np.random.Generator,
 ) -> list[Clause]:
     """Plans one instruction.
@@ -75,20 +77,19 @@ def plan_clauses(
         survey: The house.
         path: Viewpoints from start to goal.
         pin: The landmark at the goal.
-        landmark_count: Landmarks to mention on the way, if there are as many.
+        waymarks: What to mention on the way.
         rng: Source of all choices.
     """
     visits = list(room_visits(survey, path))
-    spoken = {pin.noun}
-    clauses = landmark_clauses(survey, path, spoken, landmark_count, rng)
-    clauses += _room_clauses(survey, path, visits, spoken, rng)
+    spoken = {pin.noun} | {one.landmark.noun for one in waymarks if one.landmark}
+    clauses = waymarks + _room_clauses(survey, path, visits, spoken, rng)
     turn = _turn_clause(survey, path, rng)
     # The start heading is random, so a turn means something only after a walk.
     if turn and any(clause.first < turn.first for clause in clauses):
         clauses.append(turn)
     clauses.sort(key=lambda clause: (clause.first, _ORDER[clause.kind]))
-    is_entered = any(clause.last == visits[-1].first for clause in clauses if clause.room)
-    room = "" if is_entered and rng.random() < 0.85 else survey.room_kinds[visits[-1].room]
+    is_said = len(visits) > 1 and rng.random() < 0.85  # on entering
+    room = "" if is_said else survey.room_kinds[visits[-1].room]
     return [*clauses, Clause("stop", len(path) - 1, len(path) - 1, room, pin)]
 
 
@@ -126,8 +127,7 @@ def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
     goal = path[-1]
     if stop.landmark is None or (stop.room and survey.room_kind(goal) != stop.room):
         return False
-    things = np.flatnonzero(stop.landmark.matches(survey)).tolist()
-    if not any(_is_near(survey, goal, thing) for thing in things):
+    if not (stop.landmark.matches(survey) & _near(survey, goal)).any():
         return False
     rooms = iter([visit.room for visit in room_visits(survey, path)])
     # Every `any` goes on where the last one stopped, so that rooms must come in order.
@@ -143,15 +143,15 @@ def _is_room(survey: Survey, room: int, clause: Clause) -> bool:
         return False
     if clause.kind != "enter" or clause.landmark is None:
         return True
-    matches = np.flatnonzero(clause.landmark.matches(survey)).tolist()
-    return any(survey.objects[thing].room == room for thing in matches)
+    return bool((clause.landmark.matches(survey) & (survey.object_rooms == room)).any())
 
 
-def _is_near(survey: Survey, viewpoint: int, thing: int) -> bool:
+def _near(survey: Survey, viewpoint: int) -> np.ndarray:
+    """Which objects stand near a viewpoint, in its room and in sight: (N,) bool."""
     return (
-        survey.objects[thing].room == survey.rooms[viewpoint]
-        and np.isfinite(survey.distances[viewpoint, thing])
-        and survey.gap(viewpoint, thing) <= NEAR
+        (survey.object_rooms == survey.rooms[viewpoint])
+        & np.isfinite(survey.distances[viewpoint])
+        & (survey.gaps[viewpoint] <= NEAR)
     )
 
 
@@ -160,15 +160,15 @@ def _goal_pins(survey: Survey, goal: int, rng: np.random.Generator) -> list[tupl
 
     They must stand near the goal and hardly nearer to any other viewpoint.
     """
-    roommates = np.flatnonzero(survey.rooms == survey.rooms[goal]).tolist()
+    roommates = np.flatnonzero(survey.rooms == survey.rooms[goal])
+    nearest = survey.gaps[roommates].min(axis=0)
+    fits = _near(survey, goal) & (survey.areas[goal].max(axis=0) >= 2 * NOTICED)
+    fits &= survey.gaps[goal] <= nearest + 0.4
     pins = []
-    for thing in range(len(survey.objects)):
-        if not _is_near(survey, goal, thing) or survey.areas[goal, :, thing].max() < 2 * NOTICED:
-            continue
-        gap = survey.gap(goal, thing)
-        if gap <= min(survey.gap(mate, thing) for mate in roommates) + 0.4:
-            found = references(survey, goal, [thing], rng)
-            pins += [(one, weight / (0.5 + gap)) for one, weight in found if len(one.things) == 1]
+    for thing in np.flatnonzero(fits).tolist():
+        for landmark, weight in references(survey, goal, [thing], rng):
+            if len(landmark.things) == 1:
+                pins.append((landmark, weight / (0.5 + survey.gaps[goal, thing])))
     return pins
 
 

@@ -58,6 +58,10 @@ NOUNS: dict[str, tuple[str, float]] = {
     "entrance bench": ("bench", 0.7),
     "entrance door": ("front door", 0.9),
 }
+_CATEGORIES = {
+    noun: [category for category, (other, _) in NOUNS.items() if other == noun]
+    for noun, _ in NOUNS.values()
+}
 PLURALS = {"chair", "stool", "painting"}
 NOTICED = 0.006  # fraction of a view that an object must fill for a person to reckon with it
 
@@ -84,12 +88,8 @@ class Landmark:
 
     def matches(self, survey: Survey) -> np.ndarray:
         """Which objects of a house the words fit: (N,) bool."""
-        return np.array(
-            [
-                noun_of(thing.category) == self.noun and self.colour in ("", thing.colour)
-                for thing in survey.objects
-            ]
-        )
+        fits = np.isin(survey.categories, _CATEGORIES[self.noun])
+        return fits & (survey.colours == self.colour) if self.colour else fits
 
 
 def noun_of(category: str) -> str:

@@ -26,7 +26,6 @@ WALKING_CLEARANCE = 0.14  # metres around the straight walk along an edge
 PATH_CLEARANCE = WALKING_CLEARANCE + CELL
 LONGEST_EDGE = 4.5  # metres
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
-DETOUR = 1.03  # an edge is dropped if stepping over a third viewpoint is no longer than this
 CROWDED = 0.5  # metres; two viewpoints that see each other are never this near
 VIEWPOINT_TAG = 11
 
@@ -158,20 +157,11 @@ def _visibility(points: np.ndarray, tracer: RayTracer) -> np.ndarray:
 
 
 def _edges(points: np.ndarray, visible: np.ndarray, floor: ClearanceMap) -> np.ndarray:
-    """Which viewpoints are joined by an edge: (N, N) bool.
-
-    Long edges that pass close by a third viewpoint are left out, as in the graphs of Matterport3D:
-    they would only let an agent skip places.
-    """
+    """Which viewpoints are joined by an edge: (N, N) bool."""
     distance = np.linalg.norm(points[:, None] - points[None], axis=2)
     edges = visible & (distance <= LONGEST_EDGE)
     for i, j in np.argwhere(np.triu(edges)):
         edges[i, j] = edges[j, i] = floor.along(points[i], points[j]) >= WALKING_CLEARANCE
-    walkable = edges.copy()
-    for i, j in np.argwhere(np.triu(walkable)):
-        over = walkable[i] & walkable[j]
-        if (distance[i, over] + distance[over, j] < DETOUR * distance[i, j]).any():
-            edges[i, j] = edges[j, i] = False
     return edges
 
 

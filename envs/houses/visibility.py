@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,20 +88,36 @@ class Survey:
         """Kind of the room in which a viewpoint lies."""
         return self.room_kinds[self.rooms[viewpoint]]
 
-    def middle(self, thing: int) -> np.ndarray:
-        """Middle of the box of an object on the floor plan: (2,) metres."""
-        box = np.array([self.objects[thing].lower, self.objects[thing].upper])
-        return box.mean(axis=0)[:2]
+    @cached_property
+    def boxes(self) -> np.ndarray:
+        """Boxes of the objects on the floor plan: (N, 2, 2) metres, lower then upper x, y."""
+        corners = [(thing.lower[:2], thing.upper[:2]) for thing in self.objects]
+        return np.array(corners).reshape(-1, 2, 2)
 
-    def gap(self, viewpoint: int, thing: int) -> float:
-        """Horizontal metres from a viewpoint to the box of an object, 0 above it."""
-        return self.gap_at(self.positions[viewpoint], thing)
+    @cached_property
+    def categories(self) -> np.ndarray:
+        """Categories of the objects: (N,) strings."""
+        return np.array([thing.category for thing in self.objects])
 
-    def gap_at(self, point: np.ndarray, thing: int) -> float:
-        """Horizontal metres from a point (2,) to the box of an object, 0 above it."""
-        box = np.array([self.objects[thing].lower, self.objects[thing].upper])[:, :2]
-        outside = np.maximum(np.maximum(box[0] - point, point - box[1]), 0)
-        return float(np.hypot(*outside))
+    @cached_property
+    def colours(self) -> np.ndarray:
+        """Colours of the objects: (N,) strings."""
+        return np.array([thing.colour for thing in self.objects])
+
+    @cached_property
+    def object_rooms(self) -> np.ndarray:
+        """Index of each object's room, -1 for none: (N,)."""
+        return np.array([thing.room for thing in self.objects])
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """Horizontal metres from viewpoints to the objects' boxes, 0 above one: (V, N)."""
+        return np.stack([self.gaps_at(position) for position in self.positions])
+
+    def gaps_at(self, point: np.ndarray) -> np.ndarray:
+        """Horizontal metres from a point (2,) to the boxes of the objects: (N,)."""
+        outside = np.maximum(self.boxes[:, 0] - point, point - self.boxes[:, 1])
+        return np.hypot(*np.maximum(outside, 0).T)
 
 
 def seen_objects(

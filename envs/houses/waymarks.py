@@ -17,40 +17,54 @@ LARGEST_GAIN = 0.15  # of a view; a landmark that singles out the way by more is
 Choice = TypeVar("Choice")
 
 
-def landmark_clauses(
-    survey: Survey,
-    path: tuple[int, ...],
-    spoken: set[str],
-    count: int,
-    rng: np.random.Generator,
-) -> list[Clause]:
-    """Landmarks passed or approached on the way, at the steps where they help most.
+def waymark_options(
+    survey: Survey, path: tuple[int, ...], rng: np.random.Generator
+) -> list[tuple[Clause, float]]:
+    """What one could mention on the way, with weights: high where it singles out the step to take.
 
-    No noun is used twice; those in use are added to `spoken`.
+    Args:
+        survey: The house.
+        path: Viewpoints from start to goal.
+        rng: Source of all choices.
     """
-    options: list[tuple[Clause, float]] = []
+    options = []
     for step in range(len(path) - 1):
         here, there = path[step], path[step + 1]
         in_view = survey.areas[here, survey.view(here, there)]
         things = np.flatnonzero(in_view >= 2 * NOTICED).tolist()
         for landmark, weight in references(survey, here, things, rng):
-            gain = contrast(survey, landmark, here, there)
             relation = _relation(survey, path, step, landmark)
-            if relation and gain > NOTICED and landmark.noun not in spoken:
+            gain = contrast(survey, landmark, here, there) if relation else 0.0
+            if gain > NOTICED:
                 says_side = relation == "past" and rng.random() < 0.25
                 side = _side(survey, here, there, landmark) if says_side else ""
                 clause = Clause(relation, step, step + 1, landmark=landmark, side=side)
                 options.append((clause, weight * min(gain, LARGEST_GAIN)))
+    return options
+
+
+def choose_waymarks(
+    options: Sequence[tuple[Clause, float]],
+    spoken: set[str],
+    count: int,
+    rng: np.random.Generator,
+) -> list[Clause]:
+    """Draws up to `count` of the options, at most one a step.
+
+    No noun is used twice; those in use are added to `spoken`.
+    """
     chosen: list[Clause] = []
-    while options and len(chosen) < count:
-        clause = draw(options, rng)
-        chosen.append(clause)
-        spoken.update(_nouns(clause))
-        options = [
-            (one, weight)
-            for one, weight in options
-            if one.first != clause.first and not _nouns(one) & spoken
+    while len(chosen) < count:
+        steps = {clause.first for clause in chosen}
+        left = [
+            (clause, weight)
+            for clause, weight in options
+            if clause.first not in steps and not _nouns(clause) & spoken
         ]
+        if not left:
+            break
+        chosen.append(draw(left, rng))
+        spoken.update(_nouns(chosen[-1]))
     return chosen
 
 
@@ -61,17 +75,17 @@ def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landma
     start, end = survey.positions[here], survey.positions[there]
     length = float(np.linalg.norm(end - start))
     ahead = (end - start) / length
-    along = float((survey.middle(thing) - start) @ ahead)
-    aside = float(np.linalg.norm(start + np.clip(along, 0, length) * ahead - survey.middle(thing)))
-    reach = min(survey.gap(here, thing), survey.gap(there, thing), aside)
+    away = survey.boxes[thing].mean(axis=0) - start
+    along = float(away @ ahead)
+    aside = float(np.linalg.norm(np.clip(along, 0, length) * ahead - away))
+    reach = min(survey.gaps[here, thing], survey.gaps[there, thing], aside)
     if landmark.noun == "rug":
-        is_crossed = (
-            min(survey.gap_at(point, thing) for point in (start, (start + end) / 2, end)) == 0
-        )
+        points = (start, (start + end) / 2, end)
+        is_crossed = any(survey.gaps_at(point)[thing] == 0 for point in points)
         return "across" if is_crossed else ""
     if 0.3 < along < length + 0.3 and reach <= PASSED_WITHIN and step + 2 < len(path):
         return "past"
-    nearer = survey.gap(here, thing) - survey.gap(there, thing)
+    nearer = survey.gaps[here, thing] - survey.gaps[there, thing]
     visited = {survey.rooms[viewpoint] for viewpoint in path[step:]}
     if nearer > 0.6 * length and survey.objects[thing].room in visited:
         return "toward"
@@ -84,7 +98,7 @@ def _nouns(clause: Clause) -> set[str]:
 
 def _side(survey: Survey, here: int, there: int, landmark: Landmark) -> str:
     """Side on which a landmark lies as one walks an edge, "" if ahead."""
-    x, y = survey.middle(landmark.things[0]) - survey.positions[here]
+    x, y = survey.boxes[landmark.things[0]].mean(axis=0) - survey.positions[here]
     angle = turned(np.arctan2(x, y) - survey.heading(here, there))
     if not np.radians(20) < abs(angle) < np.radians(120):
         return ""
