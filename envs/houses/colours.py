@@ -65,3 +65,14 @@ def pick_shade(name: str, rng: np.random.Generator) -> Colour:
     if name not in SHADES:
         raise ValueError(f"no colour named {name!r}; use one of {', '.join(COLOUR_NAMES)}")
     return Colour(str(name), SHADES[name][int(rng.integers(len(SHADES[name])))])
+
+
+def mute(colour: Colour, amount: float) -> Colour:
+    """Mix a colour with grey of its own brightness, by 0..1, unless its name would change."""
+    rgb = np.asarray(colour.rgb)
+    soft = rgb + amount * (rgb @ (0.30, 0.59, 0.11) - rgb)
+    # Cloth and wood show a tint a little darker than it is, and the name must hold there too.
+    if any(colour_name(soft * light) != colour.name for light in (1.0, 0.9)):
+        return colour
+    red, green, blue = (float(channel) for channel in soft)
+    return Colour(colour.name, (red, green, blue))

@@ -71,19 +71,27 @@ def box(
         for sign, letter in ((-1, name), (1, name.upper())):
             if letter not in faces:
                 continue
-            u, v = (axis + 1) % 3, (axis + 2) % 3
-            grid_u = _spacing(half[u], bevel, segments, cell)
-            grid_v = _spacing(half[v], bevel, segments, cell)
-            p = np.empty((len(grid_u), len(grid_v), 3))
-            p[..., u], p[..., v], p[..., axis] = grid_u[:, None], grid_v, sign * half[axis]
-            p, normals = _round(p, half, bevel, axis, sign)
+            p, normals = _side(half, axis, sign, bevel, segments, cell)
             if puff:
                 p, normals = _bulge(p, normals, half, puff)
             p = p + middle
+            u, v = (axis + 1) % 3, (axis + 2) % 3
             along, across = (v, u) if v == longest else (u, v)
             uvs = np.stack([p[..., along], p[..., across]], -1)
             sides.append(lattice(p, normals, uvs, material, flip=sign < 0))
     return join(sides)
+
+
+def _side(
+    half: np.ndarray, axis: int, sign: int, bevel: float, segments: int, cell: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and normals of the side of a box at the `sign` end of an axis."""
+    u, v = (axis + 1) % 3, (axis + 2) % 3
+    grid_u = _spacing(half[u], bevel, segments, cell)
+    grid_v = _spacing(half[v], bevel, segments, cell)
+    p = np.empty((len(grid_u), len(grid_v), 3))
+    p[..., u], p[..., v], p[..., axis] = grid_u[:, None], grid_v, sign * half[axis]
+    return _round(p, half, bevel, axis, sign)
 
 
 def _spacing(half: float, bevel: float, segments: int, cell: float) -> np.ndarray:

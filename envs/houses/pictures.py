@@ -158,7 +158,8 @@ def aquarium(rng: np.random.Generator, size: int = 256) -> Image:
 
 def globe(rng: np.random.Generator, size: int = 128) -> Image:
     """Green land in a blue sea."""
-    land = noise(rng, size, 1.8) > 0.7
+    height = noise(rng, size, 1.3)
+    land = height > np.quantile(height, 0.78)
     return blend((0.16, 0.40, 0.72), (0.40, 0.58, 0.28), land.astype(float))
 
 

@@ -14,6 +14,7 @@ from envs.houses.colours import (
     RGB,
     Colour,
     colour_name,
+    mute,
     pick_shade,
 )
 from envs.houses.geometry import Material
@@ -39,11 +40,11 @@ LEATHERS = ("brown", "black", "white", "red", "brown")
 METALS: tuple[RGB, ...] = ((0.82, 0.83, 0.86), (0.78, 0.61, 0.30), (0.14, 0.14, 0.15))
 WALL_TINTS: tuple[RGB, ...] = (
     (0.93, 0.90, 0.83),
-    (0.96, 0.87, 0.62),
+    (0.96, 0.89, 0.70),
     (0.78, 0.86, 0.92),
     (0.80, 0.88, 0.76),
-    (0.93, 0.78, 0.74),
-    (0.85, 0.80, 0.90),
+    (0.94, 0.83, 0.79),
+    (0.89, 0.86, 0.93),
     (0.90, 0.90, 0.90),
     (0.62, 0.74, 0.68),
     (0.87, 0.80, 0.70),
@@ -134,9 +135,14 @@ class Style:
 
 
 def make_style(style_seed: int) -> Style:
-    """Draw the style of a house: four bright and two neutral colours recur on all its things."""
+    """Draw the style of a house.
+
+    Four bright and two neutral colours recur on all its things; how soft the bright ones are is
+    the same for the whole house.
+    """
     rng = np.random.default_rng([style_seed, STYLE_TAG])
-    bright = [pick_shade(name, rng) for name in rng.permutation(BRIGHT_NAMES)[:4]]
+    softness = rng.uniform(0.0, 0.25)
+    bright = [mute(pick_shade(name, rng), softness) for name in rng.permutation(BRIGHT_NAMES)[:4]]
     neutral = [pick_shade(name, rng) for name in rng.permutation(NEUTRAL_NAMES)[:2]]
     wood_order = rng.permutation(len(WOODS))
     paints = [*bright[:3], pick_shade("white", rng)]
@@ -152,8 +158,8 @@ def make_style(style_seed: int) -> Style:
         leathers=tuple(pick_shade(name, rng) for name in rng.permutation(LEATHERS)[:2]),
         woods=tuple(WOODS[k] for k in wood_order[:3]),
         paints=tuple(paints),
-        rugs=tuple(pick_shade(name, rng) for name in rug_names[:RUG_COUNT]),
-        paintings=tuple(pick_shade(name, rng) for name in painting_names),
+        rugs=tuple(mute(pick_shade(name, rng), softness) for name in rug_names[:RUG_COUNT]),
+        paintings=tuple(mute(pick_shade(name, rng), softness) for name in painting_names),
         kitchen=pick(rng, kitchen),
         counter_top=Material("marble", pick(rng, stones)),
         metal=metal,

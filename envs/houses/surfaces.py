@@ -142,7 +142,7 @@ def damask(rng: np.random.Generator, size: int = 256) -> Image:
     turn = np.arange(size) / size * 2 * np.pi
     y, x = turn[:, None], turn
     wave = np.cos(2 * x) * np.cos(2 * y) + 0.6 * np.cos(4 * x + 1.5 * np.sin(2 * y)) * np.cos(2 * y)
-    return grey(0.96 - 0.17 * (wave > 0.35) + 0.008 * noise(rng, size, 0.8))
+    return grey(0.96 - 0.09 * (wave > 0.35) + 0.008 * noise(rng, size, 0.8))
 
 
 def brick(rng: np.random.Generator, size: int = 256, rows: int = 8) -> Image:

@@ -43,7 +43,7 @@ TEXTURE_SCALE: dict[str, float] = {
     "leather": 3.0,
     "plaster": 1.0,
     "stripes": 1 / 0.8,
-    "damask": 1 / 0.5,
+    "damask": 1 / 0.36,
     "brick": 1 / 0.6,
     "marble": 0.8,
     "metal": 2.0,

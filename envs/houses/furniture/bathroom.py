@@ -13,7 +13,6 @@ from envs.houses.furniture.item import (
     darker,
     finished,
     knob,
-    shade,
     slab,
 )
 from envs.houses.geometry import (
@@ -29,7 +28,7 @@ from envs.houses.geometry import (
 )
 from envs.houses.style import Style, pick
 
-FROSTED = Material("plain", (0.80, 0.90, 0.93))
+FROSTED = Material("plain", (0.88, 0.93, 0.94))
 
 
 def toilet(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
@@ -113,28 +112,29 @@ def _hollow(width: float, depth: float, height: float) -> Part:
 
 
 def shower(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A corner cabin: tray, two tiled walls, a frosted pane beside the way in, and a shower head."""
+    """A cabin with frosted panes in a steel frame before a tiled back, half open; white."""
+    del colour
     side, height = 0.9, 2.05
-    drawn = shade(rng, (style.fabrics[0], style.fabrics[1], style.paints[-1]), colour)
-    tiles, tall, middle = Material("wall_tiles", drawn.rgb), height - 0.12, (height + 0.12) / 2
-    wall, edge = side / 2 - 0.015, side / 2 - 0.02
+    tiles = Material("wall_tiles", pick(rng, style.fabrics).rgb)
+    tall, middle, edge = height - 0.12, (height + 0.12) / 2, side / 2 - 0.02
     parts = [
         box((side, side, 0.12), CERAMIC, (0, 0, 0.06), bevel=0.02),
-        box((side, 0.03, tall), tiles, (0, wall, middle)),
-        box((0.03, side, tall), tiles, (-wall, 0, middle)),
-        box((0.42, 0.012, tall), FROSTED, (edge - 0.21, -edge, middle)),
-        bar_handle(CHROME, (0.04, -edge - 0.03, 1.1), 0.4, upright=True),
+        box((side, 0.03, tall), tiles, (0, side / 2 - 0.015, middle)),
+        box((0.45, 0.012, tall), FROSTED, (edge - 0.225, -edge, middle)),
+        bar_handle(CHROME, (0.06, -edge - 0.03, 1.1), 0.4, upright=True),
     ]
-    for x, y in ((edge, -edge), (edge, edge), (-edge, -edge), (0.0, -edge), (edge, 0.0)):
+    for x in (-edge, edge):
+        parts.append(box((0.012, side - 0.06, tall), FROSTED, (x, 0, middle)))
+        for z in (0.14, height - 0.015):
+            parts.append(box((0.03, side - 0.04, 0.03), CHROME, (x, 0, z)))
+    for x, y in ((edge, -edge), (edge, edge), (-edge, -edge), (-edge, edge), (0.0, -edge)):
         parts.append(box((0.03, 0.03, tall), CHROME, (x, y, middle)))
-    for z in (0.14, height - 0.015):
-        parts.append(box((side - 0.04, 0.03, 0.03), CHROME, (0, -edge, z)))
-        parts.append(box((0.03, side - 0.04, 0.03), CHROME, (edge, 0, z)))
+    parts.append(box((side - 0.04, 0.03, 0.03), CHROME, (0, -edge, height - 0.015)))
     pipe = [(-0.2, 0.38, 1.0), (-0.2, 0.38, 1.90), (-0.2, 0.30, 1.97), (-0.2, 0.18, 1.97)]
     parts.append(tube(pipe, 0.015, CHROME))
     parts.append(cylinder(0.11, 0.03, CHROME, (-0.2, 0.15, 1.92)))
     parts.append(box((0.22, 0.05, 0.06), CHROME, (-0.2, 0.38, 1.05)))
-    return finished("shower", parts, drawn.name, "glass")
+    return finished("shower", parts, "white", "glass")
 
 
 def towel_rail(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:

@@ -32,8 +32,8 @@ def bed(
         box((width - 0.05, length - 0.14, 0.22), LINEN, (0, -0.04, 0.43), bevel=0.07, cell=0.7)
     )
     parts += [
-        box((width + 0.03, 1.42, 0.20), duvet.surface, (0, -0.29, 0.50), 0.07, 2, 0.25, puff=0.025),
-        box((width + 0.035, 0.24, 0.21), LINEN, (0, 0.38, 0.505), bevel=0.07, cell=0.4),
+        box((width + 0.03, 1.52, 0.20), duvet.surface, (0, -0.25, 0.50), 0.07, 2, 0.25, puff=0.025),
+        box((width + 0.035, 0.18, 0.21), LINEN, (0, 0.49, 0.505), bevel=0.07, cell=0.4),
     ]
     for k in range(2 if double else 1):
         x = (k - 0.5) * width * 0.48 if double else 0.0

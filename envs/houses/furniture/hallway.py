@@ -132,8 +132,8 @@ def ironing_board(rng: np.random.Generator, style: Style, colour: str | None = N
     for s in (-1, 1):
         ends = [(s * 0.40, -0.13, 0.01), (-s * 0.30, -0.10, 0.86)]
         for y in (1, -1):
-            strips.append(tube([(x, y * depth, z) for x, depth, z in ends], 0.012, STEEL))
-        strips.append(tube([(s * 0.40, -0.17, 0.012), (s * 0.40, 0.17, 0.012)], 0.012, STEEL))
+            strips.append(tube([(x, y * depth, z) for x, depth, z in ends], 0.008, STEEL))
+        strips.append(tube([(s * 0.40, -0.17, 0.012), (s * 0.40, 0.17, 0.012)], 0.01, STEEL))
     iron = [
         box((0.22, 0.11, 0.05), paint((0.2, 0.35, 0.7)), (0.15, 0, 0.915), bevel=0.02),
         tube([(0.06, 0, 0.94), (0.08, 0, 1.0), (0.22, 0, 1.0), (0.23, 0, 0.94)], 0.014, BLACK),

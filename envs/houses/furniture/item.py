@@ -166,18 +166,17 @@ def bar_handle(
 
 
 def slab(size: Sequence[float], surface: Material, at: Sequence[float]) -> list[Part]:
-    """A framed panel door or drawer front, its back at y = `at[1]`: a board with a raised rim."""
+    """A door or drawer front with a raised panel, its back at y = `at[1]`.
+
+    The panel is raised, not recessed, because light is stored at vertices: those of a recessed one
+    would lie in the dark behind the frame.
+    """
     width, thickness, height = size
     x, y, z = at
     rim = min(0.06, width / 5, height / 5)
-    board = box((width, thickness, height), surface, (x, y - thickness / 2, z), faces="xXyzZ")
-    front = y - thickness * 1.25
-    rails = [
-        box((width, thickness / 2, rim), surface, (x, front, z + s * (height - rim) / 2))
-        for s in (-1, 1)
+    panel = (width - 2 * rim, thickness / 2, height - 2 * rim)
+    middle = (x, y - thickness * 1.25, z)
+    return [
+        box((width, thickness, height), surface, (x, y - thickness / 2, z), faces="xXyzZ"),
+        box(panel, darker(surface, 0.96), middle, faces="xXyzZ"),
     ]
-    stiles = [
-        box((rim, thickness / 2, height - 2 * rim), surface, (x + s * (width - rim) / 2, front, z))
-        for s in (-1, 1)
-    ]
-    return [board, *rails, *stiles]

@@ -30,7 +30,7 @@ def floor_lamp(rng: np.random.Generator, style: Style, colour: str | None = None
 
 def _lit(rgb: tuple[float, float, float]) -> tuple[float, float, float]:
     """A lampshade's colour with the lamp on behind it."""
-    red, green, blue = (0.25 + 0.75 * channel for channel in rgb)
+    red, green, blue = (min(1.0, 0.05 + 1.1 * channel) for channel in rgb)
     return red, green, blue
 
 

@@ -9,7 +9,7 @@ from envs.houses.geometry import bounds
 from envs.houses.style import make_style
 from envs.houses.textures import TEXTURE_SCALE, make_textures
 
-STYLE_SEEDS = (0, 1, 2, 3)
+STYLE_SEEDS = (0, 1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_size_and_origin_fit_the_parts(category):
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_named_colour_is_the_one_that_prevails(category, textures):
-    for seed in STYLE_SEEDS[:2]:
+    for seed in STYLE_SEEDS:
         item = make(category, seed)
         seen = visible_colours(item, textures[seed])
         assert item.colour in COLOUR_NAMES

@@ -28,6 +28,7 @@ CLOSED = {
     "sphere": (geometry.sphere(1, WOOD, sides=64), 4 / 3 * np.pi),
     "ellipsoid": (geometry.sphere(1, WOOD, squash=(1, 0.5, 2), sides=64), 4 / 3 * np.pi),
     "tube": (geometry.tube([(0, 0, 0), (1, 0, 0), (2, 0, 0)], 0.1, WOOD, sides=64), np.pi / 50),
+    "frustum": (geometry.frustum((2, 2), (1, 1), 3, WOOD), 7.0),
     "prism": (geometry.prism([(0, 0), (2, 0), (0, 1)], 3, WOOD), 3.0),
 }
 
