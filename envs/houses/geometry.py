@@ -278,8 +278,10 @@ def frustum(
         center: Middle of the foot.
     """
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2
-    low = np.column_stack([corners * np.asarray(base, float), np.zeros(4)]) + center
-    high = np.column_stack([corners * np.asarray(top, float), np.full(4, height)]) + center
+    low = np.column_stack([corners * np.asarray(base, float), np.zeros(4)]) + np.asarray(center)
+    high = np.column_stack([corners * np.asarray(top, float), np.full(4, height)]) + np.asarray(
+        center
+    )
     up = np.array([0, 0, 1.0])
     pieces = [polygon(low, -up, material), polygon(high, up, material)]
     for k in range(4):
