@@ -38,8 +38,6 @@ __all__ = [
     "tube",
 ]
 
-AXES = "xyz"
-
 
 def box(
     size: ArrayLike,
@@ -67,7 +65,7 @@ def box(
     bevel = min(bevel, float(half.min()) * 0.98)
     middle, longest = np.asarray(center, float), int(half.argmax())
     sides = []
-    for axis, name in enumerate(AXES):
+    for axis, name in enumerate("xyz"):
         for sign, letter in ((-1, name), (1, name.upper())):
             if letter not in faces:
                 continue
