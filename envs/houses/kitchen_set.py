@@ -9,7 +9,7 @@ from envs.houses.room_builder import FRONT_SPACE, RoomBuilder
 
 PROBE_WIDTH = 0.2
 LONGEST_RUN = 4.2
-NARROWEST_COUNTER = 0.35
+NARROWEST_COUNTER = 0.45
 WIDEST_COUNTER = 0.8
 COUNTER_BETWEEN = 0.5  # least worktop between sink and stove
 CABINET_BOTTOM = 1.45

@@ -28,10 +28,10 @@ ROOM_KINDS: tuple[str, ...] = (
 # Smallest area (m2), largest area (m2) and smallest side (m), between wall centre lines: below
 # these the furniture that names the room does not fit, above the limit the room looks abandoned.
 ROOM_SIZES: dict[str, tuple[float, float, float]] = {
-    "living room": (16.0, 38.0, 3.6),
+    "living room": (16.5, 38.0, 3.8),
     "kitchen": (9.5, 20.0, 2.9),
     "dining room": (10.5, 22.0, 3.1),
-    "bathroom": (4.8, 11.0, 2.1),
+    "bathroom": (5.8, 12.0, 2.2),
     "bedroom": (11.5, 24.0, 3.1),
     "kid's bedroom": (8.5, 18.0, 2.8),
     "office": (6.5, 17.0, 2.4),

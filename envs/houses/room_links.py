@@ -8,6 +8,8 @@ from envs.houses.room_layout import Rect, SharedWall, shared_wall
 PUBLIC_KINDS = frozenset(
     {"hallway", "living room", "kitchen", "dining room", "library", "music room"}
 )
+MOST_PASSAGES = 3  # of a room that gets an extra door: its walls are for furniture too
+EXTRA_DOOR_CHANCE = 0.25
 EN_SUITE_KINDS = frozenset({"bathroom", "closet"})
 
 Links = dict[tuple[int, int], tuple[str, SharedWall]]
@@ -39,8 +41,10 @@ def choose_links(rng: np.random.Generator, rects: list[Rect], kinds: list[str]) 
     if not _join_remaining(links, walls, kinds):
         return None
     for pair, wall in walls.items():
-        public = all(kinds[i] in PUBLIC_KINDS for i in pair)
-        if public and pair not in links and rng.random() < 0.25:
+        if pair in links or not all(kinds[i] in PUBLIC_KINDS for i in pair):
+            continue
+        busiest = max(sum(i in link for link in links) for i in pair if i != 0)
+        if busiest < MOST_PASSAGES and rng.random() < EXTRA_DOOR_CHANCE:
             links[pair] = ("door", wall)
     return links
 

@@ -13,6 +13,7 @@ from envs.houses.room_builder import RoomBuilder
 
 SHELVES_OF_LIBRARY = 3
 FEWEST_SEATS = 4
+NEAREST_TELEVISION = 2.05  # from the sofa, between their middles in metres
 
 
 def furnish_living_room(room: RoomBuilder) -> None:
@@ -45,11 +46,11 @@ def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | N
     for tv_pose in room.poses(tv):
         box = footprint(tv.size, tv_pose)
         at_wall = _depth_before(room, tv_pose) - sofa.size[1] / 2
-        afloat = [d for d in room.rng.uniform(2.2, 3.1, 3) if d < at_wall - 0.5]
+        afloat = [d for d in room.rng.uniform(2.05, 3.1, 3) if d < at_wall - 0.4]
         # Against the wall, or a little off it where a curtain hangs.
         backed = [at_wall, at_wall - 0.22]
         for distance in [*afloat, *backed] if at_wall > 3.9 else [*backed, *afloat]:
-            if distance < 2.1:
+            if distance < NEAREST_TELEVISION:
                 continue
             for shift in room.shuffled((0.0, 0.2, -0.2, 0.4, -0.4, 0.6, -0.6)):
                 pose = tv_pose.front(distance).aside(shift, turn=pi)
@@ -166,7 +167,7 @@ def furnish_bedroom(room: RoomBuilder) -> None:
         room.try_put(stand, pose, tucked=True)
     if room.against_wall(room.draw("wardrobe")) is None:
         if room.against_wall(room.draw("dresser")) is None:
-            room.require("wardrobe", width=1.0)
+            room.against_wall(room.draw("wardrobe", width=1.0))
     room.lay_rug(poses[0].front(0.75, turn=pi / 2 * room.chance(0.3)))
 
 

@@ -10,6 +10,7 @@ CELL = 0.05
 CLEARANCE = 0.2  # half the width of a person who squeezes through
 PASSAGE_CLEARANCE = 0.26  # kept on the ways from door to door
 STANDING_RADIUS = 0.5  # of the open place that every room keeps
+LARGEST_POCKET = 0.04  # m2 of floor that may be cut off, as in a corner between two curtains
 PAD = 0.4
 
 
@@ -64,7 +65,8 @@ class WalkableFloor:
             self._set(box, False, grid)
         clearance = _clearance(grid)
         open_places = self.indoors & (clearance >= STANDING_RADIUS)
-        if _pieces(clearance >= CLEARANCE).max() != 1:
+        areas = np.bincount(_pieces(clearance >= CLEARANCE).ravel())[1:] * CELL**2
+        if not len(areas) or areas.sum() - areas.max() > LARGEST_POCKET:
             return False
         wide = _pieces(clearance >= PASSAGE_CLEARANCE)
         at_passages = {int(wide[threshold].max()) for threshold in self.thresholds}

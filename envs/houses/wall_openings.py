@@ -169,7 +169,7 @@ def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) ->
 def _cuts_round_corner(
     room: Room, opening: Opening, axis: str, position: float, span: tuple[float, float]
 ) -> list[tuple[float, float]]:
-    near = min(abs(opening.start - position), abs(opening.end - position)) < 0.6
+    near = min(abs(opening.start - position), abs(opening.end - position)) < 0.75
     if not near:
         return []
     low, high = span
