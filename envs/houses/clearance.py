@@ -54,6 +54,8 @@ class ClearanceMap:
 
     def along(self, start: np.ndarray, end: np.ndarray) -> float:
         """Smallest clearance in metres on the straight walk between two points (2,) in metres."""
+        if tuple(start) > tuple(end):  # so that both ways give the same, rounding included
+            start, end = end, start
         steps = int(np.linalg.norm(end - start) / (0.8 * CELL)) + 2
         return float(self.at(np.linspace(start, end, steps)).min())
 

@@ -56,7 +56,7 @@ class Routes:
     def fits_r2r(self, path: tuple[int, ...]) -> bool:
         """Whether a path is as long as those of R2R."""
         edges_fit = FEWEST_EDGES <= len(path) - 1 <= MOST_EDGES
-        return edges_fit and self.lengths[path[0], path[-1]] >= SHORTEST_PATH
+        return edges_fit and bool(self.lengths[path[0], path[-1]] >= SHORTEST_PATH)
 
 
 def choose_episodes(

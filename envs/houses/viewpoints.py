@@ -150,10 +150,16 @@ def _fill(
 def _visibility(points: np.ndarray, tracer: RayTracer) -> np.ndarray:
     """Which viewpoints see each other at eye height: (N, N) bool, False on the diagonal."""
     first, second = np.triu_indices(len(points), 1)
-    eyes = np.column_stack([points, np.full(len(points), EYE_HEIGHT)])
     visible = np.zeros((len(points), len(points)), bool)
-    visible[first, second] = ~tracer.occluded(eyes[first], eyes[second])
+    visible[first, second] = _sees(points[first], points[second], tracer)
     return visible | visible.T
+
+
+def _sees(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
+    """Whether N pairs of points (N, 2) see each other at eye height, both ways: (N,) bool."""
+    height = np.full((len(first), 1), EYE_HEIGHT)
+    a, b = np.hstack([first, height]), np.hstack([second, height])
+    return ~(tracer.occluded(a, b) | tracer.occluded(b, a))
 
 
 def _edges(points: np.ndarray, visible: np.ndarray, floor: ClearanceMap) -> np.ndarray:
@@ -167,6 +173,8 @@ def _edges(points: np.ndarray, visible: np.ndarray, floor: ClearanceMap) -> np.n
 
 def _repair(points: np.ndarray, floor: ClearanceMap, tracer: RayTracer) -> np.ndarray:
     """Adds viewpoints along the shortest walks between components until the graph is one.
+
+    A viewpoint at the end of a walk that edges cannot follow is given up.
 
     Args:
         points: (N, 2) metres.
@@ -186,7 +194,8 @@ def _repair(points: np.ndarray, floor: ClearanceMap, tracer: RayTracer) -> np.nd
             break
         steps = _steps_along(walk, floor, tracer)
         if not len(steps):
-            break
+            points = points[np.linalg.norm(points - walk[0], axis=1) > 0]
+            continue
         # A step beside an old viewpoint takes its place: it sees that one's views and more.
         away = np.linalg.norm(points[:, None] - steps[None], axis=2).min(axis=1)
         points = np.concatenate([points[away > CROWDED], steps])
@@ -235,24 +244,23 @@ def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap)
     while cell >= 0:
         walk.append(cell)
         cell = int(before[cell])
-    return floor.centres()[walkable][walk]
+    return np.round(floor.centres()[walkable][walk], 3)
 
 
 def _steps_along(walk: np.ndarray, floor: ClearanceMap, tracer: RayTracer) -> np.ndarray:
     """Thins a walk (S, 2) to the inner points (M, 2) that edges can join, greedily the farthest."""
-    eyes = np.column_stack([walk, np.full(len(walk), EYE_HEIGHT)])
     steps, here = [], 0
     while here < len(walk) - 1:
         ahead = np.arange(here + 1, len(walk))
         ahead = ahead[np.linalg.norm(walk[ahead] - walk[here], axis=1) <= 0.8 * LONGEST_EDGE]
-        seen = ~tracer.occluded(np.repeat(eyes[here][None], len(ahead), axis=0), eyes[ahead])
+        seen = _sees(np.repeat(walk[None, here], len(ahead), axis=0), walk[ahead], tracer)
         clear = [floor.along(walk[here], walk[k]) >= WALKING_CLEARANCE for k in ahead]
         reachable = ahead[seen & np.array(clear, bool)]
         if not len(reachable):
             return np.zeros((0, 2))
         here = int(reachable[-1])
         steps.append(walk[here])
-    return np.round(np.array(steps[:-1]).reshape(-1, 2), 3)
+    return np.array(steps[:-1]).reshape(-1, 2)
 
 
 def _largest_component(edges: np.ndarray) -> np.ndarray:
