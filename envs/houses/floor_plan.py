@@ -30,7 +30,7 @@ PLAN_TAG = 1
 # Longest piece of bare wall in metres that the main furniture of a room needs, and whether a window
 # may be in it: a kitchen works below one, a television or a bed does not stand before one.
 BARE_WALLS: dict[str, tuple[float, bool]] = {
-    "living room": (2.1, False),
+    "living room": (2.3, False),
     "kitchen": (2.8, True),
     "bedroom": (2.5, False),
     "kid's bedroom": (1.4, False),

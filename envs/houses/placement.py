@@ -18,7 +18,8 @@ GAP = 0.05  # between neighbours, and between an item and the wall beside it
 WALL_GAP = 0.02  # behind an item, where the skirting is
 CANDIDATE_STEP = 0.05
 PASSAGE_DEPTH = {"door": 0.9, "arch": 0.65, "entrance": 1.1}
-SILL_OVERLAP = 0.15  # a sofa may reach this far above a sill, as they do
+SILL_OVERLAP = 0.25  # a sofa may reach this far above a sill, as they do
+JAMB_OVERLAP = 0.1  # and tall things this far before the side of a window
 CURTAIN_OVERHANG = 0.28  # of a curtain beyond its window, on each side
 CURTAIN_DEPTH = 0.18
 # Kinds of room whose windows have no curtains.
@@ -156,7 +157,8 @@ class RoomSpace:
         """Whether an item would stand before a window and reach above its sill."""
         for window in self.openings:
             if window.kind == "window" and height > window.bottom + SILL_OVERLAP:
-                strip = self.wall_strip(self.side_of(window), window.start, window.end, 0.7)
+                start, end = window.start + JAMB_OVERLAP, window.end - JAMB_OVERLAP
+                strip = self.wall_strip(self.side_of(window), start, end, 0.7)
                 if box.overlaps(strip):
                     return True
         return False

@@ -31,7 +31,7 @@ def furnish_living_room(room: RoomBuilder) -> None:
     table_pose = sofa_pose.front(distance)
     if not room.try_put(table, table_pose, tucked=True):
         room.missing.append("coffee table")
-    room.lay_rug(table_pose)
+    _ = room.lay_rug(table_pose) or room.lay_rug(table_pose, width=1.6, depth=1.1)
     for side in room.shuffled((-1, 1))[: 1 + room.chance(0.5)]:
         chair = room.draw("armchair")
         reach = table.size[0] / 2 + 0.4 + chair.size[1] / 2

@@ -122,10 +122,12 @@ def place_outer_openings(
             if room.kind == "hallway" and k == 0:
                 openings.append(_entrance(wall))
             elif k == 0 or rng.random() < SECOND_WINDOW.get(room.kind, 0.35):
-                window = _window(rng, room, wall)
-                strip = _strip(room, window, window.start - 0.3, window.end + 0.3, 0.2)
-                if not any(leaf.overlaps(strip) for leaf in leaves):
-                    openings.append(window)
+                for _ in range(PLACEMENT_TRIES):
+                    window = _window(rng, room, wall)
+                    strip = _strip(room, window, window.start - 0.3, window.end + 0.3, 0.2)
+                    if not any(leaf.overlaps(strip) for leaf in leaves):
+                        openings.append(window)
+                        break
     return openings
 
 
@@ -188,6 +190,6 @@ def _window(rng: np.random.Generator, room: Room, wall: SharedWall) -> Opening:
     length = wall.end - wall.start
     width = min(float(rng.uniform(0.75, 1.0)) * widest, 0.6 * length)
     slack = (length - width) / 2 - 0.35
-    middle = (wall.start + wall.end) / 2 + float(rng.uniform(-0.5, 0.5)) * max(slack, 0.0)
+    middle = (wall.start + wall.end) / 2 + float(rng.uniform(-0.9, 0.9)) * max(slack, 0.0)
     start, end = round(middle - width / 2, 2), round(middle + width / 2, 2)
     return Opening("window", wall.axis, wall.position, start, end, bottom, top, (room.index, -1))
