@@ -181,13 +181,15 @@ def outside(rng: np.random.Generator, height: int = 256) -> Image:
     clouds = np.tile(np.clip(noise(rng, height, 1.7, 0.5, 1.4), 0, 1), 4) * (up > 0.45)
     image = sky + 0.5 * clouds[..., None] * (1 - sky)
     ridge = noise(rng, width, 1.1)[0]
+    ground = np.broadcast_to(up < 0.36, (height, width)).copy()
+    lawn = ground.copy()
     for k, (base, rise) in enumerate(((0.47, 0.05), (0.43, 0.04), (0.40, 0.03))):
         wood = up < base + rise * np.roll(ridge, 171 * k)
         image[wood] = np.array([0.27, 0.42, 0.22]) * (1 - 0.16 * k)
-    lawn = np.broadcast_to(up < 0.36, (height, width))
+        ground |= wood
     image[lawn] = (0.44, 0.60, 0.28)
     grain = np.tile(noise(rng, height, 0.5), 4)
-    return image * (1 + 0.07 * (grain * (up < 0.5))[..., None])
+    return image * (1 + 0.07 * (grain * ground)[..., None])
 
 
 PICTURES: dict[str, Callable[[np.random.Generator], Image]] = {

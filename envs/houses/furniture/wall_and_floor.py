@@ -120,7 +120,7 @@ def rug(
     corner, right, back = (-width / 2, -depth / 2, 0.012), (width, 0, 0), (0, depth, 0)
     parts = [
         box((width, depth, 0.012), rim, (0, 0, 0.006), faces="xXyY"),
-        quad(corner, right, back, Material(f"rug{chosen}"), 0.3, pictorial=True),
+        quad(corner, right, back, Material(f"rug{chosen}"), 0.15, pictorial=True),
     ]
     return finished("rug", parts, ground.name, "fabric")
 
