@@ -8,11 +8,15 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from envs.houses.house import HouseSpec
+from envs.houses.house import House, HouseSpec
+
+if TYPE_CHECKING:
+    from envs.houses.routes import Routes
+    from envs.houses.visibility import Survey
 
 # No seed occurs twice: unseen houses have plans and styles that no training house has.
 HOUSE_SPECS: dict[str, HouseSpec] = {
@@ -55,21 +59,10 @@ def build_set(
     Raises:
         ValueError: A scan is not in the set.
     """
-    from tqdm import tqdm
-
     unknown = [scan for scan in scans if scan not in HOUSE_SPECS]
     if unknown:
         raise ValueError(f"no built-in house '{unknown[0]}'; there are house_00 to house_39")
-    context = get_context("spawn")  # Embree and torch do not survive a fork
-    built: dict[str, Json] = {}
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        tqdm(total=len(scans), desc="houses", unit="house") as bar,
-    ):
-        jobs = {pool.submit(build_navigation, HOUSE_SPECS[scan], rebuild): scan for scan in scans}
-        for job in as_completed(jobs):
-            built[jobs[job]] = job.result()
-            bar.update()
+    built = _built([HOUSE_SPECS[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
     data_dir.mkdir(parents=True, exist_ok=True)
     for scan in scans:
@@ -80,28 +73,44 @@ def build_set(
         _merge_episodes(data_dir / f"R2R_{split}.json", split, built)
 
 
+def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
+    """Graphs and episodes by scan, made in several processes under a bar."""
+    from tqdm import tqdm
+
+    context = get_context("spawn")  # Embree and torch do not survive a fork
+    built: dict[str, Json] = {}
+    with (
+        ProcessPoolExecutor(workers, mp_context=context) as pool,
+        tqdm(total=len(specs), desc="houses", unit="house") as bar,
+    ):
+        jobs = {pool.submit(build_navigation, spec, rebuild): spec.scan for spec in specs}
+        for job in as_completed(jobs):
+            built[jobs[job]] = job.result()
+            bar.update()
+    return built
+
+
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
     """Graph and episodes of one house, from the cache if they are there.
 
     Returns:
         "connectivity": its records; and for each split the R2R records of this house.
     """
-    from envs.houses.house import build_house, house_cache_dir, load_house, save_house
+    from envs.houses.house import build_house, house_cache_dir, is_saved, load_house, save_house
 
     cache = house_cache_dir()
     kept = cache / f"{spec.scan}.navigation.json"
-    glb = cache / f"{spec.scan}.glb"
-    if rebuild == "nothing" and kept.exists() and glb.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
-    if rebuild == "houses" or not glb.exists():
-        cache.mkdir(parents=True, exist_ok=True)
+    house = cache / f"{spec.scan}.json"  # written last of a house's files
+    if rebuild == "houses" or not is_saved(spec, cache):
         save_house(build_house(spec), cache)
+    elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
+        return json.loads(kept.read_text(encoding="utf-8"))
     navigation = navigate(load_house(spec.scan, cache))
     _write_json(kept, navigation)
     return navigation
 
 
-def navigate(house) -> Json:
+def navigate(house: House) -> Json:
     """Places viewpoints in a house and writes its episodes; see `build_navigation`."""
     from envs.houses.routes import Routes, choose_episodes
     from envs.houses.viewpoints import place_viewpoints
@@ -143,7 +152,9 @@ def navigate(house) -> Json:
     return navigation
 
 
-def _episode(survey, routes, path: tuple[int, ...], rng: np.random.Generator) -> Json | None:
+def _episode(
+    survey: Survey, routes: Routes, path: tuple[int, ...], rng: np.random.Generator
+) -> Json | None:
     """The R2R record of a path without its id, or None if no words mean it alone.
 
     The extra field "alignment" has, for each instruction, a list [first character, last character
