@@ -28,6 +28,8 @@ class FollowerConfig:
     """Width of the embedded heading and elevation of the agent."""
     dropout: float = 0.5
     """Dropout on embeddings, encoded words and decoder states."""
+    standardise: bool = True
+    """Bring visual features to mean 0 and spread 1 over the training scans (the reference: no)."""
     feature_dropout: float = 0.3
     """Dropout on visual features; the angle part is never dropped."""
     feature_dropout_kind: Literal["episode", "step", "element"] = "episode"
@@ -82,6 +84,8 @@ class TrainConfig:
     """Width of the angle part of a view."""
     feedback: Feedback = "mixed"
     """Who walks in training: the teacher, the follower by sampling, or each half of the batch."""
+    max_training_steps: int | None = None
+    """Steps after which a training episode is cut off, if earlier; lost followers wander long."""
     batch_size: int = 64
     """Episodes per iteration."""
     bucket: int = 16

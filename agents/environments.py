@@ -2,8 +2,11 @@
 
 from typing import Any, cast
 
+import numpy as np
+import torch
 from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode
+from torch import Tensor
 
 from agents.configs import TrainConfig
 from agents.envdrop.follower import Follower
@@ -11,6 +14,9 @@ from encoders.feature_store import FeatureStore
 from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
+
+_ENCODER_FIELDS = ("encoder", "weights_sha256")
+_STATISTICS = 1_000  # panoramas
 
 
 def make_env(
@@ -44,22 +50,44 @@ def make_follower(config: TrainConfig, env: VlnVectorEnv) -> Follower:
     """Untrained follower for an environment."""
     angle = config.angle_feature_size
     panorama = cast(Box, cast(Dict, env.single_observation_space)["panorama"])
-    width = panorama.shape[-1]
-    return Follower(len(env.tokenizer), width - angle, angle, config.follower).to(config.device)
+    visual = panorama.shape[-1] - angle
+    return Follower(len(env.tokenizer), visual, angle, config.follower).to(config.device)
 
 
-def feature_notes(config: TrainConfig) -> dict[str, str]:
-    """What made the visual features: weights trained on one encoder's mean nothing to another's."""
-    if not config.vision:
-        return {"encoder": "none"}
+def fit_scale(follower: Follower, config: TrainConfig, env: VlnVectorEnv) -> None:
+    """Let a follower that standardises its features measure them on the scans of an environment."""
+    if follower.scale is not None:
+        follower.scale.fit(*feature_statistics(feature_store(config), env))
+
+
+def feature_store(config: TrainConfig) -> FeatureStore:
+    """The visual features of a run.
+
+    Raises:
+        ValueError: The world has none and none are named.
+    """
     path = config.features or world_files(config.world, config.data_dir).features
     if path is None:
         raise ValueError(
             f"world {config.world} comes without features: name a store with --features, "
             "or train with --no-vision"
         )
-    metadata: dict[str, Any] = FeatureStore.open(path).metadata
+    return FeatureStore.open(path)
+
+
+def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and standard deviation (D,) of a store over the scans of an environment."""
+    world = env.nav_world
+    # Some hundred panoramas tell both to a few per cent.
+    chosen = range(0, len(world), max(1, len(world) // _STATISTICS))
+    rows = [store.row(world.scan_names[node], world.viewpoint_ids[node]) for node in chosen]
+    views = torch.from_numpy(store.take(np.array(rows))).flatten(0, 1)  # (N * 36, D)
+    return views.mean(0), views.std(0)
+
+
+def feature_notes(config: TrainConfig) -> dict[str, str]:
+    """What made the visual features: weights trained on one encoder's mean nothing to another's."""
+    if not config.vision:
+        return {"encoder": "none"}
+    metadata: dict[str, Any] = feature_store(config).metadata
     return {"encoder": " ".join(str(metadata.get(name, "")) for name in _ENCODER_FIELDS).strip()}
-
-
-_ENCODER_FIELDS = ("encoder", "weights_sha256")

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.envdrop.follower import PAD, Context, Decision, Follower, State, View, VisualNoise
+from agents.envdrop.follower import PAD, Context, Decision, Follower, State
+from agents.envdrop.visual import View, VisualNoise
 from envs.observations import angle_feature
 from envs.vector_env import VlnVectorEnv
 
@@ -143,7 +144,7 @@ class FollowerAgent:
             self._tensor(possible[:, :width].astype(bool)),
             self._tensor(angle),
         )
-        return self.follower.decoder(view, self._context, self._state, self._noise)
+        return self.follower.decide(view, self._context, self._state, self._noise)
 
     def _keep(self, live: np.ndarray) -> None:
         if len(live) == len(self._rows):
@@ -174,6 +175,7 @@ def rollout(
     feedback: Walker = "teacher",
     rng: np.random.Generator | None = None,
     language: bool = True,
+    max_steps: int | None = None,
 ) -> Decisions:
     """Walk a batch of episodes and keep what a loss needs.
 
@@ -184,9 +186,10 @@ def rollout(
         feedback: Who chooses the way, see `FollowerAgent`.
         rng: Source of sampled actions.
         language: Read the instructions.
+        max_steps: Cut episodes off here.
     """
     agent = FollowerAgent(follower, feedback, rng, record=True, language=language)
-    walk(env, agent, instr_ids)
+    walk(env, agent, instr_ids, max_steps)
     return agent.decisions
 
 

@@ -13,6 +13,7 @@ from agents.evaluation import Evaluation, Results, compare, evaluate, follower_n
 from agents.rollout import FollowerAgent
 from envs.episodes import Episode, load_episodes, write_r2r_submission, write_rxr_submission
 from envs.tokenizer import WordTokenizer
+from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 
 
@@ -25,12 +26,7 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_config(config.run))
-    notes = feature_notes(settings)
-    env = make_env(settings, config.split, WordTokenizer.load(config.run / VOCABULARY))
-    follower = make_follower(settings, env)
-    load_model(config.run, follower, notes)
-    follower.eval()
-    agent = FollowerAgent(follower, "argmax", language=settings.language)
+    env, agent = load_run(config.run, config.split, settings)
     evaluation = evaluate(env, agent, config.split)
     if config.submission is not None:
         write_submission(config.submission, evaluation, settings, config.split)
@@ -51,6 +47,29 @@ def evaluate_run(config: EvaluateConfig) -> Results:
         }
     print(table(results))
     return results
+
+
+def load_run(
+    run: Path, split: str, settings: TrainConfig | None = None
+) -> tuple[VlnVectorEnv, FollowerAgent]:
+    """Environment over a split and the follower of a run, to walk it greedily.
+
+    Args:
+        run: Folder that the training wrote.
+        split: "train", "val_seen", ...
+        settings: In place of the run's own.
+
+    Raises:
+        FileNotFoundError: The folder is no run, or data is missing.
+        ValueError: Files are damaged, or the weights do not fit the settings or the data.
+    """
+    settings = settings or read_config(run)
+    notes = feature_notes(settings)
+    env = make_env(settings, split, WordTokenizer.load(run / VOCABULARY))
+    follower = make_follower(settings, env)
+    load_model(run, follower, notes)
+    follower.eval()
+    return env, FollowerAgent(follower, "argmax", language=settings.language)
 
 
 def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, split: str) -> None:

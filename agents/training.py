@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,16 @@ from agents.checkpoints import (
     VOCABULARY,
     load_model,
     load_trainer,
+    run_folder,
     save_model,
     save_trainer,
     write_text,
 )
-from agents.configs import CONFIG, OptimiserConfig, TrainConfig, to_json
-from agents.envdrop.follower import Follower
-from agents.environments import feature_notes, make_env, make_follower
+from agents.configs import CONFIG, TrainConfig, to_json
+from agents.environments import feature_notes, fit_scale, make_env, make_follower
 from agents.evaluation import Results, Summary, compare, evaluate, follower_name, table
 from agents.objectives import agreement, imitation_loss
+from agents.optimisers import learning_rate, make_optimiser
 from agents.rollout import FollowerAgent, rollout
 from agents.run_log import RunLog
 
@@ -60,6 +60,7 @@ class Trainer:
         }
         torch.manual_seed(config.seed)
         self.follower = make_follower(config, self.env)
+        fit_scale(self.follower, config, self.env)
         self.optimiser = make_optimiser(self.follower, config.optimiser)
         self.order = BatchOrder(
             [episode.instr_id for episode in self.env.episodes],
@@ -122,6 +123,7 @@ class Trainer:
             config.feedback,
             np.random.default_rng([config.seed, _WAY, self.iteration]),
             config.language,
+            config.max_training_steps,
         )
         loss = imitation_loss(decisions)
         if not math.isfinite(loss.item()):
@@ -252,43 +254,6 @@ def train(config: TrainConfig) -> Results:
     print(table(results))
     print(f"Run: {trainer.run}")
     return results
-
-
-def run_folder(config: TrainConfig) -> Path:
-    """Folder of a run: the one to resume, the one asked for, or a free default one."""
-    if config.resume is not None:
-        return config.resume
-    if config.output is not None:
-        if (config.output / CONFIG).exists():
-            raise FileExistsError(
-                f"{config.output} holds a run already; go on with it by --resume "
-                f"{config.output}, or choose another --output"
-            )
-        return config.output
-    folder, number = Path("runs") / config.run_name, 2
-    while folder.exists():
-        folder, number = Path("runs") / f"{config.run_name}-{number}", number + 1
-    return folder
-
-
-def make_optimiser(follower: Follower, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """Optimiser over all weights of a follower."""
-    if config.name == "rmsprop":
-        return torch.optim.RMSprop(follower.parameters(), lr=config.learning_rate)
-    return torch.optim.AdamW(
-        follower.parameters(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-
-
-def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> float:
-    """Learning rate of an iteration (from 0), `progress` (0 to 1) of the way through the run."""
-    rate = config.learning_rate * min(1.0, (iteration + 1) / (config.warmup + 1))
-    if config.schedule == "cosine":
-        rate *= 0.5 * (1 + math.cos(math.pi * progress))
-    return rate
 
 
 def _derived_seed(*parts: int) -> int:

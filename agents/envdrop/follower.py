@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from agents.configs import FollowerConfig
+from agents.envdrop.visual import View, VisualNoise, VisualScale
 
 PAD = 0
 VIEWS = 36
@@ -38,22 +38,6 @@ class State(NamedTuple):
     def rows(self, index: Tensor) -> "State":
         """The states at `index` (N,)."""
         return State(self.attended.index_select(0, index), self.cell.index_select(0, index))
-
-
-class View(NamedTuple):
-    """What an agent sees.
-
-    Attributes:
-        panorama: (B, 36, D + A) features of the views.
-        candidates: (B, K, D + A) features of the neighbours; row 0, stop, is zero.
-        mask: (B, K) true where an action is possible.
-        angle: (B, A) angle feature of the agent's own heading and elevation.
-    """
-
-    panorama: Tensor
-    candidates: Tensor
-    mask: Tensor
-    angle: Tensor
 
 
 class Dropout(nn.Module):
@@ -158,44 +142,6 @@ class SoftDotAttention(nn.Module):
         return (total if gate is None else total * gate), weights
 
 
-class VisualNoise:
-    """Dropout of visual features in one batch of episodes.
-
-    A mask shared by all views costs nothing on the views themselves: (f * m) . q = f . (m * q), and
-    the weighted sum of f * m is m times the weighted sum of f: it is the `gate` of an attention.
-    Shared over an episode it is EnvDrop's environment dropout, one environment per episode.
-    """
-
-    def __init__(self, config: FollowerConfig, visual: int, ones: Tensor) -> None:
-        self._rate = config.feature_dropout if visual else 0.0
-        self._kind = config.feature_dropout_kind
-        self._widths = [visual, ones.shape[1] - visual]
-        draw_now = self._rate and self._kind == "episode"
-        self._episode = self._draw(ones) if draw_now else None
-
-    def keep(self, index: Tensor) -> None:
-        """Go on with the episodes at `index` (N,)."""
-        if self._episode is not None:
-            self._episode = self._episode.index_select(0, index)
-
-    def gate(self, views: Tensor) -> Tensor | None:
-        """Multiplier (B, F) of views (B, N, F); None if there is nothing to multiply."""
-        if self._rate and self._kind == "step":
-            return self._draw(torch.ones_like(views[:, 0]))
-        return self._episode
-
-    def drop(self, views: Tensor) -> Tensor:
-        """Views (B, N, F) with single numbers dropped, if the configuration says so."""
-        if not self._rate or self._kind != "element":
-            return views
-        visual, angle = views.split(self._widths, 2)
-        return torch.cat([functional.dropout(visual, self._rate), angle], 2)
-
-    def _draw(self, ones: Tensor) -> Tensor:
-        visual, angle = ones.split(self._widths, 1)
-        return torch.cat([functional.dropout(visual, self._rate), angle], 1)
-
-
 class Decision(NamedTuple):
     """What one step of the decoder gives.
 
@@ -261,6 +207,16 @@ class Follower(nn.Module):
         self.visual, self.angle = visual, angle
         self.encoder = InstructionEncoder(vocabulary, config)
         self.decoder = Decoder(visual, angle, config)
+        scaled = config.standardise and visual > 0
+        self.scale = VisualScale(visual, angle) if scaled else None
+
+    def decide(
+        self, view: View, context: Context, state: State, noise: VisualNoise | None = None
+    ) -> Decision:
+        """Score the candidates of a view as it comes from an environment."""
+        if self.scale is not None:
+            view = self.scale(view)
+        return self.decoder(view, context, state, noise)
 
     def noise(self, batch: int) -> VisualNoise | None:
         """Feature dropout for a batch of episodes; none in evaluation mode."""

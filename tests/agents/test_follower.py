@@ -5,7 +5,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from agents.configs import FollowerConfig
-from agents.envdrop.follower import Dropout, Follower, SoftDotAttention, State, View, VisualNoise
+from agents.envdrop.follower import Dropout, Follower, SoftDotAttention, State
+from agents.envdrop.visual import View, VisualNoise, VisualScale
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, dropout=0.5)
 TOKENS = torch.tensor([[9, 3, 4, 5, 2, 0], [9, 6, 2, 0, 0, 0], [9, 7, 8, 2, 0, 0]])
@@ -157,3 +158,25 @@ def test_rows_of_state_and_context(follower):
     assert torch.equal(context.rows(index).mask, context.mask[[2, 0]])
     assert isinstance(state.rows(index), State)
     assert torch.equal(state.rows(index).cell, state.cell[[2, 0]])
+
+
+def test_scale_standardises_and_leaves_stop_and_angles():
+    torch.manual_seed(0)
+    views = torch.cat([3.0 + 2.0 * torch.randn(400, 36, 12), torch.ones(400, 36, 8)], 2)
+    candidates = views[:, :4].clone()
+    candidates[:, 0] = 0.0
+    visual = views[..., :12].flatten(0, 1)
+    scale = VisualScale(12, 8)
+    scale.fit(visual.mean(0), visual.std(0))
+    scaled = scale(View(views, candidates, torch.ones(400, 4), torch.zeros(400, 8)))
+    torch.testing.assert_close(
+        scaled.panorama[..., :12].mean((0, 1)), torch.zeros(12), atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(
+        scaled.panorama[..., :12].std((0, 1)), torch.ones(12), atol=1e-3, rtol=0
+    )
+    assert (scaled.panorama[..., 12:] == 1).all()
+    assert (scaled.candidates[:, 0] == 0).all()
+    torch.testing.assert_close(scaled.candidates[:, 1:], scaled.panorama[:, 1:4])
+    assert "scale.shift" in Follower(10, 12, 8, SMALL).state_dict()
+    assert Follower(10, 0, 8, SMALL).scale is None

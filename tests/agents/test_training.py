@@ -8,8 +8,9 @@ import torch
 
 from agents.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from agents.configs import OptimiserConfig
+from agents.optimisers import learning_rate
 from agents.run_log import RunLog, read_log
-from agents.training import Trainer, learning_rate, run_folder, train
+from agents.training import Trainer, run_folder, train
 
 
 def weights(run):

@@ -1,0 +1,28 @@
+"""How weights follow gradients."""
+
+import math
+
+import torch
+
+from agents.configs import OptimiserConfig
+from agents.envdrop.follower import Follower
+
+
+def make_optimiser(follower: Follower, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """Optimiser over all weights of a follower."""
+    if config.name == "rmsprop":
+        return torch.optim.RMSprop(follower.parameters(), lr=config.learning_rate)
+    return torch.optim.AdamW(
+        follower.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> float:
+    """Learning rate of an iteration (from 0), `progress` (0 to 1) of the way through the run."""
+    rate = config.learning_rate * min(1.0, (iteration + 1) / (config.warmup + 1))
+    if config.schedule == "cosine":
+        rate *= 0.5 * (1 + math.cos(math.pi * progress))
+    return rate
