@@ -185,7 +185,8 @@ def _room_clauses(
         kind = survey.room_kinds[visit.room]
         is_last = number == len(visits) - 1
         if number == 0 and not is_last:
-            if rng.random() < 0.85:
+            # One hardly says "leave the hallway": it is where the way goes on.
+            if rng.random() < (0.25 if kind == "hallway" else 0.85):
                 clauses.append(Clause("leave", visit.last, visit.last + 1, kind))
         elif is_last and number > 0:
             detail = _room_detail(survey, path[visit.first - 1], visit.room, spoken, rng)

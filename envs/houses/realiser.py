@@ -140,5 +140,5 @@ def _joint(sentence: list[int], place: int, is_start: bool, rng: np.random.Gener
     if place == 0:
         return "" if is_start else ". "
     if place < len(sentence) - 1:
-        return ", " if rng.random() < 0.7 else ", then "
+        return ", "
     return " and " if rng.random() < 0.8 else ", then "
