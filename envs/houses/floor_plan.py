@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from envs.houses.plan_elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
-from envs.houses.room_layout import ROOM_KINDS, assign_kinds, cut_into_rooms
+from envs.houses.room_layout import ROOM_KINDS, Rect, assign_kinds, cut_into_rooms
 from envs.houses.room_links import choose_links
 from envs.houses.wall_openings import longest_bare_wall, place_outer_openings, place_passages
 
@@ -27,6 +27,8 @@ __all__ = [
 
 FEWEST_ROOMS, MOST_ROOMS = 7, 11
 PLAN_TAG = 1
+LAYOUT_ATTEMPTS = 10_000
+OPENING_ATTEMPTS = 8
 # Longest piece of bare wall in metres that the main furniture of a room needs, and whether a window
 # may be in it: a kitchen works below one, a television or a bed does not stand before one.
 BARE_WALLS: dict[str, tuple[float, bool]] = {
@@ -74,25 +76,30 @@ def make_floor_plan(plan_seed: int) -> FloorPlan:
     """A house of 7 to 11 rooms in which every room is reached; every seed gives one.
 
     Raises:
-        RuntimeError: if no attempt succeeded, which the tests rule out for the seeds in use.
+        RuntimeError: if no attempt succeeded. About one layout in eighty does, so that no seed
+            should ever come near.
     """
-    for attempt in range(1000):
+    for attempt in range(LAYOUT_ATTEMPTS):
         rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
-        plan = _attempt(rng)
-        if plan is not None:
-            return plan
+        width, depth, rects = cut_into_rooms(rng)
+        kinds = None
+        if FEWEST_ROOMS <= len(rects) <= MOST_ROOMS:
+            kinds = assign_kinds(rng, rects)
+        if kinds is None:
+            continue
+        for _ in range(OPENING_ATTEMPTS):
+            plan = _with_openings(rng, width, depth, rects, kinds)
+            if plan is not None:
+                return plan
     raise RuntimeError(
-        f"plan seed {plan_seed}: no valid floor plan in 1000 attempts; use another seed"
+        f"plan seed {plan_seed}: no floor plan in {LAYOUT_ATTEMPTS} attempts; use another seed"
     )
 
 
-def _attempt(rng: np.random.Generator) -> FloorPlan | None:
-    width, depth, rects = cut_into_rooms(rng)
-    if not FEWEST_ROOMS <= len(rects) <= MOST_ROOMS:
-        return None
-    kinds = assign_kinds(rng, rects)
-    if kinds is None:
-        return None
+def _with_openings(
+    rng: np.random.Generator, width: float, depth: float, rects: list[Rect], kinds: list[str]
+) -> FloorPlan | None:
+    """Rooms joined by doors and arches; None where they clash or leave too little bare wall."""
     links = choose_links(rng, rects, kinds)
     if links is None:
         return None

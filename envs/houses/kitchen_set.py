@@ -30,7 +30,8 @@ def furnish_kitchen(room: RoomBuilder) -> None:
     fridge, hood = room.draw("fridge"), room.draw("range hood")
     unit = room.draw("kitchen counter", width=0.6)
     alone = room.chance(0.3) and room.against_wall(fridge, "corner") is not None
-    stretches = _free_stretches(room, (PROBE_WIDTH, unit.size[1], unit.size[2]))
+    deepest = max(unit.size[1], sink.size[1], stove.size[1])
+    stretches = _free_stretches(room, (PROBE_WIDTH, deepest, unit.size[2]))
     for in_row in (None,) if alone else (fridge, None):
         for stretch in stretches:
             for row in _rows(room, stretch, [sink, stove], in_row, unit):

@@ -12,6 +12,7 @@ ARCH_HEIGHT = 2.25
 CORNER = 0.14  # between a door and the face of the wall beside it
 LEAF_DEPTH, LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf takes beside its hinge
 APPROACH_DEPTH = 0.8  # floor kept free on both sides of a passage
+CORNER_REACH = 0.85  # an opening nearer to a corner than this takes floor from the other wall
 PLACEMENT_TRIES = 8
 # Window sill and head in metres, and the widest window: baths and laundries get high, small ones.
 WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
@@ -171,7 +172,7 @@ def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) ->
 def _cuts_round_corner(
     room: Room, opening: Opening, axis: str, position: float, span: tuple[float, float]
 ) -> list[tuple[float, float]]:
-    near = min(abs(opening.start - position), abs(opening.end - position)) < 0.75
+    near = min(abs(opening.start - position), abs(opening.end - position)) < CORNER_REACH
     if not near:
         return []
     low, high = span
