@@ -168,11 +168,9 @@ class RoomBuilder:
                 self.house.stock.setdefault(key, []).append(item)
         self._drawn.clear()
 
-    def put(
-        self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True, front: bool = True
-    ) -> Pose:
+    def put(self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True) -> Pose:
         """Place an item without asking whether it fits."""
-        depth = FRONT_SPACE.get(item.category, 0.0) if front else 0.0
+        depth = FRONT_SPACE.get(item.category, 0.0)
         if blocks:
             access = front_box(item.size, pose, depth) if depth else None
             self.space.occupy(footprint(item.size, pose), item.size[2], access)

@@ -189,14 +189,23 @@ def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | Non
         return None
     if len(rects) >= 9:
         take("bathroom", ("bedroom", "hallway"), largest_first[::-1])
+    if not _assign_optional(rng, rects, kinds, largest_first):
+        return None
+    return [kinds[i] for i in range(len(rects))]
+
+
+def _assign_optional(
+    rng: np.random.Generator, rects: list[Rect], kinds: dict[int, str], order: list[int]
+) -> bool:
+    """Give each remaining room an optional kind that fits, each at most once."""
     pool = [OPTIONAL_KINDS[i] for i in rng.permutation(len(OPTIONAL_KINDS))]
     pool.insert(int(rng.integers(1, 4)), "bedroom")
-    for room in largest_first:
+    for room in order:
         if room in kinds:
             continue
         kind = next((k for k in pool if fits(k, rects[room])), None)
         if kind is None:
-            return None
+            return False
         kinds[room] = kind
         pool.remove(kind)
-    return [kinds[i] for i in range(len(rects))]
+    return True
