@@ -172,11 +172,13 @@ def hang_curtains(room: RoomBuilder) -> None:
     space = room.space
     if space.room.kind in BARE_WINDOWS:
         return
+    colour = None
     for window in space.openings:
         if window.kind != "window":
             continue
         height = window.top + ROD_ABOVE_WINDOW - HEM
-        curtain = room.draw("curtain", width=window.width, height=height)
+        curtain = room.draw("curtain", width=window.width, height=height, colour=colour)
+        colour = curtain.colour  # the same at all windows of a room
         middle = (window.start + window.end) / 2
         pose = space.wall_pose(space.side_of(window), middle, 0.0)
         room.put(curtain, pose, HEM + curtain.size[2] / 2, blocks=False)
