@@ -18,7 +18,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from agents.configs import CONFIG, TrainConfig
 from agents.envdrop.follower import Follower
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
@@ -38,28 +37,6 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, all or nothing."""
     write_beside(path, lambda beside: beside.write_text(text, encoding="utf-8"))
-
-
-def run_folder(config: TrainConfig) -> Path:
-    """Folder of a run: the one to resume, the one asked for, or a free default one."""
-    if config.resume is not None:
-        return config.resume
-    if config.output is not None:
-        if (config.output / CONFIG).exists():
-            raise FileExistsError(
-                f"{config.output} holds a run already; go on with it by --resume "
-                f"{config.output}, or choose another --output"
-            )
-        return config.output
-    return free_folder(Path("runs") / config.run_name)
-
-
-def free_folder(folder: Path) -> Path:
-    """The folder itself if there is none of that name, else with the next free number."""
-    free, number = folder, 2
-    while free.exists():
-        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return free
 
 
 def save_model(run: Path, follower: Follower, notes: dict[str, str]) -> None:

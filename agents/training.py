@@ -3,11 +3,9 @@
 import dataclasses
 import json
 import math
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,6 @@ from agents.checkpoints import (
     VOCABULARY,
     load_model,
     load_trainer,
-    run_folder,
     save_model,
     save_trainer,
     write_text,
@@ -30,6 +27,7 @@ from agents.checkpoints import (
 from agents.configs import CONFIG, TrainConfig, to_json
 from agents.environments import feature_notes, fit_scale, make_env, make_follower
 from agents.evaluation import Results, Summary, compare, evaluate, follower_name, table
+from agents.interruption import interruption
 from agents.objectives import agreement, imitation_loss
 from agents.optimisers import learning_rate, make_optimiser
 from agents.rollout import FollowerAgent, rollout
@@ -91,7 +89,7 @@ class Trainer:
     def train(self) -> None:
         """Train to the end; Ctrl-C saves and leaves after the iteration at hand."""
         config = self.config
-        with _interruption() as interrupted, self._bar() as bar:
+        with interruption() as interrupted, self._bar() as bar:
             while self.progress < 1:
                 self._iterate()
                 self._show(bar)
@@ -256,27 +254,27 @@ def train(config: TrainConfig) -> Results:
     return results
 
 
+def run_folder(config: TrainConfig) -> Path:
+    """Folder of a run: the one to resume, the one asked for, or a free default one."""
+    if config.resume is not None:
+        return config.resume
+    if config.output is not None:
+        if (config.output / CONFIG).exists():
+            raise FileExistsError(
+                f"{config.output} holds a run already; go on with it by --resume "
+                f"{config.output}, or choose another --output"
+            )
+        return config.output
+    return free_folder(Path("runs") / config.run_name)
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder itself if there is none of that name, else with the next free number."""
+    free, number = folder, 2
+    while free.exists():
+        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return free
+
+
 def _derived_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
-
-
-@contextmanager
-def _interruption() -> Iterator[list[bool]]:
-    """A list that becomes non-empty at Ctrl-C; a second Ctrl-C ends the program at once."""
-    interrupted: list[bool] = []
-
-    def note(*_: object) -> None:
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted.append(True)
-        tqdm.write("Stopping after this iteration; press Ctrl-C again to stop at once.", sys.stderr)
-
-    try:
-        previous = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: its owner handles signals
-        yield interrupted
-        return
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, previous)
