@@ -1,6 +1,8 @@
 """Pictures of an episode: panorama with candidate marks, map with paths, instruction."""
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -52,6 +54,35 @@ def draw_frame(
     _draw_map(draw, graph, episode, trajectory)
     _write_text(draw, graph, episode, trajectory)
     return np.array(frame)
+
+
+def film(
+    graph: NavGraph,
+    episode: Episode,
+    trajectory: Trajectory,
+    panorama: PanoramaSource | None,
+    path: Path,
+    seconds: float = 1.5,
+) -> None:
+    """Write an episode as a moving picture, a frame per viewpoint.
+
+    Args:
+        graph: The building.
+        episode: What the agent has been told to do.
+        trajectory: Viewpoint, heading and elevation (radians) at each viewpoint visited.
+        panorama: As for `draw_frame`.
+        path: GIF file to write.
+        seconds: Time that each frame stands.
+    """
+    import imageio.v3 as iio
+
+    frames = [
+        draw_frame(graph, episode, trajectory[: step + 1], panorama)
+        for step in range(len(trajectory))
+    ]
+    beside = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+    iio.imwrite(beside, frames, duration=1000 * seconds, loop=0)
+    os.replace(beside, path)
 
 
 def house_panorama(scan: str, viewpoint: str) -> np.ndarray:
