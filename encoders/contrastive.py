@@ -42,7 +42,7 @@ class Batch:
 class TrainConfig:
     """How to train."""
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     """Peak of the schedule: a linear rise, then half a cosine down to zero."""
     warmup: float = 0.05
     """Fraction of the steps for the rise."""

@@ -31,11 +31,11 @@ class PretrainArguments:
     """Folder that gets metrics.jsonl and TensorBoard events."""
     seed: int = 0
     """Of weights, views and captions."""
-    samples: int = 320_000
+    samples: int = 256_000
     """Views to train on."""
-    batch: int = 256
-    """Views in a gradient step."""
-    learning_rate: float = 2e-3
+    batch: int = 64
+    """Views in a gradient step. What is learnt from a number of views grows with the steps."""
+    learning_rate: float = 1e-3
     """Peak of the schedule."""
     houses: int = 32
     """How many of the training houses are used, held-out ones included."""

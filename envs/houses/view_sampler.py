@@ -32,11 +32,11 @@ _CAMERAS = 256  # elevations and fields of view drawn once; headings are drawn f
 class SamplerConfig:
     """How training views are drawn."""
 
-    views: int = 256
+    views: int = 64
     """In a batch."""
-    views_per_panorama: int = 8
-    """Views that share a panorama, whose conversion costs as much as eight views."""
-    captions_per_view: int = 2
+    views_per_panorama: int = 4
+    """Views that share a panorama, whose conversion costs as much as several views."""
+    captions_per_view: int = 1
     """Sentences drawn for each view; equal ones of a batch are one."""
     vfov_degrees: tuple[float, float] = (48.0, 75.0)
     """Interval of the vertical field of view."""
