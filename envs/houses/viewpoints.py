@@ -26,7 +26,7 @@ WALKING_CLEARANCE = 0.14  # metres around the straight walk along an edge
 PATH_CLEARANCE = WALKING_CLEARANCE + CELL
 LONGEST_EDGE = 4.5  # metres
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
-CROWDED = 0.5  # metres; two viewpoints that see each other are never this near
+CROWDED = 0.5  # metres; two viewpoints of one place, of which one will do
 VIEWPOINT_TAG = 11
 
 
@@ -42,7 +42,7 @@ def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
     """
     floor = clearance_map(house, tracer)
     points = _choose_points(house, floor)
-    points = _repair(points, floor, tracer)
+    points = _thin(_repair(points, floor, tracer), floor, tracer)
     visible = _visibility(points, tracer)
     unobstructed = _edges(points, visible, floor)
     included = _largest_component(unobstructed)
@@ -196,10 +196,25 @@ def _repair(points: np.ndarray, floor: ClearanceMap, tracer: RayTracer) -> np.nd
         if not len(steps):
             points = points[np.linalg.norm(points - walk[0], axis=1) > 0]
             continue
-        # A step beside an old viewpoint takes its place: it sees that one's views and more.
-        away = np.linalg.norm(points[:, None] - steps[None], axis=2).min(axis=1)
-        points = np.concatenate([points[away > CROWDED], steps])
+        points = np.concatenate([points, steps])
     return points
+
+
+def _thin(points: np.ndarray, floor: ClearanceMap, tracer: RayTracer) -> np.ndarray:
+    """Drops viewpoints (N, 2) that stand close to another one and join nothing."""
+    from scipy.sparse.csgraph import connected_components
+
+    edges = _edges(points, _visibility(points, tracer), floor)
+    kept = np.ones(len(points), bool)
+    for i in range(len(points)):
+        beside = np.linalg.norm(points - points[i], axis=1) < CROWDED
+        others = kept.copy()
+        others[i] = False
+        if (edges[i] & beside & kept).any():
+            before, _ = connected_components(edges[kept][:, kept])
+            after, _ = connected_components(edges[others][:, others])
+            kept = others if after == before else kept
+    return points[kept]
 
 
 def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap):
