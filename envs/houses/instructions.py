@@ -88,8 +88,9 @@ def plan_clauses(
     if turn and any(clause.first < turn.first for clause in clauses):
         clauses.append(turn)
     clauses.sort(key=lambda clause: (clause.first, _ORDER[clause.kind]))
-    is_said = len(visits) > 1 and rng.random() < 0.85  # on entering
-    room = "" if is_said else survey.room_kinds[visits[-1].room]
+    goal_kind = survey.room_kinds[visits[-1].room]
+    is_said = any(one.kind in ("enter", "through") and one.room == goal_kind for one in clauses)
+    room = "" if is_said and rng.random() < 0.85 else goal_kind
     return [*clauses, Clause("stop", len(path) - 1, len(path) - 1, room, pin)]
 
 

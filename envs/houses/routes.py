@@ -1,7 +1,7 @@
 """Shortest paths of a house, and the choice of those that become episodes.
 
 A follower must not get far by habit: every start gets goals in different places, in pairs whose
-paths begin alike, and goals are spread over the rooms.
+paths begin alike; goals are spread over the rooms and paths over the lengths.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from envs.houses.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 4, 7  # as in R2R
 SHORTEST_PATH = 5.0  # metres, as in R2R
+LENGTH_WEIGHT = 0.1  # of a path's number of edges against its goal, when choosing
 GOAL_SPREAD = 3.5  # metres between goals of one start, beyond the 3 m that count as success
 
 Episode = TypeVar("Episode")
@@ -83,8 +84,7 @@ def choose_episodes(
         At most `count` episodes; fewer where the house has no more paths.
     """
     episodes: list[Episode] = []
-    goal_uses = np.zeros(len(survey.viewpoints))
-    room_uses = np.zeros(len(survey.room_kinds))
+    uses = _Uses(survey)
     start_uses = np.zeros(len(survey.viewpoints))
     while len(episodes) < count:
         open_starts = np.flatnonzero(np.isfinite(start_uses))
@@ -93,7 +93,7 @@ def choose_episodes(
         start = int(min(open_starts, key=lambda s: start_uses[s] + rng.random()))
         start_uses[start] += 1
         goals: list[tuple[int, ...]] = []
-        for path in _by_preference(survey, routes, start, goal_uses, room_uses, goals, rng):
+        for path in _by_preference(routes, start, uses, goals, rng):
             if (start, path[-1]) in taken:
                 continue
             episode = make(path)
@@ -102,8 +102,7 @@ def choose_episodes(
                 continue
             episodes.append(episode)
             goals.append(path)
-            goal_uses[path[-1]] += 1
-            room_uses[survey.rooms[path[-1]]] += 1
+            uses.count(path)
             if len(goals) == goals_per_start or len(episodes) == count:
                 break
         if not goals:
@@ -111,12 +110,32 @@ def choose_episodes(
     return episodes
 
 
+class _Uses:
+    """How often the chosen paths of a house have used its goals, rooms and lengths."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._rooms_of = survey.rooms
+        self._goals = np.zeros(len(survey.viewpoints))
+        self._rooms = np.zeros(len(survey.room_kinds))
+        self._edges = np.zeros(MOST_EDGES + 1)
+
+    def count(self, path: tuple[int, ...]) -> None:
+        """Notes a chosen path."""
+        self._goals[path[-1]] += 1
+        self._rooms[self._rooms_of[path[-1]]] += 1
+        self._edges[len(path) - 1] += 1
+
+    def of(self, path: tuple[int, ...]) -> float:
+        """How worn what a path uses is; there are many more paths to a length than to a goal."""
+        goal = path[-1]
+        worn = 2.0 * self._goals[goal] + self._rooms[self._rooms_of[goal]]
+        return float(worn + LENGTH_WEIGHT * self._edges[len(path) - 1])
+
+
 def _by_preference(
-    survey: Survey,
     routes: Routes,
     start: int,
-    goal_uses: np.ndarray,
-    room_uses: np.ndarray,
+    uses: _Uses,
     chosen: list[tuple[int, ...]],
     rng: np.random.Generator,
 ) -> Iterator[tuple[int, ...]]:
@@ -136,10 +155,9 @@ def _by_preference(
             return
 
         def cost(path: tuple[int, ...]) -> float:
-            goal = path[-1]
             wants_pair = len(chosen) % 2 == 1
             alone = wants_pair and path[1] != chosen[-1][1]
-            return 2.0 * goal_uses[goal] + room_uses[survey.rooms[goal]] + alone + rng.random()
+            return uses.of(path) + alone + rng.random()
 
         best = min(distinct, key=cost)
         left.remove(best)

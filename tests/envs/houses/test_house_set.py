@@ -1,12 +1,13 @@
 import collections
 import json
+import os
 import re
 from itertools import pairwise
 
 import pytest
 
 from connectivity import read_connectivity, read_scans
-from envs.houses import house_set
+from envs.houses import house, house_set
 from envs.houses.house_set import (
     DATA_DIR,
     GOALS_PER_START,
@@ -14,6 +15,7 @@ from envs.houses.house_set import (
     SPLITS,
     TRAIN_SCANS,
     UNSEEN_SCANS,
+    build_navigation,
     build_set,
     expand_scans,
 )
@@ -56,7 +58,7 @@ def test_shipped_graphs_have_enough_viewpoints():
 def test_shipped_episodes_follow_shortest_paths_as_in_r2r(shipped):
     for split in SPLITS:
         for scan in {one["scan"] for one in shipped[split]}:
-            graph = NavGraph.load(scan, house_set.CONNECTIVITY_DIR)
+            graph = NavGraph.load(scan)
             for one in (one for one in shipped[split] if one["scan"] == scan):
                 path = one["path"]
                 assert 4 <= len(path) - 1 <= 7
@@ -138,3 +140,39 @@ def test_unknown_scan_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no built-in house 'castle'"):
         build_set(tmp_path, tmp_path, ["castle"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
+    made = []
+
+    def save_house(spec, directory):
+        made.append("house")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{spec.scan}.json").write_text("{}")
+
+    def navigate(spec):
+        made.append("paths")
+        return _stand_in(spec.scan)
+
+    spec = HOUSE_SPECS["house_03"]
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    monkeypatch.setattr(house, "build_house", lambda spec: spec)
+    monkeypatch.setattr(house, "save_house", save_house)
+    monkeypatch.setattr(house, "is_saved", lambda spec, at: (at / f"{spec.scan}.json").exists())
+    monkeypatch.setattr(house, "load_house", lambda scan, at: HOUSE_SPECS[scan])
+    monkeypatch.setattr(house_set, "navigate", navigate)
+    for rebuild, expected in [
+        ("nothing", ["house", "paths"]),
+        ("nothing", []),
+        ("paths", ["paths"]),
+        ("houses", ["house", "paths"]),
+    ]:
+        made.clear()
+        assert build_navigation(spec, rebuild) == _stand_in(spec.scan)
+        assert made == expected
+    # A house that was made anew since leaves the kept graph behind.
+    side_file = next(tmp_path.rglob("house_03.json"))
+    os.utime(side_file, (side_file.stat().st_mtime + 60,) * 2)
+    made.clear()
+    build_navigation(spec)
+    assert made == ["paths"]

@@ -1,0 +1,74 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from envs.houses.scene import ObjectInfo
+from envs.houses.visibility import HEADING_STEPS, seen_objects, view_areas
+from envs.panoramas.panorama import Panorama
+
+HEIGHT = 180
+
+
+def _things(count: int) -> SimpleNamespace:
+    infos = [ObjectInfo(i, f"thing {i}", "red", "", 0, (0, 0, 0), (1, 1, 1)) for i in range(count)]
+    return SimpleNamespace(objects=tuple(infos))
+
+
+def _directions() -> tuple[np.ndarray, np.ndarray]:
+    """Heading and elevation in degrees of each pixel, from the panorama's convention."""
+    columns, rows = np.arange(2 * HEIGHT), np.arange(HEIGHT)
+    return np.meshgrid(columns + 0.5 - 180, 90 - (rows + 0.5))
+
+
+def _square_view(heading: float) -> np.ndarray:
+    """Which pixels a square 60-degree pinhole view at elevation 0 sees."""
+    h, e = (np.radians(angle) for angle in _directions())
+    ahead = np.cos(e) * np.cos(h - np.radians(heading))
+    right = np.cos(e) * np.sin(h - np.radians(heading))
+    limit = np.tan(np.radians(30)) * ahead
+    return (ahead > 0) & (np.abs(right) <= limit) & (np.abs(np.sin(e)) <= limit)
+
+
+def _panorama(ids: np.ndarray) -> Panorama:
+    return Panorama(np.zeros((*ids.shape, 3), np.uint8), np.full(ids.shape, 2.5, np.float32), ids)
+
+
+@pytest.mark.parametrize("heading", [0, 90, -120])
+def test_what_fills_a_view_has_area_one_and_its_heading(heading):
+    ids = np.where(_square_view(heading), 1, -1).astype(np.int32)
+    (seen,) = seen_objects(_panorama(ids), _things(2))
+    assert seen.index == 1
+    assert seen.area == pytest.approx(1, abs=0.03)
+    assert np.degrees(seen.heading) == pytest.approx(heading, abs=0.5)
+    assert seen.elevation == pytest.approx(0, abs=0.01)
+    assert seen.distance == 2.5
+
+
+def test_an_object_across_the_seam_is_seen_behind():
+    h, e = _directions()
+    ids = np.where((np.abs(h) > 170) & (np.abs(e) < 10), 0, -1).astype(np.int32)
+    (seen,) = seen_objects(_panorama(ids), _things(1))
+    assert abs(np.degrees(seen.heading)) == pytest.approx(180, abs=0.5)
+
+
+def test_small_things_go_unnoticed_and_large_ones_come_first():
+    h, e = _directions()
+    ids = np.full(h.shape, -1, np.int32)
+    ids[(np.abs(h - 50) < 20) & (np.abs(e) < 20)] = 0
+    ids[(np.abs(h + 90) < 30) & (np.abs(e) < 20)] = 1
+    ids[(np.abs(h) < 1) & (np.abs(e) < 1)] = 2
+    assert [one.index for one in seen_objects(_panorama(ids), _things(3))] == [1, 0]
+
+
+@pytest.mark.parametrize("step", [0, 4, 6, 11])
+def test_view_areas_peak_at_the_step_that_faces_the_object(step):
+    h, e = _directions()
+    aside = (h - 30 * step + 180) % 360 - 180
+    ids = np.where((np.abs(aside) < 10) & (np.abs(e) < 20), 0, -1).astype(np.int32)
+    areas = view_areas(ids, 1)[:, 0]
+    assert areas.argmax() == step
+    # Of its 20 degrees a view that looks 30 degrees past it sees half, one that looks past 60 none.
+    neighbours = areas[[(step - 1) % HEADING_STEPS, (step + 1) % HEADING_STEPS]]
+    assert neighbours == pytest.approx(areas[step] / 2, rel=0.1)
+    assert areas[(step + 3) % HEADING_STEPS] == 0
