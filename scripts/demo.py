@@ -17,6 +17,9 @@ class DemoConfig:
     """Folder of the run and the films; a number is appended where it exists."""
     iterations: int | None = None
     """Weight updates; the preset's number by default."""
+    threads: int = 2
+    """Processor threads of torch. Another number sums in another order and changes the figures a
+    little."""
     seed: int = 0
     """Seed of weights, order of episodes and dropout."""
 
@@ -34,6 +37,7 @@ def main(config: DemoConfig) -> None:
         settings,
         output=run,
         seed=config.seed,
+        threads=config.threads,
         iterations=config.iterations or settings.iterations,
     )
     train(settings)
