@@ -9,8 +9,6 @@ Files are written beside and renamed, each complete in itself: a run that is kil
 leaves a folder that can be used.
 """
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +17,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from agents.envdrop.follower import Follower
+from storage import written_whole
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 
 
-def write_beside(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, then put it in its place; a failure leaves nothing."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.writing")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, all or nothing."""
-    write_beside(path, lambda beside: beside.write_text(text, encoding="utf-8"))
-
-
 def save_model(run: Path, follower: Follower, notes: dict[str, str]) -> None:
     """Write a follower's weights with what is needed to check them against another setting."""
     weights = {name: tensor.contiguous() for name, tensor in follower.state_dict().items()}
-    write_beside(
-        run / MODEL, lambda beside: save_file(weights, beside, {**_widths(follower), **notes})
-    )
+    with written_whole(run / MODEL) as beside:
+        save_file(weights, beside, {**_widths(follower), **notes})
 
 
 def load_model(run: Path, follower: Follower, notes: dict[str, str]) -> dict[str, str]:
@@ -83,7 +66,8 @@ def load_model(run: Path, follower: Follower, notes: dict[str, str]) -> dict[str
 
 def save_trainer(run: Path, state: dict[str, Any]) -> None:
     """Write the state of training: tensors, numbers, strings, and lists and dicts of them."""
-    write_beside(run / TRAINER, lambda beside: torch.save(state, beside))
+    with written_whole(run / TRAINER) as beside:
+        torch.save(state, beside)
 
 
 def load_trainer(run: Path) -> dict[str, Any]:

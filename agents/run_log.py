@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agents.checkpoints import METRICS, write_text
+from agents.checkpoints import METRICS
+from storage import write_text
 
 
 class RunLog:

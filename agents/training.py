@@ -23,7 +23,6 @@ from agents.checkpoints import (
     load_trainer,
     save_model,
     save_trainer,
-    write_text,
 )
 from agents.configs import CONFIG, TrainConfig, to_json
 from agents.environments import feature_notes, fit_scale, make_env, make_follower
@@ -33,6 +32,7 @@ from agents.objectives import agreement, imitation_loss
 from agents.optimisers import learning_rate, make_optimiser
 from agents.rollout import FollowerAgent, rollout
 from agents.run_log import RunLog
+from storage import write_text
 
 _NOISE, _WAY = 31, 32
 _LOG_EVERY = 50

@@ -7,7 +7,6 @@ not to be judged, and each true pair is told apart from the false ones only.
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from storage import write_text, written_whole
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more than 100
@@ -181,15 +182,9 @@ def export_local_dir(
         unknown[list(words)] = False
         embedding[unknown] = 0
     config = {"model_cfg": model_config, "preprocess_cfg": preprocess_config}
-    beside = [folder / f"{name}.{os.getpid()}.writing" for name in (WEIGHTS_FILE, CONFIG_FILE)]
-    try:
-        save_file(tensors, beside[0], metadata={"format": "pt"})
-        beside[1].write_text(json.dumps(config, indent=2) + "\n")
-        for file, name in zip(beside, (WEIGHTS_FILE, CONFIG_FILE), strict=True):
-            os.replace(file, folder / name)
-    finally:
-        for file in beside:
-            file.unlink(missing_ok=True)
+    with written_whole(folder / WEIGHTS_FILE) as beside:
+        save_file(tensors, beside, metadata={"format": "pt"})
+        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
     return (folder / WEIGHTS_FILE).stat().st_size
 
 

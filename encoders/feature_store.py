@@ -1,13 +1,14 @@
 """CLIP features of panoramas on disk: one safetensors file, read through a memory map."""
 
 import json
-import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from storage import written_whole
 
 FORMAT_VERSION = 1
 NUM_VIEWS = 36
@@ -96,12 +97,8 @@ class FeatureStore:
         path = Path(path)
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: the keys of a feature store must differ from each other")
-        beside = path.with_name(f"{path.name}.{os.getpid()}.writing")
-        try:
+        with written_whole(path) as beside:
             _write_file(beside, path, iter(views), list(keys), dict(metadata or {}))
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
 
     @property
     def width(self) -> int:

@@ -3,7 +3,6 @@
 import gzip
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from envs.nav_graph import NavGraph
 from envs.worlds import Dataset, WorldFiles
+from storage import write_text
 
 Trajectory = Sequence[tuple[str, float, float]]
 
@@ -96,7 +96,7 @@ def write_r2r_submission(path: str | Path, trajectories: Mapping[str, Trajectory
         {"instr_id": instr_id, "trajectory": [list(step) for step in trajectory]}
         for instr_id, trajectory in trajectories.items()
     ]
-    _write_beside(Path(path), json.dumps(items))
+    write_text(path, json.dumps(items))
 
 
 def write_rxr_submission(path: str | Path, trajectories: Mapping[str, Trajectory]) -> None:
@@ -110,13 +110,7 @@ def write_rxr_submission(path: str | Path, trajectories: Mapping[str, Trajectory
         json.dumps({"instruction_id": int(instr_id), "path": [step[0] for step in trajectory]})
         for instr_id, trajectory in trajectories.items()
     ]
-    _write_beside(Path(path), "".join(f"{line}\n" for line in lines))
-
-
-def _write_beside(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.writing")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _read_records(path: Path, files: WorldFiles) -> list[Any]:

@@ -1,6 +1,5 @@
 """Pictures of an episode: panorama with candidate marks, map with paths, instruction."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from envs.candidates import candidate_table
 from envs.episodes import Episode, Trajectory
 from envs.nav_graph import NavGraph
+from storage import written_whole
 
 WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280
 MAP_WIDTH = 400
@@ -80,9 +80,8 @@ def film(
         draw_frame(graph, episode, trajectory[: step + 1], panorama)
         for step in range(len(trajectory))
     ]
-    beside = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
-    iio.imwrite(beside, frames, duration=1000 * seconds, loop=0)
-    os.replace(beside, path)
+    with written_whole(path) as beside:
+        iio.imwrite(beside, frames, duration=1000 * seconds, loop=0)
 
 
 def house_panorama(scan: str, viewpoint: str) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Word tokenizer of instructions, as in the Room-to-Room baseline (`tasks/R2R/utils.py`)."""
 
 import json
-import os
 import re
 import string
 from collections import Counter
@@ -9,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from storage import write_text
 
 PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
 
@@ -72,10 +73,7 @@ class WordTokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as JSON."""
-        path = Path(path)
-        beside = path.with_name(f"{path.name}.{os.getpid()}.writing")
-        beside.write_text(json.dumps({"words": self.words}, ensure_ascii=False), encoding="utf-8")
-        os.replace(beside, path)
+        write_text(path, json.dumps({"words": self.words}, ensure_ascii=False))
 
     def __len__(self) -> int:
         return len(self.words)

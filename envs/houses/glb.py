@@ -7,7 +7,6 @@ the extras of the meshes and, for our own reader, in the house's side file.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.houses.scene import ObjectInfo, Scene
+from storage import written_whole
 
 if TYPE_CHECKING:
     import trimesh
@@ -39,9 +39,8 @@ def write_glb(scene: Scene, path: Path) -> None:
     content = export_glb(
         world, include_normals=True, unitize_normals=False, tree_postprocessor=_make_unlit
     )
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_bytes(content)
-    os.replace(beside, path)
+    with written_whole(path) as beside:
+        beside.write_bytes(content)
 
 
 def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from envs.houses.floor_plan import FloorPlan, make_floor_plan
 from envs.houses.glb import read_glb, write_glb
 from envs.houses.scene import ObjectInfo, Scene, assemble
+from storage import cache_dir, write_text
 
 GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds give other houses
 
@@ -56,8 +56,7 @@ def build_house(spec: HouseSpec) -> House:
 
 def house_cache_dir() -> Path:
     """Folder of built houses: below `$CLIPNAV_CACHE`, else below ~/.cache/clipnav."""
-    root = os.environ.get("CLIPNAV_CACHE") or Path.home() / ".cache" / "clipnav"
-    return Path(root) / "houses" / f"v{GENERATOR_VERSION}"
+    return cache_dir() / "houses" / f"v{GENERATOR_VERSION}"
 
 
 def save_house(house: House, directory: Path) -> None:
@@ -71,9 +70,7 @@ def save_house(house: House, directory: Path) -> None:
         "plan": house.plan.to_dict(),
         "objects": [asdict(info) for info in house.scene.objects],
     }
-    beside = side_file.with_name(f"{side_file.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(beside, side_file)
+    write_text(side_file, json.dumps(record))
 
 
 def is_saved(spec: HouseSpec, directory: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from envs.houses.house import House, HouseSpec
+from storage import write_text
 
 if TYPE_CHECKING:
     from envs.houses.routes import Routes
@@ -68,7 +68,7 @@ def build_set(
     for scan in scans:
         _write_json(connectivity_dir / f"{scan}_connectivity.json", built[scan]["connectivity"])
     names = {path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")}
-    _write(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
+    write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
     for split in SPLITS:
         _merge_episodes(data_dir / f"R2R_{split}.json", split, built)
 
@@ -193,13 +193,7 @@ def _write_json(path: Path, value: list[Json] | Json) -> None:
         text = "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in value) + "\n]\n"
     else:
         text = json.dumps(value, separators=(",", ":")) + "\n"
-    _write(path, text)
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, text)
 
 
 def expand_scans(names: Iterable[str]) -> list[str]:

@@ -7,7 +7,6 @@ could stand there too, and more positions in few houses make a better encoder.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.houses.scene import ObjectInfo
+from storage import write_text
 
 if TYPE_CHECKING:
     from envs.houses.house import House
@@ -148,6 +148,4 @@ def _write_description(folder: Path, house: House, viewpoints: int) -> None:
         "objects": [asdict(thing) for thing in house.scene.objects],
         "room_kinds": [room.kind for room in house.plan.rooms],
     }
-    beside = folder / f"house.json.{os.getpid()}.writing"
-    beside.write_text(json.dumps(described), encoding="utf-8")
-    os.replace(beside, folder / "house.json")
+    write_text(folder / "house.json", json.dumps(described))

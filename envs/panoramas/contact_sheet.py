@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 
 from envs.panoramas.cameras import perspective_camera, render
 from envs.panoramas.ray_tracer import RayTracer
+from storage import written_whole
 
 if TYPE_CHECKING:
     from envs.houses.house import House
@@ -55,9 +55,8 @@ def contact_sheet(
         draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
         draw.text((4, 1), label, fill=(255, 255, 255))
         sheet.paste(image, (number % columns * tile[1], number // columns * tile[0]))
-    beside = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
-    sheet.save(beside)
-    os.replace(beside, path)
+    with written_whole(path) as beside:
+        sheet.save(beside)
 
 
 def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]) -> np.ndarray:

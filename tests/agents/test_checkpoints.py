@@ -8,7 +8,6 @@ from agents.checkpoints import (
     load_trainer,
     save_model,
     save_trainer,
-    write_beside,
 )
 from agents.configs import FollowerConfig
 from agents.envdrop.follower import Follower
@@ -65,17 +64,3 @@ def test_missing_files_are_named(tmp_path):
         load_model(tmp_path, make(), {})
     with pytest.raises(FileNotFoundError, match=TRAINER):
         load_trainer(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(beside):
-        beside.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_beside(path, fail)
-    assert [item.name for item in tmp_path.iterdir()] == ["file"]
-    assert path.read_text() == "old"
