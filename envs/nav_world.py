@@ -5,11 +5,15 @@ A node is a viewpoint's number among the V viewpoints of all graphs, scan after 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from envs.candidates import NUM_HEADINGS, STEP, candidate_table
 from envs.nav_graph import NavGraph
+
+if TYPE_CHECKING:
+    from encoders.feature_store import FeatureStore
 
 
 class NavWorld:
@@ -80,6 +84,15 @@ class NavWorld:
         if scan not in self.graphs:
             raise KeyError(f"scan '{scan}' is not loaded")
         return self._offsets[scan] + self.graphs[scan].index(viewpoint)
+
+    def store_rows(self, store: "FeatureStore") -> np.ndarray:
+        """(V,) row of each viewpoint in a feature store.
+
+        Raises:
+            KeyError: The store lacks a viewpoint.
+        """
+        keys = zip(self.scan_names, self.viewpoint_ids, strict=True)
+        return np.array([store.row(scan, viewpoint) for scan, viewpoint in keys])
 
     def distance(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
         """Geodesic distances in metres; arguments broadcast and pair nodes of the same scan."""

@@ -1,5 +1,7 @@
 """What agents see: features of the panorama and of the candidates, with their directions."""
 
+from typing import Any, Literal
+
 import numpy as np
 from gymnasium import spaces
 
@@ -9,6 +11,9 @@ from envs.nav_world import NavWorld, angles4
 
 _HEADINGS = (STEP * (np.arange(NUM_VIEWS) % NUM_HEADINGS)).astype(np.float32)
 _ELEVATIONS = (STEP * (np.arange(NUM_VIEWS) // NUM_HEADINGS - 1)).astype(np.float32)
+
+Observe = Literal["features", "indices"]
+Observation = dict[str, np.ndarray]
 
 _CACHED_ROWS = 4
 _SIGN_AND_MAGNITUDE = np.uint32(0x8FFFE000).astype(np.int32)
@@ -37,6 +42,11 @@ def panorama_angles(size: int) -> np.ndarray:
     return angle_feature(heading, np.broadcast_to(elevation, heading.shape), size)
 
 
+def view_angles(size: int) -> np.ndarray:
+    """(36, size) float32: angle features of an agent that looks along each of the 36 views."""
+    return angle_feature(_HEADINGS, _ELEVATIONS, size)
+
+
 def widen_halves(halves: np.ndarray, target: np.ndarray) -> None:
     """Copy finite float16 numbers into a float32 array of the same shape.
 
@@ -49,20 +59,74 @@ def widen_halves(halves: np.ndarray, target: np.ndarray) -> None:
     np.multiply(bits.view(np.float32), _BIAS, out=target)
 
 
-class Observer:
-    """Gathers observations of many agents.
+class IndexObserver:
+    """Tells many agents where they stand and look, and leaves features to be looked up.
+
+    `envs.device_features.DeviceFeatures` does that on the device of a network.
+    """
+
+    def __init__(self, world: NavWorld, num_agents: int) -> None:
+        """Observe from the viewpoints of a world.
+
+        Args:
+            world: The graphs.
+            num_agents: B.
+        """
+        self._world = world
+        self._num_agents = num_agents
+
+    def space(self) -> dict[str, spaces.Space[Any]]:
+        """Spaces of one agent's observation."""
+        actions = self._world.num_actions
+        return {
+            "viewpoint": spaces.Box(0, len(self._world) - 1, (), np.int32),
+            "view": spaces.Box(0, NUM_VIEWS - 1, (), np.int32),
+            "candidate_view": spaces.Box(0, NUM_VIEWS - 1, (actions,), np.int32),
+            **pose_space(actions),
+        }
+
+    def buffers(self) -> Observation:
+        """Arrays for `observe` to fill."""
+        size, actions = self._num_agents, self._world.num_actions
+        return {
+            "viewpoint": np.empty(size, dtype=np.int32),
+            "view": np.empty(size, dtype=np.int32),
+            "candidate_view": np.empty((size, actions), dtype=np.int32),
+            **pose_buffers(size, actions),
+        }
+
+    def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
+        """Observe from B viewpoints.
+
+        Args:
+            nodes: (B,) viewpoints.
+            views: (B,) view 0..35 that each agent looks along.
+            out: From `buffers`, overwritten: viewpoint (B,), view (B,), candidate_view (B, K),
+                action_mask (B, K), heading (B,) and elevation (B,).
+        """
+        out["viewpoint"][:] = nodes
+        out["view"][:] = views
+        self._world.views.take(nodes, axis=0, out=out["candidate_view"])
+        fill_poses(self._world, nodes, views, out)
+
+
+class FeatureObserver:
+    """Gathers the features of what many agents see.
 
     Attributes:
         width: D + A, the numbers that describe a view: D of the store, A of its direction.
     """
 
-    def __init__(self, world: NavWorld, store: FeatureStore | None, angle_size: int) -> None:
+    def __init__(
+        self, world: NavWorld, store: FeatureStore | None, angle_size: int, num_agents: int
+    ) -> None:
         """Line the store up with the world.
 
         Args:
             world: The graphs.
             store: Features of every viewpoint of the world; None for directions only (D = 0).
             angle_size: A, a positive multiple of 4.
+            num_agents: B.
 
         Raises:
             ValueError: `angle_size` is not one.
@@ -72,66 +136,57 @@ class Observer:
             raise ValueError(f"angle_feature_size {angle_size} is not a positive multiple of 4")
         self._world = world
         self._store = store
+        self._num_agents = num_agents
         self._angle_size = angle_size
         self._visual_size = store.width if store else 0
         self.width = self._visual_size + angle_size
         self._panorama_angles = panorama_angles(angle_size)
         if store is not None:
-            keys = zip(world.scan_names, world.viewpoint_ids, strict=True)
-            self._rows = np.array([store.row(scan, viewpoint) for scan, viewpoint in keys])
+            self._rows = world.store_rows(store)
 
-    def space(self, num_words: int, length: int) -> spaces.Dict:
-        """Space of one agent's observations, the instruction of `length` tokens included.
-
-        Args:
-            num_words: Size of the vocabulary.
-            length: Of an encoded instruction.
-        """
+    def space(self) -> dict[str, spaces.Space[Any]]:
+        """Spaces of one agent's observation."""
         actions, inf = self._world.num_actions, np.inf
-        return spaces.Dict(
-            {
-                "instruction": spaces.Box(0, num_words - 1, (length,), np.int32),
-                "panorama": spaces.Box(-inf, inf, (NUM_VIEWS, self.width), np.float32),
-                "candidates": spaces.Box(-inf, inf, (actions, self.width), np.float32),
-                "action_mask": spaces.MultiBinary(actions),
-                "heading": spaces.Box(0.0, 2 * np.pi, (), np.float32),
-                "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (), np.float32),
-            }
-        )
+        return {
+            "panorama": spaces.Box(-inf, inf, (NUM_VIEWS, self.width), np.float32),
+            "candidates": spaces.Box(-inf, inf, (actions, self.width), np.float32),
+            **pose_space(actions),
+        }
 
-    def observe(self, nodes: np.ndarray, views: np.ndarray) -> dict[str, np.ndarray]:
-        """Observe from B viewpoints; every array is a fresh one.
+    def buffers(self) -> Observation:
+        """Arrays for `observe` to fill."""
+        size, actions = self._num_agents, self._world.num_actions
+        return {
+            "panorama": np.empty((size, NUM_VIEWS, self.width), dtype=np.float32),
+            "candidates": np.zeros((size, actions, self.width), dtype=np.float32),
+            **pose_buffers(size, actions),
+        }
+
+    def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
+        """Observe from B viewpoints.
 
         Args:
             nodes: (B,) viewpoints.
             views: (B,) view 0..35 that each agent looks along.
-
-        Returns:
-            panorama (B, 36, D + A), candidates (B, K, D + A), action_mask (B, K), heading (B,) and
-            elevation (B,).
+            out: From `buffers`, overwritten: panorama (B, 36, D + A), candidates (B, K, D + A),
+                action_mask (B, K), heading (B,) and elevation (B,).
         """
         visual = self._visual_size
         base = views % NUM_HEADINGS
-        panorama = np.empty((len(nodes), NUM_VIEWS, self.width), dtype=np.float32)
+        panorama, candidates = out["panorama"], out["candidates"]
         if self._store is not None:
             self._copy_visual(self._rows[nodes], panorama[..., :visual])
         panorama[..., visual:] = self._panorama_angles[base]
+        fill_poses(self._world, nodes, views, out)
 
-        mask = self._world.mask[nodes]
-        candidates = np.zeros((*mask.shape, self.width), dtype=np.float32)
-        agent, action = self._present(mask)
+        agent, action = np.nonzero(out["action_mask"][:, 1:])
+        action += 1
         node = nodes[agent]
         looked_at = self._world.views[node, action]
+        candidates[...] = 0.0
         candidates[agent, action, :visual] = panorama[agent, looked_at, :visual]
         angles = self._world.angles[node, base[agent], action]
         candidates[agent, action, visual:] = np.tile(angles, self._angle_size // 4)
-        return {
-            "panorama": panorama,
-            "candidates": candidates,
-            "action_mask": mask,
-            "heading": _HEADINGS[views],
-            "elevation": _ELEVATIONS[views],
-        }
 
     def _copy_visual(self, rows: np.ndarray, target: np.ndarray) -> None:
         """Copy rows of the store into (B, 36, D) float32, a few at a time to stay in the cache."""
@@ -140,8 +195,31 @@ class Observer:
             part = np.s_[start : start + _CACHED_ROWS]
             widen_halves(self._store.views[rows[part]], target[part])
 
-    @staticmethod
-    def _present(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Agent and action of every candidate: what the mask allows but stop."""
-        agent, action = np.nonzero(mask[:, 1:])
-        return agent, action + 1
+
+def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
+    """Spaces of what every observation holds besides the instruction.
+
+    Args:
+        num_actions: K.
+    """
+    return {
+        "action_mask": spaces.MultiBinary(num_actions),
+        "heading": spaces.Box(0.0, 2 * np.pi, (), np.float32),
+        "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (), np.float32),
+    }
+
+
+def pose_buffers(num_agents: int, num_actions: int) -> Observation:
+    """Arrays of B agents for `fill_poses`, as `pose_space` describes them."""
+    return {
+        "action_mask": np.empty((num_agents, num_actions), dtype=np.int8),
+        "heading": np.empty(num_agents, dtype=np.float32),
+        "elevation": np.empty(num_agents, dtype=np.float32),
+    }
+
+
+def fill_poses(world: NavWorld, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
+    """Tell B agents what they can do and how they are turned."""
+    world.mask.take(nodes, axis=0, out=out["action_mask"])
+    _HEADINGS.take(views, out=out["heading"])
+    _ELEVATIONS.take(views, out=out["elevation"])

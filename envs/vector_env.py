@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -10,13 +10,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.episode_sampler import EpisodeSampler
-from envs.episodes import Episode, load_episodes
+from envs.episodes import Episode
 from envs.infos import finals, masked, scattered
-from envs.nav_world import NavWorld
-from envs.observations import Observer
+from envs.observations import FeatureObserver, IndexObserver, Observation, Observe
+from envs.reference_teacher import Teacher
+from envs.rewards import Reward
+from envs.splits import load_split
 from envs.tokenizer import WordTokenizer
 from envs.walks import Walks
-from envs.worlds import Dataset, World, world_files
+from envs.worlds import Dataset, World
 
 # Decisions before an episode is cut off, and tokens of an instruction. R2R paths have up to 7
 # viewpoints, RxR paths up to three times as many; EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of
@@ -39,7 +41,7 @@ class VlnVectorEnv(VectorEnv):
     leaves the agent where it is. K is one more than the largest number of neighbours in the world.
 
     ## Observation Space
-    A dictionary of arrays, none of which is used again by a later step:
+    A dictionary of arrays, none of which is used again by a later step (unless `copy` is False):
     * `instruction` (B, L) int32: words, see `tokenizer`.
     * `panorama` (B, 36, D + A) float32: feature of each view, D from the store and A from its
       direction relative to the agent's heading.
@@ -48,17 +50,22 @@ class VlnVectorEnv(VectorEnv):
     * `action_mask` (B, K) int8: 1 where an action leads somewhere.
     * `heading`, `elevation` (B,) float32: absolute, radians.
 
+    With `observe="indices"` three others take the place of `panorama` and `candidates`:
+    * `viewpoint` (B,) int32: where the agent stands, a node of `nav_world`.
+    * `view` (B,) int32: along which of the 36 views it looks.
+    * `candidate_view` (B, K) int32: the view of each candidate; 0 where there is none.
+
     ## Rewards
     +1 for a step that brings the agent nearer to the goal by shortest path, -1 for one that takes
-    it further away, else 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere. 0 where
-    the goal is secret (the test splits).
+    it further away, else 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere. With
+    `reward="ndtw"` the gain in nDTW is added. 0 where the goal is secret (the test splits).
 
     ## Episode End
     Terminates at stop; truncates after `max_episode_steps` actions.
 
     ## Info
     `instr_id`, `instruction`, `scan`, `viewpoint`, `distance_to_goal` (metres, NaN where the goal
-    is secret), `teacher_action` (along the shortest path) and, for agents whose episode has just
+    is secret), `teacher_action` (what the teacher would do) and, for agents whose episode has just
     ended, `metrics`: a dictionary of arrays named as in `envs.metrics.score_path`.
 
     ## Arguments
@@ -89,6 +96,10 @@ class VlnVectorEnv(VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         tokenizer: WordTokenizer | str | Path | None = None,
         render_mode: str | None = None,
+        teacher: Teacher = "shortest",
+        reward: Reward = "distance",
+        observe: Observe = "features",
+        copy: bool = True,
     ) -> None:
         """Load a split of a dataset in a world.
 
@@ -108,6 +119,11 @@ class VlnVectorEnv(VectorEnv):
             autoreset_mode: What happens after the end of an episode, see Gymnasium.
             tokenizer: Vocabulary or file of one; None builds it from the training split.
             render_mode: None or "rgb_array".
+            teacher: Whose `teacher_action` is told: "shortest" leads to the goal, "reference" along
+                the annotated path and back to it, see `envs.reference_teacher`.
+            reward: "distance" as EnvDrop, or "ndtw" as CLEAR, see `envs.rewards`.
+            observe: "features", or "indices" for `envs.device_features` to look them up.
+            copy: Hand out fresh arrays; else the same ones, which the next step overwrites.
 
         Raises:
             FileNotFoundError: A file of the world is missing.
@@ -116,47 +132,41 @@ class VlnVectorEnv(VectorEnv):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r} is neither None nor 'rgb_array'")
+        if observe not in get_args(Observe):
+            raise ValueError(f"observe {observe!r} is none of {', '.join(get_args(Observe))}")
         self.num_envs = _positive("num_envs", num_envs, 1)
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
-        self.files = world_files(world, data_dir)
-        self.episodes = load_episodes(dataset, split, self.files, language)
-        if tokenizer is None:
-            known = split == "train"
-            train = (
-                self.episodes if known else load_episodes(dataset, "train", self.files, language)
-            )
-            tokenizer = WordTokenizer.build(episode.instruction for episode in train)
-        elif not isinstance(tokenizer, WordTokenizer):
-            tokenizer = WordTokenizer.load(tokenizer)
-        self.tokenizer = tokenizer
-        scans = sorted({episode.scan for episode in self.episodes})
-        self.nav_world = NavWorld.load(scans, self.files.connectivity_dir)
-        store = self.files.open_features(features)
-        self._observer = Observer(self.nav_world, store, angle_feature_size)
-        self._walks = Walks(self.nav_world, self.episodes, num_envs)
         self.max_episode_steps = _positive(
-            "max_episode_steps", max_episode_steps, MAX_EPISODE_STEPS[dataset]
+            "max_episode_steps", max_episode_steps, MAX_EPISODE_STEPS.get(dataset, 1)
         )
         length = _positive(
-            "max_instruction_length", max_instruction_length, MAX_INSTRUCTION_LENGTH[dataset]
+            "max_instruction_length", max_instruction_length, MAX_INSTRUCTION_LENGTH.get(dataset, 1)
         )
-        self._instr_ids = np.array([e.instr_id for e in self.episodes], dtype=object)
-        self._instructions = np.array([e.instruction for e in self.episodes], dtype=object)
-        self._tokens = np.stack([tokenizer.encode(text, length) for text in self._instructions])
+        loaded = load_split(dataset, split, world, data_dir, features, language, tokenizer)
+        self.files, self.episodes, self.tokenizer = loaded.files, loaded.episodes, loaded.tokenizer
+        self.nav_world, self.feature_store = loaded.nav_world, loaded.store
+        self.angle_feature_size = angle_feature_size
+        self._instr_ids, self._instructions = loaded.instr_ids, loaded.instructions
+        self._tokens = loaded.tokens(length)
+        self._walks = Walks(self.nav_world, self.episodes, num_envs, teacher, reward)
         self.sampler = EpisodeSampler(self._instr_ids.tolist(), num_envs, shuffle)
-        self.single_action_space = gym.spaces.Discrete(self.nav_world.num_actions)
-        self.single_observation_space = self._observer.space(len(tokenizer), length)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        if observe == "features":
+            self._observer = FeatureObserver(
+                self.nav_world, self.feature_store, angle_feature_size, num_envs
+            )
+        else:
+            self._observer = IndexObserver(self.nav_world, num_envs)
+        self._kept = None if copy else self._buffers()
+        self._make_spaces(length)
 
     def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start episodes.
 
         Args:
@@ -188,7 +198,7 @@ class VlnVectorEnv(VectorEnv):
 
     def step(
         self, actions: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Take one action per agent.
 
         Args:
@@ -229,7 +239,7 @@ class VlnVectorEnv(VectorEnv):
         return observation, rewards, terminated, truncated, info
 
     def teacher_actions(self) -> np.ndarray:
-        """(B,) int64 action along the shortest path to the goal; 0, stop, at the goal."""
+        """(B,) int64 action of the teacher; 0, stop, at the end of the way."""
         return self._walks.teacher_actions()
 
     def paths(self) -> list[list[str]]:
@@ -262,12 +272,25 @@ class VlnVectorEnv(VectorEnv):
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal(), v, np.nan) for name, v in metrics.items()}
 
-    def _observe(self) -> dict[str, np.ndarray]:
-        tokens = self._tokens[self._walks.episodes]
-        return {
-            "instruction": tokens,
-            **self._observer.observe(self._walks.nodes, self._walks.views),
-        }
+    def _make_spaces(self, length: int) -> None:
+        """Set the spaces; instructions have `length` tokens."""
+        instruction = gym.spaces.Box(0, len(self.tokenizer) - 1, (length,), np.int32)
+        self.single_action_space = gym.spaces.Discrete(self.nav_world.num_actions)
+        self.single_observation_space = gym.spaces.Dict(
+            {"instruction": instruction, **self._observer.space()}
+        )
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+
+    def _buffers(self) -> Observation:
+        shape = self.num_envs, self._tokens.shape[1]
+        return {"instruction": np.empty(shape, dtype=np.int32), **self._observer.buffers()}
+
+    def _observe(self) -> Observation:
+        observation = self._buffers() if self._kept is None else self._kept
+        self._tokens.take(self._walks.episodes, axis=0, out=observation["instruction"])
+        self._observer.observe(self._walks.nodes, self._walks.views, observation)
+        return observation
 
     def _info(self) -> dict[str, Any]:
         walks = self._walks

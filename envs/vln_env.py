@@ -24,11 +24,11 @@ class VlnEnv(gym.Env):
 
     ## Observation Space
     `instruction` (L,), `panorama` (36, D + A), `candidates` (K, D + A), `action_mask` (K,),
-    `heading` () and `elevation` ().
+    `heading` () and `elevation` (); with `observe="indices"` as said there.
 
     ## Rewards
     +1 for coming nearer to the goal, -1 for going away from it; stopping gives +2 less than 3 m
-    from the goal, else -2.
+    from the goal, else -2. `reward="ndtw"` adds the gain in nDTW.
 
     ## Episode End
     Terminates at stop. Truncates after `max_episode_steps` actions; an environment from

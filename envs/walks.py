@@ -1,6 +1,7 @@
 """Walks: where each of many agents is, where it has been, and how well it does."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -8,8 +9,8 @@ from envs.candidates import NUM_HEADINGS, STEP
 from envs.episodes import Episode
 from envs.metrics import SUCCESS_THRESHOLD, path_metrics
 from envs.nav_world import NavWorld
-
-STOP_REWARD = 2.0
+from envs.reference_teacher import ReferenceTeacher, Teacher
+from envs.rewards import Reward, distance_rewards, ndtw_rewards
 
 
 class Walks:
@@ -26,10 +27,38 @@ class Walks:
         distances: (B,) metres to the goal, NaN where the goal is secret.
     """
 
-    def __init__(self, world: NavWorld, episodes: Sequence[Episode], num_agents: int) -> None:
+    def __init__(
+        self,
+        world: NavWorld,
+        episodes: Sequence[Episode],
+        num_agents: int,
+        teacher: Teacher = "shortest",
+        reward: Reward = "distance",
+    ) -> None:
+        """Prepare to walk.
+
+        Args:
+            world: The graphs.
+            episodes: What can be walked.
+            num_agents: B.
+            teacher: Who `teacher_actions` follows: the shortest path to the goal, or the reference
+                path, see `envs.reference_teacher`.
+            reward: What `step` pays for, see `envs.rewards`.
+
+        Raises:
+            ValueError: No such teacher or reward.
+        """
+        if teacher not in get_args(Teacher):
+            raise ValueError(f"teacher {teacher!r} is none of {', '.join(get_args(Teacher))}")
+        if reward not in get_args(Reward):
+            raise ValueError(f"reward {reward!r} is none of {', '.join(get_args(Reward))}")
         self._world = world
+        self._reward: Reward = reward
         self._read_episodes(episodes)
         longest = self._references.shape[1]
+        self._teacher = None
+        if teacher == "reference":
+            self._teacher = ReferenceTeacher(world, self._references, self._sizes, num_agents)
         self.episodes = np.zeros(num_agents, dtype=np.int64)
         self.nodes = np.zeros(num_agents, dtype=np.int32)
         self.views = np.zeros(num_agents, dtype=np.int32)
@@ -72,6 +101,8 @@ class Walks:
         self.views[agents] = self._start_views[episodes]
         for array in (self.steps, self.terminated, self.truncated, self._lengths, self._visits):
             array[agents] = 0
+        if self._teacher:
+            self._teacher.start(agents)
         between = self._to_references(agents)
         self._dtw_rows[agents] = np.cumsum(between, axis=1)
         self._coverage[agents] = between
@@ -92,23 +123,26 @@ class Walks:
         stop = active & (actions == 0)
         targets = self._world.targets[self.nodes, actions]
         moving = np.flatnonzero(active & (targets != self.nodes))
-        before = self.distances.copy()
+        before, ndtw_before = self.distances.copy(), self._ndtw()
         self._move(moving, actions[moving], targets[moving])
         self.steps += active
         self.terminated |= stop
         self.truncated |= active & ~stop & (self.steps >= max_steps)
         self.ended_now = active & (self.terminated | self.truncated)
 
-        rewards = np.sign(before - self.distances)
-        rewards[stop] = np.where(
-            self.distances[stop] < SUCCESS_THRESHOLD, STOP_REWARD, -STOP_REWARD
-        )
+        if self._reward == "ndtw":
+            rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, self._ndtw())
+        else:
+            rewards = distance_rewards(before, self.distances, stop)
         return np.where(self._has_goal[self.episodes], rewards, 0.0)
 
     def teacher_actions(self) -> np.ndarray:
-        """(B,) int64 action along the shortest path to the goal; 0 at the goal or if secret."""
+        """(B,) int64 action of the teacher; 0 where to stop, or if the goal is secret."""
         # The goal of an episode whose goal is secret is its start, whither nothing should lead.
-        actions = self._world.teacher_action(self.nodes, self._goals[self.episodes])
+        if self._teacher:
+            actions = self._teacher.actions(self.episodes, self.nodes)
+        else:
+            actions = self._world.teacher_action(self.nodes, self._goals[self.episodes])
         return np.where(self._has_goal[self.episodes], actions, 0)
 
     def metrics(self, agents: np.ndarray) -> dict[str, np.ndarray]:
@@ -162,12 +196,20 @@ class Walks:
         distances = self._world.distance(self.nodes[agents], self._goals[episodes])
         self.distances[agents] = np.where(self._has_goal[episodes], distances, np.nan)
         self._oracle_errors[agents] = np.minimum(self._oracle_errors[agents], distances)
+        if self._teacher:
+            self._teacher.arrive(agents, episodes, self.nodes[agents])
         visits = self._visits[agents]
         if visits.max(initial=0) >= self._history.shape[1]:
             self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
         self._history[agents, visits, 0] = self.nodes[agents]
         self._history[agents, visits, 1] = self.views[agents]
         self._visits[agents] += 1
+
+    def _ndtw(self) -> np.ndarray:
+        """(B,) nDTW of the paths walked so far."""
+        sizes = self._sizes[self.episodes]
+        dtw = self._dtw_rows[np.arange(len(sizes)), sizes - 1]
+        return np.exp(-dtw / (SUCCESS_THRESHOLD * sizes))
 
     def _to_references(self, agents: np.ndarray) -> np.ndarray:
         """(M, R) metres from each agent to the viewpoints of its reference path."""

@@ -7,7 +7,7 @@ import pytest
 from encoders.feature_store import FeatureStore
 from envs.candidates import candidate_table
 from envs.nav_world import NavWorld
-from envs.observations import Observer, angle_feature, panorama_angles, widen_halves
+from envs.observations import FeatureObserver, angle_feature, panorama_angles, widen_halves
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,13 @@ def world(tiny_world):
 @pytest.fixture(scope="module")
 def store(tiny_world):
     return FeatureStore.open(tiny_world / "features.safetensors")
+
+
+def observed(world, store, angle_size, nodes, views):
+    observer = FeatureObserver(world, store, angle_size, len(nodes))
+    out = observer.buffers()
+    observer.observe(nodes, views, out)
+    return out
 
 
 def test_panorama_angles_are_those_of_envdrop(shared):
@@ -48,11 +55,10 @@ def test_every_finite_half_is_widened_exactly():
 
 
 def test_panorama_holds_views_and_relative_directions(world, store):
-    observer = Observer(world, store, 8)
-    assert observer.width == 16
+    assert FeatureObserver(world, store, 8, 7).width == 16
     nodes = np.array([0, 15, 3, 3, 3, 3, 3])
     views = np.array([0, 14, 35, 12, 13, 1, 2])
-    seen = observer.observe(nodes, views)
+    seen = observed(world, store, 8, nodes, views)
     assert seen["panorama"].dtype == np.float32
     for b, (node, view) in enumerate(zip(nodes, views, strict=True)):
         row = store.row(world.scan_names[node], world.viewpoint_ids[node])
@@ -66,12 +72,12 @@ def test_panorama_holds_views_and_relative_directions(world, store):
 
 
 def test_candidates_hold_their_view_and_exact_direction(world, store):
-    observer = Observer(world, store, 4)
     for scan, graph in world.graphs.items():
         table = candidate_table(graph)
         for i, viewpoint in enumerate(graph.viewpoint_ids):
             base = i % 12
-            seen = observer.observe(np.array([world.node(scan, viewpoint)]), np.array([base]))
+            node = world.node(scan, viewpoint)
+            seen = observed(world, store, 4, np.array([node]), np.array([base]))
             candidates, panorama = seen["candidates"][0], seen["panorama"][0]
             count = len(graph.neighbours(viewpoint))
             assert seen["action_mask"][0].tolist() == [1] * (1 + count) + [0] * (5 - count)
@@ -88,8 +94,8 @@ def test_candidates_hold_their_view_and_exact_direction(world, store):
 
 def test_without_a_store_only_directions_are_left(world, store):
     nodes, views = np.arange(5), np.arange(12, 17)
-    blind = Observer(world, None, 4).observe(nodes, views)
-    seeing = Observer(world, store, 4).observe(nodes, views)
+    blind = observed(world, None, 4, nodes, views)
+    seeing = observed(world, store, 4, nodes, views)
     for name in ("panorama", "candidates"):
         np.testing.assert_array_equal(blind[name], seeing[name][..., 8:])
 
@@ -97,8 +103,8 @@ def test_without_a_store_only_directions_are_left(world, store):
 def test_bad_sizes_and_incomplete_stores_are_refused(world, store, tmp_path):
     for size in (0, 6, -4):
         with pytest.raises(ValueError, match=f"angle_feature_size {size}"):
-            Observer(world, None, size)
+            FeatureObserver(world, None, size, 1)
     part = tmp_path / "part.safetensors"
     FeatureStore.write(part, store.views[:-1], store.keys[:-1], {})
     with pytest.raises(KeyError, match=r"part\.safetensors.*b5.*barn"):
-        Observer(world, FeatureStore.open(part), 4)
+        FeatureObserver(world, FeatureStore.open(part), 4, 1)

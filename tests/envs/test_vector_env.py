@@ -254,3 +254,31 @@ def test_a_missing_or_damaged_graph_is_named(make_env, tiny_world, tmp_path):
     path.unlink()
     with pytest.raises(ValueError, match=r"record 0: scan 'attic' has no navigation graph"):
         make_env(data_dir=str(world))
+
+
+@pytest.mark.parametrize("observe", ["features", "indices"])
+def test_without_copies_the_same_arrays_are_filled_again(make_env, observe):
+    kept, fresh = (make_env(copy=copy, observe=observe) for copy in (False, True))
+    first, _ = kept.reset(seed=3)
+    fresh.reset(seed=3)
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        actions = rng.integers(kept.single_action_space.n, size=4)
+        mine, other = kept.step(actions), fresh.step(actions)
+        assert data_equivalence(mine[0], other[0])
+        assert all(mine[0][name] is first[name] for name in first)
+
+
+def test_final_observations_survive_the_restart_without_copies(make_env):
+    mode = AutoresetMode.SAME_STEP
+    kept, fresh = (make_env(copy=copy, autoreset_mode=mode) for copy in (False, True))
+    kept.reset(seed=6)
+    fresh.reset(seed=6)
+    mine, other = (env.step(np.zeros(4, dtype=int)) for env in (kept, fresh))
+    for first, second in zip(mine[4]["final_obs"], other[4]["final_obs"], strict=True):
+        assert data_equivalence(first, second)
+
+
+def test_observing_nothing_known_is_refused(make_env):
+    with pytest.raises(ValueError, match="observe 'sounds' is none of features, indices"):
+        make_env(observe="sounds")
