@@ -1,10 +1,12 @@
-"""Metrics of vision-and-language navigation, for one walked path and for many.
+"""The metrics of one walked path, and the formulas that all metrics come from.
 
-NE, OSR, SR, TL and SPL as in Matterport3DSimulator `tasks/R2R/eval.py`, nDTW and sDTW of Ilharco
-et al. (arXiv 1907.05446), CLS of Jain et al. (arXiv 1905.12255). All distances are geodesic.
+NE, OSR, SR and TL as in Matterport3DSimulator `tasks/R2R/eval.py`, SPL of Anderson et al. (arXiv
+1807.06757), nDTW and sDTW of Ilharco et al. (arXiv 1907.05446), CLS of Jain et al. (arXiv
+1905.12255). All distances are geodesic.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,19 +15,6 @@ from envs.nav_graph import NavGraph
 SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
 _SHORTEST = 0.01  # metres; EnvDrop's guard against a path of no length in SPL
 
-# Short names, as in the tables of the papers.
-SUMMARY = {
-    "TL": "trajectory_length",
-    "NE": "nav_error",
-    "OSR": "oracle_success",
-    "SR": "success",
-    "SPL": "spl",
-    "SPL_ref": "spl_reference",
-    "nDTW": "ndtw",
-    "sDTW": "sdtw",
-    "CLS": "cls",
-}
-
 
 def score_path(
     graph: NavGraph,
@@ -33,11 +22,13 @@ def score_path(
     reference: Sequence[str],
     threshold: float = SUCCESS_THRESHOLD,
 ) -> dict[str, float]:
-    """Score one walked path.
+    """Score one walked path; `score_paths` is faster for many.
 
     Args:
         graph: The building.
-        prediction: Walked viewpoints, the start included.
+        prediction: Walked viewpoints, the start included. A viewpoint may follow itself, as where
+            EnvDrop writes down turns. As every entry is aligned, that adds to `dtw`, and with it
+            changes `ndtw` and `sdtw`, but no other metric.
         reference: Viewpoints of the described path; its last is the goal.
         threshold: Success radius in metres, also the scale of nDTW and CLS.
 
@@ -48,28 +39,28 @@ def score_path(
         length of the reference path: HAMT, DUET; the two differ on RxR).
 
     Raises:
-        ValueError: A path is empty.
+        ValueError: A path is empty, no way joins the reference, or the threshold is not positive.
         KeyError: The building has no such viewpoint.
     """
-    if not prediction or not reference:
-        raise ValueError("a path to score has at least one viewpoint")
-    walked = [graph.index(viewpoint) for viewpoint in prediction]
-    described = [graph.index(viewpoint) for viewpoint in reference]
+    check_threshold(threshold)
+    walked = _rows(graph, prediction, "prediction")
+    described = _rows(graph, reference, "reference")
+    reference_length = graph.path_length(reference)
+    if math.isinf(reference_length):
+        raise ValueError(f"scan '{graph.scan}': no way joins the reference {list(reference)}")
     between = graph.distances[np.ix_(walked, described)]
-    return {
-        name: np.asarray(value, dtype=np.float64).item()
-        for name, value in path_metrics(
-            trajectory_length=graph.path_length(prediction),
-            nav_error=between[-1, -1],
-            oracle_error=between[:, -1].min(),
-            dtw=_dtw(between),
-            coverage_distances=between.min(axis=0)[None],
-            shortest_path_length=between[0, -1],
-            reference_length=graph.path_length(reference),
-            reference_size=np.array([len(described)]),
-            threshold=threshold,
-        ).items()
-    }
+    metrics = path_metrics(
+        trajectory_length=graph.path_length(prediction),
+        nav_error=between[-1, -1],
+        oracle_error=between[:, -1].min(),
+        dtw=_dtw(between),
+        coverage_distances=between.min(axis=0)[None],
+        shortest_path_length=graph.distances[described[0], described[-1]],
+        reference_length=reference_length,
+        reference_size=np.array([len(described)]),
+        threshold=threshold,
+    )
+    return {name: np.asarray(value, dtype=np.float64).item() for name, value in metrics.items()}
 
 
 def path_metrics(
@@ -124,33 +115,20 @@ def path_metrics(
     }
 
 
-def summarise(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each metric over episodes, under the short names of `SUMMARY`; `episodes` counts.
+def check_threshold(threshold: float) -> None:
+    """Refuse a success radius that is no positive number of metres.
 
     Raises:
-        ValueError: There is nothing to average.
+        ValueError: It is not.
     """
-    if not scores:
-        raise ValueError("no episode to summarise")
-    means = {
-        short: float(np.mean([score[name] for score in scores])) for short, name in SUMMARY.items()
-    }
-    return {**means, "episodes": len(scores)}
+    if not 0 < threshold < math.inf:
+        raise ValueError(f"the threshold is {threshold}, but must be a positive number of metres")
 
 
-def summarise_groups(
-    scores: Sequence[Mapping[str, float]], groups: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """Summary per group, such as the language of each episode, in alphabetical order.
-
-    Args:
-        scores: Results of `score_path`.
-        groups: Group of each.
-    """
-    members: dict[str, list[Mapping[str, float]]] = {}
-    for score, group in zip(scores, groups, strict=True):
-        members.setdefault(group, []).append(score)
-    return {group: summarise(members[group]) for group in sorted(members)}
+def _rows(graph: NavGraph, path: Sequence[str], what: str) -> list[int]:
+    if not path:
+        raise ValueError(f"the {what} is empty: a path to score has at least one viewpoint")
+    return [graph.index(viewpoint) for viewpoint in path]
 
 
 def _efficiency(ideal: np.ndarray | float, length: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
-from envs.metrics import score_path, summarise, summarise_groups
+from envs.metrics import score_path, summarise
 from envs.nav_graph import NavGraph
 from envs.worlds import world_files
 
@@ -21,11 +21,6 @@ def test_scores_are_those_of_the_reference_scorers(shared):
         scores = score_path(graph, row["prediction"], row["reference"], golden["threshold_m"])
         expected = {name: pytest.approx(value, abs=1e-9) for name, value in row["metrics"].items()}
         assert {name: scores[name] for name in expected} == expected, row["case"]
-
-
-@pytest.fixture
-def attic(tiny_world):
-    return NavGraph.load("attic", tiny_world / "matterport" / "connectivity")
 
 
 def test_the_two_spl_differ_where_the_reference_is_a_detour(attic):
@@ -76,19 +71,16 @@ def test_bad_paths_are_refused(attic):
         score_path(attic, [], ["a0"])
     with pytest.raises(KeyError, match="nowhere"):
         score_path(attic, ["a0", "nowhere"], ["a0"])
+    with pytest.raises(ValueError, match=r"no way joins .*a10"):
+        score_path(attic, ["a0"], ["a0", "a10"])
+    for threshold in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="threshold"):
+            score_path(attic, ["a0"], ["a0"], threshold)
 
 
-def test_summaries_are_means_per_group(attic):
-    scores = [score_path(attic, ["a0"], ["a0", goal]) for goal in ("a1", "a2", "a4", "a8")]
-    summary = summarise(scores)
-    assert summary["NE"] == pytest.approx(np.mean([s["nav_error"] for s in scores]))
-    assert summary["episodes"] == 4
-    assert set(summary) >= {"TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"}
-    groups = summarise_groups(scores, ["hi", "en", "hi", "en"])
-    assert list(groups) == ["en", "hi"]
-    assert groups["hi"] == summarise(scores[::2])
-    with pytest.raises(ValueError, match="no episode"):
-        summarise([])
+def test_the_shortest_path_starts_where_the_reference_does(attic):
+    scores = score_path(attic, ["a4"], ["a0", "a1", "a4"])
+    assert scores["shortest_path_length"] == attic.geodesic("a0", "a4")
 
 
 @functools.cache

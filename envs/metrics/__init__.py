@@ -1,0 +1,28 @@
+"""Metrics of vision-and-language navigation: of one path, of a split, with intervals.
+
+What each metric is and where published codes differ is in docs/metrics.md.
+"""
+
+from envs.metrics.bootstrap import (
+    Interval,
+    bootstrap_interval,
+    bootstrap_intervals,
+    paired_difference,
+)
+from envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
+from envs.metrics.split_scores import score_paths
+from envs.metrics.summaries import SUMMARY, summarise, summarise_groups
+
+__all__ = [
+    "SUCCESS_THRESHOLD",
+    "SUMMARY",
+    "Interval",
+    "bootstrap_interval",
+    "bootstrap_intervals",
+    "paired_difference",
+    "path_metrics",
+    "score_path",
+    "score_paths",
+    "summarise",
+    "summarise_groups",
+]

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from envs.metrics import bootstrap_interval, bootstrap_intervals, paired_difference
+
+
+def test_interval_of_independent_values_is_that_of_the_normal_law():
+    values = np.random.default_rng(0).normal(5, 2, 900)
+    interval = bootstrap_interval(values, seed=1)
+    half = stats.norm.ppf(0.975) * values.std() / np.sqrt(len(values))
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    narrow = bootstrap_interval(values, seed=1, confidence=0.5)
+    assert interval.low < narrow.low < narrow.high < interval.high
+
+
+def test_copies_of_a_path_do_not_make_it_surer():
+    paths = np.random.default_rng(2).random(300) < 0.6
+    copies = np.repeat(paths, 3)
+    once = bootstrap_interval(paths, seed=4)
+    clustered = bootstrap_interval(copies, seed=4, clusters=[f"path {i // 3}" for i in range(900)])
+    assert clustered == pytest.approx(once)
+    alone = bootstrap_interval(copies, seed=4)
+    assert (alone.high - alone.low) * 1.5 < clustered.high - clustered.low
+
+
+def test_larger_clusters_weigh_more():
+    values = [1.0] * 30 + [0.0] * 10
+    clusters = [i // 3 for i in range(30)] + list(range(100, 110))
+    interval = bootstrap_interval(values, clusters=clusters)
+    assert interval.mean == 0.75
+    assert interval.low < 0.75 < interval.high
+
+
+def test_seed_decides():
+    values = np.random.default_rng(3).random(50)
+    assert bootstrap_interval(values, 7) == bootstrap_interval(values, 7)
+    assert bootstrap_interval(values, 7) != bootstrap_interval(values, 8)
+
+
+def test_metrics_together_are_as_alone():
+    rng = np.random.default_rng(5)
+    columns = {"SR": rng.random(80).round(), "NE": rng.random(80) * 9}
+    clusters = rng.integers(20, size=80).tolist()
+    together = bootstrap_intervals(columns, 3, clusters=clusters)
+    for name, column in columns.items():
+        alone = bootstrap_interval(column, 3, clusters=clusters)
+        assert together[name] == pytest.approx(alone)
+
+
+def test_a_pair_is_surer_than_its_parts():
+    rng = np.random.default_rng(6)
+    hard = rng.random(400)
+    first = (hard + rng.normal(0, 0.05, 400) < 0.50).astype(float)
+    second = (hard + rng.normal(0, 0.05, 400) < 0.55).astype(float)
+    difference = paired_difference(first, second, seed=2)
+    assert difference.mean == pytest.approx(second.mean() - first.mean())
+    assert difference.low > 0
+    assert bootstrap_interval(first).high > bootstrap_interval(second).low
+    back = paired_difference(second, first, seed=2)
+    assert back == pytest.approx((-difference.mean, -difference.high, -difference.low))
+
+
+@pytest.mark.parametrize(
+    ("values", "changes", "named"),
+    [
+        ([], {}, "at least one value"),
+        ([1.0, np.inf], {}, "finite"),
+        ([1.0, 2.0], {"clusters": ["a"]}, "1 clusters for 2 values"),
+        ([1.0], {"confidence": 1.0}, "confidence"),
+        ([1.0], {"resamples": 0}, "resamples"),
+    ],
+)
+def test_what_cannot_be_resampled_is_refused(values, changes, named):
+    with pytest.raises(ValueError, match=named):
+        bootstrap_interval(values, **changes)
+    with pytest.raises(ValueError, match="a pair of 1 and 2"):
+        paired_difference([1.0], [1.0, 2.0])
