@@ -62,6 +62,16 @@ def perspective_camera(
     return look
 
 
+def camera_turn(heading: float, elevation: float) -> np.ndarray:
+    """(3, 3) that turns what a level camera along +y sees to where another one looks, radians."""
+    sin_h, cos_h = np.sin(heading), np.cos(heading)
+    sin_e, cos_e = np.sin(elevation), np.cos(elevation)
+    right = (cos_h, -sin_h, 0.0)
+    ahead = (cos_e * sin_h, cos_e * cos_h, sin_e)
+    up = (-sin_e * sin_h, -sin_e * cos_h, cos_e)
+    return np.column_stack([right, ahead, up])
+
+
 def render(
     tracer: RayTracer, position: np.ndarray, camera: Camera, size: tuple[int, int], angle: float
 ) -> Hits:

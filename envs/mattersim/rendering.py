@@ -1,0 +1,145 @@
+"""The frames of MatterSim's camera, from skyboxes and on the CPU."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from connectivity import read_scans
+from envs.panoramas.cameras import camera_turn, perspective_camera
+from envs.panoramas.cube_maps import cube_strip, rays, sample_cube, to_bytes, turned
+from envs.panoramas.skyboxes import DamagedSkyboxError, read_depth, read_skybox, skybox_axes
+
+if TYPE_CHECKING:
+    import torch
+
+# Decoding is mostly waiting for the disk and libjpeg, both without the interpreter's lock.
+_PRELOADING_THREADS = 8
+
+_Viewpoint = tuple[str, str]
+
+
+class _Skybox(NamedTuple):
+    """Colours (S, 6 S, 3) uint8 RGB and distances (S, 6 S) uint16, if wanted."""
+
+    rgb: np.ndarray
+    depth: np.ndarray | None
+
+
+class Renderer:
+    """Draws what a camera at a viewpoint sees, as MatterSim v0.2 does.
+
+    A pixel is the bilinear sample of the face that it looks at, faces not blended with each other.
+    Depth is the distance from the camera's plane in quarters of a millimetre; unlike MatterSim's,
+    which passes through a framebuffer of 8 bits and has steps of 6.4 cm, it keeps its 16 bits.
+
+    Args:
+        dataset_path: folder of the scans; see `envs.panoramas.skyboxes`.
+        width: columns of a frame.
+        height: rows of a frame.
+        vfov: vertical field of view in radians.
+        depth: whether depth is drawn; else it is all zeros, as in MatterSim.
+        preload: read the skyboxes of all scans of `scans.txt` now and keep them all.
+        cache_size: without `preload`, how many of the last used skyboxes to keep.
+        connectivity_dir: folder of the navigation graphs, which say how each skybox is turned.
+
+    Raises:
+        ValueError: a skybox cannot be opened (on preloading), or `cache_size` is not positive.
+        FileNotFoundError: no `scans.txt` or no navigation graph (on preloading).
+    """
+
+    def __init__(
+        self,
+        dataset_path: Path,
+        width: int,
+        height: int,
+        vfov: float,
+        depth: bool,
+        preload: bool,
+        cache_size: int,
+        connectivity_dir: Path = Path("connectivity"),
+    ):
+        if cache_size < 1:
+            raise ValueError(f"the cache must hold at least 1 skybox, not {cache_size}")
+        self._dataset = Path(dataset_path)
+        self._size = (height, width)
+        self._with_depth = depth
+        self._cache_size = cache_size
+        self._connectivity = Path(connectivity_dir)
+        self._axes: dict[str, dict[str, np.ndarray]] = {}
+        self._kept: OrderedDict[_Viewpoint, _Skybox] = OrderedDict()
+        # Sampling wants floats, four times the size of the skybox: kept for one viewpoint only,
+        # where most frames are drawn one after another.
+        self._ready: tuple[_Viewpoint, torch.Tensor, torch.Tensor | None] | None = None
+        self._level = rays(perspective_camera(self._size, 0.0, 0.0, vfov), self._size)
+        if preload:
+            self._preload()
+
+    def render(
+        self, scan_id: str, viewpoint_id: str, heading: float, elevation: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws a frame; heading and elevation in radians.
+
+        Returns:
+            Colours (H, W, 3) uint8 BGR and depth (H, W, 1) uint16, both new arrays.
+
+        Raises:
+            ValueError: the skybox cannot be opened; the message names the file.
+            FileNotFoundError: the scan has no navigation graph.
+            KeyError: the graph lacks the viewpoint.
+        """
+        axes = self._scan_axes(scan_id)[viewpoint_id]
+        colours, distances = self._strips((scan_id, viewpoint_id))
+        looks = turned(axes @ camera_turn(heading, elevation), self._level)
+        rgb = to_bytes(sample_cube(colours, looks)[::-1])
+        if distances is None:
+            return rgb, np.zeros((*self._size, 1), np.uint16)
+        # `_level` are unit vectors with +y ahead: their y is the cosine to the optical axis.
+        planar = sample_cube(distances, looks)[0] * self._level[1]
+        return rgb, np.rint(planar).astype(np.uint16)[..., None]
+
+    def _preload(self) -> None:
+        viewpoints = [
+            (scan, viewpoint)
+            for scan in read_scans(self._connectivity)
+            for viewpoint in self._scan_axes(scan)
+        ]
+        self._cache_size = len(viewpoints)
+        with ThreadPoolExecutor(_PRELOADING_THREADS) as pool:
+            self._kept.update(zip(viewpoints, pool.map(self._read, viewpoints), strict=True))
+
+    def _scan_axes(self, scan: str) -> dict[str, np.ndarray]:
+        if scan not in self._axes:
+            self._axes[scan] = skybox_axes(scan, self._connectivity)
+        return self._axes[scan]
+
+    def _strips(self, viewpoint: _Viewpoint) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if self._ready is None or self._ready[0] != viewpoint:
+            skybox = self._skybox(viewpoint)
+            depth = None if skybox.depth is None else cube_strip(skybox.depth)
+            self._ready = viewpoint, cube_strip(skybox.rgb), depth
+        return self._ready[1:]
+
+    def _skybox(self, viewpoint: _Viewpoint) -> _Skybox:
+        if viewpoint not in self._kept:
+            self._kept[viewpoint] = self._read(viewpoint)
+        self._kept.move_to_end(viewpoint)
+        while len(self._kept) > self._cache_size:
+            self._kept.popitem(last=False)
+        return self._kept[viewpoint]
+
+    def _read(self, viewpoint: _Viewpoint) -> _Skybox:
+        kind = "RGB"
+        try:
+            rgb = read_skybox(self._dataset, *viewpoint)
+            kind = "depth"
+            depth = read_depth(self._dataset, *viewpoint) if self._with_depth else None
+        except (FileNotFoundError, DamagedSkyboxError) as error:
+            # MatterSim's type and the beginning of its message.
+            message = f"MatterSim: Could not open skybox {kind} files at: {error}"
+            raise ValueError(message) from error
+        return _Skybox(rgb, depth)

@@ -1,0 +1,108 @@
+"""Looking around within a cube whose six faces are pictures.
+
+The faces lie side by side in one strip (S, 6 S), ordered as Matterport numbers its skyboxes: 0 up,
+1 to 4 around, 5 down. Seen in the cube's own axes they are the cube map of OpenGL with +y, +z, +x,
+-z, -x and -y (NavGraph.cpp of the Matterport3D Simulator, `loadCubemapImages`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from envs.panoramas.cameras import Camera
+
+FACES = 6
+_HALF = 0.5
+
+
+def cube_strip(faces: np.ndarray, reduction: int = 1) -> torch.Tensor:
+    """Makes a strip ready for sampling.
+
+    Args:
+        faces: (S, 6 S) or (S, 6 S, C), any type that float32 holds.
+        reduction: squares of so many pixels a side become one, their mean; divides S.
+
+    Returns:
+        (1, C, S, 6 S) float32.
+    """
+    import torch
+    import torch.nn.functional as functional
+
+    faces = faces if faces.ndim == 3 else faces[..., None]
+    planes = np.empty((1, faces.shape[2], *faces.shape[:2]), np.float32)
+    for channel in range(faces.shape[2]):  # several times faster than one transposition
+        planes[0, channel] = faces[..., channel]
+    strip = torch.from_numpy(planes)
+    return functional.avg_pool2d(strip, reduction) if reduction > 1 else strip
+
+
+def sample_cube(strip: torch.Tensor, directions: np.ndarray) -> np.ndarray:
+    """What is seen in some directions, bilinearly within a face, as OpenGL does by default.
+
+    Args:
+        strip: (1, C, S, 6 S) of `cube_strip`.
+        directions: (3, H, W) float32 in the cube's axes, of any length but zero.
+
+    Returns:
+        (C, H, W) float32.
+    """
+    import torch
+    import torch.nn.functional as functional
+
+    grid = torch.from_numpy(_strip_coordinates(directions, strip.shape[2]))[None]
+    seen = functional.grid_sample(strip, grid, padding_mode="border", align_corners=False)
+    return seen[0].numpy()
+
+
+def to_bytes(picture: np.ndarray) -> np.ndarray:
+    """Rounds planes (C, H, W) of values 0..255 to a picture (H, W, C) of uint8."""
+    rounded = picture + np.float32(_HALF)
+    pixels = np.empty((*picture.shape[1:], len(picture)), np.uint8)
+    for channel, plane in enumerate(rounded):
+        pixels[..., channel] = plane
+    return pixels
+
+
+def rays(camera: Camera, size: tuple[int, int]) -> np.ndarray:
+    """Directions (3, height, width) float32 of a camera's pixels; see `envs.panoramas.cameras`."""
+    x, y = np.arange(size[1]) + _HALF, np.arange(size[0]) + _HALF
+    looks = camera(x[None, :], y[:, None])
+    return np.ascontiguousarray(np.moveaxis(looks, -1, 0), np.float32)
+
+
+def turned(matrix: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Directions (3, H, W) float32 multiplied by a (3, 3) matrix."""
+    flat = np.asarray(matrix, np.float32) @ directions.reshape(3, -1)
+    return flat.reshape(directions.shape)
+
+
+def whole_reduction(size: int, finer: float) -> int:
+    """Largest divisor of the faces' `size` that makes them hardly coarser than a picture.
+
+    Args:
+        size: S, pixels along a face.
+        finer: how many times finer than the picture they are.
+    """
+    return max(k for k in range(1, max(1, int(finer + 0.25)) + 1) if size % k == 0)
+
+
+def _strip_coordinates(directions: np.ndarray, size: int) -> np.ndarray:
+    """Where directions meet the strip, (H, W, 2) in -1..1 as `grid_sample` wants it.
+
+    The formulas are table 3.21 of the OpenGL 2.1 specification.
+    """
+    x, y, z = directions / np.abs(directions).max(axis=0)
+    on_x = np.abs(x) == 1
+    on_y = (np.abs(y) == 1) & ~on_x
+    face = np.where(on_x, 3 - x, np.where(on_y, 2.5 - 2.5 * y, 2 - z))
+    across = np.where(on_y, x, np.where(on_x, -x * z, x * z))
+    edge = 1 - 1 / size  # centre of the outermost pixels: a face never mixes with the next
+    grid = np.empty((*x.shape, 2), np.float32)
+    grid[..., 0] = (face + 0.5 + 0.5 * across.clip(-edge, edge)) / (FACES / 2) - 1
+    grid[..., 1] = np.where(on_y, y * z, -y)
+    return grid

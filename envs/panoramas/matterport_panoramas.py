@@ -1,0 +1,122 @@
+"""Panoramas and views of Matterport3D's viewpoints, by scan and viewpoint."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from envs.panoramas.cameras import camera_turn, equirectangular_camera, perspective_camera
+from envs.panoramas.cube_maps import (
+    cube_strip,
+    rays,
+    sample_cube,
+    to_bytes,
+    turned,
+    whole_reduction,
+)
+from envs.panoramas.panorama import Panorama
+from envs.panoramas.skyboxes import (
+    METRES_PER_DEPTH_UNIT,
+    depth_file,
+    read_depth,
+    read_skybox,
+    skybox_axes,
+)
+from envs.panoramas.views import VIEWS, view_direction
+
+
+class MatterportPanoramas:
+    """Shows what a viewpoint of Matterport3D sees, from its skybox.
+
+    Args:
+        dataset_path: folder of the scans; see `envs.panoramas.skyboxes`.
+        connectivity_dir: folder of the navigation graphs.
+        width: columns of a panorama; it has half as many rows.
+        full: prefer faces of full size to downsized ones, where both are there.
+    """
+
+    def __init__(
+        self, dataset_path: Path, connectivity_dir: Path, width: int = 2048, full: bool = False
+    ):
+        self._dataset = Path(dataset_path)
+        self._connectivity_dir = Path(connectivity_dir)
+        self._width = width
+        self._full = full
+        self._axes: dict[str, dict[str, np.ndarray]] = {}
+
+    def panorama(self, scan: str, viewpoint: str) -> Panorama:
+        """RGB and depth around a viewpoint.
+
+        Depth is `nan` where nobody knows it, everywhere if the viewpoint has no depth skybox. What
+        objects there are is not known either: all are -1.
+
+        Raises:
+            KeyError: the scan's navigation graph has no such viewpoint.
+            FileNotFoundError: no navigation graph, or no skybox.
+            DamagedSkyboxError: a file of the skybox is damaged.
+        """
+        axes = self._viewpoint_axes(scan, viewpoint)
+        looks = turned(axes, _equirectangular_rays(self._width))
+        faces = read_skybox(self._dataset, scan, viewpoint, self._full)
+        finer = faces.shape[0] * np.pi / self._width
+        strip = cube_strip(faces, whole_reduction(faces.shape[0], finer))
+        size = (self._width // 2, self._width)
+        return Panorama(
+            to_bytes(sample_cube(strip, looks)),
+            self._depth(scan, viewpoint, looks),
+            np.full(size, -1, np.int32),
+        )
+
+    def views36(
+        self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+    ) -> np.ndarray:
+        """The 36 views of a viewpoint, cut from its skybox without a panorama in between.
+
+        Args:
+            scan: name of the building.
+            viewpoint: its id.
+            size: height and width of a view, or one number for both.
+            vfov: vertical field of view in radians; pixels are square.
+
+        Returns:
+            (36, height, width, 3) uint8 RGB, in the order and geometry of
+            `envs.panoramas.views.views36`.
+
+        Raises:
+            KeyError, FileNotFoundError, DamagedSkyboxError: as for `panorama`.
+        """
+        shape = (size, size) if isinstance(size, int) else size
+        axes = self._viewpoint_axes(scan, viewpoint)
+        faces = read_skybox(self._dataset, scan, viewpoint, self._full)
+        finer = faces.shape[0] * np.tan(vfov / 2) / shape[0]
+        strip = cube_strip(faces, whole_reduction(faces.shape[0], finer))
+        level = rays(perspective_camera(shape, 0.0, 0.0, vfov), shape)
+        views = np.empty((VIEWS, *shape, 3), np.uint8)
+        for view in range(VIEWS):
+            looks = turned(axes @ camera_turn(*view_direction(view)), level)
+            views[view] = to_bytes(sample_cube(strip, looks))
+        return views
+
+    def _depth(self, scan: str, viewpoint: str, looks: np.ndarray) -> np.ndarray:
+        """(H, W) float32 metres along the ray."""
+        if not depth_file(self._dataset, scan, viewpoint).is_file():
+            return np.full(looks.shape[1:], np.nan, np.float32)
+        units = read_depth(self._dataset, scan, viewpoint)
+        known = sample_cube(cube_strip(units > 0), looks)[0]
+        metres = sample_cube(cube_strip(units), looks)[0] * np.float32(METRES_PER_DEPTH_UNIT)
+        # Only pixels that touch no hole: a mean with "unknown" is no distance.
+        return np.where(known > 0.999, metres, np.float32(np.nan))
+
+    def _viewpoint_axes(self, scan: str, viewpoint: str) -> np.ndarray:
+        if scan not in self._axes:
+            self._axes[scan] = skybox_axes(scan, self._connectivity_dir)
+        if viewpoint not in self._axes[scan]:
+            raise KeyError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
+        return self._axes[scan][viewpoint]
+
+
+@lru_cache(maxsize=1)
+def _equirectangular_rays(width: int) -> np.ndarray:
+    return rays(equirectangular_camera(width), (width // 2, width))

@@ -1,0 +1,165 @@
+"""MatterSim's frames: agreement with the real simulator, depth, caching and errors."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from envs.mattersim.rendering import Renderer
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def samples(shared: Path) -> dict:
+    with gzip.open(shared / "golden" / "render_samples.json.gz") as file:
+        return json.load(file)["sets"]
+
+
+@pytest.fixture(scope="module")
+def graphs(shared: Path) -> Path:
+    return shared / "data" / "matterport" / "connectivity"
+
+
+def golden_colours() -> np.ndarray:
+    """The faces from which the real simulator drew the samples, as its golden file says."""
+    ramp = np.round(255 * np.arange(SIZE) / 255)
+    faces = np.empty((SIZE, 6, SIZE, 3), np.uint8)
+    faces[..., 0] = ramp
+    faces[..., 1] = ramp[:, None, None]
+    faces[..., 2] = (20 + 40 * np.arange(6))[:, None]
+    return faces.reshape(SIZE, 6 * SIZE, 3)
+
+
+def golden_depth() -> np.ndarray:
+    ramp = np.arange(SIZE) / 255
+    faces = 4000 + 8000 * ramp + (4000 * ramp)[:, None, None] + (2000 * np.arange(6))[:, None]
+    return faces.reshape(SIZE, 6 * SIZE).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def scans(samples: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of scans with the golden file's skyboxes for every viewpoint of the samples."""
+    dataset = tmp_path_factory.mktemp("scans")
+    frames = {
+        (frame["scanId"], frame["viewpointId"])
+        for sample in samples.values()
+        for frame in sample["frames"]
+    }
+    for scan, viewpoint in frames:
+        folder = dataset / scan / "matterport_skybox_images"
+        folder.mkdir(parents=True, exist_ok=True)
+        # PNG under the name of a JPEG, so that nothing is lost.
+        with (folder / f"{viewpoint}_skybox_small.jpg").open("wb") as file:
+            Image.fromarray(golden_colours()).save(file, format="PNG")
+        Image.fromarray(golden_depth()).save(folder / f"{viewpoint}_skybox_depth_small.png")
+    return dataset
+
+
+def renderer_of(sample: dict, scans: Path, graphs: Path, depth: bool = False) -> Renderer:
+    width, height, vfov = sample["width"], sample["height"], sample["vfov"]
+    return Renderer(scans, width, height, vfov, depth, False, 10, graphs)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rgb_640x480_vfov60_continuous",
+        "rgb_320x240_vfov0.8_continuous",
+        "rgb_640x480_vfov60_discretized",
+        "rgb_512x512_vfov90_continuous",
+    ],
+)
+def test_colours_are_those_of_the_real_simulator(
+    samples: dict, scans: Path, graphs: Path, name: str
+):
+    sample = samples[name]
+    renderer = renderer_of(sample, scans, graphs)
+    for frame in sample["frames"]:
+        rgb, depth = renderer.render(
+            frame["scanId"], frame["viewpointId"], frame["heading"], frame["elevation"]
+        )
+        assert rgb.shape == (sample["height"], sample["width"], 3)
+        seen = rgb[np.ix_(sample["rows"], sample["cols"])].astype(int)
+        assert np.abs(seen - np.array(frame["bgr"])).max() <= 1
+        assert not depth.any()
+
+
+def test_depth_is_finer_than_that_of_the_real_simulator(samples: dict, scans: Path, graphs: Path):
+    sample = samples["depth_640x480_vfov60_continuous"]
+    renderer = renderer_of(sample, scans, graphs, depth=True)
+    for frame in sample["frames"]:
+        _, depth = renderer.render(
+            frame["scanId"], frame["viewpointId"], frame["heading"], frame["elevation"]
+        )
+        assert depth.dtype == np.uint16
+        seen = depth[np.ix_(sample["rows"], sample["cols"])][..., 0].astype(int)
+        # The original rounds to multiples of 257, once in its texture and once in its framebuffer.
+        assert np.abs(seen - np.array(frame["depth"])).max() <= 257
+        assert len(np.unique(depth)) > 40 * frame["distinct_values_in_frame"]
+
+
+@pytest.fixture
+def attic(tiny_world: Path, tmp_path: Path, marked_skybox) -> Path:
+    """Folder of scans with skyboxes of the tiny world's building of that name."""
+    folder = tmp_path / "attic" / "matterport_skybox_images"
+    folder.mkdir(parents=True)
+    for i in range(11):
+        path = folder / f"a{i}_skybox_small.jpg"
+        Image.fromarray(np.maximum(marked_skybox(np.eye(3)), i)).save(path, quality=95)
+    return tmp_path
+
+
+def make(scans: Path, tiny_world: Path, **changes) -> Renderer:
+    arguments = {"vfov": 1.0, "depth": False, "preload": False, "cache_size": 2} | changes
+    graphs = tiny_world / "matterport" / "connectivity"
+    return Renderer(scans, 32, 24, connectivity_dir=graphs, **arguments)
+
+
+def test_the_last_used_skyboxes_are_kept(attic: Path, tiny_world: Path):
+    renderer = make(attic, tiny_world)
+    frames = {v: renderer.render("attic", v, 0.3, 0.1)[0] for v in ("a0", "a1", "a0", "a2")}
+    for path in attic.rglob("*.jpg"):
+        path.unlink()
+    for viewpoint in ("a0", "a2"):
+        again, _ = renderer.render("attic", viewpoint, 0.3, 0.1)
+        assert np.array_equal(again, frames[viewpoint])
+        assert again is not frames[viewpoint]
+    with pytest.raises(ValueError, match="Could not open"):
+        renderer.render("attic", "a1", 0.3, 0.1)
+
+
+def test_preloading_keeps_every_skybox(attic: Path, tiny_world: Path, tmp_path: Path):
+    graphs = tmp_path / "graphs"
+    graphs.mkdir()
+    name = "attic_connectivity.json"
+    (graphs / name).write_bytes((tiny_world / "matterport/connectivity" / name).read_bytes())
+    (graphs / "scans.txt").write_text("attic\n")
+    renderer = Renderer(attic, 32, 24, 1.0, False, True, 1, graphs)
+    lazy = make(attic, tiny_world)
+    expected = [lazy.render("attic", f"a{i}", 1.0, 0.0)[0] for i in range(11)]
+    for path in attic.rglob("*.jpg"):
+        path.unlink()
+    for i, frame in enumerate(expected):
+        assert np.array_equal(renderer.render("attic", f"a{i}", 1.0, 0.0)[0], frame)
+
+
+def test_a_skybox_that_cannot_be_opened_is_named(attic: Path, tiny_world: Path):
+    path = attic / "attic" / "matterport_skybox_images" / "a3_skybox_small.jpg"
+    path.write_bytes(path.read_bytes()[:800])
+    message = r"^MatterSim: Could not open skybox RGB files at: .*a3_skybox_small.jpg"
+    with pytest.raises(ValueError, match=message):
+        make(attic, tiny_world).render("attic", "a3", 0.0, 0.0)
+    with pytest.raises(ValueError, match=message):
+        make(attic, tiny_world, preload=True)
+    message = r"^MatterSim: Could not open skybox depth files at: .*a4_skybox_depth_small.png"
+    with pytest.raises(ValueError, match=message):
+        make(attic, tiny_world, depth=True).render("attic", "a4", 0.0, 0.0)
+
+
+def test_an_empty_cache_is_refused(attic: Path, tiny_world: Path):
+    with pytest.raises(ValueError, match="at least 1"):
+        make(attic, tiny_world, cache_size=0)

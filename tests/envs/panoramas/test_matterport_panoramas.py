@@ -1,0 +1,128 @@
+"""Panoramas and views of skyboxes whose colours say where they are seen."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from envs.panoramas.cameras import direction, equirectangular_camera, perspective_camera
+from envs.panoramas.matterport_panoramas import MatterportPanoramas
+from envs.panoramas.skyboxes import METRES_PER_DEPTH_UNIT, skybox_dir
+from envs.panoramas.views import view_direction, views36
+
+# A camera as it stands in Matterport3D: y of its pose points down, and it is turned and tilted.
+HEADING, TILT = 2.1, 0.05
+TOLERANCE = np.cos(0.03)
+
+
+def pose() -> np.ndarray:
+    right, ahead = direction(HEADING + np.pi / 2, 0.0), direction(HEADING, TILT)
+    rotation = np.eye(4)
+    rotation[:3, :3] = np.column_stack([-right, -np.cross(right, ahead), -ahead])
+    return rotation
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, marked_skybox) -> Path:
+    """Folder with the scan "lab": viewpoint `v` has a skybox and depth, `w` a skybox alone."""
+    folder = tmp_path_factory.mktemp("matterport")
+    skyboxes = skybox_dir(folder, "lab")
+    skyboxes.mkdir(parents=True)
+    records = []
+    for i, viewpoint in enumerate("vw"):
+        flags = [j != i for j in range(2)]
+        records.append(
+            {
+                "image_id": viewpoint,
+                "pose": pose().ravel().tolist(),
+                "included": True,
+                "visible": flags,
+                "unobstructed": flags,
+                "height": 1.5,
+            }
+        )
+        with (skyboxes / f"{viewpoint}_skybox_small.jpg").open("wb") as file:
+            faces = marked_skybox(pose()[:3, :3], size=128)
+            Image.fromarray(faces).save(file, format="PNG")
+    (folder / "lab_connectivity.json").write_text(json.dumps(records))
+    depth = np.full((128, 768), round(2.5 / METRES_PER_DEPTH_UNIT), np.uint16)
+    depth[:, 140:240] = 0  # unknown, in the middle of face 1
+    Image.fromarray(depth).save(skyboxes / "v_skybox_depth_small.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def panoramas(world: Path) -> MatterportPanoramas:
+    return MatterportPanoramas(world, world, width=256)
+
+
+def seen(rgb: np.ndarray) -> np.ndarray:
+    """Directions that colours stand for."""
+    looks = (rgb.astype(float) - 127.5) / 127
+    return looks / np.linalg.norm(looks, axis=-1, keepdims=True)
+
+
+def test_views_are_in_matterport_order(panoramas: MatterportPanoramas):
+    middles = seen(panoramas.views36("lab", "v", size=65)[:, 32, 32])
+    for view, middle in enumerate(middles):
+        heading, elevation = np.deg2rad(30 * (view % 12)), np.deg2rad(30 * (view // 12 - 1))
+        expected = [np.cos(elevation) * np.sin(heading), np.cos(elevation) * np.cos(heading)]
+        assert middle @ [*expected, np.sin(elevation)] > TOLERANCE
+
+
+def test_every_pixel_of_a_view_looks_where_the_camera_says(panoramas: MatterportPanoramas):
+    views = panoramas.views36("lab", "v", size=(48, 64), vfov=np.deg2rad(50))
+    assert views.shape == (36, 48, 64, 3)
+    x, y = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
+    for view in range(36):
+        camera = perspective_camera((48, 64), *view_direction(view), np.deg2rad(50))
+        assert ((seen(views[view]) * camera(x, y)).sum(-1) > TOLERANCE).all()
+
+
+def test_panorama_has_heading_0_in_its_middle(panoramas: MatterportPanoramas):
+    rgb = panoramas.panorama("lab", "v").rgb
+    assert rgb.shape == (128, 256, 3)
+    x, y = np.meshgrid(np.arange(256) + 0.5, np.arange(128) + 0.5)
+    assert ((seen(rgb) * equirectangular_camera(256)(x, y)).sum(-1) > TOLERANCE).all()
+
+
+def test_views_equal_those_that_are_cut_from_the_panorama(panoramas: MatterportPanoramas):
+    direct = panoramas.views36("lab", "v", size=32).astype(int)
+    cut = views36(panoramas.panorama("lab", "v").rgb, size=32).astype(int)
+    assert np.abs(direct - cut).max() <= 3
+
+
+def test_full_faces_are_averaged_before_they_are_thinned_out(world: Path, tmp_path: Path):
+    skyboxes = skybox_dir(tmp_path, "lab")
+    skyboxes.mkdir(parents=True)
+    stripes = np.zeros((128, 128, 3), np.uint8)
+    stripes[:, ::2] = 200
+    for face in range(6):
+        with (skyboxes / f"v_skybox{face}_sami.jpg").open("wb") as file:
+            Image.fromarray(stripes).save(file, format="PNG")
+    views = MatterportPanoramas(tmp_path, world).views36("lab", "v", size=32)
+    assert np.abs(views.astype(int) - 100).max() <= 1
+
+
+def test_depth_is_metres_along_the_ray_and_nan_where_unknown(panoramas: MatterportPanoramas):
+    depth = panoramas.panorama("lab", "v").depth
+    assert depth.dtype == np.float32
+    known = ~np.isnan(depth)
+    np.testing.assert_allclose(depth[known], 2.5, rtol=1e-5)
+    # Face 1 looks where the pose is turned to; its middle is unknown.
+    column = int((HEADING + np.pi) / (2 * np.pi) * 256) % 256
+    assert not known[64, column]
+    assert 0.8 < known.mean() < 1
+
+
+def test_without_depth_all_of_it_is_nan(panoramas: MatterportPanoramas):
+    panorama = panoramas.panorama("lab", "w")
+    assert np.isnan(panorama.depth).all()
+    assert (panorama.object_id == -1).all()
+
+
+def test_unknown_viewpoint_is_refused(panoramas: MatterportPanoramas):
+    with pytest.raises(KeyError, match="no viewpoint 'u'"):
+        panoramas.panorama("lab", "u")
