@@ -1,6 +1,5 @@
 """Evaluating a run on a split, and writing its paths for a test server."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from agents.configs import TrainConfig, read_config
 from agents.environments import feature_notes, make_env, make_follower
 from agents.evaluation import Evaluation, Results, compare, evaluate, follower_name, table
 from agents.rollout import FollowerAgent
-from envs.episodes import Episode, load_episodes, write_r2r_submission, write_rxr_submission
+from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
 from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
@@ -78,27 +77,11 @@ def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, 
     R2R: JSON for EvalAI; RxR: JSON Lines. The built-in houses use R2R's format throughout.
 
     Raises:
-        ValueError: Not every instruction of the split was walked.
+        ValueError: Not every instruction of the split was walked, in all its languages.
     """
     files = world_files(settings.world, settings.data_dir)
-    check_complete(path, evaluation, load_episodes(settings.dataset, split, files))
+    episodes = load_episodes(settings.dataset, split, files)
     if settings.dataset == "rxr" and settings.world == "matterport":
-        write_rxr_submission(path, evaluation.trajectories)
+        write_rxr_submission(path, evaluation.trajectories, episodes, files)
     else:
-        write_r2r_submission(path, evaluation.trajectories)
-
-
-def check_complete(path: Path, evaluation: Evaluation, episodes: Sequence[Episode]) -> None:
-    """Refuse a submission that the server would: one path for each instruction, no more, no less.
-
-    Raises:
-        ValueError: Names the first instruction that is missing or does not belong here.
-    """
-    wanted = {episode.instr_id for episode in episodes}
-    odd = sorted(wanted ^ evaluation.trajectories.keys())
-    if odd:
-        raise ValueError(
-            f"{path}: a submission needs a path for each of {len(wanted)} instructions, but "
-            f"{len(odd)} are missing or foreign, such as {odd[0]}; evaluate the whole split, "
-            "in all its languages"
-        )
+        write_r2r_submission(path, evaluation.trajectories, episodes, files)

@@ -22,9 +22,9 @@ from envs.worlds import Dataset, World
 
 # Decisions before an episode is cut off, and tokens of an instruction. R2R paths have up to 7
 # viewpoints, RxR paths up to three times as many; EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of
-# RxR.
-MAX_EPISODE_STEPS: dict[str, int] = {"r2r": 20, "rxr": 35}
-MAX_INSTRUCTION_LENGTH: dict[str, int] = {"r2r": 80, "rxr": 160}
+# RxR. R4R joins two paths and two instructions of R2R.
+MAX_EPISODE_STEPS: dict[str, int] = {"r2r": 20, "rxr": 35, "r4r": 35}
+MAX_INSTRUCTION_LENGTH: dict[str, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
 
 
 class VlnVectorEnv(VectorEnv):
@@ -105,15 +105,15 @@ class VlnVectorEnv(VectorEnv):
 
         Args:
             num_envs: B, agents at once.
-            dataset: "r2r" or "rxr".
+            dataset: "r2r", "rxr" or "r4r".
             world: "houses" or "matterport", see `envs.worlds.world_files`.
             data_dir: Folder of the data of "matterport".
             features: Feature store; None for the one that comes with the world, "none" for
                 directions only (D = 0).
             split: "train", "val_seen", "val_unseen", ...
             language: Keep one language, such as "en".
-            max_episode_steps: Actions before truncation; None for 20 (R2R) or 35 (RxR).
-            max_instruction_length: L; None for 80 (R2R) or 160 (RxR).
+            max_episode_steps: Actions before truncation; None for 20 (R2R) or 35 (RxR, R4R).
+            max_instruction_length: L; None for 80 (R2R) or 160 (RxR, R4R).
             angle_feature_size: A, a multiple of 4.
             shuffle: Draw episodes at random; else they come in the order of the file.
             autoreset_mode: What happens after the end of an episode, see Gymnasium.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from encoders.feature_store import FeatureStore
 
 World = Literal["houses", "matterport"]
-Dataset = Literal["r2r", "rxr"]
+Dataset = Literal["r2r", "rxr", "r4r"]
 
 _HOUSES_DATA = Path(__file__).resolve().parent / "houses" / "data"
 
@@ -24,7 +24,7 @@ class WorldFiles:
         connectivity_dir: Folder of the `<scan>_connectivity.json` files.
         features: The feature store that comes with the world, or None if there is none.
         annotations_dir: Folder of the annotations; "houses" keeps them directly in it,
-            "matterport" in its subfolders `r2r` and `rxr`.
+            "matterport" in its subfolders `r2r`, `rxr` and `r4r`.
     """
 
     world: World
@@ -33,29 +33,46 @@ class WorldFiles:
     annotations_dir: Path
 
     def annotations(self, dataset: Dataset, split: str) -> Path:
-        """Annotation file of a split; RxR's may be compressed (`.jsonl.gz`).
+        """Annotation file of a split; for RxR its guide file, which may be compressed.
 
-        The built-in houses have one set of annotations, which serves as R2R and as RxR.
+        The built-in houses have one set of annotations, which serves as any data set.
 
         Raises:
-            ValueError: No such dataset.
+            ValueError: No such data set.
             FileNotFoundError: The file is not there; the message says how to get it.
         """
         if dataset not in get_args(Dataset):
             raise ValueError(f"dataset {dataset!r} is none of {', '.join(get_args(Dataset))}")
         if self.world == "houses":
             names = [f"R2R_{split}.json"]
-        elif dataset == "r2r":
-            names = [f"r2r/R2R_{split}.json"]
+        elif dataset == "rxr":
+            # The test splits are published without their goals, and their names say so.
+            stems = (f"rxr/rxr_{split}_guide", f"rxr/rxr_{split}_public_guide")
+            names = [f"{stem}.jsonl{packed}" for stem in stems for packed in ("", ".gz")]
         else:
-            names = [f"rxr/rxr_{split}_guide.jsonl", f"rxr/rxr_{split}_guide.jsonl.gz"]
-        paths = [self.annotations_dir / name for name in names]
-        for path in paths:
-            if path.is_file():
-                return path
-        raise FileNotFoundError(
-            f"{paths[0]}: no annotations of split '{split}' of {dataset}; {self.remedy}"
-        )
+            names = [f"{dataset}/{dataset.upper()}_{split}.json"]
+        return self._first(names, f"no annotations of split '{split}' of {dataset}")
+
+    def followers(self, split: str) -> Path:
+        """File of the walks of RxR's followers through a split.
+
+        Raises:
+            FileNotFoundError: The file is not there; the message says how to get it.
+        """
+        stem = f"rxr/rxr_{split}_follower"
+        names = [f"{stem}.jsonl", f"{stem}.jsonl.gz"]
+        return self._first(names, f"no follower annotations of split '{split}' of rxr")
+
+    def pose_trace(self, split: str, number: int, person: Literal["guide", "follower"]) -> Path:
+        """Where the pose trace of an RxR annotation lies, if the user has it.
+
+        Args:
+            split: "train", "val_seen" or "val_unseen".
+            number: `instruction_id` of a guide's, `demonstration_id` of a follower's.
+            person: Whose.
+        """
+        folder = self.annotations_dir / "rxr" / "pose_traces" / f"rxr_{split}"
+        return folder / f"{number:06}_{person}_pose_trace.npz"
 
     def open_features(self, features: str | Path | None) -> "FeatureStore | None":
         """Open a feature store.
@@ -79,6 +96,13 @@ class WorldFiles:
             )
         return FeatureStore.open(path)
 
+    def _first(self, names: list[str], complaint: str) -> Path:
+        paths = [self.annotations_dir / name for name in names]
+        for path in paths:
+            if path.is_file():
+                return path
+        raise FileNotFoundError(f"{paths[0]}: {complaint}; {self.remedy}")
+
     @property
     def remedy(self) -> str:
         """How to get the files of this world."""
@@ -92,8 +116,9 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
 
     Args:
         world: "houses", the built-in world, or "matterport", which can hold any graphs.
-        data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json` and
-            `rxr/rxr_<split>_guide.jsonl(.gz)`. Not used by "houses", which comes with the package.
+        data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
+            `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md.
+            Not used by "houses", which comes with the package.
 
     Raises:
         ValueError: No such world, or no data folder for "matterport".

@@ -20,7 +20,34 @@ def test_compressed_rxr_is_found(tmp_path):
     assert world_files("matterport", tmp_path).annotations("rxr", "train") == path
 
 
-@pytest.mark.parametrize("dataset", ["r2r", "rxr"])
+def test_test_splits_of_rxr_are_found_under_their_public_names(tmp_path):
+    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
+    (tmp_path / "rxr").mkdir()
+    path = tmp_path / "rxr" / "rxr_test_standard_public_guide.jsonl.gz"
+    path.write_bytes(b"")
+    assert world_files("matterport", tmp_path).annotations("rxr", "test_standard") == path
+
+
+def test_r4r_followers_and_pose_traces_have_their_places(tmp_path):
+    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
+    files = world_files("matterport", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"r4r/R4R_val_seen\.json: .*download_data\.py"):
+        files.annotations("r4r", "val_seen")
+    with pytest.raises(FileNotFoundError, match=r"rxr/rxr_train_follower\.jsonl: .*download_data"):
+        files.followers("train")
+    (tmp_path / "rxr").mkdir()
+    path = tmp_path / "rxr" / "rxr_train_follower.jsonl.gz"
+    path.write_bytes(b"")
+    assert files.followers("train") == path
+    traces = tmp_path / "rxr" / "pose_traces" / "rxr_val_seen"
+    assert files.pose_trace("val_seen", 26, "guide") == traces / "000026_guide_pose_trace.npz"
+    assert (
+        files.pose_trace("val_seen", 1234567, "follower")
+        == traces / "1234567_follower_pose_trace.npz"
+    )
+
+
+@pytest.mark.parametrize("dataset", ["r2r", "rxr", "r4r"])
 def test_built_in_houses_have_annotations_and_features(dataset):
     files = world_files("houses")
     assert files.connectivity_dir == CONNECTIVITY_DIR
@@ -43,7 +70,7 @@ def test_what_is_missing_is_named_with_a_remedy(tiny_world, tmp_path):
         files.annotations("r2r", "val_seen")
     with pytest.raises(FileNotFoundError, match=r"rxr_test_guide\.jsonl"):
         files.annotations("rxr", "test")
-    with pytest.raises(ValueError, match="'cvdn' is none of r2r, rxr"):
+    with pytest.raises(ValueError, match="'cvdn' is none of r2r, rxr, r4r"):
         files.annotations("cvdn", "train")  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError, match=r"R2R_nowhere\.json.*build_houses\.py"):
         world_files("houses").annotations("r2r", "nowhere")

@@ -1,0 +1,94 @@
+"""Demonstrations: the paths on which RxR's followers walked to the guides' instructions."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from envs.episodes.annotations import Id, Name, Path
+from envs.episodes.paths import path_problems
+from envs.episodes.records import RecordError, read_records
+from envs.worlds import WorldFiles
+
+
+@dataclass(frozen=True, slots=True)
+class DemonstrationMetrics:
+    """How well a follower did, measured by RxR's authors against the guide's path.
+
+    Attributes:
+        ne: Navigation error, metres.
+        sr: Success rate, 0 or 1.
+        spl: Success weighted by path length.
+        dtw: Dynamic time warping, metres.
+        ndtw: The same normalised, 0..1.
+        sdtw: The same times success.
+    """
+
+    ne: float
+    sr: float
+    spl: float
+    dtw: float
+    ndtw: float
+    sdtw: float
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A walk of a person who heard an instruction of RxR.
+
+    Attributes:
+        demonstration_id: Names the walk, and its pose trace.
+        instruction_id: The instruction that was followed.
+        annotator_id: Who followed it.
+        path: Viewpoints walked through.
+        metrics: How well it went.
+    """
+
+    demonstration_id: Id
+    instruction_id: Id
+    annotator_id: int
+    path: Path
+    metrics: DemonstrationMetrics
+
+    @property
+    def instr_id(self) -> str:
+        """The `Episode.instr_id` of the instruction."""
+        return str(self.instruction_id)
+
+
+class _Instruction(msgspec.Struct, frozen=True, gc=False):
+    instruction_id: Id
+    scan: Name
+
+
+def load_demonstrations(split: str, files: WorldFiles) -> list[Demonstration]:
+    """Read the follower file of a split of RxR and check it against guide file and graphs.
+
+    Args:
+        split: "train", "val_seen" or "val_unseen".
+        files: The world.
+
+    Raises:
+        FileNotFoundError: The follower file or the guide file is not there.
+        ValueError: A record is damaged, does not fit the graphs, or follows no known instruction;
+            names file, record, field and remedy.
+    """
+    path = files.followers(split)
+    demonstrations = read_records(path, Demonstration, files.remedy)
+    guides = read_records(files.annotations("rxr", split), _Instruction, files.remedy)
+    scan_of = {guide.instruction_id: guide.scan for guide in guides}
+    scans, seen = [], set()
+    for number, walk in enumerate(demonstrations):
+        name = f"demonstration_id {walk.demonstration_id}"
+        if walk.demonstration_id in seen:
+            raise RecordError(path, number, "occurs twice", files.remedy, name)
+        seen.add(walk.demonstration_id)
+        if walk.instruction_id not in scan_of:
+            problem = f"field 'instruction_id': {walk.instruction_id} is not in the guide file"
+            raise RecordError(path, number, problem, files.remedy, name)
+        scans.append(scan_of[walk.instruction_id])
+    paths = [walk.path for walk in demonstrations]
+    problems = path_problems(scans, paths, files.connectivity_dir)
+    for number in sorted(problems)[:1]:
+        name = f"demonstration_id {demonstrations[number].demonstration_id}"
+        raise RecordError(path, number, problems[number], files.remedy, name)
+    return demonstrations

@@ -1,0 +1,148 @@
+"""Writing walked paths as the test servers of R2R and RxR want them, whole or openly partial."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import cast
+
+from envs.episodes.episode import Episode, base_language
+from envs.episodes.paths import path_problems
+from envs.worlds import WorldFiles
+from storage import write_text
+
+Trajectory = Sequence[tuple[str, float, float]]
+Trajectories = Mapping[str, Trajectory] | Iterable[tuple[str, Trajectory]]
+
+_RXR_LANGUAGES = frozenset({"en", "hi", "te"})
+
+
+def write_r2r_submission(
+    path: str | Path,
+    trajectories: Trajectories,
+    episodes: Sequence[Episode],
+    files: WorldFiles,
+    partial: bool = False,
+) -> None:
+    """Write walked paths for the Room-to-Room test server (EvalAI challenge 97).
+
+    Args:
+        path: JSON file to write.
+        trajectories: By `instr_id`, or pairs of it and a trajectory: (viewpoint, heading,
+            elevation) per step, in radians. A turn on the spot may be a step of its own.
+        episodes: All of the split.
+        files: The world, for its graphs.
+        partial: Write the file although instructions are missing, which the server would refuse.
+
+    Raises:
+        ValueError: Instructions are missing, unknown or doubled, or a trajectory is no walk from
+            its start through the graph. Nothing is written.
+    """
+    checked = _checked(path, trajectories, episodes, files, partial)
+    items = [
+        {"instr_id": instr_id, "trajectory": [list(pose) for pose in trajectory]}
+        for instr_id, trajectory in checked.items()
+    ]
+    write_text(path, json.dumps(items))
+
+
+def write_rxr_submission(
+    path: str | Path,
+    trajectories: Trajectories,
+    episodes: Sequence[Episode],
+    files: WorldFiles,
+    partial: bool = False,
+) -> None:
+    """Write walked paths for the Room-across-Room test server, one JSON object a line.
+
+    A viewpoint is written once however often the agent turned there before it went on.
+
+    Args:
+        path: JSON Lines file to write.
+        trajectories: As for `write_r2r_submission`.
+        episodes: All of the split, in all three languages.
+        files: The world, for its graphs.
+        partial: Write the file although instructions or languages are missing.
+
+    Raises:
+        ValueError: As for `write_r2r_submission`; also if `episodes` lack a language.
+    """
+    spoken = {base_language(episode.language) for episode in episodes}
+    absent = sorted(_RXR_LANGUAGES - spoken)
+    if absent and not partial:
+        raise ValueError(
+            f"{path}: a submission to RxR speaks en, hi and te, but the episodes lack "
+            f"{', '.join(absent)}; load and walk the split in all languages, or write a partial "
+            "file with partial=True"
+        )
+    checked = _checked(path, trajectories, episodes, files, partial)
+    lines = [
+        json.dumps({"instruction_id": int(instr_id), "path": _without_turns(trajectory)}) + "\n"
+        for instr_id, trajectory in checked.items()
+    ]
+    write_text(path, "".join(lines))
+
+
+def _checked(
+    path: str | Path,
+    trajectories: Trajectories,
+    episodes: Sequence[Episode],
+    files: WorldFiles,
+    partial: bool,
+) -> dict[str, Trajectory]:
+    if isinstance(trajectories, Mapping):
+        trajectories = cast(Mapping[str, Trajectory], trajectories).items()
+    episode_of = {episode.instr_id: episode for episode in episodes}
+    checked: dict[str, Trajectory] = {}
+    for instr_id, trajectory in trajectories:
+        if instr_id in checked:
+            raise ValueError(f"{path}: instruction {instr_id} has two trajectories; keep one")
+        checked[instr_id] = trajectory
+    unknown = [instr_id for instr_id in checked if instr_id not in episode_of]
+    if unknown:
+        raise ValueError(
+            f"{path}: {_some(unknown)} not in the split; leave out what belongs elsewhere"
+        )
+    missing = [instr_id for instr_id in episode_of if instr_id not in checked]
+    if missing and not partial:
+        raise ValueError(
+            f"{path}: a submission has a path for each of {len(episode_of)} instructions, but "
+            f"{_some(missing)} missing; walk the whole split, or write a partial file with "
+            "partial=True"
+        )
+    _check_walks(path, checked, [episode_of[instr_id] for instr_id in checked], files)
+    return checked
+
+
+def _check_walks(
+    path: str | Path,
+    checked: Mapping[str, Trajectory],
+    episodes: Sequence[Episode],
+    files: WorldFiles,
+) -> None:
+    walks = [[pose[0] for pose in trajectory] for trajectory in checked.values()]
+    scans = [episode.scan for episode in episodes]
+    problems = path_problems(scans, walks, files.connectivity_dir, adjacent=True)
+    for number, (episode, trajectory) in enumerate(zip(episodes, checked.values(), strict=True)):
+        problem = problems.get(number, "").removeprefix("field 'path': ")
+        if not trajectory:
+            problem = "it is empty; the start alone is the shortest trajectory"
+        elif trajectory[0][0] != episode.path[0]:
+            problem = f"it starts at {trajectory[0][0]!r}, the episode at {episode.path[0]!r}"
+        elif not all(math.isfinite(angle) for pose in trajectory for angle in pose[1:]):
+            problem = "a heading or elevation is not finite"
+        if problem:
+            raise ValueError(
+                f"{path}: trajectory of instruction {episode.instr_id} is no walk in scan "
+                f"{episode.scan!r}: {problem}; walk the split with this world's graphs"
+            )
+
+
+def _without_turns(trajectory: Trajectory) -> list[str]:
+    return [viewpoint for viewpoint, _ in groupby(pose[0] for pose in trajectory)]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} ({shown}) {'is' if len(names) == 1 else 'are'}"

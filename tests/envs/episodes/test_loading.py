@@ -1,0 +1,252 @@
+import gzip
+import json
+import math
+import re
+
+import gymnasium as gym
+import pytest
+
+import envs  # noqa: F401  (registers the environments)
+from envs.episodes import TimedWord, base_language, load_episodes
+from envs.nav_graph import NavGraph
+from envs.worlds import world_files
+
+
+def test_r2r_gives_one_episode_per_instruction(files):
+    episodes = load_episodes("r2r", "train", files)
+    assert [e.instr_id for e in episodes[:3]] == ["100_0", "100_1", "101_0"]
+    assert len(episodes) == 14
+    first = episodes[1]
+    assert first.path == ("a0", "a1", "a2", "a5")
+    assert (first.scan, first.path_id, first.heading, first.language) == ("attic", 100, 0.0, "en")
+    assert first.instruction == "Walk past the red sofa, then stop near the door."
+    assert first.has_goal
+
+
+def test_goals_of_the_test_split_are_secret(files):
+    assert [e.has_goal for e in load_episodes("r2r", "test", files)] == [False] * 4
+
+
+def test_rxr_gives_one_episode_per_line_and_filters_languages(files):
+    episodes = load_episodes("rxr", "train", files)
+    assert [e.language for e in episodes[:2]] == ["en-IN", "hi-IN"]
+    assert [e.instr_id for e in episodes[:2]] == ["1000", "1001"]
+    assert episodes[1].instruction == "दरवाज़े के पास रुकें।"
+    hindi = load_episodes("rxr", "train", files, "hi")
+    assert hindi == [e for e in episodes if e.language == "hi-IN"]
+    assert load_episodes("rxr", "train", files, "hi-IN") == hindi
+    assert base_language("hi-IN") == base_language("hi") == "hi"
+    with pytest.raises(ValueError, match=r"rxr_train_guide\.jsonl: no episode in language 'te'"):
+        load_episodes("rxr", "train", files, "te")
+
+
+def test_rxr_is_read_compressed_and_as_an_array(own_world, own_files):
+    files = own_files
+    expected = load_episodes("rxr", "train", files)
+    path = own_world / "rxr" / "rxr_train_guide.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text(json.dumps([json.loads(line) for line in lines]), encoding="utf-8")
+    assert load_episodes("rxr", "train", files) == expected
+    path.unlink()
+    packed = gzip.compress("\n".join(lines).encode())
+    path.with_suffix(".jsonl.gz").write_bytes(packed)
+    assert load_episodes("rxr", "train", files) == expected
+    path.with_suffix(".jsonl.gz").write_bytes(packed[:-20])
+    with pytest.raises(
+        ValueError, match=r"rxr_train_guide\.jsonl\.gz: record 12: the compressed data"
+    ):
+        load_episodes("rxr", "train", files)
+
+
+def test_rxr_test_lines_hold_the_start_and_may_lack_a_path_id(own_files, guide):
+    line = {**guide.lines[0], "split": "test_standard", "path": guide.lines[0]["path"][:1]}
+    del line["path_id"]
+    guide.write([line], "rxr_test_standard_public_guide.jsonl")
+    (episode,) = load_episodes("rxr", "test_standard", own_files)
+    assert episode.path_id == 1000
+    assert not episode.has_goal
+
+
+def test_all_that_rxr_says_about_an_instruction_is_kept(own_files, guide):
+    words = [
+        {"end_time": 1.0, "word": "Okay,", "start_time": 0.4},
+        {"word": "stop"},
+        {"word": "here.", "start_time": 2, "end_time": None},
+    ]
+    more = {"annotator_id": 19, "edit_distance": 0.25, "timed_instruction": words, "odd": [{}]}
+    guide.write([{**guide.lines[0], **more}])
+    (plain,) = load_episodes("rxr", "train", own_files)
+    assert (plain.annotator_id, plain.edit_distance) == (19, 0.25)
+    assert plain.timed_instruction == ()
+    (timed,) = load_episodes("rxr", "train", own_files, timed=True)
+    assert timed.timed_instruction == (
+        TimedWord("Okay,", 0.4, 1.0),
+        TimedWord("stop"),
+        TimedWord("here.", 2.0),
+    )
+    guide.write([{**guide.lines[0], "timed_instruction": [*words, {"word": 3}]}])
+    load_episodes("rxr", "train", own_files)
+    with pytest.raises(
+        ValueError, match=r"record 0 .*'timed_instruction\[3\]\.word': expected str"
+    ):
+        load_episodes("rxr", "train", own_files, timed=True)
+
+
+def test_machine_made_instructions_need_no_annotator(own_files, guide):
+    fields = "instruction_id path_id language scan path heading instruction".split()
+    lines = [{name: line[name] for name in fields} | {"language": "te"} for line in guide.lines]
+    guide.write(lines, "rxr_marky_train_guide.jsonl")
+    episodes = load_episodes("rxr", "marky_train", own_files)
+    assert len(episodes) == len(lines)
+    assert {e.annotator_id for e in episodes} == {None}
+
+
+@pytest.fixture
+def own_r4r(own_world):
+    """The tiny world with its R2R as R4R, too."""
+    (own_world / "r4r").mkdir()
+    records = json.loads((own_world / "r2r" / "R2R_train.json").read_text())
+    for record in records:
+        record["shortest_path"] = record["path"]
+    (own_world / "r4r" / "R4R_train.json").write_text(json.dumps(records))
+    return own_world
+
+
+def test_r4r_is_read_like_r2r(own_r4r, own_files):
+    assert load_episodes("r4r", "train", own_files) == load_episodes("r2r", "train", own_files)
+
+
+@pytest.mark.parametrize(("name", "length"), [("RxR", 160), ("R4R", 160)])
+def test_other_data_sets_are_played_like_r2r(own_r4r, name, length):
+    arguments = {"world": "matterport", "data_dir": str(own_r4r), "features": "none"}
+    env = gym.make_vec(f"{name}-CLIP-v0", 3, **arguments)
+    observation, _ = env.reset(seed=1)
+    assert observation["instruction"].shape == (3, length)
+    single = gym.make(f"{name}-CLIP-v0", **arguments)
+    assert single.reset(seed=1)[0]["instruction"].shape == (length,)
+    assert single.spec is not None
+    assert single.spec.max_episode_steps == 35
+
+
+def damaged(**changes):
+    def apply(record):
+        for name, value in changes.items():
+            if value is None:
+                del record[name]
+            else:
+                record[name] = value
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damaged(scan="cellar"), r"\(path_id 101\): field 'scan': 'cellar' has no .*connectivity"),
+        (damaged(scan="../attic"), "field 'scan': '../attic' has no navigation graph"),
+        (damaged(scan=3), r"\(path_id 101\): field 'scan': expected str, got int"),
+        (damaged(path=["a0", "z9"]), "field 'path': scan 'attic' has no viewpoint 'z9'"),
+        (damaged(path=["a7", "a9"]), "field 'path': scan 'attic' has no viewpoint 'a9'"),
+        (damaged(path=["a0", "a10", "a1"]), "field 'path': 'a0' and 'a10' are not joined"),
+        (damaged(path=["a0"]), "field 'path' holds the start only"),
+        (damaged(path=[]), "field 'path': expected array of length >= 1"),
+        (damaged(path=["a0", 1]), r"field 'path\[1\]': expected str, got int"),
+        (damaged(path=["a0", ""]), r"field 'path\[1\]': expected str of length >= 1"),
+        (damaged(path="a0"), "field 'path': expected array, got str"),
+        (damaged(path=None), "field 'path' is missing"),
+        (damaged(heading=math.nan), "not valid JSON"),
+        (damaged(heading="north"), "field 'heading': expected float, got str"),
+        (damaged(heading=True), "field 'heading': expected float, got bool"),
+        (damaged(instructions=["Go.", " "]), "field 'instructions': instruction 1 is blank"),
+        (damaged(instructions=[]), "field 'instructions': expected array of length >= 1"),
+        (damaged(instructions=[3]), r"field 'instructions\[0\]': expected str, got int"),
+        (damaged(instructions=None), "field 'instructions' is missing"),
+        (damaged(path_id="101"), "field 'path_id': expected int, got str"),
+        (damaged(path_id=-1), "field 'path_id': expected int >= 0"),
+        (damaged(path_id=2**70), "field 'path_id': "),
+        (damaged(path_id=100), "episode 100_0 occurs twice"),
+    ],
+)
+def test_damaged_records_are_named(own_world, own_files, damage, message):
+    path = own_world / "r2r" / "R2R_train.json"
+    records = json.loads(path.read_text())
+    damage(records[1])
+    path.write_text(json.dumps(records))
+    with pytest.raises(ValueError, match=rf"R2R_train\.json: record 1 .*{message}.*download_data"):
+        load_episodes("r2r", "train", own_files)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"language": ""}, "field 'language': expected str of length >= 1"),
+        ({"instruction": " \n"}, "field 'instruction' is blank"),
+        ({"instruction": None}, "field 'instruction': expected str, got null"),
+        ({"annotator_id": "Ann"}, "field 'annotator_id': expected int | null, got str"),
+        ({"edit_distance": "far"}, "field 'edit_distance': expected float | null, got str"),
+        ({"instruction_id": 1000}, "episode 1000 occurs twice"),
+        ({"scan": "barn"}, "field 'path': scan 'barn' has no viewpoint 'a0'"),
+    ],
+)
+def test_damaged_lines_are_named(own_files, guide, changes, message):
+    guide.lines[1].update(changes)
+    guide.write(guide.lines)
+    name = changes.get("instruction_id", 1001)
+    match = (
+        rf"_guide\.jsonl: record 1 \(instruction_id {name}\): {re.escape(message)}.*download_data"
+    )
+    with pytest.raises(ValueError, match=match):
+        load_episodes("rxr", "train", own_files)
+
+
+def test_a_split_without_episodes_is_refused(own_world, own_files):
+    for text in ("", "[]", " [ ] "):
+        (own_world / "r2r" / "R2R_train.json").write_text(text)
+        with pytest.raises(ValueError, match=r"R2R_train\.json: no episode; .*download_data"):
+            load_episodes("r2r", "train", own_files)
+
+
+def test_damaged_graphs_are_named(own_world, own_files):
+    (own_world / "matterport" / "connectivity" / "attic_connectivity.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"attic_connectivity\.json"):
+        load_episodes("r2r", "train", own_files)
+
+
+def test_r2r_has_the_published_counts(shared):
+    files = world_files("matterport", shared / "data")
+    counts = {"train": (4675, 14039, 61), "val_seen": (340, 1021, 56), "test": (1391, 4173, 18)}
+    for split, (paths, instructions, scans) in counts.items():
+        episodes = load_episodes("r2r", split, files)
+        assert len(episodes) == instructions
+        assert len({e.path_id for e in episodes}) == paths
+        assert len({e.scan for e in episodes}) == scans
+
+
+def test_eight_paths_of_val_unseen_are_not_shortest(shared):
+    files = world_files("matterport", shared / "data")
+    episodes = load_episodes("r2r", "val_unseen", files)
+    assert len(episodes) == 2349
+    longer = set()
+    for episode in episodes:
+        graph = NavGraph.load(episode.scan, files.connectivity_dir)
+        length = graph.path_length(episode.path)
+        if length > graph.geodesic(episode.path[0], episode.path[-1]) + 1e-6:
+            longer.add(episode.path_id)
+    assert len(longer) == 8
+
+
+def test_built_in_episodes_are_like_those_of_r2r():
+    files = world_files("houses")
+    scans = {}
+    for split in ("train", "val_seen", "val_unseen"):
+        episodes = load_episodes("r2r", split, files)
+        scans[split] = {e.scan for e in episodes}
+        for episode in episodes:
+            graph = NavGraph.load(episode.scan, files.connectivity_dir)
+            assert 5 <= len(episode.path) <= 8
+            length = graph.path_length(episode.path)
+            assert length >= 5
+            assert length == pytest.approx(graph.geodesic(episode.path[0], episode.path[-1]))
+        assert load_episodes("rxr", split, files) == episodes
+    assert scans["val_seen"] <= scans["train"]
+    assert not scans["val_unseen"] & scans["train"]
