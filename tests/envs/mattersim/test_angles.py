@@ -1,0 +1,68 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envs.mattersim.angles import DISCRETIZED, TURNED, clamped, normalized, sign, snapped
+
+STEP = math.pi / 6
+
+
+@given(st.floats(-1e6, 1e6))
+def test_normalised_headings_point_the_same_way(heading):
+    result = normalized(heading)
+    assert 0.0 <= result <= 2 * math.pi
+    assert math.cos(result) == pytest.approx(math.cos(heading), abs=1e-9)
+    assert math.sin(result) == pytest.approx(math.sin(heading), abs=1e-9)
+
+
+def test_the_tiniest_turn_to_the_left_gives_a_whole_turn():
+    assert normalized(-1e-18) == 6.283185307179586
+    assert normalized(2 * math.pi) == 0.0
+
+
+@pytest.mark.parametrize("heading", [math.nan, math.inf, -math.inf])
+def test_a_heading_that_is_no_angle_becomes_nan(heading):
+    assert math.isnan(normalized(heading))
+    assert snapped(heading, 0.0) == 12
+
+
+def test_views_snap_half_a_step_away_from_zero():
+    assert snapped(math.radians(15.0), 0.0) == 13
+    assert snapped(math.radians(14.999), 0.0) == 12
+    assert snapped(math.radians(345.1), 0.0) == 12
+    assert snapped(math.radians(-15.1), 0.0) == 23
+    below_half = math.nextafter(0.5, 0.0) * STEP
+    assert snapped(below_half, 0.0) == (12 if below_half / STEP < 0.5 else 13)
+
+
+def test_elevations_snap_strictly_beyond_half_a_step():
+    assert snapped(0.0, STEP / 2) == 12
+    assert snapped(0.0, math.nextafter(STEP / 2, 1)) == 24
+    assert snapped(0.0, -STEP / 2) == 12
+    assert snapped(0.0, math.nextafter(-STEP / 2, -1)) == 0
+    assert snapped(0.0, 9.0) == 24
+    assert snapped(0.0, math.nan) == 12
+
+
+def test_clamping_keeps_nan():
+    assert clamped(2.0, -0.94, 0.94) == 0.94
+    assert clamped(-2.0, -0.94, 0.94) == -0.94
+    assert math.isnan(clamped(math.nan, -0.94, 0.94))
+
+
+@given(
+    st.integers(0, 35),
+    st.floats(allow_infinity=False),
+    st.floats(allow_infinity=False),
+)
+def test_turning_is_adding_a_step_and_snapping(view, turn, tilt):
+    heading, elevation = DISCRETIZED[view]
+    turned = heading + (turn if turn == 0 or math.isnan(turn) else math.copysign(STEP, turn))
+    tilted = elevation + (tilt if tilt == 0 or math.isnan(tilt) else math.copysign(STEP, tilt))
+    assert TURNED[view][sign(turn)][sign(tilt)] == snapped(turned, tilted)
+
+
+def test_every_view_snaps_to_itself():
+    assert [snapped(*angles) for angles in DISCRETIZED] == list(range(36))
