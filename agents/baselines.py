@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from agents.rollout import STOP, Observation
+from envs.nav_world import NavWorld
 
 _RANDOM = 11
 _TURN = np.pi / 6
@@ -35,6 +36,9 @@ class ForwardAgent:
     moves = 5
     patience = 30
 
+    def __init__(self, world: NavWorld) -> None:
+        self._world = world
+
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Face the view nearest to the start heading, turned by `turns`."""
         turns = self.turns(info["instr_id"])
@@ -49,7 +53,9 @@ class ForwardAgent:
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """Take the neighbour straight ahead."""
-        headings, elevations = candidate_directions(observation, live)  # (N, K) radians
+        headings, elevations = candidate_directions(
+            self._world, observation, live
+        )  # (N, K) radians
         possible = observation["action_mask"][live].astype(bool)
         possible[:, STOP] = False
         while True:
@@ -74,7 +80,8 @@ class RandomAgent(ForwardAgent):
     tasks/R2R/agent.py). The heading depends on seed and instruction id, not on their order.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, world: NavWorld, seed: int = 0) -> None:
+        super().__init__(world)
         self._seed = seed
 
     def turns(self, instr_ids: np.ndarray) -> np.ndarray:
@@ -87,13 +94,9 @@ class RandomAgent(ForwardAgent):
 
 
 def candidate_directions(
-    observation: Observation, live: np.ndarray
+    world: NavWorld, observation: Observation, live: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Headings and elevations (N, K) of the candidates in radians, from their angle features.
-
-    A candidate's angle feature holds its heading relative to the agent's, and its elevation; the
-    last four numbers of a row are one copy of it.
-    """
-    four = observation["candidates"][live][..., -4:].astype(np.float64)
-    base = observation["heading"][live, None].astype(np.float64)
-    return np.arctan2(four[..., 0], four[..., 1]) + base, np.arctan2(four[..., 2], four[..., 3])
+    """Headings and elevations (N, K) in radians of the candidates of the rows `live` (N,)."""
+    # The world's angles are relative to one of twelve headings; heading 0 makes them absolute.
+    four = world.angles[observation["viewpoint"][live], 0].astype(np.float64)  # (N, K, 4)
+    return np.arctan2(four[..., 0], four[..., 1]), np.arctan2(four[..., 2], four[..., 3])

@@ -9,7 +9,9 @@ from typing import get_args
 
 import tyro
 
-from agents.configs import CONFIG, Dataset, TrainConfig, World, differences, preset, read_config
+from agents.config_files import CONFIG, differences, read_config
+from agents.configs import Dataset, TrainConfig, World
+from agents.presets import preset
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
@@ -78,7 +80,7 @@ def parse_train(arguments: Sequence[str]) -> TrainConfig:
 
 
 def _resumed(run: Path, arguments: Sequence[str]) -> TrainConfig:
-    saved = read_config(run)
+    saved = read_config(run, TrainConfig)
     config = tyro.cli(TrainConfig, default=saved, args=list(arguments))
     contradictions = differences(saved, config, _MAY_CHANGE)
     if contradictions:

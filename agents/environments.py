@@ -1,14 +1,13 @@
 """Environments and followers as the settings of a run describe them."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from agents.configs import TrainConfig
+from agents.configs import RunConfig, TrainConfig
 from agents.envdrop.follower import Follower
 from encoders.feature_store import FeatureStore
 from envs.tokenizer import WordTokenizer
@@ -20,17 +19,23 @@ _STATISTICS = 1_000  # panoramas
 
 
 def make_env(
-    config: TrainConfig, split: str, tokenizer: WordTokenizer | None = None
+    config: RunConfig,
+    split: str,
+    tokenizer: WordTokenizer | None = None,
+    num_envs: int | None = None,
 ) -> VlnVectorEnv:
     """Vector environment over a split, in which a batch of episodes starts and ends together.
+
+    It tells where agents are; `DeviceFeatures` then looks up what they see.
 
     Args:
         config: Settings of the run.
         split: "train", "val_seen", ...
         tokenizer: Vocabulary; built from the training split without.
+        num_envs: Episodes at once; the batch size of the settings without.
     """
     return VlnVectorEnv(
-        config.batch_size,
+        num_envs or config.batch_size,
         dataset=config.dataset,
         world=config.world,
         data_dir=config.data_dir,
@@ -43,24 +48,27 @@ def make_env(
         shuffle=False,
         autoreset_mode=AutoresetMode.DISABLED,
         tokenizer=tokenizer,
+        observe="indices",
+        copy=False,
+        teacher=config.teacher,
+        reward=config.reward,
     )
 
 
 def make_follower(config: TrainConfig, env: VlnVectorEnv) -> Follower:
     """Untrained follower for an environment."""
+    visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
-    panorama = cast(Box, cast(Dict, env.single_observation_space)["panorama"])
-    visual = panorama.shape[-1] - angle
     return Follower(len(env.tokenizer), visual, angle, config.follower).to(config.device)
 
 
-def fit_scale(follower: Follower, config: TrainConfig, env: VlnVectorEnv) -> None:
+def fit_scale(follower: Follower, env: VlnVectorEnv) -> None:
     """Let a follower that standardises its features measure them on the scans of an environment."""
-    if follower.scale is not None:
-        follower.scale.fit(*feature_statistics(feature_store(config), env))
+    if follower.scale is not None and env.feature_store is not None:
+        follower.scale.fit(*feature_statistics(env.feature_store, env))
 
 
-def feature_store(config: TrainConfig) -> FeatureStore:
+def feature_store(config: RunConfig) -> FeatureStore:
     """The visual features of a run.
 
     Raises:
@@ -85,7 +93,7 @@ def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, 
     return views.mean(0), views.std(0)
 
 
-def feature_notes(config: TrainConfig) -> dict[str, str]:
+def feature_notes(config: RunConfig) -> dict[str, str]:
     """What made the visual features: weights trained on one encoder's mean nothing to another's."""
     if not config.vision:
         return {"encoder": "none"}

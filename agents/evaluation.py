@@ -8,14 +8,14 @@ from tqdm import tqdm
 
 from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
 from agents.configs import TrainConfig
+from agents.learners import Summary
 from agents.rollout import Agent, walk
 from envs.episodes import base_language
 from envs.metrics import score_path, summarise, summarise_groups
 from envs.vector_env import VlnVectorEnv
 
 Pose = tuple[str, float, float]
-Summary = dict[str, float]
-# By split, then by agent.
+# By split or a language of it, then by agent.
 Results = dict[str, dict[str, Summary]]
 
 # Columns of the table: name in a summary, factor and decimals of its print.
@@ -89,27 +89,34 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     )
 
 
-def compare(
-    env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, name: str = ""
-) -> dict[str, Summary]:
+def summaries(split: str, evaluation: Evaluation) -> dict[str, Summary]:
+    """Summary of a split, and of each language if there are several, as "split/language"."""
+    languages = evaluation.by_language()
+    parts = {f"{split}/{language}": summary for language, summary in languages.items()}
+    return {split: evaluation.summary(), **(parts if len(parts) > 1 else {})}
+
+
+def compare(env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, split: str) -> Results:
     """Summaries of agents, and below them of the baselines, on one split.
 
     Args:
         env: Environment over the split.
         agents: By name.
         seed: Of the random baseline.
-        name: Label of the progress bars.
+        split: Name of the split.
     """
+    world = env.nav_world
     everyone = {
         **agents,
-        "random": RandomAgent(seed),
-        "forward": ForwardAgent(),
+        "random": RandomAgent(world, seed),
+        "forward": ForwardAgent(world),
         "shortest path": ShortestPathAgent(),
     }
-    return {
-        who: evaluate(env, agent, f"{name} {who}" if name else "").summary()
-        for who, agent in everyone.items()
-    }
+    results: Results = {}
+    for who, agent in everyone.items():
+        for part, summary in summaries(split, evaluate(env, agent, f"{split} {who}")).items():
+            results.setdefault(part, {})[who] = summary
+    return results
 
 
 def follower_name(config: TrainConfig) -> str:

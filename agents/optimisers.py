@@ -3,17 +3,17 @@
 import math
 
 import torch
+from torch import nn
 
 from agents.configs import OptimiserConfig
-from agents.envdrop.follower import Follower
 
 
-def make_optimiser(follower: Follower, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """Optimiser over all weights of a follower."""
+def make_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """Optimiser over all weights of a network."""
     if config.name == "rmsprop":
-        return torch.optim.RMSprop(follower.parameters(), lr=config.learning_rate)
+        return torch.optim.RMSprop(network.parameters(), lr=config.learning_rate)
     return torch.optim.AdamW(
-        follower.parameters(),
+        network.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         fused=True,

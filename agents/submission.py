@@ -6,10 +6,20 @@ import torch
 
 from agents.checkpoints import VOCABULARY, load_model
 from agents.command_line import EvaluateConfig
-from agents.configs import TrainConfig, read_config
+from agents.config_files import read_config
+from agents.configs import TrainConfig
 from agents.environments import feature_notes, make_env, make_follower
-from agents.evaluation import Evaluation, Results, compare, evaluate, follower_name, table
-from agents.rollout import FollowerAgent
+from agents.evaluation import (
+    Evaluation,
+    Results,
+    compare,
+    evaluate,
+    follower_name,
+    summaries,
+    table,
+)
+from agents.follower_agent import FollowerAgent
+from envs.device_features import DeviceFeatures
 from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
 from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
@@ -24,7 +34,7 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    settings = config.settings(read_config(config.run))
+    settings = config.settings(read_config(config.run, TrainConfig))
     env, agent = load_run(config.run, config.split, settings)
     evaluation = evaluate(env, agent, config.split)
     if config.submission is not None:
@@ -33,17 +43,13 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     if not evaluation.scores:
         print(f"The goals of {config.split} are secret: nothing to score.")
         return {}
-    name = follower_name(settings)
-    summaries = {name: evaluation.summary()}
+    results: Results = {
+        part: {follower_name(settings): summary}
+        for part, summary in summaries(config.split, evaluation).items()
+    }
     if config.baselines:
-        summaries |= compare(env, {}, settings.seed, config.split)
-    results = {config.split: summaries}
-    languages = evaluation.by_language()
-    if len(languages) > 1:
-        results |= {
-            f"{config.split} ({language})": {name: summary}
-            for language, summary in languages.items()
-        }
+        for part, others in compare(env, {}, settings.seed, config.split).items():
+            results[part] |= others
     print(table(results))
     return results
 
@@ -62,13 +68,14 @@ def load_run(
         FileNotFoundError: The folder is no run, or data is missing.
         ValueError: Files are damaged, or the weights do not fit the settings or the data.
     """
-    settings = settings or read_config(run)
+    settings = settings or read_config(run, TrainConfig)
     notes = feature_notes(settings)
     env = make_env(settings, split, WordTokenizer.load(run / VOCABULARY))
     follower = make_follower(settings, env)
     load_model(run, follower, notes)
     follower.eval()
-    return env, FollowerAgent(follower, "argmax", language=settings.language)
+    features = DeviceFeatures(env, settings.device)
+    return env, FollowerAgent(follower, features, settings.language)
 
 
 def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, split: str) -> None:

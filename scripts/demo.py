@@ -27,9 +27,10 @@ class DemoConfig:
 def main(config: DemoConfig) -> None:
     """Train, evaluate and film."""
     # Imported here so that --help answers without loading torch.
-    from agents.configs import preset
     from agents.demonstration import film_outcomes
-    from agents.training import free_folder, train
+    from agents.follower_training import train
+    from agents.presets import preset
+    from agents.training import free_folder
 
     settings = preset("r2r", "houses")
     run = free_folder(config.output)

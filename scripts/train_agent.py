@@ -14,7 +14,7 @@ def main() -> None:
     """Parse the command line and train."""
     config = parse_train(sys.argv[1:])
     # Imported here so that --help answers without loading torch.
-    from agents.training import train
+    from agents.follower_training import train
 
     train(config)
 

@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 
 from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent, candidate_directions
-from agents.configs import preset
 from agents.environments import make_env
 from agents.evaluation import evaluate
+from agents.presets import preset
 
 
 class TurnedAgent(ForwardAgent):
     """The random agent with the same turn in every episode."""
 
-    def __init__(self, turn):
+    def __init__(self, world, turn):
+        super().__init__(world)
         self.turn = turn
 
     def turns(self, instr_ids):
@@ -39,7 +40,7 @@ def mean_over_paths(env, agent):
 def test_walking_ahead_from_twelve_headings_equals_matterports_random_agent(shared, val_seen):
     golden = json.loads((shared / "golden" / "r2r_baseline_metrics.json").read_text())
     expected = golden["val_seen"]["Random_expected_over_12_offsets"]
-    means = [mean_over_paths(val_seen, TurnedAgent(turn)) for turn in range(12)]
+    means = [mean_over_paths(val_seen, TurnedAgent(val_seen.nav_world, turn)) for turn in range(12)]
     ours = {name: np.mean([mean[name] for mean in means]) for name in means[0]}
     assert ours["trajectory_length"] == pytest.approx(expected["length"], abs=1e-6)
     assert ours["nav_error"] == pytest.approx(expected["nav_error"], abs=1e-6)
@@ -61,7 +62,7 @@ def test_shortest_path_agent_equals_golden_file(shared, val_seen):
 def test_candidate_directions_are_those_of_the_graph(doors_env):
     ids = [episode.instr_id for episode in doors_env.episodes[: doors_env.num_envs]]
     observation, info = doors_env.reset(options={"episode_ids": ids})
-    headings, _ = candidate_directions(observation, np.arange(len(ids)))
+    headings, _ = candidate_directions(doors_env.nav_world, observation, np.arange(len(ids)))
     for row, scan in enumerate(info["scan"]):
         graph = doors_env.nav_world.graphs[scan]
         here = graph.positions[graph.index(info["viewpoint"][row])]
@@ -77,17 +78,18 @@ def test_candidate_directions_are_those_of_the_graph(doors_env):
             break
 
 
-def test_random_agent_depends_on_seed_and_instruction_only():
+def test_random_agent_depends_on_seed_and_instruction_only(doors_env):
+    world = doors_env.nav_world
     ids = np.array([f"{path}_{k}" for path in range(40) for k in range(3)], dtype=object)
-    turns = RandomAgent(3).turns(ids)
+    turns = RandomAgent(world, 3).turns(ids)
     assert set(turns) == set(range(12))
-    assert (RandomAgent(3).turns(ids[::-1]) == turns[::-1]).all()
-    assert (RandomAgent(4).turns(ids) != turns).any()
+    assert (RandomAgent(world, 3).turns(ids[::-1]) == turns[::-1]).all()
+    assert (RandomAgent(world, 4).turns(ids) != turns).any()
 
 
 def test_forward_agent_turns_right_until_it_can_walk(doors_env):
     # From a leaf the only neighbour is the centre, behind the agent.
-    evaluation = evaluate(doors_env, ForwardAgent())
+    evaluation = evaluate(doors_env, ForwardAgent(doors_env.nav_world))
     for trajectory in evaluation.trajectories.values():
         walked = [pose[0] for pose in trajectory]
         assert len(walked) == 6

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from agents.command_line import parse_train
-from agents.configs import CONFIG, TrainConfig, differences, preset, read_config, to_json
+from agents.config_files import CONFIG, differences, read_config, to_json
+from agents.configs import TrainConfig
+from agents.presets import preset
 
 
 def test_presets_are_the_published_settings_outside_the_houses():
@@ -54,12 +56,12 @@ def test_settings_survive_the_folder_of_a_run(tmp_path):
         ["--features", "a.safetensors", "--seed", "3", "--optimiser.learning-rate", "0.02"]
     )
     (tmp_path / CONFIG).write_text(to_json(config))
-    assert read_config(tmp_path) == config
+    assert read_config(tmp_path, TrainConfig) == config
 
 
 def test_damaged_settings_name_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
-        read_config(tmp_path)
+        read_config(tmp_path, TrainConfig)
     text = to_json(TrainConfig())
     for damaged, problem in (
         (text[:100], "not JSON"),
@@ -68,7 +70,7 @@ def test_damaged_settings_name_the_file(tmp_path):
     ):
         (tmp_path / CONFIG).write_text(damaged)
         with pytest.raises(ValueError, match=problem) as error:
-            read_config(tmp_path)
+            read_config(tmp_path, TrainConfig)
         assert str(tmp_path / CONFIG) in str(error.value)
 
 

@@ -29,10 +29,10 @@ def test_every_episode_is_walked_once(doors_config, split):
 
 
 def test_comparison_names_its_agents(doors_env):
-    summaries = compare(doors_env, {"mine": ShortestPathAgent()}, seed=0)
+    summaries = compare(doors_env, {"mine": ShortestPathAgent()}, 0, "train")["train"]
     assert list(summaries) == ["mine", "random", "forward", "shortest path"]
     assert summaries["mine"] == summaries["shortest path"]
-    assert compare(doors_env, {}, seed=0)["random"] == summaries["random"]
+    assert compare(doors_env, {}, 0, "train")["train"]["random"] == summaries["random"]
 
 
 def test_table_is_aligned():

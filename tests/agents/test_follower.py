@@ -5,8 +5,10 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from agents.configs import FollowerConfig
-from agents.envdrop.follower import Dropout, Follower, SoftDotAttention, State
-from agents.envdrop.visual import View, VisualNoise, VisualScale
+from agents.envdrop.attention import Dropout, SoftDotAttention
+from agents.envdrop.encoders import State
+from agents.envdrop.follower import Follower
+from agents.envdrop.visual import View, VisualScale
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, dropout=0.5)
 TOKENS = torch.tensor([[9, 3, 4, 5, 2, 0], [9, 6, 2, 0, 0, 0], [9, 7, 8, 2, 0, 0]])
@@ -33,7 +35,7 @@ def test_encoder_equals_a_packed_bidirectional_lstm(follower):
     encoder = follower.encoder
     reference = nn.LSTM(6, 4, bidirectional=True, batch_first=True)
     with torch.no_grad():
-        for suffix, lstm in (("", encoder.forwards), ("_reverse", encoder.backwards)):
+        for suffix, lstm in (("", encoder.read.forwards), ("_reverse", encoder.read.backwards)):
             getattr(reference, f"weight_ih_l0{suffix}").copy_(lstm.weight_ih_l0[:, :6])
             getattr(reference, f"weight_hh_l0{suffix}").copy_(lstm.weight_hh_l0)
             getattr(reference, f"bias_ih_l0{suffix}").copy_(lstm.weight_ih_l0[:, 6])
@@ -87,7 +89,7 @@ def test_every_parameter_reaches_the_loss(follower):
     follower.train()
     context, state = follower.encoder(TOKENS)
     for _ in range(2):
-        decision = follower.decoder(random_view(3), context, state, follower.noise(3))
+        decision = follower.decoder(random_view(3), context, state, follower.noise(torch.arange(3)))
         state = decision.state
     functional.cross_entropy(decision.scores, torch.tensor([1, 2, 0])).backward()
     for name, parameter in follower.named_parameters():
@@ -115,30 +117,9 @@ def test_shared_mask_equals_dropping_the_features_themselves():
     torch.testing.assert_close(weights, plain_weights)
 
 
-@pytest.mark.parametrize("kind", ["episode", "step", "element"])
-def test_noise_leaves_angles_alone(kind):
-    config = FollowerConfig(feature_dropout=0.5, feature_dropout_kind=kind)
-    noise = VisualNoise(config, 12, torch.ones(64, 20))
-    views = torch.ones(64, 36, 20)
-    dropped, gate = noise.drop(views), noise.gate(views)
-    dropped = dropped if gate is None else dropped * gate.unsqueeze(1)
-    assert (dropped[..., 12:] == 1).all()
-    assert set(dropped[..., :12].unique().tolist()) == {0.0, 2.0}
-    assert 0.4 < (dropped[..., :12] == 0).float().mean() < 0.6
-    same_in_all_views = bool((dropped == dropped[:, :1]).all())
-    assert same_in_all_views == (kind != "element")
-    again = noise.gate(views)
-    if kind == "episode":
-        assert torch.equal(gate, again)
-        noise.keep(torch.tensor([5, 9]))
-        assert torch.equal(noise.gate(views[:2]), gate[[5, 9]])
-    elif kind == "step":
-        assert not torch.equal(gate, again)
-
-
 def test_no_noise_in_evaluation_mode(follower):
-    assert follower.noise(3) is None
-    assert follower.train().noise(3) is not None
+    assert follower.noise(torch.arange(3)) is None
+    assert follower.train().noise(torch.arange(3)) is not None
 
 
 def test_dropout_keeps_the_mean_and_rests_in_evaluation():

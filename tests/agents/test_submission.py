@@ -7,8 +7,8 @@ import pytest
 from agents.command_line import EvaluateConfig
 from agents.demonstration import film_outcomes
 from agents.evaluation import evaluate
+from agents.follower_training import follower_trainer
 from agents.submission import evaluate_run, load_run
-from agents.training import Trainer
 from encoders.feature_store import FeatureStore
 
 
@@ -21,7 +21,7 @@ def run(tiny_world, small_config):
         features=tiny_world / "features.safetensors",
         iterations=2,
     )
-    Trainer(config).train()
+    follower_trainer(config)[0].train()
     return config.output
 
 
@@ -63,7 +63,7 @@ def test_missing_run_is_named(tmp_path):
 
 def test_films_a_success_and_a_failure(doors_config):
     config = dataclasses.replace(doors_config, iterations=2, evaluation_splits=("val_unseen",))
-    Trainer(config).train()
+    follower_trainer(config)[0].train()
     assert config.output is not None
     env, agent = load_run(config.output, "val_unseen")
     scores = evaluate(env, agent).scores.values()

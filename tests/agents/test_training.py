@@ -7,10 +7,15 @@ import pytest
 import torch
 
 from agents.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
-from agents.configs import OptimiserConfig
+from agents.configs import OptimiserConfig, ReinforcementConfig
+from agents.follower_training import follower_trainer, train
 from agents.optimisers import learning_rate
 from agents.run_log import RunLog, read_log
-from agents.training import Trainer, run_folder, train
+from agents.training import DivergedError, run_folder
+
+
+def make_trainer(config):
+    return follower_trainer(config)[0]
 
 
 def weights(run):
@@ -39,6 +44,28 @@ def test_follower_learns_a_trivial_world(doors_config, feedback, capsys):
     assert report["iterations"] == 60
 
 
+def test_imitation_and_reinforcement_learn_the_world_together(doors_config):
+    config = dataclasses.replace(
+        doors_config, imitation_weight=0.2, reinforcement=ReinforcementConfig(weight=1.0)
+    )
+    results = train(config)
+    assert results["val_unseen"]["follower"]["SPL"] == 1.0
+
+
+def test_rewards_alone_are_followed(doors_config):
+    config = dataclasses.replace(
+        doors_config,
+        imitation_weight=0.0,
+        reinforcement=ReinforcementConfig(weight=1.0),
+        optimiser=OptimiserConfig(name="adam", learning_rate=5e-3),
+    )
+    trainer = make_trainer(config)
+    rewards = [trainer.step()["reward"] for _ in range(80)]
+    # From stopping anywhere (-2) towards walking to the right door and stopping (+3).
+    assert sum(rewards[:10]) / 10 < 0
+    assert sum(rewards[-10:]) / 10 > 1
+
+
 @pytest.mark.parametrize("missing", ["vision", "language"])
 def test_world_needs_vision_and_language(doors_config, missing):
     config = dataclasses.replace(doors_config, iterations=40, **{missing: False})
@@ -49,24 +76,29 @@ def test_world_needs_vision_and_language(doors_config, missing):
 def test_same_seed_same_weights(small_config, tmp_path):
     runs = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        trainer = Trainer(dataclasses.replace(small_config, output=tmp_path / name, seed=seed))
+        trainer = make_trainer(dataclasses.replace(small_config, output=tmp_path / name, seed=seed))
         trainer.train()
         runs.append(weights(tmp_path / name))
     assert_equal_weights(runs[0], runs[1])
-    assert not torch.equal(
-        runs[0]["decoder.candidates.query.weight"], runs[2]["decoder.candidates.query.weight"]
+    name = "follower.decoder.candidates.query.weight"
+    assert not torch.equal(runs[0][name], runs[2][name])
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_resumed_run_equals_an_unbroken_one(small_config, tmp_path, weight):
+    config = dataclasses.replace(
+        small_config,
+        iterations=20,
+        batch_size=4,
+        optimiser=dataclasses.replace(small_config.optimiser, schedule="constant"),
+        reinforcement=ReinforcementConfig(weight=weight),
     )
-
-
-def test_resumed_run_equals_an_unbroken_one(small_config, tmp_path):
-    optimiser = dataclasses.replace(small_config.optimiser, schedule="constant")
-    config = dataclasses.replace(small_config, optimiser=optimiser)
-    Trainer(dataclasses.replace(config, output=tmp_path / "whole")).train()
-    Trainer(dataclasses.replace(config, output=tmp_path / "parts", iterations=3)).train()
-    assert load_trainer(tmp_path / "parts")["iteration"] == 3
-    Trainer(dataclasses.replace(config, resume=tmp_path / "parts")).train()
+    make_trainer(dataclasses.replace(config, output=tmp_path / "whole")).train()
+    make_trainer(dataclasses.replace(config, output=tmp_path / "parts", iterations=10)).train()
+    assert load_trainer(tmp_path / "parts")["iteration"] == 10
+    make_trainer(dataclasses.replace(config, resume=tmp_path / "parts")).train()
     whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
-    assert whole["iteration"] == parts["iteration"] == 6
+    assert whole["iteration"] == parts["iteration"] == 20
     assert_equal_weights(whole["weights"], parts["weights"])
     moments = [state["optimiser"]["state"][0]["exp_avg"] for state in (whole, parts)]
     assert torch.equal(*moments)
@@ -76,9 +108,9 @@ def test_resumed_run_equals_an_unbroken_one(small_config, tmp_path):
 def test_interrupted_run_goes_on_as_if_nothing_had_happened(small_config, tmp_path, name):
     optimiser = dataclasses.replace(small_config.optimiser, name=name)
     config = dataclasses.replace(small_config, optimiser=optimiser)
-    Trainer(dataclasses.replace(config, output=tmp_path / "whole")).train()
+    make_trainer(dataclasses.replace(config, output=tmp_path / "whole")).train()
 
-    trainer = Trainer(dataclasses.replace(config, output=tmp_path / "parts"))
+    trainer = make_trainer(dataclasses.replace(config, output=tmp_path / "parts"))
     step = trainer.step
 
     def step_and_interrupt():
@@ -92,27 +124,27 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(small_config, tmp_pa
     assert load_trainer(tmp_path / "parts")["iteration"] == 3
     assert (tmp_path / "parts" / MODEL).is_file(), "weights to use, though never evaluated"
 
-    Trainer(dataclasses.replace(config, resume=tmp_path / "parts")).train()
+    make_trainer(dataclasses.replace(config, resume=tmp_path / "parts")).train()
     assert_equal_weights(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
 def test_best_weights_by_spl_are_kept(small_config):
-    trainer = Trainer(small_config)
+    trainer = make_trainer(small_config)
     best = None
     for spl in (0.3, 0.5, 0.4):
         trainer.step()
-        trainer.evaluation_envs = {}
         trainer.keep_best({"val_unseen": {"SPL": spl, "SR": spl}})
         if spl == 0.5:
-            best = {name: value.clone() for name, value in trainer.follower.state_dict().items()}
+            weights_now = trainer.learner.follower.state_dict()
+            best = {name: value.clone() for name, value in weights_now.items()}
     assert trainer.best == {"iteration": 2, "SPL": 0.5}
-    trainer.results()
+    trainer.learner.load_model(trainer.run)
     assert best is not None
-    assert_equal_weights(best, trainer.follower.state_dict())
+    assert_equal_weights(best, trainer.learner.follower.state_dict())
 
 
 def test_log_has_a_line_per_event_and_resuming_removes_later_ones(small_config, tmp_path):
-    trainer = Trainer(dataclasses.replace(small_config, evaluate_every=2))
+    trainer = make_trainer(dataclasses.replace(small_config, evaluate_every=2))
     trainer.train()
     events = read_log(trainer.run)
     assert [event["iteration"] for event in events if event["kind"] == "val_unseen"] == [2, 4, 6]
@@ -126,16 +158,17 @@ def test_log_has_a_line_per_event_and_resuming_removes_later_ones(small_config, 
 
 
 def test_state_of_another_follower_is_refused(small_config, tmp_path):
-    Trainer(small_config).train()
+    make_trainer(small_config).train()
     follower = dataclasses.replace(small_config.follower, hidden_size=64)
+    config = dataclasses.replace(small_config, follower=follower, resume=small_config.output)
     with pytest.raises(ValueError, match=TRAINER) as error:
-        Trainer(dataclasses.replace(small_config, follower=follower, resume=small_config.output))
+        make_trainer(config)
     assert "32" in str(error.value)
     assert "64" in str(error.value)
 
 
 def test_a_run_does_not_overwrite_another(small_config, tmp_path, monkeypatch):
-    Trainer(small_config)
+    make_trainer(small_config)
     with pytest.raises(FileExistsError, match="--resume"):
         run_folder(small_config)
     monkeypatch.chdir(tmp_path)
@@ -146,16 +179,32 @@ def test_a_run_does_not_overwrite_another(small_config, tmp_path, monkeypatch):
     assert run_folder(unnamed).name == "r2r-matterport-no-vision-2"
 
 
-def test_an_endless_loss_stops_the_run(small_config):
-    trainer = Trainer(small_config)
-    with torch.no_grad():
-        trainer.follower.decoder.attended.weight.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match="iteration 0"):
+def test_exploding_loss_stops_the_run_with_its_last_good_state(small_config):
+    trainer = make_trainer(small_config)
+    trainer.step()
+    before = {name: value.clone() for name, value in trainer.learner.network.state_dict().items()}
+    backward = trainer.learner.backward
+    trainer.learner.backward = lambda iteration: {**backward(iteration), "loss": 1e9}
+    with pytest.raises(DivergedError, match="iteration 1 has loss 1e") as error:
         trainer.step()
+    assert "--optimiser.learning-rate" in str(error.value)
+    assert load_trainer(trainer.run)["iteration"] == 1
+    assert_equal_weights(weights(trainer.run), before)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(small_config):
+    trainer = make_trainer(small_config)
+    trainer.save()
+    before = weights(trainer.run)
+    with torch.no_grad():
+        trainer.learner.follower.decoder.words.mix.weight.fill_(torch.nan)
+    with pytest.raises(DivergedError, match="the weights hold no numbers either"):
+        trainer.step()
+    assert_equal_weights(weights(trainer.run), before)
 
 
 def test_minutes_end_a_run_instead_of_iterations(small_config):
-    trainer = Trainer(dataclasses.replace(small_config, minutes=1.0, iterations=1))
+    trainer = make_trainer(dataclasses.replace(small_config, minutes=1.0, iterations=1))
     trainer.step()
     trainer.seconds = 30.0
     assert trainer.progress == 0.5

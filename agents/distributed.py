@@ -1,0 +1,62 @@
+"""Several processes that train one agent, as torchrun starts them; one alone needs none of it."""
+
+import os
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+Value = TypeVar("Value")
+
+
+def join(device: str) -> None:
+    """Join the other processes if torchrun started this one; gloo on CPUs, NCCL on GPUs."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+
+
+def leave() -> None:
+    """End what `join` began."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, from 0; the first one writes the run's folder."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def processes() -> int:
+    """How many train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def own_device(device: str) -> str:
+    """The device of this process: of "cuda" the GPU that torchrun numbered for it."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes() > 1 else device
+
+
+def parallel(module: nn.Module) -> nn.Module:
+    """The module, whose gradients are averaged over all processes."""
+    if processes() == 1:
+        return module
+    return DistributedDataParallel(module, broadcast_buffers=False)
+
+
+def everywhere(value: Value) -> list[Value]:
+    """A value of each process, in their order."""
+    if processes() == 1:
+        return [value]
+    values: list[Any] = [None] * processes()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def total(number: float, device: torch.device) -> float:
+    """Sum of a number over all processes."""
+    if processes() == 1:
+        return number
+    shared = torch.tensor(number, dtype=torch.float64, device=device)
+    distributed.all_reduce(shared)
+    return shared.item()

@@ -1,0 +1,76 @@
+"""What the networks of the family share: attention by dot products, and dropout.
+
+Letters in the shape comments: B episodes, N keys, Q query and W key width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """Dropout by comparing uniform numbers: on a CPU three times as fast as nn.Dropout."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Set a share of the numbers to 0 and scale up the rest; only in training mode."""
+        if not self.training or not self.rate:
+            return values
+        return values * torch.rand_like(values).ge_(self.rate).mul_(1 / (1 - self.rate))
+
+
+class SoftDotAttention(nn.Module):
+    """Attention by dot products of keys with a projected query."""
+
+    def __init__(self, query_size: int, key_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, key_size, bias=False)
+
+    def scores(self, query: Tensor, keys: Tensor, gate: Tensor | None = None) -> Tensor:
+        """Dot products (B, N) of keys (B, N, W), times a gate (B, W), with a query (B, Q)."""
+        query = self.query(query)  # (B, W)
+        query = query if gate is None else query * gate
+        return torch.bmm(keys, query.unsqueeze(2)).squeeze(2)  # (B, N)
+
+    def forward(
+        self, query: Tensor, keys: Tensor, mask: Tensor | None = None, gate: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend.
+
+        Args:
+            query: (B, Q).
+            keys: (B, N, W).
+            mask: (B, N) true on keys that may be attended; all by default.
+            gate: (B, W) multiplier of every key.
+
+        Returns:
+            The weighted sum of keys (B, W) and the weights (B, N).
+        """
+        scores = self.scores(query, keys, gate)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weights = torch.softmax(scores, 1)  # (B, N)
+        total = torch.bmm(weights.unsqueeze(1), keys).squeeze(1)  # (B, W)
+        return (total if gate is None else total * gate), weights
+
+
+class AttendedState(nn.Module):
+    """Attention followed by a mixture of what was found with who asked (EnvDrop's "tilde")."""
+
+    def __init__(self, hidden: int, key_size: int) -> None:
+        super().__init__()
+        self.attention = SoftDotAttention(hidden, key_size)
+        self.mix = nn.Linear(key_size + hidden, hidden, bias=False)
+
+    def forward(
+        self, hidden: Tensor, keys: Tensor, mask: Tensor | None = None, gate: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend with hidden states (B, H) to keys (B, N, W); mask and gate as in the attention.
+
+        Returns:
+            The mixture (B, H) and the weights (B, N).
+        """
+        found, weights = self.attention(hidden, keys, mask, gate)  # (B, W), (B, N)
+        return torch.tanh(self.mix(torch.cat([found, hidden], 1))), weights

@@ -1,0 +1,68 @@
+"""Instruction encoders: tokens in, encoded words and the decoder's first state out.
+
+Letters in the shape comments: B sentences, L words, E embedding, H hidden.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from agents.configs import FollowerConfig
+from agents.envdrop.attention import Dropout
+from agents.envdrop.recurrent import BidirectionalLSTM
+
+PAD = 0
+
+
+class Context(NamedTuple):
+    """Encoded instructions: `words` (B, L, H) and `mask` (B, L), true on real words."""
+
+    words: Tensor
+    mask: Tensor
+
+    def rows(self, index: Tensor) -> "Context":
+        """The instructions at `index` (N,)."""
+        return Context(self.words.index_select(0, index), self.mask.index_select(0, index))
+
+
+class State(NamedTuple):
+    """Decoder state: attended hidden state (B, H) and LSTM cell (B, H)."""
+
+    attended: Tensor
+    cell: Tensor
+
+    def rows(self, index: Tensor) -> "State":
+        """The states at `index` (N,)."""
+        return State(self.attended.index_select(0, index), self.cell.index_select(0, index))
+
+
+class InstructionEncoder(nn.Module):
+    """Bidirectional LSTM over words, and the decoder's first state."""
+
+    def __init__(self, vocabulary: int, config: FollowerConfig) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, config.embedding_size, padding_idx=PAD)
+        self.dropout = Dropout(config.dropout)
+        self.read = BidirectionalLSTM(config.embedding_size, config.hidden_size)
+        self.initial = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, tokens: Tensor) -> tuple[Context, State]:
+        """Encode instructions.
+
+        Args:
+            tokens: (B, L) integers, padded with 0 at the end; trimmed to the longest here.
+
+        Returns:
+            The encoded words and the decoder's first state.
+        """
+        longest = int((tokens != PAD).sum(1).max())
+        tokens = tokens[:, :longest].long()
+        mask = tokens != PAD  # (B, L)
+        # The embedding of padding is zero, and dropout leaves it so.
+        encoded, cell = self.read(self.dropout(self.embedding(tokens)), mask)  # (B, L, H), (B, H)
+        # Maximum over real words only: over padding too, as in the reference, a sentence's code
+        # would depend on its neighbours in the batch.
+        peak = encoded.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1)  # (B, H)
+        first = State(torch.tanh(self.initial(peak)), cell)
+        return Context(self.dropout(encoded), mask), first

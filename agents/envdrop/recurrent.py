@@ -1,0 +1,50 @@
+"""A bidirectional LSTM over sequences of unequal length."""
+
+import torch
+from torch import Tensor, nn
+
+
+class BidirectionalLSTM(nn.Module):
+    """Reads sequences padded at their end forwards and backwards, without packing them.
+
+    An extra input is 1 on what is real and 0 on padding and carries the bias: an LSTM without bias
+    leaves its zero state untouched while it reads zeros. Sequences padded at the front need no
+    packing then, which is two to three times faster on a CPU.
+
+    Args:
+        inputs: W, width of an element.
+        hidden: H, width of an output, half of it per reading direction.
+    """
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        half = hidden // 2
+        self.forwards = nn.LSTM(inputs + 1, half, bias=False, batch_first=True)
+        self.backwards = nn.LSTM(inputs + 1, half, bias=False, batch_first=True)
+
+    def forward(self, sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Read sequences.
+
+        Args:
+            sequence: (B, L, W), zero on padding.
+            mask: (B, L) true on what is real, which comes first.
+
+        Returns:
+            Outputs (B, L, H), zero on padding, and last cells (B, H), those of backward reading
+            first, as EnvDrop joins them.
+        """
+        real = mask.unsqueeze(2)
+        sequence = torch.cat([sequence, real.to(sequence.dtype)], 2)  # (B, L, W+1)
+        length = sequence.shape[1]
+        shift = length - mask.sum(1, keepdim=True)  # (B, 1) padding to move to the front
+        steps = torch.arange(length, device=sequence.device)
+        ahead, (_, ahead_cell) = self.forwards(_take(sequence, (steps - shift) % length))
+        ahead = _take(ahead, (steps + shift) % length)  # (B, L, H/2)
+        back, (_, back_cell) = self.backwards(sequence.flip(1))
+        outputs = torch.cat([ahead, back.flip(1)], 2)  # (B, L, H)
+        return outputs, torch.cat([back_cell[0], ahead_cell[0]], 1)
+
+
+def _take(sequence: Tensor, index: Tensor) -> Tensor:
+    """Reorder (B, L, W) along L by `index` (B, L)."""
+    return sequence.gather(1, index.unsqueeze(2).expand(-1, -1, sequence.shape[2]))

@@ -1,0 +1,132 @@
+"""Training a follower: by imitation, and by reinforcement where it is asked for."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from agents import distributed
+from agents.batches import BatchOrder
+from agents.checkpoints import RESULTS, VOCABULARY, load_model, save_model
+from agents.configs import TrainConfig
+from agents.envdrop.critic import Critic
+from agents.environments import feature_notes, fit_scale, make_env, make_follower
+from agents.evaluation import Results, compare, evaluate, follower_name, summaries, table
+from agents.follower_agent import FollowerAgent
+from agents.learners import Summary
+from agents.lessons import Batch, Lesson
+from agents.optimisers import make_optimiser
+from agents.training import Trainer, prepare
+from envs.device_features import DeviceFeatures
+from storage import write_text
+
+_WAY = 32
+
+
+class FollowerLearner:
+    """A follower, its critic, and the episodes that they learn from.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.notes = feature_notes(config)
+        rows = config.batch_size * (2 if config.reinforcement.weight else 1)
+        self.env = make_env(config, "train", num_envs=rows)
+        self.features = DeviceFeatures(self.env, config.device)
+        self.evaluation_envs = {
+            split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
+        }
+        self.follower = make_follower(config, self.env)
+        fit_scale(self.follower, self.env)
+        critic = None
+        if config.reinforcement.weight:
+            settings = config.follower
+            critic = Critic(settings.hidden_size, settings.dropout).to(config.device)
+        self.network = Lesson(self.follower, critic, config)
+        self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
+        self.optimiser = make_optimiser(self.network, config.optimiser)
+        self._lesson = distributed.parallel(self.network)
+        self._order = BatchOrder(
+            [episode.instr_id for episode in self.env.episodes],
+            [len(episode.instruction) for episode in self.env.episodes],
+            rows * distributed.processes(),
+            config.bucket,
+            config.seed,
+        )
+
+    def backward(self, iteration: int) -> dict[str, float]:
+        """Walk a batch and add its gradient."""
+        rng = np.random.default_rng([self.config.seed, _WAY, iteration])
+        batch = Batch(self._own_share(self._order.batch(iteration)), rng)
+        weight = self.config.imitation_weight
+        loss, figures = self._lesson(self.env, self.features, batch, weight)
+        loss.backward()
+        return figures
+
+    def evaluate(self) -> Mapping[str, Summary]:
+        """Walk the evaluation splits greedily."""
+        return {
+            name: summary
+            for split, env in self.evaluation_envs.items()
+            for name, summary in summaries(split, evaluate(env, self.agent(split), split)).items()
+        }
+
+    def agent(self, split: str) -> FollowerAgent:
+        """The follower walking greedily through a split."""
+        env = self.evaluation_envs[split]
+        features = DeviceFeatures(env, self.config.device)
+        return FollowerAgent(self.follower, features, self.config.language)
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary."""
+        self.env.tokenizer.save(run / VOCABULARY)
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the follower."""
+        save_model(run, self.follower, {**self.notes, "iteration": str(iteration)})
+
+    def load_model(self, run: Path) -> None:
+        """Read the follower."""
+        load_model(run, self.follower, self.notes)
+
+    def results(self) -> Results:
+        """The follower beside the baselines on every evaluation split."""
+        self.network.eval()
+        results: Results = {}
+        for split, env in self.evaluation_envs.items():
+            agents = {follower_name(self.config): self.agent(split)}
+            results |= compare(env, agents, self.config.seed, split)
+        return results
+
+    def _own_share(self, instr_ids: list[str]) -> list[str]:
+        """Of a batch of all processes, this one's: pairs of neighbours dealt out in turn."""
+        pair = 2 if self.network.critic is not None else 1
+        pairs = np.array(instr_ids, dtype=object).reshape(-1, pair)
+        return pairs[distributed.rank() :: distributed.processes()].ravel().tolist()
+
+
+def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
+    """A run that trains a follower, ready to go, and the learner in it."""
+    prepare(config)
+    learner = FollowerLearner(config)
+    return Trainer(config, learner), learner
+
+
+def train(config: TrainConfig) -> Results:
+    """Train, compare with the baselines, print the table and write RUN/results.json."""
+    trainer, learner = follower_trainer(config)
+    trainer.train()
+    learner.load_model(trainer.run)
+    results = learner.results()
+    if distributed.rank() == 0:
+        report = {**trainer.report(), "results": results}
+        write_text(trainer.run / RESULTS, json.dumps(report, indent=2) + "\n")
+        print(table(results))
+        print(f"Run: {trainer.run}")
+    distributed.leave()
+    return results
