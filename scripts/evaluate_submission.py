@@ -1,0 +1,40 @@
+"""Score submission files, anybody's, and say what is missing or wrong in them.
+
+evaluate_submission.py mine.json --dataset r2r --split val_unseen --data-dir data
+evaluate_submission.py baseline.jsonl mine.jsonl --dataset rxr --data-dir data --json scores.json
+
+R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of {"instruction_id",
+"path"}. Several files are compared with the first. Ends with status 1 if a file has faults that a
+test server refuses. docs/metrics.md says what each metric and each file form is.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from envs.submission_scores import ScoringRules
+
+
+@dataclass(frozen=True)
+class EvaluateSubmissionConfig:
+    """Score submission files, anybody's, and say what is missing or wrong in them."""
+
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """Submission files, before the other arguments."""
+    rules: tyro.conf.OmitArgPrefixes[ScoringRules]
+    json: Path | None = None
+    """Write everything that was found and counted here."""
+
+
+def main() -> int:
+    """Parse the command line, score and report."""
+    from envs.submission_report import evaluate_submissions
+
+    config = tyro.cli(EvaluateSubmissionConfig)
+    return evaluate_submissions(config.files, config.rules, config.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
