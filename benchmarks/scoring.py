@@ -1,0 +1,251 @@
+"""How fast paths are scored: one by one, a split at once, and beside a plain implementation.
+
+The plain one is what published evaluation scripts look like: distances of all pairs as dictionaries
+of networkx, the textbook recurrence of DTW, loops over pairs of viewpoints for CLS. Its results are
+checked against ours before anything is timed.
+"""
+
+import math
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import networkx
+import numpy as np
+import tyro
+from measuring import Figure, peak_memory, rate, report
+
+from connectivity import CONNECTIVITY_DIR
+from envs.metrics import bootstrap_intervals, score_path, score_paths
+from envs.metrics.summaries import columns_named
+from envs.nav_graph import NavGraph
+
+THRESHOLD = 3.0
+Distances = dict[str, dict[str, float]]
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class ScoringConfig:
+    """Time the scoring of paths."""
+
+    connectivity_dir: Path = CONNECTIVITY_DIR
+    """Graphs to walk in."""
+    scans: int = 11
+    """Buildings, of those with the most viewpoints; val_unseen has 11."""
+    seconds: float = 4.0
+    """CPU seconds per figure."""
+    seed: int = 0
+    """Of the walks."""
+    quick: bool = False
+    """Few paths and little time, to see that it works."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Paths of the size of a split: instructions, paths, and how long both kinds of path are."""
+
+    name: str
+    instructions: int
+    per_path: int
+    legs: int
+    longest_walk: int
+
+
+# RxR's references wander: here, over several shortest paths. Numbers of instructions are those of
+# R2R val_unseen and about those of RxR val_unseen.
+SPLITS = (Split("R2R", 2_349, 3, 1, 14), Split("RxR", 13_650, 9, 2, 50))
+
+
+@dataclass(frozen=True)
+class Walks:
+    """What is scored: for each instruction building, walked path and described path."""
+
+    graphs: list[NavGraph]
+    predictions: list[list[str]]
+    references: list[list[str]]
+    paths: list[int]
+
+
+def main() -> None:
+    """Parse the command line, measure and report."""
+    config = tyro.cli(ScoringConfig)
+    graphs = _graphs(config)
+    tables = {
+        g.scan: dict(networkx.all_pairs_dijkstra_path_length(g.to_networkx())) for g in graphs
+    }
+    figures = [_setup_figure("distances, networkx", graphs, config, _networkx_distances)]
+    figures += [_setup_figure("distances, clipnav", graphs, config, _fresh_distances)]
+    for split in SPLITS:
+        walks = _walks(split, graphs, config)
+        _check_equal(walks, tables)
+        figures += _figures(split, walks, tables, config)
+    figures.append(Figure("peak memory of the process", peak_memory(), "MiB"))
+    report("scoring", figures)
+
+
+def _graphs(config: ScoringConfig) -> list[NavGraph]:
+    suffix = "_connectivity.json"
+    found = sorted(config.connectivity_dir.glob(f"*{suffix}"))
+    graphs = [NavGraph.load(p.name.removesuffix(suffix), config.connectivity_dir) for p in found]
+    if not graphs:
+        raise FileNotFoundError(f"{config.connectivity_dir}: no navigation graphs")
+    return sorted(graphs, key=len, reverse=True)[: config.scans]
+
+
+def _walks(split: Split, graphs: list[NavGraph], config: ScoringConfig) -> Walks:
+    rng = np.random.default_rng(config.seed)
+    instructions = 60 if config.quick else split.instructions
+    walks = Walks([], [], [], [])
+    for number in range(instructions):
+        if number % split.per_path == 0:
+            graph = graphs[rng.integers(len(graphs))]
+            reference = _reference(graph, split.legs, rng)
+        walks.graphs.append(graph)
+        walks.references.append(reference)
+        walks.paths.append(number // split.per_path)
+        steps = int(rng.integers(split.longest_walk))
+        walks.predictions.append(_random_walk(graph, reference[0], steps, rng))
+    return walks
+
+
+def _reference(graph: NavGraph, legs: int, rng: np.random.Generator) -> list[str]:
+    """Some shortest paths of 4 to 7 viewpoints one after another, or shorter in small graphs."""
+    path = [graph.viewpoint_ids[rng.integers(len(graph))]]
+    for _ in range(legs):
+        goals = np.flatnonzero(np.isfinite(graph.distances[graph.index(path[-1])]))
+        goal = graph.viewpoint_ids[rng.choice(goals)]
+        path += graph.shortest_path(path[-1], goal)[1:7]
+    return path
+
+
+def _random_walk(graph: NavGraph, start: str, steps: int, rng: np.random.Generator) -> list[str]:
+    path = [start]
+    for _ in range(steps):
+        neighbours = graph.neighbours(path[-1])
+        path.append(neighbours[rng.integers(len(neighbours))] if neighbours else path[-1])
+    return path
+
+
+def plain_score(distances: Distances, prediction: list[str], reference: list[str]) -> Scores:
+    """All metrics of a path by textbook loops over dictionaries."""
+    goal = reference[-1]
+    length = sum(distances[a][b] for a, b in pairwise(prediction))
+    described = sum(distances[a][b] for a, b in pairwise(reference))
+    shortest = distances[reference[0]][goal]
+    nav_error = distances[prediction[-1]][goal]
+    oracle_error = min(distances[viewpoint][goal] for viewpoint in prediction)
+    success = float(nav_error < THRESHOLD)
+    table = [[math.inf] * (len(reference) + 1) for _ in range(len(prediction) + 1)]
+    table[0][0] = 0.0
+    for i, walked in enumerate(prediction, start=1):
+        for j, wanted in enumerate(reference, start=1):
+            cheapest = min(table[i - 1][j], table[i][j - 1], table[i - 1][j - 1])
+            table[i][j] = distances[walked][wanted] + cheapest
+    dtw = table[-1][-1]
+    ndtw = math.exp(-dtw / (THRESHOLD * len(reference)))
+    nearest = [min(distances[wanted][walked] for walked in prediction) for wanted in reference]
+    coverage = sum(math.exp(-metres / THRESHOLD) for metres in nearest) / len(reference)
+    expected = coverage * described
+    spread = expected + abs(expected - length)
+    return {
+        "trajectory_length": length,
+        "nav_error": nav_error,
+        "oracle_error": oracle_error,
+        "success": success,
+        "oracle_success": float(oracle_error < THRESHOLD),
+        "spl": success * shortest / max(length, shortest, 0.01),
+        "spl_reference": success * described / max(length, described, 0.01),
+        "dtw": dtw,
+        "ndtw": ndtw,
+        "sdtw": success * ndtw,
+        "cls": coverage * (expected / spread if spread else 1.0),
+    }
+
+
+def _check_equal(walks: Walks, tables: dict[str, Distances]) -> None:
+    columns = score_paths(walks.graphs, walks.predictions, walks.references)
+    for row, single in enumerate(_one_by_one(walks)):
+        graph, prediction, reference = (
+            walks.graphs[row],
+            walks.predictions[row],
+            walks.references[row],
+        )
+        for name, value in plain_score(tables[graph.scan], prediction, reference).items():
+            if max(abs(columns[name][row] - value), abs(single[name] - value)) > 1e-9:
+                raise AssertionError(f"path {row}: the implementations differ in {name}")
+
+
+def _one_by_one(walks: Walks) -> list[Scores]:
+    triples = zip(walks.graphs, walks.predictions, walks.references, strict=True)
+    return [score_path(graph, prediction, reference) for graph, prediction, reference in triples]
+
+
+def _plain(walks: Walks, tables: dict[str, Distances]) -> list[Scores]:
+    triples = zip(walks.graphs, walks.predictions, walks.references, strict=True)
+    return [plain_score(tables[g.scan], prediction, path) for g, prediction, path in triples]
+
+
+def _figures(
+    split: Split, walks: Walks, tables: dict[str, Distances], config: ScoringConfig
+) -> list[Figure]:
+    count = len(walks.graphs)
+    seconds = 0.05 if config.quick else config.seconds
+
+    def at_once() -> dict[str, np.ndarray]:
+        return score_paths(walks.graphs, walks.predictions, walks.references)
+
+    columns = columns_named(at_once())
+    unit = "paths per CPU second"
+    size = f"{split.name} size ({count})"
+    described = np.mean([len(path) for path in walks.references])
+    walked = np.mean([len(path) for path in walks.predictions])
+    return [
+        Figure(f"{size}: viewpoints walked", float(walked), "mean"),
+        Figure(f"{size}: viewpoints described", float(described), "mean"),
+        Figure(f"{size}: plain", rate(lambda: _plain(walks, tables), count, seconds), unit),
+        Figure(f"{size}: score_path", rate(lambda: _one_by_one(walks), count, seconds), unit),
+        Figure(f"{size}: score_paths", rate(at_once, count, seconds), unit),
+        Figure(
+            f"{size}: intervals of all metrics",
+            1 / rate(lambda: bootstrap_intervals(columns, clusters=walks.paths), 1, seconds),
+            "CPU seconds",
+        ),
+        Figure(f"{size}: memory of score_paths", _allocated(at_once), "MiB"),
+    ]
+
+
+def _allocated(work: Callable[[], object]) -> float:
+    """Most memory in MiB that Python and numpy hold at once while some work is done."""
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
+
+
+def _setup_figure(
+    name: str, graphs: list[NavGraph], config: ScoringConfig, work: Callable[[NavGraph], object]
+) -> Figure:
+    chosen = graphs[:1] if config.quick else graphs
+    seconds = 0.05 if config.quick else config.seconds
+    runs = rate(lambda: [work(graph) for graph in chosen], 1, seconds)
+    return Figure(f"{name}, {len(chosen)} graphs", 1 / runs, "CPU seconds")
+
+
+def _networkx_distances(graph: NavGraph) -> Distances:
+    return dict(networkx.all_pairs_dijkstra_path_length(graph.to_networkx()))
+
+
+def _fresh_distances(graph: NavGraph) -> np.ndarray:
+    """Distances of a graph that has not computed them yet."""
+    fresh = NavGraph.__new__(NavGraph)
+    kept = {"scan", "viewpoint_ids", "record_indices", "positions", "adjacency", "_indices"}
+    fresh.__dict__.update({name: graph.__dict__[name] for name in kept})
+    return fresh.distances
+
+
+if __name__ == "__main__":
+    main()
