@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 from measuring import Figure, peak_memory, rate, report
 
-from connectivity import CONNECTIVITY_DIR
+from connectivity import CONNECTIVITY_DIR, read_connectivity
 from envs.metrics import bootstrap_intervals, score_path, score_paths
 from envs.metrics.summaries import columns_named
 from envs.nav_graph import NavGraph
@@ -73,11 +73,11 @@ def main() -> None:
     """Parse the command line, measure and report."""
     config = tyro.cli(ScoringConfig)
     graphs = _graphs(config)
-    tables = {
-        g.scan: dict(networkx.all_pairs_dijkstra_path_length(g.to_networkx())) for g in graphs
-    }
-    figures = [_setup_figure("distances, networkx", graphs, config, _networkx_distances)]
-    figures += [_setup_figure("distances, clipnav", graphs, config, _fresh_distances)]
+    tables = {g.scan: _plain_distances(g, config.connectivity_dir) for g in graphs}
+    figures = [
+        _setup_figure("files to distances, plain", graphs, config, _plain_distances),
+        _setup_figure("files to distances, clipnav", graphs, config, _fresh_distances),
+    ]
     for split in SPLITS:
         walks = _walks(split, graphs, config)
         _check_equal(walks, tables)
@@ -227,24 +227,33 @@ def _allocated(work: Callable[[], object]) -> float:
 
 
 def _setup_figure(
-    name: str, graphs: list[NavGraph], config: ScoringConfig, work: Callable[[NavGraph], object]
+    name: str,
+    graphs: list[NavGraph],
+    config: ScoringConfig,
+    work: Callable[[NavGraph, Path], object],
 ) -> Figure:
     chosen = graphs[:1] if config.quick else graphs
     seconds = 0.05 if config.quick else config.seconds
-    runs = rate(lambda: [work(graph) for graph in chosen], 1, seconds)
+    runs = rate(lambda: [work(graph, config.connectivity_dir) for graph in chosen], 1, seconds)
     return Figure(f"{name}, {len(chosen)} graphs", 1 / runs, "CPU seconds")
 
 
-def _networkx_distances(graph: NavGraph) -> Distances:
-    return dict(networkx.all_pairs_dijkstra_path_length(graph.to_networkx()))
+def _plain_distances(graph: NavGraph, directory: Path) -> Distances:
+    """All-pairs distances by networkx, from the file on."""
+    records = read_connectivity(graph.scan, directory)
+    plain = networkx.Graph()
+    for record in records:
+        if record["included"]:
+            for other, free in zip(records, record["unobstructed"], strict=True):
+                if free and other["included"]:
+                    ends = [[r["pose"][k] for k in (3, 7, 11)] for r in (record, other)]
+                    plain.add_edge(record["image_id"], other["image_id"], weight=math.dist(*ends))
+    return dict(networkx.all_pairs_dijkstra_path_length(plain))
 
 
-def _fresh_distances(graph: NavGraph) -> np.ndarray:
+def _fresh_distances(graph: NavGraph, directory: Path) -> np.ndarray:
     """Distances of a graph that has not computed them yet."""
-    fresh = NavGraph.__new__(NavGraph)
-    kept = {"scan", "viewpoint_ids", "record_indices", "positions", "adjacency", "_indices"}
-    fresh.__dict__.update({name: graph.__dict__[name] for name in kept})
-    return fresh.distances
+    return NavGraph(graph.scan, read_connectivity(graph.scan, directory)).distances
 
 
 if __name__ == "__main__":
