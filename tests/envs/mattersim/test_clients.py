@@ -1,0 +1,212 @@
+"""Environments in the shapes of those that people have, over `import MatterSim` alone.
+
+EnvDrop, CLIP-ViL and Recurrent-VLN-BERT hold a simulator of version 0.1 per episode; the R2R
+baseline and HAMT use the batches of version 0.2.
+"""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+import envs.mattersim
+from envs.candidates import candidate_table
+from envs.nav_graph import NavGraph
+
+VFOV = 60
+
+
+@pytest.fixture(params=["0.1", "0.2"])
+def version(request, monkeypatch):
+    monkeypatch.setitem(sys.modules, "MatterSim", None)  # taken back after the test
+    envs.mattersim.install(version=request.param)
+    return request.param
+
+
+class OldBatch:
+    """A simulator per episode, in the shape of EnvDrop's EnvBatch."""
+
+    def __init__(self, graphs, size):
+        import MatterSim
+
+        self.sims = []
+        for _ in range(size):
+            sim = MatterSim.Simulator()
+            sim.setNavGraphPath(graphs)
+            sim.setRenderingEnabled(False)
+            sim.setDiscretizedViewingAngles(True)
+            sim.setCameraResolution(640, 480)
+            sim.setCameraVFOV(math.radians(VFOV))
+            sim.init()
+            self.sims.append(sim)
+
+    def begin(self, scans, viewpoints, headings, elevations):
+        for sim, *start in zip(self.sims, scans, viewpoints, headings, elevations, strict=True):
+            sim.newEpisode(*start)
+
+    def states(self):
+        return [sim.getState() for sim in self.sims]
+
+    def act(self, i, index, heading, elevation):
+        self.sims[i].makeAction(index, heading, elevation)
+
+    def act_all(self, actions):
+        for i, action in enumerate(actions):
+            self.act(i, *action)
+
+
+class NewBatch:
+    """One-environment simulators of the batched interface, in the shape of HAMT's EnvBatch."""
+
+    def __init__(self, graphs, size):
+        import MatterSim
+
+        self.sims = []
+        for _ in range(size):
+            sim = MatterSim.Simulator()
+            sim.setNavGraphPath(graphs)
+            sim.setRenderingEnabled(False)
+            sim.setDiscretizedViewingAngles(True)
+            sim.setCameraResolution(640, 480)
+            sim.setCameraVFOV(math.radians(VFOV))
+            sim.setBatchSize(1)
+            sim.initialize()
+            self.sims.append(sim)
+
+    def begin(self, scans, viewpoints, headings, elevations):
+        for sim, *start in zip(self.sims, scans, viewpoints, headings, elevations, strict=True):
+            sim.newEpisode(*([value] for value in start))
+
+    def states(self):
+        return [sim.getState()[0] for sim in self.sims]
+
+    def act(self, i, index, heading, elevation):
+        self.sims[i].makeAction([index], [heading], [elevation])
+
+    def act_all(self, actions):
+        for i, action in enumerate(actions):
+            self.act(i, *action)
+
+
+def swept_candidates(batch, scan, viewpoint):
+    """Looks around from one viewpoint: {neighbour: (view, place in the list of that view)}."""
+    best = {}
+    for view in range(36):
+        if view == 0:
+            batch.begin([scan], [viewpoint], [0], [math.radians(-30)])
+        else:
+            batch.act(0, 0, 1.0, 1.0 if view % 12 == 0 else 0)
+        (state,) = batch.states()
+        assert state.viewIndex == view
+        for k, place in enumerate(state.navigableLocations[1:], start=1):
+            distance = math.hypot(place.rel_heading, place.rel_elevation)
+            if place.viewpointId not in best or distance < best[place.viewpointId][0]:
+                best[place.viewpointId] = distance, view, k
+    return {name: found[1:] for name, found in best.items()}
+
+
+def go(batch, i, view, index):
+    """Turns the camera to a view step by step, then moves."""
+    state = batch.states()[i]
+    for _ in range(abs(view // 12 - state.viewIndex // 12)):
+        batch.act(i, 0, 0, 1 if view > state.viewIndex else -1)
+    while batch.states()[i].viewIndex != view:
+        batch.act(i, 0, 1, 0)
+    batch.act(i, index, 0, 0)
+
+
+def test_a_sweep_finds_the_candidates_and_leads_to_them(version, tiny_graphs):
+    batch = (OldBatch if version == "0.1" else NewBatch)(tiny_graphs, 1)
+    graph = NavGraph.load("attic", tiny_graphs)
+    table = candidate_table(graph)
+    for i, viewpoint in enumerate(graph.viewpoint_ids):
+        found = swept_candidates(batch, "attic", viewpoint)
+        present = table.targets[i] >= 0
+        targets = [graph.viewpoint_ids[j] for j in table.targets[i][present]]
+        places = zip(
+            table.views[i][present].tolist(),
+            table.navigable_indices[i][present].tolist(),
+            strict=True,
+        )
+        assert list(found.items()) == list(zip(targets, places, strict=True))
+        for target, (view, index) in found.items():
+            batch.begin(["attic"], [viewpoint], [0.9], [0.0])
+            go(batch, 0, view, index)
+            (state,) = batch.states()
+            assert state.location.viewpointId == target
+            assert state.viewIndex == view
+
+
+class OneBatch:
+    """One simulator with a batch of environments, in the shape of the R2R baseline's."""
+
+    def __init__(self, graphs, size):
+        import MatterSim
+
+        self.sim = MatterSim.Simulator()
+        self.sim.setNavGraphPath(graphs)
+        self.sim.setRenderingEnabled(False)
+        self.sim.setDiscretizedViewingAngles(True)
+        self.sim.setCameraResolution(640, 480)
+        self.sim.setCameraVFOV(math.radians(VFOV))
+        self.sim.setBatchSize(size)
+        self.sim.initialize()
+
+    def begin(self, scans, viewpoints, headings, elevations):
+        self.sim.newEpisode(scans, viewpoints, headings, elevations)
+
+    def states(self):
+        return self.sim.getState()
+
+    def act_all(self, actions):
+        indices, headings, elevations = zip(*actions, strict=True)
+        self.sim.makeAction(list(indices), list(headings), list(elevations))
+
+
+def teacher_action(state, following):
+    """The baseline's: turn until the following viewpoint is ahead, then step forward."""
+    for index, place in enumerate(state.navigableLocations):
+        if place.viewpointId == following:
+            if place.rel_heading > math.pi / 6:
+                return 0, 1, 0
+            if place.rel_heading < -math.pi / 6:
+                return 0, -1, 0
+            return index, 0, 0
+    return 0, 1, 0
+
+
+@pytest.mark.parametrize("shape", [OldBatch, NewBatch, OneBatch])
+def test_the_teacher_of_the_baseline_leads_everyone_to_the_goal(monkeypatch, tiny_graphs, shape):
+    monkeypatch.setitem(sys.modules, "MatterSim", None)
+    envs.mattersim.install(version="0.1" if shape is OldBatch else "0.2")
+    graphs = {scan: NavGraph.load(scan, tiny_graphs) for scan in ("attic", "barn")}
+    goals = {"attic": "a8", "barn": "b3"}
+    starts = [("attic", f"a{i}") for i in range(9)] + [("barn", f"b{i}") for i in range(6)]
+    scans, viewpoints = map(list, zip(*starts, strict=True))
+    size = len(starts)
+    batch = shape(tiny_graphs, size)
+    batch.begin(scans, viewpoints, np.linspace(0, 6, size).tolist(), [0] * size)
+    for _ in range(60):
+        actions = []
+        for state in batch.states():
+            here, goal = state.location.viewpointId, goals[state.scanId]
+            following = graphs[state.scanId].next_hop(here, goal)
+            actions.append((0, 0, 0) if here == goal else teacher_action(state, following))
+        batch.act_all(actions)
+    assert [s.location.viewpointId for s in batch.states()] == [goals[scan] for scan in scans]
+    assert {s.step for s in batch.states()} == {60}
+
+
+def test_the_module_has_what_its_version_offers(version):
+    import MatterSim
+
+    common = {"Simulator", "SimState", "ViewPoint"}
+    assert common <= set(dir(MatterSim))
+    batched = {"setBatchSize", "setRestrictedNavigation", "initialize", "newRandomEpisode"}
+    if version == "0.2":
+        assert {"Mat", "cbf"} <= set(dir(MatterSim))
+        assert batched <= set(dir(MatterSim.Simulator))
+    else:
+        assert not batched & set(dir(MatterSim.Simulator))
+        assert {"init", "setSeed"} <= set(dir(MatterSim.Simulator))
