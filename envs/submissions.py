@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from envs.episodes import Episode
 from envs.nav_graph import NavGraph
 
@@ -236,11 +238,11 @@ def _check_path(
         for step, (one, other) in enumerate(pairwise(nodes))
         if one != other and not beside[step]
     ]
-    texts = [f"{name}: step {step + 1}, {path[step]} to {path[step + 1]}" for step in jumps]
-    if any(graph.geodesic(path[step], path[step + 1]) == float("inf") for step in jumps):
-        findings.apart.places += texts
+    apart = [step for step in jumps if np.isinf(graph.distances[nodes[step], nodes[step + 1]])]
+    places = (findings.apart if apart else findings.jumps).places
+    places += [f"{name}: step {k + 1}, {path[k]} to {path[k + 1]}" for k in apart or jumps]
+    if apart:
         return False
-    findings.jumps.places += texts
     if any(one == other for one, other in pairwise(nodes)):
         findings.turns.places.append(name)
     return True

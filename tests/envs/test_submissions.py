@@ -140,7 +140,7 @@ def test_paths_that_cannot_be_scored(check, whole):
         "100_0": [],
         "100_1": ["a0", "a9"],  # excluded from navigation
         "101_0": ["a0", "a1"],
-        "101_1": ["a6", "a10"],  # without an edge
+        "101_1": ["a6", "a2", "a10", "a10"],  # a10 has no edge
     }
     records = [r for r in whole if r["instr_id"] not in paths]
     records += [{"instr_id": instr_id, "path": path} for instr_id, path in paths.items()]
@@ -149,7 +149,7 @@ def test_paths_that_cannot_be_scored(check, whole):
         "empty paths": ["100_0"],
         "paths over viewpoints that their scan lacks": ["100_1: 'a9' is not in scan attic"],
         "paths that do not begin at the start": ["101_0: it begins at a0 instead of a6"],
-        "paths between parts that no way joins": ["101_1: step 1, a6 to a10"],
+        "paths between parts that no way joins": ["101_1: step 2, a2 to a10"],
     }
     assert checked.faulty
     assert not checked.trajectories.keys() & paths.keys()
