@@ -1,5 +1,6 @@
 """NavGraph: the navigation graph of one building, with distances and shortest paths."""
 
+import json
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from connectivity import CONNECTIVITY_DIR, read_connectivity
+from envs.graph_cache import read_tables, table_path, write_tables
+from envs.shortest_paths import all_pairs
 
 if TYPE_CHECKING:
     import networkx
@@ -17,33 +20,52 @@ class NavGraph:
     """The viewpoints of one building that an agent can stand on, and the edges between them.
 
     Viewpoints are those marked `included`; two are neighbours when one is `unobstructed` from the
-    other. An edge is as long as the straight line between its ends.
+    other. An edge is as long as the straight line between its ends. Tables are read-only.
 
     Attributes:
         scan: Name of the building.
         viewpoint_ids: N names, in the order of the connectivity file.
         record_indices: (N,) place of each viewpoint in the connectivity file (MatterSim's `ix`).
         positions: (N, 3) metres, z up.
-        adjacency: (N, N) bool.
+        edges: (2, M) rows of the ends of all edges, each in both directions, sorted.
     """
 
     def __init__(self, scan: str, records: Sequence[dict[str, Any]]) -> None:
-        self.scan = scan
         included = np.array([record["included"] for record in records], dtype=bool)
-        self.record_indices = np.flatnonzero(included)
-        self.viewpoint_ids = tuple(records[int(i)]["image_id"] for i in self.record_indices)
+        record_indices = np.flatnonzero(included)
         poses = np.array([record["pose"] for record in records], dtype=np.float64)
-        self.positions = poses.reshape(-1, 4, 4)[included, :3, 3]
         unobstructed = np.array([record["unobstructed"] for record in records], dtype=bool)
-        self.adjacency = unobstructed[np.ix_(included, included)]
-        np.fill_diagonal(self.adjacency, False)
+        adjacency = unobstructed[np.ix_(included, included)]
+        np.fill_diagonal(adjacency, False)
+        self._fill(
+            scan,
+            [records[int(i)]["image_id"] for i in record_indices],
+            record_indices,
+            poses.reshape(-1, 4, 4)[included, :3, 3],
+            np.stack(np.nonzero(adjacency)),
+        )
+
+    def _fill(
+        self,
+        scan: str,
+        viewpoint_ids: Sequence[str],
+        record_indices: np.ndarray,
+        positions: np.ndarray,
+        edges: np.ndarray,
+    ) -> None:
+        self.scan = scan
+        self.viewpoint_ids = tuple(viewpoint_ids)
+        self.record_indices = _read_only(record_indices)
+        self.positions = _read_only(positions)
+        self.edges = _read_only(edges)
         self._indices = {viewpoint: i for i, viewpoint in enumerate(self.viewpoint_ids)}
 
     @classmethod
     def load(cls, scan: str, connectivity_dir: str | Path | None = None) -> "NavGraph":
         """Read the graph of a scan.
 
-        Loading the same unchanged file again returns the same graph.
+        Loading the same unchanged file again returns the same graph. Distances and paths are kept
+        on disk, see `envs.graph_cache`.
 
         Args:
             scan: Name of the building.
@@ -67,7 +89,7 @@ class NavGraph:
         return viewpoint in self._indices
 
     def __repr__(self) -> str:
-        edges = int(self.adjacency.sum()) // 2
+        edges = self.edges.shape[1] // 2
         return f"NavGraph({self.scan!r}, viewpoints={len(self)}, edges={edges})"
 
     def index(self, viewpoint: str) -> int:
@@ -131,10 +153,18 @@ class NavGraph:
         return graph
 
     @cached_property
+    def adjacency(self) -> np.ndarray:
+        """(N, N) bool, whether an edge joins two viewpoints."""
+        adjacency = np.zeros((len(self), len(self)), dtype=bool)
+        adjacency[self.edges[0], self.edges[1]] = True
+        return _read_only(adjacency)
+
+    @cached_property
     def edge_lengths(self) -> np.ndarray:
         """(N, N) metres between neighbours, 0 elsewhere."""
-        offsets = self.positions[:, None] - self.positions[None]
-        return np.where(self.adjacency, np.linalg.norm(offsets, axis=-1), 0.0)
+        lengths = np.zeros((len(self), len(self)))
+        lengths[self.edges[0], self.edges[1]] = self._lengths()
+        return _read_only(lengths)
 
     @cached_property
     def distances(self) -> np.ndarray:
@@ -145,29 +175,57 @@ class NavGraph:
     def next_hops(self) -> np.ndarray:
         """(N, N) row of the next viewpoint from row i to column j; i itself if i is j, else -1.
 
-        Of several shortest paths always the same one is taken.
+        Of several shortest paths the one that networkx finds, see `envs.shortest_paths`.
         """
         return self._shortest_paths[1]
 
     @cached_property
     def _shortest_paths(self) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.sparse import csr_array
-        from scipy.sparse.csgraph import dijkstra
+        origins, targets = self.edges
+        distances, next_hops = all_pairs(origins, targets, self._lengths(), len(self))
+        return _read_only(distances), _read_only(next_hops)
 
-        rows, columns = np.nonzero(self.adjacency)
-        # An explicit csr keeps edges of length 0 (two viewpoints at one place) as edges.
-        lengths = csr_array(
-            (self.edge_lengths[rows, columns], (rows, columns)), shape=self.adjacency.shape
+    def _lengths(self) -> np.ndarray:
+        """(M,) metres of the edges."""
+        origins, targets = self.positions[self.edges]
+        return np.linalg.norm(targets - origins, axis=-1)
+
+    def _tables(self) -> dict[str, np.ndarray]:
+        """All that `_from_tables` needs."""
+        return {
+            "viewpoint_ids": np.frombuffer(json.dumps(self.viewpoint_ids).encode(), np.uint8),
+            "record_indices": self.record_indices,
+            "positions": self.positions,
+            "edges": self.edges,
+            "distances": self.distances,
+            "next_hops": self.next_hops,
+        }
+
+    @classmethod
+    def _from_tables(cls, scan: str, tables: dict[str, np.ndarray]) -> "NavGraph":
+        graph = cls.__new__(cls)
+        viewpoint_ids = json.loads(tables["viewpoint_ids"].tobytes())
+        fields = (tables[name] for name in ("record_indices", "positions", "edges"))
+        graph._fill(scan, viewpoint_ids, *fields)
+        graph._shortest_paths = (
+            _read_only(tables["distances"]),
+            _read_only(tables["next_hops"]),
         )
-        distances, predecessors = dijkstra(lengths, directed=True, return_predecessors=True)
-        # From goal to v the step before v is, in an undirected graph, the next step from v.
-        next_hops = np.where(predecessors < 0, -1, predecessors).T.astype(np.int32)
-        np.fill_diagonal(next_hops, np.arange(len(self)))
-        # Both directions of a path may differ in the last bit; one table serves both.
-        return np.minimum(distances, distances.T), next_hops
+        return graph
 
 
 @lru_cache(maxsize=512)
 def _load(scan: str, directory: Path, modified_ns: int, size: int) -> NavGraph:
     """Graph of a file in a given state; the state is part of the key, not of the result."""
-    return NavGraph(scan, read_connectivity(scan, directory))
+    path = table_path((directory / f"{scan}_connectivity.json").read_bytes())
+    tables = read_tables(path)
+    if tables is not None:
+        return NavGraph._from_tables(scan, tables)
+    graph = NavGraph(scan, read_connectivity(scan, directory))
+    write_tables(path, graph._tables())
+    return graph
+
+
+def _read_only(table: np.ndarray) -> np.ndarray:
+    table.flags.writeable = False
+    return table

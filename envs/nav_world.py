@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.candidates import NUM_HEADINGS, STEP, candidate_table
+from envs.candidates import NUM_HEADINGS, STEP, candidate_edges
 from envs.nav_graph import NavGraph
 
 if TYPE_CHECKING:
@@ -104,27 +104,24 @@ class NavWorld:
 
     def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
         shape = len(self), self.num_actions
+        offsets = [self._offsets[graph.scan] for graph in graphs]
+        origins, targets = np.concatenate(
+            [graph.edges + offset for graph, offset in zip(graphs, offsets, strict=True)], axis=1
+        )
+        positions = np.concatenate([graph.positions for graph in graphs])
+        edges = candidate_edges(positions, origins, targets)
+        self._edges = edges.origins, 1 + edges.places
         self.targets = np.repeat(np.arange(len(self), dtype=np.int32)[:, None], shape[1], axis=1)
+        self.targets[self._edges] = edges.targets
         self.mask = np.zeros(shape, dtype=np.int8)
         self.mask[:, 0] = 1
+        self.mask[self._edges] = 1
         self.views = np.zeros(shape, dtype=np.int32)
-        headings = np.zeros(shape)
-        elevations = np.zeros(shape)
-        for graph in graphs:
-            table = candidate_table(graph)
-            start = self._offsets[graph.scan]
-            block = np.s_[start : start + len(graph), 1 : 1 + table.targets.shape[1]]
-            present = table.targets >= 0
-            self.mask[block] = present
-            self.targets[block][present] = table.targets[present] + start
-            self.views[block][present] = table.views[present]
-            headings[block] = table.headings
-            elevations[block] = table.elevations
-        relative = headings[:, None] - STEP * np.arange(NUM_HEADINGS)[:, None]
-        self.angles = angles4(relative, np.broadcast_to(elevations[:, None], relative.shape))
-        real = self.mask.astype(bool)
-        real[:, 0] = False
-        self.angles *= real[:, None, :, None]
+        self.views[self._edges] = edges.views
+        relative = edges.headings[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
+        elevations = np.broadcast_to(edges.elevations[:, None], relative.shape)
+        self.angles = np.zeros((len(self), NUM_HEADINGS, self.num_actions, 4), dtype=np.float32)
+        self.angles[edges.origins, :, 1 + edges.places] = angles4(relative, elevations)
 
     def _build_pairs(self, graphs: Sequence[NavGraph], sizes: list[int]) -> None:
         """Tables over all pairs of viewpoints of one scan, scan after scan, in one flat array."""
@@ -134,22 +131,19 @@ class NavWorld:
             [first + size * np.arange(size) for first, size in zip(squares, sizes, strict=False)]
         )
         self._distances = np.concatenate([graph.distances.ravel() for graph in graphs])
-        teachers = [self._graph_teachers(graph) for graph in graphs]
-        self._teachers = np.concatenate([table.ravel() for table in teachers])
-
-    def _graph_teachers(self, graph: NavGraph) -> np.ndarray:
-        """(N, N) uint8 action at row i that leads to column j; 0 where there is none to take."""
-        start, size = self._offsets[graph.scan], len(graph)
-        rows, actions = np.nonzero(self.mask[start : start + size, 1:])
-        action_to = np.zeros((size, size + 1), dtype=np.uint8)
-        action_to[rows, self.targets[start + rows, 1 + actions] - start] = 1 + actions
-        # The spare last column catches -1, no path; the diagonal of next_hops is no edge either.
-        return np.take_along_axis(action_to, graph.next_hops % (size + 1), axis=1)
+        action_to = np.zeros(squares[-1], dtype=np.uint8)
+        origins, actions = self._edges
+        ends = self.targets[self._edges]
+        action_to[self._pair_starts[origins] + self._locals[ends]] = actions
+        rows = np.repeat(self._pair_starts, np.repeat(sizes, sizes))
+        hops = np.concatenate([graph.next_hops.ravel() for graph in graphs])
+        # No hop, -1, reads what lies before a row: nothing or another viewpoint's; hence the where.
+        self._teachers = np.where(hops < 0, 0, action_to.take(rows + hops, mode="clip"))
 
 
 def max_neighbours(graphs: Sequence[NavGraph]) -> int:
     """The largest number of neighbours of a viewpoint in these graphs."""
-    return max(int(graph.adjacency.sum(axis=1).max(initial=0)) for graph in graphs)
+    return max(int(np.bincount(graph.edges[0], minlength=1).max()) for graph in graphs)
 
 
 def angles4(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
