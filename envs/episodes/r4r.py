@@ -1,0 +1,108 @@
+"""Making Room-for-Room (R4R): two paths of R2R joined where one ends near the start of the other.
+
+R4R is published as a recipe, not as files (Jain et al. 2019, "Stay on the Path", section 4, and
+google-research `r4r/r4r_generate_data.py`), for it is R2R once more.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from envs.episodes.annotations import PathRecord
+from envs.episodes.paths import path_problems
+from envs.episodes.records import RecordError, read_records
+from envs.nav_graph import NavGraph
+from envs.worlds import WorldFiles
+from storage import written_whole
+
+JOIN_DISTANCE = 3.0
+"""Metres between the end of one path and the start of the next, at most."""
+
+
+class _MeasuredPath(PathRecord, frozen=True, gc=False):
+    """A path of R2R with its length in metres, as annotated."""
+
+    distance: float
+
+
+def write_r4r(split: str, files: WorldFiles) -> Path:
+    """Make the R4R file of a split from the R2R file of the same split.
+
+    Args:
+        split: "train", "val_seen" or "val_unseen".
+        files: A world with R2R, in whose folder R4R will lie.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        FileNotFoundError: R2R is not there.
+        ValueError: R2R is damaged, or no two of its paths can be joined.
+    """
+    source = files.annotations("r2r", split)
+    joined = join_paths(split, files)
+    if not joined:
+        raise ValueError(f"{source}: no two paths can be joined; {files.remedy}")
+    path = files.annotations_dir / "r4r" / f"R4R_{split}.json"
+    path.parent.mkdir(exist_ok=True)
+    with written_whole(path) as beside:
+        beside.write_bytes(msgspec.json.encode(joined))
+    return path
+
+
+def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
+    """Join the paths of a split of R2R.
+
+    Each instruction of the first path is followed by each of the second. Scans come in the order
+    in which R2R names them, and their paths too, which gives the joined paths their numbers.
+
+    Returns:
+        Records of R4R, with the fields of the published generator.
+
+    Raises:
+        FileNotFoundError: R2R is not there.
+        ValueError: R2R is damaged.
+    """
+    source = files.annotations("r2r", split)
+    records = read_records(source, _MeasuredPath, files.remedy)
+    scans = [record.scan for record in records]
+    problems = path_problems(scans, [record.path for record in records], files.connectivity_dir)
+    for number in sorted(problems)[:1]:
+        name = records[number].name
+        raise RecordError(source, number, problems[number], files.remedy, name)
+    by_scan: dict[str, list[_MeasuredPath]] = defaultdict(list)
+    for record in records:
+        by_scan[record.scan].append(record)
+    joined: list[dict[str, Any]] = []
+    for scan, paths in by_scan.items():
+        graph = NavGraph.load(scan, files.connectivity_dir)
+        ends = [graph.index(record.path[-1]) for record in paths]
+        starts = [graph.index(record.path[0]) for record in paths]
+        near = graph.distances[np.ix_(ends, starts)] <= JOIN_DISTANCE
+        for i, j in np.argwhere(near):
+            joined.append(_join(graph, paths[i], paths[j], len(joined)))
+    return joined
+
+
+def _join(
+    graph: NavGraph, first: _MeasuredPath, second: _MeasuredPath, path_id: int
+) -> dict[str, Any]:
+    between = graph.shortest_path(first.path[-1], second.path[0])
+    shortest = graph.shortest_path(first.path[0], second.path[-1])
+    return {
+        "distance": first.distance + graph.path_length(between) + second.distance,
+        "scan": graph.scan,
+        "path_id": path_id,
+        "path": [*first.path[:-1], *between, *second.path[1:]],
+        "heading": first.heading,
+        "instructions": [
+            one + other for one in first.instructions for other in second.instructions
+        ],
+        "shortest_path_distance": graph.path_length(shortest),
+        "shortest_path": shortest,
+        "first_path_id": first.path_id,
+        "second_path_id": second.path_id,
+    }

@@ -1,0 +1,233 @@
+"""Where the real data comes from, and fetching it into a data folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from storage.archives import unpack_zip
+from storage.checksums import Checksums
+from storage.download import DownloadError, fetch
+
+# One commit, so that the graphs stay those with the checksums below.
+_SIMULATOR = (
+    "https://raw.githubusercontent.com/peteanderson80/Matterport3DSimulator/"
+    "589d091b111333f9e9f9d6cfd021b2eb68435925"
+)
+# Matterport3DSimulator tasks/R2R/data/download.sh.
+_R2R = {
+    "train": "https://www.dropbox.com/s/hh5qec8o5urcztn/R2R_train.json?dl=1",
+    "val_seen": "https://www.dropbox.com/s/8ye4gqce7v8yzdm/R2R_val_seen.json?dl=1",
+    "val_unseen": "https://www.dropbox.com/s/p6hlckr70a07wka/R2R_val_unseen.json?dl=1",
+    "test": "https://www.dropbox.com/s/w4pnbwqamwzdwd1/R2R_test.json?dl=1",
+}
+# EnvDrop tasks/R2R/data/download.sh.
+_AUGMENTATION = "http://www.cs.unc.edu/~airsplay/aug_paths.json"
+# README of google-research-datasets/RxR and its marky-mT5/README. The addresses given there want a
+# Google account; the same files lie open under this host.
+_RXR = "https://storage.googleapis.com/rxr-data"
+# CLIP-ViL-VLN/README.md.
+_CLIP_VIL = "https://nlp.cs.unc.edu/data/vln_clip"
+_IMAGENET = "https://www.dropbox.com/s/o57kxh2mn5rkx4o/ResNet-152-imagenet.zip?dl=1"
+_GRAPH_CHECKSUMS = Path(__file__).with_name("matterport_graphs.sha256")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a data set.
+
+    Attributes:
+        url: Where it is published.
+        path: Where it lies, below the data folder.
+        sha256: Checksum, where one is known.
+        unpacked: Folder below the data folder into which a zip archive is unpacked.
+    """
+
+    url: str
+    path: str
+    sha256: str | None = None
+    unpacked: str | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that are fetched together.
+
+    Attributes:
+        what: What they are.
+        size: Of all, as published or seen.
+        licence: Terms, in short.
+        files: The files.
+        hint: Another way to get them, if there is one.
+    """
+
+    what: str
+    size: str
+    licence: str
+    files: tuple[RemoteFile, ...]
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be had.
+
+    Attributes:
+        reason: Why.
+        url: Where it is published.
+        path: Where to put it by hand.
+    """
+
+    reason: str
+    url: str
+    path: Path
+
+
+DEFAULT_GROUPS = ("connectivity", "r2r", "rxr")
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> Mapping[str, Group]:
+    """All groups, by name."""
+    terms = "derived from Matterport3D: its Terms of Use"
+    groups = {
+        "connectivity": Group(
+            "navigation graphs of the 90 buildings",
+            "24 MB",
+            "Matterport3DSimulator (MIT); Terms of Use of Matterport3D",
+            _graphs(),
+            "git clone https://github.com/peteanderson80/Matterport3DSimulator holds them all in "
+            "its folder connectivity/",
+        ),
+        "r2r": Group(
+            "R2R annotations",
+            "6 MB",
+            "published with Matterport3DSimulator",
+            tuple(RemoteFile(url, f"r2r/R2R_{split}.json") for split, url in _R2R.items()),
+        ),
+        "r2r-augmentation": Group(
+            "paths of EnvDrop for back-translation, as split aug_paths of r2r",
+            "about 80 MB",
+            "published with R2R-EnvDrop",
+            (RemoteFile(_AUGMENTATION, "r2r/R2R_aug_paths.json"),),
+        ),
+        "rxr": Group(
+            "RxR guide annotations, the two test splits without goals included",
+            "101 MB",
+            "CC-BY",
+            _rxr("train_guide", "val_seen_guide", "val_unseen_guide")
+            + _rxr("test_standard_public_guide", "test_challenge_public_guide"),
+        ),
+        "rxr-followers": Group(
+            "RxR follower annotations",
+            "16 MB",
+            "CC-BY",
+            _rxr("train_follower", "val_seen_follower", "val_unseen_follower"),
+        ),
+        "rxr-marky": Group(
+            "a million instructions by Marky-mT5, as split marky_train of rxr",
+            "255 MB",
+            "published with RxR",
+            _rxr("marky_train_guide"),
+        ),
+        "rxr-clip-vil": Group(
+            "RxR as CLIP-ViL's agents read it, with sentences already parsed",
+            "not published",
+            "CC-BY (RxR)",
+            (RemoteFile(f"{_CLIP_VIL}/RxR.zip", "rxr/RxR.zip", unpacked="rxr/clip_vil"),),
+        ),
+        "features-imagenet": Group(
+            "features of ResNet-152 (ImageNet), 2048 wide",
+            "about 3 GB",
+            terms,
+            (RemoteFile(_IMAGENET, "features/imagenet.zip", unpacked="features/imagenet"),),
+        ),
+    }
+    for name in ("ViT-B-32", "ResNet-50", "ResNet-101", "ResNet-50x4"):
+        file = f"features/CLIP-{name}-views.tsv"
+        groups[f"features-{name.lower()}"] = Group(
+            f"CLIP-ViL's features of CLIP {name}, made from pictures with red and blue swapped",
+            "1 to 3 GB",
+            terms,
+            (RemoteFile(f"{_CLIP_VIL}/{file}", file),),
+        )
+    return groups
+
+
+def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Failure]:
+    """Fetch groups of files into a data folder.
+
+    Files that are there already are checked and kept. A file without a known checksum has the one
+    with which it came first noted in `checksums.json`, against which it is checked from then on.
+
+    Args:
+        names: Of groups.
+        data_dir: The data folder; made if need be.
+        bar: Show progress.
+
+    Returns:
+        What could not be had; all other files are there and sound.
+
+    Raises:
+        ValueError: No such group, or `checksums.json` is damaged.
+    """
+    groups = catalogue()
+    for name in names:
+        if name not in groups:
+            raise ValueError(f"group {name!r} is none of {', '.join(groups)}")
+    files = [file for name in names for file in groups[name].files]
+    checksums = Checksums(data_dir)
+    failures: list[Failure] = []
+    unreachable: dict[str, str] = {}
+    for file in files:
+        host = urlsplit(file.url).netloc
+        try:
+            # One look at a dead host is enough: another may take half a minute.
+            if host in unreachable and not (data_dir / file.path).exists():
+                raise DownloadError(unreachable[host])
+            _obtain(file, data_dir, checksums, bar)
+        except (OSError, ValueError) as error:
+            if isinstance(error, DownloadError) and error.unreachable:
+                unreachable[host] = str(error)
+            failures.append(Failure(str(error), file.url, data_dir / file.path))
+    return failures
+
+
+def explain(failures: Sequence[Failure], names: Sequence[str]) -> str:
+    """Say what is missing and how to get it by hand."""
+    lines = [f"{len(failures)} files could not be had:"]
+    for failure in failures:
+        lines += [f"* {failure.path}: {failure.reason}", f"    from {failure.url}"]
+    lines += [
+        "Run the same command again to try once more; what is there already is kept. Without a "
+        "network, fetch each file elsewhere from the address under it and put it where the line "
+        "above says; the command then checks it.",
+    ]
+    hints = [catalogue()[name].hint for name in names if catalogue()[name].hint]
+    return "\n".join(lines + hints)
+
+
+def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -> None:
+    path = data_dir / file.path
+    if not path.exists():
+        found = fetch(file.url, path, file.sha256, bar)
+        seen = checksums.seen(file.path)
+        if seen is None:
+            print(f"{path}: SHA-256 {found}")
+    checksums.check(file.path, file.sha256, file.url)
+    if file.unpacked is not None and not (data_dir / file.unpacked).exists():
+        unpack_zip(path, data_dir / file.unpacked)
+
+
+def _graphs() -> tuple[RemoteFile, ...]:
+    lines = _GRAPH_CHECKSUMS.read_text(encoding="utf-8").splitlines()
+    return tuple(
+        RemoteFile(f"{_SIMULATOR}/connectivity/{name}", f"matterport/connectivity/{name}", sha256)
+        for sha256, name in (line.split() for line in lines)
+    )
+
+
+def _rxr(*stems: str) -> tuple[RemoteFile, ...]:
+    names = [f"rxr_{stem}.jsonl.gz" for stem in stems]
+    return tuple(RemoteFile(f"{_RXR}/{name}", f"rxr/{name}") for name in names)

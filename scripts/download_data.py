@@ -1,0 +1,84 @@
+"""Fetch the real data that is public: navigation graphs, annotations, features.
+
+download_data.py                            graphs, R2R and RxR, 130 MB
+download_data.py --only connectivity r2r    what R2R needs
+download_data.py --only r4r                 makes R4R from R2R
+download_data.py --list                     all there is, with sizes, terms and addresses
+
+Interrupted downloads go on where they stopped. The pictures of Matterport3D are not public, see
+docs/real_data.md.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+_R4R = "r4r"
+
+
+@dataclass(frozen=True)
+class DownloadArguments:
+    """Fetches data into a folder, and checks what is there."""
+
+    only: tuple[str, ...] = ()
+    """Groups of files, see --list; by default connectivity, r2r and rxr."""
+    data_dir: Path = Path("data")
+    """Where the data goes; --data-dir of the other commands."""
+    list: bool = False
+    """Only show what can be fetched."""
+
+
+def main(arguments: DownloadArguments) -> int:
+    """Run the command.
+
+    Returns:
+        Exit status: 1 if something could not be had.
+    """
+    from envs.real_data import DEFAULT_GROUPS, download, explain
+
+    if arguments.list:
+        show_catalogue()
+        return 0
+    names = arguments.only or DEFAULT_GROUPS
+    fetched = [name for name in names if name != _R4R]
+    try:
+        failures = download(fetched, arguments.data_dir)
+        if failures:
+            print(explain(failures, fetched), file=sys.stderr)
+            return 1
+        if _R4R in names:
+            make_r4r(arguments.data_dir)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{', '.join(names)}: all there in {arguments.data_dir}")
+    return 0
+
+
+def show_catalogue() -> None:
+    """Print all groups of files."""
+    from envs.real_data import catalogue
+
+    for name, group in catalogue().items():
+        print(f"{name}: {group.what} ({group.size}; {group.licence})")
+        for file in group.files[:5]:
+            print(f"    {file.path}  {file.url}")
+        if len(group.files) > 5:
+            print(f"    and {len(group.files) - 5} more beside them")
+    print(f"{_R4R}: R4R, made from R2R and the graphs (104 MB; published as a recipe)")
+
+
+def make_r4r(data_dir: Path) -> None:
+    """Make R4R from the R2R of a data folder."""
+    from envs.episodes.r4r import write_r4r
+    from envs.worlds import world_files
+
+    files = world_files("matterport", data_dir)
+    for split in ("train", "val_seen", "val_unseen"):
+        print(write_r4r(split, files))
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(DownloadArguments)))

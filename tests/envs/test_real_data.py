@@ -1,0 +1,125 @@
+import hashlib
+import json
+import zipfile
+
+import pytest
+
+from envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
+from envs.worlds import world_files
+
+DEAD = "http://127.0.0.1:9/data"  # the discard port, where nobody listens
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A little catalogue of two groups, and the folder that publishes its files."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "one.json").write_text("[1]")
+    with zipfile.ZipFile(folder / "two.zip", "w") as archive:
+        archive.writestr("in/two.txt", "2")
+    address = folder.as_uri()
+    digest = hashlib.sha256(b"[1]").hexdigest()
+    groups = {
+        "one": Group("", "", "", (RemoteFile(f"{address}/one.json", "a/one.json", digest),)),
+        "two": Group(
+            "", "", "", (RemoteFile(f"{address}/two.zip", "two.zip", unpacked="two"),), "Ask."
+        ),
+        "dead": Group("", "", "", tuple(RemoteFile(f"{DEAD}/{i}", f"dead/{i}") for i in "ab")),
+    }
+    monkeypatch.setattr("envs.real_data.catalogue", lambda: groups)
+    return folder
+
+
+def test_files_are_fetched_checked_and_unpacked(published, tmp_path, capsys):
+    data = tmp_path / "data"
+    assert download(["one", "two"], data, bar=False) == []
+    assert (data / "a" / "one.json").read_text() == "[1]"
+    assert (data / "two" / "in" / "two.txt").read_text() == "2"
+    manifest = json.loads((data / "checksums.json").read_text())
+    zipped = hashlib.sha256((published / "two.zip").read_bytes()).hexdigest()
+    assert manifest["two.zip"]["sha256"] == zipped
+    assert f"two.zip: SHA-256 {zipped}" in capsys.readouterr().out
+    for file in published.iterdir():
+        file.unlink()
+    assert download(["one", "two"], data, bar=False) == []
+    assert not capsys.readouterr().out
+
+
+def test_a_file_put_by_hand_is_checked(published, tmp_path):
+    data = tmp_path / "data"
+    (data / "a").mkdir(parents=True)
+    (data / "a" / "one.json").write_text("[2]")
+    (failure,) = download(["one"], data, bar=False)
+    assert failure.path == data / "a" / "one.json"
+    assert "but it must have" in failure.reason
+    (data / "a" / "one.json").write_text("[1]")
+    assert download(["one"], data, bar=False) == []
+
+
+def test_a_file_that_is_published_anew_is_noticed(published, tmp_path):
+    data = tmp_path / "data"
+    assert download(["two"], data, bar=False) == []
+    (data / "two.zip").unlink()
+    (published / "two.zip").write_bytes(b"other")
+    (failure,) = download(["two"], data, bar=False)
+    assert "checksums.json has seen" in failure.reason
+
+
+def test_what_cannot_be_had_is_explained_and_the_rest_fetched(published, tmp_path):
+    data = tmp_path / "data"
+    failures = download(["dead", "two", "one"], data, bar=False)
+    assert (data / "a" / "one.json").exists()
+    assert [failure.url for failure in failures] == [f"{DEAD}/a", f"{DEAD}/b"]
+    text = explain(failures, ["dead", "two", "one"])
+    for name in "ab":
+        assert f"* {data / 'dead' / name}: the server cannot be reached" in text
+        assert f"from {DEAD}/{name}\n" in text
+    assert text.endswith("Ask.")
+    with pytest.raises(ValueError, match="'three' is none of one, two, dead"):
+        download(["three"], data)
+
+
+def test_a_dead_host_is_asked_once(published, tmp_path, monkeypatch):
+    from storage import download as storage_download
+
+    asked = []
+
+    def urlopen(request, timeout):
+        asked.append(request.full_url)
+        raise OSError("no network")
+
+    monkeypatch.setattr(storage_download, "urlopen", urlopen)
+    assert len(download(["dead"], tmp_path / "data", bar=False)) == 2
+    assert asked == [f"{DEAD}/a"]
+
+
+def test_files_come_where_they_are_looked_for(tmp_path):
+    paths = [file.path for group in catalogue().values() for file in group.files]
+    assert len(paths) == len(set(paths))
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    files = world_files("matterport", tmp_path)
+    for split in ("train", "val_seen", "val_unseen", "test", "aug_paths"):
+        files.annotations("r2r", split)
+    guides = "train val_seen val_unseen test_standard test_challenge marky_train"
+    for split in guides.split():
+        files.annotations("rxr", split)
+    for split in ("train", "val_seen", "val_unseen"):
+        files.followers(split)
+    assert set(DEFAULT_GROUPS) < set(catalogue())
+
+
+def test_the_graphs_are_those_of_the_90_buildings(shared, tmp_path):
+    assert len(catalogue()["connectivity"].files) == 91
+    (tmp_path / "matterport").symlink_to(shared / "data" / "matterport")
+    assert download(["connectivity"], tmp_path, bar=False) == []
+
+
+def test_addresses_are_full_and_checksums_whole():
+    for group in catalogue().values():
+        for file in group.files:
+            assert file.url.startswith(("https://", "http://www.cs.unc.edu/"))
+            assert file.sha256 is None or len(file.sha256) == 64
+            assert not file.path.startswith("/")

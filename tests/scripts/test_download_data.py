@@ -1,0 +1,44 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "download_data.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_lists_what_there_is():
+    done = command("--list")
+    assert done.returncode == 0, done.stderr
+    groups = [line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert groups[:3] == ["connectivity", "r2r", "r2r-augmentation"]
+    assert groups[-1] == "r4r"
+    assert "https://storage.googleapis.com/rxr-data/rxr_train_guide.jsonl.gz" in done.stdout
+
+
+def test_makes_r4r_of_the_r2r_that_is_there(tiny_world, tmp_path):
+    data = shutil.copytree(tiny_world, tmp_path / "data")
+    shutil.copy(data / "r2r" / "R2R_train.json", data / "r2r" / "R2R_val_seen.json")
+    shutil.copy(data / "r2r" / "R2R_train.json", data / "r2r" / "R2R_val_unseen.json")
+    done = command("--only", "r4r", "--data-dir", data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == str(data / "r4r" / "R4R_train.json")
+    assert (data / "r4r" / "R4R_val_unseen.json").is_file()
+
+
+def test_says_what_is_missing_and_what_is_unknown(tmp_path):
+    done = command("--only", "r4r", "--data-dir", tmp_path)
+    assert done.returncode == 1
+    assert "no folder of navigation graphs" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = command("--only", "cvdn", "--data-dir", tmp_path)
+    assert done.returncode == 1
+    assert "'cvdn' is none of connectivity, r2r" in done.stderr

@@ -1,0 +1,124 @@
+import hashlib
+import socket
+
+import pytest
+
+from storage.download import ATTEMPTS, DownloadError, fetch
+
+CONTENT = bytes(range(256)) * 40
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def get(site, tmp_path):
+    """Fetches a file of the site that tells its versions apart by an ETag."""
+    site.files["data.bin"] = CONTENT
+    site.tags["data.bin"] = '"one"'
+
+    def get(sha256=None, name="data.bin"):
+        return fetch(f"{site.url}/{name}", tmp_path / "in" / name, sha256, bar=False, pause=0)
+
+    return get
+
+
+def test_a_file_comes_whole(get, tmp_path):
+    assert get() == SHA256
+    assert get(SHA256) == SHA256
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
+    assert (tmp_path / "in" / "data.bin").read_bytes() == CONTENT
+
+
+def test_a_broken_connection_goes_on_where_it_broke(site, get, tmp_path):
+    site.cut["data.bin"] = 4_000
+    assert get(SHA256) == SHA256
+    asked = [None, "bytes=4000-", "bytes=8000-"]
+    assert site.requests == [("data.bin", where) for where in asked]
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
+
+
+def test_a_later_call_goes_on_where_an_earlier_one_gave_up(site, get, tmp_path):
+    site.cut["data.bin"] = 1_000
+    with pytest.raises(DownloadError, match=r"broke 5 times \(5,000 of 10,240 bytes came\); run"):
+        get()
+    assert len(site.requests) == ATTEMPTS
+    assert not (tmp_path / "in" / "data.bin").exists()
+    site.cut.clear()
+    assert get() == SHA256
+    assert site.requests[ATTEMPTS:] == [("data.bin", "bytes=5000-")]
+
+
+def test_a_file_that_changed_in_between_starts_anew(site, get, tmp_path):
+    site.cut["data.bin"] = 1_000
+    with pytest.raises(DownloadError):
+        get()
+    site.cut.clear()
+    site.files["data.bin"], site.tags["data.bin"] = CONTENT[::-1], '"two"'
+    assert get() == hashlib.sha256(CONTENT[::-1]).hexdigest()
+
+
+@pytest.mark.parametrize("trouble", ["no ranges", "no tag", "weak tag"])
+def test_what_cannot_go_on_starts_anew(site, get, trouble):
+    site.cut["data.bin"] = 6_000
+    if trouble == "no ranges":
+        site.ranges = False
+    else:
+        site.tags["data.bin"] = 'W/"one"' if trouble == "weak tag" else None
+    with pytest.raises(DownloadError, match="6,000 of 10,240 bytes"):
+        get()
+    site.cut.clear()
+    assert get() == SHA256
+
+
+def test_a_file_that_shrank_starts_anew(site, get):
+    site.cut["data.bin"] = 2_000
+    with pytest.raises(DownloadError):
+        get()
+    site.cut.clear()
+    site.files["data.bin"] = b"short"
+    assert get() == hashlib.sha256(b"short").hexdigest()
+
+
+def test_another_part_than_the_missing_one_is_not_taken(site, get):
+    site.cut["data.bin"] = 6_000
+    site.shift = 7
+    with pytest.raises(DownloadError, match="broke 5 times"):
+        get()
+    site.shift = 0
+    assert get() == SHA256
+
+
+def test_a_wrong_checksum_leaves_nothing(site, get, tmp_path):
+    with pytest.raises(DownloadError, match=f"SHA-256 {SHA256}, but {'0' * 64} was expected"):
+        get("0" * 64)
+    assert not list((tmp_path / "in").iterdir())
+    (tmp_path / "in" / "data.bin").write_text("mine")
+    with pytest.raises(DownloadError):
+        get("0" * 64)
+    assert (tmp_path / "in" / "data.bin").read_text() == "mine"
+
+
+def test_refusals_and_web_pages_are_told(site, get, tmp_path):
+    with pytest.raises(DownloadError, match="answers 404 Not Found") as refused:
+        get(name="other.bin")
+    assert not refused.value.unreachable
+    site.types["data.bin"] = "text/html; charset=utf-8"
+    with pytest.raises(DownloadError, match="sends a web page"):
+        get()
+    assert not (tmp_path / "in").exists()
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens behind it
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/data.bin"
+        with pytest.raises(DownloadError, match=r"cannot be reached .*refused") as failed:
+            fetch(address, tmp_path / "data.bin", bar=False)
+    assert failed.value.unreachable
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_before_it_is_full(get, monkeypatch, tmp_path):
+    usage = type("Usage", (), {"free": 1_000})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(DownloadError, match=r"10,240 bytes are to come, but the disk has 1,000"):
+        get()
