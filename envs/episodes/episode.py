@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class TimedWord:
+
+# RxR's training split has millions of them. The garbage collector need not look at a Struct, which
+# halves the time of reading them.
+class TimedWord(msgspec.Struct, frozen=True, gc=False):
     """A word of a spoken instruction, and when it was said.
 
     Attributes:
