@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Dataset = Literal["r2r", "rxr"]
+Dataset = Literal["r2r", "rxr", "r4r"]
 World = Literal["houses", "matterport"]
 Feedback = Literal["teacher", "sample", "mixed"]
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
@@ -75,7 +75,7 @@ class RunConfig:
     world: World = "houses"
     """Buildings to walk in; read first as well."""
     data_dir: Path | None = None
-    """Folder with matterport/ and r2r/ or rxr/ (needed by --world matterport)."""
+    """Folder with matterport/ and r2r/, rxr/ or r4r/ (needed by --world matterport)."""
     features: Path | None = None
     """Feature store in place of the world's own."""
     vision: bool = True
@@ -142,7 +142,7 @@ class RunConfig:
 class TrainConfig(RunConfig):
     """Train a follower by imitation and reinforcement, then compare it with the baselines.
 
-    Two data sets (r2r, rxr) in two worlds (the built-in houses, Matterport3D); each choice brings
+    Three data sets (r2r, rxr, r4r) in two worlds (the built-in houses, Matterport3D); each choice brings
     its own defaults for everything below.
     """
 

@@ -10,6 +10,7 @@ PRESETS: dict[str, TrainConfig] = {
     "rxr": TrainConfig(
         dataset="rxr", max_instruction_length=160, iterations=200_000, evaluate_every=1_000
     ),
+    "r4r": TrainConfig(dataset="r4r", max_instruction_length=160),
 }
 
 # The built-in houses have a few thousand paths and a few hundred words: half the width and a step
