@@ -142,7 +142,7 @@ class RunConfig:
 class TrainConfig(RunConfig):
     """Train a follower by imitation and reinforcement, then compare it with the baselines.
 
-    Three data sets (r2r, rxr, r4r) in two worlds (the built-in houses, Matterport3D); each choice brings
+    Data sets r2r, rxr and r4r in two worlds (the built-in houses, Matterport3D); each choice brings
     its own defaults for everything below.
     """
 
