@@ -67,7 +67,7 @@ class Place:
     A place without a building is one that came out of a pickle: it has a name and no neighbours.
     """
 
-    __slots__ = ("_directions", "_neighbours", "building", "location", "scan_id", "views")
+    __slots__ = ("_east", "_neighbours", "_north", "building", "location", "scan_id", "views")
 
     def __init__(
         self, scan_id: str, location: ViewPoint | None, building: Building | None = None
@@ -90,11 +90,11 @@ class Place:
         if self.building is None or self.location is None:
             raise RuntimeError("a place that came out of a pickle has no neighbours to look up")
         if self._neighbours is None:
-            self._neighbours, self._directions = self.building.neighbourhood(self.location)
+            self._neighbours, self._east, self._north = self.building.neighbourhood(self.location)
         if not self._neighbours:
             return (self.location,)
         x, y = _camera_direction(heading)
-        cosines, aheads, asides = (self._directions[0] * x + self._directions[1] * y).tolist()
+        cosines, aheads, asides = (self._east * x + self._north * y).tolist()
         min_cosine = self.building.min_cosine
         seen = []
         for neighbour, cosine, ahead, aside in zip(
@@ -110,8 +110,9 @@ class Place:
                 )
                 seen.append((angle, viewpoint))
         # Stable, as std::sort is on up to 16 entries; a neighbour at angle 0 stays behind "stay".
-        seen.sort(key=itemgetter(0))
-        return (self.location, *(viewpoint for _, viewpoint in seen))
+        if len(seen) > 1:
+            seen.sort(key=itemgetter(0))
+        return (self.location, *[viewpoint for _, viewpoint in seen])
 
 
 class View:
@@ -194,11 +195,12 @@ class Building:
         """
         return self.place(self._records[self.graph.index(viewpoint_id)])
 
-    def neighbourhood(self, here: ViewPoint) -> tuple[list[_Neighbour], np.ndarray]:
+    def neighbourhood(self, here: ViewPoint) -> tuple[list[_Neighbour], np.ndarray, np.ndarray]:
         """The n neighbours of a place in file order, and their directions seen from above.
 
-        Directions are (2, 3, n) float32: of the unit vector, the offset and the offset turned by 90
-        degrees, first the parts along the camera's x and then those along its y.
+        Directions are (3, n) float32 parts along x and along y: of the unit vector, the offset, and
+        the offset turned by 90 degrees. Their products with a camera's direction are the cosine of
+        the angle between, and how far ahead and aside the neighbour is.
         """
         row = self._rows[here.ix]
         rows = np.flatnonzero(self.graph.adjacency[row])
@@ -210,7 +212,7 @@ class Building:
         with np.errstate(divide="ignore", invalid="ignore"):
             # Straight above or below there is no direction; NaN is never visible, as in MatterSim.
             scale = np.float32(1) / np.sqrt(flat_squares)
-            directions = np.array([[x * scale, x, -y], [y * scale, y, x]])
+            east, north = np.array([[x * scale, x, -y], [y * scale, y, x]])
         neighbours = [
             _Neighbour(
                 self.graph.viewpoint_ids[i],
@@ -221,7 +223,7 @@ class Building:
             )
             for i, rise, length, distance in zip(rows, z.tolist(), flat, distances, strict=True)
         ]
-        return neighbours, directions
+        return neighbours, east, north
 
 
 @lru_cache(maxsize=_KEPT_BUILDINGS)
