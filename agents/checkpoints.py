@@ -10,32 +10,48 @@ leaves a folder that can be used.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from agents.envdrop.follower import Follower
 from storage import written_whole
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 
 
-def save_model(run: Path, follower: Follower, notes: dict[str, str]) -> None:
-    """Write a follower's weights with what is needed to check them against another setting."""
-    weights = {name: tensor.contiguous() for name, tensor in follower.state_dict().items()}
+class Network(Protocol):
+    """A module that knows what another must have alike to take its weights."""
+
+    @property
+    def widths(self) -> dict[str, str]:
+        """Sizes by name."""
+        ...
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights by name."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> object:
+        """Take weights."""
+        ...
+
+
+def save_model(run: Path, network: Network, notes: dict[str, str]) -> None:
+    """Write a network's weights with what is needed to check them against another setting."""
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with written_whole(run / MODEL) as beside:
-        save_file(weights, beside, {**_widths(follower), **notes})
+        save_file(weights, beside, {**network.widths, **notes})
 
 
-def load_model(run: Path, follower: Follower, notes: dict[str, str]) -> dict[str, str]:
-    """Read weights into a follower.
+def load_model(run: Path, network: Network, notes: dict[str, str]) -> dict[str, str]:
+    """Read weights into a network.
 
     Args:
         run: Folder of the run.
-        follower: Built for the environment at hand.
+        network: Built for the environment at hand.
         notes: What must be as it was when the weights were saved, by name.
 
     Returns:
@@ -46,22 +62,25 @@ def load_model(run: Path, follower: Follower, notes: dict[str, str]) -> dict[str
         ValueError: Damaged, or made for another setting; names both values.
     """
     path = run / MODEL
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; train the run first, or --resume it")
-    try:
-        with safe_open(path, framework="pt") as file:
-            saved = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: damaged ({error}); train the run again") from error
-    for name, value in {**_widths(follower), **notes}.items():
+    saved, weights = _read(path)
+    for name, value in {**network.widths, **notes}.items():
         if saved.get(name) != value:
             raise ValueError(
                 f"{path}: trained with {name} {saved.get(name)}, but here it is {value}; "
                 "use the settings and the features of the run"
             )
-    follower.load_state_dict(weights)
+    network.load_state_dict(weights)
     return saved
+
+
+def model_notes(run: Path) -> dict[str, str]:
+    """What was noted with the weights of a run.
+
+    Raises:
+        FileNotFoundError: No weights there.
+        ValueError: Damaged.
+    """
+    return _read(run / MODEL)[0]
 
 
 def save_trainer(run: Path, state: dict[str, Any]) -> None:
@@ -86,11 +105,12 @@ def load_trainer(run: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: damaged ({error}); start the run anew") from error
 
 
-def _widths(follower: Follower) -> dict[str, str]:
-    return {
-        "vocabulary size": str(follower.encoder.embedding.num_embeddings),
-        "visual width": str(follower.visual),
-        "angle width": str(follower.angle),
-        "hidden size": str(follower.config.hidden_size),
-        "embedding size": str(follower.config.embedding_size),
-    }
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Notes and weights of a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; train the run first, or --resume it")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged ({error}); train the run again") from error

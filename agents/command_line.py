@@ -2,16 +2,16 @@
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import tyro
 
-from agents.config_files import CONFIG, differences, read_config
-from agents.configs import Dataset, TrainConfig, World
-from agents.presets import preset
+from agents.config_files import CONFIG, Config, differences, read_config
+from agents.configs import Dataset, SpeakerTrainConfig, TrainConfig, World
+from agents.presets import preset, speaker_preset
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
@@ -57,6 +57,18 @@ class EvaluateConfig:
 
 
 def parse_train(arguments: Sequence[str]) -> TrainConfig:
+    """Settings of a follower's training from its command line, see `_parse`."""
+    return _parse(TrainConfig, preset, arguments)
+
+
+def parse_speaker(arguments: Sequence[str]) -> SpeakerTrainConfig:
+    """Settings of a speaker's training from its command line, see `_parse`."""
+    return _parse(SpeakerTrainConfig, speaker_preset, arguments)
+
+
+def _parse(
+    kind: type[Config], defaults: Callable[[Dataset, World], Config], arguments: Sequence[str]
+) -> Config:
     """Settings of a training run from its command line.
 
     --dataset and --world are read first, for they choose the defaults of the rest; --resume takes
@@ -72,16 +84,16 @@ def parse_train(arguments: Sequence[str]) -> TrainConfig:
     first.add_argument("--resume", type=Path)
     known, _ = first.parse_known_args(list(arguments))
     if known.resume is not None:
-        return _resumed(known.resume, arguments)
+        return _resumed(kind, known.resume, arguments)
     # A name that is none of the choices is refused below, with the list of them.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
-    return tyro.cli(TrainConfig, default=preset(dataset, world), args=list(arguments))
+    return tyro.cli(kind, default=defaults(dataset, world), args=list(arguments))
 
 
-def _resumed(run: Path, arguments: Sequence[str]) -> TrainConfig:
-    saved = read_config(run, TrainConfig)
-    config = tyro.cli(TrainConfig, default=saved, args=list(arguments))
+def _resumed(kind: type[Config], run: Path, arguments: Sequence[str]) -> Config:
+    saved = read_config(run, kind)
+    config = tyro.cli(kind, default=saved, args=list(arguments))
     contradictions = differences(saved, config, _MAY_CHANGE)
     if contradictions:
         raise ValueError(

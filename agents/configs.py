@@ -35,6 +35,24 @@ class FollowerConfig:
 
 
 @dataclass(frozen=True)
+class SpeakerConfig:
+    """Sizes and noise of the speaker."""
+
+    embedding_size: int = 256
+    """Width of a word embedding."""
+    hidden_size: int = 512
+    """Width of an encoded step and of the decoder state."""
+    dropout: float = 0.6
+    """Dropout on embeddings, encoded steps and decoder states."""
+    standardise: bool = True
+    """Bring visual features to mean 0 and spread 1 over the training scans (the reference: no)."""
+    feature_dropout: float = 0.3
+    """Dropout on visual features; the angle part is never dropped."""
+    feature_dropout_kind: FeatureDropout = "episode"
+    """What shares a mask, as for the follower."""
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     """How weights follow gradients."""
 
@@ -163,3 +181,19 @@ class TrainConfig(RunConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return super().run_name + ("" if self.language else "-no-language")
+
+
+@dataclass(frozen=True)
+class SpeakerTrainConfig(RunConfig):
+    """Train a speaker, which describes paths in words, and keep the best by BLEU."""
+
+    teacher: Literal["shortest", "reference"] = "reference"
+    """What is described: the shortest way to the goal, or the annotated path."""
+    select_metric: Literal["BLEU"] = "BLEU"
+    """Metric of the split --select-by that says which weights are kept as the best."""
+    speaker: SpeakerConfig = field(default_factory=SpeakerConfig)
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        return f"speaker-{super().run_name}"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from agents.configs import RunConfig, TrainConfig
 from agents.envdrop.follower import Follower
+from agents.envdrop.visual import VisualScale
 from encoders.feature_store import FeatureStore
 from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
@@ -62,10 +63,10 @@ def make_follower(config: TrainConfig, env: VlnVectorEnv) -> Follower:
     return Follower(len(env.tokenizer), visual, angle, config.follower).to(config.device)
 
 
-def fit_scale(follower: Follower, env: VlnVectorEnv) -> None:
-    """Let a follower that standardises its features measure them on the scans of an environment."""
-    if follower.scale is not None and env.feature_store is not None:
-        follower.scale.fit(*feature_statistics(env.feature_store, env))
+def fit_scale(scale: VisualScale | None, env: VlnVectorEnv) -> None:
+    """Measure features on the scans of an environment, for networks that standardise them."""
+    if scale is not None and env.feature_store is not None:
+        scale.fit(*feature_statistics(env.feature_store, env))
 
 
 def feature_store(config: RunConfig) -> FeatureStore:

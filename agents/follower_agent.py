@@ -200,7 +200,7 @@ class FollowerAgent:
         index = self._tensor(np.flatnonzero(np.isin(self._rows, live)))
         self._context, self._state = self._context.rows(index), self._state.rows(index)
         if self._noise is not None:
-            self._noise.keep(index)
+            self._noise = self._noise.rows(index)
         self._rows = live
 
     def _choose(

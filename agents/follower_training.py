@@ -42,7 +42,7 @@ class FollowerLearner:
             split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
         }
         self.follower = make_follower(config, self.env)
-        fit_scale(self.follower, self.env)
+        fit_scale(self.follower.scale, self.env)
         critic = None
         if config.reinforcement.weight:
             settings = config.follower

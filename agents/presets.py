@@ -2,7 +2,15 @@
 
 import dataclasses
 
-from agents.configs import Dataset, FollowerConfig, OptimiserConfig, TrainConfig, World
+from agents.configs import (
+    Dataset,
+    FollowerConfig,
+    OptimiserConfig,
+    SpeakerConfig,
+    SpeakerTrainConfig,
+    TrainConfig,
+    World,
+)
 
 # Published settings (CLIP-ViL's scripts): RMSprop 1e-4 without a schedule, batches of 64.
 PRESETS: dict[str, TrainConfig] = {
@@ -33,3 +41,22 @@ def preset(dataset: Dataset, world: World) -> TrainConfig:
     if world == "houses":
         return dataclasses.replace(config, **_HOUSES)
     return dataclasses.replace(config, world=world)
+
+
+def speaker_preset(dataset: Dataset, world: World) -> SpeakerTrainConfig:
+    """Default settings of a speaker for a data set in a world (CLIP-ViL's scripts: Adam 1e-4)."""
+    config = SpeakerTrainConfig(
+        dataset=dataset,
+        world=world,
+        max_instruction_length=80 if dataset == "r2r" else 160,
+        optimiser=OptimiserConfig(name="adam"),
+    )
+    if world == "houses":
+        return dataclasses.replace(
+            config,
+            iterations=2_000,
+            max_episode_steps=20,
+            speaker=SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.4),
+            optimiser=_HOUSES["optimiser"],
+        )
+    return config

@@ -74,3 +74,9 @@ class AttendedState(nn.Module):
         """
         found, weights = self.attention(hidden, keys, mask, gate)  # (B, W), (B, N)
         return torch.tanh(self.mix(torch.cat([found, hidden], 1))), weights
+
+    def each(self, hidden: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Mixtures (B, L, H) of hidden states (B, L, H), each with what it found by itself."""
+        scores = torch.bmm(self.attention.query(hidden), keys.transpose(1, 2))  # (B, L, N)
+        weights = torch.softmax(scores.masked_fill(~mask.unsqueeze(1), -torch.inf), 2)
+        return torch.tanh(self.mix(torch.cat([torch.bmm(weights, keys), hidden], 2)))

@@ -47,6 +47,14 @@ class InstructionEncoder(nn.Module):
         self.read = BidirectionalLSTM(config.embedding_size, config.hidden_size)
         self.initial = nn.Linear(config.hidden_size, config.hidden_size)
 
+    @property
+    def widths(self) -> dict[str, str]:
+        """What must be alike for weights to fit."""
+        return {
+            "vocabulary size": str(self.embedding.num_embeddings),
+            "embedding size": str(self.embedding.embedding_dim),
+        }
+
     def forward(self, tokens: Tensor) -> tuple[Context, State]:
         """Encode instructions.
 

@@ -83,6 +83,16 @@ class Follower(nn.Module):
         scaled = config.standardise and visual > 0
         self.scale = VisualScale(visual, angle) if scaled else None
 
+    @property
+    def widths(self) -> dict[str, str]:
+        """What must be alike for weights to fit."""
+        return {
+            **self.encoder.widths,
+            "visual width": str(self.visual),
+            "angle width": str(self.angle),
+            "hidden size": str(self.config.hidden_size),
+        }
+
     def decide(
         self, view: View, context: Context, state: State, noise: VisualNoise | None = None
     ) -> Decision:

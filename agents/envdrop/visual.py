@@ -4,6 +4,7 @@ Letters in the shape comments: B episodes, N views, K candidates, D visual and A
 view, F = D + A.
 """
 
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -52,10 +53,13 @@ class VisualScale(nn.Module):
 
     def forward(self, view: View) -> View:
         """The view with features of like scale; stop stays zero."""
-        panorama = torch.addcmul(self.shift, view.panorama, self.scale)  # (B, 36, F)
-        candidates = torch.addcmul(self.shift, view.candidates, self.scale)  # (B, K, F)
+        candidates = self.features(view.candidates)  # (B, K, F)
         candidates[:, 0] = 0.0
-        return view._replace(panorama=panorama, candidates=candidates)
+        return view._replace(panorama=self.features(view.panorama), candidates=candidates)
+
+    def features(self, views: Tensor) -> Tensor:
+        """Views (..., F) with features of like scale."""
+        return torch.addcmul(self.shift, views, self.scale)
 
 
 class VisualNoise:
@@ -86,10 +90,12 @@ class VisualNoise:
                 scans = torch.zeros_like(scans)
             self._episode = masks if kind == "episode" else masks[scans]
 
-    def keep(self, index: Tensor) -> None:
-        """Go on with the episodes at `index` (N,)."""
+    def rows(self, index: Tensor) -> "VisualNoise":
+        """The same dropout for the episodes at `index` (N,), which may repeat."""
+        chosen = copy(self)
         if self._episode is not None:
-            self._episode = self._episode.index_select(0, index)
+            chosen._episode = self._episode.index_select(0, index)
+        return chosen
 
     def gate(self, views: Tensor) -> Tensor | None:
         """Multiplier (B, F) of views (B, N, F); None if there is nothing to multiply."""

@@ -40,8 +40,9 @@ def test_masks_follow_the_episodes_that_go_on():
     noise = VisualNoise(0.5, "environment", 40, 50, SCANS)
     views = torch.ones(64, 1, 50)
     gate = noise.gate(views)
-    noise.keep(torch.tensor([5, 9]))
-    assert torch.equal(noise.gate(views[:2]), gate[[5, 9]])
+    fewer = noise.rows(torch.tensor([5, 9]))
+    assert torch.equal(fewer.gate(views[:2]), gate[[5, 9]])
+    assert torch.equal(noise.gate(views), gate)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])

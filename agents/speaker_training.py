@@ -1,0 +1,196 @@
+"""Training a speaker, and choosing the one whose words are most like those of people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents import distributed
+from agents.batches import BatchOrder
+from agents.bleu import corpus_bleu
+from agents.checkpoints import RESULTS, VOCABULARY, load_model, model_notes, save_model
+from agents.config_files import read_config
+from agents.configs import SpeakerTrainConfig
+from agents.envdrop.encoders import PAD
+from agents.envdrop.speaker import Speaker
+from agents.envdrop.visual import VisualNoise
+from agents.environments import feature_notes, fit_scale, make_env
+from agents.learners import Summary
+from agents.optimisers import make_optimiser
+from agents.speaking import Described, described_paths
+from agents.training import Trainer, prepare
+from envs.device_features import DeviceFeatures
+from envs.episodes import Episode, base_language
+from envs.tokenizer import WordTokenizer, split_words
+from envs.vector_env import VlnVectorEnv
+from storage import write_text
+
+_LANGUAGES = "languages"  # a note beside the weights
+
+
+class SpeakerLoss(nn.Module):
+    """A speaker, called with the paths of a batch and what people say about them."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        super().__init__()
+        self.speaker = speaker
+
+    def forward(self, described: Described, languages: Tensor) -> Tensor:
+        """Mean cross-entropy of the words of all processes, times the share of this one's."""
+        speaker, seen = self.speaker, described.seen
+        tokens = torch.from_numpy(described.tokens).to(languages.device)
+        noise = None
+        if self.training:
+            config, width = speaker.config, speaker.visual + speaker.angle
+            rate, kind = config.feature_dropout, config.feature_dropout_kind
+            scans = torch.from_numpy(described.scans).to(languages.device)
+            noise = VisualNoise(rate, kind, speaker.visual, width, scans).rows(seen.rows)
+        likelihoods = speaker.likelihoods(speaker.look(seen, noise), tokens, languages)
+        words = int((tokens[:, 1:] != PAD).sum())
+        share = distributed.total(words, tokens.device) / distributed.processes()
+        return -likelihoods.sum() / share
+
+
+class SpeakerLearner:
+    """A speaker and the paths that it learns to describe.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    def __init__(self, config: SpeakerTrainConfig) -> None:
+        self.config = config
+        self.env = make_env(config, "train")
+        self.features = DeviceFeatures(self.env, config.device)
+        self.evaluation_envs = {
+            split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
+        }
+        self.languages = sorted({base_language(e.language) for e in self.env.episodes})
+        self.notes = {**feature_notes(config), _LANGUAGES: " ".join(self.languages)}
+        self.speaker = make_speaker(config, self.env, len(self.languages))
+        fit_scale(self.speaker.scale, self.env)
+        self.network = SpeakerLoss(self.speaker)
+        self.clipped: list[nn.Module] = [self.speaker.encoder, self.speaker.decoder]
+        self.optimiser = make_optimiser(self.network, config.optimiser)
+        self._loss = distributed.parallel(self.network)
+        self._spoken = {e.instr_id: base_language(e.language) for e in self.env.episodes}
+        self._order = BatchOrder(
+            list(self._spoken),
+            [len(episode.instruction) for episode in self.env.episodes],
+            config.batch_size * distributed.processes(),
+            config.bucket,
+            config.seed,
+        )
+
+    def backward(self, iteration: int) -> dict[str, float]:
+        """Add the gradient of a batch."""
+        ids = self._order.batch(iteration)[distributed.rank() :: distributed.processes()]
+        languages = self._numbers([self._spoken[instr_id] for instr_id in ids])
+        loss = self._loss(described_paths(self.env, self.features, ids), languages)
+        loss.backward()
+        return {"loss": loss.item()}
+
+    def evaluate(self) -> Mapping[str, Summary]:
+        """BLEU of greedy instructions against all of people's for the path, and loss."""
+        return {split: self._evaluate_split(env) for split, env in self.evaluation_envs.items()}
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary."""
+        self.env.tokenizer.save(run / VOCABULARY)
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the speaker."""
+        save_model(run, self.speaker, {**self.notes, "iteration": str(iteration)})
+
+    def load_model(self, run: Path) -> None:
+        """Read the speaker."""
+        load_model(run, self.speaker, self.notes)
+
+    def _evaluate_split(self, env: VlnVectorEnv) -> Summary:
+        features = DeviceFeatures(env, self.config.device)
+        paths = by_path(env.episodes)
+        firsts = [episodes[0] for episodes in paths]
+        spoken, losses, words = [], 0.0, 0
+        with torch.inference_mode():
+            for start in range(0, len(firsts), env.num_envs):
+                batch = firsts[start : start + env.num_envs]
+                described = described_paths(env, features, [e.instr_id for e in batch])
+                languages = self._numbers([base_language(e.language) for e in batch])
+                context = self.speaker.look(described.seen)
+                tokens = torch.from_numpy(described.tokens).to(languages.device)
+                losses -= float(self.speaker.likelihoods(context, tokens, languages).sum())
+                words += int((described.tokens[:, 1:] != PAD).sum())
+                longest = self.config.max_instruction_length
+                spoken.extend(self.speaker.speak(context, languages, longest))
+        said = [split_words(env.tokenizer.decode(tokens)) for tokens in spoken]
+        heard = [[split_words(e.instruction) for e in episodes] for episodes in paths]
+        length = float(np.mean([len(sentence) for sentence in said]))
+        return {"BLEU": corpus_bleu(said, heard), "loss": losses / words, "words": length}
+
+    def _numbers(self, languages: Sequence[str]) -> Tensor:
+        numbers = [self.languages.index(language) for language in languages]
+        return torch.tensor(numbers, device=self.config.device)
+
+
+def by_path(episodes: Sequence[Episode]) -> list[list[Episode]]:
+    """Episodes that describe the same path in the same language, together."""
+    paths: dict[tuple[int, str], list[Episode]] = {}
+    for episode in episodes:
+        paths.setdefault((episode.path_id, base_language(episode.language)), []).append(episode)
+    return list(paths.values())
+
+
+def make_speaker(config: SpeakerTrainConfig, env: VlnVectorEnv, languages: int) -> Speaker:
+    """Untrained speaker for an environment."""
+    visual = 0 if env.feature_store is None else env.feature_store.width
+    angle = config.angle_feature_size
+    speaker = Speaker(len(env.tokenizer), visual, angle, languages, config.speaker)
+    return speaker.to(config.device)
+
+
+def load_speaker(run: Path, env: VlnVectorEnv, device: str) -> tuple[Speaker, list[str]]:
+    """The speaker of a run, and the languages that it speaks, in their order.
+
+    Args:
+        run: Folder that train_speaker.py wrote.
+        env: Environment that it is to speak in.
+        device: Where it computes.
+
+    Raises:
+        FileNotFoundError: The folder is no run.
+        ValueError: Files are damaged, or do not fit the environment.
+    """
+    config = read_config(run, SpeakerTrainConfig)
+    languages = model_notes(run).get(_LANGUAGES, "").split()
+    vocabulary = WordTokenizer.load(run / VOCABULARY)
+    if vocabulary != env.tokenizer:
+        raise ValueError(
+            f"{run / VOCABULARY}: the speaker has other words than the follower; train both on the "
+            "same data with the same settings of text"
+        )
+    speaker = make_speaker(config, env, len(languages)).to(device)
+    load_model(run, speaker, {})
+    return speaker.eval(), languages
+
+
+def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
+    """Train, evaluate the best weights, print their figures and write RUN/results.json."""
+    prepare(config)
+    learner = SpeakerLearner(config)
+    trainer = Trainer(config, learner)
+    trainer.train()
+    learner.load_model(trainer.run)
+    learner.network.eval()
+    results = dict(learner.evaluate())
+    if distributed.rank() == 0:
+        report = {**trainer.report(), "results": results}
+        write_text(trainer.run / RESULTS, json.dumps(report, indent=2) + "\n")
+        for split, summary in results.items():
+            figures = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
+            print(f"{split}: {figures}")
+        print(f"Run: {trainer.run}")
+    distributed.leave()
+    return results

@@ -1,0 +1,23 @@
+"""Train a speaker, which describes paths in words: for back-translation and for search.
+
+train_speaker.py --dataset r2r
+train_speaker.py --dataset r2r --world matterport --data-dir data --features vit_b32.safetensors
+train_speaker.py --resume runs/speaker-r2r-houses
+"""
+
+import sys
+
+from agents.command_line import parse_speaker
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    config = parse_speaker(sys.argv[1:])
+    # Imported here so that --help answers without loading torch.
+    from agents.speaker_training import train_speaker
+
+    train_speaker(config)
+
+
+if __name__ == "__main__":
+    main()

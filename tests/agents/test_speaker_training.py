@@ -1,0 +1,88 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from agents.checkpoints import MODEL, RESULTS, load_trainer
+from agents.configs import OptimiserConfig, SpeakerConfig, SpeakerTrainConfig
+from agents.speaker_training import (
+    SpeakerLearner,
+    by_path,
+    load_speaker,
+    train_speaker,
+)
+from agents.training import Trainer, prepare
+
+
+@pytest.fixture
+def speaker_config(doors):
+    """Settings of a speaker that learns the colours of the doors in a moment."""
+    return SpeakerTrainConfig(
+        world="matterport",
+        data_dir=doors,
+        features=doors / "features.safetensors",
+        angle_feature_size=4,
+        max_episode_steps=6,
+        batch_size=16,
+        iterations=150,
+        evaluate_every=1000,
+        threads=1,
+        speaker=SpeakerConfig(embedding_size=16, hidden_size=32, dropout=0.1, feature_dropout=0.0),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2, schedule="cosine"),
+    )
+
+
+def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
+    config = dataclasses.replace(speaker_config, output=tmp_path / "run")
+    results = train_speaker(config)
+    # Whatever of the three ways to say it, the sentence is one that people say of that door.
+    assert results["val_unseen"]["BLEU"] > 0.9
+    assert results["val_unseen"]["loss"] < 1.0
+    assert "val_unseen: BLEU" in capsys.readouterr().out
+    report = json.loads((config.output / RESULTS).read_text())
+    assert report["results"] == results
+    assert report["best"]["BLEU"] == results["val_unseen"]["BLEU"]
+    speaker, languages = load_speaker(config.output, doors_env, "cpu")
+    assert languages == ["en"]
+    assert not speaker.training
+
+
+def test_speaker_of_other_words_is_refused(speaker_config, tmp_path, doors_env):
+    config = dataclasses.replace(speaker_config, output=tmp_path / "run", iterations=1)
+    train_speaker(config)
+    vocabulary = config.output / "vocabulary.json"
+    vocabulary.write_text(vocabulary.read_text().replace("door", "gate"))
+    with pytest.raises(ValueError, match=r"vocabulary\.json: the speaker has other words"):
+        load_speaker(config.output, doors_env, "cpu")
+
+
+def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
+    config = dataclasses.replace(
+        speaker_config,
+        iterations=6,
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
+        evaluation_splits=("val_unseen",),
+    )
+
+    def run(**changes):
+        settings = dataclasses.replace(config, **changes)
+        prepare(settings)
+        Trainer(settings, SpeakerLearner(settings)).train()
+
+    run(output=tmp_path / "whole")
+    run(output=tmp_path / "parts", iterations=3)
+    run(resume=tmp_path / "parts")
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    assert whole["weights"].keys() == parts["weights"].keys()
+    for name, value in whole["weights"].items():
+        assert torch.equal(value, parts["weights"][name]), name
+    assert (tmp_path / "parts" / MODEL).is_file()
+
+
+def test_references_of_a_path_stand_together(doors_env):
+    groups = by_path(doors_env.episodes)
+    assert len(groups) == 32
+    assert all(len({episode.path for episode in group}) == 1 for group in groups)
+    other = dataclasses.replace(doors_env.episodes[0], language="hi-IN")
+    assert len(by_path([*doors_env.episodes, other])) == 33
