@@ -105,6 +105,8 @@ def catalogue() -> Mapping[str, Group]:
             "6 MB",
             "published with Matterport3DSimulator",
             tuple(RemoteFile(url, f"r2r/R2R_{split}.json") for split, url in _R2R.items()),
+            "https://storage.googleapis.com/bringmeaspoon/R2Rdata/R2R_train.json and its like are "
+            "R2R's older addresses.",
         ),
         "r2r-augmentation": Group(
             "paths of EnvDrop for back-translation, as split aug_paths of r2r",
