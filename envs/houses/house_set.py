@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from envs.houses.house import House, HouseSpec
+from envs.houses.rxr_episodes import guide_path, merge_guide
 from storage import write_text
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ UNSEEN_SCANS: tuple[str, ...] = tuple(HOUSE_SPECS)[32:]
 DATA_DIR = Path(__file__).resolve().parent / "data"
 SPLITS = ("train", "val_seen", "val_unseen")
 TRAIN_PATHS, VAL_SEEN_PATHS, VAL_UNSEEN_PATHS = 80, 8, 40  # per house
+# The same for RxR-style paths, each of which is told in three languages.
+RXR_PATHS = {"train": 25, "val_seen": 2, "val_unseen": 12}
 GOALS_PER_START = 4
 FEWEST_VIEWPOINTS = 20
 EPISODE_TAG = 12
+RXR_TAG = 13
 
 Rebuild = Literal["nothing", "paths", "houses"]
 Json = dict[str, Any]
@@ -51,7 +55,7 @@ def build_set(
 
     Args:
         connectivity_dir: Gets `<scan>_connectivity.json` and `scans.txt`.
-        data_dir: Gets `R2R_<split>.json`.
+        data_dir: Gets `R2R_<split>.json` and `rxr_<split>_guide.jsonl.gz`.
         scans: Names from `HOUSE_SPECS`.
         workers: Processes; the result does not depend on it.
         rebuild: What to make anew although it is in the cache: "paths" means graphs and episodes.
@@ -71,6 +75,8 @@ def build_set(
     write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
     for split in SPLITS:
         _merge_episodes(data_dir / f"R2R_{split}.json", split, built)
+        records = [one for scan in scans for one in built[scan]["rxr"].get(split, [])]
+        merge_guide(guide_path(data_dir, split), scans, records)
 
 
 def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
@@ -94,7 +100,8 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
     """Graph and episodes of one house, from the cache if they are there.
 
     Returns:
-        "connectivity": its records; and for each split the R2R records of this house.
+        "connectivity": its records; for each split the R2R records of this house; and "rxr": its
+        RxR records by split.
     """
     from envs.houses.house import build_house, house_cache_dir, is_saved, load_house, save_house
 
@@ -104,7 +111,9 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
     if rebuild == "houses" or not is_saved(spec, cache):
         save_house(build_house(spec), cache)
     elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
-        return json.loads(kept.read_text(encoding="utf-8"))
+        navigation = json.loads(kept.read_text(encoding="utf-8"))
+        if "rxr" in navigation:
+            return navigation
     navigation = navigate(load_house(spec.scan, cache))
     _write_json(kept, navigation)
     return navigation
@@ -113,6 +122,7 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
 def navigate(house: House) -> Json:
     """Places viewpoints in a house and writes its episodes; see `build_navigation`."""
     from envs.houses.routes import Routes, choose_episodes
+    from envs.houses.rxr_episodes import rxr_records
     from envs.houses.viewpoints import place_viewpoints
     from envs.houses.visibility import survey_house
     from envs.panoramas.ray_tracer import RayTracer
@@ -149,6 +159,9 @@ def navigate(house: House) -> Json:
         navigation[split] = [
             {**one, "path_id": first_id + number} for number, one in enumerate(episodes)
         ]
+    rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, RXR_TAG])
+    paths = {split: RXR_PATHS[split] for split in counts}
+    navigation["rxr"] = rxr_records(survey, routes, paths, list(HOUSE_SPECS).index(scan), rng)
     return navigation
 
 

@@ -63,6 +63,7 @@ class Survey:
         objects: The N objects.
         areas: (V, 12, N) fraction of the level view at each heading step that an object covers.
         distances: (V, N) metres to its visible part, inf where unseen.
+        heights: (V,) metres of the eyes above the ground floor; None where all are alike.
     """
 
     scan: str
@@ -74,6 +75,7 @@ class Survey:
     objects: tuple[ObjectInfo, ...]
     areas: np.ndarray
     distances: np.ndarray
+    heights: np.ndarray | None = None
 
     def heading(self, start: int, end: int) -> float:
         """Heading in radians from one viewpoint to another."""
@@ -208,6 +210,7 @@ def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]])
         objects=house.scene.objects,
         areas=areas,
         distances=distances,
+        heights=eyes[:, 2],
     )
 
 

@@ -74,11 +74,7 @@ def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landma
     thing = landmark.things[0]
     start, end = survey.positions[here], survey.positions[there]
     length = float(np.linalg.norm(end - start))
-    ahead = (end - start) / length
-    away = survey.boxes[thing].mean(axis=0) - start
-    along = float(away @ ahead)
-    aside = float(np.linalg.norm(np.clip(along, 0, length) * ahead - away))
-    reach = min(survey.gaps[here, thing], survey.gaps[there, thing], aside)
+    along, reach = passing(survey, here, there, thing)
     if landmark.noun == "rug":
         points = (start, (start + end) / 2, end)
         is_crossed = any(survey.gaps_at(point)[thing] == 0 for point in points)
@@ -90,6 +86,17 @@ def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landma
     if nearer > 0.6 * length and survey.objects[thing].room in visited:
         return "toward"
     return ""
+
+
+def passing(survey: Survey, here: int, there: int, thing: int) -> tuple[float, float]:
+    """Where along an edge an object's middle lies, and how near one comes to it: metres."""
+    start, end = survey.positions[here], survey.positions[there]
+    length = float(np.linalg.norm(end - start))
+    ahead = (end - start) / length
+    away = survey.boxes[thing].mean(axis=0) - start
+    along = float(away @ ahead)
+    aside = float(np.linalg.norm(np.clip(along, 0, length) * ahead - away))
+    return along, min(survey.gaps[here, thing], survey.gaps[there, thing], aside)
 
 
 def _nouns(clause: Clause) -> set[str]:

@@ -119,7 +119,8 @@ def test_shipped_files_are_small():
 def _stand_in(scan: str) -> dict:
     records = [{"image_id": scan}]
     episode = {"scan": scan, "path_id": int(scan[-2:]), "instructions": ["Go."]}
-    return {"connectivity": records, "train": [episode], "val_seen": [], "val_unseen": []}
+    splits = {"train": [episode], "val_seen": [], "val_unseen": []}
+    return {"connectivity": records, **splits, "rxr": {}}
 
 
 def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""What route instructions say, in no language, and how English, Hindi and Telugu say it."""

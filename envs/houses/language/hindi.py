@@ -1,0 +1,189 @@
+"""Hindi: verb-final clauses with postpositions, agreement in gender, number and case.
+
+Adjectives, ordinals and the genitive agree with the noun; a noun before a postposition stands in
+the oblique. Verbs are honorific imperatives (मुड़ें or मुड़िए, one of them throughout a text), and
+conjunctive participles (मुड़कर) where another clause follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from envs.houses.language.acts import Mention
+from envs.houses.language.grammar import Joints, Language, Verb
+from envs.houses.language.lexicon import load_lexicon
+
+_PATTERNS: dict[str, tuple[str, ...]] = {
+    "turn": ("{S.to} {V.turn}", "{S.to} {V.swing}"),
+    "slight": ("थोड़ा {S.to} {V.turn}", "हल्का-सा {S.to} {V.turn}", "ज़रा {S.to} {V.turn}"),
+    "around": ("पीछे {V.turn}", "पूरी तरह पीछे {V.swing}"),
+    "straight": (
+        "सीधे {V.walk}",
+        "सीधे आगे {V.advance}",
+        "बिना मुड़े आगे {V.walk}",
+        "क़रीब {D.unit} सीधे {V.walk}",
+        "लगभग {D.unit} सीधे आगे {V.advance}",
+    ),
+    "past": (
+        "{L.obl} के पास से {V.pass}",
+        "{L.obl} के बगल से {V.emerge}",
+        "{L.obl} के पास से आगे {V.advance}",
+        "{S.at} {L.ka*} {L.obl} के पास से {V.pass}",
+        "{S.at} {L.ka*} {L.obl} के बगल से आगे {V.advance}",
+    ),
+    "toward": (
+        "{L.obl} की ओर {V.advance}",
+        "{L.obl} की तरफ़ {V.walk}",
+        "{L.obl} की दिशा में {V.walk}",
+    ),
+    "reach": ("{L.obl} तक {V.go}", "{L.obl} तक {V.walk}", "{L.obl} के पास {V.reach}"),
+    "across": ("{L.obl} के ऊपर से {V.walk}", "{L.obl} को पार {V.do}"),
+    "through": (
+        "{R.obl} से होते हुए आगे {V.advance}",
+        "{R.obl} के अंदर आगे {V.walk}",
+        "{R.obl} में क़रीब {D.unit} आगे {V.walk}",
+    ),
+    "along": (
+        "{R.obl} में आगे {V.advance}",
+        "{R.obl} में सीधे {V.walk}",
+        "{R.obl} में क़रीब {D.unit} {V.walk}",
+        "{R.obl} में लगभग {D.unit} आगे {V.advance}",
+    ),
+    "end": (
+        "{R.obl} के अंत तक {V.go}",
+        "{R.obl} के आख़िरी छोर तक {V.walk}",
+        "{R.obl} के दूसरे सिरे तक {V.go}",
+    ),
+    "leave": ("{R.obl} से बाहर {V.emerge}", "{R.obl} से {V.emerge}", "{R.obl} से बाहर {V.go}"),
+    "enter": (
+        "{R.obl} में {V.go}",
+        "{R.obl} में प्रवेश {V.do}",
+        "{R.obl} के अंदर {V.go}",
+        "{L.obl} {R.vala*} {R.obl} में {V.go}",
+        "{L.obl} {R.vala*} {R.obl} में प्रवेश {V.do}",
+    ),
+    "door": (
+        "{S.at} के {O.obl} दरवाज़े से {V.go}",
+        "{S.at} के {O.obl} दरवाज़े से होकर {V.emerge}",
+        "{S.at} के {O.obl} दरवाज़े में से {V.pass}",
+    ),
+    "up": ("सीढ़ियाँ {V.climb}", "सीढ़ियों से ऊपर {V.go}"),
+    "down": ("सीढ़ियों से नीचे {V.descend}", "सीढ़ियों से नीचे {V.go}"),
+    "at": (
+        "आप {R.obl} में हैं",
+        "आप इस समय {R.obl} में हैं",
+        "आप {R.obl} में हैं और {S.on} {L.dir} {L.is*}",
+        "आप {R.obl} में हैं, {S.on} {L.dir} {L.is*}",
+    ),
+    "see": (
+        "{S.on} {L.dir} {L.seen*}",
+        "{S.on} {L.dir} {L.is*}",
+        "{S.on} {L.dir} {L.will*}",
+        "{S.on} आपको {L.dir} नज़र {L.comes*}",
+    ),
+    "stop": (
+        "{L.obl} के पास {V.stop}",
+        "{L.obl} के बगल में {V.stop}",
+        "{L.obl} के पास {V.stand}",
+        "{L.obl} के पास पहुँचते ही {V.stop}",
+        "{R.obl} में {L.obl} के पास {V.stop}",
+        "{R.obl} में {L.obl} के बगल में {V.stand}",
+        "{R.obl} में {V.stop}",
+    ),
+}
+_JOINTS = Joints(
+    stop="। ",
+    openers=(("", 0.6), ("फिर ", 0.15), ("इसके बाद ", 0.15), ("अब ", 0.1)),
+    statement_openers=(("", 0.75), ("अब ", 0.25)),
+    inner=((" और ", 0.6), (", फिर ", 0.25), (" और फिर ", 0.15)),
+    after_participle=((" ", 0.8), (", ", 0.2)),
+    participle_share=0.6,
+)
+_SIDES: dict[str, dict[str, tuple[str, ...]]] = {
+    "to": {
+        "left": ("बाएँ", "बाईं ओर", "बाईं तरफ़"),
+        "right": ("दाएँ", "दाईं ओर", "दाहिनी तरफ़"),
+    },
+    "at": {"left": ("बाईं ओर", "बाईं तरफ़"), "right": ("दाईं ओर", "दाहिनी तरफ़")},
+    "on": {
+        "left": ("आपकी बाईं ओर", "आपकी बाईं तरफ़"),
+        "right": ("आपकी दाईं ओर", "आपकी दाहिनी तरफ़"),
+        "ahead": ("आपके सामने", "आपके ठीक सामने"),
+        "behind": ("आपके पीछे", "आपके ठीक पीछे"),
+    },
+}
+# Verb forms that agree with what one sees: (masculine, feminine) singular, then plural.
+_AGREEING = {
+    "seen": (("दिखेगा", "दिखेगी"), ("दिखेंगे", "दिखेंगी")),
+    "will": (("होगा", "होगी"), ("होंगे", "होंगी")),
+    "comes": (("आएगा", "आएगी"), ("आएँगे", "आएँगी")),
+    "is": (("है", "है"), ("हैं", "हैं")),
+}
+
+
+@cache
+def hindi() -> Language:
+    """The grammar of "hi-IN"."""
+    lexicon = load_lexicon("hindi")
+    return Language(
+        tag="hi-IN",
+        patterns=_PATTERNS,
+        joints=_JOINTS,
+        verbs={name: Verb(tuple(ways), last) for name, (ways, last) in lexicon["verbs"].items()},
+        nouns=tuple(lexicon["nouns"]),
+        colours=tuple(lexicon["colours"]),
+        materials=tuple(lexicon["materials"]),
+        rooms=tuple(lexicon["rooms"]),
+        forms={
+            "L": _mention,
+            "R": _room,
+            "S": lambda side, form: _SIDES[form][side],
+            "D": lambda metres, _: [f"{lexicon['numbers'][metres - 1]} मीटर"],
+            "O": lambda ordinal, _: [lexicon["ordinals"][ordinal - 1]["m_oblique"]],
+        },
+    )
+
+
+def _mention(mention: Mention, form: str) -> list[str]:
+    """Each way to say a mention, in the direct ("dir") or oblique ("obl") case, or what agrees."""
+    return [_noun_form(mention, noun, form) for noun in _nouns()[mention.noun]]
+
+
+def _nouns() -> dict[str, Any]:
+    return load_lexicon("hindi")["nouns"]
+
+
+def _noun_form(mention: Mention, noun: dict[str, str], form: str) -> str:
+    is_feminine = noun["gender"] == "f"
+    if form == "ka":
+        return "की" if is_feminine else "के"
+    if form in _AGREEING:
+        return _AGREEING[form][mention.plural][is_feminine]
+    is_oblique = {"dir": False, "obl": True}[form]
+    case = "oblique" if is_oblique else "direct"
+    if mention.plural:
+        case = "plural_oblique" if is_oblique else "plural"
+    # The ending -ā is that of the masculine singular in the direct case alone.
+    ending = "f" if is_feminine else "m_oblique" if is_oblique or mention.plural else "m"
+    return " ".join([*(word[ending] for word in _adjectives(mention)), noun[case]])
+
+
+def _adjectives(mention: Mention) -> list[dict[str, str]]:
+    lexicon = load_lexicon("hindi")
+    words = []
+    if mention.ordinal:
+        words.append(lexicon["ordinals"][mention.ordinal - 1])
+    if mention.colour:
+        words.append(lexicon["colours"][mention.colour])
+    if mention.material:
+        words.append(lexicon["materials"][mention.material])
+    return words
+
+
+def _room(room: str, form: str) -> Sequence[str]:
+    entries = load_lexicon("hindi")["rooms"][room]
+    if form == "vala":
+        return ["वाली" if entry["gender"] == "f" else "वाले" for entry in entries]
+    return [entry[{"obl": "oblique"}[form]] for entry in entries]

@@ -1,0 +1,294 @@
+"""Plans what a long, spoken-style instruction says about a path, in no language.
+
+The path is cut into stretches, each told by one act that is true of it: a room left or entered, a
+landmark passed or made for, a doorway counted, a turn. Acts that other walks from the same place
+fit as well are seldom chosen. Statements of what one sees are put between until the instruction is
+as long as wanted, and a landmark pins the goal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from envs.houses.language.acts import EDGES, Act, Step
+from envs.houses.language.grammar import DISTANCES, Language
+from envs.houses.language.mentions import ways_to_mention
+from envs.houses.language.sight import BEHIND, HALLS, Sight
+from envs.houses.language.walking import Walk, agrees
+from envs.houses.symbolic_follower import fits_turn, walks
+from envs.houses.waymarks import draw
+
+# How readily each way to tell a stretch is taken where it fits.
+WEIGHTS = {
+    "straight": 0.25,
+    "past": 2.5,
+    "toward": 1.2,
+    "reach": 2.0,
+    "across": 1.5,
+    "through": 1.6,
+    "along": 1.6,
+    "end": 2.0,
+    "leave": 3.0,
+    "enter": 3.5,
+    "door": 2.0,
+    "up": 8.0,
+    "down": 8.0,
+}
+TURN_WEIGHT = 0.45  # of saying the turn too, against leaving it to the landmark
+BENDS = 30  # degrees from which a turn is said where only "straight" tells the rest
+TIGHT = 12  # degrees by which what is planned keeps clear of the bounds that a follower allows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps that tell a path, and statements that could be added, each with its weight."""
+
+    steps: tuple[Step, ...]
+    extras: tuple[tuple[Step, float], ...]
+
+
+def plan_path(
+    sight: Sight, language: Language, path: Walk, heading: float, rng: np.random.Generator
+) -> Plan | None:
+    """Plans an instruction.
+
+    Args:
+        sight: The house.
+        language: What its lexicon lacks is not mentioned.
+        path: Viewpoints from start to goal.
+        heading: Radians clockwise from +y at the start.
+        rng: Source of all choices.
+
+    Returns:
+        A plan, or None if no landmark pins the goal.
+    """
+    steps: list[Step] = []
+    extras = list(_statements(sight, language, path, 0, heading))
+    facing, position = heading, 0
+    spoken: set[str] = set()
+    while position < len(path) - 1:
+        options = [
+            (told, weight * (0.3 if _nouns(told) & spoken else 1.0))
+            for told, weight in _stretches(sight, language, path, position, facing)
+        ]
+        told = draw(options, rng)
+        spoken |= _nouns(told)
+        steps += told
+        position = told[-1].last
+        facing = sight.heading(path[position - 1], path[position])
+        extras += _statements(sight, language, path, position, facing)
+    stop = _stop(sight, language, path, facing, rng)
+    if stop is None:
+        return None
+    return Plan((*steps, stop), tuple(extras))
+
+
+def with_statements(plan: Plan, count: int, rng: np.random.Generator) -> list[Step]:
+    """The steps of a plan with some of its statements, none of which repeats a noun there."""
+    chosen: list[Step] = []
+    for _ in range(count):
+        taken = [one.first for one in chosen]
+        nouns = _nouns(chosen)
+        left = [
+            (step, weight)
+            for step, weight in plan.extras
+            if step.first not in taken
+            and not _nouns([step]) & (nouns | _nouns(_beside(plan.steps, step.first)))
+        ]
+        if not left:
+            break
+        chosen.append(draw(left, rng))
+    steps: list[Step] = []
+    told = list(plan.steps)
+    for number, step in enumerate(told):
+        begins = number == 0 or told[number - 1].last > told[number - 1].first
+        if begins:
+            steps += [one for one in chosen if one.first == step.first]
+        steps.append(step)
+    return steps
+
+
+def _stretches(
+    sight: Sight, language: Language, path: Walk, position: int, facing: float
+) -> Iterator[tuple[list[Step], float]]:
+    """Ways to tell the path's next edges, with weights."""
+    here = path[position]
+    step_heading = sight.heading(here, path[position + 1])
+    turn = _turn(sight.relative(step_heading, facing))
+    rivals: dict[tuple[int, int], list[Walk]] = {}
+    for act, last, weight, things in _acts(sight, language, path, position, facing):
+        walk = path[position : last + 1]
+        bounds = EDGES[act.kind]
+        if bounds not in rivals:
+            rivals[bounds] = list(walks(sight, here, path[: position + 1], *bounds))
+        # "The first door on your left" says the turn already.
+        for said in (None, turn) if turn and act.kind != "door" else (None,):
+            if not agrees(sight, act, walk, facing, said is not None):
+                continue
+            fitting = sum(
+                fits_turn(sight, said, other, facing)
+                and agrees(sight, act, other, facing, said is not None)
+                for other in rivals[bounds]
+                if other[: len(walk)] != walk[: len(other)]
+            )
+            told = [Step(act, position, last, things)]
+            if said:
+                told.insert(0, Step(said, position, position))
+            yield told, weight * (TURN_WEIGHT if said else 1.0) / (1 + fitting) ** 1.5
+
+
+def _turn(angle: float) -> Act | None:
+    """The turn that a step by so many degrees clockwise asks for, None for straight on."""
+    size, side = abs(angle), "right" if angle > 0 else "left"
+    if size < BENDS - TIGHT + 5:
+        return None
+    if size > BEHIND + TIGHT:
+        return Act("around")
+    return Act("turn" if size >= 55 else "slight", side=side)
+
+
+def _acts(
+    sight: Sight, language: Language, path: Walk, position: int, facing: float
+) -> Iterator[tuple[Act, int, float, tuple[int, ...]]]:
+    """Acts that may tell a stretch from a position on: (act, last position, weight, things)."""
+    for kind, (fewest, most) in EDGES.items():
+        for last in range(position + fewest, min(position + most, len(path) - 1) + 1):
+            walk = path[position : last + 1]
+            for act, weight, things in _acts_of_kind(sight, language, kind, walk, facing):
+                yield act, last, weight * WEIGHTS[kind], things
+
+
+def _acts_of_kind(
+    sight: Sight, language: Language, kind: str, walk: Walk, facing: float
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    room, into = sight.room_kind(walk[0]), sight.room_kind(walk[-1])
+    if kind in ("past", "toward", "reach", "across"):
+        yield from _landmark_acts(sight, language, kind, walk)
+    elif kind == "enter" and into in language.rooms:
+        yield Act(kind, room=into), 1.0, ()
+        yield from _furnished_rooms(sight, language, walk)
+    elif kind == "door":
+        for side, ordinal in product(("left", "right"), (1, 2, 3)):
+            yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
+    elif kind == "leave" and room in language.rooms:
+        yield Act(kind, room), 0.2 if room in HALLS else 1.0, ()
+    elif kind in ("end", "through", "along") and room in language.rooms:
+        if kind == "end" or (kind == "along") == (room in HALLS):
+            yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind, room), walk))
+    elif kind == "straight":
+        yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind), walk))
+    elif kind in ("up", "down"):
+        yield Act(kind), 1.0, ()
+
+
+def _with_distance(sight: Sight, act: Act, walk: Walk) -> list[Act]:
+    metres = round(sight.length(walk))
+    acts = [act]
+    if act.kind != "end" and metres in DISTANCES and len(walk) > 2:
+        acts.append(Act(act.kind, act.room, metres=metres))
+    return acts
+
+
+def _landmark_acts(
+    sight: Sight, language: Language, kind: str, walk: Walk
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    here, ahead = walk[0], sight.heading(walk[0], walk[1])
+    for thing in np.flatnonzero(sight.noticed[here]).tolist():
+        noun_is_rug = sight.survey.objects[thing].category == "rug"
+        if (kind == "across") != noun_is_rug and (kind == "across" or kind == "past"):
+            continue
+        if abs(sight.angle(here, ahead, thing)) > 80:
+            continue
+        area = float(sight.survey.areas[here, :, thing].max())
+        for mention, weight in ways_to_mention(sight, language, here, ahead, thing):
+            things = tuple(sight.meant(mention, here, ahead)) if mention.plural else (thing,)
+            weight *= min(area, 0.15) / 0.15 + 0.2
+            yield Act(kind, mention=mention), weight, things
+            if kind == "past" and not mention.plural:
+                ahead_last = sight.heading(*walk[-2:])
+                for side in ("left", "right"):
+                    if sight.is_on_side(side, walk[-2], ahead_last, thing):
+                        yield Act(kind, mention=mention, side=side), weight, things
+
+
+def _furnished_rooms(
+    sight: Sight, language: Language, walk: Walk
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    """Rooms that are told by what stands in them and shows from their door."""
+    door, inside = walk[-2:]
+    ahead = sight.heading(door, inside)
+    room = sight.survey.rooms[inside]
+    for thing in np.flatnonzero(sight.noticed[door]).tolist():
+        if sight.survey.object_rooms[thing] != room:
+            continue
+        for mention, weight in ways_to_mention(sight, language, door, ahead, thing):
+            if not mention.ordinal:
+                act = Act("enter", room=sight.room_kind(inside), mention=mention)
+                yield act, 0.4 * weight, (thing,)
+
+
+def _statements(
+    sight: Sight, language: Language, path: Walk, position: int, facing: float
+) -> Iterator[tuple[Step, float]]:
+    """What could be said of a place on the way: the room, or a thing on one side."""
+    here = path[position]
+    room = sight.room_kind(here)
+    is_start = position == 0
+    is_new = is_start or sight.survey.rooms[here] != sight.survey.rooms[path[position - 1]]
+    if is_new and room in language.rooms:
+        yield Step(Act("at", room), position, position), 1.0
+    for thing in np.flatnonzero(sight.noticed[here]).tolist():
+        side = _clear_side(sight, here, facing, thing, is_start)
+        if not side:
+            continue
+        for mention, weight in ways_to_mention(sight, language, here, facing, thing):
+            if mention.ordinal:
+                continue
+            things = tuple(sight.meant(mention, here, facing)) if mention.plural else (thing,)
+            if side != "behind":
+                act = Act("see", mention=mention, side=side)
+                yield Step(act, position, position, things), weight
+            if is_start and room in language.rooms:
+                act = Act("at", room, mention, side)
+                yield Step(act, position, position, things), 2.0 * weight
+
+
+def _clear_side(sight: Sight, here: int, facing: float, thing: int, is_start: bool) -> str:
+    """The side on which a thing clearly lies, "" between two sides; behind is said at the start."""
+    angle = sight.angle(here, facing, thing)
+    if abs(angle) <= 30:
+        return "ahead"
+    if 45 <= abs(angle) <= 130:
+        return "right" if angle > 0 else "left"
+    return "behind" if is_start and abs(angle) >= 150 else ""
+
+
+def _stop(
+    sight: Sight, language: Language, path: Walk, facing: float, rng: np.random.Generator
+) -> Step | None:
+    goal, last = path[-1], len(path) - 1
+    room = sight.room_kind(goal)
+    pins: list[tuple[Step, float]] = []
+    for thing in np.flatnonzero(sight.near(goal) & sight.noticed[goal]).tolist():
+        for mention, weight in ways_to_mention(sight, language, goal, facing, thing):
+            if mention.ordinal or mention.plural:
+                continue
+            weight /= 0.5 + float(sight.survey.gaps[goal, thing])
+            pins.append((Step(Act("stop", mention=mention), last, last, (thing,)), weight))
+            if room in language.rooms:
+                act = Act("stop", room, mention)
+                pins.append((Step(act, last, last, (thing,)), 0.4 * weight))
+    return draw(pins, rng) if pins else None
+
+
+def _beside(steps: Sequence[Step], position: int) -> list[Step]:
+    """Steps of a plan that begin or end within an edge of a position."""
+    return [one for one in steps if one.first - 1 <= position <= one.last + 1]
+
+
+def _nouns(steps: Sequence[Step]) -> set[str]:
+    return {step.act.mention.noun for step in steps if step.act.mention}

@@ -1,0 +1,119 @@
+"""Follows parsed instructions with ground-truth sight, to tell which of them can be followed.
+
+The follower keeps every way to understand what it has read: the set of places where it may stand
+after each act. An instruction is clear when all ways of understanding it end at one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from envs.houses.language.acts import EDGES, TURNS, Act
+from envs.houses.language.sight import Sight
+from envs.houses.language.walking import Walk, agrees
+
+MOST_PLACES = 400  # ways of understanding that are kept, those with the shortest walks
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Where an instruction leads.
+
+    Attributes:
+        path: Viewpoints of the shortest way to understand it, or as far as it could be followed.
+        ends: Where the ways to understand it end.
+        understood: Number of acts that could be followed.
+        is_complete: Whether all acts could be followed.
+    """
+
+    path: Walk
+    ends: frozenset[int]
+    understood: int
+    is_complete: bool
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one may stand: viewpoint, where one faces and a turn that the next step must take."""
+
+    viewpoint: int
+    facing: float
+    turn: Act | None = None
+
+
+def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Followed:
+    """Follows acts from a viewpoint.
+
+    Args:
+        sight: The house.
+        acts: What was read.
+        start: First viewpoint.
+        heading: Radians clockwise from +y at the start.
+    """
+    places: dict[_Place, Walk] = {_Place(start, heading): (start,)}
+    for number, act in enumerate(acts):
+        after: dict[_Place, Walk] = {}
+        for place, path in places.items():
+            for next_place, walk in _outcomes(sight, act, place, path):
+                longer = path + walk[1:]
+                if next_place not in after or len(longer) < len(after[next_place]):
+                    after[next_place] = longer
+        if not after:
+            return _followed(sight, places, number, False)
+        ranked = sorted(after.items(), key=lambda one: len(one[1]))[:MOST_PLACES]
+        places = dict(ranked)
+    return _followed(sight, places, len(acts), True)
+
+
+def _followed(
+    sight: Sight, places: dict[_Place, Walk], understood: int, is_complete: bool
+) -> Followed:
+    path = min(places.values(), key=lambda path: (sight.length(path), path))
+    ends = frozenset(place.viewpoint for place in places)
+    return Followed(path, ends, understood, is_complete)
+
+
+def _outcomes(sight: Sight, act: Act, place: _Place, path: Walk) -> Iterator[tuple[_Place, Walk]]:
+    """Places to which an act may lead, each with the walk there."""
+    here = place.viewpoint
+    if act.kind in TURNS:
+        yield _Place(here, place.facing, act), (here,)
+    elif act.kind not in EDGES:
+        if agrees(sight, act, (here,), place.facing):
+            yield place, (here,)
+    else:
+        for walk in walks(sight, here, path, *EDGES[act.kind]):
+            if fits_turn(sight, place.turn, walk, place.facing) and agrees(
+                sight, act, walk, place.facing, place.turn is not None
+            ):
+                yield _Place(walk[-1], sight.heading(*walk[-2:])), walk
+
+
+def fits_turn(sight: Sight, turn: Act | None, walk: Walk, facing: float) -> bool:
+    """Whether the first step of a walk takes the turn that was said, if any was."""
+    heading = sight.heading(walk[0], walk[1])
+    return turn is None or sight.leads_to(turn.kind, turn.side, heading, facing)
+
+
+def walks(sight: Sight, start: int, path: Walk, fewest: int, most: int) -> Iterator[Walk]:
+    """Walks of `fewest` to `most` edges from a viewpoint that come by nothing twice.
+
+    Args:
+        sight: The house.
+        start: First viewpoint.
+        path: How one came there; its viewpoints are not come by again.
+        fewest: Edges.
+        most: Edges.
+    """
+    waiting: list[Walk] = [(start,)]
+    while waiting:
+        walk = waiting.pop()
+        if len(walk) > fewest:
+            yield walk
+        if len(walk) <= most:
+            waiting += [
+                (*walk, there)
+                for there in sight.neighbours[walk[-1]]
+                if there not in walk and there not in path
+            ]
