@@ -1,6 +1,7 @@
 """Version 0.2: its errors, MatterSim's odd ways that are kept, and what is deliberately better."""
 
 import copy
+import json
 import math
 import pickle
 import subprocess
@@ -270,17 +271,35 @@ def test_restricted_navigation_leaves_what_is_in_view(simulator):
     assert seen == everywhere
 
 
-def test_simulators_share_neither_graphs_nor_seeds_nor_settings(simulator, tiny_graphs, tmp_path):
-    from tests.conftest import write_graph
-
-    positions = np.array([[0.0, 0.0, 1.0], [0.0, 3.0, 1.0]])
-    write_graph(tmp_path, "attic", "z", positions, [(0, 1)])
+@pytest.fixture
+def other_attic(tmp_path):
+    """Folder with another building of the name `attic`: z1 is 3 m north of z0."""
+    records = [
+        {
+            "image_id": f"z{i}",
+            "pose": [1, 0, 0, 0, 0, 1, 0, 3 * i, 0, 0, 1, 1, 0, 0, 0, 1],
+            "included": True,
+            "visible": [True, True],
+            "unobstructed": [i == 1, i == 0],
+            "height": 1.0,
+        }
+        for i in range(2)
+    ]
+    (tmp_path / "attic_connectivity.json").write_text(json.dumps(records))
     (tmp_path / "scans.txt").write_text("attic\n")
-    first, second = simulator(), simulator(graphs=str(tmp_path), discretized=False)
+    return str(tmp_path)
+
+
+def test_simulators_share_neither_graphs_nor_settings(simulator, other_attic):
+    first, second = simulator(), simulator(graphs=other_attic, discretized=False)
     first.newEpisode(*START)
     second.newEpisode(["attic"], ["z0"], [0.1], [0])
     assert first.getState()[0].location.viewpointId == "a4"
     assert [v.viewpointId for v in second.getState()[0].navigableLocations] == ["z0", "z1"]
+    assert (first.getState()[0].viewIndex, second.getState()[0].heading) == (12, 0.1)
+
+
+def test_simulators_do_not_share_seeds(simulator):
     drawn = []
     for seed in (3, 4, 3):
         sim = simulator()
