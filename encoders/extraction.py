@@ -1,20 +1,20 @@
 """Encoding the 36 views of many viewpoints into a feature store, restartable at every row."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from encoders.clip import ClipEncoder
-from encoders.feature_store import NUM_VIEWS, FeatureStore
+from encoders.feature_store import NUM_VIEWS
+from encoders.partial_store import PartialStore
 
-# What is done so far, beside the store: one line of JSON that says of what run, then float16 rows.
-_PARTIAL_SUFFIX = ".partial"
-
-Loader = Callable[[Sequence[str]], Iterable[np.ndarray]]
+# Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
+Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
+# The same for the features of each, (36, D).
+RowMaker = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
 
 
 def encode_viewpoints(
@@ -31,7 +31,7 @@ def encode_viewpoints(
 
     Args:
         keys: `scan_viewpoint` of each row of the store.
-        load_views: Given keys, yields the views of each: (36, H, W, 3) uint8 RGB.
+        load_views: See `Loader`.
         encoder: What encodes them.
         path: Where the store shall lie; an older one there is replaced at the end.
         metadata: What else to record, such as the field of view.
@@ -39,25 +39,59 @@ def encode_viewpoints(
     Raises:
         ValueError: The partial file is of another run, or views have another shape or count.
     """
+
+    def rows(remaining: Sequence[str]) -> Iterator[np.ndarray | None]:
+        for key, views in zip(remaining, load_views(remaining), strict=True):
+            yield None if views is None else view_features(key, views, encoder)
+
+    described = {**encoder_metadata(encoder), **(metadata or {})}
+    write_rows(keys, rows, encoder.embed_dim, path, described)
+
+
+def view_features(key: str, views: np.ndarray, encoder: ClipEncoder) -> np.ndarray:
+    """Features (36, D) float32 of a viewpoint's views (36, H, W, 3).
+
+    Raises:
+        ValueError: There are not 36 of them.
+    """
+    if views.ndim != 4 or views.shape[0] != NUM_VIEWS:
+        raise ValueError(f"{key}: views of shape {views.shape}, not ({NUM_VIEWS}, H, W, 3)")
+    return encoder.pooled(views)
+
+
+def write_rows(
+    keys: Sequence[str],
+    rows: RowMaker,
+    width: int,
+    path: str | Path,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write a feature store of rows that are made one after another, showing a bar.
+
+    Args:
+        keys: `scan_viewpoint` of each row.
+        rows: See `RowMaker`; asked only for what an interrupted run has left to do.
+        width: D.
+        path: Where the store shall lie.
+        metadata: What to record.
+
+    Raises:
+        ValueError: As for `encode_viewpoints`.
+    """
     from tqdm import tqdm
 
     path = Path(path)
-    described = {**encoder_metadata(encoder), **(metadata or {})}
-    partial = _Partial(path.with_name(path.name + _PARTIAL_SUFFIX), keys, described, encoder)
-    done = partial.rows_done()
+    partial = PartialStore(path, keys, width, metadata)
+    total, done = NUM_VIEWS * len(keys), NUM_VIEWS * partial.done
     with (
-        tqdm(total=NUM_VIEWS * len(keys), desc=path.name, unit="view") as bar,
-        partial.path.open("ab") as file,
+        closing(partial),
+        tqdm(total=total, initial=done, desc=path.name, unit=" images") as bar,
     ):
-        bar.update(NUM_VIEWS * done)
-        for key, views in zip(keys[done:], load_views(keys[done:]), strict=True):
-            if views.ndim != 4 or views.shape[0] != NUM_VIEWS:
-                raise ValueError(f"{key}: views of shape {views.shape}, not ({NUM_VIEWS}, H, W, 3)")
-            file.write(encoder.pooled(views).astype("<f2").tobytes())
-            file.flush()
+        remaining = keys[partial.done :]
+        for _, row in zip(remaining, rows(remaining), strict=True):
+            partial.append(row)
             bar.update(NUM_VIEWS)
-    FeatureStore.write(path, partial.rows(), keys, described)
-    partial.path.unlink()
+        partial.finish()
 
 
 def encoder_metadata(encoder: ClipEncoder) -> dict[str, Any]:
@@ -69,41 +103,3 @@ def encoder_metadata(encoder: ClipEncoder) -> dict[str, Any]:
         "preprocessing": encoder.preprocessing,
         "image_size": list(encoder.image_size),
     }
-
-
-class _Partial:
-    """The file of finished rows."""
-
-    def __init__(
-        self, path: Path, keys: Sequence[str], metadata: Mapping[str, Any], encoder: ClipEncoder
-    ) -> None:
-        self.path = path
-        self._shape = (NUM_VIEWS, encoder.embed_dim)
-        self._row_bytes = 2 * NUM_VIEWS * encoder.embed_dim
-        digest = hashlib.sha256("\n".join(keys).encode()).hexdigest()
-        run = {**metadata, "viewpoints": len(keys), "keys_sha256": digest}
-        self._header = json.dumps(run, sort_keys=True).encode() + b"\n"
-
-    def rows_done(self) -> int:
-        """Start the file, or cut it after its last whole row and count those."""
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_bytes(self._header)
-            return 0
-        with self.path.open("rb") as file:
-            header = file.readline()
-        if header != self._header:
-            raise ValueError(
-                f"{self.path} holds what another run began: {header.decode(errors='replace')!r}, "
-                f"while this one is {self._header.decode()!r}; delete it to begin anew"
-            )
-        rows = (self.path.stat().st_size - len(header)) // self._row_bytes
-        with self.path.open("r+b") as file:
-            file.truncate(len(header) + rows * self._row_bytes)
-        return rows
-
-    def rows(self) -> Iterable[np.ndarray]:
-        with self.path.open("rb") as file:
-            file.seek(len(self._header))
-            while row := file.read(self._row_bytes):
-                yield np.frombuffer(row, "<f2").reshape(self._shape)

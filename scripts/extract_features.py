@@ -1,17 +1,18 @@
 """Encode the 36 views of every viewpoint of a world into a feature store.
 
 extract_features.py --output envs/houses/data/house_clip_features.safetensors
-extract_features.py --encoder RN50 --pretrained openai --output features/rn50.safetensors
+extract_features.py --world matterport --data-dir data --encoder RN50 --pretrained openai \
+    --output features/rn50.safetensors
+extract_features.py --output features/rn50.safetensors ... --shard 0/4   (and 1/4, 2/4, 3/4)
+extract_features.py --output features/rn50.safetensors --merge
 
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing import get_context
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,9 +20,11 @@ import numpy as np
 import tyro
 
 if TYPE_CHECKING:
-    from envs.panoramas.house_panoramas import HousePanoramas
+    from encoders.clip import ClipEncoder
+    from encoders.shards import Shard
+    from envs.panoramas.view_sources import ViewSource
 
-VFOV_DEGREES = 60
+Viewpoints = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -30,81 +33,185 @@ class ExtractArguments:
 
     output: Path
     """Where the feature store shall lie."""
-    world: Literal["houses"] = "houses"
-    """Where the pictures come from; houses that are not in the cache are built."""
+    world: Literal["houses", "matterport", "habitat"] = "houses"
+    """Where the pictures come from: the built-in houses, built if they are not in the cache;
+    Matterport3D's skyboxes; or 3D models drawn by habitat-sim, the built-in houses' without
+    --pictures."""
+    data_dir: Path | None = None
+    """Folder with matterport/connectivity/, for matterport and for 3D models of its buildings."""
+    pictures: Path | None = None
+    """Folder of the scans with skyboxes, by default DATA_DIR/matterport/v1/scans; or of the 3D
+    models, SCAN.glb or SCAN/SCAN.glb."""
     encoder: str = "house_clip"
     """"house_clip", a folder in open_clip's local-dir format, or a name that open_clip knows."""
     pretrained: str | None = None
     """For an open_clip name: a tag such as openai, or a file of weights."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of the encoder; auto is fp16 on a GPU and fp32 on a CPU."""
+    views: Literal["square", "clip_vil"] = "square"
+    """Square RGB views of 60 degrees; or what CLIP-ViL's released features were made from: frames
+    of 640 x 480 with red and blue swapped, cut square by CLIP's preprocessing."""
     scans: tuple[str, ...] = ()
     """Scans to encode; all of the world when empty."""
     width: int = 1024
-    """Columns of the panoramas that views are cut from."""
+    """Columns of the houses' panoramas that views are cut from."""
+    full_faces: bool = False
+    """Read skyboxes of full size, where there are downsized ones as well."""
+    skip_damaged: bool = False
+    """Leave out viewpoints with a damaged skybox instead of ending there."""
     workers: int = 2
-    """Processes that render. The result does not depend on their number."""
+    """Threads or processes that make views, or encoders of the ray engine. The result does not
+    depend on their number."""
+    engine: Literal["local", "ray"] = "local"
+    """Encode in this process, or over a Ray cluster (needs the extra "ray")."""
+    shard: str | None = None
+    """Part to encode: i/n with i from 0 to n - 1, or auto under torchrun or Slurm. Part i of n is
+    written beside the output."""
+    merge: bool = False
+    """Put the finished shards beside the output together, and do nothing else."""
+    gpu_device_id: int | None = None
+    """CUDA device that habitat-sim draws with, -1 for none; its default is 0 if there is one."""
 
 
 def main(arguments: ExtractArguments) -> None:
     """Run the command."""
-    from connectivity import read_connectivity, read_scans
-    from encoders.clip import ClipEncoder
-    from encoders.extraction import encode_viewpoints
-    from encoders.feature_store import FeatureStore, feature_key
+    from encoders.feature_store import FeatureStore
+    from encoders.shards import Shard, merge_shards
 
-    encoder = ClipEncoder.load(arguments.encoder, arguments.pretrained, arguments.precision)
+    path = arguments.output
+    if arguments.merge:
+        merge_shards(path)
+    else:
+        shard = Shard.parse(arguments.shard or "0/1")
+        path = shard.path(path) if arguments.shard else path
+        extract(arguments, path, shard)
+    store = FeatureStore.open(path)
+    skipped = store.metadata.get("skipped_viewpoints", ())
+    left_out = f", {len(skipped)} damaged ones left out: {' '.join(skipped)}" if skipped else ""
+    print(f"{store}, {path.stat().st_size / 1e6:.1f} MB{left_out}")
+
+
+def extract(arguments: ExtractArguments, path: Path, shard: "Shard") -> None:
+    """Encode the shard's viewpoints into the store at `path`."""
+    from encoders.extraction import encode_viewpoints, encoder_metadata, write_rows
+    from encoders.ray_engine import ray_rows
+    from encoders.shards import is_finished
+
+    encoder = load_encoder(arguments)
+    source, viewpoints = view_source(arguments, encoder.image_size)
+    keys = shard.part(list(viewpoints))
+    metadata = {**encoder_metadata(encoder), **source.metadata}
+    if arguments.shard and is_finished(path, keys, metadata):
+        return  # so that a cluster may start all its jobs again
+    if arguments.engine == "ray":
+        # The precision that the store records, whatever "auto" would be where the workers are.
+        told = replace(arguments, precision=encoder.precision)
+        make_encode = partial(RowEncoder, told, source, viewpoints)
+        workers = arguments.workers
+        write_rows(
+            keys,
+            lambda remaining: ray_rows(remaining, make_encode, workers),
+            encoder.embed_dim,
+            path,
+            metadata,
+        )
+    else:
+        load_views = partial(views_of, source, viewpoints, arguments.workers)
+        encode_viewpoints(keys, load_views, encoder, path, source.metadata)
+
+
+def load_encoder(arguments: ExtractArguments) -> "ClipEncoder":
+    """The encoder that the command names."""
+    from encoders.clip import ClipEncoder
+
+    return ClipEncoder.load(arguments.encoder, arguments.pretrained, arguments.precision)
+
+
+def view_source(
+    arguments: ExtractArguments, image_size: tuple[int, int]
+) -> tuple["ViewSource", Viewpoints]:
+    """Where views come from, and the (scan, viewpoint) of each key of the store."""
+    from connectivity import read_connectivity, read_scans
+    from encoders.feature_store import feature_key
+    from envs.panoramas.view_sources import ViewSource
+    from envs.worlds import world_files
+
+    graphs = None
+    if arguments.data_dir is not None or arguments.world == "matterport":
+        graphs = world_files("matterport", arguments.data_dir).connectivity_dir
     viewpoints = {
         feature_key(scan, record["image_id"]): (scan, record["image_id"])
-        for scan in arguments.scans or read_scans()
-        for record in read_connectivity(scan)
+        for scan in arguments.scans or read_scans(graphs)
+        for record in read_connectivity(scan, graphs)
         if record["included"]
     }
-
-    def load_views(keys: Sequence[str]) -> Iterator[np.ndarray]:
-        return rendered_views([viewpoints[key] for key in keys], encoder.image_size, arguments)
-
-    metadata = {
-        "world": arguments.world,
-        "vfov_degrees": VFOV_DEGREES,
-        "panorama_width": arguments.width,
-    }
-    encode_viewpoints(list(viewpoints), load_views, encoder, arguments.output, metadata)
-    size = arguments.output.stat().st_size / 1e6
-    print(f"{FeatureStore.open(arguments.output)}, {size:.1f} MB")
-
-
-def rendered_views(
-    viewpoints: Sequence[tuple[str, str]], size: tuple[int, int], arguments: ExtractArguments
-) -> Iterator[np.ndarray]:
-    """The 36 views of each (scan, viewpoint), rendered by worker processes."""
-    context = get_context("spawn")  # Embree and torch do not survive a fork
-    jobs: deque[Future[np.ndarray]] = deque()
-    with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
-        for scan, viewpoint in viewpoints:
-            jobs.append(pool.submit(_render, scan, viewpoint, size, arguments.width))
-            # Rendering stays only a little ahead, so that views do not pile up in memory.
-            if len(jobs) > 4 * arguments.workers:
-                yield jobs.popleft().result()
-        while jobs:
-            yield jobs.popleft().result()
+    source = ViewSource(
+        world=arguments.world,
+        geometry=arguments.views,
+        image_size=image_size,
+        width=arguments.width,
+        pictures=pictures(arguments, sorted({scan for scan, _ in viewpoints.values()})),
+        connectivity_dir=graphs,
+        full_faces=arguments.full_faces,
+        skip_damaged=arguments.skip_damaged,
+        gpu_device_id=arguments.gpu_device_id,
+    )
+    return source, viewpoints
 
 
-def _render(scan: str, viewpoint: str, size: tuple[int, int], width: int) -> np.ndarray:
-    from envs.panoramas import views36
-
-    panorama = _panoramas(width).panorama(scan, viewpoint)
-    return views36(panorama.rgb, size, np.radians(VFOV_DEGREES))
-
-
-@lru_cache(maxsize=1)
-def _panoramas(width: int) -> "HousePanoramas":
-    import torch
-
+def pictures(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
+    """Folder of the skyboxes or 3D models; the built-in houses' models are made if needed."""
+    if arguments.pictures is not None or arguments.world == "houses":
+        return arguments.pictures
+    if arguments.world == "matterport" and arguments.data_dir is not None:
+        return arguments.data_dir / "matterport" / "v1" / "scans"
+    if arguments.data_dir is not None:
+        raise ValueError("--world habitat with --data-dir needs --pictures, its 3D models")
+    from envs.houses.house import house_cache_dir
+    from envs.panoramas.habitat_scenes import write_scene_dataset
     from envs.panoramas.house_panoramas import HousePanoramas
 
-    torch.set_num_threads(1)
-    return HousePanoramas(width=width)
+    houses = HousePanoramas()
+    for scan in scans:
+        houses.house(scan)
+    write_scene_dataset(house_cache_dir(), scans)
+    return house_cache_dir()
+
+
+def views_of(
+    source: "ViewSource", viewpoints: Viewpoints, workers: int, keys: Sequence[str]
+) -> Iterator[np.ndarray | None]:
+    """Views of each key, made by threads or processes while the encoder works."""
+    from encoders.prefetch import prefetched
+
+    with source.pool(workers) as pool:
+        try:
+            # Only a little ahead, so that views do not pile up in memory.
+            wanted = (viewpoints[key] for key in keys)
+            yield from prefetched(pool, source.load, wanted, 4 * workers)
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a process that makes views died; habitat-sim does so where its graphics device is "
+                "missing: try another --gpu-device-id, -1 for none"
+            ) from error
+
+
+class RowEncoder:
+    """Makes the features of a key: the whole work of a worker of the ray engine."""
+
+    def __init__(
+        self, arguments: ExtractArguments, source: "ViewSource", viewpoints: Viewpoints
+    ) -> None:
+        self._encoder = load_encoder(arguments)
+        self._source = source
+        self._viewpoints = viewpoints
+
+    def __call__(self, key: str) -> np.ndarray | None:
+        """Features (36, D), or None for a damaged skybox that may be left out."""
+        from encoders.extraction import view_features
+
+        views = self._source.load(self._viewpoints[key])
+        return None if views is None else view_features(key, views, self._encoder)
 
 
 if __name__ == "__main__":

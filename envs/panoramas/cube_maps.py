@@ -59,6 +59,19 @@ def sample_cube(strip: torch.Tensor, directions: np.ndarray) -> np.ndarray:
     return seen[0].numpy()
 
 
+def sample_distance(distances: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Distances in some directions, (H, W) float32; nan where they are not known.
+
+    Args:
+        distances: (S, 6 S), 0 where unknown.
+        directions: as for `sample_cube`.
+    """
+    known = sample_cube(cube_strip(distances > 0), directions)[0]
+    sampled = sample_cube(cube_strip(distances), directions)[0]
+    # Only pixels that touch nothing unknown: a mean with 0 is no distance.
+    return np.where(known > 0.999, sampled, np.float32(np.nan))
+
+
 def to_bytes(picture: np.ndarray) -> np.ndarray:
     """Rounds planes (C, H, W) of values 0..255 to a picture (H, W, C) of uint8."""
     rounded = picture + np.float32(_HALF)

@@ -12,6 +12,7 @@ from envs.panoramas.cube_maps import (
     cube_strip,
     rays,
     sample_cube,
+    sample_distance,
     to_bytes,
     turned,
     whole_reduction,
@@ -104,10 +105,7 @@ class MatterportPanoramas:
         if not depth_file(self._dataset, scan, viewpoint).is_file():
             return np.full(looks.shape[1:], np.nan, np.float32)
         units = read_depth(self._dataset, scan, viewpoint)
-        known = sample_cube(cube_strip(units > 0), looks)[0]
-        metres = sample_cube(cube_strip(units), looks)[0] * np.float32(METRES_PER_DEPTH_UNIT)
-        # Only pixels that touch no hole: a mean with "unknown" is no distance.
-        return np.where(known > 0.999, metres, np.float32(np.nan))
+        return sample_distance(units, looks) * np.float32(METRES_PER_DEPTH_UNIT)
 
     def _viewpoint_axes(self, scan: str, viewpoint: str) -> np.ndarray:
         if scan not in self._axes:

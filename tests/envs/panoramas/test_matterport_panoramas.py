@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from envs.mattersim.rendering import Renderer
 from envs.panoramas.cameras import direction, equirectangular_camera, perspective_camera
 from envs.panoramas.matterport_panoramas import MatterportPanoramas
 from envs.panoramas.skyboxes import METRES_PER_DEPTH_UNIT, skybox_dir
@@ -92,6 +93,14 @@ def test_views_equal_those_that_are_cut_from_the_panorama(panoramas: MatterportP
     direct = panoramas.views36("lab", "v", size=32).astype(int)
     cut = views36(panoramas.panorama("lab", "v").rgb, size=32).astype(int)
     assert np.abs(direct - cut).max() <= 3
+
+
+def test_views_equal_the_frames_of_the_simulator(panoramas: MatterportPanoramas, world: Path):
+    renderer = Renderer(world, 64, 48, np.pi / 3, False, False, 1, world)
+    views = panoramas.views36("lab", "v", size=(48, 64))
+    for view in (0, 7, 18, 35):
+        bgr, _ = renderer.render("lab", "v", *view_direction(view))
+        assert np.array_equal(bgr[..., ::-1], views[view])
 
 
 def test_full_faces_are_averaged_before_they_are_thinned_out(world: Path, tmp_path: Path):

@@ -1,0 +1,235 @@
+"""Panoramas and views of 3D models, drawn by habitat-sim.
+
+habitat-sim is optional and imported where it is used: conda install habitat-sim headless -c
+conda-forge -c aihabitat, or built from its source; PyPI has no usable package. Only calls that are
+the same in 0.2.2 and 0.3.4 are used, and its `__version__`, which is wrong in 0.3.4, is not asked.
+
+Habitat's axes are x, height and -y of ours; its yaw counts counter-clockwise about the height.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectivity import read_connectivity
+from envs.panoramas.cameras import equirectangular_camera
+from envs.panoramas.cube_maps import (
+    cube_strip,
+    rays,
+    sample_cube,
+    sample_distance,
+    to_bytes,
+    turned,
+)
+from envs.panoramas.panorama import Panorama
+from envs.panoramas.views import VIEWS, view_direction
+
+_RGB, _DEPTH = "rgb", "depth"
+# Heading and elevation of the faces of a cube: up, four around, down.
+_FACES = tuple(
+    (heading * np.pi / 2, elevation * np.pi / 2)
+    for heading, elevation in ((0, 1), (0, 0), (1, 0), (2, 0), (3, 0), (0, -1))
+)
+# To the axes of that cube, which are right, up and ahead.
+_CUBE_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+_INSTALL = (
+    "habitat-sim is not installed: conda install habitat-sim headless -c conda-forge -c aihabitat"
+)
+
+
+class HabitatPanoramas:
+    """Shows what a viewpoint of a 3D model sees.
+
+    One simulator is made and reconfigured for each scan, for making one takes seconds. On a machine
+    without the graphics device that it is told, habitat-sim ends the process, which no `except`
+    catches: use this class in a process of its own where that matters.
+
+    Args:
+        scenes: folder with `<scan>.stage_config.json`, `<scan>.glb` or `<scan>/<scan>.glb`, looked
+            for in this order. A GLB alone is taken to have z up, as Matterport3D's have.
+        connectivity_dir: folder of the navigation graphs; None means the built-in houses'.
+        width: columns of a panorama; it has half as many rows.
+        gpu_device_id: CUDA device that draws, -1 for none (software); None chooses 0 where torch
+            sees a device, else -1.
+
+    Raises:
+        ImportError: habitat-sim is not installed.
+    """
+
+    def __init__(
+        self,
+        scenes: Path,
+        connectivity_dir: Path | None = None,
+        width: int = 1024,
+        gpu_device_id: int | None = None,
+    ):
+        self._habitat = _import_habitat()
+        self._scenes = Path(scenes)
+        self._connectivity_dir = connectivity_dir
+        self._width = width
+        self._gpu_device_id = _drawing_device() if gpu_device_id is None else gpu_device_id
+        self._positions: dict[str, dict[str, np.ndarray]] = {}
+        self._simulator: Any = None
+        self._configured: tuple[Any, ...] | None = None
+
+    def views36(
+        self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+    ) -> np.ndarray:
+        """The 36 views of a viewpoint.
+
+        Args:
+            scan: name of the building.
+            viewpoint: its id.
+            size: height and width of a view, or one number for both.
+            vfov: vertical field of view in radians; pixels are square.
+
+        Returns:
+            (36, height, width, 3) uint8 RGB, in the order and geometry of
+            `envs.panoramas.views.views36`.
+
+        Raises:
+            FileNotFoundError: no 3D model or no navigation graph of the scan.
+            KeyError: the graph has no such viewpoint.
+        """
+        shape = (size, size) if isinstance(size, int) else size
+        directions = [view_direction(view) for view in range(VIEWS)]
+        seen = self._look(scan, viewpoint, directions, shape, vfov, (_RGB,))
+        return np.stack([picture[_RGB][..., :3] for picture in seen])
+
+    def panorama(self, scan: str, viewpoint: str) -> Panorama:
+        """RGB and depth around a viewpoint, from six square pictures.
+
+        Depth is metres along the ray, inf where nothing is hit. Objects are not told apart: -1.
+
+        Raises:
+            FileNotFoundError, KeyError: as for `views36`.
+        """
+        side = self._width // 4
+        seen = self._look(scan, viewpoint, _FACES, (side, side), np.pi / 2, (_RGB, _DEPTH))
+        rgb = np.concatenate([face[_RGB][..., :3] for face in seen], axis=1)
+        # Habitat measures depth from the plane of each face.
+        offset = (2 * np.arange(side) + 1) / side - 1
+        stretch = np.sqrt(1 + offset[None, :] ** 2 + offset[:, None] ** 2).astype(np.float32)
+        distance = np.concatenate([face[_DEPTH] * stretch for face in seen], axis=1)
+        size = (self._width // 2, self._width)
+        looks = turned(_CUBE_AXES, rays(equirectangular_camera(self._width), size))
+        depth = sample_distance(distance, looks)
+        return Panorama(
+            to_bytes(sample_cube(cube_strip(rgb), looks)),
+            np.where(np.isnan(depth), np.float32(np.inf), depth),
+            np.full(size, -1, np.int32),
+        )
+
+    def close(self) -> None:
+        """Let go of the simulator."""
+        if self._simulator is not None:
+            self._simulator.close()
+        self._simulator = self._configured = None
+
+    def _look(
+        self,
+        scan: str,
+        viewpoint: str,
+        directions: Sequence[tuple[float, float]],
+        size: tuple[int, int],
+        vfov: float,
+        sensors: tuple[str, ...],
+    ) -> list[dict[str, np.ndarray]]:
+        """What the sensors give in each direction (heading, elevation)."""
+        position = self._position(scan, viewpoint)
+        self._configure(scan, size, vfov, sensors)
+        agent = self._simulator.get_agent(0)
+        seen = []
+        for heading, elevation in directions:
+            pose = self._habitat.SixDOFPose(position, self._rotation(heading, elevation))
+            state = agent.get_state()
+            state.position = position
+            state.sensor_states = dict.fromkeys(sensors, pose)
+            agent.set_state(state, reset_sensors=False, infer_sensor_states=False)
+            found = self._simulator.get_sensor_observations()
+            # Copied, for habitat may draw the next view into the same memory.
+            seen.append({sensor: np.array(found[sensor]) for sensor in sensors})
+        return seen
+
+    def _rotation(self, heading: float, elevation: float) -> Any:
+        turn = self._habitat.utils.common.quat_from_angle_axis
+        yaw = turn(-heading, np.array([0.0, 1.0, 0.0]))
+        return yaw * turn(elevation, np.array([1.0, 0.0, 0.0]))
+
+    def _configure(
+        self, scan: str, size: tuple[int, int], vfov: float, sensors: tuple[str, ...]
+    ) -> None:
+        wanted = (scan, size, vfov, sensors)
+        if wanted == self._configured:
+            return
+        habitat = self._habitat
+        simulator = habitat.SimulatorConfiguration()
+        simulator.scene_id = str(self._scene(scan))
+        simulator.gpu_device_id = self._gpu_device_id
+        simulator.enable_physics = False
+        simulator.load_semantic_mesh = False
+        agent = habitat.agent.AgentConfiguration()
+        agent.sensor_specifications = [self._sensor(name, size, vfov) for name in sensors]
+        configuration = habitat.Configuration(simulator, [agent])
+        if self._simulator is None:
+            self._simulator = habitat.Simulator(configuration)
+        else:
+            self._simulator.reconfigure(configuration)
+        self._configured = wanted
+
+    def _sensor(self, name: str, size: tuple[int, int], vfov: float) -> Any:
+        kinds = {_RGB: self._habitat.SensorType.COLOR, _DEPTH: self._habitat.SensorType.DEPTH}
+        sensor = self._habitat.CameraSensorSpec()
+        sensor.uuid = name
+        sensor.sensor_type = kinds[name]
+        sensor.sensor_subtype = self._habitat.SensorSubType.PINHOLE
+        sensor.resolution = [size[0], size[1]]
+        sensor.position = [0.0, 0.0, 0.0]  # an int among floats is a TypeError in 0.3
+        # Habitat only knows the horizontal field of view.
+        sensor.hfov = float(np.degrees(2 * np.arctan(np.tan(vfov / 2) * size[1] / size[0])))
+        return sensor
+
+    def _scene(self, scan: str) -> Path:
+        names = (f"{scan}.stage_config.json", f"{scan}.glb", f"{scan}/{scan}.glb")
+        for name in names:
+            if (self._scenes / name).is_file():
+                return self._scenes / name
+        raise FileNotFoundError(
+            f"{self._scenes}: no 3D model of scan '{scan}', none of {', '.join(names)}"
+        )
+
+    def _position(self, scan: str, viewpoint: str) -> np.ndarray:
+        """(3,) float32 in habitat's axes."""
+        if scan not in self._positions:
+            self._positions[scan] = {
+                record["image_id"]: np.reshape(record["pose"], (4, 4))[:3, 3]
+                for record in read_connectivity(scan, self._connectivity_dir)
+            }
+        if viewpoint not in self._positions[scan]:
+            raise KeyError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
+        x, y, z = self._positions[scan][viewpoint]
+        return np.array([x, z, -y], np.float32)
+
+
+def _import_habitat() -> Any:
+    # Read when habitat-sim is imported; without them it fills the terminal.
+    os.environ.setdefault("HABITAT_SIM_LOG", "quiet")
+    os.environ.setdefault("MAGNUM_LOG", "quiet")
+    try:
+        import habitat_sim  # pyright: ignore[reportMissingImports]
+        import habitat_sim.utils.common  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError(_INSTALL) from error
+    return habitat_sim
+
+
+def _drawing_device() -> int:
+    """0 where there is a CUDA device; its default ends the process where there is none."""
+    import torch
+
+    return 0 if torch.cuda.is_available() else -1

@@ -1,0 +1,130 @@
+"""habitat-sim is told the right things, by a module in its place that records and checks them."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.panoramas.cameras import equirectangular_camera, perspective_camera
+from envs.panoramas.habitat_panoramas import HabitatPanoramas
+from envs.panoramas.habitat_scenes import write_scene_dataset
+from envs.panoramas.views import view_direction
+
+FAKES = Path(__file__).resolve().parents[2] / "fakes"
+TOLERANCE = np.cos(0.03)
+
+
+@pytest.fixture
+def habitat(monkeypatch: pytest.MonkeyPatch):
+    """The recording module, imported anew."""
+    monkeypatch.syspath_prepend(FAKES)
+    for name in [name for name in sys.modules if name.startswith("habitat_sim")]:
+        monkeypatch.delitem(sys.modules, name)
+    module = importlib.import_module("habitat_sim")
+    yield module
+    for name in [name for name in sys.modules if name.startswith("habitat_sim")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def graphs(tiny_world: Path) -> Path:
+    return tiny_world / "matterport" / "connectivity"
+
+
+@pytest.fixture
+def panoramas(habitat, graphs: Path, tmp_path: Path) -> HabitatPanoramas:
+    (tmp_path / "attic.glb").touch()
+    (tmp_path / "barn").mkdir()
+    (tmp_path / "barn" / "barn.glb").touch()
+    return HabitatPanoramas(tmp_path, graphs, width=128, gpu_device_id=-1)
+
+
+def seen(rgb: np.ndarray) -> np.ndarray:
+    looks = (rgb.astype(float) - 127.5) / 127
+    return looks / np.linalg.norm(looks, axis=-1, keepdims=True)
+
+
+def test_every_pixel_of_a_view_looks_where_the_camera_says(panoramas: HabitatPanoramas):
+    views = panoramas.views36("attic", "a0", size=(24, 32), vfov=np.deg2rad(50))
+    assert views.shape == (36, 24, 32, 3)
+    x, y = np.meshgrid(np.arange(32) + 0.5, np.arange(24) + 0.5)
+    for view in range(36):
+        camera = perspective_camera((24, 32), *view_direction(view), np.deg2rad(50))
+        assert ((seen(views[view]) * camera(x, y)).sum(-1) > TOLERANCE).all()
+
+
+def test_panorama_has_heading_0_in_its_middle_and_distances_along_rays(
+    panoramas: HabitatPanoramas, habitat
+):
+    panorama = panoramas.panorama("attic", "a0")
+    x, y = np.meshgrid(np.arange(128) + 0.5, np.arange(64) + 0.5)
+    looks = equirectangular_camera(128)(x, y)
+    assert ((seen(panorama.rgb) * looks).sum(-1) > TOLERANCE).all()
+    elevation = np.arcsin(looks[..., 2])
+    np.testing.assert_allclose(panorama.depth[elevation < 1.1], habitat.RADIUS, rtol=5e-3)
+    assert np.isinf(panorama.depth[elevation > 1.3]).all()
+
+
+def test_habitat_is_told_position_camera_and_device(
+    panoramas: HabitatPanoramas, habitat, graphs: Path, tmp_path: Path
+):
+    panoramas.views36("attic", "a4", size=(480, 640))
+    records = json.loads((graphs / "attic_connectivity.json").read_text())
+    x, y, z = np.reshape(records[4]["pose"], (4, 4))[:3, 3]
+    expected = tuple(np.round(np.array([x, z, -y], np.float32), 6).tolist())
+    assert habitat.calls[0] == ("Simulator",)
+    scene = str(tmp_path / "attic.glb")
+    # 75.18 degrees across are 60 degrees up and down in a picture of this shape.
+    assert habitat.calls[1] == ("configure", scene, -1, [("rgb", "COLOR", [480, 640], 75.18)])
+    assert habitat.calls[2:] == [("set_state", expected)] * 36
+
+
+def test_one_simulator_is_kept_and_reconfigured_only_for_another_scene_or_size(
+    panoramas: HabitatPanoramas, habitat
+):
+    for scan, viewpoint, size in [
+        ("attic", "a0", 16),
+        ("attic", "a1", 16),
+        ("barn", "b0", 16),
+        ("barn", "b0", 8),
+    ]:
+        panoramas.views36(scan, viewpoint, size)
+    panoramas.close()
+    names = [call[0] for call in habitat.calls if call[0] != "set_state"]
+    assert names == ["Simulator", "configure", "configure", "configure", "close"]
+    assert habitat.calls[-1] == ("close",)
+
+
+def test_houses_are_set_upright(habitat, graphs: Path, tmp_path: Path):
+    (tmp_path / "attic.glb").touch()
+    dataset = write_scene_dataset(tmp_path, ["attic"])
+    stage = tmp_path / "attic.stage_config.json"
+    assert json.loads(stage.read_text()) == {
+        "render_asset": "attic.glb",
+        "up": [0, 1, 0],
+        "front": [0, 0, -1],
+    }
+    stages = json.loads(dataset.read_text())["stages"]
+    assert stages["default_attributes"] == {"up": [0, 1, 0], "front": [0, 0, -1]}
+    assert [p for pattern in stages["paths"][".json"] for p in tmp_path.glob(pattern)] == [stage]
+    HabitatPanoramas(tmp_path, graphs, gpu_device_id=-1).views36("attic", "a0", 8)
+    assert habitat.calls[1][1] == str(stage)
+
+
+def test_what_is_missing_is_named(panoramas: HabitatPanoramas, tmp_path: Path):
+    with pytest.raises(KeyError, match="no viewpoint 'a77'"):
+        panoramas.views36("attic", "a77")
+    (tmp_path / "attic.glb").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no 3D model of scan 'attic'.*attic\.glb"):
+        panoramas.views36("attic", "a0")
+
+
+def test_without_habitat_the_error_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setitem(sys.modules, "habitat_sim", None)
+    with pytest.raises(ImportError, match="conda install habitat-sim"):
+        HabitatPanoramas(tmp_path)

@@ -1,0 +1,71 @@
+"""Square views, and CLIP-ViL's: where they differ and where they do not."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision import transforms
+
+from envs.panoramas.cameras import camera_turn, perspective_camera
+from envs.panoramas.cube_maps import cube_strip, rays, sample_cube, to_bytes, turned
+from envs.panoramas.view_geometry import centre_cropped, cut_views, geometry_metadata
+from envs.panoramas.views import VIEWS, view_direction
+
+SIZE = (56, 56)
+
+
+@pytest.fixture(scope="module")
+def cut(marked_skybox):
+    """Cuts views of a skybox whose colours say where they are seen."""
+    rotation = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]])  # looks along +y
+    strip = cube_strip(marked_skybox(rotation, size=128))
+
+    def views(size, vfov):
+        level = rays(perspective_camera(size, 0.0, 0.0, vfov), size)
+        turns = [-rotation.T @ camera_turn(*view_direction(view)) for view in range(VIEWS)]
+        return np.stack([to_bytes(sample_cube(strip, turned(turn, level))) for turn in turns])
+
+    return views
+
+
+def test_square_views_are_cut_in_the_size_of_the_encoder(cut):
+    assert np.array_equal(cut_views(cut, "square", SIZE), cut(SIZE, np.pi / 3))
+
+
+def test_clip_vil_views_are_bgr_frames_after_clips_own_resizing_and_cropping(cut):
+    frames = cut((480, 640), np.pi / 3)[:3]
+    official = transforms.Compose(
+        [
+            transforms.Resize(SIZE[0], transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(SIZE),
+        ]
+    )
+    views = cut_views(lambda size, vfov: cut(size, vfov)[:3], "clip_vil", SIZE)
+    for frame, view in zip(frames, views, strict=True):
+        as_if_rgb = Image.fromarray(np.ascontiguousarray(frame[..., ::-1]))
+        assert np.array_equal(np.asarray(official(as_if_rgb)), view)
+
+
+def test_both_ways_show_the_same_but_for_swapped_channels(cut):
+    right, legacy = cut_views(cut, "square", SIZE), cut_views(cut, "clip_vil", SIZE)
+    assert np.abs(right.astype(int) - legacy[..., ::-1]).max() <= 3
+    assert np.abs(right.astype(int) - legacy).max() > 150
+    assert np.abs(right[..., 1].astype(int) - legacy[..., 1]).max() <= 3
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (640, 480), (50, 77), (56, 56)])
+def test_cropping_is_torchvisions(shape: tuple[int, int]):
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    resize = transforms.Resize(SIZE[0], transforms.InterpolationMode.BICUBIC)
+    expected = transforms.CenterCrop(SIZE)(resize(Image.fromarray(picture)))
+    assert np.array_equal(centre_cropped(picture, SIZE), np.asarray(expected))
+
+
+def test_a_store_records_only_what_departs_from_square_rgb_views():
+    assert geometry_metadata("square") == {}
+    assert geometry_metadata("clip_vil")["channel_order"] == "BGR"
+    assert geometry_metadata("clip_vil")["view_size"] == [480, 640]
+
+
+def test_unknown_geometry_is_refused(cut):
+    with pytest.raises(ValueError, match="clip_vil"):
+        cut_views(cut, "fisheye", SIZE)

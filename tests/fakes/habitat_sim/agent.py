@@ -1,0 +1,2 @@
+class AgentConfiguration:
+    __slots__ = ("sensor_specifications",)

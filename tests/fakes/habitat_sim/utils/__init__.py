@@ -1,0 +1,3 @@
+from habitat_sim.utils import common
+
+__all__ = ["common"]
