@@ -1,25 +1,28 @@
 """The Python module MatterSim, version 0.1: one agent per simulator, as EnvDrop uses it.
 
-import envs.mattersim
-envs.mattersim.install(version="0.1")
-import MatterSim
+    import envs.mattersim
+
+    envs.mattersim.install(version="0.1")
+    import MatterSim
+
+`envs.mattersim` tells what is the same as in MatterSim and what is not.
 """
 
 from __future__ import annotations
 
-from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from envs.mattersim import places
-from envs.mattersim.arguments import field_of_view, integer, picture_size, real, text
-from envs.mattersim.engine import Engine, InvalidActionError
+from envs.mattersim.arguments import integer, text
+from envs.mattersim.engine import InvalidActionError
 from envs.mattersim.pictures import BlankCamera, Camera
 from envs.mattersim.places import NOWHERE, View
 from envs.mattersim.random_engine import RandomEngine
 from envs.mattersim.settings import Settings
+from envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
 
 __all__ = ["SimState", "Simulator", "ViewPoint"]
 
@@ -44,7 +47,7 @@ class ViewPoint(NamedTuple):
     rel_distance: float
 
 
-class SimState:
+class SimState(StateFields):
     """The state of an agent at one time; it does not change when the agent acts.
 
     Attributes:
@@ -58,13 +61,7 @@ class SimState:
         navigableLocations: Where it can go, itself first, then by angle from the image's centre.
     """
 
-    __slots__ = ("_camera", "_navigable", "_rgb", "_step", "_view")
-
-    scanId = property(attrgetter("_view.place.scan_id"))
-    step = property(attrgetter("_step"))
-    heading = property(attrgetter("_view.heading"))
-    elevation = property(attrgetter("_view.elevation"))
-    viewIndex = property(attrgetter("_view.view_index"))
+    __slots__ = ("_navigable", "_rgb")
 
     def __init__(
         self,
@@ -73,9 +70,7 @@ class SimState:
         step: int,
         rgb: np.ndarray | None = None,
     ) -> None:
-        self._camera = camera
-        self._view = view
-        self._step = step
+        super().__init__(camera, view, step)
         self._rgb = rgb
         self._navigable: list[ViewPoint] | None = None
 
@@ -100,16 +95,15 @@ class SimState:
         return self._rgb
 
 
-class Simulator:
-    """One agent in buildings; see the package for the methods' meaning and differences.
+class Simulator(ConfiguredSimulator):
+    """One agent in buildings; see the package for differences from MatterSim.
 
-    As in version 0.1, a scan needs no entry in scans.txt, and the seed may be set at any time.
+    As in version 0.1, a scan needs no entry in scans.txt, and the folder of the graphs and the seed
+    may be set at any time.
     """
 
     def __init__(self) -> None:
-        self._settings = Settings(dataset_path="./data")
-        self._engine: Engine | None = None
-        self._camera: Camera | None = None
+        super().__init__(Settings(dataset_path="./data"))
         self._view = NOWHERE
         self._step = 0
         self._random = RandomEngine()
@@ -122,30 +116,6 @@ class Simulator:
         """Set the folder of the connectivity files."""
         self._settings.nav_graph_path = text(path)
 
-    def setRenderingEnabled(self, value: bool, /) -> None:
-        """Set whether states have pictures; without, no skybox is needed."""
-        if self._engine is None:
-            self._settings.rendering = bool(value)
-
-    def setCameraResolution(self, width: int, height: int, /) -> None:
-        """Set the size of pictures in pixels."""
-        width, height = picture_size(width), picture_size(height)
-        self._settings.width, self._settings.height = width, height
-
-    def setCameraVFOV(self, vfov: float, /) -> None:
-        """Set the vertical field of view in radians."""
-        self._settings.vfov = field_of_view(vfov)
-
-    def setElevationLimits(self, low: float, high: float, /) -> bool:
-        """Set the range of elevation in radians, for continuous angles; whether it was taken."""
-        low, high = real(low), real(high)
-        return self._settings.set_elevation_limits(low, high)
-
-    def setDiscretizedViewingAngles(self, value: bool, /) -> None:
-        """Set whether angles go in steps of 30 degrees, by the sign of an action."""
-        if self._engine is None:
-            self._settings.discretized = bool(value)
-
     def setSeed(self, seed: int, /) -> None:
         """Start the random viewpoints anew from a seed."""
         self._random = RandomEngine(integer(seed))
@@ -153,8 +123,7 @@ class Simulator:
     def init(self) -> None:
         """Take up the configuration; an initialised simulator stays as it is."""
         if self._engine is None:
-            self._camera = Camera(self._settings, Path(self._settings.dataset_path) / "v1/scans")
-            self._engine = Engine(self._settings, listed=False)
+            self._open(Path(self._settings.dataset_path) / "v1/scans", listed=False)
             self._view, self._step = NOWHERE, 0
 
     def newEpisode(
@@ -207,12 +176,6 @@ class Simulator:
             raise ValueError(f"MatterSim: Invalid action index: {index}") from None
         self._view = view
         self._step += 1
-
-    def close(self) -> None:
-        """Let go of buildings and panoramas; the simulator can be set up and used again."""
-        self._engine = None
-        if self._camera is not None:
-            self._camera.close()
 
 
 def _with_point(viewpoint: places.ViewPoint) -> ViewPoint:

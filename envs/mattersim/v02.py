@@ -6,24 +6,17 @@ from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
-from envs.mattersim.arguments import (
-    check_batch,
-    field_of_view,
-    integer,
-    natural,
-    picture_size,
-    real,
-    text,
-)
+from envs.mattersim.arguments import check_batch, integer, natural, text
 from envs.mattersim.engine import Engine
 from envs.mattersim.pictures import BlankCamera, Camera, Mat
 from envs.mattersim.places import NOWHERE, View, ViewPoint
 from envs.mattersim.random_engine import RandomEngine
 from envs.mattersim.settings import Settings
+from envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
 from envs.mattersim.timing import Timers
 
 
-class SimState:
+class SimState(StateFields):
     """The state of one agent, which follows the agent through its episodes.
 
     Pickling or copying gives a state of its own that stays as it is.
@@ -40,14 +33,9 @@ class SimState:
         navigableLocations: Where it can go, itself first, then by angle from the image's centre.
     """
 
-    __slots__ = ("_camera", "_pictures", "_step", "_view")
+    __slots__ = ("_pictures",)
 
-    scanId = property(attrgetter("_view.place.scan_id"))
-    step = property(attrgetter("_step"))
     location = property(attrgetter("_view.place.location"))
-    heading = property(attrgetter("_view.heading"))
-    elevation = property(attrgetter("_view.elevation"))
-    viewIndex = property(attrgetter("_view.view_index"))
 
     def __init__(
         self,
@@ -56,9 +44,7 @@ class SimState:
         step: int = 0,
         pictures: tuple[Mat, Mat] | None = None,
     ) -> None:
-        self._camera = camera
-        self._view = view
-        self._step = step
+        super().__init__(camera, view, step)
         self._pictures = pictures
 
     def __reduce__(self) -> tuple[type[SimState], tuple[object, ...]]:
@@ -83,17 +69,11 @@ class SimState:
         return self._pictures
 
 
-class Simulator:
-    """A batch of agents in buildings; see the package for the methods' meaning and differences.
-
-    Configuration after `initialize` is ignored but for the camera's field of view and resolution
-    and the limits of elevation, which change navigation and leave pictures as they are.
-    """
+class Simulator(ConfiguredSimulator):
+    """A batch of agents in buildings; see the package for differences from MatterSim."""
 
     def __init__(self) -> None:
-        self._settings = Settings(dataset_path="./data/v1/scans/")
-        self._engine: Engine | None = None
-        self._camera: Camera | None = None
+        super().__init__(Settings(dataset_path="./data/v1/scans/"))
         self._states: list[SimState] = []
         self._random = RandomEngine()
         self._timers = Timers()
@@ -105,28 +85,6 @@ class Simulator:
     def setNavGraphPath(self, path: str, /) -> None:
         """Set the folder of the connectivity files and their scans.txt."""
         self._set("nav_graph_path", text(path))
-
-    def setRenderingEnabled(self, value: bool, /) -> None:
-        """Set whether states have pictures; without, no skybox is needed."""
-        self._set("rendering", bool(value))
-
-    def setCameraResolution(self, width: int, height: int, /) -> None:
-        """Set the size of pictures in pixels."""
-        width, height = picture_size(width), picture_size(height)
-        self._settings.width, self._settings.height = width, height
-
-    def setCameraVFOV(self, vfov: float, /) -> None:
-        """Set the vertical field of view in radians."""
-        self._settings.vfov = field_of_view(vfov)
-
-    def setElevationLimits(self, low: float, high: float, /) -> bool:
-        """Set the range of elevation in radians, for continuous angles; whether it was taken."""
-        low, high = real(low), real(high)
-        return self._settings.set_elevation_limits(low, high)
-
-    def setDiscretizedViewingAngles(self, value: bool, /) -> None:
-        """Set whether angles go in steps of 30 degrees, by the sign of an action."""
-        self._set("discretized", bool(value))
 
     def setRestrictedNavigation(self, value: bool, /) -> None:
         """Set whether only neighbours in the field of view are navigable."""
@@ -156,11 +114,7 @@ class Simulator:
         """Take up the configuration; an initialised simulator stays as it is."""
         if self._engine is not None:
             return
-        camera = Camera(self._settings, Path(self._settings.dataset_path))
-        if self._settings.preloading and self._settings.rendering:
-            camera.open()
-        self._engine = Engine(self._settings, listed=True)
-        self._camera = camera
+        camera = self._open(Path(self._settings.dataset_path), listed=True)
         self._states = [SimState(camera) for _ in range(self._settings.batch_size)]
         self._random = RandomEngine(self._settings.seed)
 
@@ -240,12 +194,6 @@ class Simulator:
             state._pictures = None
         self._timers.count(began)
 
-    def close(self) -> None:
-        """Let go of buildings and panoramas; the simulator can be set up and used again."""
-        self._engine = None
-        if self._camera is not None:
-            self._camera.close()
-
     def resetTimers(self) -> None:
         """Set all clocks and the count of frames back to zero."""
         self._timers = Timers()
@@ -257,10 +205,6 @@ class Simulator:
         camera = self._camera
         frames, seconds = (camera.frames, camera.seconds) if camera else (0, 0.0)
         return self._timers.describe(frames, seconds)
-
-    def _set(self, name: str, value: object) -> None:
-        if self._engine is None:
-            setattr(self._settings, name, value)
 
     def _started(self) -> Engine:
         self.initialize()
