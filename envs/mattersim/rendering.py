@@ -44,11 +44,12 @@ class Renderer:
         vfov: vertical field of view in radians.
         depth: whether depth is drawn; else it is all zeros, as in MatterSim.
         preload: read the skyboxes of all scans of `scans.txt` now and keep them all.
-        cache_size: without `preload`, how many of the last used skyboxes to keep.
+        cache_size: without `preload`, how many of the last used skyboxes to keep besides the one
+            in use.
         connectivity_dir: folder of the navigation graphs, which say how each skybox is turned.
 
     Raises:
-        ValueError: a skybox cannot be opened (on preloading), or `cache_size` is not positive.
+        ValueError: a skybox cannot be opened (on preloading).
         FileNotFoundError: no `scans.txt` or no navigation graph (on preloading).
     """
 
@@ -63,8 +64,6 @@ class Renderer:
         cache_size: int,
         connectivity_dir: Path = Path("connectivity"),
     ):
-        if cache_size < 1:
-            raise ValueError(f"the cache must hold at least 1 skybox, not {cache_size}")
         self._dataset = Path(dataset_path)
         self._size = (height, width)
         self._with_depth = depth
@@ -125,12 +124,11 @@ class Renderer:
         return self._ready[1:]
 
     def _skybox(self, viewpoint: _Viewpoint) -> _Skybox:
-        if viewpoint not in self._kept:
-            self._kept[viewpoint] = self._read(viewpoint)
-        self._kept.move_to_end(viewpoint)
+        skybox = self._kept.pop(viewpoint, None) or self._read(viewpoint)
+        self._kept[viewpoint] = skybox  # as the last one used
         while len(self._kept) > self._cache_size:
             self._kept.popitem(last=False)
-        return self._kept[viewpoint]
+        return skybox
 
     def _read(self, viewpoint: _Viewpoint) -> _Skybox:
         kind = "RGB"

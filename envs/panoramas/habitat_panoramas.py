@@ -146,7 +146,7 @@ class HabitatPanoramas:
         agent = self._simulator.get_agent(0)
         seen = []
         for heading, elevation in directions:
-            pose = self._habitat.SixDOFPose(position, self._rotation(heading, elevation))
+            pose = self._habitat.agent.SixDOFPose(position, self._rotation(heading, elevation))
             state = agent.get_state()
             state.position = position
             state.sensor_states = dict.fromkeys(sensors, pose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -137,6 +138,5 @@ def _house_cutter(source: ViewSource) -> _WorldCutter:
 
 
 def _use_one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    # Heeded by torch, which loads later and only in the processes that need it.
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")

@@ -150,6 +150,7 @@ def test_habitat_renders_in_a_process_of_its_own(
         pictures=tmp_path,
         scans=("barn",),
         workers=1,
+        gpu_device_id=-1,
     )
     store = FeatureStore.open(output)
     assert store.keys == [f"barn_b{i}" for i in range(6)]

@@ -160,6 +160,11 @@ def test_a_skybox_that_cannot_be_opened_is_named(attic: Path, tiny_world: Path):
         make(attic, tiny_world, depth=True).render("attic", "a4", 0.0, 0.0)
 
 
-def test_an_empty_cache_is_refused(attic: Path, tiny_world: Path):
-    with pytest.raises(ValueError, match="at least 1"):
-        make(attic, tiny_world, cache_size=0)
+def test_without_a_cache_every_skybox_is_read_when_it_is_needed(attic: Path, tiny_world: Path):
+    renderer = make(attic, tiny_world, cache_size=0)
+    first, _ = renderer.render("attic", "a0", 0.3, 0.1)
+    renderer.render("attic", "a1", 0.3, 0.1)
+    assert np.array_equal(renderer.render("attic", "a0", 0.3, 0.1)[0], first)
+    (attic / "attic" / "matterport_skybox_images" / "a1_skybox_small.jpg").unlink()
+    with pytest.raises(ValueError, match="Could not open"):
+        renderer.render("attic", "a1", 0.3, 0.1)

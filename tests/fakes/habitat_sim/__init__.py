@@ -51,12 +51,6 @@ class Configuration:
 
 
 @dataclass
-class SixDOFPose:
-    position: np.ndarray
-    rotation: utils.common.Rotation
-
-
-@dataclass
 class AgentState:
     position: np.ndarray = field(default_factory=lambda: np.zeros(3))
     sensor_states: dict = field(default_factory=dict)

@@ -1,2 +1,15 @@
+from dataclasses import dataclass
+
+import numpy as np
+
+from habitat_sim.utils.common import Rotation
+
+
+@dataclass
+class SixDOFPose:
+    position: np.ndarray
+    rotation: Rotation
+
+
 class AgentConfiguration:
     __slots__ = ("sensor_specifications",)
