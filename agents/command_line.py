@@ -10,8 +10,9 @@ from typing import get_args
 import tyro
 
 from agents.config_files import CONFIG, Config, differences, read_config
-from agents.configs import Dataset, SpeakerTrainConfig, TrainConfig, World
+from agents.configs import SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
+from envs.worlds import Dataset, World
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Dataset = Literal["r2r", "rxr", "r4r"]
-World = Literal["houses", "matterport"]
+from envs.worlds import Dataset, World
+
 Feedback = Literal["teacher", "sample", "mixed"]
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 
@@ -82,6 +82,21 @@ class ReinforcementConfig:
     """Weight of the critic's squared error."""
     entropy: float = 0.01
     """Weight of the entropy of decisions, which is kept up."""
+
+
+@dataclass(frozen=True)
+class BackTranslationConfig:
+    """Paths that nobody has described, described by a speaker, beside those of the split."""
+
+    speaker: Path | None = None
+    """Run of the speaker (train_speaker.py); turns back-translation on."""
+    imitation_weight: float = 0.6
+    """Weight of the imitation loss on these paths; reinforcement weighs as elsewhere."""
+    paths: int = 20_000
+    """Paths to sample in the training scans."""
+    dropout: Literal["environment", "batch"] = "environment"
+    """What shares a mask of dropped features: a building, as the paper says, or the whole batch, as
+    the released code does. The rate is the follower's feature dropout."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +190,16 @@ class TrainConfig(RunConfig):
     select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
     """Metric of the split --select-by that says which weights are kept as the best."""
     follower: FollowerConfig = field(default_factory=FollowerConfig)
+    start_from: Path | None = None
+    """Run whose follower to begin with, as back-translation does."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
+    back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
 
     @property
     def run_name(self) -> str:
         """Name of the run's default folder."""
-        return super().run_name + ("" if self.language else "-no-language")
+        name = super().run_name + ("" if self.language else "-no-language")
+        return name + ("" if self.back_translation.speaker is None else "-back-translation")
 
 
 @dataclass(frozen=True)

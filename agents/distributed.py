@@ -1,6 +1,7 @@
 """Several processes that train one agent, as torchrun starts them; one alone needs none of it."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -42,6 +43,11 @@ def parallel(module: nn.Module) -> nn.Module:
     if processes() == 1:
         return module
     return DistributedDataParallel(module, broadcast_buffers=False)
+
+
+def unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
+    """Within it gradients add up in each process, to be averaged by a later pass."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
 def everywhere(value: Value) -> list[Value]:

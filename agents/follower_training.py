@@ -8,8 +8,9 @@ import numpy as np
 from torch import nn
 
 from agents import distributed
+from agents.back_translation import BackTranslator
 from agents.batches import BatchOrder
-from agents.checkpoints import RESULTS, VOCABULARY, load_model, save_model
+from agents.checkpoints import RESULTS, VOCABULARY, load_model, load_trainer, save_model
 from agents.configs import TrainConfig
 from agents.envdrop.critic import Critic
 from agents.environments import feature_notes, fit_scale, make_env, make_follower
@@ -20,6 +21,8 @@ from agents.lessons import Batch, Lesson
 from agents.optimisers import make_optimiser
 from agents.training import Trainer, prepare
 from envs.device_features import DeviceFeatures
+from envs.tokenizer import WordTokenizer
+from envs.vector_env import VlnVectorEnv
 from storage import write_text
 
 _WAY = 32
@@ -48,6 +51,14 @@ class FollowerLearner:
             settings = config.follower
             critic = Critic(settings.hidden_size, settings.dropout).to(config.device)
         self.network = Lesson(self.follower, critic, config)
+        if config.start_from is not None and config.resume is None:
+            self._start_from(config.start_from)
+        self._translator = None
+        if config.back_translation.speaker is not None:
+            secret = [e for env in self.evaluation_envs.values() for e in env.episodes]
+            self._translator = BackTranslator(
+                config, self.follower, self.env, secret, rows, distributed.processes()
+            )
         self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self._lesson = distributed.parallel(self.network)
@@ -64,9 +75,16 @@ class FollowerLearner:
         rng = np.random.default_rng([self.config.seed, _WAY, iteration])
         batch = Batch(self._own_share(self._order.batch(iteration)), rng)
         weight = self.config.imitation_weight
-        loss, figures = self._lesson(self.env, self.features, batch, weight)
-        loss.backward()
-        return figures
+        if self._translator is None:
+            return self._teach(self.env, self.features, batch, weight)
+        with distributed.unsynchronised(self._lesson):
+            figures = self._teach(self.env, self.features, batch, weight)
+        translator = self._translator
+        batch = translator.batch(self._own_share(translator.names(iteration)), rng)
+        weight = self.config.back_translation.imitation_weight
+        more = self._teach(translator.env, translator.features, batch, weight)
+        loss = figures["loss"] + more["loss"]
+        return {**figures, **{f"back_{name}": v for name, v in more.items()}, "loss": loss}
 
     def evaluate(self) -> Mapping[str, Summary]:
         """Walk the evaluation splits greedily."""
@@ -102,6 +120,30 @@ class FollowerLearner:
             agents = {follower_name(self.config): self.agent(split)}
             results |= compare(env, agents, self.config.seed, split)
         return results
+
+    def _teach(
+        self, env: VlnVectorEnv, features: DeviceFeatures, batch: Batch, weight: float
+    ) -> dict[str, float]:
+        loss, figures = self._lesson(env, features, batch, weight)
+        loss.backward()
+        return figures
+
+    def _start_from(self, run: Path) -> None:
+        """Begin with the best follower of another run, and with its last critic."""
+        vocabulary = run / VOCABULARY
+        if WordTokenizer.load(vocabulary) != self.env.tokenizer:
+            raise ValueError(
+                f"{vocabulary}: other words than this run's; start from a run on the same data"
+            )
+        self.load_model(run)
+        weights = load_trainer(run)["weights"]
+        critic = {
+            name.removeprefix("critic."): value
+            for name, value in weights.items()
+            if name.startswith("critic.")
+        }
+        if critic and self.network.critic is not None:
+            self.network.critic.load_state_dict(critic)
 
     def _own_share(self, instr_ids: list[str]) -> list[str]:
         """Of a batch of all processes, this one's: pairs of neighbours dealt out in turn."""

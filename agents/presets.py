@@ -3,14 +3,13 @@
 import dataclasses
 
 from agents.configs import (
-    Dataset,
     FollowerConfig,
     OptimiserConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
     TrainConfig,
-    World,
 )
+from envs.worlds import Dataset, World
 
 # Published settings (CLIP-ViL's scripts): RMSprop 1e-4 without a schedule, batches of 64.
 PRESETS: dict[str, TrainConfig] = {

@@ -1,0 +1,120 @@
+"""Back-translation: a speaker describes paths in environments that dropout has changed.
+
+"Learning to Navigate Unseen Environments" (Tan, Yu, Bansal 2019, section 3.4): the same features
+are dropped for the speaker and for the follower, in all views of a building, as if it were another.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agents.augmentation import sample_paths, write_paths
+from agents.batches import BatchOrder
+from agents.configs import TrainConfig
+from agents.envdrop.follower import Follower
+from agents.environments import make_env
+from agents.lessons import Batch
+from agents.speaker_training import load_speaker
+from agents.speaking import described_paths
+from envs.device_features import DeviceFeatures
+from envs.episodes import Episode, base_language
+from envs.vector_env import VlnVectorEnv
+
+_SPLIT = "sampled"
+_PATHS, _LANGUAGES = 51, 52
+
+
+class BackTranslator:
+    """Batches of sampled paths, with the instructions that a speaker gives.
+
+    Args:
+        config: Settings of the run; they name the speaker.
+        follower: Whose environment dropout is shared with the speaker.
+        train: Environment over the training split.
+        secret: Episodes of validation, whose paths are left out.
+        rows: Episodes of a batch in this process.
+        processes: How many share the batches.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        follower: Follower,
+        train: VlnVectorEnv,
+        secret: Iterable[Episode],
+        rows: int,
+        processes: int,
+    ) -> None:
+        settings = config.back_translation
+        assert settings.speaker is not None
+        self._config, self._follower = config, follower
+        self.speaker, languages = load_speaker(settings.speaker, train, config.device)
+        graphs = train.nav_world.graphs
+        seed = [config.seed, _PATHS]
+        paths = sample_paths(graphs, train.episodes, secret, settings.paths, seed)
+        self.env = _environment(config, train, paths, rows)
+        self.features = DeviceFeatures(self.env, config.device)
+        ids = [episode.instr_id for episode in self.env.episodes]
+        # Like the training split, which says how many of all instructions are in which language.
+        spoken = [base_language(episode.language) for episode in train.episodes]
+        rng = np.random.default_rng([config.seed, _LANGUAGES])
+        drawn = rng.integers(len(spoken), size=len(ids))
+        numbers = [languages.index(spoken[index]) for index in drawn]
+        self._languages = dict(zip(ids, numbers, strict=True))
+        lengths = [len(episode.path) for episode in self.env.episodes]
+        self._order = BatchOrder(ids, lengths, rows * processes, config.bucket, config.seed)
+
+    def names(self, iteration: int) -> list[str]:
+        """Episodes of an iteration (from 0), of all processes."""
+        return self._order.batch(iteration)
+
+    def batch(self, instr_ids: list[str], rng: np.random.Generator) -> Batch:
+        """Have the paths of episodes described.
+
+        Args:
+            instr_ids: The episodes.
+            rng: Source of the follower's actions.
+        """
+        described = described_paths(self.env, self.features, instr_ids)
+        device = described.seen.panorama.device
+        scans = torch.from_numpy(described.scans).to(device)
+        kind = self._config.back_translation.dropout
+        noise = self._follower.noise(scans, kind)
+        own = None if noise is None else noise.rows(described.seen.rows)
+        numbers = [self._languages[instr_id] for instr_id in instr_ids]
+        languages = torch.tensor(numbers, device=device)
+        with torch.no_grad():
+            context = self.speaker.look(described.seen, own)
+            longest = self._config.max_instruction_length
+            tokens = self.speaker.speak(context, languages, longest)
+        return Batch(instr_ids, rng, tokens, noise)
+
+
+def _environment(
+    config: TrainConfig,
+    train: VlnVectorEnv,
+    paths: list[tuple[str, tuple[str, ...]]],
+    rows: int,
+) -> VlnVectorEnv:
+    """Environment over sampled paths, otherwise like that of the training split."""
+    with tempfile.TemporaryDirectory() as folder:
+        connectivity = Path(folder, "matterport", "connectivity")
+        connectivity.parent.mkdir()
+        connectivity.symlink_to(Path(train.files.connectivity_dir).resolve())
+        annotations = Path(folder, "r2r", f"R2R_{_SPLIT}.json")
+        annotations.parent.mkdir()
+        write_paths(annotations, paths, config.seed)
+        settings = dataclasses.replace(
+            config,
+            dataset="r2r",
+            world="matterport",
+            data_dir=Path(folder),
+            features=config.features or train.files.features,
+            spoken=None,
+            max_episode_steps=train.max_episode_steps,
+        )
+        return make_env(settings, _SPLIT, train.tokenizer, rows)

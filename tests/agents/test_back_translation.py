@@ -1,0 +1,144 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from agents.back_translation import BackTranslator
+from agents.checkpoints import load_trainer
+from agents.configs import (
+    BackTranslationConfig,
+    OptimiserConfig,
+    ReinforcementConfig,
+    SpeakerConfig,
+    SpeakerTrainConfig,
+)
+from agents.environments import make_follower
+from agents.follower_training import follower_trainer
+from agents.speaker_training import train_speaker
+
+
+@pytest.fixture(scope="module")
+def speaker_run(doors, tmp_path_factory):
+    """A speaker of the doors, hardly trained."""
+    run = tmp_path_factory.mktemp("speaker") / "run"
+    config = SpeakerTrainConfig(
+        world="matterport",
+        data_dir=doors,
+        features=doors / "features.safetensors",
+        angle_feature_size=4,
+        max_episode_steps=6,
+        batch_size=16,
+        iterations=40,
+        evaluation_splits=("val_unseen",),
+        output=run,
+        threads=1,
+        speaker=SpeakerConfig(embedding_size=16, hidden_size=32, dropout=0.1, feature_dropout=0.0),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
+    )
+    train_speaker(config)
+    return run
+
+
+@pytest.fixture
+def config(small_config, speaker_run):
+    return dataclasses.replace(
+        small_config,
+        batch_size=4,
+        iterations=20,
+        optimiser=dataclasses.replace(small_config.optimiser, schedule="constant"),
+        reinforcement=ReinforcementConfig(weight=1.0),
+        back_translation=BackTranslationConfig(speaker=speaker_run, paths=40),
+    )
+
+
+@pytest.fixture
+def translator(config, doors_env):
+    torch.manual_seed(0)
+    follower = make_follower(config, doors_env).train()
+    return BackTranslator(config, follower, doors_env, [], rows=8, processes=1)
+
+
+def test_sampled_paths_are_described_in_words(translator, doors_env):
+    ids = translator.names(0)
+    batch = translator.batch(ids, np.random.default_rng(0))
+    assert batch.instr_ids == ids
+    tokenizer = doors_env.tokenizer
+    first, end = tokenizer.encode("", 2)
+    for tokens in batch.tokens:
+        said = tokens[tokens != 0]
+        assert (said[0], said[-1]) == (first, end)
+        assert len(said) > 2
+        assert set(tokenizer.decode(said).split()) <= set(tokenizer.words[3:-1])
+    assert len(translator.env.episodes) == 40
+    assert {episode.scan for episode in translator.env.episodes} <= set(doors_env.nav_world.graphs)
+
+
+def test_speaker_and_follower_lack_the_same_features(translator):
+    seen = {}
+    look = translator.speaker.look
+
+    def spy(views, noise):
+        seen["rows"], seen["gate"] = views.rows, noise.gate(views.panorama)
+        return look(views, noise)
+
+    translator.speaker.look = spy
+    batch = translator.batch(translator.names(0), np.random.default_rng(0))
+    gate = batch.noise.gate(torch.ones(8, 36, 8))
+    assert torch.equal(seen["gate"], gate[seen["rows"]])
+    assert (gate == 0).any()
+    scans = [episode.scan for episode in translator.env.current_episodes()]
+    for one in range(8):
+        for other in range(8):
+            if scans[one] == scans[other]:
+                assert torch.equal(gate[one], gate[other]), "one building, one mask"
+
+
+def test_one_mask_for_the_batch_as_released(config, doors_env):
+    released = dataclasses.replace(config.back_translation, dropout="batch")
+    config = dataclasses.replace(config, back_translation=released)
+    follower = make_follower(config, doors_env).train()
+    translator = BackTranslator(config, follower, doors_env, [], 8, 1)
+    batch = translator.batch(translator.names(0), np.random.default_rng(0))
+    gate = batch.noise.gate(torch.ones(8, 36, 8))
+    assert (gate == gate[:1]).all()
+
+
+def test_resumed_run_equals_an_unbroken_one(config, tmp_path):
+    def run(**changes):
+        trainer, _ = follower_trainer(dataclasses.replace(config, **changes))
+        trainer.train()
+
+    run(output=tmp_path / "whole")
+    run(output=tmp_path / "parts", iterations=10)
+    run(resume=tmp_path / "parts")
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    assert whole["iteration"] == parts["iteration"] == 20
+    for name, value in whole["weights"].items():
+        assert torch.equal(value, parts["weights"][name]), name
+
+
+def test_gradient_is_the_sum_over_both_kinds_of_paths(config):
+    trainer, learner = follower_trainer(config)
+    figures = trainer.step()
+    assert figures["loss"] == pytest.approx(
+        0.6 * figures["back_imitation"]
+        + figures["imitation"]
+        + figures["reinforcement"]
+        + figures["back_reinforcement"]
+    )
+    assert learner.network.critic is not None
+
+
+def test_starts_from_another_run(config, tmp_path):
+    first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
+    follower_trainer(first)[0].train()
+    later = dataclasses.replace(config, output=tmp_path / "later", start_from=first.output)
+    _, learner = follower_trainer(later)
+    before = load_trainer(first.output)["weights"]
+    for name, value in learner.network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    vocabulary = first.output / "vocabulary.json"
+    vocabulary.write_text(vocabulary.read_text().replace("door", "gate"))
+    with pytest.raises(ValueError, match="other words"):
+        follower_trainer(dataclasses.replace(later, output=tmp_path / "third"))
