@@ -92,8 +92,7 @@ def skybox_files(dataset: Path, scan: str, viewpoint: str, full: bool = False) -
             raise FileNotFoundError(f"{missing[0]}: this face of the skybox is missing")
     raise FileNotFoundError(
         f"{choices[0][0]}: no skybox, neither six faces in this file nor as {choices[-1][0].name} "
-        f"to {choices[-1][-1].name}; get the Matterport3D skyboxes and downsize them, or name "
-        "another folder of scans"
+        f"to {choices[-1][-1].name}; get Matterport3D's skyboxes, or name another folder of scans"
     )
 
 
