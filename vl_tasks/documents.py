@@ -1,0 +1,60 @@
+"""Annotation files that are one JSON document, read with complaints that name the record."""
+
+import json
+import re
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+Document = TypeVar("Document")
+
+# Of what msgspec says of `$.questions[3].image_id`: list, record and field.
+_PLACE = re.compile(r" - at `\$\.(\w+)\[(\d+)\]\.?([^`]*)`$")
+_NAMES = ("question_id", "cocoid", "imgid", "image_id", "id")
+
+
+class AnnotationError(ValueError):
+    """An annotation file is wrong; the message names file, record, problem and remedy."""
+
+    def __init__(self, path: Path, record: str, problem: str, remedy: str) -> None:
+        super().__init__(
+            ": ".join(part for part in (str(path), record, problem) if part) + "; " + remedy
+        )
+
+
+def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
+    """Read a file that is one JSON document.
+
+    Args:
+        path: The file.
+        kind: What the document is, for `msgspec`; fields that it does not name are skipped.
+        remedy: How to get a sound file, for the error.
+
+    Raises:
+        OSError: The file cannot be opened.
+        AnnotationError: It is damaged; names file, record, field and remedy.
+    """
+    raw = path.read_bytes()
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        record, problem = _explain(raw, str(error))
+        raise AnnotationError(path, record, problem, remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(path, "", f"not valid JSON ({error})", remedy) from None
+
+
+def _explain(raw: bytes, error: str) -> tuple[str, str]:
+    """Record and problem of a document that does not have the wanted form."""
+    match = _PLACE.search(error)
+    if not match:
+        return "", error.replace("`", "")
+    listed, number, field = match.groups()
+    record = f"record {number} of '{listed}'"
+    content = json.loads(raw)[listed][int(number)]
+    if isinstance(content, dict):
+        record += next((f" ({name} {content[name]})" for name in _NAMES if name in content), "")
+    problem = error[: match.start()].replace("`", "")
+    problem = problem[0].lower() + problem[1:]
+    return record, f"field '{field}': {problem}" if field else problem

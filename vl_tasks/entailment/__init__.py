@@ -1,0 +1,1 @@
+"""Visual entailment: does a picture bear out a sentence?"""

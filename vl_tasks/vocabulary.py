@@ -1,0 +1,91 @@
+"""Vocabularies of words: questions, hypotheses and captions as integers."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from storage import write_text
+
+UNKNOWN = "UNK"
+
+
+class Vocabulary:
+    """Words numbered from 1; 0 is padding, and ends a caption; `UNK` comes last.
+
+    The numbering is that of ImageCaptioning.pytorch (`scripts/prepro_labels.py`), where 0 also
+    begins a caption.
+
+    Attributes:
+        words: The words in the order of their numbers, the first of which is 1, without `UNK`.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        if len(set(words)) != len(words) or "" in words or UNKNOWN in words:
+            raise ValueError(f"a vocabulary has distinct words, none of them empty or {UNKNOWN}")
+        self.words = tuple(words)
+        self._numbers = {word: number for number, word in enumerate(self.words, start=1)}
+
+    @classmethod
+    def build(cls, sentences: Iterable[Sequence[str]], min_count: int = 1) -> "Vocabulary":
+        """Collect the words that occur at least `min_count` times, the most frequent first."""
+        counts = Counter(word for sentence in sentences for word in sentence)
+        frequent = sorted((-n, word) for word, n in counts.items() if n >= min_count)
+        return cls([word for _, word in frequent if word and word != UNKNOWN])
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vocabulary":
+        """Read a vocabulary that `save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file does not hold a vocabulary.
+        """
+        try:
+            return cls(json.loads(Path(path).read_text(encoding="utf-8"))["words"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}: not a vocabulary that Vocabulary.save wrote ({error})"
+            ) from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary as JSON."""
+        write_text(path, json.dumps({"words": self.words}, ensure_ascii=False))
+
+    @property
+    def unknown(self) -> int:
+        """Number of `UNK`."""
+        return len(self.words) + 1
+
+    def __len__(self) -> int:
+        """How many numbers there are, padding and `UNK` included."""
+        return len(self.words) + 2
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.words == other.words
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def encode(self, sentences: Sequence[Sequence[str]], length: int) -> np.ndarray:
+        """Numbers of the words of N sentences, cut to `length` words.
+
+        Returns:
+            (N, length) int32, padded with 0.
+        """
+        encoded = np.zeros((len(sentences), length), dtype=np.int32)
+        for row, sentence in zip(encoded, sentences, strict=True):
+            numbers = [self._numbers.get(word, self.unknown) for word in sentence[:length]]
+            row[: len(numbers)] = numbers
+        return encoded
+
+    def decode(self, numbers: Iterable[int]) -> list[str]:
+        """Words up to the first 0."""
+        words = []
+        for number in numbers:
+            if number == 0:
+                break
+            words.append(self.words[number - 1] if number <= len(self.words) else UNKNOWN)
+        return words
