@@ -1,0 +1,121 @@
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vl_tasks.vqa.accuracy import (
+    VARIANTS,
+    agreement,
+    compared,
+    score_predictions,
+    vqa_accuracy,
+)
+from vl_tasks.vqa.data import Question
+from vl_tasks.vqa.normalising import normalise
+
+CURLED = "\N{RIGHT SINGLE QUOTATION MARK}"
+
+
+def test_the_official_evaluators_agree(shared):
+    path = shared / "golden" / "vqa_accuracy.json.gz"
+    cases = json.loads(gzip.decompress(path.read_bytes()))["cases"]
+    assert len(cases) >= 770
+    for case in cases:
+        prediction, answers = case["prediction"], case["answers"]
+        for variant in VARIANTS:
+            accuracy = vqa_accuracy(prediction, answers, variant)
+            assert accuracy == pytest.approx(case["accuracy"][variant], abs=1e-9), case
+            assert compared(prediction, answers, variant)[0] == case["normalized"][variant], case
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), st.sampled_from("abcd"))
+def test_leaving_out_each_annotator(answers, prediction):
+    shares = []
+    for left_out in range(len(answers)):
+        others = [a for k, a in enumerate(answers) if k != left_out]
+        shares.append(min(1, others.count(prediction) / 3))
+    expected = sum(shares) / len(shares)
+    assert agreement(answers.count(prediction), len(answers)) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("The red, white and blue.", "red white and blue"),
+        ("1,000-2,000", "10002000"),
+        ("1,,000", "1  000"),
+        ("a.3 and 5.", "a.3 and 5"),
+        ("." * 40, "." * 8),
+        ("none of two", "0 of 2"),
+        ("Dont", "don't"),
+        ("yall'd've", "y'all'd've"),
+        ("somebody'd", "somebodyd"),
+        ("Im", "im"),
+        ("T-shirt", "t shirt"),
+        ("black - white", "black white"),
+    ],
+)
+def test_normalising(text, normal):
+    assert normalise(text) == " ".join(normal.split())
+
+
+def test_v3_keeps_marks_between_digits_and_other_letters():
+    assert normalise("3-4", "V3") == "3-4"
+    assert normalise("b-c", "V3") == "b c"
+    assert normalise("été-été", "V3") == "été-été"
+    assert normalise("3-4", "V2") == "3 4"
+
+
+def test_v0_curls_apostrophes():
+    assert normalise("dont", "V0") == f"don{CURLED}t"
+    assert normalise("cant", "V0") == "can't"
+    assert normalise("wasn't: so", "V0") == "wasn t so"
+    assert normalise(f"couldnt{CURLED}ve", "V0") == f"couldn{CURLED}t{CURLED}ve"
+
+
+def test_ten_equal_answers_are_compared_literally():
+    assert vqa_accuracy("Frisbee", ["frisbee"] * 10) == 0
+    assert vqa_accuracy("Frisbee", ["frisbee"] * 9 + ["disc"]) == 1
+    assert vqa_accuracy(" frisbee\n", ["frisbee "] * 10) == 1
+    assert vqa_accuracy("Frisbee", ["frisbee"] * 10, "V1") == 1
+
+
+def test_v1_leaves_words_of_annotators():
+    said = ["two"] * 9 + ["three"]
+    assert vqa_accuracy("two", said, "V1") == 0
+    assert vqa_accuracy("2", said, "V2") == 1
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="no variant 'V9'"):
+        vqa_accuracy("yes", ["yes"], "V9")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="no annotator"):
+        vqa_accuracy("yes", [])
+
+
+@pytest.fixture
+def questions():
+    return [
+        Question(1, 1, "Is it red?", ("yes",) * 10, "is it", "yes/no"),
+        Question(2, 1, "How many?", ("2",) * 3 + ("3",) * 7, "how many", "number"),
+        Question(3, 1, "Is it blue?", ("no",) * 9 + ("yes",), "is it", "yes/no"),
+    ]
+
+
+def test_types_and_rounding(questions):
+    scores = score_predictions(questions, {1: "yes", 2: "2", 3: "yes"})
+    assert scores.questions == 3
+    assert scores.by_question_type == {"how many": 90.0, "is it": 65.0}
+    assert scores.by_answer_type == {"number": 90.0, "yes/no": 65.0}
+    assert scores.overall == 73.33
+
+
+def test_gaps_are_named(questions):
+    with pytest.raises(ValueError, match="question_id 2 has no predicted"):
+        score_predictions(questions, {1: "yes"})
+    with pytest.raises(ValueError, match="question_id 4 has no annotated"):
+        score_predictions([Question(4, 1, "Is it?")], {4: "yes"})
+    with pytest.raises(ValueError, match="no question"):
+        score_predictions([], {})

@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vl_tasks.vqa.accuracy import vqa_accuracy
+from vl_tasks.vqa.answers import AnswerVocabulary, soft_scores
+from vl_tasks.vqa.data import Question
+
+
+def _question(number, *answers, majority=""):
+    return Question(number, 1, "?", answers, majority_answer=majority)
+
+
+@given(st.lists(st.sampled_from(["yes", "Yes.", "no", "2", "two"]), min_size=10, max_size=10))
+def test_two_ways_to_score_ten_annotators(answers):
+    steps = soft_scores(answers, "steps")
+    assert soft_scores(answers) == pytest.approx(steps)
+
+
+def test_a_soft_score_is_the_accuracy_of_the_answer():
+    answers = ["red"] * 3 + ["a dark red"] * 2 + ["blue"] * 5
+    for answer, score in soft_scores(answers).items():
+        assert score == pytest.approx(vqa_accuracy(answer, answers))
+
+
+def test_frequent_majority_answers():
+    many = [_question(k, majority="Yes.") for k in range(9)]
+    some = [_question(k, majority="two") for k in range(10)]
+    few = [_question(k, majority="zebra") for k in range(8)]
+    vocabulary = AnswerVocabulary.build([*many, *some, *few])
+    assert vocabulary.answers == ("2", "yes")
+    with pytest.raises(ValueError, match="no answer occurs 9 times, the commonest 8"):
+        AnswerVocabulary.build(few)
+
+
+def test_without_a_majority_answer_the_commonest_counts():
+    vocabulary = AnswerVocabulary.build([_question(1, "e", "d", "c", "d", "e")], min_count=1)
+    assert vocabulary.answers == ("d",)
+
+
+def test_targets():
+    vocabulary = AnswerVocabulary(["yes", "no"])
+    questions = [_question(1, *["yes"] * 7, "no", "no", "maybe"), _question(2, *["maybe"] * 10)]
+    targets = vocabulary.targets(questions)
+    assert targets.dtype == np.float32
+    assert targets == pytest.approx(np.array([[1, 0.6], [0, 0]], np.float32))
+    assert vocabulary.coverage(questions) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("answers.json", ["yes", "no"]),
+        ("trainval_ans2label.json", {"no": 1, "yes": 0}),
+        ("answer_dict.json", [{"yes": 0, "no": 1}, {"0": "yes", "1": "no"}]),
+    ],
+)
+def test_forms_of_files(tmp_path, name, content):
+    (tmp_path / name).write_text(json.dumps(content))
+    assert AnswerVocabulary.load(tmp_path / name).answers == ("yes", "no")
+
+
+def test_text_files_and_our_own(tmp_path):
+    (tmp_path / "answers_vqa.txt").write_text("<unk>\nyes\nno\n")
+    loaded = AnswerVocabulary.load(tmp_path / "answers_vqa.txt")
+    assert loaded.answers == ("<unk>", "yes", "no")
+    loaded.save(tmp_path / "answers.json")
+    assert AnswerVocabulary.load(tmp_path / "answers.json") == loaded
+
+
+@pytest.mark.parametrize("content", [{"yes": 0, "no": 2}, [], ["a", "a"], [1], 3])
+def test_no_vocabulary(tmp_path, content):
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"answers\.json: not a vocabulary"):
+        AnswerVocabulary.load(path)

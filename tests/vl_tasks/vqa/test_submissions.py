@@ -1,0 +1,33 @@
+import json
+
+import pytest
+
+from vl_tasks.vqa.data import Question
+from vl_tasks.vqa.submissions import read_submission, write_submission
+
+QUESTIONS = [Question(number, 1, "?") for number in (3, 1, 2)]
+
+
+def test_written_and_read(tmp_path):
+    path = tmp_path / "answers.json"
+    write_submission(path, {1: "yes", 2: "été", 3: ""})
+    assert json.loads(path.read_text())[0] == {"question_id": 1, "answer": "yes"}
+    read = read_submission(path, QUESTIONS)
+    assert list(read.items()) == [(3, ""), (1, "yes"), (2, "été")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([(1, "a"), (2, "b"), (3, "c"), (1, "d")], r"1 \(1\) answered twice"),
+        ([(1, "a"), (2, "b"), (3, "c"), (9, "d")], r"1 \(9\) that the split does not have"),
+        ([(1, "a")], r"2 \(3, 2\) without an answer"),
+        ([(1, 5)], "record 0: field 'answer': expected str, got int"),
+        ([(1, None)], "record 0: field 'answer'"),
+    ],
+)
+def test_faults_are_named(tmp_path, rows, complaint):
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps([{"question_id": q, "answer": a} for q, a in rows]))
+    with pytest.raises(ValueError, match=complaint):
+        read_submission(path, QUESTIONS)
