@@ -3,14 +3,14 @@
 import argparse
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
 import tyro
 
 from agents.config_files import CONFIG, Config, differences, read_config
-from agents.configs import SpeakerTrainConfig, TrainConfig
+from agents.configs import SearchConfig, SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
 
@@ -39,6 +39,8 @@ class EvaluateConfig:
     """Folder of the data, if it has moved since the training."""
     features: Path | None = None
     """Feature store, if it has moved or covers other scans; of the same encoder."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Search before walking; a submission then holds the walk of the search, too."""
     batch_size: int = 64
     """Episodes walked at once."""
     threads: int | None = None

@@ -100,6 +100,28 @@ class BackTranslationConfig:
 
 
 @dataclass(frozen=True)
+class SearchConfig:
+    """Look at many paths before walking one."""
+
+    method: Literal["none", "beam", "best-first"] = "none"
+    """Walk greedily, keep the likeliest paths step by step, or follow whichever is likeliest."""
+    paths: int = 5
+    """Width of the beam; or paths that best-first search looks for."""
+    expansions: int = 300
+    """Places at which best-first search looks around, at most."""
+    speaker: Path | None = None
+    """Run of a speaker that has a say in the choice among the found paths."""
+    alpha: float = 0.5
+    """Weight of the speaker's log-likelihood; the follower's has the rest."""
+    per_word: bool = False
+    """Divide the speaker's log-likelihood by the words of the instruction."""
+    per_action: bool = False
+    """Divide the follower's log-likelihood by the actions of the path."""
+    tune: str | None = None
+    """Split on which to choose the three settings above by success, such as val_seen."""
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """What every training run needs to know."""
 

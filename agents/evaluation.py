@@ -1,6 +1,6 @@
 """Scoring agents over whole splits, and the table that compares them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +10,8 @@ from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
 from agents.configs import TrainConfig
 from agents.learners import Summary
 from agents.rollout import Agent, walk
-from envs.episodes import base_language
-from envs.metrics import score_path, summarise, summarise_groups
+from envs.episodes import Episode, base_language
+from envs.metrics import score_paths, summarise, summarise_groups
 from envs.vector_env import VlnVectorEnv
 
 Pose = tuple[str, float, float]
@@ -63,8 +63,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
         agent: Put a network into evaluation mode before.
         name: Label of the progress bar; no bar without it.
     """
-    # Instructions of like length share a batch, which saves padding.
-    episodes = sorted(env.episodes, key=lambda episode: -len(episode.instruction))
+    episodes = by_length(env.episodes)
     trajectories: dict[str, list[Pose]] = {}
     with (
         torch.inference_mode(),
@@ -75,16 +74,32 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
             walk(env, agent, ids)
             trajectories |= zip(ids, env.trajectories(), strict=False)
             bar.update(len(ids))
-    graphs = env.nav_world.graphs
+    return score_walks(env, trajectories)
+
+
+def by_length(episodes: Sequence[Episode]) -> list[Episode]:
+    """Episodes with the longest instruction first: those of a batch are alike then."""
+    return sorted(episodes, key=lambda episode: -len(episode.instruction))
+
+
+def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Evaluation:
+    """Score a walk for each episode of an environment's split."""
+    known = [episode for episode in env.episodes if episode.has_goal]
+    scores: dict[str, dict[str, float]] = {}
+    if known:
+        columns = score_paths(
+            [env.nav_world.graphs[episode.scan] for episode in known],
+            [[pose[0] for pose in trajectories[episode.instr_id]] for episode in known],
+            [episode.path for episode in known],
+        )
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        scores = {
+            episode.instr_id: dict(zip(columns, row, strict=True))
+            for episode, row in zip(known, rows, strict=True)
+        }
     return Evaluation(
         trajectories={e.instr_id: trajectories[e.instr_id] for e in env.episodes},
-        scores={
-            e.instr_id: score_path(
-                graphs[e.scan], [pose[0] for pose in trajectories[e.instr_id]], e.path
-            )
-            for e in env.episodes
-            if e.has_goal
-        },
+        scores=scores,
         languages={e.instr_id: base_language(e.language) for e in env.episodes},
     )
 

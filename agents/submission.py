@@ -8,6 +8,7 @@ from agents.checkpoints import VOCABULARY, load_model
 from agents.command_line import EvaluateConfig
 from agents.config_files import read_config
 from agents.configs import TrainConfig
+from agents.envdrop.speaker import Speaker
 from agents.environments import feature_notes, make_env, make_follower
 from agents.evaluation import (
     Evaluation,
@@ -19,6 +20,9 @@ from agents.evaluation import (
     table,
 )
 from agents.follower_agent import FollowerAgent
+from agents.reranking import Weighting
+from agents.search_evaluation import Searched, evaluate_search, search_split, tuned_weighting
+from agents.speaker_training import load_speaker
 from envs.device_features import DeviceFeatures
 from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
 from envs.tokenizer import WordTokenizer
@@ -36,22 +40,60 @@ def evaluate_run(config: EvaluateConfig) -> Results:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_config(config.run, TrainConfig))
     env, agent = load_run(config.run, config.split, settings)
-    evaluation = evaluate(env, agent, config.split)
+    name = follower_name(settings)
+    evaluations = {name: evaluate(env, agent, config.split)}
+    if config.search.method != "none":
+        evaluations |= searches(config, settings, env, agent)
     if config.submission is not None:
-        write_submission(config.submission, evaluation, settings, config.split)
-        print(f"{len(evaluation.trajectories)} paths: {config.submission}")
-    if not evaluation.scores:
+        *_, submitted = evaluations.values()
+        write_submission(config.submission, submitted, settings, config.split)
+        print(f"{len(submitted.trajectories)} paths: {config.submission}")
+    if not evaluations[name].scores:
         print(f"The goals of {config.split} are secret: nothing to score.")
         return {}
-    results: Results = {
-        part: {follower_name(settings): summary}
-        for part, summary in summaries(config.split, evaluation).items()
-    }
+    results: Results = {}
+    for who, evaluation in evaluations.items():
+        for part, summary in summaries(config.split, evaluation).items():
+            results.setdefault(part, {})[who] = summary
     if config.baselines:
         for part, others in compare(env, {}, settings.seed, config.split).items():
             results[part] |= others
     print(table(results))
     return results
+
+
+def searches(
+    config: EvaluateConfig, settings: TrainConfig, env: VlnVectorEnv, agent: FollowerAgent
+) -> dict[str, Evaluation]:
+    """Evaluations of a follower that searches: without, and last with the walk of the search."""
+    search = config.search
+    speaker = None
+    if search.speaker is not None:
+        speaker = load_speaker(search.speaker, env, settings.device)
+    weighting = Weighting(search.alpha, search.per_word, search.per_action)
+    if speaker is not None and search.tune is not None:
+        other, guide = load_run(config.run, search.tune, settings)
+        found = _search(other, guide, config, speaker, search.tune)
+        weighting, success = tuned_weighting(other, found)
+        print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
+    found = _search(env, agent, config, speaker, config.split)
+    alone, whole = evaluate_search(env, found, weighting)
+    name = f"{follower_name(settings)}, {search.method}"
+    name += "" if speaker is None else " and speaker"
+    return {name: alone, f"{name}, whole walk": whole}
+
+
+def _search(
+    env: VlnVectorEnv,
+    agent: FollowerAgent,
+    config: EvaluateConfig,
+    speaker: tuple[Speaker, list[str]] | None,
+    split: str,
+) -> Searched:
+    name = f"{split} search"
+    return search_split(
+        env, agent.follower, agent.features, config.search, speaker, agent.language, name
+    )
 
 
 def load_run(

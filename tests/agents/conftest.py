@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from agents.configs import FollowerConfig, OptimiserConfig, TrainConfig
 from agents.environments import make_env
@@ -13,6 +14,12 @@ from encoders.feature_store import FeatureStore
 COLOURS = ("red", "green", "blue", "white")
 TRAIN_SCANS = [f"room{number}" for number in range(8)]
 SCANS = {"train": TRAIN_SCANS, "val_seen": TRAIN_SCANS[:2], "val_unseen": ["other0", "other1"]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Networks this small are slowed down by threads, a hundredfold on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
