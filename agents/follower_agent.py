@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents.envdrop.critic import Critic
 from agents.envdrop.encoders import PAD, Context, State
 from agents.envdrop.follower import Decision, Follower
 from agents.envdrop.visual import View, VisualNoise
-from agents.rollout import Observation, Walked, walk
+from agents.rollout import STOP, Observation, Walked, walk
 from envs.device_features import DeviceFeatures
 from envs.vector_env import VlnVectorEnv
 
@@ -106,6 +107,9 @@ class FollowerAgent:
         way: Who chooses the way in training, where decisions are kept; greedy without.
         tokens: (B, L) instructions in place of the environment's.
         noise: Feature dropout in place of a fresh one.
+
+    Attributes:
+        critic: Set it to have `explain` tell what the rest of an episode is worth.
     """
 
     def __init__(
@@ -128,6 +132,8 @@ class FollowerAgent:
         self._context: Context
         self._state: State
         self._record = _Record()
+        self._last: Decision | None = None
+        self.critic: Critic | None = None
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Read the instructions."""
@@ -143,6 +149,7 @@ class FollowerAgent:
         decision = self.decide(observation, live)
         self._state = decision.state
         if self._way is None:
+            self._last = decision
             return decision.scores.argmax(1).cpu().numpy()
         teacher = np.asarray(info["teacher_action"])[live]
         actions = self._choose(decision.scores.detach(), teacher, live, self._way)
@@ -153,6 +160,31 @@ class FollowerAgent:
         record.teacher.append(teacher)
         record.actions.append(actions)
         return actions
+
+    def explain(self) -> dict[str, np.ndarray | None]:
+        """What was behind the last actions of a greedy walk, a row per row that was live.
+
+        Returns:
+            `probabilities` (N, K) of the actions, 0 where impossible; `stop` (N,), that of
+            stopping; `value` (N,) by the critic, None without; `word_attention` (N, L) over the
+            tokens that were read; `view_attention` (N, 36).
+
+        Raises:
+            RuntimeError: Nothing has been decided, or decisions are kept for training.
+        """
+        last = self._last
+        if last is None:
+            raise RuntimeError("only an agent that has acted greedily can explain what it did")
+        with torch.no_grad():
+            probabilities = torch.softmax(last.scores, 1).cpu().numpy()
+            value = None if self.critic is None else self.critic(last.hidden).cpu().numpy()
+        return {
+            "probabilities": probabilities,
+            "stop": probabilities[:, STOP],
+            "value": value,
+            "word_attention": last.word_weights.detach().cpu().numpy(),
+            "view_attention": last.view_weights.detach().cpu().numpy(),
+        }
 
     def decide(self, observation: Observation, live: np.ndarray) -> Decision:
         """Score the candidates of the live rows, without going on to the next state."""

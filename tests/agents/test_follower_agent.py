@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from agents.envdrop.critic import Critic
 from agents.environments import make_env, make_follower
 from agents.follower_agent import (
     Draws,
@@ -171,3 +172,27 @@ def test_sample_follows_probabilities():
 def test_scan_numbers_tell_buildings_apart():
     scans = np.array(["b", "a", "b", "c"], dtype=object)
     assert scan_numbers(scans).tolist() == [1, 0, 1, 2]
+
+
+def test_explains_what_it_has_just_done(doors_env, follower, features):
+    ids = instr_ids(doors_env, 4)
+    agent = FollowerAgent(follower, features)
+    with pytest.raises(RuntimeError, match="acted greedily"):
+        agent.explain()
+    observation, info = doors_env.reset(options={"episode_ids": [*ids, *ids[:1] * 12]})
+    live = np.array([0, 2, 3])
+    agent.begin(observation, info, live)
+    actions = agent.act(observation, info, live)
+    why = agent.explain()
+    np.testing.assert_array_equal(why["probabilities"].argmax(1), actions)
+    np.testing.assert_array_equal(why["stop"], why["probabilities"][:, 0])
+    assert why["value"] is None
+    possible = observation["action_mask"][live][:, : why["probabilities"].shape[1]]
+    assert not why["probabilities"][possible == 0].any()
+    read = (observation["instruction"][live] != 0)[:, : why["word_attention"].shape[1]]
+    assert not why["word_attention"][~read].any()
+    assert why["view_attention"].shape == (3, 36)
+    for name in ("probabilities", "word_attention", "view_attention"):
+        np.testing.assert_allclose(why[name].sum(1), 1, rtol=1e-5)
+    agent.critic = Critic(follower.config.hidden_size, 0.0)
+    assert agent.explain()["value"].shape == (3,)
