@@ -11,7 +11,7 @@ import numpy as np
 
 from connectivity import read_scans
 from envs.panoramas.cameras import camera_turn, perspective_camera
-from envs.panoramas.cube_maps import cube_strip, rays, sample_cube, to_bytes, turned
+from envs.panoramas.cube_maps import cube_strip, draw, rays, sample_cube, turned
 from envs.panoramas.skyboxes import DamagedSkyboxError, read_depth, read_skybox, skybox_axes
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Renderer:
         self._connectivity = Path(connectivity_dir)
         self._axes: dict[str, dict[str, np.ndarray]] = {}
         self._kept: OrderedDict[_Viewpoint, _Skybox] = OrderedDict()
-        # Sampling wants floats, four times the size of the skybox: kept for one viewpoint only,
-        # where most frames are drawn one after another.
+        # Sampling wants floats (here BGR), four times the size of the skybox: kept for one
+        # viewpoint only, where most frames are drawn one after another.
         self._ready: tuple[_Viewpoint, torch.Tensor, torch.Tensor | None] | None = None
         self._level = rays(perspective_camera(self._size, 0.0, 0.0, vfov), self._size)
         if preload:
@@ -93,13 +93,13 @@ class Renderer:
         """
         axes = self._scan_axes(scan_id)[viewpoint_id]
         colours, distances = self._strips((scan_id, viewpoint_id))
-        looks = turned(axes @ camera_turn(heading, elevation), self._level)
-        rgb = to_bytes(sample_cube(colours, looks)[::-1])
+        turn = axes @ camera_turn(heading, elevation)
+        bgr = draw(colours, turn, self._level)
         if distances is None:
-            return rgb, np.zeros((*self._size, 1), np.uint16)
+            return bgr, np.zeros((*self._size, 1), np.uint16)
         # `_level` are unit vectors with +y ahead: their y is the cosine to the optical axis.
-        planar = sample_cube(distances, looks)[0] * self._level[1]
-        return rgb, np.rint(planar).astype(np.uint16)[..., None]
+        planar = sample_cube(distances, turned(turn, self._level))[0] * self._level[1]
+        return bgr, np.rint(planar).astype(np.uint16)[..., None]
 
     def _preload(self) -> None:
         viewpoints = [
@@ -120,7 +120,7 @@ class Renderer:
         if self._ready is None or self._ready[0] != viewpoint:
             skybox = self._skybox(viewpoint)
             depth = None if skybox.depth is None else cube_strip(skybox.depth)
-            self._ready = viewpoint, cube_strip(skybox.rgb), depth
+            self._ready = viewpoint, cube_strip(skybox.rgb[..., ::-1]), depth
         return self._ready[1:]
 
     def _skybox(self, viewpoint: _Viewpoint) -> _Skybox:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FACES = 6
 _HALF = 0.5
+# Drawn at a time: so few that what is computed on the way stays in the processor's cache, which
+# makes a frame of 640 x 480 twice as fast.
+_PIXELS_PER_BAND = 40_000
 
 
 def cube_strip(faces: np.ndarray, reduction: int = 1) -> torch.Tensor:
@@ -39,6 +42,23 @@ def cube_strip(faces: np.ndarray, reduction: int = 1) -> torch.Tensor:
         planes[0, channel] = faces[..., channel]
     strip = torch.from_numpy(planes)
     return functional.avg_pool2d(strip, reduction) if reduction > 1 else strip
+
+
+def draw(strip: torch.Tensor, matrix: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Picture (H, W, C) uint8 of faces of bytes.
+
+    Args:
+        strip: as for `sample_cube`.
+        matrix: (3, 3) that takes directions to the cube's axes.
+        directions: (3, H, W) float32 in which the pixels look.
+    """
+    height, width = directions.shape[1:]
+    picture = np.empty((height, width, strip.shape[1]), np.uint8)
+    step = max(1, _PIXELS_PER_BAND // width)
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        picture[rows] = _to_bytes(sample_cube(strip, turned(matrix, directions[:, rows])))
+    return picture
 
 
 def sample_cube(strip: torch.Tensor, directions: np.ndarray) -> np.ndarray:
@@ -72,15 +92,6 @@ def sample_distance(distances: np.ndarray, directions: np.ndarray) -> np.ndarray
     return np.where(known > 0.999, sampled, np.float32(np.nan))
 
 
-def to_bytes(picture: np.ndarray) -> np.ndarray:
-    """Rounds planes (C, H, W) of values 0..255 to a picture (H, W, C) of uint8."""
-    rounded = picture + np.float32(_HALF)
-    pixels = np.empty((*picture.shape[1:], len(picture)), np.uint8)
-    for channel, plane in enumerate(rounded):
-        pixels[..., channel] = plane
-    return pixels
-
-
 def rays(camera: Camera, size: tuple[int, int]) -> np.ndarray:
     """Directions (3, height, width) float32 of a camera's pixels; see `envs.panoramas.cameras`."""
     x, y = np.arange(size[1]) + _HALF, np.arange(size[0]) + _HALF
@@ -102,6 +113,15 @@ def whole_reduction(size: int, finer: float) -> int:
         finer: how many times finer than the picture they are.
     """
     return max(k for k in range(1, max(1, int(finer + 0.25)) + 1) if size % k == 0)
+
+
+def _to_bytes(picture: np.ndarray) -> np.ndarray:
+    """Rounds planes (C, H, W) of values 0..255 to a picture (H, W, C) of uint8."""
+    rounded = picture + np.float32(_HALF)
+    pixels = np.empty((*picture.shape[1:], len(picture)), np.uint8)
+    for channel, plane in enumerate(rounded):
+        pixels[..., channel] = plane
+    return pixels
 
 
 def _strip_coordinates(directions: np.ndarray, size: int) -> np.ndarray:

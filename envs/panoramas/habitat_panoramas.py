@@ -18,14 +18,7 @@ import numpy as np
 
 from connectivity import read_connectivity
 from envs.panoramas.cameras import equirectangular_camera
-from envs.panoramas.cube_maps import (
-    cube_strip,
-    rays,
-    sample_cube,
-    sample_distance,
-    to_bytes,
-    turned,
-)
+from envs.panoramas.cube_maps import cube_strip, draw, rays, sample_distance, turned
 from envs.panoramas.panorama import Panorama
 from envs.panoramas.views import VIEWS, view_direction
 
@@ -117,10 +110,10 @@ class HabitatPanoramas:
         stretch = np.sqrt(1 + offset[None, :] ** 2 + offset[:, None] ** 2).astype(np.float32)
         distance = np.concatenate([face[_DEPTH] * stretch for face in seen], axis=1)
         size = (self._width // 2, self._width)
-        looks = turned(_CUBE_AXES, rays(equirectangular_camera(self._width), size))
-        depth = sample_distance(distance, looks)
+        directions = rays(equirectangular_camera(self._width), size)
+        depth = sample_distance(distance, turned(_CUBE_AXES, directions))
         return Panorama(
-            to_bytes(sample_cube(cube_strip(rgb), looks)),
+            draw(cube_strip(rgb), _CUBE_AXES, directions),
             np.where(np.isnan(depth), np.float32(np.inf), depth),
             np.full(size, -1, np.int32),
         )

@@ -10,10 +10,9 @@ import numpy as np
 from envs.panoramas.cameras import camera_turn, equirectangular_camera, perspective_camera
 from envs.panoramas.cube_maps import (
     cube_strip,
+    draw,
     rays,
-    sample_cube,
     sample_distance,
-    to_bytes,
     turned,
     whole_reduction,
 )
@@ -59,14 +58,14 @@ class MatterportPanoramas:
             DamagedSkyboxError: a file of the skybox is damaged.
         """
         axes = self._viewpoint_axes(scan, viewpoint)
-        looks = turned(axes, _equirectangular_rays(self._width))
+        directions = _equirectangular_rays(self._width)
         faces = read_skybox(self._dataset, scan, viewpoint, self._full)
         finer = faces.shape[0] * np.pi / self._width
         strip = cube_strip(faces, whole_reduction(faces.shape[0], finer))
         size = (self._width // 2, self._width)
         return Panorama(
-            to_bytes(sample_cube(strip, looks)),
-            self._depth(scan, viewpoint, looks),
+            draw(strip, axes, directions),
+            self._depth(scan, viewpoint, turned(axes, directions)),
             np.full(size, -1, np.int32),
         )
 
@@ -93,11 +92,10 @@ class MatterportPanoramas:
         faces = read_skybox(self._dataset, scan, viewpoint, self._full)
         finer = faces.shape[0] * np.tan(vfov / 2) / shape[0]
         strip = cube_strip(faces, whole_reduction(faces.shape[0], finer))
-        level = rays(perspective_camera(shape, 0.0, 0.0, vfov), shape)
+        level = _level_rays(shape, vfov)
         views = np.empty((VIEWS, *shape, 3), np.uint8)
         for view in range(VIEWS):
-            looks = turned(axes @ camera_turn(*view_direction(view)), level)
-            views[view] = to_bytes(sample_cube(strip, looks))
+            views[view] = draw(strip, axes @ camera_turn(*view_direction(view)), level)
         return views
 
     def _depth(self, scan: str, viewpoint: str, looks: np.ndarray) -> np.ndarray:
@@ -118,3 +116,8 @@ class MatterportPanoramas:
 @lru_cache(maxsize=1)
 def _equirectangular_rays(width: int) -> np.ndarray:
     return rays(equirectangular_camera(width), (width // 2, width))
+
+
+@lru_cache(maxsize=1)
+def _level_rays(shape: tuple[int, int], vfov: float) -> np.ndarray:
+    return rays(perspective_camera(shape, 0.0, 0.0, vfov), shape)

@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision import transforms
 
 from envs.panoramas.cameras import camera_turn, perspective_camera
-from envs.panoramas.cube_maps import cube_strip, rays, sample_cube, to_bytes, turned
+from envs.panoramas.cube_maps import cube_strip, draw, rays
 from envs.panoramas.view_geometry import centre_cropped, cut_views, geometry_metadata
 from envs.panoramas.views import VIEWS, view_direction
 
@@ -22,7 +22,7 @@ def cut(marked_skybox):
     def views(size, vfov):
         level = rays(perspective_camera(size, 0.0, 0.0, vfov), size)
         turns = [-rotation.T @ camera_turn(*view_direction(view)) for view in range(VIEWS)]
-        return np.stack([to_bytes(sample_cube(strip, turned(turn, level))) for turn in turns])
+        return np.stack([draw(strip, turn, level) for turn in turns])
 
     return views
 
