@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.houses.landmarks import NOTICED, Landmark, references
 from envs.houses.realiser import Clause, Instruction, realise
-from envs.houses.routes import Routes
+from envs.houses.routes import STAIRCASE, Routes, flights
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import choose_waymarks, draw, turned, waymark_options
 
@@ -83,6 +83,7 @@ def plan_clauses(
     visits = list(room_visits(survey, path))
     spoken = {pin.noun} | {one.landmark.noun for one in waymarks if one.landmark}
     clauses = waymarks + _room_clauses(survey, path, visits, spoken, rng)
+    clauses += [Clause(kind, first, last) for kind, first, last in flights(survey, path)]
     turn = _turn_clause(survey, path, rng)
     # The start heading is random, so a turn means something only after a walk.
     if turn and any(clause.first < turn.first for clause in clauses):
@@ -95,7 +96,17 @@ def plan_clauses(
 
 
 # At one viewpoint: turn, pass what is here, leave, make for what shows ahead, go in, go through.
-_ORDER = {"turn": 0, "past": 1, "across": 1, "leave": 2, "toward": 3, "enter": 4, "through": 5}
+_ORDER = {
+    "turn": 0,
+    "past": 1,
+    "across": 1,
+    "leave": 2,
+    "toward": 3,
+    "up": 3,
+    "down": 3,
+    "enter": 4,
+    "through": 5,
+}
 
 
 def room_visits(survey: Survey, path: tuple[int, ...]) -> Iterator[Visit]:
@@ -112,8 +123,9 @@ def means_only(
 ) -> bool:
     """Whether no goal but those within 3 m of the path's end fits the words equally well.
 
-    A shortest path from the same start fits if it visits the mentioned rooms in order, ends in a
-    room of the goal's kind, and ends near something that the last landmark's words fit.
+    A shortest path from the same start fits if it takes the mentioned stairs, visits the mentioned
+    rooms in order, ends in a room of the goal's kind, and ends near something that the last
+    landmark's words fit.
     """
     goal = path[-1]
     for other in routes.from_start(path[0]):
@@ -129,6 +141,9 @@ def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
     if stop.landmark is None or (stop.room and survey.room_kind(goal) != stop.room):
         return False
     if not (stop.landmark.matches(survey) & _near(survey, goal)).any():
+        return False
+    climbed = [clause.kind for clause in clauses if clause.kind in ("up", "down")]
+    if climbed != [kind for kind, _, _ in flights(survey, path)]:
         return False
     rooms = iter([visit.room for visit in room_visits(survey, path)])
     # Every `any` goes on where the last one stopped, so that rooms must come in order.
@@ -185,6 +200,8 @@ def _room_clauses(
     for number, visit in enumerate(visits):
         kind = survey.room_kinds[visit.room]
         is_last = number == len(visits) - 1
+        if kind == STAIRCASE:  # "go up the stairs" says it
+            continue
         if number == 0 and not is_last:
             # One hardly says "leave the hallway": it is where the way goes on.
             if rng.random() < (0.25 if kind == "hallway" else 0.85):

@@ -15,7 +15,8 @@ class Clause:
     """One thing that an instruction says.
 
     Attributes:
-        kind: "leave", "enter" or "through" a room, "past" or "toward" a landmark, "turn", "stop".
+        kind: "leave", "enter" or "through" a room, "past" or "toward" a landmark, "up" or
+            "down" the stairs, "turn", "stop".
         first: Position in the path at which it begins.
         last: Position in the path at which it is done.
         room: Kind of the room, where one is said.
@@ -50,7 +51,7 @@ class Instruction:
     spans: tuple[Span, ...]
 
 
-_PHRASES: dict[str, tuple[str, ...]] = {
+PHRASES: dict[str, tuple[str, ...]] = {
     "leave": ("leave {room}", "exit {room}", "walk out of {room}", "go out of {room}"),
     "enter": ("enter {room}", "go into {room}", "walk into {room}"),
     "through": ("walk through {room}", "go through {room}", "cross {room}"),
@@ -58,6 +59,8 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "past": ("walk past {landmark}", "go past {landmark}", "pass {landmark}"),
     "across": ("walk over {landmark}", "go over {landmark}", "cross {landmark}"),
     "toward": ("walk towards {landmark}", "go towards {landmark}", "head for {landmark}"),
+    "up": ("go up the stairs", "walk up the stairs", "climb the stairs"),
+    "down": ("go down the stairs", "walk down the stairs", "take the stairs down"),
     "turn": ("turn {side}", "go {side}", "take a {side}"),
     "stop": (
         "stop by {landmark}",
@@ -67,7 +70,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
         "stop near {landmark}",
     ),
 }
-_HALLWAY_NAMES = ("hallway", "hall")
+HALLWAY_NAMES = ("hallway", "hall")
 
 
 def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
@@ -77,7 +80,7 @@ def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
         clauses: In the order of the path; the last one is the stop.
         rng: Source of all choices of words.
     """
-    hallway = _HALLWAY_NAMES[int(rng.random() < 0.4)]
+    hallway = HALLWAY_NAMES[int(rng.random() < 0.4)]
     text = phrase = ""
     spans = []
     for sentence in _sentences(len(clauses), rng):
@@ -104,7 +107,7 @@ def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
 def _pattern(clause: Clause, before: str, rng: np.random.Generator) -> str:
     """A pattern for a clause that does not begin with the verb of the phrase before it."""
     is_hallway = clause.kind == "through" and clause.room == "hallway"
-    patterns = _PHRASES["hallway" if is_hallway else clause.kind]
+    patterns = PHRASES["hallway" if is_hallway else clause.kind]
     fresh = [one for one in patterns if one.split()[0] != before.lower().split(" ")[0]]
     return fresh[rng.integers(len(fresh))]
 

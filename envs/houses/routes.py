@@ -6,8 +6,9 @@ paths begin alike; goals are spread over the rooms and paths over the lengths.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from envs.houses.visibility import Survey
 FEWEST_EDGES, MOST_EDGES = 4, 7  # as in R2R
 SHORTEST_PATH = 5.0  # metres, as in R2R
 LENGTH_WEIGHT = 0.1  # of a path's number of edges against its goal, when choosing
+STAIRCASE = "staircase"  # kind of the rooms that hold stairs
 GOAL_SPREAD = 3.5  # metres between goals of one start, beyond the 3 m that count as success
 
 Episode = TypeVar("Episode")
@@ -58,6 +60,26 @@ class Routes:
         """Whether a path is as long as those of R2R."""
         edges_fit = FEWEST_EDGES <= len(path) - 1 <= MOST_EDGES
         return edges_fit and bool(self.lengths[path[0], path[-1]] >= SHORTEST_PATH)
+
+
+def flights(survey: Survey, path: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Stairs along a path: ("up" or "down", first position, last position).
+
+    Level edges within a staircase, between two of the same way, belong to them.
+    """
+    found: list[tuple[str, int, int]] = []
+    for position, (here, there) in enumerate(pairwise(path)):
+        climb = survey.climb(here, there)
+        if climb == 0:
+            continue
+        kind = "up" if climb > 0 else "down"
+        last_kind, first, last = found[-1] if found else ("", 0, 0)
+        between = {survey.room_kind(viewpoint) for viewpoint in path[last : position + 1]}
+        if kind == last_kind and (last == position or between == {STAIRCASE}):
+            found[-1] = (kind, first, position + 1)
+        else:
+            found.append((kind, position, position + 1))
+    return found
 
 
 def choose_episodes(

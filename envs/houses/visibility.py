@@ -20,6 +20,7 @@ VIEW_SOLID_ANGLE = 4 * np.arcsin(np.sin(VIEW_ANGLE / 2) ** 2)  # steradians of s
 # The level view is taken a little deeper, so that what one is about to walk past still counts.
 LOWEST, HIGHEST = np.radians(-45), np.radians(30)
 SURVEY_WIDTH = 512  # pixels of the panoramas that a survey renders
+LEVEL = 0.2  # metres of height between the ends of an edge that is no stair
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Survey:
     def view(self, start: int, end: int) -> int:
         """Heading step 0..11 of the view that looks most nearly from `start` to `end`."""
         return round(self.heading(start, end) / VIEW_ANGLE * 2) % HEADING_STEPS
+
+    def climb(self, start: int, end: int) -> int:
+        """1 if an edge leads upstairs, -1 if downstairs, 0 if it is level."""
+        if self.heights is None or abs(self.heights[end] - self.heights[start]) < LEVEL:
+            return 0
+        return 1 if self.heights[end] > self.heights[start] else -1
 
     def room_kind(self, viewpoint: int) -> str:
         """Kind of the room in which a viewpoint lies."""

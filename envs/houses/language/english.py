@@ -119,7 +119,7 @@ _OWN_PATTERNS: dict[str, dict[str, tuple[str, ...]]] = {
 _JOINTS = Joints(
     stop=". ",
     openers=(("", 0.6), ("then ", 0.15), ("next, ", 0.1), ("now ", 0.1), ("after that, ", 0.05)),
-    statement_openers=(("", 0.75), ("now ", 0.25)),
+    statement_openers=(("", 0.8), ("now ", 0.2)),
     inner=((" and ", 0.6), (", then ", 0.2), (" and then ", 0.2)),
 )
 _SIDES = {

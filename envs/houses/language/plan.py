@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -38,7 +38,7 @@ WEIGHTS = {
     "up": 8.0,
     "down": 8.0,
 }
-TURN_WEIGHT = 0.45  # of saying the turn too, against leaving it to the landmark
+TURN_WEIGHT = 0.35  # of saying the turn too, against leaving it to the landmark
 BENDS = 30  # degrees from which a turn is said where only "straight" tells the rest
 TIGHT = 12  # degrees by which what is planned keeps clear of the bounds that a follower allows
 
@@ -64,7 +64,7 @@ def plan_path(
         rng: Source of all choices.
 
     Returns:
-        A plan, or None if no landmark pins the goal.
+        A plan, or None if no landmark pins the goal, or a flight of stairs is left halfway.
     """
     steps: list[Step] = []
     extras = list(_statements(sight, language, path, 0, heading))
@@ -75,6 +75,8 @@ def plan_path(
             (told, weight * (0.3 if _nouns(told) & spoken else 1.0))
             for told, weight in _stretches(sight, language, path, position, facing)
         ]
+        if not options:
+            return None
         told = draw(options, rng)
         spoken |= _nouns(told)
         steps += told
@@ -158,6 +160,9 @@ def _acts(
     for kind, (fewest, most) in EDGES.items():
         for last in range(position + fewest, min(position + most, len(path) - 1) + 1):
             walk = path[position : last + 1]
+            climbs = any(sight.survey.climb(here, there) for here, there in pairwise(walk))
+            if climbs != (kind in ("up", "down")):  # stairs are told as such
+                continue
             for act, weight, things in _acts_of_kind(sight, language, kind, walk, facing):
                 yield act, last, weight * WEIGHTS[kind], things
 

@@ -45,8 +45,8 @@ COLOURLESS = frozenset(
 )
 DOORWAYS = ("door frame", "archway")
 HALLS = ("hallway", "landing")  # rooms that one walks along
+THROUGH = 0.6  # metres from an edge to the doorway that it leads through
 NEAR = 1.6  # metres from a viewpoint to a thing that one stops by
-LEVEL = 0.2  # metres of height between the ends of an edge that is no stair
 # Degrees clockwise from straight ahead within which a thing lies on a side, or a turn leads there.
 SIDES = {"ahead": (-45, 45), "right": (25, 150), "left": (-150, -25)}
 TURNS = {
@@ -73,7 +73,6 @@ class Sight:
         self.survey = survey
         self.noticed = survey.areas.max(axis=1) >= NOTICED
         self.neighbours = [np.flatnonzero(row).tolist() for row in survey.edges]
-        self.heights = survey.heights if survey.heights is not None else np.zeros(len(survey.rooms))
         self._nouns = np.array([SPOKEN.get(kind, ("",))[0] for kind in survey.categories])
         self._materials = np.array([thing.material for thing in survey.objects])
         away = survey.boxes.mean(axis=1)[None] - survey.positions[:, None]  # (V, N, 2)
@@ -181,22 +180,19 @@ class Sight:
         found.sort(key=lambda way: survey.gaps[here, way])
         return found[ordinal - 1] if len(found) >= ordinal else -1
 
-    def climb(self, start: int, end: int) -> int:
-        """1 if an edge leads upstairs, -1 downstairs, 0 if it is level."""
-        rise = self.heights[end] - self.heights[start]
-        return 0 if abs(rise) < LEVEL else int(np.sign(rise))
-
     def _find_doorways(self) -> dict[tuple[int, int], int]:
         survey = self.survey
-        ways = np.flatnonzero(np.isin(survey.categories, DOORWAYS) & (survey.object_rooms < 0))
+        is_way = np.isin(survey.categories, DOORWAYS) & (survey.object_rooms < 0)
         found: dict[tuple[int, int], int] = {}
-        if not len(ways):
-            return found
         for start, end in np.argwhere(survey.edges).tolist():
             if survey.rooms[start] == survey.rooms[end]:
                 continue
+            # Seen, since another storey's doorway may lie right above.
+            is_seen = np.isfinite(survey.distances[[start, end]]).any(axis=0)
+            ways = np.flatnonzero(is_way & is_seen)
             ends = survey.positions[start], survey.positions[end]
             points = [ends[0] + part * (ends[1] - ends[0]) for part in np.linspace(0, 1, 9)]
             gaps = np.min([survey.gaps_at(point)[ways] for point in points], axis=0)
-            found[start, end] = int(ways[gaps.argmin()])
+            if len(ways) and gaps.min() <= THROUGH:
+                found[start, end] = int(ways[gaps.argmin()])
         return found

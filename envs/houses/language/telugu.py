@@ -74,7 +74,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "{S.on} {L.nom} {L.seen*}",
         "{S.on} {L.nom} {L.is*}",
         "{S.on} {L.nom} {L.will*}",
-        "{S.on} మీరు {L.acc} చూస్తారు",
+        "{S.on} {L.acc} చూడవచ్చు",
     ),
     "stop": (
         "{L.gen} దగ్గర {V.stop}",
@@ -141,7 +141,10 @@ _ROOM_CASES = {"in": "in", "into": "into", "from": "from", "gen": "genitive"}
 
 
 def _mention(mention: Mention, form: str) -> Sequence[str]:
-    """Each way to say a mention in a case, or what agrees with it."""
+    """Each way to say a mention in a case, or what agrees with it.
+
+    Synonyms of the noun come innermost, so that one manner of speaking keeps to one of them.
+    """
     if form in _AGREEING:
         return [_AGREEING[form][mention.plural]]
     lexicon = load_lexicon("telugu")
@@ -151,8 +154,8 @@ def _mention(mention: Mention, form: str) -> Sequence[str]:
     materials = lexicon["materials"][mention.material] if mention.material else [""]
     return [
         " ".join(f"{ordinal} {colour} {material} {noun[case]}".split())
-        for noun in lexicon["nouns"][mention.noun]
         for ordinal in ordinals
         for colour in colours
         for material in materials
+        for noun in lexicon["nouns"][mention.noun]
     ]

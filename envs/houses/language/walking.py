@@ -173,11 +173,11 @@ def _crosses_over(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 def _climbs(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     """A whole flight: stairs at both ends, level edges only between them, none left to take."""
     way = 1 if act.kind == "up" else -1
-    climbs = [sight.climb(here, there) for here, there in pairwise(walk)]
+    climbs = [sight.survey.climb(here, there) for here, there in pairwise(walk)]
     if -way in climbs or climbs[0] != way or climbs[-1] != way:
         return False
     ahead = [other for other in sight.neighbours[walk[-1]] if other not in walk]
-    return all(sight.climb(walk[-1], other) != way for other in ahead)
+    return all(sight.survey.climb(walk[-1], other) != way for other in ahead)
 
 
 _RULES: dict[str, Callable[[Sight, Act, Walk, float], bool]] = {

@@ -6,7 +6,7 @@ import pytest
 from envs.houses.instructions import means_only, plan_clauses, room_visits, write_instructions
 from envs.houses.landmarks import Landmark, contrast, references
 from envs.houses.realiser import Clause, realise
-from envs.houses.routes import Routes, choose_episodes
+from envs.houses.routes import Routes, choose_episodes, flights
 from envs.houses.scene import ObjectInfo
 from envs.houses.visibility import HEADING_STEPS, Survey
 from envs.houses.waymarks import waymark_options
@@ -240,3 +240,45 @@ def test_exhausted_house_gives_what_it_has(survey, routes):
     allowed = sum(routes.fits_r2r(path) for s in range(len(ROOMS)) for path in routes.from_start(s))
     assert len(paths) <= allowed
     assert choose_episodes(survey, routes, 5, 4, set(), lambda path: None, rng) == []
+
+
+@pytest.fixture(scope="module")
+def upstairs() -> tuple[Survey, Routes]:
+    """The house with a staircase behind the kitchen and another kitchen above it."""
+    flat = make_survey()
+    fields = {name: getattr(flat, name) for name in flat.__dataclass_fields__}
+    edges = np.zeros((12, 12), bool)
+    edges[:10, :10] = flat.edges
+    for i, j in ((7, 10), (10, 11)):
+        edges[i, j] = edges[j, i] = True
+    # What is seen upstairs is what is seen in the kitchen below.
+    again = [*range(10), 7, 7]
+    fields |= {
+        "viewpoints": (*flat.viewpoints, "stairs", "above"),
+        "positions": np.concatenate([flat.positions, [[6.5, 5.5], [5.0, 4.2]]]),
+        "edges": edges,
+        "rooms": np.array([*flat.rooms, 4, 2]),
+        "room_kinds": (*flat.room_kinds, "staircase"),
+        "areas": flat.areas[again],
+        "distances": flat.distances[again],
+        "heights": np.array([1.5] * 10 + [2.9, 4.4]),
+    }
+    survey = Survey(**fields)
+    return survey, Routes.of(survey)
+
+
+def test_stairs_are_told_and_tell_storeys_apart(upstairs):
+    survey, routes = upstairs
+    path = routes.path(0, 11)
+    assert flights(survey, path) == [("up", 4, 6)]
+    assert flights(survey, path[::-1]) == [("down", 0, 2)]
+    pin = Landmark("fridge", "", (2,))
+    clauses = plan_clauses(survey, path, pin, [], np.random.default_rng(0))
+    assert [clause.kind for clause in clauses].count("up") == 1
+    assert not any(clause.room == "staircase" for clause in clauses)
+    text = realise(clauses, np.random.default_rng(0)).text.lower()
+    assert re.search("(go|walk) up the stairs|climb the stairs", text)
+    # Without the stairs the words mean the fridge downstairs just as well.
+    level = _plan(("enter", "kitchen"), pin=pin)
+    assert not means_only(survey, routes, path, level)
+    assert means_only(survey, routes, path, [Clause("up", 4, 6), *level])

@@ -1,0 +1,234 @@
+"""Follows the words of finished episodes with ground-truth sight, to say how good they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.houses.language.acts import EDGES, TURNS, Act
+from envs.houses.language.grammar import parse
+from envs.houses.language.languages import language_of
+from envs.houses.language.short_english import short_english
+from envs.houses.language.sight import Sight
+from envs.houses.language.walking import Walk, agrees
+from envs.houses.routes import Routes
+from envs.houses.symbolic_follower import follow
+from envs.houses.visibility import Survey
+from envs.metrics import score_path
+from envs.nav_graph import NavGraph
+
+SUCCESS_DISTANCE = 3.0  # metres
+STRANGERS = 4  # other texts with which an R2R-style one is compared
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of one text.
+
+    Attributes:
+        is_read: Whether the grammar could read it.
+        arrives: Whether its follower ended within 3 m of the goal.
+        is_clear: Whether all ways to understand it end there.
+        fidelity: nDTW of the follower's path.
+        others: Number of other texts of the house that were tried in its place.
+        others_arrive: How many of them led to within 3 m of the goal.
+    """
+
+    is_read: bool
+    arrives: bool
+    is_clear: bool
+    fidelity: float
+    others: int = 0
+    others_arrive: int = 0
+
+
+def survey_cached(scan: str, connectivity_dir: Path | None = None) -> Survey:
+    """Survey of a house in the cache, at the viewpoints of its connectivity file.
+
+    Raises:
+        FileNotFoundError: The house is not in the cache, or has no graph.
+    """
+    from connectivity import read_connectivity
+    from envs.houses.house import house_cache_dir, load_house
+    from envs.houses.visibility import survey_house
+    from envs.panoramas.ray_tracer import RayTracer
+
+    house = load_house(scan, house_cache_dir())
+    records = read_connectivity(scan, connectivity_dir)
+    return survey_house(house, RayTracer(house.scene), records)
+
+
+def check_rxr(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[Check]:
+    """Checks RxR-style records of one house.
+
+    Each is also tried with the words of all others in its language whose goals are further than
+    3 m from its own.
+    """
+    sight, routes = Sight(survey), Routes.of(survey)
+    places = {name: number for number, name in enumerate(survey.viewpoints)}
+    read = [parse(language_of(one["language"]), one["instruction"]) for one in records]
+    checks = []
+    for record, acts in zip(records, read, strict=True):
+        start, goal = places[record["path"][0]], places[record["path"][-1]]
+        followed = follow(sight, acts or [], start, record["heading"])
+        near = routes.lengths[:, goal] <= SUCCESS_DISTANCE
+        ends = [
+            follow(sight, other_acts or [], start, record["heading"]).path[-1]
+            for other, other_acts in zip(records, read, strict=True)
+            if other["language"][:2] == record["language"][:2]
+            and not near[places[other["path"][-1]]]
+        ]
+        checks.append(
+            Check(
+                acts is not None,
+                bool(near[followed.path[-1]]),
+                followed.is_complete and bool(near[list(followed.ends)].all()),
+                _fidelity(graph, survey, followed.path, record),
+                len(ends),
+                int(near[ends].sum()) if ends else 0,
+            )
+        )
+    return checks
+
+
+def check_r2r(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[Check]:
+    """Checks each instruction of R2R-style records of one house.
+
+    They leave edges untold, so that their follower takes the shortest path that fits most of them.
+    Each is also tried with the words of the next `STRANGERS` records whose goals are elsewhere.
+    """
+    sight, routes = Sight(survey), Routes.of(survey)
+    places = {name: number for number, name in enumerate(survey.viewpoints)}
+    goals = [places[record["path"][-1]] for record in records]
+    checks = []
+    for number, record in enumerate(records):
+        start = places[record["path"][0]]
+        near = routes.lengths[:, goals[number]] <= SUCCESS_DISTANCE
+        turned = [*range(number + 1, len(records)), *range(number)]
+        strangers = [other for other in turned if not near[goals[other]]][:STRANGERS]
+        for place, text in enumerate(record["instructions"]):
+            acts = parse(short_english(), text)
+            paths = best_paths(sight, routes, acts or [], start)
+            walk = min(paths, key=sight.length)
+            others = [parse(short_english(), records[s]["instructions"][place]) for s in strangers]
+            ends = [
+                min(best_paths(sight, routes, one or [], start), key=sight.length)[-1]
+                for one in others
+            ]
+            checks.append(
+                Check(
+                    acts is not None,
+                    bool(near[walk[-1]]),
+                    bool(near[[path[-1] for path in paths]].all()),
+                    _fidelity(graph, survey, walk, record),
+                    len(ends),
+                    int(near[ends].sum()) if ends else 0,
+                )
+            )
+    return checks
+
+
+def best_paths(sight: Sight, routes: Routes, acts: Sequence[Act], start: int) -> list[Walk]:
+    """Shortest paths from a viewpoint that fit as many acts as possible in their order."""
+    paths = list(routes.from_start(start))
+    scores = np.array([_fitting_acts(sight, acts, path) for path in paths])
+    return [paths[number] for number in np.flatnonzero(scores == scores.max())]
+
+
+def _fitting_acts(sight: Sight, acts: Sequence[Act], path: Walk) -> int:
+    """The largest number of acts that stretches of a path, one after the other, agree with."""
+    most = np.zeros(len(path), int)  # by the position up to which the acts so far have led
+    for act in acts:
+        longer = most.copy()
+        for first, last in _stretches(sight, act, path):
+            before = most[: first + 1].max()
+            longer[last] = max(longer[last], before + 1)
+        most = np.maximum.accumulate(longer)
+    return int(most.max())
+
+
+def _stretches(sight: Sight, act: Act, path: Walk) -> list[tuple[int, int]]:
+    """First and last position of all stretches of a path that agree with an act."""
+    goal = len(path) - 1
+    if act.kind == "stop":
+        return [(goal, goal)] if agrees(sight, act, path[-1:], 0.0) else []
+    if act.kind in TURNS:
+        return [
+            (place, place)
+            for place in range(1, goal)
+            if sight.leads_to(
+                act.kind,
+                act.side,
+                sight.heading(path[place], path[place + 1]),
+                sight.heading(path[place - 1], path[place]),
+            )
+        ]
+    fewest, most = EDGES[act.kind]
+    return [
+        (first, last)
+        for first in range(goal)
+        for last in range(first + fewest, min(first + most, goal) + 1)
+        if agrees(sight, act, path[first : last + 1], 0.0)
+    ]
+
+
+def _fidelity(graph: NavGraph, survey: Survey, path: Walk, record: Json) -> float:
+    walked = [survey.viewpoints[viewpoint] for viewpoint in path]
+    return float(score_path(graph, walked, record["path"])["ndtw"])
+
+
+def check_files(
+    scans: Sequence[str], splits: Sequence[str], connectivity_dir: Path, data_dir: Path
+) -> str:
+    """Checks the annotations of some houses, showing a bar.
+
+    Args:
+        scans: Houses, which must lie in the cache.
+        splits: Splits to check.
+        connectivity_dir: Their navigation graphs.
+        data_dir: Their annotations.
+
+    Returns:
+        A table with a row for each split and kind of text.
+    """
+    from tqdm import tqdm
+
+    from envs.houses.rxr_episodes import guide_path, read_guide
+
+    short = {split: json.loads((data_dir / f"R2R_{split}.json").read_text()) for split in splits}
+    long = {split: read_guide(guide_path(data_dir, split)) for split in splits}
+    found: dict[tuple[str, str], list[Check]] = {}
+    for scan in tqdm(scans, desc="houses", unit="house"):
+        survey, graph = survey_cached(scan, connectivity_dir), NavGraph.load(scan, connectivity_dir)
+        for split in splits:
+            records = [one for one in short[split] if one["scan"] == scan]
+            found.setdefault((split, "R2R"), []).extend(check_r2r(survey, graph, records))
+            records = [one for one in long[split] if one["scan"] == scan]
+            for record, check in zip(records, check_rxr(survey, graph, records), strict=True):
+                found.setdefault((split, record["language"]), []).append(check)
+    rows = [_row(*key, checks) for key, checks in sorted(found.items()) if checks]
+    return "\n".join([_HEADER, *rows])
+
+
+_HEADER = (
+    f"{'split':<12}{'texts':<8}{'number':>8}{'read':>8}{'arrive':>8}{'clear':>8}{'nDTW':>8}"
+    f"{'with others':>14}"
+)
+
+
+def _row(split: str, kind: str, checks: Sequence[Check]) -> str:
+    """Shares in per cent, one line of the table."""
+    shares = [
+        100 * float(np.mean([getattr(check, name) for check in checks]))
+        for name in ("is_read", "arrives", "is_clear", "fidelity")
+    ]
+    tried = sum(check.others for check in checks)
+    strangers = 100 * sum(check.others_arrive for check in checks) / max(tried, 1)
+    cells = "".join(f"{share:8.1f}" for share in shares)
+    return f"{split:<12}{kind:<8}{len(checks):>8}{cells}{strangers:>14.1f}"

@@ -1,0 +1,85 @@
+import re
+
+import pytest
+
+from envs.houses.colours import COLOUR_NAMES
+from envs.houses.furniture import MAKERS
+from envs.houses.language.languages import TAGS, language_of
+from envs.houses.language.lexicon import load_lexicon
+from envs.houses.language.sight import SPOKEN
+from envs.houses.room_layout import ROOM_SIZES
+
+LEXICONS = ("english", "hindi", "telugu")
+MATERIALS = ("wooden", "leather", "fabric", "metal", "glass", "ceramic")
+# What is always several, and so is never pointed out as one landmark.
+MANY = {"books", "shoes", "toy blocks"}
+
+
+def _texts(value) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value
+    return [text for item in items for text in _texts(item)]
+
+
+def test_every_piece_of_furniture_can_be_named():
+    assert set(MAKERS) - MANY <= set(SPOKEN)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_noun_room_colour_and_material_has_words(tag):
+    language = language_of(tag)
+    assert {noun for noun, _ in SPOKEN.values()} == set(language.nouns)
+    assert {"hallway", *ROOM_SIZES} <= set(language.rooms)
+    assert set(language.colours) == set(COLOUR_NAMES)
+    assert set(language.materials) == set(MATERIALS)
+
+
+@pytest.mark.parametrize("field", ["nouns", "rooms", "colours", "materials"])
+def test_lexicons_have_the_same_keys(field):
+    keys = [list(load_lexicon(name)[field]) for name in LEXICONS]
+    assert keys[0] == keys[1] == keys[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "forms"),
+    [
+        ("hindi", {"gender", "direct", "oblique", "plural", "plural_oblique"}),
+        (
+            "telugu",
+            {
+                "nominative",
+                "genitive",
+                "accusative",
+                "plural",
+                "plural_genitive",
+                "plural_accusative",
+            },
+        ),
+    ],
+)
+def test_nouns_have_all_their_forms(name, forms):
+    for noun, ways in load_lexicon(name)["nouns"].items():
+        for way in ways:
+            assert set(way) == forms, noun
+            assert all(way.values()), noun
+            assert way.get("gender", "m") in ("m", "f"), noun
+
+
+@pytest.mark.parametrize(
+    ("name", "block"), [("hindi", "\u0900-\u097f"), ("telugu", "\u0c00-\u0c7f")]
+)
+def test_words_are_in_their_own_script(name, block):
+    allowed = re.compile(f"[{block}\u200c -]+")
+    for text in _texts(load_lexicon(name)):
+        assert allowed.fullmatch(text) or text in ("m", "f"), text
+        assert text == text.strip()
+        assert "  " not in text
+
+
+@pytest.mark.parametrize("name", ["hindi", "telugu"])
+def test_signs_are_written_in_one_way(name):
+    for text in _texts(load_lexicon(name)):
+        # A vowel sign never follows another, nor begins a word.
+        assert not re.search("[\u093e-\u094c][\u093e-\u094c]|[\u0c3e-\u0c4c][\u0c3e-\u0c4c]", text)
+        assert not re.search("(^| )[\u093e-\u094d\u0c3e-\u0c4d]", text)
