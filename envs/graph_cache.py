@@ -14,7 +14,7 @@ import numpy as np
 from storage import cache_dir, written_whole
 
 # Count up when the meaning of the tables changes.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _DIGEST_BYTES = 32
 
 

@@ -26,7 +26,8 @@ class NavGraph:
         scan: Name of the building.
         viewpoint_ids: N names, in the order of the connectivity file.
         record_indices: (N,) place of each viewpoint in the connectivity file (MatterSim's `ix`).
-        positions: (N, 3) metres, z up.
+        positions: (N, 3) metres of the cameras, z up.
+        heights: (N,) metres of the cameras above the floor that they stand on.
         edges: (2, M) rows of the ends of all edges, each in both directions, sorted.
     """
 
@@ -42,6 +43,7 @@ class NavGraph:
             [records[int(i)]["image_id"] for i in record_indices],
             record_indices,
             poses.reshape(-1, 4, 4)[included, :3, 3],
+            np.array([record["height"] for record in records], dtype=np.float64)[included],
             np.stack(np.nonzero(adjacency)),
         )
 
@@ -51,12 +53,14 @@ class NavGraph:
         viewpoint_ids: Sequence[str],
         record_indices: np.ndarray,
         positions: np.ndarray,
+        heights: np.ndarray,
         edges: np.ndarray,
     ) -> None:
         self.scan = scan
         self.viewpoint_ids = tuple(viewpoint_ids)
         self.record_indices = _read_only(record_indices)
         self.positions = _read_only(positions)
+        self.heights = _read_only(heights)
         self.edges = _read_only(edges)
         self._indices = {viewpoint: i for i, viewpoint in enumerate(self.viewpoint_ids)}
 
@@ -196,6 +200,7 @@ class NavGraph:
             "viewpoint_ids": np.frombuffer(json.dumps(self.viewpoint_ids).encode(), np.uint8),
             "record_indices": self.record_indices,
             "positions": self.positions,
+            "heights": self.heights,
             "edges": self.edges,
             "distances": self.distances,
             "next_hops": self.next_hops,
@@ -205,7 +210,7 @@ class NavGraph:
     def _from_tables(cls, scan: str, tables: dict[str, np.ndarray]) -> "NavGraph":
         graph = cls.__new__(cls)
         viewpoint_ids = json.loads(tables["viewpoint_ids"].tobytes())
-        fields = (tables[name] for name in ("record_indices", "positions", "edges"))
+        fields = (tables[name] for name in ("record_indices", "positions", "heights", "edges"))
         graph._fill(scan, viewpoint_ids, *fields)
         graph._shortest_paths = (
             _read_only(tables["distances"]),

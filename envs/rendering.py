@@ -13,11 +13,11 @@ from storage import written_whole
 
 WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280
 MAP_WIDTH = 400
-EYE_HEIGHT = 1.5  # metres of the camera above the floor
 
 _PAPER, _INK, _FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
 _REFERENCE, _WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
 _VIEW_CONE = (248, 214, 176)
+_STOREY = 3.0  # metres, about
 _SKY, _GROUND = (206, 216, 226), (178, 174, 168)
 
 
@@ -114,7 +114,8 @@ def _mark_candidates(
     node = graph.index(viewpoint)
     targets = table.targets[node][table.targets[node] >= 0]
     offsets = graph.positions[targets] - graph.positions[node]
-    elevation = np.arctan2(offsets[:, 2] - EYE_HEIGHT, np.hypot(offsets[:, 0], offsets[:, 1]))
+    below = offsets[:, 2] - graph.heights[targets]
+    elevation = np.arctan2(below, np.hypot(offsets[:, 0], offsets[:, 1]))
     turn = table.headings[node][: len(targets)] - heading
     columns = WIDTH / 2 + (turn + np.pi) % (2 * np.pi) * WIDTH / (2 * np.pi) - WIDTH / 2
     rows = np.clip(STRIP_HEIGHT / 2 - elevation * WIDTH / (2 * np.pi), 16, STRIP_HEIGHT - 16)
@@ -131,7 +132,8 @@ def _draw_map(
     points = _map_points(graph)
     here = graph.index(trajectory[-1][0])
     # Storeys lie above each other; only the agent's own is drawn in full ink.
-    own_storey = np.abs(graph.positions[:, 2] - graph.positions[here, 2]) < EYE_HEIGHT
+    rise = np.abs(graph.positions[:, 2] - graph.positions[here, 2])
+    own_storey = rise < _STOREY / 2
     for i, j in np.argwhere(np.triu(graph.adjacency)):
         draw.line([points[i], points[j]], fill=_FAINT, width=1)
     for point, own in zip(points, own_storey, strict=True):

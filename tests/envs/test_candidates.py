@@ -80,7 +80,13 @@ def test_equals_a_sweep_on_random_graphs():
         poses = np.tile(np.eye(4), (count, 1, 1))
         poses[:, :3, 3] = rng.uniform(-5, 5, (count, 3)) * [1, 1, 0.4]
         records = [
-            {"image_id": str(i), "pose": poses[i].ravel(), "included": i > 0, "unobstructed": row}
+            {
+                "image_id": str(i),
+                "pose": poses[i].ravel(),
+                "included": i > 0,
+                "height": 1.5,
+                "unobstructed": row,
+            }
             for i, row in enumerate(edges)
         ]
         graph = NavGraph("random", records)

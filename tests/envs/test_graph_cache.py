@@ -40,8 +40,8 @@ def forgetful(monkeypatch):
 
 def assert_same_graphs(first, second):
     assert first.viewpoint_ids == second.viewpoint_ids
-    names = "record_indices positions edges adjacency edge_lengths distances next_hops".split()
-    for name in names:
+    tables = "record_indices positions heights edges adjacency edge_lengths distances next_hops"
+    for name in tables.split():
         mine, other = getattr(first, name), getattr(second, name)
         np.testing.assert_array_equal(mine, other)
         assert mine.dtype == other.dtype

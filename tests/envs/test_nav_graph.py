@@ -52,7 +52,8 @@ def test_edges_are_as_long_as_straight_lines(connectivity):
 
 def test_two_viewpoints_at_one_place_are_neighbours_at_no_distance():
     records = [
-        {"image_id": name, "pose": np.eye(4).ravel().tolist(), "included": True} for name in "pq"
+        {"image_id": name, "pose": np.eye(4).ravel().tolist(), "included": True, "height": 1.5}
+        for name in "pq"
     ]
     records[0]["unobstructed"] = [False, True]
     records[1]["unobstructed"] = [True, False]

@@ -12,6 +12,7 @@ def test_a_neighbour_straight_above_is_out_of_sight_unless_navigation_is_free():
             "image_id": name,
             "included": True,
             "pose": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, height, 0, 0, 0, 1],
+            "height": 1.5,
             "unobstructed": [True, True],
         }
         for name, height in (("low", 0.0), ("high", 2.5))

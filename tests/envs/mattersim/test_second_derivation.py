@@ -34,6 +34,7 @@ def graphs(draw):
                 "image_id": f"v{i}",
                 "included": included[i],
                 "pose": pose.ravel().tolist(),
+                "height": 1.5,
                 "unobstructed": [(i, j) in edges or (j, i) in edges for j in range(count)],
             }
         )
