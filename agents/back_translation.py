@@ -52,7 +52,8 @@ class BackTranslator:
         settings = config.back_translation
         assert settings.speaker is not None
         self._config, self._follower = config, follower
-        self.speaker, languages = load_speaker(settings.speaker, train, config.device)
+        self.speaker = load_speaker(settings.speaker, train, config.device)
+        self._tokenizer = train.tokenizer
         graphs = train.nav_world.graphs
         seed = [config.seed, _PATHS]
         paths = sample_paths(graphs, train.episodes, secret, settings.paths, seed)
@@ -63,8 +64,8 @@ class BackTranslator:
         spoken = [base_language(episode.language) for episode in train.episodes]
         rng = np.random.default_rng([config.seed, _LANGUAGES])
         drawn = rng.integers(len(spoken), size=len(ids))
-        numbers = [languages.index(spoken[index]) for index in drawn]
-        self._languages = dict(zip(ids, numbers, strict=True))
+        self._languages = dict(zip(ids, (spoken[index] for index in drawn), strict=True))
+        self.speaker.numbers(sorted(set(spoken)))  # raises where it lacks a language
         lengths = [len(episode.path) for episode in self.env.episodes]
         self._order = BatchOrder(ids, lengths, rows * processes, config.bucket, config.seed)
 
@@ -85,13 +86,19 @@ class BackTranslator:
         kind = self._config.back_translation.dropout
         noise = self._follower.noise(scans, kind)
         own = None if noise is None else noise.rows(described.seen.rows)
-        numbers = [self._languages[instr_id] for instr_id in instr_ids]
-        languages = torch.tensor(numbers, device=device)
+        languages = self.speaker.numbers([self._languages[instr_id] for instr_id in instr_ids])
         with torch.no_grad():
-            context = self.speaker.look(described.seen, own)
-            longest = self._config.max_instruction_length
-            tokens = self.speaker.speak(context, languages, longest)
+            context = self.speaker.network.look(described.seen, own)
+            tokens = self.speaker.network.speak(context, languages, self.speaker.longest)
+        if self.speaker.tokenizer != self._tokenizer:
+            tokens = self._translated(tokens)
         return Batch(instr_ids, rng, tokens, noise)
+
+    def _translated(self, tokens: np.ndarray) -> np.ndarray:
+        """Instructions in the words of the follower instead of the speaker's."""
+        texts = [self.speaker.tokenizer.decode(row) for row in tokens]
+        longest = self._config.max_instruction_length
+        return np.stack([self._tokenizer.encode(text, longest) for text in texts])
 
 
 def _environment(

@@ -53,6 +53,27 @@ class SpeakerConfig:
 
 
 @dataclass(frozen=True)
+class TextConfig:
+    """How instructions are turned into numbers and read."""
+
+    tokens: Literal["words", "subwords", "pretrained"] = "words"
+    """Words of the training split; pieces of words, learnt from it, for several languages; or
+    those of a Hugging Face model, which then reads them in place of an LSTM."""
+    vocabulary_size: int = 8_000
+    """Pieces of words to learn (subwords)."""
+    model: str | None = None
+    """Name of the Hugging Face model or its local directory (pretrained)."""
+    tune: bool = False
+    """Let the model learn; else its states are computed once and kept."""
+    learning_rate: float = 4e-5
+    """Step size of a tuned model at its highest."""
+
+    def __post_init__(self) -> None:
+        if (self.tokens == "pretrained") != (self.model is not None):
+            raise ValueError("--text.tokens pretrained and --text.model belong together")
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     """How weights follow gradients."""
 
@@ -176,6 +197,7 @@ class RunConfig:
     device: str = "cpu"
     """Where networks compute: cpu, cuda, cuda:1, ..."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "bucket", "iterations", "evaluate_every"):
@@ -190,7 +212,8 @@ class RunConfig:
     @property
     def run_name(self) -> str:
         """Name of the run's default folder."""
-        return f"{self.dataset}-{self.world}" + ("" if self.vision else "-no-vision")
+        name = f"{self.dataset}-{self.world}" + (f"-{self.spoken}" if self.spoken else "")
+        return name + ("" if self.vision else "-no-vision")
 
 
 @dataclass(frozen=True)
@@ -233,6 +256,11 @@ class SpeakerTrainConfig(RunConfig):
     select_metric: Literal["BLEU"] = "BLEU"
     """Metric of the split --select-by that says which weights are kept as the best."""
     speaker: SpeakerConfig = field(default_factory=SpeakerConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.text.tokens == "pretrained":
+            raise ValueError("a speaker says words or subwords, not --text.tokens pretrained")
 
     @property
     def run_name(self) -> str:

@@ -8,7 +8,9 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from agents.configs import RunConfig, TrainConfig
+from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
+from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import VisualScale
 from encoders.feature_store import FeatureStore
 from envs.tokenizer import WordTokenizer
@@ -60,7 +62,11 @@ def make_follower(config: TrainConfig, env: VlnVectorEnv) -> Follower:
     """Untrained follower for an environment."""
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
-    return Follower(len(env.tokenizer), visual, angle, config.follower).to(config.device)
+    if config.text.tokens == "pretrained":
+        encoder = PretrainedEncoder(config.text, config.follower)
+    else:
+        encoder = InstructionEncoder(len(env.tokenizer), config.follower)
+    return Follower(encoder, visual, angle, config.follower).to(config.device)
 
 
 def fit_scale(scale: VisualScale | None, env: VlnVectorEnv) -> None:

@@ -19,9 +19,9 @@ from agents.follower_agent import FollowerAgent
 from agents.learners import Summary
 from agents.lessons import Batch, Lesson
 from agents.optimisers import make_optimiser
+from agents.text import load_tokenizer, own_tokenizer
 from agents.training import Trainer, prepare
 from envs.device_features import DeviceFeatures
-from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
 
@@ -39,7 +39,7 @@ class FollowerLearner:
         self.config = config
         self.notes = feature_notes(config)
         rows = config.batch_size * (2 if config.reinforcement.weight else 1)
-        self.env = make_env(config, "train", num_envs=rows)
+        self.env = make_env(config, "train", own_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = {
             split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
@@ -60,7 +60,10 @@ class FollowerLearner:
                 config, self.follower, self.env, secret, rows, distributed.processes()
             )
         self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
-        self.optimiser = make_optimiser(self.network, config.optimiser)
+        tuned = getattr(self.follower.encoder, "tuned", None)
+        self.optimiser = make_optimiser(
+            self.network, config.optimiser, tuned, config.text.learning_rate
+        )
         self._lesson = distributed.parallel(self.network)
         self._order = BatchOrder(
             [episode.instr_id for episode in self.env.episodes],
@@ -131,7 +134,7 @@ class FollowerLearner:
     def _start_from(self, run: Path) -> None:
         """Begin with the best follower of another run, and with its last critic."""
         vocabulary = run / VOCABULARY
-        if WordTokenizer.load(vocabulary) != self.env.tokenizer:
+        if load_tokenizer(vocabulary) != self.env.tokenizer:
             raise ValueError(
                 f"{vocabulary}: other words than this run's; start from a run on the same data"
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import networkx
 import numpy as np
 import torch
+from torch import Tensor
 
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
@@ -61,7 +62,7 @@ def judge(
     speaker: Speaker,
     features: DeviceFeatures,
     tokens: np.ndarray,
-    languages: Sequence[int],
+    languages: Tensor,
 ) -> list[list[Judged]]:
     """Ask a speaker about the found paths of B instructions.
 
@@ -69,14 +70,14 @@ def judge(
         findings: B of them.
         speaker: In evaluation mode.
         features: Of the world.
-        tokens: (B, L) instructions.
-        languages: B numbers, see `load_speaker`.
+        tokens: (B, L) instructions in the speaker's words.
+        languages: (B,) numbers of theirs.
     """
     judged: list[list[Judged]] = [[] for _ in findings]
     found = [(row, path) for row, finding in enumerate(findings) for path in finding.paths]
     for start in range(0, len(found), _PATHS):
         rows, paths = zip(*found[start : start + _PATHS], strict=True)
-        spoken = _spoken(paths, speaker, features, tokens[list(rows)], [languages[r] for r in rows])
+        spoken = _spoken(paths, speaker, features, tokens[list(rows)], languages[list(rows)])
         for row, path, total in zip(rows, paths, spoken, strict=True):
             judged[row].append(Judged(path, total, int((tokens[row] != PAD).sum()) - 1))
     return judged
@@ -87,7 +88,7 @@ def _spoken(
     speaker: Speaker,
     features: DeviceFeatures,
     tokens: np.ndarray,
-    languages: Sequence[int],
+    languages: Tensor,
 ) -> list[float]:
     """Log-likelihood of an instruction of (P, L) for each of P paths."""
     steps = [
@@ -98,8 +99,7 @@ def _spoken(
     seen = look_along(features, *np.array(steps).T)
     device = seen.panorama.device
     given = torch.from_numpy(tokens).to(device)
-    spoken_in = torch.tensor(languages, device=device)
-    likelihoods = speaker.likelihoods(speaker.look(seen), given, spoken_in)
+    likelihoods = speaker.likelihoods(speaker.look(seen), given, languages)
     return likelihoods.double().sum(1).tolist()
 
 

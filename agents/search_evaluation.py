@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from agents.configs import SearchConfig
 from agents.envdrop.follower import Follower
-from agents.envdrop.speaker import Speaker
 from agents.evaluation import Evaluation, Pose, by_length, score_walks
 from agents.follower_agent import without_words
 from agents.reranking import Judged, Weighting, best, judge, poses, tune, whole_walk
 from agents.search import Findings, Place, Searcher, beam_search, best_first_search
+from agents.speaker_training import LoadedSpeaker
 from envs.device_features import DeviceFeatures
 from envs.episodes import Episode, base_language
 from envs.metrics import SUCCESS_THRESHOLD
@@ -33,7 +33,7 @@ def search_split(
     follower: Follower,
     features: DeviceFeatures,
     config: SearchConfig,
-    speaker: tuple[Speaker, list[str]] | None = None,
+    speaker: LoadedSpeaker | None = None,
     language: bool = True,
     name: str = "",
 ) -> Searched:
@@ -44,7 +44,7 @@ def search_split(
         follower: In evaluation mode.
         features: Of the environment.
         config: Kind and size of the search.
-        speaker: From `load_speaker`, to judge what is found.
+        speaker: Judges what is found.
         language: Read the instructions.
         name: Label of the progress bar; no bar without it.
     """
@@ -95,7 +95,7 @@ def _search_batch(
     follower: Follower,
     features: DeviceFeatures,
     config: SearchConfig,
-    speaker: tuple[Speaker, list[str]] | None,
+    speaker: LoadedSpeaker | None,
     language: bool,
     batch: list[Episode],
     searched: Searched,
@@ -117,7 +117,7 @@ def _search_batch(
     searched.starts.update(zip(ids, starts, strict=True))
     searched.findings.update(zip(ids, findings, strict=True))
     if speaker is not None:
-        network, languages = speaker
-        numbers = [languages.index(base_language(episode.language)) for episode in batch]
-        judged = judge(findings, network, features, tokens, numbers)
+        told = speaker.tokens([episode.instruction for episode in batch])
+        languages = speaker.numbers([base_language(episode.language) for episode in batch])
+        judged = judge(findings, speaker.network, features, told, languages)
         searched.judged.update(zip(ids, judged, strict=True))

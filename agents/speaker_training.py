@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from agents.environments import feature_notes, fit_scale, make_env
 from agents.learners import Summary
 from agents.optimisers import make_optimiser
 from agents.speaking import Described, described_paths
+from agents.text import load_tokenizer, own_tokenizer
 from agents.training import Trainer, prepare
 from envs.device_features import DeviceFeatures
 from envs.episodes import Episode, base_language
@@ -63,14 +65,14 @@ class SpeakerLearner:
 
     def __init__(self, config: SpeakerTrainConfig) -> None:
         self.config = config
-        self.env = make_env(config, "train")
+        self.env = make_env(config, "train", own_tokenizer(config))
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = {
             split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
         }
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
         self.notes = {**feature_notes(config), _LANGUAGES: " ".join(self.languages)}
-        self.speaker = make_speaker(config, self.env, len(self.languages))
+        self.speaker = make_speaker(config, self.env, len(self.env.tokenizer), len(self.languages))
         fit_scale(self.speaker.scale, self.env)
         self.network = SpeakerLoss(self.speaker)
         self.clipped: list[nn.Module] = [self.speaker.encoder, self.speaker.decoder]
@@ -143,16 +145,53 @@ def by_path(episodes: Sequence[Episode]) -> list[list[Episode]]:
     return list(paths.values())
 
 
-def make_speaker(config: SpeakerTrainConfig, env: VlnVectorEnv, languages: int) -> Speaker:
-    """Untrained speaker for an environment."""
+def make_speaker(
+    config: SpeakerTrainConfig, env: VlnVectorEnv, vocabulary: int, languages: int
+) -> Speaker:
+    """Untrained speaker of so many words and languages for an environment."""
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
-    speaker = Speaker(len(env.tokenizer), visual, angle, languages, config.speaker)
+    speaker = Speaker(vocabulary, visual, angle, languages, config.speaker)
     return speaker.to(config.device)
 
 
-def load_speaker(run: Path, env: VlnVectorEnv, device: str) -> tuple[Speaker, list[str]]:
-    """The speaker of a run, and the languages that it speaks, in their order.
+class LoadedSpeaker(NamedTuple):
+    """A trained speaker.
+
+    Attributes:
+        network: in evaluation mode.
+        languages: that it speaks, in their order.
+        tokenizer: of its words.
+        longest: tokens that it says at most.
+    """
+
+    network: Speaker
+    languages: list[str]
+    tokenizer: WordTokenizer
+    longest: int
+
+    def tokens(self, instructions: Sequence[str]) -> np.ndarray:
+        """(B, L) int32 instructions in its words."""
+        return np.stack([self.tokenizer.encode(text, self.longest) for text in instructions])
+
+    def numbers(self, languages: Sequence[str]) -> Tensor:
+        """(B,) numbers of languages, on its device.
+
+        Raises:
+            ValueError: It does not speak one of them.
+        """
+        odd = set(languages) - set(self.languages)
+        if odd:
+            raise ValueError(
+                f"the speaker speaks {' '.join(self.languages)}, but not {' '.join(sorted(odd))}; "
+                "train one on these languages"
+            )
+        device = self.network.decoder.word.weight.device
+        return torch.tensor([self.languages.index(language) for language in languages]).to(device)
+
+
+def load_speaker(run: Path, env: VlnVectorEnv, device: str) -> LoadedSpeaker:
+    """The speaker of a run.
 
     Args:
         run: Folder that train_speaker.py wrote.
@@ -165,15 +204,10 @@ def load_speaker(run: Path, env: VlnVectorEnv, device: str) -> tuple[Speaker, li
     """
     config = read_config(run, SpeakerTrainConfig)
     languages = model_notes(run).get(_LANGUAGES, "").split()
-    vocabulary = WordTokenizer.load(run / VOCABULARY)
-    if vocabulary != env.tokenizer:
-        raise ValueError(
-            f"{run / VOCABULARY}: the speaker has other words than the follower; train both on the "
-            "same data with the same settings of text"
-        )
-    speaker = make_speaker(config, env, len(languages)).to(device)
+    tokenizer = load_tokenizer(run / VOCABULARY)
+    speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)
     load_model(run, speaker, {})
-    return speaker.eval(), languages
+    return LoadedSpeaker(speaker.eval(), languages, tokenizer, config.max_instruction_length)
 
 
 def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:

@@ -8,7 +8,6 @@ from agents.checkpoints import VOCABULARY, load_model
 from agents.command_line import EvaluateConfig
 from agents.config_files import read_config
 from agents.configs import TrainConfig
-from agents.envdrop.speaker import Speaker
 from agents.environments import feature_notes, make_env, make_follower
 from agents.evaluation import (
     Evaluation,
@@ -22,10 +21,10 @@ from agents.evaluation import (
 from agents.follower_agent import FollowerAgent
 from agents.reranking import Weighting
 from agents.search_evaluation import Searched, evaluate_search, search_split, tuned_weighting
-from agents.speaker_training import load_speaker
+from agents.speaker_training import LoadedSpeaker, load_speaker
+from agents.text import load_tokenizer
 from envs.device_features import DeviceFeatures
 from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
-from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 
@@ -87,7 +86,7 @@ def _search(
     env: VlnVectorEnv,
     agent: FollowerAgent,
     config: EvaluateConfig,
-    speaker: tuple[Speaker, list[str]] | None,
+    speaker: LoadedSpeaker | None,
     split: str,
 ) -> Searched:
     name = f"{split} search"
@@ -112,7 +111,7 @@ def load_run(
     """
     settings = settings or read_config(run, TrainConfig)
     notes = feature_notes(settings)
-    env = make_env(settings, split, WordTokenizer.load(run / VOCABULARY))
+    env = make_env(settings, split, load_tokenizer(run / VOCABULARY))
     follower = make_follower(settings, env)
     load_model(run, follower, notes)
     follower.eval()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from agents.configs import FeatureDropout, FollowerConfig
 from agents.envdrop.attention import AttendedState, Dropout, SoftDotAttention
 from agents.envdrop.encoders import Context, InstructionEncoder, State
+from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import View, VisualNoise, VisualScale
 
 
@@ -72,13 +73,26 @@ class Decoder(nn.Module):
 
 
 class Follower(nn.Module):
-    """Encoder and decoder together."""
+    """Encoder and decoder together.
 
-    def __init__(self, vocabulary: int, visual: int, angle: int, config: FollowerConfig) -> None:
+    Args:
+        encoder: Reads instructions.
+        visual: D.
+        angle: A.
+        config: Sizes and noise.
+    """
+
+    def __init__(
+        self,
+        encoder: InstructionEncoder | PretrainedEncoder,
+        visual: int,
+        angle: int,
+        config: FollowerConfig,
+    ) -> None:
         super().__init__()
         self.config = config
         self.visual, self.angle = visual, angle
-        self.encoder = InstructionEncoder(vocabulary, config)
+        self.encoder = encoder
         self.decoder = Decoder(visual, angle, config)
         scaled = config.standardise and visual > 0
         self.scale = VisualScale(visual, angle) if scaled else None

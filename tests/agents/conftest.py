@@ -12,6 +12,11 @@ from agents.environments import make_env
 from encoders.feature_store import FeatureStore
 
 COLOURS = ("red", "green", "blue", "white")
+LANGUAGES = {
+    "en-IN": ("Walk up to the {} door and stop there.", COLOURS),
+    "hi-IN": ("{} दरवाज़े तक जाएँ और वहाँ रुकें।", ("लाल", "हरे", "नीले", "सफ़ेद")),
+    "te-IN": ("{} తలుపు దగ్గరకు వెళ్లి అక్కడ ఆగండి.", ("ఎరుపు", "ఆకుపచ్చ", "నీలం", "తెలుపు")),
+}
 TRAIN_SCANS = [f"room{number}" for number in range(8)]
 SCANS = {"train": TRAIN_SCANS, "val_seen": TRAIN_SCANS[:2], "val_unseen": ["other0", "other1"]}
 
@@ -33,6 +38,7 @@ def doors(tmp_path_factory):
     connectivity = folder / "matterport" / "connectivity"
     connectivity.mkdir(parents=True)
     (folder / "r2r").mkdir()
+    (folder / "rxr").mkdir()
     rng = np.random.default_rng(0)
     colours = {scan: rng.permutation(4) for scans in SCANS.values() for scan in scans}
     (connectivity / "scans.txt").write_text("\n".join(colours) + "\n")
@@ -45,6 +51,10 @@ def doors(tmp_path_factory):
             for door in range(4)
         ]
         (folder / "r2r" / f"R2R_{split}.json").write_text(json.dumps(records))
+        guides = [guide for record in records for guide in guide_records(record, colours)]
+        lines = "".join(json.dumps(guide, ensure_ascii=False) + "\n" for guide in guides)
+        path = folder / "rxr" / f"rxr_{split}_guide.jsonl"
+        path.write_text(lines, encoding="utf-8")
     write_features(folder / "features.safetensors", colours)
     return folder
 
@@ -85,6 +95,19 @@ def record(scan, door, colour, path_id):
     }
 
 
+def guide_records(record, colours):
+    """The path of a record, told in three languages."""
+    door = int(record["path"][-1][-1])
+    colour = colours[record["scan"]][door]
+    for number, (language, (sentence, names)) in enumerate(LANGUAGES.items()):
+        yield {
+            "instruction_id": 3 * record["path_id"] + number,
+            "language": language,
+            "instruction": sentence.format(names[colour]),
+            **{name: record[name] for name in ("path_id", "scan", "path", "heading")},
+        }
+
+
 def write_features(path, colours):
     keys, views = [], []
     for scan, order in colours.items():
@@ -95,6 +118,37 @@ def write_features(path, colours):
         keys += [f"{scan}_{scan}-{name}" for name in "c0123"]
         views += [centre, *[np.zeros((36, 4))] * 4]
     FeatureStore.write(path, np.stack(views), keys, {"encoder": "colours"})
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """Folder of a Hugging Face model with one small layer and random weights."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(special_tokens=marks, show_progress=False)
+    sentences = [f"go to the {colour} door. walk up, one stop there" for colour in COLOURS]
+    tokenizer.train_from_iterator(sentences, trainer)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
+    given = dict(zip(names, marks, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **given).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=90,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture

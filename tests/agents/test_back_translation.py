@@ -76,13 +76,13 @@ def test_sampled_paths_are_described_in_words(translator, doors_env):
 
 def test_speaker_and_follower_lack_the_same_features(translator):
     seen = {}
-    look = translator.speaker.look
+    look = translator.speaker.network.look
 
     def spy(views, noise):
         seen["rows"], seen["gate"] = views.rows, noise.gate(views.panorama)
         return look(views, noise)
 
-    translator.speaker.look = spy
+    translator.speaker.network.look = spy
     batch = translator.batch(translator.names(0), np.random.default_rng(0))
     gate = batch.noise.gate(torch.ones(8, 36, 8))
     assert torch.equal(seen["gate"], gate[seen["rows"]])

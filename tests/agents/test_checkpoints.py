@@ -10,13 +10,14 @@ from agents.checkpoints import (
     save_trainer,
 )
 from agents.configs import FollowerConfig
+from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 
 CONFIG = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5)
 
 
 def make(visual=12, vocabulary=10, config=CONFIG):
-    return Follower(vocabulary, visual, 8, config)
+    return Follower(InstructionEncoder(vocabulary, config), visual, 8, config)
 
 
 def test_model_survives_its_file(tmp_path):

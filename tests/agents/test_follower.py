@@ -6,7 +6,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from agents.configs import FollowerConfig
 from agents.envdrop.attention import Dropout, SoftDotAttention
-from agents.envdrop.encoders import State
+from agents.envdrop.encoders import InstructionEncoder, State
 from agents.envdrop.follower import Follower
 from agents.envdrop.visual import View, VisualScale
 
@@ -17,7 +17,7 @@ TOKENS = torch.tensor([[9, 3, 4, 5, 2, 0], [9, 6, 2, 0, 0, 0], [9, 7, 8, 2, 0, 0
 @pytest.fixture
 def follower():
     torch.manual_seed(0)
-    return Follower(10, visual=12, angle=8, config=SMALL).eval()
+    return Follower(InstructionEncoder(10, SMALL), visual=12, angle=8, config=SMALL).eval()
 
 
 def random_view(batch, candidates=4, width=20):
@@ -100,7 +100,8 @@ def test_every_parameter_reaches_the_loss(follower):
 def test_parameter_count_is_the_papers_without_its_dead_ones():
     # EnvDrop with 512-d features: encoder 1,569,280 and decoder 5,124,160 of which 1,179,648 are
     # dead; ours has one bias where torch's LSTM has two.
-    follower = Follower(992, visual=512, angle=128, config=FollowerConfig())
+    config = FollowerConfig()
+    follower = Follower(InstructionEncoder(992, config), visual=512, angle=128, config=config)
     encoder = sum(p.numel() for p in follower.encoder.parameters())
     decoder = sum(p.numel() for p in follower.decoder.parameters())
     assert encoder == 1_569_280 - 2 * 4 * 256
@@ -159,5 +160,5 @@ def test_scale_standardises_and_leaves_stop_and_angles():
     assert (scaled.panorama[..., 12:] == 1).all()
     assert (scaled.candidates[:, 0] == 0).all()
     torch.testing.assert_close(scaled.candidates[:, 1:], scaled.panorama[:, 1:4])
-    assert "scale.shift" in Follower(10, 12, 8, SMALL).state_dict()
-    assert Follower(10, 0, 8, SMALL).scale is None
+    assert "scale.shift" in Follower(InstructionEncoder(10, SMALL), 12, 8, SMALL).state_dict()
+    assert Follower(InstructionEncoder(10, SMALL), 0, 8, SMALL).scale is None

@@ -13,6 +13,7 @@ from agents.follower_training import follower_trainer
 from agents.reranking import Judged, Weighting, best, poses, tune, whole_walk
 from agents.search import Findings, FoundPath, Place
 from agents.search_evaluation import evaluate_search, search_split, tuned_weighting
+from agents.speaker_training import LoadedSpeaker
 from agents.speaking import described_paths
 from agents.submission import evaluate_run
 from envs.device_features import DeviceFeatures
@@ -70,7 +71,13 @@ def searched(doors_config, doors_env):
     speaker = Speaker(len(doors_env.tokenizer), 4, 4, 1, config).eval()
     features = DeviceFeatures(doors_env)
     search = SearchConfig(method="best-first", paths=3)
-    found = search_split(doors_env, follower, features, search, (speaker, ["en"]))
+    found = search_split(
+        doors_env,
+        follower,
+        features,
+        search,
+        LoadedSpeaker(speaker, ["en"], doors_env.tokenizer, 80),
+    )
     return found, speaker, features
 
 
