@@ -9,10 +9,10 @@ from typing import get_args
 
 import tyro
 
-from agents.config_files import CONFIG, Config, differences, read_config
-from agents.configs import SearchConfig, SpeakerTrainConfig, TrainConfig
+from agents.configs import Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
+from storage.runs.settings import CONFIG, Config, differences, read_config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
@@ -70,12 +70,14 @@ def parse_speaker(arguments: Sequence[str]) -> SpeakerTrainConfig:
 
 
 def _parse(
-    kind: type[Config], defaults: Callable[[Dataset, World], Config], arguments: Sequence[str]
+    kind: type[Config],
+    defaults: Callable[[Dataset, World, Recipe | None, bool], Config],
+    arguments: Sequence[str],
 ) -> Config:
     """Settings of a training run from its command line.
 
-    --dataset and --world are read first, for they choose the defaults of the rest; --resume takes
-    all defaults from the run that it names.
+    --dataset, --world, --preset and --back-translation.speaker are read first, for they choose the
+    defaults of the rest; --resume takes all defaults from the run that it names.
 
     Raises:
         FileNotFoundError: --resume names no run.
@@ -84,6 +86,8 @@ def _parse(
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--dataset", default="r2r")
     first.add_argument("--world", default="houses")
+    first.add_argument("--preset")
+    first.add_argument("--back-translation.speaker", dest="speaker")
     first.add_argument("--resume", type=Path)
     known, _ = first.parse_known_args(list(arguments))
     if known.resume is not None:
@@ -91,7 +95,9 @@ def _parse(
     # A name that is none of the choices is refused below, with the list of them.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
-    return tyro.cli(kind, default=defaults(dataset, world), args=list(arguments))
+    recipe = known.preset if known.preset in get_args(Recipe) else None
+    chosen = defaults(dataset, world, recipe, known.speaker is not None)
+    return tyro.cli(kind, default=chosen, args=list(arguments))
 
 
 def _resumed(kind: type[Config], run: Path, arguments: Sequence[str]) -> Config:

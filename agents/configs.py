@@ -9,6 +9,7 @@ from typing import Literal
 
 from envs.worlds import Dataset, World
 
+Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 
@@ -150,6 +151,8 @@ class RunConfig:
     """Instructions; read first, for it changes other defaults."""
     world: World = "houses"
     """Buildings to walk in; read first as well."""
+    preset: Recipe | None = None
+    """Published settings as defaults, data set included; read first as well."""
     data_dir: Path | None = None
     """Folder with matterport/ and r2r/, rxr/ or r4r/ (needed by --world matterport)."""
     features: Path | None = None

@@ -10,7 +10,6 @@ from torch import nn
 from agents import distributed
 from agents.back_translation import BackTranslator
 from agents.batches import BatchOrder
-from agents.checkpoints import RESULTS, VOCABULARY, load_model, load_trainer, save_model
 from agents.configs import TrainConfig
 from agents.envdrop.critic import Critic
 from agents.environments import feature_notes, fit_scale, make_env, make_follower
@@ -24,6 +23,7 @@ from agents.training import Trainer, prepare
 from envs.device_features import DeviceFeatures
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
+from storage.runs.checkpoints import RESULTS, VOCABULARY, load_model, load_trainer, save_model
 
 _WAY = 32
 

@@ -1,61 +1,185 @@
-"""Default settings by data set and world."""
+"""Default settings by data set and world, and the settings that were published.
+
+A recipe has the hyper-parameters of the released scripts: EnvDrop's `agent.bash`, `speaker.bash`
+and `bt_envdrop.bash`, which CLIP-ViL runs on CLIP's features (`agent_clip_vit.bash`, ...), and
+CLIP-ViL's `agent_rxr_clip_vit_{en,hi,te}.bash`. What those do not have is noted where it is set.
+"""
 
 import dataclasses
+from typing import Any
 
 from agents.configs import (
+    BackTranslationConfig,
     FollowerConfig,
     OptimiserConfig,
+    Recipe,
+    ReinforcementConfig,
+    RunConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
+    TextConfig,
     TrainConfig,
 )
 from envs.worlds import Dataset, World
 
-# Published settings (CLIP-ViL's scripts): RMSprop 1e-4 without a schedule, batches of 64.
-PRESETS: dict[str, TrainConfig] = {
-    "r2r": TrainConfig(dataset="r2r"),
-    "rxr": TrainConfig(
-        dataset="rxr", max_instruction_length=160, iterations=200_000, evaluate_every=1_000
-    ),
-    "r4r": TrainConfig(dataset="r4r", max_instruction_length=160),
+# Settings that speakers have too, and not with defaults of their own.
+_SHARED = {item.name for item in dataclasses.fields(RunConfig)} - {
+    "teacher",
+    "reward",
+    "select_metric",
+}
+
+# What describes the data: RxR's paths go round, and only the annotated path is what was told.
+_ANNOTATED: dict[str, Any] = {
+    "teacher": "reference",
+    "reward": "ndtw",
+    "select_metric": "nDTW",
+    "max_instruction_length": 160,
+}
+_DATASETS: dict[Dataset, dict[str, Any]] = {
+    "r2r": {"max_instruction_length": 80},
+    "rxr": {**_ANNOTATED, "text": TextConfig(tokens="subwords")},
+    "r4r": _ANNOTATED,
+}
+# Loss weights of the recipes: the improved agents differ in what they see and are told, not here.
+_LEARNING: dict[Dataset, dict[str, Any]] = {
+    "r2r": {"imitation_weight": 0.2, "iterations": 80_000},
+    "rxr": {"imitation_weight": 0.4, "iterations": 200_000, "evaluate_every": 1_000},
+    "r4r": {"imitation_weight": 0.2, "iterations": 80_000},
 }
 
 # The built-in houses have a few thousand paths and a few hundred words: half the width and a step
 # twenty times as long learn them in minutes on two cores.
-_HOUSES = {
+_HOUSES: dict[str, Any] = {
     "world": "houses",
     "iterations": 3_000,
     "evaluate_every": 500,
-    "max_episode_steps": 20,
-    "follower": FollowerConfig(embedding_size=128, hidden_size=256, action_size=32),
     "optimiser": OptimiserConfig(
         name="adam", learning_rate=2e-3, schedule="cosine", warmup=50, clip_norm=5.0
     ),
 }
+_HOUSES_FOLLOWER = FollowerConfig(embedding_size=128, hidden_size=256, action_size=32)
+_HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.4)
+_HOUSES_STEPS = {"r2r": 20, "rxr": 35, "r4r": 35}
+
+# RMSprop 1e-4 without a schedule and weight decay, batches of 64, gradients of encoder and decoder
+# cut at 40, at most 35 actions, weights kept by success on val_unseen.
+_PUBLISHED: dict[str, Any] = {
+    "batch_size": 64,
+    "bucket": 1,
+    "max_episode_steps": 35,
+    "angle_feature_size": 128,
+    "seed": 1,
+}
+_PUBLISHED_FOLLOWER: dict[str, Any] = {
+    "select_metric": "SR",
+    "optimiser": OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip_norm=40.0),
+    "reinforcement": ReinforcementConfig(weight=1.0, discount=0.9, value=0.5, entropy=0.01),
+    "follower": FollowerConfig(
+        embedding_size=256,
+        hidden_size=512,
+        action_size=64,
+        dropout=0.5,
+        standardise=False,
+        feature_dropout=0.3,
+        feature_dropout_kind="element",
+    ),
+}
+_R2R: dict[str, Any] = {
+    "dataset": "r2r",
+    "max_instruction_length": 80,
+    "imitation_weight": 0.2,
+    "iterations": 80_000,
+    "evaluate_every": 100,
+}
+# ResNet features were trained on for 150,000 iterations. One follower per language: --spoken.
+_RXR: dict[str, Any] = {
+    "dataset": "rxr",
+    "spoken": "en",
+    "max_instruction_length": 160,
+    "imitation_weight": 0.4,
+    "iterations": 200_000,
+    "evaluate_every": 1_000,
+}
+# ImageNet's and CLIP's features are learnt from alike; only their width differs.
+RECIPES: dict[Recipe, dict[str, Any]] = {
+    "envdrop": _R2R,
+    "clip-vil-r2r": _R2R,
+    "clip-vil-rxr": _RXR,
+}
+# The script counts 200,000, two for each update. RxR has no such script.
+_TRANSLATED: dict[str, Any] = {"iterations": 100_000}
+_RELEASED_PATHS = 180_000
 
 
-def preset(dataset: Dataset, world: World) -> TrainConfig:
-    """Default settings for a data set in a world."""
-    config = PRESETS[dataset]
-    if world == "houses":
-        return dataclasses.replace(config, **_HOUSES)
-    return dataclasses.replace(config, world=world)
+def preset(
+    dataset: Dataset, world: World, recipe: Recipe | None = None, translated: bool = False
+) -> TrainConfig:
+    """Default settings of a follower.
 
-
-def speaker_preset(dataset: Dataset, world: World) -> SpeakerTrainConfig:
-    """Default settings of a speaker for a data set in a world (CLIP-ViL's scripts: Adam 1e-4)."""
-    config = SpeakerTrainConfig(
-        dataset=dataset,
-        world=world,
-        max_instruction_length=80 if dataset == "r2r" else 160,
-        optimiser=OptimiserConfig(name="adam"),
+    Args:
+        dataset: Instructions; a recipe brings its own.
+        world: Buildings.
+        recipe: Published settings.
+        translated: With back-translation.
+    """
+    if recipe is not None:
+        values = {**_PUBLISHED, **_PUBLISHED_FOLLOWER, **RECIPES[recipe]}
+        config = TrainConfig(preset=recipe, world=world, **values)
+        return _with_translation(config) if translated else config
+    config = TrainConfig(dataset=dataset, world=world, **_DATASETS[dataset], **_LEARNING[dataset])
+    reinforced = dataclasses.replace(config, reinforcement=ReinforcementConfig(weight=1.0))
+    if world != "houses":
+        return reinforced
+    # Imitation alone learns the houses faster; rewards are asked for, or come with a speaker.
+    config = reinforced if translated else dataclasses.replace(config, imitation_weight=1.0)
+    steps = _HOUSES_STEPS[dataset]
+    return dataclasses.replace(
+        config, **_HOUSES, follower=_HOUSES_FOLLOWER, max_episode_steps=steps
     )
-    if world == "houses":
-        return dataclasses.replace(
-            config,
-            iterations=2_000,
-            max_episode_steps=20,
-            speaker=SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.4),
-            optimiser=_HOUSES["optimiser"],
+
+
+def speaker_preset(
+    dataset: Dataset, world: World, recipe: Recipe | None = None, translated: bool = False
+) -> SpeakerTrainConfig:
+    """Default settings of a speaker; arguments as for `preset`."""
+    if recipe is not None:
+        data = {name: value for name, value in RECIPES[recipe].items() if name in _SHARED}
+        return SpeakerTrainConfig(
+            preset=recipe,
+            world=world,
+            teacher="shortest",
+            **{**_PUBLISHED, **data, "iterations": 80_000, "evaluate_every": 500},
+            optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip_norm=40.0),
+            speaker=SpeakerConfig(
+                embedding_size=256,
+                hidden_size=512,
+                dropout=0.6,
+                standardise=False,
+                feature_dropout=0.3,
+                feature_dropout_kind="element",
+            ),
         )
-    return config
+    data = {name: value for name, value in _DATASETS[dataset].items() if name in _SHARED}
+    adam = OptimiserConfig(name="adam", learning_rate=1e-4)
+    config = SpeakerTrainConfig(dataset=dataset, world=world, optimiser=adam, **data)
+    if world != "houses":
+        return config
+    return dataclasses.replace(
+        config,
+        **_HOUSES | {"iterations": 2_000},
+        speaker=_HOUSES_SPEAKER,
+        max_episode_steps=_HOUSES_STEPS[dataset],
+    )
+
+
+def _with_translation(config: TrainConfig) -> TrainConfig:
+    """The recipe's second stage: from the trained follower on, with more features dropped."""
+    return dataclasses.replace(
+        config,
+        **_TRANSLATED,
+        follower=dataclasses.replace(config.follower, feature_dropout=0.4),
+        back_translation=BackTranslationConfig(
+            imitation_weight=0.6, paths=_RELEASED_PATHS, dropout="batch"
+        ),
+    )

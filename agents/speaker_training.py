@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from agents import distributed
 from agents.batches import BatchOrder
 from agents.bleu import corpus_bleu
-from agents.checkpoints import RESULTS, VOCABULARY, load_model, model_notes, save_model
-from agents.config_files import read_config
 from agents.configs import SpeakerTrainConfig
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
@@ -29,6 +27,8 @@ from envs.episodes import Episode, base_language
 from envs.tokenizer import WordTokenizer, split_words
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
+from storage.runs.checkpoints import RESULTS, VOCABULARY, load_model, model_notes, save_model
+from storage.runs.settings import read_config
 
 _LANGUAGES = "languages"  # a note beside the weights
 

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import torch
 
-from agents.checkpoints import VOCABULARY, load_model
 from agents.command_line import EvaluateConfig
-from agents.config_files import read_config
 from agents.configs import TrainConfig
 from agents.environments import feature_notes, make_env, make_follower
 from agents.evaluation import (
@@ -27,6 +25,8 @@ from envs.device_features import DeviceFeatures
 from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
 from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
+from storage.runs.checkpoints import VOCABULARY, load_model
+from storage.runs.settings import read_config
 
 
 def evaluate_run(config: EvaluateConfig) -> Results:

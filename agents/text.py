@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.checkpoints import VOCABULARY
 from agents.configs import RunConfig
 from envs.episodes import load_episodes
 from envs.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 from envs.worlds import world_files
 from storage import write_text
+from storage.runs.checkpoints import VOCABULARY
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -14,14 +14,15 @@ from torch import nn
 from tqdm import tqdm
 
 from agents import distributed
-from agents.checkpoints import TRAINER, load_trainer, save_trainer
-from agents.config_files import CONFIG, to_json
 from agents.configs import RunConfig
-from agents.interruption import interruption
 from agents.learners import Learner, Summary
 from agents.optimisers import learning_rate
-from agents.run_log import RunLog
 from storage import write_text
+from storage.runs import free_folder
+from storage.runs.checkpoints import TRAINER, load_trainer, save_trainer
+from storage.runs.interruption import interruption
+from storage.runs.log import RunLog
+from storage.runs.settings import CONFIG, to_json
 
 _NOISE = 31
 _LOG_EVERY = 50
@@ -251,14 +252,6 @@ def run_folder(config: RunConfig) -> Path:
             )
         return config.output
     return free_folder(Path("runs") / config.run_name)
-
-
-def free_folder(folder: Path) -> Path:
-    """The folder itself if there is none of that name, else with the next free number."""
-    free, number = folder, 2
-    while free.exists():
-        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return free
 
 
 def derived_seed(*parts: int) -> int:

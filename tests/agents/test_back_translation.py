@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from agents.back_translation import BackTranslator
-from agents.checkpoints import load_trainer
 from agents.configs import (
     BackTranslationConfig,
     OptimiserConfig,
@@ -16,6 +15,7 @@ from agents.configs import (
 from agents.environments import make_follower
 from agents.follower_training import follower_trainer
 from agents.speaker_training import train_speaker
+from storage.runs.checkpoints import load_trainer
 
 
 @pytest.fixture(scope="module")

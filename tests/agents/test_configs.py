@@ -3,23 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import parse_train
-from agents.config_files import CONFIG, differences, read_config, to_json
+from agents.command_line import parse_speaker, parse_train
 from agents.configs import TrainConfig
-from agents.presets import preset
-
-
-def test_presets_are_the_published_settings_outside_the_houses():
-    for dataset, length in (("r2r", 80), ("rxr", 160)):
-        config = preset(dataset, "matterport")
-        assert (config.dataset, config.world) == (dataset, "matterport")
-        assert config.max_instruction_length == length
-        assert config.optimiser.name == "rmsprop"
-        assert config.optimiser.learning_rate == 1e-4
-        assert config.follower.hidden_size == 512
-        assert config.batch_size == 64
-    assert preset("rxr", "houses").dataset == "rxr"
-    assert preset("r2r", "houses").follower.hidden_size < 512
+from agents.presets import preset, speaker_preset
+from storage.runs.settings import CONFIG, differences, read_config, to_json
 
 
 def test_dataset_and_world_change_other_defaults():
@@ -31,17 +18,33 @@ def test_dataset_and_world_change_other_defaults():
     config = parse_train(["--world=matterport", "--data-dir", "data", "--minutes", "2.5"])
     assert config.iterations == preset("r2r", "matterport").iterations
     assert config.data_dir == Path("data")
+    assert config.reinforcement.weight == 1.0
     assert config.minutes == 2.5
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--dataset", "r3r"], ["--world", "moon"], ["--iterations", "many"]]
+    "arguments",
+    [["--dataset", "r3r"], ["--world", "moon"], ["--iterations", "many"], ["--preset", "duet"]],
 )
 def test_wrong_values_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         parse_train(arguments)
     assert exit_.value.code != 0
     assert arguments[1] in capsys.readouterr().err
+
+
+def test_recipes_are_read_first():
+    arguments = ["--preset", "clip-vil-rxr", "--spoken", "hi", "--batch-size", "32"]
+    config = parse_train(arguments)
+    assert config.preset == "clip-vil-rxr"
+    assert config.dataset == "rxr"
+    wanted = preset("rxr", "houses", "clip-vil-rxr")
+    assert config == dataclasses.replace(wanted, spoken="hi", batch_size=32)
+    config = parse_train(["--preset", "envdrop", "--back-translation.speaker", "runs/speaker"])
+    assert config.back_translation.speaker == Path("runs/speaker")
+    assert config.follower.feature_dropout == 0.4
+    speaker = parse_speaker(["--preset", "envdrop", "--world", "matterport"])
+    assert speaker == speaker_preset("r2r", "matterport", "envdrop")
 
 
 def test_settings_that_make_no_sense_are_refused():

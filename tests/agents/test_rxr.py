@@ -11,9 +11,9 @@ from agents.configs import (
     TextConfig,
 )
 from agents.follower_training import follower_trainer, train
-from agents.run_log import read_log
 from agents.speaker_training import train_speaker
 from agents.text import SubwordTokenizer
+from storage.runs.log import read_log
 
 SUBWORDS = TextConfig(tokens="subwords", vocabulary_size=200)
 

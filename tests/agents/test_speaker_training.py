@@ -4,7 +4,6 @@ import json
 import pytest
 import torch
 
-from agents.checkpoints import MODEL, RESULTS, load_trainer
 from agents.configs import OptimiserConfig, SpeakerConfig, SpeakerTrainConfig
 from agents.speaker_training import (
     SpeakerLearner,
@@ -13,6 +12,7 @@ from agents.speaker_training import (
     train_speaker,
 )
 from agents.training import Trainer, prepare
+from storage.runs.checkpoints import MODEL, RESULTS, load_trainer
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import signal
 import pytest
 import torch
 
-from agents.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from agents.configs import OptimiserConfig, ReinforcementConfig
 from agents.follower_training import follower_trainer, train
 from agents.optimisers import learning_rate
-from agents.run_log import RunLog, read_log
 from agents.training import DivergedError, run_folder
+from storage.runs.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
+from storage.runs.log import RunLog, read_log
 
 
 def make_trainer(config):

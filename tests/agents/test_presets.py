@@ -1,0 +1,84 @@
+import dataclasses
+
+import pytest
+
+from agents.presets import RECIPES, preset, speaker_preset
+
+AGENTS = {
+    # recipe: data set, weight of imitation, updates, tokens, updates between evaluations
+    "envdrop": ("r2r", 0.2, 80_000, 80, 100),
+    "clip-vil-r2r": ("r2r", 0.2, 80_000, 80, 100),
+    "clip-vil-rxr": ("rxr", 0.4, 200_000, 160, 1_000),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
+    dataset, imitation, iterations, length, every = AGENTS[recipe]
+    config = preset("r2r", "matterport", recipe)
+    assert (config.dataset, config.world, config.preset) == (dataset, "matterport", recipe)
+    assert config.imitation_weight == imitation
+    assert config.iterations == iterations
+    assert config.max_instruction_length == length
+    assert config.evaluate_every == every
+    assert (config.teacher, config.reward, config.feedback) == ("shortest", "distance", "teacher")
+    assert (config.batch_size, config.max_episode_steps, config.seed) == (64, 35, 1)
+    assert (config.optimiser.name, config.optimiser.learning_rate) == ("rmsprop", 1e-4)
+    assert (config.optimiser.schedule, config.optimiser.warmup) == ("constant", 0)
+    assert (config.optimiser.weight_decay, config.optimiser.clip_norm) == (0.0, 40.0)
+    follower = config.follower
+    assert (follower.embedding_size, follower.action_size, follower.hidden_size) == (256, 64, 512)
+    assert (follower.dropout, follower.feature_dropout) == (0.5, 0.3)
+    assert follower.feature_dropout_kind == "element"
+    assert not follower.standardise
+    learning = config.reinforcement
+    assert (learning.discount, learning.value, learning.entropy) == (0.9, 0.5, 0.01)
+    assert config.text.tokens == "words"
+    assert config.spoken == (None if dataset == "r2r" else "en")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_of_back_translation(recipe):
+    config = preset("r2r", "matterport", recipe, translated=True)
+    assert config.follower.feature_dropout == 0.4
+    assert config.back_translation.imitation_weight == 0.6
+    assert config.back_translation.dropout == "batch"
+    assert config.iterations == 100_000
+    assert config.imitation_weight == AGENTS[recipe][1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_of_speakers(recipe):
+    config = speaker_preset("r2r", "matterport", recipe)
+    assert config.dataset == AGENTS[recipe][0]
+    assert (config.iterations, config.evaluate_every, config.batch_size) == (80_000, 500, 64)
+    assert (config.optimiser.name, config.optimiser.learning_rate) == ("adam", 1e-4)
+    assert (config.speaker.dropout, config.speaker.feature_dropout) == (0.6, 0.3)
+    assert (config.speaker.embedding_size, config.speaker.hidden_size) == (256, 512)
+    assert config.teacher == "shortest"
+    assert config.select_metric == "BLEU"
+
+
+def test_defaults_follow_annotated_paths_where_they_go_round():
+    for world in ("matterport", "houses"):
+        assert preset("r2r", world).teacher == "shortest"
+        for dataset in ("rxr", "r4r"):
+            config = preset(dataset, world)
+            assert (config.teacher, config.reward) == ("reference", "ndtw")
+            assert config.select_metric == "nDTW"
+            assert speaker_preset(dataset, world).dataset == dataset
+            assert speaker_preset(dataset, world).teacher == "reference"
+        assert preset("rxr", world).text.tokens == "subwords"
+        assert speaker_preset("rxr", world).text == preset("rxr", world).text
+
+
+def test_houses_are_learnt_by_small_networks():
+    config = preset("r2r", "houses")
+    assert config.follower.hidden_size < preset("r2r", "matterport").follower.hidden_size
+    assert (config.imitation_weight, config.reinforcement.weight) == (1.0, 0.0)
+    translated = preset("r2r", "houses", translated=True)
+    assert (translated.imitation_weight, translated.reinforcement.weight) == (0.2, 1.0)
+    recipe = preset("r2r", "houses", "clip-vil-r2r")
+    assert recipe == dataclasses.replace(
+        preset("r2r", "matterport", "clip-vil-r2r"), world="houses"
+    )
