@@ -1,0 +1,92 @@
+"""Episodes of the tiny world and agents that walk them."""
+
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+from envs.vector_env import VlnVectorEnv
+from viewer.trace import record
+
+
+class TeacherWithReasons:
+    """Does as the teacher does, and gives reasons of which a test knows what they are."""
+
+    def begin(self, observation, info, live):
+        self.steps = 0
+
+    def act(self, observation, info, live):
+        actions = np.asarray(info["teacher_action"])[live]
+        width = int(observation["action_mask"][live].sum(1).max())
+        chances = np.full((len(live), width), 0.1)
+        chances[np.arange(len(live)), actions] = 0.9
+        words = observation["instruction"].shape[1]
+        attention = np.zeros((len(live), words))
+        attention[:, 1 + self.steps % 4] = 1.0
+        views = np.zeros((len(live), 36))
+        views[:, 12 + self.steps % 12] = 1.0
+        self.reasons = {
+            "probabilities": chances,
+            "stop": chances[:, 0],
+            "value": np.full(len(live), 0.5),
+            "word_attention": attention,
+            "view_attention": views,
+        }
+        self.steps += 1
+        return actions
+
+    def explain(self):
+        return self.reasons
+
+
+class Wanderer:
+    """Always takes the first candidate."""
+
+    def begin(self, observation, info, live):
+        pass
+
+    def act(self, observation, info, live):
+        return np.ones(len(live), int)
+
+
+@pytest.fixture(scope="session")
+def teacher():
+    return TeacherWithReasons()
+
+
+@pytest.fixture(scope="session")
+def wanderer():
+    return Wanderer()
+
+
+@pytest.fixture(scope="session")
+def tiny_env(tiny_arguments):
+    return tiny_vector_env("train", tiny_arguments)
+
+
+@pytest.fixture(scope="session")
+def secret_env(tiny_arguments):
+    return tiny_vector_env("test", tiny_arguments)
+
+
+def tiny_vector_env(split, arguments):
+    return VlnVectorEnv(
+        4,
+        split=split,
+        shuffle=False,
+        autoreset_mode=AutoresetMode.DISABLED,
+        observe="indices",
+        max_episode_steps=6,
+        **arguments,
+    )
+
+
+@pytest.fixture(scope="session")
+def traces(tiny_env, teacher, wanderer):
+    """Every episode of the training split, by the teacher and by who wanders."""
+    ids = [episode.instr_id for episode in tiny_env.episodes]
+    named = {"teacher": teacher, "wanderer": wanderer}
+    return [
+        trace
+        for name, agent in named.items()
+        for trace in record(tiny_env, agent, ids, name=name, split="train")
+    ]

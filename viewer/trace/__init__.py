@@ -1,0 +1,20 @@
+"""Traces: what happened in an episode, step by step, one JSON file each."""
+
+from viewer.trace.format import Candidate, Step, Trace, read_traces, trace_json, write_trace
+from viewer.trace.outcomes import Outcome, outcome
+from viewer.trace.paths import trace_of_path, traces_of_submission
+from viewer.trace.recording import record
+
+__all__ = [
+    "Candidate",
+    "Outcome",
+    "Step",
+    "Trace",
+    "outcome",
+    "read_traces",
+    "record",
+    "trace_json",
+    "trace_of_path",
+    "traces_of_submission",
+    "write_trace",
+]

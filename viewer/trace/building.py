@@ -1,0 +1,176 @@
+"""Putting a trace together from what an agent did."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from envs.candidates import CandidateTable, candidate_table
+from envs.episodes import Episode
+from envs.metrics import score_paths
+from envs.metrics.summaries import columns_named
+from envs.nav_graph import NavGraph
+from envs.worlds import Dataset, World
+from viewer.trace.format import Candidate, Ending, Step, Trace
+from viewer.trace.words import word_pieces
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all traces of a recording share."""
+
+    agent: str
+    world: World
+    dataset: Dataset
+    split: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One decision as it was made.
+
+    Attributes:
+        viewpoint: Where.
+        heading: Radians.
+        elevation: Radians.
+        action: As in `Step`.
+        probabilities: (K,) of the actions, stop first; None if not known.
+        value: By the critic.
+        word_attention: As in `Step`.
+        view_attention: (36,).
+    """
+
+    viewpoint: str
+    heading: float
+    elevation: float
+    action: int | None
+    probabilities: np.ndarray | None = None
+    value: float | None = None
+    word_attention: tuple[float, ...] | None = None
+    view_attention: np.ndarray | None = None
+
+
+def build_trace(
+    setting: Setting,
+    episode: Episode,
+    graph: NavGraph,
+    moments: Sequence[Moment],
+    ending: Ending,
+) -> Trace:
+    """Put a trace together: geometry and metrics are added to what the agent did."""
+    walked = [moment.viewpoint for moment in moments]
+    metrics = _metrics(graph, episode, walked)
+    goal = episode.path[-1] if episode.has_goal else None
+    steps = tuple(
+        Step(
+            viewpoint=moment.viewpoint,
+            heading=round(moment.heading, 4),
+            elevation=round(moment.elevation, 4),
+            candidates=_with_chances(candidates(graph, moment.viewpoint), moment.probabilities),
+            action=moment.action,
+            distance_to_goal=None if goal is None else _metres(graph, moment.viewpoint, goal),
+            metrics={name: round(float(column[place]), 4) for name, column in metrics.items()},
+            stop_probability=_chance(moment.probabilities, 0),
+            value=moment.value if moment.value is None else round(moment.value, 4),
+            word_attention=moment.word_attention,
+            view_attention=_rounded(moment.view_attention),
+        )
+        for place, moment in enumerate(moments)
+    )
+    return Trace(
+        agent=setting.agent,
+        world=setting.world,
+        dataset=setting.dataset,
+        split=setting.split,
+        instr_id=episode.instr_id,
+        path_id=episode.path_id,
+        scan=episode.scan,
+        path=episode.path,
+        heading=episode.heading,
+        instruction=episode.instruction,
+        language=episode.language,
+        words=word_pieces(episode.instruction),
+        steps=steps,
+        ending=ending,
+    )
+
+
+def candidates(graph: NavGraph, viewpoint: str) -> tuple[Candidate, ...]:
+    """Where one can go from a viewpoint, in the order of the actions, without probabilities."""
+    return _all_candidates(graph)[graph.index(viewpoint)]
+
+
+def candidate_views(graph: NavGraph) -> np.ndarray:
+    """(N, D) view 0..35 of each candidate of each viewpoint, -1 where there is none."""
+    return _table(graph).views
+
+
+@lru_cache(maxsize=256)
+def _table(graph: NavGraph) -> CandidateTable:
+    return candidate_table(graph)
+
+
+@lru_cache(maxsize=256)
+def _all_candidates(graph: NavGraph) -> list[tuple[Candidate, ...]]:
+    table = _table(graph)
+    found = []
+    for node, targets in enumerate(table.targets):
+        targets = targets[targets >= 0]
+        offsets = graph.positions[targets] - graph.positions[node]
+        across = np.hypot(offsets[:, 0], offsets[:, 1])
+        floors = np.arctan2(offsets[:, 2] - graph.heights[targets], across)
+        found.append(
+            tuple(
+                Candidate(
+                    viewpoint=graph.viewpoint_ids[target],
+                    heading=round(float(table.headings[node, place]), 4),
+                    elevation=round(float(table.elevations[node, place]), 4),
+                    floor=round(float(floors[place]), 4),
+                    distance=round(float(np.linalg.norm(offsets[place])), 3),
+                )
+                for place, target in enumerate(targets)
+            )
+        )
+    return found
+
+
+def _with_chances(
+    places: tuple[Candidate, ...], probabilities: np.ndarray | None
+) -> tuple[Candidate, ...]:
+    if probabilities is None:
+        return places
+    return tuple(
+        Candidate(
+            viewpoint=c.viewpoint,
+            heading=c.heading,
+            elevation=c.elevation,
+            floor=c.floor,
+            distance=c.distance,
+            probability=_chance(probabilities, place),
+        )
+        for place, c in enumerate(places, start=1)
+    )
+
+
+def _chance(probabilities: np.ndarray | None, action: int) -> float | None:
+    if probabilities is None or action >= len(probabilities):
+        return None
+    return round(min(float(probabilities[action]), 1.0), 4)
+
+
+def _metres(graph: NavGraph, viewpoint: str, goal: str) -> float:
+    return round(graph.geodesic(viewpoint, goal), 3)
+
+
+def _rounded(weights: np.ndarray | None) -> tuple[float, ...] | None:
+    return None if weights is None else tuple(np.round(weights.astype(float), 4).tolist())
+
+
+def _metrics(graph: NavGraph, episode: Episode, walked: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """Metrics of each beginning of a walk, by short name; none where the goal is secret."""
+    if not episode.has_goal:
+        return {}
+    beginnings = [walked[: end + 1] for end in range(len(walked))]
+    count = len(walked)
+    return columns_named(score_paths([graph] * count, beginnings, [episode.path] * count))

@@ -1,0 +1,204 @@
+"""The format of a trace, version 1: one JSON object per episode, in a file of its own.
+
+Angles are radians, headings clockwise from +y, elevations up from the horizon; lengths are metres.
+A file holds the object in one line; several lines hold several episodes.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from envs.candidates import NUM_VIEWS
+from envs.episodes.records import RecordError, read_records
+from envs.worlds import Dataset, World
+from storage import written_whole
+
+FORMAT, VERSION = "clipnav-trace", 1
+REMEDY = "record the trace anew with evaluate_agent.py --traces or visualise_episode.py"
+
+Ending = Literal["stopped", "cut off", "under way"]
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """Where the agent could go.
+
+    Attributes:
+        viewpoint: Its name.
+        heading: Of the camera there, seen from here.
+        elevation: The same.
+        floor: Elevation of the floor below that camera, where a mark belongs.
+        distance: Length of the way there.
+        probability: That the agent gave it, if that is known.
+    """
+
+    viewpoint: str
+    heading: float
+    elevation: float
+    floor: float
+    distance: float
+    probability: float | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One decision.
+
+    Attributes:
+        viewpoint: Where the agent stands.
+        heading: Where it looks.
+        elevation: The same.
+        candidates: In the order of the actions 1, 2, ...
+        action: What it did: 0 stopped, k went to candidate k. None where it went over no edge, and
+            at the end of a walk that did not stop.
+        distance_to_goal: Along the graph; None where the goal is secret.
+        metrics: Of the walk up to here, as if it ended here; none where the goal is secret.
+        stop_probability: If it is known.
+        value: What the critic thought the rest was worth, if there is one.
+        word_attention: Weights on the mark of the start, each of the trace's `words`, and the mark
+            of the end; None if the agent tells none.
+        view_attention: Weights on the 36 views, see `envs.candidates`.
+    """
+
+    viewpoint: str
+    heading: float
+    elevation: float
+    candidates: tuple[Candidate, ...]
+    action: int | None = None
+    distance_to_goal: float | None = None
+    metrics: dict[str, float] = {}
+    stop_probability: float | None = None
+    value: float | None = None
+    word_attention: tuple[float, ...] | None = None
+    view_attention: tuple[float, ...] | None = None
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode and what an agent did in it.
+
+    Attributes:
+        format: `FORMAT`.
+        version: `VERSION`.
+        agent: Name of who walked.
+        world: As of `envs.worlds`.
+        dataset: The same.
+        split: Of the data set; "" where the instruction is somebody's own.
+        instr_id: As of `envs.episodes.Episode`, and so the next six.
+        path_id: Number of the path.
+        scan: The building.
+        path: Reference path; only its start where the goal is secret or there is none.
+        heading: At the start.
+        instruction: Raw text.
+        language: Language tag.
+        words: The instruction cut into words, each with the blanks behind it.
+        steps: Decisions, the first at the start.
+        ending: How the walk ended.
+    """
+
+    format: str = FORMAT
+    version: int = VERSION
+    agent: str
+    world: World
+    dataset: Dataset
+    split: str
+    instr_id: str
+    path_id: int
+    scan: str
+    path: tuple[str, ...]
+    heading: float
+    instruction: str
+    language: str
+    words: tuple[str, ...]
+    steps: tuple[Step, ...]
+    ending: Ending
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether it is known where the walk should have ended."""
+        return len(self.path) > 1
+
+    @property
+    def walked(self) -> tuple[str, ...]:
+        """Viewpoints of the walk, the start included."""
+        return tuple(step.viewpoint for step in self.steps)
+
+
+def read_traces(path: str | Path) -> list[Trace]:
+    """Read the traces of a file, or of all `.json` and `.jsonl` files below a folder.
+
+    Raises:
+        FileNotFoundError: There is no such file, or the folder holds none.
+        ValueError: A trace is damaged; names file, record, field and remedy.
+    """
+    path = Path(path)
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.json*") if file.is_file())
+        if not files:
+            raise FileNotFoundError(f"{path}: no traces in this folder; {REMEDY}")
+    traces = []
+    for file in files:
+        for number, trace in enumerate(read_records(file, Trace, REMEDY)):
+            problem = next(problems(trace), None)
+            if problem:
+                raise RecordError(file, number, problem, REMEDY, f"instr_id {trace.instr_id}")
+            traces.append(trace)
+    return traces
+
+
+def write_trace(trace: Trace, folder: Path) -> Path:
+    """Write a trace into a folder, which is made if need be, and tell its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{re.sub(r'[^A-Za-z0-9_-]', '-', trace.instr_id)}.json"
+    with written_whole(path) as beside:
+        beside.write_bytes(trace_json(trace) + b"\n")
+    return path
+
+
+def trace_json(trace: Trace) -> bytes:
+    """A trace as JSON in one line."""
+    return msgspec.json.encode(trace)
+
+
+def problems(trace: Trace) -> Iterator[str]:
+    """What is wrong in a trace whose fields have the right types."""
+    if trace.format != FORMAT:
+        yield f"field 'format': it is '{trace.format}', not '{FORMAT}'"
+    if trace.version != VERSION:
+        yield f"field 'version': it is {trace.version}, but this clipnav reads {VERSION}"
+    if "".join(trace.words) != trace.instruction:
+        yield "field 'words': together they are not the instruction"
+    if not trace.path:
+        yield "field 'path': it is empty"
+    if not trace.steps:
+        yield "field 'steps': it is empty"
+    for number, step in enumerate(trace.steps):
+        for problem in _step_problems(step, len(trace.words)):
+            yield f"field 'steps[{number}].{problem}"
+    yield from _jumps(trace.steps)
+
+
+def _jumps(steps: Sequence[Step]) -> Iterator[str]:
+    """Actions that do not lead where the next step is."""
+    for number, (step, after) in enumerate(pairwise(steps)):
+        if step.action == 0:
+            yield f"field 'steps[{number}].action': it stops, but steps follow"
+        elif step.action is not None and step.action <= len(step.candidates):
+            if step.candidates[step.action - 1].viewpoint != after.viewpoint:
+                yield f"field 'steps[{number}].action': it does not lead to the next step"
+
+
+def _step_problems(step: Step, words: int) -> Iterator[str]:
+    if step.action is not None and not 0 <= step.action <= len(step.candidates):
+        yield f"action': {step.action} is not in 0..{len(step.candidates)}"
+    chances = [step.stop_probability, *(c.probability for c in step.candidates)]
+    if any(chance is not None and not 0 <= chance <= 1 for chance in chances):
+        yield "candidates': a probability is not in 0..1"
+    for name, size in (("word_attention", words + 2), ("view_attention", NUM_VIEWS)):
+        weights = getattr(step, name)
+        if weights is not None and len(weights) != size:
+            yield f"{name}': {len(weights)} weights instead of {size}"
+        if weights is not None and min(weights, default=0) < 0:
+            yield f"{name}': a weight is negative"

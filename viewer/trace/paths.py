@@ -1,0 +1,85 @@
+"""Traces of walks of which only the viewpoints are known, such as anybody's submission files."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from envs.candidates import NUM_HEADINGS, STEP
+from envs.episodes import Episode
+from envs.episodes.records import read_records
+from envs.nav_graph import NavGraph
+from envs.submission_scores import REMEDY, Ground
+from envs.submissions import Checked, check_submission, without_turns
+from envs.worlds import Dataset, World
+from viewer.trace.building import Moment, Setting, build_trace, candidate_views, candidates
+from viewer.trace.format import Trace
+
+
+def trace_of_path(
+    setting: Setting, episode: Episode, graph: NavGraph, path: Sequence[str], stopped: bool = True
+) -> Trace:
+    """Trace of a walk.
+
+    Args:
+        setting: Who walked where.
+        episode: What was to be walked.
+        graph: The building.
+        path: Walked viewpoints, the start included. A step over no edge has no action.
+        stopped: Whether the walk has come to its end.
+    """
+    heading, elevation = episode.heading, 0.0
+    moments = []
+    for here, there in pairwise(path):
+        action = _action(graph, here, there)
+        moments.append(Moment(here, heading, elevation, action))
+        if action is not None:
+            heading, elevation = arrival(graph, here, action)
+    moments.append(Moment(path[-1], heading, elevation, 0 if stopped else None))
+    return build_trace(setting, episode, graph, moments, "stopped" if stopped else "under way")
+
+
+def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]:
+    """Heading and elevation after an action: along the view that showed the candidate best."""
+    view = int(candidate_views(graph)[graph.index(viewpoint), action - 1])
+    return view % NUM_HEADINGS * STEP, (view // NUM_HEADINGS - 1) * STEP
+
+
+def traces_of_submission(
+    path: Path, ground: Ground, world: World, dataset: Dataset, agent: str | None = None
+) -> tuple[list[Trace], Checked]:
+    """Traces of the walks in a submission file, and what was found in checking it.
+
+    Turns in place are left out.
+
+    Args:
+        path: The file, in any form that `envs.submissions` reads.
+        ground: Episodes and graphs of the splits that it walks.
+        world: Of these.
+        dataset: The same.
+        agent: Name to show; the file's by default.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON, or holds no walk that can be used; names what is wrong.
+    """
+    records = read_records(path, object, REMEDY)
+    checked = check_submission(path, records, ground.episodes, ground.graphs, ground.counted)
+    walked = checked.trajectories
+    if not walked:
+        found = "; ".join(map(str, checked.findings)) or "it is empty"
+        raise ValueError(f"{path}: no walk that can be shown: {found}")
+    return [
+        trace_of_path(
+            Setting(agent or path.stem, world, dataset, ground.split_of[episode.instr_id]),
+            episode,
+            ground.graphs[episode.scan],
+            without_turns(walked[episode.instr_id]),
+        )
+        for episode in ground.episodes
+        if episode.instr_id in walked
+    ], checked
+
+
+def _action(graph: NavGraph, here: str, there: str) -> int | None:
+    places = [candidate.viewpoint for candidate in candidates(graph, here)]
+    return 1 + places.index(there) if there in places else None

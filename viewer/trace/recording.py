@@ -1,0 +1,127 @@
+"""Recording an agent while it walks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from envs.vector_env import VlnVectorEnv
+from envs.worlds import Dataset
+from viewer.trace.building import Moment, Setting, build_trace
+from viewer.trace.format import Trace, write_trace
+from viewer.trace.words import word_attention
+
+
+class Walker(Protocol):
+    """An agent. One that also has `explain` tells what was behind its last actions."""
+
+    def begin(self, observation: dict[str, Any], info: dict[str, Any], live: np.ndarray) -> None:
+        """Take up new episodes: the rows `live` of the batch."""
+        ...
+
+    def act(
+        self, observation: dict[str, Any], info: dict[str, Any], live: np.ndarray
+    ) -> np.ndarray:
+        """Choose actions (N,) for the rows `live` (N,)."""
+        ...
+
+
+def record(
+    env: VlnVectorEnv,
+    agent: Walker,
+    instr_ids: Sequence[str],
+    folder: Path | None = None,
+    *,
+    name: str,
+    split: str,
+    dataset: Dataset = "r2r",
+) -> list[Trace]:
+    """Let an agent walk episodes and note what it does.
+
+    Args:
+        env: Environment without autoreset (`AutoresetMode.DISABLED`).
+        agent: Who walks. Put a network into evaluation mode before, and grad mode off.
+        instr_ids: Any number of episodes.
+        folder: Write the traces here, too, one file per episode.
+        name: Of the agent.
+        split: That the episodes are of.
+        dataset: The same.
+
+    Returns:
+        A trace per episode, in their order.
+    """
+    setting = Setting(name, env.files.world, dataset, split)
+    traces = []
+    for start in range(0, len(instr_ids), env.num_envs):
+        traces += _record_batch(env, agent, instr_ids[start : start + env.num_envs], setting)
+    if folder is not None:
+        for trace in traces:
+            write_trace(trace, folder)
+    return traces
+
+
+def _record_batch(
+    env: VlnVectorEnv, agent: Walker, instr_ids: Sequence[str], setting: Setting
+) -> list[Trace]:
+    padded = [*instr_ids, *[instr_ids[0]] * (env.num_envs - len(instr_ids))]
+    observation, info = env.reset(options={"episode_ids": padded})
+    live = np.arange(len(instr_ids))
+    agent.begin(observation, info, live)
+    moments: list[list[Moment]] = [[] for _ in instr_ids]
+    while live.size:
+        actions = np.zeros(env.num_envs, int)
+        actions[live] = agent.act(observation, info, live)
+        why = _explained(agent)
+        for place, row in enumerate(live.tolist()):
+            moments[row].append(_moment(env, observation, info, row, int(actions[row]), why, place))
+        observation, _, stopped, truncated, info = env.step(actions)
+        live = live[~stopped[live]]
+        if truncated[live].any():
+            break
+    for row in live.tolist():  # cut off: nothing was decided where they stand
+        moments[row].append(_moment(env, observation, info, row, None, {}, 0))
+    cut = set(live.tolist())
+    return [
+        build_trace(
+            setting,
+            episode,
+            env.nav_world.graphs[episode.scan],
+            moments[row],
+            "cut off" if row in cut else "stopped",
+        )
+        for row, episode in enumerate(env.current_episodes()[: len(instr_ids)])
+    ]
+
+
+def _explained(agent: Walker) -> dict[str, np.ndarray | None]:
+    explain = getattr(agent, "explain", None)
+    return {} if explain is None else explain()
+
+
+def _moment(
+    env: VlnVectorEnv,
+    observation: dict[str, Any],
+    info: dict[str, Any],
+    row: int,
+    action: int | None,
+    why: dict[str, np.ndarray | None],
+    place: int,
+) -> Moment:
+    """What happened in a row of the batch; `place` is its row in the explanation."""
+    own = {key: values[place] for key, values in why.items() if values is not None}
+    words = own.get("word_attention")
+    if words is not None:
+        ids = observation["instruction"][row]
+        words = word_attention(env.tokenizer, str(info["instruction"][row]), ids, words)
+    possible = action is None or observation["action_mask"][row][action]
+    return Moment(
+        viewpoint=str(info["viewpoint"][row]),
+        heading=float(observation["heading"][row]),
+        elevation=float(observation["elevation"][row]),
+        action=action if possible else None,
+        probabilities=own.get("probabilities"),
+        value=float(own["value"]) if "value" in own else None,
+        word_attention=words,
+        view_attention=own.get("view_attention"),
+    )

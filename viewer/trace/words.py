@@ -1,0 +1,84 @@
+"""The words of an instruction as they were written, and attention over them.
+
+Agents read tokens: lower-case words, or pieces of words. A page shows words as they stand in the
+text, and never cuts one: letters of Devanagari and Telugu join to signs that must stay together.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from envs.tokenizer import WordTokenizer, split_words
+
+_WINDOW = 40  # characters among which a token is looked for; beyond, it was not found
+
+
+def word_pieces(text: str) -> tuple[str, ...]:
+    """Words and punctuation marks of a text, each with the blanks behind it; together the text."""
+    starts = _starts(text)
+    ends = [*starts[1:], len(text)]
+    return tuple(text[start:end] for start, end in zip(starts, ends, strict=True))
+
+
+def word_attention(
+    tokenizer: WordTokenizer, text: str, ids: Sequence[int], weights: np.ndarray
+) -> tuple[float, ...]:
+    """Attention over tokens, added up by word.
+
+    Args:
+        tokenizer: Made the ids.
+        text: The instruction.
+        ids: (L,) tokens of the text, padded with 0; the first and the last are marks.
+        weights: (M,) over the first M of the tokens; over the two marks alone if there are two.
+
+    Returns:
+        Weights of the mark of the start, each of `word_pieces` (0 for what was not read), and the
+        mark of the end.
+    """
+    count = int(np.count_nonzero(np.asarray(ids)))
+    words = len(_starts(text))
+    total = np.zeros(words + 2)
+    if len(weights) < count:  # an agent without language reads the marks only
+        total[0], total[-1] = weights[0], weights[-1]
+    else:
+        places = _places(tokenizer, text, list(ids[1 : count - 1]))
+        total[0], total[-1] = weights[0], weights[count - 1]
+        np.add.at(total, 1 + np.array(places, int), weights[1 : count - 1])
+    return tuple(np.round(total, 4).tolist())
+
+
+def _starts(text: str) -> list[int]:
+    """Where each word begins; the first takes what stands before it."""
+    lowered, origins = _lowered(text)
+    starts, cursor = [], 0
+    for word in split_words(text):
+        cursor = lowered.index(word, cursor)
+        starts.append(origins[cursor])
+        cursor += len(word)
+    return [0, *starts[1:]] if starts or text else []
+
+
+def _lowered(text: str) -> tuple[str, list[int]]:
+    """Lower-case text, and which character of the text each of its characters comes from."""
+    # Lower case may be longer: İ becomes two characters.
+    letters = [(low, place) for place, letter in enumerate(text) for low in letter.lower()]
+    return "".join(low for low, _ in letters), [place for _, place in letters]
+
+
+def _places(tokenizer: WordTokenizer, text: str, ids: list[int]) -> list[int]:
+    """Word that each token belongs to."""
+    starts = _starts(text)
+    if type(tokenizer) is WordTokenizer:
+        return list(range(len(ids)))
+    lowered, origins = _lowered(text)
+    places, cursor = [], 0
+    for number in ids:
+        piece = tokenizer.decode([number]).lower().removeprefix("##").strip(" ▁")
+        found = lowered.find(piece, cursor, cursor + _WINDOW + len(piece)) if piece else -1
+        at = found if found >= 0 else cursor
+        while at < len(lowered) - 1 and lowered[at].isspace():
+            at += 1
+        place = origins[min(at, len(origins) - 1)]
+        places.append(int(np.searchsorted(starts, place, side="right")) - 1)
+        cursor = found + len(piece) if found >= 0 else cursor
+    return places
