@@ -1,0 +1,99 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from pycocoevalcap.cider.cider_scorer import CiderScorer, precook
+
+from vl_tasks.captioning.cider import CiderD, caption_lengths
+from vl_tasks.captioning.data import CaptionedImage, caption_vocabulary, encode_captions
+
+
+@pytest.fixture(scope="module")
+def encoded(made_up):
+    """Vocabulary, reference rows, first rows and prediction rows of 80 pictures."""
+    predictions, references = made_up(80, 5)
+    images = [
+        CaptionedImage(key, "", "train", tuple(tuple(text.split()) for text in given), ())
+        for key, given in references.items()
+    ]
+    vocabulary = caption_vocabulary(images, min_count=1)
+    rows, first = encode_captions(images, vocabulary)
+    return vocabulary, rows, first, vocabulary.encode([p.split() for p in predictions.values()], 17)
+
+
+@pytest.fixture(scope="module")
+def statistics(encoded):
+    vocabulary, rows, first, _ = encoded
+    return CiderD.build(rows, first, len(vocabulary), end_counts=True)
+
+
+def _text(row, end_counts):
+    words = row[: caption_lengths(row[None])[0]].tolist() + ([0] if end_counts else [])
+    return " ".join(map(str, words))
+
+
+@pytest.mark.parametrize("end_counts", [False, True])
+def test_a_batch_of_some_images(encoded, end_counts):
+    """Document frequencies are those of all images; the batch has some, one of them twice."""
+    vocabulary, rows, first, predictions = encoded
+    images = np.array([5, 3, 3, 79, 0, 5])
+    captions = predictions[[5, 3, 4, 79, 1, 6]]
+    peer = CiderScorer()
+    for start, end in pairwise(first):
+        peer += ("", [_text(row, end_counts) for row in rows[start:end]])
+    peer.compute_doc_freq()
+    expected = []
+    for image, caption in zip(images, captions, strict=True):
+        # All images stay, for their number counts too.
+        peer.ctest = [precook("")] * len(peer.crefs)
+        peer.ctest[image] = precook(_text(caption, end_counts))
+        expected.append(peer.compute_cider()[image])
+    statistics = CiderD.build(rows, first, len(vocabulary), end_counts)
+    assert statistics.scores(images, captions) == pytest.approx(expected, abs=1e-9)
+
+
+def test_saved_and_loaded(statistics, encoded, tmp_path):
+    path = tmp_path / "statistics.safetensors"
+    statistics.save(path, "words A")
+    loaded = CiderD.load(path, "words A")
+    images = np.arange(80)
+    assert np.array_equal(loaded.scores(images, encoded[3]), statistics.scores(images, encoded[3]))
+    with pytest.raises(ValueError, match="not the reference statistics of this vocabulary"):
+        CiderD.load(path, "words B")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="damaged"):
+        CiderD.load(path, "words A")
+
+
+def test_no_reward_at_all_says_why(statistics, encoded):
+    vocabulary, rows, *_ = encoded
+    images = np.array([0, 1])
+    with pytest.raises(RuntimeError, match="all 2 CIDEr-D rewards are 0: all captions are empty"):
+        statistics.rewards(images, np.zeros((2, 5), int))
+    unknown = np.full((2, 5), vocabulary.unknown)
+    with pytest.raises(RuntimeError, match="another vocabulary"):
+        statistics.rewards(images, unknown)
+    single = CiderD.build(rows[:1], np.array([0, 1]), len(vocabulary))
+    with pytest.raises(RuntimeError, match="of a single image"):
+        single.rewards(np.array([0]), rows[:1])
+
+
+def test_captions_of_other_images_are_worth_less(statistics, encoded):
+    _, rows, first, _ = encoded
+    own = statistics.rewards(np.arange(80), rows[first[:-1]])
+    other = statistics.rewards(np.roll(np.arange(80), 1), rows[first[:-1]])
+    assert own.mean() > 2 * other.mean()
+
+
+def test_bad_integers(statistics, encoded):
+    vocabulary, rows, *_ = encoded
+    with pytest.raises(ValueError, match="but the vocabulary of the references has"):
+        statistics.scores(np.array([0]), np.array([[len(vocabulary)]]))
+    with pytest.raises(ValueError, match="one reference or more"):
+        CiderD.build(rows, np.array([0, 0, len(rows)]), len(vocabulary))
+
+
+def test_lengths():
+    captions = np.array([[3, 4, 0, 5], [1, 2, 3, 4], [0, 0, 0, 0]])
+    assert caption_lengths(captions).tolist() == [2, 4, 0]
+    assert caption_lengths(captions, end_counts=True).tolist() == [3, 4, 1]
