@@ -30,7 +30,7 @@ def main(config: DemoConfig) -> None:
     from agents.demonstration import film_outcomes
     from agents.follower_training import train
     from agents.presets import preset
-    from agents.training import free_folder
+    from storage.runs import free_folder
 
     settings = preset("r2r", "houses")
     run = free_folder(config.output)

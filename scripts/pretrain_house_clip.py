@@ -153,7 +153,7 @@ def log_training(
     """Train to the end, showing a bar with images a second and writing what happens."""
     from tqdm import tqdm
 
-    from agents.run_log import RunLog
+    from storage.runs.log import RunLog
 
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
     log = RunLog(arguments.run_dir, iteration=-1)

@@ -1,0 +1,116 @@
+"""The folder of a run.
+
+* config.json: the resolved settings; vocabulary.json: the words of the training split
+* model.safetensors: the weights to use, the best so far
+* trainer.pt: all that is needed to go on (weights, optimiser, counters); read with weights_only
+* metrics.jsonl: one line per event; results.json: the final table
+
+Files are written beside and renamed, each complete in itself: a run that is killed at any moment
+leaves a folder that can be used.
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from storage import written_whole
+
+MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
+METRICS, RESULTS = "metrics.jsonl", "results.json"
+
+
+class Network(Protocol):
+    """A module that knows what another must have alike to take its weights."""
+
+    @property
+    def widths(self) -> dict[str, str]:
+        """Sizes by name."""
+        ...
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights by name."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> object:
+        """Take weights."""
+        ...
+
+
+def save_model(run: Path, network: Network, notes: dict[str, str]) -> None:
+    """Write a network's weights with what is needed to check them against another setting."""
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    with written_whole(run / MODEL) as beside:
+        save_file(weights, beside, {**network.widths, **notes})
+
+
+def load_model(run: Path, network: Network, notes: dict[str, str]) -> dict[str, str]:
+    """Read weights into a network.
+
+    Args:
+        run: Folder of the run.
+        network: Built for the environment at hand.
+        notes: What must be as it was when the weights were saved, by name.
+
+    Returns:
+        All notes of the file.
+
+    Raises:
+        FileNotFoundError: No weights there.
+        ValueError: Damaged, or made for another setting; names both values.
+    """
+    path = run / MODEL
+    saved, weights = _read(path)
+    for name, value in {**network.widths, **notes}.items():
+        if saved.get(name) != value:
+            raise ValueError(
+                f"{path}: trained with {name} {saved.get(name)}, but here it is {value}; "
+                "use the settings and the features of the run"
+            )
+    network.load_state_dict(weights)
+    return saved
+
+
+def model_notes(run: Path) -> dict[str, str]:
+    """What was noted with the weights of a run.
+
+    Raises:
+        FileNotFoundError: No weights there.
+        ValueError: Damaged.
+    """
+    return _read(run / MODEL)[0]
+
+
+def save_trainer(run: Path, state: dict[str, Any]) -> None:
+    """Write the state of training: tensors, numbers, strings, and lists and dicts of them."""
+    with written_whole(run / TRAINER) as beside:
+        torch.save(state, beside)
+
+
+def load_trainer(run: Path) -> dict[str, Any]:
+    """Read the state of training.
+
+    Raises:
+        FileNotFoundError: The run has no state to go on from.
+        ValueError: The file is damaged.
+    """
+    path = run / TRAINER
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; the run cannot be resumed, start it anew")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each way of being damaged
+        raise ValueError(f"{path}: damaged ({error}); start the run anew") from error
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Notes and weights of a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; train the run first, or --resume it")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged ({error}); train the run again") from error

@@ -1,0 +1,79 @@
+"""Settings of a run, a frozen dataclass, in its folder."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+CONFIG = "config.json"  # within the folder of a run
+
+Config = TypeVar("Config")
+
+
+def to_json(config: Any) -> str:
+    """Settings as JSON text; `read_config` reads it back."""
+    return json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n"
+
+
+def read_config(run: Path, kind: type[Config]) -> Config:
+    """Settings of a run from its folder.
+
+    Args:
+        run: The folder.
+        kind: Settings of which kind of training.
+
+    Raises:
+        FileNotFoundError: The folder is no run.
+        ValueError: The file is damaged, of another kind of training or from another version; names
+            file and setting.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; name the folder of a training run")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error}); train the run anew") from error
+    return _build(kind, values, str(path))
+
+
+def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
+    known = get_type_hints(kind)
+    if values.keys() != known.keys():
+        odd = sorted(values.keys() ^ known.keys())
+        raise ValueError(
+            f"{source}: missing or unknown settings {', '.join(odd)}; the run is of another kind "
+            "or made by another version of clipnav: train it anew"
+        )
+    return kind(
+        **{name: _value(known[name], value, f"{source}: {name}") for name, value in values.items()}
+    )
+
+
+def _value(kind: Any, value: Any, source: str) -> Any:
+    """A value as JSON holds it, turned into what a setting of that type holds."""
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, source)
+    if value is not None and Path in (kind, *get_args(kind)):
+        return Path(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def differences(one: Any, other: Any, ignore: frozenset[str]) -> list[str]:
+    """Settings in which two configurations differ, as "name: value against value"."""
+    left, right = _flat(dataclasses.asdict(one)), _flat(dataclasses.asdict(other))
+    return [
+        f"{name}: {left[name]} against {right[name]}"
+        for name in left
+        if name.split(".")[0] not in ignore and left[name] != right[name]
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
