@@ -1,5 +1,6 @@
 """Training a follower: by imitation, and by reinforcement where it is asked for."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,19 +12,19 @@ from agents import distributed
 from agents.back_translation import BackTranslator
 from agents.batches import BatchOrder
 from agents.configs import TrainConfig
-from agents.envdrop.critic import Critic
-from agents.environments import feature_notes, fit_scale, make_env, make_follower
+from agents.environments import feature_notes, fit_scale, make_env
 from agents.evaluation import Results, compare, evaluate, follower_name, summaries, table
 from agents.follower_agent import FollowerAgent
 from agents.learners import Summary
-from agents.lessons import Batch, Lesson
+from agents.lessons import Batch, make_lesson
 from agents.optimisers import make_optimiser
 from agents.text import load_tokenizer, own_tokenizer
 from agents.training import Trainer, prepare
 from envs.device_features import DeviceFeatures
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
-from storage.runs.checkpoints import RESULTS, VOCABULARY, load_model, load_trainer, save_model
+from storage.runs.checkpoints import RESULTS, VOCABULARY, load_model, save_model
+from storage.runs.settings import read_config
 
 _WAY = 32
 
@@ -44,13 +45,9 @@ class FollowerLearner:
         self.evaluation_envs = {
             split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
         }
-        self.follower = make_follower(config, self.env)
+        self.network = make_lesson(config, self.env)
+        self.follower = self.network.follower
         fit_scale(self.follower.scale, self.env)
-        critic = None
-        if config.reinforcement.weight:
-            settings = config.follower
-            critic = Critic(settings.hidden_size, settings.dropout).to(config.device)
-        self.network = Lesson(self.follower, critic, config)
         if config.start_from is not None and config.resume is None:
             self._start_from(config.start_from)
         self._translator = None
@@ -108,12 +105,12 @@ class FollowerLearner:
         self.env.tokenizer.save(run / VOCABULARY)
 
     def save_model(self, run: Path, iteration: int) -> None:
-        """Write the follower."""
-        save_model(run, self.follower, {**self.notes, "iteration": str(iteration)})
+        """Write follower and critic."""
+        save_model(run, self.network, {**self.notes, "iteration": str(iteration)})
 
     def load_model(self, run: Path) -> None:
-        """Read the follower."""
-        load_model(run, self.follower, self.notes)
+        """Read follower and critic."""
+        load_model(run, self.network, self.notes)
 
     def results(self) -> Results:
         """The follower beside the baselines on every evaluation split."""
@@ -132,21 +129,19 @@ class FollowerLearner:
         return figures
 
     def _start_from(self, run: Path) -> None:
-        """Begin with the best follower of another run, and with its last critic."""
+        """Begin with the follower of another run, and with its critic if it has one."""
         vocabulary = run / VOCABULARY
         if load_tokenizer(vocabulary) != self.env.tokenizer:
             raise ValueError(
                 f"{vocabulary}: other words than this run's; start from a run on the same data"
             )
-        self.load_model(run)
-        weights = load_trainer(run)["weights"]
-        critic = {
-            name.removeprefix("critic."): value
-            for name, value in weights.items()
-            if name.startswith("critic.")
-        }
-        if critic and self.network.critic is not None:
-            self.network.critic.load_state_dict(critic)
+        config = read_config(run, TrainConfig)
+        reinforcement = config.reinforcement
+        other = make_lesson(dataclasses.replace(self.config, reinforcement=reinforcement), self.env)
+        load_model(run, other, self.notes)
+        self.follower.load_state_dict(other.follower.state_dict())
+        if other.critic is not None and self.network.critic is not None:
+            self.network.critic.load_state_dict(other.critic.state_dict())
 
     def _own_share(self, instr_ids: list[str]) -> list[str]:
         """Of a batch of all processes, this one's: pairs of neighbours dealt out in turn."""

@@ -11,6 +11,7 @@ from agents.configs import Feedback, ReinforcementConfig, TrainConfig
 from agents.envdrop.critic import Critic
 from agents.envdrop.follower import Follower
 from agents.envdrop.visual import VisualNoise
+from agents.environments import make_follower
 from agents.follower_agent import Decisions, Draws, FollowerAgent, Way, rollout
 from agents.objectives import (
     actor_critic,
@@ -61,6 +62,11 @@ class Lesson(nn.Module):
         self.critic = critic
         self._config = config
 
+    @property
+    def widths(self) -> dict[str, str]:
+        """What must be alike for weights to fit."""
+        return {**self.follower.widths, "critic": "no" if self.critic is None else "yes"}
+
     def forward(
         self, env: VlnVectorEnv, features: DeviceFeatures, batch: Batch, imitation_weight: float
     ) -> tuple[Tensor, Figures]:
@@ -104,6 +110,14 @@ class Lesson(nn.Module):
             return Way(led), imitated
         draws = Draws(batch.rng, count, distributed.rank(), distributed.processes())
         return Way(led, draws), imitated
+
+
+def make_lesson(config: TrainConfig, env: VlnVectorEnv) -> Lesson:
+    """Untrained follower for an environment, and its critic if rewards count."""
+    follower, critic, settings = make_follower(config, env), None, config.follower
+    if config.reinforcement.weight:
+        critic = Critic(settings.hidden_size, settings.dropout).to(config.device)
+    return Lesson(follower, critic, config)
 
 
 def led_rows(feedback: Feedback, numbers: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import torch
 
 from agents.command_line import EvaluateConfig
 from agents.configs import TrainConfig
-from agents.environments import feature_notes, make_env, make_follower
+from agents.environments import feature_notes, make_env
 from agents.evaluation import (
     Evaluation,
     Results,
@@ -17,6 +17,7 @@ from agents.evaluation import (
     table,
 )
 from agents.follower_agent import FollowerAgent
+from agents.lessons import make_lesson
 from agents.reranking import Weighting
 from agents.search_evaluation import Searched, evaluate_search, search_split, tuned_weighting
 from agents.speaker_training import LoadedSpeaker, load_speaker
@@ -112,11 +113,13 @@ def load_run(
     settings = settings or read_config(run, TrainConfig)
     notes = feature_notes(settings)
     env = make_env(settings, split, load_tokenizer(run / VOCABULARY))
-    follower = make_follower(settings, env)
-    load_model(run, follower, notes)
-    follower.eval()
+    lesson = make_lesson(settings, env)
+    load_model(run, lesson, notes)
+    lesson.eval()
     features = DeviceFeatures(env, settings.device)
-    return env, FollowerAgent(follower, features, settings.language)
+    agent = FollowerAgent(lesson.follower, features, settings.language)
+    agent.critic = lesson.critic
+    return env, agent
 
 
 def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, split: str) -> None:

@@ -74,7 +74,11 @@ class Trainer:
         """Train to the end; Ctrl-C saves and leaves after the iteration at hand."""
         with interruption() as interrupted, self._bar() as bar:
             while self.progress < 1:
-                self._iterate()
+                try:
+                    self._iterate()
+                except DivergedError as error:
+                    bar.close()
+                    sys.exit(str(error))
                 self._show(bar)
                 finished = self.progress >= 1
                 if finished or self.iteration % self.config.evaluate_every == 0:

@@ -73,9 +73,8 @@ def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_pat
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
     )
     train(dataclasses.replace(config, output=tmp_path / "whole"))
-    follower_trainer(dataclasses.replace(config, output=tmp_path / "parts", iterations=3))[
-        0
-    ].train()
+    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
+    follower_trainer(first)[0].train()
     trainer, learner = follower_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
     trainer.train()
     whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")

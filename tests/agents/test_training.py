@@ -192,6 +192,18 @@ def test_exploding_loss_stops_the_run_with_its_last_good_state(small_config):
     assert_equal_weights(weights(trainer.run), before)
 
 
+def test_a_run_that_explodes_ends_with_a_message(small_config):
+    trainer = make_trainer(small_config)
+    backward = trainer.learner.backward
+    trainer.learner.backward = lambda iteration: {
+        **backward(iteration),
+        "loss": float("nan") if iteration == 3 else 1.0,
+    }
+    with pytest.raises(SystemExit, match="iteration 3 has loss nan"):
+        trainer.train()
+    assert load_trainer(trainer.run)["iteration"] == 3
+
+
 def test_weights_that_are_no_numbers_are_not_saved(small_config):
     trainer = make_trainer(small_config)
     trainer.save()
