@@ -35,7 +35,7 @@ class WorldFiles:
     def annotations(self, dataset: Dataset, split: str) -> Path:
         """Annotation file of a split; for RxR its guide file, which may be compressed.
 
-        The built-in houses have one set of annotations, which serves as any data set.
+        The built-in houses have R2R- and RxR-style annotations; the former serve as R4R too.
 
         Raises:
             ValueError: No such data set.
@@ -43,14 +43,14 @@ class WorldFiles:
         """
         if dataset not in get_args(Dataset):
             raise ValueError(f"dataset {dataset!r} is none of {', '.join(get_args(Dataset))}")
-        if self.world == "houses":
-            names = [f"R2R_{split}.json"]
-        elif dataset == "rxr":
+        folder = "" if self.world == "houses" else f"{dataset}/"
+        if dataset == "rxr":
             # The test splits are published without their goals, and their names say so.
-            stems = (f"rxr/rxr_{split}_guide", f"rxr/rxr_{split}_public_guide")
+            stems = (f"{folder}rxr_{split}_guide", f"{folder}rxr_{split}_public_guide")
             names = [f"{stem}.jsonl{packed}" for stem in stems for packed in ("", ".gz")]
         else:
-            names = [f"{dataset}/{dataset.upper()}_{split}.json"]
+            kind = "R2R" if self.world == "houses" else dataset.upper()
+            names = [f"{folder}{kind}_{split}.json"]
         return self._first(names, f"no annotations of split '{split}' of {dataset}")
 
     def followers(self, split: str) -> Path:

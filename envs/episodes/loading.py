@@ -30,7 +30,7 @@ def load_episodes(
             record, the field and the remedy. Also if no episode is left.
     """
     path = files.annotations(dataset, split)
-    if dataset == "rxr" and files.world != "houses":
+    if dataset == "rxr":
         kind = TimedGuideRecord if timed else GuideRecord
     else:
         kind = PathRecord

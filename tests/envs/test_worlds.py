@@ -47,12 +47,15 @@ def test_r4r_followers_and_pose_traces_have_their_places(tmp_path):
     )
 
 
-@pytest.mark.parametrize("dataset", ["r2r", "rxr", "r4r"])
-def test_built_in_houses_have_annotations_and_features(dataset):
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [("r2r", "R2R_{}.json"), ("rxr", "rxr_{}_guide.jsonl.gz"), ("r4r", "R2R_{}.json")],
+)
+def test_built_in_houses_have_annotations_and_features(dataset, name):
     files = world_files("houses")
     assert files.connectivity_dir == CONNECTIVITY_DIR
     for split in ("train", "val_seen", "val_unseen"):
-        assert files.annotations(dataset, split).name == f"R2R_{split}.json"
+        assert files.annotations(dataset, split).name == name.format(split)
     store = files.open_features(None)
     assert store is not None
     assert store.width > 0

@@ -83,7 +83,7 @@ class Language:
     rooms: Sequence[str]
     forms: Mapping[str, Callable[[Any, str], Sequence[str]]]
     writes_capitals: bool = False
-    _tables: dict[str, tuple[dict[Tokens, Any], int]] = field(default_factory=dict)
+    _tables: dict[str, tuple[dict[Tokens, Any], int]] = field(default_factory=dict, init=False)
 
     def knows(self, mention: Mention) -> bool:
         """Whether the lexicon has all words of a mention."""

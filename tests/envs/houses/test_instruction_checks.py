@@ -3,13 +3,17 @@ import json
 import numpy as np
 import pytest
 
-from envs.houses.house_set import DATA_DIR
+from connectivity import read_connectivity
+from envs.houses.house import build_house, house_cache_dir, is_saved, load_house
+from envs.houses.house_set import DATA_DIR, HOUSE_SPECS
 from envs.houses.instruction_checks import best_paths, check_r2r, check_rxr
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammar import parse
 from envs.houses.language.short_english import short_english
-from envs.houses.rxr_episodes import rxr_records
+from envs.houses.rxr_episodes import guide_path, read_guide, rxr_records
+from envs.houses.visibility import Survey, survey_house
 from envs.nav_graph import NavGraph
+from envs.panoramas.ray_tracer import RayTracer
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +84,28 @@ def test_short_english_reads_ellipsis_and_lent_verbs():
         Act("past", mention=Mention("sofa")),
         Act("past", mention=Mention("chair", "red", plural=True), side="left"),
     ]
+
+
+@pytest.fixture(scope="module")
+def unseen() -> Survey:
+    """An unseen house as it is shipped, built anew if it is not in the cache."""
+    spec = HOUSE_SPECS["house_36"]
+    is_built = is_saved(spec, house_cache_dir())
+    house = load_house(spec.scan, house_cache_dir()) if is_built else build_house(spec)
+    return survey_house(house, RayTracer(house.scene), read_connectivity(spec.scan))
+
+
+def test_shipped_words_lead_to_their_goals_and_others_do_not(unseen):
+    graph = NavGraph.load(unseen.scan)
+    guide = read_guide(guide_path(DATA_DIR, "val_unseen"))
+    long = check_rxr(unseen, graph, [one for one in guide if one["scan"] == unseen.scan])
+    assert len(long) == 36
+    assert all(check.is_read and check.arrives and check.is_clear for check in long)
+    assert np.mean([check.fidelity for check in long]) > 0.9
+    assert sum(check.others_arrive for check in long) <= 0.03 * sum(check.others for check in long)
+    records = json.loads((DATA_DIR / "R2R_val_unseen.json").read_text("utf-8"))
+    short = check_r2r(unseen, graph, [one for one in records if one["scan"] == unseen.scan][:10])
+    assert all(check.is_read for check in short)
+    assert np.mean([check.arrives for check in short]) >= 0.9
+    strangers = sum(check.others for check in short)
+    assert sum(check.others_arrive for check in short) <= 0.1 * strangers

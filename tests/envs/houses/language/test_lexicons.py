@@ -1,4 +1,5 @@
 import re
+import unicodedata
 
 import pytest
 
@@ -77,9 +78,17 @@ def test_words_are_in_their_own_script(name, block):
         assert "  " not in text
 
 
+@pytest.mark.parametrize("tag", TAGS)
+def test_patterns_are_written_in_one_way(tag):
+    for text in _texts(dict(language_of(tag).patterns)):
+        assert unicodedata.is_normalized("NFC", text)
+        assert text == " ".join(text.split())
+
+
 @pytest.mark.parametrize("name", ["hindi", "telugu"])
 def test_signs_are_written_in_one_way(name):
     for text in _texts(load_lexicon(name)):
+        assert unicodedata.is_normalized("NFC", text)
         # A vowel sign never follows another, nor begins a word.
         assert not re.search("[\u093e-\u094c][\u093e-\u094c]|[\u0c3e-\u0c4c][\u0c3e-\u0c4c]", text)
         assert not re.search("(^| )[\u093e-\u094d\u0c3e-\u0c4d]", text)
