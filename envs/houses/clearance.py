@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.floor_plan import WALL_HALF_THICKNESS, FloorPlan
+from envs.houses.plan_elements import STAIRWELL, STOREY_HEIGHT
 
 if TYPE_CHECKING:
     from envs.houses.house import House
@@ -26,7 +27,9 @@ STRUCTURE = {
     "floor",
     "outside",
     "picture",
+    "railing",
     "skirting",
+    "stairs",
     "wall",
     "window",
 }
@@ -38,9 +41,11 @@ class ClearanceMap:
 
     Attributes:
         clearance: (X, Y) metres from the cell's centre to the nearest obstacle, 0 inside one.
+        floor: height of this storey's floor in metres.
     """
 
     clearance: np.ndarray
+    floor: float = 0.0
 
     def cells(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices (N,), (N,) of the cells that hold points (N, 2) in metres."""
@@ -65,8 +70,8 @@ class ClearanceMap:
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
-def clearance_map(house: House, tracer: RayTracer) -> ClearanceMap:
-    """Measures the free floor of a house by vertical rays.
+def clearance_map(house: House, tracer: RayTracer, storey: int = 0) -> ClearanceMap:
+    """Measures the free floor of a storey by vertical rays; stairs are no floor.
 
     A ray that comes down on something low has found floor. Rays that start inside a wall, in a tall
     piece of furniture or beside a thin door leaf say nothing: walls come from the floor plan, tall
@@ -74,33 +79,36 @@ def clearance_map(house: House, tracer: RayTracer) -> ClearanceMap:
     """
     from scipy import ndimage
 
-    plan = house.plan
+    plan, floor = house.plan, storey * STOREY_HEIGHT
+    probe = floor + PROBE_HEIGHT
     shape = (int(np.ceil(plan.width / CELL)), int(np.ceil(plan.depth / CELL)))
     grid = ClearanceMap(np.zeros(shape)).centres()
-    origins = np.concatenate([grid, np.full((*shape, 1), PROBE_HEIGHT)], axis=-1).reshape(-1, 3)
+    origins = np.concatenate([grid, np.full((*shape, 1), probe)], axis=-1).reshape(-1, 3)
     hits = tracer.trace(origins, np.tile([0.0, 0.0, -1.0], (len(origins), 1)))
     free = (hits.distance > PROBE_HEIGHT - STEP_HEIGHT).reshape(shape)
-    free &= _walkable_by_plan(plan, grid)
+    free &= _walkable_by_plan(plan, grid, storey)
     for thing in house.scene.objects:
-        stands_tall = thing.lower[2] < PROBE_HEIGHT < thing.upper[2]
+        stands_tall = thing.lower[2] < probe < thing.upper[2]
         if stands_tall and thing.category not in STRUCTURE:
             lower = np.array(thing.lower)[:2] - CELL / 2
             upper = np.array(thing.upper)[:2] + CELL / 2
             free &= ~((grid >= lower) & (grid <= upper)).all(axis=-1)
     padded = np.pad(free, 1)  # beyond the outline there is no floor
     clearance = CELL * np.asarray(ndimage.distance_transform_edt(padded))
-    return ClearanceMap(clearance[1:-1, 1:-1])
+    return ClearanceMap(clearance[1:-1, 1:-1], floor)
 
 
-def _walkable_by_plan(plan: FloorPlan, grid: np.ndarray) -> np.ndarray:
+def _walkable_by_plan(plan: FloorPlan, grid: np.ndarray, storey: int) -> np.ndarray:
     """Whether cells (X, Y, 2) lie within a room's inner walls or in a passage: (X, Y) bool."""
     walkable = np.zeros(grid.shape[:2], bool)
     for room in plan.rooms:
+        if room.storey != storey or room.kind == STAIRWELL:
+            continue
         lower = np.array([room.x0, room.y0]) + WALL_HALF_THICKNESS
         upper = np.array([room.x1, room.y1]) - WALL_HALF_THICKNESS
         walkable |= ((grid >= lower) & (grid <= upper)).all(axis=-1)
     for opening in plan.openings:
-        if opening.is_passage:
+        if opening.is_passage and opening.storey == storey:
             along, across = (0, 1) if opening.axis == "x" else (1, 0)
             walkable |= (
                 (grid[..., along] >= opening.start)

@@ -8,6 +8,7 @@ import numpy as np
 from envs.houses.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
 from envs.houses.furniture import Item, make_item
 from envs.houses.placement import Pose
+from envs.houses.plan_elements import STAIRWELL
 from envs.houses.room_builder import House, PlacedObject, RoomBuilder
 from envs.houses.room_extras import (
     add_extras,
@@ -16,6 +17,7 @@ from envs.houses.room_extras import (
     hang_curtains,
 )
 from envs.houses.room_sets import FURNISHERS
+from envs.houses.stairwell_extras import furnish_stairwell
 from envs.houses.style import Style
 
 logger = logging.getLogger(__name__)
@@ -28,19 +30,26 @@ JAMB = 0.03  # of a door frame, on each side of the leaf
 LEAF_THRESHOLD = 0.01
 
 
-def furnish(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[PlacedObject]:
+def furnish(
+    plan: FloorPlan, rng: np.random.Generator, style: Style, compact: bool = False
+) -> list[PlacedObject]:
     """Furniture, doors, curtains, pictures and lamps of a whole house.
 
     Every room gets what names it, then optional things, as far as people can still walk
     everywhere. Nothing that stands on the floor overlaps, but chairs are pushed under tables.
     A room too small for all that its kind requires goes without the rest, with a warning.
+    In a `compact` house there is less of what is optional, and of coarser make.
     """
-    house = House(plan, rng, style)
+    house = House(plan, rng, style, compact)
     house.doors += _hang_doors(plan, rng, style)
     objects = list(house.doors)
     for room in plan.rooms:
+        if room.kind == STAIRWELL:
+            objects += furnish_stairwell(RoomBuilder(house, room.index))
+            continue
         placed = _furnish_room(house, room.index)
         house.seen |= {(o.item.category, o.item.colour) for o in placed}
+        house.triangles += sum(o.triangles for o in placed)
         objects += placed
     return objects
 
@@ -82,7 +91,7 @@ def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list
             size = {"width": opening.width - 2 * JAMB, "height": opening.top - 0.03}
             item = make_item("door", rng, style, **size)
         pose = _leaf_pose(plan, opening, item, radians(float(rng.uniform(87.0, 90.0))))
-        position = (pose.x, pose.y, LEAF_THRESHOLD)
+        position = (pose.x, pose.y, LEAF_THRESHOLD + opening.floor)
         doors.append(PlacedObject(item, opening.swing_room, position, pose.angle, True))
     return doors
 

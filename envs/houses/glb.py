@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 _UNLIT = "KHR_materials_unlit"
 
 
-def write_glb(scene: Scene, path: Path) -> None:
-    """Writes a scene; the file appears whole or not at all."""
+def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
+    """Writes a scene; the file appears whole or not at all.
+
+    Its textures are PNG, or JPEG where it shall be `compact`.
+    """
     import trimesh
     from trimesh.exchange.gltf import export_glb
 
     world = trimesh.Scene()
-    materials = [_material(*pair) for pair in zip(scene.texture_names, scene.textures, strict=True)]
+    materials = [
+        _material(*pair, compact) for pair in zip(scene.texture_names, scene.textures, strict=True)
+    ]
     for faces in _runs(scene):
         owner = scene.objects[scene.face_object[faces.start]]
         texture = scene.face_texture[faces.start]
@@ -98,13 +103,18 @@ def _mesh(scene: Scene, faces: slice, material: Any) -> trimesh.Trimesh:
     )
 
 
-def _material(name: str, texture: np.ndarray) -> Any:
+def _material(name: str, texture: np.ndarray, compact: bool) -> Any:
     from PIL import Image
     from trimesh.visual.material import PBRMaterial
 
+    image = Image.fromarray(texture)
+    if compact:  # trimesh writes an image in the format in which it was read
+        encoded = io.BytesIO()
+        image.save(encoded, "JPEG", quality=95, subsampling=0)
+        image = Image.open(encoded)
     return PBRMaterial(
         name=name,
-        baseColorTexture=Image.fromarray(texture),
+        baseColorTexture=image,
         metallicFactor=0.0,
         roughnessFactor=1.0,
     )

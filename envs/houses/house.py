@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.floor_plan import FloorPlan, make_floor_plan
+from envs.houses.floor_plan import FloorPlan, Outline, make_floor_plan
 from envs.houses.glb import read_glb, write_glb
 from envs.houses.scene import ObjectInfo, Scene, assemble
 from storage import cache_dir, write_text
@@ -18,15 +18,47 @@ GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds giv
 
 _FURNISHING_TAG = 21
 _LIGHTS_TAG = 42
+_CLUTTER_TAG = 43
 
 
 @dataclass(frozen=True)
 class HouseSpec:
-    """What a house is made from: its name, the seed of its plan and the seed of its style."""
+    """What a house is made from: its name, the seeds of its plan and style, and its options.
+
+    The defaults are those of the 40 houses that the project ships.
+
+    Attributes:
+        scan: name.
+        plan_seed: of rooms, doors and windows.
+        style_seed: of colours, textures and the shapes of furniture.
+        outline: of the ground it covers: "rectangle", "l" or "t".
+        storeys: 1 or 2.
+        open_plan: kitchen, dining and living room open into each other nearly wall to wall.
+        closed_doors: some doors are shut for good.
+        clutter: small things lie on furniture and here and there on the floor.
+        contact_shadows: floors are lit finely round the furniture.
+        dense_graph: viewpoints lie as close together as in Matterport3D; see `viewpoints.DENSE`.
+        compact: fewer triangles and less furniture to a room, and JPEG textures in the file.
+    """
 
     scan: str
     plan_seed: int
     style_seed: int
+    outline: Outline = "rectangle"
+    storeys: int = 1
+    open_plan: bool = False
+    closed_doors: bool = False
+    clutter: bool = False
+    contact_shadows: bool = False
+    dense_graph: bool = False
+    compact: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that are not at their defaults, and the first three."""
+        defaults = asdict(HouseSpec(self.scan, self.plan_seed, self.style_seed))
+        named = ("scan", "plan_seed", "style_seed")
+        mine = asdict(self)
+        return {key: mine[key] for key in mine if key in named or mine[key] != defaults[key]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +72,7 @@ class House:
 
 def build_house(spec: HouseSpec) -> House:
     """Builds a house; a pure function of the seeds and `GENERATOR_VERSION`."""
+    from envs.houses.clutter import scatter
     from envs.houses.furnishing import furnish
     from envs.houses.lighting import bake
     from envs.houses.lights import find_lights
@@ -47,11 +80,22 @@ def build_house(spec: HouseSpec) -> House:
     from envs.houses.textures import make_textures
 
     seeds = [spec.plan_seed, spec.style_seed]
-    plan, style = make_floor_plan(spec.plan_seed), make_style(spec.style_seed)
-    placed = furnish(plan, np.random.default_rng([*seeds, _FURNISHING_TAG]), style)
-    scene = assemble(plan, placed, style, make_textures(spec.style_seed))
+    plan, style = plan_of(spec), make_style(spec.style_seed)
+    textures = make_textures(spec.style_seed)
+    rng = np.random.default_rng([*seeds, _FURNISHING_TAG])
+    placed = furnish(plan, rng, style, spec.compact)
+    if spec.clutter:
+        placed += scatter(plan, placed, np.random.default_rng([*seeds, _CLUTTER_TAG]), style)
+    scene = assemble(plan, placed, style, textures, spec.contact_shadows, spec.compact)
     lights = find_lights(scene, plan, np.random.default_rng([*seeds, _LIGHTS_TAG]))
     return House(spec, plan, bake(scene, lights, spec.plan_seed))
+
+
+def plan_of(spec: HouseSpec) -> FloorPlan:
+    """The floor plan of a house; takes milliseconds."""
+    return make_floor_plan(
+        spec.plan_seed, spec.outline, spec.storeys, spec.open_plan, spec.closed_doors
+    )
 
 
 def house_cache_dir() -> Path:
@@ -63,10 +107,10 @@ def save_house(house: House, directory: Path) -> None:
     """Writes `<scan>.glb`, then `<scan>.json` with seeds, plan and objects."""
     directory.mkdir(parents=True, exist_ok=True)
     glb, side_file = _paths(house.spec.scan, directory)
-    write_glb(house.scene, glb)
+    write_glb(house.scene, glb, compact=house.spec.compact)
     record = {
         "generator_version": GENERATOR_VERSION,
-        "spec": asdict(house.spec),
+        "spec": house.spec.to_dict(),
         "plan": house.plan.to_dict(),
         "objects": [asdict(info) for info in house.scene.objects],
     }
@@ -79,7 +123,7 @@ def is_saved(spec: HouseSpec, directory: Path) -> bool:
     if not (glb.is_file() and side_file.is_file()):
         return False
     record = _read_side_file(side_file)
-    return record["spec"] == asdict(spec) and record["generator_version"] == GENERATOR_VERSION
+    return record["spec"] == spec.to_dict() and record["generator_version"] == GENERATOR_VERSION
 
 
 def load_house(scan: str, directory: Path) -> House:

@@ -119,7 +119,7 @@ def _spread(
 def _window(opening: Opening, plan: FloorPlan) -> Light:
     across, up = (np.arange(count) + 0.5 for count in _WINDOW_GRID)
     along = opening.start + across / _WINDOW_GRID[0] * opening.width
-    height = opening.bottom + up / _WINDOW_GRID[1] * (opening.top - opening.bottom)
+    height = opening.floor + opening.bottom + up / _WINDOW_GRID[1] * (opening.top - opening.bottom)
     along, height = (grid.ravel() for grid in np.meshgrid(along, height))
     at = np.full_like(along, opening.position)
     room = plan.rooms[opening.rooms[0]]

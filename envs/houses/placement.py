@@ -12,18 +12,26 @@ from typing import NamedTuple
 import numpy as np
 
 from envs.houses.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
+from envs.houses.plan_elements import STAIRWELL
 from envs.houses.walkable import WalkableFloor
 
 GAP = 0.05  # between neighbours, and between an item and the wall beside it
 WALL_GAP = 0.02  # behind an item, where the skirting is
 CANDIDATE_STEP = 0.05
-PASSAGE_DEPTH = {"door": 0.9, "arch": 0.65, "entrance": 1.1}
+PASSAGE_DEPTH = {
+    "door": 0.9,
+    "arch": 0.65,
+    "entrance": 1.1,
+    "closed door": 0.5,
+    "railing": 0.3,
+}
+STAIR_APPROACH = 1.3  # of floor kept free before the foot and the head of stairs
 SILL_OVERLAP = 0.25  # a sofa may reach this far above a sill, as they do
 JAMB_OVERLAP = 0.1  # and tall things this far before the side of a window
 CURTAIN_OVERHANG = 0.28  # of a curtain beyond its window, on each side
 CURTAIN_DEPTH = 0.18
 # Kinds of room whose windows have no curtains.
-BARE_WINDOWS = frozenset({"bathroom", "kitchen", "laundry room", "hallway"})
+BARE_WINDOWS = frozenset({"bathroom", "kitchen", "laundry room", "hallway", "landing", STAIRWELL})
 SIDE_ANGLES = {"north": 0.0, "south": pi, "west": pi / 2, "east": -pi / 2}
 SIDES = tuple(SIDE_ANGLES)
 
@@ -96,6 +104,7 @@ class RoomSpace:
 
     def __init__(self, plan: FloorPlan, room_index: int) -> None:
         self.room = room = plan.rooms[room_index]
+        self._wells = {other.index for other in plan.rooms if other.kind == STAIRWELL}
         t = WALL_HALF_THICKNESS
         self.inner = Box(room.x0 + t, room.y0 + t, room.x1 - t, room.y1 - t)
         self.openings = tuple(plan.openings_of(room_index))
@@ -144,8 +153,13 @@ class RoomSpace:
 
     def _passage_box(self, opening: Opening) -> Box:
         depth = PASSAGE_DEPTH[opening.kind]
+        if self._leads_to_stairs(opening):
+            depth = STAIR_APPROACH
         side = self.side_of(opening)
         return self.wall_strip(side, opening.start - GAP, opening.end + GAP, depth)
+
+    def _leads_to_stairs(self, opening: Opening) -> bool:
+        return opening.is_passage and not self._wells.isdisjoint(opening.rooms)
 
     def _curtain_box(self, window: Opening) -> Box:
         low, high = self.span(self.side_of(window))

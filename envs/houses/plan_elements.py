@@ -1,14 +1,20 @@
-"""What a floor plan is made of: rooms and the openings in their walls (metres, z up)."""
+"""What a floor plan is made of: rooms, the openings in their walls, and stairs (metres, z up)."""
 
 from dataclasses import dataclass
 
 WALL_HEIGHT = 2.7
 WALL_HALF_THICKNESS = 0.06
+STOREY_HEIGHT = 2.9  # from floor to floor
+EYE_HEIGHT = 1.5  # of a camera above the floor on which it stands
+STAIRWELL = "staircase"  # kind of the rooms that hold stairs, one above the other
 
 
 @dataclass(frozen=True)
 class Room:
-    """A rectangular room; x0 < x1 and y0 < y1 are the centre lines of its walls in metres."""
+    """A rectangular room; x0 < x1 and y0 < y1 are the centre lines of its walls in metres.
+
+    `storey` counts from 0, the ground.
+    """
 
     index: int
     kind: str
@@ -16,6 +22,7 @@ class Room:
     y0: float
     x1: float
     y1: float
+    storey: int = 0
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -27,6 +34,11 @@ class Room:
         """Area between wall centre lines in square metres."""
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
+    @property
+    def floor(self) -> float:
+        """Height of the floor in metres; of a stairwell, of the storey's floor beside it."""
+        return self.storey * STOREY_HEIGHT
+
     def contains(self, x: float, y: float) -> bool:
         """Whether a point lies within the wall centre lines."""
         return self.x0 <= x < self.x1 and self.y0 <= y < self.y1
@@ -37,16 +49,19 @@ class Opening:
     """A hole in a wall.
 
     Attributes:
-        kind: "door" (with a leaf), "arch" (without), "window" or "entrance" (a closed house door).
+        kind: "door" (with a leaf that stands open), "arch" (without), "window", "entrance" (the
+            house door, shut), "closed door" (an inner door that is shut for good) or "railing" (an
+            arch that one looks through but does not walk through, beside the head of stairs).
         axis: direction along which the wall runs, "x" or "y".
         position: the constant coordinate of the wall's centre line.
         start: lower end along the wall.
         end: upper end along the wall.
-        bottom: height of the sill, 0 for doors and arches.
-        top: height of the head.
+        bottom: height of the sill above the storey's floor, 0 for doors and arches.
+        top: height of the head above the storey's floor.
         rooms: indices of the rooms on both sides; the second is -1 where that is outside.
         hinge: "start" or "end", the side on which a door's leaf hangs; "" for other kinds.
         swing_room: index of the room into which the leaf opens; -1 for other kinds.
+        storey: counts from 0, the ground.
     """
 
     kind: str
@@ -59,6 +74,7 @@ class Opening:
     rooms: tuple[int, int]
     hinge: str = ""
     swing_room: int = -1
+    storey: int = 0
 
     @property
     def width(self) -> float:
@@ -72,6 +88,80 @@ class Opening:
         return (middle, self.position) if self.axis == "x" else (self.position, middle)
 
     @property
+    def floor(self) -> float:
+        """Height in metres of the floor of its storey."""
+        return self.storey * STOREY_HEIGHT
+
+    @property
     def is_passage(self) -> bool:
         """Whether one can walk through."""
         return self.kind in ("door", "arch")
+
+
+RISERS = 16  # of 0.18 m between two storeys, half of them below the landing
+TREAD = 0.27  # metres of each step along the walk
+FLIGHT_GAP = 0.08  # metres between the two flights
+
+
+@dataclass(frozen=True)
+class Stairs:
+    """Two flights in a stairwell: up to a landing at its back, and from there to the next storey.
+
+    Points are given in the well's own frame: `across` the flights, 0 in the middle, positive on the
+    right of one who enters; `along` the first flight, 0 at the centre line of the front wall.
+
+    Attributes:
+        rooms: indices of the stairwell rooms below and above.
+        front: (x, y) in metres of the middle of the front wall, where both flights end.
+        forward: unit vector on the plan, from the front wall into the well.
+        width: metres of the well across the flights, between wall centre lines.
+        depth: metres of the well along the flights, between wall centre lines.
+        first_side: -1 where the first flight is on the left of one who enters, +1 on the right.
+        storey: of the lower end.
+    """
+
+    rooms: tuple[int, int]
+    front: tuple[float, float]
+    forward: tuple[int, int]
+    width: float
+    depth: float
+    first_side: int
+    storey: int = 0
+
+    def point(self, across: float, along: float) -> tuple[float, float]:
+        """(x, y) in metres of a point of the well's own frame."""
+        (fx, fy), (x, y) = self.forward, self.front
+        return x + across * fy + along * fx, y - across * fx + along * fy
+
+    @property
+    def rise(self) -> float:
+        """Height of a step in metres."""
+        return STOREY_HEIGHT / RISERS
+
+    @property
+    def flight_width(self) -> float:
+        """Width of each flight in metres."""
+        return (self.width - 2 * WALL_HALF_THICKNESS - FLIGHT_GAP) / 2
+
+    @property
+    def flight_middle(self) -> float:
+        """Distance in metres of a flight's middle line from the middle of the well."""
+        return (self.flight_width + FLIGHT_GAP) / 2
+
+    @property
+    def landing_start(self) -> float:
+        """`along` where the landing begins."""
+        return WALL_HALF_THICKNESS + (RISERS // 2 - 1) * TREAD
+
+    @property
+    def landing(self) -> tuple[float, float, float]:
+        """(x, y, z) in metres of the middle of the landing's floor."""
+        along = (self.landing_start + self.depth - WALL_HALF_THICKNESS) / 2
+        x, y = self.point(0.0, along)
+        return x, y, (self.storey + 0.5) * STOREY_HEIGHT
+
+    def end(self, upper: bool, distance: float) -> tuple[float, float, float]:
+        """(x, y, z) in metres of a point before the foot or head of the stairs, off the well."""
+        across = self.first_side * self.flight_middle * (-1 if upper else 1)
+        x, y = self.point(across, -distance)
+        return x, y, (self.storey + upper) * STOREY_HEIGHT

@@ -59,6 +59,9 @@ VARIED = frozenset(
         "wardrobe",
     }
 )
+# Made of fewer triangles in compact houses.
+COARSENED = frozenset({"armchair", "bed", "curtain", "plant", "rug", "sofa"})
+MOST_FURNITURE_TRIANGLES = 58_000  # of a compact house, unless its rooms need more
 PLANT_DRAWS = 6
 WIDEST_PLANT = 0.85
 SIZE_DRAWS = 4
@@ -78,6 +81,11 @@ class PlacedObject:
     blocks_floor: bool
 
     @property
+    def triangles(self) -> int:
+        """Number of its triangles."""
+        return sum(len(part.faces) for part in self.item.parts)
+
+    @property
     def footprint(self) -> Box:
         """The box (x0, y0, x1, y1) that the item covers on the floor plan."""
         return footprint(self.item.size, Pose(self.position[0], self.position[1], self.angle))
@@ -90,12 +98,21 @@ class House:
     plan: FloorPlan
     rng: np.random.Generator
     style: Style
+    compact: bool = False
     doors: list["PlacedObject"] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     stock: dict[tuple, list[Item]] = field(default_factory=dict)
+    triangles: int = 0  # of what has been placed
+
+    def triangles_left(self, room_index: int) -> bool:
+        """Whether a compact house may have more in its rooms up to this one than it needs."""
+        share = (room_index + 1) / len(self.plan.rooms)
+        return not self.compact or self.triangles < share * MOST_FURNITURE_TRIANGLES
 
     def make(self, category: str, **options: Any) -> Item:
         """Make an item; plants are redrawn until their leaves do not fill the room."""
+        if self.compact and category in COARSENED:
+            options = {**options, "coarse": True}
         item = make_item(category, self.rng, self.style, **options)
         for _ in range(PLANT_DRAWS if category == "plant" else 0):
             if max(item.size[:2]) <= WIDEST_PLANT:
@@ -169,12 +186,12 @@ class RoomBuilder:
         self._drawn.clear()
 
     def put(self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True) -> Pose:
-        """Place an item without asking whether it fits."""
+        """Place an item without asking whether it fits; z is its height above the floor."""
         depth = FRONT_SPACE.get(item.category, 0.0)
         if blocks:
             access = front_box(item.size, pose, depth) if depth else None
             self.space.occupy(footprint(item.size, pose), item.size[2], access)
-        position = (float(pose.x), float(pose.y), float(z))
+        position = (float(pose.x), float(pose.y), float(z) + self.space.room.floor)
         placed = PlacedObject(item, self.space.room.index, position, float(pose.angle), blocks)
         self.objects.append(placed)
         return pose

@@ -7,6 +7,7 @@ from envs.houses.floor_plan import WALL_HEIGHT
 from envs.houses.furniture import Item
 from envs.houses.placement import BARE_WINDOWS, SIDES, Pose
 from envs.houses.room_builder import PICTURE_HEIGHT, RoomBuilder
+from envs.houses.room_layout import HALL_KINDS
 
 
 class Extra(NamedTuple):
@@ -31,6 +32,17 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("statue", 0.4),
         Extra("umbrella stand", 0.5),
         Extra("wall clock", 0.3),
+    ),
+    "landing": (
+        Extra("plant", 0.7),
+        Extra("bookshelf", 0.5),
+        Extra("armchair", 0.4),
+        Extra("sideboard", 0.5),
+        Extra("floor lamp", 0.4),
+        Extra("statue", 0.3),
+        Extra("grandfather clock", 0.3),
+        Extra("laundry basket", 0.2),
+        Extra("rocking horse", 0.1),
     ),
     "living room": (
         Extra("fireplace", 0.5, "middle"),
@@ -135,9 +147,11 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("sideboard", 0.3),
     ),
 }
+COMPACT_SHARE = 0.7  # of the chances above, in compact houses
 # Most pictures per room; rooms that are not listed have none.
 PICTURES = {
     "hallway": 5,
+    "landing": 5,
     "living room": 4,
     "dining room": 3,
     "kitchen": 1,
@@ -148,7 +162,7 @@ PICTURES = {
     "music room": 3,
 }
 GYM_MIRROR = {"width": 1.8, "height": 1.3}
-MIRROR_CHANCE = {"hallway": 0.6, "bedroom": 0.5, "closet": 1.0, "gym": 1.0}
+MIRROR_CHANCE = {"hallway": 0.6, "landing": 0.3, "bedroom": 0.5, "closet": 1.0, "gym": 1.0}
 ROD_ABOVE_WINDOW, HEM = 0.12, 0.03  # top and bottom of curtains, from the window and the floor
 # A picture looks best above one of these.
 BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance bench", "desk")
@@ -157,9 +171,9 @@ BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance benc
 def add_extras(room: RoomBuilder) -> None:
     """Add optional furniture while the room has space to live in."""
     for extra in room.shuffled(EXTRAS[room.space.room.kind]):
-        if room.is_full():
+        if room.is_full() or not room.house.triangles_left(room.space.room.index):
             return
-        if room.chance(extra.chance):
+        if room.chance(extra.chance * (COMPACT_SHARE if room.house.compact else 1.0)):
             item = room.draw(extra.category)
             if item.mount == "wall":
                 _hang_somewhere(room, item)
@@ -220,7 +234,7 @@ def hang_ceiling_lights(room: RoomBuilder) -> None:
     """One light, or three along a hall."""
     inner = room.space.inner
     light = room.draw("ceiling light")
-    count = 3 if room.space.room.kind == "hallway" else 1
+    count = 3 if room.space.room.kind in HALL_KINDS else 1
     along_x = inner.x1 - inner.x0 >= inner.y1 - inner.y0
     for k in range(count):
         share = (k + 0.5) / count

@@ -9,21 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-ROOM_KINDS: tuple[str, ...] = (
-    "hallway",
-    "living room",
-    "kitchen",
-    "dining room",
-    "bathroom",
-    "bedroom",
-    "kid's bedroom",
-    "office",
-    "library",
-    "laundry room",
-    "gym",
-    "closet",
-    "music room",
-)
+from envs.houses.plan_elements import STAIRWELL
 
 # Smallest area (m2), largest area (m2) and smallest side (m), between wall centre lines: below
 # these the furniture that names the room does not fit, above the limit the room looks abandoned.
@@ -41,15 +27,10 @@ ROOM_SIZES: dict[str, tuple[float, float, float]] = {
     "closet": (5.3, 11.0, 2.2),
     "music room": (9.0, 24.0, 2.8),
 }
-OPTIONAL_KINDS = (
-    "kid's bedroom",
-    "office",
-    "library",
-    "laundry room",
-    "gym",
-    "closet",
-    "music room",
-)
+HALL_KINDS = ("hallway", "landing")  # on the ground and above
+ROOM_KINDS: tuple[str, ...] = (*HALL_KINDS, STAIRWELL, *ROOM_SIZES)
+BASIC_KINDS = ("living room", "kitchen", "dining room", "bathroom", "bedroom")
+OPTIONAL_KINDS = tuple(kind for kind in ROOM_SIZES if kind not in BASIC_KINDS)
 SMALLEST_SIDE = 2.1
 SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and a little wall on both sides
 
@@ -101,10 +82,18 @@ def shared_wall(a: Rect, b: Rect) -> SharedWall | None:
     return None
 
 
-def split(rng: np.random.Generator, rect: Rect, rooms: list[Rect]) -> None:
-    """Cut a rectangle recursively into rooms of 5 to 24 m2 and append them to `rooms`."""
+def split(
+    rng: np.random.Generator,
+    rect: Rect,
+    rooms: list[Rect],
+    areas: tuple[float, float] = (8.0, 24.0),
+) -> None:
+    """Cut a rectangle recursively into rooms and append them to `rooms`.
+
+    A piece is left whole once it has at most an area drawn between two `areas` in square metres.
+    """
     short, long = rect.sides
-    if long < 2 * SMALLEST_SIDE or (rect.area <= rng.uniform(8.0, 24.0) and long / short < 1.9):
+    if long < 2 * SMALLEST_SIDE or (rect.area <= rng.uniform(*areas) and long / short < 1.9):
         rooms.append(rect)
         return
     along_x = rect.x1 - rect.x0 >= rect.y1 - rect.y0
@@ -114,8 +103,8 @@ def split(rng: np.random.Generator, rect: Rect, rooms: list[Rect]) -> None:
         first, second = rect._replace(x1=rect.x0 + cut), rect._replace(x0=rect.x0 + cut)
     else:
         first, second = rect._replace(y1=rect.y0 + cut), rect._replace(y0=rect.y0 + cut)
-    split(rng, first, rooms)
-    split(rng, second, rooms)
+    split(rng, first, rooms, areas)
+    split(rng, second, rooms, areas)
 
 
 def cut_into_rooms(rng: np.random.Generator) -> tuple[float, float, list[Rect]]:
@@ -157,25 +146,38 @@ def fits(kind: str, rect: Rect) -> bool:
     return smallest <= rect.area <= largest and rect.sides[0] >= side
 
 
-def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | None:
-    """Kind of each room (the first is the hallway), or None if these rooms make no house."""
-    walls = {
-        (i, j): shared_wall(a, b) is not None
-        for i, a in enumerate(rects)
-        for j, b in enumerate(rects)
-        if i != j
-    }
-    kinds: dict[int, str] = {0: "hallway"}
+class KindTaker:
+    """Hands out kinds of rooms to rectangles.
 
-    def take(kind: str, beside: tuple[str, ...], order: list[int]) -> bool:
+    Attributes:
+        kinds: what has been handed out, by the number of the rectangle.
+    """
+
+    def __init__(self, rects: list[Rect], kinds: dict[int, str]) -> None:
+        self.kinds = kinds
+        self._rects = rects
+        self._walls = {
+            (i, j): shared_wall(a, b) is not None
+            for i, a in enumerate(rects)
+            for j, b in enumerate(rects)
+            if i != j
+        }
+
+    def take(self, kind: str, beside: tuple[str, ...], order: list[int]) -> bool:
+        """Give a kind to the first free room that fits and shares a wall with one of others."""
         for room in order:
-            if room in kinds or not fits(kind, rects[room]):
+            if room in self.kinds or not fits(kind, self._rects[room]):
                 continue
-            if any(walls[room, other] for other, k in kinds.items() if k in beside):
-                kinds[room] = kind
+            if any(self._walls[room, other] for other, k in self.kinds.items() if k in beside):
+                self.kinds[room] = kind
                 return True
         return False
 
+
+def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | None:
+    """Kind of each room (the first is the hallway), or None if these rooms make no house."""
+    taker = KindTaker(rects, {0: "hallway"})
+    take, kinds = taker.take, taker.kinds
     largest_first = sorted(range(1, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(1, len(rects)))]
     complete = (

@@ -2,24 +2,33 @@
 
 import numpy as np
 
-from envs.houses.room_layout import Rect, SharedWall, shared_wall
+from envs.houses.room_layout import HALL_KINDS, Rect, SharedWall, shared_wall
 
 # Rooms that one may walk through to reach another.
 PUBLIC_KINDS = frozenset(
-    {"hallway", "living room", "kitchen", "dining room", "library", "music room"}
+    {*HALL_KINDS, "living room", "kitchen", "dining room", "library", "music room"}
 )
+DAY_KINDS = frozenset({"living room", "kitchen", "dining room"})
 MOST_PASSAGES = 3  # of a room that gets an extra door: its walls are for furniture too
 EXTRA_DOOR_CHANCE = 0.25
 EN_SUITE_KINDS = frozenset({"bathroom", "closet"})
 
+# "open" is an arch as wide as the wall allows.
 Links = dict[tuple[int, int], tuple[str, SharedWall]]
 
 
-def choose_links(rng: np.random.Generator, rects: list[Rect], kinds: list[str]) -> Links | None:
-    """Which rooms are joined, by a "door" or an "arch"; None when a room cannot be reached.
+def choose_links(
+    rng: np.random.Generator,
+    rects: list[Rect],
+    kinds: list[str],
+    open_plan: bool = False,
+    in_need: frozenset[str] = frozenset(),
+) -> Links | None:
+    """Which rooms of a storey are joined, by "door", "arch" or "open"; None if one is cut off.
 
-    The hall joins every room that touches it, living quarters open into each other, and a quarter
-    of the remaining pairs of public rooms get a door too: there is more than one way to walk.
+    Halls come first. They join every room that touches them, living quarters open into each other,
+    and a quarter of the remaining pairs of public rooms get a door too: there is more than one way
+    to walk. One may have to walk through rooms of the kinds `in_need` to rooms that no other reach.
     """
     walls = {
         (i, j): wall
@@ -28,29 +37,41 @@ def choose_links(rng: np.random.Generator, rects: list[Rect], kinds: list[str]) 
         if (wall := shared_wall(rects[i], rects[j]))
     }
     links: Links = {}
-    day_rooms = {"living room", "kitchen", "dining room"}
     for (i, j), wall in walls.items():
-        pair = {kinds[i], kinds[j]}
-        if pair <= day_rooms:
-            if pair != {"living room", "dining room"} or rng.random() < 0.5:
-                links[i, j] = ("arch", wall)
-        elif i == 0 and kinds[j] == "living room":
-            links[i, j] = ("arch" if rng.random() < 0.7 else "door", wall)
-        elif i == 0 and not (kinds[j] == "kitchen" and rng.random() < 0.5):
-            links[i, j] = ("door", wall)
-    if not _join_remaining(links, walls, kinds):
+        if kind := _main_link(rng, kinds[i], kinds[j], open_plan):
+            links[i, j] = (kind, wall)
+    if not _join_remaining(links, walls, kinds, in_need):
         return None
     for pair, wall in walls.items():
         if pair in links or not all(kinds[i] in PUBLIC_KINDS for i in pair):
             continue
-        busiest = max(sum(i in link for link in links) for i in pair if i != 0)
+        busiest = max(sum(i in link for link in links) for i in pair if kinds[i] not in HALL_KINDS)
         if busiest < MOST_PASSAGES and rng.random() < EXTRA_DOOR_CHANCE:
             links[pair] = ("door", wall)
     return links
 
 
+def _main_link(rng: np.random.Generator, first: str, second: str, open_plan: bool) -> str:
+    """How a hall and a room beside it, or two living quarters, are joined; "" if they are not."""
+    pair = {first, second}
+    if pair <= DAY_KINDS:
+        if open_plan:
+            return "open"
+        return "arch" if pair != {"living room", "dining room"} or rng.random() < 0.5 else ""
+    if first not in HALL_KINDS:
+        return ""
+    if second in HALL_KINDS:
+        return "open"
+    if second == "living room":
+        return "arch" if rng.random() < 0.7 else "door"
+    return "" if second == "kitchen" and rng.random() < 0.5 else "door"
+
+
 def _join_remaining(
-    links: Links, walls: dict[tuple[int, int], SharedWall], kinds: list[str]
+    links: Links,
+    walls: dict[tuple[int, int], SharedWall],
+    kinds: list[str],
+    in_need: frozenset[str],
 ) -> bool:
     """Give rooms off the hall a door, through public rooms or (baths, closets) a bedroom."""
     reached = {0}
@@ -61,13 +82,25 @@ def _join_remaining(
             continue
         if len(reached) == len(kinds):
             return True
-        for (i, j), wall in walls.items():
-            if (i in reached) == (j in reached):
-                continue
-            new, old = (j, i) if i in reached else (i, j)
-            en_suite = kinds[new] in EN_SUITE_KINDS and kinds[old] == "bedroom"
-            if en_suite or kinds[old] in PUBLIC_KINDS:
-                links[i, j] = ("door", wall)
-                break
-        else:
+        pair = _next_link(walls, kinds, reached, PUBLIC_KINDS)
+        pair = pair or _next_link(walls, kinds, reached, in_need)
+        if pair is None:
             return False
+        links[pair] = ("door", walls[pair])
+
+
+def _next_link(
+    walls: dict[tuple[int, int], SharedWall],
+    kinds: list[str],
+    reached: set[int],
+    through: frozenset[str],
+) -> tuple[int, int] | None:
+    """The first pair of a reached room of these kinds and one that is not reached yet, or None."""
+    for i, j in walls:
+        if (i in reached) == (j in reached):
+            continue
+        new, old = (j, i) if i in reached else (i, j)
+        en_suite = kinds[new] in EN_SUITE_KINDS and kinds[old] == "bedroom"
+        if en_suite or kinds[old] in through:
+            return i, j
+    return None

@@ -257,12 +257,13 @@ def furnish_music_room(room: RoomBuilder) -> None:
 
 
 def furnish_hallway(room: RoomBuilder) -> None:
-    """Coats and shoes near the entrance and things to remember along the way."""
-    entrance = next(o for o in room.space.openings if o.kind == "entrance").centre
-    if room.against_wall(room.draw("coat rack"), near=entrance) is None:
-        room.missing.append("coat rack")
-    second = "shoe rack" if room.chance(0.5) else "entrance bench"
-    room.against_wall(room.draw(second), near=entrance)
+    """Coats and shoes near the entrance, if it is here, and runners along the way."""
+    entrance = next((o.centre for o in room.space.openings if o.kind == "entrance"), None)
+    if entrance is not None:
+        if room.against_wall(room.draw("coat rack"), near=entrance) is None:
+            room.missing.append("coat rack")
+        second = "shoe rack" if room.chance(0.5) else "entrance bench"
+        room.against_wall(room.draw(second), near=entrance)
     inner = room.space.inner
     along_x = inner.x1 - inner.x0 >= inner.y1 - inner.y0
     for k in range(2):
@@ -274,6 +275,7 @@ def furnish_hallway(room: RoomBuilder) -> None:
 
 FURNISHERS: dict[str, Callable[[RoomBuilder], None]] = {
     "hallway": furnish_hallway,
+    "landing": furnish_hallway,
     "living room": furnish_living_room,
     "kitchen": furnish_kitchen,
     "dining room": furnish_dining_room,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.structure import Fixture, build_structure
+from envs.houses.walls import FEW_TRIANGLES, FULL_DETAIL
 
 if TYPE_CHECKING:
     from envs.houses.floor_plan import FloorPlan
@@ -81,12 +82,20 @@ def assemble(
     placed: Sequence[PlacedObject],
     style: Style,
     textures: dict[str, np.ndarray],
+    contact_shadows: bool = False,
+    compact: bool = False,
 ) -> Scene:
     """Walls, floors, windows and furniture as one unlit scene: vertex colours are the tints.
 
-    Only the textures in use are kept, in alphabetical order.
+    Only the textures in use are kept, in alphabetical order. For `contact_shadows` the floors get
+    more vertices round the furniture; a `compact` house has fewer on its walls.
     """
-    return scene_of_fixtures([*build_structure(plan, style), *map(_fixture, placed)], textures)
+    from envs.houses.fine_floor import shadow_floor
+
+    lay_floor = shadow_floor(placed) if contact_shadows else None
+    detail = FEW_TRIANGLES if compact else FULL_DETAIL
+    structure = build_structure(plan, style, lay_floor, detail)
+    return scene_of_fixtures([*structure, *map(_fixture, placed)], textures)
 
 
 def scene_of_fixtures(fixtures: Sequence[Fixture], textures: dict[str, np.ndarray]) -> Scene:

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from envs.houses.plan_elements import WALL_HALF_THICKNESS, Opening, Room
+from envs.houses.plan_elements import STAIRWELL, WALL_HALF_THICKNESS, Opening, Room
 from envs.houses.room_layout import Rect, SharedWall
 from envs.houses.room_links import PUBLIC_KINDS, Links
 
 DOOR_WIDTH = 0.9
 DOOR_HEIGHT = 2.08
 ARCH_HEIGHT = 2.25
+OPEN_HEIGHT = 2.45  # of an opening as wide as its wall
 CORNER = 0.14  # between a door and the face of the wall beside it
 LEAF_DEPTH, LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf takes beside its hinge
 APPROACH_DEPTH = 0.8  # floor kept free on both sides of a passage
@@ -22,8 +23,22 @@ WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
     "living room": (0.75, 2.25, 2.2),
     "dining room": (0.7, 2.25, 1.8),
     "hallway": (0.9, 2.2, 1.0),
+    "landing": (0.9, 2.2, 1.0),
+    STAIRWELL: (0.9, 2.2, 1.0),
 }
 DEFAULT_WINDOW_SHAPE = (0.9, 2.2, 1.6)
+# Longest piece of bare wall in metres that the main furniture of a room needs, and whether a window
+# may be in it: a kitchen works below one, a television or a bed does not stand before one.
+BARE_WALLS: dict[str, tuple[float, bool]] = {
+    "living room": (2.3, False),
+    "kitchen": (2.8, True),
+    "bedroom": (2.5, False),
+    "kid's bedroom": (1.4, False),
+    "library": (1.9, False),
+    "music room": (1.8, False),
+    "closet": (1.9, False),
+    "bathroom": (1.9, True),
+}
 SECOND_WINDOW = {"living room": 0.4, "bedroom": 0.2, "kitchen": 0.2, "library": 0.0}
 
 
@@ -37,9 +52,9 @@ def place_passages(
     passages: list[Opening] = []
     for pair, (kind, wall) in sorted(links.items(), key=lambda link: link[1][0]):
         for _ in range(PLACEMENT_TRIES):
-            draw = _arch if kind == "arch" else _door
+            draw = {"arch": _arch, "open": _wide_arch, "door": _door}[kind]
             passage = draw(rng, rooms, pair, wall)
-            if not any(_clash(passage, other, rooms) for other in passages):
+            if not any(clashes(passage, other, rooms) for other in passages):
                 passages.append(passage)
                 break
         else:
@@ -54,7 +69,19 @@ def _arch(
     width = min(float(rng.uniform(1.2, 1.8)), high - low)
     start = round(float(rng.uniform(low, high - width)), 2)
     end = round(start + width, 2)
-    return Opening("arch", wall.axis, wall.position, start, end, 0.0, ARCH_HEIGHT, pair)
+    storey = rooms[pair[0]].storey
+    shape = (start, end, 0.0, ARCH_HEIGHT)
+    return Opening("arch", wall.axis, wall.position, *shape, pair, storey=storey)
+
+
+def _wide_arch(
+    rng: np.random.Generator, rooms: tuple[Room, ...], pair: tuple[int, int], wall: SharedWall
+) -> Opening:
+    reach = WALL_HALF_THICKNESS + CORNER
+    room = (wall.end - wall.start - 2 * reach) * float(rng.uniform(0.0, 0.25))
+    start, end = wall.start + reach + room / 2, wall.end - reach - room / 2
+    shape = (round(start, 2), round(end, 2), 0.0, OPEN_HEIGHT)
+    return Opening("arch", wall.axis, wall.position, *shape, pair, storey=rooms[pair[0]].storey)
 
 
 def _door(
@@ -70,7 +97,8 @@ def _door(
     start = round(low if hinge == "start" else high - DOOR_WIDTH, 2)
     end = round(start + DOOR_WIDTH, 2)
     shape = (start, end, 0.0, DOOR_HEIGHT)
-    return Opening("door", wall.axis, wall.position, *shape, pair, hinge, swing)
+    storey = rooms[swing].storey
+    return Opening("door", wall.axis, wall.position, *shape, pair, hinge, swing, storey)
 
 
 def _span(room: Room, axis: str) -> tuple[float, float]:
@@ -93,7 +121,7 @@ def leaf_strip(door: Opening, rooms: tuple[Room, ...]) -> Rect:
     return _strip(rooms[door.swing_room], door, hinge - half, hinge + half, LEAF_DEPTH)
 
 
-def _clash(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
+def clashes(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
     """Whether the leaf of one passage stands before the other."""
     for one, other in ((a, b), (b, a)):
         if one.kind == "door" and one.swing_room in other.rooms:
@@ -105,44 +133,56 @@ def _clash(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
 
 
 def place_outer_openings(
-    rng: np.random.Generator,
-    width: float,
-    depth: float,
-    rooms: tuple[Room, ...],
-    passages: list[Opening],
+    rng: np.random.Generator, rooms: tuple[Room, ...], passages: list[Opening]
 ) -> list[Opening]:
-    """The entrance at the hall's end and the windows."""
+    """The entrance at the end of the first hall that has an outer wall, and the windows."""
     openings: list[Opening] = []
-    leaves = [leaf_strip(door, rooms) for door in passages if door.kind == "door"]
+    leaves = [(door.storey, leaf_strip(door, rooms)) for door in passages if door.kind == "door"]
     for room in rooms:
-        if room.kind == "closet":
-            continue  # its walls are for wardrobes
-        walls = _outer_walls(room, width, depth)
+        if room.kind == "closet" or (room.kind == STAIRWELL and room.storey == 0):
+            continue  # walls for wardrobes, and walls behind steps
+        walls = outer_walls(room, rooms)
+        has_entrance = any(opening.kind == "entrance" for opening in openings)
         for k, index in enumerate(rng.permutation(len(walls))):
             wall = walls[index]
-            if room.kind == "hallway" and k == 0:
-                openings.append(_entrance(wall))
+            if room.kind == "hallway" and k == 0 and not has_entrance:
+                openings.append(_entrance(room, wall))
             elif k == 0 or rng.random() < SECOND_WINDOW.get(room.kind, 0.35):
                 for _ in range(PLACEMENT_TRIES):
                     window = _window(rng, room, wall)
                     strip = _strip(room, window, window.start - 0.3, window.end + 0.3, 0.2)
-                    if not any(leaf.overlaps(strip) for leaf in leaves):
+                    if not any(s == room.storey and leaf.overlaps(strip) for s, leaf in leaves):
                         openings.append(window)
                         break
     return openings
 
 
-def _outer_walls(room: Room, width: float, depth: float) -> list[SharedWall]:
-    walls = []
-    if room.y0 == 0:
-        walls.append(SharedWall("x", room.y0, room.x0, room.x1))
-    if room.y1 == depth:
-        walls.append(SharedWall("x", room.y1, room.x0, room.x1))
-    if room.x0 == 0:
-        walls.append(SharedWall("y", room.x0, room.y0, room.y1))
-    if room.x1 == width:
-        walls.append(SharedWall("y", room.x1, room.y0, room.y1))
+def outer_walls(room: Room, rooms: tuple[Room, ...], shortest: float = 1.2) -> list[SharedWall]:
+    """The pieces of a room's walls, from `shortest` metres, behind which its storey has no room."""
+    walls: list[SharedWall] = []
+    for axis, near, far in (
+        ("x", "y0", "y1"),
+        ("x", "y1", "y0"),
+        ("y", "x0", "x1"),
+        ("y", "x1", "x0"),
+    ):
+        position, (low, high) = getattr(room, near), _span(room, axis)
+        beside = sorted(
+            _span(other, axis)
+            for other in rooms
+            if other.storey == room.storey and getattr(other, far) == position
+        )
+        for start, end in [*beside, (high, high)]:
+            if min(start, high) - low >= shortest:
+                walls.append(SharedWall(axis, position, low, min(start, high)))
+            low = max(low, end)
     return walls
+
+
+def has_wall_space(room: Room, openings: list[Opening]) -> bool:
+    """Whether the main furniture of a room finds a piece of wall that is long enough."""
+    needed, windows_allowed = BARE_WALLS.get(room.kind, (0.0, True))
+    return longest_bare_wall(room, openings, windows_too=not windows_allowed) >= needed
 
 
 def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) -> float:
@@ -180,10 +220,10 @@ def _cuts_round_corner(
     return [(low, low + depth)] if opening.position == low else [(high - depth, high)]
 
 
-def _entrance(wall: SharedWall) -> Opening:
+def _entrance(room: Room, wall: SharedWall) -> Opening:
     middle = (wall.start + wall.end) / 2
     start, end = round(middle - 0.5, 2), round(middle + 0.5, 2)
-    return Opening("entrance", wall.axis, wall.position, start, end, 0.0, 2.1, (0, -1))
+    return Opening("entrance", wall.axis, wall.position, start, end, 0.0, 2.1, (room.index, -1))
 
 
 def _window(rng: np.random.Generator, room: Room, wall: SharedWall) -> Opening:
@@ -192,5 +232,6 @@ def _window(rng: np.random.Generator, room: Room, wall: SharedWall) -> Opening:
     width = min(float(rng.uniform(0.75, 1.0)) * widest, 0.6 * length)
     slack = (length - width) / 2 - 0.35
     middle = (wall.start + wall.end) / 2 + float(rng.uniform(-0.9, 0.9)) * max(slack, 0.0)
-    start, end = round(middle - width / 2, 2), round(middle + width / 2, 2)
-    return Opening("window", wall.axis, wall.position, start, end, bottom, top, (room.index, -1))
+    shape = (round(middle - width / 2, 2), round(middle + width / 2, 2), bottom, top)
+    sides = (room.index, -1)
+    return Opening("window", wall.axis, wall.position, *shape, sides, storey=room.storey)

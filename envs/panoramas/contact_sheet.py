@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.houses.plan_elements import EYE_HEIGHT
 from envs.panoramas.cameras import perspective_camera, render
 from envs.panoramas.ray_tracer import RayTracer
 from storage import written_whole
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from envs.houses.house import House
     from envs.houses.plan_elements import Room
 
-EYE_HEIGHT = 1.5
+
 _VFOV = np.deg2rad(66)
 _PITCH = np.deg2rad(-14)
 _TRIAL = (18, 24)  # pixels of the small pictures by which a standpoint is chosen
@@ -94,7 +95,7 @@ def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:
             for y in (room.y0 + inset, y_middle, room.y1 - inset):
                 if abs(x - x_middle) + abs(y - y_middle) > 0.3:
                     heading = float(np.arctan2(x_middle - x, y_middle - y))
-                    yield np.array([x, y, EYE_HEIGHT]), heading
+                    yield np.array([x, y, room.floor + EYE_HEIGHT]), heading
 
 
 def _worth(

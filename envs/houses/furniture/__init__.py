@@ -18,6 +18,7 @@ from envs.houses.furniture import (
     playroom,
     seating,
     showpieces,
+    small_things,
     storage,
     tables,
     wall_and_floor,
@@ -85,6 +86,18 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "towel rail": bathroom.towel_rail,
     "door": doors.door,
     "entrance door": doors.entrance_door,
+    "cup": small_things.cup,
+    "plate": small_things.plate,
+    "fruit bowl": small_things.fruit_bowl,
+    "bottle": small_things.bottle,
+    "books": small_things.books,
+    "laptop": small_things.laptop,
+    "candle": small_things.candle,
+    "shoes": small_things.shoes,
+    "bag": small_things.bag,
+    "ball": small_things.ball,
+    "toy blocks": small_things.toy_blocks,
+    "box": small_things.cardboard_box,
 }
 CATEGORIES: tuple[str, ...] = tuple(MAKERS)
 

@@ -54,7 +54,9 @@ def bowl_of_fruit() -> list[Part]:
     return [bowl, *transform(fruit(), offset=(0, 0, 0.035))]
 
 
-def plant(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+def plant(
+    rng: np.random.Generator, style: Style, colour: str | None = None, coarse: bool = False
+) -> Item:
     """A large plant in a pot: a palm, a small tree or a snake plant; green to the eye."""
     del style, colour
     height = rng.uniform(1.0, 1.6)
@@ -63,21 +65,21 @@ def plant(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
     parts = [lathe(profile, pot, sides=18)]
     parts.append(cylinder(0.163, 0.01, Material("soil"), (0, 0, 0.27), sides=18))
     grow = pick(rng, (_palm, _small_tree, _snake_plant))
-    parts += transform(grow(rng, height - 0.28), offset=(0, 0, 0.28))
+    parts += transform(grow(rng, height - 0.28, 4 if coarse else 6), offset=(0, 0, 0.28))
     return finished("plant", parts, "green")
 
 
-def _palm(rng: np.random.Generator, height: float) -> list[Part]:
+def _palm(rng: np.random.Generator, height: float, rows: int) -> list[Part]:
     """Arching leaves from one point."""
     leaves = []
     for _ in range(24):
         reach, rise = rng.uniform(0.35, 0.6) * height, rng.uniform(0.5, 1.05) * height
         heading = rng.uniform(0, 2 * np.pi)
-        leaves.append(_blade(heading, reach, 0.11, rise, rng.uniform(0, 0.3)))
+        leaves.append(_blade(heading, reach, 0.11, rise, rng.uniform(0, 0.3), rows))
     return leaves
 
 
-def _small_tree(rng: np.random.Generator, height: float) -> list[Part]:
+def _small_tree(rng: np.random.Generator, height: float, rows: int) -> list[Part]:
     """Three thin trunks with broad leaves."""
     bark = Material("wood", (0.35, 0.27, 0.17))
     parts = []
@@ -88,25 +90,31 @@ def _small_tree(rng: np.random.Generator, height: float) -> list[Part]:
         )
         for _ in range(12):
             reach = rng.uniform(0.20, 0.32)
-            leaf = _blade(rng.uniform(0, 2 * np.pi), reach, 0.17, 0.12, 0.10)
+            leaf = _blade(rng.uniform(0, 2 * np.pi), reach, 0.17, 0.12, 0.10, rows)
             parts += transform([leaf], offset=top * rng.uniform(0.5, 1.0) + (0, 0, 0.03))
     return parts
 
 
-def _snake_plant(rng: np.random.Generator, height: float) -> list[Part]:
+def _snake_plant(rng: np.random.Generator, height: float, rows: int) -> list[Part]:
     """Stiff leaves that stand upright."""
     leaves = []
     for _ in range(20):
         reach, rise = rng.uniform(0.05, 0.28), rng.uniform(0.6, 1.0) * height
-        leaves.append(_blade(rng.uniform(0, 2 * np.pi), reach, 0.10, rise, 0.0, bend=0.35))
+        leaves.append(_blade(rng.uniform(0, 2 * np.pi), reach, 0.10, rise, 0.0, rows, bend=0.35))
     return leaves
 
 
 def _blade(
-    heading: float, reach: float, width: float, rise: float, droop: float, bend: float = 0.6
+    heading: float,
+    reach: float,
+    width: float,
+    rise: float,
+    droop: float,
+    rows: int,
+    bend: float = 0.6,
 ) -> Part:
     """One leaf from the origin: `reach` outwards, rising over `bend` of half a wave, drooping."""
-    along = np.linspace(0, 1, 6)
+    along = np.linspace(0, 1, rows)
     out = reach * along
     up = rise * np.sin(along * np.pi * bend) - droop * along**2
     half = width / 2 * np.sin(np.pi * np.clip(along * 0.93 + 0.05, 0, 1)) ** 0.8

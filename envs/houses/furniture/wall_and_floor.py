@@ -110,6 +110,7 @@ def rug(
     depth: float | None = None,
     number: int | None = None,
     colour: str | None = None,
+    coarse: bool = False,
 ) -> Item:
     """A rug: `number` of the house's rugs, or one of the asked colour."""
     chosen = _choose(rng, [c.name for c in style.rugs], number, colour, "rug")
@@ -120,7 +121,9 @@ def rug(
     corner, right, back = (-width / 2, -depth / 2, 0.012), (width, 0, 0), (0, depth, 0)
     parts = [
         box((width, depth, 0.012), rim, (0, 0, 0.006), faces="xXyY"),
-        quad(corner, right, back, Material(f"rug{chosen}"), 0.15, pictorial=True),
+        quad(
+            corner, right, back, Material(f"rug{chosen}"), 0.3 if coarse else 0.15, pictorial=True
+        ),
     ]
     return finished("rug", parts, ground.name, "fabric")
 
@@ -131,6 +134,7 @@ def curtain(
     width: float = 1.4,
     height: float = 2.3,
     colour: str | None = None,
+    coarse: bool = False,
 ) -> Item:
     """Two drawn-back curtains on a rod.
 
@@ -140,9 +144,10 @@ def curtain(
         width: Width of the window; the curtains reach 0.15 m and the rod 0.25 m beyond its sides.
         height: Height from the hems to the rod.
         colour: Name of their colour.
+        coarse: Make them of fewer triangles.
     """
     cover = cloth(rng, style, colour)
-    parts = [_hanging(side, width, height, cover.surface) for side in (-1, 1)]
+    parts = [_hanging(side, width, height, cover.surface, coarse) for side in (-1, 1)]
     rod, end = height - 0.02, width / 2 + 0.22
     parts.append(tube([(-end, -0.07, rod), (end, -0.07, rod)], 0.014, style.metal, sides=8))
     for side in (-1, 1):
@@ -152,9 +157,10 @@ def curtain(
     return finished("curtain", parts, cover.colour, cover.word, "wall")
 
 
-def _hanging(side: int, width: float, height: float, surface: Material) -> Part:
+def _hanging(side: int, width: float, height: float, surface: Material, coarse: bool) -> Part:
     """One curtain in four folds; `side` is -1 for the left one."""
-    across, down = np.linspace(0, 1, 25), np.linspace(height - 0.03, 0, 5)
+    columns, rows = (17, 3) if coarse else (25, 5)
+    across, down = np.linspace(0, 1, columns), np.linspace(height - 0.03, 0, rows)
     breadth = 0.15 + width * 0.20
     x = side * (width / 2 + 0.15 - across * breadth)
     y = -0.07 + 0.032 * np.sin(across * 2 * np.pi * 4)

@@ -7,6 +7,7 @@ from connectivity import read_connectivity
 from envs.houses.clearance import ClearanceMap, clearance_map
 from envs.houses.floor_plan import FloorPlan, Opening, Room
 from envs.houses.geometry import Material, box
+from envs.houses.house import HouseSpec
 from envs.houses.scene import scene_of_fixtures
 from envs.houses.structure import Fixture
 from envs.houses.viewpoints import LONGEST_EDGE, place_viewpoints
@@ -33,7 +34,7 @@ def two_rooms(*furniture: Fixture) -> SimpleNamespace:
         *furniture,
     ]
     return SimpleNamespace(
-        spec=SimpleNamespace(scan="tiny", plan_seed=3, style_seed=4),
+        spec=HouseSpec("tiny", plan_seed=3, style_seed=4),
         plan=FloorPlan(10, 4, rooms, (door,)),
         scene=scene_of_fixtures(fixtures, TEXTURES),
     )

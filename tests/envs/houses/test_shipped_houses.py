@@ -1,0 +1,54 @@
+"""The shipped houses come out as they were: graphs and features belong to these very rooms."""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+import numpy as np
+
+from connectivity import read_connectivity
+from envs.houses.furnishing import furnish
+from envs.houses.house import House, HouseSpec, plan_of
+from envs.houses.house_set import HOUSE_SPECS
+from envs.houses.scene import assemble
+from envs.houses.style import make_style
+from envs.houses.textures import make_textures
+from envs.houses.viewpoints import place_viewpoints
+from envs.panoramas.ray_tracer import RayTracer
+
+PLANS = "6ad505ab57529e123d48136c2fc79c01836451481ea4ff1d08d2e4f4bb0c9b38"
+SCAN = "house_00"
+OBJECTS = "4e469fcfd78404c1715b088ad23d3e6ca2c8c7bd0fdbedf553d0bdbf49c3b57c"
+TRIANGLES = 85388
+SHAPES = "2019aaefb1763dc0ef50b1bf745c8c32c5aaec1b06a1bccd9de4a64098ad5284"
+
+
+def digest(value) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def unlit_house(spec: HouseSpec) -> House:
+    """The house without the light, which alone takes time."""
+    plan, style = plan_of(spec), make_style(spec.style_seed)
+    rng = np.random.default_rng([spec.plan_seed, spec.style_seed, 21])
+    placed = furnish(plan, rng, style)
+    return House(spec, plan, assemble(plan, placed, style, make_textures(spec.style_seed)))
+
+
+def test_plans_and_side_files_of_the_shipped_houses():
+    assert digest([plan_of(spec).to_dict() for spec in HOUSE_SPECS.values()]) == PLANS
+    for spec in HOUSE_SPECS.values():
+        record = {"scan": spec.scan, "plan_seed": spec.plan_seed, "style_seed": spec.style_seed}
+        assert spec.to_dict() == record
+
+
+def test_a_shipped_house_and_its_graph():
+    house = unlit_house(HOUSE_SPECS[SCAN])
+    scene = house.scene
+    assert digest([asdict(info) for info in scene.objects]) == OBJECTS
+    assert len(scene.faces) == TRIANGLES
+    # Millimetres and hundredths, so that another machine's last bits do not count.
+    shape = [np.rint(scene.positions[::50] * 1e3), np.rint(scene.colours[::50] * 1e2)]
+    parts = [(part.astype(int) + 0).tolist() for part in shape]
+    assert digest([*parts, scene.faces[::50].tolist()]) == SHAPES
+    assert place_viewpoints(house, RayTracer(scene)) == read_connectivity(SCAN)
