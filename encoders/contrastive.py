@@ -5,7 +5,6 @@ that was written for a picture often fits others too; here each pair of a batch 
 not to be judged, and each true pair is told apart from the false ones only.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from storage import write_text, written_whole
+from encoders.local_dir import WEIGHTS_FILE, write_local_dir
 
-CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more than 100
 
 
@@ -168,24 +166,17 @@ def export_local_dir(
     Returns:
         Bytes of the weight file.
     """
-    from safetensors.torch import save_file
-
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for name, tensor in model.state_dict().items():
         half = tensor.half() if tensor.is_floating_point() else tensor
-        tensors[name] = half.contiguous().clone()
+        tensors[name] = half.clone()
     if words is not None:
         embedding = tensors["token_embedding.weight"]
         unknown = torch.ones(len(embedding), dtype=torch.bool)
         unknown[list(words)] = False
         embedding[unknown] = 0
-    config = {"model_cfg": model_config, "preprocess_cfg": preprocess_config}
-    with written_whole(folder / WEIGHTS_FILE) as beside:
-        save_file(tensors, beside, metadata={"format": "pt"})
-        write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
-    return (folder / WEIGHTS_FILE).stat().st_size
+    write_local_dir(folder, tensors, model_config, preprocess_config)
+    return (Path(folder) / WEIGHTS_FILE).stat().st_size
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

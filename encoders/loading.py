@@ -2,17 +2,16 @@
 
 import hashlib
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
+
+from encoders.local_dir import read_config
+from encoders.openai_weights import read_openai_weights
 
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parent / "house_clip"
-# Sizes that OpenAI's state dicts carry as if they were weights; open_clip refuses them.
-_OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
 
 
 def load_model(name_or_path: str, pretrained: str | None) -> tuple[nn.Module, Any, str]:
@@ -38,7 +37,7 @@ def load_model(name_or_path: str, pretrained: str | None) -> tuple[nn.Module, An
     if ":" in source:
         if pretrained is not None:
             raise ValueError(f"{name_or_path} brings its own weights; leave out {pretrained!r}")
-        model = open_clip.create_model(source, require_pretrained=True)
+        model = _model_with_weights(source)
     else:
         model = _named_model(source, pretrained)
         name = f"{source}/{Path(pretrained).name}" if pretrained else f"{source}/random"
@@ -64,13 +63,29 @@ def _source(name_or_path: str) -> tuple[str, str]:
         folder = Path(name_or_path)
     else:
         return name_or_path, name_or_path
-    for file in ("open_clip_config.json", "open_clip_model.safetensors"):
-        if not (folder / file).is_file():
-            raise FileNotFoundError(
-                f"{folder / file} is missing; scripts/pretrain_house_clip.py --output {folder} "
-                "makes such a folder"
-            )
     return f"local-dir:{folder}", folder.resolve().name
+
+
+def _model_with_weights(source: str) -> nn.Module:
+    """A model from a folder or from Hugging Face."""
+    import open_clip
+
+    if source.startswith("local-dir:"):
+        folder = Path(source.removeprefix("local-dir:"))
+        text = read_config(folder)["model_cfg"].get("text_cfg", {})
+        tower = folder / str(text.get("hf_model_name"))
+        # A text tower of transformers may lie in the folder; open_clip would look for it on
+        # Hugging Face.
+        own: dict[str, Any] = {}
+        if tower.is_dir():
+            own["text_cfg"] = {**text, "hf_model_name": str(tower)}
+        return open_clip.create_model(source, require_pretrained=True, **own)
+    try:
+        return open_clip.create_model(source, require_pretrained=True)
+    except (RuntimeError, OSError) as error:
+        raise RuntimeError(
+            f"cannot fetch {source}; fetch it where there is a network and name its folder"
+        ) from error
 
 
 def _named_model(name: str, pretrained: str | None) -> nn.Module:
@@ -111,31 +126,10 @@ def _named_model(name: str, pretrained: str | None) -> nn.Module:
 def _model_from_file(name: str, path: Path) -> nn.Module:
     import open_clip
 
-    weights = _openai_weights(path)
-    if weights is None:
-        return open_clip.create_model(name, pretrained=str(path))
-    model = open_clip.create_model(name, force_quick_gelu=True, load_weights=False)
-    model.load_state_dict(weights)
-    return model
-
-
-def _openai_weights(path: Path) -> dict[str, torch.Tensor] | None:
-    """Weights of a file in OpenAI's layout, or None if it is another's."""
-    if path.suffix == ".safetensors":
-        return None
-    if _is_torchscript(path):
-        weights = dict(torch.jit.load(path, map_location="cpu").state_dict())
-    else:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(weights, dict) or not set(_OPENAI_EXTRAS) & set(weights):
-            return None
-    for extra in _OPENAI_EXTRAS:
-        weights.pop(extra, None)
-    return {key: tensor.float() for key, tensor in weights.items()}
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in entry for entry in archive.namelist())
+    if path.suffix != ".safetensors":
+        weights, openai = read_openai_weights(path)
+        if openai:
+            model = open_clip.create_model(name, force_quick_gelu=True, load_weights=False)
+            model.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
+            return model
+    return open_clip.create_model(name, pretrained=str(path))

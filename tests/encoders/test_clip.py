@@ -12,7 +12,7 @@ from encoders.loading import load_model
 
 @pytest.fixture(scope="session")
 def encoder(tiny_clip: Path) -> ClipEncoder:
-    return ClipEncoder.load(str(tiny_clip), device="cpu")
+    return ClipEncoder.load(str(tiny_clip), precision="fp32", device="cpu")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_what_an_encoder_says_of_itself(encoder: ClipEncoder, tiny_clip: Path):
     model, tokenizer, name = load_model(str(tiny_clip), None)
     with torch.no_grad():
         next(iter(model.parameters())).add_(1)
-    assert ClipEncoder(model, tokenizer, name).weights_sha256 != encoder.weights_sha256
+    assert ClipEncoder(model, tokenizer, name, "fp32").weights_sha256 != encoder.weights_sha256
 
 
 def test_bf16_agrees_with_fp32(encoder: ClipEncoder, tiny_clip: Path, pictures: np.ndarray):
@@ -117,3 +117,44 @@ def test_bad_pictures_are_refused(encoder: ClipEncoder, pictures: np.ndarray):
         encoder.pooled([])
     with pytest.raises(ValueError, match="list of sentences"):
         encoder.text("a red sofa")
+
+
+def test_places_of_padding_are_masked_and_zero(encoder: ClipEncoder):
+    rng = np.random.default_rng(3)
+    shapes = [(128, 64, 3), (64, 128, 3)]
+    images = [rng.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
+    stride = encoder.tower.stride[0]
+    side = 128 // stride
+    for found in (
+        encoder.masked_grid(images, (128, 128), "pad"),
+        encoder.masked_grid(images, fit="native"),
+        encoder.masked_dense(images, (128, 128), "native"),
+    ):
+        assert found.features.shape[:3] == found.mask.shape == (2, side, side)
+        assert found.mask[0, :, : side // 2].all()
+        assert found.mask.sum() == side * side
+        assert not found.features[~found.mask].any()
+        assert np.abs(found.features[found.mask]).max(axis=1).min() > 0
+    alone = encoder.grid(images[:1], fit="native")
+    both = encoder.grid(images, fit="native")
+    np.testing.assert_allclose(both[:1, :, : side // 2], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_padded_is_encoded_as_if_alone(encoder: ClipEncoder):
+    """Two pictures of other content where the padding of the first lies, in one batch."""
+    rng = np.random.default_rng(4)
+    tall, square = (rng.integers(0, 256, s).astype(np.uint8) for s in ((64, 32, 3), (64, 64, 3)))
+    together = encoder.pooled([square, tall], fit="pad")
+    np.testing.assert_allclose(together[:1], encoder.pooled([square]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        together[1:], encoder.pooled([tall], fit="pad"), rtol=1e-4, atol=1e-5
+    )
+    assert np.abs(together[1] - encoder.pooled([tall], fit="stretch")).max() > 1e-3
+
+
+def test_features_at_another_size(encoder: ClipEncoder, pictures: np.ndarray):
+    stride = encoder.tower.stride[0]
+    wide = encoder.grid(pictures, (64, 96), "stretch")
+    assert wide.shape[:3] == (3, 64 // stride, 96 // stride)
+    assert encoder.pooled(pictures, (64, 96), "stretch").shape == (3, 32)
+    assert encoder.dense(pictures, (96, 96)).shape == (3, 96 // stride, 96 // stride, 32)

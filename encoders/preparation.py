@@ -1,0 +1,165 @@
+"""Pictures made ready for an image tower: resized, cut or padded, and normalised."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+
+Images = np.ndarray | Sequence[Image.Image | np.ndarray]
+Fit = Literal["own", "stretch", "pad", "native"]
+Size = tuple[int, int]
+# Pixels of a batch: what 64 pictures of CLIP's first models have.
+_BATCH_PIXELS = 64 * 224 * 224
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True)
+class PreparedBatch:
+    """Pictures of one size.
+
+    Attributes:
+        indices: Where they stand among those that were given.
+        pixels: (N, 3, H, W) float32, normalised; what is padding is 0, the mean colour.
+        real: (N, 2) rows and columns that are no padding, from the upper left corner.
+    """
+
+    indices: list[int]
+    pixels: torch.Tensor
+    real: np.ndarray
+
+
+class Preparation:
+    """How pictures come to the size that a tower takes.
+
+    Args:
+        config: open_clip's preprocessing: mean, standard deviation, interpolation, resize mode.
+        multiple: Heights and widths must be multiples of these (of `encoders.towers.Tower`).
+        stride: (height, width) in pixels of a place; no picture is made smaller.
+    """
+
+    def __init__(self, config: Any, multiple: Size, stride: Size) -> None:
+        self._config = config
+        self._multiple = multiple
+        self._stride = stride
+        self._mean = torch.tensor(config.mean).view(3, 1, 1)
+        self._std = torch.tensor(config.std).view(3, 1, 1)
+        self._resampling = _RESAMPLING.get(config.interpolation, Image.Resampling.BICUBIC)
+
+    def batches(self, images: Images, size: Size | None, fit: Fit) -> Iterator[PreparedBatch]:
+        """Prepare pictures, those of one size together.
+
+        Args:
+            images: As `encoders.clip.ClipEncoder` takes them.
+            size: (height, width) in pixels; None for the encoder's own, and for "native" for no
+                bound.
+            fit: "own": as the encoder's training had it, for CLIP the shorter side resized and the
+                middle cut out. "stretch": the whole picture, its aspect not kept. "pad": the whole
+                picture, its aspect kept, padded at the right or below. "native": the picture's own
+                size, made smaller to fit into `size` if that is given, and brought to whole places
+                where the tower needs them.
+
+        Raises:
+            ValueError: There are no pictures, they are no RGB, or `fit` or `size` is unknown.
+        """
+        check_images(images)
+        if fit not in get_args(Fit):
+            raise ValueError(f"fit {fit!r} is none of {', '.join(get_args(Fit))}")
+        if fit != "native":
+            size = size or tuple(self._config.size)
+        if size is not None:
+            self._check_size(size)
+        # Resizing to one size or another takes the same pictures, so sizes are known beforehand.
+        groups: dict[Size, list[int]] = {}
+        for index, image in enumerate(images):
+            target = self._native_size(image, size) if fit == "native" else size
+            groups.setdefault(target, []).append(index)  # pyright: ignore[reportArgumentType]
+        for target, indices in groups.items():
+            step = max(1, _BATCH_PIXELS // math.prod(target))
+            for start in range(0, len(indices), step):
+                yield self._batch(images, indices[start : start + step], target, fit)
+
+    def _batch(self, images: Images, indices: list[int], size: Size, fit: Fit) -> PreparedBatch:
+        real = np.tile(np.array(size), (len(indices), 1))
+        if isinstance(images, np.ndarray) and images.shape[1:3] == size:
+            # Pictures of the right size need no resizing in any way: one pass over the batch.
+            chosen = images[indices[0] : indices[-1] + 1]
+            pixels = torch.from_numpy(np.ascontiguousarray(chosen)).permute(0, 3, 1, 2)
+            return PreparedBatch(indices, (pixels.float() / 255 - self._mean) / self._std, real)
+        if fit == "own":
+            transform = _own_transform(self._config, size)
+            prepared = [transform(_picture(images[index])) for index in indices]
+            return PreparedBatch(indices, torch.stack(prepared), real)
+        pixels = torch.zeros(len(indices), 3, *size)
+        for row, index in enumerate(indices):
+            picture = _picture(images[index]).convert("RGB")
+            if fit == "pad":
+                real[row] = _inside(picture.height, picture.width, size)
+            height, width = (int(side) for side in real[row])
+            if picture.size != (width, height):
+                picture = picture.resize((width, height), self._resampling)
+            content = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+            pixels[row, :, :height, :width] = (content.float() / 255 - self._mean) / self._std
+        return PreparedBatch(indices, pixels, real)
+
+    def _native_size(self, image: Image.Image | np.ndarray, bound: Size | None) -> Size:
+        height, width = _height_width(image)
+        if bound is not None and (height > bound[0] or width > bound[1]):
+            height, width = _inside(height, width, bound)
+        sides = zip((height, width), self._multiple, self._stride, strict=True)
+        height, width = (max(round(side / m) * m, least) for side, m, least in sides)
+        return height, width
+
+    def _check_size(self, size: Size) -> None:
+        for side, multiple, stride in zip(size, self._multiple, self._stride, strict=True):
+            if side % multiple or side < stride:
+                raise ValueError(
+                    f"size {size[0]} x {size[1]}: this tower takes multiples of "
+                    f"{self._multiple[0]} x {self._multiple[1]} pixels, at least {stride}"
+                )
+
+
+def check_images(images: Images) -> None:
+    """Make sure that pictures are RGB.
+
+    Raises:
+        ValueError: They are not, or there are none.
+    """
+    if len(images) == 0:
+        raise ValueError("no pictures to encode")
+    if isinstance(images, np.ndarray) and images.ndim != 4:
+        raise ValueError(f"pictures must be (N, H, W, 3), not {images.shape}; add a leading axis")
+    for image in images:
+        if isinstance(image, Image.Image):
+            continue
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"pictures must be uint8 RGB (H, W, 3), not {image.dtype} {image.shape}"
+            )
+
+
+def _own_transform(config: Any, size: Size) -> Any:
+    from dataclasses import replace
+
+    from open_clip.transform import image_transform_v2
+
+    return image_transform_v2(replace(config, size=size), is_train=False)
+
+
+def _picture(image: Image.Image | np.ndarray) -> Image.Image:
+    return image if isinstance(image, Image.Image) else Image.fromarray(image)
+
+
+def _height_width(image: Image.Image | np.ndarray) -> Size:
+    if isinstance(image, Image.Image):
+        return image.height, image.width
+    return image.shape[0], image.shape[1]
+
+
+def _inside(height: int, width: int, size: Size) -> Size:
+    """The largest size of this aspect within another."""
+    scale = min(size[0] / height, size[1] / width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
