@@ -42,7 +42,7 @@ def parallel(module: nn.Module) -> nn.Module:
     """The module, whose gradients are averaged over all processes."""
     if processes() == 1:
         return module
-    return DistributedDataParallel(module, broadcast_buffers=False)
+    return DistributedDataParallel(module)
 
 
 def unsynchronised(module: nn.Module) -> AbstractContextManager[None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
+from agents import distributed
 from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
 from agents.configs import TrainConfig
 from agents.learners import Summary
@@ -58,23 +59,27 @@ class Evaluation:
 def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     """Let an agent walk every episode of an environment's split once.
 
+    Several processes share the episodes, and all of them get the whole evaluation.
+
     Args:
         env: Environment without autoreset.
         agent: Put a network into evaluation mode before.
         name: Label of the progress bar; no bar without it.
     """
-    episodes = by_length(env.episodes)
+    episodes = by_length(env.episodes)[distributed.rank() :: distributed.processes()]
     trajectories: dict[str, list[Pose]] = {}
+    hidden = not name or distributed.rank() > 0
     with (
         torch.inference_mode(),
-        tqdm(total=len(episodes), desc=name, unit="episode", leave=False, disable=not name) as bar,
+        tqdm(total=len(episodes), desc=name, unit="episode", leave=False, disable=hidden) as bar,
     ):
         for start in range(0, len(episodes), env.num_envs):
             ids = [episode.instr_id for episode in episodes[start : start + env.num_envs]]
             walk(env, agent, ids)
             trajectories |= zip(ids, env.trajectories(), strict=False)
             bar.update(len(ids))
-    return score_walks(env, trajectories)
+    shared = distributed.everywhere(trajectories)
+    return score_walks(env, {name: poses for part in shared for name, poses in part.items()})
 
 
 def by_length(episodes: Sequence[Episode]) -> list[Episode]:

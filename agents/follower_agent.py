@@ -28,19 +28,25 @@ class Draws:
         rng: Source.
         rows: Rows of this process.
         rank: Number of this process.
-        processes: How many share the batch; row i of process r is row i * processes + r of all.
+        processes: How many share the batch; they get groups of its rows in turn.
+        group: Rows of a group.
     """
 
     def __init__(
-        self, rng: np.random.Generator, rows: int, rank: int = 0, processes: int = 1
+        self,
+        rng: np.random.Generator,
+        rows: int,
+        rank: int = 0,
+        processes: int = 1,
+        group: int = 1,
     ) -> None:
         self._rng = rng
-        self._shape = rows, processes
+        self._shape = rows // group, processes, group
         self._rank = rank
 
     def next(self, live: np.ndarray) -> np.ndarray:
         """Numbers (N,) in 0..1 of the rows `live` for one step."""
-        return self._rng.random(self._shape)[live, self._rank]
+        return self._rng.random(self._shape)[:, self._rank].ravel()[live]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from storage import write_text
 from storage.runs.checkpoints import RESULTS, VOCABULARY, load_model, save_model
 from storage.runs.settings import read_config
 
-_WAY = 32
+_WAY, _BACK = 32, 1
 
 
 class FollowerLearner:
@@ -80,6 +80,7 @@ class FollowerLearner:
         with distributed.unsynchronised(self._lesson):
             figures = self._teach(self.env, self.features, batch, weight)
         translator = self._translator
+        rng = np.random.default_rng([self.config.seed, _WAY, iteration, _BACK])
         batch = translator.batch(self._own_share(translator.names(iteration)), rng)
         weight = self.config.back_translation.imitation_weight
         more = self._teach(translator.env, translator.features, batch, weight)
@@ -144,10 +145,9 @@ class FollowerLearner:
             self.network.critic.load_state_dict(other.critic.state_dict())
 
     def _own_share(self, instr_ids: list[str]) -> list[str]:
-        """Of a batch of all processes, this one's: pairs of neighbours dealt out in turn."""
-        pair = 2 if self.network.critic is not None else 1
-        pairs = np.array(instr_ids, dtype=object).reshape(-1, pair)
-        return pairs[distributed.rank() :: distributed.processes()].ravel().tolist()
+        """Of a batch of all processes, this one's: groups of rows dealt out in turn."""
+        groups = np.array(instr_ids, dtype=object).reshape(-1, self.network.group)
+        return groups[distributed.rank() :: distributed.processes()].ravel().tolist()
 
 
 def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:

@@ -63,6 +63,11 @@ class Lesson(nn.Module):
         self._config = config
 
     @property
+    def group(self) -> int:
+        """Rows of a batch that belong together: a pair with a critic, else each by itself."""
+        return 1 if self.critic is None else 2
+
+    @property
     def widths(self) -> dict[str, str]:
         """What must be alike for weights to fit."""
         return {**self.follower.widths, "critic": "no" if self.critic is None else "yes"}
@@ -108,8 +113,8 @@ class Lesson(nn.Module):
         led = imitated & led_rows(self._config.feedback, np.cumsum(imitated) - 1)
         if led.all():
             return Way(led), imitated
-        draws = Draws(batch.rng, count, distributed.rank(), distributed.processes())
-        return Way(led, draws), imitated
+        rank, processes = distributed.rank(), distributed.processes()
+        return Way(led, Draws(batch.rng, count, rank, processes, self.group)), imitated
 
 
 def make_lesson(config: TrainConfig, env: VlnVectorEnv) -> Lesson:

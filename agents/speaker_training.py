@@ -56,6 +56,14 @@ class SpeakerLoss(nn.Module):
         return -likelihoods.sum() / share
 
 
+class Spoken(NamedTuple):
+    """What is said of a path, and the log-likelihood of the words that a person says of it."""
+
+    words: list[str]
+    likelihood: float
+    heard_words: int
+
+
 class SpeakerLearner:
     """A speaker and the paths that it learns to describe.
 
@@ -112,25 +120,36 @@ class SpeakerLearner:
         load_model(run, self.speaker, self.notes)
 
     def _evaluate_split(self, env: VlnVectorEnv) -> Summary:
-        features = DeviceFeatures(env, self.config.device)
-        paths = by_path(env.episodes)
-        firsts = [episodes[0] for episodes in paths]
-        spoken, losses, words = [], 0.0, 0
+        own = by_path(env.episodes)[distributed.rank() :: distributed.processes()]
         with torch.inference_mode():
-            for start in range(0, len(firsts), env.num_envs):
-                batch = firsts[start : start + env.num_envs]
-                described = described_paths(env, features, [e.instr_id for e in batch])
-                languages = self._numbers([base_language(e.language) for e in batch])
-                context = self.speaker.look(described.seen)
-                tokens = torch.from_numpy(described.tokens).to(languages.device)
-                losses -= float(self.speaker.likelihoods(context, tokens, languages).sum())
-                words += int((described.tokens[:, 1:] != PAD).sum())
-                longest = self.config.max_instruction_length
-                spoken.extend(self.speaker.speak(context, languages, longest))
-        said = [split_words(env.tokenizer.decode(tokens)) for tokens in spoken]
-        heard = [[split_words(e.instruction) for e in episodes] for episodes in paths]
-        length = float(np.mean([len(sentence) for sentence in said]))
-        return {"BLEU": corpus_bleu(said, heard), "loss": losses / words, "words": length}
+            spoken = self._describe(env, [episodes[0] for episodes in own])
+        heard = [[split_words(e.instruction) for e in episodes] for episodes in own]
+        parts = distributed.everywhere(list(zip(spoken, heard, strict=True)))
+        told = [item for part in parts for item in part]
+        said = [spoken.words for spoken, _ in told]
+        words = sum(spoken.heard_words for spoken, _ in told)
+        return {
+            "BLEU": corpus_bleu(said, [heard for _, heard in told]),
+            "loss": -sum(spoken.likelihood for spoken, _ in told) / words,
+            "words": float(np.mean([len(sentence) for sentence in said])),
+        }
+
+    def _describe(self, env: VlnVectorEnv, episodes: Sequence[Episode]) -> list[Spoken]:
+        """What the speaker says of paths, and how likely what a person says is to it."""
+        features = DeviceFeatures(env, self.config.device)
+        told: list[Spoken] = []
+        for start in range(0, len(episodes), env.num_envs):
+            batch = episodes[start : start + env.num_envs]
+            described = described_paths(env, features, [e.instr_id for e in batch])
+            languages = self._numbers([base_language(e.language) for e in batch])
+            context = self.speaker.look(described.seen)
+            tokens = torch.from_numpy(described.tokens).to(languages.device)
+            likelihoods = self.speaker.likelihoods(context, tokens, languages).sum(1).tolist()
+            lengths = (described.tokens[:, 1:] != PAD).sum(1).tolist()
+            longest = self.config.max_instruction_length
+            texts = map(env.tokenizer.decode, self.speaker.speak(context, languages, longest))
+            told += map(Spoken, map(split_words, texts), likelihoods, lengths)
+        return told
 
     def _numbers(self, languages: Sequence[str]) -> Tensor:
         numbers = [self.languages.index(language) for language in languages]

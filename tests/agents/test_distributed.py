@@ -1,0 +1,112 @@
+"""Two processes that train together, as torchrun starts them on one machine."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.configs import (
+    BackTranslationConfig,
+    OptimiserConfig,
+    ReinforcementConfig,
+    SpeakerConfig,
+    SpeakerTrainConfig,
+)
+from agents.follower_training import train
+from agents.speaker_training import train_speaker
+from storage.runs.checkpoints import RESULTS, load_trainer
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture
+def speaker_run(doors, tmp_path):
+    config = SpeakerTrainConfig(
+        world="matterport",
+        data_dir=doors,
+        features=doors / "features.safetensors",
+        angle_feature_size=4,
+        batch_size=8,
+        iterations=2,
+        evaluation_splits=("val_unseen",),
+        output=tmp_path / "speaker",
+        speaker=SpeakerConfig(embedding_size=8, hidden_size=16),
+    )
+    train_speaker(config)
+    return config.output
+
+
+def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
+    doors_config, speaker_run, tmp_path
+):
+    config = dataclasses.replace(
+        doors_config,
+        batch_size=8,
+        iterations=1,
+        evaluation_splits=("val_unseen",),
+        follower=dataclasses.replace(doors_config.follower, dropout=0.0),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip_norm=1e9),
+        reinforcement=ReinforcementConfig(weight=1.0),
+        back_translation=BackTranslationConfig(speaker=speaker_run, paths=40),
+        output=tmp_path / "one",
+    )
+    alone = train(config)
+    both = tmp_path / "two"
+    flags = {
+        "world": "matterport",
+        "data-dir": config.data_dir,
+        "features": config.features,
+        "angle-feature-size": 4,
+        "max-episode-steps": 6,
+        "batch-size": 4,
+        "iterations": 1,
+        "evaluation-splits": "val_unseen",
+        "imitation-weight": 1.0,
+        "bucket": config.bucket,
+        "seed": 0,
+        "threads": 1,
+        "output": both,
+        "reinforcement.weight": 1.0,
+        "back-translation.speaker": speaker_run,
+        "back-translation.paths": 40,
+        "follower.embedding-size": 16,
+        "follower.hidden-size": 32,
+        "follower.action-size": 4,
+        "follower.dropout": 0.0,
+        "follower.feature-dropout": 0.0,
+        "optimiser.name": "adam",
+        "optimiser.clip-norm": 1e9,
+    }
+    arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", str(SCRIPTS / "train_agent.py"), *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = load_trainer(tmp_path / "one"), load_trainer(both)
+    gradients = [
+        # After one step of Adam its mean of gradients is a tenth of the first one.
+        {number: 10 * state["exp_avg"] for number, state in run["optimiser"]["state"].items()}
+        for run in (one, two)
+    ]
+    assert gradients[0].keys() == gradients[1].keys()
+    for number, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][number], gradient, atol=1e-6, rtol=1e-4)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients[0].values()) > 1
+
+    # Each episode was walked by one of the two, and the first alone speaks and writes.
+    results = json.loads((both / RESULTS).read_text())["results"]
+    assert results == json.loads(json.dumps(alone))
+    assert results["val_unseen"]["follower"]["episodes"] == 24
+    assert done.stdout.count("Run: ") == 1
+    assert len(list(tmp_path.glob("two*"))) == 1
