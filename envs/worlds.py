@@ -9,9 +9,10 @@ from connectivity import CONNECTIVITY_DIR
 if TYPE_CHECKING:
     from encoders.feature_store import FeatureStore
 
-World = Literal["houses", "matterport"]
+World = Literal["houses", "houses-standard", "matterport"]
 Dataset = Literal["r2r", "rxr", "r4r"]
 
+_HOUSE_FEATURES = "house_clip_features.safetensors"
 _HOUSES_DATA = Path(__file__).resolve().parent / "houses" / "data"
 
 
@@ -20,10 +21,10 @@ class WorldFiles:
     """Files of one world.
 
     Attributes:
-        world: "houses" or "matterport".
+        world: "houses", "houses-standard" or "matterport".
         connectivity_dir: Folder of the `<scan>_connectivity.json` files.
         features: The feature store that comes with the world, or None if there is none.
-        annotations_dir: Folder of the annotations; "houses" keeps them directly in it,
+        annotations_dir: Folder of the annotations; built-in worlds keep them directly in it,
             "matterport" in its subfolders `r2r`, `rxr` and `r4r`.
     """
 
@@ -43,13 +44,13 @@ class WorldFiles:
         """
         if dataset not in get_args(Dataset):
             raise ValueError(f"dataset {dataset!r} is none of {', '.join(get_args(Dataset))}")
-        folder = "" if self.world == "houses" else f"{dataset}/"
+        folder = "" if self.is_built_in else f"{dataset}/"
         if dataset == "rxr":
             # The test splits are published without their goals, and their names say so.
             stems = (f"{folder}rxr_{split}_guide", f"{folder}rxr_{split}_public_guide")
             names = [f"{stem}.jsonl{packed}" for stem in stems for packed in ("", ".gz")]
         else:
-            kind = "R2R" if self.world == "houses" else dataset.upper()
+            kind = "R2R" if self.is_built_in else dataset.upper()
             names = [f"{folder}{kind}_{split}.json"]
         return self._first(names, f"no annotations of split '{split}' of {dataset}")
 
@@ -104,10 +105,16 @@ class WorldFiles:
         raise FileNotFoundError(f"{paths[0]}: {complaint}; {self.remedy}")
 
     @property
+    def is_built_in(self) -> bool:
+        """Whether it is a set of the built-in houses."""
+        return self.world != "matterport"
+
+    @property
     def remedy(self) -> str:
         """How to get the files of this world."""
-        if self.world == "houses":
-            return "make the built-in world again with scripts/build_houses.py"
+        if self.is_built_in:
+            house_set = " --set standard" if self.world == "houses-standard" else ""
+            return f"make the built-in world again with scripts/build_houses.py{house_set}"
         return "get the data with scripts/download_data.py, or name the folder that holds it"
 
 
@@ -115,18 +122,25 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
     """Find the files of a world.
 
     Args:
-        world: "houses", the built-in world, or "matterport", which can hold any graphs.
+        world: "houses", the built-in world; "houses-standard", its large set of houses, which
+            scripts/build_houses.py makes below the cache; or "matterport", which can hold any
+            graphs.
         data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
             `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md.
-            Not used by "houses", which comes with the package.
+            Not used by the built-in worlds.
 
     Raises:
         ValueError: No such world, or no data folder for "matterport".
         FileNotFoundError: The data folder has no navigation graphs.
     """
     if world == "houses":
-        features = _HOUSES_DATA / "house_clip_features.safetensors"
+        features = _HOUSES_DATA / _HOUSE_FEATURES
         return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
+    if world == "houses-standard":
+        from envs.houses.sets import STANDARD
+
+        home = STANDARD.data_dir
+        return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)
     if world != "matterport":
         raise ValueError(f"world {world!r} is none of {', '.join(get_args(World))}")
     if data_dir is None:

@@ -1,40 +1,58 @@
-"""Builds the built-in houses: GLB files into the cache, graphs and episodes into two folders."""
+"""Builds a set of houses: GLB files into the cache, graphs and episodes into two folders."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
-
-from connectivity import CONNECTIVITY_DIR
-from envs.houses.house_set import DATA_DIR, Rebuild, build_set, expand_scans
 
 
 @dataclass(frozen=True)
 class BuildArguments:
     """Builds houses, or what an interrupted run left over of them."""
 
-    scans: tuple[str, ...] = ("house_00-house_39",)
-    """Houses to build; "house_00-house_03" is a range."""
+    set: Literal["mini", "standard"] = "mini"
+    """Which set: the 40 houses that come with the project, or 80 large ones below the cache."""
+    scans: tuple[str, ...] = ()
+    """Houses of the set to build; "house_00-house_03" is a range. None means all."""
     workers: int = 2
     """Processes. The result does not depend on their number."""
-    rebuild: Rebuild = "nothing"
+    rebuild: Literal["nothing", "paths", "houses"] = "nothing"
     """What to make anew although it is there: nothing, paths (graphs and episodes) or houses."""
-    connectivity_dir: Path = field(default=CONNECTIVITY_DIR)
-    """Folder that gets the navigation graphs."""
-    data_dir: Path = field(default=DATA_DIR)
-    """Folder that gets R2R_train.json, R2R_val_seen.json and R2R_val_unseen.json."""
+    connectivity_dir: Path | None = None
+    """Folder that gets the navigation graphs instead of the set's own."""
+    data_dir: Path | None = None
+    """Folder that gets R2R_<split>.json and the RxR guides instead of the set's own."""
+    contact_sheet: Path | None = None
+    """Picture to write of the houses' plans, graphs and rooms."""
+    sheet_houses: int = 20
+    """Most houses on it, spread over the set."""
+    statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
+    """Build nothing; print figures of the set's graphs and of those in other folders."""
 
 
 def main(arguments: BuildArguments) -> None:
     """Runs the command."""
-    build_set(
-        arguments.connectivity_dir,
-        arguments.data_dir,
-        expand_scans(arguments.scans),
-        arguments.workers,
-        arguments.rebuild,
-    )
-    print(f"graphs in {arguments.connectivity_dir}, episodes in {arguments.data_dir}")
+    from envs.houses.house_set import build_set, expand_scans
+    from envs.houses.sets import HOUSE_SETS
+
+    house_set = HOUSE_SETS[arguments.set]
+    graphs = arguments.connectivity_dir or house_set.connectivity_dir
+    if arguments.statistics:
+        from envs.houses.graph_statistics import statistics_table
+
+        print(statistics_table([graphs, *arguments.statistics]))
+        return
+    scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
+    data_dir = arguments.data_dir or house_set.data_dir
+    build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
+    print(f"graphs in {graphs}, episodes in {data_dir}")
+    if arguments.contact_sheet:
+        from envs.panoramas.contact_sheet import set_sheet
+
+        step = max(1, -(-len(scans) // arguments.sheet_houses))
+        set_sheet(scans[::step], arguments.contact_sheet, graphs)
+        print(f"pictures in {arguments.contact_sheet}")
 
 
 if __name__ == "__main__":

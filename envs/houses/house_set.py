@@ -13,27 +13,34 @@ import numpy as np
 
 from envs.houses.house import House, HouseSpec
 from envs.houses.rxr_episodes import guide_path, merge_guide
+from envs.houses.sets import DATA_DIR, HOUSE_SETS, MINI, HouseSet, set_of
 from storage import write_text
 
 if TYPE_CHECKING:
     from envs.houses.routes import Routes
     from envs.houses.visibility import Survey
 
-# No seed occurs twice: unseen houses have plans and styles that no training house has.
-HOUSE_SPECS: dict[str, HouseSpec] = {
-    f"house_{n:02d}": HouseSpec(f"house_{n:02d}", plan_seed=1000 + n, style_seed=2000 + n)
-    for n in range(40)
-}
-TRAIN_SCANS: tuple[str, ...] = tuple(HOUSE_SPECS)[:32]
-UNSEEN_SCANS: tuple[str, ...] = tuple(HOUSE_SPECS)[32:]
+__all__ = [
+    "DATA_DIR",
+    "HOUSE_SPECS",
+    "SPLITS",
+    "TRAIN_SCANS",
+    "UNSEEN_SCANS",
+    "Rebuild",
+    "build_navigation",
+    "build_set",
+    "expand_scans",
+    "navigate",
+]
 
-DATA_DIR = Path(__file__).resolve().parent / "data"
-SPLITS = ("train", "val_seen", "val_unseen")
-TRAIN_PATHS, VAL_SEEN_PATHS, VAL_UNSEEN_PATHS = 80, 8, 40  # per house
-# The same for RxR-style paths, each of which is told in three languages.
-RXR_PATHS = {"train": 25, "val_seen": 2, "val_unseen": 12}
+# The houses that the project ships.
+HOUSE_SPECS: dict[str, HouseSpec] = dict(MINI.specs)
+TRAIN_SCANS: tuple[str, ...] = MINI.scans["train"]
+UNSEEN_SCANS: tuple[str, ...] = MINI.scans["val_unseen"]
+SPLITS = MINI.splits
+
+ANSWERS = "answers"  # folder, in that of the episodes, of test episodes with their goals
 GOALS_PER_START = 4
-FEWEST_VIEWPOINTS = 20
 EPISODE_TAG = 12
 RXR_TAG = 13
 
@@ -42,41 +49,68 @@ Json = dict[str, Any]
 
 
 def build_set(
-    connectivity_dir: Path,
-    data_dir: Path,
-    scans: Sequence[str] = tuple(HOUSE_SPECS),
+    house_set: HouseSet,
+    scans: Sequence[str] = (),
     workers: int = 1,
     rebuild: Rebuild = "nothing",
+    connectivity_dir: Path | None = None,
+    data_dir: Path | None = None,
 ) -> None:
     """Builds houses into the cache, their graphs and episodes into two folders, showing a bar.
 
     What an interrupted run finished is kept in the cache and taken up again. Records of other scans
-    in the two folders stay.
+    in the two folders stay. Episodes of the test split have no goals; with their goals they lie in
+    a folder of their own, `answers`.
 
     Args:
-        connectivity_dir: Gets `<scan>_connectivity.json` and `scans.txt`.
-        data_dir: Gets `R2R_<split>.json` and `rxr_<split>_guide.jsonl.gz`.
-        scans: Names from `HOUSE_SPECS`.
+        house_set: The set.
+        scans: Names of houses of the set; none means all.
         workers: Processes; the result does not depend on it.
         rebuild: What to make anew although it is in the cache: "paths" means graphs and episodes.
+        connectivity_dir: Gets `<scan>_connectivity.json` and `scans.txt`; None means the set's own.
+        data_dir: Gets `R2R_<split>.json` and the guides of RxR; None means the set's own.
 
     Raises:
         ValueError: A scan is not in the set.
     """
-    unknown = [scan for scan in scans if scan not in HOUSE_SPECS]
+    scans = tuple(scans) or tuple(house_set.specs)
+    unknown = [scan for scan in scans if scan not in house_set.specs]
     if unknown:
-        raise ValueError(f"no built-in house '{unknown[0]}'; there are house_00 to house_39")
-    built = _built([HOUSE_SPECS[scan] for scan in scans], workers, rebuild)
+        raise ValueError(_unknown(unknown[0], house_set))
+    connectivity_dir = connectivity_dir or house_set.connectivity_dir
+    data_dir = data_dir or house_set.data_dir
+    built = _built([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
     data_dir.mkdir(parents=True, exist_ok=True)
     for scan in scans:
         _write_json(connectivity_dir / f"{scan}_connectivity.json", built[scan]["connectivity"])
     names = {path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")}
     write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
-    for split in SPLITS:
-        _merge_episodes(data_dir / f"R2R_{split}.json", split, built)
-        records = [one for scan in scans for one in built[scan]["rxr"].get(split, [])]
-        merge_guide(guide_path(data_dir, split), scans, records)
+    for split in house_set.splits:
+        _merge_split(data_dir, split, scans, built)
+
+
+def _merge_split(data_dir: Path, split: str, scans: Sequence[str], built: dict[str, Json]) -> None:
+    """Puts the built scans' episodes of a split into its files, the goals of a test split apart."""
+    records = [one for scan in scans for one in built[scan]["rxr"].get(split, [])]
+    episodes = [one for scan in scans for one in built[scan].get(split, [])]
+    whole = data_dir
+    if split == "test":
+        whole = data_dir / ANSWERS
+        whole.mkdir(exist_ok=True)
+        open_records = [_without_goal(one) for one in records]
+        merge_guide(data_dir / "rxr_test_public_guide.jsonl.gz", scans, open_records)
+        _merge_episodes(data_dir / "R2R_test.json", scans, [_without_goal(one) for one in episodes])
+    merge_guide(guide_path(whole, split), scans, records)
+    _merge_episodes(whole / f"R2R_{split}.json", scans, episodes)
+
+
+def _without_goal(record: Json) -> Json:
+    """A record as test splits are published: the path is its start, and nothing tells the rest."""
+    open_record = {**record, "path": record["path"][:1]}
+    for field in ("distance", "alignment"):
+        open_record.pop(field, None)
+    return open_record
 
 
 def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
@@ -128,22 +162,19 @@ def navigate(house: House) -> Json:
     from envs.panoramas.ray_tracer import RayTracer
 
     scan = house.spec.scan
+    home = set_of(scan)
     tracer = RayTracer(house.scene)
     records = place_viewpoints(house, tracer)
     survey = survey_house(house, tracer, records)
-    if len(survey.viewpoints) < FEWEST_VIEWPOINTS:
+    if len(survey.viewpoints) < home.fewest_viewpoints:
         raise ValueError(
             f"{scan}: only {len(survey.viewpoints)} viewpoints. Choose another plan seed than "
-            f"{house.spec.plan_seed} in house_set.py"
+            f"{house.spec.plan_seed} in sets.py"
         )
     routes = Routes.of(survey)
     rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, EPISODE_TAG])
-    counts = (
-        {"train": TRAIN_PATHS, "val_seen": VAL_SEEN_PATHS}
-        if scan in TRAIN_SCANS
-        else {"val_unseen": VAL_UNSEEN_PATHS}
-    )
-    navigation: Json = {"connectivity": records, **{split: [] for split in SPLITS}}
+    counts = {split: home.paths[split] for split in home.splits_of(scan)}
+    navigation: Json = {"connectivity": records, **{split: [] for split in home.splits}}
     taken: set[tuple[int, int]] = set()
     for split, count in counts.items():
         episodes = choose_episodes(
@@ -155,13 +186,13 @@ def navigate(house: House) -> Json:
             lambda path: _episode(survey, routes, path, rng),
             rng,
         )
-        first_id = 1000 * list(HOUSE_SPECS).index(scan) + 500 * (split == "val_seen")
+        first_id = 1000 * home.number(scan) + 500 * (split == "val_seen")
         navigation[split] = [
             {**one, "path_id": first_id + number} for number, one in enumerate(episodes)
         ]
     rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, RXR_TAG])
-    paths = {split: RXR_PATHS[split] for split in counts}
-    navigation["rxr"] = rxr_records(survey, routes, paths, list(HOUSE_SPECS).index(scan), rng)
+    paths = {split: home.rxr_paths[split] for split in counts}
+    navigation["rxr"] = rxr_records(survey, routes, paths, home.number(scan), rng)
     return navigation
 
 
@@ -191,13 +222,12 @@ def _episode(
     }
 
 
-def _merge_episodes(path: Path, split: str, built: dict[str, Json]) -> None:
-    """Puts the built scans' episodes into an R2R file in place of older ones of those scans."""
+def _merge_episodes(path: Path, scans: Sequence[str], episodes: Sequence[Json]) -> None:
+    """Puts episodes of some scans into an R2R file in place of older ones of those scans."""
     kept: list[Json] = []
     if path.exists():
-        kept = [one for one in json.loads(path.read_text("utf-8")) if one["scan"] not in built]
-    fresh = [episode for navigation in built.values() for episode in navigation[split]]
-    _write_json(path, sorted(kept + fresh, key=lambda one: one["path_id"]))
+        kept = [one for one in json.loads(path.read_text("utf-8")) if one["scan"] not in scans]
+    _write_json(path, sorted([*kept, *episodes], key=lambda one: one["path_id"]))
 
 
 def _write_json(path: Path, value: list[Json] | Json) -> None:
@@ -209,19 +239,28 @@ def _write_json(path: Path, value: list[Json] | Json) -> None:
     write_text(path, text)
 
 
-def expand_scans(names: Iterable[str]) -> list[str]:
-    """Names of built-in houses from names and ranges such as "house_00-house_03".
+def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
+    """Names of houses of a set from names and ranges such as "house_00-house_03".
 
     Raises:
         ValueError: A name is not in the set.
     """
-    known = list(HOUSE_SPECS)
+    known = list(house_set.specs)
     scans: list[str] = []
     for name in names:
         first, _, last = name.partition("-")
         last = last or first
         for end in (first, last):
             if end not in known:
-                raise ValueError(f"no built-in house '{end}'; there are {known[0]} to {known[-1]}")
+                raise ValueError(_unknown(end, house_set))
         scans += known[known.index(first) : known.index(last) + 1]
     return list(dict.fromkeys(scans))
+
+
+def _unknown(scan: str, house_set: HouseSet) -> str:
+    known = list(house_set.specs)
+    sets = ", ".join(HOUSE_SETS)
+    return (
+        f"no built-in house '{scan}' in the set '{house_set.name}'; there are {known[0]} to "
+        f"{known[-1]}. The sets are {sets}"
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.colours import colour_name
+from envs.houses.furniture.item import wood_surface
 from envs.houses.geometry import Material, Part, box, tube
 from envs.houses.plan_elements import (
     FLIGHT_GAP,
@@ -36,7 +37,7 @@ _SUNK = 0.01  # by which solids run into walls and floors
 
 def build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
     """Steps and landing as one object, the rails as another; both belong to the lower room."""
-    wood = Material("wood", style.woods[0].rgb)
+    wood = wood_surface(style.woods[0])
     steps = [*_flight(stairs, wood, style.trim, upper=False)]
     steps += _flight(stairs, wood, style.trim, upper=True)
     steps += _landing(stairs, wood, style.trim)
@@ -50,7 +51,7 @@ def build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
 
 def railing(opening: Opening, style: Style) -> Fixture:
     """Rail and balusters in an opening beside the head of stairs, on a floor at height 0."""
-    wood = Material("wood", style.woods[0].rgb)
+    wood = wood_surface(style.woods[0])
     o, middle = opening, (opening.position, 0.05)
     count = int(np.ceil(o.width / _BALUSTER_GAP))
     parts = [

@@ -14,6 +14,8 @@ from envs.panoramas.ray_tracer import RayTracer
 from storage import written_whole
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from envs.houses.house import House
     from envs.houses.plan_elements import Room
 
@@ -41,7 +43,7 @@ def contact_sheet(
         tile: height and width of a view in pixels.
         rooms_per_house: only so many of each house, of different kinds first; None for all.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     views = [
         (f"{house.spec.scan}: {room.kind}", room_view(tracer, house, room, tile))
@@ -51,13 +53,63 @@ def contact_sheet(
     rows = -(-len(views) // columns)
     sheet = Image.new("RGB", (columns * tile[1], rows * tile[0]), "white")
     for number, (label, picture) in enumerate(views):
-        image = Image.fromarray(picture)
+        at = (number % columns * tile[1], number // columns * tile[0])
+        sheet.paste(_labelled(picture, label), at)
+    with written_whole(path) as beside:
+        sheet.save(beside)
+
+
+def set_sheet(
+    scans: Sequence[str],
+    path: Path,
+    connectivity_dir: Path,
+    tile: tuple[int, int] = (270, 360),
+    rooms: int = 4,
+) -> None:
+    """Writes a picture with a row per house: plans with graph and furniture, then some rooms.
+
+    Args:
+        scans: names of built-in houses of any set.
+        path: PNG or JPEG file to write.
+        connectivity_dir: folder of their graphs.
+        tile: height and width in pixels of each plan and room.
+        rooms: how many of each house, of different kinds from house to house.
+    """
+    from PIL import Image
+    from tqdm import tqdm
+
+    from connectivity import read_connectivity
+    from envs.panoramas.house_panoramas import HousePanoramas
+    from envs.panoramas.plan_drawing import draw_plan
+
+    source = HousePanoramas()
+    sheet = Image.new("RGB", ((2 + rooms) * tile[1], len(scans) * tile[0]), "white")
+    for row, scan in enumerate(tqdm(scans, desc="contact sheet", unit="house")):
+        house, tracer = source.house(scan), source.tracer(scan)
+        records = read_connectivity(scan, connectivity_dir)
+        tiles = [
+            (f"{scan}: storey {storey}", draw_plan(house, storey, tile, records))
+            for storey in range(house.plan.storeys)
+        ]
+        tiles += [("", np.full((*tile, 3), 255, np.uint8))] * (2 - len(tiles))
+        chosen = _choose_rooms(house, None)
+        chosen = [chosen[(row * rooms + k) % len(chosen)] for k in range(rooms)]
+        tiles += [(room.kind, room_view(tracer, house, room, tile)) for room in chosen]
+        for column, (label, picture) in enumerate(tiles):
+            sheet.paste(_labelled(picture, label), (column * tile[1], row * tile[0]))
+    with written_whole(path) as beside:
+        sheet.save(beside)
+
+
+def _labelled(picture: np.ndarray, label: str) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(picture)
+    if label:
         draw = ImageDraw.Draw(image)
         draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
         draw.text((4, 1), label, fill=(255, 255, 255))
-        sheet.paste(image, (number % columns * tile[1], number // columns * tile[0]))
-    with written_whole(path) as beside:
-        sheet.save(beside)
+    return image
 
 
 def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]) -> np.ndarray:
@@ -90,12 +142,13 @@ def _choose_rooms(house: House, count: int | None) -> list[Room]:
 def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:
     """Places along the walls and near the corners, each looking at the middle of the room."""
     x_middle, y_middle = room.centre
+    eye = room.floor + EYE_HEIGHT
     for inset in (0.45, 0.8):
         for x in (room.x0 + inset, x_middle, room.x1 - inset):
             for y in (room.y0 + inset, y_middle, room.y1 - inset):
                 if abs(x - x_middle) + abs(y - y_middle) > 0.3:
                     heading = float(np.arctan2(x_middle - x, y_middle - y))
-                    yield np.array([x, y, room.floor + EYE_HEIGHT]), heading
+                    yield np.array([x, y, eye]), heading
 
 
 def _worth(

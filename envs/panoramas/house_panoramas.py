@@ -19,6 +19,7 @@ from envs.houses.house import (
     load_house,
     save_house,
 )
+from envs.houses.sets import HOUSE_SETS, set_of
 from envs.panoramas.panorama import Panorama, render_panorama
 from envs.panoramas.ray_tracer import RayTracer
 
@@ -30,9 +31,9 @@ class HousePanoramas:
     """Renders what a viewpoint of a built-in house sees.
 
     Args:
-        specs: seeds of each scan; None means the houses that the project ships.
+        specs: seeds and options of each scan; None means the houses of all built-in sets.
         cache_dir: where built houses are kept; None means `house_cache_dir()`.
-        connectivity_dir: where the navigation graphs lie; None means the shipped ones.
+        connectivity_dir: where the navigation graphs lie; None means those of each house's set.
         width: columns of a panorama; it has half as many rows.
     """
 
@@ -44,9 +45,7 @@ class HousePanoramas:
         width: int = 1024,
     ):
         if specs is None:
-            from envs.houses.house_set import HOUSE_SPECS
-
-            specs = HOUSE_SPECS
+            specs = {scan: spec for one in HOUSE_SETS.values() for scan, spec in one.specs.items()}
         self._specs = specs
         self._cache_dir = cache_dir or house_cache_dir()
         self._connectivity_dir = connectivity_dir
@@ -66,7 +65,8 @@ class HousePanoramas:
     def position(self, scan: str, viewpoint: str) -> np.ndarray:
         """(3,) metres: the camera of a viewpoint, from the pose in the navigation graph."""
         if scan not in self._poses:
-            records = read_connectivity(scan, self._connectivity_dir)
+            directory = self._connectivity_dir or set_of(scan).connectivity_dir
+            records = read_connectivity(scan, directory)
             self._poses[scan] = {
                 record["image_id"]: np.array(record["pose"], float).reshape(4, 4)[:3, 3]
                 for record in records

@@ -62,7 +62,7 @@ def test_built_in_houses_have_annotations_and_features(dataset, name):
 
 
 def test_what_is_missing_is_named_with_a_remedy(tiny_world, tmp_path):
-    with pytest.raises(ValueError, match="'moon' is none of houses, matterport"):
+    with pytest.raises(ValueError, match="'moon' is none of houses, houses-standard, matterport"):
         world_files("moon")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs data_dir"):
         world_files("matterport")

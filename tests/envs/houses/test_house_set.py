@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from connectivity import read_connectivity, read_scans
-from envs.houses import house, house_set
+from envs.houses import furnishing, house, house_set, lighting
+from envs.houses.house import HouseSpec
 from envs.houses.house_set import (
     DATA_DIR,
     GOALS_PER_START,
@@ -19,7 +20,11 @@ from envs.houses.house_set import (
     build_set,
     expand_scans,
 )
+from envs.houses.rxr_episodes import read_guide
+from envs.houses.sets import HOUSE_SETS, MINI, STANDARD, set_of
 from envs.nav_graph import NavGraph
+from envs.worlds import world_files
+from storage import file_sha256
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,7 @@ def test_shipped_graphs_have_enough_viewpoints():
     assert set(read_scans()) == set(HOUSE_SPECS)
     for scan in HOUSE_SPECS:
         included = [record for record in read_connectivity(scan) if record["included"]]
-        assert len(included) >= house_set.FEWEST_VIEWPOINTS
+        assert len(included) >= MINI.fewest_viewpoints
 
 
 def test_shipped_episodes_follow_shortest_paths_as_in_r2r(shipped):
@@ -128,8 +133,8 @@ def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
         house_set, "_built", lambda specs, *_: {s.scan: _stand_in(s.scan) for s in specs}
     )
     graphs, data = tmp_path / "graphs", tmp_path / "data"
-    build_set(graphs, data, ["house_01", "house_00"])
-    build_set(graphs, data, ["house_05", "house_01"])
+    for scans in (["house_01", "house_00"], ["house_05", "house_01"]):
+        build_set(MINI, scans, connectivity_dir=graphs, data_dir=data)
     assert read_scans(graphs) == ["house_00", "house_01", "house_05"]
     episodes = json.loads((data / "R2R_train.json").read_text())
     assert [one["scan"] for one in episodes] == ["house_00", "house_01", "house_05"]
@@ -139,7 +144,7 @@ def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
 
 def test_unknown_scan_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no built-in house 'castle'"):
-        build_set(tmp_path, tmp_path, ["castle"])
+        build_set(MINI, ["castle"], connectivity_dir=tmp_path, data_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -177,3 +182,76 @@ def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
     made.clear()
     build_navigation(spec)
     assert made == ["paths"]
+
+
+def test_no_seed_of_the_standard_set_occurs_twice():
+    assert len(STANDARD.scans["train"]) >= 60
+    assert len(STANDARD.scans["val_unseen"]) == len(STANDARD.scans["test"]) == 10
+    for one in HOUSE_SETS.values():
+        assert sorted(scan for scans in one.scans.values() for scan in scans) == sorted(one.specs)
+    everything = [spec for one in HOUSE_SETS.values() for spec in one.specs.values()]
+    for seed in ("plan_seed", "style_seed"):
+        seeds = [getattr(spec, seed) for spec in everything]
+        assert len(set(seeds)) == len(everything)
+    for scans in STANDARD.scans.values():
+        shapes = {(STANDARD.specs[scan].outline, STANDARD.specs[scan].storeys) for scan in scans}
+        assert len(shapes) == 6
+
+
+def test_houses_know_their_set_and_its_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    assert set_of("house_07") is MINI
+    assert MINI.data_dir == DATA_DIR
+    assert set_of("standard_07") is STANDARD
+    assert STANDARD.connectivity_dir.is_relative_to(tmp_path)
+    assert STANDARD.splits_of("standard_00") == ("train", "val_seen")
+    assert STANDARD.splits_of(STANDARD.scans["test"][0]) == ("test",)
+    files = world_files("houses-standard")
+    assert files.connectivity_dir == STANDARD.connectivity_dir
+    with pytest.raises(FileNotFoundError, match=r"R2R_train\.json.*--set standard"):
+        files.annotations("r2r", "train")
+    with pytest.raises(KeyError, match="standard_00"):
+        set_of("castle")
+
+
+def test_episodes_of_a_test_split_are_published_without_their_goals(tmp_path, monkeypatch):
+    scan = STANDARD.scans["test"][0]
+    r2r = {"scan": scan, "path_id": 7, "path": ["a", "b"], "distance": 2.0, "alignment": [[1]]}
+    rxr = {"scan": scan, "instruction_id": 70, "path": ["a", "b"], "alignment": []}
+    built = {scan: {"connectivity": [], "test": [r2r], "rxr": {"test": [rxr]}}}
+    monkeypatch.setattr(house_set, "_built", lambda *_: built)
+    build_set(STANDARD, [scan], connectivity_dir=tmp_path / "graphs", data_dir=tmp_path)
+    assert json.loads((tmp_path / "R2R_test.json").read_text()) == [
+        {"scan": scan, "path_id": 7, "path": ["a"]}
+    ]
+    assert read_guide(tmp_path / "rxr_test_public_guide.jsonl.gz") == [
+        {"scan": scan, "instruction_id": 70, "path": ["a"]}
+    ]
+    assert json.loads((tmp_path / "answers" / "R2R_test.json").read_text()) == [r2r]
+    assert read_guide(tmp_path / "answers" / "rxr_test_guide.jsonl.gz") == [rxr]
+
+
+def test_a_house_comes_out_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
+    """Two bare houses without light and paths, in one and in two processes."""
+    digests = []
+    for workers in (1, 2):
+        cache = tmp_path / str(workers)
+        monkeypatch.setenv("CLIPNAV_CACHE", str(cache))
+        monkeypatch.setattr(house_set, "build_navigation", house_files)
+        house_set._built([MINI.specs["house_05"], SMALL], workers, "nothing")
+        files = sorted(path for path in cache.rglob("*") if path.is_file())
+        assert len(files) == 4
+        digests.append([(path.name, file_sha256(path)) for path in files])
+    assert digests[0] == digests[1]
+
+
+SMALL = HouseSpec("small", 11, 12, outline="t", contact_shadows=True, compact=True)
+
+
+def house_files(spec, _rebuild):
+    """Saves a house that has no furniture and is not lit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(furnishing, "furnish", lambda *_: [])
+        patch.setattr(lighting, "bake", lambda scene, *_: scene)
+        house.save_house(house.build_house(spec), house.house_cache_dir())
+    return {}

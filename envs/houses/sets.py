@@ -1,0 +1,136 @@
+"""Sets of houses: which houses each has, their splits, and where its files lie.
+
+`mini` is small and comes with the project: graphs, episodes and features. `standard` is large and
+varied; `scripts/build_houses.py --set standard` makes it below the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectivity import CONNECTIVITY_DIR
+from envs.houses.floor_plan import Outline
+from envs.houses.house import HouseSpec, house_cache_dir
+
+DATA_DIR = Path(__file__).resolve().parent / "data"
+SPLITS = ("train", "val_seen", "val_unseen", "test")
+
+
+@dataclass(frozen=True)
+class HouseSet:
+    """A set of houses; no seed of a plan or a style occurs twice in one.
+
+    Attributes:
+        name: of the set.
+        specs: the houses by name, in the order of their numbers.
+        scans: names by the split whose houses they are: "train", "val_unseen" and perhaps "test".
+        paths: R2R-style paths of a house by the split of its episodes; training houses have
+            those of "train" and of "val_seen".
+        rxr_paths: the same for RxR-style paths, each of which is told in three languages.
+        fewest_viewpoints: of a house.
+    """
+
+    name: str
+    specs: Mapping[str, HouseSpec]
+    scans: Mapping[str, tuple[str, ...]]
+    paths: Mapping[str, int]
+    rxr_paths: Mapping[str, int]
+    fewest_viewpoints: int
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits of its episodes."""
+        return tuple(split for split in SPLITS if split in self.paths)
+
+    def splits_of(self, scan: str) -> tuple[str, ...]:
+        """Splits for which a house has episodes."""
+        home = next(split for split, names in self.scans.items() if scan in names)
+        return ("train", "val_seen") if home == "train" else (home,)
+
+    def number(self, scan: str) -> int:
+        """Place of a house in the set, from 0."""
+        return list(self.specs).index(scan)
+
+    @property
+    def connectivity_dir(self) -> Path:
+        """Folder of the navigation graphs."""
+        return CONNECTIVITY_DIR if self is MINI else self.data_dir / "connectivity"
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the episodes and of the feature store."""
+        return DATA_DIR if self is MINI else house_cache_dir() / self.name
+
+
+_MINI_SPECS = {
+    f"house_{n:02d}": HouseSpec(f"house_{n:02d}", plan_seed=1000 + n, style_seed=2000 + n)
+    for n in range(40)
+}
+MINI = HouseSet(
+    name="mini",
+    specs=_MINI_SPECS,
+    scans={"train": tuple(_MINI_SPECS)[:32], "val_unseen": tuple(_MINI_SPECS)[32:]},
+    paths={"train": 80, "val_seen": 8, "val_unseen": 40},
+    rxr_paths={"train": 25, "val_seen": 2, "val_unseen": 12},
+    fewest_viewpoints=20,
+)
+
+STANDARD_TRAIN, STANDARD_VAL, STANDARD_TEST = 60, 10, 10
+_OUTLINES: tuple[Outline, ...] = ("rectangle", "l", "t")
+# Plans that turned out badly, and the seeds that stand in for them.
+_PLAN_SEEDS: dict[int, int] = {}
+
+
+def _standard_spec(number: int) -> HouseSpec:
+    """Outlines and storeys take turns, so that each split has all of them."""
+    scan = f"standard_{number:02d}"
+    return HouseSpec(
+        scan,
+        plan_seed=_PLAN_SEEDS.get(number, 3000 + number),
+        style_seed=5000 + number,
+        outline=_OUTLINES[number % 3],
+        storeys=1 + (number // 3 % 2),
+        open_plan=number // 6 % 2 == 1,
+        closed_doors=True,
+        clutter=True,
+        contact_shadows=True,
+        dense_graph=True,
+        compact=True,
+    )
+
+
+def _standard() -> HouseSet:
+    counts = {"train": STANDARD_TRAIN, "val_unseen": STANDARD_VAL, "test": STANDARD_TEST}
+    specs = [_standard_spec(number) for number in range(sum(counts.values()))]
+    scans: dict[str, tuple[str, ...]] = {}
+    first = 0
+    for split, count in counts.items():
+        scans[split] = tuple(spec.scan for spec in specs[first : first + count])
+        first += count
+    return HouseSet(
+        name="standard",
+        specs={spec.scan: spec for spec in specs},
+        scans=scans,
+        paths={"train": 80, "val_seen": 8, "val_unseen": 60, "test": 60},
+        rxr_paths={"train": 25, "val_seen": 2, "val_unseen": 20, "test": 20},
+        fewest_viewpoints=30,
+    )
+
+
+STANDARD = _standard()
+HOUSE_SETS: dict[str, HouseSet] = {one.name: one for one in (MINI, STANDARD)}
+
+
+def set_of(scan: str) -> HouseSet:
+    """The set that has a house.
+
+    Raises:
+        KeyError: no set has it.
+    """
+    for one in HOUSE_SETS.values():
+        if scan in one.specs:
+            return one
+    names = ", ".join(f"{s.name}: {next(iter(s.specs))}, ..." for s in HOUSE_SETS.values())
+    raise KeyError(f"no built-in house is called {scan!r}; there are {names}")
