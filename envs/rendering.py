@@ -1,5 +1,6 @@
 """Pictures of an episode: panorama with candidate marks, map with paths, instruction."""
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ MAP_WIDTH = 400
 _PAPER, _INK, _FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
 _REFERENCE, _WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
 _VIEW_CONE = (248, 214, 176)
+_FRAME_RATE = 4  # of mp4 films, per second
 _STOREY = 3.0  # metres, about
 _SKY, _GROUND = (206, 216, 226), (178, 174, 168)
 
@@ -71,17 +73,31 @@ def film(
         episode: What the agent has been told to do.
         trajectory: Viewpoint, heading and elevation (radians) at each viewpoint visited.
         panorama: As for `draw_frame`.
-        path: GIF file to write.
+        path: File to write, .gif or .mp4.
         seconds: Time that each frame stands.
+
+    Raises:
+        ValueError: The file has another ending.
+        ModuleNotFoundError: There is no FFmpeg to write an mp4 with; says how to get it.
     """
     import imageio.v3 as iio
 
+    kind = path.suffix.lower()
+    if kind not in (".gif", ".mp4"):
+        raise ValueError(f"{path}: films are .gif or .mp4")
+    if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ModuleNotFoundError(f'{path}: mp4 needs FFmpeg: pip install "clipnav[video]"')
     frames = [
         draw_frame(graph, episode, trajectory[: step + 1], panorama)
         for step in range(len(trajectory))
     ]
     with written_whole(path) as beside:
-        iio.imwrite(beside, frames, duration=1000 * seconds, loop=0)
+        if kind == ".gif":
+            iio.imwrite(beside, frames, duration=1000 * seconds, loop=0)
+        else:
+            # Players dislike films of less than some frames a second: frames are repeated.
+            repeated = [frame for frame in frames for _ in range(round(_FRAME_RATE * seconds))]
+            iio.imwrite(beside, repeated, fps=_FRAME_RATE, codec="libx264")
 
 
 def house_panorama(scan: str, viewpoint: str) -> np.ndarray:

@@ -90,3 +90,16 @@ def traces(tiny_env, teacher, wanderer):
         for name, agent in named.items()
         for trace in record(tiny_env, agent, ids, name=name, split="train")
     ]
+
+
+@pytest.fixture(scope="session")
+def grey():
+    """Draws panoramas without looking: brighter to the east, with a dark lower half."""
+
+    def draw(scan, viewpoint, width):
+        row = np.linspace(60, 230, width).astype(np.uint8)
+        picture = np.repeat(np.tile(row, (width // 2, 1))[..., None], 3, axis=2)
+        picture[width // 4 :] //= 2
+        return picture
+
+    return draw

@@ -6,11 +6,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
 from envs.worlds import Dataset
 from viewer.trace.building import Moment, Setting, build_trace
 from viewer.trace.format import Trace, write_trace
 from viewer.trace.words import word_attention
+
+# Arrays with a row per live row of the batch, see `agents.follower_agent.FollowerAgent.explain`.
+Explanation = dict[str, np.ndarray | None]
 
 
 class Walker(Protocol):
@@ -72,15 +76,17 @@ def _record_batch(
     while live.size:
         actions = np.zeros(env.num_envs, int)
         actions[live] = agent.act(observation, info, live)
-        why = _explained(agent)
+        why = explanation(agent)
         for place, row in enumerate(live.tolist()):
-            moments[row].append(_moment(env, observation, info, row, int(actions[row]), why, place))
+            moments[row].append(
+                noted(env.tokenizer, observation, info, row, int(actions[row]), why, place)
+            )
         observation, _, stopped, truncated, info = env.step(actions)
         live = live[~stopped[live]]
         if truncated[live].any():
             break
     for row in live.tolist():  # cut off: nothing was decided where they stand
-        moments[row].append(_moment(env, observation, info, row, None, {}, 0))
+        moments[row].append(noted(env.tokenizer, observation, info, row, None, {}, 0))
     cut = set(live.tolist())
     return [
         build_trace(
@@ -94,26 +100,37 @@ def _record_batch(
     ]
 
 
-def _explained(agent: Walker) -> dict[str, np.ndarray | None]:
+def explanation(agent: Walker) -> Explanation:
+    """What was behind an agent's last actions; empty if it does not tell."""
     explain = getattr(agent, "explain", None)
     return {} if explain is None else explain()
 
 
-def _moment(
-    env: VlnVectorEnv,
+def noted(
+    tokenizer: WordTokenizer,
     observation: dict[str, Any],
     info: dict[str, Any],
     row: int,
     action: int | None,
-    why: dict[str, np.ndarray | None],
+    why: Explanation,
     place: int,
 ) -> Moment:
-    """What happened in a row of the batch; `place` is its row in the explanation."""
+    """What happened in a row of a batch.
+
+    Args:
+        tokenizer: Of the instructions.
+        observation: On which the agent acted.
+        info: With it.
+        row: Of these.
+        action: What the agent did; None if it was not asked.
+        why: Its explanation, empty if it was not asked.
+        place: Row of the explanation.
+    """
     own = {key: values[place] for key, values in why.items() if values is not None}
     words = own.get("word_attention")
     if words is not None:
         ids = observation["instruction"][row]
-        words = word_attention(env.tokenizer, str(info["instruction"][row]), ids, words)
+        words = word_attention(tokenizer, str(info["instruction"][row]), ids, words)
     possible = action is None or observation["action_mask"][row][action]
     return Moment(
         viewpoint=str(info["viewpoint"][row]),

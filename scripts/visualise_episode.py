@@ -1,0 +1,247 @@
+"""See what agents see: a page with panoramas, attention, map and metrics of every episode.
+
+visualise_episode.py runs/demo
+visualise_episode.py runs/one runs/other           (two agents side by side)
+visualise_episode.py mine.json --dataset r2r --split val_unseen --data-dir data
+visualise_episode.py                               (walk yourself)
+visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video episode.mp4
+"""
+
+import logging
+import sys
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from envs.worlds import Dataset, World
+
+if TYPE_CHECKING:
+    from envs.episodes import Episode
+    from viewer.library import Library
+    from viewer.pictures import Pictures
+    from viewer.trace import Trace
+
+
+@dataclass(frozen=True)
+class VisualiseConfig:
+    """Open a page on episodes, or write one, a film or a rerun log of an episode."""
+
+    sources: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Runs of train_agent.py, folders or files of traces, submission files; none to walk
+    yourself."""
+    dataset: Dataset = "r2r"
+    """Data set of submission files, and of the episodes to walk; runs and traces know theirs."""
+    split: str = "val_unseen"
+    """Split to walk. Traces know theirs."""
+    world: World = "houses"
+    """World of submission files and traces; runs know theirs."""
+    data_dir: Path | None = None
+    """Folder of the data of world matterport."""
+    features: Path | None = None
+    """Feature store of runs, if it has moved."""
+    skyboxes: Path | None = None
+    """Folder of Matterport3D's scans with their skyboxes, by default DATA_DIR/matterport/v1/scans.
+    """
+    baselines: bool = True
+    """Have the baselines walk the episodes of runs, too."""
+    limit: int | None = None
+    """Show the first so many episodes of the split only."""
+    device: str = "cpu"
+    """Where followers compute."""
+    host: str = "127.0.0.1"
+    """Address to serve the page on; by default this machine alone can see it."""
+    port: int = 8420
+    """Port to serve it on; 0 for any free one."""
+    browser: bool = True
+    """Open the page in the browser."""
+    save_to: Path = Path("traces")
+    """Folder for the traces of your own walks."""
+    episode: str | None = None
+    """instr_id of the episode to write with the flags below; the first one by default."""
+    agent: str | None = None
+    """Agent to film; the first one by default."""
+    export: Path | None = None
+    """Write one HTML file that needs no server, instead of serving the page."""
+    video: Path | None = None
+    """Write a film, .gif or .mp4 (the latter needs the extra "video")."""
+    rerun: Path | None = None
+    """Write a log for the rerun viewer, .rrd (needs the extra "rerun")."""
+
+
+def main() -> None:
+    """Parse the command line; serve the page or write the files that are asked for."""
+    config = tyro.cli(VisualiseConfig, description=__doc__)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        library, pictures, follow, follower = gather(config)
+        if config.export or config.video or config.rerun:
+            write(config, library, pictures)
+        else:
+            serve(config, library, pictures, follow, follower)
+    except (FileNotFoundError, ValueError, ModuleNotFoundError) as error:
+        sys.exit(str(error))
+
+
+def gather(
+    config: VisualiseConfig,
+) -> "tuple[Library, Pictures, Callable[[Episode], Trace] | None, str]":
+    """Everything to show: episodes, pictures, and who follows instructions of the user's."""
+    from envs.episodes import load_episodes
+    from envs.worlds import world_files
+    from viewer.library import Library
+    from viewer.opening import kind_of
+    from viewer.pictures import world_pictures
+
+    kinds = {source: kind_of(source) for source in config.sources}
+    runs = [source for source, kind in kinds.items() if kind == "run"]
+    if runs:
+        config = _as_trained(config, runs[0])
+    files = world_files(config.world, config.data_dir)
+    library = Library(files, config.dataset)
+    follow, follower = None, ""
+    for source, kind in kinds.items():
+        if kind == "run":
+            follow, follower = _walk_run(config, source, library, len(runs) > 1)
+        elif kind == "traces":
+            _read_traces(source, library)
+        else:
+            _read_submission(config, source, library)
+    if not kinds:
+        episodes = load_episodes(config.dataset, config.split, files)
+        library.add_episodes(episodes[: config.limit], config.split)
+    return library, world_pictures(files, config.skyboxes), follow, follower
+
+
+def serve(
+    config: VisualiseConfig,
+    library: "Library",
+    pictures: "Pictures",
+    follow: "Callable[[Episode], Trace] | None" = None,
+    follower: str = "",
+) -> None:
+    """Serve the page until Ctrl-C."""
+    from viewer.drives import Drives
+    from viewer.server import ViewerServer
+    from viewer.site import Site
+
+    site = Site(library, pictures, Drives(library, config.save_to), follow, follower)
+    with ViewerServer(site, config.host, config.port) as server:
+        print(f"{len(library.rows())} episodes: {server.url} (Ctrl-C ends it)", flush=True)
+        if config.browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
+
+def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> None:
+    """Write the page, the film and the log that are asked for."""
+    keys = [row["key"] for row in library.rows() if config.episode in (None, row["instr_id"])][:1]
+    if not keys:
+        raise ValueError(f"there is no episode '{config.episode}'")
+    if config.export:
+        from viewer.export import export_page
+
+        export_page(config.export, library, pictures, keys)
+        size = config.export.stat().st_size / 1e6
+        print(f"Page: {config.export} ({size:.1f} MB)")
+    if not (config.video or config.rerun):
+        return
+    walks = library.walks(keys[0])
+    name = config.agent or next(iter(walks), "")
+    if name not in walks:
+        raise ValueError(f"'{name}' has not walked {keys[0]}; there are {', '.join(walks)}")
+    if config.video:
+        from viewer.video import film_trace
+
+        film_trace(config.video, walks[name], library, pictures)
+        print(f"Film: {config.video}")
+    if config.rerun:
+        from viewer.rerun_log import log_trace
+
+        log_trace(config.rerun, walks[name], library, pictures)
+        print(f"Rerun log: {config.rerun}")
+
+
+def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
+    from agents.configs import TrainConfig
+    from storage.runs.settings import read_config
+
+    saved = read_config(run, TrainConfig)
+    folder = config.data_dir or saved.data_dir
+    return replace(config, dataset=saved.dataset, world=saved.world, data_dir=folder)
+
+
+def _walk_run(
+    config: VisualiseConfig, run: Path, library: "Library", several: bool
+) -> "tuple[Callable[[Episode], Trace], str]":
+    """Have a run's follower walk the split; tells how to have it follow other instructions."""
+    import torch
+
+    from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
+    from agents.command_line import EvaluateConfig
+    from agents.configs import TrainConfig
+    from agents.evaluation import follower_name
+    from agents.submission import load_run
+    from storage.runs.settings import read_config
+    from viewer.free_walk import walk_freely
+    from viewer.trace import record
+    from viewer.trace.building import Setting
+    from viewer.trace.recording import Walker
+
+    evaluation = EvaluateConfig(
+        run, config.split, data_dir=config.data_dir, features=config.features, device=config.device
+    )
+    settings = evaluation.settings(read_config(run, TrainConfig))
+    env, agent = load_run(run, config.split, settings)
+    name = f"{follower_name(settings)} {run.name}" if several else follower_name(settings)
+    walkers: dict[str, Walker] = {name: agent}
+    if config.baselines:
+        walkers["random"] = RandomAgent(env.nav_world, settings.seed)
+        walkers["forward"] = ForwardAgent(env.nav_world)
+        walkers["shortest path"] = ShortestPathAgent()
+    ids = [episode.instr_id for episode in env.episodes[: config.limit]]
+    for who, walker in walkers.items():
+        print(f"{who} walks {len(ids)} episodes of {config.split} ...", flush=True)
+        with torch.inference_mode():
+            library.add(
+                record(env, walker, ids, name=who, split=config.split, dataset=settings.dataset)
+            )
+
+    def follow(episode: "Episode") -> "Trace":
+        setting = Setting(name, env.files.world, settings.dataset, "")
+        with torch.inference_mode():
+            return walk_freely(env, agent, setting, episode, env.max_episode_steps)
+
+    return follow, name
+
+
+def _read_traces(source: Path, library: "Library") -> None:
+    from viewer.trace import read_traces
+
+    traces = read_traces(source)
+    library.add(traces)
+    print(f"{source}: {len(traces)} traces", flush=True)
+
+
+def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> None:
+    from envs.submission_scores import ScoringRules, load_ground
+    from viewer.trace import traces_of_submission
+
+    rules = ScoringRules(config.dataset, (config.split,), config.world, config.data_dir)
+    ground = load_ground(rules)
+    traces, checked = traces_of_submission(source, ground, config.world, config.dataset)
+    library.add_episodes(ground.episodes[: config.limit], config.split)
+    library.add(traces[: config.limit])
+    print(f"{source}: {len(traces)} walks", flush=True)
+    for finding in checked.findings:
+        print(f"  {finding}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

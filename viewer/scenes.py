@@ -1,0 +1,67 @@
+"""What the page's map shows of a building: its graph, its storeys and, of a house, its plan."""
+
+from typing import Any
+
+import numpy as np
+
+from envs.houses.plan_elements import Opening
+from envs.nav_graph import NavGraph
+from envs.worlds import World
+from viewer.storeys import storeys
+
+Json = dict[str, Any]
+
+
+def scene(graph: NavGraph, world: World) -> Json:
+    """Describe a building, ready for JSON; lengths in metres.
+
+    Returns:
+        `scan`; `viewpoints`: by name [x, y, z of the floor, storey]; `edges`: pairs of names;
+        `storeys`: how many; `plan`: None, or rooms and openings by storey as in
+        `envs.houses.plan_elements`.
+    """
+    plan = _plan(graph.scan) if world == "houses" else None
+    floors = graph.positions[:, 2] - graph.heights
+    if plan is None:
+        levels = storeys(floors)
+    else:
+        levels = np.array([plan.storey_at(floor + 0.1) for floor in floors.tolist()])
+    places = np.column_stack([graph.positions[:, :2], floors]).round(3).tolist()
+    names = graph.viewpoint_ids
+    return {
+        "scan": graph.scan,
+        "viewpoints": {
+            name: [*place, int(level)]
+            for name, place, level in zip(names, places, levels, strict=True)
+        },
+        "edges": [[names[i], names[j]] for i, j in np.argwhere(np.triu(graph.adjacency))],
+        "storeys": int(levels.max()) + 1 if plan is None else plan.storeys,
+        "plan": None
+        if plan is None
+        else {
+            "rooms": [
+                {
+                    "kind": room.kind,
+                    "x0": room.x0,
+                    "y0": room.y0,
+                    "x1": room.x1,
+                    "y1": room.y1,
+                    "storey": room.storey,
+                }
+                for room in plan.rooms
+            ],
+            "openings": [_opening(opening) for opening in plan.openings],
+        },
+    }
+
+
+def _opening(opening: Opening) -> Json:
+    fields = ("kind", "axis", "position", "start", "end", "storey")
+    return {name: getattr(opening, name) for name in fields}
+
+
+def _plan(scan: str):
+    from envs.houses.house import plan_of
+    from envs.houses.house_set import HOUSE_SPECS
+
+    return plan_of(HOUSE_SPECS[scan]) if scan in HOUSE_SPECS else None

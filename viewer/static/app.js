@@ -1,0 +1,197 @@
+// Ties the page together: which episode, which agents, which step.
+
+import { Drive, notice } from "viewer/drive.js";
+import { EpisodeList, SIGNS } from "viewer/list.js";
+import { ownInstruction } from "viewer/own.js";
+import { Player } from "viewer/player.js";
+import { source } from "viewer/source.js";
+import { Stage } from "viewer/stage.js";
+import { html, metres } from "viewer/svg.js";
+
+const get = (id) => document.getElementById(id);
+const [site, rows] = await Promise.all([source.site(), source.episodes()]);
+const scenes = new Map();
+const shown = { row: rows[0], traces: [], step: 0, own: null };
+const stage = new Stage(site.note);
+const player = new Player((step) => jump(step));
+const drive = new Drive(() => driven());
+const list = new EpisodeList(rows, () => get("agent-a").value, (key) => open(key));
+
+async function open(key, agents = chosenAgents(), step = 0) {
+  player.pause();
+  notice(site.note);
+  shown.row = rows.find((row) => row.key === key) ?? rows[0];
+  shown.own = null;
+  drive.active = false;
+  get("driving").hidden = true;
+  list.current = shown.row.key;
+  closeList();
+  const names = offerAgents(agents);
+  if (!names.length) return drive.start({ episode: shown.row.key });
+  const traces = await Promise.all(names.map((name) => source.trace(shown.row.key, name)));
+  await begin(traces, step);
+}
+
+async function begin(traces, step) {
+  const { scan } = traces[0];
+  if (!scenes.has(scan)) scenes.set(scan, await source.scene(scan));
+  shown.traces = traces;
+  stage.begin(traces.length, scenes.get(scan));
+  headline();
+  jump(step);
+}
+
+function jump(step) {
+  const last = Math.max(...shown.traces.map((trace) => trace.steps.length)) - 1;
+  shown.step = Math.min(last, Math.max(0, step));
+  player.at(shown.step, last);
+  stage.show(shown.traces, shown.step, {
+    showWay: drive.active ? drive.showWay : true,
+    attention: get("view-attention").checked,
+    choose,
+    go: goTo,
+    jump,
+  });
+  announce();
+  remember();
+}
+
+// A mark was clicked: the way that the agent took goes on, others are looked at.
+function choose(place, number) {
+  const trace = shown.traces[place];
+  const step = trace.steps[Math.min(shown.step, trace.steps.length - 1)];
+  if (drive.active && place === 0) drive.act(number);
+  else if (step.action === number) player.go(1);
+  else stage.face(place, step.candidates[number - 1].heading);
+}
+
+// A viewpoint of the map was clicked.
+function goTo(viewpoint) {
+  const { steps } = shown.traces[0];
+  const places = steps[shown.step]?.candidates ?? [];
+  const number = 1 + places.findIndex((candidate) => candidate.viewpoint === viewpoint);
+  if (drive.active && !drive.over) {
+    if (number) drive.act(number);
+    return;
+  }
+  const step = steps.findIndex((one) => one.viewpoint === viewpoint);
+  if (step >= 0) jump(step);
+}
+
+function driven() {
+  if (!drive.active) return open(shown.row.key);
+  const { trace } = drive;
+  return begin([trace], trace.steps.length - 1);
+}
+
+function chosenAgents() {
+  return [get("agent-a").value, get("agent-b").value];
+}
+
+// Fills the two lists of agents with those who walked the episode; tells who is to be shown.
+function offerAgents([first, second]) {
+  const names = Object.keys(shown.row.walks);
+  const one = names.includes(first) ? first : names[0];
+  const two = names.includes(second) && second !== one ? second : "";
+  const option = (chosen) => (value) =>
+    html("option", { value, selected: value === chosen }, value || "nobody");
+  get("agent-a").replaceChildren(...names.map(option(one)));
+  get("agent-b").replaceChildren(...["", ...names.filter((name) => name !== one)].map(option(two)));
+  get("beside").hidden = names.length < 2;
+  get("agent-a").parentElement.hidden = !names.length;
+  return [one, two].filter(Boolean);
+}
+
+function headline() {
+  const { row, traces } = shown;
+  get("title").textContent = shown.own
+    ? `Your instruction in ${traces[0].scan}`
+    : `Episode ${row.instr_id} in ${row.scan}`;
+  document.title = `clipnav: ${get("title").textContent}`;
+  const walk = drive.active || shown.own ? null : row.walks[traces[0].agent];
+  const badge = get("outcome");
+  badge.hidden = !walk;
+  if (walk) {
+    badge.className = `badge ${walk.outcome.replace(" ", "-")}`;
+    badge.textContent = walk.outcome;
+    badge.dataset.sign = SIGNS[walk.outcome];
+  }
+}
+
+function announce() {
+  const trace = shown.traces[0];
+  const step = trace.steps[Math.min(shown.step, trace.steps.length - 1)];
+  const far = step.distance_to_goal;
+  const goal = far == null || (drive.active && !drive.showWay) ? "" : `, ${metres(far)} from the goal`;
+  get("live").textContent = `Step ${shown.step}, ${step.candidates.length} ways to go${goal}.`;
+}
+
+function remember() {
+  if (drive.active || shown.own || location.protocol === "file:") return;
+  const [a, b] = chosenAgents();
+  const place = new URLSearchParams({ episode: shown.row.key, a, b, step: shown.step });
+  history.replaceState(null, "", `#${place}`);
+}
+
+function openList() {
+  get("list").hidden = false;
+  get("open-list").setAttribute("aria-expanded", true);
+  get("search").focus();
+}
+
+function closeList() {
+  if (get("list").hidden) return;
+  get("list").hidden = true;
+  get("open-list").setAttribute("aria-expanded", false);
+  get("open-list").focus();
+}
+
+function keys(event) {
+  if (event.key === "Escape") return closeList();
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select, dialog")) return;
+  if (event.key === "[") player.go(-1);
+  else if (event.key === "]") player.go(1);
+  else if (event.key === "p") player.toggle();
+  else if (event.key === "e" && source.live) openList();
+  else if (event.key === "s" && drive.active) drive.act(0);
+  else if (/^[1-9]$/.test(event.key)) {
+    const count = shown.traces[0].steps.at(-1).candidates.length;
+    if (Number(event.key) <= count) choose(0, Number(event.key));
+  } else return;
+  event.preventDefault();
+}
+
+function start() {
+  get("open-list").addEventListener("click", () => (get("list").hidden ? openList() : closeList()));
+  get("close-list").addEventListener("click", closeList);
+  for (const id of ["agent-a", "agent-b"]) {
+    get(id).addEventListener("change", () => {
+      list.draw();
+      open(shown.row.key, chosenAgents(), shown.step);
+    });
+  }
+  get("view-attention").addEventListener("change", () => jump(shown.step));
+  get("help").addEventListener("click", () => get("help-dialog").showModal());
+  get("drive").addEventListener("click", () => drive.start({ episode: shown.row.key }));
+  document.addEventListener("keydown", keys);
+  get("open-list").hidden = rows.length < 2;
+  get("drive").hidden = !source.live;
+  get("own").hidden = !source.live || !site.follower;
+  const where = () => {
+    const trace = shown.traces[0];
+    const step = trace.steps[Math.min(shown.step, trace.steps.length - 1)];
+    return { key: shown.row.key, viewpoint: step.viewpoint, heading: stage.heading };
+  };
+  ownInstruction(site.follower, where, (trace) => {
+    drive.active = false;
+    get("driving").hidden = true;
+    shown.own = trace;
+    begin([trace], 0).then(() => player.play());
+  });
+  const place = new URLSearchParams(location.hash.slice(1));
+  const agents = [place.get("a") ?? site.agents[0], place.get("b") ?? ""];
+  return open(place.get("episode") ?? rows[0].key, agents, Number(place.get("step") ?? 0));
+}
+
+start().catch((error) => notice(error.message));

@@ -1,0 +1,77 @@
+// An instruction with the attention over its words. Words are the units, never letters: those of
+// Devanagari and Telugu join to signs.
+
+import { html, percent } from "viewer/svg.js";
+
+export function instruction(trace, number, { second, named }) {
+  const weights = trace.steps[number].word_attention;
+  const block = html("div", {
+    class: second ? "instruction two" : "instruction",
+    lang: trace.language,
+  });
+  if (named) block.append(html("span", { class: "who" }, trace.agent));
+  if (!weights) {
+    block.append(trace.instruction);
+    return block;
+  }
+  const most = Math.max(...weights);
+  const strongest = weights.indexOf(most);
+  const last = weights.length - 1;
+  const read = lastRead(trace);
+  if (strongest === 0) block.append(mark("start", weights[0], most), " ");
+  trace.words.forEach((word, place) => {
+    const [text, blank] = [word.trimEnd(), word.slice(word.trimEnd().length)];
+    block.append(piece(text, weights[place + 1], most, place >= read), blank);
+  });
+  if (weights[last] > 0.05) block.append(" ", mark("end", weights[last], most));
+  if (read < trace.words.length) {
+    block.append(html("span", { class: "note" }, `The agent reads the first ${read} words only.`));
+  }
+  block.append(html("span", { class: "unseen" }, summary(trace, weights)));
+  return block;
+}
+
+// Attention of a word that no step looks at is 0: it was cut off.
+function lastRead(trace) {
+  const read = new Set();
+  for (const step of trace.steps) {
+    step.word_attention?.forEach((weight, place) => weight > 0 && read.add(place));
+  }
+  let count = trace.words.length;
+  while (count > 0 && !read.has(count)) count -= 1;
+  return read.size > 2 && trace.words.length - count > 3 ? count : trace.words.length;
+}
+
+function piece(text, weight, most, unread) {
+  const share = most > 0 ? weight / most : 0;
+  const kinds = ["word", share > 0.999 ? "most" : "", unread ? "unread" : ""];
+  return html(
+    "span",
+    {
+      class: kinds.filter(Boolean).join(" "),
+      title: `attention ${percent(weight)}`,
+      style: `background: rgba(var(--attention), ${(0.85 * share).toFixed(3)})`,
+    },
+    text,
+  );
+}
+
+function mark(name, weight, most) {
+  return html(
+    "span",
+    {
+      class: "end",
+      title: `attention ${percent(weight)} on the mark of the ${name}`,
+      style: `background: rgba(var(--attention), ${((0.85 * weight) / most).toFixed(3)})`,
+    },
+    name,
+  );
+}
+
+function summary(trace, weights) {
+  const order = trace.words
+    .map((word, place) => [word.trim(), weights[place + 1]])
+    .sort((one, other) => other[1] - one[1])
+    .slice(0, 3);
+  return `Attends most to: ${order.map(([word, w]) => `${word} (${percent(w)})`).join(", ")}.`;
+}

@@ -1,0 +1,98 @@
+// Marks on the floor where one can go: probability and distance, or number and distance.
+
+import { metres, percent, svg } from "viewer/svg.js";
+
+const RADIUS = 23, MARGIN = 30, ARROW = 32;
+
+export class Marks {
+  #layer;
+  #panorama;
+  #marks = [];
+
+  constructor(layer, panorama) {
+    this.#layer = layer;
+    this.#panorama = panorama;
+  }
+
+  // `choose(k)` is called for a mark that is clicked, k from 1.
+  show(step, choose) {
+    this.#marks = step.candidates.map((candidate, place) => {
+      const chosen = step.action === place + 1;
+      return { candidate, group: this.#mark(candidate, place + 1, chosen, choose), chosen };
+    });
+    // Far ones first, so that near ones lie on top.
+    const order = [...this.#marks].sort((a, b) => b.candidate.distance - a.candidate.distance);
+    this.#layer.replaceChildren(...order.map((mark) => mark.group));
+    this.place();
+  }
+
+  place() {
+    const { clientWidth: width, clientHeight: height } = this.#layer;
+    for (const { candidate, group } of this.#marks) {
+      const spot = this.#panorama.project(candidate.heading, candidate.floor);
+      const inside = spot.ahead && spot.x > 0 && spot.x < width;
+      const side = inside ? "" : spot.turn < 0 ? "left" : "right";
+      group.dataset.side = side;
+      const arrow = group.querySelector(".arrow");
+      arrow.textContent = { left: "◀", right: "▶" }[side] ?? "";
+      arrow.setAttribute("x", side === "left" ? -ARROW : ARROW);
+      if (!inside) continue;
+      const x = within(spot.x, MARGIN, width - MARGIN);
+      const y = within(spot.y, MARGIN + 30, height - MARGIN);
+      group.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+    }
+    this.#line("left", MARGIN + 18);
+    this.#line("right", width - MARGIN - 18);
+  }
+
+  // What lies outside the picture stands in a column at its edge.
+  #line(side, x) {
+    const column = this.#marks.filter(({ group }) => group.dataset.side === side);
+    column.forEach(({ group }, place) => {
+      const y = this.#layer.clientHeight * 0.55 + (place - (column.length - 1) / 2) * 54;
+      group.setAttribute("transform", `translate(${x} ${y.toFixed(1)})`);
+    });
+  }
+
+  #mark(candidate, number, chosen, choose) {
+    const known = candidate.probability != null;
+    const share = known ? percent(candidate.probability) : `${number}`;
+    const label =
+      `Candidate ${number}, ${metres(candidate.distance)} away` +
+      (known ? `, probability ${share}` : "") +
+      (chosen ? ", chosen" : "");
+    const act = () => choose(number);
+    const round = 2 * Math.PI * (RADIUS - 4);
+    return svg(
+      "g",
+      {
+        class: chosen ? "mark chosen" : "mark",
+        role: "button",
+        tabindex: 0,
+        "aria-label": label,
+        "data-candidate": number,
+        onclick: act,
+        onkeydown: (event) => {
+          if (event.key !== "Enter" && event.key !== " ") return;
+          event.preventDefault();
+          act();
+        },
+      },
+      svg("title", {}, label),
+      svg("circle", { class: "disc", r: RADIUS }),
+      known
+        ? svg("circle", {
+            class: "share",
+            r: RADIUS - 4,
+            transform: "rotate(-90)",
+            "stroke-dasharray": `${candidate.probability * round} ${round}`,
+          })
+        : null,
+      svg("text", { y: -1 }, share),
+      svg("text", { y: 12, class: "far" }, metres(candidate.distance)),
+      svg("text", { y: 5, class: "arrow" }),
+    );
+  }
+}
+
+const within = (value, low, high) => Math.min(high, Math.max(low, value));
