@@ -1,0 +1,30 @@
+"""Write the pictures and questions of the pip package easy-vqa as VQA v2 files.
+
+convert_easy_vqa.py --out data/easy_vqa
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from vl_tasks.vqa.easy_vqa import SPLITS, convert_easy_vqa
+
+
+@dataclass(frozen=True)
+class ConvertEasyVqaConfig:
+    """Write the pictures and questions of the pip package easy-vqa as VQA v2 files."""
+
+    out: Path = Path("data/easy_vqa")
+    """Where to write."""
+
+
+def main() -> None:
+    """Parse the command line and convert."""
+    files = convert_easy_vqa(tyro.cli(ConvertEasyVqaConfig).out)
+    for split in SPLITS:
+        print(f"{split}: {files.questions(split)}, {files.annotations(split)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Questions, hypotheses and captions about the built-in houses, made from their ground truth.
+
+They come in the file formats of VQA v2, SNLI-VE and Karpathy's COCO, with pictures as JPEG in
+COCO's naming. Splits are "train" and "val_seen" (other places in the training houses) and
+"val_unseen" (houses that no training picture shows).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage import cache_dir, write_text
+from vl_tasks.house_tasks.files import (
+    HouseTaskFiles,
+    write_asked,
+    write_captioned,
+    write_stated,
+)
+
+if TYPE_CHECKING:
+    from vl_tasks.house_tasks.views import Shoot, View
+
+__all__ = ["SPLITS", "HouseTaskFiles", "HouseTasksConfig", "cached_house_tasks", "make_house_tasks"]
+
+SPLITS = ("train", "val_seen", "val_unseen")
+FORMAT = 1  # part of the cache's name: raise it when equal configurations give other tasks
+_FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
+_WORDS_TAG = 62
+
+
+@dataclass(frozen=True)
+class HouseTasksConfig:
+    """What is made."""
+
+    train: int = 1600
+    """Pictures of the split train."""
+    val_seen: int = 320
+    """Pictures of the split val_seen: the training houses from other places."""
+    val_unseen: int = 480
+    """Pictures of the split val_unseen: other houses."""
+    questions: float = 6.0
+    """Questions per picture, at most."""
+    hypotheses: float = 6.0
+    """Hypotheses per picture, at most."""
+    size: int = 224
+    """Pixels of a picture's side."""
+    houses: int = 40
+    """Houses to use, a fifth of them for val_unseen; fewer are quicker to build."""
+    seed: int = 0
+    """Of all that is drawn."""
+
+
+def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1) -> HouseTaskFiles:
+    """The tasks of a configuration from the cache; made there first if they are not in it."""
+    config = config or HouseTasksConfig()
+    text = json.dumps([FORMAT, asdict(config)])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    files = HouseTaskFiles(cache_dir() / "house_tasks" / digest)
+    if not files.summary.is_file():
+        make_house_tasks(files.folder, config, workers)
+    return files
+
+
+def make_house_tasks(
+    folder: Path, config: HouseTasksConfig | None = None, workers: int = 1
+) -> HouseTaskFiles:
+    """Draw pictures and write the files of the three tasks, showing a bar.
+
+    Args:
+        folder: Where to write; files of an earlier call are replaced.
+        config: What to make.
+        workers: Processes; the result does not depend on their number.
+
+    Raises:
+        ValueError: A split would have no picture, or not enough to ask anything.
+    """
+    from vl_tasks.house_tasks.captions import write_captions
+    from vl_tasks.house_tasks.hypotheses import state_hypotheses
+    from vl_tasks.house_tasks.questions import ask_questions
+
+    config = config or HouseTasksConfig()
+    files = HouseTaskFiles(folder)
+    files.summary.unlink(missing_ok=True)
+    views = _take_all(files, config, workers)
+    captions: dict[int, list[str]] = {}
+    summary: dict[str, Any] = {"format": FORMAT, **asdict(config), "splits": {}}
+    for number, split in enumerate(SPLITS):
+        pictures = views[split]
+        rngs = [np.random.default_rng([config.seed, _WORDS_TAG, number, k]) for k in range(3)]
+        asked, asked_chance = ask_questions(
+            pictures, round(config.questions * len(pictures)), rngs[0]
+        )
+        stated, stated_chance = state_hypotheses(
+            pictures, round(config.hypotheses * len(pictures)), rngs[1]
+        )
+        if not asked or not stated:
+            raise ValueError(
+                f"{split}: {len(pictures)} pictures are too few for balanced questions and "
+                "hypotheses; ask for more"
+            )
+        captions |= {view.image_id: write_captions(view, rngs[2]) for view in pictures}
+        write_asked(files, split, asked)
+        write_stated(files, split, stated, captions)
+        summary["splits"][split] = {
+            "scans": sorted({view.scan for view in pictures}),
+            "pictures": len(pictures),
+            "questions": len(asked),
+            "hypotheses": len(stated),
+            "captions": sum(len(captions[view.image_id]) for view in pictures),
+            "chance_of_answers": asked_chance,
+            "chance_of_labels": stated_chance,
+        }
+    write_captioned(files, views, captions)
+    write_text(files.summary, json.dumps(summary, indent=1) + "\n")
+    return files
+
+
+def _take_all(
+    files: HouseTaskFiles, config: HouseTasksConfig, workers: int
+) -> dict[str, list[View]]:
+    """Pictures of all splits, drawn under a bar."""
+    from tqdm import tqdm
+
+    jobs = [shoot for split in SPLITS for shoot in plan_shoots(split, config)]
+    views: dict[str, dict[int, list[View]]] = {split: {} for split in SPLITS}
+    total = sum(shoot.count for shoot in jobs)
+    with tqdm(total=total, desc="pictures", unit="picture") as bar:
+        for shoot, taken in _taken(files, jobs, workers):
+            views[shoot.split][shoot.first_id] = taken
+            bar.update(shoot.count)
+    # In the order of their numbers, whichever house was done first.
+    return {
+        split: [view for first in sorted(found) for view in found[first]]
+        for split, found in views.items()
+    }
+
+
+def _taken(
+    files: HouseTaskFiles, jobs: Sequence[Shoot], workers: int
+) -> Iterator[tuple[Shoot, list[View]]]:
+    """Pictures of each house as they get ready, in this process or in several others."""
+    from vl_tasks.house_tasks.views import take_pictures
+
+    if workers == 1:
+        for shoot in jobs:
+            yield shoot, take_pictures(shoot, files.images(shoot.split))
+        return
+    context = get_context("spawn")  # Embree and torch do not survive a fork
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = {
+            pool.submit(take_pictures, shoot, files.images(shoot.split)): shoot for shoot in jobs
+        }
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def plan_shoots(split: str, config: HouseTasksConfig) -> list[Shoot]:
+    """Which pictures of a split are taken where; houses get equal shares.
+
+    Raises:
+        ValueError: No picture is wanted, or fewer than two houses.
+    """
+    from vl_tasks.house_tasks.views import Shoot
+
+    scans = _scans(split, config.houses)
+    wanted = int(getattr(config, split))
+    if wanted < 1:
+        raise ValueError(f"{split}: at least one picture is needed, not {wanted}")
+    seen = {"train": False, "val_seen": True, "val_unseen": None}[split]
+    bounds = [wanted * k // len(scans) for k in range(len(scans) + 1)]
+    return [
+        Shoot(scan, split, seen, _FIRST_ID[split] + a, b - a, config.size, config.seed)
+        for scan, a, b in zip(scans, bounds, bounds[1:], strict=False)
+        if b > a
+    ]
+
+
+def _scans(split: str, houses: int) -> Sequence[str]:
+    from envs.houses.house_set import TRAIN_SCANS, UNSEEN_SCANS
+
+    most = len(TRAIN_SCANS) + len(UNSEEN_SCANS)
+    if not 2 <= houses <= most:
+        raise ValueError(f"between 2 and {most} houses can be used, not {houses}")
+    unseen = max(1, houses * len(UNSEEN_SCANS) // most)
+    return UNSEEN_SCANS[:unseen] if split == "val_unseen" else TRAIN_SCANS[: houses - unseen]
