@@ -1,0 +1,127 @@
+"""A tiny data set of coloured shapes in the file formats of all three tasks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from vl_tasks.features import Grids
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210)}
+SHAPES = ("circle", "square")
+COUNTS = {"train": 48, "val": 12, "test": 6}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of its own, so that tests neither read nor leave anything in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("CLIPNAV_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory) -> Path:
+    """Folder of the data set; the answers of "test" are secret."""
+    return write_shapes(tmp_path_factory.mktemp("shapes"))
+
+
+def write_shapes(folder: Path) -> Path:
+    rng = np.random.default_rng(3)
+    captioned = []
+    number = 0
+    for split, count in COUNTS.items():
+        (folder / "images" / split).mkdir(parents=True)
+        questions, annotations, hypotheses = [], [], []
+        for k in range(count):
+            number += 1
+            colour, shape = list(COLOURS)[k % 3], SHAPES[k // 3 % 2]
+            name = f"COCO_{split}_{number:012d}.png"
+            draw_shape(colour, shape, rng).save(folder / "images" / split / name)
+            told = [("what colour is it?", colour), ("what shape is it?", shape)]
+            for place, (text, answer) in enumerate(told):
+                question = {"question_id": 10 * number + place, "image_id": number}
+                questions.append({**question, "question": text})
+                annotations.append({**question, **annotation(answer)})
+            hypotheses += states(name, colour, k)
+            captioned.append(caption_record(split, name, number, colour, shape))
+        write(folder / f"v2_OpenEnded_shapes_{split}_questions.json", {"questions": questions})
+        if split != "test":
+            path = folder / f"v2_shapes_{split}_annotations.json"
+            write(path, {"annotations": annotations})
+        lines = "".join(json.dumps(one) + "\n" for one in hypotheses)
+        (folder / f"snli_ve_{split}.jsonl").write_text(lines)
+    write(folder / "dataset_shapes.json", {"images": captioned})
+    return folder
+
+
+def draw_shape(colour, shape, rng):
+    image = Image.new("RGB", (64, 64), (225, 225, 225))
+    x, y = rng.integers(4, 24, 2).tolist()
+    side = int(rng.integers(28, 38))
+    draw = ImageDraw.Draw(image)
+    paint = draw.ellipse if shape == "circle" else draw.rectangle
+    paint((x, y, x + side, y + side), fill=COLOURS[colour])
+    return image
+
+
+def annotation(answer):
+    return {
+        "question_type": "what",
+        "answer_type": "other",
+        "multiple_choice_answer": answer,
+        "answers": [{"answer": answer}] * 10,
+    }
+
+
+def states(name, colour, k):
+    other = list(COLOURS)[(k + 1) % 3]
+    told = [("entailment", f"it is {colour}"), ("contradiction", f"it is {other}")]
+    return [
+        {
+            "Flickr30K_ID": Path(name).stem,
+            "pairID": f"{name}#{label[0]}",
+            "sentence2": text,
+            "gold_label": label,
+        }
+        for label, text in told
+    ]
+
+
+def caption_record(split, name, number, colour, shape):
+    texts = [f"a {colour} {shape}", f"one {shape} that is {colour}"]
+    return {
+        "filepath": split,
+        "filename": name,
+        "cocoid": number,
+        "split": split,
+        "sentences": [{"tokens": text.split(), "raw": f"{text}."} for text in texts],
+    }
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def padded_grids():
+    """Makes grids of 3 x 4 places, and the same ones within 5 x 6 whose padding holds anything."""
+
+    def make(pictures=2, channels=6, filling=3.0):
+        generator = torch.Generator().manual_seed(0)
+        real = torch.randn(pictures, 3, 4, channels, generator=generator)
+        wide = filling * torch.randn(pictures, 5, 6, channels, generator=generator)
+        wide[:, :3, :4] = real
+        mask = torch.zeros(pictures, 5, 6, dtype=torch.bool)
+        mask[:, :3, :4] = True
+        full = torch.ones(pictures, 12, dtype=torch.bool)
+        return (
+            Grids(real.flatten(1, 2), full, (3, 4)),
+            Grids(wide.flatten(1, 2), mask.flatten(1), (5, 6)),
+        )
+
+    return make

@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from encoders.clip import MaskedGrid
+from vl_tasks.configs import GridConfig, RunConfig
+from vl_tasks.features import BlindSource, GridScale, GridSource, load_encoder, open_source
+
+
+class ColourEncoder:
+    """Its grid has a place for every 8 pixels, which holds the mean colour there."""
+
+    precision = "fp32"
+    weights_sha256 = "c0" * 32
+
+    def __init__(self):
+        self.encoded = 0
+
+    def masked_grid(self, images, size, fit):
+        self.encoded += len(images)
+        height = max(image.height for image in images) // 8
+        width = max(image.width for image in images) // 8
+        features = np.zeros((len(images), height, width, 3), np.float32)
+        mask = np.zeros((len(images), height, width), bool)
+        for number, image in enumerate(images):
+            pixels = np.asarray(image, np.float32)
+            rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
+            blocks = pixels.reshape(rows, 8, columns, 8, 3).mean((1, 3))
+            features[number, :rows, :columns] = blocks
+            mask[number, :rows, :columns] = True
+        return MaskedGrid(features, mask)
+
+
+@pytest.fixture
+def images(tmp_path) -> dict[str, Path]:
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, shape in {"wide": (16, 24), "high": (32, 16), "small": (8, 8)}.items():
+        found[name] = tmp_path / f"{name}.png"
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(found[name])
+    return found
+
+
+def test_grids_are_masked_where_pictures_are_smaller(images):
+    source = GridSource(ColourEncoder(), images, GridConfig(fit="native"))
+    grids = source.batch(["high", "wide"])
+    assert grids.features.shape == (2, 4 * 3, 3)
+    assert grids.shape == (4, 3)
+    assert grids.mask.sum(1).tolist() == [8, 6]
+    pixels = np.asarray(Image.open(images["wide"]), np.float32)
+    np.testing.assert_allclose(source["wide"][1], pixels[:8, 8:16].mean((0, 1)), rtol=1e-5)
+    assert source.channels == 3
+
+
+def test_kept_grids_are_those_worked_out_and_are_encoded_once(images, tmp_path):
+    config = GridConfig(fit="native")
+    fresh = GridSource(ColourEncoder(), images, config).batch(list(images))
+    encoder = ColourEncoder()
+    kept = GridSource(encoder, images, config, tmp_path / "cache")
+    kept.prepare()
+    assert encoder.encoded == 3
+    later = ColourEncoder()
+    again = GridSource(later, images, config, tmp_path / "cache")
+    again.prepare()
+    for source in (kept, again):
+        grids = source.batch(list(images))
+        torch.testing.assert_close(grids.features, fresh.features, rtol=1e-3, atol=0)
+        assert torch.equal(grids.mask, fresh.mask)
+    assert later.encoded == 0
+    # A picture that has changed is another one.
+    Image.new("RGB", (24, 8)).save(images["small"])
+    assert again.batch(["small"]).mask.shape == (1, 3)
+    assert later.encoded == 1
+
+
+def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):
+    encoder, other = ColourEncoder(), ColourEncoder()
+    other.weights_sha256 = "d1" * 32
+    configs = [GridConfig(), GridConfig(fit="pad"), GridConfig(size=(64, 96))]
+    sources = [GridSource(encoder, images, config) for config in configs]
+    sources.append(GridSource(other, images, GridConfig()))
+    assert len({source.key for source in sources}) == 4
+    assert len({str(source.notes) for source in sources}) == 4
+
+
+def test_bad_pictures_are_named(images, tmp_path):
+    (tmp_path / "high.png").write_bytes(b"no picture")
+    (tmp_path / "wide.png").unlink()
+    for cache in (None, tmp_path / "cache"):
+        source = GridSource(ColourEncoder(), images, GridConfig(), cache)
+        with pytest.raises(ValueError, match=r"high\.png"):
+            source.batch(["high"])
+        with pytest.raises(FileNotFoundError, match=r"wide\.png"):
+            source.batch(["small", "wide"])
+
+
+def test_scale_is_fitted_to_real_places(padded_grids):
+    _, padded = padded_grids(filling=100.0)
+    scale = GridScale(6)
+    scale.fit(padded)
+    scaled = scale(padded)
+    places = scaled.features[scaled.mask]
+    torch.testing.assert_close(places.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(places.std(0, correction=0), torch.ones(6))
+
+
+def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):
+    images = dict(enumerate(sorted((shapes / "images" / "val").iterdir())))
+    grids = []
+    for random in (False, True, True):
+        config = GridConfig(random_weights=random, precision="fp32")
+        source = GridSource(load_encoder(config, "cpu"), images, config)
+        grids.append(source.batch([0, 1]))
+        assert grids[-1].features.shape == (2, 16, 512)
+        assert grids[-1].features.isfinite().all()
+        assert (grids[-1].features[0] - grids[-1].features[1]).abs().max() > 1e-3
+    assert not torch.equal(grids[0].features, grids[1].features)
+    assert torch.equal(grids[1].features, grids[2].features)
+
+
+def test_who_does_not_look_needs_no_pictures():
+    source = open_source(RunConfig(vision=False), {})
+    assert isinstance(source, BlindSource)
+    grids = source.batch([5, 6])
+    assert grids.features.shape == (2, 1, source.channels)
+    assert not grids.features.any()
+    assert grids.mask.all()

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from vl_tasks.grid_cache import GridCache
+
+
+def grids(count, height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, height, width, 3)).astype(np.float32)
+
+
+def test_grids_of_several_sizes_survive_the_disk(tmp_path):
+    small, large = grids(2, 2, 3), grids(1, 4, 2, seed=1)
+    cache = GridCache(tmp_path / "a", "clip-own")
+    cache.add(["x", "y"], small, np.ones((2, 2, 3), bool))
+    cache.add(["z"], large, np.ones((1, 4, 2), bool))
+    assert "y" in cache
+    for one in (cache, GridCache(tmp_path / "a", "clip-own")):
+        assert len(one) == 3
+        found, mask = one.read(["z", "y", "z"])
+        assert found.shape == (3, 4, 3, 3)
+        assert mask.sum((1, 2)).tolist() == [8, 6, 8]
+        np.testing.assert_array_equal(found[0, :, :2], large[0].astype(np.float16))
+        np.testing.assert_array_equal(found[1, :2], small[1].astype(np.float16))
+        assert not found[1, 2:].any()
+
+
+def test_shards_that_do_not_fit_are_named(tmp_path):
+    GridCache(tmp_path, "clip-own").add(["x"], grids(1, 2, 2), np.ones((1, 2, 2), bool))
+    path = tmp_path / "00000.safetensors"
+    with pytest.raises(ValueError, match="holds 'clip-own'.*not 'clip-pad'") as error:
+        GridCache(tmp_path, "clip-pad")
+    assert str(path) in str(error.value)
+    for kept in (0, 9, len(path.read_bytes()) - 1):
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(ValueError, match="damaged") as error:
+            GridCache(tmp_path, "clip-own")
+        assert str(path) in str(error.value)
+
+
+def test_what_half_precision_cannot_hold_is_refused(tmp_path):
+    cache = GridCache(tmp_path, "clip-own")
+    with pytest.raises(ValueError, match="too large"):
+        cache.add(["x"], np.full((1, 1, 1, 3), 1e5), np.ones((1, 1, 1), bool))
+    assert not list(tmp_path.iterdir())

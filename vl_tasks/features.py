@@ -1,0 +1,250 @@
+"""What models see of pictures: grids of CLIP features by image id, worked out or kept on disk."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from encoders.clip import ClipEncoder
+from encoders.loading import load_model
+from encoders.prefetch import prefetched
+from storage import cache_dir
+from vl_tasks.configs import GridConfig, RunConfig
+from vl_tasks.grid_cache import GridCache
+from vl_tasks.images import read_image
+
+_SHARD = 512  # pictures in a file of the cache
+_STEP = 32  # pictures that are encoded at once
+_DECODERS = 2
+# Pictures that a scale is fitted to, and fewer if their numbers are more than memory should hold.
+_FITTED, _FITTED_FEWEST, _FITTED_NUMBERS = 500, 16, 1 << 27
+
+
+class Grids(NamedTuple):
+    """Grids of B pictures, N = h * w places each.
+
+    Attributes:
+        features: (B, N, C) float32, row by row; what they are where nothing is does not matter.
+        mask: (B, N) bool, True where a picture is.
+        shape: (h, w).
+    """
+
+    features: Tensor
+    mask: Tensor
+    shape: tuple[int, int]
+
+    def to(self, device: str | torch.device) -> "Grids":
+        """The same on a device."""
+        return Grids(self.features.to(device), self.mask.to(device), self.shape)
+
+
+class GridSource:
+    """Grids by image id.
+
+    Args:
+        encoder: What sees.
+        images: File of each picture by its id.
+        config: At which size.
+        cache: Folder of grids on disk; None works them out each time.
+    """
+
+    def __init__(
+        self,
+        encoder: ClipEncoder,
+        images: Mapping[Any, Path],
+        config: GridConfig,
+        cache: Path | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.images = images
+        self._config = config
+        self._cache: GridCache | None = None
+        if cache is not None:
+            self._cache = GridCache(cache / self.key, self.key)
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.batch([next(iter(self.images))]).features.shape[2]
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What a model must see alike to be used again, by name."""
+        size, fit = self._config.size or "own", self._config.fit
+        return {"encoder": self.encoder.weights_sha256, "picture size": str(size), "fit": fit}
+
+    @property
+    def key(self) -> str:
+        """What grids depend on besides the picture: weights, precision, size and fit."""
+        config = self._config
+        size = "own" if config.size is None else f"{config.size[0]}x{config.size[1]}"
+        encoder = f"{self.encoder.weights_sha256[:16]}-{self.encoder.precision}"
+        return f"{encoder}-{size}-{config.fit}"
+
+    def __getitem__(self, image_id: Hashable) -> np.ndarray:
+        """Grid (h * w, C) float32 of a picture, real places only."""
+        grids = self.batch([image_id])
+        return grids.features[0][grids.mask[0]].numpy()
+
+    def batch(self, ids: Sequence[Any]) -> Grids:
+        """Grids of B pictures.
+
+        Raises:
+            KeyError: An id is unknown.
+            FileNotFoundError: A picture is not there.
+            ValueError: A picture cannot be read.
+        """
+        if self._cache is None:
+            found, mask = self._encode([self.images[one] for one in ids])
+        else:
+            self._fill([one for one in ids if self._row(one) not in self._cache], bar=False)
+            found, mask = self._cache.read([self._row(one) for one in ids])
+        features = torch.from_numpy(found).flatten(1, 2).float()
+        return Grids(features, torch.from_numpy(mask).flatten(1), found.shape[1:3])
+
+    def prepare(self) -> None:
+        """Encode what is not on disk yet, with a bar; nothing where nothing is kept."""
+        if self._cache is not None:
+            missing = [one for one in self.images if self._row(one) not in self._cache]
+            self._fill(missing, bar=bool(missing))
+
+    def _fill(self, ids: Sequence[Any], bar: bool) -> None:
+        assert self._cache is not None
+        distinct = {self._row(one): self.images[one] for one in ids}
+        rows = list(distinct)
+        with tqdm(total=len(rows), desc="encoding", unit="picture", disable=not bar) as progress:
+            for start in range(0, len(rows), _SHARD):
+                part = rows[start : start + _SHARD]
+                encoded = []
+                for pictures in _decoded([distinct[row] for row in part]):
+                    encoded.append(self._encode_images(pictures))
+                    progress.update(len(pictures))
+                self._cache.add(part, *_stacked(encoded))
+
+    def _encode(self, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+        return self._encode_images([read_image(path) for path in paths])
+
+    def _encode_images(self, pictures: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        found = self.encoder.masked_grid(pictures, self._config.size, self._config.fit)
+        return found.features, found.mask
+
+    def _row(self, image_id: Any) -> str:
+        """Key in the cache: a picture that changes its place or its size is another one."""
+        path = self.images[image_id].resolve()
+        try:
+            return f"{path}:{path.stat().st_size}"
+        except OSError:
+            raise FileNotFoundError(f"{path}: there is no such picture") from None
+
+
+class BlindSource:
+    """Stands in for `GridSource` where nothing shall be seen: one place of zeros a picture."""
+
+    channels = 1
+    notes: Mapping[str, str] = MappingProxyType({"encoder": "none"})
+
+    def batch(self, ids: Sequence[Any]) -> Grids:
+        """Zeros (B, 1, 1)."""
+        return Grids(torch.zeros(len(ids), 1, 1), torch.ones(len(ids), 1, dtype=torch.bool), (1, 1))
+
+    def prepare(self) -> None:
+        """Nothing is to be prepared."""
+
+
+class GridScale(nn.Module):
+    """Brings each channel to mean 0 and spread 1 over the pictures that it was fitted to.
+
+    Args:
+        width: C.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+
+    def fit(self, grids: Grids) -> None:
+        """Measure the real places of grids."""
+        places = grids.features[grids.mask]  # (places, C)
+        self.mean.copy_(places.mean(0))
+        # A channel that is the same everywhere says nothing; it must not be blown up.
+        self.spread.copy_(places.std(0, correction=0).clamp(min=1e-4))
+
+    def forward(self, grids: Grids) -> Grids:
+        """Scaled grids."""
+        return grids._replace(features=(grids.features - self.mean) / self.spread)
+
+
+def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
+    """The encoder of a run, see `ClipEncoder.load`; with `random_weights` one that saw nothing."""
+    if not config.random_weights:
+        return ClipEncoder.load(config.encoder, config.pretrained, config.precision, device)
+    model, tokenizer, name = load_model(config.encoder, config.pretrained)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        for module in model.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+    return ClipEncoder(model, tokenizer, f"{name} with random weights", config.precision, device)
+
+
+def open_source(config: RunConfig, images: Mapping[Any, Path]) -> GridSource | BlindSource:
+    """What a run sees of pictures: their grids, encoded now if they shall be kept, or nothing."""
+    if not config.vision:
+        return BlindSource()
+    encoder = load_encoder(config.grids, config.device)
+    folder = cache_dir() / "grids" if config.grids.keep else None
+    source = GridSource(encoder, images, config.grids, folder)
+    source.prepare()
+    return source
+
+
+def pictures_source(
+    config: RunConfig, images: Mapping[Any, Path], device: str
+) -> GridSource | BlindSource:
+    """What the model of a run sees of any pictures; nothing is kept on disk."""
+    if not config.vision:
+        return BlindSource()
+    return GridSource(load_encoder(config.grids, device), images, config.grids)
+
+
+def fit_scale(scale: GridScale, source: GridSource | BlindSource, ids: Sequence[Any]) -> None:
+    """Fit a scale to some of the pictures, evenly spread over them."""
+    places = source.batch(ids[:1]).features[0].numel()
+    count = min(len(ids), _FITTED, max(_FITTED_FEWEST, _FITTED_NUMBERS // places))
+    chosen = np.linspace(0, len(ids) - 1, count).astype(int)
+    scale.fit(source.batch([ids[k] for k in chosen]))
+
+
+def _decoded(paths: Sequence[Path]) -> Iterator[list[Any]]:
+    """Pictures in steps, decoded while those before are encoded."""
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        step: list[Any] = []
+        for picture in prefetched(pool, read_image, paths, ahead=2 * _STEP):
+            step.append(picture)
+            if len(step) == _STEP:
+                yield step
+                step = []
+        if step:
+            yield step
+
+
+def _stacked(encoded: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps of encoded pictures together, padded to the largest."""
+    height, width = (max(mask.shape[axis] for _, mask in encoded) for axis in (1, 2))
+    grids = []
+    masks = []
+    for found, mask in encoded:
+        border = ((0, 0), (0, height - mask.shape[1]), (0, width - mask.shape[2]))
+        grids.append(np.pad(found, (*border, (0, 0))))
+        masks.append(np.pad(mask, border))
+    return np.concatenate(grids), np.concatenate(masks)

@@ -1,0 +1,125 @@
+"""Grids on disk: half-precision shards in one folder, read through memory maps."""
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from storage import written_whole
+
+FORMAT = "clipnav grids 1"
+_REMEDY = "delete it, and its pictures are encoded anew"
+
+
+class GridCache:
+    """Grids of pictures by key, in a folder of safetensors files.
+
+    A shard holds `grids` (n, h, w, C) float16 and `mask` (n, h, w), whose places are 1 where a
+    picture is; shards of one folder may differ in h and w. Shards are written whole, so whatever a
+    run has encoded before it was killed is there for the next one.
+
+    Args:
+        folder: Where the shards lie; it is made when the first one is written.
+        description: What the grids depend on; a shard with another one is refused.
+
+    Raises:
+        ValueError: A shard is damaged, or of another description; names the file.
+    """
+
+    def __init__(self, folder: Path, description: str) -> None:
+        self.folder = folder
+        self.description = description
+        self._places: dict[str, tuple[int, int]] = {}
+        self._shards: list[tuple[np.memmap, np.memmap]] = []
+        for path in sorted(folder.glob("*.safetensors")):
+            if not path.stem.endswith(".writing"):
+                self._open(path)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, keys: Sequence[str], grids: np.ndarray, mask: np.ndarray) -> None:
+        """Write a shard.
+
+        Args:
+            keys: Of n pictures, which are not in the cache yet.
+            grids: (n, h, w, C).
+            mask: (n, h, w) bool.
+
+        Raises:
+            ValueError: A feature does not fit into float16.
+        """
+        from safetensors.numpy import save_file
+
+        with np.errstate(over="ignore"):
+            halves = grids.astype(np.float16)
+        if not np.isfinite(halves).all():
+            raise ValueError(f"{self.folder}: a feature is too large for float16; do not cache")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{len(self._shards):05}.safetensors"
+        metadata = {
+            "format": FORMAT,
+            "description": self.description,
+            "keys": json.dumps(list(keys)),
+        }
+        with written_whole(path) as beside:
+            save_file({"grids": halves, "mask": mask.astype(np.uint8)}, beside, metadata)
+        self._open(path)
+
+    def read(self, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Grids of B pictures.
+
+        Returns:
+            (B, h, w, C) float16 and (B, h, w) bool, as high and wide as the largest of them.
+
+        Raises:
+            KeyError: One is not in the cache.
+        """
+        rows = [(self._shards[shard], row) for shard, row in (self._places[key] for key in keys)]
+        height, width = (max(grids.shape[axis] for (grids, _), _ in rows) for axis in (1, 2))
+        found = np.zeros((len(rows), height, width, rows[0][0][0].shape[3]), np.float16)
+        mask = np.zeros((len(rows), height, width), bool)
+        for number, ((grids, real), row) in enumerate(rows):
+            h, w = grids.shape[1:3]
+            found[number, :h, :w] = grids[row]
+            mask[number, :h, :w] = real[row]
+        return found, mask
+
+    def _open(self, path: Path) -> None:
+        try:
+            header, start = _read_header(path)
+            metadata = header["__metadata__"]
+            keys = json.loads(metadata["keys"])
+            found = metadata["format"], metadata["description"]
+            grids, mask = (_map(path, header[name], start) for name in ("grids", "mask"))
+        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+            raise ValueError(f"{path}: damaged ({error!r}); {_REMEDY}") from error
+        if found != (FORMAT, self.description):
+            raise ValueError(
+                f"{path}: holds '{found[1]}' ({found[0]}), not '{self.description}'; {_REMEDY}"
+            )
+        self._places |= {key: (len(self._shards), row) for row, key in enumerate(keys)}
+        self._shards.append((grids, mask))
+
+
+def _read_header(path: Path) -> tuple[dict, int]:
+    """Header of a safetensors file and where its data starts."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > path.stat().st_size:
+            raise ValueError("cut short")
+        return json.loads(file.read(length)), 8 + length
+
+
+def _map(path: Path, entry: dict, start: int) -> np.memmap:
+    dtype = {"F16": np.float16, "U8": np.uint8}[entry["dtype"]]
+    first, end = entry["data_offsets"]
+    if end - first != math.prod(entry["shape"]) * np.dtype(dtype).itemsize:
+        raise ValueError("sizes do not fit")
+    return np.memmap(path, dtype, "r", start + first, tuple(entry["shape"]))

@@ -1,0 +1,46 @@
+"""The VQA networks by name, with what they have in common."""
+
+from torch import Tensor, nn
+
+from vl_tasks.configs import VqaConfig
+from vl_tasks.features import Grids, GridScale
+from vl_tasks.vqa.mcan import Mcan
+from vl_tasks.vqa.movie_mcan import MovieMcan
+from vl_tasks.vqa.pythia import Pythia
+
+
+class VqaNetwork(nn.Module):
+    """A reasoner behind the scale of its features.
+
+    Attributes:
+        widths: What another network must have alike to take its weights.
+    """
+
+    def __init__(self, config: VqaConfig, channels: int, vocabulary: int, classes: int) -> None:
+        super().__init__()
+        self.scale = GridScale(channels)
+        self.reasoner = _reasoner(config, channels, vocabulary, classes)
+        self.widths = {
+            "model": config.model,
+            "feature width": str(channels),
+            "vocabulary size": str(vocabulary),
+            "answers": str(classes),
+        }
+
+    def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
+        """Scores (B, classes) of tokens (B, T) asked about grids.
+
+        MoVie+MCAN gives (B, 3, classes) in training, see there.
+        """
+        return self.reasoner(self.scale(grids), tokens)
+
+
+def _reasoner(
+    config: VqaConfig, channels: int, vocabulary: int, classes: int
+) -> Pythia | Mcan | MovieMcan:
+    sizes = channels, vocabulary, config.embedding, classes
+    if config.model == "pythia":
+        return Pythia(*sizes, config.pythia, config.faithful)
+    if config.model == "movie-mcan":
+        return MovieMcan(*sizes, config.mcan, config.faithful)
+    return Mcan(*sizes, config.mcan)

@@ -1,0 +1,95 @@
+"""Pythia: the question attends to the places of a picture and is multiplied with what it finds.
+
+Jiang et al., "Pythia v0.1" (arXiv 1807.09956), in the form of mmf's `pythia` with the settings of
+CLIP-ViL: one list of grid features, without the fine-tuned layer that stock Pythia puts before
+them.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from vl_tasks.attention import masked_softmax
+from vl_tasks.configs import PythiaConfig
+from vl_tasks.features import Grids
+from vl_tasks.vqa.mcan import Words
+
+_GLIMPSES = 2
+
+
+def normed_linear(inputs: int, outputs: int) -> nn.Module:
+    """A linear layer whose whole weight has one learned length."""
+    return weight_norm(nn.Linear(inputs, outputs), dim=None)  # pyright: ignore[reportArgumentType]
+
+
+def normed_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """The same with a ReLU behind."""
+    return nn.Sequential(normed_linear(inputs, outputs), nn.ReLU())
+
+
+class Pythia(nn.Module):
+    """The network.
+
+    Args:
+        channels: C of the grids.
+        vocabulary: How many numbers words have; 0 is padding.
+        embedding: Width of word vectors.
+        classes: How many answers there are.
+        config: Sizes.
+        faithful: Let padding take part in the attention over words, as mmf does; then answers
+            depend on how far questions are padded.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        vocabulary: int,
+        embedding: int,
+        classes: int,
+        config: PythiaConfig,
+        faithful: bool = False,
+    ) -> None:
+        super().__init__()
+        self.faithful = faithful
+        question = _GLIMPSES * config.hidden
+        product = config.product
+        self.words = Words(vocabulary, embedding, config.hidden)
+        self.glimpses = nn.Sequential(
+            nn.Linear(config.hidden, config.attention),
+            nn.ReLU(),
+            nn.Linear(config.attention, _GLIMPSES),
+        )
+        self.place_key = normed_relu(channels, product)
+        self.question_key = normed_relu(question, product)
+        self.attention = normed_linear(product, 1)
+        self.place_value = normed_relu(channels, product)
+        self.question_value = normed_relu(question, product)
+        self.dropout = nn.Dropout(config.dropout)
+        self.text_head = normed_relu(product, config.text_head)
+        self.place_head = normed_relu(product, product)
+        self.text_classifier = nn.Linear(config.text_head, classes)
+        self.place_classifier = nn.Linear(product, classes)
+
+    @property
+    def word_vectors(self) -> nn.Embedding:
+        """Where GloVe goes."""
+        return self.words.embedding
+
+    def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
+        """Scores (B, classes) of tokens (B, T) asked about grids."""
+        question = self._question(tokens)  # (B, 2 hidden)
+        keys = self.place_key(grids.features) * self.question_key(question)[:, None]
+        scores = self.attention(self.dropout(keys))  # (B, N, 1)
+        weights = masked_softmax(scores, grids.mask[..., None], dim=1)
+        # A place of padding may hold anything: a weight of 0 would not silence infinities.
+        places = grids.features.masked_fill(~grids.mask[..., None], 0.0)
+        seen = (weights * places).sum(1)  # (B, C)
+        joint = self.dropout(self.place_value(seen) * self.question_value(question))  # (B, product)
+        texts = self.text_classifier(self.text_head(joint))
+        return texts + self.place_classifier(self.place_head(joint))
+
+    def _question(self, tokens: Tensor) -> Tensor:
+        states = self.words(tokens)  # (B, T, hidden)
+        mask = None if self.faithful else (tokens != 0)[..., None]
+        weights = masked_softmax(self.glimpses(states), mask, dim=1)  # (B, T, 2)
+        return torch.flatten(weights.transpose(1, 2) @ states, 1)  # (B, 2 hidden)
