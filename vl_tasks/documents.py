@@ -45,6 +45,35 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
         raise AnnotationError(path, "", f"not valid JSON ({error})", remedy) from None
 
 
+def read_table(path: Path, kind: type[Document], remedy: str) -> dict[str, Document]:
+    """Read a file that is one JSON object with a record under each id.
+
+    Args and errors are those of `read_document`; `kind` is that of the records.
+    """
+    raw = path.read_bytes()
+    try:
+        return msgspec.json.decode(raw, type=dict[str, kind])
+    except msgspec.ValidationError:
+        _blame(path, raw, kind, remedy)
+        raise
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(path, "", f"not valid JSON ({error})", remedy) from None
+
+
+def _blame(path: Path, raw: bytes, kind: type, remedy: str) -> None:
+    """Complain of the first record of a table that does not have the wanted form."""
+    try:
+        records = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError as error:
+        raise AnnotationError(path, "", str(error).replace("`", ""), remedy) from None
+    for name, record in records.items():
+        try:
+            msgspec.json.decode(record, type=kind)
+        except msgspec.ValidationError as error:
+            problem = str(error).replace("`", "")
+            raise AnnotationError(path, f"record {name}", problem, remedy) from None
+
+
 def _explain(raw: bytes, error: str) -> tuple[str, str]:
     """Record and problem of a document that does not have the wanted form."""
     match = _PLACE.search(error)

@@ -1,0 +1,118 @@
+import gzip
+import json
+
+import msgspec
+import pytest
+
+from vl_tasks.vqa.gqa import (
+    Choices,
+    GqaQuestion,
+    Share,
+    read_gqa_choices,
+    read_gqa_predictions,
+    read_gqa_questions,
+    score_gqa,
+)
+
+GROUPS = {
+    "by_structural_type": "accuracyPerStructuralType",
+    "by_semantic_type": "accuracyPerSemanticType",
+    "by_steps": "accuracyPerSteps",
+    "by_words": "accuracyPerLength",
+}
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    return json.loads(gzip.decompress((shared / "golden" / "gqa.json.gz").read_bytes()))["sets"]
+
+
+def _score(case):
+    return score_gqa(
+        msgspec.convert(case["questions"], dict[str, GqaQuestion]),
+        # Of several predictions the last counts, in the official programme.
+        {one["questionId"]: one["prediction"] for one in case["predictions"]},
+        msgspec.convert(case["choices"], dict[str, Choices]),
+        with_consistency=case["eval_consistency"],
+    )
+
+
+def test_the_official_programme_agrees(golden):
+    cases = [case for case in golden.values() if "scores" in case]
+    assert len(cases) >= 4
+    for case in cases:
+        scores, expected = _score(case), case["scores"]
+        names = ("accuracy", "binary", "open", "validity", "plausibility", "consistency")
+        # What nothing speaks to is None here and 0 there.
+        ours = {name: getattr(scores, name) or 0 for name in (*names, "distribution")}
+        assert ours == pytest.approx({name: expected[name] for name in ours}, abs=1e-9)
+        for name, official in GROUPS.items():
+            shares = {str(k): [v.percent, v.questions] for k, v in getattr(scores, name).items()}
+            assert shares == {k: pytest.approx(v, abs=1e-9) for k, v in expected[official].items()}
+
+
+def test_where_the_official_programme_stops(golden):
+    assert _score(golden["n30_no_group"]).distribution is None
+    scores = _score(golden["n50_unbalanced_unpredicted"])
+    assert scores.consistency is None
+    assert 0 < scores.accuracy <= 100
+
+
+def _question(answer="yes", **changes):
+    record = {
+        "question": "Is it red?",
+        "answer": answer,
+        "isBalanced": True,
+        "types": {"structural": "verify", "semantic": "attr", "detailed": "verifyAttr"},
+        "groups": {"global": "color", "local": "x"},
+        "semantic": [{"operation": "select", "argument": "it (1)", "dependencies": []}],
+        "entailed": [],
+    }
+    return {**record, **changes}
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(questions, predictions=(), choices=None):
+        paths = [tmp_path / f"{name}.json" for name in ("questions", "predictions", "choices")]
+        rows = [{"questionId": key, "prediction": value} for key, value in predictions]
+        for path, content in zip(paths, (questions, rows, choices), strict=True):
+            path.write_text(json.dumps(content))
+        return paths
+
+    return write
+
+
+def test_files_are_read_and_scored(files):
+    questions = {"1": _question(), "2": _question("no", isBalanced=False)}
+    predictions = [("1", "yes")]
+    choices = {"1": {"valid": ["yes", "no"], "plausible": []}}
+    asked, given, fitting = files(questions, predictions, choices)
+    read = read_gqa_questions(asked)
+    scores = score_gqa(read, read_gqa_predictions(given, read), read_gqa_choices(fitting))
+    assert (scores.accuracy, scores.validity, scores.plausibility) == (100, 100, 0)
+    assert scores.by_words == {3: Share(100, 1)}
+
+
+@pytest.mark.parametrize(
+    ("questions", "predictions", "complaint"),
+    [
+        ({"1": _question()}, [("1", "a"), ("1", "b")], "question 1 is answered twice"),
+        ({"1": _question()}, [("1", "a"), ("2", "b")], "there is no question 2"),
+        ({"1": _question()}, [], "question 1 is not answered"),
+        ({"1": _question(types={})}, [], "record 1: Object missing required field structural"),
+        ([], [], "Expected object"),
+    ],
+)
+def test_faults_are_named(files, questions, predictions, complaint):
+    asked, given, _ = files(questions, predictions)
+    with pytest.raises(ValueError, match=complaint):
+        read_gqa_predictions(given, read_gqa_questions(asked))
+
+
+def test_consistency_needs_all_questions():
+    one = msgspec.convert(_question(entailed=["9"]), GqaQuestion)
+    with pytest.raises(ValueError, match="question 1 entails 9"):
+        score_gqa({"1": one}, {"1": "yes"}, with_consistency=True)
+    with pytest.raises(ValueError, match="question 1 has no choices"):
+        score_gqa({"1": one}, {"1": "yes"}, choices={})

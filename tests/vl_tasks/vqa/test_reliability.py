@@ -1,0 +1,93 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from vl_tasks.vqa.reliability import Answers, coverage_at, reliability, threshold_at
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    path = shared / "golden" / "reliability.json.gz"
+    return json.loads(gzip.decompress(path.read_bytes()))["sets"]
+
+
+def _answers(case):
+    return Answers(np.array(case["accuracy"], float), np.array(case["confidence"], float))
+
+
+def _official(scores):
+    """Our scores under the names of the official programme."""
+    found = {"vqa_accuracy": scores.accuracy, "auc": scores.auc, "best_auc": scores.best_auc}
+    for prefix, coverages in (("", scores.coverage), ("best_", scores.best_coverage)):
+        for risk, one in coverages.items():
+            threshold = 0.0 if one.threshold is None else one.threshold
+            found[f"{prefix}cov@{risk}"] = {"coverage": one.coverage, "threshold": threshold}
+    for cost, one in scores.effective.items():
+        found[f"phi@{cost}"] = {
+            "threshold": one.threshold,
+            "phi": one.phi,
+            "coverage": one.coverage,
+            "risk": one.risk,
+            "no_abstention_phi": one.phi_without_abstention,
+        }
+    for cost, one in scores.best_effective.items():
+        found[f"best_phi@{cost}"] = vars(one)
+    return found
+
+
+@pytest.mark.parametrize(("output", "decimals"), [("output", 2), ("output_n15", 15)])
+def test_the_official_programme_agrees(golden, output, decimals):
+    assert len(golden) >= 7
+    for case in golden.values():
+        scores = reliability(
+            _answers(case["test"]), _answers(case["threshold_set"]), decimals=decimals
+        )
+        expected = {
+            name: value
+            for name, value in case[output].items()
+            if name not in ("auc_error", "cost_thresholds")
+        }
+        found = _official(scores)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert found[name] == (value if value is None else pytest.approx(value, abs=1e-9))
+        for cost, threshold in case[output]["cost_thresholds"].items():
+            assert scores.effective[int(cost)].threshold == threshold
+
+
+def test_equal_confidences_are_lucky_officially():
+    accuracy, confidence = np.array([0.0, 1.0, 1.0, 0.0]), np.full(4, 0.5)
+    scores = reliability(Answers(accuracy, confidence), Answers(accuracy, confidence))
+    assert scores.auc == scores.best_auc
+    # At every coverage half of the answers are wrong, over coverages 0.25 to 1.
+    assert scores.auc_of_ties_averaged == pytest.approx(100 * 0.5 * 0.75)
+    assert scores.auc < scores.auc_of_ties_averaged
+
+
+def test_no_tolerable_answer_has_no_threshold():
+    found = coverage_at(Answers(np.array([0.0, 1.0]), np.array([0.9, 0.8])), 0.1)
+    assert (found.coverage, found.threshold) == (0.0, None)
+
+
+def test_thresholds_by_trying_all():
+    rng = np.random.default_rng(0)
+    accuracy = rng.choice([0, 0.3, 0.6, 0.9, 1], 300)
+    answers = Answers(accuracy, rng.random(300))
+    for cost in (1, 10):
+        best = max(
+            answers.confidence,
+            key=lambda t: sum(
+                a or -cost for a, c in zip(accuracy, answers.confidence, strict=True) if c >= t
+            ),
+        )
+        assert threshold_at(answers, cost) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "confidence"), [([1.0], [0.5, 0.6]), ([], []), ([1.0, 0.0], [0.1, np.nan])]
+)
+def test_bad_answers(accuracy, confidence):
+    with pytest.raises(ValueError, match=r"confidence"):
+        Answers(np.array(accuracy), np.array(confidence))
