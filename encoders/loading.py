@@ -78,7 +78,11 @@ def _model_with_weights(source: str) -> nn.Module:
         # Hugging Face.
         own: dict[str, Any] = {}
         if tower.is_dir():
-            own["text_cfg"] = {**text, "hf_model_name": str(tower)}
+            own["text_cfg"] = {
+                **text,
+                "hf_model_name": str(tower),
+                "hf_model_pretrained": False,  # the weights are among the others
+            }
         return open_clip.create_model(source, require_pretrained=True, **own)
     try:
         return open_clip.create_model(source, require_pretrained=True)

@@ -39,8 +39,8 @@ def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, among them pickle's own
         raise ValueError(
-            f"{path}: neither a TorchScript archive nor a file of tensors alone, or damaged "
-            f"({error}); files that run code when they are read are refused"
+            f"{path}: damaged, or holds more than tensors; files that run code when they are read "
+            f"are refused ({type(error).__name__})"
         ) from error
     weights = weights.get("state_dict", weights) if isinstance(weights, dict) else {}
     marked = archive or bool(set(_EXTRAS) & set(weights))

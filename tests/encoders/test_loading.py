@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import load_file
 
 from encoders.clip import ClipEncoder
 from encoders.loading import load_model, weights_sha256
+from encoders.local_dir import write_local_dir
 
 
 @pytest.fixture
@@ -85,3 +87,76 @@ def test_random_weights_are_announced(named: str):
 def test_a_folder_brings_its_own_weights(tiny_resnet: Path):
     with pytest.raises(ValueError, match="leave out 'openai'"):
         load_model(str(tiny_resnet), "openai")
+
+
+def write_multilingual_clip(folder: Path) -> None:
+    """A tiny CLIP with an XLM-R text tower in its subfolder `text`, tokenizer beside the model."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig
+
+    sentences = ["a red sofa", "un canapé rouge", "लाल सोफ़े के पास रुकें"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(vocab_size=90, special_tokens=special, unk_token="<unk>")
+    tokenizer.train_from_iterator(sentences, trainer)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+    ).save_pretrained(folder)
+    XLMRobertaConfig(
+        vocab_size=100,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=40,
+        pad_token_id=1,
+    ).save_pretrained(folder / "text")
+    config = {
+        "embed_dim": 24,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {
+            "hf_model_name": "text",
+            "hf_tokenizer_name": "text",
+            "hf_proj_type": "mlp",
+            "hf_pooler_type": "mean_pooler",
+            "context_length": 12,
+        },
+    }
+    absolute = {**config["text_cfg"], "hf_model_name": str(folder / "text")}
+    torch.manual_seed(0)
+    model = open_clip.CustomTextCLIP(
+        embed_dim=24,
+        vision_cfg=config["vision_cfg"],
+        text_cfg={**absolute, "hf_model_pretrained": False},  # pyright: ignore
+    )
+    write_local_dir(folder, model.state_dict(), config, {})
+
+
+def test_a_multilingual_text_tower_lies_in_the_folder_wherever_that_is(tmp_path: Path):
+    write_multilingual_clip(tmp_path / "made")
+    sentences = ["un canapé rouge", "लाल सोफ़े"]
+    before = ClipEncoder.load(str(tmp_path / "made"), device="cpu").text(sentences)
+    (tmp_path / "made").rename(tmp_path / "moved")
+    encoder = ClipEncoder.load(str(tmp_path / "moved"), device="cpu")
+    assert before.shape == (2, 24)
+    np.testing.assert_array_equal(encoder.text(sentences), before)
+    # Padding of a longer neighbour does not matter, other words do.
+    alone = encoder.text(sentences[1:])
+    np.testing.assert_allclose(alone, before[1:], rtol=1e-4, atol=1e-5)
+    assert np.abs(before[0] - before[1]).max() > 1e-3
+
+
+def test_what_cannot_be_fetched_says_so(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(open_clip, "create_model", refuse)
+    with pytest.raises(RuntimeError, match="hf-hub:a/b; fetch it where there is a network"):
+        load_model("hf-hub:a/b", None)
+    with pytest.raises(RuntimeError, match="cannot fetch the weights 'openai' of RN50"):
+        load_model("RN50", "openai")

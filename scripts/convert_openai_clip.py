@@ -1,0 +1,46 @@
+"""Convert OpenAI's CLIP files, or those of transformers, into folders that every command reads.
+
+convert_openai_clip.py --weights RN50.pt --output models/rn50_openai
+convert_openai_clip.py --weights clip-vit-base-patch32/ --output models/vit_b32
+convert_openai_clip.py --weights models/vit_b32 --output clip-vit-base-patch32 --to transformers
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class ConvertArguments:
+    """Converts a CLIP without running code from its file."""
+
+    weights: Path
+    """OpenAI's file (RN50.pt, ViT-B-32.pt: a TorchScript archive, or a file of tensors), or a
+    folder with a CLIPModel of transformers."""
+    output: Path
+    """Folder to write; then --encoder OUTPUT."""
+    to: Literal["open_clip", "transformers"] = "open_clip"
+    """Format to write. Of transformers only ViTs are known; --weights is then such a folder."""
+
+
+def main(arguments: ConvertArguments) -> None:
+    """Run the command."""
+    from encoders.openai_weights import read_openai_weights, write_clip
+    from encoders.transformers_weights import read_transformers_clip, write_transformers_clip
+
+    if arguments.to == "transformers":
+        write_transformers_clip(arguments.weights, arguments.output)
+        print(f"{arguments.output}: CLIPModel.from_pretrained reads it")
+        return
+    if arguments.weights.is_dir():
+        weights, config, preprocessing = read_transformers_clip(arguments.weights)
+        write_clip(weights, arguments.output, config, preprocessing)
+    else:
+        write_clip(read_openai_weights(arguments.weights)[0], arguments.output)
+    print(f"written; --encoder {arguments.output} uses it")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(ConvertArguments))
