@@ -1,8 +1,12 @@
-"""Submission files of VQA: [{"question_id": 1, "answer": "yes"}, ...]."""
+"""Submission files of VQA: [{"question_id": 1, "answer": "yes"}, ...].
+
+reliable_vqa's have a "confidence" besides.
+"""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -19,6 +23,13 @@ class _Record(msgspec.Struct, gc=False):
     answer: str
 
 
+class _SureRecord(_Record, gc=False):
+    confidence: float
+
+
+Record = TypeVar("Record", bound=_Record)
+
+
 def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]:
     """Read the answers to all questions of a split.
 
@@ -30,29 +41,39 @@ def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]
         ValueError: It is damaged, answers a question twice or one that the split does not have, or
             leaves one out; the message names them.
     """
-    answers: dict[int, str] = {}
-    twice: list[int] = []
-    for record in read_records(path, _Record, REMEDY):
-        if record.question_id in answers:
-            twice.append(record.question_id)
-        answers[record.question_id] = record.answer
-    expected = [question.question_id for question in questions]
-    known = set(expected)
-    faults = {
-        "answered twice": twice,
-        "that the split does not have": [one for one in answers if one not in known],
-        "without an answer": [one for one in expected if one not in answers],
-    }
-    found = [f"{len(ids)} {_listed(ids)} {what}" for what, ids in faults.items() if ids]
-    if found:
-        raise ValueError(f"{path}: questions {'; '.join(found)}")
-    return {one: answers[one] for one in expected}
+    return {key: one.answer for key, one in _read(path, questions, _Record).items()}
+
+
+def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int, tuple[str, float]]:
+    """The same with the confidence of each answer, which `vqa.reliability` looks at."""
+    found = _read(path, questions, _SureRecord)
+    return {key: (one.answer, one.confidence) for key, one in found.items()}
 
 
 def write_submission(path: Path, answers: Mapping[int, str]) -> None:
     """Write answers by question id, whole or not at all."""
     rows = [{"question_id": one, "answer": answer} for one, answer in answers.items()]
     write_text(path, json.dumps(rows, ensure_ascii=False))
+
+
+def _read(path: Path, questions: Iterable[Question], kind: type[Record]) -> dict[int, Record]:
+    found: dict[int, Record] = {}
+    twice: list[int] = []
+    for record in read_records(path, kind, REMEDY):
+        if record.question_id in found:
+            twice.append(record.question_id)
+        found[record.question_id] = record
+    expected = [question.question_id for question in questions]
+    known = set(expected)
+    faults = {
+        "answered twice": twice,
+        "that the split does not have": [one for one in found if one not in known],
+        "without an answer": [one for one in expected if one not in found],
+    }
+    named = [f"{len(ids)} {_listed(ids)} {what}" for what, ids in faults.items() if ids]
+    if named:
+        raise ValueError(f"{path}: questions {'; '.join(named)}")
+    return {one: found[one] for one in expected}
 
 
 def _listed(ids: Collection[int]) -> str:

@@ -3,7 +3,11 @@ import json
 import pytest
 
 from vl_tasks.vqa.data import Question
-from vl_tasks.vqa.submissions import read_submission, write_submission
+from vl_tasks.vqa.submissions import (
+    read_submission,
+    read_sure_submission,
+    write_submission,
+)
 
 QUESTIONS = [Question(number, 1, "?") for number in (3, 1, 2)]
 
@@ -31,3 +35,13 @@ def test_faults_are_named(tmp_path, rows, complaint):
     path.write_text(json.dumps([{"question_id": q, "answer": a} for q, a in rows]))
     with pytest.raises(ValueError, match=complaint):
         read_submission(path, QUESTIONS)
+
+
+def test_confidences(tmp_path):
+    path = tmp_path / "answers.json"
+    rows = [{"question_id": n, "answer": "a", "confidence": n / 4} for n in (1, 2, 3)]
+    path.write_text(json.dumps(rows))
+    assert read_sure_submission(path, QUESTIONS) == {3: ("a", 0.75), 1: ("a", 0.25), 2: ("a", 0.5)}
+    write_submission(path, {1: "yes", 2: "no", 3: "no"})
+    with pytest.raises(ValueError, match="field 'confidence' is missing"):
+        read_sure_submission(path, QUESTIONS)

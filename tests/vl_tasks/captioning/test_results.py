@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from vl_tasks.captioning.results import read_references, read_results, write_results
+
+
+def test_results_are_read_back(tmp_path):
+    path = tmp_path / "results.json"
+    write_results(path, {7: "a caf\u00e9", 3: "two dogs"})
+    assert read_results(path) == {7: "a caf\u00e9", 3: "two dogs"}
+    assert json.loads(path.read_text())[1] == {"image_id": 3, "caption": "two dogs"}
+
+
+def test_annotations_of_coco(tmp_path):
+    path = tmp_path / "captions_val2014.json"
+    rows = [{"image_id": k % 2, "id": k, "caption": f"caption {k}"} for k in range(4)]
+    path.write_text(json.dumps({"info": {}, "images": [], "annotations": rows}))
+    assert read_references(path) == {0: ["caption 0", "caption 2"], 1: ["caption 1", "caption 3"]}
+    path.write_text('{"annotations": []}')
+    with pytest.raises(ValueError, match=r"captions_val2014\.json: there is no caption"):
+        read_references(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[]", "there is no caption in it"),
+        (
+            '[{"image_id": 1, "caption": "a"}, {"image_id": 1, "caption": "b"}]',
+            "record 1 .*already",
+        ),
+        ('[{"image_id": "1", "caption": "a"}]', "record 0: field 'image_id'"),
+    ],
+)
+def test_faults_are_named(tmp_path, text, complaint):
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=complaint):
+        read_results(path)
