@@ -1,6 +1,5 @@
 """DeviceFeatures: looks up on a network's device what an agent sees."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from encoders.feature_store import FeatureStore
 from envs.candidates import NUM_HEADINGS, NUM_VIEWS
 from envs.nav_world import NavWorld
 from envs.observations import panorama_angles, view_angles
+from envs.stored_features import stored_tensor
 from envs.vector_env import VlnVectorEnv
 
 
@@ -109,10 +109,7 @@ def _world_features(
     if store is None:
         return None
     rows = world.store_rows(store)
-    with warnings.catch_warnings():
-        # The memory map cannot be written to, and nothing here does.
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        stored = torch.from_numpy(store.views)
+    stored = stored_tensor(store)
     if device.type == "cpu" and np.array_equal(rows, np.arange(len(store))):
         return stored
     return stored.index_select(0, torch.from_numpy(rows)).to(device)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from gymnasium.utils import seeding
 
+# Draws that many agents make ahead: one call of a generator costs as much as a hundred draws.
+_AHEAD = 256
+
 
 class EpisodeSampler:
     """Draws episodes for B agents, each with a generator of its own.
 
     So agent i of many plays the same episodes as a single agent with the same seed.
-
-    Attributes:
-        generators: One per agent; empty until the first `seed`.
     """
 
     def __init__(self, instr_ids: Sequence[str], num_agents: int, shuffle: bool) -> None:
@@ -23,11 +23,19 @@ class EpisodeSampler:
             num_agents: B.
             shuffle: Draw at random; else deal episodes out in order, again and again.
         """
-        self.generators: list[np.random.Generator] = []
+        self._generators: list[np.random.Generator] = []
         self._numbers = {instr_id: number for number, instr_id in enumerate(instr_ids)}
         self._num_agents = num_agents
         self._shuffle = shuffle
         self._next = 0
+        # A single agent draws when it has to: its generator may have other users.
+        self._draws = np.zeros((num_agents, _AHEAD if num_agents > 1 else 1), dtype=np.int32)
+        self._used = np.full(num_agents, self._draws.shape[1])
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether `seed` or `draw_from` has been called."""
+        return bool(self._generators)
 
     def seed(self, seed: int | Sequence[int | None] | None) -> None:
         """Seed the generators; unshuffled episodes start again at the first one.
@@ -44,22 +52,34 @@ class EpisodeSampler:
         seeds = [None] * self._num_agents if seed is None else list(seed)
         if len(seeds) != self._num_agents:
             raise ValueError(f"{len(seeds)} seeds for {self._num_agents} agents")
-        if not self.generators:
-            self.generators = [seeding.np_random(s)[0] for s in seeds]
+        if not self._generators:
+            self._generators = [seeding.np_random(s)[0] for s in seeds]
         for agent, own_seed in enumerate(seeds):
             if own_seed is not None:
-                self.generators[agent] = seeding.np_random(own_seed)[0]
+                self._generators[agent] = seeding.np_random(own_seed)[0]
+                self._used[agent] = self._draws.shape[1]
         if seed is not None:
             self._next = 0
+
+    def draw_from(self, generator: np.random.Generator) -> None:
+        """Let the only agent draw from a generator that belongs to somebody else."""
+        if self._num_agents != 1:
+            raise ValueError(f"one generator for {self._num_agents} agents")
+        self._generators = [generator]
 
     def draw(self, agents: np.ndarray) -> np.ndarray:
         """(M,) int64 numbers of the next episodes of some agents."""
         count = len(self._numbers)
-        if self._shuffle:
-            return np.array([self.generators[agent].integers(count) for agent in agents])
-        numbers = (self._next + np.arange(len(agents))) % count
-        self._next = (self._next + len(agents)) % count
-        return numbers
+        if not self._shuffle:
+            numbers = (self._next + np.arange(len(agents))) % count
+            self._next = (self._next + len(agents)) % count
+            return numbers
+        used, ahead = self._used[agents], self._draws.shape[1]
+        for agent in agents[used == ahead]:
+            self._draws[agent] = self._generators[agent].integers(count, size=ahead)
+        used %= ahead
+        self._used[agents] = used + 1
+        return self._draws[agents, used].astype(np.int64)
 
     def find(self, agents: np.ndarray, instr_ids: Sequence[str]) -> np.ndarray:
         """(M,) int64 numbers of chosen episodes.

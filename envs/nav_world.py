@@ -30,6 +30,11 @@ class NavWorld:
         views: (V, K) int32 view 0..35 that looks at the candidate, 0 for stop and padding.
         angles: (V, 12, K, 4) float32 [sin h, cos h, sin e, cos e] of the candidates, their
             heading relative to one of the 12 headings; zeros for stop and padding.
+        distances: (P,) float64 geodesic metres of all pairs of viewpoints of one scan: from node to
+            goal at `pair_starts[node] + locals[goal]`.
+        teachers: (P,) uint8 action along the shortest path; 0, stop, at the goal.
+        pair_starts: (V,) int64.
+        locals: (V,) int64 place of each viewpoint in its scan.
     """
 
     def __init__(self, graphs: Sequence[NavGraph], num_actions: int | None = None) -> None:
@@ -96,11 +101,11 @@ class NavWorld:
 
     def distance(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
         """Geodesic distances in metres; arguments broadcast and pair nodes of the same scan."""
-        return self._distances[self._pair_starts[nodes] + self._locals[goals]]
+        return self.distances[self.pair_starts[nodes] + self.locals[goals]]
 
     def teacher_action(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
         """(...) int64 action along the shortest path to the goal; 0, stop, at the goal."""
-        return self._teachers[self._pair_starts[nodes] + self._locals[goals]].astype(np.int64)
+        return self.teachers[self.pair_starts[nodes] + self.locals[goals]].astype(np.int64)
 
     def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
         shape = len(self), self.num_actions
@@ -125,20 +130,20 @@ class NavWorld:
 
     def _build_pairs(self, graphs: Sequence[NavGraph], sizes: list[int]) -> None:
         """Tables over all pairs of viewpoints of one scan, scan after scan, in one flat array."""
-        self._locals = np.concatenate([np.arange(size) for size in sizes])
+        self.locals = np.concatenate([np.arange(size) for size in sizes])
         squares = np.cumsum([0, *(size * size for size in sizes)])
-        self._pair_starts = np.concatenate(
+        self.pair_starts = np.concatenate(
             [first + size * np.arange(size) for first, size in zip(squares, sizes, strict=False)]
         )
-        self._distances = np.concatenate([graph.distances.ravel() for graph in graphs])
+        self.distances = np.concatenate([graph.distances.ravel() for graph in graphs])
         action_to = np.zeros(squares[-1], dtype=np.uint8)
         origins, actions = self._edges
         ends = self.targets[self._edges]
-        action_to[self._pair_starts[origins] + self._locals[ends]] = actions
-        rows = np.repeat(self._pair_starts, np.repeat(sizes, sizes))
+        action_to[self.pair_starts[origins] + self.locals[ends]] = actions
+        rows = np.repeat(self.pair_starts, np.repeat(sizes, sizes))
         hops = np.concatenate([graph.next_hops.ravel() for graph in graphs])
         # No hop, -1, reads what lies before a row: nothing or another viewpoint's; hence the where.
-        self._teachers = np.where(hops < 0, 0, action_to.take(rows + hops, mode="clip"))
+        self.teachers = np.where(hops < 0, 0, action_to.take(rows + hops, mode="clip"))
 
 
 def max_neighbours(graphs: Sequence[NavGraph]) -> int:

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from envs.nav_world import NavWorld
+from envs.references import ReferencePaths
 
 Teacher = Literal["shortest", "reference"]
 
@@ -23,27 +24,24 @@ class ReferenceTeacher:
     HAMT gives no target at all.
     """
 
-    def __init__(
-        self, world: NavWorld, references: np.ndarray, sizes: np.ndarray, num_agents: int
-    ) -> None:
+    def __init__(self, world: NavWorld, references: ReferencePaths, num_agents: int) -> None:
         """Teach along paths.
 
         Args:
             world: The graphs.
-            references: (E, R) nodes of the paths of E episodes, padded at the end.
-            sizes: (E,) viewpoints of each path.
+            references: Paths of E episodes.
             num_agents: B.
         """
         self._world = world
-        self._references = references
-        self._last = sizes - 1
-        self._passed_at = _passed_at(references, sizes)
+        self._references = references.nodes
+        self._last = references.sizes - 1
+        self._passed_at = _passed_at(references.nodes, references.sizes)
         self._passed = np.zeros(num_agents, dtype=np.int64)
-        self._places = np.arange(references.shape[1])
+        self._places = np.arange(references.nodes.shape[1])
 
-    def start(self, agents: np.ndarray) -> None:
-        """Agents (M,) begin an episode; `arrive` follows."""
-        self._passed[agents] = 0
+    def start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
+        """Agents (M,) begin episodes (M,)."""
+        self._passed[agents] = self._passed_at[episodes, 0]
 
     def arrive(self, agents: np.ndarray, episodes: np.ndarray, nodes: np.ndarray) -> None:
         """Note where agents have come to.
@@ -71,7 +69,7 @@ class ReferenceTeacher:
         following = np.minimum(self._passed, self._last[episodes])
         distances = self._world.distance(nodes[:, None], references)
         distances = np.where(self._places >= following[:, None], distances, np.inf)
-        on_path = nodes == references[agents, np.maximum(self._passed - 1, 0)]
+        on_path = nodes == references[agents, self._passed - 1]
         targets = references[agents, np.where(on_path, following, distances.argmin(axis=1))]
         # An edge and a way of the same length may differ in the last bit: take the edge.
         edges = self._world.targets[nodes, 1:] == targets[:, None]

@@ -1,6 +1,7 @@
 """VlnVectorEnv: many agents that follow instructions at once, over plain arrays."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -11,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.episode_sampler import EpisodeSampler
 from envs.episodes import Episode
-from envs.infos import finals, masked, scattered
+from envs.infos import LazyInfo, finals, masked, scattered
 from envs.observations import FeatureObserver, IndexObserver, Observation, Observe
 from envs.reference_teacher import Teacher
 from envs.rewards import Reward
@@ -123,7 +124,7 @@ class VlnVectorEnv(VectorEnv):
                 the annotated path and back to it, see `envs.reference_teacher`.
             reward: "distance" as EnvDrop, or "ndtw" as CLEAR, see `envs.rewards`.
             observe: "features", or "indices" for `envs.device_features` to look them up.
-            copy: Hand out fresh arrays; else the same ones, which the next step overwrites.
+            copy: Hand out arrays that no later step overwrites; else always the same ones.
 
         Raises:
             FileNotFoundError: A file of the world is missing.
@@ -210,32 +211,30 @@ class VlnVectorEnv(VectorEnv):
         Raises:
             ValueError: An action is outside the action space.
         """
-        if not self.sampler.generators:
+        if not self.sampler.is_seeded:
             raise gym.error.ResetNeeded("reset the environment before the first step")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
             raise ValueError(f"actions are {self.num_envs} integers, not {actions!r}")
-        if actions.min() < 0 or actions.max() >= self.nav_world.num_actions:
+        # As unsigned numbers, negative ones are the largest.
+        if np.maximum.reduce(actions.astype(np.uint64)) >= self.nav_world.num_actions:
             raise ValueError(
                 f"actions {actions} are not all in 0..{self.nav_world.num_actions - 1}"
             )
         walks = self._walks
         over = np.flatnonzero(walks.terminated | walks.truncated)
         rewards = walks.step(actions, self.max_episode_steps)
-        ended = walks.ended_now.copy()
+        ended = np.flatnonzero(walks.ended_now)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and over.size:
             walks.start(over, self.sampler.draw(over))
         terminated, truncated = walks.terminated.copy(), walks.truncated.copy()
         observation, info = self._observe(), self._info()
-        scored = ended & walks.has_goal()
-        if scored.any():
-            metrics = scattered(walks.metrics(np.flatnonzero(scored)), scored)
-            info.update(metrics=metrics, _metrics=scored)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
-            last = finals(observation, info, ended)
-            agents = np.flatnonzero(ended)
-            walks.start(agents, self.sampler.draw(agents))
-            observation, info = self._observe(), {**self._info(), **last}
+        self._promise_metrics(info, ended)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.size:
+            last = finals(observation, info, walks.ended_now)
+            walks.start(ended, self.sampler.draw(ended))
+            observation, info = self._observe(), self._info()
+            info.update(last)
         return observation, rewards, terminated, truncated, info
 
     def teacher_actions(self) -> np.ndarray:
@@ -270,7 +269,7 @@ class VlnVectorEnv(VectorEnv):
     def metrics(self) -> dict[str, np.ndarray]:
         """(B,) metrics of the paths walked so far, NaN where the goal is secret."""
         metrics = self._walks.metrics(np.arange(self.num_envs))
-        return {name: np.where(self._walks.has_goal(), v, np.nan) for name, v in metrics.items()}
+        return {name: np.where(self._walks.has_goal, v, np.nan) for name, v in metrics.items()}
 
     def _make_spaces(self, length: int) -> None:
         """Set the spaces; instructions have `length` tokens."""
@@ -288,21 +287,37 @@ class VlnVectorEnv(VectorEnv):
 
     def _observe(self) -> Observation:
         observation = self._buffers() if self._kept is None else self._kept
-        self._tokens.take(self._walks.episodes, axis=0, out=observation["instruction"])
+        words = observation["instruction"]
+        self._tokens.take(self._walks.episodes, axis=0, out=words, mode="clip")
         self._observer.observe(self._walks.nodes, self._walks.views, observation)
         return observation
 
-    def _info(self) -> dict[str, Any]:
-        walks = self._walks
-        arrays = {
-            "instr_id": self._instr_ids[walks.episodes],
-            "instruction": self._instructions[walks.episodes],
-            "scan": self.nav_world.scan_names[walks.nodes],
-            "viewpoint": self.nav_world.viewpoint_ids[walks.nodes],
+    def _info(self) -> LazyInfo:
+        walks, world = self._walks, self.nav_world
+        everyone = np.ones(self.num_envs, dtype=bool)
+        numbers = {
             "distance_to_goal": walks.distances.copy(),
             "teacher_action": walks.teacher_actions(),
         }
-        return masked(arrays, np.ones(self.num_envs, dtype=bool))
+        episodes, nodes = walks.episodes.copy(), walks.nodes.copy()
+        names = {
+            "instr_id": partial(self._instr_ids.take, episodes),
+            "instruction": partial(self._instructions.take, episodes),
+            "scan": partial(world.scan_names.take, nodes),
+            "viewpoint": partial(world.viewpoint_ids.take, nodes),
+        }
+        masks = {f"_{name}": everyone.copy for name in names}
+        return LazyInfo(masked(numbers, everyone), {**names, **masks})
+
+    def _promise_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
+        """Let an info have the metrics of the agents `ended` (M,) whose goal is known."""
+        scored = ended[self._walks.has_goal[ended]]
+        if scored.size:
+            mask = np.zeros(self.num_envs, dtype=bool)
+            mask[scored] = True
+            columns, score = self._walks.columns(scored), self._walks.score
+            info["_metrics"] = mask
+            info.promise("metrics", lambda: scattered(score(columns), mask))
 
 
 def _positive(name: str, value: int | None, default: int) -> int:

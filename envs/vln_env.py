@@ -69,7 +69,7 @@ class VlnEnv(gym.Env):
         if "episode_id" in options:
             options["episode_ids"] = [options.pop("episode_id")]
         self.core.sampler.seed([seed])
-        self.core.sampler.generators = [self.np_random]
+        self.core.sampler.draw_from(self.np_random)
         self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
         observation, info = self.core.reset(options=options or None)
         return _only(observation), self._info(info)

@@ -1,15 +1,21 @@
-"""Walks: where each of many agents is, where it has been, and how well it does."""
+"""Walks: where each of many agents is, where it has been, and how well it does.
+
+The numbers of an agent stand in a column of one block, and those of an agent that has just begun an
+episode in a row of another: to start episodes is to copy some rows into columns. Steps work on
+whole rows of the block; agents that stay where they are go along, as nothing changes for them.
+"""
 
 from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
 
-from envs.candidates import NUM_HEADINGS, STEP
+from envs.candidates import NUM_HEADINGS, NUM_VIEWS, STEP
 from envs.episodes import Episode
 from envs.metrics import SUCCESS_THRESHOLD, path_metrics
 from envs.nav_world import NavWorld
 from envs.reference_teacher import ReferenceTeacher, Teacher
+from envs.references import ReferencePaths
 from envs.rewards import Reward, distance_rewards, ndtw_rewards
 
 
@@ -17,14 +23,10 @@ class Walks:
     """The state of B agents, kept in arrays.
 
     Attributes:
-        episodes: (B,) number of the episode of each agent.
-        nodes: (B,) viewpoint where it stands.
-        views: (B,) view 0..35 that it looks along.
-        steps: (B,) actions taken.
-        terminated: (B,) bool, it has stopped.
+        references: Paths of the episodes.
+        terminated: (B,) bool, the agent has stopped.
         truncated: (B,) bool, it was cut off.
-        ended_now: (B,) bool, its episode ended with the last step.
-        distances: (B,) metres to the goal, NaN where the goal is secret.
+        ended_now: (B,) bool, the episode of the agent ended with the last step.
     """
 
     def __init__(
@@ -54,40 +56,44 @@ class Walks:
             raise ValueError(f"reward {reward!r} is none of {', '.join(get_args(Reward))}")
         self._world = world
         self._reward: Reward = reward
-        self._read_episodes(episodes)
-        longest = self._references.shape[1]
-        self._teacher = None
-        if teacher == "reference":
-            self._teacher = ReferenceTeacher(world, self._references, self._sizes, num_agents)
-        self.episodes = np.zeros(num_agents, dtype=np.int64)
-        self.nodes = np.zeros(num_agents, dtype=np.int32)
-        self.views = np.zeros(num_agents, dtype=np.int32)
-        self.steps = np.zeros(num_agents, dtype=np.int64)
+        self.references = ReferencePaths.of(world, episodes)
+        self._secrets = not self.references.has_goal.all()
+        self._beginnings = _beginnings(world, self.references)  # (E, F)
+        self._state = np.zeros((), dtype=_layout(num_agents, self.references.longest))
         self.terminated = np.zeros(num_agents, dtype=bool)
         self.truncated = np.zeros(num_agents, dtype=bool)
         self.ended_now = np.zeros(num_agents, dtype=bool)
-        self.distances = np.zeros(num_agents)
-        self._lengths = np.zeros(num_agents)
-        self._oracle_errors = np.zeros(num_agents)
-        self._dtw_rows = np.zeros((num_agents, longest))
-        self._coverage = np.zeros((num_agents, longest))
-        self._visits = np.zeros(num_agents, dtype=np.int64)
-        self._history = np.zeros((num_agents, 64, 2), dtype=np.int32)  # node and view
+        self._history = np.zeros((num_agents, 64), dtype=np.int32)  # 36 * node + view
+        self._most_visits = 1  # nobody has made more
+        self._agents = np.arange(num_agents)
+        self._teacher = None
+        if teacher == "reference":
+            self._teacher = ReferenceTeacher(world, self.references, num_agents)
 
-    def _read_episodes(self, episodes: Sequence[Episode]) -> None:
-        """Turn E episodes into arrays: goals, references padded with their last node, sizes."""
-        paths = [[self._world.node(e.scan, v) for v in e.path] for e in episodes]
-        self._has_goal = np.array([episode.has_goal for episode in episodes])
-        self._sizes = np.array([len(path) for path in paths])
-        longest = int(self._sizes.max())
-        padded = [path + path[-1:] * (longest - len(path)) for path in paths]
-        self._references = np.array(padded, dtype=np.int32)
-        self._goals = self._references[:, -1]
-        # MatterSim snaps the initial heading to its 12 headings, halves up, and looks level.
-        steps = np.floor(np.array([episode.heading for episode in episodes]) / STEP + 0.5)
-        self._start_views = NUM_HEADINGS + steps.astype(np.int32) % NUM_HEADINGS
-        hops = self._world.distance(self._references[:, :-1], self._references[:, 1:])
-        self._reference_lengths = hops.sum(axis=1)
+    @property
+    def episodes(self) -> np.ndarray:
+        """(B,) number of the episode of each agent."""
+        return self._state["episode"]
+
+    @property
+    def nodes(self) -> np.ndarray:
+        """(B,) viewpoint where it stands."""
+        return self._state["node"]
+
+    @property
+    def views(self) -> np.ndarray:
+        """(B,) view 0..35 that it looks along."""
+        return self._state["view"]
+
+    @property
+    def distances(self) -> np.ndarray:
+        """(B,) metres to the goal, NaN where the goal is secret."""
+        return self._state["distance"]
+
+    @property
+    def has_goal(self) -> np.ndarray:
+        """(B,) bool: whether the goal is known."""
+        return self.references.has_goal[self.episodes]
 
     def start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
         """Put some agents at the start of episodes.
@@ -96,18 +102,12 @@ class Walks:
             agents: (M,) which agents.
             episodes: (M,) numbers of their episodes.
         """
-        self.episodes[agents] = episodes
-        self.nodes[agents] = self._references[episodes, 0]
-        self.views[agents] = self._start_views[episodes]
-        for array in (self.steps, self.terminated, self.truncated, self._lengths, self._visits):
-            array[agents] = 0
+        beginnings = self._beginnings.take(episodes, axis=0)  # (M, F)
+        _block(self._state)[:, agents] = beginnings.T
+        self.terminated[agents] = self.truncated[agents] = False
+        self._history[agents, 0] = _packed(self.nodes[agents], self.views[agents])
         if self._teacher:
-            self._teacher.start(agents)
-        between = self._to_references(agents)
-        self._dtw_rows[agents] = np.cumsum(between, axis=1)
-        self._coverage[agents] = between
-        self._oracle_errors[agents] = np.inf
-        self._arrive(agents)
+            self._teacher.start(agents, episodes)
 
     def step(self, actions: np.ndarray, max_steps: int) -> np.ndarray:
         """Let the agents whose episodes are not over act.
@@ -119,31 +119,31 @@ class Walks:
         Returns:
             (B,) rewards.
         """
+        state = self._state
         active = ~(self.terminated | self.truncated)
         stop = active & (actions == 0)
-        targets = self._world.targets[self.nodes, actions]
-        moving = np.flatnonzero(active & (targets != self.nodes))
-        before, ndtw_before = self.distances.copy(), self._ndtw()
-        self._move(moving, actions[moving], targets[moving])
-        self.steps += active
+        before = state["distance"].copy()
+        ndtw_before = self._ndtw() if self._reward == "ndtw" else before
+        self._move(actions, active)
+        state["steps"] += active
         self.terminated |= stop
-        self.truncated |= active & ~stop & (self.steps >= max_steps)
+        self.truncated |= active & ~stop & (state["steps"] >= max_steps)
         self.ended_now = active & (self.terminated | self.truncated)
-
         if self._reward == "ndtw":
             rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, self._ndtw())
         else:
             rewards = distance_rewards(before, self.distances, stop)
-        return np.where(self._has_goal[self.episodes], rewards, 0.0)
+        return np.where(self.has_goal, rewards, 0.0) if self._secrets else rewards
 
     def teacher_actions(self) -> np.ndarray:
         """(B,) int64 action of the teacher; 0 where to stop, or if the goal is secret."""
-        # The goal of an episode whose goal is secret is its start, whither nothing should lead.
+        state = self._state
         if self._teacher:
-            actions = self._teacher.actions(self.episodes, self.nodes)
+            actions = self._teacher.actions(state["episode"], state["node"])
         else:
-            actions = self._world.teacher_action(self.nodes, self._goals[self.episodes])
-        return np.where(self._has_goal[self.episodes], actions, 0)
+            actions = self._world.teachers.take(state["row"] + state["goal"]).astype(np.int64)
+        # The goal of an episode whose goal is secret is its start, whither nothing should lead.
+        return np.where(self.has_goal, actions, 0) if self._secrets else actions
 
     def metrics(self, agents: np.ndarray) -> dict[str, np.ndarray]:
         """Metrics of the paths walked so far by some agents, named as in `score_path`.
@@ -151,79 +151,146 @@ class Walks:
         Args:
             agents: (M,) which agents; their goals must not be secret.
         """
-        episodes = self.episodes[agents]
-        last = self._sizes[episodes] - 1
-        starts = self._references[episodes, 0]
-        return path_metrics(
-            trajectory_length=self._lengths[agents],
-            nav_error=self.distances[agents],
-            oracle_error=self._oracle_errors[agents],
-            dtw=self._dtw_rows[agents, last],
-            coverage_distances=self._coverage[agents],
-            shortest_path_length=self._world.distance(starts, self._goals[episodes]),
-            reference_length=self._reference_lengths[episodes],
-            reference_size=self._sizes[episodes],
-        )
+        return self.score(self.columns(agents))
 
-    def has_goal(self) -> np.ndarray:
-        """(B,) bool: whether the goal of each agent is known."""
-        return self._has_goal[self.episodes]
+    def columns(self, agents: np.ndarray) -> np.ndarray:
+        """(F, M) copy of what is known of some agents, for `score` to read later."""
+        return _block(self._state).take(agents, axis=1)
+
+    def score(self, columns: np.ndarray) -> dict[str, np.ndarray]:
+        """Metrics from the `columns` of M agents, as `metrics` gives them."""
+        layout = _layout(columns.shape[1], self.references.longest)
+        state = columns.reshape(-1).view(layout).reshape(())
+        episodes, sizes = state["episode"], state["size"]
+        return path_metrics(
+            trajectory_length=state["length"],
+            nav_error=state["distance"],
+            oracle_error=state["oracle_error"],
+            dtw=state["dtw"][sizes - 1, np.arange(len(sizes))],
+            coverage_distances=state["coverage"].T,
+            shortest_path_length=self.references.shortest_lengths[episodes],
+            reference_length=self.references.lengths[episodes],
+            reference_size=sizes,
+        )
 
     def trajectory(self, agent: int) -> list[tuple[str, float, float]]:
         """Viewpoint, heading and elevation (radians) at each viewpoint that an agent visited."""
+        nodes, views = np.divmod(self._history[agent, : self._state["visits"][agent]], NUM_VIEWS)
         return [
             (
                 str(self._world.viewpoint_ids[node]),
                 float(view % NUM_HEADINGS * STEP),
                 float((view // NUM_HEADINGS - 1) * STEP),
             )
-            for node, view in self._history[agent, : self._visits[agent]]
+            for node, view in zip(nodes, views, strict=True)
         ]
 
-    def _move(self, agents: np.ndarray, actions: np.ndarray, targets: np.ndarray) -> None:
-        origins = self.nodes[agents]
-        self.nodes[agents] = targets
-        self.views[agents] = self._world.views[origins, actions]
-        self._lengths[agents] += self._world.distance(origins, targets)
-        between = self._to_references(agents)
-        self._coverage[agents] = np.minimum(self._coverage[agents], between)
-        self._dtw_rows[agents] = _next_dtw_rows(self._dtw_rows[agents], between)
-        self._arrive(agents)
+    def _move(self, actions: np.ndarray, active: np.ndarray) -> None:
+        """Bring the active agents (B,) where their actions (B,) lead."""
+        state, world = self._state, self._world
+        nodes = state["node"]
+        choice = nodes * world.num_actions + actions
+        targets = world.targets.take(choice)
+        moving = active & (targets != nodes)
+        targets = np.where(moving, targets, nodes)
+        state["length"] += world.distances.take(state["row"] + world.locals.take(targets))
+        state["node"] = targets
+        np.copyto(state["view"], world.views.take(choice), where=moving)
+        state["row"] = rows = world.pair_starts.take(targets)
 
-    def _arrive(self, agents: np.ndarray) -> None:
-        """Note that agents are where they now are."""
-        episodes = self.episodes[agents]
-        distances = self._world.distance(self.nodes[agents], self._goals[episodes])
-        self.distances[agents] = np.where(self._has_goal[episodes], distances, np.nan)
-        self._oracle_errors[agents] = np.minimum(self._oracle_errors[agents], distances)
+        between = world.distances.take(rows + state["references"])  # (R, B)
+        coverage, dtw = state["coverage"], state["dtw"]
+        np.minimum(coverage, between, out=coverage)
+        np.copyto(dtw, _next_dtw_rows(dtw, between), where=moving)
+        # References are padded with their goal, or, where it is secret, with their start.
+        distances = between[-1]
+        if self._secrets:
+            distances = np.where(self.has_goal, distances, np.nan)
+        state["distance"] = distances
+        np.minimum(state["oracle_error"], distances, out=state["oracle_error"])
+        self._remember(moving)
         if self._teacher:
-            self._teacher.arrive(agents, episodes, self.nodes[agents])
-        visits = self._visits[agents]
-        if visits.max(initial=0) >= self._history.shape[1]:
+            agents = np.flatnonzero(moving)
+            self._teacher.arrive(agents, state["episode"][agents], targets[agents])
+
+    def _remember(self, moving: np.ndarray) -> None:
+        """Note where the moving agents (B,) have come to."""
+        visits, length = self._state["visits"], self._history.shape[1]
+        if self._most_visits >= length:
+            self._most_visits = int(visits.max())
+        if self._most_visits >= length:
             self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
-        self._history[agents, visits, 0] = self.nodes[agents]
-        self._history[agents, visits, 1] = self.views[agents]
-        self._visits[agents] += 1
+        # What is noted for those who stay lies beyond their visits and is written over.
+        self._history[self._agents, visits] = _packed(self.nodes, self.views)
+        visits += moving
+        self._most_visits += 1
 
     def _ndtw(self) -> np.ndarray:
         """(B,) nDTW of the paths walked so far."""
-        sizes = self._sizes[self.episodes]
-        dtw = self._dtw_rows[np.arange(len(sizes)), sizes - 1]
+        sizes = self._state["size"]
+        dtw = self._state["dtw"][sizes - 1, self._agents]
         return np.exp(-dtw / (SUCCESS_THRESHOLD * sizes))
 
-    def _to_references(self, agents: np.ndarray) -> np.ndarray:
-        """(M, R) metres from each agent to the viewpoints of its reference path."""
-        references = self._references[self.episodes[agents]]
-        return self._world.distance(self.nodes[agents, None], references)
+
+def _layout(columns: int, longest: int) -> np.dtype:
+    """What is known of some agents in F rows of as many columns.
+
+    Args:
+        columns: B, agents.
+        longest: R, viewpoints of the longest reference path.
+
+    Returns:
+        Fields (B,) unless said otherwise: `episode`; `node`, `view`, and the number of `steps` and
+        of `visits`, the start included; `size` of the reference path; `row`, the node's in the
+        world's tables of pairs, and the columns there of the `goal` and of all viewpoints of the
+        `references` (R, B); metres to the goal (`distance`), walked (`length`), from the nearest
+        place so far to the goal (`oracle_error`) and to each viewpoint of the reference path
+        (`coverage`, (R, B)); the last row of the `dtw` table (R, B).
+    """
+    whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
+    fields = [
+        *((name, np.int64, (columns,)) for name in whole),
+        ("references", np.int64, (longest, columns)),
+        *((name, np.float64, (columns,)) for name in ("distance", "length", "oracle_error")),
+        *((name, np.float64, (longest, columns)) for name in ("coverage", "dtw")),
+    ]
+    return np.dtype(fields)
+
+
+def _block(state: np.ndarray) -> np.ndarray:
+    """(F, B) view of a state as whole numbers, for copying."""
+    return state.reshape(1).view(np.int64).reshape(-1, len(state["node"]))
+
+
+def _beginnings(world: NavWorld, references: ReferencePaths) -> np.ndarray:
+    """(E, F) rows of agents that have just begun each episode."""
+    state = np.zeros((), dtype=_layout(len(references.nodes), references.longest))
+    between = world.distance(references.starts, references.nodes.T)  # (R, E)
+    state["episode"] = np.arange(len(references.nodes))
+    state["node"], state["view"] = references.starts, references.start_views
+    state["visits"], state["size"] = 1, references.sizes
+    state["row"] = world.pair_starts[references.starts]
+    state["goal"] = world.locals[references.goals]
+    state["references"] = world.locals[references.nodes.T]
+    state["distance"] = np.where(references.has_goal, between[-1], np.nan)
+    state["oracle_error"] = state["distance"]
+    state["coverage"] = between
+    state["dtw"] = np.cumsum(between, axis=0)
+    return np.ascontiguousarray(_block(state).T)
+
+
+def _packed(nodes: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """(M,) one number for each pair of viewpoint and view."""
+    return NUM_VIEWS * nodes + views
 
 
 def _next_dtw_rows(rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Dynamic time warping: (M, R) rows of the table after one more viewpoint was walked."""
+    """Dynamic time warping: (R, B) rows of the table after one more viewpoint was walked."""
     result = np.empty_like(rows)
-    left = corner = np.full(len(rows), np.inf)
-    for column in range(rows.shape[1]):
-        above = rows[:, column]
-        left = distances[:, column] + np.minimum(np.minimum(above, left), corner)
-        result[:, column] = left
-        corner = above
+    result[0] = rows[0]
+    np.minimum(rows[1:], rows[:-1], out=result[1:])
+    result[0] += distances[0]
+    for place in range(1, len(rows)):
+        np.minimum(result[place], result[place - 1], out=result[place])
+        result[place] += distances[place]
     return result

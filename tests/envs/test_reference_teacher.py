@@ -3,8 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
+from envs.episodes import Episode
 from envs.nav_world import NavWorld
 from envs.reference_teacher import ReferenceTeacher
+from envs.references import ReferencePaths
 
 
 @pytest.fixture(scope="module")
@@ -13,16 +15,26 @@ def attic(tiny_world):
     return NavWorld.load(["attic"], tiny_world / "matterport" / "connectivity")
 
 
+def references_of(world, *paths):
+    """Paths of digits: [0, 1] goes from a0 to a1."""
+    episodes = [
+        Episode(str(i), i, "attic", tuple(f"a{v}" for v in path), 0.0, "Go.", "en")
+        for i, path in enumerate(paths)
+    ]
+    return ReferencePaths.of(world, episodes)
+
+
 def taught(world, path, walked):
     """Where the teacher sends an agent at each viewpoint of a walk; "stop" where it stops."""
-    references = np.array([[world.node("attic", f"a{v}") for v in path]])
-    teacher = ReferenceTeacher(world, references, np.array([len(path)]), 1)
+    assert walked[0] == path[0]
+    teacher = ReferenceTeacher(world, references_of(world, path), 1)
     agent = episode = np.array([0])
-    teacher.start(agent)
+    teacher.start(agent, episode)
     sent = []
-    for v in walked:
+    for step, v in enumerate(walked):
         nodes = np.array([world.node("attic", f"a{v}")])
-        teacher.arrive(agent, episode, nodes)
+        if step:
+            teacher.arrive(agent, episode, nodes)
         action = teacher.actions(episode, nodes)[0]
         target = world.targets[nodes[0], action]
         sent.append(world.viewpoint_ids[target][1:] if action else "stop")
@@ -72,14 +84,14 @@ def test_off_the_path_the_nearest_viewpoint_ahead_is_chosen(attic):
 
 
 def test_padding_is_no_viewpoint_of_the_path(attic):
-    nodes = [attic.node("attic", f"a{v}") for v in (0, 1, 2, 2, 2)]
-    longer = [attic.node("attic", f"a{v}") for v in (0, 3, 6, 7, 8)]
-    teacher = ReferenceTeacher(attic, np.array([nodes, longer]), np.array([3, 5]), 2)
+    references = references_of(attic, [0, 1, 2], [0, 3, 6, 7, 8])
+    teacher = ReferenceTeacher(attic, references, 2)
     agents = episodes = np.arange(2)
-    teacher.start(agents)
+    teacher.start(agents, episodes)
     for step in range(5):
-        here = np.array([nodes[step], longer[step]])
-        teacher.arrive(agents, episodes, here)
+        here = references.nodes[:, step]
+        if step:
+            teacher.arrive(agents, episodes, here)
         actions = teacher.actions(episodes, here)
         assert (actions[0] == 0) == (step >= 2)
         assert (actions[1] == 0) == (step == 4)
