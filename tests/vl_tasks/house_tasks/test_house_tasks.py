@@ -1,6 +1,9 @@
 """All files of the built-in tasks, made of two hand-made houses and read by the tasks' readers."""
 
 import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,6 +68,36 @@ def files(tmp_path_factory):
         again = make_house_tasks(tmp_path_factory.mktemp("tasks"), CONFIG)
         assert cached_house_tasks(CONFIG) == made  # without drawing anything
     return made, again
+
+
+def test_order_of_sets_does_not_matter():
+    """Strings hash otherwise in each process, and sets of them come in another order."""
+    program = (
+        "import numpy as np\n"
+        "from vl_tasks.house_tasks.hypotheses import state_hypotheses\n"
+        "from vl_tasks.house_tasks.questions import ask_questions\n"
+        "from vl_tasks.house_tasks.views import Thing, View\n"
+        "rng = np.random.default_rng(0)\n"
+        "names, colours = ['sofa', 'chair', 'bed', 'rug'], ['red', 'blue', 'green', 'white']\n"
+        "things = [tuple(Thing(n, str(rng.choice(colours)), 0.1, rng.uniform(-1, 1),\n"
+        "    rng.uniform(1, 6)) for n in names if rng.random() < 0.5) for _ in range(60)]\n"
+        "views = [View(k, '', '', t, 'office' if k % 2 else '', frozenset({'office', 'gym'}))\n"
+        "    for k, t in enumerate(things)]\n"
+        "print([w for _, w in ask_questions(views, 99, np.random.default_rng(1))[0]])\n"
+        "print([w for _, w in state_hypotheses(views, 99, np.random.default_rng(1))[0]])\n"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    (text,) = printed
+    assert text.count("?") > 50
 
 
 def _content(files):
