@@ -31,16 +31,21 @@ LEAF_THRESHOLD = 0.01
 
 
 def furnish(
-    plan: FloorPlan, rng: np.random.Generator, style: Style, compact: bool = False
+    plan: FloorPlan,
+    rng: np.random.Generator,
+    style: Style,
+    compact: bool = False,
+    clear_glass: bool = False,
 ) -> list[PlacedObject]:
     """Furniture, doors, curtains, pictures and lamps of a whole house.
 
     Every room gets what names it, then optional things, as far as people can still walk
     everywhere. Nothing that stands on the floor overlaps, but chairs are pushed under tables.
     A room too small for all that its kind requires goes without the rest, with a warning.
-    In a `compact` house there is less of what is optional, and of coarser make.
+    In a `compact` house there is less of what is optional, and of coarser make. Showers have
+    frosted panes, or `clear_glass`.
     """
-    house = House(plan, rng, style, compact)
+    house = House(plan, rng, style, compact, clear_glass)
     house.doors += _hang_doors(plan, rng, style)
     objects = list(house.doors)
     for room in plan.rooms:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.houses.scene import ObjectInfo, Scene
+from envs.panoramas.ray_tracer import GLASS_TEXTURE
 from storage import written_whole
 
 if TYPE_CHECKING:
     import trimesh
 
+_GLASS = [255, 255, 255, 70]  # lets one see through panes
 _UNLIT = "KHR_materials_unlit"
 
 
@@ -112,8 +114,10 @@ def _material(name: str, texture: np.ndarray, compact: bool) -> Any:
         encoded = io.BytesIO()
         image.save(encoded, "JPEG", quality=95, subsampling=0)
         image = Image.open(encoded)
+    clear = {"alphaMode": "BLEND", "baseColorFactor": _GLASS} if name == GLASS_TEXTURE else {}
     return PBRMaterial(
         name=name,
+        **clear,
         baseColorTexture=image,
         metallicFactor=0.0,
         roughnessFactor=1.0,

@@ -38,6 +38,7 @@ class HouseSpec:
         clutter: small things lie on furniture and here and there on the floor.
         contact_shadows: floors are lit finely round the furniture.
         dense_graph: viewpoints lie as close together as in Matterport3D; see `viewpoints.DENSE`.
+        clear_glass: showers have panes that one sees through.
         compact: fewer triangles and less furniture to a room, and JPEG textures in the file.
     """
 
@@ -51,6 +52,7 @@ class HouseSpec:
     clutter: bool = False
     contact_shadows: bool = False
     dense_graph: bool = False
+    clear_glass: bool = False
     compact: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def build_house(spec: HouseSpec) -> House:
     plan, style = plan_of(spec), make_style(spec.style_seed)
     textures = make_textures(spec.style_seed)
     rng = np.random.default_rng([*seeds, _FURNISHING_TAG])
-    placed = furnish(plan, rng, style, spec.compact)
+    placed = furnish(plan, rng, style, spec.compact, spec.clear_glass)
     if spec.clutter:
         placed += scatter(plan, placed, np.random.default_rng([*seeds, _CLUTTER_TAG]), style)
     scene = assemble(plan, placed, style, textures, spec.contact_shadows, spec.compact)

@@ -14,6 +14,7 @@ import numpy as np
 from envs.houses.lights import Light, glowing_faces
 from envs.houses.structure import OUTSIDE
 from envs.houses.surfels import Surfels
+from envs.panoramas.ray_tracer import GLASS_TEXTURE
 
 if TYPE_CHECKING:
     from envs.houses.scene import Scene
@@ -32,7 +33,8 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: 
     """Multiplies the tints of a scene by baked light.
 
     Args:
-        scene: unlit scene. Objects of category "outside" neither cast shadows nor receive light.
+        scene: unlit scene. Objects of category "outside" and panes of clear glass neither cast
+            shadows nor receive light.
         lights: see `envs.houses.lights.find_lights`.
         seed: for the directions of rays.
         rays: directions gathered at each surface point.
@@ -42,7 +44,7 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: 
         The scene with its `colours` lit, in steps of 1/255 as GLB files store them.
     """
     rng = np.random.default_rng([seed, BAKE_TAG])
-    solid = ~scene.face_mask(OUTSIDE)
+    solid = ~scene.face_mask(OUTSIDE) & (_texture(scene, GLASS_TEXTURE) != scene.face_texture)
     glowing = glowing_faces(scene)
     surfels = Surfels(scene, solid)
     direct = np.zeros((len(surfels), 3))
@@ -59,6 +61,11 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: 
     factor[np.unique(scene.faces[glowing | ~solid])] = 1.0
     colours = np.clip(scene.colours * factor, 0, 1)
     return replace(scene, colours=(np.rint(colours * 255) / 255).astype(np.float32))
+
+
+def _texture(scene: Scene, name: str) -> int:
+    """Number of a texture, -1 if the scene does not have it."""
+    return scene.texture_names.index(name) if name in scene.texture_names else -1
 
 
 def _face_albedo(scene: Scene) -> np.ndarray:

@@ -99,6 +99,7 @@ class House:
     rng: np.random.Generator
     style: Style
     compact: bool = False
+    clear_glass: bool = False
     doors: list["PlacedObject"] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     stock: dict[tuple, list[Item]] = field(default_factory=dict)
@@ -113,6 +114,8 @@ class House:
         """Make an item; plants are redrawn until their leaves do not fill the room."""
         if self.compact and category in COARSENED:
             options = {**options, "coarse": True}
+        if self.clear_glass and category == "shower":
+            options = {**options, "clear": True}
         item = make_item(category, self.rng, self.style, **options)
         for _ in range(PLANT_DRAWS if category == "plant" else 0):
             if max(item.size[:2]) <= WIDEST_PLANT:

@@ -97,6 +97,7 @@ def _standard_spec(number: int) -> HouseSpec:
         clutter=True,
         contact_shadows=True,
         dense_graph=True,
+        clear_glass=True,
         compact=True,
     )
 

@@ -72,6 +72,7 @@ def make_textures(style_seed: int) -> dict[str, np.ndarray]:
     for k, colour in enumerate(style.paintings):
         images[f"painting{k}"] = paintings.painting(rng, colour.rgb, k)
     images |= {name: paint(rng) for name, paint in pictures.PICTURES.items()}
+    images["glass"] = surfaces.plain(rng)
     return {name: _bytes(image) for name, image in images.items()}
 
 

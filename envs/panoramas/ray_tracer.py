@@ -12,10 +12,12 @@ from envs.panoramas.texture_atlas import TextureAtlas
 if TYPE_CHECKING:
     from envs.houses.scene import Scene
 
-MIRROR_TEXTURE = "mirror"
+MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
 SKY_RGB = (198, 220, 240)
 
 _CHUNK = 32768  # rays at a time: the temporaries of one chunk stay in the processor's cache
+_MOST_PANES = 6  # surfaces of glass that a ray passes, one behind the other
+_GLASS_SHARE = 0.1  # of such a surface's own colour in what one sees through it
 _SURFACE_GAP = 1e-3  # metres that a ray starts off, or stops short of, a surface
 
 
@@ -39,7 +41,8 @@ class Hits:
 class RayTracer:
     """Traces rays through a scene with Embree and shades them: texture times vertex colour.
 
-    Surfaces with the texture "mirror" reflect once; their distance and object stay the mirror's.
+    Surfaces with the texture "mirror" reflect once, those with "glass" let one see through; their
+    distance and object stay the mirror's or the pane's.
     """
 
     def __init__(self, scene: Scene):
@@ -55,6 +58,7 @@ class RayTracer:
         self._surface = _surface_classes(scene, self._normal)
         names = scene.texture_names
         self._mirror = names.index(MIRROR_TEXTURE) if MIRROR_TEXTURE in names else -1
+        self._glass = names.index(GLASS_TEXTURE) if GLASS_TEXTURE in names else -1
 
     def trace(
         self, origins: np.ndarray, directions: np.ndarray, pixel_angle: float = 0.004
@@ -102,6 +106,8 @@ class RayTracer:
         face = found["primID"]
         if self._mirror >= 0:
             self._reflect(rgb, found, origins, directions, pixel_angle)
+        if self._glass >= 0:
+            self._see_through(rgb, found, origins, directions, pixel_angle)
         out.rgb[part] = rgb
         out.face[part] = face
         out.distance[part] = np.where(face < 0, np.inf, found["tfar"])
@@ -152,6 +158,37 @@ class RayTracer:
         seen = self._intersect(points, outgoing)
         reflected = self._shade(seen, outgoing, pixel_angle * 2)
         rgb[rows] = (0.88 * reflected + 0.12 * rgb[rows]).astype(np.uint8)
+
+    def _see_through(
+        self,
+        rgb: np.ndarray,
+        found: dict[str, np.ndarray],
+        origins: np.ndarray,
+        directions: np.ndarray,
+        pixel_angle: float,
+    ) -> None:
+        rows = self._glass_rows(found)
+        if not len(rows):
+            return
+        ways = np.ascontiguousarray(directions[rows])
+        points = origins[rows] + ways * (found["tfar"][rows, None] + _SURFACE_GAP)
+        seen = self._intersect(points, ways)
+        clearness = np.full((len(rows), 1), 1 - _GLASS_SHARE, np.float32)
+        for _ in range(_MOST_PANES - 1):
+            panes = self._glass_rows(seen)
+            if not len(panes):
+                break
+            clearness[panes] *= 1 - _GLASS_SHARE
+            points[panes] += ways[panes] * (seen["tfar"][panes, None] + _SURFACE_GAP)
+            beyond = self._intersect(points[panes], ways[panes])
+            for key, values in beyond.items():
+                seen[key][panes] = values
+        behind = self._shade(seen, ways, pixel_angle)
+        rgb[rows] = (clearness * behind + (1 - clearness) * rgb[rows]).astype(np.uint8)
+
+    def _glass_rows(self, found: dict[str, np.ndarray]) -> np.ndarray:
+        face = found["primID"]
+        return np.flatnonzero((face >= 0) & (self.scene.face_texture[face] == self._glass))
 
 
 def embree_scene(corners: np.ndarray):

@@ -8,7 +8,7 @@ from envs.houses.scene import Scene, scene_of_fixtures
 from envs.houses.structure import Fixture
 from envs.panoramas.cameras import direction
 from envs.panoramas.panorama import render_panorama
-from envs.panoramas.ray_tracer import SKY_RGB, RayTracer
+from envs.panoramas.ray_tracer import _GLASS_SHARE, SKY_RGB, RayTracer
 from envs.panoramas.texture_atlas import TextureAtlas
 
 PLAIN = np.full((4, 4, 3), 255, np.uint8)
@@ -16,7 +16,7 @@ QUARTERS = np.zeros((64, 64, 3), np.uint8)
 QUARTERS[:32, :32] = (255, 0, 0)
 QUARTERS[:32, 32:] = (0, 255, 0)
 QUARTERS[32:, :32] = (0, 0, 255)
-TEXTURES = {"plain": PLAIN, "quarters": QUARTERS, "mirror": PLAIN}
+TEXTURES = {"plain": PLAIN, "quarters": QUARTERS, "mirror": PLAIN, "glass": PLAIN}
 
 
 def two_boxes() -> Scene:
@@ -62,6 +62,18 @@ def test_mirror_shows_what_is_behind_the_viewer():
     assert hits.distance[0] == pytest.approx(2)
     assert hits.rgb[0, 2] > 200
     assert hits.rgb[0, 0] < 60
+
+
+def test_one_sees_through_glass_but_the_pane_is_what_is_there():
+    panes = [quad((-1, y, -1), (2, 0, 0), (0, 0, 2), Material("glass")) for y in (1, 2)]
+    behind = box((2, 2, 2), Material("plain", (0, 0, 1)), center=(0, 4, 0))
+    fixtures = [Fixture("pane", 0, (pane,)) for pane in panes]
+    scene = scene_of_fixtures([*fixtures, Fixture("crate", 0, (behind,))], TEXTURES)
+    hits = RayTracer(scene).trace(np.zeros(3), direction(np.zeros(1), 0.0))
+    assert hits.object_id.tolist() == [0]
+    assert hits.distance[0] == pytest.approx(1)
+    through = (1 - _GLASS_SHARE) ** 2
+    assert hits.rgb[0].tolist() == pytest.approx([255 * (1 - through)] * 2 + [255], abs=2)
 
 
 def test_vertex_colours_are_interpolated():
