@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from envs.houses.house_set import ANSWERS
 from envs.houses.language.acts import EDGES, TURNS, Act
 from envs.houses.language.grammar import parse
 from envs.houses.language.languages import language_of
@@ -17,6 +19,8 @@ from envs.houses.language.short_english import short_english
 from envs.houses.language.sight import Sight
 from envs.houses.language.walking import Walk, agrees
 from envs.houses.routes import Routes
+from envs.houses.rxr_episodes import guide_path, read_guide
+from envs.houses.sets import HouseSet
 from envs.houses.symbolic_follower import follow
 from envs.houses.visibility import Survey
 from envs.metrics import score_path
@@ -183,37 +187,39 @@ def _fidelity(graph: NavGraph, survey: Survey, path: Walk, record: Json) -> floa
     return float(score_path(graph, walked, record["path"])["ndtw"])
 
 
-def check_files(
-    scans: Sequence[str], splits: Sequence[str], connectivity_dir: Path, data_dir: Path
-) -> str:
-    """Checks the annotations of some houses, showing a bar.
+def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None = None) -> str:
+    """Checks the annotations of houses of a set, which must lie in the cache; shows a bar.
 
     Args:
-        scans: Houses, which must lie in the cache.
-        splits: Splits to check.
-        connectivity_dir: Their navigation graphs.
-        data_dir: Their annotations.
+        house_set: The set.
+        scans: Names of some of its houses.
+        data_dir: Folder of their annotations; None means the set's own.
 
     Returns:
         A table with a row for each split and kind of text.
     """
     from tqdm import tqdm
 
-    from envs.houses.rxr_episodes import guide_path, read_guide
-
-    short = {split: json.loads((data_dir / f"R2R_{split}.json").read_text()) for split in splits}
-    long = {split: read_guide(guide_path(data_dir, split)) for split in splits}
+    data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
     found: dict[tuple[str, str], list[Check]] = {}
     for scan in tqdm(scans, desc="houses", unit="house"):
-        survey, graph = survey_cached(scan, connectivity_dir), NavGraph.load(scan, connectivity_dir)
-        for split in splits:
-            records = [one for one in short[split] if one["scan"] == scan]
+        survey, graph = survey_cached(scan, graphs), NavGraph.load(scan, graphs)
+        for split in house_set.splits_of(scan):
+            short, long = _records(data_dir / ANSWERS if split == "test" else data_dir, split)
+            records = [one for one in short if one["scan"] == scan]
             found.setdefault((split, "R2R"), []).extend(check_r2r(survey, graph, records))
-            records = [one for one in long[split] if one["scan"] == scan]
+            records = [one for one in long if one["scan"] == scan]
             for record, check in zip(records, check_rxr(survey, graph, records), strict=True):
                 found.setdefault((split, record["language"]), []).append(check)
     rows = [_row(*key, checks) for key, checks in sorted(found.items()) if checks]
     return "\n".join([_HEADER, *rows])
+
+
+@cache
+def _records(folder: Path, split: str) -> tuple[list[Json], list[Json]]:
+    """R2R- and RxR-style records of a split."""
+    short = json.loads((folder / f"R2R_{split}.json").read_text(encoding="utf-8"))
+    return short, read_guide(guide_path(folder, split))
 
 
 _HEADER = (

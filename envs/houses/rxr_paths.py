@@ -15,6 +15,7 @@ NEAREST_GOAL = 4.0  # metres from the start, so that staying there is no success
 LONGEST_DETOUR = 2.5  # times the shortest way to the goal
 SHORTEST_SHARE = 0.25  # of the episodes that take the shortest way, where the house has such
 DRAWS = 24  # candidates among which the one is taken whose goal, room and length are least used
+MOST_VIAS = 80  # viewpoints of a house that detours lead by; larger houses have paths enough
 LENGTH_WEIGHT = 1.5  # of a path's number of edges against its goal, when choosing
 
 Path = tuple[int, ...]
@@ -28,15 +29,19 @@ def candidate_paths(routes: Routes) -> tuple[list[Path], list[Path]]:
     """
     count = len(routes.lengths)
     ways = {(a, b): routes.path(a, b) for a in range(count) for b in range(count)}
-    shortest = [path for path in ways.values() if _fits(routes, path)]
-    detours = {
-        ways[start, via] + ways[via, goal][1:]
-        for start, goal in ways
-        for via in range(count)
-        if via not in (start, goal)
-    }
-    kept = {path for path in detours if _fits(routes, path)} - set(ways.values())
-    return sorted(shortest), sorted(kept)
+    shortest = {path for path in ways.values() if _fits(routes, path)}
+    edges = np.array([[len(ways[a, b]) - 1 for b in range(count)] for a in range(count)])
+    detours: set[Path] = set()
+    for via in range(0, count, 1 + count // MOST_VIAS):
+        total = edges[:, via, None] + edges[None, via]
+        detour = routes.lengths[:, via, None] + routes.lengths[None, via]
+        suits = (total >= FEWEST_EDGES) & (total <= MOST_EDGES)
+        suits &= detour <= LONGEST_DETOUR * routes.lengths + 1e-9
+        for start, goal in np.argwhere(suits).tolist():
+            path = ways[start, via] + ways[via, goal][1:]
+            if path != ways[start, goal] and _fits(routes, path):
+                detours.add(path)
+    return sorted(shortest), sorted(detours)
 
 
 def _fits(routes: Routes, path: Path) -> bool:

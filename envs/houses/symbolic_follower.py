@@ -83,7 +83,7 @@ def _outcomes(sight: Sight, act: Act, place: _Place, path: Walk) -> Iterator[tup
         if agrees(sight, act, (here,), place.facing):
             yield place, (here,)
     else:
-        for walk in walks(sight, here, path, *EDGES[act.kind]):
+        for walk in walks(sight, act.kind, here, path):
             if fits_turn(sight, place.turn, walk, place.facing) and agrees(
                 sight, act, walk, place.facing, place.turn is not None
             ):
@@ -96,16 +96,16 @@ def fits_turn(sight: Sight, turn: Act | None, walk: Walk, facing: float) -> bool
     return turn is None or sight.leads_to(turn.kind, turn.side, heading, facing)
 
 
-def walks(sight: Sight, start: int, path: Walk, fewest: int, most: int) -> Iterator[Walk]:
-    """Walks of `fewest` to `most` edges from a viewpoint that come by nothing twice.
+def walks(sight: Sight, kind: str, start: int, path: Walk) -> Iterator[Walk]:
+    """Walks from a viewpoint that an act of a kind could take; they come by nothing twice.
 
     Args:
         sight: The house.
+        kind: Of the act: it says how many edges it takes and over which it leads.
         start: First viewpoint.
         path: How one came there; its viewpoints are not come by again.
-        fewest: Edges.
-        most: Edges.
     """
+    fewest, most = EDGES[kind]
     waiting: list[Walk] = [(start,)]
     while waiting:
         walk = waiting.pop()
@@ -115,5 +115,15 @@ def walks(sight: Sight, start: int, path: Walk, fewest: int, most: int) -> Itera
             waiting += [
                 (*walk, there)
                 for there in sight.neighbours[walk[-1]]
-                if there not in walk and there not in path
+                if there not in walk and there not in path and _leads(sight, kind, walk, there)
             ]
+
+
+def _leads(sight: Sight, kind: str, walk: Walk, there: int) -> bool:
+    """Whether a walk of an act may go on to a viewpoint: by stairs, or within the first room."""
+    if kind in ("up", "down"):
+        return sight.is_stair(walk[-1], there, 1 if kind == "up" else -1)
+    room = sight.rooms[walk[0]]
+    if kind in ("through", "along", "end"):
+        return sight.rooms[there] == room
+    return kind not in ("leave", "enter", "door") or sight.rooms[walk[-1]] == room

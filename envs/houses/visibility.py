@@ -212,7 +212,7 @@ def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]])
         viewpoints=tuple(records[i]["image_id"] for i in kept),
         positions=eyes[:, :2],
         edges=edges,
-        rooms=np.array([house.plan.room_at(*eye[:2]) for eye in eyes]),
+        rooms=np.array([house.plan.room_at(*eye) for eye in eyes]),
         room_kinds=tuple(room.kind for room in house.plan.rooms),
         objects=house.scene.objects,
         areas=areas,

@@ -28,6 +28,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "walk past {L.the} {S.on}",
         "pass {L.the} {S.on}",
         "go past {L.the} {S.on}",
+        "keep {L.the} {S.on} as you walk by",
     ),
     "toward": (
         "walk towards {L.the}",
@@ -65,6 +66,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "walk into {R.the}",
         "go into {R.the}",
         "step into {R.the}",
+        "continue into {R.the}",
         "go into {R.the} with {L.the}",
         "enter {R.the} where you can see {L.a}",
         "walk into {R.the} that has {L.a}",
@@ -88,6 +90,8 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "there {L.is*} {L.a} {S.on}",
         "you should see {L.a} {S.on}",
         "notice {L.the} {S.on}",
+        "{S.on} there {L.is*} {L.a}",
+        "{S.on} you can see {L.a}",
     ),
     "stop": (
         "stop next to {L.the}",

@@ -32,7 +32,7 @@ def ways_to_mention(
     """
     info = sight.survey.objects[thing]
     noun, salience = SPOKEN.get(info.category, ("", 0.0))
-    if not noun:
+    if salience == 0:
         return
     alike = sight.meant(Mention(noun), here, facing)
     for mention, weight in _candidates(sight, noun, thing, len(alike) > 1):

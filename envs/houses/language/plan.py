@@ -14,10 +14,11 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from envs.houses.language.acts import EDGES, Act, Step
+from envs.houses.language.acts import EDGES, Act, Mention, Step
 from envs.houses.language.grammar import DISTANCES, Language
 from envs.houses.language.mentions import ways_to_mention
 from envs.houses.language.sight import BEHIND, HALLS, Sight
+from envs.houses.language.statements import statements, stop_step
 from envs.houses.language.walking import Walk, agrees
 from envs.houses.symbolic_follower import fits_turn, walks
 from envs.houses.waymarks import draw
@@ -39,8 +40,8 @@ WEIGHTS = {
     "down": 8.0,
 }
 TURN_WEIGHT = 0.35  # of saying the turn too, against leaving it to the landmark
-BENDS = 30  # degrees from which a turn is said where only "straight" tells the rest
-TIGHT = 12  # degrees by which what is planned keeps clear of the bounds that a follower allows
+SLIGHTEST = 23  # degrees of a turn that is said
+CLEARLY = 12  # degrees more than a follower asks for, to say that a turn leads back
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def plan_path(
         A plan, or None if no landmark pins the goal, or a flight of stairs is left halfway.
     """
     steps: list[Step] = []
-    extras = list(_statements(sight, language, path, 0, heading))
+    extras = list(statements(sight, language, path, 0, heading))
     facing, position = heading, 0
     spoken: set[str] = set()
     while position < len(path) - 1:
@@ -82,8 +83,13 @@ def plan_path(
         steps += told
         position = told[-1].last
         facing = sight.heading(path[position - 1], path[position])
-        extras += _statements(sight, language, path, position, facing)
-    stop = _stop(sight, language, path, facing, rng)
+        is_entered = told[-1].act.kind == "enter"  # which says already where one is
+        extras += [
+            (step, weight)
+            for step, weight in statements(sight, language, path, position, facing)
+            if not (is_entered and step.act.kind == "at")
+        ]
+    stop = stop_step(sight, language, path, facing, rng)
     if stop is None:
         return None
     return Plan((*steps, stop), tuple(extras))
@@ -121,34 +127,52 @@ def _stretches(
     here = path[position]
     step_heading = sight.heading(here, path[position + 1])
     turn = _turn(sight.relative(step_heading, facing))
-    rivals: dict[tuple[int, int], list[Walk]] = {}
+    options = _Options(sight, path[: position + 1], facing)
     for act, last, weight, things in _acts(sight, language, path, position, facing):
         walk = path[position : last + 1]
-        bounds = EDGES[act.kind]
-        if bounds not in rivals:
-            rivals[bounds] = list(walks(sight, here, path[: position + 1], *bounds))
         # "The first door on your left" says the turn already.
         for said in (None, turn) if turn and act.kind != "door" else (None,):
             if not agrees(sight, act, walk, facing, said is not None):
                 continue
-            fitting = sum(
-                fits_turn(sight, said, other, facing)
-                and agrees(sight, act, other, facing, said is not None)
-                for other in rivals[bounds]
-                if other[: len(walk)] != walk[: len(other)]
+            rivals = sum(
+                other[: len(walk)] != walk[: len(other)] and fits_turn(sight, said, other, facing)
+                for other in options.walks_of(act, said is not None)
             )
             told = [Step(act, position, last, things)]
             if said:
                 told.insert(0, Step(said, position, position))
-            yield told, weight * (TURN_WEIGHT if said else 1.0) / (1 + fitting) ** 1.5
+            yield told, weight * (TURN_WEIGHT if said else 1.0) / (1 + rivals) ** 1.5
+
+
+class _Options:
+    """All walks from a place that acts would fit, whichever walk is meant."""
+
+    def __init__(self, sight: Sight, path: Walk, facing: float) -> None:
+        self._sight, self._path, self._facing = sight, path, facing
+        self._walks: dict[str, list[Walk]] = {}
+        self._fitting: dict[tuple[Act, bool], list[Walk]] = {}
+
+    def walks_of(self, act: Act, is_turned: bool) -> list[Walk]:
+        """Walks that an act fits, where it stands after a turn or not."""
+        kind = act.kind
+        key = (act, is_turned and kind == "straight")  # nothing else asks for the turn
+        if key not in self._fitting:
+            if kind not in self._walks:
+                self._walks[kind] = list(walks(self._sight, kind, self._path[-1], self._path))
+            self._fitting[key] = [
+                walk
+                for walk in self._walks[kind]
+                if agrees(self._sight, act, walk, self._facing, is_turned)
+            ]
+        return self._fitting[key]
 
 
 def _turn(angle: float) -> Act | None:
     """The turn that a step by so many degrees clockwise asks for, None for straight on."""
     size, side = abs(angle), "right" if angle > 0 else "left"
-    if size < BENDS - TIGHT + 5:
+    if size < SLIGHTEST:
         return None
-    if size > BEHIND + TIGHT:
+    if size > BEHIND + CLEARLY:
         return Act("around")
     return Act("turn" if size >= 55 else "slight", side=side)
 
@@ -176,7 +200,7 @@ def _acts_of_kind(
     elif kind == "enter" and into in language.rooms:
         yield Act(kind, room=into), 1.0, ()
         yield from _furnished_rooms(sight, language, walk)
-    elif kind == "door":
+    elif kind == "door" and not _sees_closed_doors(sight, walk[0]):
         for side, ordinal in product(("left", "right"), (1, 2, 3)):
             yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
     elif kind == "leave" and room in language.rooms:
@@ -188,6 +212,11 @@ def _acts_of_kind(
         yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind), walk))
     elif kind in ("up", "down"):
         yield Act(kind), 1.0, ()
+
+
+def _sees_closed_doors(sight: Sight, here: int) -> bool:
+    """Whether doors are shut in sight of a viewpoint, so that counting doors may mislead."""
+    return bool((sight.fits(Mention("closed door")) & sight.noticed[here]).any())
 
 
 def _with_distance(sight: Sight, act: Act, walk: Walk) -> list[Act]:
@@ -234,60 +263,6 @@ def _furnished_rooms(
             if not mention.ordinal:
                 act = Act("enter", room=sight.room_kind(inside), mention=mention)
                 yield act, 0.4 * weight, (thing,)
-
-
-def _statements(
-    sight: Sight, language: Language, path: Walk, position: int, facing: float
-) -> Iterator[tuple[Step, float]]:
-    """What could be said of a place on the way: the room, or a thing on one side."""
-    here = path[position]
-    room = sight.room_kind(here)
-    is_start = position == 0
-    is_new = is_start or sight.survey.rooms[here] != sight.survey.rooms[path[position - 1]]
-    if is_new and room in language.rooms:
-        yield Step(Act("at", room), position, position), 1.0
-    for thing in np.flatnonzero(sight.noticed[here]).tolist():
-        side = _clear_side(sight, here, facing, thing, is_start)
-        if not side:
-            continue
-        for mention, weight in ways_to_mention(sight, language, here, facing, thing):
-            if mention.ordinal:
-                continue
-            things = tuple(sight.meant(mention, here, facing)) if mention.plural else (thing,)
-            if side != "behind":
-                act = Act("see", mention=mention, side=side)
-                yield Step(act, position, position, things), weight
-            if is_start and room in language.rooms:
-                act = Act("at", room, mention, side)
-                yield Step(act, position, position, things), 2.0 * weight
-
-
-def _clear_side(sight: Sight, here: int, facing: float, thing: int, is_start: bool) -> str:
-    """The side on which a thing clearly lies, "" between two sides; behind is said at the start."""
-    angle = sight.angle(here, facing, thing)
-    if abs(angle) <= 30:
-        return "ahead"
-    if 45 <= abs(angle) <= 130:
-        return "right" if angle > 0 else "left"
-    return "behind" if is_start and abs(angle) >= 150 else ""
-
-
-def _stop(
-    sight: Sight, language: Language, path: Walk, facing: float, rng: np.random.Generator
-) -> Step | None:
-    goal, last = path[-1], len(path) - 1
-    room = sight.room_kind(goal)
-    pins: list[tuple[Step, float]] = []
-    for thing in np.flatnonzero(sight.near(goal) & sight.noticed[goal]).tolist():
-        for mention, weight in ways_to_mention(sight, language, goal, facing, thing):
-            if mention.ordinal or mention.plural:
-                continue
-            weight /= 0.5 + float(sight.survey.gaps[goal, thing])
-            pins.append((Step(Act("stop", mention=mention), last, last, (thing,)), weight))
-            if room in language.rooms:
-                act = Act("stop", room, mention)
-                pins.append((Step(act, last, last, (thing,)), 0.4 * weight))
-    return draw(pins, rng) if pins else None
 
 
 def _beside(steps: Sequence[Step], position: int) -> list[Step]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.houses.landmarks import NOTICED, NOUNS
 from envs.houses.language.acts import Mention
+from envs.houses.routes import STAIRCASE
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import passing
 
@@ -26,7 +27,7 @@ SPOKEN: dict[str, tuple[str, float]] = {
     "kitchen cabinet": ("kitchen cabinet", 0.3),
     "range hood": ("range hood", 0.3),
     "towel rail": ("towel rail", 0.3),
-    "ceiling light": ("ceiling light", 0.05),
+    "ceiling light": ("ceiling light", 0.0),  # one looks up to see it
     "railing": ("railing", 0.4),
     "closed door": ("closed door", 0.8),
     "cup": ("cup", 0.15),
@@ -66,6 +67,7 @@ class Sight:
         survey: The house.
         noticed: (V, N) bool: objects large enough in view for a person to reckon with.
         neighbours: Viewpoints one edge away, for each of the V.
+        rooms: Index of the room of each of the V.
         doorways: Object index of the doorway that an edge between two rooms leads through.
     """
 
@@ -84,7 +86,11 @@ class Sight:
         self._fits: dict[Mention, np.ndarray] = {}
         self._noticed_fits: dict[tuple[Mention, int], list[int]] = {}
         self._passing: dict[tuple[int, int, int], tuple[float, float]] = {}
+        self.rooms: list[int] = survey.rooms.tolist()
         self.doorways = self._find_doorways()
+        self._ways: dict[int, set[int]] = {room: set() for room in self.rooms}
+        for (start, _), way in self.doorways.items():
+            self._ways[self.rooms[start]].add(way)
 
     def heading(self, here: int, there: int) -> float:
         """Heading in radians from one viewpoint to another."""
@@ -156,6 +162,12 @@ class Sight:
             self._passing[key] = passing(self.survey, here, there, thing)
         return self._passing[key]
 
+    def is_stair(self, here: int, there: int, way: int) -> bool:
+        """Whether an edge climbs (`way` 1) or descends (-1), or is level within a staircase."""
+        climb = self.survey.climb(here, there)
+        rooms = {self.room_kind(here), self.room_kind(there)}
+        return climb == way or (climb == 0 and rooms == {STAIRCASE})
+
     def near(self, viewpoint: int) -> np.ndarray:
         """Which objects stand near a viewpoint, in its room and in sight: (N,) bool."""
         survey = self.survey
@@ -168,12 +180,11 @@ class Sight:
     def doorway(self, side: str, ordinal: int, here: int, facing: float) -> int:
         """The first, second, ... doorway of this room on one side, as one walks on; -1 for none."""
         survey = self.survey
-        room = survey.rooms[here]
-        ways = {way for (start, _), way in self.doorways.items() if survey.rooms[start] == room}
+        room = self.rooms[here]
         low, high = DOOR_ANGLES[side]
         found = [
             way
-            for way in ways
+            for way in self._ways[room]
             if np.isfinite(survey.distances[here, way])
             and low <= self.angle(here, facing, way) <= high
         ]

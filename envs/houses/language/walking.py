@@ -64,7 +64,8 @@ def _is_straight(sight: Sight, walk: Walk, facing: float | None) -> bool:
 
 
 def _in_one_room(sight: Sight, walk: Walk) -> bool:
-    return len({int(sight.survey.rooms[viewpoint]) for viewpoint in walk}) == 1
+    room = sight.rooms[walk[0]]
+    return all(sight.rooms[viewpoint] == room for viewpoint in walk)
 
 
 def _walks_through(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
@@ -174,7 +175,9 @@ def _climbs(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
     """A whole flight: stairs at both ends, level edges only between them, none left to take."""
     way = 1 if act.kind == "up" else -1
     climbs = [sight.survey.climb(here, there) for here, there in pairwise(walk)]
-    if -way in climbs or climbs[0] != way or climbs[-1] != way:
+    if climbs[0] != way or climbs[-1] != way:
+        return False
+    if not all(sight.is_stair(here, there, way) for here, there in pairwise(walk)):
         return False
     ahead = [other for other in sight.neighbours[walk[-1]] if other not in walk]
     return all(sight.survey.climb(walk[-1], other) != way for other in ahead)

@@ -5,12 +5,12 @@ import pytest
 
 from connectivity import read_connectivity
 from envs.houses.house import build_house, house_cache_dir, is_saved, load_house
-from envs.houses.house_set import DATA_DIR, HOUSE_SPECS
 from envs.houses.instruction_checks import best_paths, check_r2r, check_rxr
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammar import parse
 from envs.houses.language.short_english import short_english
 from envs.houses.rxr_episodes import guide_path, read_guide, rxr_records
+from envs.houses.sets import DATA_DIR, MINI
 from envs.houses.visibility import Survey, survey_house
 from envs.nav_graph import NavGraph
 from envs.panoramas.ray_tracer import RayTracer
@@ -89,7 +89,7 @@ def test_short_english_reads_ellipsis_and_lent_verbs():
 @pytest.fixture(scope="module")
 def unseen() -> Survey:
     """An unseen house as it is shipped, built anew if it is not in the cache."""
-    spec = HOUSE_SPECS["house_36"]
+    spec = MINI.specs["house_36"]
     is_built = is_saved(spec, house_cache_dir())
     house = load_house(spec.scan, house_cache_dir()) if is_built else build_house(spec)
     return survey_house(house, RayTracer(house.scene), read_connectivity(spec.scan))

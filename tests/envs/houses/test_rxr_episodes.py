@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
-from envs.houses.house_set import DATA_DIR, RXR_PATHS, SPLITS, TRAIN_SCANS, UNSEEN_SCANS
 from envs.houses.language.grammar import parse
 from envs.houses.language.languages import language_of
 from envs.houses.rxr_episodes import (
@@ -17,6 +16,7 @@ from envs.houses.rxr_episodes import (
     read_guide,
     rxr_records,
 )
+from envs.houses.sets import DATA_DIR, MINI
 from envs.nav_graph import NavGraph
 from envs.tokenizer import split_words
 from envs.worlds import world_files
@@ -39,18 +39,22 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def shipped() -> dict[str, list[dict]]:
-    return {split: read_guide(guide_path(DATA_DIR, split)) for split in SPLITS}
+    return {split: read_guide(guide_path(DATA_DIR, split)) for split in MINI.splits}
 
 
 @pytest.fixture(scope="module")
 def everything(shipped) -> list[dict]:
-    return [one for split in SPLITS for one in shipped[split]]
+    return [one for split in MINI.splits for one in shipped[split]]
 
 
 @pytest.fixture(scope="module")
 def made(survey, routes) -> dict[str, list[dict]]:
     counts = {"train": 3, "val_seen": 1}
     return rxr_records(survey, routes, counts, 7, np.random.default_rng(0))
+
+
+def _scans(split: str) -> tuple[str, ...]:
+    return MINI.scans["train" if split == "val_seen" else split]
 
 
 def test_records_of_a_house_have_the_fields_of_rxr(made):
@@ -83,10 +87,8 @@ def test_a_guide_file_keeps_the_records_of_other_houses(tmp_path, made):
 
 
 def test_shipped_paths_are_long_walks_of_their_splits(shipped):
-    for split in SPLITS:
-        assert {one["scan"] for one in shipped[split]} == set(
-            UNSEEN_SCANS if split == "val_unseen" else TRAIN_SCANS
-        )
+    for split in MINI.splits:
+        assert {one["scan"] for one in shipped[split]} == set(_scans(split))
         for one in shipped[split]:
             graph = NavGraph.load(one["scan"])
             path = one["path"]
@@ -113,9 +115,8 @@ def test_shipped_paths_are_told_once_in_each_language(shipped, everything):
     assert all(sorted(languages) == ["en", "hi", "te"] for languages in told.values())
     english = collections.Counter(one["language"] for one in everything)
     assert english["en-US"] == pytest.approx(english["en-IN"], rel=0.2)
-    per_scan = {"train": TRAIN_SCANS, "val_seen": TRAIN_SCANS, "val_unseen": UNSEEN_SCANS}
-    for split in SPLITS:
-        wanted = 3 * RXR_PATHS[split] * len(per_scan[split])
+    for split in MINI.splits:
+        wanted = 3 * MINI.rxr_paths[split] * len(_scans(split))
         assert len(shipped[split]) >= 0.95 * wanted
     assert len({one["instruction_id"] for one in everything}) == len(everything)
 
@@ -167,7 +168,7 @@ def test_shipped_alignment_leads_along_the_path(everything):
 
 
 def test_shipped_files_are_small():
-    assert sum(guide_path(DATA_DIR, split).stat().st_size for split in SPLITS) <= 3_000_000
+    assert sum(guide_path(DATA_DIR, split).stat().st_size for split in MINI.splits) <= 3_000_000
 
 
 @pytest.mark.parametrize("language", ["en", "hi", "te"])

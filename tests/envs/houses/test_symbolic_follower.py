@@ -25,8 +25,14 @@ def fork() -> Sight:
 
 
 def test_walks_come_by_nothing_twice(fork):
-    assert set(walks(fork, 1, (0, 1), 1, 2)) == {(1, 2), (1, 2, 3), (1, 2, 4)}
-    assert set(walks(fork, 0, (0,), 3, 3)) == {(0, 1, 2, 3), (0, 1, 2, 4)}
+    assert set(walks(fork, "past", 1, (0, 1))) == {(1, 2), (1, 2, 3), (1, 2, 4)}
+    assert set(walks(fork, "across", 2, (2,))) == {(2, 1), (2, 3), (2, 4)}
+    assert set(walks(fork, "up", 0, (0,))) == set()
+
+
+def test_stairs_are_walked_as_stairs(sight):
+    assert set(walks(sight, "up", 5, (5,))) == {(5, 12), (5, 12, 13)}
+    assert set(walks(sight, "down", 12, (12,))) == {(12, 5)}
 
 
 def test_a_turn_tells_the_way(fork):
