@@ -7,8 +7,10 @@ visualise_episode.py                               (walk yourself)
 visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video episode.mp4
 """
 
+import contextlib
 import logging
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -131,12 +133,23 @@ def serve(
     site = Site(library, pictures, Drives(library, config.save_to), follow, follower)
     with ViewerServer(site, config.host, config.port) as server:
         print(f"{len(library.rows())} episodes: {server.url} (Ctrl-C ends it)", flush=True)
+        threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()
         if config.browser:
             webbrowser.open(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
+
+
+def _first_picture(library: "Library", pictures: "Pictures") -> None:
+    """Have the first picture drawn before the browser asks for it."""
+    from viewer.pictures import WIDTHS, NoPictureError
+
+    key = library.rows()[0]["key"]
+    _, episode = library.episode(key)
+    with contextlib.suppress(NoPictureError):
+        pictures.jpeg(episode.scan, episode.path[0], WIDTHS[0])
 
 
 def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> None:

@@ -72,20 +72,19 @@ class DrawnPictures:
         return self._jpeg(scan, viewpoint, width)
 
     def _make(self, scan: str, viewpoint: str, width: int) -> bytes:
-        path = self._folder(scan) / f"{viewpoint}_{width}.jpg"
-        if path.is_file():
-            return path.read_bytes()
-        with self._drawing:
-            if path.is_file():  # another thread was faster
+        try:
+            path = self._folder(scan) / f"{viewpoint}_{width}.jpg"
+            if path.is_file():
                 return path.read_bytes()
-            try:
-                picture = self._draw(scan, viewpoint, width)
-            except (KeyError, FileNotFoundError, ValueError) as error:
-                raise NoPictureError(str(error)) from error
-            data = encode(picture)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as beside:
-                beside.write_bytes(data)
+            with self._drawing:
+                if path.is_file():  # another thread was faster
+                    return path.read_bytes()
+                data = encode(self._draw(scan, viewpoint, width))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with written_whole(path) as beside:
+                    beside.write_bytes(data)
+        except (KeyError, FileNotFoundError, ValueError) as error:
+            raise NoPictureError(str(error)) from error
         return data
 
 

@@ -59,6 +59,11 @@ def wanderer():
 
 
 @pytest.fixture(scope="session")
+def make_env():
+    return tiny_vector_env
+
+
+@pytest.fixture(scope="session")
 def tiny_env(tiny_arguments):
     return tiny_vector_env("train", tiny_arguments)
 

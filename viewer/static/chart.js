@@ -2,7 +2,7 @@
 
 import { metres, percent, svg } from "viewer/svg.js";
 
-const HEIGHT = 92, TOP = 8, BOTTOM = 74, LEFT = 34, RIGHT = 46;
+const HEIGHT = 96, TOP = 8, BOTTOM = 72, LEFT = 34, RIGHT = 46;
 
 // `width` in pixels; `last` step of the longer walk; `furthest` that anybody was from the goal.
 export function chart(trace, number, { width, second, furthest, last, jump, showGoal }) {
@@ -84,11 +84,11 @@ function caption(known, goal) {
     left += 34 + 6.4 * name.length;
     const sign =
       kind === "other"
-        ? dot(at + 9, HEIGHT - 5, 2.2, kind)
+        ? dot(at + 9, HEIGHT - 10, 2.2, kind)
         : kind === "distance"
-          ? svg("rect", { class: kind, x: at, y: HEIGHT - 10, width: 18, height: 9, style: "fill:#cfd6df" })
-          : svg("line", { class: kind, x1: at, x2: at + 18, y1: HEIGHT - 5, y2: HEIGHT - 5 });
-    return [sign, label(at + 23, HEIGHT - 1, name, "start")];
+          ? svg("rect", { class: kind, x: at, y: HEIGHT - 15, width: 18, height: 9, style: "fill:#cfd6df" })
+          : svg("line", { class: kind, x1: at, x2: at + 18, y1: HEIGHT - 10, y2: HEIGHT - 10 });
+    return [sign, label(at + 23, HEIGHT - 6, name, "start")];
   });
 }
 

@@ -1,6 +1,7 @@
 // An instruction with the attention over its words. Words are the units, never letters: those of
 // Devanagari and Telugu join to signs.
 
+import { strengths } from "viewer/attention.js";
 import { html, percent } from "viewer/svg.js";
 
 export function instruction(trace, number, { second, named }) {
@@ -14,16 +15,18 @@ export function instruction(trace, number, { second, named }) {
     block.append(trace.instruction);
     return block;
   }
-  const most = Math.max(...weights);
-  const strongest = weights.indexOf(most);
   const last = weights.length - 1;
   const read = lastRead(trace);
-  if (strongest === 0) block.append(mark("start", weights[0], most), " ");
+  const shades = strengths(weights, read + 2);
+  const most = Math.max(...shades);
+  if (shades[0] > 0) block.append(mark("start", weights[0], shades[0]), " ");
   trace.words.forEach((word, place) => {
     const [text, blank] = [word.trimEnd(), word.slice(word.trimEnd().length)];
-    block.append(piece(text, weights[place + 1], most, place >= read), blank);
+    const shade = shades[place + 1];
+    const kinds = ["word", shade === most && "most", place >= read && "unread"];
+    block.append(piece(text, weights[place + 1], shade, kinds), blank);
   });
-  if (weights[last] > 0.05) block.append(" ", mark("end", weights[last], most));
+  if (shades[last] > 0) block.append(" ", mark("end", weights[last], shades[last]));
   if (read < trace.words.length) {
     block.append(html("span", { class: "note" }, `The agent reads the first ${read} words only.`));
   }
@@ -42,31 +45,17 @@ function lastRead(trace) {
   return read.size > 2 && trace.words.length - count > 3 ? count : trace.words.length;
 }
 
-function piece(text, weight, most, unread) {
-  const share = most > 0 ? weight / most : 0;
-  const kinds = ["word", share > 0.999 ? "most" : "", unread ? "unread" : ""];
-  return html(
-    "span",
-    {
-      class: kinds.filter(Boolean).join(" "),
-      title: `attention ${percent(weight)}`,
-      style: `background: rgba(var(--attention), ${(0.85 * share).toFixed(3)})`,
-    },
-    text,
-  );
+function piece(text, weight, shade, kinds) {
+  const title = `attention ${percent(weight)}`;
+  return html("span", { class: kinds.filter(Boolean).join(" "), title, style: tint(shade) }, text);
 }
 
-function mark(name, weight, most) {
-  return html(
-    "span",
-    {
-      class: "end",
-      title: `attention ${percent(weight)} on the mark of the ${name}`,
-      style: `background: rgba(var(--attention), ${((0.85 * weight) / most).toFixed(3)})`,
-    },
-    name,
-  );
+function mark(name, weight, shade) {
+  const title = `attention ${percent(weight)} on the mark of the ${name}`;
+  return html("span", { class: "end", title, style: tint(shade) }, name);
 }
+
+const tint = (shade) => `background: rgba(var(--attention), ${(0.85 * shade).toFixed(3)})`;
 
 function summary(trace, weights) {
   const order = trace.words

@@ -30,7 +30,7 @@ export class EpisodeList {
     this.#get("sort-order").addEventListener("click", (event) => {
       const falling = event.target.getAttribute("aria-pressed") !== "true";
       event.target.setAttribute("aria-pressed", falling);
-      event.target.textContent = falling ? "falling" : "rising";
+      event.target.textContent = falling ? "↓ falling" : "↑ rising";
       this.#fresh();
     });
     this.draw();

@@ -29,7 +29,7 @@ export class FloorMap {
   draw(walks, { way, go }) {
     const drawing = svg("svg", {
       class: "map",
-      viewBox: this.#box(),
+      viewBox: this.#box(way),
       role: "img",
       "aria-label": this.#description(walks, way),
     });
@@ -66,8 +66,12 @@ export class FloorMap {
     }
   }
 
-  #box() {
+  #box(way) {
     const shapes = [...this.#points.values()].map(([x, y]) => [x, -y]);
+    if (way?.length > 1) {
+      const [x, y] = this.#points.get(way.at(-1));
+      shapes.push([x - GOAL_RADIUS, -y - GOAL_RADIUS], [x + GOAL_RADIUS, -y + GOAL_RADIUS]);
+    }
     for (const room of this.#scene.plan?.rooms ?? []) {
       shapes.push([room.x0, -room.y0], [room.x1, -room.y1]);
     }

@@ -2,7 +2,7 @@
 
 import { metres, percent, svg } from "viewer/svg.js";
 
-const RADIUS = 23, MARGIN = 30, ARROW = 32;
+const RADIUS = 25, MARGIN = 30, ARROW = 36;
 
 export class Marks {
   #layer;
@@ -41,15 +41,15 @@ export class Marks {
       const y = within(spot.y, MARGIN + 30, height - MARGIN);
       group.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
     }
-    this.#line("left", MARGIN + 18);
-    this.#line("right", width - MARGIN - 18);
+    this.#line("left", MARGIN + 20);
+    this.#line("right", width - MARGIN - 20);
   }
 
   // What lies outside the picture stands in a column at its edge.
   #line(side, x) {
     const column = this.#marks.filter(({ group }) => group.dataset.side === side);
     column.forEach(({ group }, place) => {
-      const y = this.#layer.clientHeight * 0.55 + (place - (column.length - 1) / 2) * 54;
+      const y = this.#layer.clientHeight * 0.55 + (place - (column.length - 1) / 2) * 60;
       group.setAttribute("transform", `translate(${x} ${y.toFixed(1)})`);
     });
   }
@@ -62,7 +62,7 @@ export class Marks {
       (known ? `, probability ${share}` : "") +
       (chosen ? ", chosen" : "");
     const act = () => choose(number);
-    const round = 2 * Math.PI * (RADIUS - 4);
+    const round = 2 * Math.PI * RADIUS;
     return svg(
       "g",
       {
@@ -79,11 +79,11 @@ export class Marks {
         },
       },
       svg("title", {}, label),
-      svg("circle", { class: "disc", r: RADIUS }),
+      svg("circle", { class: known ? "disc" : "disc plain", r: RADIUS }),
       known
         ? svg("circle", {
             class: "share",
-            r: RADIUS - 4,
+            r: RADIUS,
             transform: "rotate(-90)",
             "stroke-dasharray": `${candidate.probability * round} ${round}`,
           })

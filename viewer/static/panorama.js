@@ -16,8 +16,7 @@ out vec4 colour;
 uniform sampler2D picture;
 uniform vec2 reach;       // tangents of half the field of view
 uniform vec2 look;        // heading, elevation
-uniform float weights[36];
-uniform float strength;
+uniform float strengths[36];
 const float PI = 3.14159265;
 const float CELL = PI / 6.0;
 
@@ -31,13 +30,11 @@ void main() {
   colour = vec4(texture(picture, vec2(heading / (2.0 * PI) + 0.5, 0.5 - elevation / PI)).rgb, 1);
   vec2 cell = vec2(heading, elevation) / CELL;
   vec2 nearest = floor(cell + 0.5);
-  if (strength > 0.0 && abs(nearest.y) < 1.5) {
-    int view = 12 * int(nearest.y + 1.0) + int(mod(nearest.x, 12.0));
-    float weight = weights[view];
+  if (abs(nearest.y) < 1.5) {
+    float strength = strengths[12 * int(nearest.y + 1.0) + int(mod(nearest.x, 12.0))];
     vec2 edge = abs(cell - nearest);
-    float line = smoothstep(0.47, 0.495, max(edge.x, edge.y));
-    float share = strength * weight * (0.55 + 0.3 * line);
-    colour.rgb = mix(colour.rgb, vec3(0.94, 0.66, 0.08), share);
+    float line = strength > 0.02 ? smoothstep(0.482, 0.494, max(edge.x, edge.y)) : 0.0;
+    colour.rgb = mix(colour.rgb, vec3(0.95, 0.66, 0.06), max(0.6 * strength, sqrt(strength) * 0.8 * line));
   }
 }`;
 
@@ -50,8 +47,7 @@ export class Panorama {
   #canvas;
   #gl;
   #at = {};
-  #weights = new Float32Array(36);
-  #strength = 0;
+  #strengths = new Float32Array(36);
   #waiting = false;
 
   constructor(canvas) {
@@ -82,10 +78,9 @@ export class Panorama {
     this.draw();
   }
 
-  attend(weights) {
-    const most = weights ? Math.max(...weights, 1e-6) : 1;
-    this.#weights = Float32Array.from(weights ?? new Array(36).fill(0), (w) => w / most);
-    this.#strength = weights ? 1 : 0;
+  // Strength 0 to 1 of each of the 36 views; null for none.
+  attend(strengths) {
+    this.#strengths = Float32Array.from(strengths ?? new Array(36).fill(0));
     this.draw();
   }
 
@@ -148,8 +143,7 @@ export class Panorama {
     gl.viewport(0, 0, width, height);
     gl.uniform2f(this.#at.reach, ...this.#reach);
     gl.uniform2f(this.#at.look, this.look.heading, this.look.elevation);
-    gl.uniform1fv(this.#at.weights, this.#weights);
-    gl.uniform1f(this.#at.strength, this.#strength);
+    gl.uniform1fv(this.#at.strengths, this.#strengths);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
@@ -167,7 +161,7 @@ export class Panorama {
       throw new Error(`panorama shader: ${gl.getProgramInfoLog(program)}`);
     }
     gl.useProgram(program);
-    for (const name of ["reach", "look", "weights", "strength"]) {
+    for (const name of ["reach", "look", "strengths"]) {
       this.#at[name] = gl.getUniformLocation(program, name);
     }
     gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());

@@ -134,8 +134,11 @@ export class Stage {
       jump: this.#options.jump,
       showGoal: this.#options.showWay,
     };
+    // Who gives no probabilities has little to show beside one who does.
+    const telling = this.#walks.filter(({ trace }) => trace.steps[0].stop_probability != null);
+    const drawn = telling.length ? telling : this.#walks;
     get("charts").replaceChildren(
-      ...this.#walks.map(({ trace, step, second }) => chart(trace, step, { second, ...options })),
+      ...drawn.map(({ trace, step, second }) => chart(trace, step, { second, ...options })),
     );
   }
 

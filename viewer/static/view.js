@@ -1,5 +1,6 @@
 // What one agent sees at one step: panorama, marks, and a line of figures.
 
+import { strengths } from "viewer/attention.js";
 import { lookAround } from "viewer/looking.js";
 import { Marks } from "viewer/marks.js";
 import { Panorama } from "viewer/panorama.js";
@@ -45,7 +46,7 @@ export class View {
     const before = this.#step;
     this.#step = step;
     this.#describe(trace, number);
-    this.#panorama.attend(attention ? step.view_attention : null);
+    this.#panorama.attend(attention && step.view_attention ? strengths(step.view_attention) : null);
     this.#marks.show(step, choose);
     if (before !== step) this.#ahead();
     return this.#picture(trace.scan, step.viewpoint, upcoming);

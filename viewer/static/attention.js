@@ -1,0 +1,10 @@
+// How strongly a weight of attention is coloured: not at all up to an even share, fully at the
+// largest weight, or at four even shares if none is as large. Even attention so stays pale.
+
+const FULL = 4;
+
+export function strengths(weights, count = weights.length) {
+  const even = 1 / count;
+  const most = Math.max(FULL * even, ...weights);
+  return weights.map((weight) => Math.max(0, weight - even) / (most - even));
+}
