@@ -118,5 +118,5 @@ def test_who_does_as_the_teacher_says_arrives(seed, teacher):
     for agent in np.flatnonzero(walks.has_goal & ~strayed):
         assert walks.distances[agent] == 0
         if teacher == "reference" and not detours:
-            path = [pose[0] for pose in walks.trajectory(agent)]
+            path = [pose[0] for pose in walks.trajectory(int(agent))]
             assert path == [viewpoint for viewpoint, _ in itertools.groupby(episodes[agent].path)]
