@@ -78,10 +78,10 @@ class CiderD:
         documents = np.bincount(pairs % total, minlength=total)
         idf = np.log(float(len(per_image))) - np.log(np.maximum(1.0, documents))
         weight = counted.count * idf[counted.gram]
-        norm = _norms(counted.caption, counted.order, weight, len(captions))
-        padded = np.zeros((2, len(per_image), count.shape[1], ORDERS))
-        padded[0, image, place] = norm
-        padded[1, image, place, 0] = np.maximum(lengths - 1, 0)
+        norm = np.zeros((len(per_image), count.shape[1], ORDERS))
+        norm[image, place] = _norms(counted.caption, counted.order, weight, len(captions))
+        length = np.zeros(norm.shape[:2])
+        length[image, place] = np.maximum(lengths - 1, 0)
         return cls(
             table=table,
             idf=idf,
@@ -89,8 +89,8 @@ class CiderD:
             first=np.searchsorted(pairs // total, np.arange(len(per_image) + 1)),
             gram=pairs % total,
             count=count,
-            norm=padded[0],
-            length=padded[1, ..., 0],
+            norm=norm,
+            length=length,
             references=per_image,
             end_counts=end_counts,
         )

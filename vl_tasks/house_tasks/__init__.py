@@ -83,45 +83,56 @@ def make_house_tasks(
     Raises:
         ValueError: A split would have no picture, or not enough to ask anything.
     """
-    from vl_tasks.house_tasks.captions import write_captions
-    from vl_tasks.house_tasks.hypotheses import state_hypotheses
-    from vl_tasks.house_tasks.questions import ask_questions
-
     config = config or HouseTasksConfig()
     files = HouseTaskFiles(folder)
     files.summary.unlink(missing_ok=True)
     views = _take_all(files, config, workers)
     captions: dict[int, list[str]] = {}
-    summary: dict[str, Any] = {"format": FORMAT, **asdict(config), "splits": {}}
-    for number, split in enumerate(SPLITS):
-        pictures = views[split]
-        rngs = [np.random.default_rng([config.seed, _WORDS_TAG, number, k]) for k in range(3)]
-        asked, asked_chance = ask_questions(
-            pictures, round(config.questions * len(pictures)), rngs[0]
-        )
-        stated, stated_chance = state_hypotheses(
-            pictures, round(config.hypotheses * len(pictures)), rngs[1]
-        )
-        if not asked or not stated:
-            raise ValueError(
-                f"{split}: {len(pictures)} pictures are too few for balanced questions and "
-                "hypotheses; ask for more"
-            )
-        captions |= {view.image_id: write_captions(view, rngs[2]) for view in pictures}
-        write_asked(files, split, asked)
-        write_stated(files, split, stated, captions)
-        summary["splits"][split] = {
-            "scans": sorted({view.scan for view in pictures}),
-            "pictures": len(pictures),
-            "questions": len(asked),
-            "hypotheses": len(stated),
-            "captions": sum(len(captions[view.image_id]) for view in pictures),
-            "chance_of_answers": asked_chance,
-            "chance_of_labels": stated_chance,
-        }
+    splits = {split: _write_split(files, split, views[split], captions, config) for split in SPLITS}
     write_captioned(files, views, captions)
+    summary = {"format": FORMAT, **asdict(config), "splits": splits}
     write_text(files.summary, json.dumps(summary, indent=1) + "\n")
     return files
+
+
+def _write_split(
+    files: HouseTaskFiles,
+    split: str,
+    views: list[View],
+    captions: dict[int, list[str]],
+    config: HouseTasksConfig,
+) -> dict[str, Any]:
+    """Write the questions and hypotheses of a split, and add captions by image id.
+
+    Returns:
+        What there is of it, for the summary.
+    """
+    from vl_tasks.house_tasks.captions import write_captions
+    from vl_tasks.house_tasks.hypotheses import state_hypotheses
+    from vl_tasks.house_tasks.questions import ask_questions
+
+    tag, count = [config.seed, _WORDS_TAG, SPLITS.index(split)], len(views)
+    ask, state, tell = (np.random.default_rng([*tag, number]) for number in range(3))
+    asked, asked_chance = ask_questions(views, round(config.questions * count), ask)
+    stated, stated_chance = state_hypotheses(views, round(config.hypotheses * count), state)
+    if not asked or not stated:
+        raise ValueError(
+            f"{split}: {count} pictures are too few for balanced questions and hypotheses; ask "
+            "for more"
+        )
+    told = {view.image_id: write_captions(view, tell) for view in views}
+    captions |= told
+    write_asked(files, split, asked)
+    write_stated(files, split, stated, told)
+    return {
+        "scans": sorted({view.scan for view in views}),
+        "pictures": count,
+        "questions": len(asked),
+        "hypotheses": len(stated),
+        "captions": sum(len(texts) for texts in told.values()),
+        "chance_of_answers": asked_chance,
+        "chance_of_labels": stated_chance,
+    }
 
 
 def _take_all(
