@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs.houses.scene import ObjectInfo
-from envs.houses.visibility import HEADING_STEPS, seen_objects, view_areas
+from envs.houses.visibility import HEADING_STEPS, seen_objects, survey_house, view_areas
 from envs.panoramas.panorama import Panorama
 
 HEIGHT = 180
@@ -72,3 +72,28 @@ def test_view_areas_peak_at_the_step_that_faces_the_object(step):
     neighbours = areas[[(step - 1) % HEADING_STEPS, (step + 1) % HEADING_STEPS]]
     assert neighbours == pytest.approx(areas[step] / 2, rel=0.1)
     assert areas[(step + 3) % HEADING_STEPS] == 0
+
+
+def test_a_survey_looks_up_rooms_on_their_storey(monkeypatch):
+    nothing = SimpleNamespace(object_id=np.full((8, 16), -1), depth=np.ones((8, 16)))
+    monkeypatch.setattr("envs.panoramas.panorama.render_panorama", lambda *_: nothing)
+    rooms = (SimpleNamespace(kind="hallway"), SimpleNamespace(kind="landing"))
+    plan = SimpleNamespace(rooms=rooms, room_at=lambda x, y, z: int(z > 3))
+    house = SimpleNamespace(
+        plan=plan, scene=SimpleNamespace(objects=()), spec=SimpleNamespace(scan="tall")
+    )
+    records = []
+    for name, height in (("below", 1.5), ("above", 4.4)):
+        pose = np.eye(4)
+        pose[2, 3] = height
+        records.append(
+            {
+                "image_id": name,
+                "included": True,
+                "pose": pose.ravel().tolist(),
+                "unobstructed": [name == "above", name == "below"],
+            }
+        )
+    survey = survey_house(house, None, records)  # type: ignore[arg-type]
+    assert [survey.room_kind(0), survey.room_kind(1)] == ["hallway", "landing"]
+    assert (survey.climb(0, 1), survey.climb(1, 0), survey.climb(0, 0)) == (1, -1, 0)
