@@ -67,6 +67,7 @@ def _start_up_figures(files: WorldFiles, folder: Path) -> list[Figure]:
     """CPU seconds to load all graphs, without and with a cache of their own."""
     import safetensors.numpy  # noqa: F401  (imports are not what is measured)
     import scipy.sparse.csgraph  # noqa: F401
+    import torch  # noqa: F401
 
     kept = os.environ.get("CLIPNAV_CACHE")
     os.environ["CLIPNAV_CACHE"] = str(folder / "cache")

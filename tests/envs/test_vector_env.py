@@ -38,8 +38,15 @@ def test_instructions_are_encoded_as_the_info_says(make_env):
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-@pytest.mark.parametrize("env_id", ["R2R-CLIP-v0", "RxR-CLIP-v0"])
-def test_equals_single_environments_step_by_step(tiny_arguments, env_id, mode):
+@pytest.mark.parametrize(
+    ("env_id", "ways"),
+    [
+        ("R2R-CLIP-v0", {}),
+        ("RxR-CLIP-v0", {"teacher": "reference", "reward": "ndtw", "observe": "indices"}),
+    ],
+)
+def test_equals_single_environments_step_by_step(tiny_arguments, env_id, ways, mode):
+    tiny_arguments = {**tiny_arguments, **ways}
     many = gym.make_vec(env_id, 5, **tiny_arguments, autoreset_mode=mode.value)
     singles = gym.make_vec(
         env_id,

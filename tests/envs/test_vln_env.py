@@ -34,6 +34,11 @@ def test_passes_the_checker_of_gymnasium(tiny_arguments, env_id):
     check(env_id, **tiny_arguments, render_mode="rgb_array")
 
 
+def test_other_ways_to_teach_reward_and_observe_pass_the_checker_of_gymnasium(tiny_arguments):
+    ways = {"teacher": "reference", "reward": "ndtw", "observe": "indices"}
+    check("R2R-CLIP-v0", **tiny_arguments, **ways)
+
+
 @pytest.mark.parametrize("env_id", IDS)
 def test_built_in_world_passes_the_checker_of_gymnasium(env_id):
     check(env_id)
