@@ -35,6 +35,8 @@ class EvaluateConfig:
     """Walk with the baselines, too."""
     submission: Path | None = None
     """Write the walked paths here in the format of the data set's test server."""
+    traces: Path | None = None
+    """Record what everybody sees and does here, for visualise_episode.py and plot_results.py."""
     data_dir: Path | None = None
     """Folder of the data, if it has moved since the training."""
     features: Path | None = None

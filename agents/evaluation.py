@@ -125,18 +125,21 @@ def compare(env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, split: st
         seed: Of the random baseline.
         split: Name of the split.
     """
+    results: Results = {}
+    for who, agent in {**agents, **baselines(env, seed)}.items():
+        for part, summary in summaries(split, evaluate(env, agent, f"{split} {who}")).items():
+            results.setdefault(part, {})[who] = summary
+    return results
+
+
+def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
+    """Agents that learn nothing, by name; the random one draws from the seed."""
     world = env.nav_world
-    everyone = {
-        **agents,
+    return {
         "random": RandomAgent(world, seed),
         "forward": ForwardAgent(world),
         "shortest path": ShortestPathAgent(),
     }
-    results: Results = {}
-    for who, agent in everyone.items():
-        for part, summary in summaries(split, evaluate(env, agent, f"{split} {who}")).items():
-            results.setdefault(part, {})[who] = summary
-    return results
 
 
 def follower_name(config: TrainConfig) -> str:

@@ -10,6 +10,7 @@ from agents.environments import feature_notes, make_env
 from agents.evaluation import (
     Evaluation,
     Results,
+    baselines,
     compare,
     evaluate,
     follower_name,
@@ -19,6 +20,7 @@ from agents.evaluation import (
 from agents.follower_agent import FollowerAgent
 from agents.lessons import make_lesson
 from agents.reranking import Weighting
+from agents.rollout import Agent
 from agents.search_evaluation import Searched, evaluate_search, search_split, tuned_weighting
 from agents.speaker_training import LoadedSpeaker, load_speaker
 from agents.text import load_tokenizer
@@ -120,6 +122,18 @@ def load_run(
     agent = FollowerAgent(lesson.follower, features, settings.language)
     agent.critic = lesson.critic
     return env, agent
+
+
+def load_walkers(config: EvaluateConfig) -> tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]:
+    """Settings and environment of a run, and by name its follower, first, and the baselines.
+
+    Raises:
+        FileNotFoundError, ValueError: As for `load_run`.
+    """
+    settings = config.settings(read_config(config.run, TrainConfig))
+    env, agent = load_run(config.run, config.split, settings)
+    others = baselines(env, settings.seed) if config.baselines else {}
+    return settings, env, {follower_name(settings): agent, **others}
 
 
 def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, split: str) -> None:

@@ -2,7 +2,10 @@
 
 evaluate_agent.py runs/r2r-houses --split val_unseen
 evaluate_agent.py runs/r2r-matterport --split test --submission test.json
+evaluate_agent.py runs/r2r-houses --traces traces       (for visualise_episode.py, plot_results.py)
 """
+
+from pathlib import Path
 
 import tyro
 
@@ -16,6 +19,29 @@ def main() -> None:
     from agents.submission import evaluate_run
 
     evaluate_run(config)
+    if config.traces is not None:
+        record_traces(config, config.traces)
+
+
+def record_traces(config: EvaluateConfig, folder: Path) -> None:
+    """Walk once more, with a trace of each episode in a folder per agent."""
+    import torch
+
+    from agents.submission import load_walkers
+    from viewer.trace import record
+
+    settings, env, walkers = load_walkers(config)
+    ids = [episode.instr_id for episode in env.episodes]
+    for name, walker in walkers.items():
+        own = folder / name.replace(" ", "-")
+        with torch.inference_mode():
+            record(
+                *(env, walker, ids, own),
+                name=name,
+                split=config.split,
+                dataset=settings.dataset,
+            )
+        print(f"Traces: {own}")
 
 
 if __name__ == "__main__":

@@ -196,30 +196,28 @@ def _walk_run(
     """Have a run's follower walk the split; tells how to have it follow other instructions."""
     import torch
 
-    from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
     from agents.command_line import EvaluateConfig
-    from agents.configs import TrainConfig
-    from agents.evaluation import follower_name
-    from agents.submission import load_run
-    from storage.runs.settings import read_config
+    from agents.submission import load_walkers
     from viewer.free_walk import walk_freely
     from viewer.trace import record
     from viewer.trace.building import Setting
-    from viewer.trace.recording import Walker
 
-    evaluation = EvaluateConfig(
-        run, config.split, data_dir=config.data_dir, features=config.features, device=config.device
+    settings, env, walkers = load_walkers(
+        EvaluateConfig(
+            run,
+            config.split,
+            baselines=config.baselines,
+            data_dir=config.data_dir,
+            features=config.features,
+            device=config.device,
+        )
     )
-    settings = evaluation.settings(read_config(run, TrainConfig))
-    env, agent = load_run(run, config.split, settings)
-    name = f"{follower_name(settings)} {run.name}" if several else follower_name(settings)
-    walkers: dict[str, Walker] = {name: agent}
-    if config.baselines:
-        walkers["random"] = RandomAgent(env.nav_world, settings.seed)
-        walkers["forward"] = ForwardAgent(env.nav_world)
-        walkers["shortest path"] = ShortestPathAgent()
+    name, *others = walkers
+    agent = walkers[name]
+    if several:
+        name = f"{name} {run.name}"
     ids = [episode.instr_id for episode in env.episodes[: config.limit]]
-    for who, walker in walkers.items():
+    for who, walker in {name: agent, **{other: walkers[other] for other in others}}.items():
         print(f"{who} walks {len(ids)} episodes of {config.split} ...", flush=True)
         with torch.inference_mode():
             library.add(
