@@ -1,3 +1,4 @@
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,7 +77,9 @@ def test_view_areas_peak_at_the_step_that_faces_the_object(step):
 
 def test_a_survey_looks_up_rooms_on_their_storey(monkeypatch):
     nothing = SimpleNamespace(object_id=np.full((8, 16), -1), depth=np.ones((8, 16)))
-    monkeypatch.setattr("envs.panoramas.panorama.render_panorama", lambda *_: nothing)
+    # The package has a function of the same name as this module.
+    module = import_module("envs.panoramas.panorama")
+    monkeypatch.setattr(module, "render_panorama", lambda *_: nothing)
     rooms = (SimpleNamespace(kind="hallway"), SimpleNamespace(kind="landing"))
     plan = SimpleNamespace(rooms=rooms, room_at=lambda x, y, z: int(z > 3))
     house = SimpleNamespace(
