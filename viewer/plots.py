@@ -1,0 +1,209 @@
+"""Figures for papers: training curves, success by path length, how walks end, languages.
+
+Colours are those of Okabe and Ito; shapes and hatches tell series apart without them.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from envs.episodes import base_language
+from storage import written_whole
+from viewer.trace import Outcome, Trace, outcome
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKERS = "osD^vP"
+_HATCHES = ("", "//", "..", "\\\\", "xx", "++")
+_OUTCOME_COLOURS = {
+    "success": "#009e73",
+    "wrong stop": "#e69f00",
+    "lost": "#d55e00",
+    "unknown": "#999999",
+}
+_BIN = 5.0  # metres of a bin of path lengths
+_Z = 1.96  # standard deviations of a 95 % interval
+
+Event = Mapping[str, Any]
+ByAgent = Mapping[str, Sequence[Trace]]
+
+
+def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
+    """Loss and success over iterations.
+
+    Args:
+        logs: Events of `metrics.jsonl` by name of the run.
+
+    Raises:
+        ValueError: There is no event to draw.
+    """
+    figure, (losses, successes) = _panels(2)
+    for place, (run, events) in enumerate(logs.items()):
+        _draw_losses(losses, events, run, COLOURS[place % len(COLOURS)])
+        splits = dict.fromkeys(e["kind"] for e in events if "SR" in e and "/" not in e["kind"])
+        for number, split in enumerate(splits):
+            told = [event for event in events if event["kind"] == split]
+            successes.plot(
+                [event["iteration"] for event in told],
+                [100 * event["SR"] for event in told],
+                color=COLOURS[place % len(COLOURS)],
+                marker=_MARKERS[number % len(_MARKERS)],
+                linestyle=("-", "--", ":")[number % 3],
+                label=f"{run}, {split}" if len(logs) > 1 else split,
+            )
+    if not losses.lines and not successes.lines:
+        raise ValueError("the logs hold neither losses nor metrics: nothing to draw")
+    for axes, what in ((losses, "losses"), (successes, "metrics")):
+        if not axes.lines:
+            axes.text(0.5, 0.5, f"no {what} logged", ha="center", transform=axes.transAxes)
+    losses.set(xlabel="iteration", ylabel="loss")
+    successes.set(xlabel="iteration", ylabel="success (%)", ylim=(0, None))
+    _legends(losses, successes)
+    return figure
+
+
+def success_by_length(traces: ByAgent) -> "Figure":
+    """Success against the length of the shortest path, with 95 % Wilson intervals."""
+    figure, (axes,) = _panels(1)
+    longest = max(_length(trace) for own in traces.values() for trace in own)
+    edges = np.arange(0.0, longest + _BIN, _BIN)
+    for place, (agent, own) in enumerate(traces.items()):
+        lengths = np.array([_length(trace) for trace in own])
+        won = np.array([trace.steps[-1].metrics["SR"] for trace in own])
+        bins = np.clip(np.digitize(lengths, edges) - 1, 0, len(edges) - 2)
+        filled = np.unique(bins)
+        rates = np.array([won[bins == one].mean() for one in filled])
+        intervals = [wilson(won[bins == one].sum(), (bins == one).sum()) for one in filled]
+        low, high = np.array(intervals).T
+        axes.errorbar(
+            (edges[filled] + edges[filled + 1]) / 2 + 0.25 * place,
+            100 * rates,
+            yerr=100 * np.maximum(0, [rates - low, high - rates]),
+            color=COLOURS[place % len(COLOURS)],
+            marker=_MARKERS[place % len(_MARKERS)],
+            capsize=2,
+            label=agent,
+        )
+    axes.set(xlabel="shortest path (m)", ylabel="success (%)", ylim=(0, 102))
+    _legends(axes)
+    return figure
+
+
+def endings(traces: ByAgent) -> "Figure":
+    """Shares of walks that ended in success, at a wrong stop, or lost."""
+    figure, (axes,) = _panels(1)
+    agents = list(traces)
+    left = np.zeros(len(agents))
+    kinds = [kind for kind in get_args(Outcome) if kind != "unknown"]
+    for kind, hatch in zip(kinds, _HATCHES, strict=False):
+        shares = [
+            100 * np.mean([outcome(trace) == kind for trace in traces[agent]]) for agent in agents
+        ]
+        colour = _OUTCOME_COLOURS[kind]
+        axes.barh(
+            agents, shares, left=left, color=colour, hatch=hatch, edgecolor="white", label=kind
+        )
+        for row, share in enumerate(shares):
+            if share >= 6:
+                axes.text(left[row] + share / 2, row, f"{share:.0f}", ha="center", va="center")
+        left += shares
+    axes.invert_yaxis()
+    axes.set(xlabel="walks (%)", xlim=(0, 100))
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+    return figure
+
+
+def languages(traces: ByAgent) -> "Figure":
+    """Success and nDTW per language."""
+    figure, panels = _panels(2)
+    spoken = sorted({base_language(t.language) for own in traces.values() for t in own})
+    width = 0.8 / len(traces)
+    for axes, (metric, label) in zip(
+        panels, {"SR": "success", "nDTW": "nDTW"}.items(), strict=True
+    ):
+        for place, (agent, own) in enumerate(traces.items()):
+            groups: dict[str, list[float]] = defaultdict(list)
+            for trace in own:
+                groups[base_language(trace.language)].append(trace.steps[-1].metrics[metric])
+            heights = [100 * float(np.mean(groups[one])) if groups[one] else 0.0 for one in spoken]
+            axes.bar(
+                np.arange(len(spoken)) + (place - (len(traces) - 1) / 2) * width,
+                heights,
+                width,
+                color=COLOURS[place % len(COLOURS)],
+                hatch=_HATCHES[place % len(_HATCHES)],
+                edgecolor="white",
+                label=agent,
+            )
+        axes.set_xticks(range(len(spoken)), spoken)
+        axes.set(ylabel=f"{label} (%)", ylim=(0, 102))
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=len(traces), frameon=False)
+    return figure
+
+
+def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
+    """Traces whose goal is known, by agent.
+
+    Raises:
+        ValueError: There is none.
+    """
+    groups: dict[str, list[Trace]] = defaultdict(list)
+    for trace in traces:
+        if trace.has_goal:
+            groups[trace.agent].append(trace)
+    if not groups:
+        raise ValueError("no trace whose goal is known: nothing to measure")
+    return dict(groups)
+
+
+def wilson(successes: float, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927), which stays within 0 and 1 for few trials."""
+    share, square = successes / count, _Z**2 / count
+    middle = (share + square / 2) / (1 + square)
+    half = _Z / (1 + square) * np.sqrt(share * (1 - share) / count + square / (4 * count))
+    return float(middle - half), float(middle + half)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure in the format that the file's ending names."""
+    with written_whole(path) as beside:
+        figure.savefig(beside, dpi=200, bbox_inches="tight")
+
+
+def _draw_losses(axes: "Axes", events: Sequence[Event], run: str, colour: str) -> None:
+    told = [event for event in events if "loss" in event]
+    if told:
+        iterations = [event["iteration"] for event in told]
+        axes.plot(iterations, [event["loss"] for event in told], color=colour, label=run)
+
+
+def _length(trace: Trace) -> float:
+    length = trace.steps[0].distance_to_goal
+    assert length is not None, "traces here have goals"
+    return length
+
+
+def _panels(count: int) -> tuple["Figure", "Sequence[Axes]"]:
+    # A figure of its own, without pyplot, whose state all would share.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * count, 3.1), layout="constrained")
+    panels = figure.subplots(1, count, squeeze=False)[0]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="both", color="#e5e8ec", linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, panels
+
+
+def _legends(*panels: "Axes") -> None:
+    for axes in panels:
+        if len(axes.get_legend_handles_labels()[0]) > 0:
+            axes.legend(frameon=False, fontsize="small")
