@@ -49,6 +49,7 @@ class DeviceFeatures:
 
         Raises:
             KeyError: The feature store lacks a viewpoint.
+            ValueError: The environment's `angle_feature_size` is not a positive multiple of 4.
         """
         world, size = env.nav_world, env.angle_feature_size
         self._repeats = size // 4

@@ -27,7 +27,12 @@ def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.n
 
     Returns:
         (..., size) float32.
+
+    Raises:
+        ValueError: `size` is not a positive multiple of 4.
     """
+    if size < 4 or size % 4:
+        raise ValueError(f"angle_feature_size {size} is not a positive multiple of 4")
     return np.tile(angles4(heading, elevation), size // 4)
 
 
@@ -117,8 +122,6 @@ class FeatureObserver:
             ValueError: `angle_size` is not one.
             KeyError: The store lacks a viewpoint.
         """
-        if angle_size < 4 or angle_size % 4:
-            raise ValueError(f"angle_feature_size {angle_size} is not a positive multiple of 4")
         self._world = world
         self._num_agents = num_agents
         self._angle_size = angle_size

@@ -1,7 +1,8 @@
 """What an environment loads: the episodes of a split, their words, graphs and features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,22 @@ class LoadedSplit:
     def instructions(self) -> np.ndarray:
         """(E,) object array of raw texts."""
         return np.array([episode.instruction for episode in self.episodes], dtype=object)
+
+    def promised_names(
+        self, episodes: np.ndarray, nodes: np.ndarray
+    ) -> dict[str, Callable[[], np.ndarray]]:
+        """Functions that gather, one each, what an info calls the agents' whereabouts.
+
+        Args:
+            episodes: (B,) number of each agent's episode; must not change any more.
+            nodes: (B,) where each agent stands; must not change any more.
+        """
+        return {
+            "instr_id": partial(self.instr_ids.take, episodes),
+            "instruction": partial(self.instructions.take, episodes),
+            "scan": partial(self.nav_world.scan_names.take, nodes),
+            "viewpoint": partial(self.nav_world.viewpoint_ids.take, nodes),
+        }
 
     def tokens(self, length: int) -> np.ndarray:
         """(E, length) int32 encoded instructions."""

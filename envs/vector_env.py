@@ -1,7 +1,6 @@
 """VlnVectorEnv: many agents that follow instructions at once, over plain arrays."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -139,20 +138,17 @@ class VlnVectorEnv(VectorEnv):
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
-        self.max_episode_steps = _positive(
-            "max_episode_steps", max_episode_steps, MAX_EPISODE_STEPS.get(dataset, 1)
-        )
-        length = _positive(
-            "max_instruction_length", max_instruction_length, MAX_INSTRUCTION_LENGTH.get(dataset, 1)
-        )
+        steps, length = MAX_EPISODE_STEPS.get(dataset, 1), MAX_INSTRUCTION_LENGTH.get(dataset, 1)
+        self.max_episode_steps = _positive("max_episode_steps", max_episode_steps, steps)
+        length = _positive("max_instruction_length", max_instruction_length, length)
         loaded = load_split(dataset, split, world, data_dir, features, language, tokenizer)
-        self.files, self.episodes, self.tokenizer = loaded.files, loaded.episodes, loaded.tokenizer
+        self._loaded, self.files, self.episodes = loaded, loaded.files, loaded.episodes
+        self.tokenizer = loaded.tokenizer
         self.nav_world, self.feature_store = loaded.nav_world, loaded.store
         self.angle_feature_size = angle_feature_size
-        self._instr_ids, self._instructions = loaded.instr_ids, loaded.instructions
         self._tokens = loaded.tokens(length)
         self._walks = Walks(self.nav_world, self.episodes, num_envs, teacher, reward)
-        self.sampler = EpisodeSampler(self._instr_ids.tolist(), num_envs, shuffle)
+        self.sampler = EpisodeSampler(loaded.instr_ids.tolist(), num_envs, shuffle)
         if observe == "features":
             self._observer = FeatureObserver(
                 self.nav_world, self.feature_store, angle_feature_size, num_envs
@@ -293,19 +289,13 @@ class VlnVectorEnv(VectorEnv):
         return observation
 
     def _info(self) -> LazyInfo:
-        walks, world = self._walks, self.nav_world
+        walks = self._walks
         everyone = np.ones(self.num_envs, dtype=bool)
         numbers = {
             "distance_to_goal": walks.distances.copy(),
             "teacher_action": walks.teacher_actions(),
         }
-        episodes, nodes = walks.episodes.copy(), walks.nodes.copy()
-        names = {
-            "instr_id": partial(self._instr_ids.take, episodes),
-            "instruction": partial(self._instructions.take, episodes),
-            "scan": partial(world.scan_names.take, nodes),
-            "viewpoint": partial(world.viewpoint_ids.take, nodes),
-        }
+        names = self._loaded.promised_names(walks.episodes.copy(), walks.nodes.copy())
         masks = {f"_{name}": everyone.copy for name in names}
         return LazyInfo(masked(numbers, everyone), {**names, **masks})
 

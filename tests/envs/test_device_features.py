@@ -85,3 +85,9 @@ def test_gathers_the_same_on_an_accelerator(twins):
     for mine, other in zip(here, there, strict=True):
         assert other.device.type == "cuda"
         assert torch.equal(mine, other.cpu())
+
+
+def test_an_unfit_angle_feature_size_is_refused(tiny_arguments):
+    env = VlnVectorEnv(1, **tiny_arguments, observe="indices", angle_feature_size=10)
+    with pytest.raises(ValueError, match="angle_feature_size 10"):
+        DeviceFeatures(env)
