@@ -1,10 +1,12 @@
 """CLIP as an encoder of pictures and sentences, with its own preprocessing."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
 from encoders.loading import load_model, weights_sha256
 from encoders.precision import (
@@ -74,13 +76,14 @@ class ClipEncoder:
         size = visual.image_size
         self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
         # Fields that the model leaves out are open_clip's defaults, OpenAI's mean among them.
-        own = {**getattr(visual, "preprocess_cfg", {}), "size": self.image_size}
-        config = PreprocessCfg(**own)
+        config = PreprocessCfg(**{**getattr(visual, "preprocess_cfg", {}), "size": size})
         self.preprocessing: dict[str, Any] = vars(config)
         self.tower: Tower = image_tower(visual)
         self._place_model()
-        self._preparation = Preparation(config, self.tower.multiple, self.tower.stride)
-        self._pooled = _compiled(self.tower.pooled) if compiled else self.tower.pooled
+        self._preparation = Preparation(
+            replace(config, size=self.image_size), self.tower.multiple, self.tower.stride
+        )
+        self._pooled = _compiled(self.tower) if compiled else self.tower.pooled
         self._tokenizer = tokenizer
         self.embed_dim: int = self.text(["a room"]).shape[1]
 
@@ -222,6 +225,18 @@ class ClipEncoder:
         halved.to(DTYPES[self.precision], memory_format=self.tower.layout)
 
 
-def _compiled(pooled: _Encode) -> _Encode:
-    """Compile, with weights taken for constants so that they can be laid out beforehand."""
-    return torch.compile(pooled, dynamic=False, options={"freezing": True})
+class _Pooled(nn.Module):
+    """A tower's `pooled` as a module, whose weights a compiler may take for constants."""
+
+    def __init__(self, tower: Tower) -> None:
+        super().__init__()
+        self.visual = tower.visual
+        self._tower = tower
+
+    def forward(self, images: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        return self._tower.pooled(images, mask)
+
+
+def _compiled(tower: Tower) -> _Encode:
+    """`pooled` compiled, with the weights laid out beforehand as its products want them."""
+    return torch.compile(_Pooled(tower), dynamic=False, options={"freezing": True})

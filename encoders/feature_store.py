@@ -1,4 +1,4 @@
-"""CLIP features of panoramas on disk: one safetensors file, read through a memory map."""
+"""CLIP features of panoramas on disk: safetensors files, read through memory maps."""
 
 import json
 import struct
@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from encoders.sharded_views import ShardedViews
 from storage import written_whole
 
 FORMAT_VERSION = 1
 NUM_VIEWS = 36
+# What precomputed features come in: CLIP-ViL's TSV, HAMT's HDF5, LMDB.
+OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
 # Row v of a viewpoint is 12 * elevation band + heading step, as MatterSim numbers its views
 # (MatterSim.cpp:378-390: -30 degrees first).
 VIEW_ORDER = "bottom,middle,top x 12 headings clockwise from 0"
@@ -32,14 +35,18 @@ class FeatureStore:
     the pages of the file instead of receiving copies of it.
 
     Attributes:
-        path: The safetensors file.
+        path: The safetensors file, or where it would lie if the store were not in shards.
         keys: `scan_viewpoint` of each row, in row order.
         metadata: Format version, encoder, SHA-256 of its weights, preprocessing, view order, ...
         views: (V, 36, D) float16, memory-mapped, read-only.
     """
 
     def __init__(
-        self, path: Path, keys: list[str], metadata: dict[str, Any], views: np.memmap
+        self,
+        path: Path,
+        keys: list[str],
+        metadata: dict[str, Any],
+        views: np.memmap | ShardedViews,
     ) -> None:
         self.path = path
         self.keys = keys
@@ -52,29 +59,54 @@ class FeatureStore:
         """Map a store into memory.
 
         Args:
-            path: A file that `FeatureStore.write` made.
-            expected_width: Refuse a store whose D is another number.
+            path: A file that `FeatureStore.write` made; where shards of one lie, the name that they
+                have without their numbers; or a file of another format that
+                `encoders.feature_files` reads, of which a store is kept in the cache.
+            expected_width: Refuse a store whose D is another number. Of files of other formats,
+                the first so many numbers of each view are read.
 
         Raises:
             FileNotFoundError: There is no such file.
             ValueError: The file is damaged, or its format, view order or width does not fit.
         """
         path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such feature store; make it with scripts/extract_features.py"
+        if path.suffix in OTHER_FORMATS and path.exists():
+            from encoders.feature_files import cached_store
+
+            path = cached_store(path, expected_width)
+        if path.is_file():
+            store = cls._open_file(path)
+        else:
+            store = cls._open_shards(path)
+        if expected_width is not None and store.width != expected_width:
+            raise ValueError(
+                f"{path}: features are {store.width} wide, but {expected_width} are expected; "
+                "encode the views again with the encoder that the run was trained with"
             )
+        return store
+
+    @classmethod
+    def _open_file(cls, path: Path) -> "FeatureStore":
         header, data_start = _read_header(path)
         views = _map_views(path, header, data_start)
         metadata = {name: _decode(text) for name, text in header.get("__metadata__", {}).items()}
         keys = metadata.pop("keys", None)
         _check_metadata(path, metadata, keys, views.shape)
-        if expected_width is not None and views.shape[2] != expected_width:
-            raise ValueError(
-                f"{path}: features are {views.shape[2]} wide, but {expected_width} are expected; "
-                "encode the views again with the encoder that the run was trained with"
-            )
         return cls(path, keys, metadata, views)
+
+    @classmethod
+    def _open_shards(cls, path: Path) -> "FeatureStore":
+        from encoders.shards import common_metadata, shard_paths
+
+        stores = [cls._open_file(shard) for shard in shard_paths(path)]
+        if not stores:
+            raise FileNotFoundError(
+                f"{path}: no such feature store; make it with scripts/extract_features.py"
+            )
+        own = {key: stores[0].metadata[key] for key in ("format_version", "view_order")}
+        keys = [key for store in stores for key in store.keys]
+        views = ShardedViews([np.asarray(store.views) for store in stores])
+        return cls(path, keys, {**common_metadata(stores), **own}, views)
 
     @staticmethod
     def write(

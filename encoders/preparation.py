@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -142,8 +142,6 @@ def check_images(images: Images) -> None:
 
 
 def _own_transform(config: Any, size: Size) -> Any:
-    from dataclasses import replace
-
     from open_clip.transform import image_transform_v2
 
     return image_transform_v2(replace(config, size=size), is_train=False)

@@ -78,7 +78,21 @@ def merge_shards(output: str | Path) -> None:
         ValueError: Shards of several splittings lie there, or they differ in what they record.
     """
     output = Path(output)
-    stores = [FeatureStore.open(path) for path in _shard_paths(output)]
+    paths = shard_paths(output)
+    if not paths:
+        raise FileNotFoundError(f"{Shard(0, 1).path(output)}: no shard of this store, of any count")
+    stores = [FeatureStore.open(path) for path in paths]
+    metadata = common_metadata(stores)
+    keys = [key for store in stores for key in store.keys]
+    FeatureStore.write(output, _rows(stores), keys, metadata)
+
+
+def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
+    """What the shards of a store record together.
+
+    Raises:
+        ValueError: They differ in something.
+    """
     metadata = _own_metadata(stores[0])
     for store in stores[1:]:
         found = _own_metadata(store)
@@ -90,13 +104,16 @@ def merge_shards(output: str | Path) -> None:
                 f"{found.get(key)!r} and {metadata.get(key)!r}; encode one of them again"
             )
     skipped = [key for store in stores for key in store.metadata.get(SKIPPED, ())]
-    if skipped:
-        metadata[SKIPPED] = skipped
-    keys = [key for store in stores for key in store.keys]
-    FeatureStore.write(output, _rows(stores), keys, metadata)
+    return {**metadata, SKIPPED: skipped} if skipped else metadata
 
 
-def _shard_paths(output: Path) -> list[Path]:
+def shard_paths(output: Path) -> list[Path]:
+    """Files of the shards that lie beside where a store would; none if there are none.
+
+    Raises:
+        FileNotFoundError: Some are missing.
+        ValueError: Shards of several splittings lie there.
+    """
     pattern = re.compile(re.escape(output.stem) + r"-(\d{5})-of-(\d{5})" + re.escape(output.suffix))
     found = [match for path in output.parent.glob("*") if (match := pattern.fullmatch(path.name))]
     counts = {int(match[2]) for match in found}
@@ -105,7 +122,7 @@ def _shard_paths(output: Path) -> list[Path]:
             f"{output}: shards of {sorted(counts)} parts lie beside each other; delete the old ones"
         )
     if not counts:
-        raise FileNotFoundError(f"{Shard(0, 1).path(output)}: no shard of this store, of any count")
+        return []
     count = counts.pop()
     paths = [Shard(index, count).path(output) for index in range(count)]
     for path in paths:

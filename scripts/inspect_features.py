@@ -1,0 +1,71 @@
+"""Show what a file of features holds, what made it, and whether its views are in order.
+
+inspect_features.py --features features/rn50.safetensors
+inspect_features.py --features CLIP-ViT-B-32-views.tsv --reference features/rn50.safetensors
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tyro
+
+if TYPE_CHECKING:
+    from encoders.feature_store import FeatureStore
+
+_SAMPLE = 256  # viewpoints for the statistics
+
+
+@dataclass(frozen=True)
+class InspectArguments:
+    """Inspects a feature store or a file of another format."""
+
+    features: Path
+    """A .safetensors store, in one file or in shards, or a .tsv, .h5, .hdf5 or .lmdb file."""
+    reference: Path | None = None
+    """Features of the same viewpoints in the right order, by any encoder: tells top from bottom
+    and left from right."""
+
+
+def main(arguments: InspectArguments) -> None:
+    """Run the command."""
+    from encoders.feature_store import FeatureStore
+    from encoders.view_order import layout_matches, reference_matches
+
+    store = FeatureStore.open(arguments.features)
+    print(f"{arguments.features}")
+    for name, value in _facts(arguments.features, store).items():
+        print(f"  {name:<24} {value}")
+    print("  recorded:")
+    for name, value in store.metadata.items():
+        print(f"    {name:<22} {value}")
+    print("  layout of the rows, by how alike neighbouring views are:")
+    for match in layout_matches(store):
+        print(f"    {match.agreement:+.3f}  {match.order}")
+    if arguments.reference is not None:
+        reference = FeatureStore.open(arguments.reference)
+        print(f"  order of the rows, beside {arguments.reference}:")
+        for match in reference_matches(store, reference)[:3]:
+            print(f"    {match.agreement:+.3f}  {match.order}")
+
+
+def _facts(path: Path, store: "FeatureStore") -> dict[str, str]:
+    from encoders.shards import shard_paths
+    from storage import file_sha256
+
+    views = store.take(np.arange(0, len(store), max(1, len(store) // _SAMPLE)))
+    norms = np.linalg.norm(views, axis=2)
+    files = [path] if path.is_file() else shard_paths(path)
+    scans = {key.rpartition("_")[0] for key in store.keys}
+    return {
+        "viewpoints": f"{len(store)} of {len(scans)} scans",
+        "numbers of a view": str(store.width),
+        "length of a view": f"{norms.mean():.4g}, standard deviation {norms.std():.4g}",
+        "views of zeros": f"{(norms == 0).mean():.1%}",
+        **{f"SHA-256 of {file.name}": file_sha256(file) for file in files},
+    }
+
+
+if __name__ == "__main__":
+    main(tyro.cli(InspectArguments))
