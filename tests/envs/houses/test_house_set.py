@@ -4,10 +4,11 @@ import os
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from connectivity import read_connectivity, read_scans
-from envs.houses import furnishing, house, house_set, lighting
+from envs.houses import furnishing, house, house_set, lighting, textures
 from envs.houses.house import HouseSpec
 from envs.houses.house_set import (
     DATA_DIR,
@@ -238,20 +239,25 @@ def test_a_house_comes_out_the_same_for_any_number_of_workers(tmp_path, monkeypa
         cache = tmp_path / str(workers)
         monkeypatch.setenv("CLIPNAV_CACHE", str(cache))
         monkeypatch.setattr(house_set, "build_navigation", house_files)
-        house_set._built([MINI.specs["house_05"], SMALL], workers, "nothing")
+        house_set._built(SMALL, workers, "nothing")
         files = sorted(path for path in cache.rglob("*") if path.is_file())
         assert len(files) == 4
         digests.append([(path.name, file_sha256(path)) for path in files])
     assert digests[0] == digests[1]
 
 
-SMALL = HouseSpec("small", 11, 12, outline="t", contact_shadows=True, compact=True)
+SMALL = [
+    HouseSpec("small", 11, 12, outline="t", contact_shadows=True, compact=True),
+    HouseSpec("smaller", 13, 14, outline="l", open_plan=True, closed_doors=True, compact=True),
+]
 
 
 def house_files(spec, _rebuild):
-    """Saves a house that has no furniture and is not lit."""
+    """Saves a house that has no furniture, no patterns and no light."""
+    blank = dict.fromkeys([*textures.SURFACES, "outside"], np.full((4, 4, 3), 200, np.uint8))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(furnishing, "furnish", lambda *_: [])
+        patch.setattr(textures, "make_textures", lambda _: blank)
         patch.setattr(lighting, "bake", lambda scene, *_: scene)
         house.save_house(house.build_house(spec), house.house_cache_dir())
     return {}
