@@ -22,7 +22,7 @@ from envs.houses.scene import assemble
 from envs.houses.style import make_style
 from envs.houses.textures import make_textures
 from envs.panoramas import house_panoramas, render_panorama
-from envs.panoramas.contact_sheet import contact_sheet
+from envs.panoramas.contact_sheet import contact_sheet, set_sheet
 from envs.panoramas.ray_tracer import RayTracer
 
 SPEC = HouseSpec("test_house", plan_seed=5001, style_seed=6001)
@@ -216,3 +216,25 @@ def test_contact_sheet_shows_the_rooms(house: House, tmp_path: Path):
     picture = np.array(Image.open(tmp_path / "rooms.png"))
     assert picture.shape == (120, 160, 3)
     assert picture[:60, :80].std() > 10
+
+
+def test_sheet_of_a_set_shows_plans_and_rooms(
+    house: House, tracer: RayTracer, connectivity_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from PIL import Image
+
+    class Source:
+        def house(self, _scan: str) -> House:
+            return house
+
+        def tracer(self, _scan: str) -> RayTracer:
+            return tracer
+
+    monkeypatch.setattr(house_panoramas, "HousePanoramas", Source)
+    sheet = connectivity_dir / "sheet.png"
+    set_sheet(["test_house"] * 2, sheet, connectivity_dir, tile=(60, 80), rooms=2)
+    picture = np.array(Image.open(sheet))
+    assert picture.shape == (120, 4 * 80, 3)
+    tiles = [picture[20:60, start : start + 80] for start in range(0, 320, 80)]
+    assert [bool((tile == 255).all()) for tile in tiles] == [False, True, False, False]
+    assert not (picture[:60, 160:] == picture[60:, 160:]).all()  # other rooms in the next row
