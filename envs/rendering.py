@@ -1,7 +1,9 @@
 """Pictures of an episode: panorama with candidate marks, map with paths, instruction."""
 
+import contextlib
 import importlib.util
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,11 @@ MAP_WIDTH = 400
 _PAPER, _INK, _FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
 _REFERENCE, _WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
 _VIEW_CONE = (248, 214, 176)
+# First and last letter of a script, and free fonts for it.
+_FONTS = (
+    ("\u0900", "\u097f", ("NotoSansDevanagari-Regular.ttf", "Lohit-Devanagari.ttf")),
+    ("\u0c00", "\u0c7f", ("NotoSansTelugu-Regular.ttf", "Lohit-Telugu.ttf")),
+)
 _FRAME_RATE = 4  # of mp4 films, per second
 _STOREY = 3.0  # metres, about
 _SKY, _GROUND = (206, 216, 226), (178, 174, 168)
@@ -187,7 +194,7 @@ def _write_text(
     if episode.has_goal:
         state += f"   {graph.geodesic(trajectory[-1][0], episode.path[-1]):.1f} m to the goal"
     draw.text((left, top), state, fill=_INK, font=_font(14))
-    font = _font(18)
+    font = _font(18, episode.instruction)
     lines = _wrapped(draw, episode.instruction.split(), font, WIDTH - left - 20)
     shown = lines[: (PANEL_HEIGHT - 60) // 25]
     if len(shown) < len(lines):
@@ -223,5 +230,12 @@ def _dot(
     draw.ellipse(box, fill=fill, outline=outline, width=2)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+@lru_cache
+def _font(size: int, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, or one of this machine where the text is Hindi or Telugu."""
+    for first, last, names in _FONTS:
+        if any(first <= letter <= last for letter in text):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    return ImageFont.truetype(name, size)
     return ImageFont.load_default(size)

@@ -68,7 +68,7 @@ def _log_step(rerun: ModuleType, log, graph: NavGraph, trace: Trace, number: int
     }
     for name, figure in figures.items():
         if figure is not None:
-            log.log(f"curves/{name}", rerun.Scalars(figure))
+            log.log(f"curves/{name.replace(' ', '_')}", rerun.Scalars(figure))
     chances = [c.probability for c in step.candidates if c.probability is not None]
     if chances:
         log.log("probabilities", rerun.BarChart(np.array([step.stop_probability or 0, *chances])))

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 import envs  # noqa: F401  (registers the environments)
+from envs import rendering
 from envs.candidates import candidate_table
 from envs.episodes import load_episodes
 from envs.nav_graph import NavGraph
@@ -121,3 +124,25 @@ def test_built_in_world_shows_its_pictures(monkeypatch):
     frame = env.render()
     assert asked == [(info["scan"], info["viewpoint"])]
     assert np.ptp(frame[5, :, 0].astype(int)) > 200
+
+
+@pytest.mark.parametrize("text", ["दरवाज़े के पास रुकें।", "తలుపు దగ్గర ఆగండి."])
+def test_each_script_has_its_font(text, monkeypatch):
+    asked = []
+
+    def missing(name, size):
+        asked.append(name)
+        raise OSError("no such font here")
+
+    def fonts(truetype):
+        rendering._font.cache_clear()
+        stand_in = SimpleNamespace(truetype=truetype, load_default=lambda size: "default")
+        monkeypatch.setattr(rendering, "ImageFont", stand_in)
+
+    fonts(missing)
+    assert rendering._font(18, text) == "default"
+    assert len(asked) == 2
+    fonts(lambda name, size: name)
+    assert rendering._font(18, text) == asked[0]
+    assert rendering._font(18, "Stop.") == "default"
+    rendering._font.cache_clear()

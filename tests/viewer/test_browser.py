@@ -199,6 +199,16 @@ def test_a_person_clicks_three_candidates_and_stops(page, url, tiny_env):
     assert "103_1.json" in page.locator("#notice").inner_text()
 
 
+def test_a_person_takes_over_where_the_agent_stands(page, url, traces):
+    opened(page, url, step=1)
+    assert page.locator("#drive").inner_text() == "Take over here"
+    page.locator("#drive").click()
+    page.locator("figcaption", has_text="after 1 steps").wait_for()
+    assert standing_at(page) == traces[0].walked[1]
+    page.locator("#leave").click()
+    page.locator("#drive", has_text="Drive yourself").wait_for()
+
+
 def test_two_agents_side_by_side(page, url, traces):
     opened(page, url, b="wanderer", step=1)
     page.wait_for_selector(".view.two canvas[data-picture]")

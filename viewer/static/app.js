@@ -52,6 +52,8 @@ function jump(step) {
     go: goTo,
     jump,
   });
+  const later = shown.step > 0 && !drive.active && !shown.own;
+  get("drive").textContent = later ? "Take over here" : "Drive yourself";
   announce();
   remember();
 }
@@ -76,6 +78,13 @@ function goTo(viewpoint) {
   }
   const step = steps.findIndex((one) => one.viewpoint === viewpoint);
   if (step >= 0) jump(step);
+}
+
+// At the start a person walks alone; later they go on from where the agent stands.
+function takeOver() {
+  const { row, traces, step } = shown;
+  const walked = step > 0 && !drive.active && !shown.own;
+  drive.start({ episode: row.key, ...(walked ? { agent: traces[0].agent, steps: step } : {}) });
 }
 
 function driven() {
@@ -108,6 +117,7 @@ function headline() {
     ? `Your instruction in ${traces[0].scan}`
     : `Episode ${row.instr_id} in ${row.scan}`;
   document.title = `clipnav: ${get("title").textContent}`;
+  document.querySelector(".agents").hidden = drive.active || Boolean(shown.own);
   const walk = drive.active || shown.own ? null : row.walks[traces[0].agent];
   const badge = get("outcome");
   badge.hidden = !walk;
@@ -173,7 +183,7 @@ function start() {
   }
   get("view-attention").addEventListener("change", () => jump(shown.step));
   get("help").addEventListener("click", () => get("help-dialog").showModal());
-  get("drive").addEventListener("click", () => drive.start({ episode: shown.row.key }));
+  get("drive").addEventListener("click", takeOver);
   document.addEventListener("keydown", keys);
   get("open-list").hidden = rows.length < 2;
   get("drive").hidden = !source.live;

@@ -2,7 +2,7 @@
 
 import { metres, percent, svg } from "viewer/svg.js";
 
-const HEIGHT = 96, TOP = 8, BOTTOM = 72, LEFT = 34, RIGHT = 46;
+const HEIGHT = 96, TOP = 8, BOTTOM = 72, LEFT = 34, RIGHT = 52;
 
 // `width` in pixels; `last` step of the longer walk; `furthest` that anybody was from the goal.
 export function chart(trace, number, { width, second, furthest, last, jump, showGoal }) {
@@ -42,8 +42,8 @@ function distances(far, furthest, x, y, right) {
   const points = [`${x(0)},${y(0)}`, ...top, `${x(far.length - 1)},${y(0)}`].join(" ");
   return [
     svg("polygon", { class: "distance", points }),
-    label(right + 4, TOP + 6, metres(furthest), "start"),
-    label(right + 4, BOTTOM + 3, "0 m", "start"),
+    label(right + 9, TOP + 6, metres(furthest), "start"),
+    label(right + 9, BOTTOM + 3, "0 m", "start"),
   ];
 }
 

@@ -149,8 +149,8 @@ export class FloorMap {
     const path = svg("path", { class: `cone ${kind}`, d: wedge(x, -y, look.heading, look.across) });
     this.#cones.push({ second, path, x, y: -y });
     const body = second
-      ? svg("rect", { x: x - 0.3, y: -y - 0.3, width: 0.6, height: 0.6, class: `body ${kind}` })
-      : svg("circle", { cx: x, cy: -y, r: 0.34, class: `body ${kind}` });
+      ? svg("rect", { x: x - 0.22, y: -y - 0.22, width: 0.44, height: 0.44, class: `body ${kind}` })
+      : svg("circle", { cx: x, cy: -y, r: 0.38, class: `body ${kind}` });
     return [path, body];
   }
 

@@ -86,9 +86,9 @@ export class Stage {
   }
 
   #words() {
-    const same = this.#walks.every(({ trace, step }) => !trace.steps[step].word_attention);
-    const shown = same ? this.#walks.slice(0, 1) : this.#walks;
-    const named = shown.length > 1;
+    const attending = this.#walks.filter(({ trace }) => trace.steps[0].word_attention);
+    const shown = attending.length ? attending : this.#walks.slice(0, 1);
+    const named = attending.length > 0 && this.#walks.length > 1;
     get("instructions").replaceChildren(
       ...shown.map(({ trace, step, second }) => instruction(trace, step, { second, named })),
     );

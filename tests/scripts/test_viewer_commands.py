@@ -1,0 +1,96 @@
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(script, *arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def submission(tmp_path):
+    """Two walks through the tiny world's training split, in the form of the R2R server."""
+    path = tmp_path / "mine.json"
+    walks = {"100_0": ["a0", "a1", "a2", "a5"], "101_1": ["a6", "a7"]}
+    records = [
+        {"instr_id": name, "trajectory": [[v, 0.0, 0.0] for v in walk]}
+        for name, walk in walks.items()
+    ]
+    path.write_text(json.dumps(records))
+    return path
+
+
+def test_a_submission_becomes_a_page_and_a_film(submission, tiny_world, tmp_path):
+    page, film = tmp_path / "episode.html", tmp_path / "episode.gif"
+    done = command(
+        *("visualise_episode.py", submission),
+        *("--world", "matterport", "--data-dir", tiny_world, "--split", "train"),
+        *("--episode", "101_1", "--export", page, "--video", film),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "instructions without a path: 12" in done.stdout
+    assert '"instr_id": "101_1"' in page.read_text("utf-8")
+    assert film.read_bytes().startswith(b"GIF8")
+
+
+def test_the_page_is_served_until_it_is_ended(submission, tiny_world):
+    arguments = [
+        *(submission, "--world", "matterport", "--data-dir", tiny_world, "--split", "train"),
+        *("--no-browser", "--port", "0"),
+    ]
+    served = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "visualise_episode.py"), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert served.stdout is not None
+        url = next(
+            found.group() for line in served.stdout if (found := re.search(r"http://\S+", line))
+        )
+        with urllib.request.urlopen(f"{url}api/site") as answer:
+            assert json.load(answer)["agents"] == ["mine"]
+    finally:
+        served.kill()
+        served.communicate()
+
+
+def test_what_cannot_be_shown_is_said(submission, tiny_world, tmp_path):
+    world = ("--world", "matterport", "--data-dir", tiny_world, "--split", "train")
+    page = tmp_path / "x.html"
+    cases = {
+        "name a run": (tmp_path / "nothing",),
+        "there is no episode '7_7'": (submission, *world, "--episode", "7_7", "--export", page),
+        "no walk that can be shown": (submission, "--export", page),
+    }
+    for complaint, arguments in cases.items():
+        done = command("visualise_episode.py", *arguments)
+        assert done.returncode == 1
+        assert complaint in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_figures_of_a_run(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    events = [
+        {"kind": "train", "iteration": 50, "loss": 2.0},
+        {"kind": "val_seen", "iteration": 50, "SR": 0.4},
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    done = command("plot_results.py", run, "--output", tmp_path / "figures", "--kind", "svg")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figures" / "training.svg").read_text().count("<path") > 3
