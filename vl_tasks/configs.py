@@ -271,7 +271,8 @@ class CaptionConfig(RunConfig):
     max_length: int = 20
     """Words of a caption at most."""
     tokenizer: Literal["auto", "java", "python"] = "auto"
-    """What cuts captions into words for the final scores; the official one is "java"."""
+    """What cuts captions into words for the final scores: the official one in Java, or "python",
+    which needs no Java and leaves METEOR out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,7 +28,7 @@ def test_grids_of_several_sizes_survive_the_disk(tmp_path):
 def test_shards_that_do_not_fit_are_named(tmp_path):
     GridCache(tmp_path, "clip-own").add(["x"], grids(1, 2, 2), np.ones((1, 2, 2), bool))
     path = tmp_path / "00000.safetensors"
-    with pytest.raises(ValueError, match="holds 'clip-own'.*not 'clip-pad'") as error:
+    with pytest.raises(ValueError, match=r"holds 'clip-own'.*not 'clip-pad'") as error:
         GridCache(tmp_path, "clip-pad")
     assert str(path) in str(error.value)
     for kept in (0, 9, len(path.read_bytes()) - 1):

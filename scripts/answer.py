@@ -1,0 +1,48 @@
+"""Answer questions about a picture.
+
+answer.py photo.jpg "how many chairs are there?"
+answer.py photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class AnswerConfig:
+    """Answer questions about a picture with a model that finetune_vqa.py trained."""
+
+    image: tyro.conf.Positional[Path]
+    """The picture."""
+    questions: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Questions about it."""
+    run: Path = Path("runs/vqa-mcan-house")
+    """Folder of the run."""
+    count: int = 5
+    """Answers to show for each question."""
+    device: str = "cpu"
+    """Where the model computes."""
+
+
+def main() -> None:
+    """Parse the command line and answer."""
+    config = tyro.cli(AnswerConfig)
+    if not config.questions:
+        raise SystemExit('ask something: answer.py IMAGE "is there a lamp?"')
+    # Imported here so that --help answers without loading torch.
+    from vl_tasks.vqa.answering import answer_questions
+
+    found = answer_questions(
+        config.run, config.image, config.questions, config.count, config.device
+    )
+    for question, answers in zip(config.questions, found, strict=True):
+        print(f"{question}: {answers[0][0]}")
+        for answer, score in answers:
+            print(f"  {score:6.1%}  {answer}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Write captions of pictures.
+
+caption.py photo.jpg
+caption.py a.jpg b.jpg --run runs/captions-xe-house --beams 1
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class CaptionPicturesConfig:
+    """Write captions of pictures with a model that train_captioner.py trained."""
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The pictures."""
+    run: Path = Path("runs/captions-scst-house")
+    """Folder of the run."""
+    beams: int | None = None
+    """Beams of the search; the run's own by default."""
+    device: str = "cpu"
+    """Where the model computes."""
+
+
+def main() -> None:
+    """Parse the command line and write."""
+    config = tyro.cli(CaptionPicturesConfig)
+    if not config.images:
+        raise SystemExit("name a picture: caption.py IMAGE ...")
+    # Imported here so that --help answers without loading torch.
+    from vl_tasks.captioning.writing import caption_pictures
+
+    captions = caption_pictures(config.run, config.images, config.beams, config.device)
+    for image, caption in zip(config.images, captions, strict=True):
+        print(f"{image}: {caption}")
+
+
+if __name__ == "__main__":
+    main()

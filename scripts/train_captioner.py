@@ -1,0 +1,24 @@
+"""Train a captioner, first by cross-entropy, then by the CIDEr-D of its own captions.
+
+train_captioner.py
+train_captioner.py --start runs/captions-xe-house
+train_captioner.py --data data/coco
+train_captioner.py --resume runs/captions-scst-house
+"""
+
+import sys
+
+from vl_tasks.command_line import parse_captions
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    config = parse_captions(sys.argv[1:])
+    # Imported here so that --help answers without loading torch.
+    from vl_tasks.captioning.learning import train_captioner
+
+    train_captioner(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+import itertools
+
+import pytest
+import torch
+
+from vl_tasks.captioning.captioner import Captioner, UnbiasedNorm, sinusoids
+from vl_tasks.captioning.decoding import (
+    beam_search,
+    caption_log_probabilities,
+    sample,
+    write_greedily,
+)
+from vl_tasks.configs import CaptionerConfig
+from vl_tasks.presets import CAPTION_PRESETS
+
+SIZES = CaptionerConfig(width=16, feed_forward=24, layers=2, heads=4)
+WORDS = 7
+
+
+@pytest.fixture
+def captioner():
+    torch.manual_seed(4)
+    network = Captioner(6, WORDS, SIZES).eval()
+    # Fresh weights say nearly the same at each step; these disagree and end captions early.
+    with torch.no_grad():
+        network.generator.weight.mul_(4)
+    return network
+
+
+def recomputed(captioner, grids, captions):
+    """Scores (B, words) of the next word by reading captions (B, T) from their beginning."""
+    before = torch.cat([captions.new_zeros(len(captions), 1), captions], dim=1)
+    return captioner(captioner.encode(grids), grids.mask, before)[:, -1]
+
+
+@pytest.fixture
+def grids(padded_grids):
+    return padded_grids(pictures=3)
+
+
+@torch.no_grad()
+def test_cached_steps_are_those_of_the_whole_caption(captioner, grids):
+    padded = grids[1]
+    captions = torch.randint(1, WORDS, (3, 6))
+    memory = captioner.begin(captioner.encode(padded))
+    before = torch.cat([torch.zeros(3, 1, dtype=torch.long), captions], dim=1)
+    whole = captioner(captioner.encode(padded), padded.mask, before)
+    for position in range(7):
+        step = captioner.step(before[:, position], position, memory, padded.mask)
+        torch.testing.assert_close(step, whole[:, position], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_padding_never_changes_the_caption(captioner, grids):
+    tight, padded = grids
+    captions = torch.randint(1, WORDS, (3, 6))
+    scores = [captioner(captioner.encode(one), one.mask, captions) for one in (tight, padded)]
+    torch.testing.assert_close(*scores, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_greedy_captions_are_those_of_recomputing_the_prefix(captioner, grids):
+    padded = grids[1]
+    captions = torch.zeros(3, 0, dtype=torch.long)
+    ended = torch.zeros(3, dtype=torch.bool)
+    for _ in range(8):
+        scores = recomputed(captioner, padded, captions)
+        scores[:, 5] = -torch.inf
+        words = scores.argmax(1).masked_fill(ended, 0)
+        captions = torch.cat([captions, words[:, None]], dim=1)
+        ended |= words == 0
+    found = write_greedily(captioner, padded, 8, banned=(5,))
+    assert torch.equal(captions[:, : found.shape[1]], found)
+    assert not captions[:, found.shape[1] :].any()
+
+
+def slow_beams(captioner, grids, beams, max_length):
+    """Beam search of one picture, caption by caption, without a cache."""
+    kept = [((), 0.0)]
+    for _ in range(max_length):
+        candidates = []
+        for caption, total in kept:
+            if caption and caption[-1] == 0:
+                candidates.append((caption, total))
+                continue
+            before = torch.tensor([caption], dtype=torch.long).reshape(1, -1)
+            scores = recomputed(captioner, grids, before)[0].log_softmax(0).tolist()
+            candidates += [((*caption, k), total + score) for k, score in enumerate(scores)]
+        kept = sorted(candidates, key=lambda one: -one[1])[:beams]
+    return kept[0][0]
+
+
+@torch.no_grad()
+def test_batched_beams_are_those_of_each_picture_recomputed(captioner, grids):
+    padded = grids[1]
+    found = beam_search(captioner, padded, beams=3, max_length=6)
+    for row in range(3):
+        alone = padded._replace(
+            features=padded.features[row : row + 1], mask=padded.mask[row : row + 1]
+        )
+        expected = slow_beams(captioner, alone, 3, 6)
+        assert [*expected, *[0] * 6][: found.shape[1]] == found[row].tolist()
+
+
+@torch.no_grad()
+def test_wide_beams_find_the_likeliest_caption(captioner, grids):
+    tight = grids[0]
+    length = 3
+    captions = {
+        tuple(itertools.chain(itertools.takewhile(bool, words), [0] * length))[:length]
+        for words in itertools.product(range(WORDS), repeat=length)
+    }
+    every = torch.tensor(sorted(captions))
+    alone = tight._replace(features=tight.features[:1], mask=tight.mask[:1])
+    scores, counts = caption_log_probabilities(captioner, alone, every)
+    likeliest = every[(scores * counts).sum(1).argmax()]
+    found = beam_search(captioner, alone, beams=len(every), max_length=length)[0]
+    assert found.tolist() == likeliest[: len(found)].tolist()
+    assert beam_search(captioner, alone, 1, length).tolist() == (
+        write_greedily(captioner, alone, length).tolist()
+    )
+
+
+@torch.no_grad()
+def test_samples_follow_the_probabilities(captioner, grids):
+    tight = grids[0]
+    torch.manual_seed(0)
+    words = sample(captioner, tight, times=4000, max_length=1, banned=(2,))
+    assert words.shape == (12_000, 1)
+    scores = recomputed(captioner, tight, torch.zeros(3, 0, dtype=torch.long))
+    scores[:, 2] = -torch.inf
+    for row, expected in enumerate(scores.softmax(1)):
+        drawn = words[row * 4000 : (row + 1) * 4000, 0]
+        shares = torch.bincount(drawn, minlength=WORDS) / 4000
+        torch.testing.assert_close(shares, expected, atol=0.03, rtol=0)
+
+
+@torch.no_grad()
+def test_log_probabilities_count_words_and_the_end(captioner, grids):
+    tight = grids[0]
+    captions = torch.tensor([[3, 1, 0, 0], [2, 2, 2, 2], [0, 0, 0, 0]])
+    scores, counts = caption_log_probabilities(captioner, tight, captions)
+    assert counts.tolist() == [[True, True, True, False], [True] * 4, [True, False, False, False]]
+    first = recomputed(captioner, tight, captions[:, :0]).log_softmax(1)
+    torch.testing.assert_close(scores[:, 0], first.gather(1, captions[:, :1])[:, 0])
+    third = recomputed(captioner, tight, captions[:, :2]).log_softmax(1)
+    torch.testing.assert_close(scores[:, 2], third.gather(1, captions[:, 2:3])[:, 0])
+
+
+def test_faithful_norm_is_that_of_the_originals():
+    x = 3 * torch.randn(4, 16) + 1
+    norm = UnbiasedNorm(16)
+    unbiased = ((x - x.mean(1, keepdim=True)) ** 2).sum(1, keepdim=True) / 15
+    expected = (x - x.mean(1, keepdim=True)) / (unbiased.sqrt() + 1e-6)
+    torch.testing.assert_close(norm(x), expected)
+    faithful = Captioner(6, WORDS, CaptionerConfig(16, 24, 1, 4, faithful=True))
+    assert sum(isinstance(module, UnbiasedNorm) for module in faithful.modules()) == 2 + 3 + 2
+
+
+def test_published_size_has_the_published_parts():
+    """6 + 6 layers of 512, 9,487 words and the end (spec of ImageCaptioning.pytorch)."""
+    channels, width = 2048, 512
+    attention = 4 * (width * width + width)
+    feed_forward = width * 2048 + 2048 + 2048 * width + width
+    encoder = attention + feed_forward + 2 * 2 * width
+    decoder = 2 * attention + feed_forward + 3 * 2 * width
+    ends = 2 * 2 * width + channels * width + width + 9488 * width + 9488 * width + 9488
+    network = Captioner(channels, 9488, CAPTION_PRESETS["coco"].captioner)
+    assert sum(p.numel() for p in network.parameters()) == 6 * (encoder + decoder) + ends
+
+
+def test_positions_are_sinusoids():
+    table = sinusoids(5, 8)
+    assert table[0].tolist() == [0, 1] * 4
+    assert table[3, 2].item() == pytest.approx(torch.tensor(3 / 10_000 ** (2 / 8)).sin().item())

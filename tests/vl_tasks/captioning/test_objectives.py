@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+
+from vl_tasks.captioning.cider import CiderD
+from vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
+from vl_tasks.captioning.networks import CaptionNetwork
+from vl_tasks.captioning.objectives import cross_entropy, mean_of_others, self_critical
+from vl_tasks.configs import CaptionConfig, CaptionerConfig
+
+WORDS = 8
+SIZES = CaptionerConfig(width=16, feed_forward=24, layers=1, heads=2, input_dropout=0.0)
+REFERENCES = np.array([[1, 2, 0, 0], [1, 2, 3, 0], [4, 5, 0, 0], [4, 5, 6, 0], [6, 1, 0, 0]])
+FIRST = np.array([0, 2, 4, 5])
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return CaptionNetwork(CaptionConfig(captioner=SIZES, max_length=5), 6, WORDS)
+
+
+@pytest.fixture
+def statistics():
+    return CiderD.build(REFERENCES, FIRST, WORDS, end_counts=True)
+
+
+def test_cross_entropy_is_the_mean_over_words_and_ends(network, padded_grids):
+    tight, _ = padded_grids()
+    network.eval()
+    captions = torch.tensor([[1, 2, 0, 0], [3, 3, 3, 0]])
+    loss = cross_entropy(network, tight, captions)
+    scores, counts = caption_log_probabilities(network.captioner, tight, captions)
+    words = [scores[0, k] for k in range(3)] + [scores[1, k] for k in range(4)]
+    torch.testing.assert_close(loss, -torch.stack(words).mean())
+    assert counts.sum() == 7
+
+
+def test_unlikelier_captions_get_worse_only_if_they_earn_less(network, statistics, padded_grids):
+    """The gradient is that of the formula, written out for the captions that were drawn."""
+    grids, _ = padded_grids(pictures=3)
+    images = np.arange(3)
+    torch.manual_seed(5)
+    loss, figures = self_critical(network, grids, images, statistics, 4, "greedy")
+    loss.backward()
+    found = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+    network.zero_grad()
+    torch.manual_seed(5)
+    with torch.no_grad():
+        captions = sample(network.captioner, grids, 4, 5, (WORDS - 1,))
+        greedy = write_greedily(network.captioner, grids, 5, (WORDS - 1,))
+    rewards = statistics.scores(np.repeat(images, 4), captions.numpy())
+    compared = statistics.scores(images, greedy.numpy())
+    total, words = torch.zeros(()), 0
+    for row, caption in enumerate(captions):
+        picture = grids._replace(
+            features=grids.features[row // 4][None], mask=grids.mask[row // 4][None]
+        )
+        scores, counts = caption_log_probabilities(
+            network.captioner, picture, caption[None], (WORDS - 1,)
+        )
+        total = total - (rewards[row] - compared[row // 4]) * scores[counts].sum()
+        words += int(counts.sum())
+    (total / words).backward()
+    expected = [p.grad for p in network.parameters() if p.grad is not None]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+    assert figures["reward"] == pytest.approx(rewards.mean())
+    assert figures["greedy_reward"] == pytest.approx(compared.mean())
+
+
+def test_others_are_all_but_oneself():
+    rewards = np.array([[1.0, 2.0, 6.0]])
+    np.testing.assert_allclose(mean_of_others(rewards), [[4.0, 3.5, 1.5]])
+    with pytest.raises(ValueError, match="several"):
+        mean_of_others(np.ones((2, 1)))
+
+
+def test_rewards_rise(network, statistics, padded_grids):
+    grids, _ = padded_grids(pictures=3)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    rewards = []
+    torch.manual_seed(1)
+    for _ in range(30):
+        optimiser.zero_grad()
+        loss, figures = self_critical(network, grids, np.arange(3), statistics, 12, "samples")
+        loss.backward()
+        optimiser.step()
+        rewards.append(figures["reward"])
+    assert np.mean(rewards[-5:]) > 2 * np.mean(rewards[:5])
+
+
+def test_rewards_of_nothing_stop_with_the_reason(network, padded_grids):
+    grids, _ = padded_grids(pictures=1)
+    alone = CiderD.build(REFERENCES[:2], np.array([0, 2]), WORDS, end_counts=True)
+    with pytest.raises(RuntimeError, match="single image"):
+        self_critical(network, grids, np.zeros(1, int), alone, 2, "samples")

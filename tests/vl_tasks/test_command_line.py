@@ -1,0 +1,62 @@
+import dataclasses
+
+import pytest
+
+from storage.runs.settings import CONFIG, to_json
+from vl_tasks.command_line import parse_captions, parse_entailment, parse_vqa
+from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+
+
+def test_data_and_preset_choose_the_defaults():
+    assert parse_vqa([]) == VQA_PRESETS["houses"]
+    assert parse_vqa(["--data", "easy-vqa"]) == VQA_PRESETS["easy-vqa"]
+    given = parse_vqa(["--data", "data/vqa"])
+    assert given == VQA_PRESETS["mcan-small"]
+    given = parse_vqa(["--preset", "pythia-clip-vil", "--data=x", "--no-vision", "--seed", "3"])
+    wanted = dataclasses.replace(VQA_PRESETS["pythia-clip-vil"], data="x", vision=False, seed=3)
+    assert given == wanted
+    assert parse_entailment(["--preset", "snli-ve-two-tower"]).model == "two-tower"
+    assert parse_captions(["--data", "data/coco"]) == CAPTION_PRESETS["coco"]
+    with pytest.raises(ValueError, match="--preset magic is none of houses, easy-vqa"):
+        parse_vqa(["--preset", "magic"])
+
+
+def test_presets_name_themselves_and_have_runs_of_their_own():
+    for presets in (VQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
+        for name, config in presets.items():
+            assert config.preset == name
+    assert parse_vqa([]).run_name == "vqa-mcan-house"
+    assert parse_vqa(["--no-vision"]).run_name == "vqa-mcan-house-no-vision"
+
+
+def test_published_recipes():
+    movie = VQA_PRESETS["movie-mcan-clip-vil"]
+    assert (movie.mcan.hidden, movie.mcan.fused, movie.mcan.layers) == (1024, 2048, 6)
+    assert movie.optimiser.milestones == (180_000, 216_000)
+    assert VQA_PRESETS["mcan-small"].iterations == 13 * 443_757 // 64
+    coco = CAPTION_PRESETS["coco"]
+    assert coco.optimiser.learning_rate == pytest.approx(512**-0.5 * 20_000**-0.5)
+    assert (coco.batch_size, coco.captions_per_image, coco.max_length) == (10, 5, 20)
+
+
+def test_self_critical_training_takes_the_settings_of_its_start(tmp_path):
+    saved = dataclasses.replace(CAPTION_PRESETS["houses"], output=tmp_path, seed=5)
+    (tmp_path / CONFIG).write_text(to_json(saved))
+    config = parse_captions(["--start", str(tmp_path), "--iterations", "7"])
+    changes = {**SCST_CHANGES["houses"], "iterations": 7}
+    assert config == dataclasses.replace(
+        saved, phase="scst", start=tmp_path, output=None, **changes
+    )
+    with pytest.raises(ValueError, match="go together"):
+        dataclasses.replace(saved, phase="scst")
+
+
+def test_runs_go_on_as_they_were(tmp_path):
+    saved = dataclasses.replace(VQA_PRESETS["houses"], output=tmp_path)
+    (tmp_path / CONFIG).write_text(to_json(saved))
+    config = parse_vqa(["--resume", str(tmp_path), "--submit", "test"])
+    assert config == dataclasses.replace(saved, resume=tmp_path, submit="test")
+    with pytest.raises(ValueError, match="batch_size: 128 against 5"):
+        parse_vqa(["--resume", str(tmp_path), "--batch-size", "5"])
+    with pytest.raises(FileNotFoundError):
+        parse_vqa(["--resume", str(tmp_path / "none")])

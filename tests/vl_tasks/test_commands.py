@@ -1,0 +1,163 @@
+"""The commands on a tiny data set, from training to a sentence about a picture."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts"
+QUICK = ("--evaluate-every", "40", "--threads", "1", "--optimiser.warmup", "5")
+SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1")
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs a script in this process, which saves the time of its imports; gives what it prints."""
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+def results(run):
+    return json.loads((run / "results.json").read_text())["results"]
+
+
+def data_flags(shapes):
+    return ("--data", shapes, "--preset", "houses", "--select-by", "val")
+
+
+def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
+    run = runs / "vqa"
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL)
+    flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.003")
+    printed = command(
+        "finetune_vqa.py", *flags, "--iterations", "120", "--output", run, "--submit", "test"
+    )
+    assert "val: accuracy" in printed
+    assert results(run)["val"]["overall"] > 85
+    submission = json.loads((run / "submission_test.json").read_text())
+    assert len(submission) == 12
+    assert submission[0].keys() == {"question_id", "answer"}
+
+    image = next((shapes / "images" / "test").iterdir())
+    printed = command("answer.py", image, "What colour is it?", "!", "--run", run, "--count", "2")
+    lines = printed.splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith("What colour is it?: ")
+    assert lines[0].split(": ")[1] in ("red", "green", "blue", "circle", "square")
+
+
+def test_who_does_not_look_stays_at_chance(command, shapes, runs):
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--no-vision")
+    command("finetune_vqa.py", *flags, "--iterations", "40", "--output", runs / "blind")
+    assert results(runs / "blind")["val"]["overall"] < 60
+
+
+@pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
+def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
+    run = runs / model
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL)
+    sizes = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
+    flags = (*flags, *sizes, "--model", model, "--faithful", "--batch-size", "4")
+    command("finetune_vqa.py", *flags, "--iterations", "2", "--output", run)
+    command("finetune_vqa.py", "--resume", run, "--iterations", "3")
+    assert json.loads((run / "results.json").read_text())["iterations"] == 3
+
+
+@pytest.mark.parametrize("model", ["fused", "two-tower"])
+def test_entailment_learns_what_holds(command, shapes, runs, model):
+    run = runs / model
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--model", model)
+    flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.001")
+    command("finetune_snli_ve.py", *flags, "--iterations", "150", "--output", run)
+    assert results(run)["val"]["accuracy"] > 0.8
+    command("finetune_snli_ve.py", "--resume", run, "--submit", "test")
+    submission = json.loads((run / "submission_test.json").read_text())
+    assert {one["prediction"] for one in submission} <= {"contradiction", "neutral", "entailment"}
+    assert len(submission) == 12
+
+
+def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
+    run, critical = runs / "captions", runs / "scst"
+    sizes = ("--captioner.width", "32", "--captioner.feed-forward", "48", "--captioner.layers", "1")
+    flags = (*data_flags(shapes), *QUICK, *sizes, "--batch-size", "16", "--tokenizer", "python")
+    flags = (*flags, "--optimiser.learning-rate", "0.005", "--evaluation-splits", "val")
+    command("train_captioner.py", *flags, "--iterations", "80", "--output", run)
+    scores = results(run)["val, beams 3"]
+    assert scores["scores"]["CIDEr-D"] > 2
+    assert scores["tokenizer"] == "PTB-like (Python)"
+
+    flags = ("--batch-size", "4", "--iterations", "2", "--submit", "test", "--output", critical)
+    command("train_captioner.py", "--start", run, *flags)
+    submission = json.loads((critical / "submission_test.json").read_text())
+    assert submission[0].keys() == {"image_id", "caption"}
+    images = sorted((shapes / "images" / "test").iterdir())[:2]
+    lines = command("caption.py", *images, "--run", critical).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(image) for image in images]
+    assert any(word in lines[0] for word in ("circle", "square"))
+
+
+def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(FileNotFoundError, match="no such folder of data"):
+        command("finetune_vqa.py", "--data", tmp_path / "nothing", "--output", run)
+    (tmp_path / "data").mkdir()
+    for script in ("finetune_vqa.py", "finetune_snli_ve.py", "train_captioner.py"):
+        with pytest.raises(FileNotFoundError, match=str(tmp_path / "data")):
+            command(script, "--data", tmp_path / "data", "--output", run)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("v2_OpenEnded_shapes_train_questions.json", "v2_shapes_train_annotations.json"):
+        content = json.loads((shapes / name).read_text())
+        listed = next(iter(content.values()))
+        del listed[3 if "questions" in name else 4 :]
+        (broken / name).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="question_id 21: an annotation of a question"):
+        command("finetune_vqa.py", "--data", broken, "--output", run)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        command("answer.py", tmp_path / "x.png", "why?", "--run", tmp_path / "nowhere")
+    assert not run.exists()
+
+
+def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    paths = sorted((shapes / "images").glob("*/*.png"), key=lambda path: path.stem[-12:])
+    for path in paths[1:]:
+        (images / path.name).write_bytes(path.read_bytes())
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", "--images", images)
+    flags = (*flags, *QUICK, "--iterations", "1", "--output", tmp_path / "run")
+    number = int(paths[0].stem.split("_")[-1])
+    with pytest.raises(FileNotFoundError, match=f"no picture of image {number}"):
+        command("finetune_vqa.py", *flags)
+    (images / paths[0].name).write_bytes(paths[0].read_bytes()[:50])
+    with pytest.raises(ValueError, match=paths[0].name):
+        command("finetune_vqa.py", *flags)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("script", ["finetune_vqa.py", "train_captioner.py", "answer.py"])
+def test_help_says_what_flags_do_and_loads_no_torch(script):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(SCRIPTS / script), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Folder of the run" in done.stdout
+    assert "| torch\n" not in done.stderr.replace("|   ", "| ")

@@ -1,0 +1,187 @@
+"""Training a captioner, and what it writes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from storage import write_text
+from storage.runs.checkpoints import VOCABULARY, load_model, save_model
+from vl_tasks.captioning.cider import CiderD
+from vl_tasks.captioning.data import (
+    CaptionedImage,
+    caption_images,
+    caption_vocabulary,
+    encode_captions,
+    read_captions,
+)
+from vl_tasks.captioning.metrics import evaluate_captions, score_captions
+from vl_tasks.captioning.networks import CaptionNetwork
+from vl_tasks.captioning.objectives import cross_entropy, self_critical
+from vl_tasks.configs import CaptionConfig
+from vl_tasks.features import fit_scale, open_source
+from vl_tasks.folders import data_folder, picture_folder
+from vl_tasks.training import HELD_OUT, Trainer, in_batches, prepare
+from vl_tasks.vocabulary import Vocabulary
+
+
+class CaptionLearner:
+    """A captioner and the pictures that it learns from.
+
+    Args:
+        config: Settings of the run.
+
+    Raises:
+        FileNotFoundError: There is no file of captions in the folder of the data.
+        ValueError: There are several, or a split is held out: Karpathy's file has splits enough.
+    """
+
+    metric = "CIDEr-D"
+
+    def __init__(self, config: CaptionConfig) -> None:
+        if config.select_by == HELD_OUT:
+            raise ValueError("--select-by held-out: captions come with a split 'val'; take that")
+        self.config = config
+        folder = data_folder(config)
+        path = _captions_file(folder)
+        self.learnt = read_captions(path, "train")
+        self.records = len(self.learnt)
+        submitted = {config.submit} if config.submit else set()
+        names = sorted({config.select_by, *config.evaluation_splits, *submitted})
+        self.splits = {split: read_captions(path, split) for split in names}
+        self.words = self._vocabulary(path)
+        pictures: dict[int, Path] = {}
+        if config.vision:
+            shown = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+            pictures = caption_images(shown, picture_folder(config, folder))
+        self.source = open_source(config, pictures)
+        self.network = CaptionNetwork(config, self.source.channels, len(self.words))
+        self._captions, self._first = encode_captions(self.learnt, self.words, config.max_words)
+        self._statistics: CiderD | None = None
+        if config.phase == "scst":
+            self._statistics = CiderD.build(
+                self._captions, self._first, len(self.words), end_counts=True
+            )
+        self._begin()
+        self.network.to(config.device)
+
+    def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+        """Loss of some training pictures."""
+        config, device = self.config, self.config.device
+        grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
+        each = config.captions_per_image
+        if self._statistics is None:
+            captions = torch.from_numpy(self._drawn(rows, each)).long().to(device)
+            return cross_entropy(self.network, grids, captions), {}
+        return self_critical(self.network, grids, rows, self._statistics, each, config.baseline)
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores of greedy captions of the split that chooses, words as the data has them."""
+        images = self.splits[self.config.select_by]
+        references = {one.image_id: [" ".join(c) for c in one.captions] for one in images}
+        return score_captions(self.write(images, beams=1), references)
+
+    def write(self, images: Sequence[CaptionedImage], beams: int) -> dict[int, str]:
+        """A caption of each picture, by image id."""
+        self.network.eval()
+        found: dict[int, str] = {}
+        for rows in in_batches(len(images), self.config.evaluation_batch):
+            ids = [images[row].image_id for row in rows]
+            grids = self.source.batch(ids).to(self.config.device)
+            with torch.inference_mode():
+                captions = self.network.write(grids, beams).tolist()
+            found |= {
+                one: " ".join(self.words.decode(caption))
+                for one, caption in zip(ids, captions, strict=True)
+            }
+        return found
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary."""
+        self.words.save(run / VOCABULARY)
+
+    def save(self, run: Path, iteration: int) -> None:
+        """Write the network."""
+        save_model(run, self.network, {**self.source.notes, "iteration": str(iteration)})
+
+    def load(self, run: Path) -> None:
+        """Read the network."""
+        load_model(run, self.network, dict(self.source.notes))
+
+    def _begin(self) -> None:
+        config = self.config
+        if config.resume is not None:
+            return
+        if config.start is not None:
+            self.load(config.start)
+        elif config.standardise:
+            fit_scale(self.network.scale, self.source, [one.image_id for one in self.learnt])
+
+    def _vocabulary(self, path: Path) -> Vocabulary:
+        run = self.config.resume or self.config.start
+        if run is not None:
+            return Vocabulary.load(run / VOCABULARY)
+        return caption_vocabulary(read_captions(path), self.config.min_count)
+
+    def _drawn(self, rows: np.ndarray, each: int) -> np.ndarray:
+        """Captions (B * each, T) of pictures: without repeats where there are enough."""
+        chosen = []
+        for row in rows:
+            count = int(self._first[row + 1] - self._first[row])
+            order = torch.randperm(count)[:each]
+            if count < each:
+                order = torch.randint(count, (each,))
+            chosen.append(self._first[row] + order.numpy())
+        captions = self._captions[np.concatenate(chosen)]
+        longest = int((captions != 0).sum(1).max())
+        return captions[:, : longest + 1]
+
+
+def train_captioner(config: CaptionConfig) -> None:
+    """Train, evaluate with the best weights, print the scores and leave them in the run's folder.
+
+    Raises:
+        OSError: A file of the data cannot be read.
+        ValueError: A file of the data is wrong; names file and record.
+        DivergedError: Training failed.
+        RuntimeError: All rewards of a batch are 0; says why.
+    """
+    prepare(config)
+    learner = CaptionLearner(config)
+    trainer = Trainer(config, learner)
+    trainer.train()
+    learner.load(trainer.run)
+    results: dict[str, Any] = {}
+    meteor = False if config.tokenizer == "python" else None
+    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+        images = learner.splits[split]
+        references: Mapping[int, Sequence[str]] = {one.image_id: one.raw for one in images}
+        for beams in sorted({1, config.beams}):
+            captions = learner.write(images, beams)
+            scores = evaluate_captions(captions, references, config.tokenizer, meteor)
+            results[f"{split}, beams {beams}"] = asdict(scores)
+            listed = ", ".join(f"{name} {100 * v:.1f}" for name, v in scores.scores.items())
+            print(f"{split} ({scores.images} pictures, beams {beams}): {listed}")
+    trainer.report(results)
+    if config.submit is not None:
+        path = trainer.run / f"submission_{config.submit}.json"
+        captions = learner.write(learner.splits[config.submit], config.beams)
+        rows = [{"image_id": one, "caption": text} for one, text in captions.items()]
+        write_text(path, json.dumps(rows, ensure_ascii=False))
+        print(f"captions of {config.submit} are in {path}")
+    print(f"the run is in {trainer.run}")
+
+
+def _captions_file(folder: Path) -> Path:
+    found = sorted(folder.glob("dataset*.json"))
+    if not found:
+        raise FileNotFoundError(f"{folder}: no dataset_*.json in Karpathy's form")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder}: {names} are all in Karpathy's form; keep one of them there")
+    return found[0]

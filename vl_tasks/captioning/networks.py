@@ -1,0 +1,33 @@
+"""The captioner behind the scale of its features."""
+
+from torch import Tensor, nn
+
+from vl_tasks.captioning.captioner import Captioner
+from vl_tasks.captioning.decoding import beam_search, write_greedily
+from vl_tasks.configs import CaptionConfig
+from vl_tasks.features import Grids, GridScale
+
+
+class CaptionNetwork(nn.Module):
+    """A captioner with what its weights depend on.
+
+    Args:
+        config: Settings of the run.
+        channels: C of the grids.
+        vocabulary: How many numbers words have; the last one is the unknown word.
+    """
+
+    def __init__(self, config: CaptionConfig, channels: int, vocabulary: int) -> None:
+        super().__init__()
+        self.scale = GridScale(channels)
+        self.captioner = Captioner(channels, vocabulary, config.captioner)
+        self.max_length = config.max_length
+        self.banned = (vocabulary - 1,)  # the unknown word is never written
+        self.widths = {"feature width": str(channels), "vocabulary size": str(vocabulary)}
+
+    def write(self, grids: Grids, beams: int) -> Tensor:
+        """Captions (B, T) of pictures, each padded with 0 behind its end."""
+        scaled = self.scale(grids)
+        if beams == 1:
+            return write_greedily(self.captioner, scaled, self.max_length, self.banned)
+        return beam_search(self.captioner, scaled, beams, self.max_length, self.banned)

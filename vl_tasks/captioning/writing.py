@@ -1,0 +1,40 @@
+"""Captions of any pictures, by the model of a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from storage.runs.checkpoints import VOCABULARY, load_model
+from storage.runs.settings import read_config
+from vl_tasks.captioning.networks import CaptionNetwork
+from vl_tasks.configs import CaptionConfig
+from vl_tasks.features import pictures_source
+from vl_tasks.vocabulary import Vocabulary
+
+
+def caption_pictures(
+    run: Path, images: Sequence[Path], beams: int | None = None, device: str = "cpu"
+) -> list[str]:
+    """A caption of each picture.
+
+    Args:
+        run: Folder of the run.
+        images: The pictures.
+        beams: Of the search; the run's own by default.
+        device: Where to compute.
+
+    Raises:
+        FileNotFoundError: The folder is no run, or a picture is not there.
+        ValueError: The run is of another task or damaged, or a picture cannot be read.
+    """
+    config = read_config(run, CaptionConfig)
+    words = Vocabulary.load(run / VOCABULARY)
+    source = pictures_source(config, dict(enumerate(images)), device)
+    network = CaptionNetwork(config, source.channels, len(words))
+    load_model(run, network, dict(source.notes))
+    network.to(device).eval()
+    grids = source.batch(list(range(len(images)))).to(device)
+    with torch.inference_mode():
+        captions = network.write(grids, beams or config.beams)
+    return [" ".join(words.decode(caption)) for caption in captions.tolist()]

@@ -1,0 +1,97 @@
+"""Command lines of the tasks: settings whose defaults depend on the data and on a recipe."""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import tyro
+
+from storage.runs.settings import CONFIG, differences, read_config
+from vl_tasks.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+
+Config = TypeVar("Config", bound=RunConfig)
+
+# What may change when a run goes on. All else would make it another run.
+_MAY_CHANGE = frozenset(
+    "resume output images iterations evaluate_every evaluation_batch evaluation_splits submit "
+    "threads device tokenizer beams variant".split()
+)
+
+
+def parse_vqa(arguments: Sequence[str]) -> VqaConfig:
+    """Settings of a VQA training from its command line, see `_parse`."""
+    return _parse(VQA_PRESETS, "mcan-small", arguments)
+
+
+def parse_entailment(arguments: Sequence[str]) -> EntailmentConfig:
+    """Settings of an entailment training from its command line, see `_parse`."""
+    return _parse(ENTAILMENT_PRESETS, "snli-ve", arguments)
+
+
+def parse_captions(arguments: Sequence[str]) -> CaptionConfig:
+    """Settings of a captioner's training from its command line, see `_parse`.
+
+    --start is read first, too: self-critical training takes the settings of that run, with the
+    changes of the recipe.
+
+    Raises:
+        FileNotFoundError: --start names no run.
+    """
+    start = _first(arguments, "start")
+    if start is None or _first(arguments, "resume") is not None:
+        return _parse(CAPTION_PRESETS, "coco", arguments)
+    saved = read_config(Path(start), CaptionConfig)
+    changes = SCST_CHANGES[saved.preset]
+    defaults = dataclasses.replace(
+        saved, phase="scst", start=Path(start), output=None, resume=None, **changes
+    )
+    return tyro.cli(CaptionConfig, default=defaults, args=list(arguments))
+
+
+def _parse(presets: Mapping[str, Config], published: str, arguments: Sequence[str]) -> Config:
+    """Settings of a training run from its command line.
+
+    --preset and --data are read first, for they choose the defaults of the rest; --resume takes all
+    defaults from the run that it names.
+
+    Args:
+        presets: Recipes of the task.
+        published: Recipe for data that is not on board.
+        arguments: Of the command line.
+
+    Raises:
+        FileNotFoundError: --resume names no run.
+        ValueError: There is no such recipe, or a flag contradicts the run to resume; names both
+            values.
+    """
+    kind = type(presets["houses"])
+    resumed = _first(arguments, "resume")
+    if resumed is not None:
+        return _resumed(kind, Path(resumed), arguments)
+    data = _first(arguments, "data") or "house"
+    own = {"house": "houses"}.get(data, data if data in presets else published)
+    preset = _first(arguments, "preset") or own
+    if preset not in presets:
+        raise ValueError(f"--preset {preset} is none of {', '.join(presets)}")
+    return tyro.cli(kind, default=presets[preset], args=list(arguments))
+
+
+def _first(arguments: Sequence[str], name: str) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(f"--{name}")
+    return getattr(parser.parse_known_args(list(arguments))[0], name)
+
+
+def _resumed(kind: type[Config], run: Path, arguments: Sequence[str]) -> Config:
+    saved = read_config(run, kind)
+    config = tyro.cli(kind, default=saved, args=list(arguments))
+    contradictions = differences(saved, config, _MAY_CHANGE)
+    if contradictions:
+        raise ValueError(
+            f"{run / CONFIG} and the command line differ in {'; '.join(contradictions)}; "
+            "leave the flags out to go on with the run, or start another one without --resume"
+        )
+    return config

@@ -1,0 +1,160 @@
+"""Training a model of visual entailment, and what it says."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from storage import write_text
+from storage.runs.checkpoints import VOCABULARY, load_model, save_model
+from vl_tasks.configs import EntailmentConfig
+from vl_tasks.entailment.data import (
+    LABELS,
+    UNLABELLED,
+    Hypothesis,
+    accuracy_by_class,
+    hypothesis_images,
+    read_hypotheses,
+)
+from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
+from vl_tasks.features import fit_scale
+from vl_tasks.folders import data_folder, picture_folder, split_file
+from vl_tasks.sentences import build_vocabulary, put_glove
+from vl_tasks.training import HELD_OUT, Trainer, in_batches, is_held_out, prepare
+from vl_tasks.vocabulary import Vocabulary
+
+
+class EntailmentLearner:
+    """A network and the hypotheses that it learns from.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    metric = "accuracy"
+
+    def __init__(self, config: EntailmentConfig) -> None:
+        self.config = config
+        self.folder = data_folder(config)
+        self.splits: dict[str, list[Hypothesis]] = {}
+        # Nothing can be learnt from those on which the annotators did not agree.
+        learnt = [one for one in self._read("train") if one.label != UNLABELLED]
+        if config.select_by == HELD_OUT:
+            self.splits[HELD_OUT] = [one for one in learnt if is_held_out(one.image)]
+            learnt = [one for one in learnt if not is_held_out(one.image)]
+        self.learnt = learnt
+        self.records = len(learnt)
+        submitted = {config.submit} if config.submit else set()
+        for split in {config.select_by, *config.evaluation_splits, *submitted} - {HELD_OUT}:
+            self.splits[split] = self._read(split)
+        self.words = self._vocabulary()
+        images = self._pictures()
+        if config.model == "fused":
+            self.inputs = FusedInputs(config, images, self.words)
+            network = Fused(config, self.inputs.source.channels, len(self.words))
+            self._begin(network)
+        else:
+            self.inputs = TowerInputs(config, images)
+            network = Towers(config, self.inputs.width)
+        self.network: Fused | Towers = network.to(config.device)
+        self._sentences = self.inputs.numbered(learnt)
+        self._labels = np.array([one.label for one in learnt])
+
+    def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy of the labels of some training hypotheses."""
+        scores = self._scores(self.learnt, self._sentences, rows)
+        labels = torch.from_numpy(self._labels[rows]).to(scores.device)
+        return F.cross_entropy(scores, labels), {}
+
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy of the split that chooses, and of each label."""
+        return self.score(self.splits[self.config.select_by])
+
+    def judge(self, hypotheses: Sequence[Hypothesis]) -> list[int]:
+        """The likeliest label of each hypothesis."""
+        self.network.eval()
+        sentences = self.inputs.numbered(hypotheses)
+        labels: list[int] = []
+        with torch.inference_mode():
+            for rows in in_batches(len(hypotheses), self.config.evaluation_batch):
+                labels += self._scores(hypotheses, sentences, rows).argmax(1).tolist()
+        return labels
+
+    def score(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
+        """Accuracy 0..1, and of each label."""
+        return accuracy_by_class([one.label for one in hypotheses], self.judge(hypotheses))
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary."""
+        self.words.save(run / VOCABULARY)
+
+    def save(self, run: Path, iteration: int) -> None:
+        """Write the network."""
+        save_model(run, self.network, {**self.inputs.notes, "iteration": str(iteration)})
+
+    def load(self, run: Path) -> None:
+        """Read the network."""
+        load_model(run, self.network, self.inputs.notes)
+
+    def _scores(self, hypotheses, sentences, rows) -> Tensor:
+        return self.network(*self.inputs.batch(hypotheses, sentences, rows))
+
+    def _begin(self, network: Fused) -> None:
+        """Fit the scale and put in word vectors, where the run is a fresh one."""
+        if self.config.resume is not None:
+            return
+        assert isinstance(self.inputs, FusedInputs)
+        if self.config.standardise:
+            pictures = list(dict.fromkeys(one.image for one in self.learnt))
+            fit_scale(network.scale, self.inputs.source, pictures)
+        if self.config.glove is not None:
+            put_glove(network.reasoner.word_vectors, self.config.glove, self.words)
+
+    def _read(self, split: str) -> list[Hypothesis]:
+        return read_hypotheses(split_file(self.folder, split, r"\.jsonl?"))
+
+    def _pictures(self) -> dict[str, Path]:
+        if not self.config.vision:
+            return {}
+        stated = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+        return hypothesis_images(stated, picture_folder(self.config, self.folder))
+
+    def _vocabulary(self) -> Vocabulary:
+        if self.config.resume is not None:
+            return Vocabulary.load(self.config.resume / VOCABULARY)
+        return build_vocabulary([one.text for one in self.learnt])
+
+
+def train_entailment(config: EntailmentConfig) -> None:
+    """Train, evaluate with the best weights, print the scores and leave them in the run's folder.
+
+    Raises:
+        OSError: A file of the data cannot be read.
+        ValueError: A file of the data is wrong; names file and record.
+        DivergedError: Training failed.
+    """
+    prepare(config)
+    learner = EntailmentLearner(config)
+    trainer = Trainer(config, learner)
+    trainer.train()
+    learner.load(trainer.run)
+    results = {}
+    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+        results[split] = learner.score(learner.splits[split])
+        classes = ", ".join(f"{n} {100 * v:.1f}" for n, v in results[split].items())
+        print(f"{split} ({len(learner.splits[split])} hypotheses): {classes}")
+    trainer.report(results)
+    if config.submit is not None:
+        hypotheses = learner.splits[config.submit]
+        path = trainer.run / f"submission_{config.submit}.json"
+        rows = [
+            {"pairID": one.pair_id, "prediction": LABELS[label]}
+            for one, label in zip(hypotheses, learner.judge(hypotheses), strict=True)
+        ]
+        write_text(path, json.dumps(rows))
+        print(f"labels of {config.submit} are in {path}")
+    print(f"the run is in {trainer.run}")

@@ -1,0 +1,204 @@
+"""Training a model that answers questions, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from storage.runs.checkpoints import VOCABULARY, load_model, save_model
+from vl_tasks.configs import VqaConfig
+from vl_tasks.features import fit_scale, open_source
+from vl_tasks.folders import data_folder, picture_folder, split_file
+from vl_tasks.images import find_numbered
+from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
+from vl_tasks.training import HELD_OUT, Trainer, in_batches, is_held_out, prepare
+from vl_tasks.vocabulary import Vocabulary
+from vl_tasks.vqa.accuracy import VqaScores, score_predictions
+from vl_tasks.vqa.answers import AnswerVocabulary
+from vl_tasks.vqa.data import Question, read_questions
+from vl_tasks.vqa.networks import VqaNetwork
+from vl_tasks.vqa.submissions import write_submission
+
+ANSWERS = "answers.json"
+
+
+class SoftTargets:
+    """Soft scores of the answers to N questions, as sparse rows.
+
+    Args:
+        questions: With answers.
+        answers: Classes.
+    """
+
+    def __init__(self, questions: Sequence[Question], answers: AnswerVocabulary) -> None:
+        scores = [answers.scores(question) for question in questions]
+        self._classes = len(answers)
+        self._first = np.concatenate([[0], np.cumsum([len(one) for one in scores])])
+        self._index = np.array([k for one in scores for k in one], np.int64)
+        self._value = np.array([v for one in scores for v in one.values()], np.float32)
+
+    def batch(self, rows: np.ndarray) -> Tensor:
+        """Targets (B, classes) of some questions."""
+        targets = np.zeros((len(rows), self._classes), np.float32)
+        for target, row in zip(targets, rows, strict=True):
+            entries = slice(self._first[row], self._first[row + 1])
+            target[self._index[entries]] = self._value[entries]
+        return torch.from_numpy(targets)
+
+
+def answer_loss(scores: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy summed over answers, mean over questions.
+
+    mmf's `logit_bce`; for the three branches (B, 3, classes) of MoVie+MCAN their sum,
+    `triple_logit_bce`.
+    """
+    if scores.dim() == 3:
+        targets = targets[:, None].expand_as(scores)
+    return F.binary_cross_entropy_with_logits(scores, targets, reduction="sum") / len(scores)
+
+
+class VqaLearner:
+    """A network and the questions that it learns from.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    metric = "accuracy"
+
+    def __init__(self, config: VqaConfig) -> None:
+        self.config = config
+        self.folder = data_folder(config)
+        self.splits: dict[str, list[Question]] = {}
+        learnt = [one for split in config.train_splits for one in self._read(split)]
+        if config.select_by == HELD_OUT:
+            self.splits[HELD_OUT] = [one for one in learnt if is_held_out(one.image_id)]
+            learnt = [one for one in learnt if not is_held_out(one.image_id)]
+        self.learnt = learnt
+        self.records = len(learnt)
+        for split in {config.select_by, *config.evaluation_splits} - {HELD_OUT}:
+            self.splits[split] = self._read(split)
+        if config.submit is not None and config.submit not in self.splits:
+            self.splits[config.submit] = self._read(config.submit, secret=True)
+        self.words, self.answers = self._vocabularies()
+        self.source = open_source(config, self._pictures())
+        self.network = VqaNetwork(
+            config, self.source.channels, len(self.words), len(self.answers)
+        ).to(config.device)
+        ids = list(dict.fromkeys(one.image_id for one in learnt))
+        if config.standardise and config.resume is None:
+            fit_scale(self.network.scale, self.source, ids)
+        if config.glove is not None and config.resume is None:
+            put_glove(self.network.reasoner.word_vectors, config.glove, self.words)
+        self._sentences = self._numbered(learnt)
+        self._targets = SoftTargets(learnt, self.answers)
+
+    def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+        """Loss of some training questions."""
+        device = self.config.device
+        grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
+        tokens = self._sentences.batch(rows, whole=self.config.faithful).to(device)
+        return answer_loss(self.network(grids, tokens), self._targets.batch(rows).to(device)), {}
+
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy 0..1 of the split that chooses, overall and by answer type."""
+        scores = self.score(self.splits[self.config.select_by])
+        by_type = {name or "other": value / 100 for name, value in scores.by_answer_type.items()}
+        return {"accuracy": scores.overall / 100, **by_type}
+
+    def answer(self, questions: Sequence[Question]) -> dict[int, str]:
+        """The likeliest answer to each question, by its id."""
+        sentences = self._numbered(questions)
+        found: dict[int, str] = {}
+        self.network.eval()
+        for rows in in_batches(len(questions), self.config.evaluation_batch):
+            asked = [questions[row] for row in rows]
+            grids = self.source.batch([one.image_id for one in asked]).to(self.config.device)
+            tokens = sentences.batch(rows, whole=self.config.faithful).to(self.config.device)
+            with torch.inference_mode():
+                best = self.network(grids, tokens).argmax(1).tolist()
+            found |= {
+                one.question_id: self.answers.answers[k] for one, k in zip(asked, best, strict=True)
+            }
+        return found
+
+    def score(self, questions: Sequence[Question]) -> VqaScores:
+        """Official accuracy of the answers to questions."""
+        return score_predictions(questions, self.answer(questions), self.config.variant)
+
+    def start(self, run: Path) -> None:
+        """Write the vocabularies."""
+        self.words.save(run / VOCABULARY)
+        self.answers.save(run / ANSWERS)
+
+    def save(self, run: Path, iteration: int) -> None:
+        """Write the network."""
+        save_model(run, self.network, {**self.source.notes, "iteration": str(iteration)})
+
+    def load(self, run: Path) -> None:
+        """Read the network."""
+        load_model(run, self.network, dict(self.source.notes))
+
+    def _read(self, split: str, secret: bool = False) -> list[Question]:
+        questions = split_file(self.folder, split, r"_questions\.json")
+        if secret:
+            return read_questions(questions)
+        return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
+
+    def _pictures(self) -> Mapping[int, Path]:
+        """Files of all pictures; none is needed by who does not look."""
+        if not self.config.vision:
+            return {}
+        asked = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+        wanted = {one.image_id: f"question_id {one.question_id}" for one in asked}
+        return find_numbered(picture_folder(self.config, self.folder), wanted)
+
+    def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
+        config = self.config
+        if config.resume is not None:
+            return (
+                Vocabulary.load(config.resume / VOCABULARY),
+                AnswerVocabulary.load(config.resume / ANSWERS),
+            )
+        words = build_vocabulary([one.text for one in self.learnt])
+        if config.answers is not None:
+            return words, AnswerVocabulary.load(config.answers)
+        return words, AnswerVocabulary.build(self.learnt, config.min_count)
+
+    def _numbered(self, questions: Sequence[Question]) -> Sentences:
+        return Sentences([one.text for one in questions], self.words, self.config.words)
+
+
+def train_vqa(config: VqaConfig) -> None:
+    """Train, evaluate with the best weights, print the scores and leave them in the run's folder.
+
+    Raises:
+        OSError: A file of the data cannot be read.
+        ValueError: A file of the data is wrong; names file and record.
+        DivergedError: Training failed.
+    """
+    prepare(config)
+    learner = VqaLearner(config)
+    trainer = Trainer(config, learner)
+    trainer.train()
+    learner.load(trainer.run)
+    results: dict[str, Any] = {}
+    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+        scores = learner.score(learner.splits[split])
+        results[split] = asdict(scores)
+        kinds = ", ".join(f"{kind or 'other'} {v:.1f}" for kind, v in scores.by_answer_type.items())
+        print(
+            f"{split}: accuracy {scores.overall:.2f} ({scores.variant}, {scores.questions} "
+            f"questions): {kinds}"
+        )
+    trainer.report(results)
+    if config.submit is not None:
+        path = trainer.run / f"submission_{config.submit}.json"
+        write_submission(path, learner.answer(learner.splits[config.submit]))
+        print(f"answers to {config.submit} are in {path}")
+    print(f"the run is in {trainer.run}")
