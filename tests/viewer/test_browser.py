@@ -181,7 +181,7 @@ def test_a_person_clicks_three_candidates_and_stops(page, url, tiny_env):
     walked = ["a2"]
     for number in (1, 2):
         page.locator(f".mark[data-candidate='{number}']").click()
-        page.locator("figcaption", has_text=f"after {len(walked)} steps").wait_for()
+        page.locator("figcaption", has_text=f"after {len(walked)} step").wait_for()
         walked.append(standing_at(page))
     page.keyboard.press("1")
     page.locator("figcaption", has_text="after 3 steps").wait_for()
@@ -203,7 +203,7 @@ def test_a_person_takes_over_where_the_agent_stands(page, url, traces):
     opened(page, url, step=1)
     assert page.locator("#drive").inner_text() == "Take over here"
     page.locator("#drive").click()
-    page.locator("figcaption", has_text="after 1 steps").wait_for()
+    page.locator("figcaption", has_text="after 1 step").wait_for()
     assert standing_at(page) == traces[0].walked[1]
     page.locator("#leave").click()
     page.locator("#drive", has_text="Drive yourself").wait_for()
@@ -330,3 +330,4 @@ def test_without_pictures_the_map_is_shown_with_a_note(page, tiny_world, traces,
     page.wait_for_selector(".map .reference")
     assert page.locator("#notice").inner_text() == "No skyboxes here."
     assert page.locator(".mark").count() > 0
+    assert len(drawn(page)) > 1000

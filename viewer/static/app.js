@@ -159,7 +159,7 @@ function closeList() {
 function keys(event) {
   if (event.key === "Escape") return closeList();
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select, dialog")) return;
+  if (event.target.closest("input[type=search], textarea, select, dialog")) return;
   if (event.key === "[") player.go(-1);
   else if (event.key === "]") player.go(1);
   else if (event.key === "p") player.toggle();

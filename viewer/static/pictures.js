@@ -20,6 +20,17 @@ export function picture(scan, viewpoint, width) {
   return found;
 }
 
+// Bare ground under a bare sky, for worlds without pictures.
+export function bare() {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 4, height: 256 });
+  const brush = canvas.getContext("2d");
+  for (const [colour, from, to] of [["#cdd8e3", 0, 128], ["#b3ada4", 128, 256]]) {
+    brush.fillStyle = colour;
+    brush.fillRect(0, from, 4, to - from);
+  }
+  return canvas;
+}
+
 export function expect(scan, viewpoints) {
   likely = viewpoints.map((viewpoint) => [scan, viewpoint, SMALL]);
   if (!fetching) fetchLikely();

@@ -4,7 +4,7 @@ import { strengths } from "viewer/attention.js";
 import { lookAround } from "viewer/looking.js";
 import { Marks } from "viewer/marks.js";
 import { Panorama } from "viewer/panorama.js";
-import { LARGE, SMALL, picture } from "viewer/pictures.js";
+import { LARGE, SMALL, bare, picture } from "viewer/pictures.js";
 import { html, percent, svg } from "viewer/svg.js";
 
 const DOWN = -0.16; // marks lie on the floor
@@ -62,10 +62,11 @@ export class View {
 
   async #picture(scan, viewpoint, upcoming) {
     const key = `${scan}/${viewpoint}`;
-    if (this.note || !this.#panorama.works) {
-      this.#state.textContent = this.note || "This browser has no WebGL2: panoramas are not shown.";
+    if (!this.#panorama.works) {
+      this.#state.textContent = "This browser has no WebGL2: panoramas are not shown.";
       return;
     }
+    if (this.note) return this.#panorama.show(bare());
     if (key === this.#shown) return;
     this.#shown = key;
     clearTimeout(this.#sharpen);
@@ -100,7 +101,7 @@ export class View {
     const step = trace.steps[number];
     const last = trace.steps.length - 1;
     const walking = trace.ending === "under way";
-    const place = walking ? `after ${number} steps` : `step ${number} of ${last}`;
+    const place = walking ? `after ${number} step${number === 1 ? "" : "s"}` : `step ${number} of ${last}`;
     const facts = [html("b", {}, trace.agent), place];
     if (step.stop_probability != null) facts.push(`P(stop) ${percent(step.stop_probability)}`);
     if (step.value != null) facts.push(`value ${step.value.toFixed(2)}`);
