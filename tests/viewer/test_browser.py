@@ -157,7 +157,6 @@ def test_scrubbing_shows_each_step(page, url, traces):
     assert metric(page, "SR") == "yes"
     assert metric(page, "nDTW") == f"{steps[-1].metrics['nDTW']:.3f}"
     assert "stops here" in page.locator("figcaption").inner_text()
-    page.keyboard.press("[")
     page.locator("canvas").focus()
     page.keyboard.press("[")
     assert page.locator("#step-text").inner_text().startswith(f"step {len(steps) - 2} ")
