@@ -1,15 +1,18 @@
-"""How fast captions are scored for self-critical training, beside pycocoevalcap.
+"""How fast captions are scored for self-critical training, and how fast they are written.
 
-A batch is that of ImageCaptioning.pytorch: 10 pictures with 5 sampled captions and a greedy one
-each, and 5 references per picture. Words are drawn by Zipf's law from a vocabulary of COCO's size;
-samples share phrases with the references. Results are checked against pycocoevalcap's before
-anything is timed. Its captions are given to it as text, which it needs and which is not timed.
+Scores are measured beside pycocoevalcap, writing (see `decoding`) beside a captioner that reads
+each prefix again. A batch is that of ImageCaptioning.pytorch: 10 pictures with 5 sampled captions
+and a greedy one each, and 5 references per picture. Words are drawn by Zipf's law from a vocabulary
+of COCO's size; samples share phrases with the references. Results are checked against
+pycocoevalcap's before anything is timed. Its captions are given to it as text, which it needs and
+which is not timed.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import tyro
+from decoding import decoding_figures
 from measuring import Figure, peak_memory, rate, report
 from pycocoevalcap.cider.cider import Cider
 
@@ -22,7 +25,7 @@ BAR = 20.0
 
 @dataclass(frozen=True)
 class CaptioningConfig:
-    """Time the scoring of captions."""
+    """Time the scoring and the writing of captions."""
 
     images: int = 20_000
     """Pictures whose references the statistics are of; COCO's training split has 113,287."""
@@ -32,6 +35,8 @@ class CaptioningConfig:
     """Captions to score for each picture of a batch."""
     references: int = 5
     """References for each picture."""
+    places: int = 14
+    """Side of the grids that captions are written of; CLIP-ViL's have 14."""
     seconds: float = 4.0
     """CPU seconds per figure."""
     seed: int = 0
@@ -43,7 +48,10 @@ class CaptioningConfig:
 def main() -> None:
     """Parse the command line, measure and report."""
     config = tyro.cli(CaptioningConfig)
-    report("captioning", _reward_figures(config))
+    seconds = 0.05 if config.quick else config.seconds
+    places = 3 if config.quick else config.places
+    written = decoding_figures(config.batch, places, seconds, config.quick)
+    report("captioning", [*_reward_figures(config), *written])
 
 
 def _reward_figures(config: CaptioningConfig) -> list[Figure]:

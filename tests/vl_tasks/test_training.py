@@ -15,7 +15,9 @@ from vl_tasks.training import BatchOrder, DivergedError, Trainer, is_held_out
 
 
 class NamedRun(RunConfig):
-    task = "sums"
+    @property
+    def task(self):
+        return "sums"
 
 
 class Sums:
@@ -26,7 +28,9 @@ class Sums:
 
     def __init__(self):
         torch.manual_seed(0)
-        self.network = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1))
+        self.network: nn.Module = nn.Sequential(
+            nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1)
+        )
         rng = np.random.default_rng(0)
         self.inputs = torch.from_numpy(rng.standard_normal((23, 2)).astype(np.float32))
         self.before_loss = lambda rows: None
@@ -149,16 +153,14 @@ def test_learning_rates_follow_their_schedules():
     assert learning_rate(cosine, 50, 100) == pytest.approx(1.0)
 
 
-def test_gradients_are_limited_by_norm_or_by_value():
-    for clip, expected in (("none", [3, 4]), ("norm", [0.3, 0.4]), ("value", [0.5, 0.5])):
-        layer = nn.Linear(2, 1, bias=False)
-        layer.weight.grad = torch.tensor([[3.0, 4.0]])
-        limit = 0.5
-        norm = limit_gradient(layer, OptimiserConfig(clip=clip, clip_at=limit))
-        assert norm == pytest.approx(5)
-        torch.testing.assert_close(
-            layer.weight.grad, torch.tensor([expected], dtype=torch.float32), rtol=1e-4, atol=0
-        )
+@pytest.mark.parametrize(
+    ("clip", "expected"), [("none", [3, 4]), ("norm", [0.3, 0.4]), ("value", [0.5, 0.5])]
+)
+def test_gradients_are_limited_by_norm_or_by_value(clip, expected):
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.grad = torch.tensor([[3.0, 4.0]])
+    assert limit_gradient(layer, OptimiserConfig(clip=clip, clip_at=0.5)) == pytest.approx(5)
+    assert layer.weight.grad[0].tolist() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adamax"])
