@@ -28,20 +28,13 @@ def record_traces(config: EvaluateConfig, folder: Path) -> None:
     import torch
 
     from agents.submission import load_walkers
-    from viewer.trace import record
+    from viewer.trace import record_all
 
     settings, env, walkers = load_walkers(config)
     ids = [episode.instr_id for episode in env.episodes]
-    for name, walker in walkers.items():
-        own = folder / name.replace(" ", "-")
-        with torch.inference_mode():
-            record(
-                *(env, walker, ids, own),
-                name=name,
-                split=config.split,
-                dataset=settings.dataset,
-            )
-        print(f"Traces: {own}")
+    with torch.inference_mode():
+        record_all(env, walkers, ids, folder, split=config.split, dataset=settings.dataset)
+    print(f"Traces: {folder}")
 
 
 if __name__ == "__main__":

@@ -73,6 +73,11 @@ class VisualiseConfig:
     rerun: Path | None = None
     """Write a log for the rerun viewer, .rrd (needs the extra "rerun")."""
 
+    @property
+    def writes(self) -> bool:
+        """Whether files are asked for instead of the page."""
+        return any((self.export, self.video, self.rerun))
+
 
 def main() -> None:
     """Parse the command line; serve the page or write the files that are asked for."""
@@ -80,7 +85,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         library, pictures, follow, follower = gather(config)
-        if config.export or config.video or config.rerun:
+        if config.writes:
             write(config, library, pictures)
         else:
             serve(config, library, pictures, follow, follower)
@@ -199,7 +204,7 @@ def _walk_run(
     from agents.command_line import EvaluateConfig
     from agents.submission import load_walkers
     from viewer.free_walk import walk_freely
-    from viewer.trace import record
+    from viewer.trace import record_all
     from viewer.trace.building import Setting
 
     settings, env, walkers = load_walkers(
@@ -212,17 +217,19 @@ def _walk_run(
             device=config.device,
         )
     )
-    name, *others = walkers
+    name = next(iter(walkers))
     agent = walkers[name]
     if several:
         name = f"{name} {run.name}"
-    ids = [episode.instr_id for episode in env.episodes[: config.limit]]
-    for who, walker in {name: agent, **{other: walkers[other] for other in others}}.items():
-        print(f"{who} walks {len(ids)} episodes of {config.split} ...", flush=True)
-        with torch.inference_mode():
-            library.add(
-                record(env, walker, ids, name=who, split=config.split, dataset=settings.dataset)
-            )
+        walkers = {name: agent, **dict(list(walkers.items())[1:])}
+    ids = [e.instr_id for e in env.episodes[: config.limit]]
+    if config.writes and config.episode in ids:
+        ids = [config.episode]
+    print(f"{', '.join(walkers)}: {len(ids)} episodes of {config.split} ...", flush=True)
+    with torch.inference_mode():
+        walked = record_all(env, walkers, ids, split=config.split, dataset=settings.dataset)
+    for traces in walked.values():
+        library.add(traces)
 
     def follow(episode: "Episode") -> "Trace":
         setting = Setting(name, env.files.world, settings.dataset, "")

@@ -14,7 +14,7 @@ from viewer.library import Library
 from viewer.pictures import NoPictureError, Pictures
 from viewer.scenes import scene
 from viewer.site import STATIC
-from viewer.trace import Trace
+from viewer.trace import Outcome, Trace
 
 WIDTH = 2048  # columns of the pictures
 _IMPORT_MAP = re.compile(r'<script type="importmap">.*?</script>', re.DOTALL)
@@ -40,6 +40,40 @@ def export_page(
         if not library.walks(key):
             raise ValueError(f"episode {key}: nobody has walked it, so there is nothing to export")
     write_text(path, page(bundle(library, pictures, keys, width)))
+
+
+def export_outcomes(
+    folder: Path, library: Library, pictures: Pictures, agent: str
+) -> dict[Outcome, Path]:
+    """Write one page of a success and one of a failure of an agent.
+
+    Of the successes the one with the longest walk is shown, of the failures a wrong stop if there
+    is one, and the shortest walk.
+
+    Args:
+        folder: Gets success.html and failure.html, as far as there was such an episode.
+        library: Holds the episodes.
+        pictures: Of their world.
+        agent: Whose.
+
+    Returns:
+        The files by outcome.
+    """
+    walks = [
+        (row["walks"][agent]["outcome"], row["walks"][agent]["steps"], row["key"])
+        for row in library.rows()
+        if agent in row["walks"]
+    ]
+    won = max((walk for walk in walks if walk[0] == "success"), default=None)
+    failed = [walk for walk in walks if walk[0] in ("wrong stop", "lost")]
+    worst = min(failed, key=lambda walk: (walk[0] == "lost", walk[1]), default=None)
+    written: dict[Outcome, Path] = {}
+    for name, chosen in (("success", won), ("failure", worst)):
+        if chosen is not None:
+            path = folder / f"{name}.html"
+            export_page(path, library, pictures, [chosen[2]])
+            written[chosen[0]] = path
+    return written
 
 
 def bundle(

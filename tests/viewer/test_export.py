@@ -5,11 +5,11 @@ import msgspec
 import pytest
 
 from envs.worlds import world_files
-from viewer.export import export_page
+from viewer.export import export_outcomes, export_page
 from viewer.library import Library
 from viewer.pictures import DrawnPictures, NoPictures
 from viewer.site import STATIC
-from viewer.trace import trace_json
+from viewer.trace import outcome, trace_json
 
 
 @pytest.fixture
@@ -55,6 +55,19 @@ def test_instructions_cannot_break_out_of_the_page(library, traces, tmp_path):
     text = path.read_text("utf-8")
     assert "<script>alert" not in text
     assert held(text)["episodes"][0]["instruction"] == wicked
+
+
+def test_one_success_and_one_failure(library, traces, tmp_path):
+    written = export_outcomes(tmp_path, library, NoPictures("none"), "wanderer")
+    outcomes = {outcome(trace) for trace in traces[14:]}
+    assert "wrong stop" in outcomes
+    assert set(written) == outcomes - {"lost"}
+    assert written["wrong stop"] == tmp_path / "failure.html"
+    longest = max(len(trace.steps) for trace in traces[:14])
+    written = export_outcomes(tmp_path, library, NoPictures("none"), "teacher")
+    assert written == {"success": tmp_path / "success.html"}
+    (walks,) = held(written["success"].read_text("utf-8"))["traces"].values()
+    assert len(walks["teacher"]["steps"]) == longest
 
 
 def test_what_nobody_walked_cannot_be_exported(library, tiny_env, tmp_path):

@@ -11,6 +11,7 @@ from viewer.trace import (
     outcome,
     read_traces,
     record,
+    record_all,
     trace_json,
     trace_of_path,
     traces_of_submission,
@@ -68,6 +69,14 @@ def test_a_walk_that_never_stops_is_cut_off(traces):
     assert trace.steps[-1].action is None
     assert trace.steps[0].word_attention is None
     assert trace.steps[0].candidates[0].probability is None
+
+
+def test_several_agents_get_a_folder_each(tiny_env, teacher, wanderer, traces, tmp_path):
+    walkers = {"teacher": teacher, "who wanders": wanderer}
+    recorded = record_all(tiny_env, walkers, ["100_0", "101_1"], tmp_path, split="train")
+    assert recorded["teacher"] == [traces[0], traces[3]]
+    assert read_traces(tmp_path / "who-wanders") == recorded["who wanders"]
+    assert recorded["who wanders"][1].agent == "who wanders"
 
 
 def test_secret_goals_stay_secret(secret_env, wanderer):

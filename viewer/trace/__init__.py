@@ -3,7 +3,7 @@
 from viewer.trace.format import Candidate, Step, Trace, read_traces, trace_json, write_trace
 from viewer.trace.outcomes import Outcome, outcome
 from viewer.trace.paths import trace_of_path, traces_of_submission
-from viewer.trace.recording import record
+from viewer.trace.recording import record, record_all
 
 __all__ = [
     "Candidate",
@@ -13,6 +13,7 @@ __all__ = [
     "outcome",
     "read_traces",
     "record",
+    "record_all",
     "trace_json",
     "trace_of_path",
     "traces_of_submission",

@@ -1,6 +1,6 @@
 """Recording an agent while it walks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +63,39 @@ def record(
         for trace in traces:
             write_trace(trace, folder)
     return traces
+
+
+def record_all(
+    env: VlnVectorEnv,
+    walkers: Mapping[str, Walker],
+    instr_ids: Sequence[str],
+    folder: Path | None = None,
+    *,
+    split: str,
+    dataset: Dataset = "r2r",
+) -> dict[str, list[Trace]]:
+    """Let several agents walk the same episodes.
+
+    Args:
+        env: As for `record`.
+        walkers: By name.
+        instr_ids: As for `record`.
+        folder: Write the traces of each into a folder of its own in here.
+        split: As for `record`.
+        dataset: The same.
+
+    Returns:
+        Traces by name of the agent.
+    """
+    return {
+        name: record(
+            *(env, walker, instr_ids, folder and folder / name.replace(" ", "-")),
+            name=name,
+            split=split,
+            dataset=dataset,
+        )
+        for name, walker in walkers.items()
+    }
 
 
 def _record_batch(
