@@ -48,6 +48,7 @@ class ClipEncoder:
         name: What was loaded, for people and for the metadata of features.
         model: The open_clip model.
         tower: Its image tower, `encoders.towers.Tower`.
+        preparation: Makes pictures ready for it, `encoders.preparation.Preparation`.
         device: Where it computes.
         precision: "fp32", "medium", "bf16" or "fp16", how exactly the image tower computes.
         weights_sha256: Digest of the float32 weights.
@@ -80,7 +81,7 @@ class ClipEncoder:
         self.preprocessing: dict[str, Any] = vars(config)
         self.tower: Tower = image_tower(visual)
         self._place_model()
-        self._preparation = Preparation(
+        self.preparation = Preparation(
             replace(config, size=self.image_size), self.tower.multiple, self.tower.stride
         )
         self._pooled = _compiled(self.tower) if compiled else self.tower.pooled
@@ -126,7 +127,7 @@ class ClipEncoder:
             (N, D), not normalised, as CLIP-ViL feeds them to its agents.
         """
         outputs = np.empty((len(images), self.embed_dim), np.float32)
-        for batch in self._preparation.batches(images, size, fit):
+        for batch in self.preparation.batches(images, size, fit):
             outputs[batch.indices], _ = self._encode(batch, self._pooled, fit)
         return outputs
 
@@ -195,7 +196,7 @@ class ClipEncoder:
         self, images: Images, size: tuple[int, int] | None, fit: Fit, encode: _Encode
     ) -> MaskedGrid:
         parts = []
-        for batch in self._preparation.batches(images, size, fit):
+        for batch in self.preparation.batches(images, size, fit):
             parts.append((batch.indices, *self._encode(batch, encode, fit)))
         rows, columns = (max(part[2].shape[axis] for part in parts) for axis in (1, 2))
         width = parts[0][1].shape[-1]

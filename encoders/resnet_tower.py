@@ -28,24 +28,28 @@ class ResNetTower:
 
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Features of whole pictures."""
-        return self.pool(self.map(images), mask)
+        return self.pool(self.features(images), mask)
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The feature map of the last stage."""
-        return self.map(images)
+        return self.features(images)
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The map through the pooling attention's value and output projections (MaskCLIP)."""
         pool = self.visual.attnpool
-        return F.normalize(pool.c_proj(pool.v_proj(self.map(images))), dim=-1)
+        return F.normalize(pool.c_proj(pool.v_proj(self.features(images))), dim=-1)
 
-    def map(self, images: torch.Tensor) -> torch.Tensor:
+    def features(self, images: torch.Tensor) -> torch.Tensor:
         """(N, h, w, C) after the last stage."""
         visual = self.visual
         x = visual.stem(images)
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             x = layer(x)
         return x.permute(0, 2, 3, 1)
+
+    def arrange(self, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """(N, h, w, C) of features of pictures: themselves."""
+        return features
 
     def pool(self, places: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Attention pooling of a map (N, h, w, C) into (N, D).

@@ -32,17 +32,28 @@ class TimmTower:
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Features of whole pictures."""
         self._refuse(mask)
-        return self._head(self._trunk(images).forward_features(images))
+        return self.pool(self.features(images))
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """What `forward_features` knows of places."""
         self._refuse(mask)
-        features = self._trunk(images).forward_features(images)
+        return self.arrange(self.features(images), images)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """What timm's `forward_features` makes of pictures, in the trunk's own form."""
+        return self._trunk(images).forward_features(images)
+
+    def arrange(self, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """(N, h, w, C) of features of pictures."""
         if features.ndim == 3:
             places = features[:, self.visual.trunk.num_prefix_tokens :]
             height, width = images.shape[2] // self.stride[0], images.shape[3] // self.stride[1]
             return places.unflatten(1, (height, width))
         return features if self._channels_last else features.permute(0, 2, 3, 1)
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        """(N, D) of features."""
+        return self.visual.head(self.visual.trunk.forward_head(features))
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Places through the head, one by one.
@@ -64,14 +75,11 @@ class TimmTower:
             places = places[:, None].expand(-1, 1 + trunk.num_prefix_tokens, -1)
         else:
             places = places[:, None, None] if self._channels_last else places[:, :, None, None]
-        return F.normalize(self._head(places), dim=-1).unflatten(0, grid.shape[:3])
+        return F.normalize(self.pool(places), dim=-1).unflatten(0, grid.shape[:3])
 
     @property
     def _channels_last(self) -> bool:
         return str(getattr(self.visual.trunk, "output_fmt", "NCHW")).endswith("NHWC")
-
-    def _head(self, features: torch.Tensor) -> torch.Tensor:
-        return self.visual.head(self.visual.trunk.forward_head(features))
 
     def _trunk(self, images: torch.Tensor) -> Any:
         """The trunk for pictures of this size, which shares all weights but positions."""

@@ -34,22 +34,20 @@ class ViTTower:
 
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Features of whole pictures."""
-        visual, blocks = self.visual, self.visual.transformer.resblocks
+        blocks = self.visual.transformer.resblocks
         allowed = _allowed_keys(mask)
         x = self.embed(images)
         for block in blocks[:-1]:
             x = run_block(block, x, allowed)
         x = run_block(blocks[-1], x, allowed, queries=1 if self._class_only else None)
-        x = self._pool(x, mask)
-        return x if visual.proj is None else x @ visual.proj
+        return self.pool(x, mask)
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Patch tokens of the last block."""
         x = self.embed(images)
         for block in self.visual.transformer.resblocks:
             x = run_block(block, x, _allowed_keys(mask))
-        x = x[:, 1:] if self._pooler is not None else self.visual.ln_post(x[:, 1:])
-        return x.unflatten(1, self._grid_shape(images))
+        return self.arrange(x, images)
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Patch tokens that attend to themselves only in the last block, projected (MaskCLIP)."""
@@ -63,7 +61,7 @@ class ViTTower:
             x = value_projection(self._pooler.attn, self._pooler.ln_k(x))
         x = visual.ln_post(x)
         x = x if visual.proj is None else x @ visual.proj
-        return F.normalize(x, dim=-1).unflatten(1, self._grid_shape(images))
+        return F.normalize(x, dim=-1).unflatten(1, self.grid_shape(images))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Class token and patches with their positions, (N, 1 + h * w, C)."""
@@ -71,11 +69,23 @@ class ViTTower:
         patches = visual.conv1(images).flatten(2).transpose(1, 2)  # (N, h * w, C)
         first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
         x = torch.cat([first, patches], dim=1)
-        x = x + self._positions(*self._grid_shape(images)).to(x.dtype)
+        x = x + self._positions(*self.grid_shape(images)).to(x.dtype)
         return visual.ln_pre(visual.patch_dropout(x))
 
-    def _grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
+    def grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
+        """(h, w) of pictures (N, 3, H, W)."""
         return images.shape[2] // self.stride[0], images.shape[3] // self.stride[1]
+
+    def pool(self, tokens: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, D) of the tokens (N, 1 + h * w, C) of the last block."""
+        pooled = self._pool(tokens, mask)
+        return pooled if self.visual.proj is None else pooled @ self.visual.proj
+
+    def arrange(self, tokens: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Grid features (N, h, w, C) of the tokens of the last block."""
+        x = tokens[:, 1:]
+        x = x if self._pooler is not None else self.visual.ln_post(x)
+        return x.unflatten(1, self.grid_shape(images))
 
     def _pool(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Pool (N, 1 + h * w, C), as VisionTransformer._pool does where nothing is masked."""

@@ -1,0 +1,187 @@
+"""How fast CLIP's image towers encode on the CPU, beside open_clip, ONNX Runtime and OpenVINO.
+
+Weights are random: times do not depend on them. Decoding and resizing of pictures is not part of
+what is timed, normalising is. ONNX Runtime and OpenVINO are measured where they are installed: pip
+install "clipnav[bench]".
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+# Threads that wait for work must not be counted as working, and OpenMP reads this once.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import numpy as np
+import torch
+import tyro
+from measuring import Figure, rate, report
+
+from encoders.clip import ClipEncoder
+from encoders.precision import Precision
+
+UNIT = "images per CPU second"
+Work = Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class EncodingConfig:
+    """Time the pooled features of a batch of pictures."""
+
+    models: tuple[str, ...] = ("ViT-B-32", "RN50")
+    """Names that open_clip knows."""
+    batch_size: int = 36
+    """Pictures at once: the views of a viewpoint."""
+    threads: int = len(os.sched_getaffinity(0))
+    """Of every engine."""
+    rounds: int = 4
+    """Engines take turns; the best turn of each counts."""
+    seconds: float = 8.0
+    """CPU seconds of a turn."""
+    compiled: bool = False
+    """Measure torch.compile as well, which takes minutes to start."""
+    quick: bool = False
+    """A small model, no other engines and little time, to see that it works."""
+
+
+def main() -> None:
+    """Parse the command line, measure and report."""
+    config = tyro.cli(EncodingConfig)
+    torch.set_num_threads(config.threads)
+    figures: list[Figure] = []
+    if config.quick:
+        figures += _figures(replace(config, batch_size=2, rounds=1, seconds=0.01), "house_clip")
+    else:
+        for name in config.models:
+            figures += _figures(config, name)
+    report("encoding", figures)
+
+
+def _figures(config: EncodingConfig, name: str) -> list[Figure]:
+    encoders = _encoders(config, name)
+    size = encoders["fp32"].image_size
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (config.batch_size, *size, 3)).astype(np.uint8)
+    pixels = _normalised(encoders["fp32"], pictures)
+    visual: Any = encoders["fp32"].model.visual
+    works: dict[str, Work] = {
+        "open_clip fp32": lambda: _eager(visual, pixels),
+        **{key: lambda e=encoder: e.pooled(pictures) for key, encoder in encoders.items()},
+    }
+    if not config.quick:
+        works |= _onnx_runtime(config, visual, pixels)
+        works |= _openvino(config, visual, pixels)
+    rates = dict.fromkeys(works, 0.0)
+    for _ in range(config.rounds):
+        for key, work in works.items():
+            measured = rate(work, config.batch_size, config.seconds)
+            rates[key] = max(rates[key], measured)
+    reference = works["open_clip fp32"]()
+    figures = []
+    for key, work in works.items():
+        figures.append(Figure(f"{name}: {key}", rates[key], UNIT))
+        cosine = _smallest_cosine(work(), reference)
+        figures.append(Figure(f"{name}: {key}, smallest cosine", cosine, "", 0.999))
+    return figures + _ratios(name, rates)
+
+
+def _ratios(name: str, rates: dict[str, float]) -> list[Figure]:
+    gain = rates["bf16"] / rates["open_clip fp32"]
+    figures = [Figure(f"{name}: bf16 against open_clip fp32", gain, "times", 3.0)]
+    if "OpenVINO bf16" in rates:
+        share = rates["bf16"] / rates["OpenVINO bf16"]
+        figures.append(Figure(f"{name}: bf16 against OpenVINO bf16", share, "times", 0.9))
+        bound = rates["OpenVINO bf16"] / rates["open_clip fp32"]
+        figures.append(Figure(f"{name}: OpenVINO bf16 against open_clip fp32", bound, "times"))
+    return figures
+
+
+def _encoders(config: EncodingConfig, name: str) -> dict[str, ClipEncoder]:
+    """Ours in every precision of a CPU, with the same weights."""
+    precisions: tuple[Precision, ...] = ("fp32", "medium", "bf16")
+    encoders = {key: _load(name, key) for key in precisions}
+    if config.compiled:
+        encoders["bf16 compiled"] = _load(name, "bf16", compiled=True)
+    return dict(encoders)
+
+
+def _load(name: str, precision: Precision, compiled: bool = False) -> ClipEncoder:
+    from encoders.loading import load_model
+
+    torch.manual_seed(0)
+    model, tokenizer, name = load_model(name, None)
+    for key, weight in model.named_parameters():
+        if key.endswith("bn3.weight") and not weight.any():
+            # Zero before training, which would leave residual blocks without effect.
+            torch.nn.init.ones_(weight)
+    return ClipEncoder(model, tokenizer, name, precision, "cpu", compiled)
+
+
+def _normalised(encoder: ClipEncoder, pictures: np.ndarray) -> torch.Tensor:
+    mean, std = (np.array(encoder.preprocessing[key], np.float32) for key in ("mean", "std"))
+    return (
+        torch.from_numpy((pictures / np.float32(255) - mean) / std).permute(0, 3, 1, 2).contiguous()
+    )
+
+
+@torch.inference_mode()
+def _eager(visual: Any, pixels: torch.Tensor) -> np.ndarray:
+    return visual(pixels).numpy()
+
+
+def _onnx_runtime(config: EncodingConfig, visual: Any, pixels: torch.Tensor) -> dict[str, Work]:
+    if find_spec("onnxruntime") is None or find_spec("onnx") is None:
+        return {}
+    from tempfile import TemporaryDirectory
+
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tower.onnx"
+        _export(lambda: torch.onnx.export(visual, (pixels,), path, dynamo=False))
+        model = path.read_bytes()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    inputs = {session.get_inputs()[0].name: pixels.numpy()}
+    return {"ONNX Runtime fp32": lambda: np.asarray(session.run(None, inputs)[0])}
+
+
+def _openvino(config: EncodingConfig, visual: Any, pixels: torch.Tensor) -> dict[str, Work]:
+    if find_spec("openvino") is None:
+        return {}
+    import openvino  # pyright: ignore[reportMissingImports]
+
+    model = _export(
+        lambda: openvino.convert_model(visual, example_input=pixels, input=[pixels.shape])
+    )
+    works: dict[str, Work] = {}
+    for hint, name in (("f32", "fp32"), ("bf16", "bf16")):
+        options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": config.threads}
+        compiled = openvino.Core().compile_model(model, "CPU", options)
+        works[f"OpenVINO {name}"] = lambda c=compiled: c(pixels.numpy())[0]
+    return works
+
+
+def _export(export: Callable[[], Any]) -> Any:
+    """Export without nn.MultiheadAttention's fast path, which no exporter knows."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad():
+            return export()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+def _smallest_cosine(found: np.ndarray, reference: np.ndarray) -> float:
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(reference, axis=1)
+    return float(((found * reference).sum(1) / lengths).min())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""How fast features of random viewpoints are read, beside HDF5 with a data set per viewpoint.
+
+The latter is how HAMT and DUET keep them; HAMT opens the file anew whenever it misses a viewpoint.
+All files are warm, that is in the page cache, after the first read.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+import tyro
+from measuring import Figure, rate, report
+
+from encoders.feature_files import write_features
+from encoders.feature_store import FeatureStore
+from encoders.shards import Shard
+
+_BLOCK = 100  # viewpoints that are drawn; they repeat
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """Time random reads of features."""
+
+    viewpoints: int = 10_000
+    """In the store; Matterport3D has 10,567."""
+    width: int = 512
+    """Numbers of a view, of 36 a viewpoint."""
+    batch_size: int = 64
+    """Viewpoints read at once."""
+    shards: int = 8
+    """Files of the store in parts."""
+    seconds: float = 3.0
+    """CPU seconds per figure."""
+    quick: bool = False
+    """A small store and little time, to see that it works."""
+
+
+def main() -> None:
+    """Parse the command line, measure and report."""
+    config = tyro.cli(StoreConfig)
+    if config.quick:
+        config = StoreConfig(viewpoints=200, width=8, shards=2, seconds=0.02, quick=True)
+    with TemporaryDirectory() as folder:
+        report("store", _figures(config, Path(folder)))
+
+
+def _figures(config: StoreConfig, folder: Path) -> list[Figure]:
+    keys = [f"scan_{i % 90}_{i}" for i in range(config.viewpoints)]
+    one, parts, hdf5 = folder / "one.safetensors", folder / "parts.safetensors", folder / "keys.h5"
+    write_features(one, keys, _rows(config, keys), {})
+    write_features(hdf5, keys, _rows(config, keys), {})
+    for index in range(config.shards):
+        shard = Shard(index, config.shards)
+        part = shard.part(keys)
+        write_features(shard.path(parts), part, _rows(config, part), {})
+    figures = []
+    for name, path in (("store", one), ("store in shards", parts)):
+        store, opening = _opened(path)
+        figures.append(Figure(f"opening the {name}", opening, "CPU ms"))
+        bar = 1.0 if name == "store" and not config.quick else None
+        figures += [
+            _figure(config, f"{name}, float16", lambda rows, s=store: s.views[rows], bar),
+            _figure(config, f"{name}, as float32", store.take),
+        ]
+    with h5py.File(hdf5) as file:
+        read = _by_key(file, keys)
+        figures.append(_figure(config, "HDF5 by keys, kept open", read))
+    figures.append(
+        _figure(config, "HDF5 by keys, opened anew for each", lambda rows: _anew(hdf5, keys, rows))
+    )
+    size = one.stat().st_size / 2**20
+    return [*figures, Figure("size of the store", size, "MiB")]
+
+
+def _figure(
+    config: StoreConfig, name: str, read: Callable[[np.ndarray], object], bar: float | None = None
+) -> Figure:
+    rng = np.random.default_rng(0)
+
+    def work() -> None:
+        read(rng.integers(config.viewpoints, size=config.batch_size))
+
+    milliseconds = 1000 / rate(work, 1, config.seconds)
+    return Figure(f"{config.batch_size} viewpoints, {name}", milliseconds, "CPU ms", bar, True)
+
+
+def _rows(config: StoreConfig, keys: Sequence[str]) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(0)
+    block = rng.standard_normal((_BLOCK, 36, config.width), np.float32).astype(np.float16)
+    for index, _ in enumerate(keys):
+        yield block[index % _BLOCK]
+
+
+def _opened(path: Path) -> tuple[FeatureStore, float]:
+    start = time.process_time()
+    store = FeatureStore.open(path)
+    return store, 1000 * (time.process_time() - start)
+
+
+def _by_key(file: h5py.File, keys: list[str]) -> Callable[[np.ndarray], object]:
+    return lambda rows: [file[keys[row]][...] for row in rows]  # pyright: ignore
+
+
+def _anew(path: Path, keys: list[str], rows: np.ndarray) -> None:
+    for row in rows:
+        with h5py.File(path) as file:
+            file[keys[row]][...]  # pyright: ignore
+
+
+if __name__ == "__main__":
+    main()

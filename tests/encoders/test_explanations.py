@@ -1,0 +1,176 @@
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from PIL import Image
+from torch.nn import functional as F
+
+from encoders.clip import ClipEncoder
+from encoders.explanations import explain, overlay, text_score
+from encoders.preparation import Preparation
+from encoders.towers import image_tower
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_clip: Path) -> ClipEncoder:
+    return ClipEncoder.load(str(tiny_clip), precision="fp32", device="cpu")
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def encoder_of(visual: Any, size: int) -> Any:
+    """As much of an encoder as explanations read, around any image tower."""
+    from open_clip.transform import PreprocessCfg
+
+    config = PreprocessCfg(size=(size, size))
+    tower = image_tower(visual)
+    prepare = ClipEncoder.prepared
+    found = SimpleNamespace(
+        tower=tower,
+        precision="fp32",
+        device=torch.device("cpu"),
+        preprocessing=vars(config),
+        preparation=Preparation(config, tower.multiple, tower.stride),
+    )
+    found.prepared = lambda batch, fit: prepare(found, batch, fit)  # type: ignore
+    return found
+
+
+def test_grad_cam_of_one_channel_is_that_channel(tiny_resnet: Path, picture: Image.Image):
+    """The mean of a channel has the same gradient everywhere, and none for other channels."""
+    encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
+    grid = encoder.grid([picture], (128, 128), "stretch")[0]  # (4, 4, C)
+    channel = int(grid.max((0, 1)).argmax())
+    found = explain(
+        encoder, picture, lambda x: x[0, ..., channel].mean(), "grid", (128, 128), "stretch"
+    )
+    assert found.score == pytest.approx(grid[..., channel].mean(), rel=1e-4)
+    expected = grid[..., channel] / grid[..., channel].max()
+    np.testing.assert_allclose(found.heat, expected, atol=1e-4)
+    # What speaks against the score is cold.
+    against = explain(encoder, picture, lambda x: -x[0, ..., channel].mean(), "grid")
+    assert not against.heat.any()
+
+
+def test_relevance_of_one_block_is_its_formula(picture: Image.Image):
+    """Chefer et al.: the class token's row of max(gradient x attention, 0), mean over heads."""
+    torch.manual_seed(0)
+    visual = VisionTransformer(
+        image_size=64, patch_size=16, width=48, layers=1, heads=3, mlp_ratio=2.0, output_dim=8
+    ).eval()
+    encoder = encoder_of(visual, 64)
+    direction = torch.randn(8)
+    found = explain(encoder, picture, lambda pooled: pooled[0] @ direction)
+
+    (batch,) = encoder.preparation.batches([picture], None, "own")
+    block: Any = visual.transformer.resblocks[0]
+    with torch.no_grad():
+        x = visual._embeds(batch.pixels)
+        assert found.score == pytest.approx((visual(batch.pixels)[0] @ direction).item(), rel=1e-4)
+    tokens = block.ln_1(x)[0]  # (17, 48)
+    query, key, value = F.linear(
+        tokens, block.attn.in_proj_weight, block.attn.in_proj_bias
+    ).view(17, 3, 3, 16).permute(1, 2, 0, 3)  # fmt: skip
+    attention = (query @ key.mT / 4).softmax(-1).detach().requires_grad_()  # (3, 17, 17)
+    mixed = block.attn.out_proj((attention @ value).transpose(0, 1).reshape(17, 48))
+    y = x[0] + mixed
+    y = y + block.mlp(block.ln_2(y))
+    (visual.ln_post(y[0]) @ visual.proj @ direction).backward()
+    assert attention.grad is not None
+    expected = (attention.grad * attention).clamp(min=0).mean(0)[0, 1:].view(4, 4)
+    expected = (expected / expected.max()).detach().numpy()
+    np.testing.assert_allclose(found.heat, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_text_is_explained_by_its_cosine(encoder: ClipEncoder, picture: Image.Image):
+    found = explain(encoder, picture, text_score(encoder, "a red sofa"))
+    pooled, text = encoder.pooled([picture])[0], encoder.text(["a red sofa"])[0]
+    assert found.score == pytest.approx(pooled @ text / np.linalg.norm(pooled), abs=1e-5)
+    np.testing.assert_array_equal(found.picture, np.asarray(picture))
+    assert found.heat.min() >= 0
+    assert found.heat.max() in (0, 1)
+
+
+def test_padding_is_cold(encoder: ClipEncoder, picture: Image.Image):
+    wide = picture.resize((128, 64))
+    for of in ("pooled", "grid"):
+        found = explain(encoder, wide, lambda x: x.square().sum(), of, (128, 128), "pad")
+        rows, columns = found.heat.shape
+        assert (rows, columns) == (128 // encoder.tower.stride[0],) * 2
+        assert not found.heat[rows // 2 :].any()
+        assert found.heat.max() == 1 or of == "pooled"
+
+
+def test_a_grid_of_a_vit_is_explained_by_what_is_read(tiny_transformer: Path, picture: Image.Image):
+    """A score of one place, which has attended mostly to itself."""
+    encoder = ClipEncoder.load(str(tiny_transformer), precision="fp32", device="cpu")
+    found = explain(encoder, picture, lambda x: x[0, 2, 1].square().sum(), "grid")
+    assert np.unravel_index(found.heat.argmax(), found.heat.shape) == (2, 1)
+
+
+def test_towers_of_timm_and_those_that_are_closed(picture: Image.Image):
+    torch.manual_seed(0)
+    convnext = encoder_of(TimmModel("test_convnext", 16, 160, pool="", proj="linear").eval(), 160)
+    found = explain(convnext, picture, lambda pooled: pooled.square().sum(), fit="stretch")
+    assert found.heat.shape == (5, 5)
+    assert found.heat.max() == 1
+    sizes: dict[str, Any] = {"image_size": 64, "patch_size": 16, "width": 48, "layers": 1}
+    for options, message in (
+        ({"attentional_pool": True}, "attentional pooler"),
+        ({"qk_norm": True}, "cannot be looked into"),
+    ):
+        visual = VisionTransformer(**sizes, heads=3, mlp_ratio=2.0, output_dim=8, **options)
+        with pytest.raises(ValueError, match=message):
+            explain(encoder_of(visual.eval(), 64), picture, lambda pooled: pooled.sum())
+
+
+def test_an_overlay_leaves_cold_places_alone():
+    picture = np.full((40, 60, 3), 100, np.uint8)
+    heat = np.zeros((4, 6), np.float32)
+    heat[1, 1] = 1
+    laid = overlay(picture, heat)
+    assert laid.shape == picture.shape
+    np.testing.assert_array_equal(laid[25:, 35:], 100)
+    red, green, blue = laid[15, 15].astype(int)
+    assert red > 150
+    assert max(green, blue) < 100
+
+
+def test_the_command_writes_the_picture_and_its_heat(tmp_path: Path):
+    with Image.open(ROOT / "docs" / "rooms.jpg") as rooms:
+        room = rooms.convert("RGB").crop((0, 0, 320, 240))
+    room.save(tmp_path / "room.png")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "scripts/explain_image.py",
+            str(tmp_path / "room.png"),
+            "a coat",
+            *("--output", str(tmp_path / "heat.png"), "--size", "128", "256"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 x 8 places" in done.stdout
+    pixels = np.asarray(Image.open(tmp_path / "heat.png")).astype(int)
+    assert pixels.shape == (240, 2 * 320, 3)
+    np.testing.assert_array_equal(pixels[:, :320], np.asarray(room))
+    changed = np.abs(pixels[:, 320:] - pixels[:, :320]).sum(-1)
+    assert changed.max() > 100  # hot somewhere
+    assert (changed < 10).mean() > 0.1  # and cold elsewhere
