@@ -10,7 +10,7 @@ import numpy as np
 import tyro
 
 from envs.episodes import Episode, base_language, load_episodes
-from envs.episodes.records import read_records
+from envs.episodes.paths import without_turns
 from envs.metrics import (
     SUCCESS_THRESHOLD,
     Interval,
@@ -21,8 +21,9 @@ from envs.metrics import (
 )
 from envs.metrics.summaries import columns_named
 from envs.nav_graph import NavGraph
-from envs.submissions import Checked, check_submission, without_turns
+from envs.submissions import Checked, check_submission
 from envs.worlds import Dataset, World, world_files
+from storage.records import read_records
 
 REMEDY = "write the file anew, in one of the forms that docs/metrics.md shows"
 

@@ -131,11 +131,6 @@ def check_submission(
     return Checked(path, len(records), len(expected), trajectories, findings.found())
 
 
-def without_turns(path: Sequence[str]) -> tuple[str, ...]:
-    """A path with each stay at a viewpoint written once."""
-    return (*path[:1], *(after for before, after in pairwise(path) if after != before))
-
-
 def _walked_paths(
     records: Sequence[Any], episodes: Sequence[Episode], findings: _Findings
 ) -> dict[str, tuple[str, ...]]:

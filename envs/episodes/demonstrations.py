@@ -6,8 +6,8 @@ import msgspec
 
 from envs.episodes.annotations import Id, Name, Path
 from envs.episodes.paths import path_problems
-from envs.episodes.records import RecordError, read_records
 from envs.worlds import WorldFiles
+from storage.records import RecordError, read_records
 
 
 @dataclass(frozen=True, slots=True)

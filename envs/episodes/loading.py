@@ -3,8 +3,8 @@
 from envs.episodes.annotations import GuideRecord, PathRecord, TimedGuideRecord
 from envs.episodes.episode import Episode, base_language
 from envs.episodes.paths import path_problems
-from envs.episodes.records import RecordError, read_records
 from envs.worlds import Dataset, WorldFiles
+from storage.records import RecordError, read_records
 
 
 def load_episodes(

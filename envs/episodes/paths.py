@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,11 @@ import numpy as np
 from envs.nav_graph import NavGraph
 
 _SUFFIX = "_connectivity.json"
+
+
+def without_turns(path: Sequence[str]) -> tuple[str, ...]:
+    """A path with each stay at a viewpoint written once."""
+    return tuple(viewpoint for viewpoint, _ in groupby(path))
 
 
 def path_problems(

@@ -13,10 +13,10 @@ import numpy as np
 
 from envs.episodes.annotations import PathRecord
 from envs.episodes.paths import path_problems
-from envs.episodes.records import RecordError, read_records
 from envs.nav_graph import NavGraph
 from envs.worlds import WorldFiles
 from storage import written_whole
+from storage.records import RecordError, read_records
 
 JOIN_DISTANCE = 3.0
 """Metres between the end of one path and the start of the next, at most."""

@@ -3,12 +3,11 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import cast
 
 from envs.episodes.episode import Episode, base_language
-from envs.episodes.paths import path_problems
+from envs.episodes.paths import path_problems, without_turns
 from envs.worlds import WorldFiles
 from storage import write_text
 
@@ -78,7 +77,13 @@ def write_rxr_submission(
         )
     checked = _checked(path, trajectories, episodes, files, partial)
     lines = [
-        json.dumps({"instruction_id": int(instr_id), "path": _without_turns(trajectory)}) + "\n"
+        json.dumps(
+            {
+                "instruction_id": int(instr_id),
+                "path": without_turns([viewpoint for viewpoint, *_ in trajectory]),
+            }
+        )
+        + "\n"
         for instr_id, trajectory in checked.items()
     ]
     write_text(path, "".join(lines))
@@ -137,10 +142,6 @@ def _check_walks(
                 f"{path}: trajectory of instruction {episode.instr_id} is no walk in scan "
                 f"{episode.scan!r}: {problem}; walk the split with this world's graphs"
             )
-
-
-def _without_turns(trajectory: Trajectory) -> list[str]:
-    return [viewpoint for viewpoint, _ in groupby(pose[0] for pose in trajectory)]
 
 
 def _some(names: Sequence[str]) -> str:

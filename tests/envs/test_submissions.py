@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.episodes import load_episodes
+from envs.episodes.paths import without_turns
 from envs.nav_graph import NavGraph
-from envs.submissions import check_submission, without_turns
+from envs.submissions import check_submission
 from envs.worlds import world_files
 
 FILE = Path("walks.json")

@@ -13,9 +13,9 @@ from typing import Literal
 import msgspec
 
 from envs.candidates import NUM_VIEWS
-from envs.episodes.records import RecordError, read_records
 from envs.worlds import Dataset, World
 from storage import written_whole
+from storage.records import RecordError, read_records
 
 FORMAT, VERSION = "clipnav-trace", 1
 REMEDY = "record the trace anew with evaluate_agent.py --traces or visualise_episode.py"

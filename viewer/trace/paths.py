@@ -6,11 +6,12 @@ from pathlib import Path
 
 from envs.candidates import NUM_HEADINGS, STEP
 from envs.episodes import Episode
-from envs.episodes.records import read_records
+from envs.episodes.paths import without_turns
 from envs.nav_graph import NavGraph
 from envs.submission_scores import REMEDY, Ground
-from envs.submissions import Checked, check_submission, without_turns
+from envs.submissions import Checked, check_submission
 from envs.worlds import Dataset, World
+from storage.records import read_records
 from viewer.trace.building import Moment, Setting, build_trace, candidate_views, candidates
 from viewer.trace.format import Trace
 

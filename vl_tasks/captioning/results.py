@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from envs.episodes.records import RecordError, read_records
 from storage import write_text
+from storage.records import RecordError, read_records
 from vl_tasks.captioning.data import read_captions
 from vl_tasks.documents import AnnotationError, read_document
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from envs.episodes.records import RecordError, read_records
+from storage.records import RecordError, read_records
 from vl_tasks.images import SUFFIXES, find_named
 
 # In the order of UNITER and LAVIS.

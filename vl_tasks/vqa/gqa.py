@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from envs.episodes.records import read_records
+from storage.records import read_records
 from vl_tasks.documents import read_table
 
 Name = TypeVar("Name", str, int)

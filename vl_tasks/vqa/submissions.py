@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-from envs.episodes.records import read_records
 from storage import write_text
+from storage.records import read_records
 from vl_tasks.vqa.data import Question
 
 REMEDY = 'a submission is a JSON list of {"question_id": number, "answer": text}'

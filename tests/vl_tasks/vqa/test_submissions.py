@@ -26,8 +26,8 @@ def test_written_and_read(tmp_path):
         ([(1, "a"), (2, "b"), (3, "c"), (1, "d")], r"1 \(1\) answered twice"),
         ([(1, "a"), (2, "b"), (3, "c"), (9, "d")], r"1 \(9\) that the split does not have"),
         ([(1, "a")], r"2 \(3, 2\) without an answer"),
-        ([(1, 5)], "record 0: field 'answer': expected str, got int"),
-        ([(1, None)], "record 0: field 'answer'"),
+        ([(1, 5)], r"record 0 \(question_id 1\): field 'answer': expected str, got int"),
+        ([(1, None)], r"record 0 \(question_id 1\): field 'answer'"),
     ],
 )
 def test_faults_are_named(tmp_path, rows, complaint):

@@ -13,7 +13,16 @@ Record = TypeVar("Record")
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _SPACE = re.compile("[ \t\r\n]*")
-_NAMES = ("instruction_id", "demonstration_id", "path_id", "instr_id")
+_NAMES = (
+    "instruction_id",
+    "demonstration_id",
+    "path_id",
+    "instr_id",
+    "question_id",
+    "questionId",
+    "pairID",
+    "image_id",
+)
 # What a damaged file makes the readers of gzip, UTF-8 and JSON raise.
 _DAMAGE = (ValueError, RecursionError, EOFError, OSError, zlib.error)
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.episodes import load_episodes
-from envs.episodes.records import RecordError, read_records
 from envs.worlds import world_files
+from storage.records import RecordError, read_records
 
 
 class Item(msgspec.Struct):
