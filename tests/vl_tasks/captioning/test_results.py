@@ -30,7 +30,7 @@ def test_annotations_of_coco(tmp_path):
             '[{"image_id": 1, "caption": "a"}, {"image_id": 1, "caption": "b"}]',
             "record 1 .*already",
         ),
-        ('[{"image_id": "1", "caption": "a"}]', "record 0: field 'image_id'"),
+        ('[{"image_id": "1", "caption": "a"}]', r"record 0 \(image_id 1\): field 'image_id'"),
     ],
 )
 def test_faults_are_named(tmp_path, text, complaint):
