@@ -35,8 +35,8 @@ class CaptioningConfig:
     """Captions to score for each picture of a batch."""
     references: int = 5
     """References for each picture."""
-    places: int = 14
-    """Side of the grids that captions are written of; CLIP-ViL's have 14."""
+    places: int = 7
+    """Side of the grids that captions are written of; 14 (CLIP-ViL) takes some minutes."""
     seconds: float = 4.0
     """CPU seconds per figure."""
     seed: int = 0
