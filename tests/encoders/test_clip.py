@@ -158,3 +158,20 @@ def test_features_at_another_size(encoder: ClipEncoder, pictures: np.ndarray):
     assert wide.shape[:3] == (3, 64 // stride, 96 // stride)
     assert encoder.pooled(pictures, (64, 96), "stretch").shape == (3, 32)
     assert encoder.dense(pictures, (96, 96)).shape == (3, 96 // stride, 96 // stride, 32)
+
+
+def test_a_compiled_encoder_is_one_graph_with_the_same_features(
+    tiny_transformer: Path, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    """Traced whole, without the minute that making machine code of it takes."""
+    compile_module = torch.compile
+
+    def trace(module, dynamic: bool, options: dict[str, bool]):
+        assert options == {"freezing": True}
+        return compile_module(module, dynamic=dynamic, fullgraph=True, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", trace)
+    folder = str(tiny_transformer)
+    compiled = ClipEncoder.load(folder, precision="fp32", device="cpu", compiled=True)
+    expected = ClipEncoder.load(folder, precision="fp32", device="cpu").pooled(pictures)
+    np.testing.assert_allclose(compiled.pooled(pictures), expected, rtol=1e-4, atol=1e-5)

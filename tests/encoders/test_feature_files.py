@@ -196,3 +196,27 @@ def test_the_commands_convert_put_in_order_and_show(tmp_path: Path):
         "--view-order", "top_first")  # fmt: skip
     np.testing.assert_array_equal(np.asarray(FeatureStore.open(output).views), views)
     assert FeatureStore.open(output).metadata["encoder"] == "house_clip"
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
+def test_environments_take_such_files(tiny_world: Path, tmp_path: Path, suffix: str):
+    import gymnasium
+
+    import envs  # noqa: F401
+
+    store = FeatureStore.open(tiny_world / "features.safetensors")
+    path = tmp_path / f"features.{suffix}"
+    write_features(path, store.keys[::-1], np.asarray(store.views)[::-1], {})
+    observed = []
+    for features in (store.path, path):
+        env = gymnasium.make(
+            "R2R-CLIP-v0",
+            world="matterport",
+            data_dir=str(tiny_world),
+            features=str(features),
+            split="train",
+        )
+        observed.append(env.reset(seed=3)[0]["panorama"])
+        env.close()
+    assert np.abs(observed[0][:, :8]).max() > 0
+    np.testing.assert_array_equal(observed[1], observed[0])
