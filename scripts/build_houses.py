@@ -56,4 +56,7 @@ def main(arguments: BuildArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(BuildArguments))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main(tyro.cli(BuildArguments))

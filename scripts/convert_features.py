@@ -61,4 +61,7 @@ def _bottom_first(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(ConvertArguments))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main(tyro.cli(ConvertArguments))

@@ -43,4 +43,7 @@ def main(arguments: ConvertArguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(ConvertArguments))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main(tyro.cli(ConvertArguments))

@@ -47,4 +47,7 @@ def main(config: DemoConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(DemoConfig, description=__doc__))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main(tyro.cli(DemoConfig, description=__doc__))

@@ -43,16 +43,12 @@ def main(arguments: DownloadArguments) -> int:
         return 0
     names = arguments.only or DEFAULT_GROUPS
     fetched = [name for name in names if name != _R4R]
-    try:
-        failures = download(fetched, arguments.data_dir)
-        if failures:
-            print(explain(failures, fetched), file=sys.stderr)
-            return 1
-        if _R4R in names:
-            make_r4r(arguments.data_dir)
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+    failures = download(fetched, arguments.data_dir)
+    if failures:
+        print(explain(failures, fetched), file=sys.stderr)
         return 1
+    if _R4R in names:
+        make_r4r(arguments.data_dir)
     print(f"{', '.join(names)}: all there in {arguments.data_dir}")
     return 0
 
@@ -81,4 +77,7 @@ def make_r4r(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(DownloadArguments)))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        sys.exit(main(tyro.cli(DownloadArguments)))

@@ -38,4 +38,7 @@ def record_traces(config: EvaluateConfig, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main()

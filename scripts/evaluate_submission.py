@@ -37,4 +37,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        sys.exit(main())

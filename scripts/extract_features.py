@@ -215,4 +215,7 @@ class RowEncoder:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(ExtractArguments))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main(tyro.cli(ExtractArguments))

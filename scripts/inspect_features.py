@@ -68,4 +68,7 @@ def _facts(path: Path, store: "FeatureStore") -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(InspectArguments))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main(tyro.cli(InspectArguments))

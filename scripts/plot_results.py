@@ -6,7 +6,6 @@ plot_results.py runs/one runs/other traces/follower traces/random --kind pdf
 Traces come from evaluate_agent.py --traces FOLDER, or from visualise_episode.py.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,11 +28,8 @@ class PlotConfig:
 def main() -> None:
     """Parse the command line and draw."""
     config = tyro.cli(PlotConfig, description=__doc__)
-    try:
-        for path in draw(config):
-            print(path)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
+    for path in draw(config):
+        print(path)
 
 
 def draw(config: PlotConfig) -> list[Path]:
@@ -67,4 +63,7 @@ def draw(config: PlotConfig) -> list[Path]:
 
 
 if __name__ == "__main__":
-    main()
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main()

@@ -200,4 +200,7 @@ def score(folder: Path, houses: Sequence["HousePictures"], image_size: int) -> "
 
 
 if __name__ == "__main__":
-    main(tyro.cli(PretrainArguments))
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main(tyro.cli(PretrainArguments))

@@ -20,4 +20,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main()

@@ -9,7 +9,6 @@ visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video e
 
 import contextlib
 import logging
-import sys
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -83,14 +82,11 @@ def main() -> None:
     """Parse the command line; serve the page or write the files that are asked for."""
     config = tyro.cli(VisualiseConfig, description=__doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        library, pictures, follow, follower = gather(config)
-        if config.writes:
-            write(config, library, pictures)
-        else:
-            serve(config, library, pictures, follow, follower)
-    except (FileNotFoundError, ValueError, ModuleNotFoundError) as error:
-        sys.exit(str(error))
+    library, pictures, follow, follower = gather(config)
+    if config.writes:
+        write(config, library, pictures)
+    else:
+        serve(config, library, pictures, follow, follower)
 
 
 def gather(
@@ -262,4 +258,7 @@ def _read_submission(config: VisualiseConfig, source: Path, library: "Library") 
 
 
 if __name__ == "__main__":
-    main()
+    from complaints import complaints_in_a_line
+
+    with complaints_in_a_line():
+        main()

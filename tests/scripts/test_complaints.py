@@ -1,0 +1,36 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / script), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_wrong_input_is_told_in_a_line(tmp_path: Path) -> None:
+    missing = str(tmp_path / "walked.json")
+    told = run("evaluate_submission.py", missing)
+    assert told.returncode == 1
+    assert missing in told.stderr
+    assert "Traceback" not in told.stderr
+    shown = run("evaluate_submission.py", missing, CLIPNAV_TRACEBACK="1")
+    assert "Traceback" in shown.stderr
+    assert missing in shown.stderr
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
+def test_every_command_complains_alike(script: str) -> None:
+    text = (ROOT / "scripts" / script).read_text(encoding="utf-8")
+    if '__name__ == "__main__"' in text:
+        assert "with complaints_in_a_line():" in text
