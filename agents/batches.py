@@ -20,6 +20,10 @@ class BatchOrder:
         batch_size: Episodes of a batch; all of them if there are fewer.
         bucket: Batches per pool.
         seed: Of the permutations.
+        multiple: A batch has a multiple of this many episodes.
+
+    Raises:
+        ValueError: There are fewer episodes than `multiple`.
     """
 
     def __init__(
@@ -29,10 +33,13 @@ class BatchOrder:
         batch_size: int,
         bucket: int,
         seed: int,
+        multiple: int = 1,
     ) -> None:
+        if len(instr_ids) < multiple:
+            raise ValueError(f"{len(instr_ids)} episodes, but a batch has at least {multiple}")
         self._instr_ids = list(instr_ids)
         self._lengths = np.asarray(lengths)
-        self._batch_size = min(batch_size, len(self._instr_ids))
+        self._batch_size = min(batch_size, len(self._instr_ids)) // multiple * multiple
         self._pool = bucket * self._batch_size
         self._seed = seed
         self._epoch = -1

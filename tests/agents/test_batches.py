@@ -47,3 +47,11 @@ def test_fewer_episodes_than_a_batch_make_one_batch():
     batches = order(np.array([5, 6, 7]))
     assert sorted(batches.batch(0)) == ["0", "1", "2"]
     assert batches.batches_per_epoch == 1
+
+
+def test_batches_are_multiples_of_a_group():
+    names = ["a", "b", "c", "d", "e", "f", "g"]
+    few = BatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=2)
+    assert len(few.batch(0)) == 6
+    with pytest.raises(ValueError, match="7 episodes, but a batch has at least 8"):
+        BatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=8)
