@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -17,6 +19,8 @@ SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs a script in this process, which saves the time of its imports; gives what it prints."""
+
+    monkeypatch.syspath_prepend(SCRIPTS)  # as for a script that is run by itself
 
     def run(script, *arguments):
         monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
@@ -59,6 +63,14 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     assert len(lines) == 6
     assert lines[0].startswith("What colour is it?: ")
     assert lines[0].split(": ")[1] in ("red", "green", "blue", "circle", "square")
+
+    heat = runs / "heat.png"
+    printed = command("explain_image.py", image, lines[0].split(": ")[1], "--question",
+                      "what colour is it?", "--run", run, "--output", heat)  # fmt: skip
+    assert "score" in printed
+    pixels = np.asarray(Image.open(heat)).astype(int)
+    seen, laid = np.split(pixels, 2, axis=1)
+    assert np.abs(laid - seen).max() > 50
 
 
 def test_who_does_not_look_stays_at_chance(command, shapes, runs):

@@ -1,6 +1,7 @@
 """Answering questions about any picture with the model of a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,66 @@ import torch
 from storage.runs.checkpoints import VOCABULARY, load_model
 from storage.runs.settings import read_config
 from vl_tasks.configs import VqaConfig
-from vl_tasks.features import pictures_source
+from vl_tasks.features import BlindSource, GridSource, pictures_source
 from vl_tasks.sentences import Sentences
 from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.learning import ANSWERS
 from vl_tasks.vqa.networks import VqaNetwork
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """The model of a run and what it needs to answer questions about one picture, number 0.
+
+    Attributes:
+        config: The run's.
+        words: Of its questions.
+        answers: That it knows.
+        source: Sees the picture.
+        network: In evaluation mode.
+        device: Where it computes.
+    """
+
+    config: VqaConfig
+    words: Vocabulary
+    answers: AnswerVocabulary
+    source: GridSource | BlindSource
+    network: VqaNetwork
+    device: str
+
+    def tokens(self, questions: Sequence[str]) -> torch.Tensor:
+        """Questions as the network reads them."""
+        sentences = Sentences(questions, self.words, self.config.words)
+        return sentences.batch(np.arange(len(questions)), whole=self.config.faithful).to(
+            self.device
+        )
+
+
+def open_run(
+    run: Path, image: Path, device: str = "cpu", precision: str | None = None
+) -> OpenedRun:
+    """Load the model of a run for a picture.
+
+    Args:
+        run: Folder of the run.
+        image: The picture.
+        device: Where to compute.
+        precision: Of the encoder, if not the run's.
+
+    Raises:
+        FileNotFoundError: The folder is no run.
+        ValueError: The run is of another task or damaged.
+    """
+    config = read_config(run, VqaConfig)
+    if precision is not None:
+        config = replace(config, grids=replace(config.grids, precision=precision))
+    words = Vocabulary.load(run / VOCABULARY)
+    answers = AnswerVocabulary.load(run / ANSWERS)
+    source = pictures_source(config, {0: image}, device)
+    network = VqaNetwork(config, source.channels, len(words), len(answers))
+    load_model(run, network, dict(source.notes))
+    return OpenedRun(config, words, answers, source, network.to(device).eval(), device)
 
 
 def answer_questions(
@@ -33,18 +88,12 @@ def answer_questions(
         FileNotFoundError: The folder is no run, or the picture is not there.
         ValueError: The run is of another task or damaged, or the picture cannot be read.
     """
-    config = read_config(run, VqaConfig)
-    words = Vocabulary.load(run / VOCABULARY)
-    answers = AnswerVocabulary.load(run / ANSWERS)
-    source = pictures_source(config, {0: image}, device)
-    network = VqaNetwork(config, source.channels, len(words), len(answers))
-    load_model(run, network, dict(source.notes))
-    network.to(device).eval()
-    sentences = Sentences(questions, words, config.words)
-    tokens = sentences.batch(np.arange(len(questions)), whole=config.faithful).to(device)
-    grids = source.batch([0] * len(questions)).to(device)
+    opened = open_run(run, image, device)
+    answers = opened.answers
+    tokens = opened.tokens(questions)
+    grids = opened.source.batch([0] * len(questions)).to(device)
     with torch.inference_mode():
-        best = network(grids, tokens).sigmoid().topk(min(count, len(answers)))
+        best = opened.network(grids, tokens).sigmoid().topk(min(count, len(answers)))
     return [
         [(answers.answers[k], score) for score, k in zip(scores, classes, strict=True)]
         for scores, classes in zip(best.values.tolist(), best.indices.tolist(), strict=True)
