@@ -1,4 +1,4 @@
-"""Train a follower on the built-in houses, compare it with the baselines, and film two episodes.
+"""Train a follower on the built-in houses, compare it with the baselines, and show two episodes.
 
 The agent has never seen the houses of val_unseen, whose plans and furniture are new to it.
 """
@@ -14,7 +14,7 @@ class DemoConfig:
     """What the demo does."""
 
     output: Path = Path("runs/demo")
-    """Folder of the run and the films; a number is appended where it exists."""
+    """Folder of the run and the pages; a number is appended where it exists."""
     iterations: int | None = None
     """Weight updates; the preset's number by default."""
     threads: int = 2
@@ -25,9 +25,8 @@ class DemoConfig:
 
 
 def main(config: DemoConfig) -> None:
-    """Train, evaluate and film."""
+    """Train, evaluate and show."""
     # Imported here so that --help answers without loading torch.
-    from agents.demonstration import film_outcomes
     from agents.follower_training import train
     from agents.presets import preset
     from storage.runs import free_folder
@@ -42,8 +41,30 @@ def main(config: DemoConfig) -> None:
         iterations=config.iterations or settings.iterations,
     )
     train(settings)
-    for path in film_outcomes(run, "val_unseen"):
-        print(f"Film: {path}")
+    show_outcomes(run)
+    print(f"All episodes: python scripts/visualise_episode.py {run}")
+
+
+def show_outcomes(run: Path) -> None:
+    """Write pages of a success and of a failure of a run, beside what the baselines did."""
+    import torch
+
+    from agents.command_line import EvaluateConfig
+    from agents.submission import load_walkers
+    from viewer.export import export_outcomes
+    from viewer.library import Library
+    from viewer.pictures import world_pictures
+    from viewer.trace import record_all
+
+    _, env, walkers = load_walkers(EvaluateConfig(run, "val_unseen"))
+    library = Library(env.files, "r2r")
+    instr_ids = [episode.instr_id for episode in env.episodes]
+    with torch.inference_mode():
+        for traces in record_all(env, walkers, instr_ids, split="val_unseen").values():
+            library.add(traces)
+    pictures, follower = world_pictures(env.files), next(iter(walkers))
+    for outcome, page in export_outcomes(run, library, pictures, follower).items():
+        print(f"Page of a {outcome}: {page}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
 import dataclasses
 import json
 
-import imageio.v3 as iio
 import pytest
 
 from agents.command_line import EvaluateConfig
-from agents.demonstration import film_outcomes
-from agents.evaluation import evaluate
 from agents.follower_training import follower_trainer
-from agents.submission import evaluate_run, load_run
+from agents.submission import evaluate_run
 from encoders.feature_store import FeatureStore
 
 
@@ -59,16 +56,3 @@ def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
 def test_missing_run_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "none")):
         evaluate_run(EvaluateConfig(tmp_path / "none"))
-
-
-def test_films_a_success_and_a_failure(doors_config):
-    config = dataclasses.replace(doors_config, iterations=2, evaluation_splits=("val_unseen",))
-    follower_trainer(config)[0].train()
-    assert config.output is not None
-    env, agent = load_run(config.output, "val_unseen")
-    scores = evaluate(env, agent).scores.values()
-    wanted = {"success": any(s["success"] for s in scores)}
-    wanted["failure"] = not all(s["success"] for s in scores)
-    films = film_outcomes(config.output, "val_unseen")
-    assert {film.stem for film in films} == {name for name, there in wanted.items() if there}
-    assert all(iio.imread(film).shape[1:] == (640, 960, 3) for film in films)
