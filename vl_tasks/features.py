@@ -64,6 +64,7 @@ class GridSource:
         self.encoder = encoder
         self.images = images
         self._config = config
+        self._rows: dict[Any, str] = {}
         self._cache: GridCache | None = None
         if cache is not None:
             self._cache = GridCache(cache / self.key, self.key)
@@ -136,11 +137,13 @@ class GridSource:
 
     def _row(self, image_id: Any) -> str:
         """Key in the cache: a picture that changes its place or its size is another one."""
-        path = self.images[image_id].resolve()
-        try:
-            return f"{path}:{path.stat().st_size}"
-        except OSError:
-            raise FileNotFoundError(f"{path}: there is no such picture") from None
+        if image_id not in self._rows:
+            path = self.images[image_id].resolve()
+            try:
+                self._rows[image_id] = f"{path}:{path.stat().st_size}"
+            except OSError:
+                raise FileNotFoundError(f"{path}: there is no such picture") from None
+        return self._rows[image_id]
 
 
 class BlindSource:

@@ -1,5 +1,6 @@
 """Where the files of a data set lie within its folder."""
 
+import os
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def data_folder(config: RunConfig) -> Path:
     if config.data == "house":
         from vl_tasks.house_tasks import cached_house_tasks
 
-        return cached_house_tasks(workers=config.threads or 1).folder
+        return cached_house_tasks(workers=len(os.sched_getaffinity(0))).folder
     if config.data == "easy-vqa":
         return _easy_vqa()
     folder = Path(config.data)

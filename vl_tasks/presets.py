@@ -3,6 +3,7 @@
 The sources of published ones are named with them.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from vl_tasks.configs import (
@@ -52,10 +53,10 @@ VQA_PRESETS = {
         select_by="held-out",
         evaluation_splits=("test",),
         model="mcan",
-        mcan=_SMALL,
+        mcan=replace(_SMALL, dropout=0.0),
         embedding=64,
         optimiser=_one_cycle(1e-3, 200),
-        iterations=3000,
+        iterations=2500,
         batch_size=128,
         evaluate_every=500,
     ),

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,10 @@ class ColourEncoder:
         return MaskedGrid(features, mask)
 
 
+def colour_encoder() -> Any:
+    return ColourEncoder()
+
+
 @pytest.fixture
 def images(tmp_path) -> dict[str, Path]:
     rng = np.random.default_rng(0)
@@ -45,7 +50,7 @@ def images(tmp_path) -> dict[str, Path]:
 
 
 def test_grids_are_masked_where_pictures_are_smaller(images):
-    source = GridSource(ColourEncoder(), images, GridConfig(fit="native"))
+    source = GridSource(colour_encoder(), images, GridConfig(fit="native"))
     grids = source.batch(["high", "wide"])
     assert grids.features.shape == (2, 4 * 3, 3)
     assert grids.shape == (4, 3)
@@ -57,12 +62,12 @@ def test_grids_are_masked_where_pictures_are_smaller(images):
 
 def test_kept_grids_are_those_worked_out_and_are_encoded_once(images, tmp_path):
     config = GridConfig(fit="native")
-    fresh = GridSource(ColourEncoder(), images, config).batch(list(images))
-    encoder = ColourEncoder()
+    fresh = GridSource(colour_encoder(), images, config).batch(list(images))
+    encoder = colour_encoder()
     kept = GridSource(encoder, images, config, tmp_path / "cache")
     kept.prepare()
     assert encoder.encoded == 3
-    later = ColourEncoder()
+    later = colour_encoder()
     again = GridSource(later, images, config, tmp_path / "cache")
     again.prepare()
     for source in (kept, again):
@@ -72,12 +77,13 @@ def test_kept_grids_are_those_worked_out_and_are_encoded_once(images, tmp_path):
     assert later.encoded == 0
     # A picture that has changed is another one.
     Image.new("RGB", (24, 8)).save(images["small"])
-    assert again.batch(["small"]).mask.shape == (1, 3)
+    changed = GridSource(later, images, config, tmp_path / "cache")
+    assert changed.batch(["small"]).mask.shape == (1, 3)
     assert later.encoded == 1
 
 
 def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):
-    encoder, other = ColourEncoder(), ColourEncoder()
+    encoder, other = colour_encoder(), colour_encoder()
     other.weights_sha256 = "d1" * 32
     configs = [GridConfig(), GridConfig(fit="pad"), GridConfig(size=(64, 96))]
     sources = [GridSource(encoder, images, config) for config in configs]
@@ -90,7 +96,7 @@ def test_bad_pictures_are_named(images, tmp_path):
     (tmp_path / "high.png").write_bytes(b"no picture")
     (tmp_path / "wide.png").unlink()
     for cache in (None, tmp_path / "cache"):
-        source = GridSource(ColourEncoder(), images, GridConfig(), cache)
+        source = GridSource(colour_encoder(), images, GridConfig(), cache)
         with pytest.raises(ValueError, match=r"high\.png"):
             source.batch(["high"])
         with pytest.raises(FileNotFoundError, match=r"wide\.png"):
