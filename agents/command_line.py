@@ -16,7 +16,8 @@ from storage.runs.settings import CONFIG, Config, differences, read_config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
-    "resume output iterations minutes evaluate_every data_dir features threads device".split()
+    "resume output iterations minutes evaluate_every evaluation_batch_size data_dir features "
+    "threads device".split()
 )
 
 
@@ -43,7 +44,7 @@ class EvaluateConfig:
     """Feature store, if it has moved or covers other scans; of the same encoder."""
     search: SearchConfig = field(default_factory=SearchConfig)
     """Search before walking; a submission then holds the walk of the search, too."""
-    batch_size: int = 64
+    batch_size: int = 256
     """Episodes walked at once."""
     threads: int | None = None
     """Processor threads of torch; its own choice by default."""
@@ -56,7 +57,7 @@ class EvaluateConfig:
             saved,
             data_dir=self.data_dir or saved.data_dir,
             features=self.features or saved.features,
-            batch_size=self.batch_size,
+            evaluation_batch_size=self.batch_size,
             device=self.device,
         )
 

@@ -173,6 +173,8 @@ class RunConfig:
     """Width of the angle part of a view."""
     batch_size: int = 64
     """Episodes per iteration, of imitation and of reinforcement each."""
+    evaluation_batch_size: int = 256
+    """Episodes walked at once in evaluation: the more, the less the last ones of a batch cost."""
     bucket: int = 16
     """Batches among which instructions are sorted by length, to save padding; 1 turns it off."""
     iterations: int = 80_000
@@ -197,13 +199,16 @@ class RunConfig:
     """Processor threads of torch; its own choice by default."""
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     """torch.set_float32_matmul_precision."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the large products; bf16 pays on processors and GPUs that have it."""
     device: str = "cpu"
     """Where networks compute: cpu, cuda, cuda:1, ..."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "bucket", "iterations", "evaluate_every"):
+        sizes = ("batch_size", "evaluation_batch_size", "bucket", "iterations", "evaluate_every")
+        for name in sizes:
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
         if self.select_by not in self.evaluation_splits:

@@ -210,7 +210,7 @@ class FollowerAgent:
             look_ahead: Compute `cut_hidden`; else it is empty, and `cut` too.
         """
         cut = walked.cut if look_ahead else walked.cut[:0]
-        last = self._state.attended[:0]
+        last = self._state.attended[:0].float()
         if cut.size:
             with torch.no_grad():
                 last = self.decide(walked.observation, cut).hidden

@@ -43,7 +43,8 @@ class FollowerLearner:
         self.env = make_env(config, "train", own_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = {
-            split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
+            split: make_env(config, split, self.env.tokenizer, config.evaluation_batch_size)
+            for split in config.evaluation_splits
         }
         self.network = make_lesson(config, self.env)
         self.follower = self.network.follower
@@ -68,6 +69,7 @@ class FollowerLearner:
             rows * distributed.processes(),
             config.bucket,
             config.seed,
+            self.network.group * distributed.processes(),
         )
 
     def backward(self, iteration: int) -> dict[str, float]:

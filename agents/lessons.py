@@ -92,7 +92,9 @@ class Lesson(nn.Module):
             self.follower, features, config.language, way, batch.tokens, batch.noise
         )
         steps, look_ahead = config.max_training_steps, self.critic is not None
-        decisions = rollout(env, agent, batch.instr_ids, steps, look_ahead)
+        device = next(self.follower.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+            decisions = rollout(env, agent, batch.instr_ids, steps, look_ahead)
         shown = np.flatnonzero(imitated[decisions.rows])
         index = torch.from_numpy(shown).to(decisions.scores.device)
         scores, teacher = decisions.scores[index], decisions.teacher[index]

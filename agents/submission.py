@@ -114,7 +114,9 @@ def load_run(
     """
     settings = settings or read_config(run, TrainConfig)
     notes = feature_notes(settings)
-    env = make_env(settings, split, load_tokenizer(run / VOCABULARY))
+    env = make_env(
+        settings, split, load_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
+    )
     lesson = make_lesson(settings, env)
     load_model(run, lesson, notes)
     lesson.eval()

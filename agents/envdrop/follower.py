@@ -68,8 +68,10 @@ class Decoder(nn.Module):
         attended, word_weights = self.words(self.dropout(hidden), context.words, context.mask)
         query = self.dropout(attended)
         scores = self.candidates.scores(query, candidates, candidate_gate)  # (B, K)
-        scores = scores.masked_fill(~view.mask, -torch.inf)
-        return Decision(scores, State(attended, cell), hidden, word_weights, view_weights)
+        # Whatever the precision inside, losses and choices are made of full numbers.
+        scores = scores.float().masked_fill(~view.mask, -torch.inf)
+        state = State(attended, cell)
+        return Decision(scores, state, hidden.float(), word_weights, view_weights)
 
 
 class Follower(nn.Module):

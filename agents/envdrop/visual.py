@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from agents.configs import FeatureDropout
+from agents.envdrop.attention import drop
 
 
 class View(NamedTuple):
@@ -107,16 +107,10 @@ class VisualNoise:
         """Views (B, N, F) with single numbers dropped, if the configuration says so."""
         if not self._rate or self._kind != "element":
             return views
-        # Sixteen random bits a number: a quarter of the draws of a plain dropout.
-        shape = (*views.shape[:-1], self._width + -self._width % 4)
-        bits = torch.empty(*shape[:-1], shape[-1] // 4, dtype=torch.int64, device=views.device)
-        bits = bits.random_(-(2**63), None).view(torch.int16)[..., : self._width]
-        limit = round(self._rate * 2**16)
-        mask = (bits >= limit - 2**15).to(views.dtype).mul_(2**16 / (2**16 - limit))
-        mask[..., self._visual :] = 1.0
-        return views * mask
+        visual, angle = views.split([self._visual, self._width - self._visual], 2)
+        return torch.cat([drop(visual, self._rate), angle], 2)
 
     def _draw(self, count: int, device: torch.device) -> Tensor:
         ones = torch.ones(count, self._visual, device=device)
         angle = torch.ones(count, self._width - self._visual, device=device)
-        return torch.cat([functional.dropout(ones, self._rate), angle], 1)
+        return torch.cat([drop(ones, self._rate), angle], 1)

@@ -1,4 +1,5 @@
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,19 @@ def command(script, *arguments, folder=ROOT):
         text=True,
         check=False,
     )
+
+
+@pytest.fixture
+def inside(monkeypatch, capsys):
+    """Runs a script in this process, which has loaded torch already; returns what it printed."""
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        monkeypatch.syspath_prepend(ROOT / "scripts")
+        runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture
@@ -51,14 +65,32 @@ def test_train_resume_and_evaluate(arguments, tmp_path):
     assert len(json.loads(submission.read_text())) == 4
 
 
-def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path):
-    done = command(
+def test_speaker_back_translation_and_search(arguments, tmp_path, inside):
+    speaker, run = tmp_path / "speaker", tmp_path / "run"
+    common = arguments[: arguments.index("--follower.hidden-size")]
+    sizes = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
+    told = inside("train_speaker.py", *common, *sizes, "--iterations", "2", "--output", speaker)
+    assert "val_unseen: BLEU" in told
+    inside(
+        "train_agent.py",
+        *(*arguments, "--back-translation.speaker", speaker, "--back-translation.paths", "10"),
+        *("--iterations", "1", "--output", run),
+    )
+    searched = inside(
+        "evaluate_agent.py",
+        *(run, "--no-baselines", "--search.method", "beam", "--search.speaker", speaker),
+        *("--search.tune", "val_unseen"),
+    )
+    assert "follower, beam and speaker, whole walk" in searched
+
+
+def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, inside):
+    printed = inside(
         "train_agent.py",
         *("--dataset", "rxr", *arguments, "--spoken", "hi", "--no-vision", "--no-language"),
         *("--iterations", "1", "--output", tmp_path / "run"),
     )
-    assert done.returncode == 0, done.stderr
-    assert "follower (no vision, no language)" in done.stdout
+    assert "follower (no vision, no language)" in printed
 
 
 def test_bad_input_ends_with_its_name_and_leaves_no_run(arguments, tmp_path):
@@ -71,7 +103,7 @@ def test_bad_input_ends_with_its_name_and_leaves_no_run(arguments, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("script", ["train_agent.py", "evaluate_agent.py"])
+@pytest.mark.parametrize("script", ["train_agent.py", "evaluate_agent.py", "train_speaker.py"])
 def test_help_says_what_flags_do(script):
     done = command(script, "--help")
     assert done.returncode == 0

@@ -1,0 +1,227 @@
+"""EnvDrop's training loop the plain way: what `benchmarks/training.py` compares with.
+
+A re-creation of how the released code spends its time (`r2r_src/agent.py`, `r2r_src/model.py`), not
+of its text: all rows are decoded until the slowest episode ends, imitation and reinforcement walk
+one after the other, dropout draws a mask over all numbers of all views at every step, some
+projections lead nowhere, observations are put together candidate by candidate, and evaluation
+builds the graph of a backward pass that never comes. Where agents stand is told by our environment,
+which is faster than a simulator.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from envs.observations import angle_feature, panorama_angles
+from envs.vector_env import VlnVectorEnv
+
+Choice = Callable[[dict[str, Any], np.ndarray, Tensor], np.ndarray]
+
+
+class Encoder(nn.Module):
+    """Packed bidirectional LSTM; the first state is the maximum over padding, too."""
+
+    def __init__(self, vocabulary: int, hidden: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, 256, padding_idx=0)
+        self.lstm = nn.LSTM(256, hidden // 2, bidirectional=True, batch_first=True)
+        self.initial = nn.Linear(hidden, hidden)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode (B, L) tokens, sorted by length: words (B, L, H) and two states (B, H)."""
+        packed = pack_padded_sequence(self.drop(self.embedding(tokens)), lengths, batch_first=True)
+        outputs, (_, cell) = self.lstm(packed)
+        words, _ = pad_packed_sequence(outputs, batch_first=True)
+        first = torch.tanh(self.initial(words.max(1).values))
+        return self.drop(words), first, torch.cat([cell[1], cell[0]], 1)
+
+
+class Attention(nn.Module):
+    """Dot products; the mixture is computed whether somebody needs it or not."""
+
+    def __init__(self, query: int, key: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query, key, bias=False)
+        self.mix = nn.Linear(query + key, query, bias=False)
+
+    def forward(
+        self, hidden: Tensor, keys: Tensor, mask: Tensor | None = None, mixed: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Mixture or weighted sum, and scores (B, N)."""
+        scores = torch.bmm(keys, self.query(hidden).unsqueeze(2)).squeeze(2)
+        if mask is not None:
+            scores.masked_fill_(mask, -float("inf"))
+        weights = functional.softmax(scores, 1)
+        found = torch.bmm(weights.unsqueeze(1), keys).squeeze(1)
+        if not mixed:
+            return found, scores
+        return torch.tanh(self.mix(torch.cat([found, hidden], 1))), scores
+
+
+class Decoder(nn.Module):
+    """One step."""
+
+    def __init__(self, visual: int, angle: int, hidden: int) -> None:
+        super().__init__()
+        self.visual = visual
+        self.action = nn.Sequential(nn.Linear(angle, 64), nn.Tanh())
+        self.views = Attention(hidden, visual + angle)
+        self.cell = nn.LSTMCell(64 + visual + angle, hidden)
+        self.words = Attention(hidden, hidden)
+        self.candidates = Attention(hidden, visual + angle)
+        self.drop, self.drop_features = nn.Dropout(0.5), nn.Dropout(0.3)
+
+    def forward(
+        self, seen: dict[str, Tensor], state: tuple[Tensor, Tensor], words: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Scores (B, K), hidden state and next state."""
+        action = self.drop(self.action(seen["angle"]))
+        panorama, candidates = seen["panorama"], seen["candidates"]
+        panorama[..., : self.visual] = self.drop_features(panorama[..., : self.visual])
+        looked, _ = self.views(self.drop(state[0]), panorama, mixed=False)
+        hidden, cell = self.cell(torch.cat([action, looked], 1), state)
+        attended, _ = self.words(self.drop(hidden), words, mask)
+        candidates[..., : self.visual] = self.drop_features(candidates[..., : self.visual])
+        _, scores = self.candidates(self.drop(attended), candidates)
+        return scores, hidden, (attended, cell)
+
+
+class PlainAgent:
+    """Networks, optimisers and both rollouts.
+
+    Args:
+        env: Observes indices; without autoreset.
+        hidden: Width of the states.
+    """
+
+    def __init__(self, env: VlnVectorEnv, hidden: int = 512) -> None:
+        self.env = env
+        self.angle = env.angle_feature_size
+        store = env.feature_store
+        assert store is not None
+        # The original reads all features into a dictionary, too.
+        views = store.views
+        self.features = {key: views[row].astype(np.float32) for row, key in enumerate(store.keys)}
+        self.panorama_angles = panorama_angles(self.angle)
+        self.encoder = Encoder(len(env.tokenizer), hidden)
+        self.decoder = Decoder(store.width, self.angle, hidden)
+        self.critic = nn.Sequential(
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, 1)
+        )
+        self.parts = [self.encoder, self.decoder, self.critic]
+        self.optimisers = [torch.optim.RMSprop(part.parameters(), lr=1e-4) for part in self.parts]
+        self.rng = np.random.default_rng(0)
+
+    def iterate(self, imitate: list[str], explore: list[str]) -> None:
+        """One update by imitation and reinforcement."""
+        for part, optimiser in zip(self.parts, self.optimisers, strict=True):
+            part.train()
+            optimiser.zero_grad()
+        loss = 0.2 * self.rollout(imitate, lambda _, teacher, __: teacher, reinforce=False)
+        loss = loss + self.rollout(explore, self.sample, reinforce=True)
+        loss.backward()
+        for part in self.parts[:2]:
+            nn.utils.clip_grad_norm_(part.parameters(), 40.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+
+    def evaluate(self, ids: list[str], choice: Choice) -> int:
+        """Walk a batch; returns the number of decoder calls."""
+        for part in self.parts:
+            part.eval()
+        self.rollout(ids, choice, reinforce=False)
+        return self.calls
+
+    def sample(self, _: dict[str, Any], __: np.ndarray, scores: Tensor) -> np.ndarray:
+        """Draw actions from the follower's probabilities."""
+        return torch.distributions.Categorical(functional.softmax(scores, 1)).sample().numpy()
+
+    def rollout(self, ids: list[str], choice: Choice, reinforce: bool) -> Tensor:
+        """Walk a batch to the end of its slowest episode; returns the loss."""
+        observation, info = self.env.reset(options={"episode_ids": ids})
+        tokens = torch.from_numpy(observation["instruction"]).long()
+        lengths = (tokens != 0).sum(1)
+        order = lengths.argsort(descending=True)
+        back = order.argsort()
+        words, first, cell = self.encoder(tokens[order], lengths[order])
+        words, state = words[back], (first[back], cell[back])
+        mask = tokens[:, : words.shape[1]] == 0
+        ended = np.zeros(len(ids), bool)
+        loss = torch.zeros(())
+        policy, hiddens, entropies, rewards, alive = [], [], [], [], []
+        self.calls = 0
+        for _ in range(self.env.max_episode_steps):
+            scores, hidden, state = self.decoder(self.see(observation), state, words, mask)
+            self.calls += 1
+            possible = torch.from_numpy(observation["action_mask"] == 0)
+            scores.masked_fill_(possible, -float("inf"))
+            teacher = np.array(info["teacher_action"])
+            target = torch.from_numpy(np.where(ended, -100, teacher))
+            loss = loss + functional.cross_entropy(scores, target, reduction="sum")
+            actions = np.where(ended, 0, choice(observation, teacher, scores.detach()))
+            if reinforce:
+                spread = torch.distributions.Categorical(functional.softmax(scores, 1))
+                policy.append(spread.log_prob(torch.from_numpy(actions)))
+                entropies.append(spread.entropy())
+                hiddens.append(hidden)
+            alive.append(~ended)
+            observation, gained, stopped, _, info = self.env.step(actions)
+            rewards.append(gained)
+            ended |= stopped
+            if ended.all():
+                break
+        if not reinforce:
+            return loss / len(ids)
+        return self.actor_critic(policy, entropies, hiddens, rewards, alive)
+
+    def actor_critic(
+        self,
+        policy: list[Tensor],
+        entropies: list[Tensor],
+        hiddens: list[Tensor],
+        rewards: list[np.ndarray],
+        alive: list[np.ndarray],
+    ) -> Tensor:
+        """Advantage actor-critic, step by step from the end."""
+        ahead = np.zeros(len(rewards[0]))
+        loss, live = torch.zeros(()), 0
+        for step in reversed(range(len(rewards))):
+            ahead = rewards[step] + 0.9 * ahead
+            mask = torch.from_numpy(alive[step]).float()
+            returns = torch.from_numpy(ahead).float()
+            values = self.critic(hiddens[step]).squeeze(1)
+            advantage = (returns - values).detach()
+            terms = -policy[step] * advantage + 0.5 * (returns - values) ** 2
+            loss = loss + ((terms - 0.01 * entropies[step]) * mask).sum()
+            live += int(alive[step].sum())
+        return loss / live
+
+    def see(self, observation: dict[str, Any]) -> dict[str, Tensor]:
+        """Tensors of an observation, agent by agent and candidate by candidate."""
+        world, heading = self.env.nav_world, observation["heading"]
+        count, most = observation["action_mask"].shape
+        width = self.decoder.visual + self.angle
+        panorama = np.empty((count, 36, width), np.float32)
+        candidates = np.zeros((count, most, width), np.float32)
+        angle = np.empty((count, self.angle), np.float32)
+        for agent in range(count):
+            node, view = int(observation["viewpoint"][agent]), int(observation["view"][agent])
+            visual = self.features[world.scan_names[node] + "_" + world.viewpoint_ids[node]]
+            panorama[agent] = np.concatenate([visual, self.panorama_angles[view % 12]], 1)
+            for action in np.flatnonzero(observation["action_mask"][agent])[1:]:
+                four = world.angles[node, view % 12, action]
+                seen = visual[world.views[node, action]]
+                candidates[agent, action] = np.concatenate([seen, np.tile(four, self.angle // 4)])
+            own = angle_feature(heading[agent], observation["elevation"][agent], self.angle)
+            angle[agent] = own
+        return {
+            "panorama": torch.from_numpy(panorama),
+            "candidates": torch.from_numpy(candidates),
+            "angle": torch.from_numpy(angle),
+        }

@@ -1,0 +1,234 @@
+"""How fast followers are trained and evaluated, beside the plain way of doing it.
+
+The networks have the sizes of the published recipes: 36 views of 512 numbers, hidden states of 512.
+Features are random, walks those of an untrained follower. One thread; CPU seconds.
+"""
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from measuring import Figure, peak_memory, rate, report
+from plain_envdrop import PlainAgent
+
+from agents.configs import FollowerConfig, ReinforcementConfig, TrainConfig
+from agents.evaluation import by_length
+from agents.follower_agent import FollowerAgent
+from agents.follower_training import FollowerLearner
+from agents.rollout import Observation, walk
+from encoders.feature_store import FeatureStore
+from envs.nav_world import NavWorld
+from envs.vector_env import VlnVectorEnv
+from envs.worlds import world_files
+
+WIDTH = 512
+# CPU seconds of an iteration at batches of 64 and of 8: half of what EnvDrop itself takes on a
+# machine of the same kind, 1.76 and 0.308.
+BARS = (0.9, 0.16)
+# CPU seconds of a decoder call of 64 in its evaluation. The scripted walks of 64 episodes need
+# CALLS of them; three times as fast is the bar.
+ORIGINAL_CALL = 0.0207
+CALLS = 16
+WALKS = "instructions evaluated"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Time one iteration of imitation and reinforcement, and the walks of an evaluation."""
+
+    data_dir: Path | None = None
+    """Folder with matterport/ and r2r/, to time on R2R instead of the built-in houses."""
+    seconds: float = 20.0
+    """CPU seconds per figure."""
+    seed: int = 0
+    """Of features, weights and walks."""
+    quick: bool = False
+    """Small batches and little time, to see that it works."""
+
+
+def main() -> None:
+    """Parse the command line, measure and report."""
+    config = tyro.cli(TrainingConfig)
+    torch.set_num_threads(1)
+    sizes = (64, 8)
+    if config.quick:
+        config, sizes = dataclasses.replace(config, seconds=0.01), (4, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = _settings(config, Path(folder, "features.safetensors"))
+        large, small = (
+            _iteration(settings, size, bar, config) for size, bar in zip(sizes, BARS, strict=True)
+        )
+        memory = Figure("peak memory of training", peak_memory(), "MiB", 1000, at_most=True)
+        figures = [large, memory, small]
+        figures.append(_iteration(settings, sizes[0], None, config, precision="bf16"))
+        figures += _evaluation(settings, sizes[0], config)
+        figures += [_plain_iteration(settings, size, config) for size in sizes]
+        figures += _plain_evaluation(settings, sizes[0], config)
+    report("training", figures)
+
+
+def _settings(config: TrainingConfig, features: Path) -> TrainConfig:
+    """Settings of a run whose features are random."""
+    world = "houses" if config.data_dir is None else "matterport"
+    files = world_files(world, config.data_dir)
+    suffix = "_connectivity.json"
+    scans = sorted(p.name.removesuffix(suffix) for p in files.connectivity_dir.glob(f"*{suffix}"))
+    nav_world = NavWorld.load(scans, files.connectivity_dir)
+    rng = np.random.default_rng(config.seed)
+    # A panorama for all would do, were it not for the processor's cache: a hundred are shuffled.
+    some = rng.normal(size=(100, 36, WIDTH)).astype(np.float16)
+    views = some[rng.integers(len(some), size=len(nav_world))]
+    names = zip(nav_world.scan_names, nav_world.viewpoint_ids, strict=True)
+    keys = [f"{scan}_{viewpoint}" for scan, viewpoint in names]
+    FeatureStore.write(features, views, keys, {"encoder": "random"})
+    return TrainConfig(
+        world=world,
+        data_dir=config.data_dir,
+        features=features,
+        max_episode_steps=35,
+        imitation_weight=0.2,
+        evaluation_splits=("val_unseen",),
+        seed=config.seed,
+        follower=FollowerConfig(),
+        reinforcement=ReinforcementConfig(weight=1.0),
+    )
+
+
+def _iteration(
+    settings: TrainConfig,
+    size: int,
+    bar: float | None,
+    config: TrainingConfig,
+    precision: str = "fp32",
+) -> Figure:
+    """One weight update by imitation and by reinforcement."""
+    torch.manual_seed(config.seed)
+    settings = dataclasses.replace(settings, batch_size=size, precision=precision)
+    learner = FollowerLearner(settings)
+    learner.network.train()
+    iterations = iter(range(10**9))
+
+    def iterate() -> None:
+        learner.optimiser.zero_grad(set_to_none=True)
+        learner.backward(next(iterations))
+        for part in learner.clipped:
+            torch.nn.utils.clip_grad_norm_(part.parameters(), 40.0)
+        # Weights that stay as they are keep the walks those of an untrained follower.
+        learner.optimiser.param_groups[0]["lr"] = 0.0
+        learner.optimiser.step()
+
+    name = f"iteration, batch {size}" + ("" if precision == "fp32" else f", {precision}")
+    return Figure(name, 1 / rate(iterate, 1, config.seconds), "CPU s", bar, at_most=True)
+
+
+def _evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:
+    """A decoder call for a batch, and walks that end one after the other."""
+    learner = FollowerLearner(dataclasses.replace(settings, evaluation_batch_size=4 * size))
+    learner.network.eval()
+    env = learner.evaluation_envs["val_unseen"]
+    agent = learner.agent("val_unseen")
+    ids = _alike(env, 4 * size)
+    observation, info = env.reset(options={"episode_ids": ids})
+    live = np.arange(size)
+    walker = ScriptedAgent(agent, config.seed)
+    with torch.inference_mode():
+        agent.begin(observation, info, live)
+        call = rate(lambda: agent.act(observation, info, live), 1, config.seconds)
+        walks = rate(lambda: walk(env, walker, ids), len(ids), config.seconds)
+    return [
+        Figure(f"decoder call of {size} in evaluation", 1000 / call, "CPU ms"),
+        Figure(WALKS, walks, "/CPU s", 3 * 64 / (CALLS * ORIGINAL_CALL)),
+    ]
+
+
+def _alike(env: VlnVectorEnv, count: int) -> list[str]:
+    """Episodes with instructions of middle length, as a batch of an evaluation has them."""
+    episodes = by_length(env.episodes)
+    start = (len(episodes) - count) // 2
+    return [episode.instr_id for episode in episodes[start : start + count]]
+
+
+class ScriptedAgent:
+    """Lets a follower decide, and goes where an untrained one would, whatever it decides.
+
+    So two implementations are timed on the same walks: to any neighbour or not at all, all alike
+    likely; most are short and a few take long.
+    """
+
+    def __init__(self, agent: FollowerAgent, seed: int) -> None:
+        self._agent, self._seed = agent, seed
+
+    def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
+        """Take up new episodes."""
+        self._agent.begin(observation, info, live)
+        self._rng = np.random.default_rng(self._seed)
+
+    def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
+        """Decide for the live rows, and go."""
+        self._agent.act(observation, info, live)
+        return scripted(self._rng, observation)[live]
+
+
+def scripted(rng: np.random.Generator, observation: Observation) -> np.ndarray:
+    """Actions (B,) of an untrained agent."""
+    possible = observation["action_mask"].sum(1)
+    return (rng.random(len(possible)) * possible).astype(int)
+
+
+def _plain_iteration(settings: TrainConfig, size: int, config: TrainingConfig) -> Figure:
+    torch.manual_seed(config.seed)
+    env = _plain_env(settings, size, "train")
+    agent = PlainAgent(env)
+    for optimiser in agent.optimisers:
+        optimiser.param_groups[0]["lr"] = 0.0
+    ids = [episode.instr_id for episode in env.episodes]
+    rng = np.random.default_rng(config.seed)
+
+    def iterate() -> None:
+        chosen = [ids[index] for index in rng.choice(len(ids), 2 * size, replace=False)]
+        agent.iterate(chosen[:size], chosen[size:])
+
+    seconds = 1 / rate(iterate, 1, config.seconds)
+    return Figure(f"iteration, batch {size}, the plain way", seconds, "CPU s")
+
+
+def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:
+    env = _plain_env(settings, size, "val_unseen")
+    agent = PlainAgent(env)
+    ids = _alike(env, size)
+    calls = 0
+
+    def evaluate() -> None:
+        nonlocal calls
+        rng = np.random.default_rng(config.seed)
+        calls = agent.evaluate(ids, lambda seen, *_: scripted(rng, seen))
+
+    walks = rate(evaluate, size, config.seconds)
+    call = 1000 * size / walks / calls
+    return [
+        Figure(f"decoder call of {size} in evaluation, the plain way", call, "CPU ms"),
+        Figure(f"{WALKS}, the plain way", walks, "/CPU s"),
+        Figure(f"decoder calls for {size} scripted walks", calls, ""),
+    ]
+
+
+def _plain_env(settings: TrainConfig, size: int, split: str) -> VlnVectorEnv:
+    return VlnVectorEnv(
+        size,
+        world=settings.world,
+        data_dir=settings.data_dir,
+        features=settings.features,
+        split=split,
+        max_episode_steps=settings.max_episode_steps,
+        autoreset_mode="Disabled",
+        observe="indices",
+    )
+
+
+if __name__ == "__main__":
+    main()
