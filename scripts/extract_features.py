@@ -1,6 +1,6 @@
 """Encode the 36 views of every viewpoint of a world into a feature store.
 
-extract_features.py --output envs/houses/data/house_clip_features.safetensors
+extract_features.py --output envs/houses/data/house_clip_features.safetensors --precision fp32
 extract_features.py --world matterport --data-dir data --encoder RN50 --pretrained openai \
     --output features/rn50.safetensors
 extract_features.py --output features/rn50.safetensors ... --shard 0/4   (and 1/4, 2/4, 3/4)
@@ -46,8 +46,12 @@ class ExtractArguments:
     """"house_clip", a folder in open_clip's local-dir format, or a name that open_clip knows."""
     pretrained: str | None = None
     """For an open_clip name: a tag such as openai, or a file of weights."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the encoder; auto is fp16 on a GPU and fp32 on a CPU."""
+    precision: Literal["auto", "fp32", "medium", "bf16", "fp16"] = "auto"
+    """Of the encoder, see docs/encoders.md. auto is fp16 on a GPU, bf16 on a CPU that multiplies it
+    in hardware, else medium; name one where a store's parts come from different machines."""
+    compiled: bool = False
+    """Compile the encoder: a minute at the start and a C++ compiler, for tens of thousands of
+    pictures."""
     views: Literal["square", "clip_vil"] = "square"
     """Square RGB views of 60 degrees; or what CLIP-ViL's released features were made from: frames
     of 640 x 480 with red and blue swapped, cut square by CLIP's preprocessing."""
@@ -124,7 +128,12 @@ def load_encoder(arguments: ExtractArguments) -> "ClipEncoder":
     """The encoder that the command names."""
     from encoders.clip import ClipEncoder
 
-    return ClipEncoder.load(arguments.encoder, arguments.pretrained, arguments.precision)
+    return ClipEncoder.load(
+        arguments.encoder,
+        arguments.pretrained,
+        arguments.precision,
+        compiled=arguments.compiled,
+    )
 
 
 def view_source(
