@@ -6,6 +6,8 @@ Letters in the shape comments: B episodes, N keys, Q query and W key width.
 import torch
 from torch import Tensor, nn
 
+from agents.envdrop.deferred import RecurrentLinear
+
 
 def drop(values: Tensor, rate: float) -> Tensor:
     """Set a share of the numbers to 0 and scale up the rest.
@@ -38,7 +40,7 @@ class SoftDotAttention(nn.Module):
 
     def __init__(self, query_size: int, key_size: int) -> None:
         super().__init__()
-        self.query = nn.Linear(query_size, key_size, bias=False)
+        self.query = RecurrentLinear(query_size, key_size, bias=False)
 
     def scores(self, query: Tensor, keys: Tensor, gate: Tensor | None = None) -> Tensor:
         """Dot products (B, N) of keys (B, N, W), times a gate (B, W), with a query (B, Q)."""
@@ -75,7 +77,7 @@ class AttendedState(nn.Module):
     def __init__(self, hidden: int, key_size: int) -> None:
         super().__init__()
         self.attention = SoftDotAttention(hidden, key_size)
-        self.mix = nn.Linear(key_size + hidden, hidden, bias=False)
+        self.mix = RecurrentLinear(key_size + hidden, hidden, bias=False)
 
     def forward(
         self, hidden: Tensor, keys: Tensor, mask: Tensor | None = None, gate: Tensor | None = None

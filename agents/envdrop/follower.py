@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from agents.configs import FeatureDropout, FollowerConfig
 from agents.envdrop.attention import AttendedState, Dropout, SoftDotAttention
+from agents.envdrop.deferred import LSTMCell
 from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import View, VisualNoise, VisualScale
@@ -44,7 +45,7 @@ class Decoder(nn.Module):
         hidden, width = config.hidden_size, visual + angle
         self.action = nn.Linear(angle, config.action_size)
         self.views = SoftDotAttention(hidden, width)
-        self.cell = nn.LSTMCell(config.action_size + width, hidden)
+        self.cell = LSTMCell(config.action_size + width, hidden)
         self.words = AttendedState(hidden, hidden)
         self.candidates = SoftDotAttention(hidden, width)
         self.dropout = Dropout(config.dropout)
