@@ -27,7 +27,7 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
         ModuleNotFoundError: rerun is not installed; says how to.
     """
     try:
-        import rerun
+        import rerun  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             'rerun logs need another package: pip install "clipnav[rerun]"'
