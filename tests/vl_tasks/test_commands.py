@@ -1,7 +1,6 @@
 """The commands on a tiny data set, from training to a sentence about a picture."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,18 +16,8 @@ SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Runs a script in this process, which saves the time of its imports; gives what it prints."""
-
-    monkeypatch.syspath_prepend(SCRIPTS)  # as for a script that is run by itself
-
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-        capsys.readouterr()
-        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
+def command(run_script):
+    return run_script
 
 
 @pytest.fixture(scope="module")
