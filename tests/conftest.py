@@ -1,6 +1,8 @@
 """Fixtures that every test room shares."""
 
 import json
+import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from encoders.feature_store import FeatureStore
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,21 @@ def shared() -> Path:
     if not (SHARED / "golden").is_dir():
         pytest.skip(f"golden data not found: {SHARED} is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Runs a script in this process, which saves the time of its imports; gives what it prints."""
+    monkeypatch.syspath_prepend(SCRIPTS)  # as for a script that is run by itself
+    monkeypatch.setenv("CLIPNAV_TRACEBACK", "1")  # an error comes out as what it is
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="session")
