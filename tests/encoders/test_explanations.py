@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -149,25 +147,14 @@ def test_an_overlay_leaves_cold_places_alone():
     assert max(green, blue) < 100
 
 
-def test_the_command_writes_the_picture_and_its_heat(tmp_path: Path):
+def test_the_command_writes_the_picture_and_its_heat(run_script, tmp_path: Path):
     with Image.open(ROOT / "docs" / "rooms.jpg") as rooms:
         room = rooms.convert("RGB").crop((0, 0, 320, 240))
     room.save(tmp_path / "room.png")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "scripts/explain_image.py",
-            str(tmp_path / "room.png"),
-            "a coat",
-            *("--output", str(tmp_path / "heat.png"), "--size", "128", "256"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "4 x 8 places" in done.stdout
+    output = ("--output", tmp_path / "heat.png")
+    size = ("--size", 128, 256)
+    printed = run_script("explain_image.py", tmp_path / "room.png", "a coat", *output, *size)
+    assert "4 x 8 places" in printed
     pixels = np.asarray(Image.open(tmp_path / "heat.png")).astype(int)
     assert pixels.shape == (240, 2 * 320, 3)
     np.testing.assert_array_equal(pixels[:, :320], np.asarray(room))

@@ -1,8 +1,6 @@
 import base64
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -26,13 +24,6 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def views() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(3, 36, 8)).astype(np.float16)
-
-
-def run(script: str, *arguments: str | Path) -> str:
-    command = [sys.executable, f"scripts/{script}.py", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -182,18 +173,18 @@ def test_shards_open_as_one_store(tmp_path: Path, views: np.ndarray):
         FeatureStore.open(path)
 
 
-def test_the_commands_convert_put_in_order_and_show(tmp_path: Path):
+def test_the_commands_convert_put_in_order_and_show(run_script, tmp_path: Path):
     """A house's shipped features, written top band first, come back in their order."""
     shipped = FeatureStore.open(ROOT / "envs/houses/data/house_clip_features.safetensors")
     views = np.asarray(shipped.views[:40])
     upside_down = np.concatenate([views[:, 24:], views[:, 12:24], views[:, :12]], axis=1)
     path, output = tmp_path / "top_first.tsv", tmp_path / "right.safetensors"
     write_features(path, shipped.keys[:40], upside_down, {})
-    shown = run("inspect_features", "--features", path, "--reference", shipped.path)
+    shown = run_script("inspect_features.py", "--features", path, "--reference", shipped.path)
     best = shown.split("order of the rows")[1].splitlines()[1]
     assert "+1.000  top,middle,bottom x 12 headings clockwise, heading 0 in column 0" in best
-    run("convert_features", "--features", path, "--output", output, "--encoder", "house_clip",
-        "--view-order", "top_first")  # fmt: skip
+    known = ("--encoder", "house_clip", "--view-order", "top_first")
+    run_script("convert_features.py", "--features", path, "--output", output, *known)
     np.testing.assert_array_equal(np.asarray(FeatureStore.open(output).views), views)
     assert FeatureStore.open(output).metadata["encoder"] == "house_clip"
 

@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,6 @@ from encoders.transformers_weights import (
     write_transformers_clip,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
 VISION = {
     "resnet": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 16, "patch_size": None},
@@ -97,21 +94,12 @@ def test_an_archive_of_openai_becomes_a_folder_with_the_same_outputs(tower: str,
     assert json.loads((folder / CONFIG_FILE).read_text())["model_cfg"]["quick_gelu"] is True
 
 
-def test_the_command_converts_a_state_dict(tmp_path: Path):
-    model, path = openai_model("vit"), tmp_path / "plain.pt"
+def test_the_command_converts_a_state_dict(run_script, tmp_path: Path):
+    model, path, folder = openai_model("vit"), tmp_path / "plain.pt", tmp_path / "converted"
     torch.save({**model.state_dict(), **{k: torch.tensor(v) for k, v in EXTRAS.items()}}, path)
-    arguments = ["--weights", str(path), "--output", str(tmp_path / "converted")]
-    done = subprocess.run(
-        [sys.executable, "scripts/convert_openai_clip.py", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"--encoder {tmp_path / 'converted'}" in done.stdout
-    encoder = ClipEncoder.load(str(tmp_path / "converted"), precision="fp32", device="cpu")
-    assert_same_clip(encoder, model)
+    printed = run_script("convert_openai_clip.py", "--weights", path, "--output", folder)
+    assert f"--encoder {folder}" in printed
+    assert_same_clip(ClipEncoder.load(str(folder), precision="fp32", device="cpu"), model)
 
 
 @pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B-32", "ViT-B-16", "ViT-L-14"])
