@@ -5,7 +5,6 @@ import math
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from agents.configs import RunConfig
 from agents.learners import Learner, Summary
 from agents.optimisers import learning_rate
 from storage import write_text
-from storage.runs import free_folder
+from storage.runs import run_folder
 from storage.runs.checkpoints import TRAINER, load_trainer, save_trainer
 from storage.runs.interruption import interruption
 from storage.runs.log import RunLog
@@ -242,20 +241,6 @@ def prepare(config: RunConfig) -> None:
     torch.set_float32_matmul_precision(config.matmul_precision)
     distributed.join(config.device)
     torch.manual_seed(config.seed)
-
-
-def run_folder(config: RunConfig) -> Path:
-    """Folder of a run: the one to resume, the one asked for, or a free default one."""
-    if config.resume is not None:
-        return config.resume
-    if config.output is not None:
-        if (config.output / CONFIG).exists():
-            raise FileExistsError(
-                f"{config.output} holds a run already; go on with it by --resume "
-                f"{config.output}, or choose another --output"
-            )
-        return config.output
-    return free_folder(Path("runs") / config.run_name)
 
 
 def derived_seed(*parts: int) -> int:

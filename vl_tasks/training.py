@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from storage import write_text
-from storage.runs import free_folder
+from storage.runs import run_folder
 from storage.runs.checkpoints import RESULTS, TRAINER, load_trainer, save_trainer
 from storage.runs.interruption import interruption
 from storage.runs.log import RunLog
@@ -259,20 +259,6 @@ def prepare(config: RunConfig) -> None:
     # On processors without TF32 "medium" is as exact and, through oneDNN, up to twice as fast.
     torch.set_float32_matmul_precision("medium" if config.device == "cpu" else "high")
     torch.manual_seed(config.seed)
-
-
-def run_folder(config: RunConfig) -> Path:
-    """Folder of a run: the one to resume, the one asked for, or a free default one."""
-    if config.resume is not None:
-        return config.resume
-    if config.output is not None:
-        if (config.output / CONFIG).exists():
-            raise FileExistsError(
-                f"{config.output} holds a run already; go on with it by --resume "
-                f"{config.output}, or choose another --output"
-            )
-        return config.output
-    return free_folder(Path("runs") / config.run_name)
 
 
 def in_batches(count: int, size: int) -> Sequence[np.ndarray]:

@@ -9,7 +9,8 @@ import torch
 from agents.configs import OptimiserConfig, ReinforcementConfig
 from agents.follower_training import follower_trainer, train
 from agents.optimisers import learning_rate
-from agents.training import DivergedError, run_folder
+from agents.training import DivergedError
+from storage.runs import run_folder
 from storage.runs.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from storage.runs.log import RunLog, read_log
 
