@@ -1,7 +1,9 @@
-"""Encoding the 36 views of many viewpoints into a feature store, restartable at every row."""
+"""Encoding the 36 views of many viewpoints into feature stores, restartable at every row."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,25 @@ from encoders.partial_store import PartialStore
 
 # Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
-# The same for the features of each, (36, D).
-RowMaker = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
+# Given a key and what was loaded for it, makes the features (36, D).
+MakeRow = Callable[[str, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class StoreToFill:
+    """A store that is to be written.
+
+    Attributes:
+        path: Where it shall lie; an older one there is replaced at the end.
+        width: D.
+        metadata: What it records.
+        make_row: See `MakeRow`.
+    """
+
+    path: Path
+    width: int
+    metadata: Mapping[str, Any]
+    make_row: MakeRow
 
 
 def encode_viewpoints(
@@ -24,28 +43,60 @@ def encode_viewpoints(
     path: str | Path,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Encode viewpoints and write their feature store, showing a bar.
+    """Encode viewpoints with one encoder; see `encode_viewpoints_with`."""
+    encode_viewpoints_with(keys, load_views, {Path(path): encoder}, metadata)
 
-    What an interrupted run finished lies in `<path>.partial`; the same call takes it up again and
-    loads the views of the remaining viewpoints only.
+
+def encode_viewpoints_with(
+    keys: Sequence[str],
+    load_views: Loader,
+    encoders: Mapping[Path, ClipEncoder] | Mapping[str, ClipEncoder],
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Encode viewpoints and write a feature store for each encoder, showing a bar.
+
+    The views of a viewpoint are loaded once for all encoders. What an interrupted run finished lies
+    in `<path>.partial`; the same call takes it up again and loads only viewpoints that some store
+    lacks.
 
     Args:
-        keys: `scan_viewpoint` of each row of the store.
+        keys: `scan_viewpoint` of each row of the stores.
         load_views: See `Loader`.
-        encoder: What encodes them.
-        path: Where the store shall lie; an older one there is replaced at the end.
+        encoders: By the path where the store of each shall lie; older ones there are replaced at
+            the end. All take pictures of the same size.
         metadata: What else to record, such as the field of view.
 
     Raises:
-        ValueError: The partial file is of another run, or views have another shape or count.
+        ValueError: Encoders take different sizes, or there are none; a partial file is of another
+            run; or views have another shape or count.
     """
+    common_image_size(encoders)
+    stores = [
+        StoreToFill(
+            Path(path),
+            encoder.embed_dim,
+            {**encoder_metadata(encoder), **(metadata or {})},
+            partial(view_features, encoder=encoder),
+        )
+        for path, encoder in encoders.items()
+    ]
+    fill_stores(keys, load_views, stores)
 
-    def rows(remaining: Sequence[str]) -> Iterator[np.ndarray | None]:
-        for key, views in zip(remaining, load_views(remaining), strict=True):
-            yield None if views is None else view_features(key, views, encoder)
 
-    described = {**encoder_metadata(encoder), **(metadata or {})}
-    write_rows(keys, rows, encoder.embed_dim, path, described)
+def common_image_size(encoders: Mapping[Any, ClipEncoder]) -> tuple[int, int]:
+    """(height, width) in pixels of the pictures that all of some encoders take.
+
+    Raises:
+        ValueError: They take different ones, or there are no encoders.
+    """
+    sizes = {encoder.image_size: encoder.name for encoder in encoders.values()}
+    if len(sizes) != 1:
+        found = ", ".join(f"{name} {size[0]} x {size[1]}" for size, name in sizes.items())
+        raise ValueError(
+            f"encoders that share views must take pictures of one size, but here are: "
+            f"{found or 'none'}; encode with each of them by itself"
+        )
+    return next(iter(sizes))
 
 
 def view_features(key: str, views: np.ndarray, encoder: ClipEncoder) -> np.ndarray:
@@ -59,39 +110,50 @@ def view_features(key: str, views: np.ndarray, encoder: ClipEncoder) -> np.ndarr
     return encoder.pooled(views)
 
 
-def write_rows(
-    keys: Sequence[str],
-    rows: RowMaker,
-    width: int,
-    path: str | Path,
-    metadata: Mapping[str, Any],
-) -> None:
-    """Write a feature store of rows that are made one after another, showing a bar.
+def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]) -> None:
+    """Write feature stores whose rows are made one after another, showing a bar.
 
     Args:
         keys: `scan_viewpoint` of each row.
-        rows: See `RowMaker`; asked only for what an interrupted run has left to do.
-        width: D.
-        path: Where the store shall lie.
-        metadata: What to record.
+        load: Yields what the rows of a viewpoint are made of, or None to leave it out; asked only
+            for what an interrupted run has left to do.
+        stores: What to fill.
 
     Raises:
-        ValueError: As for `encode_viewpoints`.
+        ValueError: As for `encode_viewpoints_with`.
     """
     from tqdm import tqdm
 
-    path = Path(path)
-    partial = PartialStore(path, keys, width, metadata)
-    total, done = NUM_VIEWS * len(keys), NUM_VIEWS * partial.done
-    with (
-        closing(partial),
-        tqdm(total=total, initial=done, desc=path.name, unit=" images") as bar,
-    ):
-        remaining = keys[partial.done :]
-        for _, row in zip(remaining, rows(remaining), strict=True):
-            partial.append(row)
+    with ExitStack() as stack:
+        partials = [
+            stack.enter_context(closing(PartialStore(one.path, keys, one.width, one.metadata)))
+            for one in stores
+        ]
+        first = min(one.done for one in partials)
+        names = " ".join(one.path.name for one in stores)
+        bar = stack.enter_context(
+            tqdm(
+                total=NUM_VIEWS * len(keys),
+                initial=NUM_VIEWS * first,
+                desc=names,
+                unit=" images",
+            )
+        )
+        remaining = keys[first:]
+        for number, (key, loaded) in enumerate(
+            zip(remaining, load(remaining), strict=True), start=first
+        ):
+            for store, rows in zip(stores, partials, strict=True):
+                # A store may be ahead: the run was killed between two of them, or is newly asked
+                # for.
+                if rows.done == number:
+                    rows.append(None if loaded is None else store.make_row(key, loaded))
             bar.update(NUM_VIEWS)
-        partial.finish()
+        for rows in partials:
+            rows.write_store()
+        # Only now, so that a run killed before this needs no views again.
+        for rows in partials:
+            rows.remove()
 
 
 def encoder_metadata(encoder: ClipEncoder) -> dict[str, Any]:

@@ -60,8 +60,8 @@ class PartialStore:
         self._file.flush()
         self.done += 1
 
-    def finish(self) -> None:
-        """Write the store and remove the partial file.
+    def write_store(self) -> None:
+        """Write the store; the partial file stays until `remove`.
 
         Raises:
             ValueError: Rows are missing, or all viewpoints were left out.
@@ -77,6 +77,10 @@ class PartialStore:
         metadata = {**self._metadata, SKIPPED: skipped} if skipped else self._metadata
         rows = (row for row, there in zip(self._rows(), kept, strict=True) if there)
         FeatureStore.write(self._store, rows, keys, metadata)
+
+    def remove(self) -> None:
+        """Remove the partial file."""
+        self.close()
         self.path.unlink()
 
     def close(self) -> None:

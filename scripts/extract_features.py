@@ -1,6 +1,8 @@
 """Encode the 36 views of every viewpoint of a world into a feature store.
 
 extract_features.py --output envs/houses/data/house_clip_features.safetensors --precision fp32
+extract_features.py --world houses-standard
+extract_features.py --world houses-standard --encoder runs/a runs/b runs/c --output-dir features
 extract_features.py --world matterport --data-dir data --encoder RN50 --pretrained openai \
     --output features/rn50.safetensors
 extract_features.py --output features/rn50.safetensors ... --shard 0/4   (and 1/4, 2/4, 3/4)
@@ -29,23 +31,29 @@ Viewpoints = Mapping[str, tuple[str, str]]
 
 @dataclass(frozen=True)
 class ExtractArguments:
-    """Encodes viewpoints into one safetensors file."""
+    """Encodes viewpoints into one safetensors file for each encoder."""
 
-    output: Path
-    """Where the feature store shall lie."""
-    world: Literal["houses", "matterport", "habitat"] = "houses"
-    """Where the pictures come from: the built-in houses, built if they are not in the cache;
-    Matterport3D's skyboxes; or 3D models drawn by habitat-sim, the built-in houses' without
-    --pictures."""
+    output: Path | None = None
+    """Where the feature store shall lie; by default that of houses-standard where its environments
+    look for it."""
+    output_dir: Path | None = None
+    """Folder of the feature stores, each of which is called like its encoder; needed for several
+    encoders."""
+    world: Literal["houses", "houses-standard", "matterport", "habitat"] = "houses"
+    """Where the pictures come from: the built-in houses, or the large set of them, built if they
+    are not in the cache; Matterport3D's skyboxes; or 3D models drawn by habitat-sim, the built-in
+    houses' without --pictures."""
     data_dir: Path | None = None
     """Folder with matterport/connectivity/, for matterport and for 3D models of its buildings."""
     pictures: Path | None = None
     """Folder of the scans with skyboxes, by default DATA_DIR/matterport/v1/scans; or of the 3D
     models, SCAN.glb or SCAN/SCAN.glb."""
-    encoder: str = "house_clip"
-    """"house_clip", a folder in open_clip's local-dir format, or a name that open_clip knows."""
-    pretrained: str | None = None
-    """For an open_clip name: a tag such as openai, or a file of weights."""
+    encoder: tuple[str, ...] = ("house_clip",)
+    """"house_clip", a folder in open_clip's local-dir format, or a name that open_clip knows.
+    Several that take pictures of one size share the making of the views."""
+    pretrained: tuple[str, ...] = ()
+    """For open_clip names: a tag such as openai, or a file of weights; of several encoders one for
+    each, "none" for a folder."""
     precision: Literal["auto", "fp32", "medium", "bf16", "fp16"] = "auto"
     """Of the encoder, see docs/encoders.md. auto is fp16 on a GPU, bf16 on a CPU that multiplies it
     in hardware, else medium; name one where a store's parts come from different machines."""
@@ -82,58 +90,118 @@ def main(arguments: ExtractArguments) -> None:
     from encoders.feature_store import FeatureStore
     from encoders.shards import Shard, merge_shards
 
-    path = arguments.output
+    paths = store_paths(arguments)
     if arguments.merge:
-        merge_shards(path)
+        for path in paths:
+            merge_shards(path)
     else:
         shard = Shard.parse(arguments.shard or "0/1")
-        path = shard.path(path) if arguments.shard else path
-        extract(arguments, path, shard)
-    store = FeatureStore.open(path)
-    skipped = store.metadata.get("skipped_viewpoints", ())
-    left_out = f", {len(skipped)} damaged ones left out: {' '.join(skipped)}" if skipped else ""
-    print(f"{store}, {path.stat().st_size / 1e6:.1f} MB{left_out}")
+        paths = [shard.path(path) for path in paths] if arguments.shard else paths
+        extract(arguments, paths, shard)
+    for path in paths:
+        store = FeatureStore.open(path)
+        skipped = store.metadata.get("skipped_viewpoints", ())
+        left_out = f", {len(skipped)} damaged ones left out: {' '.join(skipped)}" if skipped else ""
+        print(f"{store}, {path.stat().st_size / 1e6:.1f} MB{left_out}")
 
 
-def extract(arguments: ExtractArguments, path: Path, shard: "Shard") -> None:
-    """Encode the shard's viewpoints into the store at `path`."""
-    from encoders.extraction import encode_viewpoints, encoder_metadata, write_rows
-    from encoders.ray_engine import ray_rows
+def store_paths(arguments: ExtractArguments) -> list[Path]:
+    """Where the store of each encoder shall lie.
+
+    Raises:
+        ValueError: Nothing or too much is said of where, or two would lie in one place.
+    """
+    from envs.worlds import world_files
+
+    output, folder = arguments.output, arguments.output_dir
+    if output is not None and folder is not None:
+        raise ValueError("--output and --output-dir exclude each other")
+    if folder is not None:
+        paths = [folder / f"{Path(name).name}.safetensors" for name in arguments.encoder]
+        twice = {path for path in paths if paths.count(path) > 1}
+        if twice:
+            raise ValueError(f"{min(twice)}: two encoders are called so; encode them one by one")
+        return paths
+    if len(arguments.encoder) != 1:
+        raise ValueError(f"{len(arguments.encoder)} encoders: name --output-dir for their stores")
+    if output is None and arguments.world == "houses-standard":
+        output = world_files("houses-standard").features
+    if output is None:
+        raise ValueError("name the feature store with --output")
+    return [output]
+
+
+def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: "Shard") -> None:
+    """Encode the shard's viewpoints into the stores at `paths`, one for each encoder."""
+    from encoders.extraction import common_image_size, encode_viewpoints_with, encoder_metadata
     from encoders.shards import is_finished
 
-    encoder = load_encoder(arguments)
-    source, viewpoints = view_source(arguments, encoder.image_size)
+    encoders = dict(zip(paths, load_encoders(arguments), strict=True))
+    source, viewpoints = view_source(arguments, common_image_size(encoders))
     keys = shard.part(list(viewpoints))
-    metadata = {**encoder_metadata(encoder), **source.metadata}
-    if arguments.shard and is_finished(path, keys, metadata):
-        return  # so that a cluster may start all its jobs again
+    if arguments.shard or len(paths) > 1:
+        # What is finished stays, so that a cluster may start all its jobs again, and an encoder
+        # may be added to others.
+        encoders = {
+            path: encoder
+            for path, encoder in encoders.items()
+            if not is_finished(path, keys, {**encoder_metadata(encoder), **source.metadata})
+        }
+    if not encoders:
+        return
     if arguments.engine == "ray":
-        # The precision that the store records, whatever "auto" would be where the workers are.
-        told = replace(arguments, precision=encoder.precision)
-        make_encode = partial(RowEncoder, told, source, viewpoints)
-        workers = arguments.workers
-        write_rows(
-            keys,
-            lambda remaining: ray_rows(remaining, make_encode, workers),
-            encoder.embed_dim,
-            path,
-            metadata,
-        )
+        extract_over_ray(arguments, keys, source, viewpoints, encoders)
     else:
         load_views = partial(views_of, source, viewpoints, arguments.workers)
-        encode_viewpoints(keys, load_views, encoder, path, source.metadata)
+        encode_viewpoints_with(keys, load_views, encoders, source.metadata)
 
 
-def load_encoder(arguments: ExtractArguments) -> "ClipEncoder":
-    """The encoder that the command names."""
+def extract_over_ray(
+    arguments: ExtractArguments,
+    keys: Sequence[str],
+    source: "ViewSource",
+    viewpoints: Viewpoints,
+    encoders: "Mapping[Path, ClipEncoder]",
+) -> None:
+    """Encode with one encoder, over a Ray cluster.
+
+    Raises:
+        ValueError: There are several.
+    """
+    from encoders.extraction import StoreToFill, encoder_metadata, fill_stores
+    from encoders.ray_engine import ray_rows
+
+    if len(arguments.encoder) > 1:
+        raise ValueError("--engine ray takes one encoder; run the command for each")
+    ((path, encoder),) = encoders.items()
+    # The precision that the store records, whatever "auto" would be where the workers are.
+    told = replace(arguments, precision=encoder.precision)
+    make_encode = partial(RowEncoder, told, source, viewpoints)
+    metadata = {**encoder_metadata(encoder), **source.metadata}
+    store = StoreToFill(path, encoder.embed_dim, metadata, lambda _, row: row)
+    fill_stores(keys, lambda left: ray_rows(left, make_encode, arguments.workers), [store])
+
+
+def load_encoders(arguments: ExtractArguments) -> "list[ClipEncoder]":
+    """The encoders that the command names.
+
+    Raises:
+        ValueError: There are neither no weights, nor weights for each.
+    """
     from encoders.clip import ClipEncoder
 
-    return ClipEncoder.load(
-        arguments.encoder,
-        arguments.pretrained,
-        arguments.precision,
-        compiled=arguments.compiled,
-    )
+    names, tags = arguments.encoder, arguments.pretrained
+    if tags and len(tags) != len(names):
+        raise ValueError(f"--pretrained names {len(tags)} weights for {len(names)} encoders")
+    return [
+        ClipEncoder.load(
+            name,
+            None if tag == "none" else tag,
+            arguments.precision,
+            compiled=arguments.compiled,
+        )
+        for name, tag in zip(names, tags or ("none",) * len(names), strict=True)
+    ]
 
 
 def view_source(
@@ -148,6 +216,11 @@ def view_source(
     graphs = None
     if arguments.data_dir is not None or arguments.world == "matterport":
         graphs = world_files("matterport", arguments.data_dir).connectivity_dir
+    elif arguments.world == "houses-standard":
+        files = world_files("houses-standard")
+        graphs = files.connectivity_dir
+        if not (graphs / "scans.txt").is_file():
+            raise FileNotFoundError(f"{graphs}: no navigation graphs yet; {files.remedy}")
     viewpoints = {
         feature_key(scan, record["image_id"]): (scan, record["image_id"])
         for scan in arguments.scans or read_scans(graphs)
@@ -170,7 +243,7 @@ def view_source(
 
 def pictures(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
     """Folder of the skyboxes or 3D models; the built-in houses' models are made if needed."""
-    if arguments.pictures is not None or arguments.world == "houses":
+    if arguments.pictures is not None or arguments.world in ("houses", "houses-standard"):
         return arguments.pictures
     if arguments.world == "matterport" and arguments.data_dir is not None:
         return arguments.data_dir / "matterport" / "v1" / "scans"
@@ -211,7 +284,7 @@ class RowEncoder:
     def __init__(
         self, arguments: ExtractArguments, source: "ViewSource", viewpoints: Viewpoints
     ) -> None:
-        self._encoder = load_encoder(arguments)
+        (self._encoder,) = load_encoders(arguments)
         self._source = source
         self._viewpoints = viewpoints
 

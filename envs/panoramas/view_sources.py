@@ -19,7 +19,9 @@ from envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_met
 
 _LOG = logging.getLogger(__name__)
 
-SourceWorld = Literal["houses", "matterport", "habitat"]
+SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
+# Worlds whose panoramas are rendered here.
+_RENDERED = ("houses", "houses-standard")
 
 # Cuts the views of a scan's viewpoint in a size (height, width) and vertical field of view.
 _WorldCutter = Callable[[str, str, tuple[int, int], float], np.ndarray]
@@ -30,13 +32,14 @@ class ViewSource:
     """Where views come from and how they are cut; small, to be sent to where they are made.
 
     Attributes:
-        world: "houses" renders the built-in houses, "matterport" reads skyboxes, "habitat" has
-            habitat-sim render 3D models.
+        world: "houses" and "houses-standard" render the built-in houses, "matterport" reads
+            skyboxes, "habitat" has habitat-sim render 3D models.
         geometry: see `envs.panoramas.view_geometry`.
         image_size: (height, width) in pixels that the encoder takes.
-        width: columns of the panoramas of "houses".
+        width: columns of the built-in houses' panoramas.
         pictures: folder of the scans' skyboxes ("matterport") or of 3D models ("habitat").
-        connectivity_dir: folder of the navigation graphs; None for the built-in houses'.
+        connectivity_dir: folder of the navigation graphs; None for those of each built-in
+            house's set.
         full_faces: prefer skyboxes of full size to downsized ones.
         skip_damaged: leave viewpoints with damaged skyboxes out.
         gpu_device_id: of "habitat", see `HabitatPanoramas`.
@@ -94,7 +97,7 @@ class ViewSource:
     def metadata(self) -> dict[str, object]:
         """What a feature store records of where its pictures come from."""
         found: dict[str, object] = {"world": self.world, "vfov_degrees": round(np.degrees(VFOV))}
-        if self.world == "houses":
+        if self.world in _RENDERED:
             found["panorama_width"] = self.width
         if self.world == "matterport":
             found["skybox_faces"] = f"{'full' if self.full_faces else 'downsized'} preferred"
@@ -104,7 +107,7 @@ class ViewSource:
 # Panoramas of the last source; a process or a thread pool serves one.
 @lru_cache(maxsize=1)
 def _cutter(source: ViewSource) -> _WorldCutter:
-    if source.world == "houses":
+    if source.world in _RENDERED:
         return _house_cutter(source)
     if source.world not in get_args(SourceWorld):
         raise ValueError(f"world {source.world!r} is none of {', '.join(get_args(SourceWorld))}")

@@ -1,16 +1,24 @@
 """The command that fills feature stores: worlds, view geometries, shards, damaged files."""
 
 import importlib.util
+import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from encoders.clip import ClipEncoder
 from encoders.feature_store import FeatureStore
+from envs.houses.sets import STANDARD
+from envs.panoramas.house_panoramas import HousePanoramas
+from envs.panoramas.panorama import Panorama
+from envs.panoramas.view_sources import ViewSource
+from envs.worlds import world_files
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWPOINTS = [f"attic_a{i}" for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10)]  # a9 is excluded
@@ -44,12 +52,12 @@ def skyboxes(tmp_path_factory: pytest.TempPathFactory, marked_skybox) -> Path:
 def extract(command: ModuleType, tiny_world: Path, tiny_resnet: Path, skyboxes: Path):
     """Runs the command on "attic" with a tiny CLIP, with other arguments where asked for."""
 
-    def run(output: Path, **changes) -> Path:
+    def run(output: Path | None, **changes) -> Path | None:
         arguments = {
             "world": "matterport",
             "data_dir": tiny_world,
             "pictures": skyboxes,
-            "encoder": str(tiny_resnet),
+            "encoder": (str(tiny_resnet),),
             "precision": "fp32",
             "scans": ("attic",),
         }
@@ -160,11 +168,93 @@ def test_habitat_renders_in_a_process_of_its_own(
     assert len(np.unique(store.views[0], axis=0)) == 36
 
 
+def test_encoders_share_views_and_a_finished_store_stays(
+    extract, command, tiny_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_resnet, other)
+    weights = load_file(other / "open_clip_model.safetensors")
+    weights["visual.conv1.weight"] *= 2
+    save_file(weights, other / "open_clip_model.safetensors")
+    alone = extract(tmp_path / "alone.safetensors", encoder=(str(other),))
+    loaded: list[str] = []
+    load = ViewSource.load
+    monkeypatch.setattr(
+        ViewSource, "load", lambda self, where: loaded.append(where[1]) or load(self, where)
+    )
+    folder = tmp_path / "stores"
+    extract(None, output_dir=folder)
+    both = (str(tiny_resnet), str(other))
+    extract(None, output_dir=folder, encoder=both)
+    assert sorted(loaded) == sorted(2 * [key.removeprefix("attic_") for key in VIEWPOINTS])
+    extract(None, output_dir=folder, encoder=both)
+    assert len(loaded) == 20
+    assert (folder / "other.safetensors").read_bytes() == alone.read_bytes()
+    assert (folder / "tiny.safetensors").read_bytes() != alone.read_bytes()
+
+
+def test_the_large_set_has_a_store_where_its_environments_look(
+    command: ModuleType,
+    extract,
+    tiny_world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    arguments = {
+        "world": "houses-standard",
+        "data_dir": None,
+        "pictures": None,
+        "scans": (),
+        "width": 64,
+        "workers": 1,
+    }
+    with pytest.raises(FileNotFoundError, match=r"build_houses\.py --set standard"):
+        extract(None, **arguments)
+    graphs = STANDARD.connectivity_dir
+    graphs.mkdir(parents=True)
+    graph = (tiny_world / "matterport" / "connectivity" / "barn_connectivity.json").read_bytes()
+    (graphs / "standard_00_connectivity.json").write_bytes(graph)
+    (graphs / "scans.txt").write_text("standard_00\n")
+    houses: list[tuple[str, str]] = []
+
+    def noise(self, scan: str, viewpoint: str) -> Panorama:
+        houses.append((scan, viewpoint))
+        rgb = np.random.default_rng(len(houses)).integers(0, 256, (32, 64, 3)).astype(np.uint8)
+        return Panorama(rgb, np.ones((32, 64), np.float32), np.zeros((32, 64), np.int32))
+
+    monkeypatch.setattr(HousePanoramas, "panorama", noise)
+    monkeypatch.setattr(ViewSource, "pool", lambda self, workers: ThreadPoolExecutor(workers))
+    extract(None, **arguments)
+    store = world_files("houses-standard").open_features(None)
+    assert store is not None
+    assert store.keys == [f"standard_00_b{i}" for i in range(6)]
+    assert houses == [("standard_00", f"b{i}") for i in range(6)]
+    assert store.metadata["world"] == "houses-standard"
+    assert store.metadata["panorama_width"] == 64
+
+
+def test_where_stores_shall_lie_must_be_clear(command: ModuleType, tmp_path: Path):
+    for message, arguments in {
+        "name the feature store with --output": {},
+        "2 encoders: name --output-dir": {"output": tmp_path, "encoder": ("a", "b")},
+        "exclude each other": {"output": tmp_path, "output_dir": tmp_path},
+        "two encoders are called so": {"output_dir": tmp_path, "encoder": ("x/a", "y/a")},
+        "1 weights for 2 encoders": {
+            "output_dir": tmp_path,
+            "encoder": ("RN50", "house_clip"),
+            "pretrained": ("openai",),
+        },
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            command.main(command.ExtractArguments(**arguments))
+
+
 def test_matterport_without_data_is_refused(command: ModuleType, tiny_resnet, tmp_path: Path):
     arguments = command.ExtractArguments(
-        tmp_path / "store.safetensors", "matterport", encoder=str(tiny_resnet)
+        tmp_path / "store.safetensors", world="matterport", encoder=(str(tiny_resnet),)
     )
     with pytest.raises(ValueError, match="data_dir"):
         command.main(arguments)
     with pytest.raises(ValueError, match="--pictures"):
-        command.pictures(command.ExtractArguments(tmp_path, "habitat", tmp_path), [])
+        command.pictures(command.ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])

@@ -22,7 +22,9 @@ def test_viewpoints_that_are_left_out_are_recorded_across_a_resumption(tmp_path:
     second = start(tmp_path)
     assert second.done == 2
     second.append(2 * ROW)
-    second.finish()
+    second.write_store()
+    second.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["store.safetensors"]
     store = FeatureStore.open(tmp_path / "store.safetensors")
     assert store.keys == ["lab_a", "lab_c"]
     assert store.metadata[SKIPPED] == ["lab_b"]
@@ -34,7 +36,7 @@ def test_a_store_of_nothing_is_refused(tmp_path: Path):
     for _ in KEYS:
         partial.append(None)
     with pytest.raises(ValueError, match="0 of 3 viewpoints"):
-        partial.finish()
+        partial.write_store()
     assert not (tmp_path / "store.safetensors").exists()
 
 
@@ -42,7 +44,7 @@ def test_an_unfinished_store_is_refused(tmp_path: Path):
     partial = start(tmp_path)
     partial.append(ROW)
     with pytest.raises(ValueError, match="1 of 3 viewpoints"):
-        partial.finish()
+        partial.write_store()
 
 
 def test_what_float16_cannot_hold_is_named_before_it_is_written(tmp_path: Path):

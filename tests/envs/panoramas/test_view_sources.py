@@ -48,5 +48,5 @@ def test_what_a_world_lacks_is_named(tmp_path: Path):
         ViewSource("matterport", "square", (16, 16)).views("scan", "v")
     with pytest.raises(ValueError, match="folder of its navigation graphs"):
         ViewSource("matterport", "square", (16, 16), pictures=tmp_path).views("scan", "v")
-    with pytest.raises(ValueError, match="houses, matterport, habitat"):
+    with pytest.raises(ValueError, match="houses, houses-standard, matterport, habitat"):
         ViewSource("gibson", "square", (16, 16)).views("scan", "v")  # pyright: ignore
