@@ -122,19 +122,23 @@ class RayTracer:
         self, found: dict[str, np.ndarray], directions: np.ndarray, pixel_angle: float
     ) -> np.ndarray:
         """(N, 3) uint8."""
-        face = found["primID"]
-        table = self._attributes[face]  # (N, 3, 5)
-        values = table[:, 1] * found["u"][:, None]
-        values += table[:, 2] * found["v"][:, None]
-        values += table[:, 0]
+        face = found["primID"].astype(np.intp)  # once, where each gather would do it
+        # One attribute after another: numpy is slow where the last axis has but a few numbers.
+        values = np.empty((len(self._attributes), len(face)), np.float32)  # (5, N)
+        for value, (start, to_second, to_third) in zip(values, self._attributes, strict=True):
+            np.multiply(to_second[face], found["u"], out=value)
+            value += to_third[face] * found["v"]
+            value += start[face]
         cosine = np.abs(np.einsum("ij,ij->i", self._normal[face], directions))
         # The geometric mean of a slanted pixel's long and short side: sharper than mip-mapping
         # by the long side, and calm enough on floors seen at a grazing angle.
         footprint = found["tfar"] * pixel_angle / np.sqrt(np.maximum(cosine, 0.05))
         footprint *= self._texel_density[face]
-        colour = self._atlas.sample(self.scene.face_texture[face], values[:, :2], footprint)
-        colour *= values[:, 2:]
-        rgb = (colour + 0.5).astype(np.uint8)
+        colour = self._atlas.sample(self.scene.face_texture[face], values[:2], footprint)
+        colour *= values[2:]
+        colour += 0.5
+        rgb = np.empty((len(face), 3), np.uint8)
+        rgb.T[:] = colour  # cuts off what is behind the point
         rgb[face < 0] = SKY_RGB
         return rgb
 
@@ -212,11 +216,11 @@ def segments_occluded(embree, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _interpolation_table(scene: Scene) -> np.ndarray:
-    """(F, 3, 5) float32: u, v, r, g, b as value at corner 0 and steps to corners 1 and 2."""
+    """(5, 3, F) float32: u, v, r, g, b as value at corner 0 and steps to corners 1 and 2."""
     corners = np.concatenate([scene.uvs, scene.colours], axis=1)[scene.faces]
     table = corners.astype(np.float32)
     table[:, 1:] -= table[:, :1]
-    return table
+    return np.ascontiguousarray(table.transpose(2, 1, 0))
 
 
 def _texels_per_metre(scene: Scene, doubled_area: np.ndarray) -> np.ndarray:

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+# Where red, green and blue stand in a packed texel.
+_SHIFTS = np.array([0, 8, 16], np.uint32)
+_BYTE = np.uint32(255)
+
 
 class TextureAtlas:
     """Looks up texture colours: bilinear within the mip level that fits the pixel's footprint.
@@ -38,17 +42,18 @@ class TextureAtlas:
 
         Args:
             texture: (N,) index of each sample's texture.
-            uv: (N, 2) float32, repeating; v = 0 is the top row of the image.
+            uv: (2, N) float32, repeating; v = 0 is the top row of the image.
             footprint: (N,) size of a pixel in texels of the full-size texture.
 
         Returns:
-            (N, 3) float32 in 0..255.
+            (3, N) float32 in 0..255.
         """
         level = np.log2(np.maximum(footprint, 1.0)) + 0.3
         level = self._first[texture] + np.minimum(level.astype(np.int32), self._count[texture] - 1)
+        level = level.astype(np.intp)  # once, where each gather would do it
         width, height = self._width[level], self._height[level]
-        x = uv[:, 0] * width - np.float32(0.5)
-        y = uv[:, 1] * height - np.float32(0.5)
+        x = uv[0] * width - np.float32(0.5)
+        y = uv[1] * height - np.float32(0.5)
         column, row = np.floor(x), np.floor(y)
         fx, fy = (x - column).astype(np.float32), (y - row).astype(np.float32)
         column, row = column.astype(np.int32), row.astype(np.int32)
@@ -56,26 +61,32 @@ class TextureAtlas:
         base = self._offset[level]
         top = base + (row & (height - 1)) * width
         bottom = base + ((row + 1) & (height - 1)) * width
-        upper = _mix(self._rgbx(top + left), self._rgbx(top + right), fx)
-        lower = _mix(self._rgbx(bottom + left), self._rgbx(bottom + right), fx)
-        return _mix(upper, lower, fy)[:, :3]
+        places = (top + left, top + right, bottom + left, bottom + right)
+        texels = [self._texels[place] for place in places]
+        colour = np.empty((3, len(footprint)), np.float32)
+        # Channel by channel: numpy is slow where the last axis has three or four numbers.
+        for number, channel in enumerate(colour):
+            corners = [_channel(texel, number) for texel in texels]
+            channel[:] = _mix(_mix(*corners[:2], fx), _mix(*corners[2:], fx), fy)
+        return colour
 
-    def _rgbx(self, index: np.ndarray) -> np.ndarray:
-        return self._texels[index].view(np.uint8).reshape(-1, 4).astype(np.float32)
+
+def _channel(texels: np.ndarray, number: int) -> np.ndarray:
+    """(N,) float32 of red, green or blue of packed texels (N,)."""
+    return ((texels >> _SHIFTS[number]) & _BYTE).astype(np.float32)
 
 
 def _mix(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
     b -= a
-    b *= weight[:, None]
+    b *= weight
     b += a
     return b
 
 
 def _pack(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (H*W,) uint32: one gather fetches a whole texel."""
-    rgbx = np.zeros((image.shape[0] * image.shape[1], 4), np.uint8)
-    rgbx[:, :3] = image.reshape(-1, 3)
-    return rgbx.view(np.uint32).ravel()
+    channels = image.reshape(-1, 3).astype(np.uint32)
+    return (channels << _SHIFTS).sum(axis=1, dtype=np.uint32)
 
 
 def _mip_levels(number: int, texture: np.ndarray) -> list[np.ndarray]:

@@ -89,7 +89,7 @@ def test_far_texture_is_averaged():
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 200
     atlas = TextureAtlas((stripes,))
-    uv = np.random.default_rng(0).random((50, 2)).astype(np.float32)
+    uv = np.random.default_rng(0).random((2, 50)).astype(np.float32)
     zeros = np.zeros(50, int)
     near = atlas.sample(zeros, uv, np.full(50, 1.0))
     far = atlas.sample(zeros, uv, np.full(50, 40.0))
