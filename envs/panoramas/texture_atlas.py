@@ -66,8 +66,8 @@ class TextureAtlas:
         colour = np.empty((3, len(footprint)), np.float32)
         # Channel by channel: numpy is slow where the last axis has three or four numbers.
         for number, channel in enumerate(colour):
-            corners = [_channel(texel, number) for texel in texels]
-            channel[:] = _mix(_mix(*corners[:2], fx), _mix(*corners[2:], fx), fy)
+            a, b, c, d = (_channel(texel, number) for texel in texels)
+            channel[:] = _mix(_mix(a, b, fx), _mix(c, d, fx), fy)
         return colour
 
 
