@@ -51,6 +51,11 @@ class BackTranslator:
     ) -> None:
         settings = config.back_translation
         assert settings.speaker is not None
+        if config.language == "shuffled":
+            raise ValueError(
+                "--language shuffled and --back-translation.speaker exclude each other: a speaker "
+                "tells of the right path"
+            )
         self._config, self._follower = config, follower
         self.speaker = load_speaker(settings.speaker, train, config.device)
         self._tokenizer = train.tokenizer

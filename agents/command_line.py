@@ -5,11 +5,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import tyro
 
-from agents.configs import Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
+from agents.configs import Language, Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
 from storage.runs.settings import CONFIG, Config, differences, read_config
@@ -19,23 +19,26 @@ _MAY_CHANGE = frozenset(
     "resume output iterations minutes evaluate_every evaluation_batch_size data_dir features "
     "threads device".split()
 )
+_SHORT_FORMS = {"--no-language": ["--language", "none"]}
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Walk a split with the follower of a run, greedily, and print its metrics.
+    """Walk splits with the follower of a run, greedily, and print its metrics.
 
     Settings come from the run; what is given here takes their place.
     """
 
     run: tyro.conf.Positional[Path]
     """Folder that train_agent.py wrote."""
-    split: str = "val_unseen"
-    """Split to walk: train, val_seen, val_unseen, test, ..."""
+    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    """Splits to walk: train, val_seen, val_unseen, test, ..."""
+    language: Language | None = None
+    """What the follower is told, in place of what it was told in training: read, none, shuffled."""
     baselines: bool = True
     """Walk with the baselines, too."""
     submission: Path | None = None
-    """Write the walked paths here in the format of the data set's test server."""
+    """Write the paths walked in the split here, in the format of the data set's test server."""
     traces: Path | None = None
     """Record what everybody sees and does here, for visualise_episode.py and plot_results.py."""
     data_dir: Path | None = None
@@ -51,10 +54,18 @@ class EvaluateConfig:
     device: str = "cpu"
     """Where the follower computes."""
 
+    def __post_init__(self) -> None:
+        if not self.splits or (self.submission is not None and len(self.splits) > 1):
+            raise ValueError(
+                f"--splits {' '.join(self.splits)}: name one at least, and with --submission one "
+                "alone, for a test server takes one split in a file"
+            )
+
     def settings(self, saved: TrainConfig) -> TrainConfig:
         """Settings of the run with what this command line changes."""
         return dataclasses.replace(
             saved,
+            language=self.language or saved.language,
             data_dir=self.data_dir or saved.data_dir,
             features=self.features or saved.features,
             evaluation_batch_size=self.batch_size,
@@ -80,19 +91,21 @@ def _parse(
     """Settings of a training run from its command line.
 
     --dataset, --world, --preset and --back-translation.speaker are read first, for they choose the
-    defaults of the rest; --resume takes all defaults from the run that it names.
+    defaults of the rest; --resume takes all defaults from the run that it names. --no-language is
+    short for --language none.
 
     Raises:
         FileNotFoundError: --resume names no run.
         ValueError: A flag contradicts the run to resume; names both values.
     """
+    arguments = [word for given in arguments for word in _SHORT_FORMS.get(given, [given])]
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--dataset", default="r2r")
     first.add_argument("--world", default="houses")
     first.add_argument("--preset")
     first.add_argument("--back-translation.speaker", dest="speaker")
     first.add_argument("--resume", type=Path)
-    known, _ = first.parse_known_args(list(arguments))
+    known, _ = first.parse_known_args(arguments)
     if known.resume is not None:
         return _resumed(kind, known.resume, arguments)
     # A name that is none of the choices is refused below, with the list of them.
@@ -100,7 +113,7 @@ def _parse(
     world = known.world if known.world in get_args(World) else "houses"
     recipe = known.preset if known.preset in get_args(Recipe) else None
     chosen = defaults(dataset, world, recipe, known.speaker is not None)
-    return tyro.cli(kind, default=chosen, args=list(arguments))
+    return tyro.cli(kind, default=chosen, args=arguments)
 
 
 def _resumed(kind: type[Config], run: Path, arguments: Sequence[str]) -> Config:

@@ -11,7 +11,9 @@ from envs.worlds import Dataset, World
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]
+Language = Literal["read", "none", "shuffled"]
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
+_UNHEARD: dict[Language, str] = {"read": "", "none": "-no-language", "shuffled": "-shuffled"}
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,11 @@ class RunConfig:
         name = f"{self.dataset}-{self.world}" + (f"-{self.spoken}" if self.spoken else "")
         return name + ("" if self.vision else "-no-vision")
 
+    @property
+    def exchanged_words(self) -> int | None:
+        """Seed by which episodes exchange their instructions; None where they keep them."""
+        return None
+
 
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
@@ -232,8 +239,9 @@ class TrainConfig(RunConfig):
     its own defaults for everything below.
     """
 
-    language: bool = True
-    """Read the instruction; without, every instruction is empty."""
+    language: Language = "read"
+    """Read the instruction, an empty one (for short --no-language), or, in training and evaluation
+    alike, that of another path of the split in the same language, exchanged once by the seed."""
     feedback: Feedback = "teacher"
     """Who walks in imitation: the teacher, the follower by sampling, or each half of the batch."""
     imitation_weight: float = 1.0
@@ -251,8 +259,18 @@ class TrainConfig(RunConfig):
     @property
     def run_name(self) -> str:
         """Name of the run's default folder."""
-        name = super().run_name + ("" if self.language else "-no-language")
+        name = super().run_name + _UNHEARD[self.language]
         return name + ("" if self.back_translation.speaker is None else "-back-translation")
+
+    @property
+    def reads(self) -> bool:
+        """Whether the follower reads what it is told."""
+        return self.language != "none"
+
+    @property
+    def exchanged_words(self) -> int | None:
+        """Seed by which episodes exchange their instructions; None where they keep them."""
+        return self.seed if self.language == "shuffled" else None
 
 
 @dataclass(frozen=True)

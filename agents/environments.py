@@ -55,6 +55,7 @@ def make_env(
         copy=False,
         teacher=config.teacher,
         reward=config.reward,
+        exchanged_words=config.exchanged_words,
     )
 
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from agents import distributed
 from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
-from agents.configs import TrainConfig
+from agents.configs import Language, TrainConfig
 from agents.learners import Summary
 from agents.rollout import Agent, walk
 from envs.episodes import Episode, base_language
@@ -28,6 +28,11 @@ _COLUMNS = {
     "SPL": (100, 1),
     "nDTW": (100, 1),
     "sDTW": (100, 1),
+}
+_DEPRIVED: dict[Language, list[str]] = {
+    "read": [],
+    "none": ["no language"],
+    "shuffled": ["shuffled language"],
 }
 
 
@@ -144,9 +149,9 @@ def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
 
 def follower_name(config: TrainConfig) -> str:
     """How tables call a follower."""
-    blind = [] if config.vision else ["no vision"]
-    deaf = [] if config.language else ["no language"]
-    return " ".join(["follower", *([f"({', '.join(blind + deaf)})"] if blind + deaf else [])])
+    deprived = [] if config.vision else ["no vision"]
+    deprived += _DEPRIVED[config.language]
+    return f"follower ({', '.join(deprived)})" if deprived else "follower"
 
 
 def table(results: Mapping[str, Mapping[str, Summary]]) -> str:

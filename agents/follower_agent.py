@@ -109,7 +109,7 @@ class FollowerAgent:
     Args:
         follower: The network; its training flag decides on dropout.
         features: Of the environment that it walks in.
-        language: Read the instruction; without, only its first and last token.
+        reads: Read the instruction; without, only its first and last token.
         way: Who chooses the way in training, where decisions are kept; greedy without.
         tokens: (B, L) instructions in place of the environment's.
         noise: Feature dropout in place of a fresh one.
@@ -122,14 +122,14 @@ class FollowerAgent:
         self,
         follower: Follower,
         features: DeviceFeatures,
-        language: bool = True,
+        reads: bool = True,
         way: Way | None = None,
         tokens: np.ndarray | None = None,
         noise: VisualNoise | None = None,
     ) -> None:
         self.follower = follower
         self.features = features
-        self.language = language
+        self.reads = reads
         self._way = way
         self._tokens = tokens
         self._noise = noise
@@ -144,7 +144,7 @@ class FollowerAgent:
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Read the instructions."""
         tokens = observation["instruction"] if self._tokens is None else self._tokens
-        tokens = tokens[live] if self.language else without_words(tokens[live])
+        tokens = tokens[live] if self.reads else without_words(tokens[live])
         self._context, self._state = self.follower.encoder(self._tensor(tokens))
         if self._noise is None:
             self._noise = self.follower.noise(self._tensor(scan_numbers(info["scan"][live])))

@@ -101,7 +101,7 @@ class FollowerLearner:
         """The follower walking greedily through a split."""
         env = self.evaluation_envs[split]
         features = DeviceFeatures(env, self.config.device)
-        return FollowerAgent(self.follower, features, self.config.language)
+        return FollowerAgent(self.follower, features, self.config.reads)
 
     def start(self, run: Path) -> None:
         """Write the vocabulary."""

@@ -88,9 +88,7 @@ class Lesson(nn.Module):
         """
         config = self._config
         way, imitated = self._way(batch)
-        agent = FollowerAgent(
-            self.follower, features, config.language, way, batch.tokens, batch.noise
-        )
+        agent = FollowerAgent(self.follower, features, config.reads, way, batch.tokens, batch.noise)
         steps, look_ahead = config.max_training_steps, self.critic is not None
         device = next(self.follower.parameters()).device.type
         with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):

@@ -34,7 +34,7 @@ def search_split(
     features: DeviceFeatures,
     config: SearchConfig,
     speaker: LoadedSpeaker | None = None,
-    language: bool = True,
+    reads: bool = True,
     name: str = "",
 ) -> Searched:
     """Search a path for each episode of an environment's split.
@@ -45,7 +45,7 @@ def search_split(
         features: Of the environment.
         config: Kind and size of the search.
         speaker: Judges what is found.
-        language: Read the instructions.
+        reads: Read the instructions.
         name: Label of the progress bar; no bar without it.
     """
     searched = Searched({}, {}, {})
@@ -56,7 +56,7 @@ def search_split(
     ):
         for start in range(0, len(episodes), env.num_envs):
             batch = episodes[start : start + env.num_envs]
-            _search_batch(env, follower, features, config, speaker, language, batch, searched)
+            _search_batch(env, follower, features, config, speaker, reads, batch, searched)
             bar.update(len(batch))
     return searched
 
@@ -96,7 +96,7 @@ def _search_batch(
     features: DeviceFeatures,
     config: SearchConfig,
     speaker: LoadedSpeaker | None,
-    language: bool,
+    reads: bool,
     batch: list[Episode],
     searched: Searched,
 ) -> None:
@@ -108,7 +108,7 @@ def _search_batch(
         Place(int(observation["viewpoint"][row]), int(observation["view"][row]))
         for row in range(len(ids))
     ]
-    read = tokens if language else without_words(tokens)
+    read = tokens if reads else without_words(tokens)
     searcher = Searcher(follower, features, env.nav_world, read, starts)
     if config.method == "beam":
         findings = beam_search(searcher, config.paths, env.max_episode_steps)

@@ -33,39 +33,51 @@ from storage.runs.settings import read_config
 
 
 def evaluate_run(config: EvaluateConfig) -> Results:
-    """Walk a split with the follower of a run; print metrics, write a submission if asked for.
+    """Walk splits with the follower of a run; print metrics, write a submission if asked for.
 
     Returns:
-        Summaries by split and agent; empty for a split whose goals are secret.
+        Summaries by split and agent, without splits whose goals are secret.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_config(config.run, TrainConfig))
-    env, agent = load_run(config.run, config.split, settings)
+    results: Results = {}
+    for split in config.splits:
+        results |= _evaluate_split(config, settings, split)
+    if results:
+        print(table(results))
+    return results
+
+
+def _evaluate_split(config: EvaluateConfig, settings: TrainConfig, split: str) -> Results:
+    env, agent = load_run(config.run, split, settings)
     name = follower_name(settings)
-    evaluations = {name: evaluate(env, agent, config.split)}
+    evaluations = {name: evaluate(env, agent, split)}
     if config.search.method != "none":
-        evaluations |= searches(config, settings, env, agent)
+        evaluations |= searches(config, settings, env, agent, split)
     if config.submission is not None:
         *_, submitted = evaluations.values()
-        write_submission(config.submission, submitted, settings, config.split)
+        write_submission(config.submission, submitted, settings, split)
         print(f"{len(submitted.trajectories)} paths: {config.submission}")
     if not evaluations[name].scores:
-        print(f"The goals of {config.split} are secret: nothing to score.")
+        print(f"The goals of {split} are secret: nothing to score.")
         return {}
     results: Results = {}
     for who, evaluation in evaluations.items():
-        for part, summary in summaries(config.split, evaluation).items():
+        for part, summary in summaries(split, evaluation).items():
             results.setdefault(part, {})[who] = summary
     if config.baselines:
-        for part, others in compare(env, {}, settings.seed, config.split).items():
+        for part, others in compare(env, {}, settings.seed, split).items():
             results[part] |= others
-    print(table(results))
     return results
 
 
 def searches(
-    config: EvaluateConfig, settings: TrainConfig, env: VlnVectorEnv, agent: FollowerAgent
+    config: EvaluateConfig,
+    settings: TrainConfig,
+    env: VlnVectorEnv,
+    agent: FollowerAgent,
+    split: str,
 ) -> dict[str, Evaluation]:
     """Evaluations of a follower that searches: without, and last with the walk of the search."""
     search = config.search
@@ -78,7 +90,7 @@ def searches(
         found = _search(other, guide, config, speaker, search.tune)
         weighting, success = tuned_weighting(other, found)
         print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
-    found = _search(env, agent, config, speaker, config.split)
+    found = _search(env, agent, config, speaker, split)
     alone, whole = evaluate_search(env, found, weighting)
     name = f"{follower_name(settings)}, {search.method}"
     name += "" if speaker is None else " and speaker"
@@ -94,7 +106,7 @@ def _search(
 ) -> Searched:
     name = f"{split} search"
     return search_split(
-        env, agent.follower, agent.features, config.search, speaker, agent.language, name
+        env, agent.follower, agent.features, config.search, speaker, agent.reads, name
     )
 
 
@@ -121,19 +133,21 @@ def load_run(
     load_model(run, lesson, notes)
     lesson.eval()
     features = DeviceFeatures(env, settings.device)
-    agent = FollowerAgent(lesson.follower, features, settings.language)
+    agent = FollowerAgent(lesson.follower, features, settings.reads)
     agent.critic = lesson.critic
     return env, agent
 
 
-def load_walkers(config: EvaluateConfig) -> tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]:
-    """Settings and environment of a run, and by name its follower, first, and the baselines.
+def load_walkers(
+    config: EvaluateConfig, split: str
+) -> tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]:
+    """Settings of a run, environment over a split, and by name follower, first, and baselines.
 
     Raises:
         FileNotFoundError, ValueError: As for `load_run`.
     """
     settings = config.settings(read_config(config.run, TrainConfig))
-    env, agent = load_run(config.run, config.split, settings)
+    env, agent = load_run(config.run, split, settings)
     others = baselines(env, settings.seed) if config.baselines else {}
     return settings, env, {follower_name(settings): agent, **others}
 

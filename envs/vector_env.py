@@ -1,6 +1,7 @@
 """VlnVectorEnv: many agents that follow instructions at once, over plain arrays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -11,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.episode_sampler import EpisodeSampler
 from envs.episodes import Episode
+from envs.exchanged_words import exchange_words
 from envs.infos import LazyInfo, finals, masked, scattered
 from envs.observations import FeatureObserver, IndexObserver, Observation, Observe
 from envs.reference_teacher import Teacher
@@ -100,6 +102,7 @@ class VlnVectorEnv(VectorEnv):
         reward: Reward = "distance",
         observe: Observe = "features",
         copy: bool = True,
+        exchanged_words: int | None = None,
     ) -> None:
         """Load a split of a dataset in a world.
 
@@ -124,6 +127,8 @@ class VlnVectorEnv(VectorEnv):
             reward: "distance" as EnvDrop, or "ndtw" as CLEAR, see `envs.rewards`.
             observe: "features", or "indices" for `envs.device_features` to look them up.
             copy: Hand out arrays that no later step overwrites; else always the same ones.
+            exchanged_words: Give each episode the instruction of another path, an ablation; the
+                seed of the draw, see `envs.exchanged_words`.
 
         Raises:
             FileNotFoundError: A file of the world is missing.
@@ -142,6 +147,8 @@ class VlnVectorEnv(VectorEnv):
         self.max_episode_steps = _positive("max_episode_steps", max_episode_steps, steps)
         length = _positive("max_instruction_length", max_instruction_length, length)
         loaded = load_split(dataset, split, world, data_dir, features, language, tokenizer)
+        if exchanged_words is not None:
+            loaded = replace(loaded, episodes=exchange_words(loaded.episodes, exchanged_words))
         self._loaded, self.files, self.episodes = loaded, loaded.files, loaded.episodes
         self.tokenizer = loaded.tokenizer
         self.nav_world, self.feature_store = loaded.nav_world, loaded.store

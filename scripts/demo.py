@@ -56,7 +56,7 @@ def show_outcomes(run: Path) -> None:
     from viewer.pictures import world_pictures
     from viewer.trace import record_all
 
-    _, env, walkers = load_walkers(EvaluateConfig(run, "val_unseen"))
+    _, env, walkers = load_walkers(EvaluateConfig(run), "val_unseen")
     library = Library(env.files, "r2r")
     instr_ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():

@@ -1,6 +1,7 @@
-"""Evaluate the follower of a run on a split.
+"""Evaluate the follower of a run on one split or several.
 
-evaluate_agent.py runs/r2r-houses --split val_unseen
+evaluate_agent.py runs/r2r-houses --splits val_seen val_unseen
+evaluate_agent.py runs/r2r-houses --language shuffled
 evaluate_agent.py runs/r2r-matterport --split test --submission test.json
 evaluate_agent.py runs/r2r-houses --traces traces       (for visualise_episode.py, plot_results.py)
 """
@@ -20,20 +21,21 @@ def main() -> None:
 
     evaluate_run(config)
     if config.traces is not None:
-        record_traces(config, config.traces)
+        for split in config.splits:
+            record_traces(config, split, config.traces)
 
 
-def record_traces(config: EvaluateConfig, folder: Path) -> None:
-    """Walk once more, with a trace of each episode in a folder per agent."""
+def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
+    """Walk a split once more, with a trace of each episode in a folder per agent."""
     import torch
 
     from agents.submission import load_walkers
     from viewer.trace import record_all
 
-    settings, env, walkers = load_walkers(config)
+    settings, env, walkers = load_walkers(config, split)
     ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
-        record_all(env, walkers, ids, folder, split=config.split, dataset=settings.dataset)
+        record_all(env, walkers, ids, folder, split=split, dataset=settings.dataset)
     print(f"Traces: {folder}")
 
 

@@ -206,12 +206,12 @@ def _walk_run(
     settings, env, walkers = load_walkers(
         EvaluateConfig(
             run,
-            config.split,
             baselines=config.baselines,
             data_dir=config.data_dir,
             features=config.features,
             device=config.device,
-        )
+        ),
+        config.split,
     )
     name = next(iter(walkers))
     agent = walkers[name]

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 CONFIG = "config.json"  # within the folder of a run
 
@@ -54,6 +54,11 @@ def _value(kind: Any, value: Any, source: str) -> Any:
     """A value as JSON holds it, turned into what a setting of that type holds."""
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, source)
+    if get_origin(kind) is Literal and value not in get_args(kind):
+        raise ValueError(
+            f"{source} is {value!r}, none of {', '.join(map(str, get_args(kind)))}; the run was "
+            "made by another version of clipnav: train it anew"
+        )
     if value is not None and Path in (kind, *get_args(kind)):
         return Path(value)
     return tuple(value) if isinstance(value, list) else value

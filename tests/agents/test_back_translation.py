@@ -94,6 +94,13 @@ def test_speaker_and_follower_lack_the_same_features(translator):
                 assert torch.equal(gate[one], gate[other]), "one building, one mask"
 
 
+def test_words_of_other_paths_are_refused(config, doors_env):
+    shuffled = dataclasses.replace(config, language="shuffled")
+    follower = make_follower(shuffled, doors_env)
+    with pytest.raises(ValueError, match="--language shuffled and --back-translation"):
+        BackTranslator(shuffled, follower, doors_env, [], rows=8, processes=1)
+
+
 def test_one_mask_for_the_batch_as_released(config, doors_env):
     released = dataclasses.replace(config.back_translation, dropout="batch")
     config = dataclasses.replace(config, back_translation=released)

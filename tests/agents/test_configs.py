@@ -22,6 +22,15 @@ def test_dataset_and_world_change_other_defaults():
     assert config.minutes == 2.5
 
 
+def test_language_is_left_out_by_a_short_form():
+    assert parse_train([]).language == "read"
+    short = parse_train(["--dataset", "rxr", "--no-language", "--no-vision"])
+    assert short == parse_train(["--dataset", "rxr", "--language", "none", "--no-vision"])
+    assert short.run_name == "rxr-houses-no-vision-no-language"
+    shuffled = parse_train(["--language", "shuffled", "--seed", "4"])
+    assert (shuffled.exchanged_words, shuffled.run_name) == (4, "r2r-houses-shuffled")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--dataset", "r3r"], ["--world", "moon"], ["--iterations", "many"], ["--preset", "duet"]],
@@ -70,6 +79,7 @@ def test_damaged_settings_name_the_file(tmp_path):
         (text[:100], "not JSON"),
         (text.replace('"seed"', '"sead"'), "sead, seed"),
         (text.replace('"hidden_size"', '"hiden"'), "hiden"),
+        (text.replace('"read"', "true"), "language is True, none of read, none, shuffled"),
     ):
         (tmp_path / CONFIG).write_text(damaged)
         with pytest.raises(ValueError, match=problem) as error:

@@ -47,5 +47,6 @@ def test_table_is_aligned():
 def test_follower_name_says_what_it_lacks():
     assert follower_name(TrainConfig()) == "follower"
     assert follower_name(TrainConfig(vision=False)) == "follower (no vision)"
-    both = TrainConfig(vision=False, language=False)
+    assert follower_name(TrainConfig(language="shuffled")) == "follower (shuffled language)"
+    both = TrainConfig(vision=False, language="none")
     assert follower_name(both) == "follower (no vision, no language)"

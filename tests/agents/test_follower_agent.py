@@ -141,7 +141,7 @@ def test_language_off_hides_the_instruction(doors_env, follower, features):
     # Instructions 0 and 1 of one path differ; start and pictures are the same.
     ids = instr_ids(doors_env, 2)
     told = teacher_forced(doors_env, follower, features, ids)
-    untold = teacher_forced(doors_env, follower, features, ids, language=False)
+    untold = teacher_forced(doors_env, follower, features, ids, reads=False)
     assert not torch.equal(told.scores[0], told.scores[1])
     assert torch.equal(untold.scores[0], untold.scores[1])
 

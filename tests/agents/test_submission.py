@@ -4,7 +4,7 @@ import json
 import pytest
 
 from agents.command_line import EvaluateConfig
-from agents.follower_training import follower_trainer
+from agents.follower_training import follower_trainer, train
 from agents.submission import evaluate_run
 from encoders.feature_store import FeatureStore
 
@@ -33,7 +33,7 @@ def test_scores_a_split_beside_the_baselines(run, capsys):
 
 def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
     path = tmp_path / "test.json"
-    assert evaluate_run(EvaluateConfig(run, split="test", submission=path)) == {}
+    assert evaluate_run(EvaluateConfig(run, ("test",), submission=path)) == {}
     items = json.loads(path.read_text())
     assert sorted(item["instr_id"] for item in items) == ["300_0", "300_1", "301_0", "301_1"]
     for item in items:
@@ -56,3 +56,23 @@ def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
 def test_missing_run_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "none")):
         evaluate_run(EvaluateConfig(tmp_path / "none"))
+
+
+def test_several_splits_and_other_words_than_in_training(doors_config, capsys):
+    train(doors_config)
+    capsys.readouterr()
+    told = EvaluateConfig(doors_config.output, ("val_seen", "val_unseen"), baselines=False)
+    heard = evaluate_run(told)
+    assert [heard[split]["follower"]["SR"] for split in told.splits] == [1.0, 1.0]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["split", "val_seen", "val_unseen"]
+    misled = evaluate_run(dataclasses.replace(told, language="shuffled"))
+    # Words of another path in the room, or in another one, name the wrong door three times of four.
+    assert misled["val_unseen"]["follower (shuffled language)"]["SR"] < 0.6
+    deaf = evaluate_run(dataclasses.replace(told, language="none"))
+    assert deaf["val_unseen"]["follower (no language)"]["SR"] < 0.6
+
+
+def test_submission_is_of_one_split(tmp_path):
+    with pytest.raises(ValueError, match="--splits test val_seen"):
+        EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")

@@ -6,9 +6,11 @@ import signal
 import pytest
 import torch
 
+from agents.command_line import EvaluateConfig
 from agents.configs import OptimiserConfig, ReinforcementConfig
-from agents.follower_training import follower_trainer, train
+from agents.follower_training import FollowerLearner, follower_trainer, train
 from agents.optimisers import learning_rate
+from agents.submission import load_walkers
 from agents.training import DivergedError
 from storage.runs import run_folder
 from storage.runs.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
@@ -45,6 +47,29 @@ def test_follower_learns_a_trivial_world(doors_config, feedback, capsys):
     assert report["iterations"] == 60
 
 
+def test_words_of_other_paths_mislead_in_training_and_evaluation(doors_config):
+    config = dataclasses.replace(doors_config, language="shuffled", iterations=2)
+    read = dataclasses.replace(config, language="read")
+    misled, learner = FollowerLearner(config), FollowerLearner(read)
+    pairs = [(misled.env, learner.env)]
+    pairs += zip(misled.evaluation_envs.values(), learner.evaluation_envs.values(), strict=True)
+    for exchanged, own in pairs:
+        paths = {episode.instruction: set() for episode in own.episodes}
+        for episode in own.episodes:
+            paths[episode.instruction].add(episode.path_id)
+        told = [episode.instruction for episode in exchanged.episodes]
+        assert sorted(told) == sorted(episode.instruction for episode in own.episodes)
+        assert all(paths[e.instruction] - {e.path_id} for e in exchanged.episodes)
+        observation, info = exchanged.reset(seed=0)
+        for tokens, text in zip(observation["instruction"], info["instruction"], strict=True):
+            assert (tokens == own.tokenizer.encode(text, len(tokens))).all()
+    results = train(dataclasses.replace(config, iterations=60))
+    assert results["val_unseen"]["follower (shuffled language)"]["SR"] < 0.6
+    _, env, walkers = load_walkers(EvaluateConfig(config.output), "val_unseen")
+    assert next(iter(walkers)) == "follower (shuffled language)"
+    assert env.episodes == misled.evaluation_envs["val_unseen"].episodes
+
+
 def test_imitation_and_reinforcement_learn_the_world_together(doors_config):
     config = dataclasses.replace(
         doors_config, imitation_weight=0.2, reinforcement=ReinforcementConfig(weight=1.0)
@@ -66,11 +91,13 @@ def test_rewards_alone_are_followed(doors_config):
     assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 1
 
 
-@pytest.mark.parametrize("missing", ["vision", "language"])
-def test_world_needs_vision_and_language(doors_config, missing):
-    config = dataclasses.replace(doors_config, iterations=40, **{missing: False})
-    results = train(config)
-    assert results["val_unseen"][f"follower (no {missing})"]["SR"] < 0.7
+@pytest.mark.parametrize(
+    ("missing", "changes"),
+    [("no vision", {"vision": False}), ("no language", {"language": "none"})],
+)
+def test_world_needs_vision_and_language(doors_config, missing, changes):
+    results = train(dataclasses.replace(doors_config, iterations=40, **changes))
+    assert results["val_unseen"][f"follower ({missing})"]["SR"] < 0.7
 
 
 def test_same_seed_same_weights(small_config, tmp_path):
