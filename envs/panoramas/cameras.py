@@ -73,7 +73,12 @@ def camera_turn(heading: float, elevation: float) -> np.ndarray:
 
 
 def render(
-    tracer: RayTracer, position: np.ndarray, camera: Camera, size: tuple[int, int], angle: float
+    tracer: RayTracer,
+    position: np.ndarray,
+    camera: Camera,
+    size: tuple[int, int],
+    angle: float,
+    rows: slice = slice(None),
 ) -> Hits:
     """Traces a picture; pixels where surfaces meet get the mean of four rays.
 
@@ -83,15 +88,17 @@ def render(
         camera: see the module.
         size: (height, width) in pixels.
         angle: radians that a pixel spans.
+        rows: which rows of the picture, all by default; the first and last of them may miss edges
+            towards their neighbours.
 
     Returns:
         Hits of the pixels' centres in row order, with the smoothed `rgb`.
     """
     height, width = size
-    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    x, y = np.arange(width) + 0.5, (np.arange(height) + 0.5)[rows]
     directions = camera(x[None, :], y[:, None]).reshape(-1, 3)
     hits = tracer.trace(position, directions, angle)
-    edge = np.flatnonzero(_edges(tracer, hits, size))
+    edge = np.flatnonzero(_edges(tracer, hits, (len(y), width)))
     if len(edge):
         row, column = np.divmod(edge, width)
         total = hits.rgb[edge].astype(np.float32)

@@ -53,14 +53,14 @@ class HousePanoramas:
         self._poses: dict[str, dict[str, np.ndarray]] = {}
         self._tracer = lru_cache(_TRACERS_KEPT)(self._make_tracer)
 
-    def panorama(self, scan: str, viewpoint: str) -> Panorama:
-        """RGB, depth and object ids seen from a viewpoint.
+    def panorama(self, scan: str, viewpoint: str, rows: slice | None = None) -> Panorama:
+        """RGB, depth and object ids seen from a viewpoint, of `rows` only if they are named.
 
         Raises:
             KeyError: no such scan, or no such viewpoint in its navigation graph.
         """
         position = self.position(scan, viewpoint)
-        return render_panorama(self._tracer(scan), position, self._width)
+        return render_panorama(self._tracer(scan), position, self._width, rows)
 
     def position(self, scan: str, viewpoint: str) -> np.ndarray:
         """(3,) metres: the camera of a viewpoint, from the pose in the navigation graph."""

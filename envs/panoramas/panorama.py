@@ -28,10 +28,30 @@ class Panorama:
     object_id: np.ndarray
 
 
-def render_panorama(tracer: RayTracer, position: np.ndarray, width: int = 1024) -> Panorama:
-    """Panorama (width/2, width) seen from `position` (3,) metres."""
+def render_panorama(
+    tracer: RayTracer, position: np.ndarray, width: int = 1024, rows: slice | None = None
+) -> Panorama:
+    """Panorama (width/2, width) seen from a point.
+
+    Args:
+        tracer: the scene.
+        position: (3,) metres.
+        width: columns.
+        rows: the rows that are needed, first to one past the last, such as `views.rows_seen`; the
+            others stay black, without distance and object. All by default.
+    """
     size = (width // 2, width)
-    hits = render(tracer, position, equirectangular_camera(width), size, 2 * np.pi / width)
-    return Panorama(
-        hits.rgb.reshape(*size, 3), hits.distance.reshape(size), hits.object_id.reshape(size)
+    if rows is not None:
+        # Pixels at edges are smoothed, for which their neighbours must be known.
+        rows = slice(max(0, rows.start - 1), min(size[0], rows.stop + 1))
+    drawn = rows or slice(0, size[0])
+    hits = render(tracer, position, equirectangular_camera(width), size, 2 * np.pi / width, drawn)
+    panorama = Panorama(
+        np.zeros((*size, 3), np.uint8),
+        np.full(size, np.inf, np.float32),
+        np.full(size, -1, np.int32),
     )
+    panorama.rgb[drawn] = hits.rgb.reshape(-1, width, 3)
+    panorama.depth[drawn] = hits.distance.reshape(-1, width)
+    panorama.object_id[drawn] = hits.object_id.reshape(-1, width)
+    return panorama

@@ -130,12 +130,13 @@ def _cutter(source: ViewSource) -> _WorldCutter:
 
 def _house_cutter(source: ViewSource) -> _WorldCutter:
     from envs.panoramas.house_panoramas import HousePanoramas
-    from envs.panoramas.views import views36
+    from envs.panoramas.views import rows_seen, views36
 
     panoramas = HousePanoramas(connectivity_dir=source.connectivity_dir, width=source.width)
 
     def cut(scan: str, viewpoint: str, size: tuple[int, int], vfov: float) -> np.ndarray:
-        return views36(panoramas.panorama(scan, viewpoint).rgb, size, vfov)
+        rows = rows_seen(source.width, size, vfov)
+        return views36(panoramas.panorama(scan, viewpoint, rows).rgb, size, vfov)
 
     return cut
 

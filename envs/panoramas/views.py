@@ -39,7 +39,28 @@ def views36(
         (36, height, width, 3) uint8.
     """
     shape = _shape(size)
-    return _resample(panorama, _maps(shape, vfov), _reduction(panorama, shape, vfov))
+    return _resample(panorama, _maps(shape, vfov), _reduction(panorama.shape[1], shape, vfov))
+
+
+def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3) -> slice:
+    """Rows of a panorama with `width` columns that `views36` reads, a third less than all.
+
+    Args:
+        width: columns; there are half as many rows.
+        size: as for `views36`.
+        vfov: as for `views36`.
+    """
+    shape = _shape(size)
+    reduction = _reduction(width, shape, vfov)
+    rows = width // 2 // reduction
+    elevations = _angles(shape, vfov)[1]
+    highest, lowest = (
+        int(np.floor((0.5 - angle / np.pi) * rows - _HALF))
+        for angle in (elevations.max(), elevations.min())
+    )
+    # One row more than bilinear sampling takes, for its coordinates are rounded.
+    first, last = max(0, highest - 1), lowest + 2
+    return slice(reduction * first, min(width // 2, reduction * (last + 1)))
 
 
 def views36_nearest(
@@ -63,7 +84,7 @@ def perspective(
     """One view (height, width, 3) uint8 of a panorama in any direction; angles in radians."""
     shape = _shape(size)
     grid = _grid(*_directions(shape, vfov, heading, elevation))[None]
-    return _resample(panorama, grid, _reduction(panorama, shape, vfov))[0]
+    return _resample(panorama, grid, _reduction(panorama.shape[1], shape, vfov))[0]
 
 
 def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -100,9 +121,9 @@ def _maps(shape: tuple[int, int], vfov: float) -> torch.Tensor:
     return _grid(*_angles(shape, vfov))
 
 
-def _reduction(panorama: np.ndarray, shape: tuple[int, int], vfov: float) -> int:
-    """Whole factor by which the panorama is finer than the views at their centre."""
-    finer = panorama.shape[1] / (2 * np.pi) / (shape[0] / 2 / np.tan(vfov / 2))
+def _reduction(width: int, shape: tuple[int, int], vfov: float) -> int:
+    """Whole factor by which a panorama of `width` columns is finer than views at their centre."""
+    finer = width / (2 * np.pi) / (shape[0] / 2 / np.tan(vfov / 2))
     return max(1, int(finer + 0.25))
 
 

@@ -218,7 +218,7 @@ def test_the_large_set_has_a_store_where_its_environments_look(
     (graphs / "scans.txt").write_text("standard_00\n")
     houses: list[tuple[str, str]] = []
 
-    def noise(self, scan: str, viewpoint: str) -> Panorama:
+    def noise(self, scan: str, viewpoint: str, rows: slice) -> Panorama:
         houses.append((scan, viewpoint))
         rgb = np.random.default_rng(len(houses)).integers(0, 256, (32, 64, 3)).astype(np.uint8)
         return Panorama(rgb, np.ones((32, 64), np.float32), np.zeros((32, 64), np.int32))

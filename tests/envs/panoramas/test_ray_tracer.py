@@ -114,3 +114,16 @@ def test_edges_are_smoothed_but_ids_are_not():
     assert set(np.unique(panorama.object_id)) == {-1, 0, 1}
     shades = {tuple(colour) for colour in panorama.rgb.reshape(-1, 3).tolist()}
     assert len(shades) > 3
+
+
+def test_named_rows_of_a_panorama_are_those_of_the_whole():
+    tracer = RayTracer(two_boxes())
+    whole = render_panorama(tracer, np.zeros(3), width=128)
+    rows = slice(30, 45)
+    part = render_panorama(tracer, np.zeros(3), 128, rows)
+    np.testing.assert_array_equal(part.rgb[rows], whole.rgb[rows])
+    np.testing.assert_array_equal(part.depth[rows], whole.depth[rows])
+    np.testing.assert_array_equal(part.object_id[rows], whole.object_id[rows])
+    assert (whole.object_id[29:31, 64] == 0).all()  # the first row cuts through a box
+    assert not part.rgb[:29].any()
+    assert np.isinf(part.depth[46:]).all()

@@ -18,10 +18,11 @@ class Houses:
     def __init__(self, connectivity_dir: Path | None, width: int):
         self.width = width
 
-    def panorama(self, scan: str, viewpoint: str) -> Panorama:
+    def panorama(self, scan: str, viewpoint: str, rows: slice = slice(None)) -> Panorama:
         size = (self.width // 2, self.width)
         rng = np.random.default_rng(list(f"{scan} {viewpoint}".encode()))
-        rgb = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+        rgb = np.zeros((*size, 3), np.uint8)
+        rgb[rows] = rng.integers(0, 256, (*size, 3))[rows]
         return Panorama(rgb, np.ones(size, np.float32), np.zeros(size, np.int32))
 
 

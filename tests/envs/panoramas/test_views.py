@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from envs.panoramas.cameras import direction, perspective_camera
-from envs.panoramas.views import perspective, view_direction, views36, views36_nearest
+from envs.panoramas.views import (
+    perspective,
+    rows_seen,
+    view_direction,
+    views36,
+    views36_nearest,
+)
 
 HEIGHT = 512
 
@@ -89,3 +95,27 @@ def test_single_view_equals_the_same_view_of_the_36():
 def test_unknown_view_is_refused():
     with pytest.raises(ValueError, match="36"):
         view_direction(36)
+
+
+@pytest.mark.parametrize(
+    ("width", "size", "vfov"),
+    [
+        (1024, 224, np.pi / 3),
+        (1024, 128, np.pi / 3),
+        (1024, 64, np.pi / 3),  # three pixels become one, of rows that three does not divide
+        (1024, (480, 640), np.pi / 3),
+        (96, 64, np.pi / 3),
+        (64, 16, np.pi / 2),
+    ],
+)
+def test_views_read_the_rows_that_are_said_to_be_seen_and_no_others(width, size, vfov):
+    shape = (width // 2, width, 3)
+    panorama = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    rows = rows_seen(width, size, vfov)
+    unseen = np.full_like(panorama, 255)
+    unseen[rows] = panorama[rows]
+    np.testing.assert_array_equal(views36(unseen, size, vfov), views36(panorama, size, vfov))
+    middle = slice(rows.start + 12, rows.stop - 12)
+    missing = np.full_like(panorama, 255)
+    missing[middle] = panorama[middle]
+    assert (views36(missing, size, vfov) != views36(panorama, size, vfov)).any()
