@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.houses.scene import ObjectInfo
+from envs.houses.sets import set_of
 from storage import write_text
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
     """
     from connectivity import read_connectivity
 
-    records = read_connectivity(house.spec.scan)
+    scan = house.spec.scan
+    records = read_connectivity(scan, set_of(scan).connectivity_dir)
     poses = np.array([record["pose"] for record in records], float).reshape(-1, 4, 4)[:, :3, 3]
     included = np.array([record["included"] for record in records], bool)
     edges = np.array([record["unobstructed"] for record in records], bool)
