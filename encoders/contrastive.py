@@ -6,7 +6,7 @@ not to be judged, and each true pair is told apart from the false ones only.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from encoders.local_dir import WEIGHTS_FILE, write_local_dir
+from encoders.pretraining import normalised
 
 _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more than 100
 
@@ -37,18 +38,49 @@ class Batch:
     false: torch.Tensor
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train."""
+class Contrastive(nn.Module):
+    """A whole CLIP, learning which sentences are true of which pictures.
 
-    learning_rate: float = 1e-3
-    """Peak of the schedule: a linear rise, then half a cosine down to zero."""
-    warmup: float = 0.05
-    """Fraction of the steps for the rise."""
-    weight_decay: float = 0.05
-    """For matrices and kernels; not for biases, norms and embeddings."""
-    gradient_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
+    Args:
+        model: An open_clip model; its `visual.image_mean` and `image_std` normalise the pictures.
+        tokenize: The model's tokenizer.
+
+    Attributes:
+        words: Token ids that training has met.
+    """
+
+    def __init__(self, model: Any, tokenize: Callable[[list[str]], torch.Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self.words: set[int] = set()
+        self._tokenize = tokenize
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        """See `multi_positive_loss`; logs the scale of the logits and the true share of pairs."""
+        model = self.model
+        tokens = self._tokenize(batch.texts)
+        self.words.update(tokens.unique().tolist())
+        image_features = model.encode_image(normalised(model.visual, batch.images), normalize=True)
+        text_features = model.encode_text(tokens, normalize=True)
+        scale = model.logit_scale.exp()
+        loss = multi_positive_loss(
+            scale * image_features @ text_features.T, batch.true, batch.false
+        )
+        judged = (batch.true | batch.false).sum()
+        return loss, {"scale": scale.item(), "true_share": (batch.true.sum() / judged).item()}
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Keep the scale of the logits within CLIP's bounds."""
+        self.model.logit_scale.clamp_(0, _LARGEST_SCALE)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The words, which belong to the state of training."""
+        return {"words": sorted(self.words)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take up `get_extra_state`."""
+        self.words = set(state["words"])
 
 
 def multi_positive_loss(
@@ -75,63 +107,6 @@ def multi_positive_loss(
         means = (pairs * true).sum(axis) / counts.clamp(min=1)
         losses.append(means.sum() / (counts > 0).sum().clamp(min=1))
     return (losses[0] + losses[1]) / 2
-
-
-def train_clip(
-    model: Any,
-    tokenize: Callable[[list[str]], torch.Tensor],
-    batches: Iterable[Batch],
-    steps: int,
-    config: TrainConfig | None = None,
-) -> Iterator[dict[str, float]]:
-    """Train a CLIP in place, yielding the figures of each step.
-
-    Args:
-        model: An open_clip model; its `visual.image_mean` and `image_std` normalise the pictures.
-        tokenize: The model's tokenizer.
-        batches: At least `steps` of them.
-        steps: Gradient steps.
-        config: Defaults to `TrainConfig()`.
-
-    Yields:
-        `step`, `loss`, `scale` (of the logits), `learning_rate`, `true_share` (of judged pairs).
-
-    Raises:
-        FloatingPointError: The loss is not finite.
-    """
-    config = config or TrainConfig()
-    optimizer = _optimizer(model, config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _schedule(step, steps, config.warmup)
-    )
-    mean = torch.tensor(model.visual.image_mean).view(3, 1, 1)
-    std = torch.tensor(model.visual.image_std).view(3, 1, 1)
-    model.train().to(memory_format=torch.channels_last)
-    for step, batch in zip(range(steps), batches, strict=False):
-        images = ((batch.images - mean) / std).contiguous(memory_format=torch.channels_last)
-        image_features = model.encode_image(images, normalize=True)
-        text_features = model.encode_text(tokenize(batch.texts), normalize=True)
-        logits = model.logit_scale.exp() * image_features @ text_features.T
-        loss = multi_positive_loss(logits, batch.true, batch.false)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss of step {step} is {loss.item()}; lower the rate")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.gradient_norm)
-        learning_rate = schedule.get_last_lr()[0]
-        optimizer.step()
-        schedule.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, _LARGEST_SCALE)
-        judged = (batch.true | batch.false).sum()
-        yield {
-            "step": step,
-            "loss": loss.item(),
-            "scale": model.logit_scale.exp().item(),
-            "learning_rate": float(learning_rate),
-            "true_share": (batch.true.sum() / judged).item(),
-        }
-    model.eval()
 
 
 def scale_pooled_features(model: Any, factor: float) -> None:
@@ -177,22 +152,3 @@ def export_local_dir(
         embedding[unknown] = 0
     write_local_dir(folder, tensors, model_config, preprocess_config)
     return (Path(folder) / WEIGHTS_FILE).stat().st_size
-
-
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    decayed, free = [], []
-    for name, weight in model.named_parameters():
-        plain = weight.ndim < 2 or "embedding" in name
-        (free if plain else decayed).append(weight)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), foreach=True)
-
-
-def _schedule(step: int, steps: int, warmup: float) -> float:
-    rise = max(1, round(warmup * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))

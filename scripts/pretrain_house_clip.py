@@ -1,34 +1,65 @@
-"""Train the small CLIP that comes with the project, on the built-in training houses.
+"""Train the small CLIP that comes with the project, on training houses of a built-in set.
 
 pretrain_house_clip.py                     render, train, export to encoders/house_clip, score
+pretrain_house_clip.py --set standard      the same on the large houses, exported into runs/
+pretrain_house_clip.py --objective supervised     the same tower taught by labels, not sentences
 pretrain_house_clip.py --samples 2560 --houses 2 --held-out 1 --output /tmp/tiny    a quick look
 
 Panoramas of the training houses are rendered once into the cache. The held-out training houses are
-not trained on; on their views the exported model is scored zero-shot.
+not trained on; on their views what was learnt is scored. A training that was interrupted goes on
+where it stopped when the same command is given again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 if TYPE_CHECKING:
+    from encoders.supervised import Supervised
     from envs.houses.training_panoramas import HousePictures
-    from envs.houses.zero_shot import ZeroShotScores
+    from envs.houses.view_labels import LabelNames
+    from envs.houses.view_sampler import ViewSampler
 
 CONTEXT_LENGTH = 24  # tokens; the longest caption has 20
+# What may change when a training goes on. All else would make it another one.
+MAY_CHANGE = frozenset({"output", "run_dir", "save_every", "workers", "threads"})
+HOW = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
+# Said in the folder of a model whose text tower nobody trained.
+README = """\
+The image tower of this open_clip folder was {how}, with
+scripts/pretrain_house_clip.py --objective {objective} (seed {seed}). Its features are scaled to a
+root mean square of 1.
+
+THE TEXT TOWER IS UNTRAINED: what it makes of sentences means nothing. Use this model for pictures
+only; it exists to compare encoders, see scripts/compare_encoders.py.
+"""
+TAUGHT = {
+    "supervised": "trained on {samples} views by their kind of room and things",
+    "random": "not trained",
+}
 
 
 @dataclass(frozen=True)
 class PretrainArguments:
     """Trains a CLIP on views of the built-in houses and exports it for open_clip."""
 
-    output: Path = Path(__file__).resolve().parents[1] / "encoders" / "house_clip"
-    """Folder that gets open_clip_config.json and open_clip_model.safetensors."""
-    run_dir: Path = Path("runs/house_clip")
-    """Folder that gets metrics.jsonl and TensorBoard events."""
+    set: Literal["mini", "standard"] = "mini"
+    """Whose training houses: of the set that comes with the project, or of the large one."""
+    objective: Literal["contrastive", "supervised", "random"] = "contrastive"
+    """What the image tower learns: which sentences are true of a view, as CLIP does; the view's
+    kind of room and things; or nothing, to compare with. All three begin with the same weights, and
+    the first two see the same views. Where there are no sentences the text tower stays untrained:
+    such a model encodes pictures only."""
+    output: Path | None = None
+    """Folder that gets open_clip_config.json and open_clip_model.safetensors; by default
+    encoders/house_clip for contrastive on the mini set, and otherwise one in the run's folder."""
+    run_dir: Path | None = None
+    """Folder of settings, state of training, metrics.jsonl and TensorBoard events; by default one
+    in runs/ that is named after set and objective."""
     seed: int = 0
     """Of weights, views and captions."""
     samples: int = 256_000
@@ -37,8 +68,8 @@ class PretrainArguments:
     """Views in a gradient step. What is learnt from a number of views grows with the steps."""
     learning_rate: float = 1e-3
     """Peak of the schedule."""
-    houses: int = 32
-    """How many of the training houses are used, held-out ones included."""
+    houses: int | None = None
+    """How many of the training houses are used, held-out ones included; all by default."""
     held_out: int = 4
     """How many of these are kept for scoring."""
     extra_positions: int = 30
@@ -53,62 +84,132 @@ class PretrainArguments:
     """Blocks in each stage of the ResNet."""
     embed_dim: int = 128
     """Width of pooled features."""
+    save_every: int = 250
+    """Steps after which the state of training is written."""
     workers: int = 2
     """Processes that render."""
     threads: int = 0
     """Threads that train; torch's own choice when 0."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called, after objective and set."""
+        kind = "clip" if self.objective == "contrastive" else self.objective
+        return f"house_{kind}" + ("" if self.set == "mini" else f"_{self.set}")
+
+    @property
+    def run(self) -> Path:
+        """Folder of the training."""
+        return self.run_dir or Path("runs") / self.name
+
+    @property
+    def model_dir(self) -> Path:
+        """Folder of the exported model."""
+        shipped = Path(__file__).resolve().parents[1] / "encoders" / "house_clip"
+        return self.output or (shipped if self.name == shipped.name else self.run / self.name)
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps."""
+        return max(1, self.samples // self.batch)
 
 
 def main(arguments: PretrainArguments) -> None:
     """Run the command."""
     import torch
 
-    from envs.houses.house_set import TRAIN_SCANS
+    from envs.houses.sets import HOUSE_SETS
     from envs.houses.training_panoramas import render_houses
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    scans = HOUSE_SETS[arguments.set].scans["train"][: arguments.houses]
     pictures = render_houses(
-        TRAIN_SCANS[: arguments.houses],
+        scans,
         panorama_dir(),
         arguments.extra_positions,
         arguments.panorama_width,
         arguments.workers,
     )
     kept = len(pictures) - arguments.held_out
-    size = train_and_export(pictures[:kept], arguments)
-    print(f"{arguments.output}: {size / 1e6:.1f} MB")
-    if arguments.held_out:
-        print(f"zero-shot on {arguments.held_out} held-out houses")
-        print(score(arguments.output, pictures[kept:], arguments.image_size))
+    size, classifier = train_and_export(pictures[:kept], arguments)
+    print(f"{arguments.model_dir}: {size / 1e6:.1f} MB")
+    if arguments.held_out and arguments.objective != "random":
+        print(f"on {arguments.held_out} held-out houses, {HOW[arguments.objective]}")
+        print(score(arguments, pictures[kept:], classifier))
 
 
-def train_and_export(pictures: Sequence["HousePictures"], arguments: PretrainArguments) -> int:
-    """Train on the views of some houses; returns the bytes of the exported weights."""
+# A trained image tower with what it was taught by, which scores it.
+Classifier = tuple["Supervised", "LabelNames"]
+
+
+def train_and_export(
+    pictures: Sequence["HousePictures"], arguments: PretrainArguments
+) -> tuple[int, "Classifier | None"]:
+    """Train on the views of some houses.
+
+    Returns:
+        Bytes of the exported weights; and for the objective supervised its network, with the names
+        of its labels.
+    """
     import torch
 
-    from encoders.contrastive import TrainConfig, export_local_dir, train_clip
-    from envs.houses.view_sampler import SamplerConfig, ViewSampler
+    from encoders.contrastive import Contrastive, export_local_dir
+    from encoders.supervised import Supervised
+    from envs.houses.view_labels import LabelNames, labelled_batches
+    from storage import write_text
 
     torch.manual_seed(arguments.seed)
     model, tokenizer, config = build_model(arguments)
-    sampler = ViewSampler(
-        pictures, arguments.image_size, arguments.seed, SamplerConfig(views=arguments.batch)
-    )
+    sampler = training_views(pictures, arguments)
     words: set[int] = set()
+    classifier = None
+    if arguments.objective == "contrastive":
+        objective = Contrastive(model, tokenizer)
+        train(objective, sampler.batches, arguments)
+        words = objective.words
+    elif arguments.objective == "supervised":
+        names = LabelNames.of(pictures)
+        classifier = (Supervised(model, len(names.rooms), len(names.things)), names)
+        train(classifier[0], partial(labelled_batches, sampler, names), arguments)
+    factor = scale_to_unit(model.eval(), sampler)
+    if classifier is not None:
+        classifier[0].features_were_scaled(factor)
+    folder = arguments.model_dir
+    size = export_local_dir(model, config["model_cfg"], config["preprocess_cfg"], folder, words)
+    if arguments.objective != "contrastive":
+        how = TAUGHT[arguments.objective].format(samples=arguments.steps * arguments.batch)
+        text = README.format(how=how, objective=arguments.objective, seed=arguments.seed)
+        write_text(folder / "README.md", text)
+    return size, classifier
 
-    def tokenize(texts: list[str]) -> torch.Tensor:
-        tokens = tokenizer(texts)
-        words.update(tokens.unique().tolist())
-        return tokens
 
-    steps = max(1, arguments.samples // arguments.batch)
+def train(
+    objective: Any, batches: Callable[[int], Iterable[Any]], arguments: PretrainArguments
+) -> None:
+    """Train an objective to the end, from where an earlier call stopped."""
+    from encoders.pretraining import Pretraining, TrainConfig
+    from encoders.pretraining_run import claim_run, run_pretraining
+
+    claim_run(arguments.run, arguments, MAY_CHANGE)
     training = TrainConfig(learning_rate=arguments.learning_rate)
-    log_training(train_clip(model, tokenize, sampler.batches(), steps, training), steps, arguments)
-    scale_to_unit(model, sampler)
-    return export_local_dir(
-        model, config["model_cfg"], config["preprocess_cfg"], arguments.output, words
+    run_pretraining(
+        Pretraining(objective, arguments.steps, training),
+        batches,
+        arguments.run,
+        arguments.batch,
+        arguments.save_every,
     )
+
+
+def training_views(
+    pictures: Sequence["HousePictures"], arguments: PretrainArguments
+) -> "ViewSampler":
+    """The stream of views that every objective learns from."""
+    from envs.houses.view_sampler import SamplerConfig, ViewSampler
+
+    config = SamplerConfig(views=arguments.batch)
+    return ViewSampler(pictures, arguments.image_size, arguments.seed, config)
 
 
 def panorama_dir() -> Path:
@@ -147,56 +248,55 @@ def build_model(arguments: PretrainArguments) -> tuple[Any, Any, dict[str, Any]]
     return model, SimpleTokenizer(context_length=CONTEXT_LENGTH), config
 
 
-def log_training(
-    figures: Iterator[dict[str, float]], steps: int, arguments: PretrainArguments
-) -> None:
-    """Train to the end, showing a bar with images a second and writing what happens."""
-    from tqdm import tqdm
+def scale_to_unit(model: Any, sampler: "ViewSampler") -> float:
+    """Bring pooled features to a root mean square of 1, the range that followers are used to.
 
-    from storage.runs.log import RunLog
-
-    arguments.run_dir.mkdir(parents=True, exist_ok=True)
-    log = RunLog(arguments.run_dir, iteration=-1)
-    total = steps * arguments.batch
-    with tqdm(total=total, desc="training", unit="view", unit_scale=True) as bar:
-        for one in figures:
-            bar.update(arguments.batch)
-            bar.set_postfix(loss=f"{one['loss']:.3f}")
-            if one["step"] % 10 == 0 or one["step"] == steps - 1:
-                log.write("pretrain", int(one["step"]), one)
-    log.close()
-
-
-def scale_to_unit(model: Any, sampler: Any) -> None:
-    """Bring pooled features to a root mean square of 1, the range that followers are used to."""
+    Returns:
+        What they were multiplied by.
+    """
     import torch
 
     from encoders.contrastive import scale_pooled_features
+    from encoders.pretraining import normalised
 
-    batch = sampler.batch(0)
-    mean = torch.tensor(model.visual.image_mean).view(3, 1, 1)
-    std = torch.tensor(model.visual.image_std).view(3, 1, 1)
+    images, _, _ = sampler.views(0)
     with torch.inference_mode():
-        features = model.encode_image((batch.images - mean) / std)
-    scale_pooled_features(model, float(1 / features.square().mean().sqrt()))
+        features = model.encode_image(normalised(model.visual, images))
+    factor = float(1 / features.square().mean().sqrt())
+    scale_pooled_features(model, factor)
+    return factor
 
 
-def score(folder: Path, houses: Sequence["HousePictures"], image_size: int) -> "ZeroShotScores":
-    """Zero-shot scores of an exported model on all views of all viewpoints of some houses."""
+def score(
+    arguments: PretrainArguments,
+    houses: Sequence["HousePictures"],
+    classifier: Classifier | None = None,
+) -> object:
+    """Scores on all views of all viewpoints of some houses, to be printed.
+
+    Args:
+        arguments: They name the exported model, which is scored by words.
+        houses: Whose views.
+        classifier: Scored in place of the exported model.
+    """
     import numpy as np
 
     from encoders.clip import ClipEncoder
     from envs.houses.colours import COLOUR_NAMES
+    from envs.houses.view_labels import label_scores
     from envs.houses.view_sampler import extraction_views
     from envs.houses.zero_shot import zero_shot_scores
 
-    encoder = ClipEncoder.load(str(folder))
-    features, facts = [], []
-    for house in houses:
-        for views, known in extraction_views(house, image_size):
-            features.append(encoder.pooled(views))
-            facts += known
-    return zero_shot_scores(np.concatenate(features), facts, encoder.text, COLOUR_NAMES)
+    shown = [one for house in houses for one in extraction_views(house, arguments.image_size)]
+    facts = [known for _, some in shown for known in some]
+    if classifier is not None:
+        network, names = classifier
+        logits = [network.classify(views) for views, _ in shown]
+        rooms, things = (np.concatenate(part) for part in zip(*logits, strict=True))
+        return label_scores(rooms, things, facts, names)
+    encoder = ClipEncoder.load(str(arguments.model_dir))
+    features = np.concatenate([encoder.pooled(views) for views, _ in shown])
+    return zero_shot_scores(features, facts, encoder.text, COLOUR_NAMES)
 
 
 if __name__ == "__main__":

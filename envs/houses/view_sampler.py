@@ -50,7 +50,7 @@ class SamplerConfig:
 
 
 class ViewSampler:
-    """Draws batches for `encoders.contrastive.train_clip`.
+    """Draws batches for `encoders.contrastive`, or their views alone.
 
     Batch n is a function of the seed and n alone.
     """
@@ -82,6 +82,20 @@ class ViewSampler:
 
         from encoders.contrastive import Batch
 
+        images, facts, rng = self.views(number)
+        captions = [
+            sample_caption(known, rng)
+            for known in facts
+            for _ in range(self._config.captions_per_view)
+        ]
+        stated = {caption.text: caption.facts for caption in captions}
+        true, false = truth(facts, list(stated.values()))
+        return Batch(images, list(stated), torch.from_numpy(true), torch.from_numpy(false))
+
+    def views(self, number: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
+        """Views (B, 3, size, size) of a batch, their facts, and the generator of its captions."""
+        import torch
+
         rng = np.random.default_rng([self._seed, VIEW_TAG, number])
         size, each = self._size, self._config.views_per_panorama
         images, facts = torch.empty(self._config.views, 3, size, size), []
@@ -91,14 +105,7 @@ class ViewSampler:
             panorama = choice - int(self._first[house_index])
             part = images[start : start + each]
             facts += self._draw_views(self._houses[house_index], panorama, rng, part)
-        captions = [
-            sample_caption(known, rng)
-            for known in facts
-            for _ in range(self._config.captions_per_view)
-        ]
-        stated = {caption.text: caption.facts for caption in captions}
-        true, false = truth(facts, list(stated.values()))
-        return Batch(images, list(stated), torch.from_numpy(true), torch.from_numpy(false))
+        return images, facts, rng
 
     def _draw_cameras(self) -> np.ndarray:
         """(_CAMERAS, size, size, 2) directions of views with heading 0."""

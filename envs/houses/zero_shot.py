@@ -94,6 +94,11 @@ def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
     return float(precision[hits].mean())
 
 
+def enough_to_judge(true: np.ndarray, judged: np.ndarray) -> bool:
+    """Whether a word is true, and false, of enough views (N,) to be judged by."""
+    return min(true.sum(), (judged & ~true).sum()) >= _FEWEST
+
+
 def _rooms(
     unit: np.ndarray, facts: Sequence[ViewFacts], texts: Texts
 ) -> tuple[list[bool], list[str]]:
@@ -116,7 +121,7 @@ def _things(
     for thing in sorted(things):
         true = np.array([thing in known.holds for known in facts])
         judged = true | np.array([thing not in known.may_hold for known in facts])
-        if min(true.sum(), (judged & ~true).sum()) < _FEWEST:
+        if not enough_to_judge(true, judged):
             continue
         scores = unit[judged] @ prompt_vector(thing_prompts(thing[1]), texts)
         precisions.append(average_precision(scores, true[judged]))

@@ -9,13 +9,13 @@ from torch.nn import functional as F
 from encoders.clip import ClipEncoder
 from encoders.contrastive import (
     Batch,
-    TrainConfig,
+    Contrastive,
     export_local_dir,
     multi_positive_loss,
     scale_pooled_features,
-    train_clip,
 )
 from encoders.loading import load_model
+from encoders.pretraining import Pretraining, TrainConfig
 
 COLOURS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.2, 0.9)}
 TEXTS = [f"a {colour} picture" for colour in COLOURS]
@@ -73,13 +73,21 @@ def colour_batch(rng: np.random.Generator, count: int = 24) -> tuple[Batch, np.n
     return Batch(torch.from_numpy(images), TEXTS, true, ~true), labels
 
 
-def trained(folder: Path, steps: int):
-    model, tokenizer, _ = load_model(str(folder), None)
+def colour_batches(steps: int) -> list[Batch]:
     rng = np.random.default_rng(0)
-    batches = (colour_batch(rng)[0] for _ in range(steps))
-    torch.manual_seed(0)
-    history = list(train_clip(model, tokenizer, batches, steps, TrainConfig(learning_rate=2e-3)))
-    return model, tokenizer, history
+    return [colour_batch(rng)[0] for _ in range(steps)]
+
+
+def pretraining(folder: Path, steps: int) -> tuple[Pretraining, Contrastive]:
+    model, tokenizer, _ = load_model(str(folder), None)
+    objective = Contrastive(model, tokenizer)
+    return Pretraining(objective, steps, TrainConfig(learning_rate=2e-3)), objective
+
+
+def trained(folder: Path, steps: int):
+    pretrained, objective = pretraining(folder, steps)
+    history = list(pretrained.run(colour_batches(steps)))
+    return objective.model, objective._tokenize, history
 
 
 def test_a_tiny_clip_learns_colours(tiny_resnet: Path):
@@ -97,6 +105,22 @@ def test_training_repeats_bit_for_bit(tiny_resnet: Path):
     first, second = trained(tiny_resnet, 3)[0], trained(tiny_resnet, 3)[0]
     for key, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[key]), key
+
+
+def test_training_goes_on_from_its_state_bit_for_bit(tiny_resnet: Path, tmp_path: Path):
+    batches = colour_batches(4)
+    whole, expected = pretraining(tiny_resnet, 4)
+    history = list(whole.run(batches))
+    begun, _ = pretraining(tiny_resnet, 4)
+    for _ in zip(range(2), begun.run(batches), strict=False):
+        pass
+    torch.save(begun.state_dict(), tmp_path / "state.pt")
+    second, found = pretraining(tiny_resnet, 4)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert list(second.run(batches[second.step :])) == history[2:]
+    assert found.words == expected.words
+    for key, tensor in expected.model.state_dict().items():
+        assert torch.equal(tensor, found.model.state_dict()[key]), key
 
 
 def test_an_exported_model_encodes_alike(tiny_resnet: Path, tmp_path: Path):
@@ -131,4 +155,4 @@ def test_a_loss_that_is_not_finite_stops_training(tiny_resnet: Path):
     batch, _ = colour_batch(np.random.default_rng(0), 4)
     broken = Batch(batch.images * torch.nan, batch.texts, batch.true, batch.false)
     with pytest.raises(FloatingPointError, match="step 0"):
-        list(train_clip(model, tokenizer, [broken], 1))
+        list(Pretraining(Contrastive(model, tokenizer), 1).run([broken]))

@@ -48,7 +48,7 @@ def test_training_leaves_an_open_clip_folder(command, house: HousePictures, tmp_
         image_size=64,
         embed_dim=32,
     )
-    size = command.train_and_export([house], arguments)
+    size, _ = command.train_and_export([house], arguments)
     assert size <= 12e6
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 1]
@@ -56,9 +56,51 @@ def test_training_leaves_an_open_clip_folder(command, house: HousePictures, tmp_
     assert sum(weight.numel() for weight in model.parameters()) < 6e6
     encoder = ClipEncoder.load(str(tmp_path / "clip"), device="cpu")
     assert (encoder.embed_dim, encoder.image_size) == (32, (64, 64))
-    scores = command.score(tmp_path / "clip", [house], 64)
+    scores = command.score(arguments, [house])
     assert scores.room_accuracy == 1  # there is one kind only
     assert scores.room_views > 0
+
+
+@pytest.mark.parametrize("objective", ["supervised", "random"])
+def test_towers_without_sentences_are_exported_alike(
+    command, house: HousePictures, tmp_path: Path, objective: str
+):
+    sizes = {"samples": 16, "batch": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
+    arguments = command.PretrainArguments(objective=objective, run_dir=tmp_path, **sizes)
+    _, classifier = command.train_and_export([house], arguments)
+    assert arguments.model_dir == tmp_path / f"house_{objective}"
+    assert "TEXT TOWER IS UNTRAINED" in (arguments.model_dir / "README.md").read_text()
+    encoder = ClipEncoder.load(str(arguments.model_dir), device="cpu", precision="fp32")
+    views = command.training_views([house], arguments).views(0)[0]
+    pictures = (views.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    features = encoder.pooled(pictures)
+    assert np.sqrt(np.square(features).mean()) == pytest.approx(1, abs=0.02)
+    if objective == "random":
+        assert classifier is None
+        return
+    network, names = classifier
+    assert names.things == ("sofa",)
+    # The exported features are those that the classifier reads, whose scale alone is another.
+    tower = network.visual(network_input(network, views)).detach().numpy()
+    assert np.abs(features - tower).max() < 0.05
+    assert command.score(arguments, [house], classifier).room_accuracy == 1
+
+
+def network_input(network, views):
+    from encoders.pretraining import normalised
+
+    return normalised(network.visual, views)
+
+
+def test_a_folder_is_named_after_what_is_trained(command):
+    def place(**settings) -> tuple[str, str]:
+        arguments = command.PretrainArguments(**settings)
+        return str(arguments.run), arguments.model_dir.name
+
+    assert place() == ("runs/house_clip", "house_clip")
+    assert command.PretrainArguments().model_dir.parent.name == "encoders"
+    assert place(set="standard") == ("runs/house_clip_standard", "house_clip_standard")
+    assert place(objective="random") == ("runs/house_random", "house_random")
 
 
 def test_captions_fit_the_context(command):
