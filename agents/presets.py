@@ -51,7 +51,6 @@ _LEARNING: dict[Dataset, dict[str, Any]] = {
 # The built-in houses have a few thousand paths and a few hundred words: half the width and a step
 # twenty times as long learn them in minutes on two cores.
 _HOUSES: dict[str, Any] = {
-    "world": "houses",
     "iterations": 3_000,
     "evaluate_every": 500,
     "optimiser": OptimiserConfig(
@@ -129,7 +128,7 @@ def preset(
         return _with_translation(config) if translated else config
     config = TrainConfig(dataset=dataset, world=world, **_DATASETS[dataset], **_LEARNING[dataset])
     reinforced = dataclasses.replace(config, reinforcement=ReinforcementConfig(weight=1.0))
-    if world != "houses":
+    if world == "matterport":
         return reinforced
     # Imitation alone learns the houses faster; rewards are asked for, or come with a speaker.
     config = reinforced if translated else dataclasses.replace(config, imitation_weight=1.0)
@@ -163,7 +162,7 @@ def speaker_preset(
     data = {name: value for name, value in _DATASETS[dataset].items() if name in _SHARED}
     adam = OptimiserConfig(name="adam", learning_rate=1e-4)
     config = SpeakerTrainConfig(dataset=dataset, world=world, optimiser=adam, **data)
-    if world != "houses":
+    if world == "matterport":
         return config
     return dataclasses.replace(
         config,

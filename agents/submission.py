@@ -155,14 +155,14 @@ def load_walkers(
 def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, split: str) -> None:
     """Write walked paths as the test server of the data set wants them.
 
-    R2R: JSON for EvalAI; RxR: JSON Lines. The built-in houses use R2R's format throughout.
+    R2R and R4R: JSON for EvalAI; RxR: JSON Lines. In all worlds alike.
 
     Raises:
         ValueError: Not every instruction of the split was walked, in all its languages.
     """
     files = world_files(settings.world, settings.data_dir)
     episodes = load_episodes(settings.dataset, split, files)
-    if settings.dataset == "rxr" and settings.world == "matterport":
+    if settings.dataset == "rxr":
         write_rxr_submission(path, evaluation.trajectories, episodes, files)
     else:
         write_r2r_submission(path, evaluation.trajectories, episodes, files)

@@ -262,7 +262,7 @@ class VlnVectorEnv(VectorEnv):
             return None
         from envs.rendering import draw_frame, house_panorama
 
-        panorama = house_panorama if self.files.world == "houses" else None
+        panorama = house_panorama if self.files.is_built_in else None
         steps = zip(self.current_episodes(), self.trajectories(), strict=True)
         return tuple(
             draw_frame(self.nav_world.graphs[episode.scan], episode, trajectory, panorama)

@@ -4,9 +4,13 @@ import json
 import pytest
 
 from agents.command_line import EvaluateConfig
+from agents.evaluation import Evaluation
 from agents.follower_training import follower_trainer, train
-from agents.submission import evaluate_run
+from agents.presets import preset
+from agents.submission import evaluate_run, write_submission
 from encoders.feature_store import FeatureStore
+from envs.episodes import load_episodes
+from envs.worlds import world_files
 
 
 @pytest.fixture
@@ -76,3 +80,14 @@ def test_several_splits_and_other_words_than_in_training(doors_config, capsys):
 def test_submission_is_of_one_split(tmp_path):
     with pytest.raises(ValueError, match="--splits test val_seen"):
         EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")
+
+
+def test_rxr_submissions_are_json_lines_in_every_world(tmp_path):
+    config = preset("rxr", "houses")
+    episodes = load_episodes("rxr", "val_unseen", world_files("houses"))
+    walked = {e.instr_id: [(e.path[0], e.heading, 0.0), (e.path[1], 0.0, 0.0)] for e in episodes}
+    path = tmp_path / "paths.jsonl"
+    write_submission(path, Evaluation(walked, {}, {}), config, "val_unseen")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["path"] for line in lines] == [list(e.path[:2]) for e in episodes]
+    assert [str(line["instruction_id"]) for line in lines] == list(walked)

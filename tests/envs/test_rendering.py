@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import gymnasium as gym
@@ -10,6 +11,7 @@ from envs.candidates import candidate_table
 from envs.episodes import load_episodes
 from envs.nav_graph import NavGraph
 from envs.rendering import STRIP_HEIGHT, draw_frame
+from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 
 
@@ -111,7 +113,8 @@ def test_environments_render_on_demand(tiny_arguments):
     assert silent.render() is None
 
 
-def test_built_in_world_shows_its_pictures(monkeypatch):
+@pytest.mark.parametrize("world", ["houses", "houses-standard"])
+def test_built_in_worlds_show_their_pictures(monkeypatch, world):
     asked = []
 
     def picture(scan, viewpoint):
@@ -119,10 +122,13 @@ def test_built_in_world_shows_its_pictures(monkeypatch):
         return compass(scan, viewpoint)
 
     monkeypatch.setattr("envs.rendering.house_panorama", picture)
-    env = gym.make("R2R-CLIP-v0", render_mode="rgb_array")
+    env = gym.make_vec("R2R-CLIP-v0", 1, render_mode="rgb_array")
+    core = env.unwrapped
+    assert isinstance(core, VlnVectorEnv)
+    core.files = dataclasses.replace(core.files, world=world)
     _, info = env.reset(seed=0)
-    frame = env.render()
-    assert asked == [(info["scan"], info["viewpoint"])]
+    (frame,) = env.render()
+    assert asked == [(info["scan"][0], info["viewpoint"][0])]
     assert np.ptp(frame[5, :, 0].astype(int)) > 200
 
 

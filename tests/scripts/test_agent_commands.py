@@ -93,6 +93,20 @@ def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, inside):
     assert "follower (no vision, no language)" in printed
 
 
+def test_rxr_of_the_houses_is_learnt_and_scored_by_language(tmp_path, inside):
+    run, submission = tmp_path / "run", tmp_path / "paths.jsonl"
+    splits = ["--evaluation-splits", "val_seen", "--select-by", "val_seen"]
+    common = ["--dataset", "rxr", "--iterations", "1", "--batch-size", "8", "--threads", "1"]
+    printed = inside("train_agent.py", *common, *splits, "--output", run)
+    groups = ["val_seen", *(f"val_seen/{language}" for language in ("en", "hi", "te"))]
+    followers = [line for line in printed.splitlines() if "  follower  " in line]
+    assert [line.split()[0] for line in followers] == groups
+    inside("evaluate_agent.py", run, "--split", "val_seen", "--submission", submission)
+    walked = [json.loads(line) for line in submission.read_text().splitlines()]
+    assert len(walked) == 192
+    assert all(line.keys() == {"instruction_id", "path"} for line in walked)
+
+
 def test_bad_input_ends_with_its_name_and_leaves_no_run(arguments, tmp_path):
     missing = tmp_path / "missing.safetensors"
     done = command(
