@@ -1,7 +1,6 @@
 """CLIP features of panoramas on disk: safetensors files, read through memory maps."""
 
 import json
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from encoders.sharded_views import ShardedViews
 from storage import written_whole
+from storage.tensor_files import header_bytes, read_header
 
 FORMAT_VERSION = 1
 NUM_VIEWS = 36
@@ -19,8 +19,6 @@ OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
 # (MatterSim.cpp:378-390: -30 degrees first).
 VIEW_ORDER = "bottom,middle,top x 12 headings clockwise from 0"
 _TENSOR = "views"
-# A header of 100 million bytes is what the safetensors library itself accepts at most.
-_MAX_HEADER_BYTES = 100_000_000
 
 
 def feature_key(scan: str, viewpoint: str) -> str:
@@ -176,23 +174,11 @@ class FeatureStore:
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Header of a safetensors file and the byte where its data starts."""
-    damaged = f"{path}: not a safetensors file, or damaged; delete it and extract again"
-    with path.open("rb") as file:
-        prefix = file.read(8)
-        if len(prefix) < 8:
-            raise ValueError(damaged)
-        length = struct.unpack("<Q", prefix)[0]
-        if length > _MAX_HEADER_BYTES:
-            raise ValueError(damaged)
-        raw = file.read(length)
+    """Header of a store and the byte where its data starts."""
     try:
-        header = json.loads(raw)
+        return read_header(path)
     except ValueError as error:
-        raise ValueError(damaged) from error
-    if len(raw) < length or not isinstance(header, dict):
-        raise ValueError(damaged)
-    return header, 8 + length
+        raise ValueError(f"{error}; delete it and extract again") from error
 
 
 def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap:
@@ -266,16 +252,9 @@ def _header_bytes(count: int, width: int, keys: list[str], metadata: dict[str, A
         "view_order": VIEW_ORDER,
         "keys": keys,
     }
-    size = 2 * count * NUM_VIEWS * width
-    header = {
-        # safetensors wants strings only, hence JSON within JSON.
-        "__metadata__": {name: json.dumps(value) for name, value in described.items()},
-        _TENSOR: {"dtype": "F16", "shape": [count, NUM_VIEWS, width], "data_offsets": [0, size]},
-    }
-    raw = json.dumps(header).encode()
-    # Data aligned to 8 bytes, as the format recommends.
-    raw += b" " * (-len(raw) % 8)
-    return struct.pack("<Q", len(raw)) + raw
+    # safetensors wants strings only, hence JSON within JSON.
+    texts = {name: json.dumps(value) for name, value in described.items()}
+    return header_bytes({_TENSOR: ("F16", (count, NUM_VIEWS, width))}, texts)
 
 
 def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) -> bytes:

@@ -1,10 +1,11 @@
 """What models see of pictures: grids of CLIP features by image id, worked out or kept on disk."""
 
+import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,11 @@ from vl_tasks.configs import GridConfig, RunConfig
 from vl_tasks.grid_cache import GridCache
 from vl_tasks.images import read_image
 
-_SHARD = 512  # pictures in a file of the cache
+What = Literal["grid", "dense", "pooled"]
+
+_LOG = logging.getLogger(__name__)
+
+_SHARD = 512  # pictures in a file of the cache, a multiple of those in a step
 _STEP = 32  # pictures that are encoded at once
 _DECODERS = 2
 # Pictures that a scale is fitted to, and fewer if their numbers are more than memory should hold.
@@ -52,6 +57,9 @@ class GridSource:
         images: File of each picture by its id.
         config: At which size.
         cache: Folder of grids on disk; None works them out each time.
+        what: Features of places before pooling, of places in the space of texts, or of whole
+            pictures, whose grid is a single place.
+        prefix: Of the cache's files, see `GridCache`.
     """
 
     def __init__(
@@ -60,14 +68,17 @@ class GridSource:
         images: Mapping[Any, Path],
         config: GridConfig,
         cache: Path | None = None,
+        what: What = "grid",
+        prefix: str = "",
     ) -> None:
         self.encoder = encoder
         self.images = images
+        self.what = what
         self._config = config
         self._rows: dict[Any, str] = {}
         self._cache: GridCache | None = None
         if cache is not None:
-            self._cache = GridCache(cache / self.key, self.key)
+            self._cache = GridCache(cache / self.key, self.key, prefix)
 
     @property
     def channels(self) -> int:
@@ -82,11 +93,12 @@ class GridSource:
 
     @property
     def key(self) -> str:
-        """What grids depend on besides the picture: weights, precision, size and fit."""
+        """What grids depend on besides the picture: weights, precision, size, fit and kind."""
         config = self._config
         size = "own" if config.size is None else f"{config.size[0]}x{config.size[1]}"
         encoder = f"{self.encoder.weights_sha256[:16]}-{self.encoder.precision}"
-        return f"{encoder}-{size}-{config.fit}"
+        kind = "" if self.what == "grid" else f"-{self.what}"
+        return f"{encoder}-{size}-{config.fit}{kind}"
 
     def __getitem__(self, image_id: Hashable) -> np.ndarray:
         """Grid (h * w, C) float32 of a picture, real places only."""
@@ -109,31 +121,58 @@ class GridSource:
         features = torch.from_numpy(found).flatten(1, 2).float()
         return Grids(features, torch.from_numpy(mask).flatten(1), found.shape[1:3])
 
-    def prepare(self) -> None:
-        """Encode what is not on disk yet, with a bar; nothing where nothing is kept."""
-        if self._cache is not None:
-            missing = [one for one in self.images if self._row(one) not in self._cache]
-            self._fill(missing, bar=bool(missing))
+    def prepare(self, skip_damaged: bool = False) -> list[Path]:
+        """Encode what is not on disk yet, with a bar; nothing where nothing is kept.
 
-    def _fill(self, ids: Sequence[Any], bar: bool) -> None:
+        Args:
+            skip_damaged: Leave out pictures that cannot be read.
+
+        Returns:
+            Those that were left out.
+
+        Raises:
+            ValueError: A picture cannot be read; names it. What was encoded before stays.
+        """
+        if self._cache is None:
+            return []
+        missing = [one for one in self.images if self._row(one) not in self._cache]
+        return self._fill(missing, bar=bool(missing), skip_damaged=skip_damaged)
+
+    def _fill(self, ids: Sequence[Any], bar: bool, skip_damaged: bool = False) -> list[Path]:
+        """Encode pictures into the cache.
+
+        Files hold `_SHARD` readable pictures in the order of the ids, whatever was left out, so
+        that a run that goes on after a kill writes the files that it would have written.
+        """
         assert self._cache is not None
         distinct = {self._row(one): self.images[one] for one in ids}
-        rows = list(distinct)
-        with tqdm(total=len(rows), desc="encoding", unit="picture", disable=not bar) as progress:
-            for start in range(0, len(rows), _SHARD):
-                part = rows[start : start + _SHARD]
-                encoded = []
-                for pictures in _decoded([distinct[row] for row in part]):
-                    encoded.append(self._encode_images(pictures))
-                    progress.update(len(pictures))
-                self._cache.add(part, *_stacked(encoded))
+        damaged: list[Path] = []
+        shard: list[str] = []
+        encoded = []
+        with tqdm(
+            total=len(distinct), desc="encoding", unit=" images", disable=not bar
+        ) as progress:
+            for rows, pictures in _decoded(distinct, damaged if skip_damaged else None):
+                encoded.append(self._encode_images(pictures))
+                shard += rows
+                progress.update(len(rows))
+                if len(shard) == _SHARD:
+                    self._cache.add(shard, *_stacked(encoded))
+                    shard, encoded = [], []
+        if shard:
+            self._cache.add(shard, *_stacked(encoded))
+        return damaged
 
     def _encode(self, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
         return self._encode_images([read_image(path) for path in paths])
 
     def _encode_images(self, pictures: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-        found = self.encoder.masked_grid(pictures, self._config.size, self._config.fit)
-        return found.features, found.mask
+        size, fit = self._config.size, self._config.fit
+        if self.what == "pooled":
+            pooled = self.encoder.pooled(pictures, size, fit)
+            return pooled[:, None, None], np.ones((len(pooled), 1, 1), bool)
+        encode = self.encoder.masked_dense if self.what == "dense" else self.encoder.masked_grid
+        return encode(pictures, size, fit)
 
     def _row(self, image_id: Any) -> str:
         """Key in the cache: a picture that changes its place or its size is another one."""
@@ -228,17 +267,41 @@ def fit_scale(scale: GridScale, source: GridSource | BlindSource, ids: Sequence[
     scale.fit(source.batch([ids[k] for k in chosen]))
 
 
-def _decoded(paths: Sequence[Path]) -> Iterator[list[Any]]:
-    """Pictures in steps, decoded while those before are encoded."""
+def _decoded(
+    paths: Mapping[str, Path], damaged: list[Path] | None
+) -> Iterator[tuple[list[str], list[Any]]]:
+    """Pictures and their keys in steps, decoded while those before are encoded.
+
+    Args:
+        paths: By key.
+        damaged: Gets those that cannot be read; None makes the first of them an error.
+    """
+
+    def read(path: Path) -> Any:
+        try:
+            return read_image(path)
+        except ValueError as error:
+            if damaged is None:
+                raise
+            _LOG.warning("left out %s", error)
+            return None
+
     with ThreadPoolExecutor(_DECODERS) as pool:
+        keys: list[str] = []
         step: list[Any] = []
-        for picture in prefetched(pool, read_image, paths, ahead=2 * _STEP):
+        found = prefetched(pool, read, paths.values(), ahead=2 * _STEP)
+        for (key, path), picture in zip(paths.items(), found, strict=True):
+            if picture is None:
+                assert damaged is not None
+                damaged.append(path)
+                continue
+            keys.append(key)
             step.append(picture)
             if len(step) == _STEP:
-                yield step
-                step = []
+                yield keys, step
+                keys, step = [], []
         if step:
-            yield step
+            yield keys, step
 
 
 def _stacked(encoded: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

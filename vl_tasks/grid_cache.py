@@ -2,13 +2,14 @@
 
 import json
 import math
-import struct
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from storage import written_whole
+from storage.tensor_files import header_bytes, read_header
 
 FORMAT = "clipnav grids 1"
 _REMEDY = "delete it, and its pictures are encoded anew"
@@ -24,16 +25,20 @@ class GridCache:
     Args:
         folder: Where the shards lie; it is made when the first one is written.
         description: What the grids depend on; a shard with another one is refused.
+        prefix: Of the names of shards that are written, so that several processes may each fill a
+            part of one cache.
 
     Raises:
         ValueError: A shard is damaged, or of another description; names the file.
     """
 
-    def __init__(self, folder: Path, description: str) -> None:
+    def __init__(self, folder: Path, description: str, prefix: str = "") -> None:
         self.folder = folder
         self.description = description
+        self._prefix = prefix
         self._places: dict[str, tuple[int, int]] = {}
         self._shards: list[tuple[np.memmap, np.memmap]] = []
+        self._next = 0  # number of the next shard with the prefix
         for path in sorted(folder.glob("*.safetensors")):
             if not path.stem.endswith(".writing"):
                 self._open(path)
@@ -55,21 +60,22 @@ class GridCache:
         Raises:
             ValueError: A feature does not fit into float16.
         """
-        from safetensors.numpy import save_file
-
         with np.errstate(over="ignore"):
-            halves = grids.astype(np.float16)
+            halves = grids.astype("<f2")
         if not np.isfinite(halves).all():
             raise ValueError(f"{self.folder}: a feature is too large for float16; do not cache")
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{len(self._shards):05}.safetensors"
+        path = self.folder / f"{self._prefix}{self._next:05}.safetensors"
         metadata = {
             "format": FORMAT,
             "description": self.description,
             "keys": json.dumps(list(keys)),
         }
-        with written_whole(path) as beside:
-            save_file({"grids": halves, "mask": mask.astype(np.uint8)}, beside, metadata)
+        tensors = {"grids": ("F16", halves.shape), "mask": ("U8", mask.shape)}
+        with written_whole(path) as beside, beside.open("wb") as file:
+            file.write(header_bytes(tensors, metadata))
+            halves.tofile(file)
+            mask.astype(np.uint8).tofile(file)
         self._open(path)
 
     def read(self, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -93,28 +99,21 @@ class GridCache:
 
     def _open(self, path: Path) -> None:
         try:
-            header, start = _read_header(path)
+            header, start = read_header(path)
             metadata = header["__metadata__"]
             keys = json.loads(metadata["keys"])
             found = metadata["format"], metadata["description"]
             grids, mask = (_map(path, header[name], start) for name in ("grids", "mask"))
-        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: damaged ({error!r}); {_REMEDY}") from error
         if found != (FORMAT, self.description):
             raise ValueError(
                 f"{path}: holds '{found[1]}' ({found[0]}), not '{self.description}'; {_REMEDY}"
             )
+        if re.fullmatch(re.escape(self._prefix) + r"\d{5}", path.stem):
+            self._next += 1
         self._places |= {key: (len(self._shards), row) for row, key in enumerate(keys)}
         self._shards.append((grids, mask))
-
-
-def _read_header(path: Path) -> tuple[dict, int]:
-    """Header of a safetensors file and where its data starts."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > path.stat().st_size:
-            raise ValueError("cut short")
-        return json.loads(file.read(length)), 8 + length
 
 
 def _map(path: Path, entry: dict, start: int) -> np.memmap:

@@ -49,6 +49,19 @@ def find_named(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
     return _picked(folder, found, wanted)
 
 
+def picture_tree(folder: Path) -> list[Path]:
+    """All pictures below a folder, in the order of their paths.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no picture in it.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise FileNotFoundError(f"{folder}: there are no pictures ({kinds}) in this folder")
+    return found
+
+
 def read_image(path: Path) -> "Image.Image":
     """Read a picture as RGB.
 

@@ -1,0 +1,135 @@
+"""The command that encodes folders of pictures for the tasks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from encoders.clip import ClipEncoder
+from vl_tasks import features
+from vl_tasks.configs import GridConfig
+from vl_tasks.features import GridSource
+from vl_tasks.images import picture_tree, read_image
+
+DAMAGED = 2  # of the pictures in their order
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Eleven noisy pictures in three folders of a tree, one of them cut short."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(11):
+        place = folder / ("", "more", "more/deep")[number % 3] / f"{number:02}.jpg"
+        place.parent.mkdir(exist_ok=True)
+        noise = rng.integers(0, 256, (40 + number, 64, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(place, quality=90)
+    path = picture_tree(folder)[DAMAGED]
+    path.write_bytes(path.read_bytes()[:1500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder() -> ClipEncoder:
+    return ClipEncoder.load("house_clip", precision="fp32", device="cpu")
+
+
+@pytest.fixture
+def extract(run_script, pictures, monkeypatch):
+    monkeypatch.setattr(features, "_SHARD", 4)
+    monkeypatch.setattr(features, "_STEP", 2)
+
+    def run(*arguments) -> str:
+        settings = ("--grids.precision", "fp32", *arguments)
+        return run_script("extract_image_features.py", "--pictures", pictures, *settings)
+
+    return run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("what", ["grid", "dense", "pooled"])
+def test_what_is_kept_is_what_the_encoder_gives(extract, pictures, encoder, tmp_path, what):
+    shape = ("--grids.fit", "stretch", "--grids.size", "64", "96")
+    extract("--skip-damaged", "--what", what, "--output", tmp_path, *shape)
+    config = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
+    images = {path: path for path in picture_tree(pictures)}
+    source = GridSource(encoder, images, config, tmp_path, what)
+    last = list(images)[-1]
+    expected = getattr(encoder, what)([read_image(last)], (64, 96), "stretch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_encode_images", None)  # it must have been kept
+        found = source[last]
+    np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=2e-3, atol=2e-3)
+
+
+def test_trainings_find_the_features_in_their_cache(extract, pictures, encoder, cache):
+    printed = extract("--skip-damaged")
+    config = GridConfig(precision="fp32")
+    images = {path.stem: path for path in picture_tree(pictures)}
+    damaged = picture_tree(pictures)[DAMAGED]
+    del images[damaged.stem]
+    source = GridSource(encoder, images, config, cache / "grids")
+    assert str(cache / "grids" / source.key) in printed
+    assert f"1 damaged ones left out: {damaged}" in printed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_fill", lambda ids, **_: [] if not ids else pytest.fail("encodes"))
+        assert source.batch(list(images)).features.shape == (10, 16, 512)
+
+
+def test_a_damaged_picture_is_named_and_what_was_encoded_stays(
+    extract, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(features, "_SHARD", 2)
+    damaged = picture_tree(pictures)[DAMAGED]
+    with pytest.raises(ValueError, match="cannot be read as a picture") as error:
+        extract("--output", tmp_path)
+    assert str(damaged) in str(error.value)
+    assert len(files(tmp_path)) == 1
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(extract, tmp_path, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    extract("--skip-damaged", "--output", whole)
+    encode = ClipEncoder.masked_grid
+    encoded = []
+
+    def dying(self, pictures, *arguments):
+        if len(encoded) == 3:
+            raise KeyboardInterrupt
+        encoded.append(len(pictures))
+        return encode(self, pictures, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipEncoder, "masked_grid", dying)
+        with pytest.raises(KeyboardInterrupt):
+            extract("--skip-damaged", "--output", broken)
+    assert len(files(broken)) == 1
+    extract("--skip-damaged", "--output", broken)
+    assert len(files(whole)) == 3
+    assert files(broken) == files(whole)
+
+
+def test_parts_fill_one_folder(extract, pictures, encoder, tmp_path):
+    for part in ("1/2", "0/2", "1/2"):
+        extract("--skip-damaged", "--output", tmp_path, "--shard", part)
+    assert sorted(files(tmp_path)) == [
+        "00000-of-00002-00000.safetensors",
+        "00001-of-00002-00000.safetensors",
+        "00001-of-00002-00001.safetensors",
+    ]
+    images = {path: path for path in picture_tree(pictures)}
+    config = GridConfig(precision="fp32")
+    cache = GridSource(encoder, images, config, tmp_path)._cache
+    assert cache is not None
+    assert len(cache) == 10
+
+
+def test_folders_without_pictures_and_settings_without_sense_are_refused(extract, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no pictures"):
+        picture_tree(tmp_path)
+    with pytest.raises(ValueError, match="no-keep"):
+        extract("--grids.no-keep")
