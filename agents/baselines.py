@@ -13,8 +13,8 @@ _TURN = np.pi / 6
 _SIGHT = np.deg2rad(40.0)
 
 
-class ShortestPathAgent:
-    """Walks the shortest path to the goal: the best that can be done."""
+class TeacherAgent:
+    """Walks the way that the environment's teacher shows: the best that can be done."""
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Nothing to prepare."""

@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from agents import distributed
-from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent
+from agents.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.configs import Language, TrainConfig
 from agents.learners import Summary
 from agents.rollout import Agent, walk
@@ -140,10 +140,11 @@ def compare(env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, split: st
 def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
     """Agents that learn nothing, by name; the random one draws from the seed."""
     world = env.nav_world
+    way = {"shortest": "shortest path", "reference": "reference path"}[env.teacher]
     return {
         "random": RandomAgent(world, seed),
         "forward": ForwardAgent(world),
-        "shortest path": ShortestPathAgent(),
+        way: TeacherAgent(),
     }
 
 

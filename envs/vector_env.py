@@ -140,6 +140,7 @@ class VlnVectorEnv(VectorEnv):
         if observe not in get_args(Observe):
             raise ValueError(f"observe {observe!r} is none of {', '.join(get_args(Observe))}")
         self.num_envs = _positive("num_envs", num_envs, 1)
+        self.teacher: Teacher = teacher
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from agents.baselines import ForwardAgent, RandomAgent, ShortestPathAgent, candidate_directions
+from agents.baselines import ForwardAgent, RandomAgent, TeacherAgent, candidate_directions
 from agents.environments import make_env
 from agents.evaluation import evaluate
 from agents.presets import preset
@@ -52,7 +52,7 @@ def test_walking_ahead_from_twelve_headings_equals_matterports_random_agent(shar
 def test_shortest_path_agent_equals_golden_file(shared, val_seen):
     golden = json.loads((shared / "golden" / "r2r_baseline_metrics.json").read_text())
     expected = golden["val_seen"]["Shortest"]
-    ours = mean_over_paths(val_seen, ShortestPathAgent())
+    ours = mean_over_paths(val_seen, TeacherAgent())
     assert ours["trajectory_length"] == pytest.approx(expected["length"], abs=1e-6)
     assert ours["success"] == 1.0
     assert ours["spl"] == pytest.approx(1.0)

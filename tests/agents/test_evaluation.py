@@ -1,6 +1,6 @@
 import pytest
 
-from agents.baselines import ShortestPathAgent
+from agents.baselines import TeacherAgent
 from agents.configs import TrainConfig
 from agents.environments import make_env
 from agents.evaluation import compare, evaluate, follower_name, table
@@ -11,7 +11,7 @@ def test_every_episode_is_walked_once(doors_config, split):
     # 96 and 24 episodes in batches of 16: the last batch is full or half empty.
     env = make_env(doors_config, split)
     walked = []
-    agent = ShortestPathAgent()
+    agent = TeacherAgent()
     begin = agent.begin
     agent.begin = lambda observation, info, live: (
         walked.extend(info["instr_id"][live]),
@@ -29,7 +29,7 @@ def test_every_episode_is_walked_once(doors_config, split):
 
 
 def test_comparison_names_its_agents(doors_env):
-    summaries = compare(doors_env, {"mine": ShortestPathAgent()}, 0, "train")["train"]
+    summaries = compare(doors_env, {"mine": TeacherAgent()}, 0, "train")["train"]
     assert list(summaries) == ["mine", "random", "forward", "shortest path"]
     assert summaries["mine"] == summaries["shortest path"]
     assert compare(doors_env, {}, 0, "train")["train"]["random"] == summaries["random"]

@@ -39,7 +39,9 @@ def test_one_follower_understands_three_languages(rxr):
     assert list(results) == ["val_unseen", *languages]
     for split in results:
         assert results[split]["follower"]["nDTW"] == 1.0
+        assert list(results[split]) == ["follower", "random", "forward", "reference path"]
         assert results[split]["random"]["nDTW"] < 0.9
+        assert results[split]["reference path"]["nDTW"] == 1.0
     assert {results[split]["follower"]["episodes"] for split in languages} == {8}
     events = [event["kind"] for event in read_log(rxr.output) if event["iteration"] == 100]
     assert set(languages) < set(events)
