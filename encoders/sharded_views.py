@@ -13,12 +13,13 @@ class ShardedViews:
     all of it into memory.
 
     Attributes:
+        parts: The arrays.
         shape: (V, 36, D).
         dtype: float16.
     """
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
-        self._parts = list(parts)
+        self.parts = list(parts)
         lengths = [len(part) for part in parts]
         self._starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         self.shape: tuple[int, ...] = (sum(lengths), *parts[0].shape[1:])
@@ -30,16 +31,16 @@ class ShardedViews:
         found = np.empty((*wanted.shape, *self.shape[1:]), self.dtype)
         for shard in np.unique(shards):
             here = shards == shard
-            found[here] = self._parts[shard][wanted[here] - self._starts[shard]]
+            found[here] = self.parts[shard][wanted[here] - self._starts[shard]]
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("views in several files cannot be one array without copying them")
-        return np.concatenate(self._parts, dtype=dtype)
+        return np.concatenate(self.parts, dtype=dtype)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for part in self._parts:
+        for part in self.parts:
             yield from part
 
     def __len__(self) -> int:

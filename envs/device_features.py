@@ -10,7 +10,7 @@ from encoders.feature_store import FeatureStore
 from envs.candidates import NUM_HEADINGS, NUM_VIEWS
 from envs.nav_world import NavWorld
 from envs.observations import panorama_angles, view_angles
-from envs.stored_features import stored_tensor
+from envs.stored_features import stored_tensors
 from envs.vector_env import VlnVectorEnv
 
 
@@ -110,7 +110,7 @@ def _world_features(
     if store is None:
         return None
     rows = world.store_rows(store)
-    stored = stored_tensor(store)
-    if device.type == "cpu" and np.array_equal(rows, np.arange(len(store))):
-        return stored
-    return stored.index_select(0, torch.from_numpy(rows)).to(device)
+    stored = stored_tensors(store)
+    if device.type == "cpu" and len(stored) == 1 and np.array_equal(rows, np.arange(len(store))):
+        return stored[0]
+    return torch.from_numpy(np.asarray(store.views[rows])).to(device)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from encoders.feature_store import NUM_VIEWS, FeatureStore
+from encoders.sharded_views import ShardedViews
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 32_767
 
 
-def stored_tensor(store: FeatureStore) -> "Tensor":
-    """(V, 36, D) float16 view of the memory map; it must not be written to."""
+def stored_tensors(store: FeatureStore) -> "list[Tensor]":
+    """(V, 36, D) float16 views of the memory maps, one for each file of the store.
+
+    They must not be written to.
+    """
     import torch
 
+    views = store.views
+    parts = views.parts if isinstance(views, ShardedViews) else [np.asarray(views)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(np.asarray(store.views))
+        return [torch.from_numpy(part) for part in parts]
 
 
 class WideningReader:
@@ -35,9 +41,10 @@ class WideningReader:
         """Read from a store."""
         self._store = store
         parts = next(p for p in range(1, NUM_VIEWS + 1) if _fits(p, store.width))
-        views = stored_tensor(store).reshape(-1, NUM_VIEWS // parts, store.width)
         # Views of a tensor take longer to make than to copy: have them ready.
-        self._pieces = views.unbind(0)
+        self._pieces: list[Tensor] = []
+        for views in stored_tensors(store):
+            self._pieces += views.reshape(-1, NUM_VIEWS // parts, store.width).unbind(0)
         self._parts = parts
 
     def read(self, rows: np.ndarray, target: np.ndarray) -> None:

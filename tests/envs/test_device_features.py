@@ -4,6 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encoders.feature_store import FeatureStore
+from encoders.shards import Shard
 from envs.device_features import DeviceFeatures
 from envs.observations import angle_feature
 from envs.vector_env import VlnVectorEnv
@@ -51,6 +53,20 @@ def test_some_rows_and_fewer_candidates(twins):
     assert torch.equal(some.panorama, every.panorama[1:2])
     assert torch.equal(some.candidates, every.candidates[1:2, :3])
     assert torch.equal(some.mask, every.mask[1:2, :3])
+
+
+def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
+    whole = twins[1].feature_store
+    for index in range(2):
+        part = Shard(index, 2)
+        path = part.path(tmp_path / "store.safetensors")
+        rows = [whole.keys.index(key) for key in part.part(whole.keys)]
+        FeatureStore.write(path, whole.views[rows], part.part(whole.keys), {"encoder": "test"})
+    arguments = {**tiny_arguments, "features": str(tmp_path / "store.safetensors")}
+    env = VlnVectorEnv(2, **arguments, observe="indices")
+    nodes, views = np.array([1, 12]), np.array([7, 20])
+    expected = DeviceFeatures(twins[1]).gather(nodes, views)
+    assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
 
 
 def test_without_features_there_are_angles(tiny_arguments, twins):

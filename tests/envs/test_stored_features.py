@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from encoders.feature_store import FeatureStore
-from envs.stored_features import WideningReader
+from encoders.sharded_views import ShardedViews
+from encoders.shards import Shard
+from envs.stored_features import WideningReader, stored_tensors
 
 
 def make_store(path, views):
@@ -34,6 +36,28 @@ def test_every_finite_half_keeps_its_value_and_sign(tmp_path):
     WideningReader(store).read(np.array([0]), target)
     np.testing.assert_array_equal(target, halves.astype(np.float32))
     np.testing.assert_array_equal(np.signbit(target), np.signbit(halves))
+
+
+def test_shards_are_read_where_they_lie(tmp_path):
+    rng = np.random.default_rng(0)
+    views = rng.standard_normal((7, 36, 16)).astype(np.float16)
+    keys = [f"scan_{row}" for row in range(7)]
+    output = tmp_path / "store.safetensors"
+    for index in range(3):
+        part = Shard(index, 3)
+        rows = [keys.index(key) for key in part.part(keys)]
+        FeatureStore.write(part.path(output), views[rows], part.part(keys), {"encoder": "test"})
+    store = FeatureStore.open(output)
+    rows = rng.integers(0, 7, 20)
+    target = np.empty((20, 36, 16), dtype=np.float32)
+    WideningReader(store).read(rows, target)
+    np.testing.assert_array_equal(target, views[rows].astype(np.float32))
+    tensors = stored_tensors(store)
+    assert [len(tensor) for tensor in tensors] == [2, 2, 3]
+    assert isinstance(store.views, ShardedViews)
+    for tensor, part in zip(tensors, store.views.parts, strict=True):
+        assert np.shares_memory(tensor.numpy(), part)
+        assert not part.flags.writeable  # it is the map of a file
 
 
 def test_pickles_as_its_store(tmp_path):
