@@ -64,7 +64,7 @@ def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
         FeatureStore.write(path, whole.views[rows], part.part(whole.keys), {"encoder": "test"})
     arguments = {**tiny_arguments, "features": str(tmp_path / "store.safetensors")}
     env = VlnVectorEnv(2, **arguments, observe="indices")
-    nodes, views = np.array([1, 12]), np.array([7, 20])
+    nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
     expected = DeviceFeatures(twins[1]).gather(nodes, views)
     assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
 
