@@ -3,12 +3,16 @@
 Weights are random: times do not depend on them. Decoding and resizing of pictures is not part of
 what is timed, normalising is. ONNX Runtime and OpenVINO are measured where they are installed: pip
 install "clipnav[bench]".
+
+The last figures are of the way from a built-in house to the rows of a feature store: rendering
+panoramas, cutting views, encoding them with the house CLIP.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +25,15 @@ import torch
 import tyro
 from measuring import Figure, rate, report
 
+from connectivity import read_connectivity
 from encoders.clip import ClipEncoder
 from encoders.precision import Precision
+from envs.panoramas.house_panoramas import HousePanoramas
+from envs.panoramas.view_sources import ViewSource
+from envs.panoramas.views import rows_seen, views36
 
 UNIT = "images per CPU second"
+HOUSE = "house_00"
 Work = Callable[[], np.ndarray]
 
 
@@ -54,10 +63,12 @@ def main() -> None:
     torch.set_num_threads(config.threads)
     figures: list[Figure] = []
     if config.quick:
-        figures += _figures(replace(config, batch_size=2, rounds=1, seconds=0.01), "house_clip")
+        config = replace(config, batch_size=2, rounds=1, seconds=0.01)
+        figures += _figures(config, "house_clip")
     else:
         for name in config.models:
             figures += _figures(config, name)
+    figures += _house_figures(config)
     report("encoding", figures)
 
 
@@ -98,6 +109,36 @@ def _ratios(name: str, rates: dict[str, float]) -> list[Figure]:
         bound = rates["OpenVINO bf16"] / rates["open_clip fp32"]
         figures.append(Figure(f"{name}: OpenVINO bf16 against open_clip fp32", bound, "times"))
     return figures
+
+
+def _house_figures(config: EncodingConfig) -> list[Figure]:
+    """The whole extraction of a house in this process, and what its parts take."""
+    encoder = ClipEncoder.load("house_clip", device="cpu")
+    width = 128 if config.quick else 1024
+    size = encoder.image_size
+    source = ViewSource("houses", "square", size, width)
+    houses = HousePanoramas(width=width)
+    viewpoints = cycle([record["image_id"] for record in read_connectivity(HOUSE)])
+    panorama = houses.panorama(HOUSE, next(viewpoints)).rgb
+    views = views36(panorama, size)
+    rows = rows_seen(width, size)
+    whole = rate(
+        lambda: encoder.pooled(source.views(HOUSE, next(viewpoints))), 1, 2 * config.seconds
+    )
+    parts: dict[str, Callable[[], object]] = {
+        "rendering": lambda: houses.panorama(HOUSE, next(viewpoints), rows),
+        "cutting views": lambda: views36(panorama, size),
+        f"encoding in {encoder.precision}": lambda: encoder.pooled(views),
+    }
+    name = f"whole extraction of {HOUSE}"
+    return [
+        Figure(name, whole, "viewpoints per CPU second"),
+        Figure(f"{name}, images", len(views) * whole, UNIT),
+        *(
+            Figure(f"{name}: {part}", 1000 / rate(work, 1, config.seconds), "CPU ms per viewpoint")
+            for part, work in parts.items()
+        ),
+    ]
 
 
 def _encoders(config: EncodingConfig, name: str) -> dict[str, ClipEncoder]:
