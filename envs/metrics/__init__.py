@@ -10,6 +10,7 @@ from envs.metrics.bootstrap import (
     paired_difference,
 )
 from envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
+from envs.metrics.seeds import seed_interval
 from envs.metrics.split_scores import score_paths
 from envs.metrics.summaries import SUMMARY, summarise, summarise_groups
 
@@ -23,6 +24,7 @@ __all__ = [
     "path_metrics",
     "score_path",
     "score_paths",
+    "seed_interval",
     "summarise",
     "summarise_groups",
 ]
