@@ -1,4 +1,4 @@
-"""Figures for papers: training curves, success by path length, how walks end, languages.
+"""Figures for papers: training curves, success by path length, how walks end, languages, bars.
 
 Colours are those of Okabe and Ito; shapes and hatches tell series apart without them.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from envs.episodes import base_language
+from envs.metrics import Interval
 from storage import written_whole
 from viewer.trace import Outcome, Trace, outcome
 
@@ -145,6 +146,42 @@ def languages(traces: ByAgent) -> "Figure":
         axes.set(ylabel=f"{label} (%)", ylim=(0, 102))
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(traces), frameon=False)
+    return figure
+
+
+def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Figure":
+    """Bars with intervals, in a panel for each metric.
+
+    Args:
+        panels: By metric, by split and by agent, in fractions; NaN ends are no interval.
+    """
+    figure, axes = _panels(len(panels))
+    by_split = next(iter(panels.values()))
+    splits, agents = list(by_split), list(next(iter(by_split.values())))
+    width = 0.8 / len(splits)
+    figure.set_figheight(1.2 + 0.2 * len(agents) * (1 + len(splits)))
+    for panel, (metric, rows) in zip(axes, panels.items(), strict=True):
+        for place, split in enumerate(splits):
+            found = np.array([rows[split][agent] for agent in agents])  # (agents, 3)
+            mean, low, high = 100 * found.T
+            panel.barh(
+                np.arange(len(agents)) + (place - (len(splits) - 1) / 2) * width,
+                mean,
+                width,
+                xerr=np.array([mean - low, high - mean]),
+                capsize=2,
+                color=COLOURS[place % len(COLOURS)],
+                hatch=_HATCHES[place % len(_HATCHES)],
+                edgecolor="white",
+                label=split,
+            )
+        panel.set_yticks(range(len(agents)), agents)
+        panel.invert_yaxis()
+        panel.set(xlabel=f"{metric} (%)", xlim=(0, None))
+    for panel in axes[1:]:
+        panel.set_yticklabels([])
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=len(splits), frameon=False)
     return figure
 
 

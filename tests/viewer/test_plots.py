@@ -1,5 +1,10 @@
-import pytest
+import math
 
+import numpy as np
+import pytest
+from matplotlib.container import BarContainer
+
+from envs.metrics import Interval
 from viewer import plots
 
 
@@ -57,6 +62,27 @@ def test_languages_have_a_bar_each(groups):
     assert success.patches[0].get_height() == 100
     values = [trace.steps[-1].metrics["nDTW"] for trace in groups["wanderer"]]
     assert ndtw.patches[1].get_height() == pytest.approx(100 * sum(values) / len(values))
+
+
+def test_intervals_are_drawn_where_there_are_any():
+    sure, alone = Interval(0.4, 0.3, 0.45), Interval(0.2, math.nan, math.nan)
+    seen = {"follower": sure, "forward": alone}
+    unseen = {"follower": alone, "forward": alone}
+    panels = {
+        "SR": {"val_seen": seen, "val_unseen": unseen},
+        "SPL": {"val_seen": unseen, "val_unseen": seen},
+    }
+    success, spl = plots.intervals(panels).axes
+    assert [label.get_text() for label in success.get_yticklabels()] == ["follower", "forward"]
+    assert (success.get_xlabel(), spl.get_xlabel()) == ("SR (%)", "SPL (%)")
+    bars = {part.get_label(): part for part in success.containers if isinstance(part, BarContainer)}
+    assert [bar.get_width() for bar in bars["val_seen"]] == pytest.approx([40, 20])
+    assert [bar.get_width() for bar in bars["val_unseen"]] == pytest.approx([20, 20])
+    errors = bars["val_seen"].errorbar
+    assert errors is not None
+    follower, *others = errors.lines[2][0].get_segments()
+    np.testing.assert_allclose(follower[:, 0], [30, 45])
+    assert not any(np.isfinite(one).any() for one in others)
 
 
 def test_wilson_intervals():
