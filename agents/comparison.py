@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -81,7 +82,7 @@ def train_all(
     Raises:
         ValueError: Two names are alike as folders; or a run in the folder has other settings or
             was trained on other features.
-        RuntimeError: A training failed; names its log.
+        ChildProcessError: A training failed; names its log.
     """
     folders = _folders([one.name for one in contestants])
     jobs = {
@@ -126,7 +127,7 @@ def carry_out(job: Job) -> None:
     """Train to the end and write the scores, with what is printed going to a file in the run.
 
     Raises:
-        RuntimeError: The training gave up or was stopped.
+        ChildProcessError: The training gave up or was stopped.
     """
     job.run.mkdir(parents=True, exist_ok=True)
     log = job.run / LOG
@@ -140,7 +141,7 @@ def carry_out(job: Job) -> None:
         try:
             train(job.config)
         except (SystemExit, FloatingPointError) as end:
-            raise RuntimeError(f"{job.run}: {end} ({log} has all that was printed)") from end
+            raise ChildProcessError(f"{job.run}: {end} ({log} has all that was printed)") from end
         scores = {}
         for split in job.config.evaluation_splits:
             env, agent = load_run(job.run, split, job.config)
@@ -192,6 +193,11 @@ def _work(jobs: Sequence[Job], total: int, workers: int) -> None:
             for future in as_completed(futures):
                 future.result()
                 bar.update()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "a process that trains was killed; fewer --workers need less memory, and the same "
+                "command goes on"
+            ) from error
         except BaseException:
             # Those at work end by themselves; after Ctrl-C, which reaches them too, at once.
             pool.shutdown(wait=False, cancel_futures=True)

@@ -136,5 +136,5 @@ def test_runs_on_other_features_are_refused(arguments, tmp_path, tiny_world):
 
 def test_a_training_that_gives_up_names_its_log(arguments, tmp_path):
     job = make_job(tmp_path, [*arguments, "--optimiser.learning-rate", "1e30"])
-    with pytest.raises(RuntimeError, match=r"output\.txt has all"):
+    with pytest.raises(ChildProcessError, match=r"output\.txt has all"):
         carry_out(replace(job, config=replace(job.config, iterations=50, evaluate_every=50)))
