@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,21 @@ def test_a_killed_training_goes_on_to_the_same_end(tmp_path: Path):
     assert goes_on.step == 12
     assert torch.equal(halved.line.weight, whole.line.weight)
     assert read_log(run) == read_log(tmp_path / "whole")
+
+
+def test_ctrl_c_ends_after_the_step_at_hand(tmp_path: Path):
+    def pressed(first: int) -> Iterator[torch.Tensor]:
+        for number, batch in zip(range(first, 100), batches(first), strict=False):
+            if number == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+    claim_run(tmp_path, Settings(), frozenset())
+    with pytest.raises(SystemExit, match="Stopped after 3 steps; the same command goes on"):
+        run_pretraining(Pretraining(Line(), 12), pressed, tmp_path, 4, save_every=100)
+    goes_on = Pretraining(Line(), 12)
+    run_pretraining(goes_on, batches, tmp_path, 4, save_every=100)
+    assert [event["step"] for event in read_log(tmp_path)] == [0, 10, 11]
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path):
