@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from envs.worlds import Dataset, World
+from storage.runs.optimiser_settings import OptimiserConfig
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]
 Language = Literal["read", "none", "shuffled"]
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
+_OPTIMISER = OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0)
 _UNHEARD: dict[Language, str] = {"read": "", "none": "-no-language", "shuffled": "-shuffled"}
 
 
@@ -74,24 +76,6 @@ class TextConfig:
     def __post_init__(self) -> None:
         if (self.tokens == "pretrained") != (self.model is not None):
             raise ValueError("--text.tokens pretrained and --text.model belong together")
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    """How weights follow gradients."""
-
-    name: Literal["rmsprop", "adam"] = "rmsprop"
-    """Update rule."""
-    learning_rate: float = 1e-4
-    """Step size at its highest."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate over the run; cosine ends at zero with the run."""
-    warmup: int = 0
-    """Iterations of linear growth up to the learning rate."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay (adam only)."""
-    clip_norm: float = 40.0
-    """Largest gradient norm, of encoder and of decoder each; the critic's is not limited."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +189,7 @@ class RunConfig:
     """Of the large products; bf16 pays on processors and GPUs that have it."""
     device: str = "cpu"
     """Where networks compute: cpu, cuda, cuda:1, ..."""
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    optimiser: OptimiserConfig = _OPTIMISER
     text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:

@@ -9,11 +9,11 @@ from tqdm import tqdm
 from agents import distributed
 from agents.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.configs import Language, TrainConfig
-from agents.learners import Summary
 from agents.rollout import Agent, walk
 from envs.episodes import Episode, base_language
 from envs.metrics import score_paths, summarise, summarise_groups
 from envs.vector_env import VlnVectorEnv
+from storage.runs.learners import Summary
 
 Pose = tuple[str, float, float]
 # By split or a language of it, then by agent.

@@ -1,7 +1,6 @@
 """Training a follower: by imitation, and by reinforcement where it is asked for."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,16 +14,16 @@ from agents.configs import TrainConfig
 from agents.environments import feature_notes, fit_scale, make_env
 from agents.evaluation import Results, compare, evaluate, follower_name, summaries, table
 from agents.follower_agent import FollowerAgent
-from agents.learners import Summary
 from agents.lessons import Batch, make_lesson
-from agents.optimisers import make_optimiser
 from agents.text import load_tokenizer, own_tokenizer
-from agents.training import Trainer, prepare
+from agents.training import make_trainer, prepare
 from envs.device_features import DeviceFeatures
 from envs.vector_env import VlnVectorEnv
-from storage import write_text
-from storage.runs.checkpoints import RESULTS, VOCABULARY, load_model, save_model
+from storage.runs.checkpoints import VOCABULARY, load_model, save_model
+from storage.runs.learners import Summary
+from storage.runs.optimisers import make_optimiser
 from storage.runs.settings import read_config
+from storage.runs.training import Trainer
 
 _WAY, _BACK = 32, 1
 
@@ -38,6 +37,7 @@ class FollowerLearner:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
+        self.metric = config.select_metric
         self.notes = feature_notes(config)
         rows = config.batch_size * (2 if config.reinforcement.weight else 1)
         self.env = make_env(config, "train", own_tokenizer(config), rows)
@@ -156,7 +156,7 @@ def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
     """A run that trains a follower, ready to go, and the learner in it."""
     prepare(config)
     learner = FollowerLearner(config)
-    return Trainer(config, learner), learner
+    return make_trainer(config, learner), learner
 
 
 def train(config: TrainConfig) -> Results:
@@ -165,9 +165,8 @@ def train(config: TrainConfig) -> Results:
     trainer.train()
     learner.load_model(trainer.run)
     results = learner.results()
+    trainer.report(results)
     if distributed.rank() == 0:
-        report = {**trainer.report(), "results": results}
-        write_text(trainer.run / RESULTS, json.dumps(report, indent=2) + "\n")
         print(table(results))
         print(f"Run: {trainer.run}")
     distributed.leave()

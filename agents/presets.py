@@ -11,7 +11,6 @@ from typing import Any
 from agents.configs import (
     BackTranslationConfig,
     FollowerConfig,
-    OptimiserConfig,
     Recipe,
     ReinforcementConfig,
     RunConfig,
@@ -21,6 +20,7 @@ from agents.configs import (
     TrainConfig,
 )
 from envs.worlds import Dataset, World
+from storage.runs.optimiser_settings import OptimiserConfig
 
 # Settings that speakers have too, and not with defaults of their own.
 _SHARED = {item.name for item in dataclasses.fields(RunConfig)} - {
@@ -54,7 +54,12 @@ _HOUSES: dict[str, Any] = {
     "iterations": 3_000,
     "evaluate_every": 500,
     "optimiser": OptimiserConfig(
-        name="adam", learning_rate=2e-3, schedule="cosine", warmup=50, clip_norm=5.0
+        name="adam",
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup=51,
+        clip="norm",
+        clip_at=5.0,
     ),
 }
 _HOUSES_FOLLOWER = FollowerConfig(embedding_size=128, hidden_size=256, action_size=32)
@@ -72,7 +77,7 @@ _PUBLISHED: dict[str, Any] = {
 }
 _PUBLISHED_FOLLOWER: dict[str, Any] = {
     "select_metric": "SR",
-    "optimiser": OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip_norm=40.0),
+    "optimiser": OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0),
     "reinforcement": ReinforcementConfig(weight=1.0, discount=0.9, value=0.5, entropy=0.01),
     "follower": FollowerConfig(
         embedding_size=256,
@@ -91,6 +96,7 @@ _R2R: dict[str, Any] = {
     "iterations": 80_000,
     "evaluate_every": 100,
 }
+_ADAM = OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=40.0)
 # ResNet features were trained on for 150,000 iterations. One follower per language: --spoken.
 _RXR: dict[str, Any] = {
     "dataset": "rxr",
@@ -149,7 +155,7 @@ def speaker_preset(
             world=world,
             teacher="shortest",
             **{**_PUBLISHED, **data, "iterations": 80_000, "evaluate_every": 500},
-            optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip_norm=40.0),
+            optimiser=_ADAM,
             speaker=SpeakerConfig(
                 embedding_size=256,
                 hidden_size=512,
@@ -160,8 +166,7 @@ def speaker_preset(
             ),
         )
     data = {name: value for name, value in _DATASETS[dataset].items() if name in _SHARED}
-    adam = OptimiserConfig(name="adam", learning_rate=1e-4)
-    config = SpeakerTrainConfig(dataset=dataset, world=world, optimiser=adam, **data)
+    config = SpeakerTrainConfig(dataset=dataset, world=world, optimiser=_ADAM, **data)
     if world == "matterport":
         return config
     return dataclasses.replace(

@@ -1,6 +1,5 @@
 """Training a speaker, and choosing the one whose words are most like those of people."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,17 +16,16 @@ from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
 from agents.envdrop.visual import VisualNoise
 from agents.environments import feature_notes, fit_scale, make_env
-from agents.learners import Summary
-from agents.optimisers import make_optimiser
 from agents.speaking import Described, described_paths
 from agents.text import load_tokenizer, own_tokenizer
-from agents.training import Trainer, prepare
+from agents.training import make_trainer, prepare
 from envs.device_features import DeviceFeatures
 from envs.episodes import Episode, base_language
 from envs.tokenizer import WordTokenizer, split_words
 from envs.vector_env import VlnVectorEnv
-from storage import write_text
-from storage.runs.checkpoints import RESULTS, VOCABULARY, load_model, model_notes, save_model
+from storage.runs.checkpoints import VOCABULARY, load_model, model_notes, save_model
+from storage.runs.learners import Summary
+from storage.runs.optimisers import make_optimiser
 from storage.runs.settings import read_config
 
 _LANGUAGES = "languages"  # a note beside the weights
@@ -73,6 +71,7 @@ class SpeakerLearner:
 
     def __init__(self, config: SpeakerTrainConfig) -> None:
         self.config = config
+        self.metric = config.select_metric
         self.env = make_env(config, "train", own_tokenizer(config))
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = {
@@ -233,14 +232,13 @@ def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
     """Train, evaluate the best weights, print their figures and write RUN/results.json."""
     prepare(config)
     learner = SpeakerLearner(config)
-    trainer = Trainer(config, learner)
+    trainer = make_trainer(config, learner)
     trainer.train()
     learner.load_model(trainer.run)
     learner.network.eval()
     results = dict(learner.evaluate())
+    trainer.report(results)
     if distributed.rank() == 0:
-        report = {**trainer.report(), "results": results}
-        write_text(trainer.run / RESULTS, json.dumps(report, indent=2) + "\n")
         for split, summary in results.items():
             figures = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
             print(f"{split}: {figures}")

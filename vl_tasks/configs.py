@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from storage.runs.optimiser_settings import OptimiserConfig
+
 Fit = Literal["own", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan"]
 
@@ -32,36 +34,6 @@ class GridConfig:
 
 
 @dataclass(frozen=True)
-class OptimiserConfig:
-    """How weights follow gradients."""
-
-    name: Literal["adam", "adamw", "adamax"] = "adam"
-    """Update rule."""
-    learning_rate: float = 1e-4
-    """Step size at its highest."""
-    betas: tuple[float, float] = (0.9, 0.98)
-    """Decay of the running means of gradients and of their squares."""
-    epsilon: float = 1e-9
-    """Added to the root of the mean square."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay (adamw only)."""
-    schedule: Literal["constant", "steps", "cosine", "noam"] = "constant"
-    """Learning rate after the warm-up; noam falls with the root of the iterations."""
-    warmup: int = 0
-    """Iterations of linear growth up to the learning rate."""
-    warmup_start: float = 0.0
-    """Share of the learning rate at which the growth begins."""
-    milestones: tuple[int, ...] = ()
-    """Iterations at which the learning rate is multiplied by `decay` (steps)."""
-    decay: float = 0.1
-    """Factor at each milestone."""
-    clip: Literal["none", "norm", "value"] = "none"
-    """Whether the gradient's norm or each of its values is limited."""
-    clip_at: float = 1.0
-    """The limit."""
-
-
-@dataclass(frozen=True)
 class RunConfig:
     """What every training has."""
 
@@ -80,6 +52,8 @@ class RunConfig:
     """How weights follow gradients."""
     iterations: int = 1000
     """Weight updates."""
+    minutes: float | None = None
+    """End after this much training time, evaluation not counted, and not after --iterations."""
     batch_size: int = 64
     """Records in an update (captions: pictures)."""
     evaluate_every: int = 500

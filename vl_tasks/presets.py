@@ -6,13 +6,13 @@ The sources of published ones are named with them.
 from dataclasses import replace
 from typing import Any
 
+from storage.runs.optimiser_settings import OptimiserConfig
 from vl_tasks.configs import (
     CaptionConfig,
     CaptionerConfig,
     EntailmentConfig,
     GridConfig,
     McanConfig,
-    OptimiserConfig,
     VqaConfig,
 )
 
@@ -22,9 +22,13 @@ _CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000)
 _VQA_V2_TRAIN = 443_757  # questions
 
 
+# Adam as in "Attention Is All You Need", section 5.3.
+_ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
+
+
 def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
     return OptimiserConfig(
-        "adamw", learning_rate, schedule="cosine", warmup=warmup, clip="norm", clip_at=1.0
+        "adamw", learning_rate, **_ADAM, schedule="cosine", warmup=warmup, clip="norm", clip_at=1.0
     )
 
 
@@ -70,8 +74,6 @@ VQA_PRESETS = {
         optimiser=OptimiserConfig(
             "adamax",
             0.01,
-            (0.9, 0.999),
-            1e-8,
             schedule="steps",
             warmup=1000,
             warmup_start=0.2,
@@ -96,6 +98,7 @@ VQA_PRESETS = {
         optimiser=OptimiserConfig(
             "adamw",
             5e-5,
+            **_ADAM,
             schedule="steps",
             warmup=54_000,
             warmup_start=0.25,
@@ -117,6 +120,7 @@ VQA_PRESETS = {
         optimiser=OptimiserConfig(
             "adam",
             1e-4,
+            **_ADAM,
             schedule="steps",
             warmup=3 * _VQA_V2_TRAIN // 64,
             milestones=(10 * _VQA_V2_TRAIN // 64, 12 * _VQA_V2_TRAIN // 64),
@@ -137,6 +141,7 @@ VQA_PRESETS = {
         optimiser=OptimiserConfig(
             "adam",
             7e-5,
+            **_ADAM,
             schedule="steps",
             warmup=3 * _VQA_V2_TRAIN // 64,
             milestones=(10 * _VQA_V2_TRAIN // 64, 12 * _VQA_V2_TRAIN // 64),
@@ -166,9 +171,7 @@ ENTAILMENT_PRESETS = {
         select_by="dev",
         evaluation_splits=("dev", "test"),
         grids=GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448)),
-        optimiser=OptimiserConfig(
-            "adamw", 1e-4, schedule="cosine", warmup=2000, clip="norm", clip_at=1.0
-        ),
+        optimiser=_one_cycle(1e-4, 2000),
         iterations=60_000,
         batch_size=64,
         evaluate_every=3000,
@@ -221,6 +224,7 @@ CAPTION_PRESETS = {
         optimiser=OptimiserConfig(
             "adam",
             (512 * 20_000) ** -0.5,
+            **_ADAM,
             schedule="noam",
             warmup=20_000,
             clip="value",
@@ -234,7 +238,7 @@ CAPTION_PRESETS = {
 # What self-critical training changes: the originals' Adam has betas .9, .999 and epsilon 1e-8.
 SCST_CHANGES: dict[str, dict[str, Any]] = {
     "houses": {
-        "optimiser": OptimiserConfig("adam", 5e-5, (0.9, 0.999), 1e-8, clip="norm", clip_at=1.0),
+        "optimiser": OptimiserConfig("adam", 5e-5, clip="norm", clip_at=1.0),
         "iterations": 1500,
         "batch_size": 16,
         "captions_per_image": 5,
@@ -242,7 +246,7 @@ SCST_CHANGES: dict[str, dict[str, Any]] = {
         "evaluate_every": 250,
     },
     "coco": {
-        "optimiser": OptimiserConfig("adam", 5e-6, (0.9, 0.999), 1e-8, clip="value", clip_at=0.1),
+        "optimiser": OptimiserConfig("adam", 5e-6, clip="value", clip_at=0.1),
         "iterations": 25 * _XE_IMAGES // 10,
         "evaluate_every": 3000,
     },

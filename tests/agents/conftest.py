@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.configs import FollowerConfig, OptimiserConfig, TrainConfig
+from agents.configs import FollowerConfig, TrainConfig
 from agents.environments import make_env
 from encoders.feature_store import FeatureStore
+from storage.runs.optimiser_settings import OptimiserConfig
 
 COLOURS = ("red", "green", "blue", "white")
 LANGUAGES = {

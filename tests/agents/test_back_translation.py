@@ -7,7 +7,6 @@ import torch
 from agents.back_translation import BackTranslator
 from agents.configs import (
     BackTranslationConfig,
-    OptimiserConfig,
     ReinforcementConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
@@ -16,6 +15,7 @@ from agents.environments import make_follower
 from agents.follower_training import follower_trainer
 from agents.speaker_training import train_speaker
 from storage.runs.checkpoints import load_trainer
+from storage.runs.optimiser_settings import OptimiserConfig
 
 
 @pytest.fixture(scope="module")

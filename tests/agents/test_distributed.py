@@ -11,7 +11,6 @@ import torch
 
 from agents.configs import (
     BackTranslationConfig,
-    OptimiserConfig,
     ReinforcementConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
@@ -19,6 +18,7 @@ from agents.configs import (
 from agents.follower_training import train
 from agents.speaker_training import train_speaker
 from storage.runs.checkpoints import RESULTS, load_trainer
+from storage.runs.optimiser_settings import OptimiserConfig
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -49,7 +49,7 @@ def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
         iterations=1,
         evaluation_splits=("val_unseen",),
         follower=dataclasses.replace(doors_config.follower, dropout=0.0),
-        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip_norm=1e9),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
         reinforcement=ReinforcementConfig(weight=1.0),
         back_translation=BackTranslationConfig(speaker=speaker_run, paths=40),
         output=tmp_path / "one",
@@ -79,7 +79,8 @@ def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
         "follower.dropout": 0.0,
         "follower.feature-dropout": 0.0,
         "optimiser.name": "adam",
-        "optimiser.clip-norm": 1e9,
+        "optimiser.clip": "norm",
+        "optimiser.clip-at": 1e9,
     }
     arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
     done = subprocess.run(

@@ -28,7 +28,8 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     assert (config.batch_size, config.max_episode_steps, config.seed) == (64, 35, 1)
     assert (config.optimiser.name, config.optimiser.learning_rate) == ("rmsprop", 1e-4)
     assert (config.optimiser.schedule, config.optimiser.warmup) == ("constant", 0)
-    assert (config.optimiser.weight_decay, config.optimiser.clip_norm) == (0.0, 40.0)
+    assert config.optimiser.weight_decay == 0.0
+    assert (config.optimiser.clip, config.optimiser.clip_at) == ("norm", 40.0)
     follower = config.follower
     assert (follower.embedding_size, follower.action_size, follower.hidden_size) == (256, 64, 512)
     assert (follower.dropout, follower.feature_dropout) == (0.5, 0.3)

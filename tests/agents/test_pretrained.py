@@ -3,12 +3,13 @@ import dataclasses
 import pytest
 import torch
 
-from agents.configs import FollowerConfig, OptimiserConfig, TextConfig
+from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.follower_training import follower_trainer, train
 from agents.submission import load_run
 from agents.text import PretrainedTokenizer
 from storage.runs.checkpoints import MODEL, load_trainer
+from storage.runs.optimiser_settings import OptimiserConfig
 
 SMALL = FollowerConfig(hidden_size=16, dropout=0.0)
 

@@ -4,7 +4,6 @@ import pytest
 
 from agents.configs import (
     BackTranslationConfig,
-    OptimiserConfig,
     ReinforcementConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
@@ -14,6 +13,7 @@ from agents.follower_training import follower_trainer, train
 from agents.speaker_training import train_speaker
 from agents.text import SubwordTokenizer
 from storage.runs.log import read_log
+from storage.runs.optimiser_settings import OptimiserConfig
 
 SUBWORDS = TextConfig(tokens="subwords", vocabulary_size=200)
 

@@ -4,15 +4,16 @@ import json
 import pytest
 import torch
 
-from agents.configs import OptimiserConfig, SpeakerConfig, SpeakerTrainConfig
+from agents.configs import SpeakerConfig, SpeakerTrainConfig
 from agents.speaker_training import (
     SpeakerLearner,
     by_path,
     load_speaker,
     train_speaker,
 )
-from agents.training import Trainer, prepare
+from agents.training import make_trainer, prepare
 from storage.runs.checkpoints import MODEL, RESULTS, load_trainer
+from storage.runs.optimiser_settings import OptimiserConfig
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
     def run(**changes):
         settings = dataclasses.replace(config, **changes)
         prepare(settings)
-        Trainer(settings, SpeakerLearner(settings)).train()
+        make_trainer(settings, SpeakerLearner(settings)).train()
 
     run(output=tmp_path / "whole")
     run(output=tmp_path / "parts", iterations=3)

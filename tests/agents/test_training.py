@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from agents.command_line import EvaluateConfig
-from agents.configs import OptimiserConfig, ReinforcementConfig
+from agents.configs import ReinforcementConfig
 from agents.follower_training import FollowerLearner, follower_trainer, train
-from agents.optimisers import learning_rate
 from agents.submission import load_walkers
-from agents.training import DivergedError
 from storage.runs import run_folder
 from storage.runs.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from storage.runs.log import RunLog, read_log
+from storage.runs.optimiser_settings import OptimiserConfig
+from storage.runs.training import DivergedError
 
 
 def make_trainer(config):
@@ -226,7 +226,7 @@ def test_a_run_that_explodes_ends_with_a_message(small_config):
         **backward(iteration),
         "loss": float("nan") if iteration == 3 else 1.0,
     }
-    with pytest.raises(SystemExit, match="iteration 3 has loss nan"):
+    with pytest.raises(DivergedError, match="iteration 3 has loss nan"):
         trainer.train()
     assert load_trainer(trainer.run)["iteration"] == 3
 
@@ -249,12 +249,3 @@ def test_minutes_end_a_run_instead_of_iterations(small_config):
     assert trainer.progress == 0.5
     trainer.seconds = 61.0
     assert trainer.progress == 1.0
-
-
-def test_learning_rate_warms_up_and_falls():
-    config = OptimiserConfig(learning_rate=1.0, schedule="cosine", warmup=9)
-    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
-    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
-    assert learning_rate(config, 500, 0.5) == pytest.approx(0.5)
-    assert learning_rate(config, 999, 1.0) == pytest.approx(0.0)
-    assert learning_rate(OptimiserConfig(learning_rate=1.0), 999, 1.0) == 1.0

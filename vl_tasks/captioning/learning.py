@@ -26,7 +26,7 @@ from vl_tasks.captioning.objectives import cross_entropy, self_critical
 from vl_tasks.configs import CaptionConfig
 from vl_tasks.features import fit_scale, open_source
 from vl_tasks.folders import data_folder, picture_folder
-from vl_tasks.training import HELD_OUT, Trainer, in_batches, prepare
+from vl_tasks.training import HELD_OUT, in_batches, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 
 
@@ -153,7 +153,7 @@ def train_captioner(config: CaptionConfig) -> None:
     """
     prepare(config)
     learner = CaptionLearner(config)
-    trainer = Trainer(config, learner)
+    trainer = make_trainer(config, learner)
     trainer.train()
     learner.load(trainer.run)
     results: dict[str, Any] = {}

@@ -24,7 +24,7 @@ from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
 from vl_tasks.features import fit_scale
 from vl_tasks.folders import data_folder, picture_folder, split_file
 from vl_tasks.sentences import build_vocabulary, put_glove
-from vl_tasks.training import HELD_OUT, Trainer, in_batches, is_held_out, prepare
+from vl_tasks.training import HELD_OUT, in_batches, is_held_out, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 
 
@@ -139,7 +139,7 @@ def train_entailment(config: EntailmentConfig) -> None:
     """
     prepare(config)
     learner = EntailmentLearner(config)
-    trainer = Trainer(config, learner)
+    trainer = make_trainer(config, learner)
     trainer.train()
     learner.load(trainer.run)
     results = {}

@@ -16,7 +16,7 @@ from vl_tasks.features import fit_scale, open_source
 from vl_tasks.folders import data_folder, picture_folder, split_file
 from vl_tasks.images import find_numbered
 from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
-from vl_tasks.training import HELD_OUT, Trainer, in_batches, is_held_out, prepare
+from vl_tasks.training import HELD_OUT, in_batches, is_held_out, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
@@ -184,7 +184,7 @@ def train_vqa(config: VqaConfig) -> None:
     """
     prepare(config)
     learner = VqaLearner(config)
-    trainer = Trainer(config, learner)
+    trainer = make_trainer(config, learner)
     trainer.train()
     learner.load(trainer.run)
     results: dict[str, Any] = {}

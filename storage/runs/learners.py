@@ -19,8 +19,13 @@ class Learner(Protocol):
         ...
 
     @property
+    def metric(self) -> str:
+        """Which of the figures of `evaluate` chooses the best weights, larger ones."""
+        ...
+
+    @property
     def clipped(self) -> list[nn.Module]:
-        """Parts whose gradient is limited, each on its own."""
+        """Parts whose gradient may be limited, each on its own."""
         ...
 
     @property
@@ -42,8 +47,4 @@ class Learner(Protocol):
 
     def save_model(self, run: Path, iteration: int) -> None:
         """Write the weights to use."""
-        ...
-
-    def load_model(self, run: Path) -> None:
-        """Read the weights to use."""
         ...
