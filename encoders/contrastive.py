@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from encoders.local_dir import WEIGHTS_FILE, write_local_dir
-from encoders.pretraining import normalised
+from encoders.pretraining import image_features
 
 _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more than 100
 
@@ -44,28 +44,31 @@ class Contrastive(nn.Module):
     Args:
         model: An open_clip model; its `visual.image_mean` and `image_std` normalise the pictures.
         tokenize: The model's tokenizer.
+        half: Run the image tower in bfloat16.
 
     Attributes:
         words: Token ids that training has met.
     """
 
-    def __init__(self, model: Any, tokenize: Callable[[list[str]], torch.Tensor]) -> None:
+    def __init__(
+        self, model: Any, tokenize: Callable[[list[str]], torch.Tensor], half: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.words: set[int] = set()
         self._tokenize = tokenize
+        self._half = half
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         """See `multi_positive_loss`; logs the scale of the logits and the true share of pairs."""
         model = self.model
         tokens = self._tokenize(batch.texts)
         self.words.update(tokens.unique().tolist())
-        image_features = model.encode_image(normalised(model.visual, batch.images), normalize=True)
+        features = image_features(model.visual, batch.images, self._half)
+        features = F.normalize(features, dim=-1)
         text_features = model.encode_text(tokens, normalize=True)
         scale = model.logit_scale.exp()
-        loss = multi_positive_loss(
-            scale * image_features @ text_features.T, batch.true, batch.false
-        )
+        loss = multi_positive_loss(scale * features @ text_features.T, batch.true, batch.false)
         judged = (batch.true | batch.false).sum()
         return loss, {"scale": scale.item(), "true_share": (batch.true.sum() / judged).item()}
 

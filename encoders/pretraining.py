@@ -103,11 +103,20 @@ class Pretraining:
         self.step = state["step"]
 
 
-def normalised(visual: Any, images: torch.Tensor) -> torch.Tensor:
-    """Pictures (B, 3, H, W) in 0..1 as an open_clip image tower takes them."""
+def image_features(visual: Any, images: torch.Tensor, half: bool = False) -> torch.Tensor:
+    """Features (B, D) float32 that an open_clip image tower makes of pictures.
+
+    Args:
+        visual: The tower; its `image_mean` and `image_std` normalise the pictures.
+        images: (B, 3, H, W) in 0..1.
+        half: Multiply in bfloat16, which halves the time on processors that have it.
+    """
     mean = torch.tensor(visual.image_mean).view(3, 1, 1)
     std = torch.tensor(visual.image_std).view(3, 1, 1)
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    pictures = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        features = visual(pictures)
+    return features.float()
 
 
 def make_optimizer(objective: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining import normalised
+from encoders.pretraining import image_features
 
 NO_ROOM = -1
 
@@ -42,10 +42,12 @@ class Supervised(nn.Module):
         model: An open_clip model, of which the image tower alone is trained.
         rooms: R.
         things: T.
+        half: Run the tower in bfloat16.
     """
 
-    def __init__(self, model: Any, rooms: int, things: int) -> None:
+    def __init__(self, model: Any, rooms: int, things: int, half: bool = False) -> None:
         super().__init__()
+        self._half = half
         self.visual = model.visual
         width: int = model.visual.output_dim
         self.room_head = nn.Linear(width, rooms)
@@ -53,7 +55,7 @@ class Supervised(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (B, R) of rooms and (B, T) of things of pictures (B, 3, H, W) in 0..1."""
-        features = self.visual(normalised(self.visual, images))
+        features = image_features(self.visual, images, self._half)
         return self.room_head(features), self.thing_head(features)
 
     @torch.inference_mode()

@@ -84,6 +84,8 @@ class PretrainArguments:
     """Blocks in each stage of the ResNet."""
     embed_dim: int = 128
     """Width of pooled features."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the image tower; bf16 is nearly twice as fast on processors that multiply it."""
     save_every: int = 250
     """Steps after which the state of training is written."""
     workers: int = 2
@@ -162,15 +164,16 @@ def train_and_export(
     torch.manual_seed(arguments.seed)
     model, tokenizer, config = build_model(arguments)
     sampler = training_views(pictures, arguments)
+    half = arguments.precision == "bf16"
     words: set[int] = set()
     classifier = None
     if arguments.objective == "contrastive":
-        objective = Contrastive(model, tokenizer)
+        objective = Contrastive(model, tokenizer, half)
         train(objective, sampler.batches, arguments)
         words = objective.words
     elif arguments.objective == "supervised":
         names = LabelNames.of(pictures)
-        classifier = (Supervised(model, len(names.rooms), len(names.things)), names)
+        classifier = (Supervised(model, len(names.rooms), len(names.things), half), names)
         train(classifier[0], partial(labelled_batches, sampler, names), arguments)
     factor = scale_to_unit(model.eval(), sampler)
     if classifier is not None:
@@ -257,11 +260,11 @@ def scale_to_unit(model: Any, sampler: "ViewSampler") -> float:
     import torch
 
     from encoders.contrastive import scale_pooled_features
-    from encoders.pretraining import normalised
+    from encoders.pretraining import image_features
 
     images, _, _ = sampler.views(0)
     with torch.inference_mode():
-        features = model.encode_image(normalised(model.visual, images))
+        features = image_features(model.visual, images)
     factor = float(1 / features.square().mean().sqrt())
     scale_pooled_features(model, factor)
     return factor

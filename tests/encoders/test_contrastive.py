@@ -78,20 +78,21 @@ def colour_batches(steps: int) -> list[Batch]:
     return [colour_batch(rng)[0] for _ in range(steps)]
 
 
-def pretraining(folder: Path, steps: int) -> tuple[Pretraining, Contrastive]:
+def pretraining(folder: Path, steps: int, half: bool = False) -> tuple[Pretraining, Contrastive]:
     model, tokenizer, _ = load_model(str(folder), None)
-    objective = Contrastive(model, tokenizer)
+    objective = Contrastive(model, tokenizer, half)
     return Pretraining(objective, steps, TrainConfig(learning_rate=2e-3)), objective
 
 
-def trained(folder: Path, steps: int):
-    pretrained, objective = pretraining(folder, steps)
+def trained(folder: Path, steps: int, half: bool = False):
+    pretrained, objective = pretraining(folder, steps, half)
     history = list(pretrained.run(colour_batches(steps)))
     return objective.model, objective._tokenize, history
 
 
-def test_a_tiny_clip_learns_colours(tiny_resnet: Path):
-    model, tokenizer, history = trained(tiny_resnet, 25)
+@pytest.mark.parametrize("half", [False, True])
+def test_a_tiny_clip_learns_colours(tiny_resnet: Path, half: bool):
+    model, tokenizer, history = trained(tiny_resnet, 25, half)
     assert [figures["step"] for figures in history] == list(range(25))
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     encoder = ClipEncoder(model, tokenizer, "colours", device="cpu")

@@ -81,15 +81,15 @@ def test_towers_without_sentences_are_exported_alike(
     network, names = classifier
     assert names.things == ("sofa",)
     # The exported features are those that the classifier reads, whose scale alone is another.
-    tower = network.visual(network_input(network, views)).detach().numpy()
+    tower = network_features(network, views)
     assert np.abs(features - tower).max() < 0.05
     assert command.score(arguments, [house], classifier).room_accuracy == 1
 
 
-def network_input(network, views):
-    from encoders.pretraining import normalised
+def network_features(network, views) -> np.ndarray:
+    from encoders.pretraining import image_features
 
-    return normalised(network.visual, views)
+    return image_features(network.visual, views).detach().numpy()
 
 
 def test_a_folder_is_named_after_what_is_trained(command):
