@@ -5,7 +5,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from agents.configs import FollowerConfig
-from agents.envdrop.attention import Dropout, SoftDotAttention
+from agents.envdrop.attention import Dropout, SoftDotAttention, drop
 from agents.envdrop.encoders import InstructionEncoder, State
 from agents.envdrop.follower import Follower
 from agents.envdrop.visual import View, VisualScale
@@ -131,6 +131,25 @@ def test_dropout_keeps_the_mean_and_rests_in_evaluation():
     assert dropped.mean() == pytest.approx(1.0, abs=0.02)
     assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.01)
     assert dropout.eval()(values) is values
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rate", [0.25, 0.3])
+def test_what_is_kept_is_scaled_and_gradients_go_where_it_is(rate, dtype):
+    torch.manual_seed(0)
+    values = torch.randn(64, 50, dtype=dtype, requires_grad=True)
+    dropped = drop(values, rate)
+    assert dropped.dtype == dtype
+    kept = dropped != 0
+    precise = {torch.float32: 2e-5, torch.bfloat16: 1e-2}[dtype]
+    torch.testing.assert_close(
+        dropped[kept], values[kept] / (1 - rate), rtol=precise, atol=0, check_dtype=False
+    )
+    dropped.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad != 0, kept)
+    factor = torch.full_like(values.grad[kept], 1 / (1 - rate))
+    torch.testing.assert_close(values.grad[kept], factor, rtol=precise, atol=0)
 
 
 def test_rows_of_state_and_context(follower):

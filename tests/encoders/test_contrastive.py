@@ -90,9 +90,14 @@ def trained(folder: Path, steps: int, half: bool = False):
     return objective.model, objective._tokenize, history
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_a_tiny_clip_learns_colours(tiny_resnet: Path, half: bool):
-    model, tokenizer, history = trained(tiny_resnet, 25, half)
+def test_a_tower_in_bfloat16_has_nearly_the_same_loss(tiny_resnet: Path):
+    whole, half = (trained(tiny_resnet, 1, half)[2][0]["loss"] for half in (False, True))
+    assert half != whole
+    assert half == pytest.approx(whole, abs=0.05)
+
+
+def test_a_tiny_clip_learns_colours(tiny_resnet: Path):
+    model, tokenizer, history = trained(tiny_resnet, 25)
     assert [figures["step"] for figures in history] == list(range(25))
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     encoder = ClipEncoder(model, tokenizer, "colours", device="cpu")
