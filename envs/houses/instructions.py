@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.houses.landmarks import NOTICED, Landmark, references
+from envs.houses.language.sight import HALLS
 from envs.houses.realiser import Clause, Instruction, realise
 from envs.houses.routes import STAIRCASE, Routes, flights
 from envs.houses.visibility import Survey
@@ -201,6 +202,11 @@ def _room_clauses(
         kind = survey.room_kinds[visit.room]
         is_last = number == len(visits) - 1
         if kind == STAIRCASE:  # "go up the stairs" says it
+            continue
+        is_prolonged = kind in HALLS and kind == (
+            survey.room_kinds[visits[number - 1].room] if number else ""
+        )
+        if is_prolonged:  # the arms of a bent hallway are one to a walker
             continue
         if number == 0 and not is_last:
             # One hardly says "leave the hallway": it is where the way goes on.

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,6 +206,15 @@ def test_plan_sorts_clauses_along_the_path(survey, routes):
         assert firsts == sorted(firsts)
         assert clauses[-1].kind == "stop"
         assert any(clause.kind == "enter" and clause.room == "kitchen" for clause in clauses)
+
+
+def test_the_arms_of_a_bent_hallway_are_one(survey):
+    bent = replace(survey, room_kinds=("hallway", "bedroom", "hallway", "bedroom"))
+    pin = Landmark("fridge", "", (2,))
+    for seed in range(40):
+        clauses = plan_clauses(bent, (5, 4, 0, 1, 2, 6, 7), pin, [], np.random.default_rng(seed))
+        told = [one.kind for one in clauses if one.room == "hallway" and one.kind != "stop"]
+        assert len(told) <= 1
 
 
 def test_a_turn_lends_its_verb_to_the_room():
