@@ -115,7 +115,7 @@ def _standard() -> HouseSet:
         name="standard",
         specs={spec.scan: spec for spec in specs},
         scans=scans,
-        paths={"train": 80, "val_seen": 8, "val_unseen": 60, "test": 60},
+        paths={"train": 160, "val_seen": 8, "val_unseen": 60, "test": 60},
         rxr_paths={"train": 25, "val_seen": 2, "val_unseen": 20, "test": 20},
         fewest_viewpoints=30,
     )
