@@ -107,7 +107,7 @@ class WorldFiles:
     @property
     def is_built_in(self) -> bool:
         """Whether it is a set of the built-in houses."""
-        return self.world != "matterport"
+        return is_built_in(self.world)
 
     @property
     def remedy(self) -> str:
@@ -116,6 +116,11 @@ class WorldFiles:
             house_set = " --set standard" if self.world == "houses-standard" else ""
             return f"make the built-in world again with scripts/build_houses.py{house_set}"
         return "get the data with scripts/download_data.py, or name the folder that holds it"
+
+
+def is_built_in(world: World) -> bool:
+    """Whether a world is a set of the built-in houses."""
+    return world != "matterport"
 
 
 def world_files(world: World = "houses", data_dir: str | Path | None = None) -> WorldFiles:

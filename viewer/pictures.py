@@ -104,7 +104,7 @@ def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
         files: The world.
         skyboxes: Folder of Matterport3D's scans; the world's own by default.
     """
-    if files.world == "houses":
+    if files.is_built_in:
         return house_pictures()
     folder = skyboxes or files.annotations_dir / "matterport" / "v1" / "scans"
     if folder.is_dir():

@@ -6,7 +6,7 @@ import numpy as np
 
 from envs.houses.plan_elements import Opening
 from envs.nav_graph import NavGraph
-from envs.worlds import World
+from envs.worlds import World, is_built_in
 from viewer.storeys import storeys
 
 Json = dict[str, Any]
@@ -20,7 +20,7 @@ def scene(graph: NavGraph, world: World) -> Json:
         `storeys`: how many; `plan`: None, or rooms and openings by storey as in
         `envs.houses.plan_elements`.
     """
-    plan = _plan(graph.scan) if world == "houses" else None
+    plan = _plan(graph.scan) if is_built_in(world) else None
     floors = graph.positions[:, 2] - graph.heights
     if plan is None:
         levels = storeys(floors)
@@ -62,6 +62,7 @@ def _opening(opening: Opening) -> Json:
 
 def _plan(scan: str):
     from envs.houses.house import plan_of
-    from envs.houses.house_set import HOUSE_SPECS
+    from envs.houses.sets import HOUSE_SETS
 
-    return plan_of(HOUSE_SPECS[scan]) if scan in HOUSE_SPECS else None
+    specs = [one.specs[scan] for one in HOUSE_SETS.values() if scan in one.specs]
+    return plan_of(specs[0]) if specs else None

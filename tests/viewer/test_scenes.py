@@ -1,8 +1,11 @@
+from shutil import copy
+
 import numpy as np
 import pytest
 
 from envs.houses.house import plan_of
 from envs.houses.house_set import HOUSE_SPECS
+from envs.houses.sets import STANDARD
 from envs.nav_graph import NavGraph
 from viewer.scenes import scene
 from viewer.storeys import storeys
@@ -20,6 +23,15 @@ def test_a_house_is_shown_with_its_plan():
         assert z == pytest.approx(0, abs=0.01)
         assert storey == 0
         assert plan.room_at(x, y) >= 0
+
+
+def test_a_large_house_is_shown_with_both_storeys(tiny_world, tmp_path):
+    ring = tiny_world / "matterport" / "connectivity" / "barn_connectivity.json"
+    copy(ring, tmp_path / "standard_03_connectivity.json")
+    shown = scene(NavGraph.load("standard_03", tmp_path), "houses-standard")
+    plan = plan_of(STANDARD.specs["standard_03"])
+    assert shown["storeys"] == plan.storeys == 2
+    assert len(shown["plan"]["rooms"]) == len(plan.rooms)
 
 
 def test_other_buildings_have_no_plan(tiny_world):
