@@ -37,6 +37,28 @@ def run_script(monkeypatch, capsys):
     return run
 
 
+@pytest.fixture
+def check_same_run():
+    """Checks that two trainers, one of which went on after a stop, came to the same end."""
+    # Imported here so that tests of other rooms do not load torch.
+    import torch
+
+    from storage.runs.checkpoints import MODEL
+    from storage.runs.log import read_log
+
+    def events(run):
+        return [{k: v for k, v in one.items() if k != "seconds"} for one in read_log(run)]
+
+    def check(whole, resumed):
+        for name, value in whole.learner.network.state_dict().items():
+            assert torch.equal(value, resumed.learner.network.state_dict()[name])
+        assert events(whole.run) == events(resumed.run)
+        assert resumed.best == whole.best
+        assert (resumed.run / MODEL).read_text() == (whole.run / MODEL).read_text()
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory) -> Path:
     """Data folder of a world with two little buildings, in the layout of "matterport".

@@ -1,13 +1,5 @@
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_every_way_of_stepping_is_measured_in_a_small_world(tiny_world):
-    figures = figures_of("--data-dir", str(tiny_world), "--batch-sizes", "1", "8")
+def test_every_way_of_stepping_is_measured_in_a_small_world(tiny_world, figures_of):
+    figures = figures_of("environment", "--data-dir", str(tiny_world), "--batch-sizes", "1", "8")
     for size in (1, 8):
         for kind in ("features", "directions only", "indices"):
             for memory in ("copied", "kept"):
@@ -21,18 +13,9 @@ def test_every_way_of_stepping_is_measured_in_a_small_world(tiny_world):
     assert figures["largest memory"]["value"] > 10
 
 
-def test_the_built_in_houses_are_measured_without_other_data():
-    figures = figures_of("--batch-sizes", "64")
+def test_the_built_in_houses_are_measured_without_other_data(figures_of):
+    figures = figures_of("environment", "--batch-sizes", "64")
     assert figures["loading 40 graphs without a cache"]["bar"] == 3.0
     assert figures["loading 40 graphs from the cache"]["bar"] == 0.3
     assert figures["features, batch 64, copied"]["bar"] == 50_000
     assert figures["indices, batch 64, kept"]["bar"] == 400_000
-
-
-def figures_of(*arguments):
-    command = [sys.executable, "benchmarks/environment.py", "--quick", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert result["benchmark"] == "environment"
-    return result["figures"]

@@ -1,21 +1,5 @@
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_the_simulator_reports_all_figures_on_the_built_in_graphs():
-    done = subprocess.run(
-        [sys.executable, "benchmarks/simulator.py", "--quick"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout.splitlines()[-1])["figures"]
+def test_the_simulator_reports_all_figures_on_the_built_in_graphs(figures_of):
+    figures = figures_of("simulator")
     for angles in ("discretised", "continuous"):
         for size in (1, 64):
             for work in ("turning", "turning, every field read", "walking, every field read"):

@@ -64,7 +64,7 @@ def make_trainer(folder, learner=None, group=None, largest_loss=1e4, **changes):
     return Trainer(config, learner or Sums(), lambda k: 100 + k, largest_loss, group)
 
 
-def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path):
+def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_same_run):
     whole = make_trainer(tmp_path / "whole")
     whole.train()
     assert (whole.run / "numbers.txt").read_text() == "two"
@@ -76,15 +76,7 @@ def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path):
     assert load_trainer(first.run)["iteration"] == 10
     second = make_trainer(None, resume=first.run)
     second.train()
-    for name, value in whole.learner.network.state_dict().items():
-        assert torch.equal(value, second.learner.network.state_dict()[name])
-    assert same_events(whole.run) == same_events(second.run)
-    assert second.best == whole.best
-    assert (second.run / MODEL).read_text() == (whole.run / MODEL).read_text()
-
-
-def same_events(run):
-    return [{k: v for k, v in one.items() if k != "seconds"} for one in read_log(run)]
+    check_same_run(whole, second)
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, 1e6])
