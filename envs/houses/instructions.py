@@ -203,10 +203,8 @@ def _room_clauses(
         is_last = number == len(visits) - 1
         if kind == STAIRCASE:  # "go up the stairs" says it
             continue
-        is_prolonged = kind in HALLS and kind == (
-            survey.room_kinds[visits[number - 1].room] if number else ""
-        )
-        if is_prolonged:  # the arms of a bent hallway are one to a walker
+        before = survey.room_kinds[visits[number - 1].room] if number else ""
+        if kind == before and kind in HALLS:  # the arms of a bent hallway are one to a walker
             continue
         if number == 0 and not is_last:
             # One hardly says "leave the hallway": it is where the way goes on.
