@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agents.comparison import METRICS, Scores
-from envs.metrics import Interval, bootstrap_interval, paired_difference, seed_interval
+from envs.metrics import Interval, aligned, bootstrap_interval, paired_difference, seed_interval
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,8 @@ def _figure(values: np.ndarray, first: np.ndarray | None, paths: Sequence[float]
 def text_table(report: Report) -> str:
     """Aligned text; per cent, with half of the interval over seeds behind each mean."""
     rows = _cells(report)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join([*lines, "", *_legend(report)])
+    lines = aligned(rows, texts=len(rows[0]))
+    return "\n".join([lines, "", *_legend(report)])
 
 
 def markdown_table(report: Report) -> str:

@@ -11,7 +11,7 @@ from agents.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.configs import Language, TrainConfig
 from agents.rollout import Agent, walk
 from envs.episodes import Episode, base_language
-from envs.metrics import score_paths, summarise, summarise_groups
+from envs.metrics import aligned, score_paths, summarise, summarise_groups
 from envs.vector_env import VlnVectorEnv
 from storage.runs.learners import Summary
 
@@ -165,12 +165,4 @@ def table(results: Mapping[str, Mapping[str, Summary]]) -> str:
                 for column, (factor, digits) in _COLUMNS.items()
             ]
             rows.append([split, agent, *figures])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    return aligned(rows, texts=2)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 
-from envs.metrics import Interval
+from envs.metrics import Interval, aligned
 from envs.submission_scores import (
     Scored,
     ScoringRules,
@@ -152,14 +152,3 @@ def _groups(
                 figures = [f"{_UNITS[metric][0] * means[metric]:.2f}" for metric in shown]
                 rows.append([group, name, f"{means['episodes']:.0f}", *figures])
     return [aligned(rows)]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Lines of a table, its first column to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])],
-        ).rstrip()
-        for row in rows
-    )

@@ -13,11 +13,13 @@ from envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
 from envs.metrics.seeds import seed_interval
 from envs.metrics.split_scores import score_paths
 from envs.metrics.summaries import SUMMARY, summarise, summarise_groups
+from envs.metrics.tables import aligned
 
 __all__ = [
     "SUCCESS_THRESHOLD",
     "SUMMARY",
     "Interval",
+    "aligned",
     "bootstrap_interval",
     "bootstrap_intervals",
     "paired_difference",
