@@ -48,11 +48,18 @@ class Contestant:
 
     Attributes:
         name: For people.
-        arguments: Of train_agent.py.
+        arguments: Of train_agent.py; "{seed}" in them stands for the seed of a training.
     """
 
     name: str
     arguments: tuple[str, ...]
+
+    def told(self, seed: int) -> list[str]:
+        """Arguments of the training with a seed."""
+        return [
+            *(word.replace("{seed}", str(seed)) for word in self.arguments),
+            *("--seed", str(seed)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ def train_all(
     folders = _folders([one.name for one in contestants])
     jobs = {
         one.name: [
-            make_job(folder / f"{folders[one.name]}-{seed}", [*one.arguments, "--seed", str(seed)])
+            make_job(folder / f"{folders[one.name]}-{seed}", one.told(seed))
             for seed in range(seeds)
         ]
         for one in contestants

@@ -15,7 +15,6 @@ The weights of a run are those that were best on the first of the splits, so tha
 has had no say in anything.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
+from comparisons import ComparisonArguments, carry_out_comparison, split_command_line
 
 from envs.worlds import World
 
@@ -32,13 +32,12 @@ if TYPE_CHECKING:
     from agents.comparison import Contestant
 
 Ablation = Literal["no-language", "shuffled-language", "no-vision"]
-Baseline = Literal["random", "forward"]
 # Their names hold a colon that is no tag's.
 _PREFIXES = ("local-dir:", "hf-hub:")
 
 
 @dataclass(frozen=True)
-class CompareArguments:
+class CompareArguments(ComparisonArguments):
     """Trains the same follower on the features of several encoders and compares them.
 
     Arguments behind -- are those of train_agent.py, such as: -- --dataset rxr --iterations 2000
@@ -51,18 +50,12 @@ class CompareArguments:
     ablations: tuple[Ablation, ...] = ()
     """More rows: the first encoder's follower without instructions, with those of other paths, or
     without pictures, in training and evaluation alike."""
-    baselines: tuple[Baseline, ...] = ("random", "forward")
-    """More rows: agents that learn nothing."""
-    seeds: int = 3
-    """Trainings of each row, with seeds from 0."""
     world: World = "houses"
     """Buildings to walk in."""
     data_dir: Path | None = None
     """Folder of the data of world matterport."""
     pictures: Path | None = None
     """Folder of the scans with skyboxes, by default DATA_DIR/matterport/v1/scans."""
-    splits: tuple[str, ...] = ("val_seen", "val_unseen")
-    """Splits to score on; the first one says which weights of a run are used."""
     precision: Literal["auto", "fp32", "medium", "bf16", "fp16"] = "auto"
     """Of the encoders, see docs/encoders.md."""
     output: Path | None = None
@@ -106,37 +99,15 @@ def main(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         arguments: Its own arguments.
         training: Those of train_agent.py.
     """
-    from agents.comparison import baseline_scores, train_all
-    from agents.comparison_report import (
-        make_report,
-        markdown_table,
-        seed_intervals,
-        text_table,
-        to_json,
-    )
-    from storage import write_text
-    from viewer import plots
-
-    folder, common = arguments.folder, common_arguments(arguments, training)
-    stores = make_stores(arguments)
-    rows = train_all(
-        contestants(arguments, stores, common), arguments.seeds, folder / "runs", arguments.workers
-    )
-    for name in arguments.baselines:
-        rows[f"{name} agent"] = baseline_scores(common, name, arguments.seeds)
-    report = make_report(rows)
-    write_text(folder / "comparison.json", json.dumps(to_json(report), indent=2) + "\n")
-    write_text(folder / "comparison.md", markdown_table(report))
-    plots.save(plots.intervals(seed_intervals(report)), folder / "comparison.png")
-    print(text_table(report))
-    print(f"{folder}: comparison.json, comparison.md, comparison.png")
+    common = common_arguments(arguments, training)
+    rows = contestants(arguments, make_stores(arguments), common)
+    carry_out_comparison(arguments, arguments.folder, rows, common)
 
 
 def common_arguments(arguments: CompareArguments, training: Sequence[str]) -> list[str]:
     """Arguments of train_agent.py that all rows share."""
     data = [] if arguments.data_dir is None else ["--data-dir", str(arguments.data_dir)]
-    splits = ["--evaluation-splits", *arguments.splits, "--select-by", arguments.splits[0]]
-    return ["--world", arguments.world, *data, *splits, "--threads", "1", *training]
+    return ["--world", arguments.world, *data, *arguments.choice, *training]
 
 
 def contestants(
@@ -147,9 +118,6 @@ def contestants(
 
     seeing = {name: [*common, "--features", str(path)] for name, path in stores.items()}
     first, *_ = seeing
-    taken = seeing.keys() & {f"{name} agent" for name in arguments.baselines}
-    if taken:
-        raise ValueError(f"{min(taken)!r} is a baseline's name; call the encoder something else")
     return [
         *(Contestant(name, tuple(given)) for name, given in seeing.items()),
         *(
@@ -203,13 +171,6 @@ def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
 
     shipped = world_files(arguments.world, arguments.data_dir).features
     return (own,) if shipped is None else (own, shipped)
-
-
-def split_command_line(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stands before -- and what behind it."""
-    words = list(words)
-    place = words.index("--") if "--" in words else len(words)
-    return words[:place], words[place + 1 :]
 
 
 if __name__ == "__main__":

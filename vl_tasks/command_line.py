@@ -10,6 +10,7 @@ import tyro
 
 from storage.runs.settings import CONFIG, differences, read_config
 from vl_tasks.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -72,11 +73,16 @@ def _parse(presets: Mapping[str, Config], published: str, arguments: Sequence[st
     if resumed is not None:
         return _resumed(kind, Path(resumed), arguments)
     data = _first(arguments, "data") or "house"
-    own = {"house": "houses"}.get(data, data if data in presets else published)
-    preset = _first(arguments, "preset") or own
+    preset = _first(arguments, "preset") or _recipe_for(data, presets, published)
     if preset not in presets:
         raise ValueError(f"--preset {preset} is none of {', '.join(presets)}")
     return tyro.cli(kind, default=presets[preset], args=list(arguments))
+
+
+def _recipe_for(data: str, presets: Mapping[str, Config], published: str) -> str:
+    if data == "house" or HouseTaskFiles(Path(data)).summary.is_file():
+        return "houses"
+    return data if data in presets else published
 
 
 def _first(arguments: Sequence[str], name: str) -> str | None:

@@ -4,6 +4,7 @@ import pytest
 
 from storage.runs.settings import CONFIG, to_json
 from vl_tasks.command_line import parse_captions, parse_entailment, parse_vqa
+from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 
@@ -19,6 +20,14 @@ def test_data_and_preset_choose_the_defaults():
     assert parse_captions(["--data", "data/coco"]) == CAPTION_PRESETS["coco"]
     with pytest.raises(ValueError, match="--preset magic is none of houses, easy-vqa"):
         parse_vqa(["--preset", "magic"])
+
+
+def test_a_folder_of_house_tasks_is_known_for_what_it_is(tmp_path):
+    assert parse_vqa(["--data", str(tmp_path)]).preset == "mcan-small"
+    HouseTaskFiles(tmp_path).summary.write_text("{}")
+    wanted = dataclasses.replace(VQA_PRESETS["houses"], data=str(tmp_path))
+    assert parse_vqa(["--data", str(tmp_path)]) == wanted
+    assert parse_captions(["--data", str(tmp_path)]).preset == "houses"
 
 
 def test_presets_name_themselves_and_have_runs_of_their_own():

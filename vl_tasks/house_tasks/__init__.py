@@ -41,7 +41,7 @@ _WORDS_TAG = 62
 class HouseTasksConfig:
     """What is made."""
 
-    train: int = 1600
+    train: int = 4800
     """Pictures of the split train."""
     val_seen: int = 320
     """Pictures of the split val_seen: the training houses from other places."""

@@ -1,0 +1,40 @@
+"""The command that compares ways of training, and rows that begin where other runs ended."""
+
+import json
+
+import pytest
+
+
+def test_rows_have_arguments_and_starts_of_their_own(run_script, tiny_world, tmp_path):
+    common = [
+        *("--", "--world", "matterport", "--data-dir", tiny_world, "--batch-size", "4"),
+        *("--features", tiny_world / "features.safetensors", "--follower.hidden-size", "16"),
+        *("--iterations", "2"),
+    ]
+    first, output = tmp_path / "first", tmp_path / "output"
+    options = ["--seeds", "2", "--splits", "val_unseen"]
+    run_script("compare_agents.py", *options, "--rows", "imitation=", "--output", first, *common)
+    start = first / "runs" / "imitation-{seed}"
+    printed = run_script(
+        *("compare_agents.py", *options, "--baselines", "random", "--output", output),
+        *("--rows", "longer=", "with rewards=--reinforcement.weight 0.5", *common),
+        *("--start-from", start),
+    )
+    rows = ["longer", "with rewards", "random agent"]
+    assert list(json.loads((output / "comparison.json").read_text())["val_unseen"]) == rows
+    assert [line[12:26].strip() for line in printed.splitlines()[1:4]] == rows
+    for seed in range(2):
+        config = json.loads((output / "runs" / f"with-rewards-{seed}" / "config.json").read_text())
+        assert config["start_from"] == str(first / "runs" / f"imitation-{seed}")
+        assert (config["reinforcement"]["weight"], config["seed"]) == (0.5, seed)
+
+
+def test_rows_without_a_name_are_refused(run_script, tmp_path):
+    for row in ("--reinforcement.weight 1", "=--reinforcement.weight 1"):
+        with pytest.raises(ValueError, match="write NAME=ARGUMENTS"):
+            run_script("compare_agents.py", f"--rows={row}", "--output", tmp_path)
+
+
+def test_rows_do_not_take_the_name_of_a_baseline(run_script, tmp_path):
+    with pytest.raises(ValueError, match="'random agent' is a baseline's name"):
+        run_script("compare_agents.py", "--rows", "random agent=", "--output", tmp_path)
