@@ -12,7 +12,8 @@ import tyro
 from agents.configs import Language, Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
-from storage.runs.settings import CONFIG, Config, differences, read_config
+from storage.runs.resuming import parse_resumed
+from storage.runs.settings import Config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
@@ -107,22 +108,10 @@ def _parse(
     first.add_argument("--resume", type=Path)
     known, _ = first.parse_known_args(arguments)
     if known.resume is not None:
-        return _resumed(kind, known.resume, arguments)
+        return parse_resumed(kind, known.resume, arguments, _MAY_CHANGE)
     # A name that is none of the choices is refused below, with the list of them.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
     recipe = known.preset if known.preset in get_args(Recipe) else None
     chosen = defaults(dataset, world, recipe, known.speaker is not None)
     return tyro.cli(kind, default=chosen, args=arguments)
-
-
-def _resumed(kind: type[Config], run: Path, arguments: Sequence[str]) -> Config:
-    saved = read_config(run, kind)
-    config = tyro.cli(kind, default=saved, args=list(arguments))
-    contradictions = differences(saved, config, _MAY_CHANGE)
-    if contradictions:
-        raise ValueError(
-            f"{run / CONFIG} and the command line differ in {'; '.join(contradictions)}; "
-            "leave the flags out to go on with the run, or start another one without --resume"
-        )
-    return config

@@ -23,7 +23,7 @@ from envs.metrics import SUMMARY
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
 from storage.runs.checkpoints import TRAINER, model_notes
-from storage.runs.settings import CONFIG, differences, read_config
+from storage.runs.settings import CONFIG, check_same_run
 
 METRICS = ("SR", "SPL", "nDTW")
 SCORES = "scores.json"  # within the folder of a run: of each episode, written last
@@ -113,19 +113,14 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
     config = replace(parse_train(arguments), output=run)
     if not (run / CONFIG).is_file():
         return Job(run, config)
-    contradictions = differences(read_config(run, TrainConfig), config, _MAY_CHANGE)
-    if contradictions:
-        raise ValueError(
-            f"{run / CONFIG} and this comparison differ in {'; '.join(contradictions)}; choose "
-            "another --output, or remove the folder of the run"
-        )
+    remedy = "choose another --output, or remove the folder of the run"
+    check_same_run(run, config, _MAY_CHANGE, "this comparison", remedy)
     if not (run / TRAINER).is_file():  # killed before it had anything to go on from
         return Job(run, config)
     seen, wanted = model_notes(run)["encoder"], feature_notes(config)["encoder"]
     if seen != wanted:
         raise ValueError(
-            f"{run}: trained on features of {seen}, but they are of {wanted} now; choose another "
-            "--output, or remove the folder of the run"
+            f"{run}: trained on features of {seen}, but they are of {wanted} now; {remedy}"
         )
     return Job(run, replace(config, resume=run))
 

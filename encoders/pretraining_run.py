@@ -11,7 +11,7 @@ from storage import write_text
 from storage.runs.checkpoints import TRAINER, load_trainer, save_trainer
 from storage.runs.interruption import interruption
 from storage.runs.log import RunLog
-from storage.runs.settings import CONFIG, differences, read_config, to_json
+from storage.runs.settings import CONFIG, check_same_run, to_json
 
 _LOG_EVERY = 10
 
@@ -72,13 +72,8 @@ def claim_run(run: Path, settings: Any, may_change: frozenset[str]) -> None:
     """
     run.mkdir(parents=True, exist_ok=True)
     if (run / TRAINER).exists():
-        saved = read_config(run, type(settings))
-        contradictions = differences(saved, settings, may_change)
-        if contradictions:
-            raise ValueError(
-                f"{run / CONFIG} and the command line differ in {'; '.join(contradictions)}; give "
-                "another --run-dir, or remove the folder to begin anew"
-            )
+        remedy = "give another --run-dir, or remove the folder to begin anew"
+        check_same_run(run, settings, may_change, "the command line", remedy)
     write_text(run / CONFIG, to_json(settings))
 
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import tyro
 
-from storage.runs.settings import CONFIG, differences, read_config
+from storage.runs.resuming import parse_resumed
+from storage.runs.settings import read_config
 from vl_tasks.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
@@ -71,7 +72,7 @@ def _parse(presets: Mapping[str, Config], published: str, arguments: Sequence[st
     kind = type(presets["houses"])
     resumed = _first(arguments, "resume")
     if resumed is not None:
-        return _resumed(kind, Path(resumed), arguments)
+        return parse_resumed(kind, Path(resumed), arguments, _MAY_CHANGE)
     data = _first(arguments, "data") or "house"
     preset = _first(arguments, "preset") or _recipe_for(data, presets, published)
     if preset not in presets:
@@ -89,15 +90,3 @@ def _first(arguments: Sequence[str], name: str) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(f"--{name}")
     return getattr(parser.parse_known_args(list(arguments))[0], name)
-
-
-def _resumed(kind: type[Config], run: Path, arguments: Sequence[str]) -> Config:
-    saved = read_config(run, kind)
-    config = tyro.cli(kind, default=saved, args=list(arguments))
-    contradictions = differences(saved, config, _MAY_CHANGE)
-    if contradictions:
-        raise ValueError(
-            f"{run / CONFIG} and the command line differ in {'; '.join(contradictions)}; "
-            "leave the flags out to go on with the run, or start another one without --resume"
-        )
-    return config

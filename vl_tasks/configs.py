@@ -3,6 +3,7 @@
 Nothing here imports torch, so that ``--help`` answers at once.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -34,7 +35,7 @@ class GridConfig:
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(ABC):
     """What every training has."""
 
     data: str = "house"
@@ -91,9 +92,9 @@ class RunConfig:
         return f"{self.task}-{data}{'' if self.vision else '-no-vision'}"
 
     @property
+    @abstractmethod
     def task(self) -> str:
         """Name of the task."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,28 @@ def _value(kind: Any, value: Any, source: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def check_same_run(
+    run: Path, settings: Any, may_change: frozenset[str], whose: str, remedy: str
+) -> None:
+    """Make sure that settings are those of the run in a folder.
+
+    Args:
+        run: The folder.
+        settings: A frozen dataclass.
+        may_change: Names of settings that may differ from those in the folder.
+        whose: What the settings are of, for the message: "the command line".
+        remedy: What to do if they are not.
+
+    Raises:
+        ValueError: They are not; names the settings that differ, and the remedy.
+    """
+    contradictions = differences(read_config(run, type(settings)), settings, may_change)
+    if contradictions:
+        raise ValueError(
+            f"{run / CONFIG} and {whose} differ in {'; '.join(contradictions)}; {remedy}"
+        )
+
+
 def differences(one: Any, other: Any, ignore: frozenset[str]) -> list[str]:
     """Settings in which two configurations differ, as "name: value against value"."""
     left, right = _flat(dataclasses.asdict(one)), _flat(dataclasses.asdict(other))
