@@ -17,6 +17,7 @@ from vl_tasks.configs import (
 )
 
 _SMALL = McanConfig(hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256)
+_LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
 # CLIP-ViL stretches pictures to 600 x 1000, which gives 18 x 31 places.
 _CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
@@ -38,6 +39,32 @@ _HOUSE_SPLITS: dict[str, Any] = {
     "evaluation_splits": ("val_seen", "val_unseen"),
 }
 
+
+def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfig:
+    """Of openvqa (configs/vqa/mcan_SIZE.yml): 13 epochs, three of warm-up, cuts after 10 and 12."""
+    epoch = _VQA_V2_TRAIN / 64
+    return VqaConfig(
+        preset=f"mcan-{size}",
+        data="data/vqa",
+        model="mcan",
+        mcan=mcan,
+        grids=_CLIP_VIL_GRIDS,
+        standardise=False,
+        optimiser=OptimiserConfig(
+            "adam",
+            learning_rate,
+            **_ADAM,
+            schedule="steps",
+            warmup=int(3 * epoch),
+            milestones=(int(10 * epoch), int(12 * epoch)),
+            decay=0.2,
+        ),
+        iterations=int(13 * epoch),
+        batch_size=64,
+        evaluate_every=int(epoch),
+    )
+
+
 VQA_PRESETS = {
     "houses": VqaConfig(
         preset="houses",
@@ -47,9 +74,9 @@ VQA_PRESETS = {
         embedding=64,
         words=20,
         optimiser=_one_cycle(1e-3, 200),
-        iterations=2000,
+        iterations=4000,
         batch_size=128,
-        evaluate_every=250,
+        evaluate_every=500,
     ),
     "easy-vqa": VqaConfig(
         preset="easy-vqa",
@@ -92,7 +119,7 @@ VQA_PRESETS = {
         preset="movie-mcan-clip-vil",
         data="data/vqa",
         model="movie-mcan",
-        mcan=McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048),
+        mcan=_LARGE,
         grids=_CLIP_VIL_GRIDS,
         standardise=False,
         optimiser=OptimiserConfig(
@@ -110,47 +137,8 @@ VQA_PRESETS = {
         evaluate_every=10_000,
         train_splits=("train", "val"),
     ),
-    # openvqa configs/vqa/mcan_small.yml: 13 epochs, three of warm-up, rate cut after 10 and 12.
-    "mcan-small": VqaConfig(
-        preset="mcan-small",
-        data="data/vqa",
-        model="mcan",
-        grids=_CLIP_VIL_GRIDS,
-        standardise=False,
-        optimiser=OptimiserConfig(
-            "adam",
-            1e-4,
-            **_ADAM,
-            schedule="steps",
-            warmup=3 * _VQA_V2_TRAIN // 64,
-            milestones=(10 * _VQA_V2_TRAIN // 64, 12 * _VQA_V2_TRAIN // 64),
-            decay=0.2,
-        ),
-        iterations=13 * _VQA_V2_TRAIN // 64,
-        batch_size=64,
-        evaluate_every=_VQA_V2_TRAIN // 64,
-    ),
-    # openvqa configs/vqa/mcan_large.yml.
-    "mcan-large": VqaConfig(
-        preset="mcan-large",
-        data="data/vqa",
-        model="mcan",
-        mcan=McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048),
-        grids=_CLIP_VIL_GRIDS,
-        standardise=False,
-        optimiser=OptimiserConfig(
-            "adam",
-            7e-5,
-            **_ADAM,
-            schedule="steps",
-            warmup=3 * _VQA_V2_TRAIN // 64,
-            milestones=(10 * _VQA_V2_TRAIN // 64, 12 * _VQA_V2_TRAIN // 64),
-            decay=0.2,
-        ),
-        iterations=13 * _VQA_V2_TRAIN // 64,
-        batch_size=64,
-        evaluate_every=_VQA_V2_TRAIN // 64,
-    ),
+    "mcan-small": _openvqa_mcan("small", 1e-4, McanConfig()),
+    "mcan-large": _openvqa_mcan("large", 7e-5, _LARGE),
 }
 
 ENTAILMENT_PRESETS = {
@@ -160,7 +148,7 @@ ENTAILMENT_PRESETS = {
         mcan=_SMALL,
         embedding=64,
         optimiser=_one_cycle(1e-3, 200),
-        iterations=3000,
+        iterations=4000,
         batch_size=128,
         evaluate_every=500,
     ),
