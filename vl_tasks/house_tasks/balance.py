@@ -1,12 +1,71 @@
 """Choosing examples so that the words alone do not tell the answer."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from vl_tasks.house_tasks.views import View
+
 Item = TypeVar("Item")
+
+
+class Said(Protocol):
+    """A question or a hypothesis about a picture; kind and subject are all that its words say."""
+
+    @property
+    def kind(self) -> str:
+        """What is asked or told, such as "colour"."""
+        ...
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """Of what."""
+        ...
+
+    @property
+    def view(self) -> View:
+        """The picture."""
+        ...
+
+
+Words = TypeVar("Words", bound=Said)
+
+
+def words_of(said: Said) -> tuple[str, ...]:
+    """What somebody knows who does not see the picture."""
+    return (said.kind, *said.subject)
+
+
+def share_out(
+    finders: Mapping[str, Callable[[], Iterable[Words]]],
+    answer: Callable[[Words], Hashable],
+    count: int,
+    fewest: Mapping[str, int],
+    rng: np.random.Generator,
+) -> tuple[list[Words], dict[str, float]]:
+    """Choose examples of several kinds, each balanced and of nearly equal number.
+
+    Args:
+        finders: By kind, what finds candidates; what a kind leaves over goes to those behind it.
+        answer: What is to be told from the picture.
+        count: Examples to choose; fewer are chosen where there are fewer.
+        fewest: By kind, how many answers the same words must have.
+        rng: Draws examples.
+
+    Returns:
+        The examples, by picture; and the chance of somebody who does not look, for each kind that
+        there is and "all".
+    """
+    chosen: list[Words] = []
+    for number, (kind, find) in enumerate(finders.items()):
+        share = (count - len(chosen)) // (len(finders) - number)
+        chosen += balanced(find(), words_of, answer, share, rng, fewest[kind])
+    chosen.sort(key=lambda said: said.view.image_id)
+    kinds = {kind: [said for said in chosen if said.kind == kind] for kind in finders}
+    chances = {kind: chance(said, words_of, answer) for kind, said in kinds.items() if said}
+    return chosen, {**chances, "all": chance(chosen, words_of, answer)}
 
 
 def balanced(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 
 import numpy as np
 
-from vl_tasks.house_tasks.balance import balanced, chance
+from vl_tasks.house_tasks.balance import share_out, words_of
 from vl_tasks.house_tasks.views import View
 from vl_tasks.house_tasks.wording import pick, say, with_article
 
@@ -54,21 +55,15 @@ def state_hypotheses(
         Hypotheses with their words, by picture; and the chance of somebody who does not look, for
         each kind and "all".
     """
-    chosen: list[Stated] = []
-    for number, find in enumerate(_FINDERS.values()):
-        said = _closed(views, find)
-        found = said + _open(views, said, rng)
-        share = (count - len(chosen)) // (len(_FINDERS) - number)
-        chosen += balanced(found, _key, _label, share, rng, answers=len(LETTERS))
-    chosen.sort(key=lambda stated: stated.view.image_id)
-    kinds = {kind: [stated for stated in chosen if stated.kind == kind] for kind in _FINDERS}
-    chances = {kind: chance(stated, _key, _label) for kind, stated in kinds.items() if stated}
-    chances["all"] = chance(chosen, _key, _label)
+    finders = {kind: partial(_find, kind, views, rng) for kind in _FINDERS}
+    fewest = dict.fromkeys(_FINDERS, len(LETTERS))
+    chosen, chances = share_out(finders, _label, count, fewest, rng)
     return [(stated, _words(stated, rng)) for stated in chosen], chances
 
 
-def _key(stated: Stated) -> tuple[str, ...]:
-    return (stated.kind, *stated.subject)
+def _find(kind: str, views: Sequence[View], rng: np.random.Generator) -> list[Stated]:
+    said = _closed(views, _FINDERS[kind])
+    return said + _open(views, said, rng)
 
 
 def _label(stated: Stated) -> str:
@@ -96,7 +91,7 @@ def _closed(views: Sequence[View], find: Finder) -> list[Stated]:
 
 def _open(views: Sequence[View], said: Sequence[Stated], rng: np.random.Generator) -> list[Stated]:
     """The same sentences of pictures that leave them open: each picture tries some of them."""
-    sentences = sorted({_key(stated) for stated in said})
+    sentences = sorted({words_of(stated) for stated in said})
     if not sentences:
         return []
     drawn = rng.integers(len(sentences), size=(len(views), _DRAWN))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 
 from envs.houses.view_facts import SIDES
-from vl_tasks.house_tasks.balance import balanced, chance
+from vl_tasks.house_tasks.balance import share_out
 from vl_tasks.house_tasks.views import CLEAR, View
 from vl_tasks.house_tasks.wording import pick, say, with_article
 
@@ -55,15 +56,8 @@ def ask_questions(
         Questions with their words, by picture; and the chance of somebody who does not look, for
         each kind and "all".
     """
-    chosen: list[Asked] = []
-    for number, (kind, find) in enumerate(_FINDERS.items()):
-        found = (asked for view in views for asked in find(view, views, rng))
-        share = (count - len(chosen)) // (len(_FINDERS) - number)
-        chosen += balanced(found, _key, _answer, share, rng, _FEWEST[kind])
-    chosen.sort(key=lambda asked: asked.view.image_id)
-    kinds = {kind: [asked for asked in chosen if asked.kind == kind] for kind in _FINDERS}
-    chances = {kind: chance(asked, _key, _answer) for kind, asked in kinds.items() if asked}
-    chances["all"] = chance(chosen, _key, _answer)
+    finders = {kind: partial(_find, kind, views, rng) for kind in _FINDERS}
+    chosen, chances = share_out(finders, _answer, count, _FEWEST, rng)
     return [(asked, _words(asked, rng)) for asked in chosen], chances
 
 
@@ -72,8 +66,8 @@ def answer_type(asked: Asked) -> str:
     return {"existence": "yes/no", "count": "number"}.get(asked.kind, "other")
 
 
-def _key(asked: Asked) -> tuple[str, ...]:
-    return (asked.kind, *asked.subject)
+def _find(kind: str, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
+    return (asked for view in views for asked in _FINDERS[kind](view, views, rng))
 
 
 def _answer(asked: Asked) -> str:
