@@ -74,26 +74,43 @@ class EvaluateConfig:
         )
 
 
+@dataclass(frozen=True)
+class _First:
+    """What is read first of a command line, for it chooses the defaults of the rest."""
+
+    dataset: Dataset
+    world: World
+    recipe: Recipe | None
+    translated: bool
+    continued: bool
+
+
 def parse_train(arguments: Sequence[str]) -> TrainConfig:
     """Settings of a follower's training from its command line, see `_parse`."""
-    return _parse(TrainConfig, preset, arguments)
+
+    def defaults(first: _First) -> TrainConfig:
+        return preset(first.dataset, first.world, first.recipe, first.translated, first.continued)
+
+    return _parse(TrainConfig, defaults, arguments)
 
 
 def parse_speaker(arguments: Sequence[str]) -> SpeakerTrainConfig:
     """Settings of a speaker's training from its command line, see `_parse`."""
-    return _parse(SpeakerTrainConfig, speaker_preset, arguments)
+
+    def defaults(first: _First) -> SpeakerTrainConfig:
+        return speaker_preset(first.dataset, first.world, first.recipe)
+
+    return _parse(SpeakerTrainConfig, defaults, arguments)
 
 
 def _parse(
-    kind: type[Config],
-    defaults: Callable[[Dataset, World, Recipe | None, bool], Config],
-    arguments: Sequence[str],
+    kind: type[Config], defaults: Callable[[_First], Config], arguments: Sequence[str]
 ) -> Config:
     """Settings of a training run from its command line.
 
-    --dataset, --world, --preset and --back-translation.speaker are read first, for they choose the
-    defaults of the rest; --resume takes all defaults from the run that it names. --no-language is
-    short for --language none.
+    --dataset, --world, --preset, --back-translation.speaker and --start-from are read first, for
+    they choose the defaults of the rest; --resume takes all defaults from the run that it names.
+    --no-language is short for --language none.
 
     Raises:
         FileNotFoundError: --resume names no run.
@@ -105,13 +122,17 @@ def _parse(
     first.add_argument("--world", default="houses")
     first.add_argument("--preset")
     first.add_argument("--back-translation.speaker", dest="speaker")
+    first.add_argument("--start-from")
     first.add_argument("--resume", type=Path)
     known, _ = first.parse_known_args(arguments)
     if known.resume is not None:
         return parse_resumed(kind, known.resume, arguments, _MAY_CHANGE)
     # A name that is none of the choices is refused below, with the list of them.
-    dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
-    world = known.world if known.world in get_args(World) else "houses"
-    recipe = known.preset if known.preset in get_args(Recipe) else None
-    chosen = defaults(dataset, world, recipe, known.speaker is not None)
-    return tyro.cli(kind, default=chosen, args=arguments)
+    chosen = _First(
+        dataset=known.dataset if known.dataset in get_args(Dataset) else "r2r",
+        world=known.world if known.world in get_args(World) else "houses",
+        recipe=known.preset if known.preset in get_args(Recipe) else None,
+        translated=known.speaker is not None,
+        continued=known.start_from is not None,
+    )
+    return tyro.cli(kind, default=defaults(chosen), args=arguments)

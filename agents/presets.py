@@ -51,8 +51,8 @@ _LEARNING: dict[Dataset, dict[str, Any]] = {
 # The built-in houses have a few thousand paths and a few hundred words: half the width and a step
 # twenty times as long learn them in minutes on two cores.
 _HOUSES: dict[str, Any] = {
-    "iterations": 3_000,
-    "evaluate_every": 500,
+    "iterations": 1_500,
+    "evaluate_every": 250,
     "optimiser": OptimiserConfig(
         name="adam",
         learning_rate=2e-3,
@@ -61,6 +61,12 @@ _HOUSES: dict[str, Any] = {
         clip="norm",
         clip_at=5.0,
     ),
+}
+# What goes on from a run in the houses: rewards, in smaller steps.
+_HOUSES_CONTINUED: dict[str, Any] = {
+    "iterations": 1_000,
+    "evaluate_every": 250,
+    "optimiser": dataclasses.replace(_HOUSES["optimiser"], learning_rate=5e-4),
 }
 _HOUSES_FOLLOWER = FollowerConfig(embedding_size=128, hidden_size=256, action_size=32)
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.4)
@@ -118,7 +124,11 @@ _RELEASED_PATHS = 180_000
 
 
 def preset(
-    dataset: Dataset, world: World, recipe: Recipe | None = None, translated: bool = False
+    dataset: Dataset,
+    world: World,
+    recipe: Recipe | None = None,
+    translated: bool = False,
+    continued: bool = False,
 ) -> TrainConfig:
     """Default settings of a follower.
 
@@ -127,6 +137,7 @@ def preset(
         world: Buildings.
         recipe: Published settings.
         translated: With back-translation.
+        continued: From the follower of another run on.
     """
     if recipe is not None:
         values = {**_PUBLISHED, **_PUBLISHED_FOLLOWER, **RECIPES[recipe]}
@@ -136,16 +147,21 @@ def preset(
     reinforced = dataclasses.replace(config, reinforcement=ReinforcementConfig(weight=1.0))
     if world == "matterport":
         return reinforced
-    # Imitation alone learns the houses faster; rewards are asked for, or come with a speaker.
-    config = reinforced if translated else dataclasses.replace(config, imitation_weight=1.0)
-    steps = _HOUSES_STEPS[dataset]
+    # Imitation alone learns the houses faster; rewards then improve what it has learnt.
+    if translated or continued:
+        config = reinforced
+    else:
+        config = dataclasses.replace(config, imitation_weight=1.0)
     return dataclasses.replace(
-        config, **_HOUSES, follower=_HOUSES_FOLLOWER, max_episode_steps=steps
+        config,
+        **_HOUSES | (_HOUSES_CONTINUED if continued else {}),
+        follower=_HOUSES_FOLLOWER,
+        max_episode_steps=_HOUSES_STEPS[dataset],
     )
 
 
 def speaker_preset(
-    dataset: Dataset, world: World, recipe: Recipe | None = None, translated: bool = False
+    dataset: Dataset, world: World, recipe: Recipe | None = None
 ) -> SpeakerTrainConfig:
     """Default settings of a speaker; arguments as for `preset`."""
     if recipe is not None:

@@ -1,6 +1,7 @@
 """Train a follower on the built-in houses, compare it with the baselines, and show two episodes.
 
-The agent has never seen the houses of val_unseen, whose plans and furniture are new to it.
+It learns by imitation first, then by rewards as well. The agent has never seen the houses of
+val_unseen, whose plans and furniture are new to it.
 """
 
 import dataclasses
@@ -14,9 +15,10 @@ class DemoConfig:
     """What the demo does."""
 
     output: Path = Path("runs/demo")
-    """Folder of the run and the pages; a number is appended where it exists."""
+    """Folder of the two runs, and of the pages in the second one's; a number is appended where it
+    exists."""
     iterations: int | None = None
-    """Weight updates; the preset's number by default."""
+    """Weight updates of each run; the presets' numbers by default."""
     threads: int = 2
     """Processor threads of torch. Another number sums in another order and changes the figures a
     little."""
@@ -27,22 +29,22 @@ class DemoConfig:
 def main(config: DemoConfig) -> None:
     """Train, evaluate and show."""
     # Imported here so that --help answers without loading torch.
-    from agents.follower_training import train
+    from agents.follower_training import follower_trainer, train
     from agents.presets import preset
     from storage.runs import free_folder
 
+    folder = free_folder(config.output)
+    imitating, rewarded = folder / "imitation", folder / "reinforcement"
+    chosen = {"seed": config.seed, "threads": config.threads}
+    if config.iterations is not None:
+        chosen["iterations"] = config.iterations
     settings = preset("r2r", "houses")
-    run = free_folder(config.output)
-    settings = dataclasses.replace(
-        settings,
-        output=run,
-        seed=config.seed,
-        threads=config.threads,
-        iterations=config.iterations or settings.iterations,
-    )
-    train(settings)
-    show_outcomes(run)
-    print(f"All episodes: python scripts/visualise_episode.py {run}")
+    trainer, _ = follower_trainer(dataclasses.replace(settings, output=imitating, **chosen))
+    trainer.train()
+    settings = preset("r2r", "houses", continued=True)
+    train(dataclasses.replace(settings, start_from=imitating, output=rewarded, **chosen))
+    show_outcomes(rewarded)
+    print(f"All episodes: python scripts/visualise_episode.py {rewarded}")
 
 
 def show_outcomes(run: Path) -> None:

@@ -1,12 +1,12 @@
-"""Train the small CLIP that comes with the project, on training houses of a built-in set.
+"""Train the small CLIP that comes with the project, on houses in which nobody walks.
 
-pretrain_house_clip.py                     render, train, export to encoders/house_clip, score
-pretrain_house_clip.py --set standard      the same on the large houses, exported into runs/
+pretrain_house_clip.py                     build houses, train, export to encoders/house_clip, score
+pretrain_house_clip.py --set standard      on the training houses of agents, exported into runs/
 pretrain_house_clip.py --objective supervised     the same tower taught by labels, not sentences
 pretrain_house_clip.py --samples 2560 --houses 2 --held-out 1 --output /tmp/tiny    a quick look
 
-Panoramas of the training houses are rendered once into the cache. The held-out training houses are
-not trained on; on their views what was learnt is scored. A training that was interrupted goes on
+Panoramas of the houses are rendered once into the cache. The last ones are held out: they are not
+trained on; on their views what was learnt is scored. A training that was interrupted goes on
 where it stopped when the same command is given again.
 """
 
@@ -47,8 +47,9 @@ TAUGHT = {
 class PretrainArguments:
     """Trains a CLIP on views of the built-in houses and exports it for open_clip."""
 
-    set: Literal["mini", "standard"] = "mini"
-    """Whose training houses: of the set that comes with the project, or of the large one."""
+    set: Literal["gallery", "mini", "standard"] = "gallery"
+    """Whose pictures: of houses that are there for this alone, or of the training houses of agents.
+    An encoder that knows these better than unseen ones misleads agents that train in them."""
     objective: Literal["contrastive", "supervised", "random"] = "contrastive"
     """What the image tower learns: which sentences are true of a view, as CLIP does; the view's
     kind of room and things; or nothing, to compare with. All three begin with the same weights, and
@@ -56,7 +57,7 @@ class PretrainArguments:
     such a model encodes pictures only."""
     output: Path | None = None
     """Folder that gets open_clip_config.json and open_clip_model.safetensors; by default
-    encoders/house_clip for contrastive on the mini set, and otherwise one in the run's folder."""
+    encoders/house_clip for contrastive on the gallery, and otherwise one in the run's folder."""
     run_dir: Path | None = None
     """Folder of settings, state of training, metrics.jsonl and TensorBoard events; by default one
     in runs/ that is named after set and objective."""
@@ -70,7 +71,7 @@ class PretrainArguments:
     """Peak of the schedule."""
     houses: int | None = None
     """How many of the training houses are used, held-out ones included; all by default."""
-    held_out: int = 4
+    held_out: int = 8
     """How many of these are kept for scoring."""
     extra_positions: int = 30
     """Panoramas rendered in each house between its viewpoints, beside those at them."""
@@ -97,7 +98,7 @@ class PretrainArguments:
     def name(self) -> str:
         """What the model is called, after objective and set."""
         kind = "clip" if self.objective == "contrastive" else self.objective
-        return f"house_{kind}" + ("" if self.set == "mini" else f"_{self.set}")
+        return f"house_{kind}" + ("" if self.set == "gallery" else f"_{self.set}")
 
     @property
     def run(self) -> Path:
@@ -120,12 +121,17 @@ def main(arguments: PretrainArguments) -> None:
     """Run the command."""
     import torch
 
+    from envs.houses.house_set import build_set
     from envs.houses.sets import HOUSE_SETS
     from envs.houses.training_panoramas import render_houses
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    scans = HOUSE_SETS[arguments.set].scans["train"][: arguments.houses]
+    house_set = HOUSE_SETS[arguments.set]
+    scans = house_set.scans["train"][: arguments.houses]
+    graphs = house_set.connectivity_dir
+    if not all((graphs / f"{scan}_connectivity.json").is_file() for scan in scans):
+        build_set(house_set, scans, arguments.workers)
     pictures = render_houses(
         scans,
         panorama_dir(),

@@ -165,12 +165,15 @@ def navigate(house: House) -> Json:
     home = set_of(scan)
     tracer = RayTracer(house.scene)
     records = place_viewpoints(house, tracer)
-    survey = survey_house(house, tracer, records)
-    if len(survey.viewpoints) < home.fewest_viewpoints:
+    count = sum(record["included"] for record in records)
+    if count < home.fewest_viewpoints:
         raise ValueError(
-            f"{scan}: only {len(survey.viewpoints)} viewpoints. Choose another plan seed than "
+            f"{scan}: only {count} viewpoints. Choose another plan seed than "
             f"{house.spec.plan_seed} in sets.py"
         )
+    if not home.paths:
+        return {"connectivity": records, "rxr": {}}
+    survey = survey_house(house, tracer, records)
     routes = Routes.of(survey)
     rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, EPISODE_TAG])
     counts = {split: home.paths[split] for split in home.splits_of(scan)}

@@ -1,7 +1,9 @@
 """Sets of houses: which houses each has, their splits, and where its files lie.
 
 `mini` is small and comes with the project: graphs, episodes and features. `standard` is large and
-varied; `scripts/build_houses.py --set standard` makes it below the cache.
+varied; `scripts/build_houses.py --set standard` makes it below the cache. Nobody walks in the
+houses of `gallery`: encoders learn from their pictures, as CLIP has learnt from pictures of other
+places than those that it is used in.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class HouseSet:
         specs: the houses by name, in the order of their numbers.
         scans: names by the split whose houses they are: "train", "val_unseen" and perhaps "test".
         paths: R2R-style paths of a house by the split of its episodes; training houses have
-            those of "train" and of "val_seen".
+            those of "train" and of "val_seen". Empty where nobody walks.
         rxr_paths: the same for RxR-style paths, each of which is told in three languages.
         fewest_viewpoints: of a house.
     """
@@ -47,7 +49,8 @@ class HouseSet:
     def splits_of(self, scan: str) -> tuple[str, ...]:
         """Splits for which a house has episodes."""
         home = next(split for split, names in self.scans.items() if scan in names)
-        return ("train", "val_seen") if home == "train" else (home,)
+        splits = ("train", "val_seen") if home == "train" else (home,)
+        return tuple(split for split in splits if split in self.paths)
 
     def number(self, scan: str) -> int:
         """Place of a house in the set, from 0."""
@@ -84,13 +87,12 @@ _OUTLINES: tuple[Outline, ...] = ("rectangle", "l", "t")
 _PLAN_SEEDS = {11: 3111, 17: 3117, 53: 3153, 59: 3559, 70: 3170, 77: 3177}
 
 
-def _standard_spec(number: int) -> HouseSpec:
-    """Outlines and storeys take turns, so that each split has all of them."""
-    scan = f"standard_{number:02d}"
+def _large_spec(scan: str, number: int, plan_seed: int, style_seed: int) -> HouseSpec:
+    """Outlines and storeys take turns with the number, so that each split has all of them."""
     return HouseSpec(
         scan,
-        plan_seed=_PLAN_SEEDS.get(number, 3000 + number),
-        style_seed=5000 + number,
+        plan_seed=plan_seed,
+        style_seed=style_seed,
         outline=_OUTLINES[number % 3],
         storeys=1 + (number // 3 % 2),
         open_plan=number // 6 % 2 == 1,
@@ -101,6 +103,11 @@ def _standard_spec(number: int) -> HouseSpec:
         clear_glass=True,
         compact=True,
     )
+
+
+def _standard_spec(number: int) -> HouseSpec:
+    plan_seed = _PLAN_SEEDS.get(number, 3000 + number)
+    return _large_spec(f"standard_{number:02d}", number, plan_seed, 5000 + number)
 
 
 def _standard() -> HouseSet:
@@ -122,7 +129,34 @@ def _standard() -> HouseSet:
 
 
 STANDARD = _standard()
-HOUSE_SETS: dict[str, HouseSet] = {one.name: one for one in (MINI, STANDARD)}
+
+GALLERY_HOUSES = 96
+_GALLERY_PLAN_SEEDS: dict[int, int] = {}
+
+
+def _gallery_spec(number: int) -> HouseSpec:
+    """Every other house is like those of `mini`, the others like those of `standard`."""
+    scan = f"gallery_{number:02d}"
+    plan_seed, style_seed = _GALLERY_PLAN_SEEDS.get(number, 10_000 + number), 20_000 + number
+    if number % 2:
+        return _large_spec(scan, number // 2, plan_seed, style_seed)
+    return HouseSpec(scan, plan_seed, style_seed)
+
+
+def _gallery() -> HouseSet:
+    specs = {spec.scan: spec for spec in map(_gallery_spec, range(GALLERY_HOUSES))}
+    return HouseSet(
+        name="gallery",
+        specs=specs,
+        scans={"train": tuple(specs)},
+        paths={},
+        rxr_paths={},
+        fewest_viewpoints=20,
+    )
+
+
+GALLERY = _gallery()
+HOUSE_SETS: dict[str, HouseSet] = {one.name: one for one in (MINI, STANDARD, GALLERY)}
 
 
 def set_of(scan: str) -> HouseSet:

@@ -56,6 +56,15 @@ def test_recipes_are_read_first():
     assert speaker == speaker_preset("r2r", "matterport", "envdrop")
 
 
+def test_who_goes_on_from_a_run_is_rewarded_in_the_houses():
+    wanted = preset("r2r", "houses", continued=True)
+    found = parse_train(["--start-from", "runs/first", "--seed", "2"])
+    assert found == dataclasses.replace(wanted, start_from=Path("runs/first"), seed=2)
+    real = preset("r2r", "matterport")
+    arguments = ["--world", "matterport", "--start-from=x"]
+    assert parse_train(arguments) == dataclasses.replace(real, start_from=Path("x"))
+
+
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="--batch-size"):
         TrainConfig(batch_size=0)

@@ -82,6 +82,10 @@ def test_houses_are_learnt_by_small_networks():
     assert (config.imitation_weight, config.reinforcement.weight) == (1.0, 0.0)
     translated = preset("r2r", "houses", translated=True)
     assert (translated.imitation_weight, translated.reinforcement.weight) == (0.2, 1.0)
+    continued = preset("r2r", "houses", continued=True)
+    assert (continued.imitation_weight, continued.reinforcement.weight) == (0.2, 1.0)
+    assert continued.optimiser.learning_rate < config.optimiser.learning_rate
+    assert continued.follower == config.follower
     recipe = preset("r2r", "houses", "clip-vil-r2r")
     assert recipe == dataclasses.replace(
         preset("r2r", "matterport", "clip-vil-r2r"), world="houses"

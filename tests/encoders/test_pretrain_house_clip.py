@@ -9,7 +9,9 @@ import open_clip
 import pytest
 
 from encoders.clip import ClipEncoder
+from envs.houses import house_set, training_panoramas
 from envs.houses.scene import ObjectInfo
+from envs.houses.sets import GALLERY
 from envs.houses.training_panoramas import HousePictures
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -99,8 +101,29 @@ def test_a_folder_is_named_after_what_is_trained(command):
 
     assert place() == ("runs/house_clip", "house_clip")
     assert command.PretrainArguments().model_dir.parent.name == "encoders"
+    assert place(set="mini") == ("runs/house_clip_mini", "house_clip_mini")
     assert place(set="standard") == ("runs/house_clip_standard", "house_clip_standard")
     assert place(objective="random") == ("runs/house_random", "house_random")
+
+
+def test_houses_that_are_not_there_are_built_first(command, tmp_path, monkeypatch):
+    class Rendering(Exception):
+        pass
+
+    def render(scans, *_):
+        raise Rendering(scans)
+
+    built = []
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    monkeypatch.setattr(house_set, "build_set", lambda *args: built.append(args))
+    monkeypatch.setattr(training_panoramas, "render_houses", render)
+    scans = ("gallery_00", "gallery_01")
+    with pytest.raises(Rendering, match="gallery_01"):
+        command.main(command.PretrainArguments(houses=2, workers=3))
+    assert built == [(GALLERY, scans, 3)]
+    with pytest.raises(Rendering):  # the graphs of mini come with the project
+        command.main(command.PretrainArguments(set="mini"))
+    assert len(built) == 1
 
 
 def test_captions_fit_the_context(command):

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -7,14 +8,16 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_demo_ends_with_pages_of_what_came_out(tmp_path: Path) -> None:
-    run = tmp_path / "demo"
+    folder = tmp_path / "demo"
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "demo.py", "--iterations", "2", "--output", run],
+        [sys.executable, ROOT / "scripts" / "demo.py", "--iterations", "2", "--output", folder],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    run = folder / "reinforcement"
+    assert json.loads((run / "config.json").read_text())["start_from"] == str(folder / "imitation")
     pages = re.findall(r"^Page of a ([\w ]+): (.+)$", done.stdout, re.MULTILINE)
     # After two iterations the follower fails; whether it ever succeeds is a matter of luck.
     assert {outcome for outcome, _ in pages} & {"wrong stop", "lost"}

@@ -3,12 +3,13 @@ import json
 import os
 import re
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from connectivity import read_connectivity, read_scans
-from envs.houses import furnishing, house, house_set, lighting, textures
+from envs.houses import furnishing, house, house_set, lighting, textures, viewpoints
 from envs.houses.house import HouseSpec
 from envs.houses.house_set import (
     DATA_DIR,
@@ -20,10 +21,12 @@ from envs.houses.house_set import (
     build_navigation,
     build_set,
     expand_scans,
+    navigate,
 )
 from envs.houses.rxr_episodes import read_guide
-from envs.houses.sets import HOUSE_SETS, MINI, STANDARD, set_of
+from envs.houses.sets import GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
 from envs.nav_graph import NavGraph
+from envs.panoramas import ray_tracer
 from envs.worlds import world_files
 from storage import file_sha256
 
@@ -197,6 +200,21 @@ def test_no_seed_of_the_standard_set_occurs_twice():
     for scans in STANDARD.scans.values():
         shapes = {(STANDARD.specs[scan].outline, STANDARD.specs[scan].storeys) for scan in scans}
         assert len(shapes) == 6
+
+
+def test_nobody_walks_in_the_gallery(tmp_path, monkeypatch):
+    assert GALLERY.splits == GALLERY.splits_of("gallery_00") == ()
+    likes = [spec for spec in GALLERY.specs.values() if spec.compact]
+    assert len(likes) == len(GALLERY.specs) / 2
+    assert len({(spec.outline, spec.storeys) for spec in likes}) == 6
+    records = [{"included": True}] * GALLERY.fewest_viewpoints
+    monkeypatch.setattr(viewpoints, "place_viewpoints", lambda *_: records)
+    monkeypatch.setattr(ray_tracer, "RayTracer", lambda _: None)
+    house = SimpleNamespace(spec=GALLERY.specs["gallery_00"], scene=None)
+    assert navigate(house) == {"connectivity": records, "rxr": {}}
+    records.pop()
+    with pytest.raises(ValueError, match="only 19 viewpoints"):
+        navigate(house)
 
 
 def test_houses_know_their_set_and_its_folders(tmp_path, monkeypatch):
