@@ -15,8 +15,8 @@ class DemoConfig:
     """What the demo does."""
 
     output: Path = Path("runs/demo")
-    """Folder of the two runs, and of the pages in the second one's; a number is appended where it
-    exists."""
+    """Folder of the run and the pages, and in it that of the run it starts from; a number is
+    appended where it exists."""
     iterations: int | None = None
     """Weight updates of each run; the presets' numbers by default."""
     threads: int = 2
@@ -33,8 +33,8 @@ def main(config: DemoConfig) -> None:
     from agents.presets import preset
     from storage.runs import free_folder
 
-    folder = free_folder(config.output)
-    imitating, rewarded = folder / "imitation", folder / "reinforcement"
+    run = free_folder(config.output)
+    imitating = run / "imitation"
     chosen = {"seed": config.seed, "threads": config.threads}
     if config.iterations is not None:
         chosen["iterations"] = config.iterations
@@ -42,9 +42,9 @@ def main(config: DemoConfig) -> None:
     trainer, _ = follower_trainer(dataclasses.replace(settings, output=imitating, **chosen))
     trainer.train()
     settings = preset("r2r", "houses", continued=True)
-    train(dataclasses.replace(settings, start_from=imitating, output=rewarded, **chosen))
-    show_outcomes(rewarded)
-    print(f"All episodes: python scripts/visualise_episode.py {rewarded}")
+    train(dataclasses.replace(settings, start_from=imitating, output=run, **chosen))
+    show_outcomes(run)
+    print(f"All episodes: python scripts/visualise_episode.py {run}")
 
 
 def show_outcomes(run: Path) -> None:

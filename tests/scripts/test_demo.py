@@ -8,16 +8,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_demo_ends_with_pages_of_what_came_out(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
+    run = tmp_path / "demo"
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "demo.py", "--iterations", "2", "--output", folder],
+        [sys.executable, ROOT / "scripts" / "demo.py", "--iterations", "2", "--output", run],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    run = folder / "reinforcement"
-    assert json.loads((run / "config.json").read_text())["start_from"] == str(folder / "imitation")
+    assert json.loads((run / "config.json").read_text())["start_from"] == str(run / "imitation")
     pages = re.findall(r"^Page of a ([\w ]+): (.+)$", done.stdout, re.MULTILINE)
     # After two iterations the follower fails; whether it ever succeeds is a matter of luck.
     assert {outcome for outcome, _ in pages} & {"wrong stop", "lost"}
