@@ -49,7 +49,7 @@ class PretrainArguments:
 
     set: Literal["gallery", "mini", "standard"] = "gallery"
     """Whose pictures: of houses that are there for this alone, or of the training houses of agents.
-    An encoder that knows these better than unseen ones misleads agents that train in them."""
+    An encoder that knows these better than unseen ones may mislead agents that train in them."""
     objective: Literal["contrastive", "supervised", "random"] = "contrastive"
     """What the image tower learns: which sentences are true of a view, as CLIP does; the view's
     kind of room and things; or nothing, to compare with. All three begin with the same weights, and
