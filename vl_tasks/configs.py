@@ -131,6 +131,8 @@ class McanConfig:
     """Width of the fused vector."""
     dropout: float = 0.1
     """Dropout on attention, on feed-forward layers and in pooling."""
+    positions: bool = False
+    """Tell the model where in the picture places are (the originals: no)."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,8 @@ class CaptionerConfig:
     """Dropout in the layers."""
     input_dropout: float = 0.5
     """Dropout on embedded places."""
+    positions: bool = False
+    """Tell the model where in the picture places are (the original: no)."""
     faithful: bool = False
     """Layer norms as in the published code: unbiased spread, epsilon outside the root."""
 

@@ -16,7 +16,9 @@ from vl_tasks.configs import (
     VqaConfig,
 )
 
-_SMALL = McanConfig(hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256)
+_SMALL = McanConfig(
+    hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
+)
 _LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
 # CLIP-ViL stretches pictures to 600 x 1000, which gives 18 x 31 places.
 _CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
@@ -74,7 +76,7 @@ VQA_PRESETS = {
         embedding=64,
         words=20,
         optimiser=_one_cycle(1e-3, 200),
-        iterations=4000,
+        iterations=3000,
         batch_size=128,
         evaluate_every=500,
     ),
@@ -148,7 +150,7 @@ ENTAILMENT_PRESETS = {
         mcan=_SMALL,
         embedding=64,
         optimiser=_one_cycle(1e-3, 200),
-        iterations=4000,
+        iterations=3000,
         batch_size=128,
         evaluate_every=500,
     ),
@@ -180,7 +182,7 @@ ENTAILMENT_PRESETS = {
 }
 
 _SMALL_CAPTIONER = CaptionerConfig(
-    width=128, feed_forward=256, layers=2, heads=4, input_dropout=0.1
+    width=128, feed_forward=256, layers=2, heads=4, input_dropout=0.1, positions=True
 )
 _XE_IMAGES = 113_287  # train and restval of Karpathy's split
 _COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448))

@@ -1,8 +1,9 @@
 """The captioner: a transformer from the places of a picture to words.
 
 That of CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, `TransformerModel.py`): places are
-embedded and encoded without positions, words decoded with sinusoidal ones; layers are normed before
-they are used, and once more at the end. Number 0 begins a caption, ends it and pads it.
+embedded and encoded, there without positions, and words decoded with sinusoidal ones; layers are
+normed before they are used, and once more at the end. Number 0 begins a caption, ends it and pads
+it.
 """
 
 import math
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from vl_tasks.attention import Attention, FeedForward
 from vl_tasks.configs import CaptionerConfig
 from vl_tasks.features import Grids
+from vl_tasks.positions import GridPositions
 
 _POSITIONS = 512  # words that a caption may have
 
@@ -123,6 +125,7 @@ class Captioner(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(channels, config.width), nn.ReLU(), nn.Dropout(config.input_dropout)
         )
+        self.places = GridPositions(config.width) if config.positions else None
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
         self.encoder_norm = layer_norm(config)
         self.words = nn.Embedding(vocabulary, config.width)
@@ -138,6 +141,8 @@ class Captioner(nn.Module):
     def encode(self, grids: Grids) -> Tensor:
         """Encoded places (B, N, C)."""
         x = self.embed(grids.features)
+        if self.places is not None:
+            x = x + self.places(grids)
         for layer in self.encoder:
             x = layer(x, grids.mask)
         return self.encoder_norm(x)

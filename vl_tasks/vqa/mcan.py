@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vl_tasks.attention import Attention, FeedForward, masked_softmax
 from vl_tasks.configs import McanConfig
 from vl_tasks.features import Grids
+from vl_tasks.positions import GridPositions
 
 
 class Words(nn.Module):
@@ -118,11 +119,14 @@ class GuidedPlaces(nn.Module):
     def __init__(self, channels: int, config: McanConfig) -> None:
         super().__init__()
         self.project = nn.Linear(channels, config.hidden)
+        self.positions = GridPositions(config.hidden) if config.positions else None
         self.layers = nn.ModuleList(GuidedAttention(config) for _ in range(config.layers))
 
     def forward(self, grids: Grids, words: Tensor, word_mask: Tensor) -> Tensor:
         """States (B, N, hidden) of the places."""
         x = self.project(grids.features)
+        if self.positions is not None:
+            x = x + self.positions(grids)
         for layer in self.layers:
             x = layer(x, grids.mask, words, word_mask)
         return x
