@@ -236,7 +236,7 @@ class TrainConfig(RunConfig):
     """Metric of the split --select-by that says which weights are kept as the best."""
     follower: FollowerConfig = field(default_factory=FollowerConfig)
     start_from: Path | None = None
-    """Run whose follower to begin with, as back-translation does."""
+    """Run whose follower to begin with. Read first as well: in the houses rewards come then."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
 
