@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from encoders.clip import MaskedGrid
-from vl_tasks.configs import GridConfig, RunConfig
+from vl_tasks.configs import GridConfig, VqaConfig
 from vl_tasks.features import BlindSource, GridScale, GridSource, load_encoder, open_source
 
 
@@ -128,7 +128,7 @@ def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):
 
 
 def test_who_does_not_look_needs_no_pictures():
-    source = open_source(RunConfig(vision=False), {})
+    source = open_source(VqaConfig(vision=False), {})
     assert isinstance(source, BlindSource)
     grids = source.batch([5, 6])
     assert grids.features.shape == (2, 1, source.channels)
