@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from storage import write_text
-from viewer.library import Library
+from viewer.library import Json, Library
 from viewer.pictures import NoPictureError, Pictures
 from viewer.scenes import scene
 from viewer.site import STATIC
-from viewer.trace import Outcome, Trace
+from viewer.trace import Outcome, Trace, outcome
 
 WIDTH = 2048  # columns of the pictures
+_STRAIGHT = 0.9  # SPL of a walk without detours
 _IMPORT_MAP = re.compile(r'<script type="importmap">.*?</script>', re.DOTALL)
 
 
@@ -42,13 +43,35 @@ def export_page(
     write_text(path, page(bundle(library, pictures, keys, width)))
 
 
+def telling_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, str | None]:
+    """Episodes that tell most of an agent: where it succeeded, and where it failed.
+
+    Of the successes the longest walk, without detours if there is one such; of the failures a wrong
+    stop if there is one, and the shortest walk.
+
+    Args:
+        rows: Of `Library.rows`.
+        agent: Whose walks.
+
+    Returns:
+        Key of each; None where there was no such episode.
+    """
+    walks = [(row["walks"][agent], row["key"]) for row in rows if agent in row["walks"]]
+    won = [(walk, key) for walk, key in walks if walk["outcome"] == "success"]
+    failed = [(walk, key) for walk, key in walks if walk["outcome"] in ("wrong stop", "lost")]
+    best = max(
+        won, key=lambda one: (one[0]["metrics"]["SPL"] >= _STRAIGHT, one[0]["steps"]), default=None
+    )
+    worst = min(
+        failed, key=lambda one: (one[0]["outcome"] == "lost", one[0]["steps"]), default=None
+    )
+    return best and best[1], worst and worst[1]
+
+
 def export_outcomes(
     folder: Path, library: Library, pictures: Pictures, agent: str
 ) -> dict[Outcome, Path]:
-    """Write one page of a success and one of a failure of an agent.
-
-    Of the successes the one with the longest walk is shown, of the failures a wrong stop if there
-    is one, and the shortest walk.
+    """Write one page of a success and one of a failure of an agent, see `telling_walks`.
 
     Args:
         folder: Gets success.html and failure.html, as far as there was such an episode.
@@ -59,20 +82,12 @@ def export_outcomes(
     Returns:
         The files by outcome.
     """
-    walks = [
-        (row["walks"][agent]["outcome"], row["walks"][agent]["steps"], row["key"])
-        for row in library.rows()
-        if agent in row["walks"]
-    ]
-    won = max((walk for walk in walks if walk[0] == "success"), default=None)
-    failed = [walk for walk in walks if walk[0] in ("wrong stop", "lost")]
-    worst = min(failed, key=lambda walk: (walk[0] == "lost", walk[1]), default=None)
     written: dict[Outcome, Path] = {}
-    for name, chosen in (("success", won), ("failure", worst)):
-        if chosen is not None:
+    for name, key in zip(("success", "failure"), telling_walks(library.rows(), agent), strict=True):
+        if key is not None:
             path = folder / f"{name}.html"
-            export_page(path, library, pictures, [chosen[2]])
-            written[chosen[0]] = path
+            export_page(path, library, pictures, [key])
+            written[outcome(library.walks(key)[agent])] = path
     return written
 
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from envs.worlds import world_files
-from viewer.export import export_outcomes, export_page
+from viewer.export import export_outcomes, export_page, telling_walks
 from viewer.library import Library
 from viewer.pictures import DrawnPictures, NoPictures
 from viewer.site import STATIC
@@ -68,6 +68,26 @@ def test_one_success_and_one_failure(library, traces, tmp_path):
     assert written == {"success": tmp_path / "success.html"}
     (walks,) = held(written["success"].read_text("utf-8"))["traces"].values()
     assert len(walks["teacher"]["steps"]) == longest
+
+
+def test_the_walks_that_tell_most():
+    def row(key, outcome, steps, spl=0.0, agent="a"):
+        walk = {"outcome": outcome, "steps": steps, "metrics": {"SPL": spl}}
+        return {"key": key, "walks": {agent: walk}}
+
+    rows = [
+        row("to and fro", "success", 20, 0.3),
+        row("short", "success", 4, 1.0),
+        row("straight", "success", 6, 0.95),
+        row("somebody else's", "success", 9, 1.0, agent="b"),
+        row("lost", "lost", 2),
+        row("late", "wrong stop", 8),
+        row("early", "wrong stop", 5),
+    ]
+    assert telling_walks(rows, "a") == ("straight", "early")
+    assert telling_walks(rows[:1], "a") == ("to and fro", None)
+    assert telling_walks(rows[4:5], "a") == (None, "lost")
+    assert telling_walks(rows, "nobody") == (None, None)
 
 
 def test_what_nobody_walked_cannot_be_exported(library, tiny_env, tmp_path):
