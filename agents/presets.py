@@ -65,7 +65,6 @@ _HOUSES: dict[str, Any] = {
 # What goes on from a run in the houses: rewards, in smaller steps.
 _HOUSES_CONTINUED: dict[str, Any] = {
     "iterations": 1_000,
-    "evaluate_every": 250,
     "optimiser": dataclasses.replace(_HOUSES["optimiser"], learning_rate=5e-4),
 }
 _HOUSES_FOLLOWER = FollowerConfig(embedding_size=128, hidden_size=256, action_size=32)
@@ -187,7 +186,7 @@ def speaker_preset(
         return config
     return dataclasses.replace(
         config,
-        **_HOUSES | {"iterations": 2_000},
+        **_HOUSES | {"iterations": 2_000, "evaluate_every": 500},
         speaker=_HOUSES_SPEAKER,
         max_episode_steps=_HOUSES_STEPS[dataset],
     )

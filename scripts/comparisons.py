@@ -24,8 +24,6 @@ class ComparisonArguments:
     """Splits to score on; the first one says which weights of a run are used."""
     workers: int = 2
     """Processes that train, each on one thread."""
-    output: Path | None = None
-    """Folder of runs and results."""
 
     @property
     def choice(self) -> list[str]:
