@@ -44,7 +44,7 @@ class Contrastive(nn.Module):
     Args:
         model: An open_clip model; its `visual.image_mean` and `image_std` normalise the pictures.
         tokenize: The model's tokenizer.
-        half: Run the image tower in bfloat16.
+        half: Run both towers in bfloat16.
 
     Attributes:
         words: Token ids that training has met.
@@ -66,7 +66,9 @@ class Contrastive(nn.Module):
         self.words.update(tokens.unique().tolist())
         features = image_features(model.visual, batch.images, self._half)
         features = F.normalize(features, dim=-1)
-        text_features = model.encode_text(tokens, normalize=True)
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self._half):
+            text_features = model.encode_text(tokens)
+        text_features = F.normalize(text_features.float(), dim=-1)
         scale = model.logit_scale.exp()
         loss = multi_positive_loss(scale * features @ text_features.T, batch.true, batch.false)
         judged = (batch.true | batch.false).sum()

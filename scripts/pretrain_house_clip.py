@@ -63,7 +63,7 @@ class PretrainArguments:
     in runs/ that is named after set and objective."""
     seed: int = 0
     """Of weights, views and captions."""
-    samples: int = 256_000
+    samples: int = 320_000
     """Views to train on."""
     batch: int = 64
     """Views in a gradient step. What is learnt from a number of views grows with the steps."""
@@ -73,10 +73,10 @@ class PretrainArguments:
     """How many of the training houses are used, held-out ones included; all by default."""
     held_out: int = 8
     """How many of these are kept for scoring."""
-    extra_positions: int = 30
+    extra_positions: int = 8
     """Panoramas rendered in each house between its viewpoints, beside those at them."""
-    panorama_width: int = 1024
-    """Columns of the panoramas."""
+    panorama_width: int = 768
+    """Columns of the panoramas. A view of 60 degrees is a sixth of them wide."""
     image_size: int = 128
     """Pixels of a side of the model's input; a multiple of 32."""
     visual_width: int = 16
@@ -86,7 +86,7 @@ class PretrainArguments:
     embed_dim: int = 128
     """Width of pooled features."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the image tower; bf16 is nearly twice as fast on processors that multiply it."""
+    """Of the towers; bf16 is nearly twice as fast on processors that multiply it."""
     save_every: int = 250
     """Steps after which the state of training is written."""
     workers: int = 2

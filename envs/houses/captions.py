@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.view_facts import EVERYWHERE, Fact, ViewFacts, is_colour
+from envs.houses.colours import COLOUR_NAMES
+from envs.houses.view_facts import DISTANCES, EVERYWHERE, SIDES, Fact, ViewFacts, is_colour
 
 # Other words for the same thing; none may also name another category or kind of room.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -78,6 +79,34 @@ def sample_caption(facts: ViewFacts, rng: np.random.Generator) -> Caption:
         if left:
             chosen.append(_pick_weighted(left, rng))
     return Caption(say(chosen, rng), tuple(chosen))
+
+
+def contradict(caption: Caption, rng: np.random.Generator) -> Caption | None:
+    """The same sentence but for one word: another colour, another side, near for far.
+
+    Taken from a batch at random, false captions mostly name other things, and telling those apart
+    teaches neither colours nor sides. These must be told apart by that word alone (as in NegCLIP,
+    arXiv 2210.01936, whose false captions are true ones with words exchanged).
+
+    Returns:
+        None if the caption has no such word. What comes back may yet be true of the view that the
+        caption was drawn for, where it shows two things of a category.
+    """
+    places = [n for n, fact in enumerate(caption.facts) if _rivals(fact)]
+    if not places:
+        return None
+    place = places[int(rng.integers(len(places)))]
+    facts = list(caption.facts)
+    fact = facts[place]
+    facts[place] = (*fact[:2], _pick([word for word in _rivals(fact) if word != fact[2]], rng))
+    return Caption(say(facts, rng), tuple(facts))
+
+
+def _rivals(fact: Fact) -> tuple[str, ...]:
+    """The words of which a fact has one."""
+    if is_colour(fact):
+        return COLOUR_NAMES
+    return {"side": tuple(SIDES), "distance": tuple(DISTANCES)}.get(fact[0], ())
 
 
 # Kinds of facts in a caption, and how often that caption is drawn.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.captions import sample_caption
+from envs.houses.captions import contradict, sample_caption
 from envs.houses.view_facts import Fact, ViewFacts, view_facts
 
 if TYPE_CHECKING:
@@ -36,8 +36,12 @@ class SamplerConfig:
     """In a batch."""
     views_per_panorama: int = 4
     """Views that share a panorama, whose conversion costs as much as several views."""
-    captions_per_view: int = 1
-    """Sentences drawn for each view; equal ones of a batch are one."""
+    captions_per_view: int = 4
+    """Sentences drawn for each view; equal ones of a batch are one. A sentence costs a
+    fraction of a view, and each is told apart from all others of the batch."""
+    contradictions: float = 0.5
+    """Share of the sentences beside which one stands that differs in a colour, a side or a
+    distance alone."""
     vfov_degrees: tuple[float, float] = (48.0, 75.0)
     """Interval of the vertical field of view."""
     elevation_jitter_degrees: float = 8.0
@@ -88,6 +92,9 @@ class ViewSampler:
             for known in facts
             for _ in range(self._config.captions_per_view)
         ]
+        doubled = rng.random(len(captions)) < self._config.contradictions
+        rivals = [contradict(captions[number], rng) for number in np.flatnonzero(doubled)]
+        captions += [rival for rival in rivals if rival is not None]
         stated = {caption.text: caption.facts for caption in captions}
         true, false = truth(facts, list(stated.values()))
         return Batch(images, list(stated), torch.from_numpy(true), torch.from_numpy(false))

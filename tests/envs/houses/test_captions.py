@@ -3,7 +3,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from envs.houses.captions import SYNONYMS, room_prompts, sample_caption, say, thing_prompts
+from envs.houses.captions import (
+    SYNONYMS,
+    Caption,
+    contradict,
+    room_prompts,
+    sample_caption,
+    say,
+    thing_prompts,
+)
 from envs.houses.view_facts import ViewFacts, view_facts
 
 
@@ -122,6 +130,32 @@ def test_captions_depend_on_the_generator_only(facts: ViewFacts):
     first = [sample_caption(facts, np.random.default_rng([1, k])) for k in range(20)]
     again = ViewFacts(frozenset(sorted(facts.holds, reverse=True)), facts.may_hold)
     assert first == [sample_caption(again, np.random.default_rng([1, k])) for k in range(20)]
+
+
+def test_a_contradiction_differs_in_one_word_of_one_fact(facts: ViewFacts):
+    rng = np.random.default_rng(0)
+    changed = set()
+    for caption in [sample_caption(facts, rng) for _ in range(400)]:
+        rival = contradict(caption, rng)
+        if rival is None:
+            assert all(len(fact) == 2 for fact in caption.facts)
+            continue
+        [(told, false)] = [
+            pair for pair in zip(caption.facts, rival.facts, strict=True) if pair[0] != pair[1]
+        ]
+        assert told[:2] == false[:2]
+        assert false not in facts.holds
+        changed.add(told[0] if told[0] != "thing" else "colour")
+    assert changed == {"colour", "side", "distance"}
+
+
+def test_a_contradiction_is_said(facts: ViewFacts):
+    caption = Caption("a sofa close by", (("distance", "sofa", "near"),))
+    rival = contradict(caption, np.random.default_rng(0))
+    assert rival is not None
+    assert rival.facts == (("distance", "sofa", "far"),)
+    assert "far away" in rival.text or "distant" in rival.text
+    assert contradict(Caption("a sofa", (("thing", "sofa"),)), np.random.default_rng(0)) is None
 
 
 def test_doubtful_colours_are_not_spoken_of(facts: ViewFacts):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from encoders.contrastive import Batch
 from envs.houses.scene import ObjectInfo
 from envs.houses.training_panoramas import HousePictures
 from envs.houses.view_facts import ViewFacts
@@ -86,6 +87,18 @@ def test_a_batch_is_a_function_of_seed_and_number(house: HousePictures):
     assert not (first.images == other.images).all()
     assert (first.images >= 0).all()
     assert (first.images <= 1).all()
+
+
+def test_contradictions_stand_beside_captions(house: HousePictures):
+    def drawn(share: float) -> Batch:
+        config = SamplerConfig(views=16, captions_per_view=2, recoloured=0.0, contradictions=share)
+        return ViewSampler([house], 32, seed=3, config=config).batch(0)
+
+    plain, doubled = drawn(0.0), drawn(1.0)
+    assert doubled.texts[: len(plain.texts)] == plain.texts
+    rivals = slice(len(plain.texts), None)
+    assert len(doubled.texts[rivals]) > 5
+    assert doubled.false[:, rivals].any(0).all()
 
 
 def test_captions_of_a_batch_agree_with_its_pixels(house: HousePictures):
