@@ -244,6 +244,7 @@ class TrainConfig(RunConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         name = super().run_name + _UNHEARD[self.language]
+        name += "" if self.start_from is None else "-continued"
         return name + ("" if self.back_translation.speaker is None else "-back-translation")
 
     @property

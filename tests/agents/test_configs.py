@@ -31,6 +31,12 @@ def test_language_is_left_out_by_a_short_form():
     assert (shuffled.exchanged_words, shuffled.run_name) == (4, "r2r-houses-shuffled")
 
 
+def test_a_run_that_goes_on_from_another_has_a_name_of_its_own():
+    first = parse_train([])
+    second = dataclasses.replace(first, start_from=Path("runs", first.run_name))
+    assert second.run_name == f"{first.run_name}-continued"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--dataset", "r3r"], ["--world", "moon"], ["--iterations", "many"], ["--preset", "duet"]],
