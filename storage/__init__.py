@@ -17,7 +17,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     beside = path.with_name(f"{path.stem}.{os.getpid()}.writing{path.suffix}")
     try:
+        beside.touch()
+        usual = beside.stat().st_mode
         yield beside
+        beside.chmod(usual)  # safetensors makes files that nobody else may read
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

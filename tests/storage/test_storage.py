@@ -46,3 +46,13 @@ def test_the_cache_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert cache_dir() == tmp_path
     monkeypatch.delenv("CLIPNAV_CACHE")
     assert cache_dir() == Path.home() / ".cache" / "clipnav"
+
+
+def test_files_have_the_usual_permissions(tmp_path: Path):
+    """safetensors, among others, makes files that nobody else may read."""
+    usual = tmp_path / "usual"
+    usual.touch()
+    with written_whole(tmp_path / "file") as beside:
+        beside.unlink()
+        beside.touch(mode=0o600)
+    assert (tmp_path / "file").stat().st_mode == usual.stat().st_mode
