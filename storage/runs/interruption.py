@@ -1,4 +1,4 @@
-"""Ctrl-C as a request to stop at the next good place."""
+"""Ctrl-C, or a scheduler's word that time is up, as a request to stop at the next good place."""
 
 import signal
 import sys
@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+_REQUESTS = (signal.SIGINT, signal.SIGTERM)  # clusters send SIGTERM, and kill some seconds later
+
 
 @contextmanager
 def interruption() -> Iterator[list[bool]]:
-    """A list that becomes non-empty at Ctrl-C; a second Ctrl-C ends the program at once."""
+    """A list that becomes non-empty at the first request; a second one ends the program at once."""
     interrupted: list[bool] = []
 
     def note(*_: object) -> None:
@@ -20,11 +22,12 @@ def interruption() -> Iterator[list[bool]]:
         tqdm.write("Stopping after this iteration; press Ctrl-C again to stop at once.", sys.stderr)
 
     try:
-        previous = signal.signal(signal.SIGINT, note)
+        previous = [signal.signal(request, note) for request in _REQUESTS]
     except ValueError:  # not the main thread: its owner handles signals
         yield interrupted
         return
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for request, handler in zip(_REQUESTS, previous, strict=True):
+            signal.signal(request, handler)

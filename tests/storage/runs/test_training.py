@@ -64,13 +64,14 @@ def make_trainer(folder, learner=None, group=None, largest_loss=1e4, **changes):
     return Trainer(config, learner or Sums(), lambda k: 100 + k, largest_loss, group)
 
 
-def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_same_run):
+@pytest.mark.parametrize("request_", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_same_run, request_):
     whole = make_trainer(tmp_path / "whole")
     whole.train()
     assert (whole.run / "numbers.txt").read_text() == "two"
     stopping = Sums()
     first = make_trainer(tmp_path / "halves", stopping)
-    stopping.before = lambda: first.iteration == 9 and os.kill(os.getpid(), signal.SIGINT)
+    stopping.before = lambda: first.iteration == 9 and os.kill(os.getpid(), request_)
     with pytest.raises(SystemExit, match=rf"after 10 iterations.*--resume {first.run}"):
         first.train()
     assert load_trainer(first.run)["iteration"] == 10
