@@ -67,7 +67,13 @@ _HOUSES_CONTINUED: dict[str, Any] = {
     "iterations": 1_000,
     "optimiser": dataclasses.replace(_HOUSES["optimiser"], learning_rate=5e-4),
 }
-_HOUSES_FOLLOWER = FollowerConfig(embedding_size=128, hidden_size=256, action_size=32)
+# The large set has four times as many paths.
+_STANDARD: dict[str, Any] = {"iterations": 4_000, "evaluate_every": 500}
+# A few dozen houses are learnt by heart by what they look like, so more features are dropped than
+# published; sentences made by rules need less noise than people's.
+_HOUSES_FOLLOWER = FollowerConfig(
+    embedding_size=128, hidden_size=256, action_size=32, dropout=0.3, feature_dropout=0.4
+)
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.4)
 _HOUSES_STEPS = {"r2r": 20, "rxr": 35, "r4r": 35}
 
@@ -151,9 +157,10 @@ def preset(
         config = reinforced
     else:
         config = dataclasses.replace(config, imitation_weight=1.0)
+    values = _HOUSES | (_STANDARD if world == "houses-standard" else {})
     return dataclasses.replace(
         config,
-        **_HOUSES | (_HOUSES_CONTINUED if continued else {}),
+        **values | (_HOUSES_CONTINUED if continued else {}),
         follower=_HOUSES_FOLLOWER,
         max_episode_steps=_HOUSES_STEPS[dataset],
     )

@@ -94,9 +94,11 @@ def test_houses_are_learnt_by_small_networks():
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr", "r4r"])
 @pytest.mark.parametrize("choose", [preset, speaker_preset])
-def test_both_sets_of_houses_are_learnt_alike(choose, dataset):
-    config = choose(dataset, "houses-standard")
-    assert config == dataclasses.replace(choose(dataset, "houses"), world="houses-standard")
+def test_both_sets_of_houses_are_learnt_alike_but_for_the_time(choose, dataset):
+    small, large = choose(dataset, "houses"), choose(dataset, "houses-standard")
+    times = {"iterations": large.iterations, "evaluate_every": large.evaluate_every}
+    assert large == dataclasses.replace(small, world="houses-standard", **times)
+    assert large.iterations >= small.iterations
 
 
 def test_defaults_have_room_for_the_paths_and_words_of_rxr_in_the_houses():
