@@ -12,19 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.houses.decisions import guided, is_room
 from envs.houses.landmarks import NOTICED, Landmark, references
 from envs.houses.language.sight import HALLS
-from envs.houses.realiser import Clause, Instruction, realise
+from envs.houses.realiser import Clause, Instruction, in_order, realise
 from envs.houses.routes import STAIRCASE, Routes, flights
 from envs.houses.visibility import Survey
-from envs.houses.waymarks import choose_waymarks, draw, turned, waymark_options
+from envs.houses.waymarks import choose_waymarks, draw, waymark_options
 
 NEAR = 1.6  # metres from the goal to a landmark that pins it
 SUCCESS_DISTANCE = 3.0  # metres; another goal this near is as good
-SLIGHT_TURN, SHARP_TURN = np.radians(45), np.radians(150)
 ATTEMPTS = 24
-# How many landmarks each of the three instructions of a path mentions on the way (low, high).
-LANDMARKS_ON_THE_WAY = ((0, 1), (1, 2), (2, 3))
+# How many landmarks each of the three instructions of a path mentions on the way (low, high) beside
+# those that tell where to go.
+LANDMARKS_ON_THE_WAY = ((0, 0), (0, 1), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def write_instructions(
             pin = draw(pins, rng)
             chosen = choose_waymarks(waymarks, {pin.noun}, int(rng.integers(low, high + 1)), rng)
             clauses = plan_clauses(survey, path, pin, chosen, rng)
+            clauses = guided(survey, routes, path, clauses, waymarks, rng)
             if not means_only(survey, routes, path, clauses):
                 continue
             instruction = realise(clauses, rng)
@@ -85,29 +87,10 @@ def plan_clauses(
     spoken = {pin.noun} | {one.landmark.noun for one in waymarks if one.landmark}
     clauses = waymarks + _room_clauses(survey, path, visits, spoken, rng)
     clauses += [Clause(kind, first, last) for kind, first, last in flights(survey, path)]
-    turn = _turn_clause(survey, path, rng)
-    # The start heading is random, so a turn means something only after a walk.
-    if turn and any(clause.first < turn.first for clause in clauses):
-        clauses.append(turn)
-    clauses.sort(key=lambda clause: (clause.first, _ORDER[clause.kind]))
     goal_kind = survey.room_kinds[visits[-1].room]
     is_said = any(one.kind in ("enter", "through") and one.room == goal_kind for one in clauses)
     room = "" if is_said and rng.random() < 0.85 else goal_kind
-    return [*clauses, Clause("stop", len(path) - 1, len(path) - 1, room, pin)]
-
-
-# At one viewpoint: turn, pass what is here, leave, make for what shows ahead, go in, go through.
-_ORDER = {
-    "turn": 0,
-    "past": 1,
-    "across": 1,
-    "leave": 2,
-    "toward": 3,
-    "up": 3,
-    "down": 3,
-    "enter": 4,
-    "through": 5,
-}
+    return [*in_order(clauses), Clause("stop", len(path) - 1, len(path) - 1, room, pin)]
 
 
 def room_visits(survey: Survey, path: tuple[int, ...]) -> Iterator[Visit]:
@@ -149,18 +132,10 @@ def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
     rooms = iter([visit.room for visit in room_visits(survey, path)])
     # Every `any` goes on where the last one stopped, so that rooms must come in order.
     return all(
-        any(_is_room(survey, room, clause) for room in rooms)
+        any(is_room(survey, room, clause) for room in rooms)
         for clause in clauses[:-1]
         if clause.kind in ("leave", "enter", "through")
     )
-
-
-def _is_room(survey: Survey, room: int, clause: Clause) -> bool:
-    if survey.room_kinds[room] != clause.room:
-        return False
-    if clause.kind != "enter" or clause.landmark is None:
-        return True
-    return bool((clause.landmark.matches(survey) & (survey.object_rooms == room)).any())
 
 
 def _near(survey: Survey, viewpoint: int) -> np.ndarray:
@@ -239,16 +214,3 @@ def _room_detail(
         if one.noun not in spoken and (one.colour or is_only)
     ]
     return draw(options, rng) if options else None
-
-
-def _turn_clause(survey: Survey, path: tuple[int, ...], rng: np.random.Generator) -> Clause | None:
-    """At most one turn, in about a quarter of the instructions."""
-    if rng.random() > 0.3:
-        return None
-    turns = []
-    for step in range(1, len(path) - 1):
-        before = survey.heading(path[step - 1], path[step])
-        turn = turned(survey.heading(path[step], path[step + 1]) - before)
-        if SLIGHT_TURN <= abs(turn) <= SHARP_TURN:
-            turns.append(Clause("turn", step, step, side="right" if turn > 0 else "left"))
-    return turns[rng.integers(len(turns))] if turns else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +71,24 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
 }
 HALLWAY_NAMES = ("hallway", "hall")
+# At one viewpoint: turn, pass what is here, leave, make for what shows ahead, go in, go through.
+_ORDER = {
+    "turn": 0,
+    "past": 1,
+    "across": 1,
+    "leave": 2,
+    "toward": 3,
+    "up": 3,
+    "down": 3,
+    "enter": 4,
+    "through": 5,
+    "stop": 6,
+}
+
+
+def in_order(clauses: Iterable[Clause]) -> list[Clause]:
+    """Clauses in the order in which one comes to them on the path."""
+    return sorted(clauses, key=lambda clause: (clause.first, _ORDER[clause.kind]))
 
 
 def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
