@@ -67,7 +67,7 @@ _HOUSES_CONTINUED: dict[str, Any] = {
     "iterations": 1_000,
     "optimiser": dataclasses.replace(_HOUSES["optimiser"], learning_rate=5e-4),
 }
-# The large set has four times as many paths.
+# The large set has seven times as many paths.
 _STANDARD: dict[str, Any] = {"iterations": 4_000, "evaluate_every": 500}
 # A few dozen houses are learnt by heart by what they look like, so more features are dropped than
 # published; sentences made by rules need less noise than people's.

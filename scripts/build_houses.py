@@ -12,7 +12,7 @@ class BuildArguments:
     """Builds houses, or what an interrupted run left over of them."""
 
     set: Literal["mini", "standard", "gallery"] = "mini"
-    """Which set: the 40 houses that come with the project, 80 large ones below the cache, or 96
+    """Which set: the 40 houses that come with the project, 260 large ones below the cache, or 96
     without episodes, of whose pictures encoders learn."""
     scans: tuple[str, ...] = ()
     """Houses of the set to build; "house_00-house_03" is a range. None means all."""

@@ -20,7 +20,7 @@ class CheckConfig:
     """Follow the words of the built-in episodes with ground-truth sight, and count who arrives."""
 
     set: Literal["mini", "standard"] = "mini"
-    """Which set: the 40 houses that come with the project, or 80 large ones below the cache."""
+    """Which set: the 40 houses that come with the project, or 260 large ones below the cache."""
     scans: tuple[str, ...] = ()
     """Houses of the set to check; "house_00-house_03" is a range. None means all."""
     data_dir: Path | None = None
