@@ -146,13 +146,15 @@ def best_paths(sight: Sight, routes: Routes, acts: Sequence[Act], start: int) ->
 
 
 def _fitting_acts(sight: Sight, acts: Sequence[Act], path: Walk) -> int:
-    """The largest number of acts that stretches of a path, one after the other, agree with."""
-    most = np.zeros(len(path), int)  # by the position up to which the acts so far have led
+    """The largest number of acts that stretches of a path agree with, in the order they begin.
+
+    One step may do what several acts say: who leaves a room enters another by the same door.
+    """
+    most = np.zeros(len(path), int)  # by the position at which the last act so far began
     for act in acts:
         longer = most.copy()
-        for first, last in _stretches(sight, act, path):
-            before = most[: first + 1].max()
-            longer[last] = max(longer[last], before + 1)
+        for first, _ in _stretches(sight, act, path):
+            longer[first] = max(longer[first], most[: first + 1].max() + 1)
         most = np.maximum.accumulate(longer)
     return int(most.max())
 

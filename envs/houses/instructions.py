@@ -7,7 +7,7 @@ words. A plan is never a complete list of turns, so that one must see to follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,13 +129,22 @@ def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
     climbed = [clause.kind for clause in clauses if clause.kind in ("up", "down")]
     if climbed != [kind for kind, _, _ in flights(survey, path)]:
         return False
-    rooms = iter([visit.room for visit in room_visits(survey, path)])
-    # Every `any` goes on where the last one stopped, so that rooms must come in order.
-    return all(
-        any(is_room(survey, room, clause) for room in rooms)
-        for clause in clauses[:-1]
-        if clause.kind in ("leave", "enter", "through")
-    )
+    return _has_rooms([visit.room for visit in room_visits(survey, path)], survey, clauses)
+
+
+def _has_rooms(rooms: Sequence[int], survey: Survey, clauses: list[Clause]) -> bool:
+    """Whether the rooms that one comes to are those that clauses name, in their order."""
+    here = 0  # position in `rooms` of the one that was named last
+    for clause in clauses[:-1]:
+        if clause.kind not in ("leave", "enter", "through"):
+            continue
+        # One may enter a room and go through it, but one is in the first without entering.
+        first = here + (clause.kind == "enter")
+        fitting = (n for n in range(first, len(rooms)) if is_room(survey, rooms[n], clause))
+        here = next(fitting, -1)
+        if here < 0:
+            return False
+    return True
 
 
 def _near(survey: Survey, viewpoint: int) -> np.ndarray:

@@ -69,6 +69,14 @@ def test_paths_that_fit_most_acts_in_order_are_best(sight, routes):
     assert all(path[-1] != 7 for path in best_paths(sight, routes, backwards, 7))
 
 
+def test_one_step_may_do_what_several_acts_say(sight, routes):
+    acts = [Act("leave", "bedroom"), Act("enter", "hallway"), Act("through", "hallway")]
+    acts += [Act("enter", "kitchen"), Act("stop", mention=Mention("fridge"))]
+    path = routes.path(7, 9)  # one edge leaves the bedroom and enters the hallway
+    assert best_paths(sight, routes, acts, 7) == [path]
+    assert best_paths(sight, routes, acts[::2], 7) == [path]
+
+
 def test_shipped_short_instructions_can_be_read():
     records = json.loads((DATA_DIR / "R2R_val_unseen.json").read_text("utf-8"))
     for record in records[::4]:

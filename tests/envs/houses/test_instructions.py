@@ -124,6 +124,22 @@ def test_rooms_must_come_in_the_order_said(survey, routes):
     assert means_only(survey, routes, path, through_kitchen)
 
 
+def test_a_room_may_be_entered_and_gone_through(survey, routes):
+    told = [
+        ("leave", "kitchen"),
+        ("enter", "hallway"),
+        ("through", "hallway"),
+        ("enter", "bedroom"),
+    ]
+    path = routes.path(7, 5)
+    vague, clear = Landmark("bed", "", (0,)), Landmark("bed", "blue", (0,))
+    assert not means_only(survey, routes, path, _plan(*told, pin=vague))
+    assert means_only(survey, routes, path, _plan(*told, pin=clear))
+    # The kitchen is not entered by one who starts in it, so that nothing fits.
+    again = _plan(("enter", "kitchen"), ("enter", "bedroom"), pin=vague)
+    assert means_only(survey, routes, path, again)
+
+
 def test_contrast_is_high_only_towards_the_landmark(survey):
     fridge = Landmark("fridge", "", (2,))
     assert contrast(survey, fridge, 2, 6) > 0
