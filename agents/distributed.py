@@ -1,13 +1,17 @@
 """Several processes that train one agent, as torchrun starts them; one alone needs none of it."""
 
+import gc
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
 
 
@@ -17,10 +21,22 @@ def join(device: str) -> None:
         distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
 
 
-def leave() -> None:
-    """End what `join` began."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+def leaves(run: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
+    """Make a function end what `join` began, when all that it has made is gone.
+
+    A parallel module keeps the group of processes, whose threads abort the process if they still
+    hold tensors when the interpreter ends (https://github.com/pytorch/pytorch/pull/179291).
+    """
+
+    @wraps(run)
+    def run_and_leave(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
+        value = run(*args, **kwargs)
+        if distributed.is_initialized():
+            gc.collect()
+            distributed.destroy_process_group()
+        return value
+
+    return run_and_leave
 
 
 def rank() -> int:

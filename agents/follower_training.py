@@ -159,6 +159,7 @@ def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
     return make_trainer(config, learner), learner
 
 
+@distributed.leaves
 def train(config: TrainConfig) -> Results:
     """Train, compare with the baselines, print the table and write RUN/results.json."""
     trainer, learner = follower_trainer(config)
@@ -169,5 +170,4 @@ def train(config: TrainConfig) -> Results:
     if distributed.rank() == 0:
         print(table(results))
         print(f"Run: {trainer.run}")
-    distributed.leave()
     return results

@@ -228,6 +228,7 @@ def load_speaker(run: Path, env: VlnVectorEnv, device: str) -> LoadedSpeaker:
     return LoadedSpeaker(speaker.eval(), languages, tokenizer, config.max_instruction_length)
 
 
+@distributed.leaves
 def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
     """Train, evaluate the best weights, print their figures and write RUN/results.json."""
     prepare(config)
@@ -243,5 +244,4 @@ def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
             figures = ", ".join(f"{name} {value:.3f}" for name, value in summary.items())
             print(f"{split}: {figures}")
         print(f"Run: {trainer.run}")
-    distributed.leave()
     return results
