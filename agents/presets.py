@@ -68,12 +68,14 @@ _HOUSES_CONTINUED: dict[str, Any] = {
     "optimiser": dataclasses.replace(_HOUSES["optimiser"], learning_rate=5e-4),
 }
 # The large set has seven times as many paths.
-_STANDARD: dict[str, Any] = {"iterations": 4_000, "evaluate_every": 500}
+_STANDARD: dict[str, Any] = {"iterations": 6_000, "evaluate_every": 500}
 # A few dozen houses are learnt by heart by what they look like, so more features are dropped than
 # published; sentences made by rules need less noise than people's.
 _HOUSES_FOLLOWER = FollowerConfig(
     embedding_size=128, hidden_size=256, action_size=32, dropout=0.3, feature_dropout=0.4
 )
+# Hundreds of houses are not, so that little need be dropped.
+_STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.1, feature_dropout=0.1)
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.4)
 _HOUSES_STEPS = {"r2r": 20, "rxr": 35, "r4r": 35}
 
@@ -157,11 +159,12 @@ def preset(
         config = reinforced
     else:
         config = dataclasses.replace(config, imitation_weight=1.0)
-    values = _HOUSES | (_STANDARD if world == "houses-standard" else {})
+    is_large = world == "houses-standard"
+    values = _HOUSES | (_STANDARD if is_large else {})
     return dataclasses.replace(
         config,
         **values | (_HOUSES_CONTINUED if continued else {}),
-        follower=_HOUSES_FOLLOWER,
+        follower=_STANDARD_FOLLOWER if is_large else _HOUSES_FOLLOWER,
         max_episode_steps=_HOUSES_STEPS[dataset],
     )
 
