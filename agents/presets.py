@@ -69,6 +69,7 @@ _HOUSES_CONTINUED: dict[str, Any] = {
 }
 # The large set has seven times as many paths.
 _STANDARD: dict[str, Any] = {"iterations": 6_000, "evaluate_every": 500}
+_STANDARD_CONTINUED: dict[str, Any] = {"iterations": 2_000}
 # A few dozen houses are learnt by heart by what they look like, so more features are dropped than
 # published; sentences made by rules need less noise than people's.
 _HOUSES_FOLLOWER = FollowerConfig(
@@ -161,9 +162,11 @@ def preset(
         config = dataclasses.replace(config, imitation_weight=1.0)
     is_large = world == "houses-standard"
     values = _HOUSES | (_STANDARD if is_large else {})
+    if continued:
+        values |= _HOUSES_CONTINUED | (_STANDARD_CONTINUED if is_large else {})
     return dataclasses.replace(
         config,
-        **values | (_HOUSES_CONTINUED if continued else {}),
+        **values,
         follower=_STANDARD_FOLLOWER if is_large else _HOUSES_FOLLOWER,
         max_episode_steps=_HOUSES_STEPS[dataset],
     )

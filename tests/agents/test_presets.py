@@ -86,6 +86,9 @@ def test_houses_are_learnt_by_small_networks():
     assert (continued.imitation_weight, continued.reinforcement.weight) == (0.2, 1.0)
     assert continued.optimiser.learning_rate < config.optimiser.learning_rate
     assert continued.follower == config.follower
+    large = preset("r2r", "houses-standard", continued=True)
+    assert large.iterations > continued.iterations
+    assert large.optimiser == continued.optimiser
     recipe = preset("r2r", "houses", "clip-vil-r2r")
     assert recipe == dataclasses.replace(
         preset("r2r", "matterport", "clip-vil-r2r"), world="houses"
