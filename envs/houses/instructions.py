@@ -1,8 +1,8 @@
 """Plans what an instruction says about a path, and checks that it means no other goal.
 
 The plan is a list of clauses on the survey's ground truth: rooms left and entered, landmarks that
-single out the way, now and then a turn, and a landmark that pins the goal. `realiser` puts it into
-words. A plan is never a complete list of turns, so that one must see to follow.
+single out the way, and a landmark that pins the goal; `decisions` adds what would still leave a way
+open, and `realiser` puts it into words.
 """
 
 from __future__ import annotations
