@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from envs.houses.language.sight import HALLS
 from envs.houses.realiser import Clause, in_order
-from envs.houses.routes import Routes
+from envs.houses.routes import STAIRCASE, Routes
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import draw, turned
 
@@ -98,6 +99,15 @@ def is_room(survey: Survey, room: int, clause: Clause) -> bool:
     return bool((clause.landmark.matches(survey) & (survey.object_rooms == room)).any())
 
 
+def enters(survey: Survey, before: int, room: int) -> bool:
+    """Whether one would say that a step from one room into another enters it."""
+    kind = survey.room_kinds[room]
+    if before == room or kind == STAIRCASE:  # "go up the stairs" says it
+        return False
+    # The arms of a bent hallway are one to a walker.
+    return kind not in HALLS or survey.room_kinds[before] != kind
+
+
 def turn_of(survey: Survey, path: tuple[int, ...], step: int) -> float:
     """Angle in radians by which a path turns at a position after its first; right is positive."""
     before = survey.heading(path[step - 1], path[step])
@@ -152,7 +162,8 @@ def _additions(
     nouns = {one.landmark.noun for one in plan if one.landmark}
     kinds = {one.kind for one in plan if one.first == step}
     found: list[tuple[Clause, float]] = []
-    if survey.rooms[here] != survey.rooms[there] and not kinds & {"enter", "up", "down"}:
+    is_new = enters(survey, survey.rooms[here], survey.rooms[there])
+    if is_new and not kinds & {"enter", "up", "down"}:
         enter = Clause("enter", step, step + 1, survey.room_kind(there))
         found.append((enter, _READINESS["enter"]))
     # Where one faces at first is chance, so that a turn means something only after a walk.

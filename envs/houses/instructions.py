@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.decisions import guided, is_room
+from envs.houses.decisions import enters, guided, is_room
 from envs.houses.landmarks import NOTICED, Landmark, references
-from envs.houses.language.sight import HALLS
 from envs.houses.realiser import Clause, Instruction, in_order, realise
 from envs.houses.routes import STAIRCASE, Routes, flights
 from envs.houses.visibility import Survey
@@ -185,10 +184,8 @@ def _room_clauses(
     for number, visit in enumerate(visits):
         kind = survey.room_kinds[visit.room]
         is_last = number == len(visits) - 1
-        if kind == STAIRCASE:  # "go up the stairs" says it
-            continue
-        before = survey.room_kinds[visits[number - 1].room] if number else ""
-        if kind == before and kind in HALLS:  # the arms of a bent hallway are one to a walker
+        is_stairs = kind == STAIRCASE  # also where a path starts on them
+        if is_stairs or (number and not enters(survey, visits[number - 1].room, visit.room)):
             continue
         if number == 0 and not is_last:
             # One hardly says "leave the hallway": it is where the way goes on.

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from envs.houses.decisions import guided, open_ways
+from envs.houses.decisions import enters, guided, open_ways
 from envs.houses.landmarks import Landmark
 from envs.houses.realiser import Clause
 from envs.houses.waymarks import waymark_options
@@ -72,3 +74,37 @@ def test_a_turn_is_not_the_first_thing_said(survey, routes):
         rng = np.random.default_rng(seed)
         plan = guided(survey, routes, (1, 2, 8, 9), [STOP], [], rng)
         assert plan[0].kind == "enter"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_said"),
+    [
+        ("hallway", "kitchen", True),
+        ("bedroom", "bedroom", True),
+        ("landing", "hallway", True),
+        ("hallway", "hallway", False),  # the arms of a bent one
+        ("hallway", "staircase", False),  # that one climbs it says so
+        ("staircase", "hallway", True),
+    ],
+)
+def test_one_enters_what_is_another_room_to_a_walker(survey, routes, before, after, is_said):
+    kinds = list(survey.room_kinds)
+    hall, kitchen = (int(survey.rooms[viewpoint]) for viewpoint in (2, 8))
+    kinds[hall], kinds[kitchen] = before, after
+    house = replace(survey, room_kinds=tuple(kinds))
+    assert enters(house, hall, kitchen) == is_said
+    assert not enters(house, kitchen, kitchen)
+
+
+def test_guidance_enters_no_staircase(survey, routes):
+    def entered(house):
+        plans = (
+            guided(house, routes, TO_KITCHEN, [STOP], [], np.random.default_rng(seed))
+            for seed in range(20)
+        )
+        return {one.room for plan in plans for one in plan if one.kind == "enter"}
+
+    kinds = list(survey.room_kinds)
+    kinds[survey.rooms[8]] = "staircase"
+    assert entered(survey) == {"kitchen"}
+    assert entered(replace(survey, room_kinds=tuple(kinds))) == set()
