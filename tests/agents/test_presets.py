@@ -89,6 +89,7 @@ def test_houses_are_learnt_by_small_networks():
     large = preset("r2r", "houses-standard", continued=True)
     assert large.iterations > continued.iterations
     assert large.optimiser == continued.optimiser
+    assert large.feedback == continued.feedback == "teacher"  # rewards let the follower walk
     recipe = preset("r2r", "houses", "clip-vil-r2r")
     assert recipe == dataclasses.replace(
         preset("r2r", "matterport", "clip-vil-r2r"), world="houses"
@@ -97,11 +98,12 @@ def test_houses_are_learnt_by_small_networks():
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr", "r4r"])
 @pytest.mark.parametrize("choose", [preset, speaker_preset])
-def test_sets_of_houses_are_learnt_alike_but_for_the_time_and_what_is_dropped(choose, dataset):
+def test_sets_of_houses_are_learnt_alike_but_for_time_noise_and_who_leads(choose, dataset):
     small, large = choose(dataset, "houses"), choose(dataset, "houses-standard")
     own = {"iterations": large.iterations, "evaluate_every": large.evaluate_every}
     if choose is preset:
         own["follower"] = dataclasses.replace(small.follower, dropout=0.1, feature_dropout=0.1)
+        own["feedback"] = "mixed"
     assert large == dataclasses.replace(small, world="houses-standard", **own)
     assert large.iterations >= small.iterations
 
