@@ -135,7 +135,7 @@ def _standard() -> HouseSet:
             for split, some in STANDARD_NUMBERS.items()
         },
         paths={"train": 80, "val_seen": 2, "val_unseen": 60, "test": 60},
-        rxr_paths={"train": 12, "val_seen": 1, "val_unseen": 20, "test": 20},
+        rxr_paths={"train": 36, "val_seen": 1, "val_unseen": 20, "test": 20},
         fewest_viewpoints=30,
     )
 
