@@ -63,7 +63,7 @@ class PretrainArguments:
     in runs/ that is named after set and objective."""
     seed: int = 0
     """Of weights, views and captions."""
-    samples: int = 320_000
+    samples: int = 640_000
     """Views to train on."""
     batch: int = 64
     """Views in a gradient step. What is learnt from a number of views grows with the steps."""

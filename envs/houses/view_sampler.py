@@ -36,7 +36,7 @@ class SamplerConfig:
     """In a batch."""
     views_per_panorama: int = 4
     """Views that share a panorama, whose conversion costs as much as several views."""
-    captions_per_view: int = 4
+    captions_per_view: int = 8
     """Sentences drawn for each view; equal ones of a batch are one. A sentence costs a
     fraction of a view, and each is told apart from all others of the batch."""
     contradictions: float = 0.5
