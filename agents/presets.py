@@ -67,8 +67,8 @@ _HOUSES_CONTINUED: dict[str, Any] = {
     "iterations": 1_000,
     "optimiser": dataclasses.replace(_HOUSES["optimiser"], learning_rate=5e-4),
 }
-# The large set has seven times as many paths. Who is always led never learns to turn back: with half
-# of the walks its own, a follower goes further after as many iterations.
+# The large set has seven times as many paths. Who is always led never learns to turn back: with
+# half of the walks its own, a follower goes further after as many iterations.
 _STANDARD: dict[str, Any] = {"iterations": 6_000, "evaluate_every": 500, "feedback": "mixed"}
 _STANDARD_CONTINUED: dict[str, Any] = {"iterations": 2_000, "feedback": "teacher"}
 # A few dozen houses are learnt by heart by what they look like, so more features are dropped than
