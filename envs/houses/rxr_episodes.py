@@ -18,7 +18,7 @@ import numpy as np
 from envs.houses.language.acts import Act
 from envs.houses.language.grammar import Language, parse
 from envs.houses.language.languages import TAGS, language_of
-from envs.houses.language.plan import plan_path, with_statements
+from envs.houses.language.plan import Planner, with_statements
 from envs.houses.language.realising import realise
 from envs.houses.language.sight import Sight
 from envs.houses.language.speech import time_words
@@ -81,6 +81,7 @@ class _Writer:
     def __init__(self, survey: Survey, routes: Routes, rng: np.random.Generator) -> None:
         self._survey, self._routes, self._rng = survey, routes, rng
         self._sight = Sight(survey)
+        self._planner = Planner(self._sight)
         # Acts and goal of the last text of each group, whose words must not do for the next path.
         self._last: dict[int, tuple[list[Act], int]] = {}
 
@@ -120,7 +121,7 @@ class _Writer:
     def _draft(
         self, language: Language, path: tuple[int, ...], heading: float
     ) -> Instruction | None:
-        plan = plan_path(self._sight, language, path, heading, self._rng)
+        plan = self._planner.plan(language, path, heading, self._rng)
         if plan is None:
             return None
         statements = int(self._rng.integers(*STATEMENTS))

@@ -52,47 +52,89 @@ class Plan:
     extras: tuple[tuple[Step, float], ...]
 
 
-def plan_path(
-    sight: Sight, language: Language, path: Walk, heading: float, rng: np.random.Generator
-) -> Plan | None:
-    """Plans an instruction.
+class Planner:
+    """Plans instructions about the paths of a house.
 
     Args:
         sight: The house.
-        language: What its lexicon lacks is not mentioned.
-        path: Viewpoints from start to goal.
-        heading: Radians clockwise from +y at the start.
-        rng: Source of all choices.
-
-    Returns:
-        A plan, or None if no landmark pins the goal, or a flight of stairs is left halfway.
     """
-    steps: list[Step] = []
-    extras = list(statements(sight, language, path, 0, heading))
-    facing, position = heading, 0
-    spoken: set[str] = set()
-    while position < len(path) - 1:
-        options = [
-            (told, weight * (0.3 if _nouns(told) & spoken else 1.0))
-            for told, weight in _stretches(sight, language, path, position, facing)
-        ]
-        if not options:
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._alike = _Alike(sight)
+        # How to tell the path that was planned last, from a position on: who drafts it again, in
+        # any language, comes by the same positions.
+        self._path: Walk = ()
+        self._ways: dict[tuple[str, int, float], list[tuple[list[Step], float]]] = {}
+
+    def plan(
+        self, language: Language, path: Walk, heading: float, rng: np.random.Generator
+    ) -> Plan | None:
+        """Plans an instruction.
+
+        Args:
+            language: What its lexicon lacks is not mentioned.
+            path: Viewpoints from start to goal.
+            heading: Radians clockwise from +y at the start.
+            rng: Source of all choices.
+
+        Returns:
+            A plan, or None if no landmark pins the goal, or a flight of stairs is left halfway.
+        """
+        sight = self._sight
+        if path != self._path:
+            self._path, self._ways = path, {}
+        steps: list[Step] = []
+        extras = list(statements(sight, language, path, 0, heading))
+        facing, position = heading, 0
+        spoken: set[str] = set()
+        while position < len(path) - 1:
+            key = (language.tag, position, facing)
+            if key not in self._ways:
+                self._ways[key] = list(self._stretches(language, path, position, facing))
+            options = [
+                (told, weight * (0.3 if _nouns(told) & spoken else 1.0))
+                for told, weight in self._ways[key]
+            ]
+            if not options:
+                return None
+            told = draw(options, rng)
+            spoken |= _nouns(told)
+            steps += told
+            position = told[-1].last
+            facing = sight.heading(path[position - 1], path[position])
+            is_entered = told[-1].act.kind == "enter"  # which says already where one is
+            extras += [
+                (step, weight)
+                for step, weight in statements(sight, language, path, position, facing)
+                if not (is_entered and step.act.kind == "at")
+            ]
+        stop = stop_step(sight, language, path, facing, rng)
+        if stop is None:
             return None
-        told = draw(options, rng)
-        spoken |= _nouns(told)
-        steps += told
-        position = told[-1].last
-        facing = sight.heading(path[position - 1], path[position])
-        is_entered = told[-1].act.kind == "enter"  # which says already where one is
-        extras += [
-            (step, weight)
-            for step, weight in statements(sight, language, path, position, facing)
-            if not (is_entered and step.act.kind == "at")
-        ]
-    stop = stop_step(sight, language, path, facing, rng)
-    if stop is None:
-        return None
-    return Plan((*steps, stop), tuple(extras))
+        return Plan((*steps, stop), tuple(extras))
+
+    def _stretches(
+        self, language: Language, path: Walk, position: int, facing: float
+    ) -> Iterator[tuple[list[Step], float]]:
+        """Ways to tell the path's next edges, with weights."""
+        sight, come = self._sight, path[: position + 1]
+        turn = _turn(sight.relative(sight.heading(*path[position : position + 2]), facing))
+        for act, last, weight, things in _acts(sight, language, path, position, facing):
+            walk = path[position : last + 1]
+            # "The first door on your left" says the turn already.
+            for said in (None, turn) if turn and act.kind != "door" else (None,):
+                if not agrees(sight, act, walk, facing, said is not None):
+                    continue
+                rivals = sum(
+                    other[: len(walk)] != walk[: len(other)]
+                    and fits_turn(sight, said, other, facing)
+                    for other in self._alike.walks_of(act, come, facing, said is not None)
+                )
+                told = [Step(act, position, last, things)]
+                if said:
+                    told.insert(0, Step(said, position, position))
+                yield told, weight * (TURN_WEIGHT if said else 1.0) / (1 + rivals) ** 1.5
 
 
 def with_statements(plan: Plan, count: int, rng: np.random.Generator) -> list[Step]:
@@ -120,51 +162,32 @@ def with_statements(plan: Plan, count: int, rng: np.random.Generator) -> list[St
     return steps
 
 
-def _stretches(
-    sight: Sight, language: Language, path: Walk, position: int, facing: float
-) -> Iterator[tuple[list[Step], float]]:
-    """Ways to tell the path's next edges, with weights."""
-    here = path[position]
-    step_heading = sight.heading(here, path[position + 1])
-    turn = _turn(sight.relative(step_heading, facing))
-    options = _Options(sight, path[: position + 1], facing)
-    for act, last, weight, things in _acts(sight, language, path, position, facing):
-        walk = path[position : last + 1]
-        # "The first door on your left" says the turn already.
-        for said in (None, turn) if turn and act.kind != "door" else (None,):
-            if not agrees(sight, act, walk, facing, said is not None):
-                continue
-            rivals = sum(
-                other[: len(walk)] != walk[: len(other)] and fits_turn(sight, said, other, facing)
-                for other in options.walks_of(act, said is not None)
-            )
-            told = [Step(act, position, last, things)]
-            if said:
-                told.insert(0, Step(said, position, position))
-            yield told, weight * (TURN_WEIGHT if said else 1.0) / (1 + rivals) ** 1.5
+class _Alike:
+    """All walks from a place that acts would fit, whichever walk is meant.
 
+    Paths of a house come by the same places again and again, so what was found is kept.
+    """
 
-class _Options:
-    """All walks from a place that acts would fit, whichever walk is meant."""
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self._walks: dict[tuple[int, str], list[Walk]] = {}
+        self._fitting: dict[tuple[int, Act, float | None], list[Walk]] = {}
 
-    def __init__(self, sight: Sight, path: Walk, facing: float) -> None:
-        self._sight, self._path, self._facing = sight, path, facing
-        self._walks: dict[str, list[Walk]] = {}
-        self._fitting: dict[tuple[Act, bool], list[Walk]] = {}
-
-    def walks_of(self, act: Act, is_turned: bool) -> list[Walk]:
-        """Walks that an act fits, where it stands after a turn or not."""
-        kind = act.kind
-        key = (act, is_turned and kind == "straight")  # nothing else asks for the turn
+    def walks_of(self, act: Act, come: Walk, facing: float, is_turned: bool) -> list[Walk]:
+        """Walks on from the end of one that an act fits, where it stands after a turn or not."""
+        here, kind = come[-1], act.kind
+        # Where one faces matters to these alone, and a turn to the first of them.
+        asked = facing if kind == "door" or (kind == "straight" and not is_turned) else None
+        key = (here, act, asked)
         if key not in self._fitting:
-            if kind not in self._walks:
-                self._walks[kind] = list(walks(self._sight, kind, self._path[-1], self._path))
+            if (here, kind) not in self._walks:
+                self._walks[here, kind] = list(walks(self._sight, kind, here, (here,)))
             self._fitting[key] = [
                 walk
-                for walk in self._walks[kind]
-                if agrees(self._sight, act, walk, self._facing, is_turned)
+                for walk in self._walks[here, kind]
+                if agrees(self._sight, act, walk, facing, is_turned)
             ]
-        return self._fitting[key]
+        return [walk for walk in self._fitting[key] if not any(step in come for step in walk[1:])]
 
 
 def _turn(angle: float) -> Act | None:

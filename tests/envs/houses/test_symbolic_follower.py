@@ -4,7 +4,7 @@ import pytest
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammar import parse
 from envs.houses.language.languages import TAGS, language_of
-from envs.houses.language.plan import plan_path, with_statements
+from envs.houses.language.plan import Planner, with_statements
 from envs.houses.language.realising import realise
 from envs.houses.language.sight import Sight
 from envs.houses.symbolic_follower import follow, walks
@@ -99,14 +99,14 @@ def test_texts_in_three_languages_lead_upstairs(sight, tag, text):
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_realised_plans_lead_to_their_goals_and_not_to_others(sight, routes, tag):
-    rng = np.random.default_rng(0)
+    rng, planner = np.random.default_rng(0), Planner(sight)
     language = language_of(tag)
     goals = [(7, 16), (16, 9), (9, 11), (11, 16)]
     read = []
     for start, goal in goals:
         for _ in range(5):
             path = routes.path(start, goal)
-            plan = plan_path(sight, language, path, 1.0, rng)
+            plan = planner.plan(language, path, 1.0, rng)
             assert plan is not None
             text = realise(language, with_statements(plan, 3, rng), rng).text
             acts = parse(language, text)

@@ -6,7 +6,7 @@ import pytest
 from envs.houses.language.acts import EDGES, STATEMENTS, TURNS
 from envs.houses.language.languages import TAGS, language_of
 from envs.houses.language.mentions import ways_to_mention
-from envs.houses.language.plan import plan_path, with_statements
+from envs.houses.language.plan import Planner, with_statements
 from envs.houses.language.realising import realise, sentences
 from envs.houses.language.walking import agrees
 
@@ -18,11 +18,11 @@ PATHS = [
 
 
 def make_plans(sight, tag="en-US", count=12):
-    rng = np.random.default_rng(3)
+    rng, planner = np.random.default_rng(3), Planner(sight)
     for path in PATHS:
         for _ in range(count):
             heading = float(rng.uniform(0, 2 * np.pi))
-            plan = plan_path(sight, language_of(tag), path, heading, rng)
+            plan = planner.plan(language_of(tag), path, heading, rng)
             assert plan is not None
             yield path, heading, plan, rng
 
@@ -96,7 +96,7 @@ def test_mentions_tell_a_thing_from_its_like(sight):
 
 def test_a_path_whose_goal_has_no_landmark_is_not_told(sight):
     language = language_of("en-US")
-    assert plan_path(sight, language, (7, 6, 0), 0.0, np.random.default_rng(0)) is None
+    assert Planner(sight).plan(language, (7, 6, 0), 0.0, np.random.default_rng(0)) is None
 
 
 @pytest.mark.parametrize("tag", TAGS)
