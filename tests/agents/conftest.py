@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.configs import FollowerConfig, TrainConfig
+from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from agents.environments import make_env
 from encoders.feature_store import FeatureStore
 from storage.runs.optimiser_settings import OptimiserConfig
@@ -150,6 +150,24 @@ def tiny_bert(tmp_path_factory):
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def speaker_config(doors):
+    """Settings of a speaker that learns the colours of the doors in a moment."""
+    return SpeakerTrainConfig(
+        world="matterport",
+        data_dir=doors,
+        features=doors / "features.safetensors",
+        angle_feature_size=4,
+        max_episode_steps=6,
+        batch_size=16,
+        iterations=150,
+        evaluate_every=1000,
+        threads=1,
+        speaker=SpeakerConfig(embedding_size=16, hidden_size=32, dropout=0.1, feature_dropout=0.0),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2, schedule="cosine"),
+    )
 
 
 @pytest.fixture

@@ -8,33 +8,19 @@ from agents.back_translation import BackTranslator
 from agents.configs import (
     BackTranslationConfig,
     ReinforcementConfig,
-    SpeakerConfig,
-    SpeakerTrainConfig,
 )
 from agents.environments import make_follower
 from agents.follower_training import follower_trainer
 from agents.speaker_training import train_speaker
 from storage.runs.checkpoints import load_trainer
-from storage.runs.optimiser_settings import OptimiserConfig
 
 
 @pytest.fixture(scope="module")
-def speaker_run(doors, tmp_path_factory):
+def speaker_run(speaker_config, tmp_path_factory):
     """A speaker of the doors, hardly trained."""
     run = tmp_path_factory.mktemp("speaker") / "run"
-    config = SpeakerTrainConfig(
-        world="matterport",
-        data_dir=doors,
-        features=doors / "features.safetensors",
-        angle_feature_size=4,
-        max_episode_steps=6,
-        batch_size=16,
-        iterations=40,
-        evaluation_splits=("val_unseen",),
-        output=run,
-        threads=1,
-        speaker=SpeakerConfig(embedding_size=16, hidden_size=32, dropout=0.1, feature_dropout=0.0),
-        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
+    config = dataclasses.replace(
+        speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
     )
     train_speaker(config)
     return run

@@ -12,8 +12,6 @@ import torch
 from agents.configs import (
     BackTranslationConfig,
     ReinforcementConfig,
-    SpeakerConfig,
-    SpeakerTrainConfig,
 )
 from agents.follower_training import train
 from agents.speaker_training import train_speaker
@@ -24,17 +22,12 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture
-def speaker_run(doors, tmp_path):
-    config = SpeakerTrainConfig(
-        world="matterport",
-        data_dir=doors,
-        features=doors / "features.safetensors",
-        angle_feature_size=4,
-        batch_size=8,
+def speaker_run(speaker_config, tmp_path):
+    config = dataclasses.replace(
+        speaker_config,
         iterations=2,
         evaluation_splits=("val_unseen",),
         output=tmp_path / "speaker",
-        speaker=SpeakerConfig(embedding_size=8, hidden_size=16),
     )
     train_speaker(config)
     return config.output

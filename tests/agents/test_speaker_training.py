@@ -4,7 +4,6 @@ import json
 import pytest
 import torch
 
-from agents.configs import SpeakerConfig, SpeakerTrainConfig
 from agents.speaker_training import (
     SpeakerLearner,
     by_path,
@@ -14,24 +13,6 @@ from agents.speaker_training import (
 from agents.training import make_trainer, prepare
 from storage.runs.checkpoints import MODEL, RESULTS, load_trainer
 from storage.runs.optimiser_settings import OptimiserConfig
-
-
-@pytest.fixture
-def speaker_config(doors):
-    """Settings of a speaker that learns the colours of the doors in a moment."""
-    return SpeakerTrainConfig(
-        world="matterport",
-        data_dir=doors,
-        features=doors / "features.safetensors",
-        angle_feature_size=4,
-        max_episode_steps=6,
-        batch_size=16,
-        iterations=150,
-        evaluate_every=1000,
-        threads=1,
-        speaker=SpeakerConfig(embedding_size=16, hidden_size=32, dropout=0.1, feature_dropout=0.0),
-        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2, schedule="cosine"),
-    )
 
 
 def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
