@@ -14,6 +14,7 @@ from agents.envdrop.encoders import PAD, Context, State
 from agents.envdrop.follower import Decision, Follower
 from agents.envdrop.visual import View, VisualNoise
 from agents.rollout import STOP, Observation, Walked, walk
+from agents.visits import visits
 from envs.device_features import DeviceFeatures
 from envs.vector_env import VlnVectorEnv
 
@@ -135,6 +136,7 @@ class FollowerAgent:
         self._noise = noise
         self._device = next(follower.parameters()).device
         self._rows = np.arange(0)
+        self._trails = np.zeros((0, 0), np.int64)  # (N, T) nodes of the live rows so far
         self._context: Context
         self._state: State
         self._record = _Record()
@@ -149,11 +151,13 @@ class FollowerAgent:
         if self._noise is None:
             self._noise = self.follower.noise(self._tensor(scan_numbers(info["scan"][live])))
         self._rows = live
+        self._trails = np.zeros((len(live), 0), np.int64)
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
         """One step of the network for the live rows."""
         decision = self.decide(observation, live)
         self._state = decision.state
+        self._trails = np.column_stack([self._trails, observation["viewpoint"][live]])
         if self._way is None:
             self._last = decision
             return decision.scores.argmax(1).cpu().numpy()
@@ -199,8 +203,12 @@ class FollowerAgent:
         # The space has room for the viewpoint with the most neighbours: cut what none can choose.
         width = int(np.flatnonzero(possible.any(0))[-1]) + 1
         nodes, views = observation["viewpoint"][live], observation["view"][live]
-        seen = self.features.gather(nodes, views, width)
-        return self.follower.decide(View(*seen), self._context, self._state, self._noise)
+        seen = View(*self.features.gather(nodes, views, width))
+        if self.follower.marks_visits:
+            trails = np.column_stack([self._trails, nodes])
+            counts = visits(trails, self.features.targets[nodes, :width])
+            seen = seen._replace(visits=counts.to(self._device))
+        return self.follower.decide(seen, self._context, self._state, self._noise)
 
     def decisions(self, walked: Walked, look_ahead: bool) -> Decisions:
         """What was decided in a walk, and what the environment said to it.
@@ -235,7 +243,9 @@ class FollowerAgent:
     def _keep(self, live: np.ndarray) -> None:
         if len(live) == len(self._rows):
             return
-        index = self._tensor(np.flatnonzero(np.isin(self._rows, live)))
+        kept = np.isin(self._rows, live)
+        self._trails = self._trails[kept]
+        index = self._tensor(np.flatnonzero(kept))
         self._context, self._state = self._context.rows(index), self._state.rows(index)
         if self._noise is not None:
             self._noise = self._noise.rows(index)

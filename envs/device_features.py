@@ -38,6 +38,7 @@ class DeviceFeatures:
 
     Attributes:
         width: D + A, the numbers that describe a view.
+        targets: (V, K) nodes to which the candidates lead; stop and padding stay.
     """
 
     def __init__(self, env: VlnVectorEnv, device: torch.device | str = "cpu") -> None:
@@ -52,6 +53,7 @@ class DeviceFeatures:
             ValueError: The environment's `angle_feature_size` is not a positive multiple of 4.
         """
         world, size = env.nav_world, env.angle_feature_size
+        self.targets = world.targets
         self._repeats = size // 4
         self._device = torch.device(device)
         self._features = _world_features(world, env.feature_store, self._device)

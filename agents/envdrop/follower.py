@@ -48,6 +48,7 @@ class Decoder(nn.Module):
         self.cell = LSTMCell(config.action_size + width, hidden)
         self.words = AttendedState(hidden, hidden)
         self.candidates = SoftDotAttention(hidden, width)
+        self.marks = nn.Linear(hidden, 2) if config.marks_visits else None
         self.dropout = Dropout(config.dropout)
 
     def forward(
@@ -69,6 +70,11 @@ class Decoder(nn.Module):
         attended, word_weights = self.words(self.dropout(hidden), context.words, context.mask)
         query = self.dropout(attended)
         scores = self.candidates.scores(query, candidates, candidate_gate)  # (B, K)
+        if self.marks is not None:
+            if view.visits is None:
+                raise ValueError("a follower that marks visits needs View.visits")
+            been = torch.stack([view.visits.clamp(max=1), view.visits], 1)  # (B, 2, K)
+            scores = scores + torch.bmm(self.marks(query).unsqueeze(1), been).squeeze(1)
         # Whatever the precision inside, losses and choices are made of full numbers.
         scores = scores.float().masked_fill(~view.mask, -torch.inf)
         state = State(attended, cell)
@@ -108,7 +114,13 @@ class Follower(nn.Module):
             "visual width": str(self.visual),
             "angle width": str(self.angle),
             "hidden size": str(self.config.hidden_size),
+            "marks visits": "yes" if self.marks_visits else "no",
         }
+
+    @property
+    def marks_visits(self) -> bool:
+        """Whether views must tell how often the walk has been at each candidate's place."""
+        return self.decoder.marks is not None
 
     def decide(
         self, view: View, context: Context, state: State, noise: VisualNoise | None = None

@@ -22,12 +22,14 @@ class View(NamedTuple):
         candidates: (B, K, D + A) features of the neighbours; row 0, stop, is zero.
         mask: (B, K) true where an action is possible.
         angle: (B, A) angle feature of the agent's own heading and elevation.
+        visits: (B, K) float, see `agents.visits`; only for followers that mark visits.
     """
 
     panorama: Tensor
     candidates: Tensor
     mask: Tensor
     angle: Tensor
+    visits: Tensor | None = None
 
 
 class VisualScale(nn.Module):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -85,11 +87,34 @@ def test_impossible_actions_score_minus_infinity_and_stop_zero(follower):
     assert (scores[:, 0] == 0).all()
 
 
-def test_every_parameter_reaches_the_loss(follower):
-    follower.train()
+def test_marks_shift_scores_by_what_was_visited():
+    torch.manual_seed(0)
+    config = dataclasses.replace(SMALL, marks_visits=True)
+    follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config).eval()
+    context, state = follower.encoder(TOKENS)
+    view = random_view(3)
+    with pytest.raises(ValueError, match=r"View\.visits"):
+        follower.decoder(view, context, state)
+    with torch.no_grad():
+        follower.decoder.marks.weight.zero_()
+        follower.decoder.marks.bias.copy_(torch.tensor([3.0, -1.0]))
+    plain = follower.decoder(view._replace(visits=torch.zeros(3, 4)), context, state).scores
+    visits = torch.tensor([[0.0, 1.0, 2.0, 0.0]]).expand(3, 4)
+    marked = follower.decoder(view._replace(visits=visits), context, state).scores
+    # Once for having been there, and once for each time.
+    torch.testing.assert_close(
+        (marked - plain)[1:], torch.tensor([0.0, 3 - 1, 3 - 2, 0.0]).expand(2, 4)
+    )
+
+
+@pytest.mark.parametrize("marks_visits", [False, True])
+def test_every_parameter_reaches_the_loss(marks_visits):
+    config = dataclasses.replace(SMALL, marks_visits=marks_visits)
+    follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config)
     context, state = follower.encoder(TOKENS)
     for _ in range(2):
-        decision = follower.decoder(random_view(3), context, state, follower.noise(torch.arange(3)))
+        view = random_view(3)._replace(visits=torch.tensor([[0.0, 1.0, 2.0, 0.0]] * 3))
+        decision = follower.decoder(view, context, state, follower.noise(torch.arange(3)))
         state = decision.state
     functional.cross_entropy(decision.scores, torch.tensor([1, 2, 0])).backward()
     for name, parameter in follower.named_parameters():

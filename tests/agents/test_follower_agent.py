@@ -21,10 +21,11 @@ from envs.device_features import DeviceFeatures
 ALL = np.ones(16, bool)
 
 
-@pytest.fixture
-def follower(doors_config, doors_env):
+@pytest.fixture(params=[False, True], ids=["plain", "marks visits"])
+def follower(doors_config, doors_env, request):
     torch.manual_seed(0)
-    return make_follower(doors_config, doors_env).eval()
+    settings = dataclasses.replace(doors_config.follower, marks_visits=request.param)
+    return make_follower(dataclasses.replace(doors_config, follower=settings), doors_env).eval()
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -60,6 +61,8 @@ class Nodes:
 
 class Chooser(torch.nn.Module):
     """Stands for a follower with the probabilities above."""
+
+    marks_visits = False
 
     def __init__(self, world):
         super().__init__()
@@ -153,9 +156,12 @@ def test_best_first_search_ends_after_so_many_looks(world, searcher):
     assert len(found.paths) == 1
 
 
-def test_a_beam_of_one_walks_as_the_follower_does(doors_config, doors_env):
+@pytest.mark.parametrize("marks_visits", [False, True])
+def test_a_beam_of_one_walks_as_the_follower_does(doors_config, doors_env, marks_visits):
     torch.manual_seed(0)
-    follower = make_follower(doors_config, doors_env).eval()
+    settings = dataclasses.replace(doors_config.follower, marks_visits=marks_visits)
+    config = dataclasses.replace(doors_config, follower=settings)
+    follower = make_follower(config, doors_env).eval()
     features = DeviceFeatures(doors_env)
     ids = [episode.instr_id for episode in doors_env.episodes[:16]]
     observation, _ = doors_env.reset(options={"episode_ids": ids})
