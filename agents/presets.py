@@ -86,7 +86,7 @@ _HOUSES_FOLLOWER = FollowerConfig(
 )
 # Hundreds of houses are not, so that little need be dropped.
 _STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.1, feature_dropout=0.1)
-_HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.4)
+_HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.2)
 _HOUSES_STEPS = {"r2r": 20, "rxr": 35, "r4r": 35}
 
 # RMSprop 1e-4 without a schedule and weight decay, batches of 64, gradients of encoder and decoder
@@ -209,7 +209,7 @@ def speaker_preset(
         return config
     return dataclasses.replace(
         config,
-        **_HOUSES | {"iterations": 2_000, "evaluate_every": 500},
+        **_HOUSES | {"iterations": 3_000, "evaluate_every": 500},
         speaker=_HOUSES_SPEAKER,
         max_episode_steps=_HOUSES_STEPS[dataset],
     )
