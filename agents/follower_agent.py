@@ -14,7 +14,7 @@ from agents.envdrop.encoders import PAD, Context, State
 from agents.envdrop.follower import Decision, Follower
 from agents.envdrop.visual import View, VisualNoise
 from agents.rollout import STOP, Observation, Walked, walk
-from agents.visits import visits
+from agents.visits import with_visits
 from envs.device_features import DeviceFeatures
 from envs.vector_env import VlnVectorEnv
 
@@ -136,7 +136,7 @@ class FollowerAgent:
         self._noise = noise
         self._device = next(follower.parameters()).device
         self._rows = np.arange(0)
-        self._trails = np.zeros((0, 0), np.int64)  # (N, T) nodes of the live rows so far
+        self._trails = np.zeros((0, 0), np.int64)  # (N, T) nodes before, if visits are marked
         self._context: Context
         self._state: State
         self._record = _Record()
@@ -157,7 +157,8 @@ class FollowerAgent:
         """One step of the network for the live rows."""
         decision = self.decide(observation, live)
         self._state = decision.state
-        self._trails = np.column_stack([self._trails, observation["viewpoint"][live]])
+        if self.follower.marks_visits:
+            self._trails = np.column_stack([self._trails, observation["viewpoint"][live]])
         if self._way is None:
             self._last = decision
             return decision.scores.argmax(1).cpu().numpy()
@@ -206,8 +207,7 @@ class FollowerAgent:
         seen = View(*self.features.gather(nodes, views, width))
         if self.follower.marks_visits:
             trails = np.column_stack([self._trails, nodes])
-            counts = visits(trails, self.features.targets[nodes, :width])
-            seen = seen._replace(visits=counts.to(self._device))
+            seen = with_visits(seen, trails, self.features.targets)
         return self.follower.decide(seen, self._context, self._state, self._noise)
 
     def decisions(self, walked: Walked, look_ahead: bool) -> Decisions:

@@ -18,7 +18,7 @@ from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Follower
 from agents.envdrop.visual import View
 from agents.rollout import STOP
-from agents.visits import padded, visits
+from agents.visits import padded, with_visits
 from envs.device_features import DeviceFeatures
 from envs.nav_world import NavWorld
 
@@ -147,8 +147,7 @@ class Searcher:
         view = View(*self._features.gather(nodes, views, width))
         if self._follower.marks_visits:
             trails = padded([[place.node for place in partial.places] for partial in partials])
-            counts = visits(trails, self._world.targets[nodes, :width])
-            view = view._replace(visits=counts.to(self._device))
+            view = with_visits(view, trails, self._world.targets)
         decision = self._follower.decide(view, context, state)
         # Doubles, so that sums over a path do not depend on the order of a batch.
         likelihoods = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.envdrop.visual import View
+
 _NOWHERE = -1  # before a walk began; no candidate leads there
 
 
@@ -30,3 +32,15 @@ def visits(trails: np.ndarray, targets: np.ndarray) -> Tensor:
     counts = (trails[:, :, None] == targets[:, None]).sum(1)
     counts[:, 0] = (trails[:, :-1] == trails[:, -1:]).sum(1)
     return torch.from_numpy(counts.astype(np.float32))
+
+
+def with_visits(view: View, trails: np.ndarray, targets: np.ndarray) -> View:
+    """A view that tells what was visited.
+
+    Args:
+        view: What N agents see.
+        trails: As for `visits`.
+        targets: (V, candidates) nodes to which the candidates of all nodes of the world lead.
+    """
+    counts = visits(trails, targets[trails[:, -1], : view.mask.shape[1]])
+    return view._replace(visits=counts.to(view.mask.device))
