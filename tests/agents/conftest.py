@@ -153,37 +153,38 @@ def tiny_bert(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def speaker_config(doors):
+def doors_run(doors):
+    """What all small runs in that world have in common."""
+    return {
+        "world": "matterport",
+        "data_dir": doors,
+        "features": doors / "features.safetensors",
+        "angle_feature_size": 4,
+        "max_episode_steps": 6,
+        "batch_size": 16,
+        "evaluate_every": 1000,
+        "threads": 1,
+    }
+
+
+@pytest.fixture(scope="session")
+def speaker_config(doors_run):
     """Settings of a speaker that learns the colours of the doors in a moment."""
     return SpeakerTrainConfig(
-        world="matterport",
-        data_dir=doors,
-        features=doors / "features.safetensors",
-        angle_feature_size=4,
-        max_episode_steps=6,
-        batch_size=16,
+        **doors_run,
         iterations=150,
-        evaluate_every=1000,
-        threads=1,
         speaker=SpeakerConfig(embedding_size=16, hidden_size=32, dropout=0.1, feature_dropout=0.0),
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2, schedule="cosine"),
     )
 
 
 @pytest.fixture
-def doors_config(doors, tmp_path):
+def doors_config(doors_run, tmp_path):
     """Settings of a small run in that world."""
     return TrainConfig(
-        world="matterport",
-        data_dir=doors,
-        features=doors / "features.safetensors",
-        angle_feature_size=4,
-        max_episode_steps=6,
-        batch_size=16,
+        **doors_run,
         iterations=60,
-        evaluate_every=1000,
         output=tmp_path / "run",
-        threads=1,
         follower=FollowerConfig(
             embedding_size=16,
             hidden_size=32,

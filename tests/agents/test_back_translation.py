@@ -5,10 +5,7 @@ import pytest
 import torch
 
 from agents.back_translation import BackTranslator
-from agents.configs import (
-    BackTranslationConfig,
-    ReinforcementConfig,
-)
+from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.environments import make_follower
 from agents.follower_training import follower_trainer
 from agents.speaker_training import train_speaker

@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.configs import (
-    BackTranslationConfig,
-    ReinforcementConfig,
-)
+from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.follower_training import train
 from agents.speaker_training import train_speaker
 from storage.runs.checkpoints import RESULTS, load_trainer
