@@ -13,7 +13,7 @@ from agents.configs import Language, Recipe, SearchConfig, SpeakerTrainConfig, T
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
 from storage.runs.resuming import parse_resumed
-from storage.runs.settings import Config
+from storage.runs.settings import Config, read_config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
@@ -122,17 +122,25 @@ def _parse(
     first.add_argument("--world", default="houses")
     first.add_argument("--preset")
     first.add_argument("--back-translation.speaker", dest="speaker")
-    first.add_argument("--start-from")
+    first.add_argument("--start-from", type=Path)
     first.add_argument("--resume", type=Path)
     known, _ = first.parse_known_args(arguments)
     if known.resume is not None:
         return parse_resumed(kind, known.resume, arguments, _MAY_CHANGE)
     # A name that is none of the choices is refused below, with the list of them.
+    dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
+    world = known.world if known.world in get_args(World) else "houses"
     chosen = _First(
-        dataset=known.dataset if known.dataset in get_args(Dataset) else "r2r",
-        world=known.world if known.world in get_args(World) else "houses",
+        dataset=dataset,
+        world=world,
         recipe=known.preset if known.preset in get_args(Recipe) else None,
         translated=known.speaker is not None,
-        continued=known.start_from is not None,
+        continued=known.start_from is not None and _is_of(known.start_from, dataset, world),
     )
     return tyro.cli(kind, default=defaults(chosen), args=arguments)
+
+
+def _is_of(run: Path, dataset: Dataset, world: World) -> bool:
+    """Whether a run is on some data."""
+    config = read_config(run, TrainConfig)
+    return (config.dataset, config.world) == (dataset, world)

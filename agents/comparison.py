@@ -155,11 +155,12 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
     """Scores of a baseline, with as many seeds as it knows of.
 
     Args:
-        arguments: Of train_agent.py.
+        arguments: Of train_agent.py, as a contestant's.
         name: "random" or "forward".
         seeds: How many random baselines.
     """
-    config = replace(parse_train(arguments), vision=False)
+    told = Contestant(name, tuple(arguments)).told(seed=0)
+    config = replace(parse_train(told), vision=False)
     # The walk straight ahead knows no chance.
     found: list[Scores] = [{} for _ in range(seeds if name == "random" else 1)]
     for split in config.evaluation_splits:

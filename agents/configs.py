@@ -239,7 +239,8 @@ class TrainConfig(RunConfig):
     """Metric of the split --select-by that says which weights are kept as the best."""
     follower: FollowerConfig = field(default_factory=FollowerConfig)
     start_from: Path | None = None
-    """Run whose follower to begin with. Read first as well: in the houses rewards come then."""
+    """Run whose follower to begin with. One on other data knows the words that both have in common;
+    one on the same data goes on, in the houses with rewards. Read first as well."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
 

@@ -59,14 +59,22 @@ def make_env(
     )
 
 
-def make_follower(config: TrainConfig, env: VlnVectorEnv) -> Follower:
-    """Untrained follower for an environment."""
+def make_follower(
+    config: TrainConfig, env: VlnVectorEnv, tokenizer: WordTokenizer | None = None
+) -> Follower:
+    """Untrained follower for an environment.
+
+    Args:
+        config: Settings of the run.
+        env: Says how wide features are.
+        tokenizer: Vocabulary in place of the environment's.
+    """
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
     if config.text.tokens == "pretrained":
         encoder = PretrainedEncoder(config.text, config.follower)
     else:
-        encoder = InstructionEncoder(len(env.tokenizer), config.follower)
+        encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
     return Follower(encoder, visual, angle, config.follower).to(config.device)
 
 

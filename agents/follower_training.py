@@ -15,7 +15,7 @@ from agents.environments import feature_notes, fit_scale, make_env
 from agents.evaluation import Results, compare, evaluate, follower_name, summaries, table
 from agents.follower_agent import FollowerAgent
 from agents.lessons import Batch, make_lesson
-from agents.text import load_tokenizer, own_tokenizer
+from agents.text import load_tokenizer, own_tokenizer, shared_words
 from agents.training import make_trainer, prepare
 from envs.device_features import DeviceFeatures
 from envs.vector_env import VlnVectorEnv
@@ -132,17 +132,23 @@ class FollowerLearner:
         return figures
 
     def _start_from(self, run: Path) -> None:
-        """Begin with the follower of another run, and with its critic if it has one."""
-        vocabulary = run / VOCABULARY
-        if load_tokenizer(vocabulary) != self.env.tokenizer:
-            raise ValueError(
-                f"{vocabulary}: other words than this run's; start from a run on the same data"
-            )
-        config = read_config(run, TrainConfig)
-        reinforcement = config.reinforcement
-        other = make_lesson(dataclasses.replace(self.config, reinforcement=reinforcement), self.env)
+        """Begin with the follower of another run, and with its critic if it has one.
+
+        Where that run was on other data, what both vocabularies have keeps its embedding.
+
+        Raises:
+            ValueError: One of the two reads through a Hugging Face model that the other lacks.
+        """
+        words, ours = load_tokenizer(run / VOCABULARY), self.env.tokenizer
+        pairs = shared_words(words, ours)
+        settings = dataclasses.replace(
+            self.config, reinforcement=read_config(run, TrainConfig).reinforcement
+        )
+        other = make_lesson(settings, self.env, words)
         load_model(run, other, self.notes)
-        self.follower.load_state_dict(other.follower.state_dict())
+        self.follower.load(other.follower, pairs)
+        if words != ours and distributed.rank() == 0:
+            print(f"{len(pairs)} of {len(ours)} words are known from {run}")
         if other.critic is not None and self.network.critic is not None:
             self.network.critic.load_state_dict(other.critic.state_dict())
 

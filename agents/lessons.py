@@ -21,6 +21,7 @@ from agents.objectives import (
     reinforcement_loss,
 )
 from envs.device_features import DeviceFeatures
+from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
 
 Figures = dict[str, float]
@@ -117,9 +118,11 @@ class Lesson(nn.Module):
         return Way(led, Draws(batch.rng, count, rank, processes, self.group)), imitated
 
 
-def make_lesson(config: TrainConfig, env: VlnVectorEnv) -> Lesson:
-    """Untrained follower for an environment, and its critic if rewards count."""
-    follower, critic, settings = make_follower(config, env), None, config.follower
+def make_lesson(
+    config: TrainConfig, env: VlnVectorEnv, tokenizer: WordTokenizer | None = None
+) -> Lesson:
+    """Untrained follower, as `make_follower` makes it, and its critic if rewards count."""
+    follower, critic, settings = make_follower(config, env, tokenizer), None, config.follower
     if config.reinforcement.weight:
         critic = Critic(settings.hidden_size, settings.dropout).to(config.device)
     return Lesson(follower, critic, config)

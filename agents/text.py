@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _BLANK = 0  # the number of padding in every vocabulary
+_WORD = "▁"  # begins a word in the vocabulary of a subword tokenizer
 
 
 class SubwordTokenizer(WordTokenizer):
@@ -155,6 +156,38 @@ def load_tokenizer(path: Path) -> WordTokenizer:
     if isinstance(saved, dict) and "subwords" in saved:
         return SubwordTokenizer(Tokenizer.from_str(json.dumps(saved["subwords"])))
     return WordTokenizer.load(path)
+
+
+def shared_words(first: WordTokenizer, second: WordTokenizer) -> np.ndarray:
+    """Numbers (N, 2) of what two vocabularies both have, in the order of the second.
+
+    A word and a piece of a word are the same where the piece is all of the word.
+
+    Raises:
+        ValueError: One is that of a Hugging Face model that the other does not belong to.
+    """
+    if first != second and any(isinstance(v, PretrainedTokenizer) for v in (first, second)):
+        raise ValueError(
+            "a follower that reads through a Hugging Face model (--text.model) and one that reads "
+            "through another, or none, have no words in common"
+        )
+    numbers = {piece: number for number, piece in enumerate(_pieces(first))}
+    pairs = [
+        (numbers[piece], number) for number, piece in enumerate(_pieces(second)) if piece in numbers
+    ]
+    return np.array(pairs).reshape(-1, 2)
+
+
+def _pieces(tokenizer: WordTokenizer) -> list[str]:
+    """The vocabulary as a subword tokenizer would have it."""
+    if not isinstance(tokenizer, SubwordTokenizer):
+        return [_as_piece(word) for word in tokenizer.words]
+    return list(tokenizer.words)
+
+
+def _as_piece(word: str) -> str:
+    is_mark = word in (PAD, UNK, EOS, BOS) or not any(letter.isalnum() for letter in word)
+    return word if is_mark else _WORD + word
 
 
 def _padded(ids: list[int], length: int) -> np.ndarray:

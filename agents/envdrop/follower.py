@@ -8,6 +8,7 @@ F = D + A.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +18,8 @@ from agents.envdrop.deferred import LSTMCell
 from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import View, VisualNoise, VisualScale
+
+_EMBEDDING = "encoder.embedding.weight"
 
 
 class Decision(NamedTuple):
@@ -121,6 +124,22 @@ class Follower(nn.Module):
     def marks_visits(self) -> bool:
         """Whether views must tell how often the walk has been at each candidate's place."""
         return self.decoder.marks is not None
+
+    def load(self, other: "Follower", words: np.ndarray) -> None:
+        """Take the weights of a follower of the same sizes that may have read other words.
+
+        Args:
+            other: Its weights.
+            words: (N, 2) number there and number here of the words that both read; the embeddings
+                of all others here stay as they are.
+        """
+        weights = other.state_dict()
+        if _EMBEDDING in weights:
+            there, here = torch.from_numpy(words).T
+            embedding = self.state_dict()[_EMBEDDING].clone()
+            embedding[here] = weights[_EMBEDDING][there]
+            weights[_EMBEDDING] = embedding
+        self.load_state_dict(weights)
 
     def decide(
         self, view: View, context: Context, state: State, noise: VisualNoise | None = None

@@ -9,7 +9,9 @@ from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.environments import make_follower
 from agents.follower_training import follower_trainer
 from agents.speaker_training import train_speaker
-from storage.runs.checkpoints import load_trainer
+from agents.text import load_tokenizer
+from envs.tokenizer import WordTokenizer
+from storage.runs.checkpoints import VOCABULARY, load_trainer
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,28 @@ def test_starts_from_another_run(config, tmp_path):
     before = load_trainer(first.output)["weights"]
     for name, value in learner.network.state_dict().items():
         assert torch.equal(value, before[name]), name
-    vocabulary = first.output / "vocabulary.json"
-    vocabulary.write_text(vocabulary.read_text().replace("door", "gate"))
-    with pytest.raises(ValueError, match="other words"):
-        follower_trainer(dataclasses.replace(later, output=tmp_path / "third"))
+
+
+def test_starts_from_a_run_that_read_other_words(config, tmp_path):
+    first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
+    follower_trainer(first)[0].train()
+    vocabulary = load_tokenizer(first.output / VOCABULARY)
+    number = 3  # of the commonest word
+    others = [
+        word if place != number else "elsewhere" for place, word in enumerate(vocabulary.words)
+    ]
+    WordTokenizer(others).save(first.output / VOCABULARY)
+    fresh = follower_trainer(dataclasses.replace(first, output=tmp_path / "fresh"))[1]
+    later = dataclasses.replace(first, output=tmp_path / "later", start_from=first.output)
+    _, learner = follower_trainer(later)
+    before = load_trainer(first.output)["weights"]
+    embedding = "follower.encoder.embedding.weight"
+    for name, value in learner.network.state_dict().items():
+        if name == embedding:
+            new, old = fresh.network.state_dict()[name], before[name].clone()
+            assert torch.equal(value[number], new[number])
+            assert not torch.equal(value[number], old[number])
+            old[number] = new[number]
+            assert torch.equal(value, old)
+        else:
+            assert torch.equal(value, before[name]), name

@@ -62,13 +62,22 @@ def test_recipes_are_read_first():
     assert speaker == speaker_preset("r2r", "matterport", "envdrop")
 
 
-def test_who_goes_on_from_a_run_is_rewarded_in_the_houses():
+def test_who_goes_on_from_a_run_is_rewarded_in_the_houses(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(preset("r2r", "houses")))
     wanted = preset("r2r", "houses", continued=True)
-    found = parse_train(["--start-from", "runs/first", "--seed", "2"])
-    assert found == dataclasses.replace(wanted, start_from=Path("runs/first"), seed=2)
-    real = preset("r2r", "matterport")
-    arguments = ["--world", "matterport", "--start-from=x"]
-    assert parse_train(arguments) == dataclasses.replace(real, start_from=Path("x"))
+    found = parse_train(["--start-from", str(tmp_path), "--seed", "2"])
+    assert found == dataclasses.replace(wanted, start_from=tmp_path, seed=2)
+    # On other data a follower learns as others do.
+    for dataset, world in (("r2r", "matterport"), ("rxr", "houses"), ("r2r", "houses-standard")):
+        found = parse_train(
+            ["--dataset", dataset, "--world", world, f"--start-from={tmp_path}"],
+        )
+        assert found == dataclasses.replace(preset(dataset, world), start_from=tmp_path)
+
+
+def test_starts_from_no_folder_but_a_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
+        parse_train(["--start-from", str(tmp_path)])
 
 
 def test_settings_that_make_no_sense_are_refused():

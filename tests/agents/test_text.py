@@ -10,6 +10,7 @@ from agents.text import (
     load_tokenizer,
     make_tokenizer,
     own_tokenizer,
+    shared_words,
 )
 from envs.tokenizer import WordTokenizer
 
@@ -100,3 +101,20 @@ def test_a_model_needs_its_name():
         TextConfig(tokens="pretrained")
     with pytest.raises(ValueError, match=r"--text\.model"):
         TextConfig(model="bert-base-multilingual-cased")
+
+
+def test_words_and_pieces_that_are_whole_words_are_shared():
+    words = WordTokenizer.build(["walk to the red door, and stop"] * 5)
+    pieces = SubwordTokenizer.build(SENTENCES, 300)
+    pairs = shared_words(words, pieces)
+    named = {words.words[there]: pieces.words[here] for there, here in pairs}
+    marks = {mark: mark for mark in ("<PAD>", "<UNK>", "<EOS>", "<BOS>")}
+    known = {word: f"▁{word}" for word in ("walk", "to", "the", "red", "door", "and", "stop")}
+    assert marks.items() <= named.items()
+    assert set(named) - set(marks) <= {*known, ","}
+    assert {"the": "▁the", "red": "▁red"}.items() <= named.items()
+    assert all(named[word] == known.get(word, word) for word in named.keys() - marks.keys())
+    back = shared_words(pieces, words)
+    assert {tuple(pair) for pair in back} == {(here, there) for there, here in pairs}
+    same = shared_words(words, words)
+    assert (same == [[number, number] for number in range(len(words))]).all()
