@@ -154,7 +154,7 @@ def preset(
         world: Buildings.
         recipe: Published settings.
         translated: With back-translation.
-        continued: From the follower of another run on.
+        continued: From the follower of another run on the same data on.
     """
     if recipe is not None:
         values = {**_PUBLISHED, **_PUBLISHED_FOLLOWER, **RECIPES[recipe]}

@@ -38,6 +38,14 @@ def config(small_config, speaker_run):
 
 
 @pytest.fixture
+def first(config):
+    """A run on the split alone that has just begun."""
+    first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
+    follower_trainer(first)[0].train()
+    return first
+
+
+@pytest.fixture
 def translator(config, doors_env):
     torch.manual_seed(0)
     follower = make_follower(config, doors_env).train()
@@ -122,9 +130,7 @@ def test_gradient_is_the_sum_over_both_kinds_of_paths(config):
     assert learner.network.critic is not None
 
 
-def test_starts_from_another_run(config, tmp_path):
-    first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
-    follower_trainer(first)[0].train()
+def test_starts_from_another_run(config, first, tmp_path):
     later = dataclasses.replace(config, output=tmp_path / "later", start_from=first.output)
     _, learner = follower_trainer(later)
     before = load_trainer(first.output)["weights"]
@@ -132,14 +138,11 @@ def test_starts_from_another_run(config, tmp_path):
         assert torch.equal(value, before[name]), name
 
 
-def test_starts_from_a_run_that_read_other_words(config, tmp_path):
-    first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
-    follower_trainer(first)[0].train()
+def test_starts_from_a_run_that_read_other_words(first, tmp_path):
     vocabulary = load_tokenizer(first.output / VOCABULARY)
     number = 3  # of the commonest word
-    others = [
-        word if place != number else "elsewhere" for place, word in enumerate(vocabulary.words)
-    ]
+    others = list(vocabulary.words)
+    others[number] = "elsewhere"
     WordTokenizer(others).save(first.output / VOCABULARY)
     fresh = follower_trainer(dataclasses.replace(first, output=tmp_path / "fresh"))[1]
     later = dataclasses.replace(first, output=tmp_path / "later", start_from=first.output)

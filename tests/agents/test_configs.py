@@ -69,9 +69,7 @@ def test_who_goes_on_from_a_run_is_rewarded_in_the_houses(tmp_path):
     assert found == dataclasses.replace(wanted, start_from=tmp_path, seed=2)
     # On other data a follower learns as others do.
     for dataset, world in (("r2r", "matterport"), ("rxr", "houses"), ("r2r", "houses-standard")):
-        found = parse_train(
-            ["--dataset", dataset, "--world", world, f"--start-from={tmp_path}"],
-        )
+        found = parse_train(["--dataset", dataset, "--world", world, f"--start-from={tmp_path}"])
         assert found == dataclasses.replace(preset(dataset, world), start_from=tmp_path)
 
 

@@ -118,3 +118,11 @@ def test_words_and_pieces_that_are_whole_words_are_shared():
     assert {tuple(pair) for pair in back} == {(here, there) for there, here in pairs}
     same = shared_words(words, words)
     assert (same == [[number, number] for number in range(len(words))]).all()
+
+
+def test_a_models_words_are_shared_with_that_model_alone(tiny_bert):
+    words, model = WordTokenizer.build(SENTENCES, 1), PretrainedTokenizer(str(tiny_bert))
+    for one, other in ((words, model), (model, words)):
+        with pytest.raises(ValueError, match=r"--text\.model"):
+            shared_words(one, other)
+    assert len(shared_words(model, model)) == len(model)
