@@ -5,7 +5,9 @@ check_instructions.py --scans house_32-house_39
 check_instructions.py --set standard
 
 Needs the houses in the cache (scripts/build_houses.py). An instruction arrives if its symbolic
-follower ends within 3 m of the goal; it is clear if every way to take its words ends there.
+follower ends within 3 m of the goal; it is clear if every way to take its words ends there. "At
+once" (RxR alone) is the share of walks that end there if each clause is followed by chance on one
+of the walks that it fits, as by one who cannot know what comes of a step.
 """
 
 from dataclasses import dataclass

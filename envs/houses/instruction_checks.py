@@ -21,12 +21,13 @@ from envs.houses.language.walking import Walk, agrees
 from envs.houses.routes import Routes
 from envs.houses.rxr_episodes import guide_path, read_guide
 from envs.houses.sets import HouseSet
-from envs.houses.symbolic_follower import follow
+from envs.houses.symbolic_follower import follow, follow_at_once
 from envs.houses.visibility import Survey
 from envs.metrics import score_path
 from envs.nav_graph import NavGraph
 
 SUCCESS_DISTANCE = 3.0  # metres
+GUESSES = 8  # walks of one who takes an RxR-style text clause by clause
 STRANGERS = 4  # other texts with which an R2R-style one is compared
 Json = dict[str, Any]
 
@@ -40,6 +41,7 @@ class Check:
         arrives: Whether its follower ended within 3 m of the goal.
         is_clear: Whether all ways to understand it end there.
         fidelity: nDTW of the follower's path.
+        at_once: Share of `GUESSES` walks by chance that end there without looking ahead.
         others: Number of other texts of the house that were tried in its place.
         others_arrive: How many of them led to within 3 m of the goal.
     """
@@ -48,6 +50,7 @@ class Check:
     arrives: bool
     is_clear: bool
     fidelity: float
+    at_once: float = np.nan
     others: int = 0
     others_arrive: int = 0
 
@@ -77,11 +80,16 @@ def check_rxr(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[
     sight, routes = Sight(survey), Routes.of(survey)
     places = {name: number for number, name in enumerate(survey.viewpoints)}
     read = [parse(language_of(one["language"]), one["instruction"]) for one in records]
+    rng = np.random.default_rng(0)
     checks = []
     for record, acts in zip(records, read, strict=True):
         start, goal = places[record["path"][0]], places[record["path"][-1]]
         followed = follow(sight, acts or [], start, record["heading"])
         near = routes.lengths[:, goal] <= SUCCESS_DISTANCE
+        guessed = [
+            follow_at_once(sight, acts or [], start, record["heading"], rng)[-1]
+            for _ in range(GUESSES)
+        ]
         ends = [
             follow(sight, other_acts or [], start, record["heading"]).path[-1]
             for other, other_acts in zip(records, read, strict=True)
@@ -94,6 +102,7 @@ def check_rxr(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[
                 bool(near[followed.path[-1]]),
                 followed.is_complete and bool(near[list(followed.ends)].all()),
                 _fidelity(graph, survey, followed.path, record),
+                float(near[guessed].mean()),
                 len(ends),
                 int(near[ends].sum()) if ends else 0,
             )
@@ -131,8 +140,8 @@ def check_r2r(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[
                     bool(near[walk[-1]]),
                     bool(near[[path[-1] for path in paths]].all()),
                     _fidelity(graph, survey, walk, record),
-                    len(ends),
-                    int(near[ends].sum()) if ends else 0,
+                    others=len(ends),
+                    others_arrive=int(near[ends].sum()) if ends else 0,
                 )
             )
     return checks
@@ -226,7 +235,7 @@ def _records(folder: Path, split: str) -> tuple[list[Json], list[Json]]:
 
 _HEADER = (
     f"{'split':<12}{'texts':<8}{'number':>8}{'read':>8}{'arrive':>8}{'clear':>8}{'nDTW':>8}"
-    f"{'with others':>14}"
+    f"{'at once':>10}{'with others':>14}"
 )
 
 
@@ -236,7 +245,9 @@ def _row(split: str, kind: str, checks: Sequence[Check]) -> str:
         100 * float(np.mean([getattr(check, name) for check in checks]))
         for name in ("is_read", "arrives", "is_clear", "fidelity")
     ]
+    at_once = 100 * float(np.mean([check.at_once for check in checks]))
     tried = sum(check.others for check in checks)
     strangers = 100 * sum(check.others_arrive for check in checks) / max(tried, 1)
     cells = "".join(f"{share:8.1f}" for share in shares)
-    return f"{split:<12}{kind:<8}{len(checks):>8}{cells}{strangers:>14.1f}"
+    guessed = "" if np.isnan(at_once) else f"{at_once:.1f}"
+    return f"{split:<12}{kind:<8}{len(checks):>8}{cells}{guessed:>10}{strangers:>14.1f}"

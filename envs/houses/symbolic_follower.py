@@ -1,13 +1,16 @@
 """Follows parsed instructions with ground-truth sight, to tell which of them can be followed.
 
 The follower keeps every way to understand what it has read: the set of places where it may stand
-after each act. An instruction is clear when all ways of understanding it end at one place.
+after each act. An instruction is clear when all ways of understanding it end at one place. Whoever
+walks while reading cannot wait for what comes: how far that leads `follow_at_once` tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from envs.houses.language.acts import EDGES, TURNS, Act
 from envs.houses.language.sight import Sight
@@ -64,6 +67,31 @@ def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Fol
         ranked = sorted(after.items(), key=lambda one: len(one[1]))[:MOST_PLACES]
         places = dict(ranked)
     return _followed(sight, places, len(acts), True)
+
+
+def follow_at_once(
+    sight: Sight, acts: Sequence[Act], start: int, heading: float, rng: np.random.Generator
+) -> Walk:
+    """Follows acts one after another, each by chance on one of the walks that it fits.
+
+    Args:
+        sight: The house.
+        acts: What was read.
+        start: First viewpoint.
+        heading: Radians clockwise from +y at the start.
+        rng: Source of all choices.
+
+    Returns:
+        The walk to the goal, or to where nothing fits what is said next.
+    """
+    place, path = _Place(start, heading), (start,)
+    for act in acts:
+        outcomes = list(_outcomes(sight, act, place, path))
+        if not outcomes:
+            break
+        place, walk = outcomes[rng.integers(len(outcomes))]
+        path += walk[1:]
+    return path
 
 
 def _followed(

@@ -1,9 +1,10 @@
 """Plans what a long, spoken-style instruction says about a path, in no language.
 
 The path is cut into stretches, each told by one act that is true of it: a room left or entered, a
-landmark passed or made for, a doorway counted, a turn. Acts that other walks from the same place
-fit as well are seldom chosen. Statements of what one sees are put between until the instruction is
-as long as wanted, and a landmark pins the goal.
+landmark passed or made for, a doorway counted, a turn. One who follows does not know what comes of
+a step before it is taken, so that acts that other walks from the same place fit as well, or whose
+way does not show where it begins, are hardly ever chosen. Statements of what one sees are put
+between until the instruction is as long as wanted, and a landmark pins the goal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
+from envs.houses.landmarks import NOTICED
 from envs.houses.language.acts import EDGES, Act, Mention, Step
 from envs.houses.language.grammar import DISTANCES, Language
 from envs.houses.language.mentions import ways_to_mention
@@ -39,7 +41,8 @@ WEIGHTS = {
     "up": 8.0,
     "down": 8.0,
 }
-TURN_WEIGHT = 0.35  # of saying the turn too, against leaving it to the landmark
+CLEARNESS = 16  # power of the share of fitting walks that end where the right one does
+HIDDEN = 0.7  # what this share is worth where the room that is entered does not show at first
 SLIGHTEST = 23  # degrees of a turn that is said
 CLEARLY = 12  # degrees more than a follower asks for, to say that a turn leads back
 
@@ -118,23 +121,37 @@ class Planner:
         self, language: Language, path: Walk, position: int, facing: float
     ) -> Iterator[tuple[list[Step], float]]:
         """Ways to tell the path's next edges, with weights."""
-        sight, come = self._sight, path[: position + 1]
+        sight = self._sight
         turn = _turn(sight.relative(sight.heading(*path[position : position + 2]), facing))
         for act, last, weight, things in _acts(sight, language, path, position, facing):
             walk = path[position : last + 1]
+            shown = 1.0 if act.kind != "enter" or self._shows_room(walk) else HIDDEN
             # "The first door on your left" says the turn already.
             for said in (None, turn) if turn and act.kind != "door" else (None,):
                 if not agrees(sight, act, walk, facing, said is not None):
                     continue
-                rivals = sum(
-                    other[: len(walk)] != walk[: len(other)]
-                    and fits_turn(sight, said, other, facing)
-                    for other in self._alike.walks_of(act, come, facing, said is not None)
-                )
+                clear = shown * self._clearness(act, path, position, last, facing, said)
                 told = [Step(act, position, last, things)]
                 if said:
                     told.insert(0, Step(said, position, position))
-                yield told, weight * (TURN_WEIGHT if said else 1.0) / (1 + rivals) ** 1.5
+                yield told, weight * clear**CLEARNESS
+
+    def _clearness(
+        self, act: Act, path: Walk, position: int, last: int, facing: float, turn: Act | None
+    ) -> float:
+        """Share of the walks that an act fits that end where its stretch of the path does."""
+        ends = [
+            walk[-1]
+            for walk in self._alike.walks_of(act, path[: position + 1], facing, turn is not None)
+            if fits_turn(self._sight, turn, walk, facing)
+        ]
+        return ends.count(path[last]) / len(ends)
+
+    def _shows_room(self, walk: Walk) -> bool:
+        """Whether something of the room into which a walk leads shows in its direction."""
+        survey, here = self._sight.survey, walk[0]
+        within = survey.object_rooms == survey.rooms[walk[-1]]
+        return bool(survey.areas[here, survey.view(here, walk[1]), within].sum() >= NOTICED)
 
 
 def with_statements(plan: Plan, count: int, rng: np.random.Generator) -> list[Step]:

@@ -33,10 +33,12 @@ def test_finished_records_arrive_and_damaged_ones_do_not(survey, routes, graph):
     checks = check_rxr(survey, graph, records)
     assert all(check.is_read and check.arrives and check.is_clear for check in checks)
     assert all(check.fidelity > 0.8 for check in checks)
+    assert all(check.at_once > 0.5 for check in checks)
     assert sum(check.others for check in checks) > 0
     wrong = [{**records[0], "instruction": "Go away."}]
     (check,) = check_rxr(survey, graph, wrong)
     assert (check.is_read, check.arrives, check.is_clear) == (False, False, False)
+    assert check.at_once == 0
 
 
 R2R = {
@@ -110,6 +112,7 @@ def test_shipped_words_lead_to_their_goals_and_others_do_not(unseen):
     assert len(long) == 36
     assert all(check.is_read and check.arrives and check.is_clear for check in long)
     assert np.mean([check.fidelity for check in long]) > 0.9
+    assert np.mean([check.at_once for check in long]) > 0.5
     assert sum(check.others_arrive for check in long) <= 0.03 * sum(check.others for check in long)
     records = json.loads((DATA_DIR / "R2R_val_unseen.json").read_text("utf-8"))
     short = check_r2r(unseen, graph, [one for one in records if one["scan"] == unseen.scan][:10])

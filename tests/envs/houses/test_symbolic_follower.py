@@ -7,7 +7,7 @@ from envs.houses.language.languages import TAGS, language_of
 from envs.houses.language.plan import Planner, with_statements
 from envs.houses.language.realising import realise
 from envs.houses.language.sight import Sight
-from envs.houses.symbolic_follower import follow, walks
+from envs.houses.symbolic_follower import follow, follow_at_once, walks
 from envs.houses.visibility import Survey
 
 # Five viewpoints in a hallway that forks at its end, and no objects.
@@ -49,6 +49,23 @@ def test_all_ways_to_take_the_words_are_kept(fork):
     followed = follow(fork, [Act("along", "hallway")], 0, 0.0)
     assert followed.ends == {1, 2, 3, 4}
     assert followed.path == (0, 1)  # the shortest
+
+
+def test_who_follows_at_once_takes_any_way_that_fits(fork):
+    rng = np.random.default_rng(0)
+    hallway = [Act("along", "hallway")]
+    walked = {follow_at_once(fork, hallway, 0, 0.0, rng) for _ in range(60)}
+    assert walked == {(0, 1), (0, 1, 2), (0, 1, 2, 3), (0, 1, 2, 4)}
+    told = [Act("along", "hallway", metres=4), Act("turn", side="left"), Act("straight")]
+    assert follow_at_once(fork, told, 0, 0.0, rng) == (0, 1, 2, 3)
+
+
+def test_who_follows_at_once_cannot_take_a_step_back(fork):
+    rng = np.random.default_rng(0)
+    told = [Act("along", "hallway"), Act("turn", side="left"), Act("straight")]
+    walked = {follow_at_once(fork, told, 0, 0.0, rng) for _ in range(60)}
+    assert (0, 1, 2, 3) in walked
+    assert (0, 1) in walked  # too short: nothing leads left from there
 
 
 def test_what_cannot_be_followed_ends_where_it_could(fork):

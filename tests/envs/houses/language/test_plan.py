@@ -9,6 +9,7 @@ from envs.houses.language.mentions import ways_to_mention
 from envs.houses.language.plan import Planner, with_statements
 from envs.houses.language.realising import realise, sentences
 from envs.houses.language.walking import agrees
+from envs.houses.symbolic_follower import follow_at_once
 
 PATHS = [
     (7, 6, 0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16),  # from the bedroom up to the library
@@ -50,6 +51,16 @@ def test_all_that_is_said_is_true(sight):
                 assert sight.leads_to(turn.kind, turn.side, ahead, facing)
             if step.act.kind in EDGES:
                 facing, turn = sight.heading(*walk[-2:]), None
+
+
+def test_plans_lead_those_who_do_not_look_ahead(sight):
+    arrived = []
+    for path, heading, plan, rng in make_plans(sight):
+        acts = [step.act for step in plan.steps]
+        ends = [follow_at_once(sight, acts, path[0], heading, rng)[-1] for _ in range(8)]
+        arrived.append(ends.count(path[-1]) / len(ends))
+    print("MEAN", np.mean(arrived))
+    assert np.mean(arrived) > 0.8
 
 
 def test_stairs_are_always_told(sight):
