@@ -231,6 +231,9 @@ class TrainConfig(RunConfig):
     alike, that of another path of the split in the same language, exchanged once by the seed."""
     feedback: Feedback = "teacher"
     """Who walks in imitation: the teacher, the follower by sampling, or each half of the batch."""
+    sampled_steps: float = 0.0
+    """Share of the steps at which the follower chooses by sampling where the teacher leads (DAgger,
+    Ross et al. 2011): it learns to find back, and is never far from the way."""
     imitation_weight: float = 1.0
     """Weight of the imitation loss."""
     max_training_steps: int | None = None
@@ -243,6 +246,11 @@ class TrainConfig(RunConfig):
     one on the same data goes on, in the houses with rewards. Read first as well."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.sampled_steps <= 1:
+            raise ValueError(f"--sampled-steps {self.sampled_steps}: a share is 0 to 1")
 
     @property
     def run_name(self) -> str:

@@ -57,13 +57,15 @@ class Way:
     Attributes:
         led: (B,) bool, rows that the teacher leads; the follower samples in the others.
         draws: Source of sampled actions; not needed if the teacher leads everywhere.
+        sampled_steps: Share of the steps at which the follower samples in led rows, too.
     """
 
     led: np.ndarray
     draws: Draws | None = None
+    sampled_steps: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.draws is None and not self.led.all():
+        if self.draws is None and (self.sampled_steps or not self.led.all()):
             raise ValueError("sampled actions need draws")
 
 
@@ -258,7 +260,10 @@ class FollowerAgent:
             return teacher
         draws = way.draws.next(live)
         sampled = sample(torch.softmax(scores, 1).cpu().numpy(), draws)
-        return np.where(way.led[live], teacher, sampled)
+        led = way.led[live]
+        if way.sampled_steps:
+            led = led & (way.draws.next(live) >= way.sampled_steps)
+        return np.where(led, teacher, sampled)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

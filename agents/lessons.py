@@ -112,10 +112,11 @@ class Lesson(nn.Module):
         rows = np.arange(count)
         imitated = rows % 2 == 0 if self.critic is not None else np.ones(count, bool)
         led = imitated & led_rows(self._config.feedback, np.cumsum(imitated) - 1)
-        if led.all():
+        share = self._config.sampled_steps
+        if led.all() and not share:
             return Way(led), imitated
         rank, processes = distributed.rank(), distributed.processes()
-        return Way(led, Draws(batch.rng, count, rank, processes, self.group)), imitated
+        return Way(led, Draws(batch.rng, count, rank, processes, self.group), share), imitated
 
 
 def make_lesson(

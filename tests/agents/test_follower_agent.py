@@ -81,6 +81,8 @@ def test_sampling_follows_its_generator(doors_env, follower, features):
     assert walks[0] != walks[2]
     with pytest.raises(ValueError, match="draws"):
         Way(np.array([True, False]))
+    with pytest.raises(ValueError, match="draws"):
+        Way(ALL, sampled_steps=0.5)
 
 
 def test_the_teacher_leads_in_the_rows_that_say_so(doors_env, follower, features):
@@ -94,6 +96,22 @@ def test_the_teacher_leads_in_the_rows_that_say_so(doors_env, follower, features
     ]
     assert all(right[::2])
     assert not all(right[1::2])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_follower_takes_a_share_of_the_steps_where_the_teacher_leads(
+    doors_env, follower, features, share
+):
+    ids = instr_ids(doors_env, 16)
+    astray = steps = 0
+    for seed in range(20):
+        way = Way(ALL, Draws(np.random.default_rng(seed), 16), share)
+        decisions = rollout(doors_env, FollowerAgent(follower, features, way=way), ids)
+        # An untrained follower that samples hits on the teacher's action by chance alone.
+        chance = torch.softmax(decisions.scores, 1).gather(1, decisions.teacher.unsqueeze(1))
+        astray += int((decisions.actions != decisions.teacher).sum())
+        steps += float((1 - chance).sum().detach())
+    assert astray / steps == pytest.approx(share, abs=0.05)
 
 
 def test_episodes_cut_off_are_looked_at_once_more(doors_env, follower, features):

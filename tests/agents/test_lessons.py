@@ -61,6 +61,19 @@ def test_who_leads_in_imitation():
     assert led_rows("mixed", numbers).tolist() == [True, True, False, False, True, True]
 
 
+def test_steps_of_its_own_lead_a_follower_from_the_teachers_way(doors_config, doors_env):
+    torch.manual_seed(0)
+    config = dataclasses.replace(doors_config, sampled_steps=0.5)
+    lesson = Lesson(make_follower(config, doors_env), None, config).eval()
+    features, walks = DeviceFeatures(doors_env), []
+    for seed in (0, 0, 1):
+        lesson(doors_env, features, batch(doors_env, seed), 1.0)
+        walks.append(doors_env.paths())
+    assert walks[0] == walks[1] != walks[2]
+    with pytest.raises(ValueError, match=r"--sampled-steps 1\.5"):
+        dataclasses.replace(doors_config, sampled_steps=1.5)
+
+
 def test_without_a_critic_every_row_imitates(doors_config):
     env = make_env(doors_config, "train", num_envs=6)
     lesson = Lesson(make_follower(doors_config, env), None, doors_config).eval()
