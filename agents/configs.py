@@ -37,6 +37,9 @@ class FollowerConfig:
     feature_dropout_kind: FeatureDropout = "episode"
     """What shares a mask: all episodes of a batch in one building, the batch, an episode, a step of
     it, or nothing (the reference's way, and slow)."""
+    embeds_candidates: bool = False
+    """Read candidates through two layers before scoring them: a bilinear form, as the reference has
+    it, cannot ask for a thing and a direction at once."""
     marks_visits: bool = False
     """Tell the follower how often it has been at each candidate's place, much as the Regretful
     Agent (Ma et al. 2019) is told. The reference does not, and goes to and fro when it is lost."""

@@ -82,6 +82,7 @@ _HOUSES_FOLLOWER = FollowerConfig(
     action_size=32,
     dropout=0.3,
     feature_dropout=0.4,
+    embeds_candidates=True,
     marks_visits=True,
 )
 # Hundreds of houses are not, so that little need be dropped.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.configs import FeatureDropout, FollowerConfig
 from agents.envdrop.attention import AttendedState, Dropout, SoftDotAttention
-from agents.envdrop.deferred import LSTMCell
+from agents.envdrop.deferred import LSTMCell, RecurrentLinear
 from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import View, VisualNoise, VisualScale
@@ -40,6 +40,21 @@ class Decision(NamedTuple):
     view_weights: Tensor
 
 
+class CandidateEmbedding(nn.Module):
+    """Two layers that read a candidate by itself."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.read = RecurrentLinear(width, hidden)
+        self.combine = RecurrentLinear(hidden, hidden)
+
+    def forward(self, candidates: Tensor, gate: Tensor | None) -> Tensor:
+        """Embeddings (B, K, H) of candidates (B, K, F), times a gate (B, F) if there is one."""
+        if gate is not None:
+            candidates = candidates * gate.unsqueeze(1)
+        return self.combine(torch.relu(self.read(candidates)))
+
+
 class Decoder(nn.Module):
     """One step of the follower: views and words in, scores of the candidates out."""
 
@@ -50,7 +65,8 @@ class Decoder(nn.Module):
         self.views = SoftDotAttention(hidden, width)
         self.cell = LSTMCell(config.action_size + width, hidden)
         self.words = AttendedState(hidden, hidden)
-        self.candidates = SoftDotAttention(hidden, width)
+        self.embed = CandidateEmbedding(width, hidden) if config.embeds_candidates else None
+        self.candidates = SoftDotAttention(hidden, width if self.embed is None else hidden)
         self.marks = nn.Linear(hidden, 2) if config.marks_visits else None
         self.dropout = Dropout(config.dropout)
 
@@ -72,6 +88,9 @@ class Decoder(nn.Module):
 
         attended, word_weights = self.words(self.dropout(hidden), context.words, context.mask)
         query = self.dropout(attended)
+        if self.embed is not None:
+            candidates = self.dropout(self.embed(candidates, candidate_gate))  # (B, K, H)
+            candidate_gate = None
         scores = self.candidates.scores(query, candidates, candidate_gate)  # (B, K)
         if self.marks is not None:
             if view.visits is None:
@@ -117,6 +136,7 @@ class Follower(nn.Module):
             "visual width": str(self.visual),
             "angle width": str(self.angle),
             "hidden size": str(self.config.hidden_size),
+            "embeds candidates": "yes" if self.config.embeds_candidates else "no",
             "marks visits": "yes" if self.marks_visits else "no",
         }
 

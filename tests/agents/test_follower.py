@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from agents.configs import FollowerConfig
 from agents.envdrop.attention import Dropout, SoftDotAttention, drop
 from agents.envdrop.encoders import InstructionEncoder, State
-from agents.envdrop.follower import Follower
+from agents.envdrop.follower import CandidateEmbedding, Follower
 from agents.envdrop.visual import View, VisualScale
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, dropout=0.5)
@@ -107,9 +108,9 @@ def test_marks_shift_scores_by_what_was_visited():
     )
 
 
-@pytest.mark.parametrize("marks_visits", [False, True])
-def test_every_parameter_reaches_the_loss(marks_visits):
-    config = dataclasses.replace(SMALL, marks_visits=marks_visits)
+@pytest.mark.parametrize("more", [False, True])
+def test_every_parameter_reaches_the_loss(more):
+    config = dataclasses.replace(SMALL, marks_visits=more, embeds_candidates=more)
     follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config)
     context, state = follower.encoder(TOKENS)
     for _ in range(2):
@@ -141,6 +142,34 @@ def test_shared_mask_equals_dropping_the_features_themselves():
     plain_total, plain_weights = attention(query, keys * gate.unsqueeze(1))
     torch.testing.assert_close(total, plain_total)
     torch.testing.assert_close(weights, plain_weights)
+
+
+def test_embeddings_see_a_shared_mask_as_dropped_features():
+    torch.manual_seed(1)
+    embed = CandidateEmbedding(20, 8)
+    candidates, gate = torch.randn(3, 4, 20), torch.rand(3, 20).round() * 2
+    torch.testing.assert_close(embed(candidates, gate), embed(candidates * gate[:, None], None))
+
+
+@pytest.mark.parametrize("embeds", [False, True])
+def test_only_embeddings_tell_a_thing_in_a_direction_from_either_alone(embeds):
+    torch.manual_seed(0)
+    config = dataclasses.replace(SMALL, hidden_size=16, dropout=0.0, embeds_candidates=embeds)
+    follower = Follower(InstructionEncoder(10, config), visual=1, angle=1, config=config)
+    # A thing is there or not, on the left or not; wanted is what has both or neither.
+    things = torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0]))
+    wanted = (things.prod(1) > 0).float().expand(3, 4)
+    view = View(torch.zeros(3, 36, 2), things.expand(3, 4, 2), wanted >= 0, torch.zeros(3, 1))
+    optimiser = torch.optim.Adam(follower.parameters(), 1e-2)
+    for _ in range(200):
+        context, state = follower.encoder(TOKENS)
+        scores = follower.decoder(view, context, state).scores
+        loss = -(torch.log_softmax(scores, 1) * wanted / 2).sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    best, chance = math.log(2), math.log(4)
+    assert loss.item() == pytest.approx(best if embeds else chance, abs=0.02)
 
 
 def test_no_noise_in_evaluation_mode(follower):

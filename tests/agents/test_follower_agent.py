@@ -21,10 +21,12 @@ from envs.device_features import DeviceFeatures
 ALL = np.ones(16, bool)
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "marks visits"])
+@pytest.fixture(params=[False, True], ids=["plain", "marks and embeds"])
 def follower(doors_config, doors_env, request):
     torch.manual_seed(0)
-    settings = dataclasses.replace(doors_config.follower, marks_visits=request.param)
+    settings = dataclasses.replace(
+        doors_config.follower, marks_visits=request.param, embeds_candidates=request.param
+    )
     return make_follower(dataclasses.replace(doors_config, follower=settings), doors_env).eval()
 
 

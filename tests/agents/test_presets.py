@@ -36,6 +36,7 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     assert follower.feature_dropout_kind == "element"
     assert not follower.standardise
     assert not follower.marks_visits
+    assert not follower.embeds_candidates
     learning = config.reinforcement
     assert (learning.discount, learning.value, learning.entropy) == (0.9, 0.5, 0.01)
     assert config.text.tokens == "words"
