@@ -121,7 +121,7 @@ class Planner:
         self, language: Language, path: Walk, position: int, facing: float
     ) -> Iterator[tuple[list[Step], float]]:
         """Ways to tell the path's next edges, with weights."""
-        sight = self._sight
+        sight, come = self._sight, path[: position + 1]
         turn = _turn(sight.relative(sight.heading(*path[position : position + 2]), facing))
         for act, last, weight, things in _acts(sight, language, path, position, facing):
             walk = path[position : last + 1]
@@ -130,22 +130,20 @@ class Planner:
             for said in (None, turn) if turn and act.kind != "door" else (None,):
                 if not agrees(sight, act, walk, facing, said is not None):
                     continue
-                clear = shown * self._clearness(act, path, position, last, facing, said)
+                clear = shown * self._clearness(act, come, walk[-1], facing, said)
                 told = [Step(act, position, last, things)]
                 if said:
                     told.insert(0, Step(said, position, position))
                 yield told, weight * clear**CLEARNESS
 
-    def _clearness(
-        self, act: Act, path: Walk, position: int, last: int, facing: float, turn: Act | None
-    ) -> float:
-        """Share of the walks that an act fits that end where its stretch of the path does."""
+    def _clearness(self, act: Act, come: Walk, end: int, facing: float, turn: Act | None) -> float:
+        """Share of the walks on from the end of one that an act fits that end where it should."""
         ends = [
             walk[-1]
-            for walk in self._alike.walks_of(act, path[: position + 1], facing, turn is not None)
+            for walk in self._alike.walks_of(act, come, facing, turn is not None)
             if fits_turn(self._sight, turn, walk, facing)
         ]
-        return ends.count(path[last]) / len(ends)
+        return ends.count(end) / len(ends)
 
     def _shows_room(self, walk: Walk) -> bool:
         """Whether something of the room into which a walk leads shows in its direction."""

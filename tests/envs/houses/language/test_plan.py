@@ -59,7 +59,6 @@ def test_plans_lead_those_who_do_not_look_ahead(sight):
         acts = [step.act for step in plan.steps]
         ends = [follow_at_once(sight, acts, path[0], heading, rng)[-1] for _ in range(8)]
         arrived.append(ends.count(path[-1]) / len(ends))
-    print("MEAN", np.mean(arrived))
     assert np.mean(arrived) > 0.8
 
 
