@@ -40,6 +40,12 @@ class FollowerConfig:
     embeds_candidates: bool = False
     """Read candidates through two layers before scoring them: a bilinear form, as the reference has
     it, cannot ask for a thing and a direction at once."""
+    keeps_place: bool = False
+    """Tell the attention over the words where it lay before (location-aware attention, Chorowski et
+    al. 2015), so that long instructions are read on from there. The reference does not."""
+    sees_distances: bool = False
+    """Tell the follower how far away each candidate is, as the simulator tells (`rel_distance`) and
+    the reference leaves out: two that lie one behind the other share a view."""
     marks_visits: bool = False
     """Tell the follower how often it has been at each candidate's place, much as the Regretful
     Agent (Ma et al. 2019) is told. The reference does not, and goes to and fro when it is lost."""

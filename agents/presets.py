@@ -82,7 +82,9 @@ _HOUSES_FOLLOWER = FollowerConfig(
     action_size=32,
     dropout=0.3,
     feature_dropout=0.4,
+    keeps_place=True,
     embeds_candidates=True,
+    sees_distances=True,
     marks_visits=True,
 )
 # Hundreds of houses are not, so that little need be dropped.

@@ -7,12 +7,11 @@ mode, and of equally likely paths the one found first.
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Follower
@@ -68,8 +67,7 @@ class _Partial:
     places: tuple[Place, ...]
     actions: tuple[int, ...]
     likelihood: float
-    attended: Tensor
-    cell: Tensor
+    state: State
 
     def stopped(self, likelihood: float) -> FoundPath:
         return FoundPath(self.places, (*self.actions, STOP), self.likelihood + likelihood)
@@ -99,8 +97,8 @@ class Searcher:
         given = torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)
         self._context, first = follower.encoder(given)
         self.starts = [
-            _Partial(row, (start,), (), 0.0, first.attended[row], first.cell[row])
-            for row, start in enumerate(starts)
+            _Partial(row, (start,), (), 0.0, state)
+            for row, (start, state) in enumerate(zip(starts, first.split(), strict=True))
         ]
 
     def expand(self, partials: Sequence[_Partial]) -> list[tuple[_Partial, np.ndarray]]:
@@ -125,13 +123,11 @@ class Searcher:
     @staticmethod
     def go(partial: _Partial, likelihood: float, action: int, place: Place) -> _Partial:
         """The path after a move."""
-        return _Partial(
-            partial.row,
-            (*partial.places, place),
-            (*partial.actions, action),
-            likelihood,
-            partial.attended,
-            partial.cell,
+        return replace(
+            partial,
+            places=(*partial.places, place),
+            actions=(*partial.actions, action),
+            likelihood=likelihood,
         )
 
     def _expand(self, partials: Sequence[_Partial]) -> list[tuple[_Partial, np.ndarray]]:
@@ -139,10 +135,7 @@ class Searcher:
         views = np.array([partial.places[-1].view for partial in partials])
         rows = torch.tensor([partial.row for partial in partials], device=self._device)
         width = 1 + int(np.flatnonzero(self._world.mask[nodes].any(0))[-1])
-        state = State(
-            torch.stack([partial.attended for partial in partials]),
-            torch.stack([partial.cell for partial in partials]),
-        )
+        state = State.joined([partial.state for partial in partials])
         context: Context = self._context.rows(rows)
         view = View(*self._features.gather(nodes, views, width))
         if self._follower.marks_visits:
@@ -151,20 +144,8 @@ class Searcher:
         decision = self._follower.decide(view, context, state)
         # Doubles, so that sums over a path do not depend on the order of a batch.
         likelihoods = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()
-        return [
-            (
-                _Partial(
-                    partial.row,
-                    partial.places,
-                    partial.actions,
-                    partial.likelihood,
-                    decision.state.attended[index],
-                    decision.state.cell[index],
-                ),
-                likelihoods[index],
-            )
-            for index, partial in enumerate(partials)
-        ]
+        seen = zip(partials, decision.state.split(), likelihoods, strict=True)
+        return [(replace(partial, state=state), chances) for partial, state, chances in seen]
 
 
 def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[Findings]:

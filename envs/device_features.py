@@ -22,12 +22,14 @@ class DeviceView(NamedTuple):
         candidates: (N, W, D + A) float32 features of the candidates; row 0, stop, is zero.
         mask: (N, W) bool, true where an action is possible.
         angle: (N, A) float32 angle feature of the agent's own heading and elevation.
+        distances: (N, W) float32 metres to the candidates, 0 for stop.
     """
 
     panorama: Tensor
     candidates: Tensor
     mask: Tensor
     angle: Tensor
+    distances: Tensor
 
 
 class DeviceFeatures:
@@ -62,6 +64,8 @@ class DeviceFeatures:
         self._candidate_views = self._send(world.views)  # (V, K)
         self._candidate_angles = self._send(world.angles).flatten(0, 1)  # (V * 12, K, 4)
         self._mask = self._send(world.mask.astype(bool))  # (V, K)
+        distances = world.distance(np.arange(len(world))[:, None], world.targets)
+        self._distances = self._send(distances.astype(np.float32))  # (V, K)
         self._visual = 0 if self._features is None else self._features.shape[2]
         self.width = self._visual + size
 
@@ -96,7 +100,13 @@ class DeviceFeatures:
             chosen = chosen.view(*rows.shape, self._visual) * real[..., None]
             panorama = torch.cat([visual, panorama], 2)
             candidates = torch.cat([chosen, candidates], 2)
-        return DeviceView(panorama, candidates, mask, self._own_angles.index_select(0, views))
+        return DeviceView(
+            panorama,
+            candidates,
+            mask,
+            angle=self._own_angles.index_select(0, views),
+            distances=self._distances.index_select(0, nodes)[:, :width],
+        )
 
     def _index(self, values: np.ndarray | Tensor) -> Tensor:
         return torch.as_tensor(values).to(self._device, torch.long)

@@ -52,7 +52,12 @@ class SoftDotAttention(nn.Module):
         return torch.bmm(query.unsqueeze(1), keys.transpose(1, 2)).squeeze(1)  # (B, N)
 
     def forward(
-        self, query: Tensor, keys: Tensor, mask: Tensor | None = None, gate: Tensor | None = None
+        self,
+        query: Tensor,
+        keys: Tensor,
+        mask: Tensor | None = None,
+        gate: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Attend.
 
@@ -61,16 +66,42 @@ class SoftDotAttention(nn.Module):
             keys: (B, N, W).
             mask: (B, N) true on keys that may be attended; all by default.
             gate: (B, W) multiplier of every key.
+            bias: (B, N) what to add to the scores.
 
         Returns:
             The weighted sum of keys (B, W) and the weights (B, N).
         """
         scores = self.scores(query, keys, gate)
+        if bias is not None:
+            scores = scores + bias
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
         weights = torch.softmax(scores, 1)  # (B, N)
         total = torch.bmm(weights.unsqueeze(1), keys).squeeze(1)  # (B, W)
         return (total if gate is None else total * gate), weights
+
+
+class PlaceInText(nn.Module):
+    """Scores of words by where attention lay before: location-aware attention.
+
+    After Chorowski et al. 2015, with dot products in place of a perceptron. By its content alone a
+    sentence is hard to tell from the next one that is like it; from the place where reading was,
+    it is simply the next one.
+
+    Args:
+        query_size: Q.
+        filters: Shapes that a query can ask for.
+        reach: Words to either side of a word that bear on its score.
+    """
+
+    def __init__(self, query_size: int, filters: int = 16, reach: int = 20) -> None:
+        super().__init__()
+        self.query = RecurrentLinear(query_size, filters)
+        self.shapes = nn.Conv1d(2, filters, 2 * reach + 1, padding=reach, bias=False)
+
+    def forward(self, query: Tensor, read: Tensor) -> Tensor:
+        """Scores (B, N) for a query (B, Q) after what was read (B, 2, N), see `State.read`."""
+        return torch.bmm(self.query(query).unsqueeze(1), self.shapes(read)).squeeze(1)
 
 
 class AttendedState(nn.Module):
@@ -82,14 +113,19 @@ class AttendedState(nn.Module):
         self.mix = RecurrentLinear(key_size + hidden, hidden, bias=False)
 
     def forward(
-        self, hidden: Tensor, keys: Tensor, mask: Tensor | None = None, gate: Tensor | None = None
+        self,
+        hidden: Tensor,
+        keys: Tensor,
+        mask: Tensor | None = None,
+        gate: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Attend with hidden states (B, H) to keys (B, N, W); mask and gate as in the attention.
+        """Attend with hidden states (B, H) to keys (B, N, W); the rest as in the attention.
 
         Returns:
             The mixture (B, H) and the weights (B, N).
         """
-        found, weights = self.attention(hidden, keys, mask, gate)  # (B, W), (B, N)
+        found, weights = self.attention(hidden, keys, mask, gate, bias)  # (B, W), (B, N)
         return torch.tanh(self.mix(torch.cat([found, hidden], 1))), weights
 
     def each(self, hidden: Tensor, keys: Tensor, mask: Tensor) -> Tensor:

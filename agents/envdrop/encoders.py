@@ -3,6 +3,7 @@
 Letters in the shape comments: B sentences, L words, E embedding, H hidden.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,14 +28,38 @@ class Context(NamedTuple):
 
 
 class State(NamedTuple):
-    """Decoder state: attended hidden state (B, H) and LSTM cell (B, H)."""
+    """Decoder state.
+
+    Attributes:
+        attended: (B, H) attended hidden state.
+        cell: (B, H) LSTM cell.
+        read: (B, 2, L) attention over the words at the step before and summed over all steps; kept
+            by followers that keep their place in the text.
+    """
 
     attended: Tensor
     cell: Tensor
+    read: Tensor
 
     def rows(self, index: Tensor) -> "State":
         """The states at `index` (N,)."""
-        return State(self.attended.index_select(0, index), self.cell.index_select(0, index))
+        return State(*(part.index_select(0, index) for part in self))
+
+    def split(self) -> list["State"]:
+        """The state of each row, as a batch of one."""
+        return [State(*parts) for parts in zip(*(part.split(1) for part in self), strict=True)]
+
+    @classmethod
+    def joined(cls, states: Sequence["State"]) -> "State":
+        """States one below the other."""
+        return cls(*(torch.cat(parts) for parts in zip(*states, strict=True)))
+
+
+def unread(mask: Tensor) -> Tensor:
+    """(B, 2, L) `State.read` before the first step: on the first word of those in `mask` (B, L)."""
+    read = torch.zeros(len(mask), 2, mask.shape[1], device=mask.device)
+    read[:, :, 0] = 1.0
+    return read
 
 
 class InstructionEncoder(nn.Module):
@@ -72,5 +97,5 @@ class InstructionEncoder(nn.Module):
         # Maximum over real words only: over padding too, as in the reference, a sentence's code
         # would depend on its neighbours in the batch.
         peak = encoded.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1)  # (B, H)
-        first = State(torch.tanh(self.initial(peak)), cell)
+        first = State(torch.tanh(self.initial(peak)), cell, unread(mask))
         return Context(self.dropout(encoded), mask), first

@@ -11,14 +11,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from agents.configs import FeatureDropout, FollowerConfig
-from agents.envdrop.attention import AttendedState, Dropout, SoftDotAttention
+from agents.envdrop.attention import AttendedState, Dropout, PlaceInText, SoftDotAttention
 from agents.envdrop.deferred import LSTMCell, RecurrentLinear
 from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import View, VisualNoise, VisualScale
 
+_STRIDE = 2.2  # metres between neighbours, on average, in Matterport3D as in the houses
 _EMBEDDING = "encoder.embedding.weight"
 
 
@@ -65,8 +67,11 @@ class Decoder(nn.Module):
         self.views = SoftDotAttention(hidden, width)
         self.cell = LSTMCell(config.action_size + width, hidden)
         self.words = AttendedState(hidden, hidden)
-        self.embed = CandidateEmbedding(width, hidden) if config.embeds_candidates else None
-        self.candidates = SoftDotAttention(hidden, width if self.embed is None else hidden)
+        self.place = PlaceInText(hidden) if config.keeps_place else None
+        self._sees_distances = config.sees_distances
+        told = width + self._sees_distances
+        self.embed = CandidateEmbedding(told, hidden) if config.embeds_candidates else None
+        self.candidates = SoftDotAttention(hidden, told if self.embed is None else hidden)
         self.marks = nn.Linear(hidden, 2) if config.marks_visits else None
         self.dropout = Dropout(config.dropout)
 
@@ -86,8 +91,17 @@ class Decoder(nn.Module):
         inputs = torch.cat([action, seen], 1)  # (B, action + F)
         hidden, cell = self.cell(inputs, (state.attended, state.cell))  # (B, H) each
 
-        attended, word_weights = self.words(self.dropout(hidden), context.words, context.mask)
+        query = self.dropout(hidden)
+        bias = None if self.place is None else self.place(query, state.read)
+        attended, word_weights = self.words(query, context.words, context.mask, bias=bias)
+        read = state.read
+        if self.place is not None:
+            read = torch.stack([word_weights, read[:, 1] + word_weights], 1)
         query = self.dropout(attended)
+        if self._sees_distances:
+            candidates = torch.cat([candidates, view.distances.unsqueeze(2) / _STRIDE], 2)
+            if candidate_gate is not None:
+                candidate_gate = functional.pad(candidate_gate, (0, 1), value=1.0)
         if self.embed is not None:
             candidates = self.dropout(self.embed(candidates, candidate_gate))  # (B, K, H)
             candidate_gate = None
@@ -99,7 +113,7 @@ class Decoder(nn.Module):
             scores = scores + torch.bmm(self.marks(query).unsqueeze(1), been).squeeze(1)
         # Whatever the precision inside, losses and choices are made of full numbers.
         scores = scores.float().masked_fill(~view.mask, -torch.inf)
-        state = State(attended, cell)
+        state = State(attended, cell, read)
         return Decision(scores, state, hidden.float(), word_weights, view_weights)
 
 
@@ -137,6 +151,8 @@ class Follower(nn.Module):
             "angle width": str(self.angle),
             "hidden size": str(self.config.hidden_size),
             "embeds candidates": "yes" if self.config.embeds_candidates else "no",
+            "keeps place": "yes" if self.config.keeps_place else "no",
+            "sees distances": "yes" if self.config.sees_distances else "no",
             "marks visits": "yes" if self.marks_visits else "no",
         }
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.attention import Dropout
-from agents.envdrop.encoders import PAD, Context, State
+from agents.envdrop.encoders import PAD, Context, State, unread
 from storage import cache_dir
 
 
@@ -64,7 +64,7 @@ class PretrainedEncoder(nn.Module):
             assert self._frozen is not None
             states = self._frozen.states(tokens).to(self.words.weight.device)  # (B, L, width)
         first = torch.tanh(self.initial(states[:, 0]))  # (B, H)
-        return Context(self.dropout(self.words(states)), mask), State(first, first)
+        return Context(self.dropout(self.words(states)), mask), State(first, first, unread(mask))
 
 
 class FrozenStates:

@@ -22,6 +22,7 @@ class View(NamedTuple):
         candidates: (B, K, D + A) features of the neighbours; row 0, stop, is zero.
         mask: (B, K) true where an action is possible.
         angle: (B, A) angle feature of the agent's own heading and elevation.
+        distances: (B, K) metres to the candidates, 0 for stop.
         visits: (B, K) float, see `agents.visits`; only for followers that mark visits.
     """
 
@@ -29,6 +30,7 @@ class View(NamedTuple):
     candidates: Tensor
     mask: Tensor
     angle: Tensor
+    distances: Tensor
     visits: Tensor | None = None
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from agents.configs import FollowerConfig
-from agents.envdrop.attention import Dropout, SoftDotAttention, drop
+from agents.envdrop.attention import Dropout, PlaceInText, SoftDotAttention, drop
 from agents.envdrop.encoders import InstructionEncoder, State
 from agents.envdrop.follower import CandidateEmbedding, Follower
 from agents.envdrop.visual import View, VisualScale
@@ -30,7 +30,8 @@ def random_view(batch, candidates=4, width=20):
         torch.randn(batch, 36, width),
         torch.randn(batch, candidates, width),
         mask,
-        torch.randn(batch, 8),
+        angle=torch.randn(batch, 8),
+        distances=4 * torch.rand(batch, candidates),
     )
 
 
@@ -110,7 +111,9 @@ def test_marks_shift_scores_by_what_was_visited():
 
 @pytest.mark.parametrize("more", [False, True])
 def test_every_parameter_reaches_the_loss(more):
-    config = dataclasses.replace(SMALL, marks_visits=more, embeds_candidates=more)
+    config = dataclasses.replace(
+        SMALL, keeps_place=more, sees_distances=more, embeds_candidates=more, marks_visits=more
+    )
     follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config)
     context, state = follower.encoder(TOKENS)
     for _ in range(2):
@@ -159,7 +162,13 @@ def test_only_embeddings_tell_a_thing_in_a_direction_from_either_alone(embeds):
     # A thing is there or not, on the left or not; wanted is what has both or neither.
     things = torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0]))
     wanted = (things.prod(1) > 0).float().expand(3, 4)
-    view = View(torch.zeros(3, 36, 2), things.expand(3, 4, 2), wanted >= 0, torch.zeros(3, 1))
+    view = View(
+        torch.zeros(3, 36, 2),
+        things.expand(3, 4, 2),
+        wanted >= 0,
+        torch.zeros(3, 1),
+        torch.zeros(3, 4),
+    )
     optimiser = torch.optim.Adam(follower.parameters(), 1e-2)
     for _ in range(200):
         context, state = follower.encoder(TOKENS)
@@ -170,6 +179,57 @@ def test_only_embeddings_tell_a_thing_in_a_direction_from_either_alone(embeds):
         optimiser.step()
     best, chance = math.log(2), math.log(4)
     assert loss.item() == pytest.approx(best if embeds else chance, abs=0.02)
+
+
+@pytest.mark.parametrize("embeds", [False, True])
+def test_distances_tell_candidates_in_one_view_apart(embeds):
+    torch.manual_seed(0)
+    config = dataclasses.replace(SMALL, sees_distances=True, embeds_candidates=embeds)
+    follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config)
+    context, state = follower.encoder(TOKENS)
+    view = random_view(3)
+    view.candidates[:, 2] = view.candidates[:, 1]
+    noise = follower.noise(torch.arange(3))
+    follower.eval()
+    near, far = torch.tensor([0.0, 2.0, 2.0, 3.0]), torch.tensor([0.0, 2.0, 5.0, 3.0])
+    for distances, alike in ((near, True), (far, False)):
+        seen = view._replace(distances=distances.expand(3, 4))
+        scores = follower.decoder(seen, context, state, noise).scores
+        assert torch.allclose(scores[:, 1], scores[:, 2]) is alike
+
+
+def test_a_place_in_the_text_is_found_by_where_reading_was():
+    # All words are alike, and what is wanted is the word after the one that was read.
+    torch.manual_seed(0)
+    attention, place = SoftDotAttention(4, 4), PlaceInText(4)
+    words, query = torch.ones(6, 6, 4), torch.ones(6, 4)
+    before = torch.eye(6)
+    after = before.roll(1, 1)
+    read = torch.stack([before, before], 1)
+    optimiser = torch.optim.Adam([*attention.parameters(), *place.parameters()], 3e-2)
+    for _ in range(200):
+        _, weights = attention(query, words, bias=place(query, read))
+        loss = -weights[after > 0][:-1].log().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert torch.equal(weights[:-1].argmax(1), after[:-1].argmax(1))
+    assert torch.allclose(attention(query, words)[1], torch.full((6, 6), 1 / 6))
+
+
+def test_what_was_read_is_kept_from_step_to_step():
+    torch.manual_seed(0)
+    config = dataclasses.replace(SMALL, keeps_place=True)
+    follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config).eval()
+    context, state = follower.encoder(TOKENS)
+    assert state.read[:, :, 0].tolist() == [[1.0, 1.0]] * 3
+    assert not state.read[:, :, 1:].any()
+    first = follower.decoder(random_view(3), context, state)
+    second = follower.decoder(random_view(3), context, first.state)
+    torch.testing.assert_close(second.state.read[:, 0], second.word_weights)
+    total = state.read[:, 1] + first.word_weights + second.word_weights
+    torch.testing.assert_close(second.state.read[:, 1], total)
+    assert (second.word_weights[~context.mask] == 0).all()
 
 
 def test_no_noise_in_evaluation_mode(follower):
@@ -213,6 +273,9 @@ def test_rows_of_state_and_context(follower):
     assert torch.equal(context.rows(index).mask, context.mask[[2, 0]])
     assert isinstance(state.rows(index), State)
     assert torch.equal(state.rows(index).cell, state.cell[[2, 0]])
+    assert torch.equal(state.rows(index).read, state.read[[2, 0]])
+    again = State.joined(state.split())
+    assert all(map(torch.equal, again, state))
 
 
 def test_scale_standardises_and_leaves_stop_and_angles():
@@ -223,7 +286,9 @@ def test_scale_standardises_and_leaves_stop_and_angles():
     visual = views[..., :12].flatten(0, 1)
     scale = VisualScale(12, 8)
     scale.fit(visual.mean(0), visual.std(0))
-    scaled = scale(View(views, candidates, torch.ones(400, 4), torch.zeros(400, 8)))
+    scaled = scale(
+        View(views, candidates, torch.ones(400, 4), torch.zeros(400, 8), torch.zeros(400, 4))
+    )
     torch.testing.assert_close(
         scaled.panorama[..., :12].mean((0, 1)), torch.zeros(12), atol=1e-4, rtol=0
     )

@@ -21,12 +21,13 @@ from envs.device_features import DeviceFeatures
 ALL = np.ones(16, bool)
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "marks and embeds"])
+@pytest.fixture(params=[False, True], ids=["plain", "with all options"])
 def follower(doors_config, doors_env, request):
     torch.manual_seed(0)
-    settings = dataclasses.replace(
-        doors_config.follower, marks_visits=request.param, embeds_candidates=request.param
+    more = dict.fromkeys(
+        ("keeps_place", "sees_distances", "embeds_candidates", "marks_visits"), request.param
     )
+    settings = dataclasses.replace(doors_config.follower, **more)
     return make_follower(dataclasses.replace(doors_config, follower=settings), doors_env).eval()
 
 

@@ -37,6 +37,8 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     assert not follower.standardise
     assert not follower.marks_visits
     assert not follower.embeds_candidates
+    assert not follower.sees_distances
+    assert not follower.keeps_place
     learning = config.reinforcement
     assert (learning.discount, learning.value, learning.entropy) == (0.9, 0.5, 0.01)
     assert config.text.tokens == "words"

@@ -56,7 +56,7 @@ class Nodes:
     def gather(self, nodes, views, width):
         numbers = torch.as_tensor(nodes, dtype=torch.float32)
         empty = torch.zeros(len(nodes), width)
-        return DeviceView(numbers[:, None, None], empty, empty > -1, empty)
+        return DeviceView(numbers[:, None, None], empty, empty > -1, empty, empty)
 
 
 class Chooser(torch.nn.Module):
@@ -73,7 +73,7 @@ class Chooser(torch.nn.Module):
         count = len(tokens)
         words = torch.zeros(count, 1, 1)
         return Context(words, words[..., 0] == 0), State(
-            torch.zeros(count, 1), torch.zeros(count, 1)
+            torch.zeros(count, 1), torch.zeros(count, 1), torch.zeros(count, 2, 1)
         )
 
     def decide(self, view, context, state):
@@ -86,7 +86,7 @@ class Chooser(torch.nn.Module):
                 target = self.world.viewpoint_ids[self.world.targets[node, action]]
                 scores[row, action] = math.log(choices[target])
         # The state counts the decisions of a path.
-        return Decision(scores, State(state.attended + 1, state.cell), None, None, None)
+        return Decision(scores, state._replace(attended=state.attended + 1), None, None, None)
 
 
 @pytest.fixture

@@ -53,6 +53,17 @@ def test_some_rows_and_fewer_candidates(twins):
     assert torch.equal(some.panorama, every.panorama[1:2])
     assert torch.equal(some.candidates, every.candidates[1:2, :3])
     assert torch.equal(some.mask, every.mask[1:2, :3])
+    assert torch.equal(some.distances, every.distances[1:2, :3])
+
+
+def test_distances_are_the_lengths_of_edges(twins):
+    world = twins[1].nav_world
+    nodes = np.arange(len(world))
+    distances = DeviceFeatures(twins[1]).gather(nodes, np.full(len(world), 12)).distances
+    places = np.concatenate([graph.positions for graph in world.graphs.values()])
+    expected = np.linalg.norm(places[world.targets] - places[:, None], axis=2)
+    np.testing.assert_allclose(distances, expected, atol=1e-5)
+    assert (distances[:, 0] == 0).all()
 
 
 def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
