@@ -33,8 +33,8 @@ class State(NamedTuple):
     Attributes:
         attended: (B, H) attended hidden state.
         cell: (B, H) LSTM cell.
-        read: (B, 2, L) attention over the words at the step before and summed over all steps; kept
-            by followers that keep their place in the text.
+        read: (B, 2, L) attention over the words at the step before, and how much of each word has
+            been read, at most 1; kept by followers that keep their place in the text.
     """
 
     attended: Tensor

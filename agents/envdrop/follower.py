@@ -96,7 +96,10 @@ class Decoder(nn.Module):
         attended, word_weights = self.words(query, context.words, context.mask, bias=bias)
         read = state.read
         if self.place is not None:
-            read = torch.stack([word_weights, read[:, 1] + word_weights], 1)
+            # With gradients through all that was read before, and sums without bound, training
+            # explodes on long walks.
+            total = (read[:, 1] + word_weights).clamp(max=1)
+            read = torch.stack([word_weights, total], 1).detach()
         query = self.dropout(attended)
         if self._sees_distances:
             candidates = torch.cat([candidates, view.distances.unsqueeze(2) / _STRIDE], 2)
