@@ -64,8 +64,11 @@ _HOUSES: dict[str, Any] = {
 }
 # Who is always led never learns to turn back: with half of the walks its own, a follower gets to
 # the goal more often. Paths have seven edges at most; longer walks teach to wander. Where the way
-# itself counts, in RxR and R4R, turning back costs more than it gains.
-_HOUSES_LED: dict[Dataset, dict[str, Any]] = {"r2r": {"feedback": "mixed", "max_training_steps": 9}}
+# itself counts, in RxR, whole walks of its own cost more than they gain; single steps do not.
+_HOUSES_LED: dict[Dataset, dict[str, Any]] = {
+    "r2r": {"feedback": "mixed", "max_training_steps": 9},
+    "rxr": {"sampled_steps": 0.25},
+}
 # What goes on from a run in the houses: rewards, in smaller steps.
 _HOUSES_CONTINUED: dict[str, Any] = {
     "iterations": 1_000,
@@ -87,8 +90,8 @@ _HOUSES_FOLLOWER = FollowerConfig(
     sees_distances=True,
     marks_visits=True,
 )
-# Hundreds of houses are not, so that little need be dropped.
-_STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.1, feature_dropout=0.1)
+# Hundreds of houses are not, so that less need be dropped.
+_STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.2, feature_dropout=0.3)
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.2)
 _HOUSES_STEPS = {"r2r": 20, "rxr": 35, "r4r": 35}
 
