@@ -64,7 +64,8 @@ _HOUSES: dict[str, Any] = {
 }
 # Who is always led never learns to turn back: with half of the walks its own, a follower gets to
 # the goal more often. Paths have seven edges at most; longer walks teach to wander. Where the way
-# itself counts, in RxR, whole walks of its own cost more than they gain; single steps do not.
+# itself counts, in RxR and R4R, whole walks of its own cost more than they gain; single steps,
+# in RxR, do not.
 _HOUSES_LED: dict[Dataset, dict[str, Any]] = {
     "r2r": {"feedback": "mixed", "max_training_steps": 9},
     "rxr": {"sampled_steps": 0.25},

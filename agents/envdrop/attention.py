@@ -103,6 +103,13 @@ class PlaceInText(nn.Module):
         """Scores (B, N) for a query (B, Q) after what was read (B, 2, N), see `State.read`."""
         return torch.bmm(self.query(query).unsqueeze(1), self.shapes(read)).squeeze(1)
 
+    @staticmethod
+    def read_on(read: Tensor, weights: Tensor) -> Tensor:
+        """What was read (B, 2, N) after attention with weights (B, N)."""
+        # With gradients through all that was read before, and sums without bound, training
+        # explodes on long walks.
+        return torch.stack([weights, (read[:, 1] + weights).clamp(max=1)], 1).detach()
+
 
 class AttendedState(nn.Module):
     """Attention followed by a mixture of what was found with who asked (EnvDrop's "tilde")."""

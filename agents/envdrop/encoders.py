@@ -24,7 +24,7 @@ class Context(NamedTuple):
 
     def rows(self, index: Tensor) -> "Context":
         """The instructions at `index` (N,)."""
-        return Context(self.words.index_select(0, index), self.mask.index_select(0, index))
+        return Context(*(part.index_select(0, index) for part in self))
 
 
 class State(NamedTuple):

@@ -94,12 +94,7 @@ class Decoder(nn.Module):
         query = self.dropout(hidden)
         bias = None if self.place is None else self.place(query, state.read)
         attended, word_weights = self.words(query, context.words, context.mask, bias=bias)
-        read = state.read
-        if self.place is not None:
-            # With gradients through all that was read before, and sums without bound, training
-            # explodes on long walks.
-            total = (read[:, 1] + word_weights).clamp(max=1)
-            read = torch.stack([word_weights, total], 1).detach()
+        read = state.read if self.place is None else self.place.read_on(state.read, word_weights)
         query = self.dropout(attended)
         if self._sees_distances:
             candidates = torch.cat([candidates, view.distances.unsqueeze(2) / _STRIDE], 2)
