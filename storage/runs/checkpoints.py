@@ -21,6 +21,8 @@ from storage import written_whole
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 
+_ABSENT = "no"  # what is true of a part that a file does not name: it was made before there was one
+
 
 class Network(Protocol):
     """A module that knows what another must have alike to take its weights."""
@@ -64,9 +66,9 @@ def load_model(run: Path, network: Network, notes: dict[str, str]) -> dict[str, 
     path = run / MODEL
     saved, weights = _read(path)
     for name, value in {**network.widths, **notes}.items():
-        if saved.get(name) != value:
+        if saved.get(name, _ABSENT) != value:
             raise ValueError(
-                f"{path}: trained with {name} {saved.get(name)}, but here it is {value}; "
+                f"{path}: trained with {name} {saved.get(name, _ABSENT)}, but here it is {value}; "
                 "use the settings and the features of the run"
             )
     network.load_state_dict(weights)

@@ -1,4 +1,8 @@
-"""Settings of a run, a frozen dataclass, in its folder."""
+"""Settings of a run, a frozen dataclass, in its folder.
+
+A setting that is added later has a default that does what was done before, so that earlier runs,
+whose files lack it, mean what they meant.
+"""
 
 import dataclasses
 import json
@@ -39,8 +43,9 @@ def read_config(run: Path, kind: type[Config]) -> Config:
 
 def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
     known = get_type_hints(kind)
-    if values.keys() != known.keys():
-        odd = sorted(values.keys() ^ known.keys())
+    needed = {item.name for item in dataclasses.fields(kind) if not _has_default(item)}
+    odd = sorted((values.keys() - known.keys()) | (needed - values.keys()))
+    if odd:
         raise ValueError(
             f"{source}: missing or unknown settings {', '.join(odd)}; the run is of another kind "
             "or made by another version of clipnav: train it anew"
@@ -48,6 +53,11 @@ def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
     return kind(
         **{name: _value(known[name], value, f"{source}: {name}") for name, value in values.items()}
     )
+
+
+def _has_default(item: dataclasses.Field[Any]) -> bool:
+    absent = dataclasses.MISSING
+    return item.default is not absent or item.default_factory is not absent
 
 
 def _value(kind: Any, value: Any, source: str) -> Any:

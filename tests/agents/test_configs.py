@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -93,13 +94,22 @@ def test_settings_survive_the_folder_of_a_run(tmp_path):
     assert read_config(tmp_path, TrainConfig) == config
 
 
+def test_settings_of_an_earlier_run_lack_what_came_later(tmp_path):
+    config = preset("r2r", "houses")
+    values = json.loads(to_json(config))
+    del values["sampled_steps"], values["follower"]["keeps_place"]
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    follower = dataclasses.replace(config.follower, keeps_place=False)
+    assert read_config(tmp_path, TrainConfig) == dataclasses.replace(config, follower=follower)
+
+
 def test_damaged_settings_name_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         read_config(tmp_path, TrainConfig)
     text = to_json(TrainConfig())
     for damaged, problem in (
         (text[:100], "not JSON"),
-        (text.replace('"seed"', '"sead"'), "sead, seed"),
+        (text.replace('"seed"', '"sead"'), "sead"),
         (text.replace('"hidden_size"', '"hiden"'), "hiden"),
         (text.replace('"read"', "true"), "language is True, none of read, none, shuffled"),
     ):

@@ -48,6 +48,16 @@ def test_model_of_another_setting_names_both_values(tmp_path, other, encoder, pr
     assert str(tmp_path / MODEL) in str(error.value)
 
 
+def test_model_from_before_a_part_was_made_has_it_not(tmp_path):
+    save_model(tmp_path, make(), {})
+    other = make()
+    other.widths["marks visits"] = "no"
+    load_model(tmp_path, other, {})
+    other.widths["marks visits"] = "yes"
+    with pytest.raises(ValueError, match="marks visits no, but here it is yes"):
+        load_model(tmp_path, other, {})
+
+
 @pytest.mark.parametrize("kept", [0, 5, 400])
 def test_damaged_files_are_named(tmp_path, kept):
     save_model(tmp_path, make(), {})
