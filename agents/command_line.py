@@ -25,10 +25,7 @@ _SHORT_FORMS = {"--no-language": ["--language", "none"]}
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Walk splits with the follower of a run, greedily, and print its metrics.
-
-    Settings come from the run; what is given here takes their place.
-    """
+    """Which run is evaluated on what; what is given takes the place of the run's settings."""
 
     run: tyro.conf.Positional[Path]
     """Folder that train_agent.py wrote."""
@@ -85,28 +82,31 @@ class _First:
     continued: bool
 
 
-def parse_train(arguments: Sequence[str]) -> TrainConfig:
+def parse_train(arguments: Sequence[str], description: str | None = None) -> TrainConfig:
     """Settings of a follower's training from its command line, see `_parse`."""
 
     def defaults(first: _First) -> TrainConfig:
         return preset(first.dataset, first.world, first.recipe, first.translated, first.continued)
 
-    return _parse(TrainConfig, defaults, arguments)
+    return _parse(TrainConfig, defaults, arguments, description)
 
 
-def parse_speaker(arguments: Sequence[str]) -> SpeakerTrainConfig:
+def parse_speaker(arguments: Sequence[str], description: str | None = None) -> SpeakerTrainConfig:
     """Settings of a speaker's training from its command line, see `_parse`."""
 
     def defaults(first: _First) -> SpeakerTrainConfig:
         return speaker_preset(first.dataset, first.world, first.recipe)
 
-    return _parse(SpeakerTrainConfig, defaults, arguments)
+    return _parse(SpeakerTrainConfig, defaults, arguments, description)
 
 
 def _parse(
-    kind: type[Config], defaults: Callable[[_First], Config], arguments: Sequence[str]
+    kind: type[Config],
+    defaults: Callable[[_First], Config],
+    arguments: Sequence[str],
+    description: str | None,
 ) -> Config:
-    """Settings of a training run from its command line.
+    """Settings of a training run from its command line; --help begins with the description.
 
     --dataset, --world, --preset, --back-translation.speaker and --start-from are read first, for
     they choose the defaults of the rest; --resume takes all defaults from the run that it names.
@@ -126,7 +126,7 @@ def _parse(
     first.add_argument("--resume", type=Path)
     known, _ = first.parse_known_args(arguments)
     if known.resume is not None:
-        return parse_resumed(kind, known.resume, arguments, _MAY_CHANGE)
+        return parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
     # A name that is none of the choices is refused below, with the list of them.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
@@ -137,7 +137,7 @@ def _parse(
         translated=known.speaker is not None,
         continued=known.start_from is not None and _is_of(known.start_from, dataset, world),
     )
-    return tyro.cli(kind, default=defaults(chosen), args=arguments)
+    return tyro.cli(kind, description=description, default=defaults(chosen), args=arguments)
 
 
 def _is_of(run: Path, dataset: Dataset, world: World) -> bool:

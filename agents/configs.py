@@ -229,11 +229,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
-    """Train a follower by imitation and reinforcement, then compare it with the baselines.
-
-    Data sets r2r, rxr and r4r in two worlds (the built-in houses, Matterport3D); each choice brings
-    its own defaults for everything below.
-    """
+    """Settings of a follower's training."""
 
     language: Language = "read"
     """Read the instruction, an empty one (for short --no-language), or, in training and evaluation
@@ -281,7 +277,7 @@ class TrainConfig(RunConfig):
 
 @dataclass(frozen=True)
 class SpeakerTrainConfig(RunConfig):
-    """Train a speaker, which describes paths in words, and keep the best by BLEU."""
+    """Settings of a speaker's training."""
 
     teacher: Literal["shortest", "reference"] = "reference"
     """What is described: the shortest way to the goal, or the annotated path."""

@@ -1,7 +1,7 @@
-"""Answer questions about a picture.
+"""Answer questions about a picture with a model that finetune_vqa.py trained.
 
-answer.py photo.jpg "how many chairs are there?"
-answer.py photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
+$ answer.py photo.jpg "how many chairs are there?"
+$ answer.py photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import tyro
 
 @dataclass(frozen=True)
 class AnswerConfig:
-    """Answer questions about a picture with a model that finetune_vqa.py trained."""
+    """What is asked about which picture, and who answers."""
 
     image: tyro.conf.Positional[Path]
     """The picture."""
@@ -29,7 +29,7 @@ class AnswerConfig:
 
 def main() -> None:
     """Parse the command line and answer."""
-    config = tyro.cli(AnswerConfig)
+    config = tyro.cli(AnswerConfig, description=__doc__)
     if not config.questions:
         raise SystemExit('ask something: answer.py IMAGE "is there a lamp?"')
     # Imported here so that --help answers without loading torch.

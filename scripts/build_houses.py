@@ -1,4 +1,13 @@
-"""Builds a set of houses: GLB files into the cache, graphs and episodes into two folders."""
+"""Build a set of houses: GLB files into the cache, graphs and episodes into two folders.
+
+$ build_houses.py                                  # the 40 that come with the project
+$ build_houses.py --set standard --workers 8       # 260 large ones
+$ build_houses.py --set standard --contact-sheet houses.jpg
+$ build_houses.py --scans house_00-house_03 --rebuild houses
+$ build_houses.py --statistics data/matterport/v1/connectivity    # beside those of real graphs
+
+What an interrupted run left over is built when the same command is given again.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +18,7 @@ import tyro
 
 @dataclass(frozen=True)
 class BuildArguments:
-    """Builds houses, or what an interrupted run left over of them."""
+    """What to build of which set, and where it goes."""
 
     set: Literal["mini", "standard", "gallery"] = "mini"
     """Which set: the 40 houses that come with the project, 260 large ones below the cache, or 96
@@ -60,4 +69,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(BuildArguments))
+        main(tyro.cli(BuildArguments, description=__doc__))

@@ -1,7 +1,7 @@
-"""Write captions of pictures.
+"""Write captions of pictures with a model that train_captioner.py trained.
 
-caption.py photo.jpg
-caption.py a.jpg b.jpg --run runs/captions-xe-house --beams 1
+$ caption.py photo.jpg
+$ caption.py a.jpg b.jpg --run runs/captions-xe-house --beams 1
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import tyro
 
 @dataclass(frozen=True)
 class CaptionPicturesConfig:
-    """Write captions of pictures with a model that train_captioner.py trained."""
+    """Which pictures are described, and who describes them."""
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The pictures."""
@@ -27,7 +27,7 @@ class CaptionPicturesConfig:
 
 def main() -> None:
     """Parse the command line and write."""
-    config = tyro.cli(CaptionPicturesConfig)
+    config = tyro.cli(CaptionPicturesConfig, description=__doc__)
     if not config.images:
         raise SystemExit("name a picture: caption.py IMAGE ...")
     # Imported here so that --help answers without loading torch.

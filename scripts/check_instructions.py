@@ -1,8 +1,8 @@
 """Follow the words of the built-in episodes with ground-truth sight, and count who arrives.
 
-check_instructions.py
-check_instructions.py --scans house_32-house_39
-check_instructions.py --set standard
+$ check_instructions.py
+$ check_instructions.py --scans house_32-house_39
+$ check_instructions.py --set standard
 
 Needs the houses in the cache (scripts/build_houses.py). An instruction arrives if its symbolic
 follower ends within 3 m of the goal; it is clear if every way to take its words ends there. "At
@@ -31,7 +31,7 @@ class CheckConfig:
 
 def main() -> None:
     """Parse the command line, check and print a table."""
-    config = tyro.cli(CheckConfig)
+    config = tyro.cli(CheckConfig, description=__doc__)
 
     from envs.houses.house_set import expand_scans
     from envs.houses.instruction_checks import check_set

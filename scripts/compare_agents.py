@@ -1,15 +1,16 @@
-"""Which training makes the better agent? Train in several ways, each with several seeds.
+r"""Which training makes the better agent? Train in several ways, each with several seeds.
 
-compare_agents.py --rows imitation= "rewards too=--reinforcement.weight 1" -- --iterations 2000
-compare_agents.py --rows "annotated=--teacher reference" "shortest=--teacher shortest" \
+$ compare_agents.py --rows imitation= "rewards too=--reinforcement.weight 1" -- --iterations 2000
+$ compare_agents.py --rows "annotated=--teacher reference" "shortest=--teacher shortest" \
     -- --dataset rxr
-compare_agents.py --rows "longer=" "with a speaker=--back-translation.speaker runs/speaker" \
+$ compare_agents.py --rows "longer=" "with a speaker=--back-translation.speaker runs/speaker" \
     -- --start-from runs/comparison/runs/imitation-{seed}
 
 All rows are scored on the evaluation splits: OUTPUT gets comparison.json, comparison.md and
 comparison.png, with a mean and its interval over seeds for each metric, and each row's difference
 from the first one on the same paths. What an interrupted comparison finished is kept, and what it
-began goes on when the same command is given again.
+began goes on when the same command is given again. Arguments behind -- are those of train_agent.py
+and hold for all rows.
 
 The weights of a run are those that were best on the first of the splits, so that the second one
 has had no say in anything.
@@ -27,11 +28,7 @@ from comparisons import ComparisonArguments, carry_out_comparison, split_command
 
 @dataclass(frozen=True)
 class CompareArguments(ComparisonArguments):
-    """Trains followers in several ways and compares them.
-
-    Arguments behind -- are those of train_agent.py and hold for all rows, such as:
-    -- --dataset rxr --iterations 2000
-    """
+    """Which followers are trained, and how each is named."""
 
     rows: tuple[str, ...] = ("imitation=", "reinforcement=--reinforcement.weight 1")
     """Rows of the table, each a name, "=" and the arguments of train_agent.py that are its own. The
@@ -72,4 +69,4 @@ if __name__ == "__main__":
 
     own, training = split_command_line(sys.argv[1:])
     with complaints_in_a_line():
-        main(tyro.cli(CompareArguments, args=own), training)
+        main(tyro.cli(CompareArguments, description=__doc__, args=own), training)

@@ -1,9 +1,9 @@
 """What does an encoder buy? Train the same follower on the features of several.
 
-compare_encoders.py --encoders house_clip taught=runs/house_supervised/house_supervised
-compare_encoders.py --encoders house_clip ViT-B-32:openai --world houses-standard --seeds 5
-compare_encoders.py --ablations no-language shuffled-language no-vision
-compare_encoders.py --encoders house_clip RN50:openai -- --dataset rxr --minutes 10
+$ compare_encoders.py --encoders house_clip taught=runs/house_supervised/house_supervised
+$ compare_encoders.py --encoders house_clip ViT-B-32:openai --world houses-standard --seeds 5
+$ compare_encoders.py --ablations no-language shuffled-language no-vision
+$ compare_encoders.py --encoders house_clip RN50:openai -- --dataset rxr --minutes 10
 
 Each encoder's feature store is made if it is missing, a follower is trained on it once for each
 seed, and all are scored on the evaluation splits: OUTPUT gets comparison.json, comparison.md and
@@ -38,10 +38,7 @@ _PREFIXES = ("local-dir:", "hf-hub:")
 
 @dataclass(frozen=True)
 class CompareArguments(ComparisonArguments):
-    """Trains the same follower on the features of several encoders and compares them.
-
-    Arguments behind -- are those of train_agent.py, such as: -- --dataset rxr --iterations 2000
-    """
+    """Which encoders are compared, in which world."""
 
     encoders: tuple[str, ...] = ("house_clip",)
     """"house_clip", an open_clip name with or without its weights (ViT-B-32:openai), or a folder in
@@ -178,4 +175,4 @@ if __name__ == "__main__":
 
     own, training = split_command_line(sys.argv[1:])
     with complaints_in_a_line():
-        main(tyro.cli(CompareArguments, args=own), training)
+        main(tyro.cli(CompareArguments, description=__doc__, args=own), training)

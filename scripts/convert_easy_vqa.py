@@ -1,6 +1,6 @@
 """Write the pictures and questions of the pip package easy-vqa as VQA v2 files.
 
-convert_easy_vqa.py --out data/easy_vqa
+$ convert_easy_vqa.py --out data/easy_vqa
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class ConvertEasyVqaConfig:
 
 def main() -> None:
     """Parse the command line and convert."""
-    files = convert_easy_vqa(tyro.cli(ConvertEasyVqaConfig).out)
+    files = convert_easy_vqa(tyro.cli(ConvertEasyVqaConfig, description=__doc__).out)
     for split in SPLITS:
         print(f"{split}: {files.questions(split)}, {files.annotations(split)}")
 

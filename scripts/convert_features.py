@@ -1,10 +1,11 @@
-"""Convert features of panoramas between formats: safetensors, CLIP-ViL's TSV, HAMT's HDF5, LMDB.
+r"""Convert features of panoramas between formats: safetensors, CLIP-ViL's TSV, HAMT's HDF5, LMDB.
 
-convert_features.py --features CLIP-ViT-B-32-views.tsv --output features/vit_b32.safetensors \
+$ convert_features.py --features CLIP-ViT-B-32-views.tsv --output features/vit_b32.safetensors \
     --encoder "ViT-B/32 openai" --channel-order BGR
-convert_features.py --features features/rn50.safetensors --output rn50.hdf5
+$ convert_features.py --features features/rn50.safetensors --output rn50.hdf5
 
-Other commands read these files directly as well, and keep a converted copy in the cache.
+The suffixes name the formats. Other commands read these files directly as well, and keep a
+converted copy in the cache.
 """
 
 from collections.abc import Iterator
@@ -64,4 +65,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(ConvertArguments))
+        main(tyro.cli(ConvertArguments, description=__doc__))

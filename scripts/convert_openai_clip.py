@@ -1,8 +1,8 @@
 """Convert OpenAI's CLIP files, or those of transformers, into folders that every command reads.
 
-convert_openai_clip.py --weights RN50.pt --output models/rn50_openai
-convert_openai_clip.py --weights clip-vit-base-patch32/ --output models/vit_b32
-convert_openai_clip.py --weights models/vit_b32 --output clip-vit-base-patch32 --to transformers
+$ convert_openai_clip.py --weights RN50.pt --output models/rn50_openai
+$ convert_openai_clip.py --weights clip-vit-base-patch32/ --output models/vit_b32
+$ convert_openai_clip.py --weights models/vit_b32 --output clip-vit-base-patch32 --to transformers
 """
 
 from dataclasses import dataclass
@@ -46,4 +46,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(ConvertArguments))
+        main(tyro.cli(ConvertArguments, description=__doc__))

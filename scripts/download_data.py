@@ -1,9 +1,9 @@
 """Fetch the real data that is public: navigation graphs, annotations, features.
 
-download_data.py                            graphs, R2R and RxR, 130 MB
-download_data.py --only connectivity r2r    what R2R needs
-download_data.py --only r4r                 makes R4R from R2R
-download_data.py --list                     all there is, with sizes, terms and addresses
+$ download_data.py                            # graphs, R2R and RxR, 130 MB
+$ download_data.py --only connectivity r2r    # what R2R needs
+$ download_data.py --only r4r                 # makes R4R from R2R
+$ download_data.py --list                     # all there is, with sizes, terms and addresses
 
 Interrupted downloads go on where they stopped. The pictures of Matterport3D are not public, see
 docs/real_data.md.
@@ -80,4 +80,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        sys.exit(main(tyro.cli(DownloadArguments)))
+        sys.exit(main(tyro.cli(DownloadArguments, description=__doc__)))

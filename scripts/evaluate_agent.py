@@ -1,9 +1,12 @@
 """Evaluate the follower of a run on one split or several.
 
-evaluate_agent.py runs/r2r-houses --splits val_seen val_unseen
-evaluate_agent.py runs/r2r-houses --language shuffled
-evaluate_agent.py runs/r2r-matterport --split test --submission test.json
-evaluate_agent.py runs/r2r-houses --traces traces       (for visualise_episode.py, plot_results.py)
+$ evaluate_agent.py runs/r2r-houses --splits val_seen val_unseen
+$ evaluate_agent.py runs/r2r-houses --language shuffled
+$ evaluate_agent.py runs/r2r-matterport --split test --submission test.json
+$ evaluate_agent.py runs/r2r-houses --traces traces    # see visualise_episode.py, plot_results.py
+
+The follower walks greedily, or searches first. Settings come from the run; what is given here takes
+their place.
 """
 
 from pathlib import Path
@@ -15,7 +18,7 @@ from agents.command_line import EvaluateConfig
 
 def main() -> None:
     """Parse the command line and evaluate."""
-    config = tyro.cli(EvaluateConfig)
+    config = tyro.cli(EvaluateConfig, description=__doc__)
     # Imported here so that --help answers without loading torch.
     from agents.submission import evaluate_run
 

@@ -1,6 +1,6 @@
-"""Score files of answers to questions in the form of VQA v2.
+r"""Score files of answers to questions in the form of VQA v2.
 
-evaluate_answers.py answers.json --questions v2_OpenEnded_mscoco_val2014_questions.json \
+$ evaluate_answers.py answers.json --questions v2_OpenEnded_mscoco_val2014_questions.json \
     --annotations v2_mscoco_val2014_annotations.json
 
 A file is a JSON list of {"question_id", "answer"}. Prints the official accuracy, per question type
@@ -39,7 +39,7 @@ def main() -> None:
     from vl_tasks.vqa.data import read_questions
     from vl_tasks.vqa.submissions import read_submission
 
-    config = tyro.cli(EvaluateAnswersConfig)
+    config = tyro.cli(EvaluateAnswersConfig, description=__doc__)
     questions = read_questions(config.questions, config.annotations)
     found = {}
     for file in config.files:

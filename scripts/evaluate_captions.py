@@ -1,7 +1,7 @@
 """Score files of captions against what people wrote.
 
-evaluate_captions.py results.json --references captions_val2014.json
-evaluate_captions.py results.json --references dataset_coco.json
+$ evaluate_captions.py results.json --references captions_val2014.json
+$ evaluate_captions.py results.json --references dataset_coco.json
 
 A file is a JSON list of {"image_id", "caption"}, COCO's form of results. The references are an
 annotations file of COCO, or captions in Karpathy's form. Prints BLEU, ROUGE-L and CIDEr-D, METEOR
@@ -40,7 +40,7 @@ def main() -> None:
     from vl_tasks.captioning.metrics import evaluate_captions
     from vl_tasks.captioning.results import read_any_references, read_results
 
-    config = tyro.cli(EvaluateCaptionsConfig)
+    config = tyro.cli(EvaluateCaptionsConfig, description=__doc__)
     references = read_any_references(config.references)
     meteor = {"auto": None, "yes": True, "no": False}[config.meteor]
     found = {}

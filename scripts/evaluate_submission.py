@@ -1,7 +1,7 @@
 """Score submission files, anybody's, and say what is missing or wrong in them.
 
-evaluate_submission.py mine.json --dataset r2r --split val_unseen --data-dir data
-evaluate_submission.py baseline.jsonl mine.jsonl --dataset rxr --data-dir data --json scores.json
+$ evaluate_submission.py mine.json --dataset r2r --split val_unseen --data-dir data
+$ evaluate_submission.py baseline.jsonl mine.jsonl --dataset rxr --data-dir data --json scores.json
 
 R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of {"instruction_id",
 "path"}. Several files are compared with the first. Ends with status 1 if a file has faults that a
@@ -32,7 +32,7 @@ def main() -> int:
     """Parse the command line, score and report."""
     from envs.submission_report import evaluate_submissions
 
-    config = tyro.cli(EvaluateSubmissionConfig)
+    config = tyro.cli(EvaluateSubmissionConfig, description=__doc__)
     return evaluate_submissions(config.files, config.rules, config.json)
 
 

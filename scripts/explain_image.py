@@ -1,8 +1,8 @@
 """Show which places of a picture speak for a text, or for an answer to a question.
 
-explain_image.py photo.jpg "a red sofa"
-explain_image.py photo.jpg "a red sofa" --encoder RN50 --pretrained openai --output sofa.png
-explain_image.py photo.jpg red --question "what colour is the sofa?" --run runs/vqa-mcan-house
+$ explain_image.py photo.jpg "a red sofa"
+$ explain_image.py photo.jpg "a red sofa" --encoder RN50 --pretrained openai --output sofa.png
+$ explain_image.py photo.jpg red --question "what colour is the sofa?" --run runs/vqa-mcan-house
 """
 
 from dataclasses import dataclass
@@ -85,4 +85,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(ExplainArguments))
+        main(tyro.cli(ExplainArguments, description=__doc__))

@@ -1,12 +1,12 @@
-"""Encode the 36 views of every viewpoint of a world into a feature store.
+r"""Encode the 36 views of every viewpoint of a world into a feature store.
 
-extract_features.py --output envs/houses/data/house_clip_features.safetensors --precision fp32
-extract_features.py --world houses-standard
-extract_features.py --world houses-standard --encoder runs/a runs/b runs/c --output-dir features
-extract_features.py --world matterport --data-dir data --encoder RN50 --pretrained openai \
+$ extract_features.py --output envs/houses/data/house_clip_features.safetensors --precision fp32
+$ extract_features.py --world houses-standard
+$ extract_features.py --world houses-standard --encoder runs/a runs/b runs/c --output-dir features
+$ extract_features.py --world matterport --data-dir data --encoder RN50 --pretrained openai \
     --output features/rn50.safetensors
-extract_features.py --output features/rn50.safetensors ... --shard 0/4   (and 1/4, 2/4, 3/4)
-extract_features.py --output features/rn50.safetensors --merge
+$ extract_features.py --output features/rn50.safetensors ... --shard 0/4   # and 1/4, 2/4, 3/4
+$ extract_features.py --output features/rn50.safetensors --merge
 
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
@@ -300,4 +300,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(ExtractArguments))
+        main(tyro.cli(ExtractArguments, description=__doc__))

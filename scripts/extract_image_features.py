@@ -1,9 +1,9 @@
-"""Encode all pictures of a folder and of those below it into the cache that vl_tasks reads.
+r"""Encode all pictures of a folder and of those below it into the cache that vl_tasks reads.
 
-extract_image_features.py --pictures coco --grids.encoder RN50 --grids.pretrained openai \
+$ extract_image_features.py --pictures coco --grids.encoder RN50 --grids.pretrained openai \
     --grids.fit stretch --grids.size 448 448
-extract_image_features.py --pictures photos --what pooled --output features/photos
-extract_image_features.py --pictures coco ... --shard 0/4   (and 1/4, 2/4, 3/4)
+$ extract_image_features.py --pictures photos --what pooled --output features/photos
+$ extract_image_features.py --pictures coco ... --shard 0/4   # and 1/4, 2/4, 3/4
 
 Training and answering with the same --grids settings then find what they would encode themselves.
 A run that was interrupted goes on where it stopped when the same command is given again.
@@ -69,4 +69,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(ExtractImagesArguments))
+        main(tyro.cli(ExtractImagesArguments, description=__doc__))

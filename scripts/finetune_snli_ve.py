@@ -1,9 +1,11 @@
 """Train a model that says whether sentences about pictures hold: entailment, neutral or not.
 
-finetune_snli_ve.py
-finetune_snli_ve.py --no-vision
-finetune_snli_ve.py --data data/snli_ve --images data/flickr30k_images --preset snli-ve-two-tower
-finetune_snli_ve.py --resume runs/snli-ve-fused-house
+$ finetune_snli_ve.py
+$ finetune_snli_ve.py --no-vision
+$ finetune_snli_ve.py --data data/snli_ve --images data/flickr30k_images --preset snli-ve-two-tower
+$ finetune_snli_ve.py --resume runs/snli-ve-fused-house
+
+--data and --preset choose the defaults of the rest.
 """
 
 import sys
@@ -13,7 +15,7 @@ from vl_tasks.command_line import parse_entailment
 
 def main() -> None:
     """Parse the command line and train."""
-    config = parse_entailment(sys.argv[1:])
+    config = parse_entailment(sys.argv[1:], __doc__)
     # Imported here so that --help answers without loading torch.
     from vl_tasks.entailment.learning import train_entailment
 

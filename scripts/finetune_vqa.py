@@ -1,10 +1,12 @@
 """Train a model that answers questions about pictures, and score it as the VQA evaluators do.
 
-finetune_vqa.py
-finetune_vqa.py --no-vision
-finetune_vqa.py --data easy-vqa
-finetune_vqa.py --data data/vqa --preset movie-mcan-clip-vil --submit test-dev
-finetune_vqa.py --resume runs/vqa-mcan-house
+$ finetune_vqa.py
+$ finetune_vqa.py --no-vision
+$ finetune_vqa.py --data easy-vqa
+$ finetune_vqa.py --data data/vqa --preset movie-mcan-clip-vil --submit test-dev
+$ finetune_vqa.py --resume runs/vqa-mcan-house
+
+--data and --preset choose the defaults of the rest.
 """
 
 import sys
@@ -14,7 +16,7 @@ from vl_tasks.command_line import parse_vqa
 
 def main() -> None:
     """Parse the command line and train."""
-    config = parse_vqa(sys.argv[1:])
+    config = parse_vqa(sys.argv[1:], __doc__)
     # Imported here so that --help answers without loading torch.
     from vl_tasks.vqa.learning import train_vqa
 

@@ -1,7 +1,7 @@
 """Show what a file of features holds, what made it, and whether its views are in order.
 
-inspect_features.py --features features/rn50.safetensors
-inspect_features.py --features CLIP-ViT-B-32-views.tsv --reference features/rn50.safetensors
+$ inspect_features.py --features features/rn50.safetensors
+$ inspect_features.py --features CLIP-ViT-B-32-views.tsv --reference features/rn50.safetensors
 """
 
 from dataclasses import dataclass
@@ -71,4 +71,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(InspectArguments))
+        main(tyro.cli(InspectArguments, description=__doc__))

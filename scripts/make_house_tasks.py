@@ -1,7 +1,7 @@
 """Make questions, hypotheses and captions about the built-in houses.
 
-make_house_tasks.py
-make_house_tasks.py --train 4000 --workers 2 --out data/house_tasks
+$ make_house_tasks.py
+$ make_house_tasks.py --train 4000 --workers 2 --out data/house_tasks
 
 Writes VQA v2, SNLI-VE and Karpathy files with JPEG pictures, and house_tasks.json, which says how
 they were made and what somebody reaches who does not look at the pictures. docs/vl_tasks.md says
@@ -29,7 +29,7 @@ class MakeHouseTasksConfig:
 
 def main() -> None:
     """Parse the command line, draw and write."""
-    config = tyro.cli(MakeHouseTasksConfig)
+    config = tyro.cli(MakeHouseTasksConfig, description=__doc__)
     files = make_house_tasks(config.out, config.tasks, config.workers)
     print(files.summary.read_text(encoding="utf-8"))
     print(f"questions, hypotheses, captions and pictures in {files.folder}")

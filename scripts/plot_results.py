@@ -1,7 +1,7 @@
 """Draw figures of runs and traces: training curves, success by path length, endings, languages.
 
-plot_results.py runs/demo --output figures
-plot_results.py runs/one runs/other traces/follower traces/random --kind pdf
+$ plot_results.py runs/demo --output figures
+$ plot_results.py runs/one runs/other traces/follower traces/random --kind pdf
 
 Traces come from evaluate_agent.py --traces FOLDER, or from visualise_episode.py.
 """

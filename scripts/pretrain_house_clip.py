@@ -1,9 +1,11 @@
 """Train the small CLIP that comes with the project, on houses in which nobody walks.
 
-pretrain_house_clip.py                     build houses, train, export to encoders/house_clip, score
-pretrain_house_clip.py --set standard      on the training houses of agents, exported into runs/
-pretrain_house_clip.py --objective supervised     the same tower taught by labels, not sentences
-pretrain_house_clip.py --samples 2560 --houses 2 --held-out 1 --output /tmp/tiny    a quick look
+$ pretrain_house_clip.py                            # the one in encoders/house_clip
+$ pretrain_house_clip.py --set standard             # on the training houses of agents, into runs/
+$ pretrain_house_clip.py --objective supervised     # the same tower taught by labels, not sentences
+$ pretrain_house_clip.py --samples 2560 --houses 2 --held-out 1 --output /tmp/tiny    # a quick look
+
+Builds the houses, trains, exports and scores.
 
 Panoramas of the houses are rendered once into the cache. The last ones are held out: they are not
 trained on; on their views what was learnt is scored. A training that was interrupted goes on
@@ -45,7 +47,7 @@ TAUGHT = {
 
 @dataclass(frozen=True)
 class PretrainArguments:
-    """Trains a CLIP on views of the built-in houses and exports it for open_clip."""
+    """How a CLIP is trained on views of which houses."""
 
     set: Literal["gallery", "mini", "standard"] = "gallery"
     """Whose pictures: of houses that are there for this alone, or of the training houses of agents.
@@ -312,4 +314,4 @@ if __name__ == "__main__":
     from complaints import complaints_in_a_line
 
     with complaints_in_a_line():
-        main(tyro.cli(PretrainArguments))
+        main(tyro.cli(PretrainArguments, description=__doc__))

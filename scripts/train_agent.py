@@ -1,8 +1,12 @@
-"""Train a follower and compare it with the baselines.
+"""Train a follower by imitation and reinforcement, then compare it with the baselines.
 
-train_agent.py --dataset r2r --minutes 5
-train_agent.py --dataset r2r --world matterport --data-dir data --features vit_b32.safetensors
-train_agent.py --resume runs/r2r-houses
+$ train_agent.py --dataset rxr --minutes 5
+$ train_agent.py --dataset r2r --world matterport --data-dir data --features vit_b32.safetensors
+$ train_agent.py --start-from runs/r2r-houses     # goes on with rewards
+$ train_agent.py --resume runs/r2r-houses
+
+Data sets r2r, rxr and r4r in two worlds (the built-in houses, Matterport3D); each choice brings
+its own defaults for everything below.
 """
 
 import sys
@@ -12,7 +16,7 @@ from agents.command_line import parse_train
 
 def main() -> None:
     """Parse the command line and train."""
-    config = parse_train(sys.argv[1:])
+    config = parse_train(sys.argv[1:], __doc__)
     # Imported here so that --help answers without loading torch.
     from agents.follower_training import train
 

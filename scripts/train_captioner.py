@@ -1,9 +1,11 @@
 """Train a captioner, first by cross-entropy, then by the CIDEr-D of its own captions.
 
-train_captioner.py
-train_captioner.py --start runs/captions-xe-house
-train_captioner.py --data data/coco
-train_captioner.py --resume runs/captions-scst-house
+$ train_captioner.py
+$ train_captioner.py --start runs/captions-xe-house    # goes on by CIDEr-D
+$ train_captioner.py --data data/coco
+$ train_captioner.py --resume runs/captions-scst-house
+
+--data and --preset choose the defaults of the rest.
 """
 
 import sys
@@ -13,7 +15,7 @@ from vl_tasks.command_line import parse_captions
 
 def main() -> None:
     """Parse the command line and train."""
-    config = parse_captions(sys.argv[1:])
+    config = parse_captions(sys.argv[1:], __doc__)
     # Imported here so that --help answers without loading torch.
     from vl_tasks.captioning.learning import train_captioner
 

@@ -1,8 +1,10 @@
 """Train a speaker, which describes paths in words: for back-translation and for search.
 
-train_speaker.py --dataset r2r
-train_speaker.py --dataset r2r --world matterport --data-dir data --features vit_b32.safetensors
-train_speaker.py --resume runs/speaker-r2r-houses
+$ train_speaker.py --dataset r2r
+$ train_speaker.py --dataset r2r --world matterport --data-dir data --features vit_b32.safetensors
+$ train_speaker.py --resume runs/speaker-r2r-houses
+
+The weights with the best BLEU are kept.
 """
 
 import sys
@@ -12,7 +14,7 @@ from agents.command_line import parse_speaker
 
 def main() -> None:
     """Parse the command line and train."""
-    config = parse_speaker(sys.argv[1:])
+    config = parse_speaker(sys.argv[1:], __doc__)
     # Imported here so that --help answers without loading torch.
     from agents.speaker_training import train_speaker
 

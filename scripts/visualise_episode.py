@@ -1,10 +1,10 @@
 """See what agents see: a page with panoramas, attention, map and metrics of every episode.
 
-visualise_episode.py runs/demo
-visualise_episode.py runs/one runs/other           (two agents side by side)
-visualise_episode.py mine.json --dataset r2r --split val_unseen --data-dir data
-visualise_episode.py                               (walk yourself)
-visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video episode.mp4
+$ visualise_episode.py runs/demo
+$ visualise_episode.py runs/one runs/other           # two agents side by side
+$ visualise_episode.py mine.json --dataset r2r --split val_unseen --data-dir data
+$ visualise_episode.py                               # walk yourself
+$ visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video episode.mp4
 """
 
 import contextlib

@@ -23,17 +23,17 @@ _MAY_CHANGE = frozenset(
 )
 
 
-def parse_vqa(arguments: Sequence[str]) -> VqaConfig:
+def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
     """Settings of a VQA training from its command line, see `_parse`."""
-    return _parse(VQA_PRESETS, "mcan-small", arguments)
+    return _parse(VQA_PRESETS, "mcan-small", arguments, description)
 
 
-def parse_entailment(arguments: Sequence[str]) -> EntailmentConfig:
+def parse_entailment(arguments: Sequence[str], description: str | None = None) -> EntailmentConfig:
     """Settings of an entailment training from its command line, see `_parse`."""
-    return _parse(ENTAILMENT_PRESETS, "snli-ve", arguments)
+    return _parse(ENTAILMENT_PRESETS, "snli-ve", arguments, description)
 
 
-def parse_captions(arguments: Sequence[str]) -> CaptionConfig:
+def parse_captions(arguments: Sequence[str], description: str | None = None) -> CaptionConfig:
     """Settings of a captioner's training from its command line, see `_parse`.
 
     --start is read first, too: self-critical training takes the settings of that run, with the
@@ -44,16 +44,21 @@ def parse_captions(arguments: Sequence[str]) -> CaptionConfig:
     """
     start = _first(arguments, "start")
     if start is None or _first(arguments, "resume") is not None:
-        return _parse(CAPTION_PRESETS, "coco", arguments)
+        return _parse(CAPTION_PRESETS, "coco", arguments, description)
     saved = read_config(Path(start), CaptionConfig)
     changes = SCST_CHANGES[saved.preset]
     defaults = dataclasses.replace(
         saved, phase="scst", start=Path(start), output=None, resume=None, **changes
     )
-    return tyro.cli(CaptionConfig, default=defaults, args=list(arguments))
+    return tyro.cli(CaptionConfig, description=description, default=defaults, args=list(arguments))
 
 
-def _parse(presets: Mapping[str, Config], published: str, arguments: Sequence[str]) -> Config:
+def _parse(
+    presets: Mapping[str, Config],
+    published: str,
+    arguments: Sequence[str],
+    description: str | None,
+) -> Config:
     """Settings of a training run from its command line.
 
     --preset and --data are read first, for they choose the defaults of the rest; --resume takes all
@@ -63,6 +68,7 @@ def _parse(presets: Mapping[str, Config], published: str, arguments: Sequence[st
         presets: Recipes of the task.
         published: Recipe for data that is not on board.
         arguments: Of the command line.
+        description: What --help begins with.
 
     Raises:
         FileNotFoundError: --resume names no run.
@@ -72,12 +78,12 @@ def _parse(presets: Mapping[str, Config], published: str, arguments: Sequence[st
     kind = type(presets["houses"])
     resumed = _first(arguments, "resume")
     if resumed is not None:
-        return parse_resumed(kind, Path(resumed), arguments, _MAY_CHANGE)
+        return parse_resumed(kind, Path(resumed), arguments, _MAY_CHANGE, description)
     data = _first(arguments, "data") or "house"
     preset = _first(arguments, "preset") or _recipe_for(data, presets, published)
     if preset not in presets:
         raise ValueError(f"--preset {preset} is none of {', '.join(presets)}")
-    return tyro.cli(kind, default=presets[preset], args=list(arguments))
+    return tyro.cli(kind, description=description, default=presets[preset], args=list(arguments))
 
 
 def _recipe_for(data: str, presets: Mapping[str, Config], published: str) -> str:

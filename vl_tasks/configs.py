@@ -137,10 +137,7 @@ class McanConfig:
 
 @dataclass(frozen=True)
 class VqaConfig(RunConfig):
-    """Train a model that answers questions about pictures.
-
-    --data and --preset choose the defaults of the rest.
-    """
+    """Settings of a training on questions."""
 
     preset: str = "houses"
     """Recipe that the defaults are of."""
@@ -175,7 +172,7 @@ class VqaConfig(RunConfig):
 
 @dataclass(frozen=True)
 class EntailmentConfig(RunConfig):
-    """Train a model that says whether sentences about pictures hold (SNLI-VE)."""
+    """Settings of a training on entailment."""
 
     preset: str = "houses"
     """Recipe that the defaults are of."""
@@ -224,9 +221,9 @@ class CaptionerConfig:
 
 @dataclass(frozen=True)
 class CaptionConfig(RunConfig):
-    """Train a captioner by cross-entropy, then by its own CIDEr-D.
+    """Settings of a captioner's training.
 
-    --phase scst goes on from the weights of a cross-entropy run, named by --start.
+    The phase "scst" goes on from the weights of a cross-entropy run, named by `start`.
     """
 
     preset: str = "houses"

@@ -1,5 +1,4 @@
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -18,19 +17,6 @@ def command(script, *arguments, folder=ROOT):
         text=True,
         check=False,
     )
-
-
-@pytest.fixture
-def inside(monkeypatch, capsys):
-    """Runs a script in this process, which has loaded torch already; returns what it printed."""
-
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-        monkeypatch.syspath_prepend(ROOT / "scripts")
-        runpy.run_path(str(ROOT / "scripts" / script), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
 
 
 @pytest.fixture
@@ -65,18 +51,18 @@ def test_train_resume_and_evaluate(arguments, tmp_path):
     assert len(json.loads(submission.read_text())) == 4
 
 
-def test_speaker_back_translation_and_search(arguments, tmp_path, inside):
+def test_speaker_back_translation_and_search(arguments, tmp_path, run_script):
     speaker, run = tmp_path / "speaker", tmp_path / "run"
     common = arguments[: arguments.index("--follower.hidden-size")]
     sizes = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
-    told = inside("train_speaker.py", *common, *sizes, "--iterations", "2", "--output", speaker)
+    told = run_script("train_speaker.py", *common, *sizes, "--iterations", "2", "--output", speaker)
     assert "val_unseen: BLEU" in told
-    inside(
+    run_script(
         "train_agent.py",
         *(*arguments, "--back-translation.speaker", speaker, "--back-translation.paths", "10"),
         *("--iterations", "1", "--output", run),
     )
-    searched = inside(
+    searched = run_script(
         "evaluate_agent.py",
         *(run, "--no-baselines", "--search.method", "beam", "--search.speaker", speaker),
         *("--search.tune", "val_unseen"),
@@ -84,8 +70,8 @@ def test_speaker_back_translation_and_search(arguments, tmp_path, inside):
     assert "follower, beam and speaker, whole walk" in searched
 
 
-def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, inside):
-    printed = inside(
+def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, run_script):
+    printed = run_script(
         "train_agent.py",
         *("--dataset", "rxr", *arguments, "--spoken", "hi", "--no-vision", "--no-language"),
         *("--iterations", "1", "--output", tmp_path / "run"),
@@ -93,15 +79,15 @@ def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, inside):
     assert "follower (no vision, no language)" in printed
 
 
-def test_rxr_of_the_houses_is_learnt_and_scored_by_language(tmp_path, inside):
+def test_rxr_of_the_houses_is_learnt_and_scored_by_language(tmp_path, run_script):
     run, submission = tmp_path / "run", tmp_path / "paths.jsonl"
     splits = ["--evaluation-splits", "val_seen", "--select-by", "val_seen"]
     common = ["--dataset", "rxr", "--iterations", "1", "--batch-size", "8", "--threads", "1"]
-    printed = inside("train_agent.py", *common, *splits, "--output", run)
+    printed = run_script("train_agent.py", *common, *splits, "--output", run)
     groups = ["val_seen", *(f"val_seen/{language}" for language in ("en", "hi", "te"))]
     followers = [line for line in printed.splitlines() if "  follower  " in line]
     assert [line.split()[0] for line in followers] == groups
-    inside("evaluate_agent.py", run, "--split", "val_seen", "--submission", submission)
+    run_script("evaluate_agent.py", run, "--split", "val_seen", "--submission", submission)
     walked = [json.loads(line) for line in submission.read_text().splitlines()]
     assert len(walked) == 192
     assert all(line.keys() == {"instruction_id", "path"} for line in walked)
@@ -115,10 +101,3 @@ def test_bad_input_ends_with_its_name_and_leaves_no_run(arguments, tmp_path):
     assert done.returncode != 0
     assert str(missing) in done.stderr
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("script", ["train_agent.py", "evaluate_agent.py", "train_speaker.py"])
-def test_help_says_what_flags_do(script):
-    done = command(script, "--help")
-    assert done.returncode == 0
-    assert "Folder" in done.stdout

@@ -30,10 +30,3 @@ def test_scores_a_file_and_ends_with_its_faults(tiny_world, tmp_path):
     (outcome,) = json.loads(out.read_text())["submissions"]
     assert outcome["scored"] == 3
     assert outcome["summary"]["SR"] == 1 / 3
-
-
-def test_help_says_what_flags_do():
-    done = command("--help")
-    assert done.returncode == 0
-    for flag in ("--dataset", "--split", "--missing", "--turns", "--json"):
-        assert flag in done.stdout
