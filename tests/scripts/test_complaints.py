@@ -29,6 +29,16 @@ def test_wrong_input_is_told_in_a_line(tmp_path: Path) -> None:
     assert missing in shown.stderr
 
 
+def test_who_reads_no_more_is_left_alone() -> None:
+    arguments = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), "--help"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(arguments, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b""
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
 def test_every_command_complains_alike(script: str) -> None:
     text = (ROOT / "scripts" / script).read_text(encoding="utf-8")
