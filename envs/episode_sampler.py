@@ -58,7 +58,7 @@ class EpisodeSampler:
             if own_seed is not None:
                 self._generators[agent] = seeding.np_random(own_seed)[0]
                 self._used[agent] = self._draws.shape[1]
-        if seed is not None:
+        if any(own_seed is not None for own_seed in seeds):
             self._next = 0
 
     def draw_from(self, generator: np.random.Generator) -> None:

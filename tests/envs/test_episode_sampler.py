@@ -44,6 +44,8 @@ def test_unshuffled_episodes_come_in_order_and_start_again():
     sampler.seed(0)
     assert draws(sampler, [0, 1], 3).tolist() == [[0, 1], [2, 3], [4, 0]]
     assert sampler.draw(np.array([1])).tolist() == [1]
+    sampler.seed([None, None])
+    assert sampler.draw(np.array([1])).tolist() == [2]
     sampler.seed(0)
     assert sampler.draw(np.array([1])).tolist() == [0]
 

@@ -81,6 +81,13 @@ def test_teacher_follows_the_instruction_to_its_end(tiny_arguments):
     assert all(type(value) in (str, int, float, dict) for value in info.values())
 
 
+def test_unshuffled_episodes_follow_each_other(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", shuffle=False, **tiny_arguments)
+    walked = [env.reset(seed=0)[1]["instr_id"], *(env.reset()[1]["instr_id"] for _ in range(3))]
+    assert walked == [episode.instr_id for episode in env.unwrapped.core.episodes[:4]]
+    assert env.reset(seed=1)[1]["instr_id"] == walked[0]
+
+
 @pytest.mark.parametrize("limit", [3, 50])
 def test_the_time_limit_of_make_is_the_only_one(tiny_arguments, limit):
     env = gym.make("R2R-CLIP-v0", max_episode_steps=limit, **tiny_arguments)
