@@ -182,6 +182,7 @@ class VlnVectorEnv(VectorEnv):
 
         Raises:
             ValueError: Options do not fit.
+            ResetNeeded: `reset_mask` leaves agents out that have no episode yet.
         """
         options = dict(options or {})
         episode_ids = options.pop("episode_ids", None)
@@ -191,6 +192,8 @@ class VlnVectorEnv(VectorEnv):
         agents = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         if mask is not None and not _is_mask(mask, self.num_envs):
             raise ValueError(f"reset_mask is {self.num_envs} bools, some of them true, not {mask}")
+        if len(agents) < self.num_envs and not self.sampler.is_seeded:
+            raise gym.error.ResetNeeded("reset all agents before some of them alone")
         if isinstance(seed, int):
             super().reset(seed=seed)
         self.sampler.seed(seed)

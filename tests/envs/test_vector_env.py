@@ -219,6 +219,8 @@ def test_bad_calls_are_refused(make_env):
     env = make_env(2)
     with pytest.raises(gym.error.ResetNeeded):
         env.step(np.array([0, 0]))
+    with pytest.raises(gym.error.ResetNeeded, match="all agents"):
+        env.reset(options={"reset_mask": np.array([True, False])})
     env.reset(seed=0)
     for actions in ([0, 6], [-1, 0]):
         with pytest.raises(ValueError, match=r"not all in 0\.\.5"):
