@@ -246,7 +246,7 @@ def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
     """Names of houses of a set from names and ranges such as "house_00-house_03".
 
     Raises:
-        ValueError: A name is not in the set.
+        ValueError: A name is not in the set, or a range ends before it begins.
     """
     known = list(house_set.specs)
     scans: list[str] = []
@@ -256,7 +256,12 @@ def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
         for end in (first, last):
             if end not in known:
                 raise ValueError(_unknown(end, house_set))
-        scans += known[known.index(first) : known.index(last) + 1]
+        found = known[known.index(first) : known.index(last) + 1]
+        if not found:
+            raise ValueError(
+                f"--scans {name}: the range ends before it begins; write {last}-{first}"
+            )
+        scans += found
     return list(dict.fromkeys(scans))
 
 

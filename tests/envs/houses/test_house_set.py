@@ -55,6 +55,8 @@ def test_ranges_of_scans():
     ]
     with pytest.raises(ValueError, match="no built-in house 'house_99'"):
         expand_scans(["house_01-house_99"])
+    with pytest.raises(ValueError, match="write house_02-house_04"):
+        expand_scans(["house_04-house_02"])
 
 
 def test_shipped_graphs_have_enough_viewpoints():
