@@ -47,12 +47,12 @@ class WorldFiles:
         folder = "" if self.is_built_in else f"{dataset}/"
         if dataset == "rxr":
             # The test splits are published without their goals, and their names say so.
-            stems = (f"{folder}rxr_{split}_guide", f"{folder}rxr_{split}_public_guide")
+            stems = (f"{folder}rxr_{{}}_guide", f"{folder}rxr_{{}}_public_guide")
             names = [f"{stem}.jsonl{packed}" for stem in stems for packed in ("", ".gz")]
         else:
             kind = "R2R" if self.is_built_in else dataset.upper()
-            names = [f"{folder}{kind}_{split}.json"]
-        return self._first(names, f"no annotations of split '{split}' of {dataset}")
+            names = [f"{folder}{kind}_{{}}.json"]
+        return self._first(names, split, f"no annotations of split '{split}' of {dataset}")
 
     def followers(self, split: str) -> Path:
         """File of the walks of RxR's followers through a split.
@@ -60,9 +60,10 @@ class WorldFiles:
         Raises:
             FileNotFoundError: The file is not there; the message says how to get it.
         """
-        stem = f"rxr/rxr_{split}_follower"
-        names = [f"{stem}.jsonl", f"{stem}.jsonl.gz"]
-        return self._first(names, f"no follower annotations of split '{split}' of rxr")
+        if self.is_built_in:
+            raise FileNotFoundError("the built-in houses have guides alone, no followers of RxR")
+        names = ["rxr/rxr_{}_follower.jsonl", "rxr/rxr_{}_follower.jsonl.gz"]
+        return self._first(names, split, f"no follower annotations of split '{split}' of rxr")
 
     def pose_trace(self, split: str, number: int, person: Literal["guide", "follower"]) -> Path:
         """Where the pose trace of an RxR annotation lies, if the user has it.
@@ -97,12 +98,18 @@ class WorldFiles:
             )
         return FeatureStore.open(path)
 
-    def _first(self, names: list[str], complaint: str) -> Path:
-        paths = [self.annotations_dir / name for name in names]
+    def _first(self, names: list[str], split: str, complaint: str) -> Path:
+        paths = [self.annotations_dir / name.format(split) for name in names]
         for path in paths:
             if path.is_file():
                 return path
-        raise FileNotFoundError(f"{paths[0]}: {complaint}; {self.remedy}")
+        others = [path for name in names for path in self.annotations_dir.glob(name.format("*"))]
+        remedy = [self.remedy]
+        if others:
+            # The built-in houses are made with all their splits: making them again adds none.
+            known = "there are " + ", ".join(sorted(path.name for path in others))
+            remedy = [known] if self.is_built_in else [known, *remedy]
+        raise FileNotFoundError(f"{paths[0]}: {complaint}; {'; '.join(remedy)}")
 
     @property
     def is_built_in(self) -> bool:

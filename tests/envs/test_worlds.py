@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from connectivity import CONNECTIVITY_DIR
@@ -75,8 +77,14 @@ def test_what_is_missing_is_named_with_a_remedy(tiny_world, tmp_path):
         files.annotations("rxr", "test")
     with pytest.raises(ValueError, match="'cvdn' is none of r2r, rxr, r4r"):
         files.annotations("cvdn", "train")  # type: ignore[arg-type]
-    with pytest.raises(FileNotFoundError, match=r"R2R_nowhere\.json.*build_houses\.py"):
+    there = r"R2R_nowhere\.json.*'nowhere' of r2r; there are R2R_train\.json, R2R_val_seen\.json, "
+    with pytest.raises(FileNotFoundError, match=there):
         world_files("houses").annotations("r2r", "nowhere")
+    with pytest.raises(FileNotFoundError, match="no followers"):
+        world_files("houses").followers("train")
+    empty = dataclasses.replace(world_files("houses"), annotations_dir=tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"R2R_train\.json.*build_houses\.py"):
+        empty.annotations("r2r", "train")
 
 
 def test_features_are_the_named_the_shipped_or_none(tiny_world):
