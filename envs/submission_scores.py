@@ -43,8 +43,8 @@ class ScoringRules:
     language: str | None = None
     """Count one language only, such as en or en-IN."""
     instructions_per_path: int | None = None
-    """Count the first so many instructions of each path only: 3 as Matterport3DSimulator's eval.py,
-    which passes over the one path of val_seen that has 4."""
+    """Count the first so many instructions of each path only, of those in the language: 3 as
+    Matterport3DSimulator's eval.py, which passes over the one path of val_seen that has 4."""
     missing: Literal["leave-out", "stand-still"] = "leave-out"
     """Means leave out instructions without a path that counts, or count the start for them."""
     turns: Literal["keep", "drop"] = "keep"
@@ -58,6 +58,12 @@ class ScoringRules:
     """Bootstrap resamples of the paths."""
     seed: int = 0
     """Of the bootstrap."""
+
+    def __post_init__(self) -> None:
+        if self.instructions_per_path is not None and self.instructions_per_path < 1:
+            raise ValueError(
+                f"--instructions-per-path {self.instructions_per_path}: name one at least"
+            )
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -258,14 +264,17 @@ def _file_results(scored: Scored, rules: ScoringRules) -> dict[str, Any]:
 
 def _counted(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
     """Ids that the language and the number of instructions per path leave."""
+
+    def is_counted(episode: Episode) -> bool:
+        return rules.language in (None, episode.language, base_language(episode.language))
+
     of_path: dict[tuple[str, int], list[Episode]] = {}
     for episode in episodes:
         of_path.setdefault((episode.scan, episode.path_id), []).append(episode)
     return {
         episode.instr_id
         for group in of_path.values()
-        for episode in islice(group, rules.instructions_per_path)
-        if rules.language in (None, episode.language, base_language(episode.language))
+        for episode in islice(filter(is_counted, group), rules.instructions_per_path)
     }
 
 

@@ -134,6 +134,17 @@ def test_few_instructions_of_each_path(submit, rules):
     scored = score_submission(submit("a.json", shortest, ground), ground, one)
     assert len(scored.episodes) == 7
     assert not scored.checked.faulty
+    with pytest.raises(ValueError, match="--instructions-per-path 0"):
+        dataclasses.replace(rules, instructions_per_path=0)
+
+
+def test_few_instructions_of_each_path_in_one_language(rules):
+    rules = dataclasses.replace(rules, dataset="rxr", instructions_per_path=1)
+    counted = {
+        spoken: load_ground(dataclasses.replace(rules, language=spoken)).counted
+        for spoken in ("en", "hi")
+    }
+    assert len(counted["en"]) == len(counted["hi"]) > 0
 
 
 def test_languages_and_splits(submit, rules, capsys, tmp_path):
