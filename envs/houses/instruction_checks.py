@@ -23,10 +23,9 @@ from envs.houses.rxr_episodes import guide_path, read_guide
 from envs.houses.sets import HouseSet
 from envs.houses.symbolic_follower import follow, follow_at_once
 from envs.houses.visibility import Survey
-from envs.metrics import score_path
+from envs.metrics import SUCCESS_THRESHOLD, score_path
 from envs.nav_graph import NavGraph
 
-SUCCESS_DISTANCE = 3.0  # metres
 GUESSES = 8  # walks of one who takes an RxR-style text clause by clause
 STRANGERS = 4  # other texts with which an R2R-style one is compared
 Json = dict[str, Any]
@@ -85,7 +84,7 @@ def check_rxr(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[
     for record, acts in zip(records, read, strict=True):
         start, goal = places[record["path"][0]], places[record["path"][-1]]
         followed = follow(sight, acts or [], start, record["heading"])
-        near = routes.lengths[:, goal] <= SUCCESS_DISTANCE
+        near = routes.lengths[:, goal] <= SUCCESS_THRESHOLD
         guessed = [
             follow_at_once(sight, acts or [], start, record["heading"], rng)[-1]
             for _ in range(GUESSES)
@@ -122,7 +121,7 @@ def check_r2r(survey: Survey, graph: NavGraph, records: Sequence[Json]) -> list[
     checks = []
     for number, record in enumerate(records):
         start = places[record["path"][0]]
-        near = routes.lengths[:, goals[number]] <= SUCCESS_DISTANCE
+        near = routes.lengths[:, goals[number]] <= SUCCESS_THRESHOLD
         turned = [*range(number + 1, len(records)), *range(number)]
         strangers = [other for other in turned if not near[goals[other]]][:STRANGERS]
         for place, text in enumerate(record["instructions"]):

@@ -18,9 +18,9 @@ from envs.houses.realiser import Clause, Instruction, in_order, realise
 from envs.houses.routes import STAIRCASE, Routes, flights
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import choose_waymarks, draw, waymark_options
+from envs.metrics import SUCCESS_THRESHOLD
 
 NEAR = 1.6  # metres from the goal to a landmark that pins it
-SUCCESS_DISTANCE = 3.0  # metres; another goal this near is as good
 ATTEMPTS = 24
 # How many landmarks each of the three instructions of a path mentions on the way (low, high) beside
 # those that tell where to go.
@@ -112,7 +112,7 @@ def means_only(
     """
     goal = path[-1]
     for other in routes.from_start(path[0]):
-        if routes.lengths[goal, other[-1]] > SUCCESS_DISTANCE and _fits(survey, other, clauses):
+        if routes.lengths[goal, other[-1]] > SUCCESS_THRESHOLD and _fits(survey, other, clauses):
             return False
     return True
 

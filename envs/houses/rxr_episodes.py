@@ -27,13 +27,13 @@ from envs.houses.routes import Routes
 from envs.houses.rxr_paths import choose_paths
 from envs.houses.symbolic_follower import follow
 from envs.houses.visibility import Survey
+from envs.metrics import SUCCESS_THRESHOLD
 from storage import written_whole
 
-SUCCESS_DISTANCE = 3.0  # metres
 FEWEST_WORDS, MOST_WORDS = 60, 110
 PLANS, WORDINGS = 12, 6  # tries for a text
 STATEMENTS = (2, 6)  # fewest and one above the most, at first
-FIRST_PATH_ID = 100_000  # beyond those of the R2R-style episodes
+FIRST_PATH_ID = 100_000  # beyond those of the R2R-style episodes of mini
 # Speaking rates of the speakers of a language; their numbers are RxR's annotators.
 RATES = (0.85, 0.95, 1.05, 1.2)
 # Each path is told once in a language of each group.
@@ -147,7 +147,7 @@ class _Writer:
         return not self._is_hit(follow(self._sight, acts, path[0], heading).path[-1], path)
 
     def _is_hit(self, end: int, path: tuple[int, ...]) -> bool:
-        return bool(self._routes.lengths[end, path[-1]] <= SUCCESS_DISTANCE)
+        return bool(self._routes.lengths[end, path[-1]] <= SUCCESS_THRESHOLD)
 
     def _describe(
         self, tag: str, path: tuple[int, ...], heading: float, instruction: Instruction

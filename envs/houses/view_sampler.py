@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from envs.houses.training_panoramas import HousePictures
 
 VIEW_TAG = 52
-_TEST_BATCH = 12
 _ID_STRIDE = 2  # facts are read from every second pixel in each direction
 _CAMERAS = 256  # elevations and fields of view drawn once; headings are drawn for each view
 
