@@ -88,7 +88,8 @@ class _Findings:
             "steps over no edge (counted with the length of the shortest path)", False
         )
         self.turns = Finding(
-            "paths that repeat a viewpoint, as for turns in place (each entry counts in nDTW, unless turns are dropped)",
+            "paths that repeat a viewpoint, as for turns in place (each entry counts in nDTW, "
+            "unless turns are dropped)",
             False,
         )
         self.outside = Finding("records of instructions that are left out of this count", False)

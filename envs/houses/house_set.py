@@ -258,9 +258,7 @@ def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
                 raise ValueError(_unknown(end, house_set))
         found = known[known.index(first) : known.index(last) + 1]
         if not found:
-            raise ValueError(
-                f"--scans {name}: the range ends before it begins; write {last}-{first}"
-            )
+            raise ValueError(f"'{name}' ends before it begins; write {last}-{first}")
         scans += found
     return list(dict.fromkeys(scans))
 
