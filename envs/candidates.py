@@ -63,6 +63,15 @@ class CandidateTable:
     elevations: np.ndarray
 
 
+def start_views(headings: np.ndarray) -> np.ndarray:
+    """(E,) int32 views with which episodes begin at headings (E,) in radians.
+
+    MatterSim looks level along the nearest of its 12 headings, halves up.
+    """
+    steps = np.floor(headings / STEP + 0.5).astype(np.int32)
+    return NUM_HEADINGS + steps % NUM_HEADINGS
+
+
 def candidate_edges(
     positions: np.ndarray, origins: np.ndarray, targets: np.ndarray
 ) -> CandidateEdges:

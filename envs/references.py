@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.candidates import NUM_HEADINGS, STEP
+from envs.candidates import start_views
 from envs.episodes import Episode
 from envs.nav_world import NavWorld
 
@@ -41,15 +41,13 @@ class ReferencePaths:
         longest = max(len(path) for path in paths)
         padded = [path + path[-1:] * (longest - len(path)) for path in paths]
         nodes = np.array(padded, dtype=np.int32)
-        # MatterSim snaps the initial heading to its 12 headings, halves up, and looks level.
-        steps = np.floor(np.array([episode.heading for episode in episodes]) / STEP + 0.5)
         return cls(
             nodes=nodes,
             sizes=np.array([len(path) for path in paths]),
             lengths=world.distance(nodes[:, :-1], nodes[:, 1:]).sum(axis=1),
             shortest_lengths=world.distance(nodes[:, 0], nodes[:, -1]),
             has_goal=np.array([episode.has_goal for episode in episodes]),
-            start_views=NUM_HEADINGS + steps.astype(np.int32) % NUM_HEADINGS,
+            start_views=start_views(np.array([episode.heading for episode in episodes])),
         )
 
     @property

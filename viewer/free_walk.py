@@ -5,7 +5,7 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 
-from envs.candidates import NUM_HEADINGS, STEP
+from envs.candidates import start_views
 from envs.episodes import Episode
 from envs.observations import IndexObserver
 from envs.vector_env import VlnVectorEnv
@@ -34,7 +34,7 @@ def walk_freely(
     tokens = env.tokenizer.encode(episode.instruction, cast(gym.spaces.Box, space).shape[0])
     observation = {"instruction": tokens[None], **observer.buffers()}
     node = world.node(episode.scan, episode.path[0])
-    view = NUM_HEADINGS + round(episode.heading / STEP) % NUM_HEADINGS
+    view = int(start_views(np.array([episode.heading]))[0])
     live, moments = np.arange(1), []
     for step in range(max_steps + 1):
         observer.observe(np.array([node]), np.array([view]), observation)

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from envs.candidates import candidate_table
+from envs.candidates import candidate_table, start_views
 from envs.nav_graph import NavGraph
 
 
@@ -102,3 +102,8 @@ def test_equals_a_sweep_on_random_graphs():
             np.testing.assert_allclose(table.elevations[i][present], rows[:, 4], atol=1e-5)
             assert (table.views[i][~present] == -1).all()
             assert (table.headings[i][~present] == 0).all()
+
+
+def test_episodes_begin_along_the_nearest_heading_halves_up():
+    headings = np.deg2rad([0, 14.9, 15, 45, 345, 344, -20, 359])
+    assert start_views(headings).tolist() == [12, 12, 13, 14, 12, 23, 23, 12]
