@@ -94,7 +94,6 @@ _HOUSES_FOLLOWER = FollowerConfig(
 # Hundreds of houses are not, so that less need be dropped.
 _STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.2, feature_dropout=0.3)
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.2)
-_HOUSES_STEPS = {"r2r": 20, "rxr": 35, "r4r": 35}
 
 # RMSprop 1e-4 without a schedule and weight decay, batches of 64, gradients of encoder and decoder
 # cut at 40, at most 35 actions, weights kept by success on val_unseen.
@@ -185,7 +184,6 @@ def preset(
         config,
         **values,
         follower=_STANDARD_FOLLOWER if is_large else _HOUSES_FOLLOWER,
-        max_episode_steps=_HOUSES_STEPS[dataset],
     )
 
 
@@ -218,7 +216,6 @@ def speaker_preset(
         config,
         **_HOUSES | {"iterations": 3_000, "evaluate_every": 500},
         speaker=_HOUSES_SPEAKER,
-        max_episode_steps=_HOUSES_STEPS[dataset],
     )
 
 

@@ -6,19 +6,20 @@
 
 import gymnasium
 
-# Environment id: dataset, and actions before an episode is cut off.
-_ENVIRONMENTS = {
-    "R2R-CLIP-v0": ("r2r", 20),
-    "RxR-CLIP-v0": ("rxr", 35),
-    "R4R-CLIP-v0": ("r4r", 35),
+from envs.worlds import MAX_EPISODE_STEPS, Dataset
+
+_ENVIRONMENTS: dict[str, Dataset] = {
+    "R2R-CLIP-v0": "r2r",
+    "RxR-CLIP-v0": "rxr",
+    "R4R-CLIP-v0": "r4r",
 }
 
-for _id, (_dataset, _max_episode_steps) in _ENVIRONMENTS.items():
+for _id, _dataset in _ENVIRONMENTS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(
             id=_id,
             entry_point="envs.vln_env:VlnEnv",
             vector_entry_point="envs.vector_env:VlnVectorEnv",
-            max_episode_steps=_max_episode_steps,
+            max_episode_steps=MAX_EPISODE_STEPS[_dataset],
             kwargs={"dataset": _dataset},
         )

@@ -20,12 +20,10 @@ from envs.rewards import Reward
 from envs.splits import load_split
 from envs.tokenizer import WordTokenizer
 from envs.walks import Walks
-from envs.worlds import Dataset, World
+from envs.worlds import MAX_EPISODE_STEPS, Dataset, World
 
-# Decisions before an episode is cut off, and tokens of an instruction. R2R paths have up to 7
-# viewpoints, RxR paths up to three times as many; EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of
-# RxR. R4R joins two paths and two instructions of R2R.
-MAX_EPISODE_STEPS: dict[str, int] = {"r2r": 20, "rxr": 35, "r4r": 35}
+# Tokens of an instruction: EnvDrop reads 80 of R2R, CLIP-ViL 160 of RxR. R4R joins two instructions
+# of R2R.
 MAX_INSTRUCTION_LENGTH: dict[str, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
 
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 World = Literal["houses", "houses-standard", "matterport"]
 Dataset = Literal["r2r", "rxr", "r4r"]
+# Decisions before an episode is cut off: R2R paths have up to 7 viewpoints, RxR's up to three times
+# as many, R4R joins two paths of R2R.
+MAX_EPISODE_STEPS: dict[Dataset, int] = {"r2r": 20, "rxr": 35, "r4r": 35}
 
 _HOUSE_FEATURES = "house_clip_features.safetensors"
 _HOUSES_DATA = Path(__file__).resolve().parent / "houses" / "data"

@@ -5,7 +5,7 @@ import pytest
 from agents.presets import RECIPES, preset, speaker_preset
 from agents.text import make_tokenizer
 from envs.episodes import load_episodes
-from envs.worlds import world_files
+from envs.worlds import MAX_EPISODE_STEPS, world_files
 
 AGENTS = {
     # recipe: data set, weight of imitation, updates, tokens, updates between evaluations
@@ -117,12 +117,12 @@ def test_sets_of_houses_are_learnt_alike_but_for_time_and_noise(choose, dataset)
 
 def test_defaults_have_room_for_the_paths_and_words_of_rxr_in_the_houses():
     config = preset("rxr", "houses")
-    assert config.max_episode_steps is not None
+    assert config.max_episode_steps is None
     tokenizer = make_tokenizer(config)
     for split in ("train", "val_seen", "val_unseen"):
         episodes = load_episodes("rxr", split, world_files("houses"))
         longest = max(len(episode.path) - 1 for episode in episodes)
         # As R2R, with 20 steps for 7 edges, and EnvDrop: room to get lost and come back.
-        assert config.max_episode_steps >= 2.5 * longest
+        assert MAX_EPISODE_STEPS["rxr"] >= 2.5 * longest
         words = max((episode.instruction for episode in episodes), key=len)
         assert tokenizer.encode(words, 1_000).astype(bool).sum() <= config.max_instruction_length
