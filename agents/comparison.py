@@ -22,7 +22,7 @@ from agents.submission import load_run
 from envs.metrics import SUMMARY
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
-from storage.runs.checkpoints import TRAINER, model_notes
+from storage.runs.checkpoints import TRAINER, check_notes
 from storage.runs.settings import CONFIG, check_same_run
 
 METRICS = ("SR", "SPL", "nDTW")
@@ -117,11 +117,8 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
     check_same_run(run, config, _MAY_CHANGE, "this comparison", remedy)
     if not (run / TRAINER).is_file():  # killed before it had anything to go on from
         return Job(run, config)
-    seen, wanted = model_notes(run)["encoder"], feature_notes(config)["encoder"]
-    if seen != wanted:
-        raise ValueError(
-            f"{run}: trained on features of {seen}, but they are of {wanted} now; {remedy}"
-        )
+    # Also for finished runs, whose scores are read.
+    check_notes(run, feature_notes(config), remedy)
     return Job(run, replace(config, resume=run))
 
 

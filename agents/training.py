@@ -1,10 +1,13 @@
 """Runs of followers and of speakers, in one process or in several."""
 
+from typing import Protocol
+
 import numpy as np
 import torch
 
 from agents import distributed
 from agents.configs import RunConfig
+from storage.runs.checkpoints import check_notes
 from storage.runs.learners import Learner
 from storage.runs.training import Trainer
 
@@ -13,8 +16,24 @@ _NOISE = 31
 _EXPLODED = 1e4
 
 
-def make_trainer(config: RunConfig, learner: Learner) -> Trainer:
-    """A run of what is trained, fresh or taken up again, with the processes that have joined."""
+class NotedLearner(Learner, Protocol):
+    """A learner whose weights mean nothing to other features or languages."""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What is noted with the weights, and must be alike when they are used."""
+        ...
+
+
+def make_trainer(config: RunConfig, learner: NotedLearner) -> Trainer:
+    """A run of what is trained, fresh or taken up again, with the processes that have joined.
+
+    Raises:
+        FileNotFoundError: There is nothing to take up.
+        ValueError: What is to be taken up was trained on other features or other languages.
+    """
+    if config.resume is not None:
+        check_notes(config.resume, learner.notes)
 
     def noise(iteration: int) -> int:
         seed = np.random.SeedSequence((config.seed, _NOISE, iteration, distributed.rank()))

@@ -9,6 +9,8 @@ Files are written beside and renamed, each complete in itself: a run that is kil
 leaves a folder that can be used.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +23,7 @@ from storage import written_whole
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
 
+_REMEDY = "use the settings and the features of the run"
 _ABSENT = "no"  # what is true of a part that a file does not name: it was made before there was one
 
 
@@ -48,7 +51,7 @@ def save_model(run: Path, network: Network, notes: dict[str, str]) -> None:
         save_file(weights, beside, {**network.widths, **notes})
 
 
-def load_model(run: Path, network: Network, notes: dict[str, str]) -> dict[str, str]:
+def load_model(run: Path, network: Network, notes: Mapping[str, str]) -> dict[str, str]:
     """Read weights into a network.
 
     Args:
@@ -64,13 +67,10 @@ def load_model(run: Path, network: Network, notes: dict[str, str]) -> dict[str, 
         ValueError: Damaged, or made for another setting; names both values.
     """
     path = run / MODEL
-    saved, weights = _read(path)
-    for name, value in {**network.widths, **notes}.items():
-        if saved.get(name, _ABSENT) != value:
-            raise ValueError(
-                f"{path}: trained with {name} {saved.get(name, _ABSENT)}, but here it is {value}; "
-                "use the settings and the features of the run"
-            )
+    with _opened(path) as file:
+        saved = file.metadata() or {}
+        _compare(path, saved, {**network.widths, **notes}, _REMEDY)
+        weights = {name: file.get_tensor(name) for name in file.keys()}
     network.load_state_dict(weights)
     return saved
 
@@ -82,7 +82,23 @@ def model_notes(run: Path) -> dict[str, str]:
         FileNotFoundError: No weights there.
         ValueError: Damaged.
     """
-    return _read(run / MODEL)[0]
+    with _opened(run / MODEL) as file:
+        return file.metadata() or {}
+
+
+def check_notes(run: Path, notes: Mapping[str, str], remedy: str = _REMEDY) -> None:
+    """Make sure that the weights of a run were saved with the same notes.
+
+    Args:
+        run: Folder of the run.
+        notes: What must be as it was, by name.
+        remedy: What to do if it is not.
+
+    Raises:
+        FileNotFoundError: No weights there.
+        ValueError: Damaged, or saved with other notes; names both values.
+    """
+    _compare(run / MODEL, model_notes(run), notes, remedy)
 
 
 def save_trainer(run: Path, state: dict[str, Any]) -> None:
@@ -107,12 +123,22 @@ def load_trainer(run: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: damaged ({error}); start the run anew") from error
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """Notes and weights of a file."""
+def _compare(path: Path, saved: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:
+    for name, value in wanted.items():
+        if saved.get(name, _ABSENT) != value:
+            raise ValueError(
+                f"{path}: trained with {name} {saved.get(name, _ABSENT)}, but here it is {value}; "
+                f"{remedy}"
+            )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file of weights, of which nothing but the notes is read unless it is asked for."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; train the run first, or --resume it")
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged ({error}); train the run again") from error

@@ -215,9 +215,10 @@ class Trainer:
             "weights": self.learner.network.state_dict(),
             "optimiser": self.learner.optimiser.state_dict(),
         }
-        save_trainer(self.run, state)
+        # Where there is a state to go on from, there are weights, whenever the run is killed.
         if not self.best:
             self._save_model()
+        save_trainer(self.run, state)
 
     def report(self, results: Mapping[str, Any]) -> None:
         """Write what became of the run, with the scores of the best weights by split."""

@@ -122,6 +122,15 @@ def write_features(path, colours):
 
 
 @pytest.fixture(scope="session")
+def other_features(doors, tmp_path_factory):
+    """The features of that world as another encoder would have them."""
+    store = FeatureStore.open(doors / "features.safetensors")
+    path = tmp_path_factory.mktemp("other") / "other.safetensors"
+    FeatureStore.write(path, store.views[:], store.keys, {"encoder": "shades"})
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory):
     """Folder of a Hugging Face model with one small layer and random weights."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers

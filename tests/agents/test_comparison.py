@@ -130,7 +130,7 @@ def test_runs_on_other_features_are_refused(arguments, tmp_path, tiny_world):
     store = FeatureStore.open(tiny_world / "features.safetensors")
     other = tmp_path / "other.safetensors"
     FeatureStore.write(other, store.views, store.keys, {"encoder": "another"})
-    with pytest.raises(ValueError, match="trained on features of test, but they are of another"):
+    with pytest.raises(ValueError, match=r"encoder test, but here it is another; choose"):
         make_job(tmp_path / "run", [*arguments, "--features", str(other)])
 
 

@@ -194,6 +194,14 @@ def test_state_of_another_follower_is_refused(small_config, tmp_path):
     assert "64" in str(error.value)
 
 
+def test_a_run_does_not_go_on_with_the_features_of_another_encoder(small_config, other_features):
+    make_trainer(dataclasses.replace(small_config, iterations=2)).train()
+    config = dataclasses.replace(small_config, features=other_features, resume=small_config.output)
+    with pytest.raises(ValueError, match="encoder colours, but here it is shades") as error:
+        make_trainer(config)
+    assert str(small_config.output / MODEL) in str(error.value)
+
+
 def test_a_run_does_not_overwrite_another(small_config, tmp_path, monkeypatch):
     make_trainer(small_config)
     with pytest.raises(FileExistsError, match="--resume"):
