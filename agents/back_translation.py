@@ -16,7 +16,7 @@ from agents.augmentation import sample_paths, write_paths
 from agents.batches import BatchOrder
 from agents.configs import TrainConfig
 from agents.envdrop.follower import Follower
-from agents.environments import make_env
+from agents.environments import feature_notes, make_env
 from agents.lessons import Batch
 from agents.speaker_training import load_speaker
 from agents.speaking import described_paths
@@ -57,7 +57,7 @@ class BackTranslator:
                 "tells of the right path"
             )
         self._config, self._follower = config, follower
-        self.speaker = load_speaker(settings.speaker, train, config.device)
+        self.speaker = load_speaker(settings.speaker, train, feature_notes(config), config.device)
         self._tokenizer = train.tokenizer
         graphs = train.nav_world.graphs
         seed = [config.seed, _PATHS]

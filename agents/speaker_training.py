@@ -208,23 +208,26 @@ class LoadedSpeaker(NamedTuple):
         return torch.tensor([self.languages.index(language) for language in languages]).to(device)
 
 
-def load_speaker(run: Path, env: VlnVectorEnv, device: str) -> LoadedSpeaker:
+def load_speaker(
+    run: Path, env: VlnVectorEnv, notes: Mapping[str, str], device: str
+) -> LoadedSpeaker:
     """The speaker of a run.
 
     Args:
         run: Folder that train_speaker.py wrote.
         env: Environment that it is to speak in.
+        notes: Of the features that it is to see (`feature_notes`).
         device: Where it computes.
 
     Raises:
         FileNotFoundError: The folder is no run.
-        ValueError: Files are damaged, or do not fit the environment.
+        ValueError: Files are damaged, or do not fit the environment or its features.
     """
     config = read_config(run, SpeakerTrainConfig)
     languages = model_notes(run).get(_LANGUAGES, "").split()
     tokenizer = load_tokenizer(run / VOCABULARY)
     speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)
-    load_model(run, speaker, {})
+    load_model(run, speaker, notes)
     return LoadedSpeaker(speaker.eval(), languages, tokenizer, config.max_instruction_length)
 
 

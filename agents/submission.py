@@ -83,7 +83,7 @@ def searches(
     search = config.search
     speaker = None
     if search.speaker is not None:
-        speaker = load_speaker(search.speaker, env, settings.device)
+        speaker = load_speaker(search.speaker, env, feature_notes(settings), settings.device)
     weighting = Weighting(search.alpha, search.per_word, search.per_action)
     if speaker is not None and search.tune is not None:
         other, guide = load_run(config.run, search.tune, settings)

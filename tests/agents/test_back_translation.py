@@ -94,6 +94,12 @@ def test_words_of_other_paths_are_refused(config, doors_env):
         BackTranslator(shuffled, follower, doors_env, [], rows=8, processes=1)
 
 
+def test_a_speaker_that_saw_with_another_encoder_is_refused(config, other_features):
+    config = dataclasses.replace(config, features=other_features)
+    with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
+        follower_trainer(config)
+
+
 def test_one_mask_for_the_batch_as_released(config, doors_env):
     released = dataclasses.replace(config.back_translation, dropout="batch")
     config = dataclasses.replace(config, back_translation=released)

@@ -25,7 +25,7 @@ def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, c
     report = json.loads((config.output / RESULTS).read_text())
     assert report["results"] == results
     assert report["best"]["BLEU"] == results["val_unseen"]["BLEU"]
-    speaker = load_speaker(config.output, doors_env, "cpu")
+    speaker = load_speaker(config.output, doors_env, {"encoder": "colours"}, "cpu")
     assert speaker.languages == ["en"]
     assert speaker.tokenizer == doors_env.tokenizer
     assert not speaker.network.training
@@ -54,6 +54,23 @@ def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
     for name, value in whole["weights"].items():
         assert torch.equal(value, parts["weights"][name]), name
     assert (tmp_path / "parts" / MODEL).is_file()
+
+
+def test_features_of_another_encoder_are_refused(
+    speaker_config, other_features, doors_env, tmp_path
+):
+    config = dataclasses.replace(
+        speaker_config,
+        iterations=1,
+        evaluation_splits=("val_unseen",),
+        output=tmp_path / "run",
+    )
+    train_speaker(config)
+    later = dataclasses.replace(config, features=other_features, resume=config.output)
+    with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
+        make_trainer(later, SpeakerLearner(later))
+    with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
+        load_speaker(config.output, doors_env, {"encoder": "shades"}, "cpu")
 
 
 def test_references_of_a_path_stand_together(doors_env):
