@@ -16,9 +16,20 @@ Value = TypeVar("Value")
 
 
 def join(device: str) -> None:
-    """Join the other processes if torchrun started this one; gloo on CPUs, NCCL on GPUs."""
-    if "TORCHELASTIC_RUN_ID" in os.environ and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    """Join the other processes if torchrun started this one; gloo on CPUs, NCCL on GPUs.
+
+    Of several GPUs each process takes its own, and "cuda" means that one to it.
+
+    Raises:
+        ValueError: All processes are to share one GPU, or there are too few.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ or distributed.is_initialized():
+        return
+    if device.startswith("cuda"):
+        _take_gpu(device)
+        distributed.init_process_group("nccl")
+    else:
+        distributed.init_process_group("gloo")
 
 
 def leaves(run: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
@@ -49,11 +60,6 @@ def processes() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def own_device(device: str) -> str:
-    """The device of this process: of "cuda" the GPU that torchrun numbered for it."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and processes() > 1 else device
-
-
 def parallel(module: nn.Module) -> nn.Module:
     """The module, whose gradients are averaged over all processes."""
     if processes() == 1:
@@ -73,6 +79,22 @@ def everywhere(value: Value) -> list[Value]:
     values: list[Any] = [None] * processes()
     distributed.all_gather_object(values, value)
     return values
+
+
+def _take_gpu(device: str) -> None:
+    """Make "cuda" mean the GPU that torchrun numbered for this process."""
+    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if device != "cuda":
+        raise ValueError(
+            f"--device {device}: under torchrun name cuda alone, of which each process takes its "
+            "own; CUDA_VISIBLE_DEVICES says which there are"
+        )
+    if number >= count:
+        raise ValueError(
+            f"--device cuda: this is process {number + 1} of the machine, which has {count} GPUs; "
+            "start torchrun with a lower --nproc-per-node"
+        )
+    torch.cuda.set_device(number)
 
 
 def total(number: float, device: torch.device) -> float:

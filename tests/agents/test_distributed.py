@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from agents import distributed
 from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.follower_training import train
 from agents.speaker_training import train_speaker
@@ -101,3 +102,19 @@ def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
     assert results["val_unseen"]["follower"]["episodes"] == 24
     assert done.stdout.count("Run: ") == 1
     assert len(list(tmp_path.glob("two*"))) == 1
+
+
+def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
+    taken = []
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", taken.append)
+    distributed.join("cuda")
+    assert taken == [1, "nccl"]
+    with pytest.raises(ValueError, match="--device cuda:1: under torchrun name cuda alone"):
+        distributed.join("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match="process 3 of the machine, which has 2 GPUs"):
+        distributed.join("cuda")
