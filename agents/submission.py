@@ -24,6 +24,7 @@ from agents.rollout import Agent
 from agents.search_evaluation import Searched, evaluate_search, search_split, tuned_weighting
 from agents.speaker_training import LoadedSpeaker, load_speaker
 from agents.text import load_tokenizer
+from agents.training import check_device
 from envs.device_features import DeviceFeatures
 from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
 from envs.vector_env import VlnVectorEnv
@@ -122,9 +123,11 @@ def load_run(
 
     Raises:
         FileNotFoundError: The folder is no run, or data is missing.
-        ValueError: Files are damaged, or the weights do not fit the settings or the data.
+        ValueError: Files are damaged, the weights do not fit the settings or the data, or there is
+            no such device.
     """
     settings = settings or read_config(run, TrainConfig)
+    check_device(settings.device)
     notes = feature_notes(settings)
     env = make_env(
         settings, split, load_tokenizer(run / VOCABULARY), settings.evaluation_batch_size

@@ -43,9 +43,30 @@ def make_trainer(config: RunConfig, learner: NotedLearner) -> Trainer:
 
 
 def prepare(config: RunConfig) -> None:
-    """Set up torch as a run wants it, and join the other processes; before anything is built."""
+    """Set up torch as a run wants it, and join the other processes; before anything is built.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    check_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.set_float32_matmul_precision(config.matmul_precision)
     distributed.join(config.device)
     torch.manual_seed(config.seed)
+
+
+def check_device(device: str) -> None:
+    """Make sure that torch can compute on a device.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    remedy = "name another --device, such as cpu"
+    try:
+        named = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"--device {device}: torch knows no such device; {remedy}") from error
+    count = torch.cuda.device_count()
+    if named.type == "cuda" and (named.index or 0) >= count:
+        raise ValueError(f"--device {device}: torch finds {count} GPUs of CUDA here; {remedy}")

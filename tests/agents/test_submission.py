@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
 from agents.command_line import EvaluateConfig
 from agents.evaluation import Evaluation
@@ -55,6 +56,12 @@ def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
     FeatureStore.write(other, store.views[..., :5], store.keys, {"encoder": "test"})
     with pytest.raises(ValueError, match="visual width 8, but here it is 5"):
         evaluate_run(EvaluateConfig(run, features=other))
+
+
+def test_a_device_that_is_not_there_is_named(run, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match="--device cuda: torch finds 0 GPUs"):
+        evaluate_run(EvaluateConfig(run, device="cuda"))
 
 
 def test_missing_run_is_named(tmp_path):

@@ -257,3 +257,13 @@ def test_minutes_end_a_run_instead_of_iterations(small_config):
     assert trainer.progress == 0.5
     trainer.seconds = 61.0
     assert trainer.progress == 1.0
+
+
+@pytest.mark.parametrize(
+    ("device", "problem"), [("gpu", "no such device"), ("cuda:1", "finds 1 GPUs")]
+)
+def test_a_device_that_is_not_there_is_named(small_config, monkeypatch, device, problem):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match=rf"--device {device}: torch .*{problem}.*cpu"):
+        make_trainer(dataclasses.replace(small_config, device=device))
+    assert not small_config.output.exists()
