@@ -17,7 +17,7 @@ from storage.runs.settings import Config, read_config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
-    "resume output iterations minutes evaluate_every evaluation_batch_size data_dir features "
+    "resume iterations minutes evaluate_every evaluation_batch_size data_dir features "
     "threads device".split()
 )
 _SHORT_FORMS = {"--no-language": ["--language", "none"]}

@@ -192,7 +192,7 @@ class RunConfig:
     output: Path | None = None
     """Folder of the run; by default one in runs/ that is named after the main settings."""
     resume: Path | None = None
-    """Go on with the run in this folder, with its settings."""
+    """Go on with the run in this folder, with its settings; what is changed holds from then on."""
     threads: int | None = None
     """Processor threads of torch; its own choice by default."""
     matmul_precision: Literal["highest", "high", "medium"] = "highest"

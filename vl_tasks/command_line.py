@@ -18,7 +18,7 @@ Config = TypeVar("Config", bound=RunConfig)
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
-    "resume output images iterations evaluate_every evaluation_batch evaluation_splits submit "
+    "resume images iterations evaluate_every evaluation_batch evaluation_splits submit "
     "threads device tokenizer beams variant".split()
 )
 

@@ -122,7 +122,10 @@ class Trainer:
         if self._is_first:
             if config.resume is None:
                 self.run.mkdir(parents=True, exist_ok=True)
-                write_text(self.run / CONFIG, to_json(dataclasses.replace(config, output=self.run)))
+            # Also of a run that goes on: how long it is may have changed.
+            settings = dataclasses.replace(config, output=self.run, resume=None)
+            write_text(self.run / CONFIG, to_json(settings))
+            if config.resume is None:
                 learner.start(self.run)
             self.log = RunLog(self.run, self.iteration)
         self._recent: list[dict[str, float]] = []

@@ -126,6 +126,13 @@ def test_resuming_keeps_the_settings_of_the_run(tmp_path):
     assert resumed == dataclasses.replace(config, resume=tmp_path, iterations=9)
 
 
+def test_a_run_goes_on_in_its_own_folder(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(parse_train(["--output", "runs/first"])))
+    assert parse_train(["--resume", str(tmp_path)]).output == Path("runs/first")
+    with pytest.raises(ValueError, match=r"output: runs/first against runs/second; leave"):
+        parse_train(["--resume", str(tmp_path), "--output", "runs/second"])
+
+
 def test_resuming_with_other_settings_names_both_values(tmp_path):
     config = parse_train(["--batch-size", "16"])
     (tmp_path / CONFIG).write_text(to_json(config))

@@ -10,6 +10,7 @@ from torch import nn
 from storage.runs.checkpoints import MODEL, TRAINER, load_trainer
 from storage.runs.log import read_log
 from storage.runs.optimiser_settings import OptimiserConfig
+from storage.runs.settings import read_config
 from storage.runs.training import DivergedError, Trainer
 
 COSINE = OptimiserConfig(learning_rate=0.01, schedule="cosine")
@@ -78,6 +79,16 @@ def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_
     second = make_trainer(None, resume=first.run)
     second.train()
     check_same_run(whole, second)
+
+
+def test_what_changes_when_a_run_goes_on_is_written_down(tmp_path):
+    first = make_trainer(tmp_path / "run")
+    first.save()
+    first.close()
+    moved = first.run.rename(tmp_path / "moved")
+    make_trainer(first.run, resume=moved, iterations=40).close()
+    settings = read_config(moved, Config)
+    assert settings == Config(output=moved, iterations=40)
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, 1e6])
