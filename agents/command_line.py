@@ -110,20 +110,22 @@ def _parse(
 
     --dataset, --world, --preset, --back-translation.speaker and --start-from are read first, for
     they choose the defaults of the rest; --resume takes all defaults from the run that it names.
-    --no-language is short for --language none.
+    --no-language is short for --language none, and names may have _ in place of -.
 
     Raises:
         FileNotFoundError: --resume names no run.
         ValueError: A flag contradicts the run to resume; names both values.
     """
-    arguments = [word for given in arguments for word in _SHORT_FORMS.get(given, [given])]
+    named = [_with_hyphens(word) for word in arguments]
+    arguments = [word for given in named for word in _SHORT_FORMS.get(given, [given])]
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--dataset", default="r2r")
-    first.add_argument("--world", default="houses")
-    first.add_argument("--preset")
-    first.add_argument("--back-translation.speaker", dest="speaker")
-    first.add_argument("--start-from", type=Path)
-    first.add_argument("--resume", type=Path)
+    # A value that is missing is complained of below, by the parser that knows all flags.
+    first.add_argument("--dataset", nargs="?", default="r2r")
+    first.add_argument("--world", nargs="?", default="houses")
+    first.add_argument("--preset", nargs="?")
+    first.add_argument("--back-translation.speaker", nargs="?", dest="speaker")
+    first.add_argument("--start-from", nargs="?", type=Path)
+    first.add_argument("--resume", nargs="?", type=Path)
     known, _ = first.parse_known_args(arguments)
     if known.resume is not None:
         return parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
@@ -138,6 +140,12 @@ def _parse(
         continued=known.start_from is not None and _is_of(known.start_from, dataset, world),
     )
     return tyro.cli(kind, description=description, default=defaults(chosen), args=arguments)
+
+
+def _with_hyphens(word: str) -> str:
+    """A word of a command line, with the name of a flag as --help has it."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if word.startswith("--") else word
 
 
 def _is_of(run: Path, dataset: Dataset, world: World) -> bool:

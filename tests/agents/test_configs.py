@@ -74,6 +74,25 @@ def test_who_goes_on_from_a_run_is_rewarded_in_the_houses(tmp_path):
         assert found == dataclasses.replace(preset(dataset, world), start_from=tmp_path)
 
 
+def test_names_with_underscores_choose_defaults_too(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(preset("r2r", "houses")))
+    start = ["--start-from", str(tmp_path), "--data-dir=a_b"]
+    assert parse_train([f"--start_from={tmp_path}", "--data_dir=a_b"]) == parse_train(start)
+    speaker = ["--preset", "envdrop", "--back-translation.speaker", "runs/a_speaker"]
+    found = parse_train([word.replace("k-t", "k_t") for word in speaker])
+    assert found == parse_train(speaker)
+    assert found.back_translation.speaker == Path("runs/a_speaker")
+
+
+@pytest.mark.parametrize("name", ["--resume", "--start-from", "--dataset", "--preset"])
+def test_a_value_that_is_missing_is_named_by_the_parser_of_all_flags(name, capsys):
+    with pytest.raises(SystemExit):
+        parse_train([name])
+    complaint = capsys.readouterr().err
+    assert name in complaint
+    assert "--back-translation.speaker" not in complaint
+
+
 def test_starts_from_no_folder_but_a_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
         parse_train(["--start-from", str(tmp_path)])
