@@ -33,6 +33,10 @@ class PretrainedEncoder(nn.Module):
         assert text.model is not None
         self._name = text.model
         model = AutoModel.from_pretrained(text.model)
+        pooler = getattr(model, "pooler", None)
+        if pooler is not None:
+            # Nobody reads what it makes, and DistributedDataParallel waits for every gradient.
+            pooler.requires_grad_(False)
         width = model.config.hidden_size
         self.tuned = model if text.tune else None
         # In a list a frozen model is no part of this module: it stays in evaluation mode.

@@ -57,9 +57,11 @@ def test_only_a_tuned_model_is_learnt(tiny_bert, tokens):
         assert any(name.startswith("tuned.") for name in names) == tune
         assert "words.weight" in names
     tuned = encoder(tiny_bert, True)
-    context, _ = tuned(tokens)
-    context.words.sum().backward()
+    context, state = tuned(tokens)
+    (context.words.sum() + state.attended.sum()).backward()
     assert tuned.tuned.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+    for name, parameter in tuned.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
 @pytest.mark.parametrize("tune", [False, True])
