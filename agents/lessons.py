@@ -20,6 +20,7 @@ from agents.objectives import (
     imitation_loss,
     reinforcement_loss,
 )
+from agents.training import large_products
 from envs.device_features import DeviceFeatures
 from envs.tokenizer import WordTokenizer
 from envs.vector_env import VlnVectorEnv
@@ -91,8 +92,7 @@ class Lesson(nn.Module):
         way, imitated = self._way(batch)
         agent = FollowerAgent(self.follower, features, config.reads, way, batch.tokens, batch.noise)
         steps, look_ahead = config.max_training_steps, self.critic is not None
-        device = next(self.follower.parameters()).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+        with large_products(self.follower, config):
             decisions = rollout(env, agent, batch.instr_ids, steps, look_ahead)
         shown = np.flatnonzero(imitated[decisions.rows])
         index = torch.from_numpy(shown).to(decisions.scores.device)

@@ -18,7 +18,7 @@ from agents.envdrop.visual import VisualNoise
 from agents.environments import feature_notes, fit_scale, make_env
 from agents.speaking import Described, described_paths
 from agents.text import load_tokenizer, own_tokenizer
-from agents.training import make_trainer, prepare
+from agents.training import large_products, make_trainer, prepare
 from envs.device_features import DeviceFeatures
 from envs.episodes import Episode, base_language
 from envs.tokenizer import WordTokenizer, split_words
@@ -32,11 +32,17 @@ _LANGUAGES = "languages"  # a note beside the weights
 
 
 class SpeakerLoss(nn.Module):
-    """A speaker, called with the paths of a batch and what people say about them."""
+    """A speaker, called with the paths of a batch and what people say about them.
 
-    def __init__(self, speaker: Speaker) -> None:
+    Args:
+        speaker: What learns to describe.
+        config: Settings of the run.
+    """
+
+    def __init__(self, speaker: Speaker, config: SpeakerTrainConfig) -> None:
         super().__init__()
         self.speaker = speaker
+        self._config = config
 
     def forward(self, described: Described, languages: Tensor) -> Tensor:
         """Mean cross-entropy of the words of all processes, times the share of this one's."""
@@ -48,10 +54,11 @@ class SpeakerLoss(nn.Module):
             rate, kind = config.feature_dropout, config.feature_dropout_kind
             scans = torch.from_numpy(described.scans).to(languages.device)
             noise = VisualNoise(rate, kind, speaker.visual, width, scans).rows(seen.rows)
-        likelihoods = speaker.likelihoods(speaker.look(seen, noise), tokens, languages)
+        with large_products(speaker, self._config):
+            likelihoods = speaker.likelihoods(speaker.look(seen, noise), tokens, languages)
         words = int((tokens[:, 1:] != PAD).sum())
         share = distributed.total(words, tokens.device) / distributed.processes()
-        return -likelihoods.sum() / share
+        return -likelihoods.float().sum() / share
 
 
 class Spoken(NamedTuple):
@@ -75,13 +82,14 @@ class SpeakerLearner:
         self.env = make_env(config, "train", own_tokenizer(config))
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = {
-            split: make_env(config, split, self.env.tokenizer) for split in config.evaluation_splits
+            split: make_env(config, split, self.env.tokenizer, config.evaluation_batch_size)
+            for split in config.evaluation_splits
         }
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
         self.notes = {**feature_notes(config), _LANGUAGES: " ".join(self.languages)}
         self.speaker = make_speaker(config, self.env, len(self.env.tokenizer), len(self.languages))
         fit_scale(self.speaker.scale, self.env)
-        self.network = SpeakerLoss(self.speaker)
+        self.network = SpeakerLoss(self.speaker, config)
         self.clipped: list[nn.Module] = [self.speaker.encoder, self.speaker.decoder]
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self._loss = distributed.parallel(self.network)

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from agents import distributed
 from agents.configs import RunConfig
@@ -40,6 +41,12 @@ def make_trainer(config: RunConfig, learner: NotedLearner) -> Trainer:
         return int(seed.generate_state(1, np.uint64)[0] >> 1)
 
     return Trainer(config, learner, noise, _EXPLODED, distributed)
+
+
+def large_products(network: nn.Module, config: RunConfig) -> torch.autocast:
+    """Within it the large products of a network have the precision that the settings ask for."""
+    device = next(network.parameters()).device.type
+    return torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def prepare(config: RunConfig) -> None:

@@ -33,6 +33,28 @@ def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, c
         speaker.numbers(["te", "en", "hi"])
 
 
+def test_precision_and_evaluation_batches_are_as_asked_for(speaker_config):
+    steps = {}
+    for precision in ("fp32", "bf16"):
+        config = dataclasses.replace(
+            speaker_config,
+            precision=precision,
+            evaluation_batch_size=5,
+            evaluation_splits=("val_unseen",),
+        )
+        prepare(config)
+        learner = SpeakerLearner(config)
+        assert learner.evaluation_envs["val_unseen"].num_envs == 5
+        loss = learner.backward(0)["loss"]
+        weights = dict(learner.network.named_parameters())
+        steps[precision] = loss, {name: weight.grad for name, weight in weights.items()}
+    (exact, gradients), (rough, roughly) = steps["fp32"], steps["bf16"]
+    assert rough == pytest.approx(exact, rel=1e-2)
+    for name, gradient in gradients.items():
+        assert not torch.equal(roughly[name], gradient), name
+        torch.testing.assert_close(roughly[name], gradient, rtol=0.1, atol=0.02)
+
+
 def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
     config = dataclasses.replace(
         speaker_config,
