@@ -5,7 +5,7 @@ Nothing here imports torch, so that ``--help`` answers at once.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World
 from storage.runs.optimiser_settings import OptimiserConfig
@@ -165,8 +165,6 @@ class RunConfig:
     """Steps after which an episode is cut off; the environment's own limit by default."""
     teacher: Literal["shortest", "reference"] = "shortest"
     """Where the teacher leads: straight to the goal, or along the annotated path."""
-    reward: Literal["distance", "ndtw"] = "distance"
-    """What reinforcement rewards: nearing the goal, or also keeping to the annotated path."""
     angle_feature_size: int = 128
     """Width of the angle part of a view."""
     batch_size: int = 64
@@ -241,6 +239,8 @@ class TrainConfig(RunConfig):
     Ross et al. 2011): it learns to find back, and is never far from the way."""
     imitation_weight: float = 1.0
     """Weight of the imitation loss."""
+    reward: Literal["distance", "ndtw"] = "distance"
+    """What reinforcement rewards: nearing the goal, or also keeping to the annotated path."""
     max_training_steps: int | None = None
     """Steps after which a training episode is cut off, if earlier; lost followers wander long."""
     select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
@@ -278,6 +278,9 @@ class TrainConfig(RunConfig):
 @dataclass(frozen=True)
 class SpeakerTrainConfig(RunConfig):
     """Settings of a speaker's training."""
+
+    WITHOUT_EFFECT: ClassVar = frozenset({"reward"})
+    """Settings in the folders of earlier runs that changed nothing."""
 
     teacher: Literal["shortest", "reference"] = "reference"
     """What is described: the shortest way to the goal, or the annotated path."""

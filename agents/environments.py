@@ -54,7 +54,8 @@ def make_env(
         observe="indices",
         copy=False,
         teacher=config.teacher,
-        reward=config.reward,
+        # A speaker gets none.
+        reward=config.reward if isinstance(config, TrainConfig) else "distance",
         exchanged_words=config.exchanged_words,
     )
 

@@ -23,11 +23,7 @@ from envs.worlds import Dataset, World
 from storage.runs.optimiser_settings import OptimiserConfig
 
 # Settings that speakers have too, and not with defaults of their own.
-_SHARED = {item.name for item in dataclasses.fields(RunConfig)} - {
-    "teacher",
-    "reward",
-    "select_metric",
-}
+_SHARED = {item.name for item in dataclasses.fields(RunConfig)} - {"teacher", "select_metric"}
 
 # What describes the data: RxR's paths go round, and only the annotated path is what was told.
 _ANNOTATED: dict[str, Any] = {

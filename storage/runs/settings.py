@@ -1,7 +1,8 @@
 """Settings of a run, a frozen dataclass, in its folder.
 
 A setting that is added later has a default that does what was done before, so that earlier runs,
-whose files lack it, mean what they meant.
+whose files lack it, mean what they meant. One that never had an effect may go: its name then stands
+in WITHOUT_EFFECT of the dataclass, and files that have it are read without it.
 """
 
 import dataclasses
@@ -42,7 +43,10 @@ def read_config(run: Path, kind: type[Config]) -> Config:
 
 
 def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
-    known = get_type_hints(kind)
+    hints = get_type_hints(kind)
+    known = {item.name: hints[item.name] for item in dataclasses.fields(kind)}
+    left_out = getattr(kind, "WITHOUT_EFFECT", ())
+    values = {name: value for name, value in values.items() if name not in left_out}
     needed = {item.name for item in dataclasses.fields(kind) if not _has_default(item)}
     odd = sorted((values.keys() - known.keys()) | (needed - values.keys()))
     if odd:

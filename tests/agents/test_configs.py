@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agents.command_line import parse_speaker, parse_train
-from agents.configs import TrainConfig
+from agents.configs import SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
 from storage.runs.settings import CONFIG, differences, read_config, to_json
 
@@ -120,6 +120,13 @@ def test_settings_of_an_earlier_run_lack_what_came_later(tmp_path):
     (tmp_path / CONFIG).write_text(json.dumps(values))
     follower = dataclasses.replace(config.follower, keeps_place=False)
     assert read_config(tmp_path, TrainConfig) == dataclasses.replace(config, follower=follower)
+
+
+def test_settings_of_an_earlier_speaker_may_have_what_changed_nothing(tmp_path):
+    config = speaker_preset("rxr", "houses")
+    assert not hasattr(config, "reward")
+    (tmp_path / CONFIG).write_text(json.dumps({**json.loads(to_json(config)), "reward": "ndtw"}))
+    assert read_config(tmp_path, SpeakerTrainConfig) == config
 
 
 def test_damaged_settings_name_the_file(tmp_path):
