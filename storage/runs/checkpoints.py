@@ -71,7 +71,10 @@ def load_model(run: Path, network: Network, notes: Mapping[str, str]) -> dict[st
         saved = file.metadata() or {}
         _compare(path, saved, {**network.widths, **notes}, _REMEDY)
         weights = {name: file.get_tensor(name) for name in file.keys()}
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: does not fit the settings here ({error}); {_REMEDY}") from error
     return saved
 
 

@@ -144,6 +144,15 @@ def test_starts_from_another_run(config, first, tmp_path):
         assert torch.equal(value, before[name]), name
 
 
+def test_starts_from_no_follower_of_other_settings(config, first, tmp_path):
+    follower = dataclasses.replace(config.follower, standardise=not config.follower.standardise)
+    later = dataclasses.replace(
+        config, follower=follower, output=tmp_path / "later", start_from=first.output
+    )
+    with pytest.raises(ValueError, match=r"model\.safetensors: does not fit the settings here"):
+        follower_trainer(later)
+
+
 def test_starts_from_a_run_that_read_other_words(first, tmp_path):
     vocabulary = load_tokenizer(first.output / VOCABULARY)
     number = 3  # of the commonest word

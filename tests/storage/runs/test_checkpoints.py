@@ -48,6 +48,16 @@ def test_model_of_another_setting_names_both_values(tmp_path, other, encoder, pr
     assert str(tmp_path / MODEL) in str(error.value)
 
 
+def test_parts_that_no_width_tells_of_are_named(tmp_path):
+    save_model(tmp_path, make(), {})
+    other = make()
+    other.scale = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="does not fit the settings here") as error:
+        load_model(tmp_path, other, {})
+    assert str(tmp_path / MODEL) in str(error.value)
+    assert "scale.weight" in str(error.value)
+
+
 def test_model_from_before_a_part_was_made_has_it_not(tmp_path):
     save_model(tmp_path, make(), {})
     other = make()
