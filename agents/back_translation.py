@@ -21,11 +21,14 @@ from agents.lessons import Batch
 from agents.speaker_training import load_speaker
 from agents.speaking import described_paths
 from envs.device_features import DeviceFeatures
-from envs.episodes import Episode, base_language
+from envs.episodes import Episode, base_language, load_episodes
 from envs.vector_env import VlnVectorEnv
+from envs.worlds import world_files
 
 _SPLIT = "sampled"
 _PATHS, _LANGUAGES = 51, 52
+# Whichever of them a run evaluates on, its follower must not learn their paths.
+_HELD_OUT = ("val_seen", "val_unseen", "test", "test_standard", "test_challenge")
 
 
 class BackTranslator:
@@ -35,9 +38,14 @@ class BackTranslator:
         config: Settings of the run; they name the speaker.
         follower: Whose environment dropout is shared with the speaker.
         train: Environment over the training split.
-        secret: Episodes of validation, whose paths are left out.
+        secret: Episodes of validation and test, whose paths are left out.
         rows: Episodes of a batch in this process.
         processes: How many share the batches.
+        group: Rows that belong together; a batch has as many groups in each process.
+
+    Raises:
+        ValueError: The run tells the words of other paths; the speaker does not fit it; or there
+            are too few paths to sample.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class BackTranslator:
         secret: Iterable[Episode],
         rows: int,
         processes: int,
+        group: int = 1,
     ) -> None:
         settings = config.back_translation
         assert settings.speaker is not None
@@ -62,6 +71,13 @@ class BackTranslator:
         graphs = train.nav_world.graphs
         seed = [config.seed, _PATHS]
         paths = sample_paths(graphs, train.episodes, secret, settings.paths, seed)
+        multiple = group * processes
+        if len(paths) < multiple:
+            raise ValueError(
+                f"--back-translation.paths {settings.paths}: {len(paths)} could be sampled in the "
+                f"training scans, but a batch needs {multiple}; ask for more, or learn without "
+                "--back-translation.speaker where the scans hold no more"
+            )
         self.env = _environment(config, train, paths, rows)
         self.features = DeviceFeatures(self.env, config.device)
         ids = [episode.instr_id for episode in self.env.episodes]
@@ -72,7 +88,9 @@ class BackTranslator:
         self._languages = dict(zip(ids, (spoken[index] for index in drawn), strict=True))
         self.speaker.numbers(sorted(set(spoken)))  # raises where it lacks a language
         lengths = [len(episode.path) for episode in self.env.episodes]
-        self._order = BatchOrder(ids, lengths, rows * processes, config.bucket, config.seed)
+        self._order = BatchOrder(
+            ids, lengths, rows * processes, config.bucket, config.seed, multiple
+        )
 
     def names(self, iteration: int) -> list[str]:
         """Episodes of an iteration (from 0), of all processes."""
@@ -104,6 +122,19 @@ class BackTranslator:
         texts = [self.speaker.tokenizer.decode(row) for row in tokens]
         longest = self._config.max_instruction_length
         return np.stack([self._tokenizer.encode(text, longest) for text in texts])
+
+
+def held_out_episodes(config: TrainConfig) -> list[Episode]:
+    """Episodes of all splits for validation and test that are there, in all languages."""
+    files = world_files(config.world, config.data_dir)
+    episodes: list[Episode] = []
+    for split in _HELD_OUT:
+        try:
+            files.annotations(config.dataset, split)
+        except FileNotFoundError:
+            continue
+        episodes += load_episodes(config.dataset, split, files)
+    return episodes
 
 
 def _environment(

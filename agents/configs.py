@@ -118,6 +118,10 @@ class BackTranslationConfig:
     """What shares a mask of dropped features: a building, as the paper says, or the whole batch, as
     the released code does. The rate is the follower's feature dropout."""
 
+    def __post_init__(self) -> None:
+        if self.paths < 1:
+            raise ValueError("--back-translation.paths must be at least 1")
+
 
 @dataclass(frozen=True)
 class SearchConfig:

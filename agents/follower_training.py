@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from agents import distributed
-from agents.back_translation import BackTranslator
+from agents.back_translation import BackTranslator, held_out_episodes
 from agents.batches import BatchOrder
 from agents.configs import TrainConfig
 from agents.environments import feature_notes, fit_scale, make_env
@@ -54,8 +54,10 @@ class FollowerLearner:
         self._translator = None
         if config.back_translation.speaker is not None:
             secret = [e for env in self.evaluation_envs.values() for e in env.episodes]
+            secret += held_out_episodes(config)
+            processes, group = distributed.processes(), self.network.group
             self._translator = BackTranslator(
-                config, self.follower, self.env, secret, rows, distributed.processes()
+                config, self.follower, self.env, secret, rows, processes, group
             )
         self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
         tuned = getattr(self.follower.encoder, "tuned", None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.back_translation import BackTranslator
+from agents.back_translation import BackTranslator, held_out_episodes
 from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.environments import make_follower
 from agents.follower_training import follower_trainer
@@ -108,6 +108,33 @@ def test_one_mask_for_the_batch_as_released(config, doors_env):
     batch = translator.batch(translator.names(0), np.random.default_rng(0))
     gate = batch.noise.gate(torch.ones(8, 36, 8))
     assert (gate == gate[:1]).all()
+
+
+@pytest.mark.parametrize("paths", [2, 5])
+def test_few_paths_make_whole_pairs(config, paths):
+    few = dataclasses.replace(config.back_translation, paths=paths)
+    config = dataclasses.replace(config, back_translation=few)
+    trainer, learner = follower_trainer(config)
+    assert len(learner._translator.names(0)) == paths // 2 * 2
+    assert "back_reinforcement" in trainer.step()
+
+
+def test_too_few_paths_are_refused(config):
+    with pytest.raises(ValueError, match=r"--back-translation\.paths must be at least 1"):
+        BackTranslationConfig(paths=0)
+    one = dataclasses.replace(config.back_translation, paths=1)
+    with pytest.raises(ValueError, match=r"--back-translation\.paths 1: 1 could .* needs 2"):
+        follower_trainer(dataclasses.replace(config, back_translation=one))
+
+
+def test_paths_of_splits_that_are_not_evaluated_are_left_out(config):
+    many = dataclasses.replace(config.back_translation, paths=1000)
+    config = dataclasses.replace(config, evaluation_splits=("val_unseen",), back_translation=many)
+    held_out = {(episode.scan, episode.path) for episode in held_out_episodes(config)}
+    assert len({scan for scan, _ in held_out}) == 4
+    _, learner = follower_trainer(config)
+    sampled = {(episode.scan, episode.path) for episode in learner._translator.env.episodes}
+    assert not sampled & held_out
 
 
 def test_resumed_run_equals_an_unbroken_one(config, tmp_path):
