@@ -37,6 +37,8 @@ class EvaluateConfig:
     """Walk with the baselines, too."""
     submission: Path | None = None
     """Write the paths walked in the split here, in the format of the data set's test server."""
+    partial: bool = False
+    """Write a submission of one language alone where the run reads no other; servers refuse it."""
     traces: Path | None = None
     """Record what everybody sees and does here, for visualise_episode.py and plot_results.py."""
     data_dir: Path | None = None

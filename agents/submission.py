@@ -38,10 +38,22 @@ def evaluate_run(config: EvaluateConfig) -> Results:
 
     Returns:
         Summaries by split and agent, without splits whose goals are secret.
+
+    Raises:
+        FileNotFoundError, ValueError: As for `load_run`; or a submission would not be whole.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_config(config.run, TrainConfig))
+    if config.submission is not None:
+        # What would stop its writing stops the walk before it begins.
+        if settings.dataset == "rxr" and settings.spoken and not config.partial:
+            raise ValueError(
+                f"--submission {config.submission}: the test server wants all languages, but "
+                f"{config.run} reads {settings.spoken} alone (--spoken); evaluate a run of all, or "
+                "write these walks with --partial"
+            )
+        config.submission.parent.mkdir(parents=True, exist_ok=True)
     results: Results = {}
     for split in config.splits:
         results |= _evaluate_split(config, settings, split)
@@ -58,7 +70,7 @@ def _evaluate_split(config: EvaluateConfig, settings: TrainConfig, split: str) -
         evaluations |= searches(config, settings, env, agent, split)
     if config.submission is not None:
         *_, submitted = evaluations.values()
-        write_submission(config.submission, submitted, settings, split)
+        write_submission(config.submission, submitted, settings, split, config.partial)
         print(f"{len(submitted.trajectories)} paths: {config.submission}")
     if not evaluations[name].scores:
         print(f"The goals of {split} are secret: nothing to score.")
@@ -155,10 +167,23 @@ def load_walkers(
     return settings, env, {follower_name(settings): agent, **others}
 
 
-def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, split: str) -> None:
+def write_submission(
+    path: Path,
+    evaluation: Evaluation,
+    settings: TrainConfig,
+    split: str,
+    partial: bool = False,
+) -> None:
     """Write walked paths as the test server of the data set wants them.
 
     R2R and R4R: JSON for EvalAI; RxR: JSON Lines. In all worlds alike.
+
+    Args:
+        path: File to write.
+        evaluation: The walks.
+        settings: Of the run.
+        split: That was walked.
+        partial: Write the file although instructions or languages are missing.
 
     Raises:
         ValueError: Not every instruction of the split was walked, in all its languages.
@@ -166,6 +191,6 @@ def write_submission(path: Path, evaluation: Evaluation, settings: TrainConfig, 
     files = world_files(settings.world, settings.data_dir)
     episodes = load_episodes(settings.dataset, split, files)
     if settings.dataset == "rxr":
-        write_rxr_submission(path, evaluation.trajectories, episodes, files)
+        write_rxr_submission(path, evaluation.trajectories, episodes, files, partial)
     else:
-        write_r2r_submission(path, evaluation.trajectories, episodes, files)
+        write_r2r_submission(path, evaluation.trajectories, episodes, files, partial)

@@ -89,6 +89,26 @@ def test_submission_is_of_one_split(tmp_path):
         EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")
 
 
+def test_submission_gets_its_folder(run, tmp_path):
+    path = tmp_path / "new" / "folder" / "test.json"
+    evaluate_run(EvaluateConfig(run, ("test",), submission=path))
+    assert len(json.loads(path.read_text())) == 4
+
+
+def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp_path, monkeypatch):
+    config = dataclasses.replace(small_config, dataset="rxr", spoken="hi", iterations=1)
+    follower_trainer(config)[0].train()
+    path = tmp_path / "new" / "paths.jsonl"
+    told = EvaluateConfig(config.output, baselines=False, submission=path)
+    with monkeypatch.context() as patch:
+        patch.setattr("agents.submission.load_run", None)
+        with pytest.raises(ValueError, match=r"reads hi alone \(--spoken\).*--partial"):
+            evaluate_run(told)
+    assert not path.parent.exists()
+    evaluate_run(dataclasses.replace(told, partial=True))
+    assert len(path.read_text().splitlines()) == 8
+
+
 def test_rxr_submissions_are_json_lines_in_every_world(tmp_path):
     config = preset("rxr", "houses")
     episodes = load_episodes("rxr", "val_unseen", world_files("houses"))
