@@ -9,7 +9,14 @@ from typing import Annotated, get_args
 
 import tyro
 
-from agents.configs import Language, Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
+from agents.configs import (
+    Language,
+    Recipe,
+    SearchConfig,
+    SpeakerTrainConfig,
+    TrainConfig,
+    check_counts,
+)
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
 from storage.runs.resuming import parse_resumed
@@ -55,6 +62,7 @@ class EvaluateConfig:
     """Where the follower computes."""
 
     def __post_init__(self) -> None:
+        check_counts(self, ("batch_size", "threads"))
         if not self.splits or (self.submission is not None and len(self.splits) > 1):
             raise ValueError(
                 f"--splits {' '.join(self.splits)}: name one at least, and with --submission one "

@@ -3,9 +3,10 @@
 Nothing here imports torch, so that ``--help`` answers at once.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from envs.worlds import Dataset, World
 from storage.runs.optimiser_settings import OptimiserConfig
@@ -16,6 +17,32 @@ Language = Literal["read", "none", "shuffled"]
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 _OPTIMISER = OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0)
 _UNHEARD: dict[Language, str] = {"read": "", "none": "-no-language", "shuffled": "-shuffled"}
+
+
+def check_counts(settings: Any, names: Iterable[str], part: str = "") -> None:
+    """Make sure that settings that count something, unless left open, are at least 1.
+
+    Args:
+        settings: A dataclass.
+        names: Of its settings.
+        part: What stands before these in the names of flags: "search.".
+
+    Raises:
+        ValueError: One is less; names its flag.
+    """
+    for name in names:
+        count = getattr(settings, name)
+        if count is not None and count < 1:
+            raise ValueError(f"--{part}{name.replace('_', '-')} {count}: must be at least 1")
+
+
+def _check_dropout(settings: "FollowerConfig | SpeakerConfig", part: str) -> None:
+    """Make sure that something is left when what is dropped is dropped."""
+    for name in ("dropout", "feature_dropout"):
+        share = getattr(settings, name)
+        if not 0 <= share < 1:
+            flag = f"--{part}.{name.replace('_', '-')}"
+            raise ValueError(f"{flag} {share:g}: a share to drop is at least 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -50,6 +77,9 @@ class FollowerConfig:
     """Tell the follower how often it has been at each candidate's place, much as the Regretful
     Agent (Ma et al. 2019) is told. The reference does not, and goes to and fro when it is lost."""
 
+    def __post_init__(self) -> None:
+        _check_dropout(self, "follower")
+
 
 @dataclass(frozen=True)
 class SpeakerConfig:
@@ -67,6 +97,9 @@ class SpeakerConfig:
     """Dropout on visual features; the angle part is never dropped."""
     feature_dropout_kind: FeatureDropout = "episode"
     """What shares a mask, as for the follower."""
+
+    def __post_init__(self) -> None:
+        _check_dropout(self, "speaker")
 
 
 @dataclass(frozen=True)
@@ -119,8 +152,7 @@ class BackTranslationConfig:
     the released code does. The rate is the follower's feature dropout."""
 
     def __post_init__(self) -> None:
-        if self.paths < 1:
-            raise ValueError("--back-translation.paths must be at least 1")
+        check_counts(self, ("paths",), "back-translation.")
 
 
 @dataclass(frozen=True)
@@ -143,6 +175,18 @@ class SearchConfig:
     """Divide the follower's log-likelihood by the actions of the path."""
     tune: str | None = None
     """Split on which to choose the three settings above by success, such as val_seen."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("paths", "expansions"), "search.")
+        if self.speaker is not None and self.method == "none":
+            raise ValueError(
+                f"--search.speaker {self.speaker} chooses among paths that are searched: add "
+                "--search.method beam or best-first"
+            )
+        if self.tune is not None and self.speaker is None:
+            raise ValueError(
+                f"--search.tune {self.tune} weighs what a speaker says: add --search.speaker"
+            )
 
 
 @dataclass(frozen=True)
@@ -208,9 +252,9 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         sizes = ("batch_size", "evaluation_batch_size", "bucket", "iterations", "evaluate_every")
-        for name in sizes:
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
+        check_counts(self, (*sizes, "max_episode_steps", "threads"))
+        if self.minutes is not None and self.minutes <= 0:
+            raise ValueError(f"--minutes {self.minutes:g}: a run needs some time")
         if self.select_by not in self.evaluation_splits:
             raise ValueError(
                 f"--select-by {self.select_by} is not among --evaluation-splits "
@@ -258,6 +302,7 @@ class TrainConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_counts(self, ("max_training_steps",))
         if not 0 <= self.sampled_steps <= 1:
             raise ValueError(f"--sampled-steps {self.sampled_steps}: a share is 0 to 1")
 

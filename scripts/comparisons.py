@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from agents.configs import check_counts
+
 if TYPE_CHECKING:
     from agents.comparison import Contestant
 
@@ -24,6 +26,11 @@ class ComparisonArguments:
     """Splits to score on; the first one says which weights of a run are used."""
     workers: int = 2
     """Processes that train, each on one thread."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("seeds", "workers"))
+        if not self.splits:
+            raise ValueError("--splits: name one at least")
 
     @property
     def choice(self) -> list[str]:

@@ -120,7 +120,7 @@ def test_few_paths_make_whole_pairs(config, paths):
 
 
 def test_too_few_paths_are_refused(config):
-    with pytest.raises(ValueError, match=r"--back-translation\.paths must be at least 1"):
+    with pytest.raises(ValueError, match=r"--back-translation\.paths 0: must be at least 1"):
         BackTranslationConfig(paths=0)
     one = dataclasses.replace(config.back_translation, paths=1)
     with pytest.raises(ValueError, match=r"--back-translation\.paths 1: 1 could .* needs 2"):

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import parse_speaker, parse_train
-from agents.configs import SpeakerTrainConfig, TrainConfig
+from agents.command_line import EvaluateConfig, parse_speaker, parse_train
+from agents.configs import (
+    FollowerConfig,
+    SearchConfig,
+    SpeakerConfig,
+    SpeakerTrainConfig,
+    TrainConfig,
+)
 from agents.presets import preset, speaker_preset
 from storage.runs.settings import CONFIG, differences, read_config, to_json
 
@@ -103,6 +109,37 @@ def test_settings_that_make_no_sense_are_refused():
         TrainConfig(batch_size=0)
     with pytest.raises(ValueError, match="--select-by test"):
         TrainConfig(select_by="test")
+
+
+@pytest.mark.parametrize(
+    ("flag", "make"),
+    [
+        ("--minutes 0", lambda: TrainConfig(minutes=0)),
+        ("--max-training-steps 0", lambda: TrainConfig(max_training_steps=0)),
+        ("--max-episode-steps -1", lambda: TrainConfig(max_episode_steps=-1)),
+        ("--threads 0", lambda: SpeakerTrainConfig(threads=0)),
+        ("--follower.dropout 1", lambda: FollowerConfig(dropout=1)),
+        ("--follower.feature-dropout -0.1", lambda: FollowerConfig(feature_dropout=-0.1)),
+        ("--speaker.feature-dropout 1", lambda: SpeakerConfig(feature_dropout=1.0)),
+        ("--search.paths 0", lambda: SearchConfig(method="beam", paths=0)),
+        ("--search.expansions 0", lambda: SearchConfig(method="best-first", expansions=0)),
+        ("--batch-size 0", lambda: EvaluateConfig(Path("run"), batch_size=0)),
+    ],
+)
+def test_numbers_that_make_no_sense_are_named(flag, make):
+    with pytest.raises(ValueError, match=f"{flag}: "):
+        make()
+
+
+def test_settings_of_a_search_that_would_change_nothing_are_refused():
+    speaker = Path("runs/speaker")
+    with pytest.raises(
+        ValueError, match=r"--search\.speaker runs/speaker .* --search\.method beam"
+    ):
+        SearchConfig(speaker=speaker)
+    with pytest.raises(ValueError, match=r"--search\.tune val_seen .* add --search\.speaker"):
+        SearchConfig(method="beam", tune="val_seen")
+    SearchConfig(method="beam", speaker=speaker, tune="val_seen")
 
 
 def test_settings_survive_the_folder_of_a_run(tmp_path):

@@ -35,6 +35,16 @@ def test_rows_without_a_name_are_refused(run_script, tmp_path):
             run_script("compare_agents.py", f"--rows={row}", "--output", tmp_path)
 
 
+def test_a_comparison_of_nothing_is_refused(run_script, capsys):
+    for given, complaint in (
+        (["--seeds", "0"], "--seeds 0: must be at least 1"),
+        (["--splits"], "--splits: name one at least"),
+    ):
+        with pytest.raises(SystemExit):
+            run_script("compare_agents.py", *given)
+        assert complaint in capsys.readouterr().err
+
+
 def test_rows_do_not_take_the_name_of_a_baseline(run_script, tmp_path):
     with pytest.raises(ValueError, match="'random agent' is a baseline's name"):
         run_script("compare_agents.py", "--rows", "random agent=", "--output", tmp_path)
