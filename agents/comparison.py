@@ -207,7 +207,7 @@ def _work(jobs: Sequence[Job], total: int, workers: int) -> None:
 def _folders(names: Sequence[str]) -> Mapping[str, str]:
     folders = {name: re.sub(r"[^\w.+-]+", "-", name) for name in names}
     if len(set(folders.values())) < len(names):
-        raise ValueError(f"two of {', '.join(names)} are alike; name them by NAME=ENCODER")
+        raise ValueError(f"two of {', '.join(names)} are alike; give each row a name of its own")
     return folders
 
 

@@ -121,7 +121,7 @@ def test_runs_of_another_comparison_are_refused(arguments, tmp_path):
     (tmp_path / "config.json").write_text(settings_text(job.config))
     with pytest.raises(ValueError, match=r"config\.json and this comparison differ in iterations"):
         make_job(tmp_path, [*arguments, "--iterations", "5"])
-    with pytest.raises(ValueError, match="name them by NAME=ENCODER"):
+    with pytest.raises(ValueError, match="a b, a-b are alike; give each row a name"):
         train_all([Contestant("a b", ()), Contestant("a-b", ())], 1, tmp_path, workers=1)
 
 
