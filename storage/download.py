@@ -5,6 +5,7 @@ import http.client
 import os
 import shutil
 import time
+from email.message import Message
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -95,6 +96,8 @@ def _transfer(url: str, partial: Path, bar: bool) -> None:
         response: http.client.HTTPResponse = urlopen(request, timeout=_TIMEOUT)
     except HTTPError as error:
         if error.code == _RANGE_REFUSED:
+            if _is_whole(partial, error):
+                return
             _discard(partial)
             raise _Interrupted("the server's file is another one now") from error
         raise DownloadError(f"the server answers {error.code} {error.reason}") from error
@@ -114,6 +117,14 @@ def _transfer(url: str, partial: Path, bar: bool) -> None:
             raise _Interrupted("the server sends another part of the file than the missing one")
         _keep_tag(tag, response)
         _append(response, partial, have, bar)
+
+
+def _is_whole(partial: Path, refusal: HTTPError) -> bool:
+    """Whether nothing is missing: the server's file is the same, and ends where ours does."""
+    size = refusal.headers.get("Content-Range", "")  # "bytes */SIZE" (RFC 9110)
+    ours = _tag_file(partial).read_text(encoding="latin-1")
+    # Having compared the tags already (If-Range), it need not tell its own again.
+    return size == f"bytes */{partial.stat().st_size}" and _tag(refusal.headers) in ("", ours)
 
 
 def _append(response: http.client.HTTPResponse, partial: Path, have: int, bar: bool) -> None:
@@ -145,12 +156,16 @@ def _tag_file(partial: Path) -> Path:
     return partial.with_name(partial.name + "-tag")
 
 
-def _keep_tag(tag: Path, response: http.client.HTTPResponse) -> None:
-    """Remember what tells the server's file from later ones; without it, fetching starts anew."""
-    etag = response.headers.get("ETag", "")
+def _tag(headers: Message) -> str:
+    """What tells the server's file from later ones; empty if it says nothing."""
+    etag = headers.get("ETag", "")
     strong = etag if not etag.startswith("W/") else ""  # If-Range takes no weak one (RFC 9110)
-    value = strong or response.headers.get("Last-Modified", "")
-    if value:
+    return strong or headers.get("Last-Modified", "")
+
+
+def _keep_tag(tag: Path, response: http.client.HTTPResponse) -> None:
+    """Remember which file the server has; without that, fetching starts anew."""
+    if value := _tag(response.headers):
         tag.write_text(value, encoding="latin-1")
     else:
         tag.unlink(missing_ok=True)

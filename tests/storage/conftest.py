@@ -43,7 +43,10 @@ class Handler(BaseHTTPRequestHandler):
         known = self.headers.get("If-Range") == tag
         start = int(asked[6:-1]) if asked and known and site.ranges else 0
         if start >= len(content):
-            self.send_error(416)
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         self.send_response(206 if start else 200)
         if start:

@@ -69,6 +69,17 @@ def test_what_cannot_go_on_starts_anew(site, get, trouble):
     assert get() == SHA256
 
 
+def test_what_came_whole_is_not_fetched_again(site, get, tmp_path):
+    # Killed after the last byte, before the file was named.
+    partial = tmp_path / "in" / "data.bin.partial"
+    partial.parent.mkdir()
+    partial.write_bytes(CONTENT)
+    partial.with_name("data.bin.partial-tag").write_text('"one"')
+    assert get(SHA256) == SHA256
+    assert site.requests == [("data.bin", "bytes=10240-")]
+    assert [path.name for path in partial.parent.iterdir()] == ["data.bin"]
+
+
 def test_a_file_that_shrank_starts_anew(site, get):
     site.cut["data.bin"] = 2_000
     with pytest.raises(DownloadError):
