@@ -154,7 +154,10 @@ def load_tokenizer(path: Path) -> WordTokenizer:
     if isinstance(saved, dict) and "pretrained" in saved:
         return PretrainedTokenizer(saved["pretrained"])
     if isinstance(saved, dict) and "subwords" in saved:
-        return SubwordTokenizer(Tokenizer.from_str(json.dumps(saved["subwords"])))
+        try:
+            return SubwordTokenizer(Tokenizer.from_str(json.dumps(saved["subwords"])))
+        except Exception as error:  # tokenizers raises nothing more special
+            raise ValueError(f"{path}: not a vocabulary ({error}); train the run anew") from error
     return WordTokenizer.load(path)
 
 

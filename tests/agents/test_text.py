@@ -62,7 +62,7 @@ def test_words_are_loaded_as_words(tmp_path):
     words = WordTokenizer.build(SENTENCES, 1)
     words.save(tmp_path / "vocabulary.json")
     assert load_tokenizer(tmp_path / "vocabulary.json") == words
-    for damaged in ("[1, 2", "[]", "{}"):
+    for damaged in ("[1, 2", "[]", "{}", '{"subwords": {"model": 1}}'):
         (tmp_path / "damaged.json").write_text(damaged)
         with pytest.raises(ValueError, match=r"damaged\.json"):
             load_tokenizer(tmp_path / "damaged.json")
