@@ -15,13 +15,12 @@ from torch import Tensor
 
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
+from agents.evaluation import Pose
 from agents.search import Findings, FoundPath, Place
 from agents.speaking import look_along
 from envs.candidates import NUM_HEADINGS, STEP
 from envs.device_features import DeviceFeatures
 from envs.nav_world import NavWorld
-
-Pose = tuple[str, float, float]
 
 _PATHS = 64  # judged at once
 

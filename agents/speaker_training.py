@@ -159,8 +159,22 @@ class SpeakerLearner:
         return told
 
     def _numbers(self, languages: Sequence[str]) -> Tensor:
-        numbers = [self.languages.index(language) for language in languages]
-        return torch.tensor(numbers, device=self.config.device)
+        return language_numbers(self.languages, languages).to(self.config.device)
+
+
+def language_numbers(known: Sequence[str], languages: Sequence[str]) -> Tensor:
+    """(B,) numbers of languages among those that a speaker speaks.
+
+    Raises:
+        ValueError: It does not speak one of them.
+    """
+    odd = set(languages) - set(known)
+    if odd:
+        raise ValueError(
+            f"the speaker speaks {' '.join(known)}, but not {' '.join(sorted(odd))}; train one on "
+            "these languages"
+        )
+    return torch.tensor([known.index(language) for language in languages])
 
 
 def by_path(episodes: Sequence[Episode]) -> list[list[Episode]]:
@@ -206,14 +220,8 @@ class LoadedSpeaker(NamedTuple):
         Raises:
             ValueError: It does not speak one of them.
         """
-        odd = set(languages) - set(self.languages)
-        if odd:
-            raise ValueError(
-                f"the speaker speaks {' '.join(self.languages)}, but not {' '.join(sorted(odd))}; "
-                "train one on these languages"
-            )
         device = self.network.decoder.word.weight.device
-        return torch.tensor([self.languages.index(language) for language in languages]).to(device)
+        return language_numbers(self.languages, languages).to(device)
 
 
 def load_speaker(

@@ -7,6 +7,7 @@ import torch
 from agents.speaker_training import (
     SpeakerLearner,
     by_path,
+    language_numbers,
     load_speaker,
     train_speaker,
 )
@@ -76,6 +77,12 @@ def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
     for name, value in whole["weights"].items():
         assert torch.equal(value, parts["weights"][name]), name
     assert (tmp_path / "parts" / MODEL).is_file()
+
+
+def test_languages_that_are_not_spoken_are_named():
+    assert language_numbers(["en", "hi"], ["hi", "en", "hi"]).tolist() == [1, 0, 1]
+    with pytest.raises(ValueError, match="speaks en hi, but not te"):
+        language_numbers(["en", "hi"], ["te", "en"])
 
 
 def test_features_of_another_encoder_are_refused(
