@@ -182,9 +182,7 @@ class ClipEncoder:
         """
         layout = self.tower.layout
         pixels = batch.pixels.to(self.device, DTYPES[self.precision], memory_format=layout)
-        rows, columns = (
-            side // s for side, s in zip(pixels.shape[2:], self.tower.stride, strict=True)
-        )
+        rows, columns = self.tower.grid_shape(pixels)
         real = -(-batch.real // np.array(self.tower.stride))  # (N, 2) places, begun ones too
         mask = (np.arange(rows)[None, :, None] < real[:, :1, None]) & (
             np.arange(columns)[None, None] < real[:, 1:, None]

@@ -15,7 +15,8 @@ class ResNetTower:
     """Wraps open_clip's ModifiedResNet; see `encoders.towers.Tower`.
 
     Its places are those of the last feature map, before the pooling attention: the grid that
-    CLIP-ViL feeds to its VQA models (arXiv 2107.06383, section 4.1). Each halving rounds down.
+    CLIP-ViL feeds to its VQA models (arXiv 2107.06383, section 4.1). The first halving rounds up,
+    for the stem pads its pictures; the four that follow round down.
     """
 
     stride = (_STRIDE, _STRIDE)
@@ -25,6 +26,11 @@ class ResNetTower:
     def __init__(self, visual: Any) -> None:
         self.visual = visual
         self._positions = Positions(visual.attnpool.positional_embedding)
+
+    def grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
+        """(h, w) of the feature map of pictures."""
+        height, width = ((side + 1) // 2 // (_STRIDE // 2) for side in images.shape[2:])
+        return height, width
 
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Features of whole pictures."""

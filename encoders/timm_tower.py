@@ -29,6 +29,10 @@ class TimmTower:
         self._native: tuple[int, int] = tuple(visual.image_size)
         self._resized: dict[tuple[int, int], Any] = {}
 
+    def grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
+        """(h, w) of the places of pictures."""
+        return images.shape[2] // self.stride[0], images.shape[3] // self.stride[1]
+
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Features of whole pictures."""
         self._refuse(mask)
@@ -47,8 +51,7 @@ class TimmTower:
         """(N, h, w, C) of features of pictures."""
         if features.ndim == 3:
             places = features[:, self.visual.trunk.num_prefix_tokens :]
-            height, width = images.shape[2] // self.stride[0], images.shape[3] // self.stride[1]
-            return places.unflatten(1, (height, width))
+            return places.unflatten(1, self.grid_shape(images))
         return features if self._channels_last else features.permute(0, 2, 3, 1)
 
     def pool(self, features: torch.Tensor) -> torch.Tensor:

@@ -28,6 +28,10 @@ class Tower(Protocol):
     multiple: tuple[int, int]
     layout: torch.memory_format
 
+    def grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
+        """(h, w): how many places pictures of this size have."""
+        ...
+
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Features (N, D) of whole pictures, not normalised."""
         ...

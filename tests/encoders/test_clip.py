@@ -140,6 +140,22 @@ def test_places_of_padding_are_masked_and_zero(encoder: ClipEncoder):
     np.testing.assert_allclose(both[:1, :, : side // 2], alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(159, 160), (127, 95), (158, 191)])
+def test_pictures_of_odd_sides_have_a_mask_of_their_places(tiny_resnet: Path, size):
+    """The first halving of a ResNet rounds up."""
+    encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
+    picture = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
+    shape = tuple((side + 1) // 32 for side in size)
+    for found in (
+        encoder.masked_grid([picture], fit="native"),
+        encoder.masked_dense([picture], fit="native"),
+        encoder.masked_grid([picture], size, "pad"),
+    ):
+        assert found.features.shape[1:3] == found.mask.shape[1:] == shape
+        assert found.mask.all()
+    assert encoder.pooled([picture], size, "pad").shape == (1, 32)
+
+
 def test_what_is_padded_is_encoded_as_if_alone(encoder: ClipEncoder):
     """Two pictures of other content where the padding of the first lies, in one batch."""
     rng = np.random.default_rng(4)
