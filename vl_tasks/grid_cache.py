@@ -1,9 +1,11 @@
 """Grids on disk: half-precision shards in one folder, read through memory maps."""
 
+import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ class GridCache:
         self._prefix = prefix
         self._places: dict[str, tuple[int, int]] = {}
         self._shards: list[tuple[np.memmap, np.memmap]] = []
-        self._next = 0  # number of the next shard with the prefix
+        self._next = 0  # no shard with the prefix has this number or a higher one
         for path in sorted(folder.glob("*.safetensors")):
             if not path.stem.endswith(".writing"):
                 self._open(path)
@@ -65,18 +67,18 @@ class GridCache:
         if not np.isfinite(halves).all():
             raise ValueError(f"{self.folder}: a feature is too large for float16; do not cache")
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{self._prefix}{self._next:05}.safetensors"
         metadata = {
             "format": FORMAT,
             "description": self.description,
             "keys": json.dumps(list(keys)),
         }
         tensors = {"grids": ("F16", halves.shape), "mask": ("U8", mask.shape)}
-        with written_whole(path) as beside, beside.open("wb") as file:
-            file.write(header_bytes(tensors, metadata))
-            halves.tofile(file)
-            mask.astype(np.uint8).tofile(file)
-        self._open(path)
+        with self._claimed() as path:
+            with written_whole(path) as beside, beside.open("wb") as file:
+                file.write(header_bytes(tensors, metadata))
+                halves.tofile(file)
+                mask.astype(np.uint8).tofile(file)
+            self._open(path)
 
     def read(self, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Grids of B pictures.
@@ -97,6 +99,27 @@ class GridCache:
             mask[number, :h, :w] = real[row]
         return found, mask
 
+    @contextmanager
+    def _claimed(self) -> Iterator[Path]:
+        """The next name of a shard, which no other process takes before the block ends.
+
+        An empty file beside it says that it is taken. One that a killed process left costs a
+        number, which nothing needs.
+        """
+        for number in itertools.count(self._next):
+            path = self.folder / f"{self._prefix}{number:05}.safetensors"
+            claim = path.with_suffix(".claimed")
+            try:
+                claim.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            try:
+                if not path.exists():
+                    yield path
+                    return
+            finally:
+                claim.unlink()
+
     def _open(self, path: Path) -> None:
         try:
             header, start = read_header(path)
@@ -110,8 +133,9 @@ class GridCache:
             raise ValueError(
                 f"{path}: holds '{found[1]}' ({found[0]}), not '{self.description}'; {_REMEDY}"
             )
-        if re.fullmatch(re.escape(self._prefix) + r"\d{5}", path.stem):
-            self._next += 1
+        numbered = re.fullmatch(re.escape(self._prefix) + r"(\d{5,})", path.stem)
+        if numbered:
+            self._next = max(self._next, int(numbered[1]) + 1)
         self._places |= {key: (len(self._shards), row) for row, key in enumerate(keys)}
         self._shards.append((grids, mask))
 

@@ -38,6 +38,23 @@ def test_shards_that_do_not_fit_are_named(tmp_path):
         assert str(path) in str(error.value)
 
 
+def test_shards_never_take_the_place_of_others(tmp_path):
+    one, mask = grids(1, 2, 2), np.ones((1, 2, 2), bool)
+    for key in "abc":
+        GridCache(tmp_path, "clip-own").add([key], one, mask)
+    (tmp_path / "00000.safetensors").unlink()  # as the message of a damaged one says
+    # Two processes that found the same shards fill one cache.
+    first, second = GridCache(tmp_path, "clip-own"), GridCache(tmp_path, "clip-own")
+    first.add(["d"], one, mask)
+    second.add(["e"], one, mask)
+    (tmp_path / "00005.claimed").touch()  # somebody writes this one just now
+    first.add(["f"], one, mask)
+    names = sorted(path.name for path in tmp_path.glob("*.safetensors"))
+    assert names == [f"0000{number}.safetensors" for number in (1, 2, 3, 4, 6)]
+    assert [key for key in "abcdef" if key in GridCache(tmp_path, "clip-own")] == list("bcdef")
+    assert [path.name for path in tmp_path.glob("*.claimed")] == ["00005.claimed"]
+
+
 def test_what_half_precision_cannot_hold_is_refused(tmp_path):
     cache = GridCache(tmp_path, "clip-own")
     with pytest.raises(ValueError, match="too large"):
