@@ -230,12 +230,11 @@ def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
     """The encoder of a run, see `ClipEncoder.load`; with `random_weights` one that saw nothing."""
     if not config.random_weights:
         return ClipEncoder.load(config.encoder, config.pretrained, config.precision, device)
-    model, tokenizer, name = load_model(config.encoder, config.pretrained)
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        for module in model.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+        model, tokenizer, name = load_model(config.encoder, config.pretrained)
+        torch.manual_seed(0)  # loading may have drawn some or none
+        _draw_weights(model)
     return ClipEncoder(model, tokenizer, f"{name} with random weights", config.precision, device)
 
 
@@ -265,6 +264,24 @@ def fit_scale(scale: GridScale, source: GridSource | BlindSource, ids: Sequence[
     count = min(len(ids), _FITTED, max(_FITTED_FEWEST, _FITTED_NUMBERS // places))
     chosen = np.linspace(0, len(ids) - 1, count).astype(int)
     scale.fit(source.batch([ids[k] for k in chosen]))
+
+
+def _draw_weights(model: nn.Module) -> None:
+    """Draw all weights of a model anew, as its modules do it; those of no such module, by width."""
+    modules = list(model.modules())
+    for module in modules:
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()  # pyright: ignore[reportCallIssue]
+    for module in modules:
+        if hasattr(module, "reset_parameters"):
+            continue
+        if isinstance(module, nn.MultiheadAttention):
+            module._reset_parameters()
+            continue
+        # Positions, class tokens and projections; a number alone, such as the temperature, stays.
+        for weight in module.parameters(recurse=False):
+            if weight.ndim:
+                nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
 
 
 def _decoded(

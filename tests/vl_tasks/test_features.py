@@ -2,13 +2,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from PIL import Image
 
 from encoders.clip import MaskedGrid
+from vl_tasks import features
 from vl_tasks.configs import GridConfig, VqaConfig
 from vl_tasks.features import BlindSource, GridScale, GridSource, load_encoder, open_source
+
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+VISION = {
+    "RN50": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
+    "ViT-B-32": {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16},
+}
 
 
 class ColourEncoder:
@@ -125,6 +133,28 @@ def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):
         assert (grids[-1].features[0] - grids[-1].features[1]).abs().max() > 1e-3
     assert not torch.equal(grids[0].features, grids[1].features)
     assert torch.equal(grids[1].features, grids[2].features)
+
+
+@pytest.mark.parametrize("tower", ["RN50", "ViT-B-32"])
+def test_random_weights_keep_nothing_and_are_the_same_each_time(tower, monkeypatch):
+    def load(*_):
+        torch.manual_seed(100 + len(loaded))
+        model, name = open_clip.model.CLIP(32, VISION[tower], TEXT), tower
+        loaded.append({key: weight.clone() for key, weight in model.visual.named_parameters()})
+        return model, open_clip.SimpleTokenizer(context_length=16), name
+
+    loaded = []
+    monkeypatch.setattr(features, "load_model", load)
+    config = GridConfig(random_weights=True, precision="fp32")
+    torch.manual_seed(1)
+    first = load_encoder(config, "cpu")
+    state = torch.get_rng_state()
+    assert load_encoder(config, "cpu").weights_sha256 == first.weights_sha256
+    assert torch.equal(torch.get_rng_state(), state)
+    weights = dict(first.model.visual.named_parameters())
+    matrices = [name for name, weight in weights.items() if weight.ndim > 1]
+    assert len(matrices) > 8
+    assert not [name for name in matrices if torch.equal(weights[name], loaded[0][name])]
 
 
 def test_who_does_not_look_needs_no_pictures():
