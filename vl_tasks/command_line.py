@@ -9,7 +9,7 @@ from typing import TypeVar
 import tyro
 
 from storage.runs.resuming import parse_resumed
-from storage.runs.settings import read_config
+from storage.runs.settings import CONFIG, differences, read_config
 from vl_tasks.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
@@ -18,9 +18,11 @@ Config = TypeVar("Config", bound=RunConfig)
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
-    "resume images iterations evaluate_every evaluation_batch evaluation_splits submit "
+    "resume images iterations minutes evaluate_every evaluation_batch evaluation_splits submit "
     "threads device tokenizer beams variant".split()
 )
+# What self-critical training has from its start: weights are built after it, or learnt through it.
+_OF_START = frozenset("preset vision standardise captioner min_count grids".split())
 
 
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
@@ -41,6 +43,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
 
     Raises:
         FileNotFoundError: --start names no run.
+        ValueError: A flag contradicts what the weights of that run need; names both values.
     """
     start = _first(arguments, "start")
     if start is None or _first(arguments, "resume") is not None:
@@ -50,7 +53,26 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
     defaults = dataclasses.replace(
         saved, phase="scst", start=Path(start), output=None, resume=None, **changes
     )
-    return tyro.cli(CaptionConfig, description=description, default=defaults, args=list(arguments))
+    config = tyro.cli(
+        CaptionConfig, description=description, default=defaults, args=list(arguments)
+    )
+    _check_start(saved, config, Path(start))
+    return config
+
+
+def _check_start(saved: CaptionConfig, config: CaptionConfig, start: Path) -> None:
+    """Refuse settings with which the weights of a run would not fit, or see something else."""
+    # Where grids are kept and how exactly they are worked out makes them no others.
+    grids = dataclasses.replace(
+        config.grids, keep=saved.grids.keep, precision=saved.grids.precision
+    )
+    names = frozenset(field.name for field in dataclasses.fields(config))
+    found = differences(saved, dataclasses.replace(config, grids=grids), names - _OF_START)
+    if found:
+        raise ValueError(
+            f"{start / CONFIG} and the command line differ in {'; '.join(found)}; leave the flags "
+            "out to go on from the weights of the run, or train another one without --start"
+        )
 
 
 def _parse(

@@ -60,11 +60,30 @@ def test_self_critical_training_takes_the_settings_of_its_start(tmp_path):
         dataclasses.replace(saved, phase="scst")
 
 
+def test_self_critical_training_keeps_what_weights_need(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(CAPTION_PRESETS["houses"]))
+    start = ("--start", str(tmp_path))
+    for flags, problem in {
+        ("--captioner.layers", "3"): "captioner.layers: 2 against 3",
+        ("--captioner.faithful",): "captioner.faithful: False against True",
+        ("--preset", "coco"): "preset: houses against coco",
+        ("--min-count", "9"): "min_count: 2 against 9",
+        ("--no-standardise",): "standardise: True against False",
+        ("--no-vision",): "vision: True against False",
+        ("--grids.fit", "pad"): "grids.fit: own against pad",
+    }.items():
+        with pytest.raises(ValueError, match=f"{problem}; leave the flags out"):
+            parse_captions([*start, *flags])
+    grids = parse_captions([*start, "--grids.no-keep", "--grids.precision", "fp32"]).grids
+    assert (grids.keep, grids.precision) == (False, "fp32")
+
+
 def test_runs_go_on_as_they_were(tmp_path):
     saved = dataclasses.replace(VQA_PRESETS["houses"], output=tmp_path)
     (tmp_path / CONFIG).write_text(to_json(saved))
     config = parse_vqa(["--resume", str(tmp_path), "--submit", "test"])
     assert config == dataclasses.replace(saved, resume=tmp_path, submit="test")
+    assert parse_vqa(["--resume", str(tmp_path), "--minutes", "3"]).minutes == 3
     with pytest.raises(ValueError, match="batch_size: 128 against 5"):
         parse_vqa(["--resume", str(tmp_path), "--batch-size", "5"])
     with pytest.raises(FileNotFoundError):
