@@ -131,6 +131,11 @@ def main(arguments: PretrainArguments) -> None:
         torch.set_num_threads(arguments.threads)
     house_set = HOUSE_SETS[arguments.set]
     scans = house_set.scans["train"][: arguments.houses]
+    if not 0 <= arguments.held_out < len(scans):
+        raise ValueError(
+            f"--held-out {arguments.held_out} of {len(scans)} houses leaves none to train on or is "
+            "no number of them; give fewer, or more --houses"
+        )
     graphs = house_set.connectivity_dir
     if not all((graphs / f"{scan}_connectivity.json").is_file() for scan in scans):
         build_set(house_set, scans, arguments.workers)

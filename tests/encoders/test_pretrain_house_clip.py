@@ -119,11 +119,19 @@ def test_houses_that_are_not_there_are_built_first(command, tmp_path, monkeypatc
     monkeypatch.setattr(training_panoramas, "render_houses", render)
     scans = ("gallery_00", "gallery_01")
     with pytest.raises(Rendering, match="gallery_01"):
-        command.main(command.PretrainArguments(houses=2, workers=3))
+        command.main(command.PretrainArguments(houses=2, held_out=1, workers=3))
     assert built == [(GALLERY, scans, 3)]
     with pytest.raises(Rendering):  # the graphs of mini come with the project
         command.main(command.PretrainArguments(set="mini"))
     assert len(built) == 1
+
+
+@pytest.mark.parametrize(("houses", "held_out"), [(2, 8), (8, 8), (None, -1), (0, 0)])
+def test_houses_to_train_on_are_left(command, monkeypatch, houses, held_out):
+    for place, name in ((house_set, "build_set"), (training_panoramas, "render_houses")):
+        monkeypatch.setattr(place, name, lambda *_: pytest.fail("goes on"))
+    with pytest.raises(ValueError, match=f"--held-out {held_out} of "):
+        command.main(command.PretrainArguments(houses=houses, held_out=held_out))
 
 
 def test_captions_fit_the_context(command):
