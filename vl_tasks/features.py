@@ -175,11 +175,12 @@ class GridSource:
         return encode(pictures, size, fit)
 
     def _row(self, image_id: Any) -> str:
-        """Key in the cache: a picture that changes its place or its size is another one."""
+        """Key in the cache: a picture that changes its place, size or time is another one."""
         if image_id not in self._rows:
             path = self.images[image_id].resolve()
             try:
-                self._rows[image_id] = f"{path}:{path.stat().st_size}"
+                found = path.stat()
+                self._rows[image_id] = f"{path}:{found.st_size}:{found.st_mtime_ns}"
             except OSError:
                 raise FileNotFoundError(f"{path}: there is no such picture") from None
         return self._rows[image_id]

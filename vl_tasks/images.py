@@ -1,6 +1,7 @@
 """Picture files by image id, in COCO's naming and others', read strictly."""
 
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -63,20 +64,26 @@ def picture_tree(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> "Image.Image":
-    """Read a picture as RGB.
+    """Read a picture as RGB, turned upright as its EXIF says.
+
+    Of 16 bits, which only grey pictures keep when they are opened, the upper 8 are taken.
 
     Raises:
         FileNotFoundError: It is not there.
         ValueError: It cannot be read, or not wholly; names the file.
     """
-    from PIL import Image
+    import numpy as np
+    from PIL import Image, ImageOps
 
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such picture")
     try:
         with Image.open(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode.startswith("I;16"):
+                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{path}: cannot be read as a picture ({error}); fetch it again"
         ) from error

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def test_kept_grids_are_those_worked_out_and_are_encoded_once(images, tmp_path):
     changed = GridSource(later, images, config, tmp_path / "cache")
     assert changed.batch(["small"]).mask.shape == (1, 3)
     assert later.encoded == 1
+    # Also one of the same length, which is younger.
+    os.utime(images["small"], ns=(0, images["small"].stat().st_mtime_ns + 1_000_000_000))
+    GridSource(later, images, config, tmp_path / "cache").prepare()
+    assert later.encoded == 2
 
 
 def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):

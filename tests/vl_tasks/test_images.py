@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from vl_tasks.images import coco_name, find_named, find_numbered, read_image
 
@@ -44,6 +44,23 @@ def test_pictures_are_read_as_rgb(tmp_path):
     path = tmp_path / "grey.png"
     Image.fromarray(np.full((4, 6), 90, np.uint8)).save(path)
     assert np.array_equal(np.asarray(read_image(path)), np.full((4, 6, 3), 90))
+
+
+def test_photos_are_turned_upright(tmp_path):
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # the camera was held a quarter turn to the left
+    Image.fromarray(pixels).save(path, exif=exif)
+    np.testing.assert_array_equal(np.asarray(read_image(path)), np.rot90(pixels, -1))
+
+
+def test_grey_pictures_of_16_bits_keep_their_shades(tmp_path):
+    path = tmp_path / "grey16.png"
+    grey = np.arange(24, dtype=np.uint16).reshape(4, 6) * 2800
+    Image.fromarray(grey).save(path)
+    expected = np.repeat((grey // 256)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(np.asarray(read_image(path)), expected)
 
 
 def test_a_cut_picture_is_refused(tmp_path):
