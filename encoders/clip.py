@@ -113,7 +113,7 @@ class ClipEncoder:
         Raises:
             FileNotFoundError: A folder or file is missing.
             ValueError: There is no such model, weights or precision.
-            RuntimeError: The weights cannot be fetched.
+            ConnectionError: The weights cannot be fetched.
         """
         model, tokenizer, name = load_model(name_or_path, pretrained)
         return cls(model, tokenizer, name, precision, device, compiled)

@@ -53,7 +53,7 @@ def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
 
     Raises:
         FileNotFoundError: No such file.
-        ImportError: LMDB is not installed.
+        ModuleNotFoundError: LMDB is not installed.
         ValueError: The format is unknown, or a record does not fit; the message names it.
     """
     path = Path(path)
@@ -112,7 +112,7 @@ def write_features(
         metadata: Recorded where the format has a place for it.
 
     Raises:
-        ImportError: LMDB is not installed.
+        ModuleNotFoundError: LMDB is not installed.
         ValueError: The format is unknown, or there are more or fewer rows than keys.
     """
     path = Path(path)
@@ -281,5 +281,5 @@ def _lmdb() -> Any:
     try:
         import lmdb
     except ImportError as error:
-        raise ImportError('LMDB is not installed: pip install "clipnav[lmdb]"') from error
+        raise ModuleNotFoundError('LMDB is not installed: pip install "clipnav[lmdb]"') from error
     return lmdb

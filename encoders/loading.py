@@ -29,7 +29,7 @@ def load_model(name_or_path: str, pretrained: str | None) -> tuple[nn.Module, An
     Raises:
         FileNotFoundError: A folder or file is missing.
         ValueError: open_clip knows no such model, or no such weights of it.
-        RuntimeError: The weights cannot be fetched.
+        ConnectionError: The weights cannot be fetched.
     """
     import open_clip
 
@@ -87,7 +87,7 @@ def _model_with_weights(source: str) -> nn.Module:
     try:
         return open_clip.create_model(source, require_pretrained=True)
     except (RuntimeError, OSError) as error:
-        raise RuntimeError(
+        raise ConnectionError(
             f"cannot fetch {source}; fetch it where there is a network and name its folder"
         ) from error
 
@@ -121,7 +121,7 @@ def _named_model(name: str, pretrained: str | None) -> nn.Module:
         quick = bool(tag.get("quick_gelu"))
         return open_clip.create_model(name, pretrained=pretrained, force_quick_gelu=quick)
     except (RuntimeError, OSError) as error:
-        raise RuntimeError(
+        raise ConnectionError(
             f"cannot fetch the weights {pretrained!r} of {name}; fetch them where there is a "
             "network and pass the file as `pretrained`"
         ) from error

@@ -26,13 +26,13 @@ def ray_rows(
         workers: How many encode at once; each has a processor, and all share the cluster's GPUs.
 
     Raises:
-        ImportError: Ray is not installed.
+        ModuleNotFoundError: Ray is not installed.
         Exception: What encoding a key raised, as Ray reports it.
     """
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError('ray is not installed: pip install "clipnav[ray]"') from error
+        raise ModuleNotFoundError('ray is not installed: pip install "clipnav[ray]"') from error
     if not keys:
         return
     ray.init(ignore_reinit_error=True)

@@ -272,7 +272,7 @@ def views_of(
             wanted = (viewpoints[key] for key in keys)
             yield from prefetched(pool, source.load, wanted, 4 * workers)
         except BrokenProcessPool as error:
-            raise RuntimeError(
+            raise ChildProcessError(
                 "a process that makes views died; habitat-sim does so where its graphics device is "
                 "missing: try another --gpu-device-id, -1 for none"
             ) from error

@@ -4,8 +4,9 @@ import importlib.util
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,6 +233,15 @@ def test_the_large_set_has_a_store_where_its_environments_look(
     assert houses == [("standard_00", f"b{i}") for i in range(6)]
     assert store.metadata["world"] == "houses-standard"
     assert store.metadata["panorama_width"] == 64
+
+
+def test_a_process_that_dies_names_the_remedy(command: ModuleType):
+    def die(_):
+        raise BrokenProcessPool
+
+    source = SimpleNamespace(pool=ThreadPoolExecutor, load=die)
+    with pytest.raises(ChildProcessError, match="try another --gpu-device-id"):
+        list(command.views_of(source, {"attic_a0": None}, 1, ["attic_a0"]))
 
 
 def test_where_stores_shall_lie_must_be_clear(command: ModuleType, tmp_path: Path):

@@ -1,6 +1,7 @@
 import base64
 import json
 import pickle
+import sys
 from pathlib import Path
 
 import h5py
@@ -102,6 +103,13 @@ def test_lmdb_of_packed_arrays_is_read(tmp_path: Path, views: np.ndarray):
                 transaction.put(key.encode(), packed)
             transaction.put(b"__keys__", b"whatever")
     np.testing.assert_array_equal(np.asarray(FeatureStore.open(path).views), views)
+
+
+def test_without_lmdb_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    (tmp_path / "views.lmdb").touch()
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[lmdb\]"):
+        read_features(tmp_path / "views.lmdb")
 
 
 def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray):

@@ -156,7 +156,7 @@ def test_what_cannot_be_fetched_says_so(monkeypatch: pytest.MonkeyPatch):
         raise OSError("no network")
 
     monkeypatch.setattr(open_clip, "create_model", refuse)
-    with pytest.raises(RuntimeError, match="hf-hub:a/b; fetch it where there is a network"):
+    with pytest.raises(ConnectionError, match="hf-hub:a/b; fetch it where there is a network"):
         load_model("hf-hub:a/b", None)
-    with pytest.raises(RuntimeError, match="cannot fetch the weights 'openai' of RN50"):
+    with pytest.raises(ConnectionError, match="cannot fetch the weights 'openai' of RN50"):
         load_model("RN50", "openai")

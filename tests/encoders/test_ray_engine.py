@@ -39,5 +39,5 @@ def test_rows_come_in_order_from_several_workers():
 
 def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r"clipnav\[ray\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[ray\]"):
         next(ray_rows(KEYS, make_encode, workers=1))

@@ -131,11 +131,12 @@ class CiderD:
         """`scores` for training, which makes no sense if they are all 0.
 
         Raises:
-            RuntimeError: They are; says why.
+            FloatingPointError: They are; says why.
         """
         scores = self.scores(images, captions)
         if not scores.any():
-            raise RuntimeError(f"all {len(scores)} CIDEr-D rewards are 0: {self._reason(captions)}")
+            reason = self._reason(captions)
+            raise FloatingPointError(f"all {len(scores)} CIDEr-D rewards are 0: {reason}")
         return scores
 
     def _entries(

@@ -37,7 +37,7 @@ def ptb_lines(captions: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: Java or pycocoevalcap is missing.
-        RuntimeError: Java fails.
+        ChildProcessError: Java fails.
     """
     if not captions:
         return []
@@ -45,7 +45,9 @@ def ptb_lines(captions: Sequence[str]) -> list[str]:
     text = "".join(f"{caption}\n" for caption in captions)
     lines = _run([*command, "-preserveLines", "-lowerCase"], text, len(captions)).split("\n")
     if len(lines) != len(captions) + 1:
-        raise RuntimeError(f"PTBTokenizer made {len(lines) - 1} lines of {len(captions)} captions")
+        raise ChildProcessError(
+            f"PTBTokenizer made {len(lines) - 1} lines of {len(captions)} captions"
+        )
     return lines[:-1]
 
 
@@ -54,7 +56,7 @@ def meteor(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> l
 
     Raises:
         FileNotFoundError: Java or pycocoevalcap is missing.
-        RuntimeError: Java fails.
+        ChildProcessError: Java fails.
     """
     jar = _jar(METEOR_JAR)
     command = ["-Xmx2G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
@@ -73,7 +75,7 @@ def spice(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]
 
     Raises:
         FileNotFoundError: Java, pycocoevalcap or the parser that SPICE needs is missing.
-        RuntimeError: Java fails.
+        ChildProcessError: Java fails.
     """
     jar = _jar(SPICE_JAR)
     for name in (f"{_PARSER}.jar", f"{_PARSER}-models.jar"):
@@ -115,7 +117,7 @@ def _conversation(arguments: list[str], captions: int) -> Iterator[Ask]:
             Thread(target=write, args=(lines,), daemon=True).start()
             found = [line for _ in range(answers) if (line := out.readline())]
             if len(found) < answers:
-                raise RuntimeError(f"{' '.join(command)}: ended after {len(found)} answers")
+                raise ChildProcessError(f"{' '.join(command)}: ended after {len(found)} answers")
             return [line.strip() for line in found]
 
         try:
@@ -137,7 +139,7 @@ def _run(arguments: list[str], text: str, captions: int) -> str:
     """Run Java on a text and return what it prints.
 
     Raises:
-        RuntimeError: It fails, or takes much longer than it should.
+        ChildProcessError: It fails, or takes much longer than it should.
     """
     seconds = _seconds(captions)
     try:
@@ -149,10 +151,12 @@ def _run(arguments: list[str], text: str, captions: int) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"java {' '.join(arguments)}: no end after {seconds:.0f} s") from error
+        raise ChildProcessError(
+            f"java {' '.join(arguments)}: no end after {seconds:.0f} s"
+        ) from error
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
-        raise RuntimeError(f"java {' '.join(arguments)} failed: {' / '.join(last)}")
+        raise ChildProcessError(f"java {' '.join(arguments)} failed: {' / '.join(last)}")
     return done.stdout.decode()
 
 

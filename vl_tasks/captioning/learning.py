@@ -149,7 +149,7 @@ def train_captioner(config: CaptionConfig) -> None:
         OSError: A file of the data cannot be read.
         ValueError: A file of the data is wrong; names file and record.
         DivergedError: Training failed.
-        RuntimeError: All rewards of a batch are 0; says why.
+        FloatingPointError: All rewards of a batch are 0; says why.
     """
     prepare(config)
     learner = CaptionLearner(config)

@@ -58,7 +58,7 @@ def evaluate_captions(
     Raises:
         ValueError: The pictures of the two differ, or one has no reference.
         FileNotFoundError: Something that Java needs is missing.
-        RuntimeError: Java fails.
+        ChildProcessError: Java fails.
     """
     _check(predictions, references)
     given = {key: [text] for key, text in predictions.items()}

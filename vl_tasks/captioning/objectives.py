@@ -52,7 +52,7 @@ def self_critical(
         The loss, and mean rewards to log.
 
     Raises:
-        RuntimeError: All rewards are 0; says why.
+        FloatingPointError: All rewards are 0; says why.
     """
     network.eval()
     captioner, banned = network.captioner, network.banned

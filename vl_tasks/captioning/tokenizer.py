@@ -84,7 +84,7 @@ def tokenize(
 
     Raises:
         FileNotFoundError: "java" is wanted, but Java or pycocoevalcap is missing.
-        RuntimeError: Java fails.
+        ChildProcessError: Java fails.
     """
     flat = [" ".join(text.split("\n")) for texts in captions.values() for text in texts]
     java = tokenizer == "java" or (tokenizer == "auto" and java_ready())

@@ -68,13 +68,13 @@ def test_saved_and_loaded(statistics, encoded, tmp_path):
 def test_no_reward_at_all_says_why(statistics, encoded):
     vocabulary, rows, *_ = encoded
     images = np.array([0, 1])
-    with pytest.raises(RuntimeError, match="all 2 CIDEr-D rewards are 0: all captions are empty"):
+    with pytest.raises(FloatingPointError, match=r"all 2 CIDEr-D rewards .* captions are empty"):
         statistics.rewards(images, np.zeros((2, 5), int))
     unknown = np.full((2, 5), vocabulary.unknown)
-    with pytest.raises(RuntimeError, match="another vocabulary"):
+    with pytest.raises(FloatingPointError, match="another vocabulary"):
         statistics.rewards(images, unknown)
     single = CiderD.build(rows[:1], np.array([0, 1]), len(vocabulary))
-    with pytest.raises(RuntimeError, match="of a single image"):
+    with pytest.raises(FloatingPointError, match="of a single image"):
         single.rewards(np.array([0]), rows[:1])
 
 

@@ -40,7 +40,7 @@ def test_meteor_is_spoken_to_in_its_way(stand_in):
 
 def test_a_programme_that_ends_early(stand_in):
     stand_in("import sys; sys.stdin.readline(); print(1)")
-    with pytest.raises(RuntimeError, match="ended after 1 answers"):
+    with pytest.raises(ChildProcessError, match="ended after 1 answers"):
         java.meteor(["a", "b"], [["a"], ["b"]])
 
 
@@ -48,18 +48,18 @@ def test_a_programme_that_hangs(stand_in, monkeypatch):
     monkeypatch.setattr(java, "_SECONDS", 0.2)
     monkeypatch.setattr(java, "_SECONDS_PER_CAPTION", 0.0)
     stand_in("import time; time.sleep(60)")
-    with pytest.raises(RuntimeError, match="ended after 0 answers"):
+    with pytest.raises(ChildProcessError, match="ended after 0 answers"):
         java.meteor(["a"], [["a"]])
-    with pytest.raises(RuntimeError, match="no end after 0 s"):
+    with pytest.raises(ChildProcessError, match="no end after 0 s"):
         java.ptb_lines(["a"])
 
 
 def test_a_programme_that_fails(stand_in):
     stand_in("import sys; sys.exit('no such class')")
-    with pytest.raises(RuntimeError, match="failed: no such class"):
+    with pytest.raises(ChildProcessError, match="failed: no such class"):
         java.ptb_lines(["a"])
     stand_in("print('a')")
-    with pytest.raises(RuntimeError, match="made 1 lines of 2 captions"):
+    with pytest.raises(ChildProcessError, match="made 1 lines of 2 captions"):
         java.ptb_lines(["a", "b"])
 
 
