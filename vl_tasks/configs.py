@@ -48,7 +48,8 @@ class RunConfig(ABC):
     grids: GridConfig = field(default_factory=GridConfig)
     """Features of pictures."""
     standardise: bool = True
-    """Bring features to mean 0 and spread 1 over the training pictures (the originals: no)."""
+    """Bring features to mean 0 and spread 1 over the training pictures (the originals: no);
+    two-tower never does, it compares vectors of unit length."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     """How weights follow gradients."""
     iterations: int = 1000

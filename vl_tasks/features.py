@@ -239,13 +239,15 @@ def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
     return ClipEncoder(model, tokenizer, f"{name} with random weights", config.precision, device)
 
 
-def open_source(config: RunConfig, images: Mapping[Any, Path]) -> GridSource | BlindSource:
+def open_source(
+    config: RunConfig, images: Mapping[Any, Path], what: What = "grid"
+) -> GridSource | BlindSource:
     """What a run sees of pictures: their grids, encoded now if they shall be kept, or nothing."""
     if not config.vision:
         return BlindSource()
     encoder = load_encoder(config.grids, config.device)
     folder = cache_dir() / "grids" if config.grids.keep else None
-    source = GridSource(encoder, images, config.grids, folder)
+    source = GridSource(encoder, images, config.grids, folder, what)
     source.prepare()
     return source
 

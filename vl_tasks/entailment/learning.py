@@ -1,7 +1,6 @@
 """Training a model of visual entailment, and what it says."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from vl_tasks.entailment.data import (
 from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
 from vl_tasks.features import fit_scale
 from vl_tasks.folders import data_folder, picture_folder, split_file
-from vl_tasks.sentences import build_vocabulary, put_glove
+from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
 from vl_tasks.training import HELD_OUT, in_batches, is_held_out, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 
@@ -62,6 +61,7 @@ class EntailmentLearner:
             network = Towers(config, self.inputs.width)
         self.network: Fused | Towers = network.to(config.device)
         self._sentences = self.inputs.numbered(learnt)
+        self._judged: dict[str, Sentences | Tensor] = {}  # those of splits
         self._labels = np.array([one.label for one in learnt])
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
@@ -72,21 +72,24 @@ class EntailmentLearner:
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy of the split that chooses, and of each label."""
-        return self.score(self.splits[self.config.select_by])
+        return self.score(self.config.select_by)
 
-    def judge(self, hypotheses: Sequence[Hypothesis]) -> list[int]:
-        """The likeliest label of each hypothesis."""
+    def judge(self, split: str) -> list[int]:
+        """The likeliest label of each hypothesis of a split."""
         self.network.eval()
-        sentences = self.inputs.numbered(hypotheses)
+        hypotheses = self.splits[split]
+        if split not in self._judged:
+            self._judged[split] = self.inputs.numbered(hypotheses)
+        sentences = self._judged[split]
         labels: list[int] = []
         with torch.inference_mode():
             for rows in in_batches(len(hypotheses), self.config.evaluation_batch):
                 labels += self._scores(hypotheses, sentences, rows).argmax(1).tolist()
         return labels
 
-    def score(self, hypotheses: Sequence[Hypothesis]) -> dict[str, float]:
-        """Accuracy 0..1, and of each label."""
-        return accuracy_by_class([one.label for one in hypotheses], self.judge(hypotheses))
+    def score(self, split: str) -> dict[str, float]:
+        """Accuracy 0..1 of a split, and of each label."""
+        return accuracy_by_class([one.label for one in self.splits[split]], self.judge(split))
 
     def start(self, run: Path) -> None:
         """Write the vocabulary."""
@@ -144,16 +147,17 @@ def train_entailment(config: EntailmentConfig) -> None:
     learner.load(trainer.run)
     results = {}
     for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
-        results[split] = learner.score(learner.splits[split])
+        results[split] = learner.score(split)
         classes = ", ".join(f"{n} {100 * v:.1f}" for n, v in results[split].items())
         print(f"{split} ({len(learner.splits[split])} hypotheses): {classes}")
     trainer.report(results)
     if config.submit is not None:
-        hypotheses = learner.splits[config.submit]
         path = trainer.run / f"submission_{config.submit}.json"
         rows = [
             {"pairID": one.pair_id, "prediction": LABELS[label]}
-            for one, label in zip(hypotheses, learner.judge(hypotheses), strict=True)
+            for one, label in zip(
+                learner.splits[config.submit], learner.judge(config.submit), strict=True
+            )
         ]
         write_text(path, json.dumps(rows))
         print(f"labels of {config.submit} are in {path}")

@@ -9,13 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from encoders.clip import ClipEncoder
 from vl_tasks.configs import EntailmentConfig
 from vl_tasks.entailment.data import LABELS, Hypothesis
 from vl_tasks.entailment.two_tower import TwoTower
-from vl_tasks.features import Grids, GridScale, load_encoder, open_source
-from vl_tasks.images import read_image
+from vl_tasks.features import Grids, GridScale, GridSource, load_encoder, open_source
 from vl_tasks.sentences import Sentences
+from vl_tasks.training import in_batches
 from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.mcan import Mcan
 
@@ -91,11 +90,21 @@ class TowerInputs:
 
     def __init__(self, config: EntailmentConfig, images: Mapping[str, Path]) -> None:
         self._config = config
-        self.encoder = load_encoder(config.grids, config.device)
+        source = open_source(config, images, "pooled")
+        self._pictures: dict[str, Tensor] = {}
+        if isinstance(source, GridSource):
+            self.encoder = source.encoder
+            self._pictures = _unit_vectors(source)
+        else:
+            self.encoder = load_encoder(config.grids, config.device)
         self.width = self.encoder.embed_dim
-        seen = {"encoder": self.encoder.weights_sha256}
-        self.notes = {**seen, "vision": str(config.vision)}
-        self._pictures = _embedded(self.encoder, images)
+        # Runs that were made before size and fit were noted are of the encoder's own.
+        seen = {name: value for name, value in source.notes.items() if value != "own"}
+        self.notes = {
+            **seen,
+            "encoder": self.encoder.weights_sha256,
+            "vision": str(config.vision),
+        }
 
     def numbered(self, hypotheses: Sequence[Hypothesis]) -> Tensor:
         """Embeddings (N, D) of hypotheses."""
@@ -113,13 +122,14 @@ class TowerInputs:
         return pictures.to(self._config.device), texts.to(self._config.device)
 
 
-def _embedded(encoder: ClipEncoder, images: Mapping[str, Path]) -> dict[str, Tensor]:
-    names = list(images)
+def _unit_vectors(source: GridSource) -> dict[str, Tensor]:
+    """Embeddings (D,) of all pictures by their names."""
+    names = list(source.images)
     found: dict[str, Tensor] = {}
-    with tqdm(total=len(names), desc="encoding", unit="picture", disable=not names) as bar:
-        for start in range(0, len(names), _STEP):
-            part = names[start : start + _STEP]
-            pooled = encoder.pooled([read_image(images[name]) for name in part])
-            found |= zip(part, F.normalize(torch.from_numpy(pooled), dim=1), strict=True)
+    with tqdm(total=len(names), desc="reading", unit=" images", disable=not names) as bar:
+        for rows in in_batches(len(names), _STEP):
+            part = [names[row] for row in rows]
+            pooled = source.batch(part).features[:, 0]  # (B, D)
+            found |= zip(part, F.normalize(pooled, dim=1), strict=True)
             bar.update(len(part))
     return found

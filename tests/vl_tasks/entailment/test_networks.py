@@ -1,0 +1,48 @@
+"""What the entailment networks are given to see."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from encoders.clip import ClipEncoder
+from vl_tasks.configs import EntailmentConfig, GridConfig
+from vl_tasks.entailment.data import Hypothesis
+from vl_tasks.entailment.networks import TowerInputs
+from vl_tasks.images import read_image
+
+GRIDS = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
+
+
+@pytest.fixture
+def images(shapes):
+    return {path.stem: path for path in sorted((shapes / "images" / "val").iterdir())}
+
+
+def test_two_towers_see_pictures_at_the_size_and_fit_of_the_run(images, monkeypatch):
+    config = EntailmentConfig(model="two-tower", grids=GRIDS)
+    hypotheses = [Hypothesis(name, name, "it is red", 0) for name in images]
+    rows = np.array([3, 1])
+    kept = TowerInputs(config, images)
+    pictures, texts = kept.batch(hypotheses, kept.numbered(hypotheses), rows)
+    encoder = ClipEncoder.load("house_clip", precision="fp32", device="cpu")
+    shown = [read_image(images[hypotheses[row].image]) for row in rows]
+    pooled = torch.from_numpy(encoder.pooled(shown, (64, 96), "stretch"))
+    expected = torch.nn.functional.normalize(pooled, dim=1)
+    torch.testing.assert_close(pictures, expected, rtol=1e-2, atol=1e-3)
+    assert texts.shape == pictures.shape
+    assert kept.notes["picture size"] == "(64, 96)"
+    # What is on disk is not worked out again.
+    monkeypatch.setattr(ClipEncoder, "pooled", lambda *_: pytest.fail("encodes"))
+    again = TowerInputs(config, images)
+    assert torch.equal(again.batch(hypotheses, texts, np.array([0, 1]))[0][1], pictures[1])
+
+
+def test_two_towers_of_the_encoders_own_size_fit_earlier_runs(images):
+    config = EntailmentConfig(model="two-tower", grids=GridConfig(precision="fp32"))
+    inputs = TowerInputs(config, images)
+    assert inputs.notes == {"encoder": inputs.encoder.weights_sha256, "vision": "True"}
+    blind = TowerInputs(replace(config, vision=False), {})
+    assert blind.notes == {"encoder": inputs.encoder.weights_sha256, "vision": "False"}
+    assert blind.width == inputs.width
