@@ -29,7 +29,7 @@ class CaptionedImage:
         image_id: Number of the picture.
         file: Its place below the folder of pictures.
         split: "train", "restval", "val" or "test".
-        captions: Words of each caption: lower-case, without punctuation.
+        captions: Words of each caption: lower-case, without punctuation; none where secret.
         raw: The captions as they were written.
     """
 
@@ -48,7 +48,7 @@ class _Sentence(msgspec.Struct, gc=False):
 class _Image(msgspec.Struct, gc=False):
     filename: str
     split: str
-    sentences: list[_Sentence]
+    sentences: list[_Sentence] = []
     filepath: str = ""
     cocoid: int | None = None
     imgid: int | None = None
@@ -58,12 +58,15 @@ class _File(msgspec.Struct):
     images: list[_Image]
 
 
-def read_captions(path: Path, split: str | None = None) -> list[CaptionedImage]:
+def read_captions(
+    path: Path, split: str | None = None, secret: bool = False
+) -> list[CaptionedImage]:
     """Read the pictures of a split, in the order of the file.
 
     Args:
         path: The file.
         split: "train" includes "restval", as everywhere; None for all.
+        secret: Pictures need have no captions.
 
     Raises:
         OSError: The file cannot be opened.
@@ -79,7 +82,7 @@ def read_captions(path: Path, split: str | None = None) -> list[CaptionedImage]:
         if image_id is None or image_id in images:
             problem = "it has no cocoid" if image_id is None else f"image {image_id} occurs twice"
             raise AnnotationError(path, f"record {number} ({record.filename})", problem, REMEDY)
-        if not any(sentence.tokens for sentence in record.sentences):
+        if not secret and not any(sentence.tokens for sentence in record.sentences):
             raise AnnotationError(path, f"image {image_id}", "it has no caption", REMEDY)
         images[image_id] = _captioned(image_id, record)
     if not images:

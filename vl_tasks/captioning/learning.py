@@ -51,9 +51,10 @@ class CaptionLearner:
         path = _captions_file(folder)
         self.learnt = read_captions(path, "train")
         self.records = len(self.learnt)
-        submitted = {config.submit} if config.submit else set()
-        names = sorted({config.select_by, *config.evaluation_splits, *submitted})
+        names = sorted({config.select_by, *config.evaluation_splits})
         self.splits = {split: read_captions(path, split) for split in names}
+        if config.submit is not None and config.submit not in self.splits:
+            self.splits[config.submit] = read_captions(path, config.submit, secret=True)
         self.words = self._vocabulary(path)
         pictures: dict[int, Path] = {}
         if config.vision:
@@ -126,7 +127,7 @@ class CaptionLearner:
         run = self.config.resume or self.config.start
         if run is not None:
             return Vocabulary.load(run / VOCABULARY)
-        return caption_vocabulary(read_captions(path), self.config.min_count)
+        return caption_vocabulary(read_captions(path, secret=True), self.config.min_count)
 
     def _drawn(self, rows: np.ndarray, each: int) -> np.ndarray:
         """Captions (B * each, T) of pictures: without repeats where there are enough."""

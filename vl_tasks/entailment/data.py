@@ -18,6 +18,7 @@ from vl_tasks.images import SUFFIXES, find_named
 # In the order of UNITER and LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")
 UNLABELLED = -1
+_UNDECIDED = "-"  # what the files have in the place of a label
 REMEDY = "take the file anew from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its form"
 
 
@@ -29,7 +30,8 @@ class Hypothesis:
         pair_id: Unique in its split.
         image: Name of the picture's file without suffix: the Flickr30K id.
         text: The sentence.
-        label: Index into `LABELS`, or `UNLABELLED` where the annotators did not agree ("-").
+        label: Index into `LABELS`, or `UNLABELLED` where the annotators did not agree ("-"), or
+            where it is secret.
         premise: Flickr30K's caption of the picture, from which the label stems; "" where unknown.
     """
 
@@ -52,8 +54,12 @@ class _Record(msgspec.Struct, gc=False):
     label: str | int | None = None
 
 
-def read_hypotheses(path: Path) -> list[Hypothesis]:
+def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
     """Read a split; records without a pair id get their place in the file.
+
+    Args:
+        path: The file.
+        secret: Do not look at labels; none need be there.
 
     Raises:
         OSError: The file cannot be opened.
@@ -63,7 +69,7 @@ def read_hypotheses(path: Path) -> list[Hypothesis]:
     hypotheses: dict[str, Hypothesis] = {}
     for number, record in enumerate(read_records(path, _Record, REMEDY)):
         try:
-            hypothesis = _hypothesis(record, number)
+            hypothesis = _hypothesis(record, number, secret)
             if hypothesis.pair_id in hypotheses:
                 raise ValueError("its pairID occurs twice")
         except ValueError as error:
@@ -99,10 +105,12 @@ def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict
     return {"accuracy": right.total() / len(pairs), **classes}
 
 
-def _hypothesis(record: _Record, number: int) -> Hypothesis:
+def _hypothesis(record: _Record, number: int, secret: bool) -> Hypothesis:
     image = next((v for v in (record.id, record.older_id, record.image) if v is not None), None)
     text = record.sentence if record.hypothesis is None else record.hypothesis
     label = record.label if record.gold_label is None else record.gold_label
+    if secret:
+        label = _UNDECIDED
     if image is None or not _stem(str(image)):
         raise ValueError("field 'Flickr30K_ID' (or 'image') is missing")
     if text is None or not text.strip():
@@ -114,7 +122,7 @@ def _hypothesis(record: _Record, number: int) -> Hypothesis:
 
 
 def _label(value: str | int) -> int:
-    if value == "-":
+    if value == _UNDECIDED:
         return UNLABELLED
     if isinstance(value, str) and value in LABELS:
         return LABELS.index(value)

@@ -47,9 +47,10 @@ class EntailmentLearner:
             learnt = [one for one in learnt if not is_held_out(one.image)]
         self.learnt = learnt
         self.records = len(learnt)
-        submitted = {config.submit} if config.submit else set()
-        for split in {config.select_by, *config.evaluation_splits, *submitted} - {HELD_OUT}:
+        for split in {config.select_by, *config.evaluation_splits} - {HELD_OUT}:
             self.splits[split] = self._read(split)
+        if config.submit is not None and config.submit not in self.splits:
+            self.splits[config.submit] = self._read(config.submit, secret=True)
         self.words = self._vocabulary()
         images = self._pictures()
         if config.model == "fused":
@@ -117,8 +118,8 @@ class EntailmentLearner:
         if self.config.glove is not None:
             put_glove(network.reasoner.word_vectors, self.config.glove, self.words)
 
-    def _read(self, split: str) -> list[Hypothesis]:
-        return read_hypotheses(split_file(self.folder, split, r"\.jsonl?"))
+    def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
+        return read_hypotheses(split_file(self.folder, split, r"\.jsonl?"), secret)
 
     def _pictures(self) -> dict[str, Path]:
         if not self.config.vision:

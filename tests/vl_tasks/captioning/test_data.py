@@ -26,10 +26,10 @@ def _image(cocoid, split="train", texts=("A red sofa.",)):
 
 @pytest.fixture
 def read(tmp_path):
-    def read(images, split=None):
+    def read(images, split=None, secret=False):
         path = tmp_path / "dataset_coco.json"
         path.write_text(json.dumps({"dataset": "coco", "images": images}))
-        return read_captions(path, split)
+        return read_captions(path, split, secret)
 
     return read
 
@@ -65,6 +65,15 @@ def test_train_includes_restval(read):
 def test_bad_files_are_named(read, images, complaint):
     with pytest.raises(ValueError, match=complaint):
         read(images, "train")
+
+
+def test_secret_captions_need_not_be_there(read):
+    unknown = {key: value for key, value in _image(2, "test").items() if key != "sentences"}
+    images = [_image(1), unknown, _image(3, "test", ())]
+    assert [one.captions for one in read(images, "test", secret=True)] == [(), ()]
+    assert caption_vocabulary(read(images, secret=True), 1).words == ("a", "red", "sofa")
+    with pytest.raises(ValueError, match="image 2: it has no caption"):
+        read(images, "test")
 
 
 def test_missing_pictures_are_named(read, tmp_path):

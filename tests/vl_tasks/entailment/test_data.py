@@ -23,10 +23,10 @@ PUBLISHED = {
 
 @pytest.fixture
 def read(tmp_path):
-    def read(*records):
+    def read(*records, secret=False):
         path = tmp_path / "snli_ve_dev.jsonl"
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return read_hypotheses(path)
+        return read_hypotheses(path, secret)
 
     return read
 
@@ -53,6 +53,13 @@ def test_the_image_sentence_label_form(tmp_path):
 
 def test_no_agreement_is_no_label(read):
     assert read({**PUBLISHED, "gold_label": "-"})[0].label == UNLABELLED
+
+
+def test_secret_labels_need_not_be_there(read):
+    unlabelled = {key: value for key, value in PUBLISHED.items() if key != "gold_label"}
+    for record in (unlabelled, {**PUBLISHED, "gold_label": "hidden"}, PUBLISHED):
+        (found,) = read(record, secret=True)
+        assert (found.text, found.label) == (PUBLISHED["sentence2"], UNLABELLED)
 
 
 @pytest.mark.parametrize(
