@@ -77,6 +77,8 @@ class GridSource:
         self._config = config
         self._rows: dict[Any, str] = {}
         self._cache: GridCache | None = None
+        # Where nothing is kept, the pictures of the last batch with their grids and masks.
+        self._latest: tuple[list[Any], np.ndarray, np.ndarray] | None = None
         if cache is not None:
             self._cache = GridCache(cache / self.key, self.key, prefix)
 
@@ -114,7 +116,7 @@ class GridSource:
             ValueError: A picture cannot be read.
         """
         if self._cache is None:
-            found, mask = self._encode([self.images[one] for one in ids])
+            found, mask = self._worked_out(ids)
         else:
             self._fill([one for one in ids if self._row(one) not in self._cache], bar=False)
             found, mask = self._cache.read([self._row(one) for one in ids])
@@ -163,8 +165,14 @@ class GridSource:
             self._cache.add(shard, *_stacked(encoded))
         return damaged
 
-    def _encode(self, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
-        return self._encode_images([read_image(path) for path in paths])
+    def _worked_out(self, ids: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Grids and masks of B pictures, each encoded once, and not again in the next call."""
+        places = {one: place for place, one in enumerate(dict.fromkeys(ids))}
+        if self._latest is None or self._latest[0] != list(places):
+            pictures = [read_image(self.images[one]) for one in places]
+            self._latest = list(places), *self._encode_images(pictures)
+        rows = [places[one] for one in ids]
+        return self._latest[1][rows], self._latest[2][rows]
 
     def _encode_images(self, pictures: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         size, fit = self._config.size, self._config.fit

@@ -108,6 +108,9 @@ def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
     assert submission[0].keys() == {"image_id", "caption"}
     images = sorted((shapes / "images" / "test").iterdir())[:2]
     lines = command("caption.py", *images, "--run", critical).splitlines()
+    settings = json.loads((critical / "config.json").read_text())
+    (critical / "config.json").write_text(json.dumps({**settings, "evaluation_batch": 1}))
+    assert command("caption.py", *images, "--run", critical).splitlines() == lines
     assert [line.split(": ")[0] for line in lines] == [str(image) for image in images]
     assert any(word in lines[0] for word in ("circle", "square"))
 

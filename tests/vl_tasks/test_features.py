@@ -95,6 +95,20 @@ def test_kept_grids_are_those_worked_out_and_are_encoded_once(images, tmp_path):
     assert later.encoded == 2
 
 
+def test_what_is_not_kept_is_encoded_once_a_batch(images):
+    encoder = colour_encoder()
+    source = GridSource(encoder, images, GridConfig(fit="native"))
+    assert source.channels == 3
+    first = next(iter(images))
+    grids = source.batch([first] * 5)
+    assert encoder.encoded == 1
+    assert all(torch.equal(one, grids.features[0]) for one in grids.features)
+    grids = source.batch(["small", "high", "small"])
+    assert encoder.encoded == 3
+    assert grids.mask.sum(1).tolist() == [1, 8, 1]
+    torch.testing.assert_close(source["small"], grids.features[0][grids.mask[0]].numpy())
+
+
 def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):
     encoder, other = colour_encoder(), colour_encoder()
     other.weights_sha256 = "d1" * 32

@@ -10,6 +10,7 @@ from storage.runs.settings import read_config
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.configs import CaptionConfig
 from vl_tasks.features import pictures_source
+from vl_tasks.training import in_batches
 from vl_tasks.vocabulary import Vocabulary
 
 
@@ -34,7 +35,9 @@ def caption_pictures(
     network = CaptionNetwork(config, source.channels, len(words))
     load_model(run, network, dict(source.notes))
     network.to(device).eval()
-    grids = source.batch(list(range(len(images)))).to(device)
-    with torch.inference_mode():
-        captions = network.write(grids, beams or config.beams)
-    return [" ".join(words.decode(caption)) for caption in captions.tolist()]
+    captions: list[list[int]] = []
+    for rows in in_batches(len(images), config.evaluation_batch):
+        grids = source.batch(rows.tolist()).to(device)
+        with torch.inference_mode():
+            captions += network.write(grids, beams or config.beams).tolist()
+    return [" ".join(words.decode(caption)) for caption in captions]
