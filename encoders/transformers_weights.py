@@ -93,12 +93,17 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
 
     Raises:
         FileNotFoundError: A file of the source is missing.
-        ValueError: Its image tower is no plain ViT.
+        ValueError: The source is a file, or its image tower is no plain ViT.
     """
     from safetensors.torch import load_file
     from transformers import CLIPConfig, CLIPModel
 
     source = Path(source)
+    if source.is_file():
+        raise ValueError(
+            f"{source}: a file, not a folder in open_clip's format; make one of it with "
+            "scripts/convert_openai_clip.py --output FOLDER, and convert that"
+        )
     model = read_config(source)["model_cfg"]
     weights = load_file(source / WEIGHTS_FILE)
     if "visual.proj" not in weights or "text_projection" not in weights:

@@ -19,7 +19,7 @@ def data_folder(config: RunConfig) -> Path:
     if config.data == "house":
         from vl_tasks.house_tasks import cached_house_tasks
 
-        return cached_house_tasks(workers=len(os.sched_getaffinity(0))).folder
+        return cached_house_tasks(workers=_processors()).folder
     if config.data == "easy-vqa":
         return _easy_vqa()
     folder = Path(config.data)
@@ -29,6 +29,13 @@ def data_folder(config: RunConfig) -> Path:
             "docs/vl_tasks.md"
         )
     return folder
+
+
+def _processors() -> int:
+    """How many this process may use; where the system does not tell (macOS), all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _easy_vqa() -> Path:
@@ -65,7 +72,8 @@ def split_file(folder: Path, split: str, ending: str) -> Path:
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{ending}")
     found = sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
     if not found:
-        readable = ending.replace("\\", "")
+        # Of a letter that may be missing, the name without it.
+        readable = re.sub(r"\w\?", "", ending).replace("\\", "")
         raise FileNotFoundError(
             f"{folder}: no file of split {split!r}, whose name would end in {split}{readable}"
         )

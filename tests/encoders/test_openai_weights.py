@@ -171,6 +171,12 @@ def test_transformers_computes_the_same_both_ways(tmp_path: Path):
     assert restored.keys() == model.state_dict().keys()
 
 
+def test_a_file_becomes_a_folder_first(tmp_path: Path):
+    (tmp_path / "RN50.pt").touch()
+    with pytest.raises(ValueError, match=r"RN50\.pt: a file, .* --output FOLDER"):
+        write_transformers_clip(tmp_path / "RN50.pt", tmp_path / "out")
+
+
 def test_folders_that_are_no_clip_are_refused(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"config\.json: missing"):
         read_transformers_clip(tmp_path)
