@@ -34,12 +34,15 @@ class EvaluateAnswersConfig:
 
 def main() -> None:
     """Parse the command line, score and print."""
+    config = tyro.cli(EvaluateAnswersConfig, description=__doc__)
+    if not config.files:
+        raise SystemExit("name a file to score: evaluate_answers.py answers.json --questions ...")
+    # Imported here so that --help answers at once.
     from storage import write_text
     from vl_tasks.vqa.accuracy import score_predictions
     from vl_tasks.vqa.data import read_questions
     from vl_tasks.vqa.submissions import read_submission
 
-    config = tyro.cli(EvaluateAnswersConfig, description=__doc__)
     questions = read_questions(config.questions, config.annotations)
     found = {}
     for file in config.files:

@@ -36,11 +36,14 @@ class EvaluateCaptionsConfig:
 
 def main() -> None:
     """Parse the command line, score and print."""
+    config = tyro.cli(EvaluateCaptionsConfig, description=__doc__)
+    if not config.files:
+        raise SystemExit("name a file to score: evaluate_captions.py results.json --references ...")
+    # Imported here so that --help answers at once.
     from storage import write_text
     from vl_tasks.captioning.metrics import evaluate_captions
     from vl_tasks.captioning.results import read_any_references, read_results
 
-    config = tyro.cli(EvaluateCaptionsConfig, description=__doc__)
     references = read_any_references(config.references)
     meteor = {"auto": None, "yes": True, "no": False}[config.meteor]
     found = {}

@@ -12,6 +12,7 @@ from storage.runs.optimiser_settings import OptimiserConfig
 
 Fit = Literal["own", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan"]
+HELD_OUT = "held-out"  # a split of every twentieth picture of the training split
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ class RunConfig(ABC):
         for name in ("iterations", "batch_size", "evaluate_every", "evaluation_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more")
+        if HELD_OUT in (*self.evaluation_splits, self.submit) and self.select_by != HELD_OUT:
+            raise ValueError(
+                f"the split {HELD_OUT} is there with --select-by {HELD_OUT} only; add that, or "
+                "leave it out of --evaluation-splits and --submit"
+            )
 
     @property
     def run_name(self) -> str:

@@ -15,7 +15,6 @@ from storage.runs.training import Trainer
 from vl_tasks.configs import RunConfig
 
 _NOISE, _ORDER = 17, 29
-HELD_OUT = "held-out"  # a split of every twentieth picture
 
 
 class Task(Protocol):

@@ -38,6 +38,14 @@ def test_presets_name_themselves_and_have_runs_of_their_own():
     assert parse_vqa(["--no-vision"]).run_name == "vqa-mcan-house-no-vision"
 
 
+@pytest.mark.parametrize("flags", [["--evaluation-splits", "held-out"], ["--submit", "held-out"]])
+def test_what_is_held_out_must_be_taken_out_of_training(flags, capsys):
+    with pytest.raises(SystemExit):
+        parse_vqa(flags)
+    assert "is there with --select-by" in capsys.readouterr().err
+    assert parse_vqa(["--select-by", "held-out", *flags]).select_by == "held-out"
+
+
 def test_published_recipes():
     movie = VQA_PRESETS["movie-mcan-clip-vil"]
     assert (movie.mcan.hidden, movie.mcan.fused, movie.mcan.layers) == (1024, 2048, 6)

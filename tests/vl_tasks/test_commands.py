@@ -137,6 +137,23 @@ def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
     assert not run.exists()
 
 
+def test_java_is_missed_before_the_training(command, shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = tmp_path / "run"
+    with pytest.raises(FileNotFoundError, match="--tokenizer java: install a Java runtime"):
+        command("train_captioner.py", *data_flags(shapes), "--tokenizer", "java", "--output", run)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("what", ["answers", "captions"])
+def test_a_file_to_score_must_be_named(command, what):
+    flags = ("--questions", "q.json", "--annotations", "a.json")
+    with pytest.raises(SystemExit, match="name a file to score: evaluate_"):
+        command(
+            f"evaluate_{what}.py", *(("--references", "r.json") if what == "captions" else flags)
+        )
+
+
 def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

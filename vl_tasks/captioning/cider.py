@@ -155,7 +155,8 @@ class CiderD:
         keys = np.repeat(np.arange(len(distinct)), sizes) * total + self.gram[entries]
         wanted = local[caption] * total + gram
         place = np.searchsorted(keys, wanted)
-        found = np.flatnonzero(keys[np.minimum(place, len(keys) - 1)] == wanted)
+        inside = np.flatnonzero(place < len(keys))
+        found = inside[keys[place[inside]] == wanted[inside]]
         return entries[place[found]], found
 
     def _mean(

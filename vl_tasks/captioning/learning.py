@@ -20,13 +20,14 @@ from vl_tasks.captioning.data import (
     encode_captions,
     read_captions,
 )
+from vl_tasks.captioning.java import REMEDY, java_ready
 from vl_tasks.captioning.metrics import evaluate_captions, score_captions
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.captioning.objectives import cross_entropy, self_critical
-from vl_tasks.configs import CaptionConfig
+from vl_tasks.configs import HELD_OUT, CaptionConfig
 from vl_tasks.features import fit_scale, open_source
 from vl_tasks.folders import data_folder, picture_folder
-from vl_tasks.training import HELD_OUT, in_batches, make_trainer, prepare
+from vl_tasks.training import in_batches, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 
 
@@ -37,7 +38,8 @@ class CaptionLearner:
         config: Settings of the run.
 
     Raises:
-        FileNotFoundError: There is no file of captions in the folder of the data.
+        FileNotFoundError: There is no file of captions in the folder of the data, or no Java, which
+            the final scores are to be made with.
         ValueError: There are several, or a split is held out: Karpathy's file has splits enough.
     """
 
@@ -46,6 +48,8 @@ class CaptionLearner:
     def __init__(self, config: CaptionConfig) -> None:
         if config.select_by == HELD_OUT:
             raise ValueError("--select-by held-out: captions come with a split 'val'; take that")
+        if config.tokenizer == "java" and not java_ready():
+            raise FileNotFoundError(f"--tokenizer java: {REMEDY}; or take python")
         self.config = config
         folder = data_folder(config)
         path = _captions_file(folder)

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage.runs.checkpoints import VOCABULARY, load_model, save_model
-from vl_tasks.configs import VqaConfig
+from vl_tasks.configs import HELD_OUT, VqaConfig
 from vl_tasks.features import fit_scale, open_source
 from vl_tasks.folders import data_folder, picture_folder, split_file
 from vl_tasks.images import find_numbered
 from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
-from vl_tasks.training import HELD_OUT, in_batches, is_held_out, make_trainer, prepare
+from vl_tasks.training import in_batches, is_held_out, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary

@@ -85,6 +85,15 @@ def test_captions_of_other_images_are_worth_less(statistics, encoded):
     assert own.mean() > 2 * other.mean()
 
 
+def test_empty_references_are_worth_nothing(encoded):
+    vocabulary, rows, *_ = encoded
+    empty = CiderD.build(np.zeros((2, 5), np.int32), np.array([0, 1, 2]), len(vocabulary))
+    assert empty.scores(np.array([0, 1]), rows[:2]).tolist() == [0, 0]
+    # Of some images only.
+    half = CiderD.build(np.stack([rows[0], 0 * rows[0]]), np.array([0, 1, 2]), len(vocabulary))
+    assert half.scores(np.array([1]), rows[:1]).tolist() == [0]
+
+
 def test_bad_integers(statistics, encoded):
     vocabulary, rows, *_ = encoded
     with pytest.raises(ValueError, match="but the vocabulary of the references has"):
