@@ -17,7 +17,6 @@ from vl_tasks.vocabulary import Vocabulary
 REMEDY = "take the file anew from cs.stanford.edu/people/karpathy/deepimagesent"
 MIN_COUNT = 6  # ImageCaptioning.pytorch: words that occur five times or less are unknown
 MAX_WORDS = 16
-SPLITS = ("train", "val", "test")
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test
 
 

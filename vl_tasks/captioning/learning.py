@@ -1,6 +1,5 @@
 """Training a captioner, and what it writes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from storage import write_text
 from storage.runs.checkpoints import VOCABULARY, load_model, save_model
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.data import (
@@ -24,6 +22,7 @@ from vl_tasks.captioning.java import REMEDY, java_ready
 from vl_tasks.captioning.metrics import evaluate_captions, score_captions
 from vl_tasks.captioning.networks import CaptionNetwork
 from vl_tasks.captioning.objectives import cross_entropy, self_critical
+from vl_tasks.captioning.results import write_results
 from vl_tasks.configs import HELD_OUT, CaptionConfig
 from vl_tasks.features import fit_scale, open_source
 from vl_tasks.folders import data_folder, picture_folder
@@ -175,9 +174,7 @@ def train_captioner(config: CaptionConfig) -> None:
     trainer.report(results)
     if config.submit is not None:
         path = trainer.run / f"submission_{config.submit}.json"
-        captions = learner.write(learner.splits[config.submit], config.beams)
-        rows = [{"image_id": one, "caption": text} for one, text in captions.items()]
-        write_text(path, json.dumps(rows, ensure_ascii=False))
+        write_results(path, learner.write(learner.splits[config.submit], config.beams))
         print(f"captions of {config.submit} are in {path}")
     print(f"the run is in {trainer.run}")
 

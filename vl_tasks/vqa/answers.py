@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from storage import write_text
 from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.data import Question
@@ -105,23 +103,10 @@ class AnswerVocabulary:
     def __hash__(self) -> int:
         return hash(self.answers)
 
-    def scores(self, question: Question, rule: Rule = "leave-one-out") -> dict[int, float]:
+    def scores(self, question: Question) -> dict[int, float]:
         """Soft scores by class; answers that are not in the vocabulary are left out."""
-        scores = soft_scores(question.answers, rule)
+        scores = soft_scores(question.answers)
         return {self._classes[a]: s for a, s in scores.items() if a in self._classes}
-
-    def targets(self, questions: Sequence[Question], rule: Rule = "leave-one-out") -> np.ndarray:
-        """Soft scores of B questions: (B, classes) float32."""
-        targets = np.zeros((len(questions), len(self)), np.float32)
-        for row, question in zip(targets, questions, strict=True):
-            for number, score in self.scores(question, rule).items():
-                row[number] = score
-        return targets
-
-    def coverage(self, questions: Sequence[Question]) -> float:
-        """Mean of the best score that a question's answers in the vocabulary can get."""
-        best = [max(self.scores(question).values(), default=0.0) for question in questions]
-        return float(np.mean(best))
 
 
 def _commonest(question: Question) -> str:

@@ -14,13 +14,12 @@ from storage.runs.checkpoints import VOCABULARY, load_model, save_model
 from vl_tasks.configs import HELD_OUT, VqaConfig
 from vl_tasks.features import fit_scale, open_source
 from vl_tasks.folders import data_folder, picture_folder, split_file
-from vl_tasks.images import find_numbered
 from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
 from vl_tasks.training import in_batches, is_held_out, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.data import Question, read_questions
+from vl_tasks.vqa.data import Question, question_images, read_questions
 from vl_tasks.vqa.networks import VqaNetwork
 from vl_tasks.vqa.submissions import write_submission
 
@@ -155,8 +154,7 @@ class VqaLearner:
         if not self.config.vision:
             return {}
         asked = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-        wanted = {one.image_id: f"question_id {one.question_id}" for one in asked}
-        return find_numbered(picture_folder(self.config, self.folder), wanted)
+        return question_images(asked, picture_folder(self.config, self.folder))
 
     def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
         config = self.config

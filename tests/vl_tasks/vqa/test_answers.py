@@ -2,12 +2,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vl_tasks.vqa.accuracy import vqa_accuracy
 from vl_tasks.vqa.answers import AnswerVocabulary, soft_scores
 from vl_tasks.vqa.data import Question
+from vl_tasks.vqa.learning import SoftTargets
 
 
 def _question(number, *answers, majority=""):
@@ -44,10 +46,9 @@ def test_without_a_majority_answer_the_commonest_counts():
 def test_targets():
     vocabulary = AnswerVocabulary(["yes", "no"])
     questions = [_question(1, *["yes"] * 7, "no", "no", "maybe"), _question(2, *["maybe"] * 10)]
-    targets = vocabulary.targets(questions)
-    assert targets.dtype == np.float32
-    assert targets == pytest.approx(np.array([[1, 0.6], [0, 0]], np.float32))
-    assert vocabulary.coverage(questions) == pytest.approx(0.5)
+    targets = SoftTargets(questions, vocabulary).batch(np.array([1, 0, 1]))
+    assert targets.dtype == torch.float32
+    torch.testing.assert_close(targets, torch.tensor([[0, 0], [1, 0.6], [0, 0]]))
 
 
 @pytest.mark.parametrize(
