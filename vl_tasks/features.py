@@ -134,6 +134,7 @@ class GridSource:
 
         Raises:
             ValueError: A picture cannot be read; names it. What was encoded before stays.
+            OSError: The disk has too little room for what is missing.
         """
         if self._cache is None:
             return []
@@ -154,8 +155,11 @@ class GridSource:
         with tqdm(
             total=len(distinct), desc="encoding", unit=" images", disable=not bar
         ) as progress:
-            for rows, pictures in _decoded(distinct, damaged if skip_damaged else None):
+            steps = _decoded(distinct, damaged if skip_damaged else None)
+            for step, (rows, pictures) in enumerate(steps):
                 encoded.append(self._encode_images(pictures))
+                if step == 0:
+                    self._cache.check_room(len(distinct), *encoded[0])
                 shard += rows
                 progress.update(len(rows))
                 if len(shard) == _SHARD:

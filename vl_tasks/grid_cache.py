@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from storage.tensor_files import header_bytes, read_header
 
 FORMAT = "clipnav grids 1"
 _REMEDY = "delete it, and its pictures are encoded anew"
+_WITHOUT = "work grids out each time with --grids.no-keep"
 
 
 class GridCache:
@@ -65,7 +67,7 @@ class GridCache:
         with np.errstate(over="ignore"):
             halves = grids.astype("<f2")
         if not np.isfinite(halves).all():
-            raise ValueError(f"{self.folder}: a feature is too large for float16; do not cache")
+            raise ValueError(f"{self.folder}: a feature is too large for float16; {_WITHOUT}")
         self.folder.mkdir(parents=True, exist_ok=True)
         metadata = {
             "format": FORMAT,
@@ -79,6 +81,28 @@ class GridCache:
                 halves.tofile(file)
                 mask.astype(np.uint8).tofile(file)
             self._open(path)
+
+    def check_room(self, pictures: int, grids: np.ndarray, mask: np.ndarray) -> None:
+        """Make sure that the disk has room for so many pictures like some that are encoded.
+
+        Args:
+            pictures: How many are to be added.
+            grids: (n, h, w, C) of some of them.
+            mask: (n, h, w).
+
+        Raises:
+            OSError: It has not; says how much is needed.
+        """
+        each = (np.dtype(np.float16).itemsize * grids.size + mask.size) / len(grids)
+        disk = next(path for path in (self.folder, *self.folder.parents) if path.is_dir())
+        free = shutil.disk_usage(disk).free
+        needed = pictures * each
+        if needed > free:
+            raise OSError(
+                f"{self.folder}: grids of {pictures} pictures take about {needed / 1e9:.1f} GB, "
+                f"but {free / 1e9:.1f} GB are free; name a folder with more room in "
+                f"CLIPNAV_CACHE, or {_WITHOUT}"
+            )
 
     def read(self, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Grids of B pictures.

@@ -62,10 +62,14 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     assert np.abs(laid - seen).max() > 50
 
 
-def test_who_does_not_look_stays_at_chance(command, shapes, runs):
+def test_who_does_not_look_stays_at_chance(command, shapes, runs, caplog):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--no-vision")
     command("finetune_vqa.py", *flags, "--iterations", "40", "--output", runs / "blind")
     assert results(runs / "blind")["val"]["overall"] < 60
+    assert not caplog.messages
+    flags = (*flags, "--train-splits", "train", "val", "--output", runs / "all")
+    command("finetune_vqa.py", *flags, "--iterations", "1")
+    assert caplog.messages == ["val is among --train-splits: its accuracy is of training data"]
 
 
 @pytest.mark.parametrize("model", ["pythia", "movie-mcan"])

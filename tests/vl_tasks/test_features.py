@@ -1,5 +1,7 @@
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,19 @@ def test_what_is_not_kept_is_encoded_once_a_batch(images):
     assert encoder.encoded == 3
     assert grids.mask.sum(1).tolist() == [1, 8, 1]
     torch.testing.assert_close(source["small"], grids.features[0][grids.mask[0]].numpy())
+
+
+def test_nothing_is_kept_where_the_disk_has_no_room(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    source = GridSource(colour_encoder(), images, GridConfig(fit="native"), tmp_path / "cache")
+    with pytest.raises(OSError, match="grids of 3 pictures"):
+        source.prepare()
+    assert not (tmp_path / "cache").exists()
+    # What is needed is told by the first pictures; the disk fills up with the others.
+    monkeypatch.setattr(features, "_STEP", 1)
+    free = iter([1000])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    assert source.batch(list(images)).features.shape == (3, 12, 3)
 
 
 def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):

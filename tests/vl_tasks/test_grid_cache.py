@@ -1,3 +1,6 @@
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -57,6 +60,17 @@ def test_shards_never_take_the_place_of_others(tmp_path):
 
 def test_what_half_precision_cannot_hold_is_refused(tmp_path):
     cache = GridCache(tmp_path, "clip-own")
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError, match=r"too large for float16; .* --grids\.no-keep"):
         cache.add(["x"], np.full((1, 1, 1, 3), 1e5), np.ones((1, 1, 1), bool))
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_little_room_is_told_beforehand(tmp_path, monkeypatch):
+    cache = GridCache(tmp_path / "not" / "yet", "clip-own")
+    some = grids(2, 10, 10), np.ones((2, 10, 10), bool)
+    each = 10 * 10 * (3 * 2 + 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * each))
+    cache.check_room(5, *some)
+    with pytest.raises(OSError, match=r"grids of 6 pictures .* CLIPNAV_CACHE, or .*no-keep"):
+        cache.check_room(6, *some)
     assert not list(tmp_path.iterdir())

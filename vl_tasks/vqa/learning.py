@@ -1,5 +1,6 @@
 """Training a model that answers questions, and what it answers."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ from vl_tasks.vqa.networks import VqaNetwork
 from vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
+_LOG = logging.getLogger(__name__)
 
 
 class SoftTargets:
@@ -72,6 +74,9 @@ class VqaLearner:
 
     def __init__(self, config: VqaConfig) -> None:
         self.config = config
+        for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+            if split in config.train_splits:
+                _LOG.warning("%s is among --train-splits: its accuracy is of training data", split)
         self.folder = data_folder(config)
         self.splits: dict[str, list[Question]] = {}
         learnt = [one for split in config.train_splits for one in self._read(split)]
