@@ -53,6 +53,24 @@ def weights_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def draw_weights(model: nn.Module) -> None:
+    """Draw all weights of a model anew, as its modules do it; those of no such module, by width."""
+    modules = list(model.modules())
+    for module in modules:
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()  # pyright: ignore[reportCallIssue]
+    for module in modules:
+        if hasattr(module, "reset_parameters"):
+            continue
+        if isinstance(module, nn.MultiheadAttention):
+            module._reset_parameters()
+            continue
+        # Positions, class tokens and projections; a number alone, such as the temperature, stays.
+        for weight in module.parameters(recurse=False):
+            if weight.ndim:
+                nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
+
+
 def _source(name_or_path: str) -> tuple[str, str]:
     """What open_clip shall load, and its short name."""
     if name_or_path == HOUSE_CLIP:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from encoders.clip import ClipEncoder
-from encoders.loading import load_model
+from encoders.loading import draw_weights, load_model
 from encoders.prefetch import prefetched
 from storage import cache_dir
 from vl_tasks.configs import GridConfig, RunConfig
@@ -247,7 +247,7 @@ def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
         torch.manual_seed(0)
         model, tokenizer, name = load_model(config.encoder, config.pretrained)
         torch.manual_seed(0)  # loading may have drawn some or none
-        _draw_weights(model)
+        draw_weights(model)
     return ClipEncoder(model, tokenizer, f"{name} with random weights", config.precision, device)
 
 
@@ -279,24 +279,6 @@ def fit_scale(scale: GridScale, source: GridSource | BlindSource, ids: Sequence[
     count = min(len(ids), _FITTED, max(_FITTED_FEWEST, _FITTED_NUMBERS // places))
     chosen = np.linspace(0, len(ids) - 1, count).astype(int)
     scale.fit(source.batch([ids[k] for k in chosen]))
-
-
-def _draw_weights(model: nn.Module) -> None:
-    """Draw all weights of a model anew, as its modules do it; those of no such module, by width."""
-    modules = list(model.modules())
-    for module in modules:
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()  # pyright: ignore[reportCallIssue]
-    for module in modules:
-        if hasattr(module, "reset_parameters"):
-            continue
-        if isinstance(module, nn.MultiheadAttention):
-            module._reset_parameters()
-            continue
-        # Positions, class tokens and projections; a number alone, such as the temperature, stays.
-        for weight in module.parameters(recurse=False):
-            if weight.ndim:
-                nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
 
 
 def _decoded(
