@@ -198,6 +198,31 @@ def test_a_person_clicks_three_candidates_and_stops(page, url, tiny_env):
     assert "103_1.json" in page.locator("#notice").inner_text()
 
 
+def test_a_person_who_looks_back_does_not_walk(page, url):
+    opened(page, url, episode="train/103_1")
+    page.locator("#drive").click()
+    page.locator("figcaption", has_text="after 0 steps").wait_for()
+    page.keyboard.press("1")
+    page.locator("figcaption", has_text="after 1 step").wait_for()
+    there = standing_at(page)
+    assert page.locator(".mark").count() == 3
+    orders = []
+    page.on("request", lambda request: orders.append(request.url))
+    page.locator("#back").click()
+    assert page.locator(".mark").count() == 2
+    page.locator(".mark[data-candidate='2']").press("Enter")
+    page.keyboard.press("2")
+    page.keyboard.press("3")
+    page.locator("#step-text", has_text="step 0 of 1").wait_for()
+    page.locator(f".node[data-viewpoint='{there}']").dispatch_event("click")
+    page.locator("#step-text", has_text="step 1 of 1").wait_for()
+    page.locator("#back").click()
+    page.locator("#stop", has_text="Back to where you are").click()
+    page.locator("#stop", has_text="Stop here").wait_for()
+    assert standing_at(page) == there
+    assert [order for order in orders if "/api/act" in order] == []
+
+
 def test_a_person_takes_over_where_the_agent_stands(page, url, traces):
     opened(page, url, step=1)
     assert page.locator("#drive").inner_text() == "Take over here"

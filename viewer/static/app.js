@@ -52,27 +52,41 @@ function jump(step) {
     go: goTo,
     jump,
   });
+  get("stop").textContent = canAct() || drive.over ? "Stop here" : "Back to where you are";
   const later = shown.step > 0 && !drive.active && !shown.own;
   get("drive").textContent = later ? "Take over here" : "Drive yourself";
   announce();
   remember();
 }
 
-// A mark was clicked: the way that the agent took goes on, others are looked at.
+function stepOf(trace) {
+  return trace.steps[Math.min(shown.step, trace.steps.length - 1)];
+}
+
+// The server acts at the end of a person's walk, so its earlier steps can be looked at only.
+function canAct() {
+  return drive.active && !drive.over && shown.step === drive.trace.steps.length - 1;
+}
+
+// A mark was clicked: the way that was taken goes on, others are looked at.
 function choose(place, number) {
-  const trace = shown.traces[place];
-  const step = trace.steps[Math.min(shown.step, trace.steps.length - 1)];
-  if (drive.active && place === 0) drive.act(number);
+  const step = stepOf(shown.traces[place]);
+  if (canAct()) drive.act(number);
   else if (step.action === number) player.go(1);
   else stage.face(place, step.candidates[number - 1].heading);
+}
+
+function stop() {
+  if (canAct()) drive.act(0);
+  else jump(drive.trace.steps.length - 1);
 }
 
 // A viewpoint of the map was clicked.
 function goTo(viewpoint) {
   const { steps } = shown.traces[0];
-  const places = steps[shown.step]?.candidates ?? [];
-  const number = 1 + places.findIndex((candidate) => candidate.viewpoint === viewpoint);
-  if (drive.active && !drive.over) {
+  if (canAct()) {
+    const places = steps[shown.step].candidates;
+    const number = 1 + places.findIndex((candidate) => candidate.viewpoint === viewpoint);
     if (number) drive.act(number);
     return;
   }
@@ -129,8 +143,7 @@ function headline() {
 }
 
 function announce() {
-  const trace = shown.traces[0];
-  const step = trace.steps[Math.min(shown.step, trace.steps.length - 1)];
+  const step = stepOf(shown.traces[0]);
   const far = step.distance_to_goal;
   const goal = far == null || (drive.active && !drive.showWay) ? "" : `, ${metres(far)} from the goal`;
   get("live").textContent = `Step ${shown.step}, ${step.candidates.length} ways to go${goal}.`;
@@ -164,9 +177,9 @@ function keys(event) {
   else if (event.key === "]") player.go(1);
   else if (event.key === "p") player.toggle();
   else if (event.key === "e" && source.live) openList();
-  else if (event.key === "s" && drive.active) drive.act(0);
+  else if (event.key === "s" && drive.active) stop();
   else if (/^[1-9]$/.test(event.key)) {
-    const count = shown.traces[0].steps.at(-1).candidates.length;
+    const count = stepOf(shown.traces[0]).candidates.length;
     if (Number(event.key) <= count) choose(0, Number(event.key));
   } else return;
   event.preventDefault();
@@ -184,13 +197,13 @@ function start() {
   get("view-attention").addEventListener("change", () => jump(shown.step));
   get("help").addEventListener("click", () => get("help-dialog").showModal());
   get("drive").addEventListener("click", takeOver);
+  get("stop").addEventListener("click", stop);
   document.addEventListener("keydown", keys);
   get("open-list").hidden = rows.length < 2;
   get("drive").hidden = !source.live;
   get("own").hidden = !source.live || !site.follower;
   const where = () => {
-    const trace = shown.traces[0];
-    const step = trace.steps[Math.min(shown.step, trace.steps.length - 1)];
+    const step = stepOf(shown.traces[0]);
     return { key: shown.row.key, viewpoint: step.viewpoint, heading: stage.heading };
   };
   ownInstruction(site.follower, where, (trace) => {

@@ -14,7 +14,6 @@ export class Drive {
   // `changed()` is called when the walk has gone on, or was left.
   constructor(changed) {
     this.#changed = changed;
-    get("stop").addEventListener("click", () => this.act(0));
     get("leave").addEventListener("click", () => this.leave());
     get("save").addEventListener("click", () => this.#save());
     get("show-way").addEventListener("change", () => changed());
