@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from envs.episodes import Episode
@@ -76,6 +77,8 @@ class Site:
         self.pictures = pictures
         self._drives = drives
         self._follow = follow
+        # A follower keeps its place in one walk, and two requests come in two threads.
+        self._following = Lock()
         self._follower = follower
         # Only what lies there now is ever sent, so no path can lead elsewhere.
         self._files = {path.name: path for path in STATIC.iterdir() if path.suffix in TYPES}
@@ -211,7 +214,9 @@ class Site:
         if not isinstance(heading, int | float):
             raise RequestError(400, f"field 'heading' is {heading!r}, not a number of radians")
         mine = Episode("own", 0, episode.scan, path, float(heading), text, language_of(text))
-        return Answer(trace_json(self._follow(mine)))
+        with self._following:
+            trace = self._follow(mine)
+        return Answer(trace_json(trace))
 
     def _episode(self, key: str) -> tuple[str, Episode]:
         try:

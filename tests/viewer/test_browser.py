@@ -283,6 +283,25 @@ def test_ones_own_instruction_is_followed(page, url, traces):
     assert page.locator(".mark").count() == len(traces[0].steps[0].candidates)
 
 
+def test_one_instruction_is_walked_at_a_time(page, url):
+    opened(page, url, episode="train/101_0")
+    held = []
+    page.route("**/api/follow", lambda route: held.append(route))
+    page.locator("#own").click()
+    page.locator("#own-text").fill("Walk past the red sofa.")
+    with page.expect_request("**/api/follow"):
+        page.locator("#own-go").click()
+    assert page.locator("#own-go").is_disabled()
+    page.locator("#own-text").press("Control+Enter")
+    page.locator("#own-cancel").click()
+    with page.expect_response("**/api/follow"):
+        held[0].continue_()
+    page.locator("#own").click()
+    page.locator("#own-go:enabled").wait_for()
+    assert len(held) == 1
+    assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
+
+
 def test_a_refusal_is_shown(page, url, errors):
     opened(page, url)
     page.locator("#own").click()

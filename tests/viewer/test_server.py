@@ -2,6 +2,7 @@ import http.client
 import json
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -246,6 +247,25 @@ def test_own_instructions_are_followed(library, tmp_path, traces):
         with pytest.raises(RequestError):
             site.post("/api/follow", {**order, **change})
     assert len(asked) == 2
+
+
+def test_own_instructions_are_followed_one_after_the_other(library, tmp_path, traces):
+    both = threading.Barrier(2)
+    met = []
+
+    def follow(episode):
+        try:
+            both.wait(0.2)
+            met.append(episode.instruction)
+        except threading.BrokenBarrierError:
+            both.reset()
+        return traces[0]
+
+    site = Site(library, NoPictures("none"), Drives(library, tmp_path), follow, "follower")
+    orders = [{"episode": KEY, "instruction": text} for text in ("Go.", "Stay.")]
+    with ThreadPoolExecutor(2) as people:
+        list(people.map(lambda order: site.post("/api/follow", order), orders))
+    assert met == []
 
 
 def test_languages_are_told_by_their_script():

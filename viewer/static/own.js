@@ -8,6 +8,8 @@ const get = (id) => document.getElementById(id);
 // `show(trace)` shows the walk.
 export function ownInstruction(follower, where, show) {
   const dialog = get("own-dialog");
+  let closed = 0; // times; who closes the dialog does not want the walk any more
+  dialog.addEventListener("close", () => (closed += 1));
   get("own-who").textContent = `${follower} will follow it.`;
   get("own").addEventListener("click", () => {
     get("own-error").textContent = "";
@@ -35,12 +37,18 @@ export function ownInstruction(follower, where, show) {
       keep_goal: get("own-goal").checked,
       ...(here ? { viewpoint, heading } : {}),
     };
+    const before = closed;
+    get("own-error").textContent = "";
+    get("own-go").disabled = true;
     try {
       const trace = await source.follow(body);
+      if (closed > before) return;
       dialog.close();
       show(trace);
     } catch (error) {
-      get("own-error").textContent = error.message;
+      if (closed === before) get("own-error").textContent = error.message;
+    } finally {
+      get("own-go").disabled = false;
     }
   });
 }
