@@ -22,7 +22,7 @@ from envs.metrics import (
 from envs.metrics.summaries import columns_named
 from envs.nav_graph import NavGraph
 from envs.submissions import Checked, check_submission
-from envs.worlds import Dataset, World, world_files
+from envs.worlds import Dataset, World, named_world, world_files
 from storage.records import read_records
 
 REMEDY = "write the file anew, in one of the forms that docs/metrics.md shows"
@@ -133,8 +133,7 @@ def load_ground(rules: ScoringRules) -> Ground:
         ValueError: The data is damaged, the splits share an instruction, or nothing is left to
             count.
     """
-    world = rules.world or ("houses" if rules.data_dir is None else "matterport")
-    files = world_files(world, rules.data_dir)
+    files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     split_of: dict[str, str] = {}
     episodes: list[Episode] = []
     for split in dict.fromkeys(rules.splits):

@@ -133,6 +133,16 @@ def is_built_in(world: World) -> bool:
     return world != "matterport"
 
 
+def named_world(world: World | None, data_dir: str | Path | None) -> World:
+    """The world that is meant where none is named: "matterport" with a data folder, else "houses".
+
+    Args:
+        world: As the user names it, or None.
+        data_dir: The same.
+    """
+    return world or ("houses" if data_dir is None else "matterport")
+
+
 def world_files(world: World = "houses", data_dir: str | Path | None = None) -> WorldFiles:
     """Find the files of a world.
 

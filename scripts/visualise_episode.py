@@ -38,8 +38,9 @@ class VisualiseConfig:
     """Data set of submission files, and of the episodes to walk; runs and traces know theirs."""
     split: str = "val_unseen"
     """Split to walk. Traces know theirs."""
-    world: World = "houses"
-    """World of submission files and traces; runs know theirs."""
+    world: World | None = None
+    """World of submission files and traces, matterport if a data folder is named, else houses; runs
+    know theirs."""
     data_dir: Path | None = None
     """Folder of the data of world matterport."""
     features: Path | None = None
@@ -94,7 +95,7 @@ def gather(
 ) -> "tuple[Library, Pictures, Callable[[Episode], Trace] | None, str]":
     """Everything to show: episodes, pictures, and who follows instructions of the user's."""
     from envs.episodes import load_episodes
-    from envs.worlds import world_files
+    from envs.worlds import named_world, world_files
     from viewer.library import Library
     from viewer.opening import kind_of
     from viewer.pictures import world_pictures
@@ -103,7 +104,7 @@ def gather(
     runs = [source for source, kind in kinds.items() if kind == "run"]
     if runs:
         config = _as_trained(config, runs[0])
-    files = world_files(config.world, config.data_dir)
+    files = world_files(named_world(config.world, config.data_dir), config.data_dir)
     library = Library(files, config.dataset)
     follow, follower = None, ""
     for source, kind in kinds.items():
@@ -247,9 +248,9 @@ def _read_submission(config: VisualiseConfig, source: Path, library: "Library") 
     from envs.submission_scores import ScoringRules, load_ground
     from viewer.trace import traces_of_submission
 
-    rules = ScoringRules(config.dataset, (config.split,), config.world, config.data_dir)
-    ground = load_ground(rules)
-    traces, checked = traces_of_submission(source, ground, config.world, config.dataset)
+    world = library.files.world
+    ground = load_ground(ScoringRules(config.dataset, (config.split,), world, config.data_dir))
+    traces, checked = traces_of_submission(source, ground, world, config.dataset)
     library.add_episodes(ground.episodes[: config.limit], config.split)
     library.add(traces[: config.limit])
     print(f"{source}: {len(traces)} walks", flush=True)

@@ -36,7 +36,7 @@ def test_a_submission_becomes_a_page_and_a_film(submission, tiny_world, tmp_path
     page, film = tmp_path / "episode.html", tmp_path / "episode.gif"
     done = command(
         *("visualise_episode.py", submission),
-        *("--world", "matterport", "--data-dir", tiny_world, "--split", "train"),
+        *("--data-dir", tiny_world, "--split", "train"),
         *("--episode", "101_1", "--export", page, "--video", film),
     )
     assert done.returncode == 0, done.stderr
