@@ -83,11 +83,11 @@ def main() -> None:
     """Parse the command line; serve the page or write the files that are asked for."""
     config = tyro.cli(VisualiseConfig, description=__doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    library, pictures, follow, follower = gather(config)
     if config.writes:
+        library, pictures, *_ = gather(config)
         write(config, library, pictures)
     else:
-        serve(config, library, pictures, follow, follower)
+        serve(config)
 
 
 def gather(
@@ -120,20 +120,17 @@ def gather(
     return library, world_pictures(files, config.skyboxes), follow, follower
 
 
-def serve(
-    config: VisualiseConfig,
-    library: "Library",
-    pictures: "Pictures",
-    follow: "Callable[[Episode], Trace] | None" = None,
-    follower: str = "",
-) -> None:
+def serve(config: VisualiseConfig) -> None:
     """Serve the page until Ctrl-C."""
     from viewer.drives import Drives
     from viewer.server import ViewerServer
     from viewer.site import Site
 
-    site = Site(library, pictures, Drives(library, config.save_to), follow, follower)
-    with ViewerServer(site, config.host, config.port) as server:
+    # Walking takes minutes: a port that is taken is told of before.
+    with ViewerServer(host=config.host, port=config.port) as server:
+        library, pictures, follow, follower = gather(config)
+        drives = Drives(library, config.save_to)
+        server.site = Site(library, pictures, drives, follow, follower)
         print(f"{len(library.rows())} episodes: {server.url} (Ctrl-C ends it)", flush=True)
         threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()
         if config.browser:

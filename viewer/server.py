@@ -3,6 +3,8 @@
 import ipaddress
 import json
 import logging
+import socket
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -22,23 +24,42 @@ class ViewerServer(ThreadingHTTPServer):
     """Serves a site.
 
     Args:
-        site: What to serve.
+        site: What to serve. Who takes the port first and gathers the site then may set it later,
+            before `serve_forever`.
         host: Address to listen on.
         port: 0 for any free one.
+
+    Raises:
+        OSError: Nobody can listen there; the message says what to do.
     """
 
     daemon_threads = True
+    site: Site
 
-    def __init__(self, site: Site, host: str = "127.0.0.1", port: int = 0) -> None:
-        super().__init__((host, port), _Handler)
-        self.site = site
+    def __init__(self, site: Site | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise OSError(
+                f"cannot listen on port {port} of {host} ({error.strerror}): end what listens "
+                "there, or name another port, --port 0 for any free one, or another --host"
+            ) from error
+        if site is not None:
+            self.site = site
         self.local = _is_loopback(host)
 
     @property
     def url(self) -> str:
         """Where the page is."""
         host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}/"
+        bracketed = f"[{host!s}]" if self.address_family == socket.AF_INET6 else f"{host!s}"
+        return f"http://{bracketed}:{port}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over browsers that left before their answer came; tell of everything else."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,8 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer(parts.path, dict(parse_qsl(parts.query))))
         except RequestError as error:
             self._refuse(error.status, str(error))
-        except BrokenPipeError:
-            self.close_connection = True
+        except ConnectionError:
+            raise  # the browser has left, so there is nobody to tell
         except Exception as error:
             _LOG.exception("while answering %s", self.path)
             self._refuse(500, f"something went wrong here: {error}")

@@ -1,5 +1,6 @@
 import json
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -80,6 +81,19 @@ def test_what_cannot_be_shown_is_said(submission, tiny_world, tmp_path):
         assert done.returncode == 1
         assert complaint in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_read(submission, tiny_world):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = command(
+            *("visualise_episode.py", submission, "--data-dir", tiny_world, "--split", "train"),
+            *("--no-browser", "--port", port),
+        )
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert "--port 0" in done.stderr
+    assert done.stdout == ""
 
 
 def test_figures_of_a_run(tmp_path):

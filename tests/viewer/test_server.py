@@ -1,8 +1,10 @@
 import http.client
 import json
 import logging
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -32,7 +34,13 @@ def site(library, tmp_path, grey):
 
 @pytest.fixture
 def server(site):
-    with ViewerServer(site) as server:
+    with serving(site) as server:
+        yield server
+
+
+@contextmanager
+def serving(site, host="127.0.0.1"):
+    with ViewerServer(site, host) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
@@ -41,7 +49,7 @@ def server(site):
 
 
 def ask(server, method, path, body=None, **headers):
-    connection = http.client.HTTPConnection(*server.server_address, timeout=10)
+    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
     data = json.dumps(body).encode() if isinstance(body, dict | list) else body
     if data is not None:
         headers = {"Content-Type": "application/json", **headers}
@@ -152,6 +160,37 @@ def test_a_fault_of_ours_is_said_and_survived(server, site, monkeypatch, caplog)
     assert status == 500
     assert "out of luck" in why
     assert ask(server, "GET", "/api/site")[0] == 200
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_serves_on_ipv6_too(site):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with serving(site, "::1") as server:
+        host = f"[::1]:{server.server_address[1]}"
+        assert server.url == f"http://{host}/"
+        assert ask(server, "GET", "/api/site", Host=host)[0] == 200
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy(server):
+    port = server.server_address[1]
+    with pytest.raises(OSError, match=rf"port {port} of 127\.0\.0\.1 .*--port 0"):
+        ViewerServer(port=port)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
+def test_a_browser_that_left_is_no_fault(server, site, monkeypatch, caplog, capsys, error):
+    def left(query):
+        raise error
+
+    monkeypatch.setitem(site._gets, "/api/scene", left)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, "GET", "/api/scene?scan=attic")
+    assert ask(server, "GET", "/api/site")[0] == 200
+    assert caplog.records == []
+    assert capsys.readouterr().err == ""
 
 
 def test_lists_episodes_with_outcomes(server, traces):
