@@ -243,6 +243,36 @@ def test_two_agents_side_by_side(page, url, traces):
     assert page.locator(".map .body").count() == 2
 
 
+def test_the_episode_that_was_asked_for_last_is_shown(page, url, traces):
+    opened(page, url)
+    held = []
+    page.route("**/api/trace?episode=train%2F101_0*", lambda route: held.append(route))
+    for episode in ("101_0", "103_1"):
+        page.keyboard.press("e")
+        page.locator(f".rows [data-key='train/{episode}']").click()
+    page.locator("#title", has_text="103_1").wait_for()
+    with page.expect_response("**/api/trace?episode=train%2F101_0*"):
+        held[0].continue_()
+    page.keyboard.press("]")
+    assert page.locator("#title").inner_text() == "Episode 103_1 in attic"
+    second = next(trace for trace in traces if trace.instr_id == "103_1")
+    assert standing_at(page) == second.walked[1]
+
+
+def test_a_server_that_has_ended_is_told_of(page, url, errors):
+    opened(page, url)
+    page.route("**/api/*", lambda route: route.abort())
+    page.locator("#drive").click()
+    page.locator("#notice", has_text="does not answer").wait_for()
+    page.evaluate("document.getElementById('notice').hidden = true")
+    page.locator("#agent-b").select_option("wanderer")
+    page.locator("#notice", has_text="does not answer").wait_for()
+    page.wait_for_function("document.getElementById('agent-b').value === ''")
+    assert page.locator("#title").inner_text() == "Episode 100_0 in attic"
+    assert all("ERR_FAILED" in error for error in errors)
+    errors.clear()
+
+
 def test_hindi_words_stay_whole(page, url):
     opened(page, url, episode="val_unseen/2001")
     block = page.locator(".instruction")

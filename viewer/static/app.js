@@ -1,6 +1,7 @@
 // Ties the page together: which episode, which agents, which step.
 
-import { Drive, notice } from "viewer/drive.js";
+import { Drive } from "viewer/drive.js";
+import { latest, notice } from "viewer/latest.js";
 import { EpisodeList, SIGNS } from "viewer/list.js";
 import { ownInstruction } from "viewer/own.js";
 import { Player } from "viewer/player.js";
@@ -9,39 +10,55 @@ import { Stage } from "viewer/stage.js";
 import { html, metres } from "viewer/svg.js";
 
 const get = (id) => document.getElementById(id);
-const [site, rows] = await Promise.all([source.site(), source.episodes()]);
+const [site, rows] = await Promise.all([source.site(), source.episodes()]).catch((error) => {
+  notice(error.message);
+  throw error;
+});
 const scenes = new Map();
-const shown = { row: rows[0], traces: [], step: 0, own: null };
+const shown = { row: rows[0], traces: [], step: 0, own: false };
 const stage = new Stage(site.note);
 const player = new Player((step) => jump(step));
 const drive = new Drive(() => driven());
 const list = new EpisodeList(rows, () => get("agent-a").value, (key) => open(key));
 
-async function open(key, agents = chosenAgents(), step = 0) {
+function open(key, agents = chosenAgents(), step = 0) {
   player.pause();
-  notice(site.note);
-  shown.row = rows.find((row) => row.key === key) ?? rows[0];
-  shown.own = null;
-  drive.active = false;
-  get("driving").hidden = true;
-  list.current = shown.row.key;
   closeList();
-  const names = offerAgents(agents);
-  if (!names.length) return drive.start({ episode: shown.row.key });
-  const traces = await Promise.all(names.map((name) => source.trace(shown.row.key, name)));
-  await begin(traces, step);
+  const row = rowOf(key);
+  const names = walkersOf(row, agents);
+  if (!names.length) return drive.start({ episode: row.key });
+  const walks = () => Promise.all(names.map((name) => source.trace(row.key, name)));
+  return present(row, walks, { agents: names, step });
 }
 
-async function begin(traces, step) {
-  const { scan } = traces[0];
+// Shows walks of an episode once they and their building have come; until then all stays as it is.
+function present(row, walks, { agents = chosenAgents(), step = 0, own = false, driving = false }) {
+  const request = async () => {
+    const traces = await walks();
+    return { traces, scene: await sceneOf(traces[0].scan) };
+  };
+  return latest(request, ({ traces, scene }) => {
+    if (!driving) drive.leave();
+    Object.assign(shown, { row, traces, own });
+    notice(site.note);
+    offerAgents(row, agents);
+    list.current = row.key;
+    stage.begin(traces.length, scene);
+    headline();
+    jump(step);
+    if (own) player.play();
+  });
+}
+
+const rowOf = (key) => rows.find((row) => row.key === key) ?? rows[0];
+
+async function sceneOf(scan) {
   if (!scenes.has(scan)) scenes.set(scan, await source.scene(scan));
-  shown.traces = traces;
-  stage.begin(traces.length, scenes.get(scan));
-  headline();
-  jump(step);
+  return scenes.get(scan);
 }
 
 function jump(step) {
+  if (!shown.traces.length) return; // the first ones did not come
   const last = Math.max(...shown.traces.map((trace) => trace.steps.length)) - 1;
   shown.step = Math.min(last, Math.max(0, step));
   player.at(shown.step, last);
@@ -65,7 +82,8 @@ function stepOf(trace) {
 
 // The server acts at the end of a person's walk, so its earlier steps can be looked at only.
 function canAct() {
-  return drive.active && !drive.over && shown.step === drive.trace.steps.length - 1;
+  const { active, over, trace } = drive;
+  return active && !over && shown.traces[0] === trace && shown.step === trace.steps.length - 1;
 }
 
 // A mark was clicked: the way that was taken goes on, others are looked at.
@@ -78,7 +96,7 @@ function choose(place, number) {
 
 function stop() {
   if (canAct()) drive.act(0);
-  else jump(drive.trace.steps.length - 1);
+  else driven();
 }
 
 // A viewpoint of the map was clicked.
@@ -102,27 +120,32 @@ function takeOver() {
 }
 
 function driven() {
-  if (!drive.active) return open(shown.row.key);
-  const { trace } = drive;
-  return begin([trace], trace.steps.length - 1);
+  const { key, trace } = drive;
+  return present(rowOf(key), () => [trace], { step: trace.steps.length - 1, driving: true });
 }
 
 function chosenAgents() {
   return [get("agent-a").value, get("agent-b").value];
 }
 
-// Fills the two lists of agents with those who walked the episode; tells who is to be shown.
-function offerAgents([first, second]) {
-  const names = Object.keys(shown.row.walks);
+// Who is to be shown of those who walked an episode.
+function walkersOf(row, [first, second]) {
+  const names = Object.keys(row.walks);
   const one = names.includes(first) ? first : names[0];
   const two = names.includes(second) && second !== one ? second : "";
+  return [one, two].filter(Boolean);
+}
+
+// Fills the two lists of agents with those who walked the episode.
+function offerAgents(row, agents) {
+  const names = Object.keys(row.walks);
+  const [one, two = ""] = walkersOf(row, agents);
   const option = (chosen) => (value) =>
     html("option", { value, selected: value === chosen }, value || "nobody");
   get("agent-a").replaceChildren(...names.map(option(one)));
   get("agent-b").replaceChildren(...["", ...names.filter((name) => name !== one)].map(option(two)));
   get("beside").hidden = names.length < 2;
   get("agent-a").parentElement.hidden = !names.length;
-  return [one, two].filter(Boolean);
 }
 
 function headline() {
@@ -131,7 +154,7 @@ function headline() {
     ? `Your instruction in ${traces[0].scan}`
     : `Episode ${row.instr_id} in ${row.scan}`;
   document.title = `clipnav: ${get("title").textContent}`;
-  document.querySelector(".agents").hidden = drive.active || Boolean(shown.own);
+  document.querySelector(".agents").hidden = drive.active || shown.own;
   const walk = drive.active || shown.own ? null : row.walks[traces[0].agent];
   const badge = get("outcome");
   badge.hidden = !walk;
@@ -178,7 +201,7 @@ function keys(event) {
   else if (event.key === "p") player.toggle();
   else if (event.key === "e" && source.live) openList();
   else if (event.key === "s" && drive.active) stop();
-  else if (/^[1-9]$/.test(event.key)) {
+  else if (/^[1-9]$/.test(event.key) && shown.traces.length) {
     const count = stepOf(shown.traces[0]).candidates.length;
     if (Number(event.key) <= count) choose(0, Number(event.key));
   } else return;
@@ -189,15 +212,18 @@ function start() {
   get("open-list").addEventListener("click", () => (get("list").hidden ? openList() : closeList()));
   get("close-list").addEventListener("click", closeList);
   for (const id of ["agent-a", "agent-b"]) {
-    get(id).addEventListener("change", () => {
+    get(id).addEventListener("change", async () => {
+      await open(shown.row.key, chosenAgents(), shown.step);
+      // If the walk of the chosen one did not come, another one's is still shown.
+      offerAgents(shown.row, shown.traces.map((trace) => trace.agent));
       list.draw();
-      open(shown.row.key, chosenAgents(), shown.step);
     });
   }
   get("view-attention").addEventListener("change", () => jump(shown.step));
   get("help").addEventListener("click", () => get("help-dialog").showModal());
   get("drive").addEventListener("click", takeOver);
   get("stop").addEventListener("click", stop);
+  get("leave").addEventListener("click", () => open(shown.row.key));
   document.addEventListener("keydown", keys);
   get("open-list").hidden = rows.length < 2;
   get("drive").hidden = !source.live;
@@ -206,15 +232,10 @@ function start() {
     const step = stepOf(shown.traces[0]);
     return { key: shown.row.key, viewpoint: step.viewpoint, heading: stage.heading };
   };
-  ownInstruction(site.follower, where, (trace) => {
-    drive.active = false;
-    get("driving").hidden = true;
-    shown.own = trace;
-    begin([trace], 0).then(() => player.play());
-  });
+  ownInstruction(site.follower, where, (trace) => present(shown.row, () => [trace], { own: true }));
   const place = new URLSearchParams(location.hash.slice(1));
   const agents = [place.get("a") ?? site.agents[0], place.get("b") ?? ""];
   return open(place.get("episode") ?? rows[0].key, agents, Number(place.get("step") ?? 0));
 }
 
-start().catch((error) => notice(error.message));
+start();

@@ -1,20 +1,21 @@
 // Walking oneself: the server keeps the walk, the page shows it.
 
+import { latest, notice } from "viewer/latest.js";
 import { source } from "viewer/source.js";
 
 const get = (id) => document.getElementById(id);
 
 export class Drive {
   active = false;
+  key = ""; // of the episode
   trace = null;
   #number = 0;
   #busy = false;
   #changed;
 
-  // `changed()` is called when the walk has gone on, or was left.
+  // `changed()` is called when the walk has gone on.
   constructor(changed) {
     this.#changed = changed;
-    get("leave").addEventListener("click", () => this.leave());
     get("save").addEventListener("click", () => this.#save());
     get("show-way").addEventListener("change", () => changed());
   }
@@ -28,18 +29,29 @@ export class Drive {
     return this.trace?.ending === "stopped";
   }
 
-  async start(body) {
-    get("show-way").checked = false;
-    this.#take(await source.drive(body));
+  start(body) {
+    return latest(
+      () => source.drive(body),
+      ({ drive, trace }) => {
+        get("show-way").checked = false;
+        Object.assign(this, { active: true, key: body.episode, trace });
+        this.#number = drive;
+        return this.#gone();
+      },
+    );
   }
 
   async act(action) {
     if (!this.active || this.over || this.#busy) return;
     this.#busy = true;
     try {
-      this.#take(await source.act({ drive: this.#number, action }));
-    } catch (error) {
-      notice(error.message);
+      await latest(
+        async () => {
+          // The server has gone on, whether or not this is still to be shown.
+          this.trace = (await source.act({ drive: this.#number, action })).trace;
+        },
+        () => this.#gone(),
+      );
     } finally {
       this.#busy = false;
     }
@@ -48,15 +60,11 @@ export class Drive {
   leave() {
     this.active = false;
     this.#buttons();
-    this.#changed();
   }
 
-  #take({ drive, trace }) {
-    this.#number = drive;
-    this.trace = trace;
-    this.active = true;
+  #gone() {
     this.#buttons();
-    this.#changed();
+    return this.#changed();
   }
 
   async #save() {
@@ -77,9 +85,4 @@ export class Drive {
       ? "<strong>You have stopped.</strong> The metrics are on the right."
       : "<strong>You are walking.</strong> Click a marker, or press its number. Drag to look around.";
   }
-}
-
-export function notice(text) {
-  get("notice").textContent = text;
-  get("notice").hidden = !text;
 }

@@ -2,7 +2,9 @@
 // was exported.
 
 async function asked(url, options) {
-  const answer = await fetch(url, options);
+  const answer = await fetch(url, options).catch(() => {
+    throw new Error("The server does not answer: start visualise_episode.py again.");
+  });
   if (answer.ok) return answer;
   const { error } = await answer.json().catch(() => ({ error: answer.statusText }));
   throw new Error(error);
