@@ -36,7 +36,7 @@ def draw(config: PlotConfig) -> list[Path]:
     """Draw all figures that the sources have something for; tells the files."""
     from storage.runs.log import read_log
     from viewer import plots
-    from viewer.opening import kind_of
+    from viewer.opening import kind_of, short_names, told_apart
     from viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}
@@ -45,8 +45,10 @@ def draw(config: PlotConfig) -> list[Path]:
         raise ValueError(
             f"{odd[0]}: neither a run nor traces; score it with evaluate_submission.py"
         )
-    logs = {source.name: read_log(source) for source, kind in kinds.items() if kind == "run"}
-    traces = [t for source, kind in kinds.items() if kind == "traces" for t in read_traces(source)]
+    runs = short_names(source for source, kind in kinds.items() if kind == "run")
+    logs = {name: read_log(source) for source, name in runs.items()}
+    told = told_apart({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
+    traces = [trace for walks in told.values() for trace in walks]
     figures = {}
     if logs:
         figures["training"] = plots.training_curves(logs)

@@ -21,10 +21,15 @@ import tyro
 from envs.worlds import Dataset, World
 
 if TYPE_CHECKING:
+    from agents.configs import TrainConfig
+    from agents.rollout import Agent
     from envs.episodes import Episode
+    from envs.vector_env import VlnVectorEnv
     from viewer.library import Library
     from viewer.pictures import Pictures
     from viewer.trace import Trace
+
+    Run = tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def gather(
     from envs.episodes import load_episodes
     from envs.worlds import named_world, world_files
     from viewer.library import Library
-    from viewer.opening import kind_of
+    from viewer.opening import kind_of, told_apart
     from viewer.pictures import world_pictures
 
     kinds = {source: kind_of(source) for source in config.sources}
@@ -106,17 +111,29 @@ def gather(
         config = _as_trained(config, runs[0])
     files = world_files(named_world(config.world, config.data_dir), config.data_dir)
     library = Library(files, config.dataset)
-    follow, follower = None, ""
+    loaded, brought = {}, {}
     for source, kind in kinds.items():
         if kind == "run":
-            follow, follower = _walk_run(config, source, library, len(runs) > 1)
+            loaded[source] = _load_run(config, source)
         elif kind == "traces":
-            _read_traces(source, library)
+            brought[source] = _read_traces(source)
         else:
-            _read_submission(config, source, library)
+            brought[source] = _read_submission(config, source, library)
+    for source, run in loaded.items():
+        brought[source] = _walk_run(config, source, run)
+    told = told_apart({source: brought[source] for source in kinds})
+    for traces in told.values():
+        library.add(traces)
     if not kinds:
         episodes = load_episodes(config.dataset, config.split, files)
         library.add_episodes(episodes[: config.limit], config.split)
+    follow, follower = None, ""
+    if runs:
+        _, _, walkers = loaded[runs[-1]]
+        follower = next(iter(walkers))
+        for trace in told.get((runs[-1], follower), [])[:1]:
+            follower = trace.agent
+        follow = _follow(loaded[runs[-1]], follower)
     return library, world_pictures(files, config.skyboxes), follow, follower
 
 
@@ -189,19 +206,12 @@ def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
     return replace(config, dataset=saved.dataset, world=saved.world, data_dir=folder)
 
 
-def _walk_run(
-    config: VisualiseConfig, run: Path, library: "Library", several: bool
-) -> "tuple[Callable[[Episode], Trace], str]":
-    """Have a run's follower walk the split; tells how to have it follow other instructions."""
-    import torch
-
+def _load_run(config: VisualiseConfig, run: Path) -> "Run":
+    """Settings, environment over the split, and by name the follower, first, and baselines."""
     from agents.command_line import EvaluateConfig
     from agents.submission import load_walkers
-    from viewer.free_walk import walk_freely
-    from viewer.trace import record_all
-    from viewer.trace.building import Setting
 
-    settings, env, walkers = load_walkers(
+    return load_walkers(
         EvaluateConfig(
             run,
             baselines=config.baselines,
@@ -211,37 +221,51 @@ def _walk_run(
         ),
         config.split,
     )
-    name = next(iter(walkers))
-    agent = walkers[name]
-    if several:
-        name = f"{name} {run.name}"
-        walkers = {name: agent, **dict(list(walkers.items())[1:])}
+
+
+def _walk_run(config: VisualiseConfig, source: Path, run: "Run") -> "list[Trace]":
+    """Have a run's follower and the baselines walk the split."""
+    import torch
+
+    from viewer.trace import record_all
+
+    settings, env, walkers = run
     ids = [e.instr_id for e in env.episodes[: config.limit]]
     if config.writes and config.episode in ids:
         ids = [config.episode]
-    print(f"{', '.join(walkers)}: {len(ids)} episodes of {config.split} ...", flush=True)
+    who = ", ".join(walkers)
+    print(f"{source}: {who}: {len(ids)} episodes of {config.split} ...", flush=True)
     with torch.inference_mode():
         walked = record_all(env, walkers, ids, split=config.split, dataset=settings.dataset)
-    for traces in walked.values():
-        library.add(traces)
+    return [trace for traces in walked.values() for trace in traces]
+
+
+def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
+    """How to have a run's follower, shown under a name, follow other instructions."""
+    import torch
+
+    from viewer.free_walk import walk_freely
+    from viewer.trace.building import Setting
+
+    settings, env, (agent, *_) = run[0], run[1], run[2].values()
+    setting = Setting(name, env.files.world, settings.dataset, "")
 
     def follow(episode: "Episode") -> "Trace":
-        setting = Setting(name, env.files.world, settings.dataset, "")
         with torch.inference_mode():
             return walk_freely(env, agent, setting, episode, env.max_episode_steps)
 
-    return follow, name
+    return follow
 
 
-def _read_traces(source: Path, library: "Library") -> None:
+def _read_traces(source: Path) -> "list[Trace]":
     from viewer.trace import read_traces
 
     traces = read_traces(source)
-    library.add(traces)
     print(f"{source}: {len(traces)} traces", flush=True)
+    return traces
 
 
-def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> None:
+def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> "list[Trace]":
     from envs.submission_scores import ScoringRules, load_ground
     from viewer.trace import traces_of_submission
 
@@ -249,10 +273,10 @@ def _read_submission(config: VisualiseConfig, source: Path, library: "Library") 
     ground = load_ground(ScoringRules(config.dataset, (config.split,), world, config.data_dir))
     traces, checked = traces_of_submission(source, ground, world, config.dataset)
     library.add_episodes(ground.episodes[: config.limit], config.split)
-    library.add(traces[: config.limit])
     print(f"{source}: {len(traces)} walks", flush=True)
     for finding in checked.findings:
         print(f"  {finding}", flush=True)
+    return traces[: config.limit]
 
 
 if __name__ == "__main__":

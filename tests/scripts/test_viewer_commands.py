@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from envs.submission_scores import ScoringRules, load_ground
+from viewer.trace import traces_of_submission, write_trace
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -108,3 +111,20 @@ def test_figures_of_a_run(tmp_path):
     done = command("plot_results.py", run, "--output", tmp_path / "figures", "--kind", "svg")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "training.svg").read_text().count("<path") > 3
+
+
+def test_sources_of_one_name_stay_apart_in_figures(submission, run_script, tiny_world, tmp_path):
+    ground = load_ground(ScoringRules(split=("train",), data_dir=tiny_world))
+    traces, _ = traces_of_submission(submission, ground, "matterport", "r2r", "follower")
+    for place, trace in zip("ab", traces, strict=True):
+        run = tmp_path / place / "run"
+        run.mkdir(parents=True)
+        (run / "config.json").write_text("{}")
+        event = {"kind": "train", "iteration": 50, "loss": 2.0}
+        (run / "metrics.jsonl").write_text(json.dumps(event) + "\n")
+        write_trace(trace, tmp_path / place / "traces")
+    sources = [tmp_path / place / kind for place in "ab" for kind in ("run", "traces")]
+    run_script("plot_results.py", *sources, "--output", tmp_path, "--kind", "svg")
+    for figure, name in {"training": "{}/run", "endings": "follower {}/traces"}.items():
+        text = (tmp_path / f"{figure}.svg").read_text()
+        assert all(f"<!-- {name.format(place)} -->" in text for place in "ab")
