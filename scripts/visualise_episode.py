@@ -163,7 +163,7 @@ def _first_picture(library: "Library", pictures: "Pictures") -> None:
     from viewer.pictures import WIDTHS, NoPictureError
 
     key = library.rows()[0]["key"]
-    _, episode = library.episode(key)
+    episode = library.entry(key).episode
     with contextlib.suppress(NoPictureError):
         pictures.jpeg(episode.scan, episode.path[0], WIDTHS[0])
 

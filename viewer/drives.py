@@ -79,9 +79,9 @@ class Drives:
         Raises:
             KeyError: There is no such episode, or the agent has not walked it.
         """
-        split, episode = self._library.episode(key)
-        setting = Setting(AGENT, self._library.files.world, self._library.dataset, split)
-        drive = Drive(setting, episode, self._library.graph(episode.scan))
+        entry = self._library.entry(key)
+        setting = Setting(AGENT, self._library.files.world, entry.dataset, entry.split)
+        drive = Drive(setting, entry.episode, self._library.graph(entry.episode.scan))
         if agent is not None:
             drive.go_along(self._library.trace(key, agent).walked[1 : steps + 1])
         with self._lock:

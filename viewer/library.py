@@ -1,6 +1,7 @@
 """The episodes that a page can show, and who walked them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -12,18 +13,30 @@ from viewer.trace import Trace, outcome
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Entry:
+    """An episode, and the data set and split that it is of."""
+
+    dataset: Dataset
+    split: str
+    episode: Episode
+
+
 class Library:
-    """Episodes by key, `<split>/<instr_id>`, and the traces of each by agent.
+    """Episodes by key, and the traces of each by agent.
+
+    The key is `<split>/<instr_id>`, with `<dataset>/` before it where the data set is another one:
+    R2R and R4R have ids in common.
 
     Args:
         files: The world that all episodes are in.
-        dataset: Whose episodes they are.
+        dataset: Whose episodes are taken up; traces know theirs.
     """
 
     def __init__(self, files: WorldFiles, dataset: Dataset) -> None:
         self.files = files
         self.dataset: Dataset = dataset
-        self._episodes: dict[str, tuple[str, Episode]] = {}
+        self._episodes: dict[str, Entry] = {}
         self._traces: dict[str, dict[str, Trace]] = {}
         self._agents: dict[str, None] = {}  # a set that keeps its order
         self._lock = Lock()
@@ -37,7 +50,8 @@ class Library:
         """Take up episodes that may be walked, whether or not somebody has."""
         with self._lock:
             for episode in episodes:
-                self._episodes.setdefault(f"{split}/{episode.instr_id}", (split, episode))
+                entry = Entry(self.dataset, split, episode)
+                self._episodes.setdefault(self._key(entry), entry)
 
     def add(self, traces: Iterable[Trace]) -> None:
         """Take up traces; another one of the same agent and episode takes the old one's place.
@@ -47,14 +61,15 @@ class Library:
         """
         for trace in traces:
             self._check(trace)
-            key = f"{trace.split}/{trace.instr_id}"
+            entry = Entry(trace.dataset, trace.split, episode_of(trace))
+            key = self._key(entry)
             with self._lock:
-                self._episodes.setdefault(key, (trace.split, episode_of(trace)))
+                self._episodes.setdefault(key, entry)
                 self._traces.setdefault(key, {})[trace.agent] = trace
                 self._agents.setdefault(trace.agent)
 
-    def episode(self, key: str) -> tuple[str, Episode]:
-        """Split and episode.
+    def entry(self, key: str) -> Entry:
+        """An episode, and where it is from.
 
         Raises:
             KeyError: There is no such episode.
@@ -84,17 +99,22 @@ class Library:
     @property
     def scans(self) -> set[str]:
         """Buildings of the episodes."""
-        return {episode.scan for _, episode in list(self._episodes.values())}
+        return {entry.episode.scan for entry in list(self._episodes.values())}
 
     def rows(self) -> list[Json]:
         """The episodes with what a list of them needs, for JSON."""
         with self._lock:
-            return [self._row(key, *entry) for key, entry in self._episodes.items()]
+            return [self._row(key, entry) for key, entry in self._episodes.items()]
 
-    def _row(self, key: str, split: str, episode: Episode) -> Json:
+    def _key(self, entry: Entry) -> str:
+        key = f"{entry.split}/{entry.episode.instr_id}"
+        return key if entry.dataset == self.dataset else f"{entry.dataset}/{key}"
+
+    def _row(self, key: str, entry: Entry) -> Json:
+        episode = entry.episode
         return {
             "key": key,
-            "split": split,
+            "split": entry.split,
             "instr_id": episode.instr_id,
             "scan": episode.scan,
             "language": base_language(episode.language),

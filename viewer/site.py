@@ -203,7 +203,7 @@ class Site:
             raise RequestError(
                 400, f"an instruction has 1 to {LONGEST_INSTRUCTION} characters, not {len(text)}"
             )
-        _, episode = self._episode(_text(body, "episode"))
+        episode = self._episode(_text(body, "episode"))
         path = episode.path
         if not body.get("keep_goal"):
             viewpoint = body.get("viewpoint") or path[0]
@@ -218,9 +218,9 @@ class Site:
             trace = self._follow(mine)
         return Answer(trace_json(trace))
 
-    def _episode(self, key: str) -> tuple[str, Episode]:
+    def _episode(self, key: str) -> Episode:
         try:
-            return self.library.episode(key)
+            return self.library.entry(key).episode
         except KeyError:
             raise RequestError(404, f"there is no episode {key!r}") from None
 

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from envs.worlds import world_files
@@ -252,6 +253,19 @@ def test_a_person_walks_stops_and_saves(server, traces, tmp_path):
     assert saved.walked == traces[0].walked
     rows = json.loads(ask(server, "GET", "/api/episodes")[1])
     assert rows[0]["walks"]["you"]["outcome"] == "success"
+
+
+def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
+    other = msgspec.structs.replace(traces[0], dataset="r4r", path=("a0", "a1", "a2"))
+    library.add([other])
+    drives = Drives(library, tmp_path)
+    started = [drives.start(key)[1] for key in (KEY, f"r4r/{KEY}")]
+    assert [(trace.dataset, trace.path) for trace in started] == [
+        ("r2r", traces[0].path),
+        ("r4r", other.path),
+    ]
+    assert library.trace(KEY, "teacher") == traces[0]
+    assert library.trace(f"r4r/{KEY}", "teacher") == other
 
 
 def test_a_person_takes_over_from_an_agent(site, traces):
