@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from envs.episodes import Episode
     from envs.vector_env import VlnVectorEnv
     from viewer.library import Library
+    from viewer.opening import Kind
     from viewer.pictures import Pictures
     from viewer.trace import Trace
 
@@ -105,23 +106,14 @@ def gather(
     from viewer.opening import kind_of, told_apart
     from viewer.pictures import world_pictures
 
-    kinds = {source: kind_of(source) for source in config.sources}
+    kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
     runs = [source for source, kind in kinds.items() if kind == "run"]
     if runs:
         config = _as_trained(config, runs[0])
     files = world_files(named_world(config.world, config.data_dir), config.data_dir)
     library = Library(files, config.dataset)
-    loaded, brought = {}, {}
-    for source, kind in kinds.items():
-        if kind == "run":
-            loaded[source] = _load_run(config, source)
-        elif kind == "traces":
-            brought[source] = _read_traces(source)
-        else:
-            brought[source] = _read_submission(config, source, library)
-    for source, run in loaded.items():
-        brought[source] = _walk_run(config, source, run)
-    told = told_apart({source: brought[source] for source in kinds})
+    loaded = {run: _load_run(config, run) for run in runs}
+    told = told_apart(_all_traces(config, kinds, loaded, library))
     for traces in told.values():
         library.add(traces)
     if not kinds:
@@ -135,6 +127,48 @@ def gather(
             follower = trace.agent
         follow = _follow(loaded[runs[-1]], follower)
     return library, world_pictures(files, config.skyboxes), follow, follower
+
+
+def _all_traces(
+    config: VisualiseConfig,
+    kinds: "Mapping[Path, Kind]",
+    loaded: "Mapping[Path, Run]",
+    library: "Library",
+) -> "dict[Path, list[Trace]]":
+    """Read traces and submissions, then have runs walk; of the wanted episode if files are written.
+
+    Walking takes minutes, so all that can be wrong is found before.
+    """
+    brought: dict[Path, list[Trace]] = {}
+    ids: dict[Path, list[str]] = {}
+    for source, kind in kinds.items():
+        if kind == "run":
+            _, env, _ = loaded[source]
+            ids[source] = [episode.instr_id for episode in env.episodes[: config.limit]]
+            continue
+        if kind == "traces":
+            brought[source] = _read_traces(source)
+        else:
+            brought[source] = _read_submission(config, source, library)
+        library.check(brought[source])
+        ids[source] = [trace.instr_id for trace in brought[source]]
+    if config.writes:
+        wanted = _wanted(config, [one for own in ids.values() for one in own])
+        ids = {source: [wanted] if wanted in own else [] for source, own in ids.items()}
+        for source, traces in brought.items():
+            brought[source] = [trace for trace in traces if trace.instr_id == wanted]
+    for source, run in loaded.items():
+        brought[source] = _walk_run(config, source, run, ids[source])
+    return {source: brought[source] for source in kinds}
+
+
+def _wanted(config: VisualiseConfig, ids: list[str]) -> str:
+    """Of which episode files are written."""
+    if not ids:
+        raise ValueError("nobody has walked an episode: name a run, traces or a submission file")
+    if config.episode is not None and config.episode not in ids:
+        raise ValueError(f"there is no episode '{config.episode}'; the first one is '{ids[0]}'")
+    return config.episode or ids[0]
 
 
 def serve(config: VisualiseConfig) -> None:
@@ -170,9 +204,7 @@ def _first_picture(library: "Library", pictures: "Pictures") -> None:
 
 def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> None:
     """Write the page, the film and the log that are asked for."""
-    keys = [row["key"] for row in library.rows() if config.episode in (None, row["instr_id"])][:1]
-    if not keys:
-        raise ValueError(f"there is no episode '{config.episode}'")
+    keys = [row["key"] for row in library.rows() if row["walks"]][:1]
     if config.export:
         from viewer.export import export_page
 
@@ -223,16 +255,13 @@ def _load_run(config: VisualiseConfig, run: Path) -> "Run":
     )
 
 
-def _walk_run(config: VisualiseConfig, source: Path, run: "Run") -> "list[Trace]":
-    """Have a run's follower and the baselines walk the split."""
+def _walk_run(config: VisualiseConfig, source: Path, run: "Run", ids: list[str]) -> "list[Trace]":
+    """Have a run's follower and the baselines walk episodes of the split."""
     import torch
 
     from viewer.trace import record_all
 
     settings, env, walkers = run
-    ids = [e.instr_id for e in env.episodes[: config.limit]]
-    if config.writes and config.episode in ids:
-        ids = [config.episode]
     who = ", ".join(walkers)
     print(f"{source}: {who}: {len(ids)} episodes of {config.split} ...", flush=True)
     with torch.inference_mode():

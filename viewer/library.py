@@ -57,16 +57,26 @@ class Library:
         """Take up traces; another one of the same agent and episode takes the old one's place.
 
         Raises:
-            ValueError: A trace is of another world, or does not fit the building's graph.
+            ValueError: See `check`.
         """
+        traces = list(traces)
+        self.check(traces)
         for trace in traces:
-            self._check(trace)
             entry = Entry(trace.dataset, trace.split, episode_of(trace))
             key = self._key(entry)
             with self._lock:
                 self._episodes.setdefault(key, entry)
                 self._traces.setdefault(key, {})[trace.agent] = trace
                 self._agents.setdefault(trace.agent)
+
+    def check(self, traces: Iterable[Trace]) -> None:
+        """Make sure that traces can be taken up.
+
+        Raises:
+            ValueError: A trace is of another world, or does not fit the building's graph.
+        """
+        for trace in traces:
+            self._check(trace)
 
     def entry(self, key: str) -> Entry:
         """An episode, and where it is from.

@@ -1,0 +1,79 @@
+"""What visualise_episode.py gathers from several sources, without a network to load."""
+
+import json
+import re
+
+import pytest
+
+from agents.configs import TrainConfig
+from storage.runs.settings import to_json
+from viewer.trace import write_trace
+
+
+@pytest.fixture
+def make_run(tmp_path, tiny_arguments, tiny_env, monkeypatch):
+    """Makes folders of runs; somebody else walks in the place of their followers."""
+    followers = {}
+    settings = TrainConfig(**tiny_arguments)
+
+    def load_walkers(config, split):
+        return settings, tiny_env, {"follower": followers[config.run]}
+
+    def make(name, agent):
+        run = tmp_path / name
+        run.mkdir()
+        (run / "config.json").write_text(to_json(settings))
+        followers[run] = agent
+        return run
+
+    monkeypatch.setattr("agents.submission.load_walkers", load_walkers)
+    return make
+
+
+class Counting:
+    """Counts the walks of an agent."""
+
+    def __init__(self, agent):
+        self.act = agent.act
+        self._agent, self.walks = agent, 0
+
+    def begin(self, observation, info, live):
+        self.walks += len(live)
+        self._agent.begin(observation, info, live)
+
+
+@pytest.fixture
+def export(run_script, tmp_path):
+    """Exports an episode of some sources; gives the content of the page."""
+
+    def run(*arguments):
+        page = tmp_path / "page.html"
+        run_script("visualise_episode.py", *arguments, "--split", "train", "--export", page)
+        held = re.search(r'id="bundle">(.*?)</script>', page.read_text("utf-8"))
+        return json.loads(held.group(1))
+
+    return run
+
+
+def test_runs_and_traces_of_one_name_are_told_apart(make_run, export, traces, teacher, wanderer):
+    one, two = make_run("one", teacher), make_run("two", wanderer)
+    write_trace(traces[0], one.parent / "recorded")
+    walks = export(one, two, one.parent / "recorded")["traces"]["train/100_0"]
+    assert list(walks) == ["follower one", "follower two", "teacher"]
+    assert walks["follower one"]["agent"] == "follower one"
+
+
+def test_only_the_episode_that_is_written_is_walked(make_run, export, wanderer):
+    agent = Counting(wanderer)
+    run = make_run("one", agent)
+    assert export(run)["traces"].keys() == {"train/100_0"}
+    assert export(run, "--episode", "101_1")["traces"].keys() == {"train/101_1"}
+    assert agent.walks == 2
+    with pytest.raises(ValueError, match="no episode '101_7'"):
+        export(run, "--episode", "101_7")
+    assert agent.walks == 2
+
+
+def test_with_nobody_there_is_nothing_to_write(export, tiny_world):
+    with pytest.raises(ValueError, match="name a run, traces or a submission"):
+        export("--data-dir", tiny_world)
