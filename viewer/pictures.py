@@ -1,5 +1,6 @@
 """Panoramas as JPEG files, made when they are first asked for and kept on disk."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from functools import lru_cache
@@ -143,6 +144,7 @@ def house_pictures() -> DrawnPictures:
 def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
     """Pictures of Matterport3D's viewpoints, from the skyboxes in a folder."""
     from envs.panoramas.matterport_panoramas import MatterportPanoramas
+    from envs.panoramas.skyboxes import skybox_dir
 
     @lru_cache
     def panoramas(width: int) -> MatterportPanoramas:
@@ -151,4 +153,13 @@ def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
     def draw(scan: str, viewpoint: str, width: int) -> np.ndarray:
         return panoramas(width).panorama(scan, viewpoint).rgb
 
-    return DrawnPictures(draw, lambda scan: cache_dir() / "panoramas" / "matterport" / scan)
+    def kept(scan: str) -> Path:
+        # Other skyboxes give other pictures, and so do other poses. What is missing draws none.
+        parts = (skybox_dir(folder, scan), connectivity_dir / f"{scan}_connectivity.json")
+        states = [
+            f"{path.resolve()}: {path.exists() and path.stat().st_mtime_ns}" for path in parts
+        ]
+        digest = hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]
+        return cache_dir() / "panoramas" / "matterport" / f"{scan}-{digest}"
+
+    return DrawnPictures(draw, kept)

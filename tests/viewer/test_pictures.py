@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -60,6 +61,25 @@ def test_skyboxes_are_shown_as_they_lie_in_the_building(tiny_world, tmp_path, ma
     assert picture[256, 512, 1] > 240
     assert picture[256, 768, 0] > 240
     assert picture[20, 512, 2] > 240
+
+
+def test_each_folder_of_skyboxes_has_pictures_of_its_own(tiny_world, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
+    files = world_files("matterport", tiny_world)
+
+    def shown(name, shade):
+        folder = tmp_path / name / "barn" / "matterport_skybox_images"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "b0_skybox_small.jpg"
+        path.unlink(missing_ok=True)
+        Image.fromarray(np.full((64, 384, 3), shade, np.uint8)).save(path)
+        os.utime(folder, ns=(shade, shade))  # clocks may be too coarse to tell two writes apart
+        data = world_pictures(files, tmp_path / name).jpeg("barn", "b0", 1024)
+        return np.asarray(Image.open(io.BytesIO(data))).mean()
+
+    assert shown("one", 200) == pytest.approx(200, abs=2)
+    assert shown("other", 90) == pytest.approx(90, abs=2)
+    assert shown("other", 40) == pytest.approx(40, abs=2)
 
 
 def test_houses_are_shown_as_they_are_rendered(monkeypatch, tmp_path):
