@@ -1,8 +1,10 @@
 """The page in a real browser: Chromium without a screen, driven by Playwright."""
 
+import re
 import shutil
 import threading
 
+import numpy as np
 import pytest
 
 from envs.metrics import score_path
@@ -11,6 +13,7 @@ from viewer.drives import Drives
 from viewer.export import export_page
 from viewer.library import Library
 from viewer.pictures import DrawnPictures, NoPictures
+from viewer.scenes import scene
 from viewer.server import ViewerServer
 from viewer.site import Site
 from viewer.trace import record
@@ -275,8 +278,12 @@ def test_a_server_that_has_ended_is_told_of(page, url, errors):
 
 def test_hindi_words_stay_whole(page, url):
     opened(page, url, episode="rxr/val_unseen/2001")
-    block = page.locator(".instruction")
-    assert block.get_attribute("lang") == "hi-IN"
+    assert page.locator(".instruction .words").get_attribute("lang") == "hi-IN"
+    languages = page.evaluate(
+        """() => [".words .word", ".end, .note", ".unseen"].map((kind) =>
+          document.querySelector(`.instruction :is(${kind})`)?.closest("[lang]").lang ?? "en")"""
+    )
+    assert languages == ["hi-IN", "en", "en"]
     words = page.locator(".instruction .word").all_inner_texts()
     assert words == ["दरवाज़े", "के", "पास", "रुकें", "।"]
 
@@ -375,6 +382,76 @@ def test_all_can_be_reached_by_keyboard_and_has_a_name(page, url):
           .map((one) => one.outerHTML.slice(0, 80))"""
     )
     assert nameless == []
+
+
+def focused(page):
+    return page.evaluate("document.activeElement.getAttribute('aria-label')")
+
+
+def test_the_focus_stays_with_the_marks(page, url, traces):
+    opened(page, url)
+    page.locator(".mark.chosen").focus()
+    for step in traces[0].steps[1:-1]:
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            f"document.querySelector('canvas').ariaLabel.includes(' {step.viewpoint} ')"
+        )
+        assert focused(page).startswith(f"Candidate {step.action},")
+        assert focused(page).endswith("chosen")
+    page.locator(".mark[data-candidate='1']").focus()
+    page.keyboard.press("[")
+    assert focused(page).startswith("Candidate 1,")
+
+
+def test_the_focus_stays_with_the_storeys(page, tiny_world, traces, tmp_path, monkeypatch):
+    def two_storeys(graph, world):
+        shown = scene(graph, world)
+        for place in shown["viewpoints"].values():
+            place[3] = int(place[0] > 2)
+        return {**shown, "storeys": 2}
+
+    monkeypatch.setattr("viewer.export.scene", two_storeys)
+    library = Library(world_files("matterport", tiny_world), "r2r")
+    library.add(traces)
+    path = tmp_path / "episode.html"
+    export_page(path, library, NoPictures("No skyboxes here."), ["train/100_0"])
+    page.goto(path.as_uri())
+    for storey in "101":
+        page.locator("#storeys button", has_text=storey).press("Enter")
+        assert page.evaluate("document.activeElement.textContent") == storey
+        assert page.locator("#storeys [aria-pressed=true]").inner_text() == storey
+
+
+def luminance(colour):
+    """Relative luminance of WCAG 2 of a colour such as rgb(0, 114, 178)."""
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(one, other):
+    low, high = sorted([luminance(one) + 0.05, luminance(other) + 0.05])
+    return high / low
+
+
+def test_what_matters_can_be_told_from_what_is_behind_it(page, url):
+    opened(page, url)
+    style = "([kind, what]) => getComputedStyle(document.querySelector(kind))[what]"
+    behind = [
+        page.evaluate(style, [kind, "backgroundColor"]) for kind in (".bar", ":root", ".views")
+    ]
+    page.locator("#step").focus()
+    page.keyboard.press("Tab")
+    outline = page.evaluate(style, [":focus-visible", "outlineColor"])
+    assert min(contrast(outline, colour) for colour in behind) >= 3
+    page.evaluate("document.querySelector('.instruction .word').classList.add('unread')")
+    assert contrast(page.evaluate(style, [".unread", "color"]), behind[0]) >= 4.5
+    page.locator(".mark.chosen").focus()
+    disc, ring = (
+        page.evaluate(style, [".mark.chosen:focus-visible .disc", what])
+        for what in ("fill", "stroke")
+    )
+    assert contrast(disc, ring) >= 3
 
 
 def test_an_exported_page_needs_no_server(page, tiny_world, traces, tmp_path, grey):

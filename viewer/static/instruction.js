@@ -6,13 +6,13 @@ import { html, percent } from "viewer/svg.js";
 
 export function instruction(trace, number, { second, named }) {
   const weights = trace.steps[number].word_attention;
-  const block = html("div", {
-    class: second ? "instruction two" : "instruction",
-    lang: trace.language,
-  });
+  const block = html("div", { class: second ? "instruction two" : "instruction" });
+  // All around the words is English, which a screen reader would else read as Hindi or Telugu.
+  const words = html("span", { class: "words", lang: trace.language });
   if (named) block.append(html("span", { class: "who" }, trace.agent));
   if (!weights) {
-    block.append(trace.instruction);
+    words.append(trace.instruction);
+    block.append(words);
     return block;
   }
   const last = weights.length - 1;
@@ -24,13 +24,14 @@ export function instruction(trace, number, { second, named }) {
     const [text, blank] = [word.trimEnd(), word.slice(word.trimEnd().length)];
     const shade = shades[place + 1];
     const kinds = ["word", shade === most && "most", place >= read && "unread"];
-    block.append(piece(text, weights[place + 1], shade, kinds), blank);
+    words.append(piece(text, weights[place + 1], shade, kinds), blank);
   });
+  block.append(words);
   if (shades[last] > 0) block.append(" ", mark("end", weights[last], shades[last]));
   if (read < trace.words.length) {
     block.append(html("span", { class: "note" }, `The agent reads the first ${read} words only.`));
   }
-  block.append(html("span", { class: "unseen" }, summary(trace, weights)));
+  block.append(summary(trace, weights));
   return block;
 }
 
@@ -58,9 +59,14 @@ function mark(name, weight, shade) {
 const tint = (shade) => `background: rgba(var(--attention), ${(0.85 * shade).toFixed(3)})`;
 
 function summary(trace, weights) {
-  const order = trace.words
+  const most = trace.words
     .map((word, place) => [word.trim(), weights[place + 1]])
     .sort((one, other) => other[1] - one[1])
-    .slice(0, 3);
-  return `Attends most to: ${order.map(([word, w]) => `${word} (${percent(w)})`).join(", ")}.`;
+    .slice(0, 3)
+    .flatMap(([word, weight], place) => [
+      place ? ", " : "",
+      html("span", { lang: trace.language }, word),
+      ` (${percent(weight)})`,
+    ]);
+  return html("span", { class: "unseen" }, "Attends most to: ", ...most, ".");
 }

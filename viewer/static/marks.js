@@ -1,6 +1,6 @@
 // Marks on the floor where one can go: probability and distance, or number and distance.
 
-import { metres, percent, svg } from "viewer/svg.js";
+import { metres, percent, refill, svg } from "viewer/svg.js";
 
 const RADIUS = 25, MARGIN = 30, ARROW = 36;
 
@@ -22,7 +22,7 @@ export class Marks {
     });
     // Far ones first, so that near ones lie on top.
     const order = [...this.#marks].sort((a, b) => b.candidate.distance - a.candidate.distance);
-    this.#layer.replaceChildren(...order.map((mark) => mark.group));
+    refill(this.#layer, order.map((mark) => mark.group), standsFor);
     this.place();
   }
 
@@ -93,6 +93,12 @@ export class Marks {
       svg("text", { y: 5, class: "arrow" }),
     );
   }
+}
+
+// Who takes the chosen ways one by one stays on them; others stay with the number.
+function standsFor(mark, old) {
+  const chosen = (one) => one.classList.contains("chosen");
+  return chosen(old) ? chosen(mark) : mark.dataset.candidate === old.dataset.candidate;
 }
 
 const within = (value, low, high) => Math.min(high, Math.max(low, value));

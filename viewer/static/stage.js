@@ -5,7 +5,7 @@ import { instruction } from "viewer/instruction.js";
 import { FloorMap } from "viewer/map.js";
 import { metrics } from "viewer/metrics.js";
 import { expect } from "viewer/pictures.js";
-import { html, svg } from "viewer/svg.js";
+import { html, refill, svg } from "viewer/svg.js";
 import { View } from "viewer/view.js";
 
 const get = (id) => document.getElementById(id);
@@ -32,7 +32,7 @@ export class Stage {
     this.#views[place].face(heading);
   }
 
-  // New walks in a building: [{trace, second}].
+  // So many walks in a building are to be shown.
   begin(count, scene) {
     if (scene !== this.#scene) {
       this.#scene = scene;
@@ -100,22 +100,21 @@ export class Stage {
     const way = this.#options.showWay ? this.#walks[0].trace.path : null;
     get("map").replaceChildren(map.draw(walks, { way, go: this.#options.go }));
     const several = map.storeys > 1 ? Array.from({ length: map.storeys }, (_, k) => k) : [];
-    get("storeys").replaceChildren(
-      ...several.map((storey) =>
-        html(
-          "button",
-          {
-            type: "button",
-            "aria-pressed": storey === map.storey,
-            onclick: () => {
-              map.storey = storey;
-              this.#drawMap();
-            },
+    const buttons = several.map((storey) =>
+      html(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": storey === map.storey,
+          onclick: () => {
+            map.storey = storey;
+            this.#drawMap();
           },
-          `${storey}`,
-        ),
+        },
+        `${storey}`,
       ),
     );
+    refill(get("storeys"), buttons, (one, old) => one.textContent === old.textContent);
     this.#legend(Boolean(way && way.length > 1));
   }
 

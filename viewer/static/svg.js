@@ -1,4 +1,4 @@
-// Elements of HTML and SVG in one line each.
+// Elements of HTML and SVG in one line each, and putting them into the page.
 
 export function svg(name, attributes = {}, ...children) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
@@ -17,6 +17,14 @@ function filled(element, attributes, children) {
   }
   element.append(...children.filter((child) => child != null));
   return element;
+}
+
+// Puts new children in the place of the old ones. The focus goes to the one that is the same(new, old)
+// as the one that had it: whoever uses the keyboard would have to begin at the top again.
+export function refill(parent, children, same) {
+  const old = parent.contains(document.activeElement) ? document.activeElement : null;
+  parent.replaceChildren(...children);
+  if (old) (children.find((one) => same(one, old)) ?? children.at(-1))?.focus({ preventScroll: true });
 }
 
 export const percent = (share) => `${Math.round(100 * share)} %`;
