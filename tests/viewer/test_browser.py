@@ -199,6 +199,12 @@ def test_a_person_clicks_three_candidates_and_stops(page, url, tiny_env):
     page.locator("#save").click()
     page.wait_for_selector("#notice:not([hidden])")
     assert "103_1.json" in page.locator("#notice").inner_text()
+    row = page.locator(".rows [data-key='train/103_1']")
+    page.locator("#leave").click()
+    page.locator("#agent-a option", has_text="you").wait_for(state="attached")
+    page.locator("#agent-a").select_option("you")
+    page.locator("figcaption", has_text="you").wait_for()
+    assert f"NE {scores['nav_error']:.1f} m" in row.text_content()
 
 
 def test_a_person_who_looks_back_does_not_walk(page, url):

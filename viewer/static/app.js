@@ -10,15 +10,16 @@ import { Stage } from "viewer/stage.js";
 import { html, metres } from "viewer/svg.js";
 
 const get = (id) => document.getElementById(id);
-const [site, rows] = await Promise.all([source.site(), source.episodes()]).catch((error) => {
+const [site, episodes] = await Promise.all([source.site(), source.episodes()]).catch((error) => {
   notice(error.message);
   throw error;
 });
+let rows = episodes;
 const scenes = new Map();
 const shown = { row: rows[0], traces: [], step: 0, own: false };
 const stage = new Stage(site.note);
 const player = new Player((step) => jump(step));
-const drive = new Drive(() => driven());
+const drive = new Drive(() => driven(), () => renew());
 const list = new EpisodeList(rows, () => get("agent-a").value, (key) => open(key));
 
 function open(key, agents = chosenAgents(), step = 0) {
@@ -122,6 +123,12 @@ function takeOver() {
 function driven() {
   const { key, trace } = drive;
   return present(rowOf(key), () => [trace], { step: trace.steps.length - 1, driving: true });
+}
+
+// A walk was saved, which the list shows, too.
+async function renew() {
+  list.rows = rows = await source.episodes();
+  shown.row = rowOf(shown.row.key);
 }
 
 function chosenAgents() {

@@ -12,10 +12,12 @@ export class Drive {
   #number = 0;
   #busy = false;
   #changed;
+  #saved;
 
-  // `changed()` is called when the walk has gone on.
-  constructor(changed) {
+  // `changed()` is called when the walk has gone on, `saved()` when it is among the episodes.
+  constructor(changed, saved) {
     this.#changed = changed;
+    this.#saved = saved;
     get("save").addEventListener("click", () => this.#save());
     get("show-way").addEventListener("change", () => changed());
   }
@@ -70,8 +72,9 @@ export class Drive {
   async #save() {
     try {
       const { file } = await source.save({ drive: this.#number });
-      notice(`Saved: ${file}`);
       get("save").disabled = true;
+      await this.#saved();
+      notice(`Saved: ${file}`);
     } catch (error) {
       notice(error.message);
     }

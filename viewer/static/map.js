@@ -6,7 +6,6 @@ import { metres, svg } from "viewer/svg.js";
 const MARGIN = 1.4, GOAL_RADIUS = 3;
 
 export class FloorMap {
-  onstorey = () => {};
   #scene;
   #points;
   #cones = [];
