@@ -24,7 +24,7 @@ from agents.rollout import Observation, walk
 from encoders.feature_store import FeatureStore
 from envs.nav_world import NavWorld
 from envs.vector_env import VlnVectorEnv
-from envs.worlds import world_files
+from envs.worlds import named_world, world_files
 
 WIDTH = 512
 # CPU seconds of an iteration at batches of 64 and of 8: half of what EnvDrop itself takes on a
@@ -74,7 +74,7 @@ def main() -> None:
 
 def _settings(config: TrainingConfig, features: Path) -> TrainConfig:
     """Settings of a run whose features are random."""
-    world = "houses" if config.data_dir is None else "matterport"
+    world = named_world(None, config.data_dir)
     files = world_files(world, config.data_dir)
     suffix = "_connectivity.json"
     scans = sorted(p.name.removesuffix(suffix) for p in files.connectivity_dir.glob(f"*{suffix}"))
