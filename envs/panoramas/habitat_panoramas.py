@@ -51,7 +51,7 @@ class HabitatPanoramas:
             sees a device, else -1.
 
     Raises:
-        ImportError: habitat-sim is not installed.
+        ModuleNotFoundError: habitat-sim is not installed.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ def _import_habitat() -> Any:
         import habitat_sim  # pyright: ignore[reportMissingImports]
         import habitat_sim.utils.common  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError(_INSTALL) from error
+        raise ModuleNotFoundError(_INSTALL) from error
     return habitat_sim
 
 

@@ -126,5 +126,5 @@ def test_without_habitat_the_error_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setitem(sys.modules, "habitat_sim", None)
-    with pytest.raises(ImportError, match="conda install habitat-sim"):
+    with pytest.raises(ModuleNotFoundError, match="conda install habitat-sim"):
         HabitatPanoramas(tmp_path)
