@@ -1,6 +1,7 @@
 """What the user of a command reads when something is wrong: a line instead of a traceback."""
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,22 @@ def complaints_in_a_line() -> Iterator[None]:
     """
     try:
         yield
-    except BrokenPipeError:
-        # Who reads the output, such as head, has read enough. What is left to write goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except _EXPECTED as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            sys.exit(1)
         if os.environ.get("CLIPNAV_TRACEBACK"):
             raise
         # The text of a KeyError is the representation of its message.
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         sys.exit(f"{message}\n(CLIPNAV_TRACEBACK=1 shows where this arose)")
+
+
+def _nobody_reads() -> bool:
+    """Whether who read the output, such as head, has gone; what is left then goes nowhere."""
+    output = sys.stdout.fileno()
+    polled = select.poll()
+    polled.register(output, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in polled.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True

@@ -1,3 +1,4 @@
+import importlib
 import os
 import subprocess
 import sys
@@ -37,6 +38,13 @@ def test_who_reads_no_more_is_left_alone() -> None:
         done = subprocess.run(arguments, stdout=closed, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
     assert done.stderr == b""
+
+
+def test_other_pipes_that_break_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    complaints_in_a_line = importlib.import_module("complaints").complaints_in_a_line
+    with pytest.raises(SystemExit, match="a worker has gone"), complaints_in_a_line():
+        raise BrokenPipeError("a worker has gone")
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
