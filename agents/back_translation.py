@@ -125,10 +125,13 @@ class BackTranslator:
 
 
 def held_out_episodes(config: TrainConfig) -> list[Episode]:
-    """Episodes of all splits for validation and test that are there, in all languages."""
+    """Episodes of all splits for validation and test that are there, in all languages.
+
+    Whatever else the run evaluates on counts among them.
+    """
     files = world_files(config.world, config.data_dir)
     episodes: list[Episode] = []
-    for split in _HELD_OUT:
+    for split in dict.fromkeys((*_HELD_OUT, *config.evaluation_splits)):
         try:
             files.annotations(config.dataset, split)
         except FileNotFoundError:

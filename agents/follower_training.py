@@ -53,8 +53,7 @@ class FollowerLearner:
             self._start_from(config.start_from)
         self._translator = None
         if config.back_translation.speaker is not None:
-            secret = [e for env in self.evaluation_envs.values() for e in env.episodes]
-            secret += held_out_episodes(config)
+            secret = held_out_episodes(config)
             processes, group = distributed.processes(), self.network.group
             self._translator = BackTranslator(
                 config, self.follower, self.env, secret, rows, processes, group
