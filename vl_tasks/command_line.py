@@ -9,7 +9,7 @@ from typing import TypeVar
 import tyro
 
 from storage.runs.resuming import parse_resumed
-from storage.runs.settings import CONFIG, differences, read_config
+from storage.runs.settings import check_same_run, read_config
 from vl_tasks.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
@@ -66,13 +66,10 @@ def _check_start(saved: CaptionConfig, config: CaptionConfig, start: Path) -> No
     grids = dataclasses.replace(
         config.grids, keep=saved.grids.keep, precision=saved.grids.precision
     )
-    names = frozenset(field.name for field in dataclasses.fields(config))
-    found = differences(saved, dataclasses.replace(config, grids=grids), names - _OF_START)
-    if found:
-        raise ValueError(
-            f"{start / CONFIG} and the command line differ in {'; '.join(found)}; leave the flags "
-            "out to go on from the weights of the run, or train another one without --start"
-        )
+    config = dataclasses.replace(config, grids=grids)
+    may_change = {field.name for field in dataclasses.fields(config)} - _OF_START
+    remedy = "leave the flags out to go on from its weights, or train another without --start"
+    check_same_run(start, config, frozenset(may_change), "the command line", remedy)
 
 
 def _parse(
