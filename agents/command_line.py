@@ -9,18 +9,11 @@ from typing import Annotated, get_args
 
 import tyro
 
-from agents.configs import (
-    Language,
-    Recipe,
-    SearchConfig,
-    SpeakerTrainConfig,
-    TrainConfig,
-    check_counts,
-)
+from agents.configs import Language, Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
 from storage.runs.resuming import parse_resumed
-from storage.runs.settings import Config, read_config
+from storage.runs.settings import Config, check_counts, read_config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(

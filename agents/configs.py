@@ -3,13 +3,13 @@
 Nothing here imports torch, so that ``--help`` answers at once.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World
 from storage.runs.optimiser_settings import OptimiserConfig
+from storage.runs.settings import check_counts
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]
@@ -17,23 +17,6 @@ Language = Literal["read", "none", "shuffled"]
 FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
 _OPTIMISER = OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0)
 _UNHEARD: dict[Language, str] = {"read": "", "none": "-no-language", "shuffled": "-shuffled"}
-
-
-def check_counts(settings: Any, names: Iterable[str], part: str = "") -> None:
-    """Make sure that settings that count something, unless left open, are at least 1.
-
-    Args:
-        settings: A dataclass.
-        names: Of its settings.
-        part: What stands before these in the names of flags: "search.".
-
-    Raises:
-        ValueError: One is less; names its flag.
-    """
-    for name in names:
-        count = getattr(settings, name)
-        if count is not None and count < 1:
-            raise ValueError(f"--{part}{name.replace('_', '-')} {count}: must be at least 1")
 
 
 def _check_dropout(settings: "FollowerConfig | SpeakerConfig", part: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agents.configs import check_counts
+from storage.runs.settings import check_counts
 
 if TYPE_CHECKING:
     from agents.comparison import Contestant

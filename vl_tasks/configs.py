@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage.runs.optimiser_settings import OptimiserConfig
+from storage.runs.settings import check_counts
 
 Fit = Literal["own", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan"]
@@ -83,9 +84,7 @@ class RunConfig(ABC):
     """Where the model computes."""
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batch_size", "evaluate_every", "evaluation_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} must be 1 or more")
+        check_counts(self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch"))
         if HELD_OUT in (*self.evaluation_splits, self.submit) and self.select_by != HELD_OUT:
             raise ValueError(
                 f"the split {HELD_OUT} is there with --select-by {HELD_OUT} only; add that, or "

@@ -7,6 +7,7 @@ in WITHOUT_EFFECT of the dataclass, and files that have it are read without it.
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -76,6 +77,23 @@ def _value(kind: Any, value: Any, source: str) -> Any:
     if value is not None and Path in (kind, *get_args(kind)):
         return Path(value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def check_counts(settings: Any, names: Iterable[str], part: str = "") -> None:
+    """Make sure that settings that count something, unless left open, are at least 1.
+
+    Args:
+        settings: A dataclass.
+        names: Of its settings.
+        part: What stands before these in the names of flags: "search.".
+
+    Raises:
+        ValueError: One is less; names its flag.
+    """
+    for name in names:
+        count = getattr(settings, name)
+        if count is not None and count < 1:
+            raise ValueError(f"--{part}{name.replace('_', '-')} {count}: must be at least 1")
 
 
 def check_same_run(
