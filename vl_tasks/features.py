@@ -1,15 +1,14 @@
-"""What models see of pictures: grids of CLIP features by image id, worked out or kept on disk."""
+"""Where models see pictures: grids of CLIP features by image id, worked out or kept on disk."""
 
 import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from encoders.clip import ClipEncoder
@@ -18,6 +17,7 @@ from encoders.prefetch import prefetched
 from storage import cache_dir
 from vl_tasks.configs import GridConfig, RunConfig
 from vl_tasks.grid_cache import GridCache
+from vl_tasks.grids import Grids, GridScale
 from vl_tasks.images import read_image
 
 What = Literal["grid", "dense", "pooled"]
@@ -29,24 +29,6 @@ _STEP = 32  # pictures that are encoded at once
 _DECODERS = 2
 # Pictures that a scale is fitted to, and fewer if their numbers are more than memory should hold.
 _FITTED, _FITTED_FEWEST, _FITTED_NUMBERS = 500, 16, 1 << 27
-
-
-class Grids(NamedTuple):
-    """Grids of B pictures, N = h * w places each.
-
-    Attributes:
-        features: (B, N, C) float32, row by row; what they are where nothing is does not matter.
-        mask: (B, N) bool, True where a picture is.
-        shape: (h, w).
-    """
-
-    features: Tensor
-    mask: Tensor
-    shape: tuple[int, int]
-
-    def to(self, device: str | torch.device) -> "Grids":
-        """The same on a device."""
-        return Grids(self.features.to(device), self.mask.to(device), self.shape)
 
 
 class GridSource:
@@ -210,33 +192,6 @@ class BlindSource:
 
     def prepare(self) -> None:
         """Nothing is to be prepared."""
-
-
-class GridScale(nn.Module):
-    """Brings each channel to mean 0 and spread 1 over the pictures that it was fitted to.
-
-    Args:
-        width: C.
-    """
-
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("spread", torch.ones(width))
-
-    def fit(self, grids: Grids) -> None:
-        """Measure the real places of grids."""
-        places = grids.features[grids.mask]  # (places, C)
-        self.mean.copy_(places.mean(0))
-        # A channel that is the same everywhere says nothing; it must not be blown up.
-        self.spread.copy_(places.std(0, correction=0).clamp(min=1e-4))
-
-    def forward(self, grids: Grids) -> Grids:
-        """Scaled grids."""
-        return grids._replace(features=(grids.features - self.mean) / self.spread)
 
 
 def load_encoder(config: GridConfig, device: str) -> ClipEncoder:

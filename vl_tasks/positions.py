@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vl_tasks.features import Grids
+from vl_tasks.grids import Grids
 
 _FREQUENCIES = 4
 

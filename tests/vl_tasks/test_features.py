@@ -13,7 +13,7 @@ from PIL import Image
 from encoders.clip import MaskedGrid
 from vl_tasks import features
 from vl_tasks.configs import GridConfig, VqaConfig
-from vl_tasks.features import BlindSource, GridScale, GridSource, load_encoder, open_source
+from vl_tasks.features import BlindSource, GridSource, load_encoder, open_source
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 VISION = {
@@ -143,16 +143,6 @@ def test_bad_pictures_are_named(images, tmp_path):
             source.batch(["high"])
         with pytest.raises(FileNotFoundError, match=r"wide\.png"):
             source.batch(["small", "wide"])
-
-
-def test_scale_is_fitted_to_real_places(padded_grids):
-    _, padded = padded_grids(filling=100.0)
-    scale = GridScale(6)
-    scale.fit(padded)
-    scaled = scale(padded)
-    places = scaled.features[scaled.mask]
-    torch.testing.assert_close(places.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
-    torch.testing.assert_close(places.std(0, correction=0), torch.ones(6))
 
 
 def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):

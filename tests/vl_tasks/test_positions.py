@@ -1,7 +1,7 @@
 import torch
 
 from vl_tasks.configs import McanConfig
-from vl_tasks.features import Grids
+from vl_tasks.grids import Grids
 from vl_tasks.positions import GridPositions, waves
 from vl_tasks.vqa.mcan import Mcan
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vl_tasks.attention import Attention, FeedForward
 from vl_tasks.configs import CaptionerConfig
-from vl_tasks.features import Grids
+from vl_tasks.grids import Grids
 from vl_tasks.positions import GridPositions
 
 _POSITIONS = 512  # words that a caption may have

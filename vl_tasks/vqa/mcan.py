@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vl_tasks.attention import Attention, FeedForward, masked_softmax
 from vl_tasks.configs import McanConfig
-from vl_tasks.features import Grids
+from vl_tasks.grids import Grids
 from vl_tasks.positions import GridPositions
 
 

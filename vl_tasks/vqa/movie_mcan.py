@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vl_tasks.configs import McanConfig
-from vl_tasks.features import Grids
+from vl_tasks.grids import Grids
 from vl_tasks.vqa.mcan import GuidedPlaces, Pooling, QuestionReader
 
 _BOTTLENECKS = 4

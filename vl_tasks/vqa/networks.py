@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from vl_tasks.configs import VqaConfig
-from vl_tasks.features import Grids, GridScale
+from vl_tasks.grids import Grids, GridScale
 from vl_tasks.vqa.mcan import Mcan
 from vl_tasks.vqa.movie_mcan import MovieMcan
 from vl_tasks.vqa.pythia import Pythia

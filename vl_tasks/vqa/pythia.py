@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from vl_tasks.attention import masked_softmax
 from vl_tasks.configs import PythiaConfig
-from vl_tasks.features import Grids
+from vl_tasks.grids import Grids
 from vl_tasks.vqa.mcan import Words
 
 _GLIMPSES = 2
