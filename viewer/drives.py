@@ -106,6 +106,8 @@ class Drives:
     def save(self, number: int) -> Path:
         """Write the trace of a walk to disk and put it among the episodes.
 
+        The folder tells world and data set, whose ids are alike: R4R has those of R2R.
+
         Raises:
             KeyError: There is no such walk.
             ValueError: It is not over yet.
@@ -113,6 +115,6 @@ class Drives:
         trace = self._drives[number].trace
         if trace.ending != "stopped":
             raise ValueError("stop before you save your walk")
-        path = write_trace(trace, self._folder / AGENT)
+        path = write_trace(trace, self._folder / AGENT / trace.world / trace.dataset)
         self._library.add([trace])
         return path

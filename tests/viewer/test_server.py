@@ -248,7 +248,8 @@ def test_a_person_walks_stops_and_saves(server, traces, tmp_path):
     assert "over" in reason(server, "POST", "/api/act", {"drive": number, "action": 1})[1]
     file = order("/api/save", drive=number)["file"]
     (saved,) = read_traces(tmp_path / "traces")
-    assert file == str(tmp_path / "traces" / "you" / "100_0.json")
+    folder = tmp_path / "traces" / "you" / saved.world / saved.dataset
+    assert file == str(folder / "100_0.json")
     assert saved.agent == "you"
     assert saved.walked == traces[0].walked
     rows = json.loads(ask(server, "GET", "/api/episodes")[1])
