@@ -66,7 +66,7 @@ class PartialStore:
         Raises:
             ValueError: Rows are missing, or all viewpoints were left out.
         """
-        self.close()
+        self._file.close()
         kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
         if self.done != len(self._keys) or not any(kept):
             raise ValueError(
@@ -80,12 +80,14 @@ class PartialStore:
 
     def remove(self) -> None:
         """Remove the partial file."""
-        self.close()
+        self._file.close()
         self.path.unlink()
 
     def close(self) -> None:
-        """Leave the file for a later run."""
+        """Leave the file for a later run; without rows it would only be in the way of others."""
         self._file.close()
+        if self.done == 0:
+            self.path.unlink(missing_ok=True)
 
     def _check(self, row: np.ndarray) -> None:
         where = f"{self._store}: features of {self._keys[self.done]}"

@@ -70,6 +70,15 @@ def test_the_remains_of_another_run_are_refused(encoder: ClipEncoder, tmp_path: 
         encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
 
 
+def test_a_run_that_made_nothing_leaves_nothing_in_the_way(encoder: ClipEncoder, tmp_path: Path):
+    path = tmp_path / "store.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        encode_viewpoints(KEYS, Loader(limit=0), encoder, path, {"vfov_degrees": 60})
+    assert not list(tmp_path.iterdir())
+    encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
+    assert FeatureStore.open(path).metadata["vfov_degrees"] == 75
+
+
 def test_a_loader_that_yields_too_little_is_an_error(encoder: ClipEncoder, tmp_path: Path):
     with pytest.raises(ValueError, match="shorter"):
         encode_viewpoints(
