@@ -35,13 +35,20 @@ def main(arguments: DownloadArguments) -> int:
 
     Returns:
         Exit status: 1 if something could not be had.
+
+    Raises:
+        ValueError: There is no such group.
     """
-    from envs.real_data import DEFAULT_GROUPS, download, explain
+    from envs.real_data import DEFAULT_GROUPS, catalogue, download, explain
 
     if arguments.list:
         show_catalogue()
         return 0
     names = arguments.only or DEFAULT_GROUPS
+    known = (*catalogue(), _R4R)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"--only {name} is none of {', '.join(known)}")
     fetched = [name for name in names if name != _R4R]
     failures = download(fetched, arguments.data_dir)
     if failures:

@@ -41,4 +41,5 @@ def test_says_what_is_missing_and_what_is_unknown(tmp_path):
     assert "Traceback" not in done.stderr
     done = command("--only", "cvdn", "--data-dir", tmp_path)
     assert done.returncode == 1
-    assert "'cvdn' is none of connectivity, r2r" in done.stderr
+    assert "--only cvdn is none of connectivity, r2r" in done.stderr
+    assert ", r4r\n" in done.stderr
