@@ -1,8 +1,8 @@
 """Paths that nobody has described, like those of a training split, for a speaker to describe.
 
-EnvDrop comes with a file of such paths (`aug_paths.json`), which cannot be had any more; these are
-sampled: shortest ways, and ways round through a third viewpoint as far as the training split has
-such (Room-across-Room), with as many moves and about as long as its paths.
+EnvDrop comes with a file of such paths (`aug_paths.json`), for Matterport3D; these are sampled,
+in any world: shortest ways, and ways round through a third viewpoint as far as the training split
+has such (Room-across-Room), with as many moves and about as long as its paths.
 """
 
 import json
