@@ -4,7 +4,7 @@ $ build_houses.py                                  # the 40 that come with the p
 $ build_houses.py --set standard --workers 8       # 260 large ones
 $ build_houses.py --set standard --contact-sheet houses.jpg
 $ build_houses.py --scans house_00-house_03 --rebuild houses
-$ build_houses.py --statistics data/matterport/v1/connectivity    # beside those of real graphs
+$ build_houses.py --statistics data/matterport/connectivity    # beside those of real graphs
 
 What an interrupted run left over is built when the same command is given again.
 """
