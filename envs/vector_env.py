@@ -107,7 +107,7 @@ class VlnVectorEnv(VectorEnv):
         Args:
             num_envs: B, agents at once.
             dataset: "r2r", "rxr" or "r4r".
-            world: "houses" or "matterport", see `envs.worlds.world_files`.
+            world: "houses", "houses-standard" or "matterport", see `envs.worlds.world_files`.
             data_dir: Folder of the data of "matterport".
             features: Feature store; None for the one that comes with the world, "none" for
                 directions only (D = 0).
