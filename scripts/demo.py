@@ -5,6 +5,8 @@ val_unseen, whose plans and furniture are new to it.
 """
 
 import dataclasses
+import os
+import sys
 from pathlib import Path
 
 import tyro
@@ -44,7 +46,9 @@ def main(config: DemoConfig) -> None:
     settings = preset("r2r", "houses", continued=True)
     train(dataclasses.replace(settings, start_from=imitating, output=run, **chosen))
     show_outcomes(run)
-    print(f"All episodes: python scripts/visualise_episode.py {run}")
+    # `make demo` leaves no environment active.
+    python = os.path.relpath(sys.executable)
+    print(f"All episodes: {python} scripts/visualise_episode.py {run}")
 
 
 def show_outcomes(run: Path) -> None:

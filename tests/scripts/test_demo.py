@@ -25,3 +25,7 @@ def test_demo_ends_with_pages_of_what_came_out(tmp_path: Path) -> None:
         assert Path(page).parent == run
         assert f'"outcome": "{outcome}"' in text
         assert "data:image/jpeg;base64," in text
+    python, script, shown = done.stdout.rsplit("All episodes: ", 1)[1].split()
+    assert Path(python).samefile(sys.executable)
+    assert (ROOT / script).is_file()
+    assert Path(shown) == run
