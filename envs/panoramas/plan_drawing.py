@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from envs.houses.plan_elements import Opening, Room
 
 _MARGIN = 10  # pixels
+_FONT_SIZES = (10, 9, 8, 7)
 _WALL, _INK = (70, 68, 66), (30, 30, 34)
 _PAPER, _THING, _EDGE, _VIEWPOINT = (255, 255, 255), (214, 210, 204), (40, 96, 200), (206, 44, 44)
-_STAIRS = (226, 200, 160)
 _OPENINGS = {
     "door": (150, 96, 46),
     "arch": (245, 240, 230),
@@ -29,6 +30,7 @@ _OPENINGS = {
 _FLOORS: Mapping[str, tuple[int, int, int]] = {
     "hallway": (246, 240, 222),
     "landing": (246, 240, 222),
+    STAIRWELL: (226, 200, 160),
     "living room": (252, 224, 190),
     "kitchen": (252, 246, 184),
     "dining room": (242, 208, 204),
@@ -97,8 +99,7 @@ class _Sheet:
         self._draw.rectangle((x0, y0, x1, y1), fill=fill, outline=outline, width=2)
 
     def room(self, room: Room) -> None:
-        fill = _STAIRS if room.kind == STAIRWELL else _FLOORS.get(room.kind, _OTHER_FLOOR)
-        self.box((room.x0, room.y0, room.x1, room.y1), fill, _WALL)
+        self.box((room.x0, room.y0, room.x1, room.y1), _floor(room), _WALL)
 
     def opening(self, opening: Opening) -> None:
         along = opening.axis == "x"
@@ -123,5 +124,16 @@ class _Sheet:
             self._draw.ellipse((column - 3, row - 3, column + 3, row + 3), fill=_VIEWPOINT)
 
     def name(self, room: Room) -> None:
-        x, y = self.at(room.x0, room.y1)
-        self._draw.text((x + 4, y + 3), room.kind, fill=_INK, font=ImageFont.load_default(11))
+        """Its kind in the north-west corner: a word a line, and small, if the room is narrow."""
+        (x, y), (right, _) = self.at(room.x0, room.y1), self.at(room.x1, room.y0)
+        for size, text in product(_FONT_SIZES, (room.kind, room.kind.replace(" ", "\n"))):
+            font = ImageFont.load_default(size)
+            if self._draw.multiline_textbbox((0, 0), text, font)[2] <= right - x - 6:
+                break
+        # The halo keeps the name apart from the edges that run below it.
+        halo = {"stroke_width": 2, "stroke_fill": _floor(room)}
+        self._draw.multiline_text((x + 4, y + 3), text, _INK, font, spacing=0, **halo)
+
+
+def _floor(room: Room) -> tuple[int, int, int]:
+    return _FLOORS.get(room.kind, _OTHER_FLOOR)
