@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from envs.houses.rxr_episodes import guide_path, read_guide
+from envs.houses.sets import MINI
 from tests.conftest import SCRIPTS
 
 ROOT = SCRIPTS.parent
@@ -70,3 +72,15 @@ def test_snippets_run_as_they_stand(page, number, printed, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "MatterSim", None)  # put back what the snippet installs
     exec(compile(blocks[number], page, "exec"), {})
     assert re.match(printed, capsys.readouterr().out)
+
+
+def test_the_path_in_three_languages_is_in_the_files():
+    text = (ROOT / "docs" / "languages.md").read_text("utf-8")
+    path = re.search(r"Path (\d+) of (\w+)", text)
+    assert path
+    shown = re.findall(r"^\*\*([a-z]{2}-[A-Z]{2})\.\*\* (.*?)\n\n", text, re.S | re.M)
+    assert {(tag, " ".join(said.split())) for tag, said in shown} == {
+        (one["language"], one["instruction"])
+        for one in read_guide(guide_path(MINI.data_dir, path[2]))
+        if one["path_id"] == int(path[1])
+    }

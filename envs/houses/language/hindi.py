@@ -28,10 +28,10 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     ),
     "past": (
         "{L.obl} के पास से {V.pass}",
-        "{L.obl} के बगल से {V.emerge}",
+        "{L.obl} की बगल से {V.emerge}",
         "{L.obl} के पास से आगे {V.advance}",
         "{S.at} {L.ka*} {L.obl} के पास से {V.pass}",
-        "{S.at} {L.ka*} {L.obl} के बगल से आगे {V.advance}",
+        "{S.at} {L.ka*} {L.obl} की बगल से आगे {V.advance}",
     ),
     "toward": (
         "{L.obl} की ओर {V.advance}",
@@ -39,7 +39,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "{L.obl} की दिशा में {V.walk}",
     ),
     "reach": ("{L.obl} तक {V.go}", "{L.obl} तक {V.walk}", "{L.obl} के पास {V.reach}"),
-    "across": ("{L.obl} के ऊपर से {V.walk}", "{L.obl} को पार {V.do}"),
+    "across": ("{L.obl} के ऊपर से {V.walk}", "{L.obl} के पार {V.go}"),
     "through": (
         "{R.obl} से होते हुए आगे {V.advance}",
         "{R.obl} के अंदर आगे {V.walk}",
@@ -81,15 +81,15 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "{S.on} {L.dir} {L.seen*}",
         "{S.on} {L.dir} {L.is*}",
         "{S.on} {L.dir} {L.will*}",
-        "{S.on} आपको {L.dir} नज़र {L.comes*}",
+        "{S.on} {L.dir} साफ़ नज़र {L.comes*}",
     ),
     "stop": (
         "{L.obl} के पास {V.stop}",
-        "{L.obl} के बगल में {V.stop}",
+        "{L.obl} की बगल में {V.stop}",
         "{L.obl} के पास {V.stand}",
         "{L.obl} के पास पहुँचते ही {V.stop}",
         "{R.obl} में {L.obl} के पास {V.stop}",
-        "{R.obl} में {L.obl} के बगल में {V.stand}",
+        "{R.obl} में {L.obl} की बगल में {V.stand}",
         "{R.obl} में {V.stop}",
     ),
 }
@@ -121,6 +121,7 @@ _AGREEING = {
     "comes": (("आएगा", "आएगी"), ("आएँगे", "आएँगी")),
     "is": (("है", "है"), ("हैं", "हैं")),
 }
+_GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
 
 
 @cache
@@ -158,7 +159,7 @@ def _nouns() -> dict[str, Any]:
 def _noun_form(mention: Mention, noun: dict[str, str], form: str) -> str:
     is_feminine = noun["gender"] == "f"
     if form == "ka":
-        return "की" if is_feminine else "के"
+        return _GENITIVE["f" if is_feminine else "m_oblique"]
     if form in _AGREEING:
         return _AGREEING[form][mention.plural][is_feminine]
     is_oblique = {"dir": False, "obl": True}[form]
@@ -167,19 +168,18 @@ def _noun_form(mention: Mention, noun: dict[str, str], form: str) -> str:
         case = "plural_oblique" if is_oblique else "plural"
     # The ending -ā is that of the masculine singular in the direct case alone.
     ending = "f" if is_feminine else "m_oblique" if is_oblique or mention.plural else "m"
-    return " ".join([*(word[ending] for word in _adjectives(mention)), noun[case]])
-
-
-def _adjectives(mention: Mention) -> list[dict[str, str]]:
     lexicon = load_lexicon("hindi")
     words = []
     if mention.ordinal:
-        words.append(lexicon["ordinals"][mention.ordinal - 1])
+        words.append(lexicon["ordinals"][mention.ordinal - 1][ending])
+    if "of" in noun:
+        # Before it a colour would be that of the books rather than of their cupboard.
+        words += [noun["of"], _GENITIVE[ending]]
     if mention.colour:
-        words.append(lexicon["colours"][mention.colour])
+        words.append(lexicon["colours"][mention.colour][ending])
     if mention.material:
-        words.append(lexicon["materials"][mention.material])
-    return words
+        words.append(lexicon["materials"][mention.material][ending])
+    return " ".join([*words, noun[case]])
 
 
 def _room(room: str, form: str) -> Sequence[str]:

@@ -74,7 +74,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "{S.on} {L.nom} {L.seen*}",
         "{S.on} {L.nom} {L.is*}",
         "{S.on} {L.nom} {L.will*}",
-        "{S.on} {L.acc} చూడవచ్చు",
+        "{S.on} {L.nom} {L.appears*}",
     ),
     "stop": (
         "{L.gen} దగ్గర {V.stop}",
@@ -107,6 +107,7 @@ _SIDES: dict[str, dict[str, tuple[str, ...]]] = {
 # Verb forms that agree with what one sees: singular, plural.
 _AGREEING = {
     "seen": ("కనిపిస్తుంది", "కనిపిస్తాయి"),
+    "appears": ("కనబడుతుంది", "కనబడతాయి"),
     "is": ("ఉంది", "ఉన్నాయి"),
     "will": ("ఉంటుంది", "ఉంటాయి"),
 }

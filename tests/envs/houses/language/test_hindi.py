@@ -41,6 +41,12 @@ def _mention(noun, **said):
         # Compounds decline inside.
         ({"noun": "shoe rack"}, "{L.obl} तक", "जूतों के रैक तक"),
         ({"noun": "rocking horse"}, "{L.obl} तक", "झूलने वाले घोड़े तक"),
+        # What is said of a compound stands next to what it is said of.
+        ({"noun": "bookshelf", "colour": "black"}, "{L.dir}", "किताबों की काली अलमारी"),
+        ({"noun": "shoe rack", "colour": "yellow"}, "{L.dir}", "जूतों का पीला रैक"),
+        ({"noun": "shoe rack", "colour": "yellow"}, "{L.obl}", "जूतों के पीले रैक"),
+        ({"noun": "desk", "material": "wooden"}, "{L.obl}", "पढ़ने की लकड़ी की मेज़"),
+        ({"noun": "desk", "ordinal": 2}, "{L.obl}", "दूसरी पढ़ने की मेज़"),
         # Verbs agree with what is seen, masculine nouns in -ī among them.
         ({"noun": "chair"}, "{L.seen*}", "दिखेगी"),
         ({"noun": "chair", "plural": True}, "{L.seen*}", "दिखेंगी"),
