@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,7 @@ from envs.houses.house import House, HouseSpec
 from envs.houses.rxr_episodes import guide_path, merge_guide
 from envs.houses.sets import DATA_DIR, HOUSE_SETS, MINI, HouseSet, set_of
 from storage import write_text
+from storage.processes import carried_out
 
 if TYPE_CHECKING:
     from envs.houses.routes import Routes
@@ -72,6 +72,7 @@ def build_set(
 
     Raises:
         ValueError: A scan is not in the set.
+        ChildProcessError: A process was killed.
     """
     scans = tuple(scans) or tuple(house_set.specs)
     unknown = [scan for scan in scans if scan not in house_set.specs]
@@ -117,17 +118,10 @@ def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[s
     """Graphs and episodes by scan, made in several processes under a bar."""
     from tqdm import tqdm
 
-    context = get_context("spawn")  # Embree and torch do not survive a fork
-    built: dict[str, Json] = {}
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        tqdm(total=len(specs), desc="houses", unit="house") as bar,
-    ):
-        jobs = {pool.submit(build_navigation, spec, rebuild): spec.scan for spec in specs}
-        for job in as_completed(jobs):
-            built[jobs[job]] = job.result()
-            bar.update()
-    return built
+    build = partial(build_navigation, rebuild=rebuild)
+    made = carried_out(build, specs, workers, "builds houses")
+    bar = tqdm(made, total=len(specs), desc="houses", unit="house")
+    return {spec.scan: navigation for spec, navigation in bar}
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:

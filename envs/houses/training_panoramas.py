@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ import numpy as np
 from envs.houses.scene import ObjectInfo
 from envs.houses.sets import set_of
 from storage import write_text
+from storage.processes import carried_out
 
 if TYPE_CHECKING:
     from envs.houses.house import House
@@ -61,28 +60,27 @@ def render_houses(
         extra: Positions along edges of the graph, beside its viewpoints.
         width: Columns of a panorama.
         workers: Processes; the result does not depend on their number.
+
+    Raises:
+        ChildProcessError: A process was killed.
     """
     from tqdm import tqdm
 
-    context = get_context("spawn")  # Embree and torch do not survive a fork
     folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
     missing = [scan for scan in scans if not (folders[scan] / "house.json").is_file()]
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        tqdm(total=len(missing), desc="rendering", unit="house", disable=not missing) as bar,
-    ):
-        jobs = [pool.submit(render_house, scan, folders[scan], extra, width) for scan in missing]
-        for job in as_completed(jobs):
-            job.result()
-            bar.update()
+    jobs = [(scan, folders[scan], extra, width) for scan in missing]
+    done = carried_out(_render_house, jobs, workers, "renders")
+    for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
+        pass
     return [read_pictures(folders[scan]) for scan in scans]
 
 
-def render_house(scan: str, folder: Path, extra: int, width: int) -> None:
+def _render_house(job: tuple[str, Path, int, int]) -> None:
     """Render the panoramas of one house into a folder; see `render_houses`."""
     from envs.panoramas.house_panoramas import HousePanoramas
     from envs.panoramas.panorama import render_panorama
 
+    scan, folder, extra, width = job
     source = HousePanoramas(width=width)
     house, tracer = source.house(scan), source.tracer(scan)
     positions, viewpoints = standing_positions(house, extra)

@@ -272,7 +272,7 @@ SMALL = [
 ]
 
 
-def house_files(spec, _rebuild):
+def house_files(spec, rebuild):
     """Saves a house that has no furniture, no patterns and no light."""
     blank = dict.fromkeys([*textures.SURFACES, "outside"], np.full((4, 4, 3), 200, np.uint8))
     with pytest.MonkeyPatch.context() as patch:
