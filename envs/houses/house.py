@@ -109,6 +109,7 @@ def save_house(house: House, directory: Path) -> None:
     """Writes `<scan>.glb`, then `<scan>.json` with seeds, plan and objects."""
     directory.mkdir(parents=True, exist_ok=True)
     glb, side_file = _paths(house.spec.scan, directory)
+    side_file.unlink(missing_ok=True)  # the one of another house must not describe the new GLB
     write_glb(house.scene, glb, compact=house.spec.compact)
     record = {
         "generator_version": GENERATOR_VERSION,

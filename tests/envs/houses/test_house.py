@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,19 @@ def test_saved_house_of_other_seeds_does_not_count(house: House, tmp_path: Path)
     save_house(house, tmp_path)
     assert is_saved(SPEC, tmp_path)
     assert not is_saved(HouseSpec(SPEC.scan, SPEC.plan_seed, SPEC.style_seed + 1), tmp_path)
+
+
+def test_house_whose_saving_was_cut_short_does_not_count(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    save_house(house, tmp_path)
+    monkeypatch.setattr(house_module, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_house(replace(house, spec=replace(SPEC, style_seed=1)), tmp_path)
+    assert not is_saved(SPEC, tmp_path)
 
 
 def test_missing_and_damaged_files_are_named(house: House, tmp_path: Path):
