@@ -139,11 +139,17 @@ def load_house(scan: str, directory: Path) -> House:
     glb, side_file = _paths(scan, directory)
     for path in (glb, side_file):
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing; scripts/build_houses.py builds it")
+            raise FileNotFoundError(
+                f"{path} is missing; scripts/build_houses.py builds it, with the --set that has it "
+                f"and --scans {scan}"
+            )
     record = _read_side_file(side_file)
-    objects = tuple(_object_info(entry) for entry in record["objects"])
-    scene = read_glb(glb, objects)
-    return House(HouseSpec(**record["spec"]), FloorPlan.from_dict(record["plan"]), scene)
+    try:
+        spec, plan = HouseSpec(**record["spec"]), FloorPlan.from_dict(record["plan"])
+        objects = tuple(map(ObjectInfo.from_dict, record["objects"]))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(_damaged(side_file, error)) from error
+    return House(spec, plan, read_glb(glb, objects))
 
 
 def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
@@ -155,9 +161,7 @@ def _read_side_file(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         missing = {"generator_version", "spec", "plan", "objects"} - set(record)
     except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{path}: damaged ({error}); delete it and the house will be built again"
-        ) from error
+        raise ValueError(_damaged(path, error)) from error
     if missing:
         raise ValueError(
             f"{path}: lacks {', '.join(sorted(missing))}; delete it to have the house built again"
@@ -165,5 +169,5 @@ def _read_side_file(path: Path) -> dict[str, Any]:
     return record
 
 
-def _object_info(entry: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(**{**entry, "lower": tuple(entry["lower"]), "upper": tuple(entry["upper"])})
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path}: damaged ({error!r}); delete it and the house will be built again"

@@ -130,7 +130,7 @@ def read_pictures(folder: Path) -> HousePictures:
     return HousePictures(
         scan=described["scan"],
         viewpoints=described["viewpoints"],
-        objects=tuple(ObjectInfo(**thing) for thing in described["objects"]),
+        objects=tuple(map(ObjectInfo.from_dict, described["objects"])),
         room_kinds=tuple(described["room_kinds"]),
         **arrays,
     )

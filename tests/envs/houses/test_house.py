@@ -167,9 +167,19 @@ def test_missing_and_damaged_files_are_named(house: House, tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"test_house\.glb.*build_houses\.py"):
         load_house(SPEC.scan, tmp_path)
     save_house(house, tmp_path)
-    (tmp_path / "test_house.json").write_text('{"spec": ')
-    with pytest.raises(ValueError, match=r"test_house\.json.*delete it"):
-        load_house(SPEC.scan, tmp_path)
+    side_file = tmp_path / "test_house.json"
+    record = json.loads(side_file.read_text())
+    without_box = [{key: record["objects"][0][key] for key in ("index", "category")}]
+    later = {**record["spec"], "garden": True}
+    for damaged in (
+        '{"spec": ',
+        json.dumps({**record, "objects": without_box}),
+        json.dumps({**record, "spec": later}),
+        json.dumps({**record, "plan": []}),
+    ):
+        side_file.write_text(damaged)
+        with pytest.raises(ValueError, match=r"test_house\.json.*delete it"):
+            load_house(SPEC.scan, tmp_path)
 
 
 def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
