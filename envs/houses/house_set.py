@@ -84,7 +84,11 @@ def build_set(
     connectivity_dir.mkdir(parents=True, exist_ok=True)
     data_dir.mkdir(parents=True, exist_ok=True)
     for scan in scans:
-        _write_json(connectivity_dir / f"{scan}_connectivity.json", built[scan]["connectivity"])
+        path = connectivity_dir / f"{scan}_connectivity.json"
+        text = _json_text(built[scan]["connectivity"])
+        # A graph that is as it was keeps its time, from which others tell what they made of it.
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
     names = {path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")}
     write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
     for split in house_set.splits:
@@ -143,7 +147,7 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
         if "rxr" in navigation:
             return navigation
     navigation = navigate(load_house(spec.scan, cache))
-    _write_json(kept, navigation)
+    write_text(kept, _json_text(navigation))
     return navigation
 
 
@@ -224,16 +228,15 @@ def _merge_episodes(path: Path, scans: Sequence[str], episodes: Sequence[Json]) 
     kept: list[Json] = []
     if path.exists():
         kept = [one for one in json.loads(path.read_text("utf-8")) if one["scan"] not in scans]
-    _write_json(path, sorted([*kept, *episodes], key=lambda one: one["path_id"]))
+    merged = sorted([*kept, *episodes], key=lambda one: one["path_id"])
+    write_text(path, _json_text(merged))
 
 
-def _write_json(path: Path, value: list[Json] | Json) -> None:
-    """Writes compact JSON, one list element a line so that versions compare well."""
+def _json_text(value: list[Json] | Json) -> str:
+    """Compact JSON, one list element a line so that versions compare well."""
     if isinstance(value, list):
-        text = "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in value) + "\n]\n"
-    else:
-        text = json.dumps(value, separators=(",", ":")) + "\n"
-    write_text(path, text)
+        return "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in value) + "\n]\n"
+    return json.dumps(value, separators=(",", ":")) + "\n"
 
 
 def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from envs.houses.house import house_cache_dir, is_saved
 from envs.houses.scene import ObjectInfo
 from envs.houses.sets import set_of
 from storage import write_text
@@ -22,6 +23,7 @@ from storage.processes import carried_out
 if TYPE_CHECKING:
     from envs.houses.house import House
 
+DESCRIPTION = "house.json"  # within the folder of a house, written last
 POSITION_TAG = 51
 _FARTHEST = 60.0  # metres; float16 keeps the sky's infinite depth out of means
 
@@ -54,6 +56,8 @@ def render_houses(
 ) -> list[HousePictures]:
     """Render panoramas of houses, or take what an earlier call left in the folder; shows a bar.
 
+    What is older than the house or its graph is rendered anew.
+
     Args:
         scans: Built-in houses; those that are not in the cache of houses are built.
         folder: Where the arrays lie, one folder a house.
@@ -67,12 +71,22 @@ def render_houses(
     from tqdm import tqdm
 
     folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
-    missing = [scan for scan in scans if not (folders[scan] / "house.json").is_file()]
+    missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
     jobs = [(scan, folders[scan], extra, width) for scan in missing]
     done = carried_out(_render_house, jobs, workers, "renders")
     for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
         pass
     return [read_pictures(folders[scan]) for scan in scans]
+
+
+def _is_current(folder: Path, scan: str) -> bool:
+    """Whether a folder has the panoramas of a house as it is now."""
+    home, cache, description = set_of(scan), house_cache_dir(), folder / DESCRIPTION
+    if not (description.is_file() and is_saved(home.specs[scan], cache)):
+        return False
+    sources = (cache / f"{scan}.json", home.connectivity_dir / f"{scan}_connectivity.json")
+    rendered = description.stat().st_mtime
+    return all(rendered > source.stat().st_mtime for source in sources)
 
 
 def _render_house(job: tuple[str, Path, int, int]) -> None:
@@ -121,8 +135,8 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
 
 
 def read_pictures(folder: Path) -> HousePictures:
-    """Map the arrays that `render_house` wrote."""
-    described = json.loads((folder / "house.json").read_text(encoding="utf-8"))
+    """Map the arrays that `render_houses` wrote."""
+    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     arrays: dict[str, Any] = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r")
         for name in ("rgb", "object_id", "depth")
@@ -148,4 +162,4 @@ def _write_description(folder: Path, house: House, viewpoints: int) -> None:
         "objects": [asdict(thing) for thing in house.scene.objects],
         "room_kinds": [room.kind for room in house.plan.rooms],
     }
-    write_text(folder / "house.json", json.dumps(described))
+    write_text(folder / DESCRIPTION, json.dumps(described))
