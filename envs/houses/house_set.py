@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from envs.houses.annotation_files import (
+    ANSWERS,
+    guide_path,
+    json_text,
+    merge_guide,
+    merge_r2r,
+    r2r_path,
+)
 from envs.houses.house import House, HouseSpec
-from envs.houses.rxr_episodes import guide_path, merge_guide
 from envs.houses.sets import DATA_DIR, HOUSE_SETS, MINI, HouseSet, set_of
 from storage import write_text
 from storage.processes import carried_out
@@ -39,7 +46,6 @@ TRAIN_SCANS: tuple[str, ...] = MINI.scans["train"]
 UNSEEN_SCANS: tuple[str, ...] = MINI.scans["val_unseen"]
 SPLITS = MINI.splits
 
-ANSWERS = "answers"  # folder, in that of the episodes, of test episodes with their goals
 GOALS_PER_START = 4
 EPISODE_TAG = 12
 RXR_TAG = 13
@@ -71,7 +77,7 @@ def build_set(
         data_dir: Gets `R2R_<split>.json` and the guides of RxR; None means the set's own.
 
     Raises:
-        ValueError: A scan is not in the set.
+        ValueError: A scan is not in the set, or a file in the cache or a folder is damaged.
         ChildProcessError: A process was killed.
     """
     scans = tuple(scans) or tuple(house_set.specs)
@@ -85,7 +91,7 @@ def build_set(
     data_dir.mkdir(parents=True, exist_ok=True)
     for scan in scans:
         path = connectivity_dir / f"{scan}_connectivity.json"
-        text = _json_text(built[scan]["connectivity"])
+        text = json_text(built[scan]["connectivity"])
         # A graph that is as it was keeps its time, from which others tell what they made of it.
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_text(path, text)
@@ -105,9 +111,9 @@ def _merge_split(data_dir: Path, split: str, scans: Sequence[str], built: dict[s
         whole.mkdir(exist_ok=True)
         open_records = [_without_goal(one) for one in records]
         merge_guide(data_dir / "rxr_test_public_guide.jsonl.gz", scans, open_records)
-        _merge_episodes(data_dir / "R2R_test.json", scans, [_without_goal(one) for one in episodes])
+        merge_r2r(r2r_path(data_dir, split), scans, [_without_goal(one) for one in episodes])
     merge_guide(guide_path(whole, split), scans, records)
-    _merge_episodes(whole / f"R2R_{split}.json", scans, episodes)
+    merge_r2r(r2r_path(whole, split), scans, episodes)
 
 
 def _without_goal(record: Json) -> Json:
@@ -143,11 +149,14 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
     if rebuild == "houses" or not is_saved(spec, cache):
         save_house(build_house(spec), cache)
     elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
-        navigation = json.loads(kept.read_text(encoding="utf-8"))
-        if "rxr" in navigation:
-            return navigation
+        try:
+            return json.loads(kept.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{kept}: damaged ({error}); delete it to have it made anew"
+            ) from error
     navigation = navigate(load_house(spec.scan, cache))
-    write_text(kept, _json_text(navigation))
+    write_text(kept, json_text(navigation))
     return navigation
 
 
@@ -221,22 +230,6 @@ def _episode(
             [[s.start, s.end, s.first, s.last, *s.things] for s in one.spans] for one in written
         ],
     }
-
-
-def _merge_episodes(path: Path, scans: Sequence[str], episodes: Sequence[Json]) -> None:
-    """Puts episodes of some scans into an R2R file in place of older ones of those scans."""
-    kept: list[Json] = []
-    if path.exists():
-        kept = [one for one in json.loads(path.read_text("utf-8")) if one["scan"] not in scans]
-    merged = sorted([*kept, *episodes], key=lambda one: one["path_id"])
-    write_text(path, _json_text(merged))
-
-
-def _json_text(value: list[Json] | Json) -> str:
-    """Compact JSON, one list element a line so that versions compare well."""
-    if isinstance(value, list):
-        return "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in value) + "\n]\n"
-    return json.dumps(value, separators=(",", ":")) + "\n"
 
 
 def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from connectivity import read_connectivity, read_scans
 from envs.houses import furnishing, house, house_set, lighting, textures, viewpoints
+from envs.houses.annotation_files import read_annotations
 from envs.houses.house import HouseSpec
 from envs.houses.house_set import (
     DATA_DIR,
@@ -23,7 +24,6 @@ from envs.houses.house_set import (
     expand_scans,
     navigate,
 )
-from envs.houses.rxr_episodes import read_guide
 from envs.houses.sets import GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
 from envs.nav_graph import NavGraph
 from envs.panoramas import ray_tracer
@@ -182,6 +182,12 @@ def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
         made.clear()
         assert build_navigation(spec, rebuild) == _stand_in(spec.scan)
         assert made == expected
+    kept = next(tmp_path.rglob("house_03.navigation.json"))
+    text = kept.read_text()
+    kept.write_text(text[:20])
+    with pytest.raises(ValueError, match=r"house_03\.navigation\.json: damaged .* delete it"):
+        build_navigation(spec)
+    kept.write_text(text)
     # A house that was made anew since leaves the kept graph behind.
     side_file = next(tmp_path.rglob("house_03.json"))
     os.utime(side_file, (side_file.stat().st_mtime + 60,) * 2)
@@ -245,11 +251,11 @@ def test_episodes_of_a_test_split_are_published_without_their_goals(tmp_path, mo
     assert json.loads((tmp_path / "R2R_test.json").read_text()) == [
         {"scan": scan, "path_id": 7, "path": ["a"]}
     ]
-    assert read_guide(tmp_path / "rxr_test_public_guide.jsonl.gz") == [
+    assert read_annotations(tmp_path / "rxr_test_public_guide.jsonl.gz") == [
         {"scan": scan, "instruction_id": 70, "path": ["a"]}
     ]
     assert json.loads((tmp_path / "answers" / "R2R_test.json").read_text()) == [r2r]
-    assert read_guide(tmp_path / "answers" / "rxr_test_guide.jsonl.gz") == [rxr]
+    assert read_annotations(tmp_path / "answers" / "rxr_test_guide.jsonl.gz") == [rxr]
 
 
 def test_a_house_comes_out_the_same_for_any_number_of_workers(tmp_path, monkeypatch):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from connectivity import read_connectivity
+from envs.houses.annotation_files import guide_path, read_annotations
 from envs.houses.house import build_house, house_cache_dir, is_saved, load_house
 from envs.houses.instruction_checks import best_paths, check_r2r, check_rxr
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammar import parse
 from envs.houses.language.short_english import short_english
-from envs.houses.rxr_episodes import guide_path, read_guide, rxr_records
+from envs.houses.rxr_episodes import rxr_records
 from envs.houses.sets import DATA_DIR, MINI
 from envs.houses.visibility import Survey, survey_house
 from envs.nav_graph import NavGraph
@@ -107,7 +108,7 @@ def unseen() -> Survey:
 
 def test_shipped_words_lead_to_their_goals_and_others_do_not(unseen):
     graph = NavGraph.load(unseen.scan)
-    guide = read_guide(guide_path(DATA_DIR, "val_unseen"))
+    guide = read_annotations(guide_path(DATA_DIR, "val_unseen"))
     long = check_rxr(unseen, graph, [one for one in guide if one["scan"] == unseen.scan])
     assert len(long) == 36
     assert all(check.is_read and check.arrives and check.is_clear for check in long)
