@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +114,7 @@ def view_facts(
         object_id: (H, W) int32 indices into `objects`, -1 for the sky.
         objects: The scene's objects.
         room_kinds: Kind of each room that `ObjectInfo.room` may name.
-        depth: (H, W) metres along the ray; without it nothing is said of near and far.
+        depth: (H, W) metres along the ray; without it all may be near or far.
     """
     things = things_in_view(object_id, objects, depth)
     notes = _Notes()
@@ -184,9 +185,10 @@ def _note_thing(notes: _Notes, thing: ThingInView) -> None:
         notes.add(("thing", noun, thing.colour), clear, True)
     for side, (narrow, wide) in SIDES.items():
         notes.add(("side", noun, side), clear and _within(across, narrow), _within(across, wide))
-    for word, (narrow, wide) in DISTANCES.items():  # none holds where the distance is nan
-        holds = clear and _within(thing.distance, narrow)
-        notes.add(("distance", noun, word), holds, _within(thing.distance, wide))
+    for word, (narrow, wide) in DISTANCES.items():
+        holds = clear and _within(thing.distance, narrow)  # not where the distance is nan
+        may_hold = isnan(thing.distance) or _within(thing.distance, wide)
+        notes.add(("distance", noun, word), holds, may_hold)
 
 
 def _note_rooms(

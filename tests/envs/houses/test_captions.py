@@ -100,7 +100,12 @@ def test_a_mirrored_picture_swaps_the_sides(picture: np.ndarray):
     mirrored = view_facts(picture[:, ::-1], OBJECTS, ROOMS)  # type: ignore[arg-type]
     assert ("side", "sofa", "right") in mirrored.holds
     assert ("side", "fridge", "left") in mirrored.holds
-    assert not any(fact[0] == "distance" for fact in mirrored.may_hold)
+
+
+def test_without_depth_anything_may_be_near_or_far(picture: np.ndarray):
+    facts = view_facts(picture, OBJECTS, ROOMS)  # type: ignore[arg-type]
+    assert not any(fact[0] == "distance" for fact in facts.holds)
+    assert {("distance", "sofa", "near"), ("distance", "sofa", "far")} <= facts.may_hold
 
 
 def test_bare_walls_and_the_sky():
