@@ -91,6 +91,12 @@ class ViewFacts:
     holds: frozenset[Fact]
     may_hold: frozenset[Fact]
 
+    @property
+    def room(self) -> str:
+        """The only kind of room that the view plainly shows, or ""."""
+        kinds = [fact[1] for fact in self.holds if fact[0] == "room"]
+        return kinds[0] if len(kinds) == 1 else ""
+
     def without_colours(self) -> ViewFacts:
         """The facts of the same view in doubtful colours: none holds, every one may."""
         kept = frozenset(fact for fact in self.holds if not is_colour(fact))
