@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from storage.runs.settings import check_counts
+
 
 @dataclass(frozen=True)
 class BuildArguments:
@@ -40,6 +42,14 @@ class BuildArguments:
     statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
     """Build nothing; print figures of the set's graphs and of those in other folders."""
 
+    def __post_init__(self) -> None:
+        check_counts(self, ("workers", "sheet_houses"))
+        sheet = self.contact_sheet
+        if sheet and (sheet.suffix not in (".png", ".jpg") or not sheet.parent.is_dir()):
+            raise ValueError(
+                f"--contact-sheet {sheet}: must be a .png or .jpg in a folder that is there"
+            )
+
 
 def main(arguments: BuildArguments) -> None:
     """Runs the command."""
@@ -60,7 +70,7 @@ def main(arguments: BuildArguments) -> None:
     if arguments.contact_sheet:
         from envs.panoramas.contact_sheet import set_sheet
 
-        step = max(1, -(-len(scans) // arguments.sheet_houses))
+        step = -(-len(scans) // arguments.sheet_houses)
         set_sheet(scans[::step], arguments.contact_sheet, graphs)
         print(f"pictures in {arguments.contact_sheet}")
 
