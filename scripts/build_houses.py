@@ -66,7 +66,7 @@ def main(arguments: BuildArguments) -> None:
     scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
     data_dir = arguments.data_dir or house_set.data_dir
     build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
-    print(f"graphs in {graphs}, episodes in {data_dir}")
+    print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
     if arguments.contact_sheet:
         from envs.panoramas.contact_sheet import set_sheet
 

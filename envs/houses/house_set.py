@@ -88,7 +88,6 @@ def build_set(
     data_dir = data_dir or house_set.data_dir
     built = _built([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
-    data_dir.mkdir(parents=True, exist_ok=True)
     for scan in scans:
         path = connectivity_dir / f"{scan}_connectivity.json"
         text = json_text(built[scan]["connectivity"])
@@ -105,10 +104,9 @@ def _merge_split(data_dir: Path, split: str, scans: Sequence[str], built: dict[s
     """Puts the built scans' episodes of a split into its files, the goals of a test split apart."""
     records = [one for scan in scans for one in built[scan]["rxr"].get(split, [])]
     episodes = [one for scan in scans for one in built[scan].get(split, [])]
-    whole = data_dir
+    whole = data_dir / ANSWERS if split == "test" else data_dir
+    whole.mkdir(parents=True, exist_ok=True)
     if split == "test":
-        whole = data_dir / ANSWERS
-        whole.mkdir(exist_ok=True)
         open_records = [_without_goal(one) for one in records]
         merge_guide(data_dir / "rxr_test_public_guide.jsonl.gz", scans, open_records)
         merge_r2r(r2r_path(data_dir, split), scans, [_without_goal(one) for one in episodes])

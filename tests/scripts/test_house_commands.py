@@ -31,3 +31,12 @@ def test_what_cannot_be_done_is_refused_at_once(
         run_script(script, flag, value)
     assert f"{flag} {value}: {complaint}" in " ".join(capsys.readouterr().err.split())
     assert not built
+
+
+def test_episodes_are_told_of_where_there_are_some(run_script, built, tmp_path):
+    folders = ("--connectivity-dir", tmp_path / "graphs", "--data-dir", tmp_path / "data")
+    told = run_script("build_houses.py", "--set", "gallery", *folders)
+    assert told == f"graphs in {tmp_path / 'graphs'}\n"
+    told = run_script("build_houses.py", "--set", "standard", *folders)
+    assert told == f"graphs in {tmp_path / 'graphs'}, episodes in {tmp_path / 'data'}\n"
+    assert len(built) == 2

@@ -148,6 +148,13 @@ def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_set_without_episodes_gets_no_folder_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(house_set, "_built", lambda *_: {"gallery_00": {"connectivity": []}})
+    folders = {"connectivity_dir": tmp_path / "graphs", "data_dir": tmp_path / "data"}
+    build_set(GALLERY, ["gallery_00"], **folders)
+    assert [path.name for path in tmp_path.iterdir()] == ["graphs"]
+
+
 def test_unknown_scan_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no built-in house 'castle'"):
         build_set(MINI, ["castle"], connectivity_dir=tmp_path, data_dir=tmp_path)
