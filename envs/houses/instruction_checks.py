@@ -17,7 +17,7 @@ from envs.houses.language.short_english import short_english
 from envs.houses.language.sight import Sight
 from envs.houses.language.walking import Walk, agrees
 from envs.houses.routes import Routes
-from envs.houses.sets import HouseSet
+from envs.houses.sets import HouseSet, set_of
 from envs.houses.symbolic_follower import follow, follow_at_once
 from envs.houses.visibility import Survey
 from envs.metrics import SUCCESS_THRESHOLD, score_path
@@ -51,19 +51,25 @@ class Check:
     others_arrive: int = 0
 
 
-def survey_cached(scan: str, connectivity_dir: Path | None = None) -> Survey:
-    """Survey of a house in the cache, at the viewpoints of its connectivity file.
+def survey_cached(scan: str) -> Survey:
+    """Survey of a built-in house in the cache, at the viewpoints of its graph.
 
     Raises:
         FileNotFoundError: The house is not in the cache, or has no graph.
     """
     from connectivity import read_connectivity
-    from envs.houses.house import house_cache_dir, load_house
+    from envs.houses.house import house_cache_dir, is_saved, load_house
     from envs.houses.visibility import survey_house
     from envs.panoramas.ray_tracer import RayTracer
 
-    house = load_house(scan, house_cache_dir())
-    records = read_connectivity(scan, connectivity_dir)
+    home, cache = set_of(scan), house_cache_dir()
+    if not is_saved(home.specs[scan], cache):
+        raise FileNotFoundError(
+            f"{cache}: no {scan}, or one of other seeds than those of the set; "
+            f"scripts/build_houses.py --set {home.name} --scans {scan} builds it"
+        )
+    house = load_house(scan, cache)
+    records = read_connectivity(scan, home.connectivity_dir)
     return survey_house(house, RayTracer(house.scene), records)
 
 
@@ -216,7 +222,7 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
     told = {split: _records(data_dir, split) for split in splits}
     found: dict[tuple[str, str], list[Check]] = {}
     for scan in tqdm(scans, desc="houses", unit="house"):
-        survey, graph = survey_cached(scan, graphs), NavGraph.load(scan, graphs)
+        survey, graph = survey_cached(scan), NavGraph.load(scan, graphs)
         for split in house_set.splits_of(scan):
             short, long = told[split]
             records = [one for one in short if one["scan"] == scan]
