@@ -85,7 +85,7 @@ def build_house(spec: HouseSpec) -> House:
     plan, style = plan_of(spec), make_style(spec.style_seed)
     textures = make_textures(spec.style_seed)
     rng = np.random.default_rng([*seeds, _FURNISHING_TAG])
-    placed = furnish(plan, rng, style, spec.compact, spec.clear_glass)
+    placed = furnish(plan, rng, style, spec.compact, spec.clear_glass, spec.scan)
     if spec.clutter:
         placed += scatter(plan, placed, np.random.default_rng([*seeds, _CLUTTER_TAG]), style)
     scene = assemble(plan, placed, style, textures, spec.contact_shadows, spec.compact)

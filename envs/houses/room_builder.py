@@ -100,6 +100,7 @@ class House:
     style: Style
     compact: bool = False
     clear_glass: bool = False
+    scan: str = "a house"  # for people
     doors: list["PlacedObject"] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     stock: dict[tuple, list[Item]] = field(default_factory=dict)
