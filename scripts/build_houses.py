@@ -4,9 +4,9 @@ $ build_houses.py                                  # the 40 that come with the p
 $ build_houses.py --set standard --workers 8       # 260 large ones
 $ build_houses.py --set standard --contact-sheet houses.jpg
 $ build_houses.py --scans house_00-house_03 --rebuild houses
-$ build_houses.py --statistics data/matterport/v1/connectivity    # beside those of real graphs
+$ build_houses.py --statistics data/matterport/connectivity    # beside those of real graphs
 
-What an interrupted run left over is built when the same command is given again.
+What an interrupted run left over is built when the command is given again without --rebuild.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class BuildArguments:
     """Which set: the 40 houses that come with the project, 260 large ones below the cache, or 96
     without episodes, of whose pictures encoders learn."""
     scans: tuple[str, ...] = ()
-    """Houses of the set to build; "house_00-house_03" is a range. None means all."""
+    """Houses of the set to build; "house_00-house_03" is a range. All by default."""
     workers: int = 2
     """Processes. The result does not depend on their number."""
     rebuild: Literal["nothing", "paths", "houses"] = "nothing"
