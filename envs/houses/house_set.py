@@ -1,4 +1,4 @@
-"""The built-in set of houses: their seeds and splits, their graphs and their episodes."""
+"""Building sets of houses with their graphs and their episodes."""
 
 from __future__ import annotations
 

@@ -107,8 +107,8 @@ def means_only(
     """Whether no goal but those within 3 m of the path's end fits the words equally well.
 
     A shortest path from the same start fits if it takes the mentioned stairs, visits the mentioned
-    rooms in order, ends in a room of the goal's kind, and ends near something that the last
-    landmark's words fit.
+    rooms in order, ends in a room of the goal's kind if the last clause names it, and ends near
+    something that the last landmark's words fit.
     """
     goal = path[-1]
     for other in routes.from_start(path[0]):

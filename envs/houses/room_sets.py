@@ -227,7 +227,7 @@ def furnish_laundry_room(room: RoomBuilder) -> None:
 
 
 def furnish_gym(room: RoomBuilder) -> None:
-    """A treadmill, a ball and a mirror to train before."""
+    """A treadmill, dumbbells and a ball."""
     room.require("treadmill")
     room.require("dumbbell rack")
     room.require("exercise ball")

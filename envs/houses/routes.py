@@ -98,7 +98,7 @@ def choose_episodes(
         routes: Its shortest paths.
         count: How many episodes to make.
         goals_per_start: Episodes that share a start.
-        taken: Pairs of start and goal that are spoken for; the chosen ones are added.
+        taken: Pairs of start and goal that are spoken for; those that were tried are added.
         make: Turns a path into an episode, or None if the path cannot be told from others.
         rng: Source of all choices.
 

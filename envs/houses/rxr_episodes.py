@@ -2,7 +2,7 @@
 
 Each path is told anew in each language, from a plan of its own. A text is kept only if a symbolic
 follower that reads it ends within 3 m of the goal however it takes the words, and misses the goal
-with the words of the episode before it in that language.
+with the words of the episode before it in that language, be it the English of another country.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Writer:
         return None
 
     def _is_clear(self, acts: Sequence[Act], path: tuple[int, ...], heading: float) -> bool:
-        """Whether every way to take the words ends within 3 m of the goal."""
+        """Whether every way to take the words that is kept ends within 3 m of the goal."""
         followed = follow(self._sight, acts, path[0], heading)
         return followed.is_complete and all(self._is_hit(end, path) for end in followed.ends)
 

@@ -1,8 +1,9 @@
 """Follows parsed instructions with ground-truth sight, to tell which of them can be followed.
 
-The follower keeps every way to understand what it has read: the set of places where it may stand
-after each act. An instruction is clear when all ways of understanding it end at one place. Whoever
-walks while reading cannot wait for what comes: how far that leads `follow_at_once` tells.
+The follower keeps the ways to understand what it has read: the places where it may stand after each
+act, and the walk there that comes by the fewest viewpoints. An instruction is clear when all ways
+of understanding it end at one place. Whoever walks while reading cannot wait for what comes: how
+far that leads `follow_at_once` tells.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from envs.houses.language.acts import EDGES, TURNS, Act
 from envs.houses.language.sight import Sight
 from envs.houses.language.walking import Walk, agrees
 
-MOST_PLACES = 400  # ways of understanding that are kept, those with the shortest walks
+MOST_PLACES = 400  # ways of understanding that are kept, those of the fewest viewpoints
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,9 @@ class Followed:
     """Where an instruction leads.
 
     Attributes:
-        path: Viewpoints of the shortest way to understand it, or as far as it could be followed.
-        ends: Where the ways to understand it end.
+        path: Viewpoints of the way to understand it that is shortest in metres, of those kept; or
+            as far as it could be followed.
+        ends: Where the ways to understand it that were kept end.
         understood: Number of acts that could be followed.
         is_complete: Whether all acts could be followed.
     """

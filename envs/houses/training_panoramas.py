@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "house.json"  # within the folder of a house, written last
 POSITION_TAG = 51
-_FARTHEST = 60.0  # metres; float16 keeps the sky's infinite depth out of means
+_FARTHEST = 60.0  # metres; keeps the sky's infinite depth out of means
 
 
 @dataclass(frozen=True, eq=False)
