@@ -20,6 +20,7 @@ VIEW_SOLID_ANGLE = 4 * np.arcsin(np.sin(VIEW_ANGLE / 2) ** 2)  # steradians of s
 # The level view is taken a little deeper, so that what one is about to walk past still counts.
 LOWEST, HIGHEST = np.radians(-45), np.radians(30)
 SURVEY_WIDTH = 512  # pixels of the panoramas that a survey renders
+NEAR = 1.6  # metres from a viewpoint to a thing that one stops by
 LEVEL = 0.2  # metres of height between the ends of an edge that is no stair
 
 
@@ -96,6 +97,14 @@ class Survey:
     def room_kind(self, viewpoint: int) -> str:
         """Kind of the room in which a viewpoint lies."""
         return self.room_kinds[self.rooms[viewpoint]]
+
+    def near(self, viewpoint: int) -> np.ndarray:
+        """Which objects stand near a viewpoint, in its room and in sight: (N,) bool."""
+        return (
+            (self.object_rooms == self.rooms[viewpoint])
+            & np.isfinite(self.distances[viewpoint])
+            & (self.gaps[viewpoint] <= NEAR)
+        )
 
     @cached_property
     def boxes(self) -> np.ndarray:
