@@ -14,8 +14,9 @@ import numpy as np
 
 from envs.houses.decisions import enters, guided, is_room
 from envs.houses.landmarks import NOTICED, Landmark, references
+from envs.houses.plan_elements import STAIRWELL
 from envs.houses.realiser import Clause, Instruction, in_order, realise
-from envs.houses.routes import STAIRCASE, Routes, flights
+from envs.houses.routes import Routes, flights
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import choose_waymarks, draw, waymark_options
 from envs.metrics import SUCCESS_THRESHOLD
@@ -174,7 +175,7 @@ def _room_clauses(
     for number, visit in enumerate(visits):
         kind = survey.room_kinds[visit.room]
         is_last = number == len(visits) - 1
-        is_stairs = kind == STAIRCASE  # also where a path starts on them
+        is_stairs = kind == STAIRWELL  # also where a path starts on them
         if is_stairs or (number and not enters(survey, visits[number - 1].room, visit.room)):
             continue
         if number == 0 and not is_last:
