@@ -84,7 +84,6 @@ class Style:
         metal: Material of handles, lamps and rods.
         trim: Material of skirting, window and door frames.
         ceiling: Material of ceilings.
-        entrance: Colour of the entrance door.
         lamp: Shape of the ceiling lights: "pendant", "globe", "bowl" or "chandelier".
     """
 
@@ -100,7 +99,6 @@ class Style:
     metal: Material
     trim: Material
     ceiling: Material
-    entrance: Colour
     lamp: str
 
     def floor(self, room_kind: str) -> Material:
@@ -151,7 +149,6 @@ def make_style(style_seed: int) -> Style:
     kitchen = [Colour("white", (0.94, 0.94, 0.92)), pick_shade("grey", rng), WOODS[0], *bright[:2]]
     metal = Material("metal", pick(rng, METALS))
     stones = ((1.0, 1.0, 1.0), (0.35, 0.35, 0.37), (0.80, 0.72, 0.62))
-    entrances = ("red", "blue", "green", "brown", "yellow", "black", "purple")
     return Style(
         seed=style_seed,
         fabrics=(*bright, *neutral),
@@ -165,9 +162,15 @@ def make_style(style_seed: int) -> Style:
         metal=metal,
         trim=Material("plain", pick(rng, ((0.96, 0.95, 0.93), (0.93, 0.91, 0.86)))),
         ceiling=Material("plain", (0.97, 0.97, 0.96)),
-        entrance=pick_shade(pick(rng, entrances), rng),
-        lamp=pick(rng, ("pendant", "globe", "bowl", "chandelier")),
+        lamp=_lamp(rng),
     )
+
+
+def _lamp(rng: np.random.Generator) -> str:
+    """Draw the shape of the ceiling lights."""
+    # This colour is for nothing, but without it the houses would get other lamps.
+    pick_shade(pick(rng, ("red", "blue", "green", "brown", "yellow", "black", "purple")), rng)
+    return pick(rng, ("pendant", "globe", "bowl", "chandelier"))
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
