@@ -9,24 +9,18 @@ import numpy as np
 
 from envs.houses.colours import (
     BRIGHT_NAMES,
-    COLOUR_NAMES,
     NEUTRAL_NAMES,
     RGB,
     Colour,
-    colour_name,
     mute,
     pick_shade,
 )
 from envs.houses.geometry import Material
 
-__all__ = ["COLOUR_NAMES", "Colour", "Style", "colour_name", "make_style", "pick"]
-
 T = TypeVar("T")
 
 STYLE_TAG = 11
 ROOM_TAG = 12
-RUG_COUNT = 6
-PAINTING_COUNT = 8
 
 WOODS = (
     Colour("brown", (0.56, 0.35, 0.20)),
@@ -63,8 +57,8 @@ CARPETS: tuple[RGB, ...] = (
     (0.62, 0.42, 0.42),
     (0.58, 0.58, 0.60),
 )
-TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room", "laundry"})
-SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room", "nursery"})
+TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room"})
+SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room"})
 
 
 @dataclass(frozen=True)
@@ -145,7 +139,7 @@ def make_style(style_seed: int) -> Style:
     wood_order = rng.permutation(len(WOODS))
     paints = [*bright[:3], pick_shade("white", rng)]
     rug_names = [*rng.permutation([c.name for c in bright]), "beige", "grey"]
-    painting_names = [*rng.permutation(BRIGHT_NAMES), "white"][:PAINTING_COUNT]
+    painting_names = [*rng.permutation(BRIGHT_NAMES), "white"]
     kitchen = [Colour("white", (0.94, 0.94, 0.92)), pick_shade("grey", rng), WOODS[0], *bright[:2]]
     metal = Material("metal", pick(rng, METALS))
     stones = ((1.0, 1.0, 1.0), (0.35, 0.35, 0.37), (0.80, 0.72, 0.62))
@@ -155,7 +149,7 @@ def make_style(style_seed: int) -> Style:
         leathers=tuple(pick_shade(name, rng) for name in rng.permutation(LEATHERS)[:2]),
         woods=tuple(WOODS[k] for k in wood_order[:3]),
         paints=tuple(paints),
-        rugs=tuple(mute(pick_shade(name, rng), softness) for name in rug_names[:RUG_COUNT]),
+        rugs=tuple(mute(pick_shade(name, rng), softness) for name in rug_names),
         paintings=tuple(mute(pick_shade(name, rng), softness) for name in painting_names),
         kitchen=pick(rng, kitchen),
         counter_top=Material("marble", pick(rng, stones)),

@@ -31,7 +31,7 @@ Fact = tuple[str, ...]
 
 # Parts of the building that nobody points out; every other category is a noun.
 UNMENTIONED = frozenset(
-    {"floor", "wall", "ceiling", "skirting", "baseboard", "door frame", "archway", "outside"}
+    {"floor", "wall", "ceiling", "skirting", "door frame", "archway", "outside"}
 )
 # Things that stand in rooms of every kind and so do not tell which kind it is.
 EVERYWHERE = frozenset(

@@ -26,7 +26,7 @@ def door(
         y = side * (LEAF_THICKNESS / 2 + 0.004)
         for low, high in ((0.14, 0.92), (1.12, height - 0.14)):
             size = (width - 0.26, 0.012, high - low)
-            parts.append(box(size, panel, (0, y, (low + high) / 2), faces="xXyzZY"))
+            parts.append(box(size, panel, (0, y, (low + high) / 2)))
         parts += _lever(style.metal, width / 2 - 0.07, side)
     return finished("door", parts, drawn.name, "wooden" if wooden else "")
 
