@@ -226,12 +226,12 @@ def _acts(
             climbs = any(sight.survey.climb(here, there) for here, there in pairwise(walk))
             if climbs != (kind in ("up", "down")):  # stairs are told as such
                 continue
-            for act, weight, things in _acts_of_kind(sight, language, kind, walk, facing):
+            for act, weight, things in _acts_of_kind(sight, language, kind, walk):
                 yield act, last, weight * WEIGHTS[kind], things
 
 
 def _acts_of_kind(
-    sight: Sight, language: Language, kind: str, walk: Walk, facing: float
+    sight: Sight, language: Language, kind: str, walk: Walk
 ) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
     room, into = sight.room_kind(walk[0]), sight.room_kind(walk[-1])
     if kind in ("past", "toward", "reach", "across"):
