@@ -19,7 +19,7 @@ from envs.houses.annotation_files import (
     r2r_path,
 )
 from envs.houses.house import House, HouseSpec
-from envs.houses.sets import DATA_DIR, HOUSE_SETS, MINI, HouseSet, set_of
+from envs.houses.sets import HOUSE_SETS, MINI, HouseSet, set_of
 from storage import write_text
 from storage.processes import carried_out
 
@@ -28,12 +28,8 @@ if TYPE_CHECKING:
     from envs.houses.visibility import Survey
 
 __all__ = [
-    "DATA_DIR",
-    "HOUSE_SPECS",
-    "SPLITS",
     "TRAIN_SCANS",
     "UNSEEN_SCANS",
-    "Rebuild",
     "build_navigation",
     "build_set",
     "expand_scans",
@@ -41,10 +37,8 @@ __all__ = [
 ]
 
 # The houses that the project ships.
-HOUSE_SPECS: dict[str, HouseSpec] = dict(MINI.specs)
 TRAIN_SCANS: tuple[str, ...] = MINI.scans["train"]
 UNSEEN_SCANS: tuple[str, ...] = MINI.scans["val_unseen"]
-SPLITS = MINI.splits
 
 GOALS_PER_START = 4
 EPISODE_TAG = 12
