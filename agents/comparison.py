@@ -4,10 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,6 +19,7 @@ from agents.submission import load_run
 from envs.metrics import SUMMARY
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
+from storage.processes import carried_out
 from storage.runs.checkpoints import TRAINER, check_notes
 from storage.runs.settings import CONFIG, check_same_run
 
@@ -89,7 +87,7 @@ def train_all(
     Raises:
         ValueError: Two names are alike as folders; or a run in the folder has other settings or
             was trained on other features.
-        ChildProcessError: A training failed; names its log.
+        ChildProcessError: A training failed, with the name of its log, or was killed.
     """
     folders = _folders([one.name for one in contestants])
     jobs = {
@@ -100,7 +98,11 @@ def train_all(
         for one in contestants
     }
     every = [job for own in jobs.values() for job in own]
-    _work([job for job in every if not (job.run / SCORES).is_file()], len(every), workers)
+    left = [job for job in every if not (job.run / SCORES).is_file()]
+    trained = carried_out(carry_out, left, workers, "trains")
+    total, done = len(every), len(every) - len(left)
+    for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
+        pass
     return {name: [_read_scores(job.run) for job in own] for name, own in jobs.items()}
 
 
@@ -180,28 +182,6 @@ def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict
         }
         for episode in env.episodes
     }
-
-
-def _work(jobs: Sequence[Job], total: int, workers: int) -> None:
-    context = get_context("spawn")  # torch does not survive a fork
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        tqdm(total=total, initial=total - len(jobs), desc="trainings", unit="run") as bar,
-    ):
-        futures = [pool.submit(carry_out, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                bar.update()
-        except BrokenProcessPool as error:
-            raise ChildProcessError(
-                "a process that trains was killed; fewer --workers need less memory, and the same "
-                "command goes on"
-            ) from error
-        except BaseException:
-            # Those at work end by themselves; after Ctrl-C, which reaches them too, at once.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _folders(names: Sequence[str]) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ $ build_houses.py --set standard --contact-sheet houses.jpg
 $ build_houses.py --scans house_00-house_03 --rebuild houses
 $ build_houses.py --statistics data/matterport/connectivity    # beside those of real graphs
 
-What an interrupted run left over is built when the same command is given again.
+What an interrupted run left over is built when the command is given again without --rebuild.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from storage.runs.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class BuildArguments:
     """Which set: the 40 houses that come with the project, 260 large ones below the cache, or 96
     without episodes, of whose pictures encoders learn."""
     scans: tuple[str, ...] = ()
-    """Houses of the set to build; "house_00-house_03" is a range. None means all."""
+    """Houses of the set to build; "house_00-house_03" is a range. All by default."""
     workers: int = 2
     """Processes. The result does not depend on their number."""
     rebuild: Literal["nothing", "paths", "houses"] = "nothing"
@@ -39,6 +41,14 @@ class BuildArguments:
     """Most houses on it, spread over the set."""
     statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
     """Build nothing; print figures of the set's graphs and of those in other folders."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("workers", "sheet_houses"))
+        sheet = self.contact_sheet
+        if sheet and (sheet.suffix not in (".png", ".jpg") or not sheet.parent.is_dir()):
+            raise ValueError(
+                f"--contact-sheet {sheet}: must be a .png or .jpg in a folder that is there"
+            )
 
 
 def main(arguments: BuildArguments) -> None:
@@ -56,11 +66,11 @@ def main(arguments: BuildArguments) -> None:
     scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
     data_dir = arguments.data_dir or house_set.data_dir
     build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
-    print(f"graphs in {graphs}, episodes in {data_dir}")
+    print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
     if arguments.contact_sheet:
         from envs.panoramas.contact_sheet import set_sheet
 
-        step = max(1, -(-len(scans) // arguments.sheet_houses))
+        step = -(-len(scans) // arguments.sheet_houses)
         set_sheet(scans[::step], arguments.contact_sheet, graphs)
         print(f"pictures in {arguments.contact_sheet}")
 

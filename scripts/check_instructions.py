@@ -24,7 +24,7 @@ class CheckConfig:
     set: Literal["mini", "standard"] = "mini"
     """Which set: the 40 houses that come with the project, or 260 large ones below the cache."""
     scans: tuple[str, ...] = ()
-    """Houses of the set to check; "house_00-house_03" is a range. None means all."""
+    """Houses of the set to check; "house_00-house_03" is a range. All by default."""
     data_dir: Path | None = None
     """Folder of the annotations instead of the set's own."""
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from storage.runs.settings import check_counts
+
 if TYPE_CHECKING:
     from encoders.supervised import Supervised
     from envs.houses.training_panoramas import HousePictures
@@ -95,6 +97,9 @@ class PretrainArguments:
     """Processes that render."""
     threads: int = 0
     """Threads that train; torch's own choice when 0."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("workers",))
 
     @property
     def name(self) -> str:

@@ -70,7 +70,7 @@ def sample_caption(facts: ViewFacts, rng: np.random.Generator) -> Caption:
     by_kind = _sorted_by_kind(facts)
     styles = [(style, weight) for style, weight in _STYLES if all(by_kind[k] for k in style)]
     if not styles:
-        return Caption(_pick(_BARE_TEXTS, rng), (("bare",),) if ("bare",) in facts.holds else ())
+        return Caption(pick(_BARE_TEXTS, rng), (("bare",),) if ("bare",) in facts.holds else ())
     weights = np.array([weight for _, weight in styles])
     style = styles[int(rng.choice(len(styles), p=weights / weights.sum()))][0]
     chosen: list[Fact] = []
@@ -98,7 +98,7 @@ def contradict(caption: Caption, rng: np.random.Generator) -> Caption | None:
     place = places[int(rng.integers(len(places)))]
     facts = list(caption.facts)
     fact = facts[place]
-    facts[place] = (*fact[:2], _pick([word for word in _rivals(fact) if word != fact[2]], rng))
+    facts[place] = (*fact[:2], pick([word for word in _rivals(fact) if word != fact[2]], rng))
     return Caption(say(facts, rng), tuple(facts))
 
 
@@ -127,7 +127,7 @@ def say(facts: Sequence[Fact], rng: np.random.Generator) -> str:
     first = facts[0]
     if len(facts) == 1:
         if first == ("bare",):
-            return _pick(_BARE_TEXTS, rng)
+            return pick(_BARE_TEXTS, rng)
         frames = {
             "room": _ROOM_FRAMES,
             "glimpse": _GLIMPSE_FRAMES,
@@ -135,26 +135,26 @@ def say(facts: Sequence[Fact], rng: np.random.Generator) -> str:
             "side": _SIDE_FRAMES.get(first[-1], ()),
             "distance": _DISTANCE_FRAMES.get(first[-1], ()),
         }[first[0]]
-        frame = _pick(frames, rng)
+        frame = pick(frames, rng)
         # "a distant sofa" has its article already.
         phrase = _noun(first[1], rng) if frame.startswith("a distant") else _phrase(first, rng)
         return frame.format(phrase)
     phrases = [_phrase(fact, rng) for fact in facts]
     if first[0] == "room":
         return f"{phrases[0]} with {' and '.join(phrases[1:])}"
-    return _pick(_THING_FRAMES, rng).format(" and ".join(phrases))
+    return pick(_THING_FRAMES, rng).format(" and ".join(phrases))
 
 
 def room_prompts(kind: str) -> list[str]:
     """Every way in which captions name a kind of room, for zero-shot classification."""
     names = SYNONYMS.get(kind, (kind,))
-    return [frame.format(_with_article(name)) for frame in _ROOM_FRAMES for name in names]
+    return [frame.format(with_article(name)) for frame in _ROOM_FRAMES for name in names]
 
 
 def thing_prompts(category: str, colour: str = "") -> list[str]:
     """Every way in which captions name a thing, for zero-shot detection."""
     names = SYNONYMS.get(category, (category,))
-    words = [_with_article(f"{colour} {name}".strip()) for name in names]
+    words = [with_article(f"{colour} {name}".strip()) for name in names]
     return [frame.format(word) for frame in _THING_FRAMES for word in words]
 
 
@@ -171,18 +171,20 @@ def _sorted_by_kind(facts: ViewFacts) -> dict[str, list[Fact]]:
 
 def _phrase(fact: Fact, rng: np.random.Generator) -> str:
     colour = fact[2] + " " if is_colour(fact) else ""
-    return _with_article(colour + _noun(fact[1], rng))
+    return with_article(colour + _noun(fact[1], rng))
 
 
 def _noun(name: str, rng: np.random.Generator) -> str:
-    return _pick(SYNONYMS.get(name, (name,)), rng)
+    return pick(SYNONYMS.get(name, (name,)), rng)
 
 
-def _with_article(words: str) -> str:
+def with_article(words: str) -> str:
+    """Words after "a" or "an"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def _pick(choices: Sequence[str], rng: np.random.Generator) -> str:
+def pick(choices: Sequence[str], rng: np.random.Generator) -> str:
+    """One of several texts."""
     return choices[int(rng.integers(len(choices)))]
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from envs.houses.floor_plan import FloorPlan
 from envs.houses.furniture import Item, make_item
 from envs.houses.placement import Pose, RoomSpace, footprint, front_box
-from envs.houses.plan_elements import STAIRWELL
 from envs.houses.room_builder import FRONT_SPACE, PlacedObject
 from envs.houses.style import Style, pick
 
@@ -59,7 +58,7 @@ def scatter(
         if most:
             found += _on_top(thing, most, names, rng, style)
     for room in plan.rooms:
-        if room.kind in ON_FLOOR and room.kind != STAIRWELL:
+        if room.kind in ON_FLOOR:
             found += _on_floor(plan, room.index, placed, rng, style)
     return found
 

@@ -48,13 +48,17 @@ def colour_name(rgb: ArrayLike) -> str:
     return names[int(distance.argmin())]
 
 
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Light of sRGB values 0..1."""
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
 def _cielab(rgb: np.ndarray) -> np.ndarray:
     """Convert sRGB 0..1 `(..., 3)` to CIELAB under D65."""
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     to_xyz = np.array(
         [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
     )
-    xyz = linear @ to_xyz.T / (0.9505, 1.0, 1.089)
+    xyz = to_linear(rgb) @ to_xyz.T / (0.9505, 1.0, 1.089)
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     x, y, z = np.moveaxis(f, -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)

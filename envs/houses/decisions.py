@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.houses.language.sight import HALLS
+from envs.houses.plan_elements import STAIRWELL
 from envs.houses.realiser import Clause, in_order
-from envs.houses.routes import STAIRCASE, Routes
+from envs.houses.room_layout import HALL_KINDS
+from envs.houses.routes import Routes
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import draw, turned
 
@@ -102,10 +103,10 @@ def is_room(survey: Survey, room: int, clause: Clause) -> bool:
 def enters(survey: Survey, before: int, room: int) -> bool:
     """Whether one would say that a step from one room into another enters it."""
     kind = survey.room_kinds[room]
-    if before == room or kind == STAIRCASE:  # "go up the stairs" says it
+    if before == room or kind == STAIRWELL:  # "go up the stairs" says it
         return False
     # The arms of a bent hallway are one to a walker.
-    return kind not in HALLS or survey.room_kinds[before] != kind
+    return kind not in HALL_KINDS or survey.room_kinds[before] != kind
 
 
 def turn_of(survey: Survey, path: tuple[int, ...], step: int) -> float:

@@ -140,7 +140,7 @@ def make_floor_plan(
 
     Raises:
         ValueError: no such outline or number of storeys.
-        RuntimeError: if no attempt succeeded. About one layout in eighty does, so that no seed
+        RuntimeError: if no attempt succeeded. About one layout in a hundred does, so that no seed
             should ever come near.
     """
     if (outline, storeys, open_plan, closed_doors) != ("rectangle", 1, False, False):

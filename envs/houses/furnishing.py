@@ -36,6 +36,7 @@ def furnish(
     style: Style,
     compact: bool = False,
     clear_glass: bool = False,
+    scan: str = "a house",
 ) -> list[PlacedObject]:
     """Furniture, doors, curtains, pictures and lamps of a whole house.
 
@@ -43,9 +44,9 @@ def furnish(
     everywhere. Nothing that stands on the floor overlaps, but chairs are pushed under tables.
     A room too small for all that its kind requires goes without the rest, with a warning.
     In a `compact` house there is less of what is optional, and of coarser make. Showers have
-    frosted panes, or `clear_glass`.
+    frosted panes, or `clear_glass`. The warning names the `scan`.
     """
-    house = House(plan, rng, style, compact, clear_glass)
+    house = House(plan, rng, style, compact, clear_glass, scan)
     house.doors += _hang_doors(plan, rng, style)
     objects = list(house.doors)
     for room in plan.rooms:
@@ -77,7 +78,10 @@ def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
     assert best is not None
     if best.missing:
         missing = ", ".join(best.missing)
-        logger.warning("room %d (%s) has no place for: %s", room_index, kind, missing)
+        logger.warning(
+            "%s: room %d (%s) has no place for: %s; it may under another plan seed in sets.py",
+            *(house.scan, room_index, kind, missing),
+        )
     add_extras(best)
     decorate_walls(best)
     hang_ceiling_lights(best)

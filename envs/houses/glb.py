@@ -50,6 +50,11 @@ def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
         beside.write_bytes(content)
 
 
+# What damaged bytes make trimesh and Pillow raise; trimesh wants a package that we lack to find the
+# encoding of JSON that is no UTF-8.
+_DAMAGE = (ValueError, LookupError, AttributeError, TypeError, OSError, ImportError)
+
+
 def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
     """Reads a file that `write_glb` wrote.
 
@@ -62,8 +67,9 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
     """
     import trimesh
 
+    content = io.BytesIO(path.read_bytes())
     try:
-        loaded = trimesh.load_scene(io.BytesIO(path.read_bytes()), file_type="glb", process=False)
+        loaded = trimesh.load_scene(content, file_type="glb", process=False)
         meshes = {_parse_name(name): mesh for name, mesh in loaded.geometry.items()}
         names = tuple(sorted({texture for _, texture in meshes}))
         images = {
@@ -71,7 +77,7 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
         }
         textures = tuple(np.array(images[name].convert("RGB")) for name in names)
         return _join(meshes, names, textures, objects)
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except _DAMAGE as error:
         raise ValueError(
             f"{path}: not a readable house ({error}); delete it and it will be built again"
         ) from error

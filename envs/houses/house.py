@@ -85,7 +85,7 @@ def build_house(spec: HouseSpec) -> House:
     plan, style = plan_of(spec), make_style(spec.style_seed)
     textures = make_textures(spec.style_seed)
     rng = np.random.default_rng([*seeds, _FURNISHING_TAG])
-    placed = furnish(plan, rng, style, spec.compact, spec.clear_glass)
+    placed = furnish(plan, rng, style, spec.compact, spec.clear_glass, spec.scan)
     if spec.clutter:
         placed += scatter(plan, placed, np.random.default_rng([*seeds, _CLUTTER_TAG]), style)
     scene = assemble(plan, placed, style, textures, spec.contact_shadows, spec.compact)
@@ -109,6 +109,7 @@ def save_house(house: House, directory: Path) -> None:
     """Writes `<scan>.glb`, then `<scan>.json` with seeds, plan and objects."""
     directory.mkdir(parents=True, exist_ok=True)
     glb, side_file = _paths(house.spec.scan, directory)
+    side_file.unlink(missing_ok=True)  # the one of another house must not describe the new GLB
     write_glb(house.scene, glb, compact=house.spec.compact)
     record = {
         "generator_version": GENERATOR_VERSION,
@@ -138,11 +139,17 @@ def load_house(scan: str, directory: Path) -> House:
     glb, side_file = _paths(scan, directory)
     for path in (glb, side_file):
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing; scripts/build_houses.py builds it")
+            raise FileNotFoundError(
+                f"{path} is missing; scripts/build_houses.py builds it, with the --set that has it "
+                f"and --scans {scan}"
+            )
     record = _read_side_file(side_file)
-    objects = tuple(_object_info(entry) for entry in record["objects"])
-    scene = read_glb(glb, objects)
-    return House(HouseSpec(**record["spec"]), FloorPlan.from_dict(record["plan"]), scene)
+    try:
+        spec, plan = HouseSpec(**record["spec"]), FloorPlan.from_dict(record["plan"])
+        objects = tuple(map(ObjectInfo.from_dict, record["objects"]))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(_damaged(side_file, error)) from error
+    return House(spec, plan, read_glb(glb, objects))
 
 
 def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
@@ -154,9 +161,7 @@ def _read_side_file(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         missing = {"generator_version", "spec", "plan", "objects"} - set(record)
     except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{path}: damaged ({error}); delete it and the house will be built again"
-        ) from error
+        raise ValueError(_damaged(path, error)) from error
     if missing:
         raise ValueError(
             f"{path}: lacks {', '.join(sorted(missing))}; delete it to have the house built again"
@@ -164,5 +169,5 @@ def _read_side_file(path: Path) -> dict[str, Any]:
     return record
 
 
-def _object_info(entry: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(**{**entry, "lower": tuple(entry["lower"]), "upper": tuple(entry["upper"])})
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path}: damaged ({error!r}); delete it and the house will be built again"

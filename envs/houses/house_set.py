@@ -1,32 +1,35 @@
-"""The built-in set of houses: their seeds and splits, their graphs and their episodes."""
+"""Building sets of houses with their graphs and their episodes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from envs.houses.annotation_files import (
+    ANSWERS,
+    guide_path,
+    json_text,
+    merge_guide,
+    merge_r2r,
+    r2r_path,
+)
 from envs.houses.house import House, HouseSpec
-from envs.houses.rxr_episodes import guide_path, merge_guide
-from envs.houses.sets import DATA_DIR, HOUSE_SETS, MINI, HouseSet, set_of
+from envs.houses.sets import HOUSE_SETS, MINI, HouseSet, set_of
 from storage import write_text
+from storage.processes import carried_out
 
 if TYPE_CHECKING:
     from envs.houses.routes import Routes
     from envs.houses.visibility import Survey
 
 __all__ = [
-    "DATA_DIR",
-    "HOUSE_SPECS",
-    "SPLITS",
     "TRAIN_SCANS",
     "UNSEEN_SCANS",
-    "Rebuild",
     "build_navigation",
     "build_set",
     "expand_scans",
@@ -34,12 +37,9 @@ __all__ = [
 ]
 
 # The houses that the project ships.
-HOUSE_SPECS: dict[str, HouseSpec] = dict(MINI.specs)
 TRAIN_SCANS: tuple[str, ...] = MINI.scans["train"]
 UNSEEN_SCANS: tuple[str, ...] = MINI.scans["val_unseen"]
-SPLITS = MINI.splits
 
-ANSWERS = "answers"  # folder, in that of the episodes, of test episodes with their goals
 GOALS_PER_START = 4
 EPISODE_TAG = 12
 RXR_TAG = 13
@@ -71,7 +71,8 @@ def build_set(
         data_dir: Gets `R2R_<split>.json` and the guides of RxR; None means the set's own.
 
     Raises:
-        ValueError: A scan is not in the set.
+        ValueError: A scan is not in the set, or a file in the cache or a folder is damaged.
+        ChildProcessError: A process was killed.
     """
     scans = tuple(scans) or tuple(house_set.specs)
     unknown = [scan for scan in scans if scan not in house_set.specs]
@@ -81,9 +82,12 @@ def build_set(
     data_dir = data_dir or house_set.data_dir
     built = _built([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
-    data_dir.mkdir(parents=True, exist_ok=True)
     for scan in scans:
-        _write_json(connectivity_dir / f"{scan}_connectivity.json", built[scan]["connectivity"])
+        path = connectivity_dir / f"{scan}_connectivity.json"
+        text = json_text(built[scan]["connectivity"])
+        # A graph that is as it was keeps its time, from which others tell what they made of it.
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
     names = {path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")}
     write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
     for split in house_set.splits:
@@ -94,15 +98,14 @@ def _merge_split(data_dir: Path, split: str, scans: Sequence[str], built: dict[s
     """Puts the built scans' episodes of a split into its files, the goals of a test split apart."""
     records = [one for scan in scans for one in built[scan]["rxr"].get(split, [])]
     episodes = [one for scan in scans for one in built[scan].get(split, [])]
-    whole = data_dir
+    whole = data_dir / ANSWERS if split == "test" else data_dir
+    whole.mkdir(parents=True, exist_ok=True)
     if split == "test":
-        whole = data_dir / ANSWERS
-        whole.mkdir(exist_ok=True)
         open_records = [_without_goal(one) for one in records]
         merge_guide(data_dir / "rxr_test_public_guide.jsonl.gz", scans, open_records)
-        _merge_episodes(data_dir / "R2R_test.json", scans, [_without_goal(one) for one in episodes])
+        merge_r2r(r2r_path(data_dir, split), scans, [_without_goal(one) for one in episodes])
     merge_guide(guide_path(whole, split), scans, records)
-    _merge_episodes(whole / f"R2R_{split}.json", scans, episodes)
+    merge_r2r(r2r_path(whole, split), scans, episodes)
 
 
 def _without_goal(record: Json) -> Json:
@@ -117,17 +120,10 @@ def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[s
     """Graphs and episodes by scan, made in several processes under a bar."""
     from tqdm import tqdm
 
-    context = get_context("spawn")  # Embree and torch do not survive a fork
-    built: dict[str, Json] = {}
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        tqdm(total=len(specs), desc="houses", unit="house") as bar,
-    ):
-        jobs = {pool.submit(build_navigation, spec, rebuild): spec.scan for spec in specs}
-        for job in as_completed(jobs):
-            built[jobs[job]] = job.result()
-            bar.update()
-    return built
+    build = partial(build_navigation, rebuild=rebuild)
+    made = carried_out(build, specs, workers, "builds houses")
+    bar = tqdm(made, total=len(specs), desc="houses", unit="house")
+    return {spec.scan: navigation for spec, navigation in bar}
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
@@ -145,11 +141,14 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
     if rebuild == "houses" or not is_saved(spec, cache):
         save_house(build_house(spec), cache)
     elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
-        navigation = json.loads(kept.read_text(encoding="utf-8"))
-        if "rxr" in navigation:
-            return navigation
+        try:
+            return json.loads(kept.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{kept}: damaged ({error}); delete it to have it made anew"
+            ) from error
     navigation = navigate(load_house(spec.scan, cache))
-    _write_json(kept, navigation)
+    write_text(kept, json_text(navigation))
     return navigation
 
 
@@ -223,23 +222,6 @@ def _episode(
             [[s.start, s.end, s.first, s.last, *s.things] for s in one.spans] for one in written
         ],
     }
-
-
-def _merge_episodes(path: Path, scans: Sequence[str], episodes: Sequence[Json]) -> None:
-    """Puts episodes of some scans into an R2R file in place of older ones of those scans."""
-    kept: list[Json] = []
-    if path.exists():
-        kept = [one for one in json.loads(path.read_text("utf-8")) if one["scan"] not in scans]
-    _write_json(path, sorted([*kept, *episodes], key=lambda one: one["path_id"]))
-
-
-def _write_json(path: Path, value: list[Json] | Json) -> None:
-    """Writes compact JSON, one list element a line so that versions compare well."""
-    if isinstance(value, list):
-        text = "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in value) + "\n]\n"
-    else:
-        text = json.dumps(value, separators=(",", ":")) + "\n"
-    write_text(path, text)
 
 
 def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:

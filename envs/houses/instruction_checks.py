@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from envs.houses.house_set import ANSWERS
+from envs.houses.annotation_files import ANSWERS, guide_path, r2r_path, read_annotations
 from envs.houses.language.acts import EDGES, TURNS, Act
 from envs.houses.language.grammar import parse
 from envs.houses.language.languages import language_of
@@ -19,8 +17,7 @@ from envs.houses.language.short_english import short_english
 from envs.houses.language.sight import Sight
 from envs.houses.language.walking import Walk, agrees
 from envs.houses.routes import Routes
-from envs.houses.rxr_episodes import guide_path, read_guide
-from envs.houses.sets import HouseSet
+from envs.houses.sets import HouseSet, set_of
 from envs.houses.symbolic_follower import follow, follow_at_once
 from envs.houses.visibility import Survey
 from envs.metrics import SUCCESS_THRESHOLD, score_path
@@ -54,19 +51,25 @@ class Check:
     others_arrive: int = 0
 
 
-def survey_cached(scan: str, connectivity_dir: Path | None = None) -> Survey:
-    """Survey of a house in the cache, at the viewpoints of its connectivity file.
+def survey_cached(scan: str) -> Survey:
+    """Survey of a built-in house in the cache, at the viewpoints of its graph.
 
     Raises:
         FileNotFoundError: The house is not in the cache, or has no graph.
     """
     from connectivity import read_connectivity
-    from envs.houses.house import house_cache_dir, load_house
+    from envs.houses.house import house_cache_dir, is_saved, load_house
     from envs.houses.visibility import survey_house
     from envs.panoramas.ray_tracer import RayTracer
 
-    house = load_house(scan, house_cache_dir())
-    records = read_connectivity(scan, connectivity_dir)
+    home, cache = set_of(scan), house_cache_dir()
+    if not is_saved(home.specs[scan], cache):
+        raise FileNotFoundError(
+            f"{cache}: no {scan}, or one of other seeds than those of the set; "
+            f"scripts/build_houses.py --set {home.name} --scans {scan} builds it"
+        )
+    house = load_house(scan, cache)
+    records = read_connectivity(scan, home.connectivity_dir)
     return survey_house(house, RayTracer(house.scene), records)
 
 
@@ -207,15 +210,21 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
 
     Returns:
         A table with a row for each split and kind of text.
+
+    Raises:
+        FileNotFoundError: A house, its graph or a file of annotations is missing.
+        ValueError: One of them is damaged.
     """
     from tqdm import tqdm
 
     data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
+    splits = dict.fromkeys(split for scan in scans for split in house_set.splits_of(scan))
+    told = {split: _records(data_dir, split) for split in splits}
     found: dict[tuple[str, str], list[Check]] = {}
     for scan in tqdm(scans, desc="houses", unit="house"):
-        survey, graph = survey_cached(scan, graphs), NavGraph.load(scan, graphs)
+        survey, graph = survey_cached(scan), NavGraph.load(scan, graphs)
         for split in house_set.splits_of(scan):
-            short, long = _records(data_dir / ANSWERS if split == "test" else data_dir, split)
+            short, long = told[split]
             records = [one for one in short if one["scan"] == scan]
             found.setdefault((split, "R2R"), []).extend(check_r2r(survey, graph, records))
             records = [one for one in long if one["scan"] == scan]
@@ -225,11 +234,10 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
     return "\n".join([_HEADER, *rows])
 
 
-@cache
-def _records(folder: Path, split: str) -> tuple[list[Json], list[Json]]:
-    """R2R- and RxR-style records of a split."""
-    short = json.loads((folder / f"R2R_{split}.json").read_text(encoding="utf-8"))
-    return short, read_guide(guide_path(folder, split))
+def _records(data_dir: Path, split: str) -> tuple[list[Json], list[Json]]:
+    """R2R- and RxR-style records of a split, with their goals."""
+    folder = data_dir / ANSWERS if split == "test" else data_dir
+    return read_annotations(r2r_path(folder, split)), read_annotations(guide_path(folder, split))
 
 
 _HEADER = (

@@ -14,13 +14,13 @@ import numpy as np
 
 from envs.houses.decisions import enters, guided, is_room
 from envs.houses.landmarks import NOTICED, Landmark, references
+from envs.houses.plan_elements import STAIRWELL
 from envs.houses.realiser import Clause, Instruction, in_order, realise
-from envs.houses.routes import STAIRCASE, Routes, flights
+from envs.houses.routes import Routes, flights
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import choose_waymarks, draw, waymark_options
 from envs.metrics import SUCCESS_THRESHOLD
 
-NEAR = 1.6  # metres from the goal to a landmark that pins it
 ATTEMPTS = 24
 # How many landmarks each of the three instructions of a path mentions on the way (low, high) beside
 # those that tell where to go.
@@ -107,8 +107,8 @@ def means_only(
     """Whether no goal but those within 3 m of the path's end fits the words equally well.
 
     A shortest path from the same start fits if it takes the mentioned stairs, visits the mentioned
-    rooms in order, ends in a room of the goal's kind, and ends near something that the last
-    landmark's words fit.
+    rooms in order, ends in a room of the goal's kind if the last clause names it, and ends near
+    something that the last landmark's words fit.
     """
     goal = path[-1]
     for other in routes.from_start(path[0]):
@@ -123,7 +123,7 @@ def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
     goal = path[-1]
     if stop.landmark is None or (stop.room and survey.room_kind(goal) != stop.room):
         return False
-    if not (stop.landmark.matches(survey) & _near(survey, goal)).any():
+    if not (stop.landmark.matches(survey) & survey.near(goal)).any():
         return False
     climbed = [clause.kind for clause in clauses if clause.kind in ("up", "down")]
     if climbed != [kind for kind, _, _ in flights(survey, path)]:
@@ -146,15 +146,6 @@ def _has_rooms(rooms: Sequence[int], survey: Survey, clauses: list[Clause]) -> b
     return True
 
 
-def _near(survey: Survey, viewpoint: int) -> np.ndarray:
-    """Which objects stand near a viewpoint, in its room and in sight: (N,) bool."""
-    return (
-        (survey.object_rooms == survey.rooms[viewpoint])
-        & np.isfinite(survey.distances[viewpoint])
-        & (survey.gaps[viewpoint] <= NEAR)
-    )
-
-
 def _goal_pins(survey: Survey, goal: int, rng: np.random.Generator) -> list[tuple[Landmark, float]]:
     """Landmarks that tell one where in the goal's room to stop, with weights.
 
@@ -162,7 +153,7 @@ def _goal_pins(survey: Survey, goal: int, rng: np.random.Generator) -> list[tupl
     """
     roommates = np.flatnonzero(survey.rooms == survey.rooms[goal])
     nearest = survey.gaps[roommates].min(axis=0)
-    fits = _near(survey, goal) & (survey.areas[goal].max(axis=0) >= 2 * NOTICED)
+    fits = survey.near(goal) & (survey.areas[goal].max(axis=0) >= 2 * NOTICED)
     fits &= survey.gaps[goal] <= nearest + 0.4
     pins = []
     for thing in np.flatnonzero(fits).tolist():
@@ -184,7 +175,7 @@ def _room_clauses(
     for number, visit in enumerate(visits):
         kind = survey.room_kinds[visit.room]
         is_last = number == len(visits) - 1
-        is_stairs = kind == STAIRCASE  # also where a path starts on them
+        is_stairs = kind == STAIRWELL  # also where a path starts on them
         if is_stairs or (number and not enters(survey, visits[number - 1].room, visit.room)):
             continue
         if number == 0 and not is_last:

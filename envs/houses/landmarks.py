@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.houses.visibility import HEADING_STEPS, Survey
 
+DULL_COLOURS = ("brown", "white", "grey", "beige")  # those of most things, said less readily
 # Spoken noun and how readily a person mentions the thing. What is missing here is never mentioned:
 # it is everywhere (walls, curtains, lights) or hard to tell from its neighbours.
 NOUNS: dict[str, tuple[str, float]] = {
@@ -142,7 +143,7 @@ def references(
             plain = Landmark(noun, "", together if len(alike) > 1 else (thing,))
             found.append((plain, weight))
         if colour and len(same_colour) <= 1:
-            dull = colour in ("brown", "white", "grey", "beige")
+            dull = colour in DULL_COLOURS
             forced = len(alike) > 1
             found.append(
                 (Landmark(noun, colour, (thing,)), weight * (0.4 if dull else 1.0 + forced))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.houses.colours import to_linear
 from envs.houses.lights import Light, glowing_faces
 from envs.houses.structure import OUTSIDE
 from envs.houses.surfels import Surfels
@@ -71,14 +72,10 @@ def _texture(scene: Scene, name: str) -> int:
 def _face_albedo(scene: Scene) -> np.ndarray:
     """(F, 3) share of light that each triangle reflects, linear."""
     textures = np.array(
-        [_linear(texture.reshape(-1, 3) / 255.0).mean(axis=0) for texture in scene.textures]
+        [to_linear(texture.reshape(-1, 3) / 255.0).mean(axis=0) for texture in scene.textures]
     )
-    tint = _linear(scene.colours[scene.faces[:, 0]].astype(float))
+    tint = to_linear(scene.colours[scene.faces[:, 0]].astype(float))
     return np.minimum(textures[scene.face_texture] * tint, _MOST_REFLECTING)
-
-
-def _linear(srgb: np.ndarray) -> np.ndarray:
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def _exposure(scene: Scene, surfels: Surfels, light: np.ndarray) -> float:

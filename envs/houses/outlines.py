@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.room_layout import Rect
+from envs.houses.room_layout import Rect, turned
 
 WELL_DEPTH = 3.1  # of a stairwell, along its flights
 RECESS = 0.9  # by which the wing of a T stands back from both ends, at least
@@ -103,26 +103,16 @@ def _beside_wing(rng: np.random.Generator, outline: str, upper: Rect, hall: Rect
 
 
 def _turned(rng: np.random.Generator, shell: Shell) -> Shell:
-    """Mirrors and transposes at random, so that halls and entrances do not all lie the same way."""
-    width, depth = shell.width, shell.depth
-    flip_x, flip_y, swap = rng.random(3) < 0.5
-
-    def turn(r: Rect) -> Rect:
-        if flip_x:
-            r = Rect(width - r.x1, r.y0, width - r.x0, r.y1)
-        if flip_y:
-            r = Rect(r.x0, depth - r.y1, r.x1, depth - r.y0)
-        if swap:
-            r = Rect(r.y0, r.x0, r.y1, r.x1)
-        # Sums of tenths drift in the last bits; walls of neighbours must be exactly equal.
-        return Rect(*(round(float(value), 3) for value in r))
-
+    """Mirrors and transposes at random; see `turned`."""
+    halls, strips = len(shell.halls), len(shell.strips)
+    rects = [*shell.halls, *shell.strips, *([shell.well] if shell.well else [])]
+    width, depth, rects = turned(rng, shell.width, shell.depth, rects)
     return Shell(
-        round(depth if swap else width, 3),
-        round(width if swap else depth, 3),
-        tuple(turn(hall) for hall in shell.halls),
-        tuple(turn(strip) for strip in shell.strips),
-        None if shell.well is None else turn(shell.well),
+        round(width, 3),
+        round(depth, 3),
+        tuple(rects[:halls]),
+        tuple(rects[halls : halls + strips]),
+        rects[-1] if shell.well else None,
     )
 
 

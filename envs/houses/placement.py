@@ -137,6 +137,15 @@ class RoomSpace:
         inner = self.inner
         return (inner.x0, inner.x1) if side in ("north", "south") else (inner.y0, inner.y1)
 
+    def in_row(self, count: int) -> list[Pose]:
+        """Poses in equal parts of the room along its longer side, in the middle of the other."""
+        inner = self.inner
+        width, depth = inner.x1 - inner.x0, inner.y1 - inner.y0
+        shares = [(k + 0.5) / count for k in range(count)]
+        if width >= depth:
+            return [Pose(inner.x0 + s * width, inner.y0 + 0.5 * depth, 0.0) for s in shares]
+        return [Pose(inner.x0 + 0.5 * width, inner.y0 + s * depth, pi / 2) for s in shares]
+
     def wall_pose(self, side: str, along: float, distance: float) -> Pose:
         """The pose with its back to a wall, its origin `distance` metres from the wall's face."""
         inner, angle = self.inner, SIDE_ANGLES[side]

@@ -15,12 +15,13 @@ class Clause:
     """One thing that an instruction says.
 
     Attributes:
-        kind: "leave", "enter" or "through" a room, "past" or "toward" a landmark, "up" or
-            "down" the stairs, "turn", "stop".
+        kind: "leave", "enter" or "through" a room, "past", "toward" or "across" a landmark, "up"
+            or "down" the stairs, "turn", "stop".
         first: Position in the path at which it begins.
         last: Position in the path at which it is done.
         room: Kind of the room, where one is said.
-        landmark: What is passed, approached or stopped at; for "enter", what marks the room.
+        landmark: What is passed, approached, crossed or stopped at; for "enter", what marks the
+            room.
         side: "left" or "right" for a turn or the side of a landmark, else "".
     """
 

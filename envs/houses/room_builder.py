@@ -100,6 +100,7 @@ class House:
     style: Style
     compact: bool = False
     clear_glass: bool = False
+    scan: str = "a house"  # for people
     doors: list["PlacedObject"] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     stock: dict[tuple, list[Item]] = field(default_factory=dict)
@@ -199,14 +200,13 @@ class RoomBuilder:
         self.objects.append(placed)
         return pose
 
-    def allows(self, item: Item, pose: Pose, tucked: bool = False, gap: float = 0.05) -> bool:
+    def allows(self, item: Item, pose: Pose, tucked: bool = False) -> bool:
         """Whether an item may stand at a pose: free, and people can still walk around."""
         depth = FRONT_SPACE.get(item.category, 0.0)
         front = front_box(item.size, pose, depth) if depth else None
         box = footprint(item.size, pose)
-        return self.space.fits(box, item.size[2], front, gap, tucked) and self.space.stays_walkable(
-            [box]
-        )
+        is_free = self.space.fits(box, item.size[2], front, tucked=tucked)
+        return is_free and self.space.stays_walkable([box])
 
     def shuffled(self, values: Iterable[Any]) -> list[Any]:
         """The values in random order."""

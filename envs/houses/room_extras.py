@@ -1,6 +1,5 @@
 """What makes a furnished room a home: further furniture, pictures, rugs, curtains and lamps."""
 
-from math import pi
 from typing import NamedTuple
 
 from envs.houses.floor_plan import WALL_HEIGHT
@@ -232,12 +231,6 @@ def _hang_somewhere(room: RoomBuilder, item: Item) -> None:
 
 def hang_ceiling_lights(room: RoomBuilder) -> None:
     """One light, or three along a hall."""
-    inner = room.space.inner
     light = room.draw("ceiling light")
-    count = 3 if room.space.room.kind in HALL_KINDS else 1
-    along_x = inner.x1 - inner.x0 >= inner.y1 - inner.y0
-    for k in range(count):
-        share = (k + 0.5) / count
-        x = inner.x0 + (share if along_x else 0.5) * (inner.x1 - inner.x0)
-        y = inner.y0 + (0.5 if along_x else share) * (inner.y1 - inner.y0)
-        room.put(light, Pose(x, y, 0.0 if along_x else pi / 2), WALL_HEIGHT, blocks=False)
+    for pose in room.space.in_row(3 if room.space.room.kind in HALL_KINDS else 1):
+        room.put(light, pose, WALL_HEIGHT, blocks=False)

@@ -122,10 +122,10 @@ def cut_into_rooms(rng: np.random.Generator) -> tuple[float, float, list[Rect]]:
     split(rng, Rect(hall_start, hall_end_y, length, depth), rooms)
     if hall_start > 0:
         split(rng, Rect(0.0, hall_y, hall_start, depth), rooms)
-    return _turned(rng, length, depth, rooms)
+    return turned(rng, length, depth, rooms)
 
 
-def _turned(
+def turned(
     rng: np.random.Generator, length: float, depth: float, rooms: list[Rect]
 ) -> tuple[float, float, list[Rect]]:
     """Mirror and transpose at random, so that halls and entrances do not all lie the same way."""

@@ -227,7 +227,7 @@ def furnish_laundry_room(room: RoomBuilder) -> None:
 
 
 def furnish_gym(room: RoomBuilder) -> None:
-    """A treadmill, a ball and a mirror to train before."""
+    """A treadmill, dumbbells and a ball."""
     room.require("treadmill")
     room.require("dumbbell rack")
     room.require("exercise ball")
@@ -264,13 +264,8 @@ def furnish_hallway(room: RoomBuilder) -> None:
             room.missing.append("coat rack")
         second = "shoe rack" if room.chance(0.5) else "entrance bench"
         room.against_wall(room.draw(second), near=entrance)
-    inner = room.space.inner
-    along_x = inner.x1 - inner.x0 >= inner.y1 - inner.y0
-    for k in range(2):
-        share = (k + 0.5) / 2
-        x = inner.x0 + (share if along_x else 0.5) * (inner.x1 - inner.x0)
-        y = inner.y0 + (0.5 if along_x else share) * (inner.y1 - inner.y0)
-        room.lay_rug(Pose(x, y, 0.0 if along_x else pi / 2), width=2.2, depth=0.9)
+    for pose in room.space.in_row(2):
+        room.lay_rug(pose, width=2.2, depth=0.9)
 
 
 FURNISHERS: dict[str, Callable[[RoomBuilder], None]] = {

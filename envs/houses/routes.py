@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from envs.houses.plan_elements import STAIRWELL
 from envs.houses.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 4, 7  # as in R2R
 SHORTEST_PATH = 5.0  # metres, as in R2R
 LENGTH_WEIGHT = 0.1  # of a path's number of edges against its goal, when choosing
-STAIRCASE = "staircase"  # kind of the rooms that hold stairs
 GOAL_SPREAD = 3.5  # metres between goals of one start, beyond the 3 m that count as success
 
 Episode = TypeVar("Episode")
@@ -75,7 +75,7 @@ def flights(survey: Survey, path: Sequence[int]) -> list[tuple[str, int, int]]:
         kind = "up" if climb > 0 else "down"
         last_kind, first, last = found[-1] if found else ("", 0, 0)
         between = {survey.room_kind(viewpoint) for viewpoint in path[last : position + 1]}
-        if kind == last_kind and (last == position or between == {STAIRCASE}):
+        if kind == last_kind and (last == position or between == {STAIRWELL}):
             found[-1] = (kind, first, position + 1)
         else:
             found.append((kind, position, position + 1))
@@ -98,7 +98,7 @@ def choose_episodes(
         routes: Its shortest paths.
         count: How many episodes to make.
         goals_per_start: Episodes that share a start.
-        taken: Pairs of start and goal that are spoken for; the chosen ones are added.
+        taken: Pairs of start and goal that are spoken for; those that were tried are added.
         make: Turns a path into an episode, or None if the path cannot be told from others.
         rng: Source of all choices.
 

@@ -2,15 +2,12 @@
 
 Each path is told anew in each language, from a plan of its own. A text is kept only if a symbolic
 follower that reads it ends within 3 m of the goal however it takes the words, and misses the goal
-with the words of the episode before it in that language.
+with the words of the episode before it in that language, be it the English of another country.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +25,6 @@ from envs.houses.rxr_paths import choose_paths
 from envs.houses.symbolic_follower import follow
 from envs.houses.visibility import Survey
 from envs.metrics import SUCCESS_THRESHOLD
-from storage import written_whole
 
 FEWEST_WORDS, MOST_WORDS = 60, 110
 PLANS, WORDINGS = 12, 6  # tries for a text
@@ -135,7 +131,7 @@ class _Writer:
         return None
 
     def _is_clear(self, acts: Sequence[Act], path: tuple[int, ...], heading: float) -> bool:
-        """Whether every way to take the words ends within 3 m of the goal."""
+        """Whether every way to take the words that is kept ends within 3 m of the goal."""
         followed = follow(self._sight, acts, path[0], heading)
         return followed.is_complete and all(self._is_hit(end, path) for end in followed.ends)
 
@@ -195,24 +191,3 @@ _FIELDS = (
     "edit_distance",
     "alignment",
 )
-
-
-def guide_path(data_dir: Path, split: str) -> Path:
-    """File of a split's guide annotations."""
-    return data_dir / f"rxr_{split}_guide.jsonl.gz"
-
-
-def read_guide(path: Path) -> list[Json]:
-    """Records of a compressed guide file."""
-    lines = gzip.decompress(path.read_bytes()).decode("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def merge_guide(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:
-    """Puts records of some scans into a guide file in place of older ones of those scans."""
-    kept = [one for one in read_guide(path) if one["scan"] not in scans] if path.exists() else []
-    merged = sorted([*kept, *records], key=lambda one: one["instruction_id"])
-    lines = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in merged]
-    text = "".join(f"{line}\n" for line in lines)
-    with written_whole(path) as beside:
-        beside.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))

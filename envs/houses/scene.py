@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +41,12 @@ class ObjectInfo:
     room: int
     lower: Point
     upper: Point
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> ObjectInfo:
+        """The thing that `asdict` described, with the lists that JSON makes of its corners."""
+        corners = {key: tuple(record[key]) for key in ("lower", "upper")}
+        return cls(**{**record, **corners})
 
 
 @dataclass(frozen=True, eq=False)

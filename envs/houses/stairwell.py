@@ -109,27 +109,23 @@ def _landing(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Part]:
 
 def _balustrade(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Part]:
     """Balusters along the open side of the second flight below a sloping rail."""
-    across = 0.0
-    low, slope = STOREY_HEIGHT / 2, stairs.rise / TREAD
-    start = stairs.landing_start + TREAD / 2
+    low, slope, half = STOREY_HEIGHT / 2, stairs.rise / TREAD, _BALUSTER / 2
+    start = stairs.landing_start
 
     def rail_height(along: float) -> float:
-        return low + RAIL_HEIGHT + slope * (stairs.landing_start - along) + stairs.rise / 2
+        return low + RAIL_HEIGHT + slope * (start - along) + stairs.rise / 2
 
     for k in range(_STEPS):
         for share in (0.25, 0.75):
-            along = stairs.landing_start - (k + share) * TREAD
+            along = start - (k + share) * TREAD
             foot = (RISERS // 2 + 1 + k) * stairs.rise - _SUNK
-            half = _BALUSTER / 2
             up = (foot, rail_height(along))
-            yield _block(
-                stairs, (across - half, across + half), (along - half, along + half), up, paint
-            )
-    post = (start - TREAD / 2 - 0.04, start - TREAD / 2 + 0.04)
+            yield _block(stairs, (-half, half), (along - half, along + half), up, paint)
+    post = (start - 0.04, start + 0.04)
     yield _block(stairs, (-0.04, 0.04), post, (low - _SUNK, low + RAIL_HEIGHT + 0.2), wood)
     floor = stairs.storey * STOREY_HEIGHT
-    ends = (start - TREAD / 2, WALL_HALF_THICKNESS - _SUNK)
-    path = [(*stairs.point(across, y), floor + rail_height(y)) for y in np.linspace(*ends, 3)]
+    ends = (start, WALL_HALF_THICKNESS - _SUNK)
+    path = [(*stairs.point(0.0, y), floor + rail_height(y)) for y in np.linspace(*ends, 3)]
     yield tube(path, _RAIL, wood, sides=8)
 
 

@@ -9,24 +9,18 @@ import numpy as np
 
 from envs.houses.colours import (
     BRIGHT_NAMES,
-    COLOUR_NAMES,
     NEUTRAL_NAMES,
     RGB,
     Colour,
-    colour_name,
     mute,
     pick_shade,
 )
 from envs.houses.geometry import Material
 
-__all__ = ["COLOUR_NAMES", "Colour", "Style", "colour_name", "make_style", "pick"]
-
 T = TypeVar("T")
 
 STYLE_TAG = 11
 ROOM_TAG = 12
-RUG_COUNT = 6
-PAINTING_COUNT = 8
 
 WOODS = (
     Colour("brown", (0.56, 0.35, 0.20)),
@@ -63,8 +57,8 @@ CARPETS: tuple[RGB, ...] = (
     (0.62, 0.42, 0.42),
     (0.58, 0.58, 0.60),
 )
-TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room", "laundry"})
-SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room", "nursery"})
+TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room"})
+SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room"})
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,6 @@ class Style:
         metal: Material of handles, lamps and rods.
         trim: Material of skirting, window and door frames.
         ceiling: Material of ceilings.
-        entrance: Colour of the entrance door.
         lamp: Shape of the ceiling lights: "pendant", "globe", "bowl" or "chandelier".
     """
 
@@ -100,7 +93,6 @@ class Style:
     metal: Material
     trim: Material
     ceiling: Material
-    entrance: Colour
     lamp: str
 
     def floor(self, room_kind: str) -> Material:
@@ -147,27 +139,32 @@ def make_style(style_seed: int) -> Style:
     wood_order = rng.permutation(len(WOODS))
     paints = [*bright[:3], pick_shade("white", rng)]
     rug_names = [*rng.permutation([c.name for c in bright]), "beige", "grey"]
-    painting_names = [*rng.permutation(BRIGHT_NAMES), "white"][:PAINTING_COUNT]
+    painting_names = [*rng.permutation(BRIGHT_NAMES), "white"]
     kitchen = [Colour("white", (0.94, 0.94, 0.92)), pick_shade("grey", rng), WOODS[0], *bright[:2]]
     metal = Material("metal", pick(rng, METALS))
     stones = ((1.0, 1.0, 1.0), (0.35, 0.35, 0.37), (0.80, 0.72, 0.62))
-    entrances = ("red", "blue", "green", "brown", "yellow", "black", "purple")
     return Style(
         seed=style_seed,
         fabrics=(*bright, *neutral),
         leathers=tuple(pick_shade(name, rng) for name in rng.permutation(LEATHERS)[:2]),
         woods=tuple(WOODS[k] for k in wood_order[:3]),
         paints=tuple(paints),
-        rugs=tuple(mute(pick_shade(name, rng), softness) for name in rug_names[:RUG_COUNT]),
+        rugs=tuple(mute(pick_shade(name, rng), softness) for name in rug_names),
         paintings=tuple(mute(pick_shade(name, rng), softness) for name in painting_names),
         kitchen=pick(rng, kitchen),
         counter_top=Material("marble", pick(rng, stones)),
         metal=metal,
         trim=Material("plain", pick(rng, ((0.96, 0.95, 0.93), (0.93, 0.91, 0.86)))),
         ceiling=Material("plain", (0.97, 0.97, 0.96)),
-        entrance=pick_shade(pick(rng, entrances), rng),
-        lamp=pick(rng, ("pendant", "globe", "bowl", "chandelier")),
+        lamp=_lamp(rng),
     )
+
+
+def _lamp(rng: np.random.Generator) -> str:
+    """Draw the shape of the ceiling lights."""
+    # This colour is for nothing, but without it the houses would get other lamps.
+    pick_shade(pick(rng, ("red", "blue", "green", "brown", "yellow", "black", "purple")), rng)
+    return pick(rng, ("pendant", "globe", "bowl", "chandelier"))
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:

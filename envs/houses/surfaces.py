@@ -23,7 +23,7 @@ def noise(
         size: Side in pixels.
         roughness: Exponent of the falling spectrum; large is smooth.
         stretch_x: Below 1 draws the pattern out along the rows, above 1 presses it together.
-        stretch_y: The same down the columns, with the meaning turned round: large is fine.
+        stretch_y: The same down the columns.
     """
     spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
     frequency_y = np.fft.fftfreq(size)[:, None] * size / stretch_y

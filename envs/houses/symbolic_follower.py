@@ -1,8 +1,9 @@
 """Follows parsed instructions with ground-truth sight, to tell which of them can be followed.
 
-The follower keeps every way to understand what it has read: the set of places where it may stand
-after each act. An instruction is clear when all ways of understanding it end at one place. Whoever
-walks while reading cannot wait for what comes: how far that leads `follow_at_once` tells.
+The follower keeps the ways to understand what it has read: the places where it may stand after each
+act, and the walk there that comes by the fewest viewpoints. An instruction is clear when all ways
+of understanding it end at one place. Whoever walks while reading cannot wait for what comes: how
+far that leads `follow_at_once` tells.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from envs.houses.language.acts import EDGES, TURNS, Act
 from envs.houses.language.sight import Sight
 from envs.houses.language.walking import Walk, agrees
 
-MOST_PLACES = 400  # ways of understanding that are kept, those with the shortest walks
+MOST_PLACES = 400  # ways of understanding that are kept, those of the fewest viewpoints
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,14 @@ class Followed:
     """Where an instruction leads.
 
     Attributes:
-        path: Viewpoints of the shortest way to understand it, or as far as it could be followed.
-        ends: Where the ways to understand it end.
-        understood: Number of acts that could be followed.
+        path: Viewpoints of the way to understand it that is shortest in metres, of those kept; or
+            as far as it could be followed.
+        ends: Where the ways to understand it that were kept end.
         is_complete: Whether all acts could be followed.
     """
 
     path: Walk
     ends: frozenset[int]
-    understood: int
     is_complete: bool
 
 
@@ -55,7 +55,7 @@ def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Fol
         heading: Radians clockwise from +y at the start.
     """
     places: dict[_Place, Walk] = {_Place(start, heading): (start,)}
-    for number, act in enumerate(acts):
+    for act in acts:
         after: dict[_Place, Walk] = {}
         for place, path in places.items():
             for next_place, walk in _outcomes(sight, act, place, path):
@@ -63,10 +63,10 @@ def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Fol
                 if next_place not in after or len(longer) < len(after[next_place]):
                     after[next_place] = longer
         if not after:
-            return _followed(sight, places, number, False)
+            return _followed(sight, places, False)
         ranked = sorted(after.items(), key=lambda one: len(one[1]))[:MOST_PLACES]
         places = dict(ranked)
-    return _followed(sight, places, len(acts), True)
+    return _followed(sight, places, True)
 
 
 def follow_at_once(
@@ -94,12 +94,10 @@ def follow_at_once(
     return path
 
 
-def _followed(
-    sight: Sight, places: dict[_Place, Walk], understood: int, is_complete: bool
-) -> Followed:
+def _followed(sight: Sight, places: dict[_Place, Walk], is_complete: bool) -> Followed:
     path = min(places.values(), key=lambda path: (sight.length(path), path))
     ends = frozenset(place.viewpoint for place in places)
-    return Followed(path, ends, understood, is_complete)
+    return Followed(path, ends, is_complete)
 
 
 def _outcomes(sight: Sight, act: Act, place: _Place, path: Walk) -> Iterator[tuple[_Place, Walk]]:

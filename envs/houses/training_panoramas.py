@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from envs.houses.house import house_cache_dir, is_saved
 from envs.houses.scene import ObjectInfo
 from envs.houses.sets import set_of
 from storage import write_text
+from storage.processes import carried_out
 
 if TYPE_CHECKING:
     from envs.houses.house import House
 
+DESCRIPTION = "house.json"  # within the folder of a house, written last
 POSITION_TAG = 51
-_FARTHEST = 60.0  # metres; float16 keeps the sky's infinite depth out of means
+_FARTHEST = 60.0  # metres; keeps the sky's infinite depth out of means
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,34 +56,45 @@ def render_houses(
 ) -> list[HousePictures]:
     """Render panoramas of houses, or take what an earlier call left in the folder; shows a bar.
 
+    What is older than the house or its graph is rendered anew.
+
     Args:
         scans: Built-in houses; those that are not in the cache of houses are built.
         folder: Where the arrays lie, one folder a house.
         extra: Positions along edges of the graph, beside its viewpoints.
         width: Columns of a panorama.
         workers: Processes; the result does not depend on their number.
+
+    Raises:
+        ChildProcessError: A process was killed.
     """
     from tqdm import tqdm
 
-    context = get_context("spawn")  # Embree and torch do not survive a fork
     folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
-    missing = [scan for scan in scans if not (folders[scan] / "house.json").is_file()]
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        tqdm(total=len(missing), desc="rendering", unit="house", disable=not missing) as bar,
-    ):
-        jobs = [pool.submit(render_house, scan, folders[scan], extra, width) for scan in missing]
-        for job in as_completed(jobs):
-            job.result()
-            bar.update()
+    missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
+    jobs = [(scan, folders[scan], extra, width) for scan in missing]
+    done = carried_out(_render_house, jobs, workers, "renders")
+    for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
+        pass
     return [read_pictures(folders[scan]) for scan in scans]
 
 
-def render_house(scan: str, folder: Path, extra: int, width: int) -> None:
+def _is_current(folder: Path, scan: str) -> bool:
+    """Whether a folder has the panoramas of a house as it is now."""
+    home, cache, description = set_of(scan), house_cache_dir(), folder / DESCRIPTION
+    if not (description.is_file() and is_saved(home.specs[scan], cache)):
+        return False
+    sources = (cache / f"{scan}.json", home.connectivity_dir / f"{scan}_connectivity.json")
+    rendered = description.stat().st_mtime
+    return all(rendered > source.stat().st_mtime for source in sources)
+
+
+def _render_house(job: tuple[str, Path, int, int]) -> None:
     """Render the panoramas of one house into a folder; see `render_houses`."""
     from envs.panoramas.house_panoramas import HousePanoramas
     from envs.panoramas.panorama import render_panorama
 
+    scan, folder, extra, width = job
     source = HousePanoramas(width=width)
     house, tracer = source.house(scan), source.tracer(scan)
     positions, viewpoints = standing_positions(house, extra)
@@ -123,8 +135,8 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
 
 
 def read_pictures(folder: Path) -> HousePictures:
-    """Map the arrays that `render_house` wrote."""
-    described = json.loads((folder / "house.json").read_text(encoding="utf-8"))
+    """Map the arrays that `render_houses` wrote."""
+    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     arrays: dict[str, Any] = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r")
         for name in ("rgb", "object_id", "depth")
@@ -132,7 +144,7 @@ def read_pictures(folder: Path) -> HousePictures:
     return HousePictures(
         scan=described["scan"],
         viewpoints=described["viewpoints"],
-        objects=tuple(ObjectInfo(**thing) for thing in described["objects"]),
+        objects=tuple(map(ObjectInfo.from_dict, described["objects"])),
         room_kinds=tuple(described["room_kinds"]),
         **arrays,
     )
@@ -150,4 +162,4 @@ def _write_description(folder: Path, house: House, viewpoints: int) -> None:
         "objects": [asdict(thing) for thing in house.scene.objects],
         "room_kinds": [room.kind for room in house.plan.rooms],
     }
-    write_text(folder / "house.json", json.dumps(described))
+    write_text(folder / DESCRIPTION, json.dumps(described))

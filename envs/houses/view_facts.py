@@ -11,18 +11,15 @@ A fact is a tuple of words:
     ("distance", noun, word)    ... and is "near" or "far"
     ("bare",)                   next to nothing but walls, floor and ceiling
 
-What can be made out lies open too: `things_in_view` measures it, and `view_truth` counts and
-compares it.
-
 Many facts are neither clearly true nor clearly false (a table leg at the edge of the view), hence
 two sets: what holds, and what may hold. Training must not take the difference for wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +31,7 @@ Fact = tuple[str, ...]
 
 # Parts of the building that nobody points out; every other category is a noun.
 UNMENTIONED = frozenset(
-    {"floor", "wall", "ceiling", "skirting", "baseboard", "door frame", "archway", "outside"}
+    {"floor", "wall", "ceiling", "skirting", "door frame", "archway", "outside"}
 )
 # Things that stand in rooms of every kind and so do not tell which kind it is.
 EVERYWHERE = frozenset(
@@ -58,102 +55,28 @@ SIDES = {
 DISTANCES = {"near": ((0.0, 2.0), (0.0, 2.7)), "far": ((3.5, 99.0), (2.8, 99.0))}
 
 
-# What tells two things apart for good: half widths of the view between their middles, and the
-# farther one's share of the distance that lies between them.
-ASIDE_HOLDS, NEARER_HOLDS = 0.15, 0.25
-
-
 @dataclass(frozen=True)
 class ThingInView:
     """What a view shows of one object.
 
     Attributes:
-        index: position in the scene's objects.
         category: plain English noun.
         colour: name of its colour, "" where it has none worth naming.
-        room: index of its room, -1 for none.
         area: share of the view that it covers.
         across: its middle: -1 at the left edge of the view, 1 at the right one.
-        upward: the same from the bottom to the top.
         distance: mean over what shows of it, in metres; nan where no depth is known.
     """
 
-    index: int
     category: str
     colour: str
-    room: int
     area: float
     across: float
-    upward: float
     distance: float
 
     @property
     def is_clear(self) -> bool:
         """Whether it can be made out for certain."""
         return self.area >= THING_HOLDS
-
-
-@dataclass(frozen=True)
-class ViewTruth:
-    """What is in a view, for questions about it. Answers are None where one may doubt them.
-
-    Attributes:
-        things: what shows, the largest first, without the parts of the building.
-        room: kind of the room that the view plainly shows, "" if it shows none so.
-        rooms: kinds of rooms that it may show.
-    """
-
-    things: tuple[ThingInView, ...]
-    room: str
-    rooms: frozenset[str]
-
-    def named(self, category: str, colour: str = "") -> tuple[ThingInView, ...]:
-        """Things of a category, and of a colour if one is given, however small."""
-        return tuple(
-            thing
-            for thing in self.things
-            if thing.category == category and colour in ("", thing.colour)
-        )
-
-    def count(self, category: str, colour: str = "") -> int | None:
-        """How many of a category, and of a colour if one is given, show; None if some barely do."""
-        found = self.named(category, colour)
-        return len(found) if all(thing.is_clear for thing in found) else None
-
-    def single(self, category: str, colour: str = "") -> ThingInView | None:
-        """The only thing that such words fit, if it is clear."""
-        found = self.named(category, colour)
-        return found[0] if len(found) == 1 and found[0].is_clear else None
-
-    def colour(self, category: str) -> str | None:
-        """The colour that all clear things of a category share; None if they do not, or none is."""
-        colours = {thing.colour for thing in self.named(category)}
-        return colours.pop() or None if len(colours) == 1 and self.count(category) else None
-
-    def relations(self) -> Iterator[tuple[str, ThingInView, ThingInView]]:
-        """Pairs of things that no other could be taken for, with what is plainly so.
-
-        Yields:
-            ("left of", a, b) or ("nearer", a, b).
-        """
-        alone = [thing for thing in self.things if self.single(thing.category) is thing]
-        for a, b in permutations(alone, 2):
-            if is_left_of(a, b):
-                yield "left of", a, b
-            if is_nearer(a, b):
-                yield "nearer", a, b
-
-
-def is_left_of(a: ThingInView, b: ThingInView) -> bool | None:
-    """Whether one thing is left of another in the view; None where their middles are close."""
-    apart = b.across - a.across
-    return apart > 0 if abs(apart) >= ASIDE_HOLDS else None
-
-
-def is_nearer(a: ThingInView, b: ThingInView) -> bool | None:
-    """Whether one thing is nearer than another; None where that is hard to tell or not known."""
-    apart = b.distance - a.distance
-    return apart > 0 if abs(apart) >= NEARER_HOLDS * max(a.distance, b.distance) else None
 
 
 @dataclass(frozen=True)
@@ -167,6 +90,12 @@ class ViewFacts:
 
     holds: frozenset[Fact]
     may_hold: frozenset[Fact]
+
+    @property
+    def room(self) -> str:
+        """The only kind of room that the view plainly shows, or ""."""
+        kinds = [fact[1] for fact in self.holds if fact[0] == "room"]
+        return kinds[0] if len(kinds) == 1 else ""
 
     def without_colours(self) -> ViewFacts:
         """The facts of the same view in doubtful colours: none holds, every one may."""
@@ -191,7 +120,7 @@ def view_facts(
         object_id: (H, W) int32 indices into `objects`, -1 for the sky.
         objects: The scene's objects.
         room_kinds: Kind of each room that `ObjectInfo.room` may name.
-        depth: (H, W) metres along the ray; without it nothing is said of near and far.
+        depth: (H, W) metres along the ray; without it all may be near or far.
     """
     things = things_in_view(object_id, objects, depth)
     notes = _Notes()
@@ -201,21 +130,6 @@ def view_facts(
     furnished = sum(thing.area for thing in things)
     notes.add(("bare",), furnished < BARE_HOLDS, furnished < BARE_MAY)
     return ViewFacts(frozenset(notes.holds), frozenset(notes.may_hold))
-
-
-def view_truth(
-    object_id: np.ndarray,
-    objects: Sequence[ObjectInfo],
-    room_kinds: Sequence[str],
-    depth: np.ndarray | None = None,
-) -> ViewTruth:
-    """Objects, counts, colours, relations and room of a view; arguments as for `view_facts`."""
-    things = sorted(things_in_view(object_id, objects, depth), key=lambda thing: -thing.area)
-    notes = _Notes()
-    _note_rooms(notes, _areas(object_id, len(objects)), objects, room_kinds)
-    plain = [fact[1] for fact in notes.holds if fact[0] == "room"]
-    rooms = frozenset(fact[1] for fact in notes.may_hold if fact[0] == "room")
-    return ViewTruth(tuple(things), plain[0] if plain else "", rooms)
 
 
 def things_in_view(
@@ -228,22 +142,17 @@ def things_in_view(
         objects: The scene's objects.
         depth: (H, W) metres along the ray, if distances are wanted.
     """
-    height, width = object_id.shape
     area = _areas(object_id, len(objects))
-    across = _mean(object_id, np.linspace(-1, 1, width)[None], area)
-    upward = _mean(object_id, np.linspace(1, -1, height)[:, None], area)
+    across = _mean(object_id, np.linspace(-1, 1, object_id.shape[1]), area)
     away = np.full(len(objects), np.nan)
     if depth is not None:
         away = _mean(object_id, np.minimum(depth, 50.0), area)
     return [
         ThingInView(
-            index,
             objects[index].category,
             objects[index].colour,
-            objects[index].room,
             float(area[index]),
             float(across[index]),
-            float(upward[index]),
             float(away[index]),
         )
         for index in np.flatnonzero(area >= THING_MAY).tolist()
@@ -282,9 +191,10 @@ def _note_thing(notes: _Notes, thing: ThingInView) -> None:
         notes.add(("thing", noun, thing.colour), clear, True)
     for side, (narrow, wide) in SIDES.items():
         notes.add(("side", noun, side), clear and _within(across, narrow), _within(across, wide))
-    for word, (narrow, wide) in DISTANCES.items():  # none holds where the distance is nan
-        holds = clear and _within(thing.distance, narrow)
-        notes.add(("distance", noun, word), holds, _within(thing.distance, wide))
+    for word, (narrow, wide) in DISTANCES.items():
+        holds = clear and _within(thing.distance, narrow)  # not where the distance is nan
+        may_hold = isnan(thing.distance) or _within(thing.distance, wide)
+        notes.add(("distance", noun, word), holds, may_hold)
 
 
 def _note_rooms(

@@ -41,14 +41,9 @@ class LabelNames:
 
         A kind that `rooms` lacks counts as none.
         """
-        shown = [[fact[1] for fact in known.holds if fact[0] == "room"] for known in facts]
-        return np.array(
-            [
-                self.rooms.index(kinds[0]) if len(kinds) == 1 and kinds[0] in self.rooms else -1
-                for kinds in shown
-            ],
-            np.int64,
-        )
+        kinds = [known.room for known in facts]
+        places = [self.rooms.index(kind) if kind in self.rooms else -1 for kind in kinds]
+        return np.array(places, np.int64)
 
     def shown(self, facts: Sequence[ViewFacts]) -> tuple[np.ndarray, np.ndarray]:
         """Which things can be made out, and of which that is beyond doubt: two (B, T) bool."""

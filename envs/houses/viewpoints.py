@@ -132,7 +132,7 @@ def _check_rooms(house: House, eyes: np.ndarray) -> None:
     if unreached:
         raise ValueError(
             f"{house.spec.scan}: no viewpoint reaches {', '.join(unreached)}: the furniture blocks "
-            f"the way. Choose another plan seed than {house.spec.plan_seed} in house_set.py"
+            f"the way. Choose another plan seed than {house.spec.plan_seed} in sets.py"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from envs.houses.house import House
-    from envs.houses.scene import ObjectInfo, Scene
+    from envs.houses.scene import ObjectInfo
     from envs.panoramas.panorama import Panorama
     from envs.panoramas.ray_tracer import RayTracer
 
@@ -19,35 +19,10 @@ VIEW_ANGLE = np.radians(60)  # of a square view
 VIEW_SOLID_ANGLE = 4 * np.arcsin(np.sin(VIEW_ANGLE / 2) ** 2)  # steradians of such a view
 # The level view is taken a little deeper, so that what one is about to walk past still counts.
 LOWEST, HIGHEST = np.radians(-45), np.radians(30)
+SMALLEST_AREA = 0.002  # fraction of a square view below which an object goes unnoticed
 SURVEY_WIDTH = 512  # pixels of the panoramas that a survey renders
+NEAR = 1.6  # metres from a viewpoint to a thing that one stops by
 LEVEL = 0.2  # metres of height between the ends of an edge that is no stair
-
-
-@dataclass(frozen=True)
-class SeenObject:
-    """An object as it appears from one viewpoint.
-
-    Attributes:
-        index: Position in `Scene.objects`.
-        category: Plain English noun.
-        colour: Name of its dominant colour, or "".
-        material: "wooden", "leather", ... or "".
-        room: Index of the room that it stands in, -1 for none.
-        area: Visible size as a fraction of a 60 x 60 degree view; above 1 for what fills more.
-        heading: Radians clockwise from +y of the middle of its visible part.
-        elevation: Radians above the horizon of that middle.
-        distance: Metres, median over its visible part.
-    """
-
-    index: int
-    category: str
-    colour: str
-    material: str
-    room: int
-    area: float
-    heading: float
-    elevation: float
-    distance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +72,14 @@ class Survey:
         """Kind of the room in which a viewpoint lies."""
         return self.room_kinds[self.rooms[viewpoint]]
 
+    def near(self, viewpoint: int) -> np.ndarray:
+        """Which objects stand near a viewpoint, in its room and in sight: (N,) bool."""
+        return (
+            (self.object_rooms == self.rooms[viewpoint])
+            & np.isfinite(self.distances[viewpoint])
+            & (self.gaps[viewpoint] <= NEAR)
+        )
+
     @cached_property
     def boxes(self) -> np.ndarray:
         """Boxes of the objects on the floor plan: (N, 2, 2) metres, lower then upper x, y."""
@@ -129,47 +112,17 @@ class Survey:
         return np.hypot(*np.maximum(outside, 0).T)
 
 
-def seen_objects(
-    panorama: Panorama, scene: Scene, smallest_area: float = 0.002
-) -> list[SeenObject]:
-    """The objects visible in a panorama, largest first.
+def seen_distances(panorama: Panorama, count: int) -> np.ndarray:
+    """How far away the visible part of each object is, by its median: (count,) metres.
 
-    Args:
-        panorama: Any size.
-        scene: The scene it shows.
-        smallest_area: Fraction of a 60 x 60 degree view below which an object goes unnoticed.
+    Inf for what is not seen, or covers less than `SMALLEST_AREA`.
     """
-    height, width = panorama.object_id.shape
-    heading = np.broadcast_to(_headings(width), (height, width))
-    elevation = np.broadcast_to(_elevations(height)[:, None], (height, width))
-    weight = _pixel_areas(height, width)
-    directions = np.stack(
-        [
-            np.sin(heading) * np.cos(elevation),
-            np.cos(heading) * np.cos(elevation),
-            np.sin(elevation),
-        ]
-    )
     ids = panorama.object_id
-    count = len(scene.objects)
-    areas = _totals(ids, weight, count)
-    middle = np.array([_totals(ids, weight * axis, count) for axis in directions])
-    seen = [
-        SeenObject(
-            index,
-            thing.category,
-            thing.colour,
-            thing.material,
-            thing.room,
-            float(areas[index]),
-            float(np.arctan2(middle[0, index], middle[1, index])),
-            float(np.arctan2(middle[2, index], np.hypot(*middle[:2, index]))),
-            float(np.median(panorama.depth[ids == index])),
-        )
-        for index, thing in enumerate(scene.objects)
-        if areas[index] >= smallest_area
-    ]
-    return sorted(seen, key=lambda one: -one.area)
+    areas = _totals(ids, _pixel_areas(*ids.shape), count)
+    distances = np.full(count, np.inf, np.float32)
+    for index in np.flatnonzero(areas >= SMALLEST_AREA):
+        distances[index] = np.median(panorama.depth[ids == index])
+    return distances
 
 
 def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
@@ -200,12 +153,11 @@ def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]])
     eyes = poses[:, :3, 3]
     count = len(house.scene.objects)
     areas = np.zeros((len(kept), HEADING_STEPS, count), np.float32)
-    distances = np.full((len(kept), count), np.inf, np.float32)
+    distances = np.zeros((len(kept), count), np.float32)
     for number, eye in enumerate(eyes):
         panorama = render_panorama(tracer, eye, SURVEY_WIDTH)
         areas[number] = view_areas(panorama.object_id, count)
-        for one in seen_objects(panorama, house.scene):
-            distances[number, one.index] = one.distance
+        distances[number] = seen_distances(panorama, count)
     edges = np.array([records[i]["unobstructed"] for i in kept], bool)[:, kept]
     return Survey(
         scan=house.spec.scan,

@@ -200,7 +200,7 @@ def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) ->
                     cuts.append((o.start - 0.3, o.end + 0.3))
                 elif o.kind != "window" and o.axis != axis:
                     # A passage round the corner keeps the end of this wall free.
-                    cuts += _cuts_round_corner(room, o, axis, position, (low, high))
+                    cuts += _cuts_round_corner(room, o, position, (low, high))
         cuts.sort()
         reached = low
         for start, end in cuts:
@@ -210,7 +210,7 @@ def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) ->
 
 
 def _cuts_round_corner(
-    room: Room, opening: Opening, axis: str, position: float, span: tuple[float, float]
+    room: Room, opening: Opening, position: float, span: tuple[float, float]
 ) -> list[tuple[float, float]]:
     near = min(abs(opening.start - position), abs(opening.end - position)) < CORNER_REACH
     if not near:

@@ -102,14 +102,13 @@ def enough_to_judge(true: np.ndarray, judged: np.ndarray) -> bool:
 def _rooms(
     unit: np.ndarray, facts: Sequence[ViewFacts], texts: Texts
 ) -> tuple[list[bool], list[str]]:
-    shown = [[fact[1] for fact in known.holds if fact[0] == "room"] for known in facts]
-    rows = [row for row, kinds in enumerate(shown) if len(kinds) == 1]
-    kinds = sorted({shown[row][0] for row in rows})
+    rows = [row for row, known in enumerate(facts) if known.room]
+    true = [facts[row].room for row in rows]
+    kinds = sorted(set(true))
     if not kinds:
         return [], []
     prompts = np.stack([prompt_vector(room_prompts(kind), texts) for kind in kinds])
     chosen = (unit[rows] @ prompts.T).argmax(1)
-    true = [shown[row][0] for row in rows]
     return [kinds[choice] == kind for choice, kind in zip(chosen, true, strict=True)], true
 
 

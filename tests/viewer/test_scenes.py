@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from envs.houses.house import plan_of
-from envs.houses.house_set import HOUSE_SPECS
-from envs.houses.sets import STANDARD
+from envs.houses.sets import MINI, STANDARD
 from envs.nav_graph import NavGraph
 from viewer.scenes import scene
 from viewer.storeys import storeys
 
 
 def test_a_house_is_shown_with_its_plan():
-    graph, plan = NavGraph.load("house_32"), plan_of(HOUSE_SPECS["house_32"])
+    graph, plan = NavGraph.load("house_32"), plan_of(MINI.specs["house_32"])
     shown = scene(graph, "houses")
     assert shown["storeys"] == 1
     assert {room["kind"] for room in shown["plan"]["rooms"]} == {r.kind for r in plan.rooms}

@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from storage import cache_dir, write_text
+from storage.processes import carried_out
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
     write_asked,
@@ -82,6 +82,7 @@ def make_house_tasks(
 
     Raises:
         ValueError: A split would have no picture, or not enough to ask anything.
+        ChildProcessError: A process was killed.
     """
     config = config or HouseTasksConfig()
     files = HouseTaskFiles(folder)
@@ -159,19 +160,16 @@ def _taken(
     files: HouseTaskFiles, jobs: Sequence[Shoot], workers: int
 ) -> Iterator[tuple[Shoot, list[View]]]:
     """Pictures of each house as they get ready, in this process or in several others."""
+    take = partial(_take, files)
+    if workers == 1:
+        return ((shoot, take(shoot)) for shoot in jobs)
+    return carried_out(take, jobs, workers, "takes pictures")
+
+
+def _take(files: HouseTaskFiles, shoot: Shoot) -> list[View]:
     from vl_tasks.house_tasks.views import take_pictures
 
-    if workers == 1:
-        for shoot in jobs:
-            yield shoot, take_pictures(shoot, files.images(shoot.split))
-        return
-    context = get_context("spawn")  # Embree and torch do not survive a fork
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {
-            pool.submit(take_pictures, shoot, files.images(shoot.split)): shoot for shoot in jobs
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+    return take_pictures(shoot, files.images(shoot.split))
 
 
 def plan_shoots(split: str, config: HouseTasksConfig) -> list[Shoot]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from envs.houses.captions import pick, with_article
 from vl_tasks.house_tasks.views import CLEAR, Thing, View
-from vl_tasks.house_tasks.wording import pick, say, with_article
+from vl_tasks.house_tasks.wording import say
 
 CAPTIONS = 5
 _TOLD = 4  # things that a caption may speak of, the largest of the picture

@@ -13,9 +13,10 @@ from itertools import permutations
 
 import numpy as np
 
+from envs.houses.captions import pick, with_article
 from vl_tasks.house_tasks.balance import share_out, words_of
 from vl_tasks.house_tasks.views import View
-from vl_tasks.house_tasks.wording import pick, say, with_article
+from vl_tasks.house_tasks.wording import say
 
 LETTERS = {"entailment": "e", "neutral": "n", "contradiction": "c"}
 _COLOUR_AREA = 0.02  # a colour is told of things that cover more than that

@@ -9,10 +9,11 @@ from itertools import combinations
 
 import numpy as np
 
+from envs.houses.captions import pick, with_article
 from envs.houses.view_facts import SIDES
 from vl_tasks.house_tasks.balance import share_out
 from vl_tasks.house_tasks.views import CLEAR, View
-from vl_tasks.house_tasks.wording import pick, say, with_article
+from vl_tasks.house_tasks.wording import say
 
 COUNTED = (
     "chair picture window door plant armchair nightstand bookshelf stool curtain rug mirror".split()

@@ -1,10 +1,8 @@
 """Words for things and rooms of the built-in houses."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from envs.houses.captions import SYNONYMS
+from envs.houses.captions import SYNONYMS, pick
 
 
 def thing_name(category: str) -> str:
@@ -22,13 +20,3 @@ _OTHER_WORDS = {
 def say(name: str, rng: np.random.Generator) -> str:
     """A thing's or a room's name, or another word for it."""
     return pick(_OTHER_WORDS.get(name, (name,)), rng)
-
-
-def with_article(words: str) -> str:
-    """Words after "a" or "an"."""
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
-
-
-def pick(choices: Sequence[str], rng: np.random.Generator) -> str:
-    """One of several texts."""
-    return choices[int(rng.integers(len(choices)))]

@@ -85,7 +85,6 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "trash can": hallway.trash_can,
     "towel rail": bathroom.towel_rail,
     "door": doors.door,
-    "entrance door": doors.entrance_door,
     "cup": small_things.cup,
     "plate": small_things.plate,
     "fruit bowl": small_things.fruit_bowl,

@@ -2,17 +2,8 @@
 
 import numpy as np
 
-from envs.houses.furniture.item import (
-    BLACK,
-    BRASS,
-    Item,
-    darker,
-    finished,
-    paint,
-    shade,
-    wood_surface,
-)
-from envs.houses.geometry import Material, Part, box, cylinder, quad, sphere, transform
+from envs.houses.furniture.item import Item, darker, finished, paint, shade, wood_surface
+from envs.houses.geometry import Material, Part, box
 from envs.houses.style import Style
 
 LEAF_THICKNESS = 0.04
@@ -35,7 +26,7 @@ def door(
         y = side * (LEAF_THICKNESS / 2 + 0.004)
         for low, high in ((0.14, 0.92), (1.12, height - 0.14)):
             size = (width - 0.26, 0.012, high - low)
-            parts.append(box(size, panel, (0, y, (low + high) / 2), faces="xXyzZY"))
+            parts.append(box(size, panel, (0, y, (low + high) / 2)))
         parts += _lever(style.metal, width / 2 - 0.07, side)
     return finished("door", parts, drawn.name, "wooden" if wooden else "")
 
@@ -48,35 +39,3 @@ def _lever(metal: Material, x: float, side: int) -> list[Part]:
         box((0.02, 0.05, 0.02), metal, (x, y - side * 0.005, 1.05)),
         box((0.13, 0.018, 0.02), metal, (x - 0.05, y + side * 0.02, 1.05)),
     ]
-
-
-def entrance_door(
-    rng: np.random.Generator,
-    style: Style,
-    width: float = 0.95,
-    height: float = 2.08,
-    colour: str | None = None,
-) -> Item:
-    """The front door, shut: six panels, two of them panes, with knob, letter slot and knocker."""
-    drawn = shade(rng, (style.entrance,), colour)
-    surface = Material("plain", drawn.rgb)
-    parts = [box((width, 0.05, height), surface, (0, 0, height / 2), cell=0.7)]
-    raised, pane = darker(surface, 0.78), Material("outside")
-    broad = (width - 0.36) / 2
-    for face in (-1, 1):
-        y = face * 0.032
-        for x in (-(broad / 2 + 0.05), broad / 2 + 0.05):
-            for low, high in ((0.16, 0.78), (0.98, 1.50)):
-                parts.append(box((broad, 0.018, high - low), raised, (x, y, (low + high) / 2)))
-            glass = quad(
-                (x - broad / 2, -0.034, 1.62), (broad, 0, 0), (0, 0, height - 1.76), pane, 1, True
-            )
-            parts += transform([glass], 0.0 if face < 0 else np.pi)
-        parts.append(sphere(0.035, BRASS, (width / 2 - 0.09, face * 0.075, 1.02), sides=12))
-        stem = cylinder(0.014, 0.06, BRASS, (0, 0, 0), sides=8)
-        parts += transform(
-            [stem], -face * np.pi / 2, (width / 2 - 0.09, face * 0.02, 1.02), axis="x"
-        )
-        parts.append(box((0.26, 0.012, 0.05), BRASS, (0, face * 0.03, 0.88)))
-        parts.append(sphere(0.02, BLACK, (0, face * 0.026, 1.56), (1, 0.5, 1), sides=8))
-    return finished("entrance door", parts, drawn.name, "wooden")

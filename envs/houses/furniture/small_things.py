@@ -1,4 +1,4 @@
-"""Small things that lie about: crockery, books, shoes, bags, toys. A few dozen triangles each."""
+"""Small things that lie about: crockery, books, shoes, bags, toys. About 400 triangles at most."""
 
 import numpy as np
 

@@ -20,31 +20,13 @@ from envs.houses.style import Style, pick
 
 
 def dining_table(
-    rng: np.random.Generator,
-    style: Style,
-    width: float | None = None,
-    depth: float = 0.9,
-    round_top: bool | None = None,
-    colour: str | None = None,
+    rng: np.random.Generator, style: Style, width: float = 1.6, colour: str | None = None
 ) -> Item:
-    """A table to eat at, 0.75 m high, with a vase or a bowl on it; round ones measure 1.2 m."""
+    """A table to eat at, 0.75 m high, with a vase on it."""
     finish = timber(rng, style, colour)
-    if round_top is None:
-        round_top = width is None and rng.random() < 0.3
-    if round_top:
-        parts = _pedestal(finish)
-    else:
-        parts = _four_legged(finish, width or rng.uniform(1.4, 1.9), depth, 0.75)
+    parts = _four_legged(finish, width, 0.9, 0.75)
     parts += transform(vase(rng, style), offset=(0, 0, 0.75))
     return finished("dining table", parts, finish.colour, finish.word)
-
-
-def _pedestal(finish: Finish) -> list[Part]:
-    return [
-        cylinder(0.60, 0.04, finish.surface, (0, 0, 0.71), sides=36),
-        cylinder(0.06, 0.66, finish.surface, (0, 0, 0.05), sides=14),
-        cylinder(0.32, 0.05, finish.surface, top_radius=0.12, sides=24),
-    ]
 
 
 def _four_legged(finish: Finish, width: float, depth: float, height: float) -> list[Part]:

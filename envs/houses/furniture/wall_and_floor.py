@@ -22,23 +22,17 @@ PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
 RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
 
 
-def picture(
-    rng: np.random.Generator, style: Style, number: int | None = None, colour: str | None = None
-) -> Item:
-    """A framed painting: `number` of the house's paintings, or one of the asked colour."""
-    chosen = _choose(rng, [c.name for c in style.paintings], number, colour, "painting")
+def picture(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """A framed painting, of the asked colour if one is asked for."""
+    chosen = _choose(rng, [c.name for c in style.paintings], colour, "painting")
     width, height = pick(rng, PICTURE_SIZES)
     frame = pick(rng, (BLACK, BRASS, WHITE, Material("wood", (0.45, 0.29, 0.17))))
     parts = _framed(width, height, 0.045, frame, Material(f"painting{chosen}"))
     return finished("picture", parts, style.paintings[chosen].name, "", "wall")
 
 
-def _choose(
-    rng: np.random.Generator, names: list[str], number: int | None, colour: str | None, thing: str
-) -> int:
-    """Index of the thing with the asked number, counted round, or colour."""
-    if number is not None:
-        return number % len(names)
+def _choose(rng: np.random.Generator, names: list[str], colour: str | None, thing: str) -> int:
+    """Index of one of the things, of the asked colour if one is asked for."""
     fitting = [k for k, name in enumerate(names) if colour in (None, name)]
     if not fitting:
         known = ", ".join(sorted(set(names)))
@@ -108,12 +102,11 @@ def rug(
     style: Style,
     width: float | None = None,
     depth: float | None = None,
-    number: int | None = None,
     colour: str | None = None,
     coarse: bool = False,
 ) -> Item:
-    """A rug: `number` of the house's rugs, or one of the asked colour."""
-    chosen = _choose(rng, [c.name for c in style.rugs], number, colour, "rug")
+    """A rug, of the asked colour if one is asked for."""
+    chosen = _choose(rng, [c.name for c in style.rugs], colour, "rug")
     usual_width, usual_depth = pick(rng, RUG_SIZES)
     width, depth = width or usual_width, depth or usual_depth
     ground = style.rugs[chosen]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 
 from envs.houses.language.acts import Mention
@@ -171,7 +171,7 @@ def _phrases(tag: str, mention: Mention) -> list[str]:
     nouns = [forms[mention.plural] for forms in lexicon["nouns"][mention.noun][tag]]
     colours: Sequence[str] = [""]
     if mention.colour:
-        colours = _of_tag(lexicon["colours"][mention.colour], tag)
+        colours = lexicon["colours"][mention.colour][tag]
     materials = lexicon["materials"][mention.material] if mention.material else [""]
     ordinal = lexicon["ordinals"][mention.ordinal - 1] if mention.ordinal else ""
     return [
@@ -180,10 +180,6 @@ def _phrases(tag: str, mention: Mention) -> list[str]:
         for material in materials
         for noun in nouns
     ]
-
-
-def _of_tag(entry: Mapping[str, Sequence[str]], tag: str) -> Sequence[str]:
-    return entry[tag]
 
 
 def _with_article(words: str, form: str, is_plural: bool) -> str:

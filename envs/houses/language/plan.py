@@ -19,9 +19,10 @@ from envs.houses.landmarks import NOTICED
 from envs.houses.language.acts import EDGES, Act, Mention, Step
 from envs.houses.language.grammar import DISTANCES, Language
 from envs.houses.language.mentions import ways_to_mention
-from envs.houses.language.sight import BEHIND, HALLS, Sight
+from envs.houses.language.sight import BEHIND, Sight
 from envs.houses.language.statements import statements, stop_step
 from envs.houses.language.walking import Walk, agrees
+from envs.houses.room_layout import HALL_KINDS
 from envs.houses.symbolic_follower import fits_turn, walks
 from envs.houses.waymarks import draw
 
@@ -225,12 +226,12 @@ def _acts(
             climbs = any(sight.survey.climb(here, there) for here, there in pairwise(walk))
             if climbs != (kind in ("up", "down")):  # stairs are told as such
                 continue
-            for act, weight, things in _acts_of_kind(sight, language, kind, walk, facing):
+            for act, weight, things in _acts_of_kind(sight, language, kind, walk):
                 yield act, last, weight * WEIGHTS[kind], things
 
 
 def _acts_of_kind(
-    sight: Sight, language: Language, kind: str, walk: Walk, facing: float
+    sight: Sight, language: Language, kind: str, walk: Walk
 ) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
     room, into = sight.room_kind(walk[0]), sight.room_kind(walk[-1])
     if kind in ("past", "toward", "reach", "across"):
@@ -242,9 +243,9 @@ def _acts_of_kind(
         for side, ordinal in product(("left", "right"), (1, 2, 3)):
             yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
     elif kind == "leave" and room in language.rooms:
-        yield Act(kind, room), 0.2 if room in HALLS else 1.0, ()
+        yield Act(kind, room), 0.2 if room in HALL_KINDS else 1.0, ()
     elif kind in ("end", "through", "along") and room in language.rooms:
-        if kind == "end" or (kind == "along") == (room in HALLS):
+        if kind == "end" or (kind == "along") == (room in HALL_KINDS):
             yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind, room), walk))
     elif kind == "straight":
         yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind), walk))

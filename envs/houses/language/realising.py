@@ -9,6 +9,7 @@ import numpy as np
 from envs.houses.language.acts import STATEMENTS, TURNS, Step
 from envs.houses.language.grammar import Language
 from envs.houses.realiser import Instruction, Span
+from envs.houses.waymarks import draw
 
 MANNERS = 5040  # a multiple of every small number of synonyms
 
@@ -31,7 +32,7 @@ def realise(language: Language, steps: Sequence[Step], rng: np.random.Generator)
         sentence_start = len(text)
         joints = language.joints
         states = _stands_alone(sentence[0])
-        text += _draw(joints.statement_openers if states else joints.openers, rng) if text else ""
+        text += draw(joints.statement_openers if states else joints.openers, rng) if text else ""
         for place, step in enumerate(sentence):
             is_last = place == len(sentence) - 1
             pattern = _pattern(language, step, last_patterns, rng)
@@ -43,7 +44,7 @@ def realise(language: Language, steps: Sequence[Step], rng: np.random.Generator)
             )
             text += phrase
             if not is_last:
-                text += _draw(joints.after_participle if chains else joints.inner, rng)
+                text += draw(joints.after_participle if chains else joints.inner, rng)
         if language.writes_capitals:
             first = text[sentence_start].upper()
             text = text[:sentence_start] + first + text[sentence_start + 1 :]
@@ -82,8 +83,3 @@ def _pattern(language: Language, step: Step, last: dict[str, str], rng: np.rando
     chosen = fresh[int(rng.integers(len(fresh)))]
     last[step.act.kind] = chosen
     return chosen
-
-
-def _draw(options: Sequence[tuple[str, float]], rng: np.random.Generator) -> str:
-    weights = np.array([weight for _, weight in options])
-    return options[int(rng.choice(len(options), p=weights / weights.sum()))][0]

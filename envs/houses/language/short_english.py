@@ -41,7 +41,7 @@ def short_english() -> Language:
         patterns=patterns,
         joints=Joints(". ", blank, blank, ((" and ", 1.0), (", ", 1.0), (", then ", 1.0))),
         verbs={},
-        nouns=tuple({noun for noun, _ in NOUNS.values()}),
+        nouns=tuple(dict.fromkeys(noun for noun, _ in NOUNS.values())),
         colours=tuple(lexicon["colours"]),
         materials=(),
         rooms=tuple(lexicon["rooms"]),

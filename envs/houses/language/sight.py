@@ -13,7 +13,7 @@ import numpy as np
 
 from envs.houses.landmarks import NOTICED, NOUNS
 from envs.houses.language.acts import Mention
-from envs.houses.routes import STAIRCASE
+from envs.houses.plan_elements import STAIRWELL
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import passing
 
@@ -45,9 +45,7 @@ COLOURLESS = frozenset(
     {"television", "sink", "mirror", "window", "painting", "plant", "ceiling light", "range hood"}
 )
 DOORWAYS = ("door frame", "archway")
-HALLS = ("hallway", "landing")  # rooms that one walks along
 THROUGH = 0.6  # metres from an edge to the doorway that it leads through
-NEAR = 1.6  # metres from a viewpoint to a thing that one stops by
 # Degrees clockwise from straight ahead within which a thing lies on a side, or a turn leads there.
 SIDES = {"ahead": (-45, 45), "right": (25, 150), "left": (-150, -25)}
 TURNS = {
@@ -166,16 +164,7 @@ class Sight:
         """Whether an edge climbs (`way` 1) or descends (-1), or is level within a staircase."""
         climb = self.survey.climb(here, there)
         rooms = {self.room_kind(here), self.room_kind(there)}
-        return climb == way or (climb == 0 and rooms == {STAIRCASE})
-
-    def near(self, viewpoint: int) -> np.ndarray:
-        """Which objects stand near a viewpoint, in its room and in sight: (N,) bool."""
-        survey = self.survey
-        return (
-            (survey.object_rooms == survey.rooms[viewpoint])
-            & np.isfinite(survey.distances[viewpoint])
-            & (survey.gaps[viewpoint] <= NEAR)
-        )
+        return climb == way or (climb == 0 and rooms == {STAIRWELL})
 
     def doorway(self, side: str, ordinal: int, here: int, facing: float) -> int:
         """The first, second, ... doorway of this room on one side, as one walks on; -1 for none."""

@@ -73,7 +73,7 @@ def stop_step(
     goal, last = path[-1], len(path) - 1
     room = sight.room_kind(goal)
     pins: list[tuple[Step, float]] = []
-    for thing in np.flatnonzero(sight.near(goal) & sight.noticed[goal]).tolist():
+    for thing in np.flatnonzero(sight.survey.near(goal) & sight.noticed[goal]).tolist():
         for mention, weight in ways_to_mention(sight, language, goal, facing, thing):
             if mention.ordinal or mention.plural:
                 continue

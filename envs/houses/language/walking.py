@@ -6,7 +6,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from envs.houses.language.acts import STATEMENTS, Act
-from envs.houses.language.sight import NEAR, Sight
+from envs.houses.language.sight import Sight
+from envs.houses.visibility import NEAR
 from envs.houses.waymarks import PASSED_WITHIN
 
 Walk = tuple[int, ...]
@@ -47,7 +48,7 @@ def _is_true(sight: Sight, act: Act, here: int, facing: float) -> bool:
     if act.mention is None:
         return True
     if act.kind == "stop":
-        fits = sight.fits(act.mention) & sight.near(here)
+        fits = sight.fits(act.mention) & sight.survey.near(here)
         return bool(fits.sum() > act.mention.plural)
     things = sight.meant(act.mention, here, facing)
     return any(sight.is_on_side(act.side, here, facing, thing) for thing in things)

@@ -12,7 +12,7 @@ from envs.houses.captions import (
     say,
     thing_prompts,
 )
-from envs.houses.view_facts import ViewFacts, view_facts
+from envs.houses.view_facts import ViewFacts, things_in_view, view_facts
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,17 @@ def facts(picture: np.ndarray) -> ViewFacts:
     return view_facts(picture, OBJECTS, ROOMS, depth)  # type: ignore[arg-type]
 
 
+def test_things_are_measured_by_their_pixels(picture: np.ndarray):
+    depth = np.where(picture == SOFA, 1.5, 3.0)
+    sofa, plant, *_, leg = things_in_view(picture, OBJECTS, depth)  # type: ignore[arg-type]
+    assert (sofa.category, plant.category, leg.category) == ("sofa", "plant", "chair")
+    assert (sofa.is_clear, leg.is_clear) == (True, False)
+    assert sofa.area == pytest.approx(30 * 30 / 10_000)
+    assert sofa.across == pytest.approx((5 + 34) / 2 / 99 * 2 - 1)
+    assert sofa.distance == pytest.approx(1.5)
+    assert things_in_view(np.full((10, 10), -1), OBJECTS) == []  # type: ignore[arg-type]
+
+
 def test_what_holds(facts: ViewFacts):
     assert facts.holds == {
         ("room", "living room"),
@@ -89,7 +100,12 @@ def test_a_mirrored_picture_swaps_the_sides(picture: np.ndarray):
     mirrored = view_facts(picture[:, ::-1], OBJECTS, ROOMS)  # type: ignore[arg-type]
     assert ("side", "sofa", "right") in mirrored.holds
     assert ("side", "fridge", "left") in mirrored.holds
-    assert not any(fact[0] == "distance" for fact in mirrored.may_hold)
+
+
+def test_without_depth_anything_may_be_near_or_far(picture: np.ndarray):
+    facts = view_facts(picture, OBJECTS, ROOMS)  # type: ignore[arg-type]
+    assert not any(fact[0] == "distance" for fact in facts.holds)
+    assert {("distance", "sofa", "near"), ("distance", "sofa", "far")} <= facts.may_hold
 
 
 def test_bare_walls_and_the_sky():

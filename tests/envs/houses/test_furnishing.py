@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from envs.houses.floor_plan import WALL_HEIGHT, FloorPlan, make_floor_plan
+from envs.houses.floor_plan import WALL_HEIGHT, FloorPlan, Room, make_floor_plan
 from envs.houses.furnishing import PlacedObject, furnish
 from envs.houses.style import make_style
 
@@ -231,3 +231,10 @@ def test_nothing_required_was_left_out(caplog):
         for seed in range(100, 103):
             furnish(make_floor_plan(seed), np.random.default_rng(seed), make_style(seed))
     assert not caplog.records
+
+
+def test_a_room_that_is_too_small_is_told_with_its_house(caplog):
+    plan = FloorPlan(1.5, 1.5, (Room(0, "gym", 0, 0, 1.5, 1.5),), ())
+    furnish(plan, np.random.default_rng(0), make_style(0), scan="house_99")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("house_99: room 0 (gym) has no place for: treadmill")

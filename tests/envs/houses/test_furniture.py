@@ -18,7 +18,7 @@ def textures():
 
 
 def make(category, seed=0, **options):
-    rng = np.random.default_rng([seed, CATEGORIES.index(category)])
+    rng = np.random.default_rng([seed, *category.encode()])
     return make_item(category, rng, make_style(seed), **options)
 
 
@@ -112,6 +112,8 @@ def test_named_colour_is_the_one_that_prevails(category, textures):
         item = make(category, seed)
         seen = visible_colours(item, textures[seed])
         assert item.colour in COLOUR_NAMES
+        if category == "books" and item.colour != "white":
+            del seen["white"]  # the pages, by which nobody names a book
         assert seen.most_common(1)[0][0] == item.colour, seen
 
 

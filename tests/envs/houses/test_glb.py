@@ -73,3 +73,12 @@ def test_damaged_file_is_named_with_the_remedy(scene: Scene, tmp_path: Path, kee
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"house\.glb.*delete it"):
         read_glb(path, scene.objects)
+
+
+@pytest.mark.parametrize("piece", [b"PNG", b'"asset"'])
+def test_flipped_bytes_are_damage_too(scene: Scene, tmp_path: Path, piece: bytes):
+    path = tmp_path / "house.glb"
+    write_glb(scene, path)
+    path.write_bytes(path.read_bytes().replace(piece, b"\xff" * len(piece)))
+    with pytest.raises(ValueError, match=r"house\.glb.*delete it"):
+        read_glb(path, scene.objects)

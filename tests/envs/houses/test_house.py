@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -149,13 +150,36 @@ def test_saved_house_of_other_seeds_does_not_count(house: House, tmp_path: Path)
     assert not is_saved(HouseSpec(SPEC.scan, SPEC.plan_seed, SPEC.style_seed + 1), tmp_path)
 
 
+def test_house_whose_saving_was_cut_short_does_not_count(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    save_house(house, tmp_path)
+    monkeypatch.setattr(house_module, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_house(replace(house, spec=replace(SPEC, style_seed=1)), tmp_path)
+    assert not is_saved(SPEC, tmp_path)
+
+
 def test_missing_and_damaged_files_are_named(house: House, tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"test_house\.glb.*build_houses\.py"):
         load_house(SPEC.scan, tmp_path)
     save_house(house, tmp_path)
-    (tmp_path / "test_house.json").write_text('{"spec": ')
-    with pytest.raises(ValueError, match=r"test_house\.json.*delete it"):
-        load_house(SPEC.scan, tmp_path)
+    side_file = tmp_path / "test_house.json"
+    record = json.loads(side_file.read_text())
+    without_box = [{key: record["objects"][0][key] for key in ("index", "category")}]
+    later = {**record["spec"], "garden": True}
+    for damaged in (
+        '{"spec": ',
+        json.dumps({**record, "objects": without_box}),
+        json.dumps({**record, "spec": later}),
+        json.dumps({**record, "plan": []}),
+    ):
+        side_file.write_text(damaged)
+        with pytest.raises(ValueError, match=r"test_house\.json.*delete it"):
+            load_house(SPEC.scan, tmp_path)
 
 
 def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

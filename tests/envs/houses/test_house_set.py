@@ -10,12 +10,10 @@ import pytest
 
 from connectivity import read_connectivity, read_scans
 from envs.houses import furnishing, house, house_set, lighting, textures, viewpoints
+from envs.houses.annotation_files import read_annotations
 from envs.houses.house import HouseSpec
 from envs.houses.house_set import (
-    DATA_DIR,
     GOALS_PER_START,
-    HOUSE_SPECS,
-    SPLITS,
     TRAIN_SCANS,
     UNSEEN_SCANS,
     build_navigation,
@@ -23,8 +21,7 @@ from envs.houses.house_set import (
     expand_scans,
     navigate,
 )
-from envs.houses.rxr_episodes import read_guide
-from envs.houses.sets import GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
+from envs.houses.sets import DATA_DIR, GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
 from envs.nav_graph import NavGraph
 from envs.panoramas import ray_tracer
 from envs.worlds import world_files
@@ -34,7 +31,8 @@ from storage import file_sha256
 @pytest.fixture(scope="module")
 def shipped() -> dict[str, list[dict]]:
     return {
-        split: json.loads((DATA_DIR / f"R2R_{split}.json").read_text("utf-8")) for split in SPLITS
+        split: json.loads((DATA_DIR / f"R2R_{split}.json").read_text("utf-8"))
+        for split in MINI.splits
     }
 
 
@@ -42,8 +40,8 @@ def test_unseen_houses_share_no_seed_with_training_houses():
     assert len(TRAIN_SCANS) >= 24
     assert len(UNSEEN_SCANS) >= 6
     for seed in ("plan_seed", "style_seed"):
-        seeds = [getattr(spec, seed) for spec in HOUSE_SPECS.values()]
-        assert len(set(seeds)) == len(HOUSE_SPECS)
+        seeds = [getattr(spec, seed) for spec in MINI.specs.values()]
+        assert len(set(seeds)) == len(MINI.specs)
 
 
 def test_ranges_of_scans():
@@ -60,14 +58,14 @@ def test_ranges_of_scans():
 
 
 def test_shipped_graphs_have_enough_viewpoints():
-    assert set(read_scans()) == set(HOUSE_SPECS)
-    for scan in HOUSE_SPECS:
+    assert set(read_scans()) == set(MINI.specs)
+    for scan in MINI.specs:
         included = [record for record in read_connectivity(scan) if record["included"]]
         assert len(included) >= MINI.fewest_viewpoints
 
 
 def test_shipped_episodes_follow_shortest_paths_as_in_r2r(shipped):
-    for split in SPLITS:
+    for split in MINI.splits:
         for scan in {one["scan"] for one in shipped[split]}:
             graph = NavGraph.load(scan)
             for one in (one for one in shipped[split] if one["scan"] == scan):
@@ -81,10 +79,10 @@ def test_shipped_episodes_follow_shortest_paths_as_in_r2r(shipped):
 
 
 def test_shipped_splits_are_apart(shipped):
-    scans = {split: {one["scan"] for one in shipped[split]} for split in SPLITS}
+    scans = {split: {one["scan"] for one in shipped[split]} for split in MINI.splits}
     assert scans["train"] == scans["val_seen"] == set(TRAIN_SCANS)
     assert scans["val_unseen"] == set(UNSEEN_SCANS)
-    everything = [one for split in SPLITS for one in shipped[split]]
+    everything = [one for split in MINI.splits for one in shipped[split]]
     assert len({one["path_id"] for one in everything}) == len(everything)
     pairs = [(one["scan"], one["path"][0], one["path"][-1]) for one in everything]
     assert len(set(pairs)) == len(pairs)
@@ -103,10 +101,12 @@ def test_shipped_starts_lead_to_several_goals_that_share_first_steps(shipped):
 
 
 def test_shipped_language_is_short_varied_and_small_in_words(shipped):
-    texts = [text for split in SPLITS for one in shipped[split] for text in one["instructions"]]
+    texts = [
+        text for split in MINI.splits for one in shipped[split] for text in one["instructions"]
+    ]
     words = collections.Counter(word for text in texts for word in re.findall(r"\w+", text.lower()))
     lengths = [len(text.split()) for text in texts]
-    assert all(len(one["instructions"]) == 3 for split in SPLITS for one in shipped[split])
+    assert all(len(one["instructions"]) == 3 for split in MINI.splits for one in shipped[split])
     assert 20 <= sum(lengths) / len(lengths) <= 35
     assert len(words) <= 250
     assert len(set(texts)) >= 0.95 * len(texts)
@@ -148,6 +148,13 @@ def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_set_without_episodes_gets_no_folder_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(house_set, "_built", lambda *_: {"gallery_00": {"connectivity": []}})
+    folders = {"connectivity_dir": tmp_path / "graphs", "data_dir": tmp_path / "data"}
+    build_set(GALLERY, ["gallery_00"], **folders)
+    assert [path.name for path in tmp_path.iterdir()] == ["graphs"]
+
+
 def test_unknown_scan_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no built-in house 'castle'"):
         build_set(MINI, ["castle"], connectivity_dir=tmp_path, data_dir=tmp_path)
@@ -166,12 +173,12 @@ def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
         made.append("paths")
         return _stand_in(spec.scan)
 
-    spec = HOUSE_SPECS["house_03"]
+    spec = MINI.specs["house_03"]
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
     monkeypatch.setattr(house, "build_house", lambda spec: spec)
     monkeypatch.setattr(house, "save_house", save_house)
     monkeypatch.setattr(house, "is_saved", lambda spec, at: (at / f"{spec.scan}.json").exists())
-    monkeypatch.setattr(house, "load_house", lambda scan, at: HOUSE_SPECS[scan])
+    monkeypatch.setattr(house, "load_house", lambda scan, at: MINI.specs[scan])
     monkeypatch.setattr(house_set, "navigate", navigate)
     for rebuild, expected in [
         ("nothing", ["house", "paths"]),
@@ -182,6 +189,12 @@ def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
         made.clear()
         assert build_navigation(spec, rebuild) == _stand_in(spec.scan)
         assert made == expected
+    kept = next(tmp_path.rglob("house_03.navigation.json"))
+    text = kept.read_text()
+    kept.write_text(text[:20])
+    with pytest.raises(ValueError, match=r"house_03\.navigation\.json: damaged .* delete it"):
+        build_navigation(spec)
+    kept.write_text(text)
     # A house that was made anew since leaves the kept graph behind.
     side_file = next(tmp_path.rglob("house_03.json"))
     os.utime(side_file, (side_file.stat().st_mtime + 60,) * 2)
@@ -245,11 +258,11 @@ def test_episodes_of_a_test_split_are_published_without_their_goals(tmp_path, mo
     assert json.loads((tmp_path / "R2R_test.json").read_text()) == [
         {"scan": scan, "path_id": 7, "path": ["a"]}
     ]
-    assert read_guide(tmp_path / "rxr_test_public_guide.jsonl.gz") == [
+    assert read_annotations(tmp_path / "rxr_test_public_guide.jsonl.gz") == [
         {"scan": scan, "instruction_id": 70, "path": ["a"]}
     ]
     assert json.loads((tmp_path / "answers" / "R2R_test.json").read_text()) == [r2r]
-    assert read_guide(tmp_path / "answers" / "rxr_test_guide.jsonl.gz") == [rxr]
+    assert read_annotations(tmp_path / "answers" / "rxr_test_guide.jsonl.gz") == [rxr]
 
 
 def test_a_house_comes_out_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
@@ -272,7 +285,7 @@ SMALL = [
 ]
 
 
-def house_files(spec, _rebuild):
+def house_files(spec, rebuild):
     """Saves a house that has no furniture, no patterns and no light."""
     blank = dict.fromkeys([*textures.SURFACES, "outside"], np.full((4, 4, 3), 200, np.uint8))
     with pytest.MonkeyPatch.context() as patch:

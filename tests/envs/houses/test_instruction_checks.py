@@ -1,16 +1,24 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from connectivity import read_connectivity
+from envs.houses.annotation_files import guide_path, read_annotations
 from envs.houses.house import build_house, house_cache_dir, is_saved, load_house
-from envs.houses.instruction_checks import best_paths, check_r2r, check_rxr
+from envs.houses.instruction_checks import (
+    best_paths,
+    check_r2r,
+    check_rxr,
+    check_set,
+    survey_cached,
+)
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammar import parse
 from envs.houses.language.short_english import short_english
-from envs.houses.rxr_episodes import guide_path, read_guide, rxr_records
-from envs.houses.sets import DATA_DIR, MINI
+from envs.houses.rxr_episodes import rxr_records
+from envs.houses.sets import DATA_DIR, MINI, STANDARD
 from envs.houses.visibility import Survey, survey_house
 from envs.nav_graph import NavGraph
 from envs.panoramas.ray_tracer import RayTracer
@@ -96,6 +104,24 @@ def test_short_english_reads_ellipsis_and_lent_verbs():
     ]
 
 
+def test_a_house_of_other_seeds_is_not_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    side_file = house_cache_dir() / "house_01.json"
+    side_file.parent.mkdir(parents=True)
+    record = dict.fromkeys(("generator_version", "plan", "objects"))
+    spec = replace(MINI.specs["house_01"], style_seed=1)
+    side_file.write_text(json.dumps({**record, "spec": spec.to_dict()}))
+    side_file.with_suffix(".glb").touch()
+    with pytest.raises(FileNotFoundError, match=r"other seeds .* --set mini --scans house_01"):
+        survey_cached("house_01")
+
+
+def test_missing_annotations_are_named_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"R2R_train\.json is missing; .*build_houses\.py"):
+        check_set(STANDARD, ["standard_00"])
+
+
 @pytest.fixture(scope="module")
 def unseen() -> Survey:
     """An unseen house as it is shipped, built anew if it is not in the cache."""
@@ -107,7 +133,7 @@ def unseen() -> Survey:
 
 def test_shipped_words_lead_to_their_goals_and_others_do_not(unseen):
     graph = NavGraph.load(unseen.scan)
-    guide = read_guide(guide_path(DATA_DIR, "val_unseen"))
+    guide = read_annotations(guide_path(DATA_DIR, "val_unseen"))
     long = check_rxr(unseen, graph, [one for one in guide if one["scan"] == unseen.scan])
     assert len(long) == 36
     assert all(check.is_read and check.arrives and check.is_clear for check in long)

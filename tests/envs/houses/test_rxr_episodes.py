@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
+from envs.houses.annotation_files import guide_path, read_annotations
 from envs.houses.language.grammar import parse
 from envs.houses.language.languages import language_of
 from envs.houses.rxr_episodes import (
     FEWEST_WORDS,
     MOST_WORDS,
-    guide_path,
-    merge_guide,
-    read_guide,
     rxr_records,
 )
 from envs.houses.sets import DATA_DIR, MINI
@@ -39,7 +37,7 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def shipped() -> dict[str, list[dict]]:
-    return {split: read_guide(guide_path(DATA_DIR, split)) for split in MINI.splits}
+    return {split: read_annotations(guide_path(DATA_DIR, split)) for split in MINI.splits}
 
 
 @pytest.fixture(scope="module")
@@ -72,18 +70,6 @@ def test_records_of_a_house_have_the_fields_of_rxr(made):
 def test_the_same_seed_tells_the_same(survey, routes, made):
     again = rxr_records(survey, routes, {"train": 3, "val_seen": 1}, 7, np.random.default_rng(0))
     assert again == made
-
-
-def test_a_guide_file_keeps_the_records_of_other_houses(tmp_path, made):
-    path = guide_path(tmp_path, "train")
-    other = [{**one, "scan": "other", "instruction_id": 1} for one in made["train"][:1]]
-    merge_guide(path, ["tiny"], made["train"])
-    merge_guide(path, ["other"], other)
-    merge_guide(path, ["tiny"], made["train"][:3])
-    assert read_guide(path) == [*other, *made["train"][:3]]
-    first = path.read_bytes()
-    merge_guide(path, ["tiny"], made["train"][:3])
-    assert path.read_bytes() == first
 
 
 def test_shipped_paths_are_long_walks_of_their_splits(shipped):

@@ -9,8 +9,8 @@ import numpy as np
 from connectivity import read_connectivity
 from envs.houses.furnishing import furnish
 from envs.houses.house import House, HouseSpec, plan_of
-from envs.houses.house_set import HOUSE_SPECS
 from envs.houses.scene import assemble
+from envs.houses.sets import MINI
 from envs.houses.style import make_style
 from envs.houses.textures import make_textures
 from envs.houses.viewpoints import place_viewpoints
@@ -36,14 +36,14 @@ def unlit_house(spec: HouseSpec) -> House:
 
 
 def test_plans_and_side_files_of_the_shipped_houses():
-    assert digest([plan_of(spec).to_dict() for spec in HOUSE_SPECS.values()]) == PLANS
-    for spec in HOUSE_SPECS.values():
+    assert digest([plan_of(spec).to_dict() for spec in MINI.specs.values()]) == PLANS
+    for spec in MINI.specs.values():
         record = {"scan": spec.scan, "plan_seed": spec.plan_seed, "style_seed": spec.style_seed}
         assert spec.to_dict() == record
 
 
 def test_a_shipped_house_and_its_graph():
-    house = unlit_house(HOUSE_SPECS[SCAN])
+    house = unlit_house(MINI.specs[SCAN])
     scene = house.scene
     assert digest([asdict(info) for info in scene.objects]) == OBJECTS
     assert len(scene.faces) == TRIANGLES

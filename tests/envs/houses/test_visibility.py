@@ -4,16 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.houses.scene import ObjectInfo
-from envs.houses.visibility import HEADING_STEPS, seen_objects, survey_house, view_areas
+from envs.houses.visibility import HEADING_STEPS, seen_distances, survey_house, view_areas
 from envs.panoramas.panorama import Panorama
 
 HEIGHT = 180
-
-
-def _things(count: int) -> SimpleNamespace:
-    infos = [ObjectInfo(i, f"thing {i}", "red", "", 0, (0, 0, 0), (1, 1, 1)) for i in range(count)]
-    return SimpleNamespace(objects=tuple(infos))
 
 
 def _directions() -> tuple[np.ndarray, np.ndarray]:
@@ -36,30 +30,20 @@ def _panorama(ids: np.ndarray) -> Panorama:
 
 
 @pytest.mark.parametrize("heading", [0, 90, -120])
-def test_what_fills_a_view_has_area_one_and_its_heading(heading):
+def test_what_fills_a_view_has_area_one(heading):
     ids = np.where(_square_view(heading), 1, -1).astype(np.int32)
-    (seen,) = seen_objects(_panorama(ids), _things(2))
-    assert seen.index == 1
-    assert seen.area == pytest.approx(1, abs=0.03)
-    assert np.degrees(seen.heading) == pytest.approx(heading, abs=0.5)
-    assert seen.elevation == pytest.approx(0, abs=0.01)
-    assert seen.distance == 2.5
+    assert view_areas(ids, 2).max(axis=0) == pytest.approx([0, 1], abs=0.03)
 
 
-def test_an_object_across_the_seam_is_seen_behind():
-    h, e = _directions()
-    ids = np.where((np.abs(h) > 170) & (np.abs(e) < 10), 0, -1).astype(np.int32)
-    (seen,) = seen_objects(_panorama(ids), _things(1))
-    assert abs(np.degrees(seen.heading)) == pytest.approx(180, abs=0.5)
-
-
-def test_small_things_go_unnoticed_and_large_ones_come_first():
+def test_distances_are_those_of_what_is_large_enough_to_see():
     h, e = _directions()
     ids = np.full(h.shape, -1, np.int32)
     ids[(np.abs(h - 50) < 20) & (np.abs(e) < 20)] = 0
-    ids[(np.abs(h + 90) < 30) & (np.abs(e) < 20)] = 1
     ids[(np.abs(h) < 1) & (np.abs(e) < 1)] = 2
-    assert [one.index for one in seen_objects(_panorama(ids), _things(3))] == [1, 0]
+    panorama = _panorama(ids)
+    panorama.depth[ids == 0] = 4.0
+    panorama.depth[(ids == 0) & (h > 60)] = 9.0  # less than half of it
+    assert seen_distances(panorama, 4).tolist() == [4.0, np.inf, np.inf, np.inf]
 
 
 @pytest.mark.parametrize("step", [0, 4, 6, 11])

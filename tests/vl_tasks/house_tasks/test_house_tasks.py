@@ -12,8 +12,8 @@ import pytest
 from envs.houses import training_panoramas
 from envs.houses.floor_plan import FloorPlan, Room
 from envs.houses.geometry import Material, box
-from envs.houses.house_set import HOUSE_SPECS
 from envs.houses.scene import scene_of_fixtures
+from envs.houses.sets import MINI
 from envs.houses.structure import Fixture
 from envs.panoramas.house_panoramas import HousePanoramas
 from vl_tasks.captioning.data import caption_images, read_captions
@@ -45,7 +45,7 @@ def _house(scan):
         fixtures.append(_box(name, room, place, (0.4, 0.4, rng.uniform(0.8, 1.8)), colour))
     rooms = (Room(0, "bedroom", 0, 0, 5, 4), Room(1, "office", 5, 0, 10, 4))
     return SimpleNamespace(
-        spec=HOUSE_SPECS[scan],
+        spec=MINI.specs[scan],
         plan=FloorPlan(10, 4, rooms, ()),
         scene=scene_of_fixtures(fixtures, {"plain": np.full((4, 4, 3), 200, np.uint8)}),
     )

@@ -1,0 +1,43 @@
+"""Jobs in other processes: what comes back, and what stops them."""
+
+import os
+import signal
+
+import pytest
+
+from storage.processes import carried_out
+
+
+def do(job):
+    """Leave a file; the name of the job says how it ends."""
+    job.touch()
+    match job.stem:
+        case "wrong":
+            raise ValueError(f"{job.name} is wrong")
+        case "interrupted":
+            raise KeyboardInterrupt
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+    return job.suffix
+
+
+def test_each_job_comes_back_with_its_result(tmp_path):
+    jobs = [tmp_path / f"good.{number}" for number in range(5)]
+    found = dict(carried_out(do, jobs, 2, "does jobs"))
+    assert found == {job: job.suffix for job in jobs}
+    assert not list(carried_out(do, [], 2, "does jobs"))
+
+
+@pytest.mark.parametrize(
+    ("end", "error", "message"),
+    [
+        ("wrong", ValueError, "wrong.1 is wrong"),
+        ("interrupted", KeyboardInterrupt, None),
+        ("killed", ChildProcessError, "that does jobs was killed; .* fewer --workers"),
+    ],
+)
+def test_no_job_begins_after_one_that_failed(tmp_path, end, error, message):
+    jobs = [tmp_path / name for name in ("good.0", f"{end}.1", "good.2", "good.3")]
+    with pytest.raises(error, match=message):
+        list(carried_out(do, jobs, 1, "does jobs"))
+    assert sorted(tmp_path.iterdir()) == jobs[:2]
