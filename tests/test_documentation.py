@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.houses.rxr_episodes import guide_path, read_guide
+from envs.houses.annotation_files import guide_path, read_guide
 from envs.houses.sets import MINI
 from tests.conftest import SCRIPTS
 
