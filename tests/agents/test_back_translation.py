@@ -8,21 +8,9 @@ from agents.back_translation import BackTranslator, held_out_episodes
 from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.environments import make_follower
 from agents.follower_training import follower_trainer
-from agents.speaker_training import train_speaker
 from agents.text import load_tokenizer
 from envs.tokenizer import WordTokenizer
 from storage.runs.checkpoints import VOCABULARY, load_trainer
-
-
-@pytest.fixture(scope="module")
-def speaker_run(speaker_config, tmp_path_factory):
-    """A speaker of the doors, hardly trained."""
-    run = tmp_path_factory.mktemp("speaker") / "run"
-    config = dataclasses.replace(
-        speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
-    )
-    train_speaker(config)
-    return run
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from agents.follower_training import follower_trainer
 from agents.reranking import Judged, Weighting, best, poses, tune, whole_walk
 from agents.search import Findings, FoundPath, Place
 from agents.search_evaluation import evaluate_search, search_split, tuned_weighting
-from agents.speaker_training import LoadedSpeaker, load_speaker, train_speaker
+from agents.speaker_training import LoadedSpeaker, load_speaker
 from agents.speaking import described_paths
 from agents.submission import evaluate_run, load_run
 from envs.device_features import DeviceFeatures
@@ -130,17 +130,6 @@ def test_searching_equals_walking_greedily_with_a_beam_of_one(doors_config):
     found = search_split(env, follower, features, SearchConfig(method="beam", paths=1))
     alone, _ = evaluate_search(env, found, Weighting(0.0))
     assert alone.trajectories == evaluate(env, FollowerAgent(follower, features)).trajectories
-
-
-@pytest.fixture(scope="module")
-def speaker_run(speaker_config, tmp_path_factory):
-    """A speaker of the doors, hardly trained."""
-    run = tmp_path_factory.mktemp("speaker") / "run"
-    config = dataclasses.replace(
-        speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
-    )
-    train_speaker(config)
-    return run
 
 
 def test_a_search_is_tuned_on_one_split_and_submits_the_whole_walk(
