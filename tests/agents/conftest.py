@@ -9,6 +9,7 @@ import torch
 
 from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from agents.environments import make_env
+from agents.speaker_training import train_speaker
 from encoders.feature_store import FeatureStore
 from storage.runs.optimiser_settings import OptimiserConfig
 
@@ -185,6 +186,17 @@ def speaker_config(doors_run):
         speaker=SpeakerConfig(embedding_size=16, hidden_size=32, dropout=0.1, feature_dropout=0.0),
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2, schedule="cosine"),
     )
+
+
+@pytest.fixture(scope="session")
+def speaker_run(speaker_config, tmp_path_factory):
+    """A speaker of the doors, hardly trained."""
+    run = tmp_path_factory.mktemp("speaker") / "run"
+    config = dataclasses.replace(
+        speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
+    )
+    train_speaker(config)
+    return run
 
 
 @pytest.fixture

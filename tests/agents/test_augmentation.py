@@ -83,6 +83,13 @@ def test_secret_paths_never_come_up():
     secret = [episode(scan, path) for scan, path in everything[::2]]
     left = sample_paths(GRAPHS, train, secret, 10_000, seed=1)
     assert set(left) == set(everything[1::2])
+    # Ways round are drawn at random, of about a hundred.
+    train = [episode("a", path) for path in itertools.islice(around(GRAPHS["a"]), 2)]
+    drawn, others = (sample_paths(GRAPHS, train, [], 60, seed) for seed in (1, 2))
+    assert set(drawn) & set(others)
+    left = sample_paths(GRAPHS, train, [episode(*path) for path in drawn], 60, seed=2)
+    assert len(left) > 20
+    assert not set(drawn) & set(left)
 
 
 def test_ways_round_are_sampled_where_the_training_split_has_them():

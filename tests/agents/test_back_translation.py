@@ -7,22 +7,11 @@ import torch
 from agents.back_translation import BackTranslator, held_out_episodes
 from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.environments import make_follower
-from agents.follower_training import follower_trainer
-from agents.speaker_training import train_speaker
+from agents.follower_training import _BACK, _WAY, follower_trainer
+from agents.lessons import Batch
 from agents.text import load_tokenizer
 from envs.tokenizer import WordTokenizer
 from storage.runs.checkpoints import VOCABULARY, load_trainer
-
-
-@pytest.fixture(scope="module")
-def speaker_run(speaker_config, tmp_path_factory):
-    """A speaker of the doors, hardly trained."""
-    run = tmp_path_factory.mktemp("speaker") / "run"
-    config = dataclasses.replace(
-        speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
-    )
-    train_speaker(config)
-    return run
 
 
 @pytest.fixture
@@ -152,15 +141,24 @@ def test_resumed_run_equals_an_unbroken_one(config, tmp_path):
 
 
 def test_gradient_is_the_sum_over_both_kinds_of_paths(config):
-    trainer, learner = follower_trainer(config)
-    figures = trainer.step()
-    assert figures["loss"] == pytest.approx(
-        0.6 * figures["back_imitation"]
-        + figures["imitation"]
-        + figures["reinforcement"]
-        + figures["back_reinforcement"]
-    )
-    assert learner.network.critic is not None
+    _, learner = follower_trainer(config)
+    lesson, translator = learner.network.train(), learner._translator
+    weights = list(lesson.parameters())
+    torch.manual_seed(5)
+    figures = learner.backward(0)
+    gradients = [weight.grad for weight in weights]
+    lesson.zero_grad()
+
+    torch.manual_seed(5)
+    told = Batch(learner._order.batch(0), np.random.default_rng([config.seed, _WAY, 0]))
+    own, _ = lesson(learner.env, learner.features, told, 1.0)
+    rng = np.random.default_rng([config.seed, _WAY, 0, _BACK])
+    spoken = translator.batch(translator.names(0), rng)
+    back, _ = lesson(translator.env, translator.features, spoken, 0.6)
+    (own + back).backward()
+    assert figures["loss"] == pytest.approx((own + back).item())
+    for weight, gradient in zip(weights, gradients, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
 
 
 def test_starts_from_another_run(config, first, tmp_path):

@@ -87,6 +87,20 @@ def test_random_agent_depends_on_seed_and_instruction_only(doors_env):
     assert (RandomAgent(world, 4).turns(ids) != turns).any()
 
 
+def test_turns_at_the_start_use_up_patience(doors_env):
+    def walks(turn, patience):
+        agent = TurnedAgent(doors_env.nav_world, turn)
+        agent.patience = patience
+        return evaluate(doors_env, agent).trajectories
+
+    # Facing a door: there, five turns and back, a door beyond, and six turns before the next move.
+    ahead = [e.instr_id for e in doors_env.episodes if e.path_id % 3 == 0]
+    for patience, moves in ((0, 0), (1, 1), (6, 1), (7, 2), (8, 3), (14, 3), (15, 4), (16, 5)):
+        found = walks(0, patience)
+        assert {len(found[instr_id]) - 1 for instr_id in ahead} == {moves}
+        assert walks(12, 12 + patience) == found, "a full turn costs twelve actions"
+
+
 def test_forward_agent_turns_right_until_it_can_walk(doors_env):
     # From a leaf the only neighbour is the centre, behind the agent.
     evaluation = evaluate(doors_env, ForwardAgent(doors_env.nav_world))

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -13,9 +14,9 @@ from agents.follower_training import follower_trainer
 from agents.reranking import Judged, Weighting, best, poses, tune, whole_walk
 from agents.search import Findings, FoundPath, Place
 from agents.search_evaluation import evaluate_search, search_split, tuned_weighting
-from agents.speaker_training import LoadedSpeaker
+from agents.speaker_training import LoadedSpeaker, load_speaker
 from agents.speaking import described_paths
-from agents.submission import evaluate_run
+from agents.submission import evaluate_run, load_run
 from envs.device_features import DeviceFeatures
 
 
@@ -84,6 +85,7 @@ def searched(doors_config, doors_env):
 def test_speaker_judges_found_paths_as_any_others(doors_env, searched):
     found, speaker, features = searched
     assert len(found.findings) == len(doors_env.episodes)
+    compared = 0
     for episode in doors_env.episodes[:8]:
         described = described_paths(doors_env, features, [episode.instr_id])
         with torch.inference_mode():
@@ -95,13 +97,27 @@ def test_speaker_judges_found_paths_as_any_others(doors_env, searched):
             assert judged.words == (described.tokens != 0).sum() - 1
             if [ids[place.node] for place in judged.path.places] == list(episode.path):
                 assert judged.spoken == pytest.approx(spoken.item(), rel=1e-5)
+                compared += 1
+    assert compared > 1
 
 
 def test_chosen_paths_are_scored_with_and_without_the_walk(doors_env, searched):
     found, _, _ = searched
-    alone, whole = evaluate_search(doors_env, found, Weighting(0.5))
+    weighting = Weighting(0.99)
+    alone, whole = evaluate_search(doors_env, found, weighting)
     assert alone.summary()["SR"] == whole.summary()["SR"]
     assert alone.summary()["TL"] < whole.summary()["TL"]
+    preferred = 0
+    for instr_id, judged in found.judged.items():
+        chosen, findings = best(judged, weighting), found.findings[instr_id]
+        preferred += chosen != findings.paths[0]
+        for evaluation, nodes in (
+            (alone, [place.node for place in chosen.places]),
+            (whole, whole_walk(doors_env.nav_world, findings, chosen)),
+        ):
+            walked = [viewpoint for viewpoint, *_ in evaluation.trajectories[instr_id]]
+            assert walked == doors_env.nav_world.viewpoint_ids[nodes].tolist()
+    assert 0 < preferred < len(found.judged), "speaker and follower disagree on some"
     weighting, success = tuned_weighting(doors_env, found)
     assert evaluate_search(doors_env, found, weighting)[0].summary()["SR"] == pytest.approx(success)
 
@@ -116,13 +132,31 @@ def test_searching_equals_walking_greedily_with_a_beam_of_one(doors_config):
     assert alone.trajectories == evaluate(env, FollowerAgent(follower, features)).trajectories
 
 
-def test_command_evaluates_search_beside_the_single_run(small_config, capsys):
-    config = dataclasses.replace(small_config, iterations=2)
+def test_a_search_is_tuned_on_one_split_and_submits_the_whole_walk(
+    small_config, speaker_run, tmp_path, capsys
+):
+    config = dataclasses.replace(small_config, iterations=1)
     follower_trainer(config)[0].train()
-    search = SearchConfig(method="beam", paths=2)
-    results = evaluate_run(EvaluateConfig(config.output, baselines=False, search=search))
-    assert list(results["val_unseen"]) == [
-        "follower",
-        "follower, beam",
-        "follower, beam, whole walk",
-    ]
+    path = tmp_path / "paths.json"
+    search = SearchConfig(method="beam", paths=4, speaker=speaker_run, alpha=1.0, tune="val_seen")
+    told = EvaluateConfig(config.output, baselines=False, search=search, submission=path)
+    results = evaluate_run(told)["val_unseen"]
+    names = ["follower", "follower, beam and speaker"]
+    assert list(results) == [*names, f"{names[1]}, whole walk"]
+    tuned = capsys.readouterr().out.splitlines()[0]
+
+    found = {}
+    for split in ("val_seen", "val_unseen"):
+        env, agent = load_run(config.output, split)
+        speaker = load_speaker(speaker_run, env, {"encoder": "colours"}, "cpu")
+        found[split] = env, search_split(env, agent.follower, agent.features, search, speaker)
+    weighting, success = tuned_weighting(*found["val_seen"])
+    assert tuned == f"val_seen: success {100 * success:.1f} with {weighting}"
+    alone, whole = evaluate_search(*found["val_unseen"], weighting)
+    untuned, _ = evaluate_search(*found["val_unseen"], Weighting(1.0))
+    assert alone.trajectories != untuned.trajectories
+    for name, evaluation in zip(list(results)[1:], (alone, whole), strict=True):
+        assert results[name] == evaluation.summary()
+    written = {item["instr_id"]: item["trajectory"] for item in json.loads(path.read_text())}
+    walked = {one: [list(pose) for pose in poses] for one, poses in whole.trajectories.items()}
+    assert written == walked

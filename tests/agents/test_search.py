@@ -11,7 +11,7 @@ from agents.envdrop.follower import Decision
 from agents.environments import make_follower
 from agents.follower_agent import FollowerAgent
 from agents.rollout import walk
-from agents.search import FoundPath, Place, Searcher, beam_search, best_first_search
+from agents.search import Place, Searcher, beam_search, best_first_search
 from envs.device_features import DeviceFeatures, DeviceView
 from envs.nav_graph import NavGraph
 from envs.nav_world import NavWorld
@@ -136,6 +136,14 @@ def test_a_beam_of_one_is_the_greedy_walk(world, searcher):
     assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a", "c"]
 
 
+def test_paths_that_have_ended_keep_their_places_in_the_beam(world, searcher, monkeypatch):
+    monkeypatch.setitem(CHOICES, "a", {"stop": 0.6, "s": 0.1, "c": 0.3})
+    # Stopping at a is the likeliest after two steps; then there is room for one other path.
+    found = beam_search(searcher, 2, 6)[0]
+    assert [names(world, path) for path in found.paths] == ["sa", "sbd"]
+    assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a", "b", "d"]
+
+
 def test_paths_under_way_count_when_steps_run_out(world, searcher):
     found = beam_search(searcher, 2, 1)[0]
     assert [names(world, path) for path in found.paths] == ["sa", "sb"]
@@ -157,7 +165,10 @@ def test_best_first_search_ends_after_so_many_looks(world, searcher):
 
 
 @pytest.mark.parametrize("marks_visits", [False, True])
-def test_a_beam_of_one_walks_as_the_follower_does(doors_config, doors_env, marks_visits):
+def test_a_beam_of_one_walks_as_the_follower_does(
+    doors_config, doors_env, marks_visits, monkeypatch
+):
+    monkeypatch.setattr("agents.search._ROWS", 5)  # of the sixteen
     torch.manual_seed(0)
     settings = dataclasses.replace(doors_config.follower, marks_visits=marks_visits)
     config = dataclasses.replace(doors_config, follower=settings)
@@ -178,8 +189,3 @@ def test_a_beam_of_one_walks_as_the_follower_does(doors_config, doors_env, marks
     ids_of = doors_env.nav_world.viewpoint_ids
     paths = [[ids_of[place.node] for place in found.paths[0].places] for found in findings]
     assert paths == doors_env.paths()
-
-
-def test_equal_found_paths_are_equal():
-    path = FoundPath((Place(0, 0),), (0,), -1.0)
-    assert {path: 1.0}[FoundPath((Place(0, 0),), (0,), -1.0)] == 1.0

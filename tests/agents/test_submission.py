@@ -1,17 +1,20 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from agents.command_line import EvaluateConfig
+from agents.configs import ReinforcementConfig
 from agents.evaluation import Evaluation
 from agents.follower_training import follower_trainer, train
 from agents.presets import preset
-from agents.submission import evaluate_run, write_submission
+from agents.submission import evaluate_run, load_walkers, write_submission
 from encoders.feature_store import FeatureStore
 from envs.episodes import load_episodes
 from envs.worlds import world_files
+from viewer.trace import record
 
 
 @pytest.fixture
@@ -34,6 +37,27 @@ def test_scores_a_split_beside_the_baselines(run, capsys):
     assert "nDTW" in capsys.readouterr().out
     again = evaluate_run(EvaluateConfig(run, baselines=False, batch_size=3))
     assert again["val_unseen"] == {"follower": results["val_unseen"]["follower"]}
+
+
+def test_critics_say_in_traces_what_they_expected(small_config):
+    config = dataclasses.replace(
+        small_config,
+        iterations=1,
+        reinforcement=ReinforcementConfig(weight=1.0),
+    )
+    trainer, learner = follower_trainer(config)
+    trainer.train()
+    told = EvaluateConfig(config.output, baselines=False, batch_size=8)
+    _, env, agents = load_walkers(told, "val_unseen")
+    ids = [episode.instr_id for episode in env.episodes[:8]]
+    with torch.inference_mode():
+        traces = record(env, agents["follower"], ids, name="follower", split="val_unseen")
+        agent = learner.agent("val_unseen")
+        observation, info = env.reset(options={"episode_ids": ids})
+        agent.begin(observation, info, np.arange(8))
+        first = learner.network.critic(agent.decide(observation, np.arange(8)).hidden)
+    assert [trace.steps[0].value for trace in traces] == pytest.approx(first.tolist(), abs=1e-4)
+    assert len(set(first.tolist())) > 1
 
 
 def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):

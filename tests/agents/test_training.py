@@ -3,6 +3,7 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,8 @@ from agents.command_line import EvaluateConfig
 from agents.configs import ReinforcementConfig
 from agents.follower_training import FollowerLearner, follower_trainer, train
 from agents.submission import load_walkers
+from agents.training import prepare
+from encoders.feature_store import FeatureStore
 from storage.runs import run_folder
 from storage.runs.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from storage.runs.log import RunLog, read_log
@@ -101,14 +104,45 @@ def test_world_needs_vision_and_language(doors_config, missing, changes):
 
 
 def test_same_seed_same_weights(small_config, tmp_path):
-    runs = []
+    runs, orders = [], []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        trainer = make_trainer(dataclasses.replace(small_config, output=tmp_path / name, seed=seed))
+        config = dataclasses.replace(small_config, output=tmp_path / name, seed=seed)
+        trainer, learner = follower_trainer(config)
+        orders.append([learner._order.batch(iteration) for iteration in range(3)])
         trainer.train()
         runs.append(weights(tmp_path / name))
+    assert orders[0] == orders[1]
+    assert all(one != other for one, other in zip(orders[0], orders[2], strict=True))
     assert_equal_weights(runs[0], runs[1])
     name = "follower.decoder.candidates.query.weight"
     assert not torch.equal(runs[0][name], runs[2][name])
+
+
+def test_features_are_scaled_by_those_of_the_training_scans(small_config):
+    scale = FollowerLearner(small_config).follower.scale
+    store = FeatureStore.open(small_config.features)
+    rows = [row for row, key in enumerate(store.keys) if key.startswith("room")]
+    views = store.views[rows].astype(np.float64).reshape(-1, 4)
+    assert len(rows) < len(store.keys)
+    np.testing.assert_allclose(scale.scale[:4], 1 / views.std(0), rtol=1e-3)
+    np.testing.assert_allclose(scale.shift[:4], -views.mean(0) / views.std(0), rtol=1e-3)
+    assert scale.scale[4:].tolist() == [1] * 4
+    assert scale.shift[4:].tolist() == [0] * 4
+
+
+def test_products_have_the_precision_that_is_asked_for(small_config):
+    steps = {}
+    for precision in ("fp32", "bf16"):
+        config = dataclasses.replace(small_config, precision=precision)
+        prepare(config)
+        learner = FollowerLearner(config)
+        loss = learner.backward(0)["loss"]
+        steps[precision] = loss, [weight.grad for weight in learner.network.parameters()]
+    (exact, gradients), (rough, roughly) = steps["fp32"], steps["bf16"]
+    assert rough == pytest.approx(exact, rel=1e-2)
+    for one, other in zip(roughly, gradients, strict=True):
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=0.1, atol=0.02)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])

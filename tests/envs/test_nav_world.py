@@ -69,6 +69,29 @@ def test_distances_and_teachers_agree_with_the_graphs(world):
                     assert world.targets[node, action] == nodes[graph.next_hop(start, goal)]
 
 
+def test_where_there_is_no_way_the_teacher_stays():
+    # x and z are neighbours; y, between them in the file, is joined to neither.
+    records = []
+    for number, name in enumerate("xyz"):
+        pose = np.eye(4)
+        pose[0, 3] = 2.0 * number
+        linked = [name + other in ("xz", "zx") for other in "xyz"]
+        records.append(
+            {
+                "image_id": name,
+                "pose": pose.ravel().tolist(),
+                "included": True,
+                "visible": linked,
+                "unobstructed": linked,
+                "height": 1.5,
+            }
+        )
+    world = NavWorld([NavGraph("scan", records)])
+    nodes = np.array([world.node("scan", name) for name in "xyz"])
+    actions = world.teacher_action(nodes[:, None], nodes[None])
+    assert actions.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+
 def test_action_space_is_that_of_the_folder(tiny_world):
     directory = tiny_world / "matterport" / "connectivity"
     assert NavWorld.load(["barn"], directory).num_actions == 6

@@ -48,6 +48,12 @@ def halfway(episode, graph):
     return shortest(episode, graph)[:-1] if episode.path_id % 2 else shortest(episode, graph)
 
 
+def lazy_or_lost(episode, graph):
+    """Some paths are not begun, others are walked to the end, back, and to the end again."""
+    path = shortest(episode, graph)
+    return path[:1] if episode.path_id > 102 else [*path, *path[-2::-1], *path[1:]]
+
+
 def turning(episode, graph):
     return [v for v in halfway(episode, graph) for _ in range(3)]
 
@@ -168,12 +174,14 @@ def test_languages_and_splits(submit, rules, capsys, tmp_path):
     scored = score_submission(path, load_ground(hindi), hindi)
     assert {e.language for e in scored.episodes} == {"hi-IN"}
     assert not scored.checked.faulty
+    whole = dataclasses.replace(both, language="hi-IN")
+    assert load_ground(whole).counted == load_ground(hindi).counted
     with pytest.raises(ValueError, match="language 'te'"):
         load_ground(dataclasses.replace(both, language="te"))
 
 
 def test_report_sets_files_side_by_side(submit, ground, rules, capsys, tmp_path):
-    good, bad = submit("good.json", shortest), submit("bad.json", halfway)
+    good, bad = submit("good.json", shortest), submit("bad.json", lazy_or_lost)
     broken = submit("broken.json", lambda e, g: shortest(e, g)[1:] if e.path_id == 100 else None)
     out = tmp_path / "scores.json"
     assert evaluate_submissions([bad, good, broken], rules, out) == 1
@@ -185,7 +193,13 @@ def test_report_sets_files_side_by_side(submit, ground, rules, capsys, tmp_path)
     written = json.loads(out.read_text())
     assert [one["file"] for one in written["submissions"]] == [str(bad), str(good), str(broken)]
     assert written["differences"][0]["instructions"] == 14
-    assert written["differences"][0]["metrics"]["NE"]["mean"] < 0
+    gains = written["differences"][0]["metrics"]
+    assert gains["NE"]["high"] < 0 < gains["SR"]["low"]
+    assert gains["TL"]["low"] < 0 < gains["TL"]["high"]
+    starred = {line.split()[0]: line.endswith("*") for line in text.splitlines() if "[" in line}
+    assert set(starred) == set(gains)
+    for name, gain in gains.items():
+        assert starred[name] == (gain["low"] > 0 or gain["high"] < 0), name
     assert written["differences"][1]["instructions"] == 0
     assert "summary" not in written["submissions"][2]
 

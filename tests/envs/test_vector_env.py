@@ -133,6 +133,27 @@ def test_pickles_with_its_state(make_env):
     assert data_equivalence(env.reset(), copy.reset())
 
 
+def test_without_autoreset_the_ended_wait(make_env):
+    env = make_env(3, autoreset_mode=AutoresetMode.DISABLED)
+    observation, info = env.reset(seed=1)
+    stopping = np.array([0, *info["teacher_action"][1:]])
+    observation, _, terminated, _, before = env.step(stopping)
+    assert terminated.tolist() == [True, False, False]
+    path = env.paths()[0]
+    for _ in range(3):
+        actions = env.teacher_actions()
+        actions[0] = 1
+        after, rewards, terminated, truncated, info = env.step(actions)
+        assert terminated[0]
+        assert not truncated[0]
+        assert rewards[0] == 0
+        assert info["instr_id"].tolist() == before["instr_id"].tolist()
+        for name in observation:
+            np.testing.assert_array_equal(after[name][0], observation[name][0])
+    assert env.paths()[0] == path
+    assert len(env.paths()[1]) > len(path)
+
+
 def test_masked_reset_restarts_only_the_chosen(make_env):
     env = make_env(3, autoreset_mode=AutoresetMode.DISABLED)
     _, info = env.reset(seed=1)

@@ -269,6 +269,15 @@ def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
     assert library.trace(f"r4r/{KEY}", "teacher") == other
 
 
+def test_the_oldest_walks_are_forgotten(library, tmp_path, monkeypatch):
+    monkeypatch.setattr("viewer.drives._KEPT", 2)
+    drives = Drives(library, tmp_path)
+    oldest, *others = (drives.start(KEY)[0] for _ in range(3))
+    with pytest.raises(KeyError):
+        drives.act(oldest, 0)
+    assert [drives.act(number, 0).ending for number in others] == ["stopped"] * 2
+
+
 def test_a_person_takes_over_from_an_agent(site, traces):
     wanderer = traces[14]
     body = {"episode": KEY, "agent": "wanderer", "steps": 2}

@@ -32,6 +32,10 @@ def test_larger_clusters_weigh_more():
     interval = bootstrap_interval(values, clusters=clusters)
     assert interval.mean == 0.75
     assert interval.low < 0.75 < interval.high
+    # Two clusters, drawn twice: both are the larger one, or one of each, or both the smaller one.
+    values, clusters = [1.0, 1.0, 1.0, 0.0], "aaab"
+    assert bootstrap_interval(values, clusters=clusters) == (0.75, 0.0, 1.0)
+    assert bootstrap_interval(values, clusters=clusters, confidence=0.4) == (0.75, 0.75, 0.75)
 
 
 def test_seed_decides():

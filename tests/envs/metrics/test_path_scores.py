@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
-from envs.metrics import score_path, summarise
+from envs.metrics import score_path, score_paths, summarise
 from envs.nav_graph import NavGraph
 from envs.worlds import world_files
 
@@ -21,6 +21,55 @@ def test_scores_are_those_of_the_reference_scorers(shared):
         scores = score_path(graph, row["prediction"], row["reference"], golden["threshold_m"])
         expected = {name: pytest.approx(value, abs=1e-9) for name, value in row["metrics"].items()}
         assert {name: scores[name] for name in expected} == expected, row["case"]
+
+
+@pytest.fixture
+def corner():
+    """s - m - g, 2 m apart in a line, and d, 3 m beside m."""
+    places, edges = {"s": (0, 0), "m": (2, 0), "g": (4, 0), "d": (2, 3)}, ("sm", "mg", "md")
+    records = []
+    for name, (x, y) in places.items():
+        pose = np.eye(4)
+        pose[:2, 3] = x, y
+        linked = [name + other in edges or other + name in edges for other in places]
+        records.append(
+            {
+                "image_id": name,
+                "pose": pose.ravel().tolist(),
+                "included": True,
+                "visible": linked,
+                "unobstructed": linked,
+                "height": 1.5,
+            }
+        )
+    return NavGraph("corner", records)
+
+
+@pytest.mark.parametrize("threshold", [3.0, 6.0])
+def test_scores_of_a_wrong_turn_worked_out_by_hand(corner, threshold):
+    walked, described = ["s", "m", "d"], ["s", "m", "g"]
+    # The walk ends 5 m from the goal, by way of m, where it was 2 m from it.
+    won = float(threshold == 6.0)
+    ndtw = np.exp(-5 / (3 * threshold))
+    coverage = (1 + 1 + np.exp(-2 / threshold)) / 3
+    expected = {
+        "trajectory_length": 5,
+        "nav_error": 5,
+        "oracle_error": 2,
+        "success": won,
+        "oracle_success": 1,
+        "spl": won * 4 / 5,
+        "spl_reference": won * 4 / 5,
+        "dtw": 5,
+        "ndtw": ndtw,
+        "sdtw": won * ndtw,
+        "cls": coverage * 4 * coverage / (4 * coverage + abs(4 * coverage - 5)),
+        "shortest_path_length": 4,
+        "reference_length": 4,
+    }
+    assert score_path(corner, walked, described, threshold) == pytest.approx(expected)
+    many = score_paths([corner, corner], [["s"], walked], [["s", "m"], described], threshold)
+    assert {name: column[1] for name, column in many.items()} == pytest.approx(expected)
 
 
 def test_the_two_spl_differ_where_the_reference_is_a_detour(attic):

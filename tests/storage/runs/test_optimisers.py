@@ -36,11 +36,12 @@ def test_gradients_are_limited_by_norm_or_by_value(clip, expected):
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adamax"])
 def test_optimisers_take_their_settings(name):
-    config = OptimiserConfig(name, 0.25, (0.8, 0.9), 1e-7)
+    config = OptimiserConfig(name, 0.25, (0.8, 0.9), 1e-7, weight_decay=0.3)
     made = make_optimiser(nn.Linear(2, 1), config)
     assert type(made).__name__.lower() == name
     group = made.param_groups[0]
     assert (group["lr"], group["betas"], group["eps"]) == (0.25, (0.8, 0.9), 1e-7)
+    assert group["weight_decay"] == (0.3 if name == "adamw" else 0)
 
 
 def test_a_part_may_learn_at_a_rate_of_its_own():

@@ -10,6 +10,7 @@ from torch import nn
 from storage.runs.checkpoints import MODEL, TRAINER, load_trainer
 from storage.runs.log import read_log
 from storage.runs.optimiser_settings import OptimiserConfig
+from storage.runs.optimisers import learning_rate
 from storage.runs.settings import read_config
 from storage.runs.training import DivergedError, Trainer
 
@@ -140,6 +141,58 @@ def test_minutes_end_a_run_instead_of_iterations(tmp_path):
     trainer.train()
     assert trainer.iteration == 2
     assert trainer.progress == 1
+
+
+def test_a_run_that_ends_by_the_clock_goes_on_with_the_time_that_is_left(tmp_path):
+    first = make_trainer(tmp_path / "run", minutes=1.0)
+    first.seconds = 45.0
+    first.save()
+    first.close()
+    second = make_trainer(None, resume=first.run, minutes=1.0)
+    second.close()
+    assert second.seconds == 45.0
+    assert second.progress == 0.75
+
+
+@pytest.mark.parametrize("minutes", [None, 1.0])
+def test_step_sizes_fall_with_the_progress_of_the_run(tmp_path, minutes):
+    learner, rates, done = Sums(), [], []
+    trainer = make_trainer(tmp_path / "run", learner, minutes=minutes)
+    step = learner.optimiser.step
+
+    def recorded():
+        rates.append([group["lr"] for group in learner.optimiser.param_groups])
+        return step()
+
+    def a_fifth_of_a_minute_later():
+        trainer.seconds += 12
+        done.append(trainer.progress)
+
+    learner.optimiser.step = recorded
+    learner.before = a_fifth_of_a_minute_later
+    learner.optimiser.param_groups[0]["rate_factor"] = 0.5
+    trainer.train()
+    assert len(rates) == (20 if minutes is None else 5)
+    if minutes is None:
+        assert done == pytest.approx([iteration / 20 for iteration in range(20)])
+    expected = [[0.5 * learning_rate(COSINE, k, share)] for k, share in enumerate(done)]
+    assert rates == expected
+    assert rates[-1] < rates[0]
+
+
+def test_evaluation_is_without_dropout_and_training_with_it(tmp_path):
+    learner, modes = Sums(), []
+    trainer = make_trainer(tmp_path / "run", learner, iterations=4, evaluate_every=2)
+    evaluate = learner.evaluate
+
+    def recorded():
+        modes.append(learner.network.training)
+        return evaluate()
+
+    learner.evaluate = recorded
+    learner.before = lambda: modes.append(learner.network.training)
+    trainer.train()
+    assert modes == [True, True, False, True, True, False]
 
 
 class Second:
