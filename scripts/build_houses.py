@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from storage.runs.settings import check_counts
+
 
 @dataclass(frozen=True)
 class BuildArguments:
@@ -39,6 +41,9 @@ class BuildArguments:
     """Most houses on it, spread over the set."""
     statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
     """Build nothing; print figures of the set's graphs and of those in other folders."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("workers", "sheet_houses"))
 
 
 def main(arguments: BuildArguments) -> None:

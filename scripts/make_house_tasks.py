@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tyro
 
+from storage.runs.settings import check_counts
 from vl_tasks.house_tasks import HouseTasksConfig, make_house_tasks
 
 
@@ -25,6 +26,9 @@ class MakeHouseTasksConfig:
     """Where to write."""
     workers: int = 2
     """Processes. The result does not depend on their number."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("workers",))
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
+from storage.runs.settings import check_counts
+
 if TYPE_CHECKING:
     from encoders.supervised import Supervised
     from envs.houses.training_panoramas import HousePictures
@@ -95,6 +97,11 @@ class PretrainArguments:
     """Processes that render."""
     threads: int = 0
     """Threads that train; torch's own choice when 0."""
+
+    def __post_init__(self) -> None:
+        sizes = ("panorama_width", "image_size", "visual_width", "embed_dim")
+        check_counts(self, ("samples", "batch", "houses", "save_every", "workers", *sizes))
+        check_counts(self, ("extra_positions", "threads"), least=0)
 
     @property
     def name(self) -> str:
