@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World
 from storage.runs.optimiser_settings import OptimiserConfig
-from storage.runs.settings import check_counts
+from storage.runs.settings import check_counts, check_minutes
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]
@@ -236,8 +236,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         sizes = ("batch_size", "evaluation_batch_size", "bucket", "iterations", "evaluate_every")
         check_counts(self, (*sizes, "max_episode_steps", "threads"))
-        if self.minutes is not None and self.minutes <= 0:
-            raise ValueError(f"--minutes {self.minutes:g}: a run needs some time")
+        check_minutes(self.minutes)
         if self.select_by not in self.evaluation_splits:
             raise ValueError(
                 f"--select-by {self.select_by} is not among --evaluation-splits "

@@ -24,12 +24,12 @@ from agents.rollout import Agent
 from agents.search_evaluation import Searched, evaluate_search, search_split, tuned_weighting
 from agents.speaker_training import LoadedSpeaker, load_speaker
 from agents.text import load_tokenizer
-from agents.training import check_device
 from envs.device_features import DeviceFeatures
 from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
 from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 from storage.runs.checkpoints import VOCABULARY, load_model
+from storage.runs.devices import check_device
 from storage.runs.settings import read_config
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from agents import distributed
 from agents.configs import RunConfig
 from storage.runs.checkpoints import check_notes
+from storage.runs.devices import check_device
 from storage.runs.learners import Learner
 from storage.runs.training import Trainer
 
@@ -61,19 +62,3 @@ def prepare(config: RunConfig) -> None:
     torch.set_float32_matmul_precision(config.matmul_precision)
     distributed.join(config.device)
     torch.manual_seed(config.seed)
-
-
-def check_device(device: str) -> None:
-    """Make sure that torch can compute on a device.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    remedy = "name another --device, such as cpu"
-    try:
-        named = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"--device {device}: torch knows no such device; {remedy}") from error
-    count = torch.cuda.device_count()
-    if named.type == "cuda" and (named.index or 0) >= count:
-        raise ValueError(f"--device {device}: torch finds {count} GPUs of CUDA here; {remedy}")

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import tyro
 
+from storage.runs.settings import check_counts
+
 
 @dataclass(frozen=True)
 class AnswerConfig:
@@ -25,6 +27,9 @@ class AnswerConfig:
     """Answers to show for each question."""
     device: str = "cpu"
     """Where the model computes."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("count",))
 
 
 def main() -> None:

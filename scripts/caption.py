@@ -10,6 +10,8 @@ from typing import Annotated
 
 import tyro
 
+from storage.runs.settings import check_counts
+
 
 @dataclass(frozen=True)
 class CaptionPicturesConfig:
@@ -23,6 +25,9 @@ class CaptionPicturesConfig:
     """Beams of the search; the run's own by default."""
     device: str = "cpu"
     """Where the model computes."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("beams",))
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import tyro
 
+from storage.runs.settings import check_counts
+
 if TYPE_CHECKING:
     from encoders.clip import ClipEncoder
     from encoders.shards import Shard
@@ -83,6 +85,9 @@ class ExtractArguments:
     """Put the finished shards beside the output together, and do nothing else."""
     gpu_device_id: int | None = None
     """CUDA device that habitat-sim draws with, -1 for none; its default is 0 if there is one."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("width", "workers"))
 
 
 def main(arguments: ExtractArguments) -> None:

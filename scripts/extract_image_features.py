@@ -45,11 +45,13 @@ def main(arguments: ExtractImagesArguments) -> None:
     """Run the command."""
     from encoders.shards import Shard
     from storage import cache_dir
+    from storage.runs.devices import check_device
     from vl_tasks.features import GridSource, load_encoder
     from vl_tasks.images import picture_tree
 
     if not arguments.grids.keep:
         raise ValueError("--grids.no-keep leaves nothing to do here: features are kept")
+    check_device(arguments.device)
     names = [str(path) for path in picture_tree(arguments.pictures)]
     prefix = ""
     if arguments.shard:

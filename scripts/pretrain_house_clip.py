@@ -99,7 +99,9 @@ class PretrainArguments:
     """Threads that train; torch's own choice when 0."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("workers",))
+        sizes = ("panorama_width", "image_size", "visual_width", "embed_dim")
+        check_counts(self, ("samples", "batch", "houses", "save_every", "workers", *sizes))
+        check_counts(self, ("extra_positions", "threads"), least=0)
 
     @property
     def name(self) -> str:

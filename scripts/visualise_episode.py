@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from envs.worlds import Dataset, World
+from storage.runs.settings import check_counts
 
 if TYPE_CHECKING:
     from agents.configs import TrainConfig
@@ -78,6 +79,9 @@ class VisualiseConfig:
     """Write a film, .gif or .mp4 (the latter needs the extra "video")."""
     rerun: Path | None = None
     """Write a log for the rerun viewer, .rrd (needs the extra "rerun")."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("limit",))
 
     @property
     def writes(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage.runs.optimiser_settings import OptimiserConfig
-from storage.runs.settings import check_counts
+from storage.runs.settings import check_counts, check_minutes
 
 Fit = Literal["own", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan"]
@@ -84,7 +84,9 @@ class RunConfig(ABC):
     """Where the model computes."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("iterations", "batch_size", "evaluate_every", "evaluation_batch"))
+        sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch")
+        check_counts(self, (*sizes, "threads"))
+        check_minutes(self.minutes)
         if HELD_OUT in (*self.evaluation_splits, self.submit) and self.select_by != HELD_OUT:
             raise ValueError(
                 f"the split {HELD_OUT} is there with --select-by {HELD_OUT} only; add that, or "
@@ -258,6 +260,7 @@ class CaptionConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_counts(self, ("captions_per_image", "max_words", "beams", "max_length"))
         if (self.phase == "scst") != (self.start is not None):
             raise ValueError("--phase scst and --start RUN (of a cross-entropy run) go together")
 

@@ -15,6 +15,7 @@ from encoders.clip import ClipEncoder
 from encoders.loading import draw_weights, load_model
 from encoders.prefetch import prefetched
 from storage import cache_dir
+from storage.runs.devices import check_device
 from vl_tasks.configs import GridConfig, RunConfig
 from vl_tasks.grid_cache import GridCache
 from vl_tasks.grids import Grids, GridScale
@@ -222,7 +223,12 @@ def open_source(
 def pictures_source(
     config: RunConfig, images: Mapping[Any, Path], device: str
 ) -> GridSource | BlindSource:
-    """What the model of a run sees of any pictures; nothing is kept on disk."""
+    """What the model of a run sees of any pictures; nothing is kept on disk.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    check_device(device)
     if not config.vision:
         return BlindSource()
     return GridSource(load_encoder(config.grids, device), images, config.grids)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from storage.runs.devices import check_device
 from storage.runs.learners import Summary
 from storage.runs.optimisers import make_optimiser
 from storage.runs.training import Trainer
@@ -125,7 +126,12 @@ def make_trainer(config: RunConfig, task: Task) -> Trainer:
 
 
 def prepare(config: RunConfig) -> None:
-    """Set up torch as a run wants it; before anything is built."""
+    """Set up torch as a run wants it; before anything is built.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    check_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     # On processors without TF32 "medium" is as exact and, through oneDNN, up to twice as fast.

@@ -79,21 +79,32 @@ def _value(kind: Any, value: Any, source: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def check_counts(settings: Any, names: Iterable[str], part: str = "") -> None:
-    """Make sure that settings that count something, unless left open, are at least 1.
+def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int = 1) -> None:
+    """Make sure that settings that count something, unless left open, are large enough.
 
     Args:
         settings: A dataclass.
         names: Of its settings.
         part: What stands before these in the names of flags: "search.".
+        least: What they are at least, if not 1.
 
     Raises:
         ValueError: One is less; names its flag.
     """
     for name in names:
         count = getattr(settings, name)
-        if count is not None and count < 1:
-            raise ValueError(f"--{part}{name.replace('_', '-')} {count}: must be at least 1")
+        if count is not None and count < least:
+            raise ValueError(f"--{part}{name.replace('_', '-')} {count}: must be at least {least}")
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Make sure that a run that ends by the clock has some time.
+
+    Raises:
+        ValueError: It has none.
+    """
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"--minutes {minutes:g}: a run needs some time")
 
 
 def check_same_run(

@@ -19,6 +19,7 @@ import numpy as np
 
 from storage import cache_dir, write_text
 from storage.processes import carried_out
+from storage.runs.settings import check_counts
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
     write_asked,
@@ -57,6 +58,9 @@ class HouseTasksConfig:
     """Houses to use, a fifth of them for val_unseen; fewer are quicker to build."""
     seed: int = 0
     """Of all that is drawn."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("size",))
 
 
 def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1) -> HouseTaskFiles:

@@ -94,6 +94,50 @@ def test_files_are_read_and_scored(files):
     assert scores.by_words == {3: Share(100, 1)}
 
 
+def test_scores_by_hand():
+    def asked(answer, structural, group, detailed="", entailed=(), operation="verify"):
+        return msgspec.convert(
+            _question(
+                answer,
+                types={"structural": structural, "semantic": "attr", "detailed": detailed},
+                groups={"global": group, "local": None},
+                semantic=[
+                    {"operation": operation, "argument": argument}
+                    for argument in ("name", "colour", "size")
+                ],
+                entailed=list(entailed),
+            ),
+            GqaQuestion,
+        )
+
+    unbalanced = msgspec.convert(_question("yes", isBalanced=False), GqaQuestion)
+    questions = {
+        "1": asked("yes", "verify", "truth", entailed=("1", "2", "6")),
+        "2": asked("no", "verify", "truth"),
+        "3": asked("yes", "choose", "truth", operation="choose"),
+        "4": asked("red", "query", "look", entailed=("5",), operation="query"),
+        "5": asked("shape", "query", "look", detailed="compareCommon", operation="query"),
+        "6": unbalanced,
+    }
+    said = {"1": "yes", "2": "yes", "3": "yes", "4": "red", "5": "color", "6": "yes"}
+    yes_or_no, colours = Choices(("yes", "no"), ("yes",)), Choices(("red", "blue"), ("blue",))
+    choices = {"1": yes_or_no, "2": Choices(("no",), ()), "3": yes_or_no, "4": colours}
+    choices["5"] = Choices((), ())  # "color" fits what is common, whatever is listed here
+    scores = score_gqa(questions, said, choices, with_consistency=True)
+    assert (scores.accuracy, scores.open) == pytest.approx((60, 50))
+    assert scores.binary == pytest.approx(200 / 3)
+    # Of what 1 entails besides itself a half is right, of what 4 entails nothing.
+    assert scores.consistency == pytest.approx(25)
+    assert (scores.validity, scores.plausibility) == pytest.approx((80, 60))
+    # Three times yes for two of them and a no; "color", which nobody meant, for "shape".
+    truth, look = (3 - 2) ** 2 / 2 + (0 - 1) ** 2 / 1, (1 - 1) ** 2 / 1 + (0 - 1) ** 2 / 1
+    assert scores.distribution == pytest.approx((3 * truth + 2 * look) / 5 / 100)
+    types = {"choose": Share(100, 1), "query": Share(50, 2), "verify": Share(50, 2)}
+    assert scores.by_structural_type == types
+    # "choose name" and "query: name" look up the answer only where they are written so.
+    assert {steps: share.questions for steps, share in scores.by_steps.items()} == {2: 2, 3: 3}
+
+
 @pytest.mark.parametrize(
     ("questions", "predictions", "complaint"),
     [

@@ -4,7 +4,15 @@ import json
 import numpy as np
 import pytest
 
-from vl_tasks.vqa.reliability import Answers, coverage_at, reliability, threshold_at
+from vl_tasks.vqa.reliability import (
+    Answers,
+    BestEffective,
+    Coverage,
+    Effective,
+    coverage_at,
+    reliability,
+    threshold_at,
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +63,24 @@ def test_the_official_programme_agrees(golden, output, decimals):
             assert found[name] == (value if value is None else pytest.approx(value, abs=1e-9))
         for cost, threshold in case[output]["cost_thresholds"].items():
             assert scores.effective[int(cost)].threshold == threshold
+
+
+def test_scores_by_hand():
+    answers = Answers(np.array([1.0, 0.0, 0.6]), np.array([0.9, 0.8, 0.3]))
+    chosen_on = Answers(np.array([1.0, 0.0]), np.array([0.7, 0.2]))  # it pays from 0.7 on
+    scores = reliability(answers, chosen_on, risks=(0.25, 0.5), costs=(1, 10))
+    assert scores.accuracy == 53.33
+    # Mean risks are 0, 1/2 and 1.4/3; 0, 0.4/2 and 1.4/3 in the best order.
+    assert scores.auc == 24.44
+    assert scores.best_auc == 14.44
+    assert scores.coverage == {0.25: Coverage(33.33, 0.9), 0.5: Coverage(100, 0.3)}
+    assert scores.best_coverage == {0.25: Coverage(66.67, 0.3), 0.5: Coverage(100, 0.8)}
+    # Two are answered, one of them wrongly: (1 - 1) / 3 and (1 - 10) / 3.
+    assert scores.effective == {
+        1: Effective(0.7, 0, 66.67, 50, 20),
+        10: Effective(0.7, -300, 66.67, 50, -280),
+    }
+    assert scores.best_effective[10] == BestEffective(53.33, 66.67, 20)
 
 
 def test_equal_confidences_are_lucky_officially():

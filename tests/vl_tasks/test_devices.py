@@ -1,0 +1,26 @@
+import dataclasses
+
+import pytest
+import torch
+
+from vl_tasks.features import pictures_source
+from vl_tasks.presets import VQA_PRESETS
+from vl_tasks.training import prepare
+
+
+@pytest.mark.parametrize(
+    ("device", "problem"), [("gpu", "no such device"), ("cuda:1", "finds 1 GPUs")]
+)
+def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    config = dataclasses.replace(VQA_PRESETS["houses"], device=device)
+    blind = dataclasses.replace(config, vision=False)
+    pictures = ("--pictures", tmp_path, "--device", device)
+    for attempt in (
+        lambda: prepare(config),
+        lambda: pictures_source(config, {}, device),
+        lambda: pictures_source(blind, {}, device),
+        lambda: run_script("extract_image_features.py", *pictures),
+    ):
+        with pytest.raises(ValueError, match=rf"--device {device}: torch .*{problem}.*cpu"):
+            attempt()

@@ -1,0 +1,172 @@
+"""What the three learners take from the data, and how their networks begin and go on."""
+
+import dataclasses
+import json
+import shutil
+import zlib
+
+import numpy as np
+import pytest
+import torch
+
+from storage.runs.settings import CONFIG
+from vl_tasks.captioning.learning import CaptionLearner
+from vl_tasks.configs import CaptionerConfig, McanConfig
+from vl_tasks.entailment.learning import EntailmentLearner
+from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.training import make_trainer
+from vl_tasks.vqa.learning import VqaLearner, answer_loss
+
+MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
+CAPTIONER = CaptionerConfig(width=16, feed_forward=24, layers=1, heads=2)
+
+
+@pytest.fixture
+def blind(shapes):
+    """Changes of a recipe that make a small run on the shapes, which sees no pictures."""
+    splits = {"select_by": "val", "evaluation_splits": ("val",)}
+    return {"data": str(shapes), "vision": False, "batch_size": 8, **splits}
+
+
+def vqa(changes):
+    return dataclasses.replace(VQA_PRESETS["houses"], mcan=MCAN, embedding=3, **changes)
+
+
+def entailment(changes):
+    return dataclasses.replace(ENTAILMENT_PRESETS["houses"], mcan=MCAN, embedding=3, **changes)
+
+
+def captions(changes):
+    return dataclasses.replace(CAPTION_PRESETS["houses"], captioner=CAPTIONER, **changes)
+
+
+@pytest.mark.parametrize(
+    ("learner", "config", "picture"),
+    [(VqaLearner, vqa, "image_id"), (EntailmentLearner, entailment, "image")],
+)
+def test_pictures_that_choose_the_weights_are_not_learnt_from(
+    learner, config, picture, blind, monkeypatch
+):
+    def is_held_out(image):  # a twentieth of so few may be none
+        return zlib.crc32(str(image).encode()) % 5 == 0
+
+    monkeypatch.setattr(f"{learner.__module__}.is_held_out", is_held_out)
+    whole = learner(config(blind))
+    parted = learner(config({**blind, "select_by": "held-out"}))
+    kept, learnt = parted.splits["held-out"], parted.learnt
+    assert kept
+    assert learnt
+    assert parted.records == len(learnt)
+    assert all(is_held_out(getattr(one, picture)) for one in kept)
+    assert not any(is_held_out(getattr(one, picture)) for one in learnt)
+    assert sorted(map(repr, [*kept, *learnt])) == sorted(map(repr, whole.learnt))
+
+
+def test_hypotheses_without_a_label_are_not_learnt(shapes, blind, tmp_path):
+    for split in ("train", "val"):
+        shutil.copy(shapes / f"snli_ve_{split}.jsonl", tmp_path)
+    path = tmp_path / "snli_ve_train.jsonl"
+    first = json.loads(path.read_text().splitlines()[0])
+    undecided = {**first, "pairID": "new", "gold_label": "-"}
+    path.write_text(f"{json.dumps(undecided)}\n{path.read_text()}")
+    whole = EntailmentLearner(entailment(blind))
+    found = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
+    assert found.learnt == whole.learnt
+
+
+@pytest.mark.parametrize("branches", [None, 3])
+def test_loss_of_answers_is_summed_over_answers_and_branches(branches):
+    torch.manual_seed(0)
+    scores = torch.randn(4, *([branches] if branches else []), 5)
+    targets = torch.rand(4, 5)
+    total = 0.0
+    for row in range(4):
+        for branch in scores[row].view(-1, 5):
+            for score, target in zip(branch.sigmoid(), targets[row], strict=True):
+                total -= target * score.log() + (1 - target) * (1 - score).log()
+    torch.testing.assert_close(answer_loss(scores, targets), total / 4)
+
+
+@pytest.mark.parametrize(
+    ("learner", "config"), [(VqaLearner, vqa), (EntailmentLearner, entailment)]
+)
+def test_scale_and_word_vectors_are_put_into_fresh_networks(learner, config, blind, tmp_path):
+    glove = tmp_path / "glove.txt"
+    glove.write_text("it 5 6 7\nis -1 2 0.5\n")
+    seeing = {**blind, "vision": True}
+    fitted = learner(config({**seeing, "glove": glove}))
+    vectors = fitted.network.reasoner.word_vectors.weight
+    rows = fitted.words.encode([["it", "is"]], 2)[0]
+    assert vectors[rows].tolist() == [[5, 6, 7], [-1, 2, 0.5]]
+    source = fitted.source if learner is VqaLearner else fitted.inputs.source
+    places = source.batch(list(source.images)[:48]).features.flatten(0, 1)  # of the 48 learnt from
+    scale = fitted.network.scale
+    torch.testing.assert_close(scale.mean, places.mean(0), atol=1e-4, rtol=1e-4)
+    spread = places.std(0, correction=0).clamp(min=1e-4)
+    torch.testing.assert_close(scale.spread, spread, atol=1e-4, rtol=1e-4)
+    left = learner(config({**seeing, "standardise": False})).network.scale
+    assert not left.mean.any()
+    assert bool((left.spread == 1).all())
+
+
+@pytest.mark.parametrize(
+    ("learner", "config"),
+    [(VqaLearner, vqa), (EntailmentLearner, entailment), (CaptionLearner, captions)],
+)
+def test_a_run_that_goes_on_is_the_run_without_a_stop(learner, config, blind, tmp_path):
+    def begun(name, steps, resume=None):
+        output = tmp_path / name
+        torch.manual_seed(0)
+        settings = config({**blind, "iterations": 4, "output": output, "resume": resume})
+        trainer = make_trainer(settings, learner(settings))
+        for _ in range(steps):
+            trainer.step()
+        trainer.save()
+        trainer.close()
+        return trainer
+
+    whole = begun("whole", 4)
+    first = begun("halves", 2)
+    halves = begun("halves", 2, resume=first.run)
+    assert halves.iteration == 4
+    for name, value in whole.learner.network.state_dict().items():
+        assert torch.equal(value, halves.learner.network.state_dict()[name]), name
+
+
+def test_captions_are_drawn_without_repeats_and_end(blind):
+    learner = CaptionLearner(captions(blind))
+    rows = np.arange(learner.records)
+    drawn = learner._drawn(rows, 2)
+    every = {tuple(c for c in caption if c) for caption in learner._captions.tolist()}
+    for pair in drawn.reshape(len(rows), 2, -1).tolist():
+        assert pair[0] != pair[1]
+        assert {tuple(c for c in caption if c) for caption in pair} <= every
+    assert not drawn[:, -1].any()
+    assert drawn[:, -2].any()
+    assert learner._drawn(rows[:3], 5).shape[0] == 15  # more than there are
+
+
+def test_any_of_a_pictures_captions_is_a_right_one(blind, monkeypatch):
+    learner = CaptionLearner(captions(blind))
+    for place in range(2):
+        said = {one.image_id: " ".join(one.captions[place]) for one in learner.splits["val"]}
+        monkeypatch.setattr(learner, "write", lambda *_, said=said, **__: said)
+        assert learner.evaluate()["Bleu_1"] == pytest.approx(1)
+
+
+def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
+    config = captions({**blind, "output": tmp_path})
+    trainer = make_trainer(config, CaptionLearner(config))
+    trainer.save()
+    trainer.close()
+    assert (tmp_path / CONFIG).is_file()
+    changes = {**SCST_CHANGES["houses"], "phase": "scst", "start": tmp_path, "output": None}
+    learner = CaptionLearner(dataclasses.replace(config, **changes))
+    assert learner._statistics is not None
+    # "a red circle", ended and cut: the end is a fourth word.
+    images = np.arange(learner.records)
+    said = learner._captions[learner._first[:-1]]
+    assert (said[:, 3] == 0).all()
+    ended = learner._statistics.scores(images, said)
+    cut = learner._statistics.scores(images, said[:, :3])
+    assert (ended > cut + 0.1).all()
