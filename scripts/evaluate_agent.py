@@ -19,6 +19,11 @@ from agents.command_line import EvaluateConfig
 def main() -> None:
     """Parse the command line and evaluate."""
     config = tyro.cli(EvaluateConfig, description=__doc__)
+    if config.traces is not None and config.search.method != "none":
+        raise ValueError(
+            f"--traces {config.traces}: traces are of walks without a search; record them in a "
+            f"call of its own, without --search.method {config.search.method}"
+        )
     # Imported here so that --help answers without loading torch.
     from agents.submission import evaluate_run
 
@@ -26,6 +31,7 @@ def main() -> None:
     if config.traces is not None:
         for split in config.splits:
             record_traces(config, split, config.traces)
+        print(f"Traces: {config.traces}")
 
 
 def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
@@ -39,7 +45,6 @@ def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
     ids = [episode.instr_id for episode in env.episodes]
     with torch.inference_mode():
         record_all(env, walkers, ids, folder, split=split, dataset=settings.dataset)
-    print(f"Traces: {folder}")
 
 
 if __name__ == "__main__":

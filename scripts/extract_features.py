@@ -66,7 +66,7 @@ class ExtractArguments:
     """Square RGB views of 60 degrees; or what CLIP-ViL's released features were made from: frames
     of 640 x 480 with red and blue swapped, cut square by CLIP's preprocessing."""
     scans: tuple[str, ...] = ()
-    """Scans to encode; all of the world when empty."""
+    """Scans to encode; all of the world when empty. Of houses "house_00-house_03" is a range."""
     width: int = 1024
     """Columns of the houses' panoramas that views are cut from."""
     full_faces: bool = False
@@ -228,7 +228,7 @@ def view_source(
             raise FileNotFoundError(f"{graphs}: no navigation graphs yet; {files.remedy}")
     viewpoints = {
         feature_key(scan, record["image_id"]): (scan, record["image_id"])
-        for scan in arguments.scans or read_scans(graphs)
+        for scan in chosen_scans(arguments) or read_scans(graphs)
         for record in read_connectivity(scan, graphs)
         if record["included"]
     }
@@ -244,6 +244,17 @@ def view_source(
         gpu_device_id=arguments.gpu_device_id,
     )
     return source, viewpoints
+
+
+def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
+    """Scans that are named, ranges of houses written out; none if all are wanted."""
+    from envs.houses.house_set import expand_scans
+    from envs.houses.sets import HOUSE_SETS
+
+    house_sets = {"houses": "mini", "houses-standard": "standard"}
+    if arguments.data_dir is not None or arguments.world not in house_sets:
+        return arguments.scans
+    return expand_scans(arguments.scans, HOUSE_SETS[house_sets[arguments.world]])
 
 
 def pictures(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:

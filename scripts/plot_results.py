@@ -28,6 +28,8 @@ class PlotConfig:
 def main() -> None:
     """Parse the command line and draw."""
     config = tyro.cli(PlotConfig, description=__doc__)
+    if not config.sources:
+        raise SystemExit("name a run or traces: plot_results.py runs/demo ...")
     for path in draw(config):
         print(path)
 

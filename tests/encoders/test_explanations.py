@@ -69,32 +69,36 @@ def test_grad_cam_of_one_channel_is_that_channel(tiny_resnet: Path, picture: Ima
     assert not against.heat.any()
 
 
-def test_relevance_of_one_block_is_its_formula(picture: Image.Image):
-    """Chefer et al.: the class token's row of max(gradient x attention, 0), mean over heads."""
+@pytest.mark.parametrize("layers", [1, 2])
+def test_relevance_is_its_formula(picture: Image.Image, layers: int):
+    """Chefer et al.: the class token's row of what max(gradient x attention, 0) hands on."""
     torch.manual_seed(0)
     visual = VisionTransformer(
-        image_size=64, patch_size=16, width=48, layers=1, heads=3, mlp_ratio=2.0, output_dim=8
+        image_size=64, patch_size=16, width=48, layers=layers, heads=3, mlp_ratio=2.0, output_dim=8
     ).eval()
     encoder = encoder_of(visual, 64)
     direction = torch.randn(8)
     found = explain(encoder, picture, lambda pooled: pooled[0] @ direction)
 
     (batch,) = encoder.preparation.batches([picture], None, "own")
-    block: Any = visual.transformer.resblocks[0]
     with torch.no_grad():
         x = visual._embeds(batch.pixels)
         assert found.score == pytest.approx((visual(batch.pixels)[0] @ direction).item(), rel=1e-4)
-    tokens = block.ln_1(x)[0]  # (17, 48)
-    query, key, value = F.linear(
-        tokens, block.attn.in_proj_weight, block.attn.in_proj_bias
-    ).view(17, 3, 3, 16).permute(1, 2, 0, 3)  # fmt: skip
-    attention = (query @ key.mT / 4).softmax(-1).detach().requires_grad_()  # (3, 17, 17)
-    mixed = block.attn.out_proj((attention @ value).transpose(0, 1).reshape(17, 48))
-    y = x[0] + mixed
-    y = y + block.mlp(block.ln_2(y))
-    (visual.ln_post(y[0]) @ visual.proj @ direction).backward()
-    assert attention.grad is not None
-    expected = (attention.grad * attention).clamp(min=0).mean(0)[0, 1:].view(4, 4)
+    y, maps = x[0].requires_grad_(), []
+    blocks: Any = visual.transformer.resblocks
+    for block in blocks:
+        query, key, value = F.linear(
+            block.ln_1(y), block.attn.in_proj_weight, block.attn.in_proj_bias
+        ).view(17, 3, 3, 16).permute(1, 2, 0, 3)  # fmt: skip
+        maps.append((query @ key.mT / 4).softmax(-1))  # (3, 17, 17)
+        mixed = (maps[-1] @ value).transpose(0, 1).reshape(17, 48)
+        y = y + block.attn.out_proj(mixed)
+        y = y + block.mlp(block.ln_2(y))
+    gradients = torch.autograd.grad(visual.ln_post(y[0]) @ visual.proj @ direction, maps)
+    relevance = torch.eye(17)
+    for attention, gradient in zip(maps, gradients, strict=True):
+        relevance = relevance + (gradient * attention).clamp(min=0).mean(0) @ relevance
+    expected = relevance[0, 1:].view(4, 4)
     expected = (expected / expected.max()).detach().numpy()
     np.testing.assert_allclose(found.heat, expected, rtol=1e-3, atol=1e-5)
 

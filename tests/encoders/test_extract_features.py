@@ -268,3 +268,17 @@ def test_matterport_without_data_is_refused(command: ModuleType, tiny_resnet, tm
         command.main(arguments)
     with pytest.raises(ValueError, match="--pictures"):
         command.pictures(command.ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])
+
+
+def test_houses_are_named_by_ranges(command: ModuleType, tmp_path: Path):
+    def chosen(world, *scans, **changes):
+        told = command.ExtractArguments(tmp_path, world=world, scans=scans, **changes)
+        return list(command.chosen_scans(told))
+
+    assert chosen("houses", "house_00-house_02", "house_05") == [
+        *("house_00", "house_01", "house_02", "house_05")
+    ]
+    assert chosen("houses") == []
+    assert chosen("matterport", "a-b", data_dir=tmp_path) == ["a-b"]
+    with pytest.raises(ValueError, match="house_99"):
+        chosen("houses", "house_99")

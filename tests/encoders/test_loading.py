@@ -151,6 +151,23 @@ def test_a_multilingual_text_tower_lies_in_the_folder_wherever_that_is(tmp_path:
     assert np.abs(before[0] - before[1]).max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("name", "tag", "quick"),
+    [("ViT-B-32", "openai", True), ("ViT-B-32", "laion2b_s34b_b79k", False)],
+)
+def test_tags_bring_their_activation(name, tag, quick, monkeypatch: pytest.MonkeyPatch):
+    class Asked(Exception):
+        pass
+
+    def ask(*arguments, **options):
+        raise Asked(arguments, options)
+
+    monkeypatch.setattr(open_clip, "create_model", ask)
+    with pytest.raises(Asked) as asked:
+        load_model(name, tag)
+    assert asked.value.args == ((name,), {"pretrained": tag, "force_quick_gelu": quick})
+
+
 def test_what_cannot_be_fetched_says_so(monkeypatch: pytest.MonkeyPatch):
     def refuse(*arguments, **options):
         raise OSError("no network")

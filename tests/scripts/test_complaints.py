@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import tyro
+
+from tests.scripts.test_help import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,8 +50,12 @@ def test_other_pipes_that_break_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
         raise BrokenPipeError("a worker has gone")
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
-def test_every_command_complains_alike(script: str) -> None:
-    text = (ROOT / "scripts" / script).read_text(encoding="utf-8")
-    if '__name__ == "__main__"' in text:
-        assert "with complaints_in_a_line():" in text
+@pytest.mark.parametrize("script", COMMANDS)
+def test_every_command_complains_alike(script: str, run_script, monkeypatch) -> None:
+    def complain(*_, **__):
+        raise ValueError("this is wrong")
+
+    monkeypatch.setattr(tyro, "cli", complain)
+    monkeypatch.delenv("CLIPNAV_TRACEBACK")
+    with pytest.raises(SystemExit, match=r"^this is wrong\n\(CLIPNAV_TRACEBACK=1 shows where"):
+        run_script(script)

@@ -18,7 +18,7 @@ def command(*arguments):
 def test_scores_a_file_and_ends_with_its_faults(tiny_world, tmp_path):
     walks = {"200_0": ["b0", "b1", "b2"], "200_1": ["b0"], "201_0": ["b3", "b1"]}
     records = [{"instr_id": name, "trajectory": walk} for name, walk in walks.items()]
-    path, out = tmp_path / "walks.json", tmp_path / "scores.json"
+    path, out = tmp_path / "walks.json", tmp_path / "new" / "scores.json"
     path.write_text(json.dumps(records))
     done = command(
         *(path, "--dataset", "r2r", "--split", "val_unseen", "--world", "matterport"),

@@ -33,7 +33,7 @@ def test_answers_are_scored_by_type(tmp_path):
     asked, answered = tmp_path / "questions.json", tmp_path / "annotations.json"
     write_questions(questions, asked, answered, "test", "val")
     write_submission(tmp_path / "mine.json", {1: "yes", 2: "2"})
-    scores = tmp_path / "scores.json"
+    scores = tmp_path / "new" / "scores.json"
     done = _run(
         "evaluate_answers.py",
         tmp_path / "mine.json",

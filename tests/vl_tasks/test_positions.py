@@ -1,3 +1,5 @@
+import math
+
 import torch
 
 from vl_tasks.configs import McanConfig
@@ -23,6 +25,15 @@ def test_a_place_is_a_share_of_the_picture_whatever_the_padding():
     # The middle of a row of three is that of a row of one.
     row, lone = torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 1, dtype=torch.bool)
     assert torch.allclose(waves(row)[0, 1], waves(lone)[0, 0], atol=1e-6)
+
+
+def test_waves_are_sines_and_cosines_of_doubled_frequencies():
+    found = waves(torch.ones(1, 4, dtype=torch.bool))[0]
+    expected = [
+        [of(math.pi * (place + 0.5) / 4 * 2**k) for of in (math.sin, math.cos) for k in range(4)]
+        for place in range(4)
+    ]
+    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_mcan_tells_left_from_right_by_positions_alone():

@@ -32,6 +32,15 @@ def test_padding_never_changes_the_answer(model, padded_grids):
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_padding_may_hold_infinities(model, padded_grids):
+    answering = network(model)
+    tight, padded = padded_grids(filling=torch.inf)
+    with torch.no_grad():
+        expected = answering(tight, TOKENS)
+        torch.testing.assert_close(answering(padded, TOKENS), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_words_places_and_their_neighbours_matter(model, padded_grids):
     answering = network(model)
     tight, _ = padded_grids()

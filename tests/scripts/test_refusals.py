@@ -1,0 +1,15 @@
+"""What a command cannot do is said before it begins."""
+
+import pytest
+
+
+def test_figures_need_a_source(run_script, tmp_path):
+    with pytest.raises(SystemExit, match="name a run or traces"):
+        run_script("plot_results.py", "--output", tmp_path / "figures")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_search_leaves_no_traces(run_script, tmp_path):
+    search = ("--search.method", "beam", "--traces", tmp_path / "traces")
+    with pytest.raises(ValueError, match=r"--traces .*without --search\.method beam"):
+        run_script("evaluate_agent.py", tmp_path / "run", *search)
