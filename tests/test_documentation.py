@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.houses.annotation_files import guide_path, read_guide
+from envs.houses.annotation_files import guide_path, read_annotations
 from envs.houses.sets import MINI
 from tests.conftest import SCRIPTS
 
@@ -81,6 +81,6 @@ def test_the_path_in_three_languages_is_in_the_files():
     shown = re.findall(r"^\*\*([a-z]{2}-[A-Z]{2})\.\*\* (.*?)\n\n", text, re.S | re.M)
     assert {(tag, " ".join(said.split())) for tag, said in shown} == {
         (one["language"], one["instruction"])
-        for one in read_guide(guide_path(MINI.data_dir, path[2]))
+        for one in read_annotations(guide_path(MINI.data_dir, path[2]))
         if one["path_id"] == int(path[1])
     }

@@ -9,10 +9,11 @@ from connectivity import CONNECTIVITY_DIR
 from encoders.clip import ClipEncoder
 from encoders.feature_store import FeatureStore
 from encoders.loading import HOUSE_CLIP_DIR
-from envs.houses import house_set
+from envs.houses.house_set import UNSEEN_SCANS
+from envs.houses.sets import MINI
 
-STORE = house_set.DATA_DIR / "house_clip_features.safetensors"
-SCAN = house_set.UNSEEN_SCANS[0]
+STORE = MINI.data_dir / "house_clip_features.safetensors"
+SCAN = UNSEEN_SCANS[0]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_the_store_is_of_this_encoder_and_covers_every_house(
 ):
     assert store.metadata["weights_sha256"] == encoder.weights_sha256
     assert store.width == encoder.embed_dim
-    assert {key.rsplit("_", 1)[0] for key in store.keys} == set(house_set.HOUSE_SPECS)
+    assert {key.rsplit("_", 1)[0] for key in store.keys} == set(MINI.specs)
 
 
 def test_a_rebuilt_house_has_the_shipped_features(
