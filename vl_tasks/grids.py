@@ -47,5 +47,6 @@ class GridScale(nn.Module):
         self.spread.copy_(places.std(0, correction=0).clamp(min=1e-4))
 
     def forward(self, grids: Grids) -> Grids:
-        """Scaled grids."""
-        return grids._replace(features=(grids.features - self.mean) / self.spread)
+        """Scaled grids, 0 where nothing is: a weight of 0 would not silence infinities there."""
+        scaled = (grids.features - self.mean) / self.spread
+        return grids._replace(features=scaled.masked_fill(~grids.mask[..., None], 0.0))

@@ -81,9 +81,7 @@ class Pythia(nn.Module):
         keys = self.place_key(grids.features) * self.question_key(question)[:, None]
         scores = self.attention(self.dropout(keys))  # (B, N, 1)
         weights = masked_softmax(scores, grids.mask[..., None], dim=1)
-        # A place of padding may hold anything: a weight of 0 would not silence infinities.
-        places = grids.features.masked_fill(~grids.mask[..., None], 0.0)
-        seen = (weights * places).sum(1)  # (B, C)
+        seen = (weights * grids.features).sum(1)  # (B, C)
         joint = self.dropout(self.place_value(seen) * self.question_value(question))  # (B, product)
         texts = self.text_classifier(self.text_head(joint))
         return texts + self.place_classifier(self.place_head(joint))

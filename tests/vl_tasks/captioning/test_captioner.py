@@ -19,7 +19,7 @@ WORDS = 7
 
 @pytest.fixture
 def captioner():
-    torch.manual_seed(4)
+    torch.manual_seed(38)
     network = Captioner(6, WORDS, SIZES).eval()
     # Fresh weights say nearly the same at each step; these disagree.
     with torch.no_grad():
