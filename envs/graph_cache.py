@@ -44,7 +44,6 @@ def write_tables(path: Path, tables: Mapping[str, np.ndarray]) -> None:
 
     payload = save({name: np.ascontiguousarray(table) for name, table in tables.items()})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as beside:
             beside.write_bytes(hashlib.sha256(payload).digest() + payload)
     except OSError as error:

@@ -54,7 +54,6 @@ def main() -> None:
             for name, value in kind.items():
                 print(f"  {value:6.2f}  {name or '(no type)'}")
     if config.json:
-        config.json.parent.mkdir(parents=True, exist_ok=True)
         write_text(config.json, json.dumps(found, indent=1) + "\n")
 
 

@@ -55,7 +55,6 @@ def main() -> None:
         for name, value in scores.scores.items():
             print(f"  {name:<8} {100 * value:7.2f}")
     if config.json:
-        config.json.parent.mkdir(parents=True, exist_ok=True)
         write_text(config.json, json.dumps(found, indent=1) + "\n")
 
 

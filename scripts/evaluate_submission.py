@@ -33,8 +33,6 @@ def main() -> int:
     from envs.submission_report import evaluate_submissions
 
     config = tyro.cli(EvaluateSubmissionConfig, description=__doc__)
-    if config.json:
-        config.json.parent.mkdir(parents=True, exist_ok=True)
     return evaluate_submissions(config.files, config.rules, config.json)
 
 

@@ -64,7 +64,6 @@ def main(arguments: ExplainArguments) -> None:
     # Where the whole picture was seen, the heat fits it as it was given.
     picture = np.asarray(image) if fit in ("stretch", "native") else found.picture
     pair = np.concatenate([picture, overlay(picture, found.heat)], axis=1)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(arguments.output) as beside:
         Image.fromarray(pair).save(beside)
     rows, columns = found.heat.shape

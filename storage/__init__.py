@@ -12,9 +12,11 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """Path to write to, which takes the place of `path` when the block ends without an error.
 
     It lies beside `path`, with the same suffix, and carries the number of the process, so that
-    several may write the same file. An error leaves nothing behind and `path` as it was.
+    several may write the same file. The folder is made if it is missing. An error leaves no file
+    behind and `path` as it was.
     """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.stem}.{os.getpid()}.writing{path.suffix}")
     try:
         beside.touch()

@@ -46,7 +46,6 @@ class Checksums:
     def record(self, name: str, sha256: str, url: str) -> None:
         """Note a file that is seen for the first time, and write the manifest."""
         self._entries[name] = {"sha256": sha256, "url": url}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.path, json.dumps(self._entries, indent=1, sort_keys=True) + "\n")
 
     def check(self, name: str, known: str | None, url: str) -> str:

@@ -81,7 +81,6 @@ class DrawnPictures:
                 if path.is_file():  # another thread was faster
                     return path.read_bytes()
                 data = encode(self._draw(scan, viewpoint, width))
-                path.parent.mkdir(parents=True, exist_ok=True)
                 with written_whole(path) as beside:
                     beside.write_bytes(data)
         except (KeyError, FileNotFoundError, ValueError) as error:

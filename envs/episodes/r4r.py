@@ -47,7 +47,6 @@ def write_r4r(split: str, files: WorldFiles) -> Path:
     if not joined:
         raise ValueError(f"{source}: no two paths can be joined; {files.remedy}")
     path = files.annotations_dir / "r4r" / f"R4R_{split}.json"
-    path.parent.mkdir(exist_ok=True)
     with written_whole(path) as beside:
         beside.write_bytes(msgspec.json.encode(joined))
     return path

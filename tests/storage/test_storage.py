@@ -36,6 +36,12 @@ def test_text_is_utf_8(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes().decode("utf-8") == "सीढ़ी\n"
 
 
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "too" / "text.txt"
+    write_text(path, "here")
+    assert path.read_text(encoding="utf-8") == "here"
+
+
 def test_digest_is_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
