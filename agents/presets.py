@@ -66,6 +66,11 @@ _HOUSES_LED: dict[Dataset, dict[str, Any]] = {
     "r2r": {"feedback": "mixed", "max_training_steps": 9},
     "rxr": {"sampled_steps": 0.25},
 }
+# With many houses single steps teach as much, and to keep to the path.
+_STANDARD_LED: dict[Dataset, dict[str, Any]] = {
+    **_HOUSES_LED,
+    "r2r": {"sampled_steps": 0.3, "max_training_steps": 9},
+}
 # What goes on from a run in the houses: rewards, in smaller steps.
 _HOUSES_CONTINUED: dict[str, Any] = {
     "iterations": 1_000,
@@ -166,13 +171,13 @@ def preset(
     reinforced = dataclasses.replace(config, reinforcement=ReinforcementConfig(weight=1.0))
     if world == "matterport":
         return reinforced
+    is_large = world == "houses-standard"
     # Imitation alone learns the houses faster; rewards then improve what it has learnt.
     if translated or continued:
         config = reinforced
     else:
-        led = _HOUSES_LED.get(dataset, {})
+        led = (_STANDARD_LED if is_large else _HOUSES_LED).get(dataset, {})
         config = dataclasses.replace(config, imitation_weight=1.0, **led)
-    is_large = world == "houses-standard"
     values = _HOUSES | (_STANDARD if is_large else {})
     if continued:
         values |= _HOUSES_CONTINUED | (_STANDARD_CONTINUED if is_large else {})

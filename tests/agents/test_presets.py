@@ -106,11 +106,13 @@ def test_houses_are_learnt_by_small_networks():
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr", "r4r"])
 @pytest.mark.parametrize("choose", [preset, speaker_preset])
-def test_sets_of_houses_are_learnt_alike_but_for_time_and_noise(choose, dataset):
+def test_sets_of_houses_are_learnt_alike_but_for_time_noise_and_lead(choose, dataset):
     small, large = choose(dataset, "houses"), choose(dataset, "houses-standard")
     own = {"iterations": large.iterations, "evaluate_every": large.evaluate_every}
     if choose is preset:
         own["follower"] = dataclasses.replace(small.follower, dropout=0.2, feature_dropout=0.3)
+        if dataset == "r2r":
+            own |= {"feedback": "teacher", "sampled_steps": 0.3}
     assert large == dataclasses.replace(small, world="houses-standard", **own)
     assert large.iterations >= small.iterations
 
