@@ -100,24 +100,34 @@ def write_tiny_world(data_dir: Path) -> Path:
 
 
 def write_graph(directory, scan, prefix, positions, edges, excluded=()):
-    count = len(positions)
-    unobstructed = np.zeros((count, count), dtype=bool)
-    for i, j in edges:
-        unobstructed[i, j] = unobstructed[j, i] = True
-    poses = np.tile(np.eye(4), (count, 1, 1))
-    poses[:, :3, 3] = positions
-    records = [
-        {
-            "image_id": f"{prefix}{i}",
-            "pose": poses[i].ravel().tolist(),
-            "included": i not in excluded,
-            "visible": unobstructed[i].tolist(),
-            "unobstructed": unobstructed[i].tolist(),
-            "height": 1.5,
-        }
-        for i in range(count)
-    ]
+    places = {f"{prefix}{i}": position for i, position in enumerate(positions)}
+    linked = {(f"{prefix}{i}", f"{prefix}{j}") for i, j in edges}
+    records = connectivity_records(places, linked, {f"{prefix}{i}" for i in excluded})
     (directory / f"{scan}_connectivity.json").write_text(json.dumps(records))
+
+
+def connectivity_records(places, edges, excluded=()):
+    """Records of viewpoints at places (x, y) or (x, y, z), by name, with edges between two names.
+
+    Of names of a letter an edge may be a string: "ab".
+    """
+    pairs = {frozenset(edge) for edge in edges}
+    records = []
+    for name, position in places.items():
+        pose = np.eye(4)
+        pose[: len(position), 3] = position
+        linked = [{name, other} in pairs for other in places]
+        records.append(
+            {
+                "image_id": name,
+                "pose": pose.ravel().tolist(),
+                "included": name not in excluded,
+                "visible": linked,
+                "unobstructed": linked,
+                "height": 1.5,
+            }
+        )
+    return records
 
 
 def write_annotations(data_dir):

@@ -15,6 +15,7 @@ from agents.search import Place, Searcher, beam_search, best_first_search
 from envs.device_features import DeviceFeatures, DeviceView
 from envs.nav_graph import NavGraph
 from envs.nav_world import NavWorld
+from tests.conftest import connectivity_records
 
 #       b - d            A greedy walk goes to a, then c or stops; the whole path s b d stop is
 #      /                 the likeliest one.
@@ -32,22 +33,7 @@ CHOICES = {
 
 
 def make_world():
-    records = []
-    for name, (x, y) in POSITIONS.items():
-        pose = np.eye(4)
-        pose[:2, 3] = x, y
-        linked = [name + other in EDGES or other + name in EDGES for other in POSITIONS]
-        records.append(
-            {
-                "image_id": name,
-                "pose": pose.ravel().tolist(),
-                "included": True,
-                "visible": linked,
-                "unobstructed": linked,
-                "height": 1.5,
-            }
-        )
-    return NavWorld([NavGraph("scan", records)])
+    return NavWorld([NavGraph("scan", connectivity_records(POSITIONS, EDGES))])
 
 
 class Nodes:

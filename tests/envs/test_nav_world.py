@@ -4,6 +4,7 @@ import pytest
 from envs.candidates import candidate_table
 from envs.nav_graph import NavGraph
 from envs.nav_world import NavWorld
+from tests.conftest import connectivity_records
 
 
 @pytest.fixture(scope="module")
@@ -71,22 +72,8 @@ def test_distances_and_teachers_agree_with_the_graphs(world):
 
 def test_where_there_is_no_way_the_teacher_stays():
     # x and z are neighbours; y, between them in the file, is joined to neither.
-    records = []
-    for number, name in enumerate("xyz"):
-        pose = np.eye(4)
-        pose[0, 3] = 2.0 * number
-        linked = [name + other in ("xz", "zx") for other in "xyz"]
-        records.append(
-            {
-                "image_id": name,
-                "pose": pose.ravel().tolist(),
-                "included": True,
-                "visible": linked,
-                "unobstructed": linked,
-                "height": 1.5,
-            }
-        )
-    world = NavWorld([NavGraph("scan", records)])
+    places = {"x": (0, 0), "y": (2, 0), "z": (4, 0)}
+    world = NavWorld([NavGraph("scan", connectivity_records(places, ["xz"]))])
     nodes = np.array([world.node("scan", name) for name in "xyz"])
     actions = world.teacher_action(nodes[:, None], nodes[None])
     assert actions.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]

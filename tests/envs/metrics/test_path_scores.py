@@ -10,6 +10,7 @@ from envs.episodes import load_episodes
 from envs.metrics import score_path, score_paths, summarise
 from envs.nav_graph import NavGraph
 from envs.worlds import world_files
+from tests.conftest import connectivity_records
 
 
 def test_scores_are_those_of_the_reference_scorers(shared):
@@ -26,23 +27,8 @@ def test_scores_are_those_of_the_reference_scorers(shared):
 @pytest.fixture
 def corner():
     """s - m - g, 2 m apart in a line, and d, 3 m beside m."""
-    places, edges = {"s": (0, 0), "m": (2, 0), "g": (4, 0), "d": (2, 3)}, ("sm", "mg", "md")
-    records = []
-    for name, (x, y) in places.items():
-        pose = np.eye(4)
-        pose[:2, 3] = x, y
-        linked = [name + other in edges or other + name in edges for other in places]
-        records.append(
-            {
-                "image_id": name,
-                "pose": pose.ravel().tolist(),
-                "included": True,
-                "visible": linked,
-                "unobstructed": linked,
-                "height": 1.5,
-            }
-        )
-    return NavGraph("corner", records)
+    places = {"s": (0, 0), "m": (2, 0), "g": (4, 0), "d": (2, 3)}
+    return NavGraph("corner", connectivity_records(places, ("sm", "mg", "md")))
 
 
 @pytest.mark.parametrize("threshold", [3.0, 6.0])
