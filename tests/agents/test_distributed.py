@@ -12,23 +12,10 @@ import torch
 from agents import distributed
 from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.follower_training import train
-from agents.speaker_training import train_speaker
 from storage.runs.checkpoints import RESULTS, load_trainer
 from storage.runs.optimiser_settings import OptimiserConfig
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-@pytest.fixture
-def speaker_run(speaker_config, tmp_path):
-    config = dataclasses.replace(
-        speaker_config,
-        iterations=2,
-        evaluation_splits=("val_unseen",),
-        output=tmp_path / "speaker",
-    )
-    train_speaker(config)
-    return config.output
 
 
 def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(

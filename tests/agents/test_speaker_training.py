@@ -4,6 +4,7 @@ import json
 import pytest
 import torch
 
+from agents.configs import SpeakerTrainConfig
 from agents.speaker_training import (
     SpeakerLearner,
     by_path,
@@ -14,6 +15,7 @@ from agents.speaker_training import (
 from agents.training import make_trainer, prepare
 from storage.runs.checkpoints import MODEL, RESULTS, load_trainer
 from storage.runs.optimiser_settings import OptimiserConfig
+from storage.runs.settings import read_config
 
 
 def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
@@ -85,21 +87,13 @@ def test_languages_that_are_not_spoken_are_named():
         language_numbers(["en", "hi"], ["te", "en"])
 
 
-def test_features_of_another_encoder_are_refused(
-    speaker_config, other_features, doors_env, tmp_path
-):
-    config = dataclasses.replace(
-        speaker_config,
-        iterations=1,
-        evaluation_splits=("val_unseen",),
-        output=tmp_path / "run",
-    )
-    train_speaker(config)
-    later = dataclasses.replace(config, features=other_features, resume=config.output)
+def test_features_of_another_encoder_are_refused(speaker_run, other_features, doors_env):
+    config = read_config(speaker_run, SpeakerTrainConfig)
+    later = dataclasses.replace(config, features=other_features, resume=speaker_run)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
         make_trainer(later, SpeakerLearner(later))
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
-        load_speaker(config.output, doors_env, {"encoder": "shades"}, "cpu")
+        load_speaker(speaker_run, doors_env, {"encoder": "shades"}, "cpu")
 
 
 def test_references_of_a_path_stand_together(doors_env):
