@@ -24,6 +24,7 @@ from envs.nav_graph import NavGraph
 from envs.submissions import Checked, check_submission
 from envs.worlds import Dataset, World, named_world, world_files
 from storage.records import read_records
+from storage.runs.settings import check_counts
 
 REMEDY = "write the file anew, in one of the forms that docs/metrics.md shows"
 
@@ -60,10 +61,7 @@ class ScoringRules:
     """Of the bootstrap."""
 
     def __post_init__(self) -> None:
-        if self.instructions_per_path is not None and self.instructions_per_path < 1:
-            raise ValueError(
-                f"--instructions-per-path {self.instructions_per_path}: name one at least"
-            )
+        check_counts(self, ("instructions_per_path",))
 
     @property
     def splits(self) -> tuple[str, ...]:
