@@ -92,7 +92,6 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     if not store.is_file():
         keys, rows, metadata = read_features(path, width)
         bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
-        store.parent.mkdir(parents=True, exist_ok=True)
         FeatureStore.write(store, bar, keys, metadata)
     return store
 

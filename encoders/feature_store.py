@@ -232,7 +232,6 @@ def _write_file(
         raise ValueError(
             f"{path}: features of {keys[:1]} have shape {first.shape}, not ({NUM_VIEWS}, width)"
         )
-    beside.parent.mkdir(parents=True, exist_ok=True)
     with beside.open("wb") as file:
         file.write(_header_bytes(len(keys), first.shape[1], keys, metadata))
         written = 0

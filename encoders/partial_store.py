@@ -99,7 +99,6 @@ class PartialStore:
     def _rows_done(self) -> int:
         """Start the file, or cut it after its last whole row and count those."""
         if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(self.path) as beside:
                 beside.write_bytes(self._header)
             return 0

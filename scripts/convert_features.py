@@ -46,7 +46,6 @@ def main(arguments: ConvertArguments) -> None:
     if arguments.view_order == "top_first":
         rows = _bottom_first(rows)
     bar = tqdm(rows, total=len(keys), desc=arguments.output.name, unit=" viewpoints")
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     write_features(arguments.output, keys, bar, metadata)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {len(keys)} viewpoints, {size:.1f} MB")
