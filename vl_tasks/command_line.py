@@ -113,5 +113,6 @@ def _recipe_for(data: str, presets: Mapping[str, Config], published: str) -> str
 
 def _first(arguments: Sequence[str], name: str) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(f"--{name}")
+    # A value that is missing is complained of later, by the parser that knows all flags.
+    parser.add_argument(f"--{name}", nargs="?")
     return getattr(parser.parse_known_args(list(arguments))[0], name)
