@@ -212,3 +212,38 @@ def marked_faces(rotation, size=64):
         rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
         pictures.append(np.rint(127.5 + 127 * rays).astype(np.uint8))
     return np.concatenate(pictures, axis=1)
+
+
+@pytest.fixture(scope="session")
+def damaged_versions():
+    """Yields seeded damaged versions of a file's bytes: `damaged_versions(raw, seed, count)`."""
+    return damage
+
+
+def damage(raw: bytes, seed: int, count: int):
+    """Yield `count` pairs (name of the damage, damaged bytes); the same for the same seed.
+
+    The kinds of damage take turns: a cut end, flipped bits, a run of zeros, a repeated or a missing
+    piece, foreign bytes, an integer of 4 or 8 bytes made huge, and text in place of the file.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = {
+        "cut": lambda old, length: b"",
+        "flip": lambda old, length: bytes(byte ^ (1 << int(rng.integers(8))) for byte in old),
+        "zero": lambda old, length: bytes(len(old)),
+        "repeat": lambda old, length: old * 4,
+        "drop": lambda old, length: b"",
+        "noise": lambda old, length: rng.bytes(length),
+        "huge": lambda old, length: b"\xff" * (3 if length % 2 else 7) + b"\x7f",
+    }
+    names = [*kinds, "foreign"]
+    for number in range(count):
+        name = names[number % len(names)]
+        # Headers decide how the rest is read, so that every other damage lies in the first bytes.
+        reach = len(raw) if number // len(names) % 2 else min(len(raw), 512)
+        start, length = int(rng.integers(max(reach, 1))), int(rng.integers(1, 64))
+        if name == "foreign":
+            yield "foreign", b"<!doctype html><title>404 Not Found</title>\n" * length
+            continue
+        end = {"cut": len(raw), "huge": start + (4 if length % 2 else 8)}.get(name, start + length)
+        yield f"{name} at {start}", raw[:start] + kinds[name](raw[start:end], length) + raw[end:]
