@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from envs.houses.clauses import Clause
 from envs.houses.plan_elements import STAIRWELL
-from envs.houses.realiser import Clause, in_order
+from envs.houses.realiser import in_order
 from envs.houses.room_layout import HALL_KINDS
 from envs.houses.routes import Routes
 from envs.houses.visibility import Survey

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.houses.fixture import GARDEN_RADIUS, OUTSIDE, Fixture
 from envs.houses.geometry import Material, Part, transform
 from envs.houses.mesh import lattice
 from envs.houses.plan_elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Room
-from envs.houses.structure import GARDEN_RADIUS, OUTSIDE, Fixture
 from envs.houses.wall_openings import outer_walls
 from envs.houses.walls import OVERLAP, Detail, Side, wall_face
 

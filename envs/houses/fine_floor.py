@@ -17,9 +17,9 @@ from envs.houses.plan_elements import WALL_HALF_THICKNESS, Room
 from envs.houses.walls import ticks
 
 if TYPE_CHECKING:
+    from envs.houses.fixture import FloorLayer
     from envs.houses.furnishing import PlacedObject
     from envs.houses.placement import Box
-    from envs.houses.structure import FloorLayer
 
 _COARSE = 0.5
 _CORNER_STEPS = (0.13,)

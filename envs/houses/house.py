@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from envs.houses.assembly import assemble
 from envs.houses.floor_plan import FloorPlan, Outline, make_floor_plan
 from envs.houses.glb import read_glb, write_glb
-from envs.houses.scene import ObjectInfo, Scene, assemble
+from envs.houses.scene import ObjectInfo, Scene
 from storage import cache_dir, write_text
 
 GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds give other houses

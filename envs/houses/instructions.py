@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.houses.clauses import Clause, Instruction
 from envs.houses.decisions import enters, guided, is_room
 from envs.houses.landmarks import NOTICED, Landmark, references
 from envs.houses.plan_elements import STAIRWELL
-from envs.houses.realiser import Clause, Instruction, in_order, realise
+from envs.houses.realiser import in_order, realise
 from envs.houses.routes import Routes, flights
 from envs.houses.visibility import Survey
 from envs.houses.waymarks import choose_waymarks, draw, waymark_options

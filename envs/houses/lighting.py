@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.colours import to_linear
+from envs.houses.fixture import OUTSIDE
 from envs.houses.lights import Light, glowing_faces
-from envs.houses.structure import OUTSIDE
 from envs.houses.surfels import Surfels
 from envs.panoramas.ray_tracer import GLASS_TEXTURE
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.houses.clauses import Instruction
 from envs.houses.language.acts import Act
 from envs.houses.language.grammar import Language, parse
 from envs.houses.language.languages import TAGS, language_of
@@ -19,7 +20,6 @@ from envs.houses.language.plan import Planner, with_statements
 from envs.houses.language.realising import realise
 from envs.houses.language.sight import Sight
 from envs.houses.language.speech import time_words
-from envs.houses.realiser import Instruction
 from envs.houses.routes import Routes
 from envs.houses.rxr_paths import choose_paths
 from envs.houses.symbolic_follower import follow

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.colours import colour_name
+from envs.houses.fixture import Fixture
 from envs.houses.furniture.item import wood_surface
 from envs.houses.geometry import Material, Part, box, tube
 from envs.houses.plan_elements import (
@@ -19,7 +20,6 @@ from envs.houses.plan_elements import (
     Opening,
     Stairs,
 )
-from envs.houses.structure import Fixture
 from envs.houses.walls import wall_block
 
 if TYPE_CHECKING:

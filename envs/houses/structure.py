@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from envs.houses.colours import colour_name
+from envs.houses.facade import build_facade
+from envs.houses.fixture import GARDEN_RADIUS, OUTSIDE, Fixture, FloorLayer
+from envs.houses.furniture import make_item
 from envs.houses.geometry import Material, Part, transform
 from envs.houses.mesh import lattice
 from envs.houses.plan_elements import (
@@ -19,6 +22,7 @@ from envs.houses.plan_elements import (
     Opening,
     Room,
 )
+from envs.houses.stairwell import build_stairs, railing
 from envs.houses.walls import (
     FULL_DETAIL,
     OVERLAP,
@@ -34,40 +38,14 @@ if TYPE_CHECKING:
     from envs.houses.floor_plan import FloorPlan
     from envs.houses.style import Style
 
-OUTSIDE = "outside"
-
 _FLOOR_CELL = 0.15
 _FRAME = 0.05  # width of window and door frames
 _FRAME_DEPTH = 2 * WALL_HALF_THICKNESS + 0.04
 _SKIRTING = (0.012, 0.09)  # thickness, height
-GARDEN_RADIUS = 30.0
 _GARDEN_REPEATS = 2  # of its picture, all round
 # Heights in metres and the rows of the picture there; the horizon lies at the height of the eyes.
 _GARDEN_HEIGHTS = (-60.0, -14.0, 18.0, 90.0)
 _GARDEN_ROWS = (0.99, 0.98, 0.01, 0.005)
-
-
-@dataclass(frozen=True, eq=False)
-class Fixture:
-    """An object of a house, in world coordinates.
-
-    Attributes:
-        category: plain English noun.
-        room: index of its room, -1 outside or between rooms.
-        parts: its surfaces.
-        colour: name of its dominant colour, "" if not worth naming.
-        material: "wooden", ... or "".
-    """
-
-    category: str
-    room: int
-    parts: tuple[Part, ...]
-    colour: str = ""
-    material: str = ""
-
-
-# Floor of a room of a material; the default lays one of even cells.
-FloorLayer = Callable[[Room, Material], Part]
 
 
 def build_structure(
@@ -77,9 +55,6 @@ def build_structure(
     detail: Detail = FULL_DETAIL,
 ) -> list[Fixture]:
     """Everything of a house that is not furniture."""
-    from envs.houses.facade import build_facade
-    from envs.houses.stairwell import build_stairs, railing
-
     lay_floor = lay_floor or even_floor
     fixtures: list[Fixture] = []
     for room in plan.rooms:
@@ -216,8 +191,6 @@ def _window_bars(o: Opening, trim: Material, detail: Detail) -> list[Part]:
 
 
 def _entrance_door(opening: Opening, style: Style) -> Fixture:
-    from envs.houses.furniture import make_item
-
     rng = np.random.default_rng([style.seed, 31])
     leaf = make_item("door", rng, style, width=opening.width - 0.03, height=opening.top - 0.01)
     room = opening.rooms[0]
@@ -233,8 +206,6 @@ def _entrance_door(opening: Opening, style: Style) -> Fixture:
 
 def _closed_door(plan: FloorPlan, opening: Opening, style: Style) -> list[Fixture]:
     """A leaf flush with each side of the wall, one for each room from which it is seen."""
-    from envs.houses.furniture import make_item
-
     # Drawn by where it is, so that the doors of a house differ in colour.
     place = [round(100 * value) for value in (*opening.centre, opening.floor)]
     rng = np.random.default_rng([style.seed, 37, *place])

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from envs.houses.clauses import Clause
 from envs.houses.landmarks import NOTICED, Landmark, contrast, references
-from envs.houses.realiser import Clause
 from envs.houses.visibility import Survey
 
 PASSED_WITHIN = 1.7  # metres from an edge to a landmark that one walks past

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from envs.houses.clauses import Clause
 from envs.houses.decisions import enters, guided, open_ways
 from envs.houses.landmarks import Landmark
-from envs.houses.realiser import Clause
 from envs.houses.waymarks import waymark_options
 
 # In the hand-made house the hallway runs north (0 to 5); at 2 a door to the east leads to the

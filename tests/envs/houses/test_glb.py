@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs.houses.assembly import scene_of_fixtures
+from envs.houses.fixture import Fixture
 from envs.houses.geometry import Material, box, quad
 from envs.houses.glb import read_glb, write_glb
-from envs.houses.scene import Scene, scene_of_fixtures
-from envs.houses.structure import Fixture
+from envs.houses.scene import Scene
 
 RNG = np.random.default_rng(0)
 TEXTURES = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from envs.houses import house as house_module
+from envs.houses.assembly import assemble
 from envs.houses.furnishing import furnish
 from envs.houses.house import (
     House,
@@ -19,7 +20,6 @@ from envs.houses.house import (
     load_house,
     save_house,
 )
-from envs.houses.scene import assemble
 from envs.houses.style import make_style
 from envs.houses.textures import make_textures
 from envs.panoramas import house_panoramas, render_panorama

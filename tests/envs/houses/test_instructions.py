@@ -4,9 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from envs.houses.clauses import Clause
 from envs.houses.instructions import means_only, plan_clauses, room_visits, write_instructions
 from envs.houses.landmarks import Landmark, contrast, references
-from envs.houses.realiser import Clause, realise
+from envs.houses.realiser import realise
 from envs.houses.routes import Routes, choose_episodes, flights
 from envs.houses.scene import ObjectInfo
 from envs.houses.visibility import HEADING_STEPS, Survey

@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from envs.houses.assembly import assemble
 from envs.houses.clutter import ON_TOP, scatter
 from envs.houses.facade import build_facade
 from envs.houses.fine_floor import lay_floor
@@ -15,7 +16,6 @@ from envs.houses.house import House, HouseSpec, is_saved, load_house, plan_of, s
 from envs.houses.pictures import PICTURES
 from envs.houses.placement import Box
 from envs.houses.plan_elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
-from envs.houses.scene import assemble
 from envs.houses.style import make_style
 from envs.houses.textures import SURFACES, make_textures
 from envs.houses.viewpoints import DENSE, place_viewpoints

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from envs.houses.assembly import scene_of_fixtures
+from envs.houses.fixture import Fixture
 from envs.houses.geometry import Material, box, quad
 from envs.houses.lighting import bake
 from envs.houses.lights import Light
-from envs.houses.scene import Scene, scene_of_fixtures
-from envs.houses.structure import Fixture
+from envs.houses.scene import Scene
 from envs.houses.surfels import Surfels
 
 WHITE = np.full((4, 4, 3), 255, np.uint8)

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import numpy as np
 
 from connectivity import read_connectivity
+from envs.houses.assembly import assemble
 from envs.houses.furnishing import furnish
 from envs.houses.house import House, HouseSpec, plan_of
-from envs.houses.scene import assemble
 from envs.houses.sets import MINI
 from envs.houses.style import make_style
 from envs.houses.textures import make_textures

@@ -7,12 +7,12 @@ import pytest
 
 from connectivity import CONNECTIVITY_DIR
 from envs.houses import training_panoramas
+from envs.houses.assembly import scene_of_fixtures
+from envs.houses.fixture import Fixture
 from envs.houses.floor_plan import FloorPlan, Room
 from envs.houses.geometry import Material, box
 from envs.houses.house import House, HouseSpec, house_cache_dir
-from envs.houses.scene import scene_of_fixtures
 from envs.houses.sets import MINI
-from envs.houses.structure import Fixture
 from envs.houses.training_panoramas import DESCRIPTION, render_houses
 from envs.panoramas import house_panoramas
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from connectivity import read_connectivity
+from envs.houses.assembly import scene_of_fixtures
 from envs.houses.clearance import ClearanceMap, clearance_map
+from envs.houses.fixture import Fixture
 from envs.houses.floor_plan import FloorPlan, Opening, Room
 from envs.houses.geometry import Material, box
 from envs.houses.house import HouseSpec
-from envs.houses.scene import scene_of_fixtures
-from envs.houses.structure import Fixture
 from envs.houses.viewpoints import LONGEST_EDGE, place_viewpoints
 from envs.panoramas.ray_tracer import RayTracer
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from envs.houses import training_panoramas
+from envs.houses.assembly import scene_of_fixtures
+from envs.houses.fixture import Fixture
 from envs.houses.floor_plan import FloorPlan, Room
 from envs.houses.geometry import Material, box
-from envs.houses.scene import scene_of_fixtures
 from envs.houses.sets import MINI
-from envs.houses.structure import Fixture
 from envs.panoramas.house_panoramas import HousePanoramas
 from vl_tasks.captioning.data import caption_images, read_captions
 from vl_tasks.entailment.data import hypothesis_images, read_hypotheses
