@@ -25,7 +25,8 @@ from agents.search_evaluation import Searched, evaluate_search, search_split, tu
 from agents.speaker_training import LoadedSpeaker, load_speaker
 from agents.text import load_tokenizer
 from envs.device_features import DeviceFeatures
-from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
+from envs.episodes import load_episodes
+from envs.episodes.submission_files import write_r2r_submission, write_rxr_submission
 from envs.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 from storage.runs.checkpoints import VOCABULARY, load_model

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from envs.candidates import candidate_table
-from envs.episodes import Episode, Trajectory
+from envs.episodes import Episode
+from envs.episodes.submission_files import Trajectory
 from envs.nav_graph import NavGraph
 from storage import written_whole
 
@@ -109,7 +110,7 @@ def film(
 
 def house_panorama(scan: str, viewpoint: str) -> np.ndarray:
     """Picture (512, 1024, 3) uint8 RGB of a viewpoint of the built-in houses."""
-    from envs.panoramas import panorama
+    from envs.panoramas.house_panoramas import panorama
 
     return panorama(scan, viewpoint).rgb
 

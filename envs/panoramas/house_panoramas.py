@@ -95,3 +95,16 @@ class HousePanoramas:
 
     def _make_tracer(self, scan: str) -> RayTracer:
         return RayTracer(self.house(scan).scene)
+
+
+def panorama(scan: str, viewpoint: str) -> Panorama:
+    """Panorama (512, 1024) of a viewpoint of the built-in houses; the house is built if needed.
+
+    Keep a `HousePanoramas` instead where another size, cache folder or set of houses is wanted.
+    """
+    return _built_in_houses().panorama(scan, viewpoint)
+
+
+@lru_cache(maxsize=1)
+def _built_in_houses() -> HousePanoramas:
+    return HousePanoramas()

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from envs.episodes import write_r2r_submission, write_rxr_submission
+from envs.episodes.submission_files import write_r2r_submission, write_rxr_submission
 from envs.metrics import bootstrap_interval, paired_difference, score_path
 from envs.submission_report import evaluate_submissions, report
 from envs.submission_scores import (

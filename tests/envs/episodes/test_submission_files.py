@@ -3,7 +3,8 @@ import math
 
 import pytest
 
-from envs.episodes import load_episodes, write_r2r_submission, write_rxr_submission
+from envs.episodes import load_episodes
+from envs.episodes.submission_files import write_r2r_submission, write_rxr_submission
 from envs.nav_graph import NavGraph
 
 
