@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from envs.candidates import NUM_HEADINGS, NUM_VIEWS
+from envs.graphs.candidates import NUM_HEADINGS, NUM_VIEWS
 
 _FULL_TURN = math.pi * 2.0
 _HEADING_STEP = math.pi * 2.0 / NUM_HEADINGS

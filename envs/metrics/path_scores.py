@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.nav_graph import NavGraph
+from envs.graphs.nav_graph import NavGraph
 
 SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
 _SHORTEST = 0.01  # metres; EnvDrop's guard against a path of no length in SPL

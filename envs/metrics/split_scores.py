@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from envs.graphs.nav_graph import NavGraph
 from envs.metrics.path_scores import SUCCESS_THRESHOLD, check_threshold, path_metrics
-from envs.nav_graph import NavGraph
 
 # Paths whose tables are filled together: keeps them in the cache, and little padding, as paths are
 # sorted by size before.

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from storage.records import read_records
-from vl_tasks.documents import read_table
+from vl_tasks.data.documents import read_table
 
 Name = TypeVar("Name", str, int)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
+from envs.graphs.nav_graph import NavGraph
 from envs.metrics import score_path, score_paths, summarise
-from envs.nav_graph import NavGraph
 from envs.worlds import world_files
 from tests.conftest import connectivity_records
 

@@ -1,0 +1,133 @@
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from storage.features.store import NUM_VIEWS, VIEW_ORDER, FeatureStore, feature_key
+
+KEYS = ["house_00_a", "house_00_b", "house_01_a"]
+
+
+@pytest.fixture
+def views() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(3, NUM_VIEWS, 5)).astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path: Path, views: np.ndarray) -> Path:
+    path = tmp_path / "store.safetensors"
+    FeatureStore.write(path, views, KEYS, {"encoder": "tiny", "vfov_degrees": 60})
+    return path
+
+
+def test_written_features_come_back(path: Path, views: np.ndarray):
+    store = FeatureStore.open(path, expected_width=5)
+    assert store.keys == KEYS
+    assert store.width == 5
+    assert store.metadata["encoder"] == "tiny"
+    assert store.metadata["vfov_degrees"] == 60
+    assert store.row("house_00", "b") == 1
+    assert feature_key("house_01", "a") in store
+    taken = store.take(np.array([2, 0, 2]))
+    assert taken.dtype == np.float32
+    np.testing.assert_array_equal(taken, views[[2, 0, 2]].astype(np.float16).astype(np.float32))
+
+
+def test_taken_rows_are_copies_and_the_map_is_read_only(path: Path):
+    store = FeatureStore.open(path)
+    store.take(np.array([0]))[:] = 7
+    assert not np.any(store.take(np.array([0])) == 7)
+    with pytest.raises(ValueError, match="read-only"):
+        store.views[0] = 0
+
+
+def test_the_safetensors_library_reads_the_file(path: Path, views: np.ndarray):
+    with safe_open(path, framework="numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("views"), views.astype(np.float16))
+        assert json.loads(file.metadata()["view_order"]) == VIEW_ORDER
+
+
+def test_an_iterable_writes_what_an_array_writes(path: Path, tmp_path: Path, views: np.ndarray):
+    other = tmp_path / "other.safetensors"
+    FeatureStore.write(other, (row for row in views), KEYS, FeatureStore.open(path).metadata)
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_a_store_pickles_as_its_path(path: Path):
+    store = FeatureStore.open(path)
+    pickled = pickle.dumps(store)
+    assert len(pickled) < 500
+    np.testing.assert_array_equal(pickle.loads(pickled).views, store.views)
+
+
+def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.ndarray):
+    with pytest.raises(ValueError, match=r"store\.safetensors.* 5 wide.* 512 "):
+        FeatureStore.open(path, expected_width=512)
+    other = tmp_path / "top_first.safetensors"
+    save_file(
+        {"views": views.astype(np.float16)},
+        other,
+        {"keys": json.dumps(KEYS), "format_version": "1", "view_order": "top,middle,bottom"},
+    )
+    with pytest.raises(ValueError, match=r"'top,middle,bottom'.*'bottom,middle,top"):
+        FeatureStore.open(other)
+
+
+def test_an_unknown_viewpoint_names_itself_and_the_store(path: Path):
+    with pytest.raises(KeyError, match=r"store\.safetensors.*zz.*house_07"):
+        FeatureStore.open(path).row("house_07", "zz")
+
+
+def test_a_missing_file_names_the_command(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"extract_features\.py"):
+        FeatureStore.open(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 5, 20, -10])
+def test_a_cut_file_is_refused(path: Path, keep: int):
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"store\.safetensors.*extract again"):
+        FeatureStore.open(path)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path):
+    text = tmp_path / "text.safetensors"
+    text.write_bytes(struct.pack("<Q", 2**60) + b"hello")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        FeatureStore.open(text)
+    weights = tmp_path / "weights.safetensors"
+    save_file({"bias": np.zeros(3, np.float32)}, weights)
+    with pytest.raises(ValueError, match=r"'views' but \['bias'\]"):
+        FeatureStore.open(weights)
+    flat = tmp_path / "flat.safetensors"
+    save_file({"views": np.zeros((3, 12, 5), np.float16)}, flat)
+    with pytest.raises(ValueError, match=r"F16 \(3, 12, 5\)"):
+        FeatureStore.open(flat)
+
+
+@pytest.mark.parametrize("fault", ["few", "many", "narrow", "infinite", "twice"])
+def test_bad_features_leave_the_old_store_and_nothing_beside(
+    path: Path, views: np.ndarray, fault: str
+):
+    before = path.read_bytes()
+    rows, keys = list(views), list(KEYS)
+    match fault:
+        case "few":
+            rows.pop()
+        case "many":
+            rows.append(rows[0])
+        case "narrow":
+            rows[1] = rows[1][:, :4]
+        case "infinite":
+            rows[2] = np.full_like(rows[2], 1e6)
+        case "twice":
+            keys[2] = keys[0]
+    with pytest.raises(ValueError, match=r"store\.safetensors"):
+        FeatureStore.write(path, rows, keys)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
