@@ -7,9 +7,9 @@ import numpy as np
 
 from agents.acting.rollout import STOP, Observation
 from envs.graphs.nav_world import NavWorld
+from storage.features.view_grid import STEP
 
 _RANDOM = 11
-_TURN = np.pi / 6
 _SIGHT = np.deg2rad(40.0)
 
 
@@ -42,8 +42,8 @@ class ForwardAgent:
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Face the view nearest to the start heading, turned by `turns`."""
         turns = self.turns(info["instr_id"])
-        step = np.rint(observation["heading"].astype(np.float64) / _TURN)
-        self._heading = (step + turns) * _TURN  # (B,) radians
+        step = np.rint(observation["heading"].astype(np.float64) / STEP)
+        self._heading = (step + turns) * STEP  # (B,) radians
         self._moves = np.full(len(turns), self.moves)
         self._patience = self.patience - turns
 
@@ -65,7 +65,7 @@ class ForwardAgent:
             turning = live[willing & ~ahead.any(1)]
             if not turning.size:
                 break
-            self._heading[turning] += _TURN
+            self._heading[turning] += STEP
             self._patience[turning] -= 1
         self._moves[live] -= 1
         self._patience[live] -= 1

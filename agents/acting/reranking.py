@@ -18,9 +18,9 @@ from agents.acting.search import Findings, FoundPath, Place
 from agents.acting.speaking import look_along
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
-from envs.graphs.candidates import NUM_HEADINGS, STEP
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
+from storage.features.view_grid import view_direction
 
 _PATHS = 64  # judged at once
 
@@ -167,11 +167,4 @@ def poses(world: NavWorld, start: Place, nodes: Sequence[int]) -> list[Pose]:
         here = places[-1].node
         action = int(np.flatnonzero(world.targets[here, 1:] == node)[0]) + 1
         places.append(Place(int(node), int(world.views[here, action])))
-    return [
-        (
-            str(world.viewpoint_ids[node]),
-            float(view % NUM_HEADINGS * STEP),
-            float((view // NUM_HEADINGS - 1) * STEP),
-        )
-        for node, view in places
-    ]
+    return [(str(world.viewpoint_ids[node]), *view_direction(view)) for node, view in places]

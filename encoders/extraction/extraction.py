@@ -11,7 +11,7 @@ import numpy as np
 
 from encoders.clip import ClipEncoder
 from storage.features.partial_store import PartialStore
-from storage.features.store import NUM_VIEWS
+from storage.features.view_grid import NUM_VIEWS
 
 # Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]

@@ -15,6 +15,7 @@ import numpy as np
 
 from envs.houses.views.captions import contradict, sample_caption
 from envs.houses.views.view_facts import Fact, ViewFacts, view_facts
+from storage.features.view_grid import NUM_VIEWS, STEP, VFOV, VIEW_ELEVATIONS, VIEW_HEADINGS
 
 if TYPE_CHECKING:
     import torch
@@ -121,7 +122,7 @@ class ViewSampler:
         band = rng.choice([-1, 0, 1], size=_CAMERAS, p=[side, config.level_share, side])
         jitter = rng.uniform(-1, 1, _CAMERAS) * np.radians(config.elevation_jitter_degrees)
         vfov = np.radians(rng.uniform(*config.vfov_degrees, _CAMERAS))
-        return view_directions(np.zeros(_CAMERAS), band * np.pi / 6 + jitter, vfov, self._size)
+        return view_directions(np.zeros(_CAMERAS), band * STEP + jitter, vfov, self._size)
 
     def _draw_views(
         self, house: HousePictures, panorama: int, rng: np.random.Generator, images: torch.Tensor
@@ -176,10 +177,8 @@ def extraction_views(
     Yields:
         (36, H, W, 3) uint8 and 36 facts.
     """
-    view = np.arange(36)
-    directions = view_directions(
-        view % 12 * np.pi / 6, (view // 12 - 1) * np.pi / 6, np.full(36, np.pi / 3), image_size
-    )
+    vfov = np.full(NUM_VIEWS, VFOV)
+    directions = view_directions(VIEW_HEADINGS, VIEW_ELEVATIONS, vfov, image_size)
     for panorama in range(house.viewpoints):
         images = sample_pixels(house.rgb[panorama], directions)
         pixels = (images.permute(0, 2, 3, 1) * 255).round().clamp(0, 255)

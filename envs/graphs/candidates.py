@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
+from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP
 
-NUM_HEADINGS = 12
-NUM_VIEWS = 36
-STEP = np.pi / 6  # between neighbouring headings, and between the three elevations
 # MatterSim.cpp takes vfov * width / height for the horizontal field of view: 80 degrees of a
 # 640 x 480 picture that is 60 degrees high.
 HALF_FIELD = np.deg2rad(40.0)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.graphs.candidates import NUM_HEADINGS, STEP, candidate_edges
+from envs.graphs.candidates import candidate_edges
 from envs.graphs.nav_graph import NavGraph
+from storage.features.view_grid import NUM_HEADINGS, STEP
 
 if TYPE_CHECKING:
     from storage.features.store import FeatureStore

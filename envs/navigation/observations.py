@@ -5,13 +5,13 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium import spaces
 
-from envs.graphs.candidates import NUM_HEADINGS, NUM_VIEWS, STEP
 from envs.graphs.nav_world import NavWorld, angles4
 from envs.navigation.stored_features import WideningReader
 from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, VIEW_ELEVATIONS, VIEW_HEADINGS
 
-_HEADINGS = (STEP * (np.arange(NUM_VIEWS) % NUM_HEADINGS)).astype(np.float32)
-_ELEVATIONS = (STEP * (np.arange(NUM_VIEWS) // NUM_HEADINGS - 1)).astype(np.float32)
+_HEADINGS = VIEW_HEADINGS.astype(np.float32)
+_ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)
 
 Observe = Literal["features", "indices"]
 Observation = dict[str, np.ndarray]
@@ -40,7 +40,7 @@ def panorama_angles(size: int) -> np.ndarray:
     """(12, 36, size) float32: angle features of the 36 views, seen from each of 12 headings."""
     views = np.arange(NUM_VIEWS)
     heading = STEP * (views % NUM_HEADINGS - np.arange(NUM_HEADINGS)[:, None])
-    elevation = STEP * (views // NUM_HEADINGS - 1)
+    elevation = VIEW_ELEVATIONS
     return angle_feature(heading, np.broadcast_to(elevation, heading.shape), size)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from storage.features.sharded_views import ShardedViews
-from storage.features.store import NUM_VIEWS, FeatureStore
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_VIEWS
 
 if TYPE_CHECKING:
     from torch import Tensor

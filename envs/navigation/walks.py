@@ -11,12 +11,12 @@ from typing import get_args
 import numpy as np
 
 from envs.episodes import Episode
-from envs.graphs.candidates import NUM_HEADINGS, NUM_VIEWS, STEP
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD, path_metrics
 from envs.navigation.reference_teacher import ReferenceTeacher, Teacher
 from envs.navigation.references import ReferencePaths
 from envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
+from storage.features.view_grid import NUM_VIEWS, view_direction
 
 
 class Walks:
@@ -177,11 +177,7 @@ class Walks:
         """Viewpoint, heading and elevation (radians) at each viewpoint that an agent visited."""
         nodes, views = np.divmod(self._history[agent, : self._state["visits"][agent]], NUM_VIEWS)
         return [
-            (
-                str(self._world.viewpoint_ids[node]),
-                float(view % NUM_HEADINGS * STEP),
-                float((view // NUM_HEADINGS - 1) * STEP),
-            )
+            (str(self._world.viewpoint_ids[node]), *view_direction(view))
             for node, view in zip(nodes, views, strict=True)
         ]
 

@@ -1,13 +1,12 @@
 """Where pictures come from, and how a panorama is cut into the 36 views of R2R."""
 
 from envs.panoramas.panorama import Panorama, render_panorama
-from envs.panoramas.views import perspective, view_direction, views36, views36_nearest
+from envs.panoramas.views import perspective, views36, views36_nearest
 
 __all__ = [
     "Panorama",
     "perspective",
     "render_panorama",
-    "view_direction",
     "views36",
     "views36_nearest",
 ]

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from storage import cache_dir, written_whole
-from storage.features.store import NUM_VIEWS, FeatureStore
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_VIEWS
 
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
 _LMDB_METADATA = b"__metadata__"

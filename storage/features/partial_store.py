@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from storage import written_whole
-from storage.features.store import NUM_VIEWS, FeatureStore
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_VIEWS
 
 SUFFIX = ".partial"
 # Of viewpoints that were left out, in the metadata of a store.

@@ -9,15 +9,12 @@ import numpy as np
 
 from storage import written_whole
 from storage.features.sharded_views import ShardedViews
+from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 from storage.tensor_files import header_bytes, read_header
 
 FORMAT_VERSION = 1
-NUM_VIEWS = 36
 # What precomputed features come in: CLIP-ViL's TSV, HAMT's HDF5, LMDB.
 OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
-# Row v of a viewpoint is 12 * elevation band + heading step, as MatterSim numbers its views
-# (MatterSim.cpp:378-390: -30 degrees first).
-VIEW_ORDER = "bottom,middle,top x 12 headings clockwise from 0"
 _TENSOR = "views"
 
 

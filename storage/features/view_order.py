@@ -10,9 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from storage.features.store import NUM_VIEWS, FeatureStore
+from storage.features.store import FeatureStore
+from storage.features.view_grid import (
+    NUM_BANDS,
+    NUM_HEADINGS,
+    NUM_VIEWS,
+    VIEW_ELEVATIONS,
+    VIEW_HEADINGS,
+)
 
-HEADINGS, BANDS = 12, 3
 _SAMPLE = 64  # viewpoints that are looked at
 _BAND_NAMES = ("bottom", "middle", "top")
 _PAIRS = np.triu_indices(NUM_VIEWS, 1)
@@ -41,11 +47,11 @@ def layout_matches(store: FeatureStore) -> list[OrderMatch]:
     likeness = np.mean([_likeness(views) for views in _sample(store)], axis=0)
     directions = _directions()
     expected = (directions @ directions.T)[_PAIRS]
-    rows = np.arange(NUM_VIEWS).reshape(BANDS, HEADINGS)
+    rows = np.arange(NUM_VIEWS).reshape(NUM_BANDS, NUM_HEADINGS)
     layouts = {
         "as expected: three rings of twelve headings": rows.ravel(),
         "twelve columns of three elevations": np.arange(NUM_VIEWS)
-        .reshape(HEADINGS, BANDS)
+        .reshape(NUM_HEADINGS, NUM_BANDS)
         .T.ravel(),
         "rings that turn back at their ends": np.stack(
             [ring if band % 2 == 0 else ring[::-1] for band, ring in enumerate(rows)]
@@ -88,11 +94,12 @@ def reference_matches(store: FeatureStore, reference: FeatureStore) -> list[Orde
 def _ring_orders() -> dict[str, np.ndarray]:
     orders = {}
     for upside_down in (False, True):
-        bands = np.arange(BANDS)[::-1] if upside_down else np.arange(BANDS)
+        bands = np.arange(NUM_BANDS)[::-1] if upside_down else np.arange(NUM_BANDS)
         for backwards in (False, True):
-            for shift in range(HEADINGS):
-                headings = (np.arange(HEADINGS) * (-1 if backwards else 1) + shift) % HEADINGS
-                rows = (HEADINGS * bands[:, None] + headings).ravel()
+            for shift in range(NUM_HEADINGS):
+                steps = np.arange(NUM_HEADINGS) * (-1 if backwards else 1)
+                headings = (steps + shift) % NUM_HEADINGS
+                rows = (NUM_HEADINGS * bands[:, None] + headings).ravel()
                 orders[_described(upside_down, backwards, shift)] = rows
     return orders
 
@@ -107,8 +114,7 @@ def _described(upside_down: bool, backwards: bool, shift: int) -> str:
 
 def _directions() -> np.ndarray:
     """(36, 3) unit vectors along which the views look."""
-    heading = np.radians(30 * (np.arange(NUM_VIEWS) % HEADINGS))
-    elevation = np.radians(30 * (np.arange(NUM_VIEWS) // HEADINGS - 1))
+    heading, elevation = VIEW_HEADINGS, VIEW_ELEVATIONS
     return np.stack(
         [
             np.sin(heading) * np.cos(elevation),

@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from envs.graphs.candidates import NUM_VIEWS
 from envs.worlds import Dataset, World
 from storage import written_whole
+from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
 
 FORMAT, VERSION = "clipnav-trace", 1

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from envs.episodes import Episode
 from envs.episodes.paths import without_turns
-from envs.graphs.candidates import NUM_HEADINGS, STEP
 from envs.graphs.nav_graph import NavGraph
 from envs.submissions.checks import Checked, check_submission
 from envs.submissions.scores import REMEDY, Ground
 from envs.worlds import Dataset, World
+from storage.features.view_grid import NUM_HEADINGS, STEP
 from storage.records import read_records
 from viewer.trace.building import Moment, Setting, build_trace, candidate_views, candidates
 from viewer.trace.format import Trace

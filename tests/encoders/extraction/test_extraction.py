@@ -6,7 +6,8 @@ import pytest
 
 from encoders.clip import ClipEncoder
 from encoders.extraction.extraction import encode_viewpoints, encode_viewpoints_with
-from storage.features.store import NUM_VIEWS, FeatureStore
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_VIEWS
 
 KEYS = ["house_00_a", "house_00_b", "house_01_c"]
 

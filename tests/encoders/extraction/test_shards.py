@@ -12,7 +12,8 @@ import pytest
 from encoders.clip import ClipEncoder
 from encoders.extraction.extraction import encode_viewpoints, encoder_metadata
 from storage.features.shards import Shard, is_finished, merge_shards
-from storage.features.store import NUM_VIEWS, FeatureStore
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_VIEWS
 
 KEYS = [f"lab_v{i}" for i in range(7)]
 ROOT = Path(__file__).resolve().parents[3]

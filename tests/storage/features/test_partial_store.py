@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from storage.features.partial_store import SKIPPED, PartialStore
-from storage.features.store import NUM_VIEWS, FeatureStore
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_VIEWS
 
 KEYS = ["lab_a", "lab_b", "lab_c"]
 ROW = np.random.default_rng(0).standard_normal((NUM_VIEWS, 4)).astype(np.float32)

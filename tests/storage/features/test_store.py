@@ -8,7 +8,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from storage.features.store import NUM_VIEWS, VIEW_ORDER, FeatureStore, feature_key
+from storage.features.store import FeatureStore, feature_key
+from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 
 KEYS = ["house_00_a", "house_00_b", "house_01_a"]
 
