@@ -1,8 +1,8 @@
-"""Where an agent can go from each viewpoint: the result of MatterSim's sweep over 36 views.
+"""Candidates of each viewpoint: the result of MatterSim's sweep over the 36 views.
 
-EnvDrop (`r2r_src/env.py: make_candidate`) turns the simulator through 36 views and notes for each
-neighbour the view that looks at it most directly. Everything it finds is a function of the graph
-alone, computed here for all viewpoints of a world at once.
+EnvDrop (`r2r_src/env.py: make_candidate`) turns the simulator through 36 views and records for
+each neighbour the view that faces it most directly. The result depends on the graph alone and is
+computed here for all viewpoints of a world at once.
 """
 
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ HALF_FIELD = np.deg2rad(40.0)
 
 @dataclass(frozen=True, eq=False)
 class CandidateEdges:
-    """The M candidates of many viewpoints in a row, by viewpoint and then in EnvDrop's order.
+    """The M candidates of many viewpoints, sorted by viewpoint and then in EnvDrop's order.
 
     Attributes:
-        origins: (M,) viewpoint where the agent stands.
-        targets: (M,) the neighbour.
-        places: (M,) place of the candidate among those of its viewpoint, from 0.
-        views: (M,) view 0..35 that looks at the neighbour most directly (`pointId`).
-        navigable_indices: (M,) place of the neighbour in MatterSim's list of navigable locations
-            when looking along that view (`idx`, from 1).
+        origins: (M,) viewpoint of the agent.
+        targets: (M,) neighbour that the candidate leads to.
+        ranks: (M,) index of the candidate among those of its viewpoint, from 0.
+        views: (M,) view 0..35 that faces the neighbour most directly (`pointId`).
+        navigable_indices: (M,) index of the neighbour in MatterSim's list of navigable locations
+            for that view (`idx`, from 1).
         headings: (M,) float64 absolute headings in radians, within pi / 12 of the view's
             (`normalized_heading`, so between -pi / 12 and 2 pi).
         elevations: (M,) float64 absolute elevations in radians.
@@ -35,7 +35,7 @@ class CandidateEdges:
 
     origins: np.ndarray
     targets: np.ndarray
-    places: np.ndarray
+    ranks: np.ndarray
     views: np.ndarray
     navigable_indices: np.ndarray
     headings: np.ndarray
@@ -62,9 +62,9 @@ class CandidateTable:
 
 
 def start_views(headings: np.ndarray) -> np.ndarray:
-    """(E,) int32 views with which episodes begin at headings (E,) in radians.
+    """Return the (E,) int32 initial views of episodes with start headings (E,) in radians.
 
-    MatterSim looks level along the nearest of its 12 headings, halves up.
+    MatterSim starts with the level view of the nearest of its 12 headings, rounding halves up.
     """
     steps = np.floor(headings / STEP + 0.5).astype(np.int32)
     return NUM_HEADINGS + steps % NUM_HEADINGS
@@ -77,8 +77,8 @@ def candidate_edges(
 
     Args:
         positions: (V, 3) metres.
-        origins: (M,) where each edge begins, ascending.
-        targets: (M,) where it ends.
+        origins: (M,) start of each edge, ascending.
+        targets: (M,) end of each edge.
     """
     heading, elevation = _directions(positions, origins, targets)
     rel_heading = heading[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
@@ -86,21 +86,21 @@ def candidate_edges(
     rel_elevation = elevation[:, None] - STEP * np.arange(-1, 2)  # (M, 3)
     visible = np.abs(rel_heading) <= HALF_FIELD
 
-    # (M, 36): angle between view and neighbour as MatterSim measures it.
+    # (M, 36) angle between view and neighbour as MatterSim measures it.
     offset = np.sqrt(rel_elevation[:, :, None] ** 2 + rel_heading[:, None, :] ** 2)
     offset = np.where(visible[:, None, :], offset, np.inf).reshape(-1, NUM_VIEWS)
     views = offset.argmin(axis=1)
 
     # EnvDrop orders neighbours by the first view that shows them, and within a view as the
-    # simulator does; the elevation plays no part in what is visible, so the lowest band decides.
+    # simulator does. Visibility does not depend on the elevation, so the lowest band decides.
     edges = np.arange(len(origins))
     first = visible.argmax(axis=1)
     order = np.lexsort((offset[edges, first], first, origins))
     best_heading = views % NUM_HEADINGS
     return CandidateEdges(
-        origins=origins,  # in order before and after
+        origins=origins,  # sorted before and after
         targets=targets[order],
-        places=edges - np.searchsorted(origins, origins),
+        ranks=edges - np.searchsorted(origins, origins),
         views=views[order],
         navigable_indices=_ranks(offset, views, origins)[order],
         headings=(STEP * best_heading + rel_heading[edges, best_heading])[order],
@@ -111,11 +111,11 @@ def candidate_edges(
 def candidate_table(graph: NavGraph) -> CandidateTable:
     """Compute the candidates of every viewpoint of a graph."""
     edges = candidate_edges(graph.positions, *graph.edges)
-    shape = len(graph), int(edges.places.max(initial=-1)) + 1
+    shape = len(graph), int(edges.ranks.max(initial=-1)) + 1
 
     def padded(values: np.ndarray, padding: float, dtype: type) -> np.ndarray:
         table = np.full(shape, padding, dtype=dtype)
-        table[edges.origins, edges.places] = values
+        table[edges.origins, edges.ranks] = values
         return table
 
     return CandidateTable(
@@ -130,8 +130,8 @@ def candidate_table(graph: NavGraph) -> CandidateTable:
 def _directions(
     positions: np.ndarray, origins: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Absolute heading and elevation (M,) in radians of the target of each edge."""
-    # MatterSim holds positions in float32, and two viewpoints 0.1 mm apart make that matter.
+    """Absolute heading and elevation (M,) in radians from origin to target of each edge."""
+    # MatterSim stores positions as float32, which matters for viewpoints 0.1 mm apart.
     positions = positions.astype(np.float32)
     offsets = (positions[targets] - positions[origins]).astype(np.float64)
     heading = np.arctan2(offsets[:, 0], offsets[:, 1])
@@ -140,11 +140,11 @@ def _directions(
 
 
 def _ranks(offset: np.ndarray, views: np.ndarray, origins: np.ndarray) -> np.ndarray:
-    """(M,) place from 1 of each neighbour among those visible in its own best view."""
+    """(M,) rank, from 1, of each neighbour among those visible in its own best view."""
     own = offset[np.arange(len(views)), views]
     ranks = np.ones(len(views), dtype=np.int64)
     starts, stops = (np.searchsorted(origins, origins, side) for side in ("left", "right"))
-    for place in range(int((stops - starts).max(initial=0))):
-        edges = np.flatnonzero(starts + place < stops)
-        ranks[edges] += offset[starts[edges] + place, views[edges]] < own[edges]
+    for other in range(int((stops - starts).max(initial=0))):
+        edges = np.flatnonzero(starts + other < stops)
+        ranks[edges] += offset[starts[edges] + other, views[edges]] < own[edges]
     return ranks

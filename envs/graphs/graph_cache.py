@@ -1,4 +1,4 @@
-"""Tables of navigation graphs on disk, so that nobody computes them twice.
+"""Cache of the tables of navigation graphs on disk.
 
 One file per graph in `storage.cache_dir() / "graphs"`, named after what it was computed from, so
 that one which no longer fits is never looked at. All may be deleted at any time.

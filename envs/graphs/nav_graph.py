@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 
 
 class NavGraph:
-    """The viewpoints of one building that an agent can stand on, and the edges between them.
+    """The viewpoints of one building that an agent can occupy, and the edges between them.
 
-    Viewpoints are those marked `included`; two are neighbours when one is `unobstructed` from the
-    other. An edge is as long as the straight line between its ends. Tables are read-only.
+    A viewpoint belongs to the graph if its record is `included`; two viewpoints are neighbours if
+    one is `unobstructed` from the other. The length of an edge is the straight-line distance
+    between its ends. All arrays are read-only.
 
     Attributes:
         scan: Name of the building.
         viewpoint_ids: N names, in the order of the connectivity file.
-        record_indices: (N,) place of each viewpoint in the connectivity file (MatterSim's `ix`).
-        positions: (N, 3) metres of the cameras, z up.
-        heights: (N,) metres of the cameras above the floor that they stand on.
-        edges: (2, M) rows of the ends of all edges, each in both directions, sorted.
+        record_indices: (N,) index of each viewpoint in the connectivity file (MatterSim's `ix`).
+        positions: (N, 3) camera positions in metres, z up.
+        heights: (N,) camera heights in metres above the floor.
+        edges: (2, M) rows of the two ends of every directed edge, sorted; each edge appears in
+            both directions.
     """
 
     def __init__(self, scan: str, records: Sequence[dict[str, Any]]) -> None:
@@ -68,15 +70,15 @@ class NavGraph:
     def load(cls, scan: str, connectivity_dir: str | Path | None = None) -> "NavGraph":
         """Read the graph of a scan.
 
-        Loading the same unchanged file again returns the same graph. Distances and paths are kept
-        on disk, see `envs.graphs.graph_cache`.
+        Loading an unchanged file again returns the same object. Distances and paths are cached on
+        disk, see `envs.graphs.graph_cache`.
 
         Args:
             scan: Name of the building.
-            connectivity_dir: Folder of `<scan>_connectivity.json`; the built-in houses' when None.
+            connectivity_dir: Folder of `<scan>_connectivity.json`; None for the built-in houses.
 
         Raises:
-            FileNotFoundError: There is no graph of that scan.
+            FileNotFoundError: The folder has no graph of that scan.
             ValueError: The file is damaged.
         """
         directory = Path(connectivity_dir or CONNECTIVITY_DIR).resolve()
@@ -97,31 +99,29 @@ class NavGraph:
         return f"NavGraph({self.scan!r}, viewpoints={len(self)}, edges={edges})"
 
     def index(self, viewpoint: str) -> int:
-        """Row of a viewpoint in `viewpoint_ids`.
+        """Return the row of a viewpoint in `viewpoint_ids`.
 
         Raises:
             KeyError: The scan has no such viewpoint, or excludes it from navigation.
         """
         if viewpoint not in self._indices:
-            raise KeyError(
-                f"scan '{self.scan}' has no viewpoint '{viewpoint}' that one can stand on"
-            )
+            raise KeyError(f"scan '{self.scan}' has no navigable viewpoint '{viewpoint}'")
         return self._indices[viewpoint]
 
     def neighbours(self, viewpoint: str) -> tuple[str, ...]:
-        """Viewpoints one edge away, in the order of the connectivity file."""
+        """Return the viewpoints one edge away, in the order of the connectivity file."""
         row = self.adjacency[self.index(viewpoint)]
         return tuple(self.viewpoint_ids[i] for i in np.flatnonzero(row))
 
     def geodesic(self, start: str, goal: str) -> float:
-        """Length of the shortest path in metres; infinite if none joins the two."""
+        """Return the length of the shortest path in metres; infinite if there is no path."""
         return float(self.distances[self.index(start), self.index(goal)])
 
     def next_hop(self, viewpoint: str, goal: str) -> str:
-        """Next viewpoint on the shortest path to the goal; the goal itself when there already.
+        """Return the next viewpoint on the shortest path; the goal itself if already there.
 
         Raises:
-            ValueError: No path joins the two.
+            ValueError: There is no path.
         """
         hop = self.next_hops[self.index(viewpoint), self.index(goal)]
         if hop < 0:
@@ -129,10 +129,10 @@ class NavGraph:
         return self.viewpoint_ids[hop]
 
     def shortest_path(self, start: str, goal: str) -> list[str]:
-        """Viewpoints of the shortest path, both ends included.
+        """Return the viewpoints of the shortest path, both ends included.
 
         Raises:
-            ValueError: No path joins the two.
+            ValueError: There is no path.
         """
         path = [start]
         while path[-1] != goal:
@@ -140,12 +140,15 @@ class NavGraph:
         return path
 
     def path_length(self, path: Sequence[str]) -> float:
-        """Sum in metres of the geodesic distances between consecutive viewpoints."""
+        """Return the sum of geodesic distances between consecutive viewpoints, in metres."""
         nodes = [self.index(viewpoint) for viewpoint in path]
         return float(self.distances[nodes[:-1], nodes[1:]].sum())
 
     def to_networkx(self) -> "networkx.Graph":
-        """Copy as a networkx graph: node attribute `position`, edge attribute `weight` (metres)."""
+        """Return a networkx graph with node attribute `position` and edge attribute `weight`.
+
+        Both are in metres.
+        """
         import networkx
 
         graph = networkx.Graph(scan=self.scan)
@@ -158,7 +161,7 @@ class NavGraph:
 
     @cached_property
     def adjacency(self) -> np.ndarray:
-        """(N, N) bool, whether an edge joins two viewpoints."""
+        """(N, N) bool, True where an edge joins two viewpoints."""
         adjacency = np.zeros((len(self), len(self)), dtype=bool)
         adjacency[self.edges[0], self.edges[1]] = True
         return _read_only(adjacency)
@@ -172,14 +175,15 @@ class NavGraph:
 
     @cached_property
     def distances(self) -> np.ndarray:
-        """(N, N) geodesic distances in metres, infinite between unconnected viewpoints."""
+        """(N, N) geodesic distances in metres; infinite between unconnected viewpoints."""
         return self._shortest_paths[0]
 
     @cached_property
     def next_hops(self) -> np.ndarray:
-        """(N, N) row of the next viewpoint from row i to column j; i itself if i is j, else -1.
+        """(N, N) row of the viewpoint after i on the shortest path to j; i if i is j, -1 if none.
 
-        Of several shortest paths the one that networkx finds, see `envs.graphs.shortest_paths`.
+        Among several shortest paths it is the one that networkx returns, see
+        `envs.graphs.shortest_paths`.
         """
         return self._shortest_paths[1]
 
@@ -190,12 +194,12 @@ class NavGraph:
         return _read_only(distances), _read_only(next_hops)
 
     def _lengths(self) -> np.ndarray:
-        """(M,) metres of the edges."""
+        """(M,) edge lengths in metres."""
         origins, targets = self.positions[self.edges]
         return np.linalg.norm(targets - origins, axis=-1)
 
     def _tables(self) -> dict[str, np.ndarray]:
-        """All that `_from_tables` needs."""
+        """Arrays that `_from_tables` restores a graph from."""
         return {
             "viewpoint_ids": np.frombuffer(json.dumps(self.viewpoint_ids).encode(), np.uint8),
             "record_indices": self.record_indices,
@@ -221,7 +225,7 @@ class NavGraph:
 
 @lru_cache(maxsize=512)
 def _load(scan: str, directory: Path, modified_ns: int, size: int) -> NavGraph:
-    """Graph of a file in a given state; the state is part of the key, not of the result."""
+    """Load a graph; `modified_ns` and `size` only key the cache, so a changed file is reread."""
     path = table_path((directory / f"{scan}_connectivity.json").read_bytes())
     tables = read_tables(path)
     if tables is not None:

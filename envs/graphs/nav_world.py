@@ -1,6 +1,6 @@
-"""NavWorld: many navigation graphs flattened into arrays; a step of many agents is a gather.
+"""NavWorld: many navigation graphs flattened into arrays, so that a batched step is a gather.
 
-A node is a viewpoint's number among the V viewpoints of all graphs, scan after scan.
+A node is the index of a viewpoint among the V viewpoints of all graphs, scan after scan.
 """
 
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 class NavWorld:
     """Arrays over all viewpoints of several buildings.
 
-    Actions count from 0, which stops; action k > 0 goes to candidate k - 1 in EnvDrop's order.
+    Action 0 stops; action k > 0 moves to candidate k - 1 in EnvDrop's order.
 
     Attributes:
-        graphs: By scan.
-        viewpoint_ids: (V,) object array of names.
+        graphs: Navigation graph of each scan.
+        viewpoint_ids: (V,) object array of viewpoint names.
         scan_names: (V,) object array of the scan of each viewpoint.
-        targets: (V, K) int32 node where each action leads; actions that lead nowhere stay.
-        mask: (V, K) int8, 1 where an action can be taken.
-        views: (V, K) int32 view 0..35 that looks at the candidate, 0 for stop and padding.
-        angles: (V, 12, K, 4) float32 [sin h, cos h, sin e, cos e] of the candidates, their
-            heading relative to one of the 12 headings; zeros for stop and padding.
-        distances: (P,) float64 geodesic metres of all pairs of viewpoints of one scan: from node to
-            goal at `pair_starts[node] + locals[goal]`.
-        teachers: (P,) uint8 action along the shortest path; 0, stop, at the goal.
-        pair_starts: (V,) int64.
-        locals: (V,) int64 place of each viewpoint in its scan.
+        targets: (V, K) int32 node that each action leads to; the node itself for masked actions.
+        mask: (V, K) int8, 1 where an action is valid.
+        views: (V, K) int32 view 0..35 that faces the candidate, 0 for stop and padding.
+        angles: (V, 12, K, 4) float32 [sin h, cos h, sin e, cos e] of the candidates, with the
+            heading relative to each of the 12 headings; zeros for stop and padding.
+        distances: (P,) float64 geodesic metres of all pairs of viewpoints of one scan; the
+            distance from node to goal is at `pair_starts[node] + locals[goal]`.
+        teachers: (P,) uint8 action along the shortest path, same layout; 0 (stop) at the goal.
+        pair_starts: (V,) int64 start of each node's row in the flat pair tables.
+        locals: (V,) int64 index of each viewpoint within its scan.
     """
 
     def __init__(self, graphs: Sequence[NavGraph], num_actions: int | None = None) -> None:
         """Flatten graphs.
 
         Args:
-            graphs: Of different scans.
-            num_actions: K; one more than the largest number of neighbours when None.
+            graphs: Graphs of distinct scans.
+            num_actions: K; None for one more than the largest number of neighbours.
 
         Raises:
             ValueError: A viewpoint has more neighbours than K - 1.
@@ -64,10 +64,11 @@ class NavWorld:
     def load(cls, scans: Sequence[str], connectivity_dir: Path) -> "NavWorld":
         """Flatten the graphs of some scans.
 
-        K comes from all graphs in the folder, so that every split of a world has the same actions.
+        K is computed from all graphs in the folder, so that every split of a world has the same
+        action space.
 
         Raises:
-            FileNotFoundError: There is no graph of a scan.
+            FileNotFoundError: The folder lacks the graph of a scan.
             ValueError: A file in the folder is damaged.
         """
         suffix = "_connectivity.json"
@@ -82,17 +83,17 @@ class NavWorld:
         return len(self.viewpoint_ids)
 
     def node(self, scan: str, viewpoint: str) -> int:
-        """Node of a viewpoint.
+        """Return the node of a viewpoint.
 
         Raises:
-            KeyError: No such viewpoint.
+            KeyError: The scan is not loaded or has no such viewpoint.
         """
         if scan not in self.graphs:
             raise KeyError(f"scan '{scan}' is not loaded")
         return self._offsets[scan] + self.graphs[scan].index(viewpoint)
 
     def store_rows(self, store: "FeatureStore") -> np.ndarray:
-        """(V,) row of each viewpoint in a feature store.
+        """Return the (V,) rows of all viewpoints in a feature store.
 
         Raises:
             KeyError: The store lacks a viewpoint.
@@ -101,11 +102,11 @@ class NavWorld:
         return np.array([store.row(scan, viewpoint) for scan, viewpoint in keys])
 
     def distance(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
-        """Geodesic distances in metres; arguments broadcast and pair nodes of the same scan."""
+        """Return geodesic distances in metres; nodes and goals broadcast, pairs share a scan."""
         return self.distances[self.pair_starts[nodes] + self.locals[goals]]
 
     def teacher_action(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
-        """(...) int64 action along the shortest path to the goal; 0, stop, at the goal."""
+        """Return the (...) int64 actions along the shortest path; 0 (stop) at the goal."""
         return self.teachers[self.pair_starts[nodes] + self.locals[goals]].astype(np.int64)
 
     def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
@@ -116,7 +117,7 @@ class NavWorld:
         )
         positions = np.concatenate([graph.positions for graph in graphs])
         edges = candidate_edges(positions, origins, targets)
-        self._edges = edges.origins, 1 + edges.places
+        self._edges = edges.origins, 1 + edges.ranks
         self.targets = np.repeat(np.arange(len(self), dtype=np.int32)[:, None], shape[1], axis=1)
         self.targets[self._edges] = edges.targets
         self.mask = np.zeros(shape, dtype=np.int8)
@@ -127,10 +128,10 @@ class NavWorld:
         relative = edges.headings[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
         elevations = np.broadcast_to(edges.elevations[:, None], relative.shape)
         self.angles = np.zeros((len(self), NUM_HEADINGS, self.num_actions, 4), dtype=np.float32)
-        self.angles[edges.origins, :, 1 + edges.places] = angles4(relative, elevations)
+        self.angles[edges.origins, :, 1 + edges.ranks] = angles4(relative, elevations)
 
     def _build_pairs(self, graphs: Sequence[NavGraph], sizes: list[int]) -> None:
-        """Tables over all pairs of viewpoints of one scan, scan after scan, in one flat array."""
+        """Build the flat tables over all pairs of viewpoints of one scan, scan after scan."""
         self.locals = np.concatenate([np.arange(size) for size in sizes])
         squares = np.cumsum([0, *(size * size for size in sizes)])
         self.pair_starts = np.concatenate(
@@ -143,16 +144,16 @@ class NavWorld:
         action_to[self.pair_starts[origins] + self.locals[ends]] = actions
         rows = np.repeat(self.pair_starts, np.repeat(sizes, sizes))
         hops = np.concatenate([graph.next_hops.ravel() for graph in graphs])
-        # No hop, -1, reads what lies before a row: nothing or another viewpoint's; hence the where.
+        # A missing hop (-1) would index the entry before the row, hence the `where`.
         self.teachers = np.where(hops < 0, 0, action_to.take(rows + hops, mode="clip"))
 
 
 def max_neighbours(graphs: Sequence[NavGraph]) -> int:
-    """The largest number of neighbours of a viewpoint in these graphs."""
+    """Return the largest number of neighbours of any viewpoint in the graphs."""
     return max(int(np.bincount(graph.edges[0], minlength=1).max()) for graph in graphs)
 
 
 def angles4(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-    """(..., 4) float32 [sin h, cos h, sin e, cos e] of angles (...) in radians."""
+    """Return (..., 4) float32 [sin h, cos h, sin e, cos e] of angles (...) in radians."""
     parts = [np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)]
     return np.stack(parts, axis=-1).astype(np.float32)
