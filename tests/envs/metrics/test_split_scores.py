@@ -145,7 +145,7 @@ def test_one_graph_serves_all_paths(attic):
         ([["a0"]], [["a9"]], KeyError, "reference 0: .*'a9'"),
         ([["a0"]], [["a0", "a10"]], ValueError, "reference 0: no path connects"),
         ([["a0"]], [["a0"], ["a1"]], ValueError, "1 predictions, 2 references"),
-        ([], [], ValueError, "at least one"),
+        ([], [], ValueError, "at least 1"),
     ],
 )
 def test_bad_paths_are_named(attic, predictions, references, error, named):
