@@ -12,6 +12,7 @@ import numpy as np
 from encoders.clip import ClipEncoder
 from encoders.feature_store import NUM_VIEWS
 from encoders.partial_store import PartialStore
+from storage.locks import sole_writer
 
 # Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
@@ -69,6 +70,7 @@ def encode_viewpoints_with(
     Raises:
         ValueError: Encoders take different sizes, or there are none; a partial file is of another
             run; or views have another shape or count.
+        OutputInUseError: Another process fills one of the stores.
     """
     common_image_size(encoders)
     stores = [
@@ -121,10 +123,11 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
 
     Raises:
         ValueError: As for `encode_viewpoints_with`.
+        OutputInUseError: Another process fills one of the stores.
     """
     from tqdm import tqdm
 
-    with ExitStack() as stack:
+    with sole_writer(*(one.path for one in stores)), ExitStack() as stack:
         partials = [
             stack.enter_context(closing(PartialStore(one.path, keys, one.width, one.metadata)))
             for one in stores

@@ -19,6 +19,7 @@ import numpy as np
 
 from encoders.feature_store import NUM_VIEWS, FeatureStore
 from storage import cache_dir, written_whole
+from storage.locks import sole_maker
 
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
 _LMDB_METADATA = b"__metadata__"
@@ -89,10 +90,13 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     seen = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
     digest = hashlib.sha256(seen.encode()).hexdigest()[:16]
     store = cache_dir() / "features" / f"{path.stem}-{digest}.safetensors"
-    if not store.is_file():
-        keys, rows, metadata = read_features(path, width)
-        bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
-        FeatureStore.write(store, bar, keys, metadata)
+    if store.is_file():
+        return store
+    with sole_maker(store):
+        if not store.is_file():
+            keys, rows, metadata = read_features(path, width)
+            bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
+            FeatureStore.write(store, bar, keys, metadata)
     return store
 
 

@@ -40,13 +40,15 @@ def main(arguments: ConvertArguments) -> None:
     from tqdm import tqdm
 
     from encoders.feature_files import read_features, write_features
+    from storage.locks import sole_writer
 
     keys, rows, metadata = read_features(arguments.features, arguments.width)
     metadata = {**metadata, **_known(arguments)}
     if arguments.view_order == "top_first":
         rows = _bottom_first(rows)
     bar = tqdm(rows, total=len(keys), desc=arguments.output.name, unit=" viewpoints")
-    write_features(arguments.output, keys, bar, metadata)
+    with sole_writer(arguments.output):
+        write_features(arguments.output, keys, bar, metadata)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {len(keys)} viewpoints, {size:.1f} MB")
 

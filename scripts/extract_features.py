@@ -94,6 +94,7 @@ def main(arguments: ExtractArguments) -> None:
     """Run the command."""
     from encoders.feature_store import FeatureStore
     from encoders.shards import Shard, merge_shards
+    from storage.locks import sole_writer
 
     paths = store_paths(arguments)
     if arguments.merge:
@@ -102,7 +103,9 @@ def main(arguments: ExtractArguments) -> None:
     else:
         shard = Shard.parse(arguments.shard or "0/1")
         paths = [shard.path(path) for path in paths] if arguments.shard else paths
-        extract(arguments, paths, shard)
+        # From the start, so that a second process is refused before it loads encoders.
+        with sole_writer(*paths):
+            extract(arguments, paths, shard)
     for path in paths:
         store = FeatureStore.open(path)
         skipped = store.metadata.get("skipped_viewpoints", ())
