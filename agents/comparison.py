@@ -19,6 +19,7 @@ from agents.submission import load_run
 from envs.metrics import SUMMARY
 from envs.vector_env import VlnVectorEnv
 from storage import write_text
+from storage.locks import sole_writer
 from storage.processes import carried_out
 from storage.runs.checkpoints import TRAINER, check_notes
 from storage.runs.settings import CONFIG, check_same_run
@@ -88,6 +89,7 @@ def train_all(
         ValueError: Two names are alike as folders; or a run in the folder has other settings or
             was trained on other features.
         ChildProcessError: A training failed, with the name of its log, or was killed.
+        OutputInUseError: Another comparison trains there.
     """
     folders = _folders([one.name for one in contestants])
     jobs = {
@@ -98,11 +100,13 @@ def train_all(
         for one in contestants
     }
     every = [job for own in jobs.values() for job in own]
-    left = [job for job in every if not (job.run / SCORES).is_file()]
-    trained = carried_out(carry_out, left, workers, "trains")
-    total, done = len(every), len(every) - len(left)
-    for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
-        pass
+    folder.mkdir(parents=True, exist_ok=True)
+    with sole_writer(folder):
+        left = [job for job in every if not (job.run / SCORES).is_file()]
+        trained = carried_out(carry_out, left, workers, "trains")
+        total, done = len(every), len(every) - len(left)
+        for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
+            pass
     return {name: [_read_scores(job.run) for job in own] for name, own in jobs.items()}
 
 
@@ -137,8 +141,6 @@ def carry_out(job: Job) -> None:
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):
-        if job.config.resume is None:
-            (job.run / CONFIG).unlink(missing_ok=True)
         try:
             train(job.config)
         except (SystemExit, FloatingPointError) as end:

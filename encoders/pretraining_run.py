@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from encoders.pretraining import Pretraining
 from storage import write_text
+from storage.locks import sole_writer
 from storage.runs.checkpoints import TRAINER, load_trainer, save_trainer
 from storage.runs.interruption import interruption
 from storage.runs.log import RunLog
@@ -33,7 +34,21 @@ def run_pretraining(
         run: Folder that `claim_run` has checked.
         views: Pictures of a batch.
         save_every: Steps between two writings of the state.
+
+    Raises:
+        OutputInUseError: Another process trains in the folder.
     """
+    with sole_writer(run):
+        _train(pretraining, batches, run, views, save_every)
+
+
+def _train(
+    pretraining: Pretraining,
+    batches: Callable[[int], Iterable[Any]],
+    run: Path,
+    views: int,
+    save_every: int,
+) -> None:
     if (run / TRAINER).exists():
         _take_up(pretraining, run)
     log = RunLog(run, pretraining.step - 1)

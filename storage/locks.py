@@ -26,7 +26,7 @@ class OutputInUseError(OSError):
 class OutputLock:
     """The right to write an output.
 
-    Within one process the lock may be taken several times; it is free after as many releases.
+    Several of one output exclude other processes, not each other.
 
     Args:
         output: The file, or a folder that exists.
@@ -36,6 +36,7 @@ class OutputLock:
         self.output = output
         self._path = lock_path(output)
         self._lock = FileLock(self._path, is_singleton=True, thread_local=False)
+        self._is_held = False
 
     def acquire(self) -> None:
         """Take the lock.
@@ -51,11 +52,13 @@ class OutputLock:
                 f"{self.output}: {_holder(self._path)} is writing it; wait until that process has "
                 f"ended, or choose another output{_remedy(self._path)}"
             ) from None
+        self._is_held = True
         _note_holder(self._path, self._lock)
 
     def release(self) -> None:
         """Give the lock back; nothing happens if it is not held."""
-        if self._lock.is_locked:
+        if self._is_held:
+            self._is_held = False
             _release(self._path, self._lock)
 
 

@@ -5,85 +5,30 @@ import json
 import math
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from storage import write_text
-from storage.runs import Placed, run_folder
-from storage.runs.checkpoints import RESULTS, TRAINER, load_trainer, save_trainer
+from storage.locks import OutputInUseError, OutputLock
+from storage.runs import Settings, run_folder
+from storage.runs.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
+from storage.runs.groups import Alone, Group
 from storage.runs.interruption import interruption
 from storage.runs.learners import Learner, Summary
 from storage.runs.log import RunLog
-from storage.runs.optimiser_settings import OptimiserConfig
 from storage.runs.optimisers import learning_rate, limit_gradient
 from storage.runs.settings import CONFIG, to_json
 
 _LOG_EVERY = 50
 
-Value = TypeVar("Value")
-
 
 class DivergedError(FloatingPointError):
     """The loss or its gradient is not a sensible number any more."""
-
-
-class Settings(Placed, Protocol):
-    """A frozen dataclass that says how long a run is, and how it goes on."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def optimiser(self) -> OptimiserConfig:
-        """How weights follow gradients."""
-        ...
-
-    @property
-    def iterations(self) -> int:
-        """Weight updates of the run."""
-        ...
-
-    @property
-    def minutes(self) -> float | None:
-        """Training time that ends the run in place of the iterations."""
-        ...
-
-    @property
-    def evaluate_every(self) -> int:
-        """Iterations between two evaluations."""
-        ...
-
-    @property
-    def select_by(self) -> str:
-        """Split that says which weights are the best."""
-        ...
-
-
-class Group(Protocol):
-    """Processes that train together."""
-
-    def rank(self) -> int:
-        """Number of this process, from 0; the first one writes the run's folder."""
-        ...
-
-    def everywhere(self, value: Value) -> list[Value]:
-        """A value of each process, in their order."""
-        ...
-
-
-class Alone:
-    """A process that trains by itself."""
-
-    def rank(self) -> int:
-        """It is the first."""
-        return 0
-
-    def everywhere(self, value: Value) -> list[Value]:
-        """Its own value."""
-        return [value]
 
 
 class Trainer:
@@ -98,6 +43,9 @@ class Trainer:
         noise: Seed of torch's noise in an iteration (from 0).
         largest_loss: A run whose loss is not below it has failed.
         group: The processes that train together.
+
+    Raises:
+        OutputInUseError: Another process trains in the folder.
     """
 
     def __init__(
@@ -113,6 +61,7 @@ class Trainer:
         self._noise, self._largest_loss = noise, largest_loss
         self._group = group or Alone()
         self.run = self._group.everywhere(run_folder(config))[0]
+        self._claim()
         self.iteration = 0
         self.seconds = 0.0
         self.best: dict[str, Any] = {}
@@ -120,8 +69,6 @@ class Trainer:
         if config.resume is not None:
             self._take_up(load_trainer(self.run))
         if self._is_first:
-            if config.resume is None:
-                self.run.mkdir(parents=True, exist_ok=True)
             # Also of a run that goes on: how long it is may have changed.
             settings = dataclasses.replace(config, output=self.run, resume=None)
             write_text(self.run / CONFIG, to_json(settings))
@@ -158,7 +105,7 @@ class Trainer:
                     sys.exit(
                         f"Stopped after {self.iteration} iterations. Go on with --resume {self.run}"
                     )
-        self.close()
+        self._close_log()
 
     def step(self) -> dict[str, float]:
         """One weight update; returns what to log.
@@ -204,11 +151,20 @@ class Trainer:
         metric = self.learner.metric
         value = summaries[self.config.select_by][metric]
         if not self.best or value > self.best[metric]:
+            is_first_best = not self.best
             self.best = {"iteration": self.iteration, metric: value}
+            if is_first_best:
+                # Weights never lie there alone: from a state they can be written again.
+                self._save_state()
             self._save_model()
 
     def save(self) -> None:
         """Write the state of training; before any evaluation also the weights to use."""
+        self._save_state()
+        if not self.best:
+            self._save_model()
+
+    def _save_state(self) -> None:
         if not self._is_first:
             return
         state = {
@@ -218,9 +174,6 @@ class Trainer:
             "weights": self.learner.network.state_dict(),
             "optimiser": self.learner.optimiser.state_dict(),
         }
-        # Where there is a state to go on from, there are weights, whenever the run is killed.
-        if not self.best:
-            self._save_model()
         save_trainer(self.run, state)
 
     def report(self, results: Mapping[str, Any]) -> None:
@@ -233,11 +186,13 @@ class Trainer:
         }
         if self._is_first:
             write_text(self.run / RESULTS, json.dumps(report, indent=2) + "\n")
+        self.close()
 
     def close(self) -> None:
-        """Hand the log to the disk."""
-        if self.log is not None:
-            self.log.close()
+        """Hand the log to the disk, and leave the folder to others."""
+        self._close_log()
+        if self._is_first:
+            self._unlock()
 
     @property
     def _is_first(self) -> bool:
@@ -246,6 +201,27 @@ class Trainer:
     def _save_model(self) -> None:
         if self._is_first:
             self.learner.save_model(self.run, self.iteration)
+
+    def _close_log(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def _claim(self) -> None:
+        """Become the one writer of the folder; every process is told if that is refused."""
+        refusal = None
+        if self._is_first:
+            if self.config.resume is None:
+                self.run.mkdir(parents=True, exist_ok=True)
+            lock = OutputLock(self.run)
+            # Also where nobody closes the run, which may have ended by an error.
+            self._unlock = weakref.finalize(self, lock.release)
+            try:
+                lock.acquire()
+            except OutputInUseError as error:
+                refusal = str(error)
+        refusal = self._group.everywhere(refusal)[0]
+        if refusal is not None:
+            raise OutputInUseError(refusal)
 
     def _take_up(self, state: dict[str, Any]) -> None:
         try:
@@ -258,6 +234,14 @@ class Trainer:
                 f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "
                 "resume with what the run was started with"
             ) from error
+        if self._is_first and not (self.run / MODEL).is_file():
+            # The run was killed between the two files, which hold the same weights then.
+            if self.best and self.best["iteration"] != self.iteration:
+                raise FileNotFoundError(
+                    f"{self.run / MODEL}: no such file; the best weights, of iteration "
+                    f"{self.best['iteration']}, are lost: start the run anew"
+                )
+            self._save_model()
 
     def _give_up(self, loss: float, norms: list[float]) -> None:
         weights = self.learner.network.state_dict().values()

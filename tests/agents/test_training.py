@@ -237,7 +237,7 @@ def test_a_run_does_not_go_on_with_the_features_of_another_encoder(small_config,
 
 
 def test_a_run_does_not_overwrite_another(small_config, tmp_path, monkeypatch):
-    make_trainer(small_config)
+    make_trainer(small_config).save()
     with pytest.raises(FileExistsError, match="--resume"):
         run_folder(small_config)
     monkeypatch.chdir(tmp_path)

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from storage.locks import OutputInUseError
 from storage.runs.checkpoints import MODEL, TRAINER, load_trainer
 from storage.runs.log import read_log
 from storage.runs.optimiser_settings import OptimiserConfig
 from storage.runs.optimisers import learning_rate
-from storage.runs.settings import read_config
+from storage.runs.resuming import parse_resumed
+from storage.runs.settings import CONFIG, read_config
 from storage.runs.training import DivergedError, Trainer
 
 COSINE = OptimiserConfig(learning_rate=0.01, schedule="cosine")
@@ -120,14 +122,67 @@ def test_the_best_weights_are_kept_and_logged(tmp_path):
 
 def test_folders_are_not_overwritten_and_damage_is_named(tmp_path):
     trainer = make_trainer(tmp_path / "run")
+    trainer.save()
     with pytest.raises(FileExistsError, match="--resume"):
         make_trainer(tmp_path / "run")
-    trainer.save()
     other = Sums()
     other.network = nn.Linear(3, 1)
     with pytest.raises(ValueError, match="does not fit") as error:
         make_trainer(None, other, resume=trainer.run)
     assert str(trainer.run / TRAINER) in str(error.value)
+
+
+def test_a_run_that_saved_nothing_begins_again(tmp_path, check_same_run):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    killed = make_trainer(tmp_path / "again")
+    killed.step()
+    killed.log.write("train", 1, {"loss": 1.0})
+    killed.close()
+    resumed = parse_resumed(
+        Config, killed.run, ["--resume", str(killed.run)], frozenset({"resume"})
+    )
+    assert resumed == Config(output=killed.run)
+    again = make_trainer(killed.run)
+    again.train()
+    check_same_run(whole, again)
+    assert parse_resumed(Config, again.run, [], frozenset()).resume is None
+
+
+def test_a_run_killed_between_its_state_and_its_weights_goes_on(tmp_path, check_same_run):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    killed = make_trainer(tmp_path / "again")
+    killed.learner.save_model = None  # as if killed there
+    with pytest.raises(TypeError):
+        killed.train()
+    killed.close()
+    assert not (killed.run / MODEL).exists()
+    again = make_trainer(None, resume=killed.run)
+    assert again.iteration == 5
+    assert (killed.run / MODEL).read_text() == "5"
+    again.train()
+    check_same_run(whole, again)
+
+
+def test_best_weights_that_are_gone_are_not_made_up(tmp_path):
+    first = make_trainer(tmp_path / "run")
+    first.best = {"iteration": 5, "accuracy": 1.0}
+    first.iteration = 10
+    first.save()
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors.* of iteration 5, are lost"):
+        make_trainer(None, resume=first.run)
+
+
+def test_a_second_process_is_refused(tmp_path, locked_elsewhere):
+    run = tmp_path / "run"
+    make_trainer(run).close()
+    before = (run / CONFIG).read_bytes()
+    with locked_elsewhere(run) as other:
+        for settings in ({"folder": run, "iterations": 7}, {"folder": None, "resume": run}):
+            with pytest.raises(OutputInUseError, match=rf"run: process {other.pid} \(on"):
+                make_trainer(**settings)
+    assert (run / CONFIG).read_bytes() == before
 
 
 def test_minutes_end_a_run_instead_of_iterations(tmp_path):
