@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from storage.locks import sole_writer
 from vl_tasks.vqa.easy_vqa import SPLITS, convert_easy_vqa
 
 
@@ -21,7 +22,10 @@ class ConvertEasyVqaConfig:
 
 def main() -> None:
     """Parse the command line and convert."""
-    files = convert_easy_vqa(tyro.cli(ConvertEasyVqaConfig, description=__doc__).out)
+    config = tyro.cli(ConvertEasyVqaConfig, description=__doc__)
+    config.out.mkdir(parents=True, exist_ok=True)
+    with sole_writer(config.out):
+        files = convert_easy_vqa(config.out)
     for split in SPLITS:
         print(f"{split}: {files.questions(split)}, {files.annotations(split)}")
 

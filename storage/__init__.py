@@ -2,22 +2,29 @@
 
 import hashlib
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+_HOST = socket.gethostname()
+_BESIDE = re.compile(rf"\.{re.escape(_HOST)}-(\d+)\.writing(\.[^.]*)?$")
 
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Path to write to, which takes the place of `path` when the block ends without an error.
 
-    It lies beside `path`, with the same suffix, and carries the number of the process, so that
+    It lies beside `path`, with the same suffix, and carries host and number of the process, so that
     several may write the same file. The folder is made if it is missing. An error leaves no file
-    behind and `path` as it was.
+    behind and `path` as it was; what a killed process left in the folder goes, too.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.stem}.{os.getpid()}.writing{path.suffix}")
+    _sweep(path.parent.resolve())
+    beside = path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")
     try:
         beside.touch()
         usual = beside.stat().st_mode
@@ -26,6 +33,25 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@cache  # once for a folder: it costs a look at all names in it
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes of this host were writing in a folder."""
+    for name in os.listdir(folder):
+        found = _BESIDE.search(name)
+        if found and not _lives(int(found[1])):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -109,6 +109,8 @@ class GridSource:
     def prepare(self, skip_damaged: bool = False) -> list[Path]:
         """Encode what is not on disk yet, with a bar; nothing where nothing is kept.
 
+        Waits where another process is at it, and then encodes what that one has left out.
+
         Args:
             skip_damaged: Leave out pictures that cannot be read.
 
@@ -121,8 +123,16 @@ class GridSource:
         """
         if self._cache is None:
             return []
-        missing = [one for one in self.images if self._row(one) not in self._cache]
-        return self._fill(missing, bar=bool(missing), skip_damaged=skip_damaged)
+        if not self._missing():
+            return []
+        with self._cache.only_writer():
+            missing = self._missing()
+            return self._fill(missing, bar=bool(missing), skip_damaged=skip_damaged)
+
+    def _missing(self) -> list[Any]:
+        """Pictures that are not in the cache."""
+        assert self._cache is not None
+        return [one for one in self.images if self._row(one) not in self._cache]
 
     def _fill(self, ids: Sequence[Any], bar: bool, skip_damaged: bool = False) -> list[Path]:
         """Encode pictures into the cache.

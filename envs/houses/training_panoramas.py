@@ -18,6 +18,7 @@ from envs.houses.house import house_cache_dir, is_saved
 from envs.houses.scene import ObjectInfo
 from envs.houses.sets import set_of
 from storage import write_text
+from storage.locks import sole_maker
 from storage.processes import carried_out
 
 if TYPE_CHECKING:
@@ -91,6 +92,14 @@ def _is_current(folder: Path, scan: str) -> bool:
 
 def _render_house(job: tuple[str, Path, int, int]) -> None:
     """Render the panoramas of one house into a folder; see `render_houses`."""
+    scan, folder, _, _ = job
+    folder.mkdir(parents=True, exist_ok=True)
+    with sole_maker(folder):
+        if not _is_current(folder, scan):
+            _render_into(job)
+
+
+def _render_into(job: tuple[str, Path, int, int]) -> None:
     from envs.panoramas.house_panoramas import HousePanoramas
     from envs.panoramas.panorama import render_panorama
 
@@ -99,7 +108,8 @@ def _render_house(job: tuple[str, Path, int, int]) -> None:
     house, tracer = source.house(scan), source.tracer(scan)
     positions, viewpoints = standing_positions(house, extra)
     size = (len(positions), width // 2, width)
-    folder.mkdir(parents=True, exist_ok=True)
+    # What lay there is of another house or graph now, and must not pass for this one's.
+    (folder / DESCRIPTION).unlink(missing_ok=True)
     rgb = _create(folder / "rgb.npy", np.uint8, (*size, 3))
     object_id = _create(folder / "object_id.npy", np.int16, size)
     depth = _create(folder / "depth.npy", np.float16, size)

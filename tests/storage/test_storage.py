@@ -1,4 +1,8 @@
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +33,28 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         fail_half_way(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_was_writing_goes(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from storage import written_whole
+with written_whole(sys.argv[1]) as beside:
+    beside.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    path = tmp_path / "a.txt"
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    living = left.with_name(left.name.replace(f"-{_number(left)}.", f"-{os.getppid()}."))
+    living.write_text("somebody is at it")
+    write_text(path, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([living, path])
+
+
+def _number(path: Path) -> str:
+    return path.name.split(".writing")[0].rpartition("-")[2]
 
 
 def test_text_is_utf_8(tmp_path: Path) -> None:

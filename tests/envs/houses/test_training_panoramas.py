@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from connectivity import CONNECTIVITY_DIR
+from envs.houses import house as house_module
 from envs.houses import training_panoramas
 from envs.houses.floor_plan import FloorPlan, Room
 from envs.houses.geometry import Material, box
@@ -14,7 +15,6 @@ from envs.houses.scene import scene_of_fixtures
 from envs.houses.sets import MINI
 from envs.houses.structure import Fixture
 from envs.houses.training_panoramas import DESCRIPTION, render_houses
-from envs.panoramas import house_panoramas
 
 SCAN = "house_00"
 
@@ -46,7 +46,7 @@ def render(tmp_path, monkeypatch):
     rendered = []
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
     monkeypatch.setattr(training_panoramas, "carried_out", carried_out)
-    monkeypatch.setattr(house_panoramas, "build_house", tiny_house)
+    monkeypatch.setattr(house_module, "build_house", tiny_house)
     return call
 
 
