@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from encoders.feature_store import NUM_VIEWS, FeatureStore
-from storage import written_whole
+from storage import UnwritableError, written_whole
 
 SUFFIX = ".partial"
 FORMAT = 2
@@ -133,9 +133,9 @@ class PartialStore:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             os.truncate(self.path, self._end(self.done))
-            raise OSError(
-                f"{self.path}: {error.strerror}; the {self.done} of {len(self._keys)} viewpoints "
-                "before are kept, and the same command goes on from there",
+            raise UnwritableError(
+                f"{self.path}: cannot be written ({error.strerror}); the {self.done} of "
+                f"{len(self._keys)} viewpoints before are kept, and the same command goes on there"
             ) from error
 
     def _rows(self) -> Iterator[np.ndarray]:

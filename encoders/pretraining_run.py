@@ -7,10 +7,10 @@ from typing import Any
 from tqdm import tqdm
 
 from encoders.pretraining import Pretraining
-from storage import write_text
+from storage import UnwritableError, write_text
 from storage.locks import sole_writer
 from storage.runs.checkpoints import TRAINER, load_trainer, save_trainer
-from storage.runs.interruption import interruption
+from storage.runs.interruption import Stopped, interruption
 from storage.runs.log import RunLog
 from storage.runs.settings import CONFIG, check_same_run, to_json
 
@@ -37,9 +37,15 @@ def run_pretraining(
 
     Raises:
         OutputInUseError: Another process trains in the folder.
+        UnwritableError: The disk is full.
     """
     with sole_writer(run):
-        _train(pretraining, batches, run, views, save_every)
+        try:
+            _train(pretraining, batches, run, views, save_every)
+        except UnwritableError as error:
+            raise UnwritableError(
+                f"{error}. Make room; the same command goes on from the last state that was saved"
+            ) from error
 
 
 def _train(
@@ -67,11 +73,7 @@ def _train(
                 save_trainer(run, pretraining.state_dict())
             if interrupted and not finished:
                 bar.close()
-                log.close()
-                raise SystemExit(
-                    f"Stopped after {pretraining.step} steps; the same command goes on."
-                )
-    log.close()
+                raise Stopped(f"Stopped after {pretraining.step} steps; the same command goes on.")
 
 
 def claim_run(run: Path, settings: Any, may_change: frozenset[str]) -> None:

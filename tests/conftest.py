@@ -1,6 +1,7 @@
 """Fixtures that every test room shares."""
 
 import json
+import resource
 import runpy
 import subprocess
 import sys
@@ -63,6 +64,22 @@ with {hold}(Path(sys.argv[1])):
             other.stdin.close()
 
     return locked
+
+
+@pytest.fixture
+def file_size_limit():
+    """Within it no file can grow beyond so many bytes, as on a full disk."""
+
+    @contextmanager
+    def limited(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import numpy as np
 from envs.houses.house import house_cache_dir, is_saved
 from envs.houses.scene import ObjectInfo
 from envs.houses.sets import set_of
-from storage import write_text
+from storage import write_text, written_whole
 from storage.locks import sole_maker
 from storage.processes import carried_out
 
@@ -110,16 +110,18 @@ def _render_into(job: tuple[str, Path, int, int]) -> None:
     size = (len(positions), width // 2, width)
     # What lay there is of another house or graph now, and must not pass for this one's.
     (folder / DESCRIPTION).unlink(missing_ok=True)
-    rgb = _create(folder / "rgb.npy", np.uint8, (*size, 3))
-    object_id = _create(folder / "object_id.npy", np.int16, size)
-    depth = _create(folder / "depth.npy", np.float16, size)
+    rgb = np.empty((*size, 3), np.uint8)
+    object_id = np.empty(size, np.int16)
+    depth = np.empty(size, np.float16)
     for number, position in enumerate(positions):
         panorama = render_panorama(tracer, position, width)
         rgb[number] = panorama.rgb
         object_id[number] = panorama.object_id
         depth[number] = np.minimum(panorama.depth, _FARTHEST)
-    for array in (rgb, object_id, depth):
-        array.flush()
+    for name, array in (("rgb", rgb), ("object_id", object_id), ("depth", depth)):
+        # Not through a memory map, whose process dies where the disk is full.
+        with written_whole(folder / f"{name}.npy") as beside:
+            np.save(beside, array)
     _write_description(folder, house, viewpoints)
 
 
@@ -158,10 +160,6 @@ def read_pictures(folder: Path) -> HousePictures:
         room_kinds=tuple(described["room_kinds"]),
         **arrays,
     )
-
-
-def _create(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
 
 def _write_description(folder: Path, house: House, viewpoints: int) -> None:

@@ -10,6 +10,10 @@ from tqdm import tqdm
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)  # clusters send SIGTERM, and kill some seconds later
 
 
+class Stopped(SystemExit):
+    """The program ends because it was asked to; the message says how to go on."""
+
+
 @contextmanager
 def interruption() -> Iterator[list[bool]]:
     """A list that becomes non-empty at the first request; a second one ends the program at once."""

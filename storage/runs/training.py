@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from storage import write_text
+from storage import UnwritableError, write_text
 from storage.locks import OutputInUseError, OutputLock
 from storage.runs import Settings, run_folder
 from storage.runs.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
 from storage.runs.groups import Alone, Group
-from storage.runs.interruption import interruption
+from storage.runs.interruption import Stopped, interruption
 from storage.runs.learners import Learner, Summary
 from storage.runs.log import RunLog
 from storage.runs.optimisers import learning_rate, limit_gradient
@@ -66,6 +66,7 @@ class Trainer:
         self.seconds = 0.0
         self.best: dict[str, Any] = {}
         self.log: RunLog | None = None
+        self._saved: int | None = None
         if config.resume is not None:
             self._take_up(load_trainer(self.run))
         if self._is_first:
@@ -89,7 +90,16 @@ class Trainer:
 
         Raises:
             DivergedError: As `step` does.
+            Stopped: By Ctrl-C.
+            UnwritableError: The disk is full; says from which state the run can go on.
         """
+        try:
+            self._train()
+        except UnwritableError as error:
+            self.close()
+            raise UnwritableError(f"{error}. Make room; {self._way_on()}") from error
+
+    def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
             while self.progress < 1:
                 self._iterate()
@@ -102,10 +112,9 @@ class Trainer:
                     self.save()
                     bar.close()
                     self.close()
-                    sys.exit(
+                    raise Stopped(
                         f"Stopped after {self.iteration} iterations. Go on with --resume {self.run}"
                     )
-        self._close_log()
 
     def step(self) -> dict[str, float]:
         """One weight update; returns what to log.
@@ -175,6 +184,7 @@ class Trainer:
             "optimiser": self.learner.optimiser.state_dict(),
         }
         save_trainer(self.run, state)
+        self._saved = self.iteration
 
     def report(self, results: Mapping[str, Any]) -> None:
         """Write what became of the run, with the scores of the best weights by split."""
@@ -189,8 +199,7 @@ class Trainer:
         self.close()
 
     def close(self) -> None:
-        """Hand the log to the disk, and leave the folder to others."""
-        self._close_log()
+        """Leave the folder to others."""
         if self._is_first:
             self._unlock()
 
@@ -202,9 +211,10 @@ class Trainer:
         if self._is_first:
             self.learner.save_model(self.run, self.iteration)
 
-    def _close_log(self) -> None:
-        if self.log is not None:
-            self.log.close()
+    def _way_on(self) -> str:
+        if self._saved is None:
+            return f"nothing has been saved yet, begin again with --resume {self.run}"
+        return f"the state of iteration {self._saved} is kept, go on with --resume {self.run}"
 
     def _claim(self) -> None:
         """Become the one writer of the folder; every process is told if that is refused."""
@@ -229,6 +239,7 @@ class Trainer:
             self.learner.optimiser.load_state_dict(state["optimiser"])
             self.iteration, self.seconds = state["iteration"], state["seconds"]
             self.best = state["best"]
+            self._saved = self.iteration
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "

@@ -214,7 +214,6 @@ def test_log_has_a_line_per_event_and_resuming_removes_later_ones(small_config, 
         file.write('{"kind": "train", "iter')
     log = RunLog(trainer.run, 4)
     log.write("val_unseen", 5, {"SPL": 0.5})
-    log.close()
     assert [event["iteration"] for event in read_log(trainer.run)] == [2, 4, 5]
 
 

@@ -1,4 +1,3 @@
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +5,7 @@ import pytest
 
 from encoders.feature_store import NUM_VIEWS, FeatureStore
 from encoders.partial_store import SKIPPED, PartialStore
+from storage import UnwritableError
 
 KEYS = ["lab_a", "lab_b", "lab_c"]
 ROW = np.random.default_rng(0).standard_normal((NUM_VIEWS, 4)).astype(np.float32)
@@ -102,17 +102,15 @@ def test_rows_of_other_viewpoints_are_not_taken(tmp_path: Path):
     assert rows_of(tmp_path) == 1
 
 
-def test_a_full_disk_keeps_the_rows_before(tmp_path: Path):
+def test_a_full_disk_keeps_the_rows_before(tmp_path: Path, file_size_limit):
     store = start(tmp_path)
     store.append(ROW)
     good = store.path.read_bytes()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) + 100, before[1]))
-    try:
-        with pytest.raises(OSError, match=r"File too large; the 1 of 3 viewpoints .* kept"):
-            store.append(2 * ROW)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with (
+        file_size_limit(len(good) + 100),
+        pytest.raises(UnwritableError, match=r"\(File too large\); the 1 of 3 viewpoints .* kept"),
+    ):
+        store.append(2 * ROW)
     store.close()
     assert store.path.read_bytes() == good
     assert rows_of(tmp_path) == 1

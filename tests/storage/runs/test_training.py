@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import os
 import signal
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from storage import UnwritableError
 from storage.locks import OutputInUseError
 from storage.runs.checkpoints import MODEL, TRAINER, load_trainer
 from storage.runs.log import read_log
@@ -183,6 +185,34 @@ def test_a_second_process_is_refused(tmp_path, locked_elsewhere):
             with pytest.raises(OutputInUseError, match=rf"run: process {other.pid} \(on"):
                 make_trainer(**settings)
     assert (run / CONFIG).read_bytes() == before
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0, "nothing has been saved"), (2, "iteration 5 is")])
+def test_a_full_disk_names_the_state_that_is_kept(
+    tmp_path, monkeypatch, check_same_run, room, kept
+):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    save, left = torch.save, [room]
+
+    def save_while_there_is_room(state, file):
+        left[0] -= 1
+        if left[0] < 0:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(state, file)
+
+    trainer = make_trainer(tmp_path / "full")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save_while_there_is_room)
+        problem = rf"trainer\.pt: .*No space left.* Make room; .*{kept}.*--resume .*full$"
+        with pytest.raises(UnwritableError, match=problem):
+            trainer.train()
+    assert not [path for path in trainer.run.iterdir() if ".writing" in path.name]
+    folder = {"folder": None, "resume": trainer.run} if room else {"folder": trainer.run}
+    again = make_trainer(**folder)
+    again.train()
+    check_same_run(whole, again)
 
 
 def test_minutes_end_a_run_instead_of_iterations(tmp_path):
