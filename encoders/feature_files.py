@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from encoders.feature_store import NUM_VIEWS, FeatureStore
+from encoders.hdf5_writing import write_hdf5
 from storage import cache_dir, written_whole
 from storage.locks import sole_maker
 
@@ -125,8 +126,8 @@ def write_features(
         return
     writers: dict[str, Callable[[Path, Iterable[Any], Mapping[str, Any]], None]] = {
         ".tsv": _write_tsv,
-        ".h5": _write_hdf5,
-        ".hdf5": _write_hdf5,
+        ".h5": write_hdf5,
+        ".hdf5": write_hdf5,
         ".lmdb": _write_lmdb,
     }
     if path.suffix not in writers:
@@ -217,17 +218,6 @@ def _hdf5_rows(file: Any, keys: list[str]) -> Iterator[np.ndarray]:
     with file:
         for key in keys:
             yield file[key][...]
-
-
-def _write_hdf5(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        file.attrs["metadata"] = json.dumps(dict(metadata))
-        for key, row in items:
-            dataset = file.create_dataset(key, data=np.asarray(row))
-            scan, _, viewpoint = key.rpartition("_")
-            dataset.attrs.update({"scanId": scan, "viewpointId": viewpoint})
 
 
 def _read_lmdb(path: Path) -> FeatureRows:

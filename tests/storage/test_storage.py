@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -74,13 +73,7 @@ def save_array(path: Path) -> None:
         np.save(beside, np.zeros(9999))
 
 
-def save_hdf5(path: Path) -> None:
-    with written_whole(path) as beside, h5py.File(beside, "w") as file:
-        for number in range(9):
-            file.create_dataset(str(number), data=np.zeros((36, 64)))
-
-
-def save_lmdb(path: Path) -> None:
+def save_features(path: Path) -> None:
     write_features(path, [f"a_{k}" for k in range(99)], np.zeros((99, 36, 64)), {})
 
 
@@ -98,8 +91,9 @@ def save_picture(path: Path) -> None:
         ("store.safetensors", save_store),
         ("text.json", lambda path: write_text(path, 99999 * "x")),
         ("array.npy", save_array),
-        ("store.hdf5", save_hdf5),
-        ("store.lmdb", save_lmdb),
+        ("store.hdf5", save_features),
+        ("store.lmdb", save_features),
+        ("store.tsv", save_features),
         ("picture.png", save_picture),
     ],
 )
