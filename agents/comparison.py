@@ -22,6 +22,7 @@ from storage import write_text
 from storage.locks import sole_writer
 from storage.processes import carried_out
 from storage.runs.checkpoints import TRAINER, check_notes
+from storage.runs.interruption import says_when_interrupted
 from storage.runs.settings import CONFIG, check_same_run
 
 METRICS = ("SR", "SPL", "nDTW")
@@ -101,7 +102,11 @@ def train_all(
     }
     every = [job for own in jobs.values() for job in own]
     folder.mkdir(parents=True, exist_ok=True)
-    with sole_writer(folder):
+    way_on = (
+        f"Runs that are finished are kept in {folder}, and those that had begun go on from their "
+        "last states when the same command is given again"
+    )
+    with sole_writer(folder), says_when_interrupted(lambda: way_on):
         left = [job for job in every if not (job.run / SCORES).is_file()]
         trained = carried_out(carry_out, left, workers, "trains")
         total, done = len(every), len(every) - len(left)

@@ -13,6 +13,7 @@ from encoders.clip import ClipEncoder
 from encoders.feature_store import NUM_VIEWS
 from encoders.partial_store import PartialStore
 from storage.locks import sole_writer
+from storage.runs.interruption import says_when_interrupted
 
 # Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
@@ -133,6 +134,7 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
             for one in stores
         ]
         first = min(one.done for one in partials)
+        stack.enter_context(says_when_interrupted(lambda: _kept(partials, len(keys))))
         names = " ".join(one.path.name for one in stores)
         bar = stack.enter_context(
             tqdm(
@@ -157,6 +159,12 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
         # Only now, so that a run killed before this needs no views again.
         for rows in partials:
             rows.remove()
+
+
+def _kept(partials: Sequence[PartialStore], total: int) -> str:
+    done = min(one.done for one in partials)
+    files = ", ".join(str(one.path) for one in partials)
+    return f"{done} of {total} viewpoints are kept in {files}; the same command goes on there"
 
 
 def encoder_metadata(encoder: ClipEncoder) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 $ convert_easy_vqa.py --out data/easy_vqa
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +33,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -8,6 +8,8 @@ The suffixes name the formats. Other commands read these files directly as well,
 converted copy in the cache.
 """
 
+from complaints import complaints_in_a_line
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +66,5 @@ def _bottom_first(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(ConvertArguments, description=__doc__))

@@ -11,6 +11,8 @@ $ extract_features.py --output features/rn50.safetensors --merge
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
 
+from complaints import complaints_in_a_line
+
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -316,7 +318,5 @@ class RowEncoder:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(ExtractArguments, description=__doc__))

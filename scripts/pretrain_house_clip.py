@@ -12,6 +12,8 @@ trained on; on their views what was learnt is scored. A training that was interr
 where it stopped when the same command is given again.
 """
 
+from complaints import complaints_in_a_line
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -342,7 +344,5 @@ def score(
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(PretrainArguments, description=__doc__))

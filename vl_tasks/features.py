@@ -16,6 +16,7 @@ from encoders.loading import draw_weights, load_model
 from encoders.prefetch import prefetched
 from storage import cache_dir
 from storage.runs.devices import check_device
+from storage.runs.interruption import says_when_interrupted
 from vl_tasks.configs import GridConfig, RunConfig
 from vl_tasks.grid_cache import GridCache
 from vl_tasks.grids import Grids, GridScale
@@ -125,7 +126,13 @@ class GridSource:
             return []
         if not self._missing():
             return []
-        with self._cache.only_writer():
+        folder = self._cache.folder
+        with (
+            self._cache.only_writer(),
+            says_when_interrupted(
+                lambda: f"What is encoded is kept in {folder}; the same command goes on"
+            ),
+        ):
             missing = self._missing()
             return self._fill(missing, bar=bool(missing), skip_damaged=skip_damaged)
 

@@ -18,11 +18,12 @@ from envs.houses.annotation_files import (
     merge_r2r,
     r2r_path,
 )
-from envs.houses.house import House, HouseSpec
+from envs.houses.house import House, HouseSpec, house_cache_dir
 from envs.houses.sets import HOUSE_SETS, MINI, HouseSet, set_of
 from storage import write_text
 from storage.locks import sole_maker
 from storage.processes import carried_out
+from storage.runs.interruption import says_when_interrupted
 
 if TYPE_CHECKING:
     from envs.houses.routes import Routes
@@ -134,7 +135,13 @@ def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[s
     build = partial(build_navigation, rebuild=rebuild)
     made = carried_out(build, specs, workers, "builds houses")
     bar = tqdm(made, total=len(specs), desc="houses", unit="house")
-    return {spec.scan: navigation for spec, navigation in bar}
+    with says_when_interrupted(
+        lambda: (
+            f"{bar.n} of {len(specs)} houses are finished and kept in {house_cache_dir()}; "
+            "the same command, without --rebuild, builds the others"
+        )
+    ):
+        return {spec.scan: navigation for spec, navigation in bar}
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
@@ -144,8 +151,6 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
         "connectivity": its records; for each split the R2R records of this house; and "rxr": its
         RxR records by split.
     """
-    from envs.houses.house import house_cache_dir
-
     cache = house_cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
     kept = cache / f"{spec.scan}.navigation.json"

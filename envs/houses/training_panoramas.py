@@ -20,6 +20,7 @@ from envs.houses.sets import set_of
 from storage import write_text, written_whole
 from storage.locks import sole_maker
 from storage.processes import carried_out
+from storage.runs.interruption import says_when_interrupted
 
 if TYPE_CHECKING:
     from envs.houses.house import House
@@ -75,8 +76,13 @@ def render_houses(
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
     jobs = [(scan, folders[scan], extra, width) for scan in missing]
     done = carried_out(_render_house, jobs, workers, "renders")
-    for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
-        pass
+    with says_when_interrupted(
+        lambda: (
+            f"Houses that are finished are kept in {folder}; the same command renders the others"
+        )
+    ):
+        for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
+            pass
     return [read_pictures(folders[scan]) for scan in scans]
 
 

@@ -18,7 +18,7 @@ from storage.locks import OutputInUseError, OutputLock
 from storage.runs import Settings, run_folder
 from storage.runs.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
 from storage.runs.groups import Alone, Group
-from storage.runs.interruption import Stopped, interruption
+from storage.runs.interruption import Stopped, interruption, says_when_interrupted
 from storage.runs.learners import Learner, Summary
 from storage.runs.log import RunLog
 from storage.runs.optimisers import learning_rate, limit_gradient
@@ -94,7 +94,8 @@ class Trainer:
             UnwritableError: The disk is full; says from which state the run can go on.
         """
         try:
-            self._train()
+            with says_when_interrupted(lambda: f"Of this run, {self._way_on()}"):
+                self._train()
         except UnwritableError as error:
             self.close()
             raise UnwritableError(f"{error}. Make room; {self._way_on()}") from error

@@ -20,6 +20,7 @@ import numpy as np
 from storage import cache_dir, write_text
 from storage.locks import sole_maker, sole_writer
 from storage.processes import carried_out
+from storage.runs.interruption import says_when_interrupted
 from storage.runs.settings import check_counts
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
@@ -103,6 +104,13 @@ def make_house_tasks(
 
 def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     files.summary.unlink(missing_ok=True)
+    with says_when_interrupted(
+        lambda: f"{files.folder} is not complete, and the same command makes it anew"
+    ):
+        _write_all(files, config, workers)
+
+
+def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     views = _take_all(files, config, workers)
     captions: dict[int, list[str]] = {}
     splits = {split: _write_split(files, split, views[split], captions, config) for split in SPLITS}
