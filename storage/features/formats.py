@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from storage import cache_dir, written_whole
+from storage.features.hdf5_writing import write_hdf5
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
+from storage.locks import sole_maker
 
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
 _LMDB_METADATA = b"__metadata__"
@@ -90,10 +92,13 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     seen = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
     digest = hashlib.sha256(seen.encode()).hexdigest()[:16]
     store = cache_dir() / "features" / f"{path.stem}-{digest}.safetensors"
-    if not store.is_file():
-        keys, rows, metadata = read_features(path, width)
-        bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
-        FeatureStore.write(store, bar, keys, metadata)
+    if store.is_file():
+        return store
+    with sole_maker(store):
+        if not store.is_file():
+            keys, rows, metadata = read_features(path, width)
+            bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
+            FeatureStore.write(store, bar, keys, metadata)
     return store
 
 
@@ -122,8 +127,8 @@ def write_features(
         return
     writers: dict[str, Callable[[Path, Iterable[Any], Mapping[str, Any]], None]] = {
         ".tsv": _write_tsv,
-        ".h5": _write_hdf5,
-        ".hdf5": _write_hdf5,
+        ".h5": write_hdf5,
+        ".hdf5": write_hdf5,
         ".lmdb": _write_lmdb,
     }
     if path.suffix not in writers:
@@ -214,17 +219,6 @@ def _hdf5_rows(file: Any, keys: list[str]) -> Iterator[np.ndarray]:
     with file:
         for key in keys:
             yield file[key][...]
-
-
-def _write_hdf5(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        file.attrs["metadata"] = json.dumps(dict(metadata))
-        for key, row in items:
-            dataset = file.create_dataset(key, data=np.asarray(row))
-            scan, _, viewpoint = key.rpartition("_")
-            dataset.attrs.update({"scanId": scan, "viewpointId": viewpoint})
 
 
 def _read_lmdb(path: Path) -> FeatureRows:
