@@ -12,7 +12,6 @@ import torch
 from tqdm import tqdm
 
 from encoders.clip import ClipEncoder
-from encoders.loading import draw_weights, load_model
 from encoders.prefetch import prefetched
 from storage import cache_dir
 from storage.runs.devices import check_device
@@ -196,15 +195,14 @@ class BlindSource:
 
 
 def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
-    """The encoder of a run, see `ClipEncoder.load`; with `random_weights` one that saw nothing."""
-    if not config.random_weights:
-        return ClipEncoder.load(config.encoder, config.pretrained, config.precision, device)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        model, tokenizer, name = load_model(config.encoder, config.pretrained)
-        torch.manual_seed(0)  # loading may have drawn some or none
-        draw_weights(model)
-    return ClipEncoder(model, tokenizer, f"{name} with random weights", config.precision, device)
+    """The encoder of a run, see `ClipEncoder.load`."""
+    return ClipEncoder.load(
+        config.encoder,
+        config.pretrained,
+        config.precision,
+        device,
+        random_weights=config.random_weights,
+    )
 
 
 def open_source(
