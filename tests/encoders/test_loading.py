@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from encoders import model_building
 from encoders.clip import ClipEncoder
 from encoders.loading import load_model, weights_sha256
-from encoders.local_dir import write_local_dir
 from encoders.model_config import check_model_config, check_preprocess_config
 
 
@@ -105,56 +104,10 @@ def test_a_folder_brings_its_own_weights(tiny_resnet: Path):
         load_model(str(tiny_resnet), "openai")
 
 
-def write_multilingual_clip(folder: Path) -> None:
-    """A tiny CLIP with an XLM-R text tower in its subfolder `text`, tokenizer beside the model."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig
-
-    sentences = ["a red sofa", "un canapé rouge", "लाल सोफ़े के पास रुकें"]
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=90, special_tokens=special, unk_token="<unk>")
-    tokenizer.train_from_iterator(sentences, trainer)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-    ).save_pretrained(folder)
-    XLMRobertaConfig(
-        vocab_size=100,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=40,
-        pad_token_id=1,
-    ).save_pretrained(folder / "text")
-    config = {
-        "embed_dim": 24,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {
-            "hf_model_name": "text",
-            "hf_tokenizer_name": "text",
-            "hf_proj_type": "mlp",
-            "hf_pooler_type": "mean_pooler",
-            "context_length": 12,
-        },
-    }
-    absolute = {**config["text_cfg"], "hf_model_name": str(folder / "text")}
-    torch.manual_seed(0)
-    model = open_clip.CustomTextCLIP(
-        embed_dim=24,
-        vision_cfg=config["vision_cfg"],
-        text_cfg={**absolute, "hf_model_pretrained": False},  # pyright: ignore
-    )
-    write_local_dir(folder, model.state_dict(), config, {})
-
-
-def test_a_multilingual_text_tower_lies_in_the_folder_wherever_that_is(tmp_path: Path):
-    write_multilingual_clip(tmp_path / "made")
+def test_a_multilingual_text_tower_lies_in_the_folder_wherever_that_is(
+    multilingual_clip: Path, tmp_path: Path
+):
+    shutil.copytree(multilingual_clip, tmp_path / "made")
     sentences = ["un canapé rouge", "लाल सोफ़े"]
     before = ClipEncoder.load(str(tmp_path / "made"), device="cpu").text(sentences)
     (tmp_path / "made").rename(tmp_path / "moved")
