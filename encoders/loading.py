@@ -40,7 +40,8 @@ class _Origin:
     """To record beside features."""
     file: str
     """What errors name: the file of the weights, or the folder."""
-    resize_positions: bool = True
+    is_folder: bool = False
+    """Whether configuration and weights lie together and fit exactly."""
 
 
 def load_model(
@@ -72,7 +73,7 @@ def load_model(
     with torch.random.fork_rng([]):
         # Nothing of what is drawn here stays unless random weights are asked for.
         torch.manual_seed(_SEED)
-        model = build_model(origin.config, origin.weights, origin.file, origin.resize_positions)
+        model = build_model(origin.config, origin.weights, origin.file, not origin.is_folder)
         if random_weights:
             torch.manual_seed(_SEED)
             draw_weights(model)
@@ -144,7 +145,7 @@ def _from_folder(folder: Path, random_weights: bool) -> _Origin:
         f"{_LOCAL}{folder}",
         folder.resolve().name,
         str(folder),
-        resize_positions=False,  # the two belong together
+        is_folder=True,
     )
 
 
@@ -252,9 +253,12 @@ def _check_towers(model: Any, tokenizer: Any, origin: _Origin) -> None:
             f"({in_one_line(error)}); {REMEDY}"
         ) from error
     trunk, size = getattr(model.visual, "trunk", None), model.visual.image_size
+    # open_clip's own ViTamin-XL-384 is given another size than its trunk's.
     fixed = getattr(getattr(trunk, "patch_embed", None), "img_size", None)
-    if fixed is not None and tuple(fixed) != (
-        (size, size) if isinstance(size, int) else tuple(size)
+    if (
+        origin.is_folder
+        and fixed is not None
+        and tuple(fixed) != ((size, size) if isinstance(size, int) else tuple(size))
     ):
         raise ValueError(
             f"{origin.file}: its image tower takes pictures of {tuple(fixed)} pixels, not of "

@@ -36,6 +36,8 @@ _STORAGE_TYPES = {f"torch.{name}Storage": dtype for name, dtype in _DTYPES.items
 # Far above those of the largest CLIP, far below what would fill the memory of a small machine.
 _MOST_PICKLE_BYTES, _MOST_SOURCE_BYTES = 4 << 20, 32 << 20
 _MOST_TENSORS, _MOST_LEVELS, _MOST_DIMENSIONS = 100_000, 64, 8
+# What zipfile raises where a file is damaged, and this module where its content is.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
 _MODULE = re.compile(r"^class (\w+)\(Module\):$", re.MULTILINE)
 _STATE_LISTS = re.compile(r"^  __(?:parameters|buffers)__ = \[(.*)\]$", re.MULTILINE)
 
@@ -44,11 +46,12 @@ def is_torchscript(path: Path) -> bool:
     """Whether a file is a TorchScript archive, which PyTorch, too, knows by its constants."""
     if not zipfile.is_zipfile(path):
         return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return False
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return any(name.endswith("/constants.pkl") for name in archive.namelist())
+        except _DAMAGE:
+            return False
 
 
 def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
@@ -59,14 +62,18 @@ def read_torchscript(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         ValueError: The archive is damaged, or needs code of its own to be read.
     """
-    try:
-        with zipfile.ZipFile(path) as opened:
-            archive = _Archive(opened, path.stat().st_size)
-            root = _Machine().run(archive.read("data.pkl", _MOST_PICKLE_BYTES))
-            described = _State(archive).collect(root)
-            return {name: archive.tensor(tensor) for name, tensor in described.items()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise ValueError(f"{path}: not a sound TorchScript archive ({error})") from error
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as opened:
+                archive = _Archive(opened, path.stat().st_size)
+                root = _Machine().run(archive.read("data.pkl", _MOST_PICKLE_BYTES))
+                described = _State(archive).collect(root)
+                return {name: archive.tensor(tensor) for name, tensor in described.items()}
+        except _DAMAGE as error:
+            raise ValueError(
+                f"{path}: not a sound TorchScript archive ({error}); download it again, or save "
+                "its state_dict as safetensors where it can be trusted"
+            ) from error
 
 
 class _Name(NamedTuple):

@@ -71,7 +71,9 @@ def load_tokenizer(name: str) -> Any:
 
     check_folder(name)
     with reading(name):
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer("a room")  # whatever its settings are used for goes wrong here at the latest
+        return tokenizer
 
 
 @contextmanager
