@@ -96,6 +96,7 @@ class ClipEncoder:
         precision: str = "auto",
         device: str | torch.device | None = None,
         compiled: bool = False,
+        random_weights: bool = False,
     ) -> "ClipEncoder":
         """Load any CLIP that open_clip can load.
 
@@ -109,13 +110,14 @@ class ClipEncoder:
             device: A torch device; by default the GPU if there is one.
             compiled: Compile `pooled` with torch.compile, which takes a C++ compiler and up to a
                 minute at the first batch of each size; for thousands of pictures.
+            random_weights: Draw the weights, the same ones each time; the name says so.
 
         Raises:
             FileNotFoundError: A folder or file is missing.
-            ValueError: There is no such model, weights or precision.
+            ValueError: There is no such model, weights or precision, or a file is damaged.
             ConnectionError: The weights cannot be fetched.
         """
-        model, tokenizer, name = load_model(name_or_path, pretrained)
+        model, tokenizer, name = load_model(name_or_path, pretrained, random_weights)
         return cls(model, tokenizer, name, precision, device, compiled)
 
     def pooled(

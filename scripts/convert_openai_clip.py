@@ -39,11 +39,13 @@ def main(arguments: ConvertArguments) -> None:
         write_transformers_clip(arguments.weights, arguments.output)
         print(f"{arguments.output}: CLIPModel.from_pretrained reads it")
         return
+    source = str(arguments.weights)
     if arguments.weights.is_dir():
         weights, config, preprocessing = read_transformers_clip(arguments.weights)
-        write_clip(weights, arguments.output, config, preprocessing)
+        write_clip(weights, arguments.output, config, preprocessing, source)
     else:
-        write_clip(read_openai_weights(arguments.weights)[0], arguments.output)
+        weights, _ = read_openai_weights(arguments.weights)
+        write_clip(weights, arguments.output, source=source)
     print(f"written; --encoder {arguments.output} uses it")
 
 

@@ -58,6 +58,8 @@ class ExtractArguments:
     pretrained: tuple[str, ...] = ()
     """For open_clip names: a tag such as openai, or a file of weights; of several encoders one for
     each, "none" for a folder."""
+    random_weights: bool = False
+    """Draw the weights of every encoder instead; the store's name and metadata say so."""
     precision: Literal["auto", "fp32", "medium", "bf16", "fp16"] = "auto"
     """Of the encoder, see docs/encoders.md. auto is fp16 on a GPU, bf16 on a CPU that multiplies it
     in hardware, else medium; name one where a store's parts come from different machines."""
@@ -127,7 +129,8 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
     if output is not None and folder is not None:
         raise ValueError("--output and --output-dir exclude each other")
     if folder is not None:
-        paths = [folder / f"{Path(name).name}.safetensors" for name in arguments.encoder]
+        mark = "-random" if arguments.random_weights else ""
+        paths = [folder / f"{Path(name).name}{mark}.safetensors" for name in arguments.encoder]
         twice = {path for path in paths if paths.count(path) > 1}
         if twice:
             raise ValueError(f"{min(twice)}: two encoders are called so; encode them one by one")
@@ -213,6 +216,7 @@ def load_encoders(arguments: ExtractArguments) -> "list[ClipEncoder]":
             None if tag == "none" else tag,
             arguments.precision,
             compiled=arguments.compiled,
+            random_weights=arguments.random_weights,
         )
         for name, tag in zip(names, tags or ("none",) * len(names), strict=True)
     ]

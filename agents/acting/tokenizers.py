@@ -16,6 +16,7 @@ from envs.episodes import load_episodes
 from envs.episodes.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 from envs.worlds import world_files
 from storage import write_text
+from storage.hugging_face import load_tokenizer as load_hugging_face
 from training.checkpoints import VOCABULARY
 
 if TYPE_CHECKING:
@@ -91,10 +92,8 @@ class PretrainedTokenizer(WordTokenizer):
     """
 
     def __init__(self, name: str) -> None:
-        from transformers import AutoTokenizer
-
         self.name = name
-        self._tokenizer = AutoTokenizer.from_pretrained(name)
+        self._tokenizer = load_hugging_face(name)
         vocabulary = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
         self.words = (PAD, *(f"{number}:{word}" for word, number in vocabulary))
 
@@ -152,6 +151,8 @@ def load_tokenizer(path: Path) -> WordTokenizer:
     except ValueError as error:
         raise ValueError(f"{path}: not a vocabulary ({error}); train the run anew") from error
     if isinstance(saved, dict) and "pretrained" in saved:
+        if not isinstance(saved["pretrained"], str):
+            raise ValueError(f"{path}: not the name of a tokenizer; train the run anew")
         return PretrainedTokenizer(saved["pretrained"])
     if isinstance(saved, dict) and "subwords" in saved:
         try:

@@ -16,6 +16,7 @@ from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.attention import Dropout
 from agents.envdrop.encoders import PAD, Context, State, unread
 from storage import cache_dir
+from storage.hugging_face import load_text_model
 
 
 class PretrainedEncoder(nn.Module):
@@ -28,11 +29,9 @@ class PretrainedEncoder(nn.Module):
 
     def __init__(self, text: TextConfig, config: FollowerConfig) -> None:
         super().__init__()
-        from transformers import AutoModel
-
         assert text.model is not None
         self._name = text.model
-        model = AutoModel.from_pretrained(text.model)
+        model = load_text_model(text.model)
         pooler = getattr(model, "pooler", None)
         if pooler is not None:
             # Nobody reads what it makes, and DistributedDataParallel waits for every gradient.

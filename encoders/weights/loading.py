@@ -1,47 +1,85 @@
 """Where CLIP models come from: the shipped one, open_clip names, folders and weight files."""
 
 import hashlib
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from encoders.weights.local_dir import read_config
+from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, read_config_file
+from encoders.weights.model_building import build_model
+from encoders.weights.model_config import REMEDY, check_model_config
 from encoders.weights.openai_weights import read_openai_weights
+from encoders.weights.weight_files import read_weights
+from storage.hugging_face import check_folder, reading, text_model_config
+from storage.messages import in_one_line
 
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"
+_LOCAL, _HUB = "local-dir:", "hf-hub:"
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # what tags bring along
+_SEED = 0  # of random weights, so that an interrupted command goes on with the same ones
 
 
-def load_model(name_or_path: str, pretrained: str | None) -> tuple[nn.Module, Any, str]:
-    """Build a CLIP in float32 on the CPU.
+@dataclass(frozen=True)
+class _Origin:
+    """All that a model is made of."""
+
+    config: dict[str, Any]
+    """open_clip's `model_cfg`, checked."""
+    preprocessing: dict[str, Any]
+    """What differs from open_clip's defaults."""
+    weights: dict[str, torch.Tensor] | None
+    tokenizer: str
+    """What `open_clip.get_tokenizer` takes."""
+    name: str
+    """To record beside features."""
+    file: str
+    """What errors name: the file of the weights, or the folder."""
+    is_folder: bool = False
+    """Whether configuration and weights lie together and fit exactly."""
+
+
+def load_model(
+    name_or_path: str, pretrained: str | None = None, random_weights: bool = False
+) -> tuple[nn.Module, Any, str]:
+    """Build a CLIP in float32 on the CPU. No file that is read for it can run code.
 
     Args:
         name_or_path: "house_clip", a folder (with or without "local-dir:"), an open_clip name, or
             "hf-hub:..."
         pretrained: For an open_clip name, a tag that open_clip lists or a file of weights; OpenAI's
             own TorchScript archives are read as well.
+        random_weights: Draw the weights instead, the same ones each time; of a folder, too.
 
     Returns:
         The model in evaluation mode, its tokenizer, and the name to record beside features.
 
     Raises:
         FileNotFoundError: A folder or file is missing.
-        ValueError: open_clip knows no such model, or no such weights of it.
+        ValueError: open_clip knows no such model, or no such weights of it; a file is damaged; or
+            neither weights nor random ones are asked for.
         ConnectionError: The weights cannot be fetched.
     """
-    import open_clip
-
-    source, name = _source(name_or_path)
-    if ":" in source:
-        if pretrained is not None:
-            raise ValueError(f"{name_or_path} brings its own weights; leave out {pretrained!r}")
-        model = _model_with_weights(source)
-    else:
-        model = _named_model(source, pretrained)
-        name = f"{source}/{Path(pretrained).name}" if pretrained else f"{source}/random"
-    return model.eval(), open_clip.get_tokenizer(source), name
+    if random_weights and pretrained is not None:
+        raise ValueError(f"random weights and the weights {pretrained!r} exclude each other")
+    origin = _origin(name_or_path, pretrained, random_weights)
+    _check_text_tower(origin)
+    tokenizer = _tokenizer(origin)
+    with torch.random.fork_rng([]):
+        # Nothing of what is drawn here stays unless random weights are asked for.
+        torch.manual_seed(_SEED)
+        model = build_model(origin.config, origin.weights, origin.file, not origin.is_folder)
+        if random_weights:
+            torch.manual_seed(_SEED)
+            draw_weights(model)
+    _check_towers(model, tokenizer, origin)
+    _set_preprocessing(model, origin)
+    return model.eval(), tokenizer, f"{origin.name}/random" if random_weights else origin.name
 
 
 def weights_sha256(model: nn.Module) -> str:
@@ -71,87 +109,167 @@ def draw_weights(model: nn.Module) -> None:
                 nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
 
 
-def _source(name_or_path: str) -> tuple[str, str]:
-    """What open_clip shall load, and its short name."""
+def _origin(name_or_path: str, pretrained: str | None, random_weights: bool) -> _Origin:
+    """Where a model comes from, with its files read and checked."""
+    folder = _folder(name_or_path)
+    hub = name_or_path.startswith(_HUB)
+    if (folder or hub) and pretrained is not None:
+        raise ValueError(f"{name_or_path} brings its own weights; leave out {pretrained!r}")
+    if folder:
+        return _from_folder(folder, random_weights)
+    if hub:
+        return _from_hub(name_or_path, random_weights)
+    return _from_name(name_or_path, pretrained, random_weights)
+
+
+def _folder(name_or_path: str) -> Path | None:
     if name_or_path == HOUSE_CLIP:
-        folder = HOUSE_CLIP_DIR
-    elif name_or_path.startswith("local-dir:"):
-        folder = Path(name_or_path.removeprefix("local-dir:"))
-    elif Path(name_or_path).is_dir():
-        folder = Path(name_or_path)
-    else:
-        return name_or_path, name_or_path
-    return f"local-dir:{folder}", folder.resolve().name
+        return HOUSE_CLIP_DIR
+    if name_or_path.startswith(_LOCAL):
+        return Path(name_or_path.removeprefix(_LOCAL))
+    return Path(name_or_path) if Path(name_or_path).is_dir() else None
 
 
-def _model_with_weights(source: str) -> nn.Module:
-    """A model from a folder or from Hugging Face."""
+def _from_folder(folder: Path, random_weights: bool) -> _Origin:
+    config, preprocessing = read_config(folder)
+    text = config["text_cfg"]
+    # A text tower of transformers may lie in the folder; open_clip would look for it on
+    # Hugging Face.
+    tower = folder / str(text.get("hf_model_name"))
+    if tower.is_dir():
+        text["hf_model_name"] = str(tower)
+    return _Origin(
+        config,
+        preprocessing,
+        None if random_weights else read_weights(folder / WEIGHTS_FILE)[0],
+        f"{_LOCAL}{folder}",
+        folder.resolve().name,
+        str(folder),
+        is_folder=True,
+    )
+
+
+def _from_hub(source: str, random_weights: bool) -> _Origin:
+    from open_clip.pretrained import download_pretrained_from_hf
+
+    hub_name = source.removeprefix(_HUB)
+    with _fetching(source, "name its folder"):
+        config_file = download_pretrained_from_hf(hub_name, filename=CONFIG_FILE)
+    config, preprocessing = read_config_file(Path(config_file))
+    weights = None
+    if not random_weights:
+        with _fetching(source, "name its folder"):
+            file = download_pretrained_from_hf(hub_name)
+        weights, _ = read_weights(Path(file))
+    return _Origin(config, preprocessing, weights, source, source, source)
+
+
+def _from_name(name: str, pretrained: str | None, random_weights: bool) -> _Origin:
     import open_clip
+    from open_clip.pretrained import download_pretrained
 
-    if source.startswith("local-dir:"):
-        folder = Path(source.removeprefix("local-dir:"))
-        text = read_config(folder)["model_cfg"].get("text_cfg", {})
-        tower = folder / str(text.get("hf_model_name"))
-        # A text tower of transformers may lie in the folder; open_clip would look for it on
-        # Hugging Face.
-        own: dict[str, Any] = {}
-        if tower.is_dir():
-            own["text_cfg"] = {
-                **text,
-                "hf_model_name": str(tower),
-                "hf_model_pretrained": False,  # the weights are among the others
-            }
-        return open_clip.create_model(source, require_pretrained=True, **own)
-    try:
-        return open_clip.create_model(source, require_pretrained=True)
-    except (RuntimeError, OSError) as error:
-        raise ConnectionError(
-            f"cannot fetch {source}; fetch it where there is a network and name its folder"
-        ) from error
-
-
-def _named_model(name: str, pretrained: str | None) -> nn.Module:
-    import open_clip
-
-    if name.replace("/", "-") not in open_clip.list_models():
+    config = open_clip.get_model_config(name.replace("/", "-"))
+    if config is None:
         raise ValueError(
             f"{name!r} is neither a folder nor a model that open_clip knows; "
             "open_clip.list_models() lists those"
         )
+    config = check_model_config(config, name)
     if pretrained is None:
-        tags = open_clip.list_pretrained_tags_by_model(name)
-        warnings.warn(
-            f"{name} has random weights: its features mean nothing. Weights to choose: {tags} or "
-            "a file",
-            stacklevel=4,
-        )
-        return open_clip.create_model(name)
-    if Path(pretrained).is_file():
-        return _model_from_file(name, Path(pretrained))
-    tag = open_clip.get_pretrained_cfg(name, pretrained)
-    if not tag:
-        raise ValueError(
-            f"{name} has no weights {pretrained!r}: no such file, and open_clip's tags of it are "
-            f"{open_clip.list_pretrained_tags_by_model(name)}"
-        )
-    try:
+        if not random_weights:
+            raise ValueError(
+                f"{name} comes without weights: name some of {_tags(name)} or a file as "
+                "`pretrained` (--pretrained), or ask for random weights (--random-weights, "
+                "random_weights=True)"
+            )
+        return _Origin(config, {}, None, name, name, name)
+    file, tag = Path(pretrained), open_clip.get_pretrained_cfg(name, pretrained)
+    if not file.is_file():
+        if not tag:
+            raise ValueError(
+                f"{name} has no weights {pretrained!r}: no such file, and open_clip's tags of it "
+                f"are {_tags(name)}"
+            )
+        with _fetching(f"the weights {pretrained!r} of {name}", "pass the file as `pretrained`"):
+            file = Path(download_pretrained(tag))
+    else:
+        tag = {}
+    weights, openai = read_openai_weights(file)
+    if openai or tag.get("quick_gelu"):
         # The plain configurations use GELU, but weights like OpenAI's were trained with QuickGELU.
-        quick = bool(tag.get("quick_gelu"))
-        return open_clip.create_model(name, pretrained=pretrained, force_quick_gelu=quick)
+        config["quick_gelu"] = True
+    preprocessing = {key: value for key, value in tag.items() if key in _PREPROCESSING}
+    told = f"{name}/{Path(pretrained).name}"
+    return _Origin(config, preprocessing, weights, name, told, str(file))
+
+
+def _tags(name: str) -> list[str]:
+    import open_clip
+
+    return open_clip.list_pretrained_tags_by_model(name)
+
+
+@contextmanager
+def _fetching(thing: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
     except (RuntimeError, OSError) as error:
         raise ConnectionError(
-            f"cannot fetch the weights {pretrained!r} of {name}; fetch them where there is a "
-            "network and pass the file as `pretrained`"
+            f"cannot fetch {thing}; fetch it where there is a network and {remedy} "
+            f"({in_one_line(error)})"
         ) from error
 
 
-def _model_from_file(name: str, path: Path) -> nn.Module:
+def _check_text_tower(origin: _Origin) -> None:
+    """Refuse a text tower of transformers that brings code; open_clip would ask who is there."""
+    name = origin.config["text_cfg"].get("hf_model_name")
+    if name:
+        text_model_config(name)
+
+
+def _tokenizer(origin: _Origin) -> Any:
+    """The tokenizer that open_clip chooses, which must not bring code either."""
     import open_clip
 
-    if path.suffix != ".safetensors":
-        weights, openai = read_openai_weights(path)
-        if openai:
-            model = open_clip.create_model(name, force_quick_gelu=True, load_weights=False)
-            model.load_state_dict({key: tensor.float() for key, tensor in weights.items()})
-            return model
-    return open_clip.create_model(name, pretrained=str(path))
+    options: dict[str, Any] = {}
+    source = origin.config["text_cfg"].get("hf_tokenizer_name")
+    if source:
+        options["trust_remote_code"] = False
+    if origin.tokenizer.startswith(_LOCAL):
+        source = origin.tokenizer.removeprefix(_LOCAL)
+        check_folder(source)
+    with reading(source or origin.name):
+        return open_clip.get_tokenizer(origin.tokenizer, **options)
+
+
+def _check_towers(model: Any, tokenizer: Any, origin: _Origin) -> None:
+    """Refuse a model whose towers do not fit its tokenizer and its size of pictures."""
+    try:
+        with torch.inference_mode():
+            model.eval().encode_text(tokenizer(["a room"]))
+    except Exception as error:  # what open_clip and transformers raise where numbers do not fit
+        raise ValueError(
+            f"{origin.file}: its text tower cannot read what its tokenizer makes of a sentence "
+            f"({in_one_line(error)}); {REMEDY}"
+        ) from error
+    trunk, size = getattr(model.visual, "trunk", None), model.visual.image_size
+    # open_clip's own ViTamin-XL-384 is given another size than its trunk's.
+    fixed = getattr(getattr(trunk, "patch_embed", None), "img_size", None)
+    if (
+        origin.is_folder
+        and fixed is not None
+        and tuple(fixed) != ((size, size) if isinstance(size, int) else tuple(size))
+    ):
+        raise ValueError(
+            f"{origin.file}: its image tower takes pictures of {tuple(fixed)} pixels, not of "
+            f"{size}; {REMEDY}"
+        )
+
+
+def _set_preprocessing(model: Any, origin: _Origin) -> None:
+    """As `open_clip.create_model` does it."""
+    from open_clip.model import set_model_preprocess_cfg
+    from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+    own = {**origin.preprocessing, "size": model.visual.image_size}
+    set_model_preprocess_cfg(model, merge_preprocess_dict(PreprocessCfg(), own))

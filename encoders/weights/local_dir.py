@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from encoders.weights.model_config import REMEDY, check_model_config, check_preprocess_config
 from storage import write_text, written_whole
+from storage.json_files import read_json_object
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
 
@@ -38,8 +40,8 @@ def write_local_dir(
         write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Configuration of a folder.
+def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Checked `model_cfg` and `preprocess_cfg` of a folder.
 
     Raises:
         FileNotFoundError: The configuration or the weights are missing.
@@ -51,9 +53,23 @@ def read_config(folder: Path) -> dict[str, Any]:
                 f"{folder / file} is missing; scripts/pretrain_house_clip.py and "
                 f"scripts/convert_openai_clip.py make such folders with --output {folder}"
             )
-    path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        return {"model_cfg": dict(config["model_cfg"]), **config}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a configuration of open_clip ({error!r})") from error
+    return read_config_file(folder / CONFIG_FILE)
+
+
+def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Checked `model_cfg` and `preprocess_cfg` of a file in open_clip's format.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged.
+    """
+    config = read_json_object(path, REMEDY)
+    unknown = sorted(config.keys() - {"model_cfg", "preprocess_cfg"})
+    if unknown or "model_cfg" not in config:
+        problem = f"{unknown[0]} is not a field of" if unknown else "model_cfg is missing in"
+        raise ValueError(f"{path}: {problem} open_clip's configurations; {REMEDY}")
+    preprocessing = config.get("preprocess_cfg") or {}
+    return (
+        check_model_config(config["model_cfg"], str(path)),
+        check_preprocess_config(preprocessing, str(path)),
+    )

@@ -1,8 +1,7 @@
-"""OpenAI's original CLIP files: read without unpickling, described, and written for open_clip."""
+"""OpenAI's original CLIP files: read, described by their shapes, and written for open_clip."""
 
 import math
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 import torch
 
 from encoders.weights.local_dir import write_local_dir
+from encoders.weights.model_building import check_fit
+from encoders.weights.model_config import check_model_config
+from encoders.weights.weight_files import read_weights
 
 # Sizes that OpenAI's files carry as if they were weights; open_clip refuses them.
 _EXTRAS = ("input_resolution", "context_length", "vocab_size")
@@ -20,56 +22,50 @@ _RESNET_STRIDE = 32
 def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
     """Weights of a PyTorch file, as they are in it: float16 in those that OpenAI published.
 
-    TorchScript archives are read by PyTorch's own loader, which builds no Python objects; other
-    files may hold nothing but tensors (torch.load with weights_only). So no file can run code.
+    No file can run code, see `encoders.weights.weight_files`.
 
     Returns:
         The weights by open_clip's names, which are OpenAI's, and whether the file is marked as
         OpenAI's: it is a TorchScript archive or carries the sizes that theirs do.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The file holds more than tensors, or is damaged.
     """
-    path = Path(path)
-    archive = _is_torchscript(path)
-    try:
-        if archive:
-            weights = dict(torch.jit.load(path, map_location="cpu").state_dict())
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds, among them pickle's own
-        raise ValueError(
-            f"{path}: damaged, or holds more than tensors; files that run code when they are read "
-            f"are refused ({type(error).__name__})"
-        ) from error
-    weights = weights.get("state_dict", weights) if isinstance(weights, dict) else {}
+    weights, archive = read_weights(Path(path), _EXTRAS)
     marked = archive or bool(set(_EXTRAS) & set(weights))
     return {name: tensor for name, tensor in weights.items() if name not in _EXTRAS}, marked
 
 
-def openai_model_config(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def openai_model_config(
+    weights: Mapping[str, torch.Tensor], source: str = "weights"
+) -> dict[str, Any]:
     """open_clip's `model_cfg` of weights in OpenAI's layout, read from their shapes.
 
+    Args:
+        weights: See `read_openai_weights`.
+        source: Where they are from, for errors.
+
     Raises:
-        ValueError: Something is missing that every CLIP has.
+        ValueError: Something is missing that every CLIP has, or of a wrong shape.
     """
-    try:
-        vision = _vit_config(weights) if "visual.proj" in weights else _resnet_config(weights)
-        context, width = weights["positional_embedding"].shape
-        return {
-            "embed_dim": weights["text_projection"].shape[1],
-            "quick_gelu": True,
-            "vision_cfg": vision,
-            "text_cfg": {
-                "context_length": context,
-                "vocab_size": len(weights["token_embedding.weight"]),
-                "width": width,
-                "heads": width // _HEAD_WIDTH,
-                "layers": _count(weights, r"transformer\.resblocks\.(\d+)\."),
-            },
-        }
-    except KeyError as error:
-        raise ValueError(f"not a CLIP in OpenAI's layout: {error} is missing") from error
+    shapes = _Shapes(weights, source)
+    vision = _vit_config(shapes) if "visual.proj" in weights else _resnet_config(shapes)
+    context, width = shapes.of("positional_embedding", 2)
+    config = {
+        "embed_dim": shapes.of("text_projection", 2)[1],
+        "quick_gelu": True,
+        "vision_cfg": vision,
+        "text_cfg": {
+            "context_length": context,
+            "vocab_size": shapes.of("token_embedding.weight", 2)[0],
+            "width": width,
+            "heads": width // _HEAD_WIDTH,
+            "layers": shapes.count(r"transformer\.resblocks\.(\d+)\."),
+        },
+    }
+    check_model_config(config, source)
+    return config
 
 
 def write_clip(
@@ -77,6 +73,7 @@ def write_clip(
     folder: str | Path,
     config: Mapping[str, Any] | None = None,
     preprocessing: Mapping[str, Any] | None = None,
+    source: str = "weights",
 ) -> None:
     """Write weights as a folder that `ClipEncoder.load` reads.
 
@@ -85,23 +82,15 @@ def write_clip(
         folder: Made if it is missing.
         config: open_clip's `model_cfg`; by default that of an OpenAI model, with QuickGELU.
         preprocessing: Where it differs from OpenAI's.
+        source: Where the weights are from, for errors.
 
     Raises:
         ValueError: The weights do not make such a CLIP.
     """
     from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-    from open_clip.model import CLIP
 
-    config = dict(config or openai_model_config(weights))
-    with torch.device("meta"):  # shapes only
-        expected = {name: tensor.shape for name, tensor in CLIP(**config).state_dict().items()}
-    found = {name: tensor.shape for name, tensor in weights.items()}
-    wrong = sorted(n for n in {**expected, **found} if expected.get(n) != found.get(n))
-    if wrong:
-        raise ValueError(
-            f"weights do not make a CLIP: {wrong[0]} has shape {found.get(wrong[0])}, but "
-            f"{expected.get(wrong[0])} is expected"
-        )
+    config = dict(config or openai_model_config(weights, source))
+    check_fit(config, weights, source)
     preprocess = {
         "size": config["vision_cfg"]["image_size"],
         "mean": OPENAI_DATASET_MEAN,
@@ -113,36 +102,54 @@ def write_clip(
     write_local_dir(folder, weights, config, preprocess)
 
 
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in entry for entry in archive.namelist())
+class _Shapes:
+    """Shapes of weights by name, of which none may be missing."""
+
+    def __init__(self, weights: Mapping[str, torch.Tensor], source: str) -> None:
+        self._shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+        self._source = source
+
+    def of(self, name: str, dimensions: int) -> tuple[int, ...]:
+        """The shape of a tensor.
+
+        Raises:
+            ValueError: It is missing, or has another number of dimensions.
+        """
+        shape = self._shapes.get(name)
+        if shape is None or len(shape) != dimensions:
+            problem = "is missing" if shape is None else f"has shape {shape}"
+            raise ValueError(
+                f"{self._source}: not a CLIP in OpenAI's layout: {name!r} {problem}; name a file "
+                "of OpenAI's CLIP, or a folder with a CLIPModel of transformers"
+            )
+        return shape
+
+    def count(self, pattern: str) -> int:
+        """How many different numbers stand at the group of a pattern in the names."""
+        return len({match[1] for name in self._shapes if (match := re.match(pattern, name))})
 
 
-def _vit_config(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    width, _, _, patch = weights["visual.conv1.weight"].shape
-    side = math.isqrt(len(weights["visual.positional_embedding"]) - 1)
+def _vit_config(shapes: _Shapes) -> dict[str, Any]:
+    width, _, _, patch = shapes.of("visual.conv1.weight", 4)
     return {
-        "image_size": patch * side,
-        "layers": _count(weights, r"visual\.transformer\.resblocks\.(\d+)\."),
+        "image_size": patch * _side(shapes, "visual.positional_embedding"),
+        "layers": shapes.count(r"visual\.transformer\.resblocks\.(\d+)\."),
         "width": width,
         "head_width": _HEAD_WIDTH,
         "patch_size": patch,
     }
 
 
-def _resnet_config(weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    side = math.isqrt(len(weights["visual.attnpool.positional_embedding"]) - 1)
+def _resnet_config(shapes: _Shapes) -> dict[str, Any]:
     return {
-        "image_size": _RESNET_STRIDE * side,
-        "layers": [_count(weights, rf"visual\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)],
-        "width": len(weights["visual.layer1.0.conv1.weight"]),
+        "image_size": _RESNET_STRIDE * _side(shapes, "visual.attnpool.positional_embedding"),
+        "layers": [shapes.count(rf"visual\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)],
+        "width": shapes.of("visual.layer1.0.conv1.weight", 4)[0],
         "head_width": _HEAD_WIDTH,
         "patch_size": None,
     }
 
 
-def _count(weights: Mapping[str, Any], pattern: str) -> int:
-    """How many different numbers stand at the group of a pattern in the names."""
-    return len({match[1] for name in weights if (match := re.match(pattern, name))})
+def _side(shapes: _Shapes, positions: str) -> int:
+    """Places along a side of a square picture, of which there is a position each and one more."""
+    return math.isqrt(max(shapes.of(positions, 2)[0] - 1, 0))

@@ -1,6 +1,5 @@
 """CLIPs of transformers (CLIPModel, ViT only) as open_clip's, and back."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,11 @@ from typing import Any
 import torch
 
 from encoders.weights.local_dir import WEIGHTS_FILE, read_config
+from encoders.weights.model_building import check_fit
+from encoders.weights.model_config import check_model_config, check_preprocess_config
+from encoders.weights.weight_files import read_weights
+from storage.hugging_face import check_folder, reading
+from storage.json_files import read_json_object
 
 _WEIGHTS, _CONFIG, _PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
 # (transformers, open_clip), by parts of names.
@@ -34,19 +38,27 @@ _NAMES = (
 _TRANSPOSED = ("visual.proj", "text_projection")
 _QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
+_REMEDY = "get the folder anew with CLIPModel.save_pretrained"
 
 
 def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of a CLIPModel by open_clip's names."""
+    """Weights of a CLIPModel by open_clip's names.
+
+    Raises:
+        ValueError: Some of an attention's weights are missing.
+    """
     found: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
         if name.endswith("position_ids") or ".k_proj." in name or ".v_proj." in name:
             continue
         if ".q_proj." in name:
-            parts = [weights[name.replace("q_proj", part)] for part in _QUERY_KEY_VALUE]
+            names = [name.replace("q_proj", part) for part in _QUERY_KEY_VALUE]
+            parts = [weights[one] for one in names if one in weights]
+            if len({part.shape for part in parts}) > 1 or len(parts) < len(names):
+                raise ValueError(f"{' or '.join(names[1:])} is missing, or unlike {name}")
             tensor, name = torch.cat(parts), name.replace("q_proj.", "in_proj_")
         name = _renamed(name, 0, 1)
-        found[name] = tensor.T if name in _TRANSPOSED else tensor
+        found[name] = tensor.T if name in _TRANSPOSED and tensor.ndim == 2 else tensor
     return found
 
 
@@ -75,17 +87,21 @@ def read_transformers_clip(
         FileNotFoundError: A file is missing.
         ValueError: It is no CLIP, or one whose activation open_clip does not have.
     """
-    from safetensors.torch import load_file
-
     folder = Path(folder)
     for file in (_CONFIG, _WEIGHTS):
         if not (folder / file).is_file():
             raise FileNotFoundError(f"{folder / file}: missing in a CLIPModel of transformers")
-    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    check_folder(str(folder), _CONFIG)
+    config = read_json_object(folder / _CONFIG, _REMEDY)
     if config.get("model_type") != "clip":
         raise ValueError(f"{folder / _CONFIG}: model_type {config.get('model_type')!r}, not 'clip'")
-    weights = from_transformers(load_file(folder / _WEIGHTS))
-    return weights, _open_clip_config(folder, config), _preprocessing(folder)
+    described = _open_clip_config(folder, config)
+    weights, _ = read_weights(folder / _WEIGHTS)
+    try:
+        converted = from_transformers(weights)
+    except ValueError as error:
+        raise ValueError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
+    return converted, described, _preprocessing(folder)
 
 
 def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
@@ -95,7 +111,6 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
         FileNotFoundError: A file of the source is missing.
         ValueError: The source is a file, or its image tower is no plain ViT.
     """
-    from safetensors.torch import load_file
     from transformers import CLIPConfig, CLIPModel
 
     source = Path(source)
@@ -104,10 +119,11 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
             f"{source}: a file, not a folder in open_clip's format; make one of it with "
             "scripts/convert_openai_clip.py --output FOLDER, and convert that"
         )
-    model = read_config(source)["model_cfg"]
-    weights = load_file(source / WEIGHTS_FILE)
+    model, _ = read_config(source)
+    weights, _ = read_weights(source / WEIGHTS_FILE)
     if "visual.proj" not in weights or "text_projection" not in weights:
         raise ValueError(f"{source}: transformers has no CLIP with such towers, only plain ViTs")
+    check_fit(model, weights, str(source))
     vision, text = model["vision_cfg"], model["text_cfg"]
     activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
     head_width = vision.get("head_width", 64)
@@ -157,7 +173,8 @@ def _sizes(width: int, layers: int, heads: int, activation: str) -> dict[str, An
 def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     from transformers import CLIPConfig
 
-    full = CLIPConfig(**config)  # fills in what the file leaves to defaults
+    with reading(str(folder)):
+        full = CLIPConfig(**config)  # fills in what the file leaves to defaults
     vision: Any = full.vision_config
     text: Any = full.text_config
     if vision.hidden_act not in _ACTIVATIONS or vision.hidden_act != text.hidden_act:
@@ -165,7 +182,14 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
             f"{folder / _CONFIG}: activations {vision.hidden_act!r} and {text.hidden_act!r}, but "
             f"one of {sorted(_ACTIVATIONS)} is expected for both"
         )
-    return {
+    for tower in (vision, text):
+        sizes = (tower.hidden_size, tower.intermediate_size, tower.num_attention_heads)
+        if min(sizes) < 1 or tower.hidden_size % tower.num_attention_heads:
+            raise ValueError(
+                f"{folder / _CONFIG}: hidden_size, intermediate_size and num_attention_heads "
+                f"{sizes} make no heads; {_REMEDY}"
+            )
+    described = {
         "embed_dim": full.projection_dim,
         "quick_gelu": _ACTIVATIONS[vision.hidden_act],
         "vision_cfg": {
@@ -185,12 +209,14 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
             "mlp_ratio": text.intermediate_size / text.hidden_size,
         },
     }
+    return check_model_config(described, str(folder / _CONFIG))
 
 
 def _preprocessing(folder: Path) -> dict[str, Any]:
     path = folder / _PREPROCESSOR
     if not path.is_file():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
     names = {"image_mean": "mean", "image_std": "std"}
-    return {names[key]: value for key, value in found.items() if key in names}
+    found = read_json_object(path, _REMEDY)
+    given = {names[key]: value for key, value in found.items() if key in names}
+    return check_preprocess_config(given, str(path))

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from encoders.clip import ClipEncoder
 from encoders.extraction.prefetch import prefetched
-from encoders.weights.loading import draw_weights, load_model
 from storage import cache_dir
 from training.devices import check_device
 from training.interruption import says_when_interrupted
@@ -213,15 +212,14 @@ class BlindSource:
 
 
 def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
-    """The encoder of a run, see `ClipEncoder.load`; with `random_weights` one that saw nothing."""
-    if not config.random_weights:
-        return ClipEncoder.load(config.encoder, config.pretrained, config.precision, device)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        model, tokenizer, name = load_model(config.encoder, config.pretrained)
-        torch.manual_seed(0)  # loading may have drawn some or none
-        draw_weights(model)
-    return ClipEncoder(model, tokenizer, f"{name} with random weights", config.precision, device)
+    """The encoder of a run, see `ClipEncoder.load`."""
+    return ClipEncoder.load(
+        config.encoder,
+        config.pretrained,
+        config.precision,
+        device,
+        random_weights=config.random_weights,
+    )
 
 
 def open_source(

@@ -25,7 +25,7 @@ class GridConfig:
     pretrained: str | None = None
     """Weights of an open_clip name: a tag ("openai") or a file."""
     random_weights: bool = False
-    """Draw the encoder's weights anew, to see what they are worth."""
+    """Draw the encoder's weights instead, to see what trained ones are worth."""
     precision: str = "auto"
     """fp32, medium, bf16 or fp16; auto takes the fastest that the processor is made for."""
     fit: Fit = "own"

@@ -244,6 +244,24 @@ def test_a_process_that_dies_names_the_remedy(command: ModuleType):
         list(command.views_of(source, {"attic_a0": None}, 1, ["attic_a0"]))
 
 
+def test_random_weights_are_asked_for_and_the_store_says_so(
+    extract, tiny_resnet: Path, tmp_path: Path
+):
+    with pytest.raises(ValueError, match=r"ViT-B-32 comes without weights: .*--random-weights"):
+        extract(tmp_path / "none.safetensors", encoder=("ViT-B-32",))
+    assert not list(tmp_path.iterdir())
+    extract(None, output_dir=tmp_path, random_weights=True)
+    store = FeatureStore.open(tmp_path / f"{tiny_resnet.name}-random.safetensors")
+    assert store.metadata["encoder"] == f"{tiny_resnet.name}/random"
+    # A command that is given again, or to many machines, draws the same weights.
+    extract(tmp_path / "again.safetensors", random_weights=True)
+    again = FeatureStore.open(tmp_path / "again.safetensors")
+    assert again.metadata["weights_sha256"] == store.metadata["weights_sha256"]
+    np.testing.assert_array_equal(again.views, store.views)
+    with pytest.raises(ValueError, match="exclude each other"):
+        extract(tmp_path / "both.safetensors", random_weights=True, pretrained=("openai",))
+
+
 def test_where_stores_shall_lie_must_be_clear(command: ModuleType, tmp_path: Path):
     for message, arguments in {
         "name the feature store with --output": {},

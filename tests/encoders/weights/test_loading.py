@@ -1,5 +1,7 @@
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -8,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from encoders.clip import ClipEncoder
+from encoders.weights import model_building
 from encoders.weights.loading import load_model, weights_sha256
-from encoders.weights.local_dir import write_local_dir
+from encoders.weights.model_config import check_model_config, check_preprocess_config
 
 
 @pytest.fixture
@@ -78,10 +81,22 @@ def test_openai_archives_are_read_without_unpickling(
     torch.testing.assert_close(model.state_dict()["visual.proj"], weights["visual.proj"])
 
 
-def test_random_weights_are_announced(named: str):
-    with pytest.warns(UserWarning, match="tiny-named has random weights"):
-        encoder = ClipEncoder.load(named, device="cpu")
+def test_random_weights_are_asked_for(named: str, tiny_resnet: Path):
+    with pytest.raises(ValueError, match=r"tiny-named comes without weights: .*--random-weights"):
+        ClipEncoder.load(named, device="cpu")
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    encoder = ClipEncoder.load(named, device="cpu", random_weights=True)
     assert encoder.name == "tiny-named/random"
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(6)
+    again = ClipEncoder.load(named, device="cpu", random_weights=True)
+    assert again.weights_sha256 == encoder.weights_sha256
+    folder = ClipEncoder.load(str(tiny_resnet), device="cpu", random_weights=True)
+    assert folder.name == "tiny/random"
+    assert folder.weights_sha256 != ClipEncoder.load(str(tiny_resnet)).weights_sha256
+    with pytest.raises(ValueError, match="exclude each other"):
+        ClipEncoder.load(named, "openai", random_weights=True)
 
 
 def test_a_folder_brings_its_own_weights(tiny_resnet: Path):
@@ -89,56 +104,10 @@ def test_a_folder_brings_its_own_weights(tiny_resnet: Path):
         load_model(str(tiny_resnet), "openai")
 
 
-def write_multilingual_clip(folder: Path) -> None:
-    """A tiny CLIP with an XLM-R text tower in its subfolder `text`, tokenizer beside the model."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig
-
-    sentences = ["a red sofa", "un canapé rouge", "लाल सोफ़े के पास रुकें"]
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=90, special_tokens=special, unk_token="<unk>")
-    tokenizer.train_from_iterator(sentences, trainer)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-    ).save_pretrained(folder)
-    XLMRobertaConfig(
-        vocab_size=100,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=40,
-        pad_token_id=1,
-    ).save_pretrained(folder / "text")
-    config = {
-        "embed_dim": 24,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {
-            "hf_model_name": "text",
-            "hf_tokenizer_name": "text",
-            "hf_proj_type": "mlp",
-            "hf_pooler_type": "mean_pooler",
-            "context_length": 12,
-        },
-    }
-    absolute = {**config["text_cfg"], "hf_model_name": str(folder / "text")}
-    torch.manual_seed(0)
-    model = open_clip.CustomTextCLIP(
-        embed_dim=24,
-        vision_cfg=config["vision_cfg"],
-        text_cfg={**absolute, "hf_model_pretrained": False},  # pyright: ignore
-    )
-    write_local_dir(folder, model.state_dict(), config, {})
-
-
-def test_a_multilingual_text_tower_lies_in_the_folder_wherever_that_is(tmp_path: Path):
-    write_multilingual_clip(tmp_path / "made")
+def test_a_multilingual_text_tower_lies_in_the_folder_wherever_that_is(
+    multilingual_clip: Path, tmp_path: Path
+):
+    shutil.copytree(multilingual_clip, tmp_path / "made")
     sentences = ["un canapé rouge", "लाल सोफ़े"]
     before = ClipEncoder.load(str(tmp_path / "made"), device="cpu").text(sentences)
     (tmp_path / "made").rename(tmp_path / "moved")
@@ -151,29 +120,130 @@ def test_a_multilingual_text_tower_lies_in_the_folder_wherever_that_is(tmp_path:
     assert np.abs(before[0] - before[1]).max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("name", "tag", "quick"),
-    [("ViT-B-32", "openai", True), ("ViT-B-32", "laion2b_s34b_b79k", False)],
-)
-def test_tags_bring_their_activation(name, tag, quick, monkeypatch: pytest.MonkeyPatch):
-    class Asked(Exception):
-        pass
+@pytest.mark.parametrize("quick", [True, False])
+def test_tags_bring_their_activation_and_preprocessing(
+    quick: bool, named: str, tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tag = {"hf_hub": "owner/model/", "quick_gelu": quick, "mean": (0.1, 0.2, 0.3)}
+    file = tiny_transformer / "open_clip_model.safetensors"
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda found: str(file))
+    model, _, name = load_model(named, "some_tag")
+    assert name == "tiny-named/some_tag"
+    assert activation(model) == ("QuickGELU" if quick else "GELU")
+    preprocessing: Any = model.visual
+    assert preprocessing.preprocess_cfg["mean"] == (0.1, 0.2, 0.3)
+    assert preprocessing.preprocess_cfg["size"] == (64, 64)
 
-    def ask(*arguments, **options):
-        raise Asked(arguments, options)
 
-    monkeypatch.setattr(open_clip, "create_model", ask)
-    with pytest.raises(Asked) as asked:
-        load_model(name, tag)
-    assert asked.value.args == ((name,), {"pretrained": tag, "force_quick_gelu": quick})
+def test_built_in_tags_have_their_activation():
+    for tag, quick in (("openai", True), ("laion2b_s34b_b79k", False)):
+        found: Any = open_clip.get_pretrained_cfg("ViT-B-32", tag)
+        assert bool(found.get("quick_gelu")) == quick
+
+
+def test_a_model_of_hugging_face_is_read_from_its_files(
+    tiny_transformer: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def download(hub_name: str, filename: str = "open_clip_model.safetensors", **_: Any) -> str:
+        assert hub_name == "owner/model"
+        return str(tiny_transformer / filename)
+
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained_from_hf", download)
+    monkeypatch.setattr(open_clip.factory, "download_pretrained_from_hf", download)
+    model, tokenizer, name = load_model("hf-hub:owner/model")
+    assert weights_sha256(model) == weights_sha256(load_model(str(tiny_transformer))[0])
+    assert tokenizer(["a room"]).shape == (1, 16)
+    assert name == "hf-hub:owner/model"
 
 
 def test_what_cannot_be_fetched_says_so(monkeypatch: pytest.MonkeyPatch):
     def refuse(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr(open_clip, "create_model", refuse)
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained", refuse)
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained_from_hf", refuse)
     with pytest.raises(ConnectionError, match="hf-hub:a/b; fetch it where there is a network"):
-        load_model("hf-hub:a/b", None)
+        load_model("hf-hub:a/b")
     with pytest.raises(ConnectionError, match="cannot fetch the weights 'openai' of RN50"):
         load_model("RN50", "openai")
+
+
+def test_weights_of_another_model_are_refused_before_it_is_built(
+    named: str, tiny_resnet: Path, monkeypatch: pytest.MonkeyPatch
+):
+    built = model_building._build
+    devices = []
+
+    def watched(config, source):
+        devices.append(torch.get_default_device().type)
+        return built(config, source)
+
+    monkeypatch.setattr(model_building, "_build", watched)
+    file = tiny_resnet / "open_clip_model.safetensors"
+    with pytest.raises(
+        ValueError, match=r"open_clip_model\.safetensors: the weights are not those"
+    ):
+        load_model(named, str(file))
+    with pytest.raises(
+        ValueError, match=r"positional_embedding has shape \(16, 32\), not \(77, 512\)"
+    ):
+        load_model("ViT-B-32", str(file))
+    assert devices == ["meta", "meta"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"embed_dim": 10**9}, r"model_cfg\.embed_dim is 1000000000, not from 1 to 65536"),
+        ({"embed_dim": "32"}, "Expected `int`, got `str`"),
+        ({"embedding": 32}, r"model_cfg\.embedding is not a field that open_clip knows"),
+        ({"vision_cfg": []}, r"model_cfg\.vision_cfg is not a JSON object"),
+        ({"vision_cfg": {"layers": 10**6}}, r"vision_cfg\.layers is 1000000, not from 1 to 256"),
+        ({"vision_cfg": {"width": 30000}}, "the weights are not those of the model"),
+        ({"vision_cfg": {"head_width": 40}}, None),
+        ({"vision_cfg": {"head_width": 60}}, "cannot be divided into heads"),
+        ({"vision_cfg": {"image_size": 8192}}, "too many places"),
+        ({"vision_cfg": {"image_size": 80}}, "visual.positional_embedding has shape"),
+        ({"vision_cfg": {"timm_model_name": "hf-hub:a/b"}}, "timm has no such model"),
+        ({"text_cfg": {"heads": 3}}, "width 32 cannot be divided among 3 heads"),
+        ({"text_cfg": {"vocab_size": float("nan")}}, "Expected `int`"),
+        ({"text_cfg": {"mlp_ratio": float("nan")}}, "mlp_ratio is nan, not from"),
+        ({"text_cfg": {"tokenizer_kwargs": {"bpe_path": "/etc"}}}, "bpe_path is not a field"),
+    ],
+)
+def test_configurations_that_make_no_model_are_refused(
+    change: dict[str, Any], problem: str | None, tiny_transformer: Path, tmp_path: Path
+):
+    folder = tmp_path / "changed"
+    shutil.copytree(tiny_transformer, folder)
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    for name, value in change.items():
+        old = config["model_cfg"].get(name)
+        config["model_cfg"][name] = {**old, **value} if isinstance(value, dict) else value
+    path.write_text(json.dumps(config))
+    if problem is None:  # 48 wide, in heads of 48 instead of 16: another model of the same shapes
+        load_model(str(folder))
+        return
+    with pytest.raises(ValueError, match=rf"changed.*{problem}"):
+        load_model(str(folder))
+
+
+def test_all_of_open_clips_own_configurations_pass():
+    for name in open_clip.list_models():
+        check_model_config(open_clip.get_model_config(name), name)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"meam": [0, 0, 0]}, "meam is not a field"),
+        ({"std": [0.1, 0.0, 0.1]}, "above 0"),
+        ({"mean": [0.1, 0.1]}, "not one number for each"),
+        ({"interpolation": "cubic"}, "not one of bicubic"),
+    ],
+)
+def test_preprocessing_that_makes_no_picture_is_refused(change: dict[str, Any], problem: str):
+    with pytest.raises(ValueError, match=rf"folder: preprocess_cfg.*{problem}"):
+        check_preprocess_config(change, "folder")

@@ -132,7 +132,7 @@ def test_weights_of_something_else_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="'text_projection' is missing"):
         openai_model_config({k: v for k, v in weights.items() if k != "text_projection"})
     weights["visual.extra"] = torch.zeros(1)
-    with pytest.raises(ValueError, match=r"visual\.extra has shape torch.Size\(\[1\]\), but None"):
+    with pytest.raises(ValueError, match=r"visual\.extra is not part of such a model"):
         write_clip(weights, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

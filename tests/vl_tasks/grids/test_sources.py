@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from encoders.clip import MaskedGrid
+from encoders.weights import loading
 from vl_tasks.grids import sources as features
 from vl_tasks.grids.sources import BlindSource, GridSource, load_encoder, open_source
 from vl_tasks.settings.configs import GridConfig, VqaConfig
@@ -161,14 +162,16 @@ def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):
 
 @pytest.mark.parametrize("tower", ["RN50", "ViT-B-32"])
 def test_random_weights_keep_nothing_and_are_the_same_each_time(tower, monkeypatch):
-    def load(*_):
-        torch.manual_seed(100 + len(loaded))
-        model, name = open_clip.model.CLIP(32, VISION[tower], TEXT), tower
-        loaded.append({key: weight.clone() for key, weight in model.visual.named_parameters()})
-        return model, open_clip.SimpleTokenizer(context_length=16), name
+    def build(*_):
+        torch.manual_seed(100 + len(built))
+        model = open_clip.model.CLIP(32, VISION[tower], TEXT)
+        built.append({key: weight.clone() for key, weight in model.visual.named_parameters()})
+        return model
 
-    loaded = []
-    monkeypatch.setattr(features, "load_model", load)
+    built = []
+    tokenizer = open_clip.SimpleTokenizer(context_length=16)
+    monkeypatch.setattr(loading, "build_model", build)
+    monkeypatch.setattr(loading, "_tokenizer", lambda _: tokenizer)
     config = GridConfig(random_weights=True, precision="fp32")
     torch.manual_seed(1)
     first = load_encoder(config, "cpu")
@@ -178,7 +181,7 @@ def test_random_weights_keep_nothing_and_are_the_same_each_time(tower, monkeypat
     weights = dict(first.model.visual.named_parameters())
     matrices = [name for name, weight in weights.items() if weight.ndim > 1]
     assert len(matrices) > 8
-    assert not [name for name in matrices if torch.equal(weights[name], loaded[0][name])]
+    assert not [name for name in matrices if torch.equal(weights[name], built[0][name])]
 
 
 def test_who_does_not_look_needs_no_pictures():

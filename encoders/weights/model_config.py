@@ -1,0 +1,193 @@
+"""Configurations of open_clip, checked before anything is built of them.
+
+open_clip builds whatever a configuration says: a width of 10^9 ends in the operating system's
+out-of-memory killer, and a misspelt field in a traceback. Field names and types are those of
+open_clip's own dataclasses.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_type_hints
+
+import msgspec
+
+# Smallest and largest value of what decides how large a model becomes; far around all known ones.
+_RANGES = {
+    "embed_dim": (1, 1 << 16),
+    "width": (1, 1 << 15),
+    "layers": (1, 256),
+    "heads": (1, 1024),
+    "head_width": (1, 1 << 13),
+    "dim_head": (1, 1 << 13),
+    "mlp_ratio": (0.01, 64),
+    "patch_size": (1, 1024),
+    "image_size": (1, 8192),
+    "context_length": (1, 8192),
+    "vocab_size": (1, 1 << 22),
+    "attn_pooler_queries": (1, 1 << 16),
+    "n_queries": (1, 1 << 16),
+    "attn_pooler_heads": (1, 1024),
+    "patch_dropout": (0, 1),
+}
+_LARGEST = 1e6  # of any other number
+_MOST_PLACES = 1 << 16
+_RESNET_STRIDE = 32
+_PARTS = ("vision_cfg", "text_cfg", "multimodal_cfg")
+_TOP = {
+    "embed_dim": int,
+    "quick_gelu": bool,
+    "custom_text": bool,
+    "nonscalar_logit_scale": bool,
+    "init_logit_scale": float,
+    "init_logit_bias": float | None,
+    "pad_id": int,
+}
+# Of open_clip's tokenizers; others would be handed on to transformers.
+_TOKENIZER_OPTIONS = {
+    "clean": str,
+    "strip_sep_token": bool,
+    "language": str,
+    "reduction_mask": str,
+    "additional_special_tokens": list[str],
+}
+_CHOICES = {
+    "interpolation": ("bicubic", "bilinear", "random"),
+    "resize_mode": ("shortest", "longest", "squash"),
+    "mode": ("RGB",),
+    "hf_proj_type": ("linear", "mlp"),
+}
+REMEDY = "correct it, or get the configuration anew"
+
+
+def check_model_config(config: Any, source: str) -> dict[str, Any]:
+    """A copy of open_clip's `model_cfg` that a model of bounded size can be built of.
+
+    Args:
+        config: What a file holds as such.
+        source: Where it is from, for errors.
+
+    Raises:
+        ValueError: A field is unknown, missing, of a wrong type or out of range.
+    """
+    from open_clip.coca_model import MultimodalCfg
+    from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+
+    checked = _fields(config, "model_cfg", source)
+    for name in ("embed_dim", *_PARTS[:2]):
+        if name not in checked:
+            raise ValueError(f"{source}: model_cfg.{name} is missing; {REMEDY}")
+    top = {name: value for name, value in checked.items() if name not in _PARTS}
+    _check_types(top, _TOP, "model_cfg", source)
+    kinds = zip(_PARTS, (CLIPVisionCfg, CLIPTextCfg, MultimodalCfg), strict=True)
+    for part, kind in kinds:
+        if part in checked:
+            checked[part] = _fields(checked[part], f"model_cfg.{part}", source)
+            _check_types(checked[part], get_type_hints(kind), f"model_cfg.{part}", source)
+    _check_vision(checked["vision_cfg"], f"{source}: model_cfg.vision_cfg")
+    _check_text(checked["text_cfg"], f"{source}: model_cfg.text_cfg")
+    options = checked["text_cfg"].get("tokenizer_kwargs") or {}
+    _check_types(options, _TOKENIZER_OPTIONS, "model_cfg.text_cfg.tokenizer_kwargs", source)
+    return checked
+
+
+def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
+    """A copy of open_clip's `preprocess_cfg`.
+
+    Raises:
+        ValueError: A field is unknown, of a wrong type or out of range.
+    """
+    from open_clip.transform import PreprocessCfg
+
+    checked = _fields(config, "preprocess_cfg", source)
+    _check_types(checked, get_type_hints(PreprocessCfg), "preprocess_cfg", source)
+    for name in ("mean", "std"):
+        values = checked.get(name, (1, 1, 1))
+        if len(values) != 3 or (name == "std" and min(values) <= 0):
+            raise ValueError(
+                f"{source}: preprocess_cfg.{name} is {values}, not one number for each of red, "
+                f"green and blue{' above 0' if name == 'std' else ''}; {REMEDY}"
+            )
+    return checked
+
+
+def _fields(value: Any, name: str, source: str) -> dict[str, Any]:
+    """A copy of an object of JSON without what is null, which stands for the default."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{source}: {name} is not a JSON object; {REMEDY}")
+    return {key: entry for key, entry in value.items() if entry is not None}
+
+
+def _check_types(
+    values: Mapping[str, Any], kinds: Mapping[str, Any], part: str, source: str
+) -> None:
+    for name, value in values.items():
+        told = f"{source}: {part}.{name}"
+        if name not in kinds:
+            raise ValueError(f"{told} is not a field that open_clip knows; {REMEDY}")
+        try:
+            msgspec.convert(value, kinds[name])
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{told} is {_shown(value)}: {error}; {REMEDY}") from error
+        low, high = _RANGES.get(name, (-_LARGEST, _LARGEST))
+        if not all(low <= number <= high for number in _numbers(value)):
+            raise ValueError(f"{told} is {_shown(value)}, not from {low} to {high}; {REMEDY}")
+        if value not in _CHOICES.get(name, (value,)):
+            known = ", ".join(_CHOICES[name])
+            raise ValueError(f"{told} is {_shown(value)}, not one of {known}; {REMEDY}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """All numbers in a value of JSON."""
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, Mapping):
+        yield from _numbers(list(value.values()))
+    elif isinstance(value, (int, float)):
+        yield value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "..."
+
+
+def _check_vision(given: Mapping[str, Any], told: str) -> None:
+    from open_clip.model import CLIPVisionCfg
+
+    config = {**vars(CLIPVisionCfg()), **given}
+    if config["timm_model_name"]:
+        import timm
+
+        # Others, such as those that begin with "hf-hub:", would be fetched.
+        if not timm.is_model(config["timm_model_name"]):
+            raise ValueError(f"{told}.timm_model_name: timm has no such model; {REMEDY}")
+        return
+    size = config["image_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    if isinstance(config["layers"], int):
+        stride, inner = config["patch_size"], config["width"]
+        heads = inner // config["head_width"]
+    else:
+        stride, inner = _RESNET_STRIDE, _RESNET_STRIDE * config["width"]
+        heads = inner // config["head_width"]
+    if heads < 1 or inner % heads:
+        raise ValueError(
+            f"{told}: width {config['width']} cannot be divided into heads of head_width "
+            f"{config['head_width']}; {REMEDY}"
+        )
+    if min(height, width) < stride or (height // stride) * (width // stride) > _MOST_PLACES:
+        raise ValueError(
+            f"{told}: pictures of image_size {size} make no or too many places of {stride} x "
+            f"{stride} pixels; {REMEDY}"
+        )
+
+
+def _check_text(given: Mapping[str, Any], told: str) -> None:
+    from open_clip.model import CLIPTextCfg
+
+    config = {**vars(CLIPTextCfg()), **given}
+    if not config["hf_model_name"] and config["width"] % config["heads"]:
+        raise ValueError(
+            f"{told}: width {config['width']} cannot be divided among {config['heads']} heads; "
+            f"{REMEDY}"
+        )

@@ -1,0 +1,215 @@
+"""The pickle in a TorchScript archive, followed without looking up or calling anything it names.
+
+`pickletools.genops` splits a pickle into opcodes and executes none of them. A small stack machine
+follows those that PyTorch writes (torch/csrc/jit/serialization/pickler.cpp) and refuses others;
+tensors come out as descriptions of where their numbers lie.
+"""
+
+import math
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+
+_DTYPES = {
+    "Float": torch.float32,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Double": torch.float64,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+}
+_STORAGE_TYPES = {f"torch.{name}Storage": dtype for name, dtype in _DTYPES.items()}
+_MOST_DIMENSIONS = 8
+
+
+class _Name(NamedTuple):
+    """A class or function that a pickle names; never looked up."""
+
+    text: str
+
+
+class StorageSpec(NamedTuple):
+    """Numbers of one type in a file of the archive, `data/KEY`."""
+
+    key: str
+    dtype: torch.dtype
+    count: int
+
+
+class TensorSpec(NamedTuple):
+    """A tensor within a storage, in elements; it is no larger than the storage."""
+
+    storage: StorageSpec
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+@dataclass
+class ScriptObject:
+    """An object of a class of the archive."""
+
+    type: str
+    attributes: dict[Any, Any] | None = field(default=None, repr=False)
+
+
+class _Opaque:
+    """Something of which no tensor is part of a module's state, such as a list with its type."""
+
+
+def read_pickle(raw: bytes) -> Any:
+    """What a pickle describes: dictionaries, lists, numbers, `ScriptObject` and `TensorSpec`.
+
+    Raises:
+        ValueError: It is damaged, or no pickle that PyTorch writes for an archive.
+    """
+    return _Machine().run(raw)
+
+
+class _Machine:
+    """Follows the opcodes of a pickle that PyTorch wrote."""
+
+    def __init__(self) -> None:
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._opcodes: dict[str, Callable[[Any], None]] = {
+            "PROTO": lambda _: None,
+            "STOP": lambda _: None,
+            "MARK": lambda _: self._marks.append(len(self._stack)),
+            "NONE": lambda _: self._stack.append(None),
+            "NEWTRUE": lambda _: self._stack.append(True),
+            "NEWFALSE": lambda _: self._stack.append(False),
+            "EMPTY_TUPLE": lambda _: self._stack.append(()),
+            "EMPTY_LIST": lambda _: self._stack.append([]),
+            "EMPTY_DICT": lambda _: self._stack.append({}),
+            "GLOBAL": lambda text: self._stack.append(_Name(text.replace(" ", "."))),
+            "TUPLE": lambda _: self._stack.append(tuple(self._marked())),
+            "BINPUT": self._put,
+            "LONG_BINPUT": self._put,
+            "BINGET": self._get,
+            "LONG_BINGET": self._get,
+            "APPEND": lambda _: self._extend([self._pop()]),
+            "APPENDS": lambda _: self._extend(self._marked()),
+            "SETITEM": lambda _: self._update([self._pop() for _ in range(2)][::-1]),
+            "SETITEMS": lambda _: self._update(self._marked()),
+            "BINPERSID": lambda _: self._stack.append(_storage(self._pop(tuple))),
+            "NEWOBJ": self._new,
+            "REDUCE": self._call,
+            "BUILD": self._build,
+        }
+        for name in ("BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"):
+            self._opcodes[name] = self._stack.append
+        for count in (1, 2, 3):
+            self._opcodes[f"TUPLE{count}"] = self._tuple(count)
+
+    def run(self, raw: bytes) -> Any:
+        """The object that a pickle describes."""
+        for opcode, argument, _ in pickletools.genops(raw):
+            if opcode.name not in self._opcodes:
+                raise ValueError(f"its pickle has {opcode.name}, which PyTorch does not write")
+            self._opcodes[opcode.name](argument)
+        return self._pop()
+
+    def _pop(self, kind: type | tuple[type, ...] = object) -> Any:
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise ValueError("its pickle takes more than it gives")
+        value = self._stack.pop()
+        if not isinstance(value, kind):
+            raise ValueError(f"its pickle has a {type(value).__name__} in a wrong place")
+        return value
+
+    def _marked(self) -> list[Any]:
+        if not self._marks:
+            raise ValueError("its pickle takes more than it gives")
+        start = self._marks.pop()
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
+
+    def _top(self, kind: type) -> Any:
+        value = self._pop(kind)
+        self._stack.append(value)
+        return value
+
+    def _tuple(self, count: int) -> Callable[[Any], None]:
+        return lambda _: self._stack.append(tuple([self._pop() for _ in range(count)][::-1]))
+
+    def _put(self, number: int) -> None:
+        self._memo[number] = self._top(object)
+
+    def _get(self, number: int) -> None:
+        if number not in self._memo:
+            raise ValueError(f"its pickle refers to {number}, which it has not named")
+        self._stack.append(self._memo[number])
+
+    def _extend(self, values: list[Any]) -> None:
+        self._top(list).extend(values)
+
+    def _update(self, values: list[Any]) -> None:
+        keys = values[::2]
+        if len(values) % 2 or not all(isinstance(key, (str, int, float)) for key in keys):
+            raise ValueError("its pickle has a dictionary with odd keys")
+        self._top(dict).update(zip(keys, values[1::2], strict=True))
+
+    def _new(self, _: Any) -> None:
+        self._pop(tuple)
+        self._stack.append(ScriptObject(self._pop(_Name).text))
+
+    def _build(self, _: Any) -> None:
+        state = self._pop()
+        # Another state than a dictionary is for the class's own `__setstate__`.
+        self._top(ScriptObject).attributes = state if isinstance(state, dict) else None
+
+    def _call(self, _: Any) -> None:
+        arguments, function = self._pop(tuple), self._pop(_Name).text
+        if function == "torch._utils._rebuild_tensor_v2":
+            self._stack.append(_described_tensor(arguments))
+        elif function == "torch._utils._rebuild_parameter" and arguments:
+            self._stack.append(arguments[0])
+        elif function == "collections.OrderedDict" and not arguments:
+            self._stack.append({})
+        elif function.startswith("torch.jit._pickle."):
+            self._stack.append(_Opaque())
+        else:
+            raise ValueError(f"its pickle calls {function}, which is refused")
+
+
+def _storage(identity: tuple[Any, ...]) -> StorageSpec:
+    """The storage that a persistent id ("storage", type, key, device, elements) names."""
+    if len(identity) == 5 and isinstance(identity[1], _Name):
+        _, kind, key, _, count = identity
+        if kind.text in _STORAGE_TYPES and isinstance(key, str) and _is_count(count):
+            return StorageSpec(key, _STORAGE_TYPES[kind.text], count)
+    raise ValueError("a storage is of an unknown kind")
+
+
+def _described_tensor(arguments: tuple[Any, ...]) -> TensorSpec:
+    """A tensor that lies within its storage, and is no larger."""
+    if len(arguments) < 4 or not isinstance(arguments[0], StorageSpec):
+        raise ValueError("a tensor is of an unknown kind")
+    storage, offset, size, stride = arguments[:4]
+    numbers = (size, stride)
+    if not all(isinstance(many, tuple) and all(map(_is_count, many)) for many in numbers):
+        raise ValueError("a tensor has a size that is none")
+    if not _is_count(offset) or not len(size) == len(stride) <= _MOST_DIMENSIONS:
+        raise ValueError("a tensor has a size that is none")
+    count = math.prod(size)
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    # More elements than the storage has are one element repeated: a copy would fill the memory.
+    if max(size, default=0) >= 2**31 or (
+        count and (last >= storage.count or count > storage.count)
+    ):
+        raise ValueError(f"a tensor of size {size} does not fit its {storage.count} numbers")
+    return TensorSpec(storage, offset, size, stride)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63

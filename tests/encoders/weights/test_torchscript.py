@@ -1,0 +1,177 @@
+"""Archives that PyTorch made, read as its own loader reads them, but without running them."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from encoders.weights.torchscript import is_torchscript, read_torchscript
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
+
+class Part(nn.Module):
+    """Parameters and buffers of many types, and tensors that are neither."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halves = nn.Parameter(torch.randn(3, 4).half())
+        self.brain = nn.Parameter(torch.randn(2, dtype=torch.bfloat16))
+        self.empty = nn.Parameter(torch.empty(0, 3))
+        self.scalar = nn.Parameter(torch.tensor(2.5))
+        self.register_buffer("transposed", torch.arange(6).reshape(2, 3).t())
+        self.register_buffer("flags", torch.tensor([True, False]))
+        self.register_buffer("small", torch.tensor([1, 2], dtype=torch.int16))
+        self.register_buffer("passing", torch.ones(2), persistent=False)
+        self.plain = torch.ones(7)
+        self.many = [torch.ones(2)]
+        self.named = {"a": torch.ones(1)}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.halves.float().sum() + self.plain.sum()
+
+
+class Whole(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Part()
+        self.norm = nn.BatchNorm2d(3)
+        self.layers = nn.Sequential(nn.Linear(4, 5), nn.Linear(4, 5, bias=False))
+        self.layers[1].weight = self.layers[0].weight
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.number = 3
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.part(x)
+
+
+class Writes(nn.Module):
+    """Overwrites a file when PyTorch's loader restores it."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+        self.weight = nn.Parameter(torch.ones(2))
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, torch.Tensor, bool]:
+        return self.file, self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, torch.Tensor, bool]) -> None:
+        self.file = state[0]
+        self.weight = torch.from_file(state[0], True, 4, dtype=torch.uint8).fill_(88).float()
+        self.training = state[2]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def scripted(module: nn.Module, folder: Path) -> Path:
+    torch.jit.save(torch.jit.script(module), folder / "archive.pt")
+    return folder / "archive.pt"
+
+
+def rewritten(path: Path, changes: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    """The archive with other content in some members."""
+    changed = path.with_name("changed.pt")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w", compression) as new:
+        for name in old.namelist():
+            new.writestr(name, changes.get(name.partition("/")[2], old.read(name)))
+    return changed
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_every_tensor_is_the_one_that_pytorchs_loader_reads(how: str, tmp_path: Path):
+    torch.manual_seed(0)
+    path = tmp_path / "archive.pt"
+    module = (
+        torch.jit.script(Whole()) if how == "script" else torch.jit.trace(Whole(), torch.ones(1))
+    )
+    torch.jit.save(module, path)
+    assert is_torchscript(path)
+    found, expected = read_torchscript(path), torch.jit.load(path).state_dict()
+    assert found.keys() == expected.keys()
+    assert "part.plain" not in found
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype, name
+        assert found[name].stride() == tensor.stride(), name
+        assert torch.equal(found[name], tensor), name
+    shared = [found[f"layers.{number}.weight"].data_ptr() for number in (0, 1)]
+    assert shared[0] == shared[1]
+
+
+def test_a_state_dict_is_no_archive(tmp_path: Path):
+    torch.save({"weight": torch.ones(2)}, tmp_path / "plain.pt")
+    (tmp_path / "text.pt").write_text("no archive")
+    assert not is_torchscript(tmp_path / "plain.pt")
+    assert not is_torchscript(tmp_path / "text.pt")
+
+
+def test_an_archive_that_writes_files_when_it_is_restored_writes_none(tmp_path: Path):
+    victim = tmp_path / "victim"
+    victim.write_text("safe")
+    path = scripted(Writes(str(victim)), tmp_path)
+    victim.write_text("safe")  # making the archive has restored it once
+    with pytest.raises(ValueError, match=r"archive\.pt: .*code of the archive, which is not run"):
+        read_torchscript(path)
+    assert victim.read_text() == "safe"
+    torch.jit.load(path)
+    assert victim.read_text() == "XXXX"  # the archive is as dangerous as it is meant to be
+
+
+class Trap:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+def test_a_pickle_that_calls_functions_calls_none(tmp_path: Path):
+    path = scripted(Whole(), tmp_path)
+    for protocol in (0, 2, 4):
+        raw = pickle.dumps({"a": Trap(tmp_path / "sprung")}, protocol)
+        with pytest.raises(ValueError, match=r"changed\.pt: not a sound TorchScript archive"):
+            read_torchscript(rewritten(path, {"data.pkl": raw}))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_claims_that_a_file_cannot_hold_are_refused(tmp_path: Path):
+    path = scripted(Whole(), tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        raw = archive.read("archive/data.pkl")
+    count = b"cpuq\x0bK\x0ctQ"  # the first storage: twelve numbers
+    size = b"(K\x03K\x04t(K\x04K\x01t"
+    assert raw.count(count) == 1
+    assert raw.count(size) == 1
+    wrong = {
+        r"data/\d+ has 24 bytes, not 26": raw.replace(count, count.replace(b"K\x0c", b"K\x0d")),
+        r"does not fit its 12 numbers": raw.replace(size, b"(K\x03K\x05t(K\x04K\x01t"),
+        r"size \(3, 200\) does not fit": raw.replace(size, b"(K\x03K\xc8t(K\x00K\x00t"),
+        r"a size that is none": raw.replace(size, b"(K\x03K\x04t(K\x04t"),
+        r"kind": raw.replace(b"torch\nHalfStorage", b"torch\nHalfTensorx"),
+        r"takes more than it gives": b"\x80\x02u.",
+        r"exhausted before seeing STOP": raw[:-1],
+        r"LONG4, which PyTorch does not write": b"\x80\x02\x8b\x01\x00\x00\x00\x01.",
+        r"refers to 7": b"\x80\x02h\x07.",
+        r"not of a module": b"\x80\x02).",
+    }
+    for complaint, pickled in wrong.items():
+        with pytest.raises(ValueError, match=rf"changed\.pt: .*{complaint}"):
+            read_torchscript(rewritten(path, {"data.pkl": pickled}))
+    with pytest.raises(ValueError, match="compressed"):
+        read_torchscript(rewritten(path, {}, zipfile.ZIP_DEFLATED))
+    with pytest.raises(ValueError, match=r"data\.pkl is encrypted, or too large"):
+        read_torchscript(rewritten(path, {"data.pkl": bytes(5 << 20)}))
+
+
+def test_modules_without_end_are_refused(tmp_path: Path):
+    path = scripted(Whole(), tmp_path)
+    name = f"__torch__.{Whole.__module__}\nWhole\n".encode()
+    cycle = b"\x80\x02c" + name + b")\x81q\x00}X\x01\x00\x00\x00ah\x00sb."
+    with pytest.raises(ValueError, match="nested without end"):
+        read_torchscript(rewritten(path, {"data.pkl": cycle}))
