@@ -22,9 +22,12 @@ class OptimiserConfig:
     """Learning rate after the warm-up; cosine ends at zero with the run, noam falls with the root
     of the iterations."""
     warmup: int = 0
-    """Iterations of linear growth up to the learning rate."""
+    """Iterations of growth up to the learning rate, which the next one has; linear but for noam,
+    where this one has it, and for stairs."""
     warmup_start: float = 0.0
-    """Share of the learning rate at which the growth begins."""
+    """Share of the learning rate that the first iteration has."""
+    warmup_stairs: int = 0
+    """Equal stairs of the growth in place of a line: with 3, a fourth, a half, three fourths."""
     milestones: tuple[int, ...] = ()
     """Iterations at which the learning rate is multiplied by `decay` (steps)."""
     decay: float = 0.1

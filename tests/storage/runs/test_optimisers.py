@@ -1,3 +1,5 @@
+import bisect
+
 import pytest
 import torch
 from torch import nn
@@ -10,8 +12,8 @@ def test_learning_rates_follow_their_schedules():
     steps = OptimiserConfig(
         learning_rate=1.0, schedule="steps", warmup=10, warmup_start=0.2, milestones=(20, 30)
     )
-    rates = [learning_rate(steps, k, k / 40) for k in (0, 4, 9, 19, 20, 30)]
-    assert rates == pytest.approx([0.28, 0.6, 1, 1, 0.1, 0.01])
+    rates = [learning_rate(steps, k, k / 40) for k in (0, 5, 9, 10, 19, 20, 30)]
+    assert rates == pytest.approx([0.2, 0.6, 0.92, 1, 1, 0.1, 0.01])
     noam = OptimiserConfig(learning_rate=(512 * 20_000) ** -0.5, schedule="noam", warmup=20_000)
     for step in (1, 100, 20_000, 80_000):
         published = 512**-0.5 * min(step**-0.5, step * 20_000**-1.5)
@@ -20,8 +22,48 @@ def test_learning_rates_follow_their_schedules():
     assert learning_rate(cosine, 50, 0.5) == pytest.approx(1.0)
     assert learning_rate(cosine, 999, 1.0) == pytest.approx(0.0)
     warm = OptimiserConfig(learning_rate=1.0, schedule="cosine", warmup=10)
-    assert [learning_rate(warm, k, 0.0) for k in (0, 9)] == pytest.approx([0.1, 1.0])
+    assert [learning_rate(warm, k, 0.0) for k in (0, 9, 10)] == pytest.approx([0.0, 0.9, 1.0])
+    assert learning_rate(warm, 5, 0.5) == pytest.approx(0.25)
     assert learning_rate(OptimiserConfig(learning_rate=1.0), 999, 1.0) == 1.0
+
+
+def test_warm_up_is_that_of_torchs_schedulers_stepped_after_each_update():
+    """mmf steps a LambdaLR after each update: the first update has the rate of number 0."""
+    start, length, milestones = 0.25, 7, (11, 13)
+    settings = OptimiserConfig(
+        learning_rate=0.5,
+        schedule="steps",
+        warmup=length,
+        warmup_start=start,
+        milestones=milestones,
+        decay=0.2,
+    )
+    made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.5)
+
+    def published(update):
+        if update <= length:
+            return start * (1 - update / length) + update / length
+        return 0.2 ** bisect.bisect(milestones, update)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(made, published)
+    for iteration in range(16):
+        used = made.param_groups[0]["lr"]
+        assert learning_rate(settings, iteration, iteration / 16) == pytest.approx(used)
+        made.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize(("records", "batch"), [(443_757, 64), (1_000, 30), (90, 30)])
+def test_stairs_of_warm_up_are_openvqas(records, batch):
+    """Its WarmupOptimizer counts an update, then takes its rate by quarters of four epochs."""
+    epoch = records / batch
+    settings = OptimiserConfig(learning_rate=2.0, warmup=int(3 * epoch), warmup_stairs=3)
+    edges = [int(epoch * 4 * quarter) for quarter in (0.25, 0.5, 0.75)]
+    near = {edge + away for edge in edges for away in (-2, -1, 0, 1)} | {0, 4 * int(epoch)}
+    for iteration in near:
+        count = iteration + 1
+        quarters = next((n for n, edge in enumerate(edges, 1) if count <= edge), 4)
+        assert learning_rate(settings, iteration, 0.0) == pytest.approx(2.0 * quarters / 4)
 
 
 @pytest.mark.parametrize(
