@@ -317,10 +317,14 @@ class SpeakerTrainConfig(RunConfig):
     """What is described: the shortest way to the goal, or the annotated path."""
     select_metric: Literal["BLEU"] = "BLEU"
     """Metric of the split --select-by that says which weights are kept as the best."""
+    max_decoded_length: int | None = None
+    """Tokens of an instruction that is decoded, its marks at both ends included; as many as are
+    read (--max-instruction-length) by default."""
     speaker: SpeakerConfig = field(default_factory=SpeakerConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_counts(self, ("max_decoded_length",), least=2)
         if self.text.tokens == "pretrained":
             raise ValueError("a speaker says words or subwords, not --text.tokens pretrained")
 
@@ -328,3 +332,8 @@ class SpeakerTrainConfig(RunConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return f"speaker-{super().run_name}"
+
+    @property
+    def longest_decoded(self) -> int:
+        """Tokens that are decoded at most."""
+        return self.max_decoded_length or self.max_instruction_length

@@ -77,7 +77,7 @@ def searched(doors_config, doors_env):
         follower,
         features,
         search,
-        LoadedSpeaker(speaker, ["en"], doors_env.tokenizer, 80),
+        LoadedSpeaker(speaker, ["en"], doors_env.tokenizer, 80, 80),
     )
     return found, speaker, features
 
