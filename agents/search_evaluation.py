@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from agents.configs import SearchConfig
 from agents.envdrop.follower import Follower
 from agents.evaluation import Evaluation, Pose, by_length, score_walks
 from agents.follower_agent import without_words
 from agents.reranking import Judged, Weighting, best, judge, poses, tune, whole_walk
 from agents.search import Findings, Place, Searcher, beam_search, best_first_search
+from agents.search_config import SearchConfig
 from agents.speaker_training import LoadedSpeaker
 from envs.device_features import DeviceFeatures
 from envs.episodes import Episode, base_language

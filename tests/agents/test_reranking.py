@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents.command_line import EvaluateConfig
-from agents.configs import SearchConfig, SpeakerConfig
+from agents.configs import SpeakerConfig
 from agents.envdrop.speaker import Speaker
 from agents.environments import make_env, make_follower
 from agents.evaluation import evaluate
@@ -13,6 +13,7 @@ from agents.follower_agent import FollowerAgent
 from agents.follower_training import follower_trainer
 from agents.reranking import Judged, Weighting, best, poses, tune, whole_walk
 from agents.search import Findings, FoundPath, Place
+from agents.search_config import SearchConfig
 from agents.search_evaluation import evaluate_search, search_split, tuned_weighting
 from agents.speaker_training import LoadedSpeaker, load_speaker
 from agents.speaking import described_paths

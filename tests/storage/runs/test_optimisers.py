@@ -1,4 +1,5 @@
 import bisect
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from torch import nn
 
 from storage.runs.optimiser_settings import OptimiserConfig
 from storage.runs.optimisers import learning_rate, limit_gradient, make_optimiser
+from storage.runs.settings import check_effects, idle_training_settings
 
 
 def test_learning_rates_follow_their_schedules():
@@ -78,12 +80,86 @@ def test_gradients_are_limited_by_norm_or_by_value(clip, expected):
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adamax"])
 def test_optimisers_take_their_settings(name):
-    config = OptimiserConfig(name, 0.25, (0.8, 0.9), 1e-7, weight_decay=0.3)
+    decay = 0.3 if name == "adamw" else 0.0
+    config = OptimiserConfig(name, 0.25, (0.8, 0.9), 1e-7, weight_decay=decay)
     made = make_optimiser(nn.Linear(2, 1), config)
     assert type(made).__name__.lower() == name
     group = made.param_groups[0]
     assert (group["lr"], group["betas"], group["eps"]) == (0.25, (0.8, 0.9), 1e-7)
-    assert group["weight_decay"] == (0.3 if name == "adamw" else 0)
+    assert group["weight_decay"] == decay
+
+
+@pytest.mark.parametrize("name", ["adam", "adamax", "rmsprop"])
+def test_weight_decay_is_refused_where_there_is_none(name):
+    with pytest.raises(ValueError, match=f"--optimiser.weight-decay 0.3 .* {name}: choose adamw"):
+        OptimiserConfig(name, weight_decay=0.3)
+
+
+def test_a_schedule_of_steps_names_them():
+    with pytest.raises(ValueError, match=r"--optimiser.schedule steps .* --optimiser.milestones"):
+        OptimiserConfig(schedule="steps")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings of a run, as far as they can be idle."""
+
+    optimiser: OptimiserConfig
+    minutes: float | None = None
+    iterations: int = 10
+
+
+IDLE = [
+    # given, beside what: the flag and the reason
+    ({"betas": (0.8, 0.9)}, {"name": "rmsprop"}, "betas 0.8 0.9", "name rmsprop"),
+    ({"milestones": (3, 4)}, {"schedule": "cosine"}, "milestones 3 4", "schedule cosine"),
+    ({"milestones": (3,)}, {}, "milestones 3", "schedule constant"),
+    ({"decay": 0.5}, {"schedule": "noam"}, "decay 0.5", "schedule noam"),
+    ({"warmup_start": 0.5}, {}, "warmup-start 0.5", "warmup"),
+    ({"warmup_stairs": 3}, {}, "warmup-stairs 3", "warmup"),
+    ({"warmup_start": 0.5}, {"schedule": "noam", "warmup": 5}, "warmup-start 0.5", "schedule noam"),
+    ({"warmup_stairs": 3}, {"schedule": "noam", "warmup": 5}, "warmup-stairs 3", "schedule noam"),
+    (
+        {"warmup_start": 0.5},
+        {"warmup": 5, "warmup_stairs": 3},
+        "warmup-start 0.5",
+        "warmup-stairs",
+    ),
+    ({"clip_at": 5.0}, {"clip": "none"}, "clip-at 5.0", "clip none"),
+]
+
+
+@pytest.mark.parametrize(("given", "beside", "flag", "reason"), IDLE)
+def test_settings_of_an_optimiser_without_effect_are_refused(given, beside, flag, reason):
+    default = Run(OptimiserConfig(**beside))
+    config = Run(OptimiserConfig(**beside, **given))
+    with pytest.raises(ValueError, match=rf"^--optimiser\.{flag} has no effect .*{reason}$"):
+        check_effects(config, idle_training_settings(config), default)
+    # What a preset brings may be idle.
+    check_effects(config, idle_training_settings(config), config)
+    assert learning_rate_of(config) == learning_rate_of(default)
+
+
+def learning_rate_of(config):
+    """Learning rates of a run, and what is done in an update, without what cannot matter there."""
+    rates = [learning_rate(config.optimiser, k, k / 10) for k in range(10)]
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.data.fill_(1.0)
+    made = make_optimiser(layer, config.optimiser)
+    for _ in range(3):
+        layer.weight.grad = torch.full((1, 2), 40.0)
+        limit_gradient(layer, config.optimiser)
+        made.step()
+    return rates, layer.weight.tolist()
+
+
+def test_iterations_are_refused_where_the_clock_ends_a_run():
+    default = Run(OptimiserConfig(), minutes=2.5)
+    config = replace(default, iterations=20)
+    with pytest.raises(ValueError, match=r"^--iterations 20 has no effect with --minutes 2\.5"):
+        check_effects(config, idle_training_settings(config), default)
+    config = replace(config, minutes=None)
+    check_effects(config, idle_training_settings(config), default)
 
 
 def test_a_part_may_learn_at_a_rate_of_its_own():
