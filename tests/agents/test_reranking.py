@@ -139,7 +139,7 @@ def test_a_search_is_tuned_on_one_split_and_submits_the_whole_walk(
     config = dataclasses.replace(small_config, iterations=1)
     follower_trainer(config)[0].train()
     path = tmp_path / "paths.json"
-    search = SearchConfig(method="beam", paths=4, speaker=speaker_run, alpha=1.0, tune="val_seen")
+    search = SearchConfig(method="beam", paths=4, speaker=speaker_run, tune="val_seen")
     told = EvaluateConfig(config.output, baselines=False, search=search, submission=path)
     results = evaluate_run(told)["val_unseen"]
     names = ["follower", "follower, beam and speaker"]
