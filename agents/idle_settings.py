@@ -2,7 +2,8 @@
 
 What a preset brings may be idle; what a command line adds to it may not
 (`storage.runs.settings.check_effects`). Settings whose defaults no preset changes are checked where
-they are defined, in `agents.configs`.
+they are defined, in `agents.configs`. The place of features is taken with --no-vision, too, so that
+runs with and without can share it.
 """
 
 from agents.configs import FollowerConfig, RunConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
@@ -15,8 +16,6 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     idle = idle_training_settings(config)
     if is_built_in(config.world):
         idle["data_dir"] = f"with --world {config.world}"
-    if not config.vision:
-        idle["features"] = "with --no-vision"
     if config.dataset != "rxr":
         idle["spoken"] = f"with --dataset {config.dataset}, which is in English"
     if isinstance(config, TrainConfig):
