@@ -164,8 +164,10 @@ def test_iterations_are_refused_where_the_clock_ends_a_run():
 
 def test_a_part_may_learn_at_a_rate_of_its_own():
     network = nn.ModuleList([nn.Linear(2, 1), nn.Linear(3, 1)])
-    made = make_optimiser(network, OptimiserConfig("rmsprop", 0.5), network[1], 0.1)
+    config = OptimiserConfig("rmsprop", 0.5, epsilon=1e-5)
+    made = make_optimiser(network, config, network[1], 0.1)
     assert isinstance(made, torch.optim.RMSprop)
+    assert {(group["lr"], group["eps"]) for group in made.param_groups} == {(0.5, 1e-5)}
     assert [len(group["params"]) for group in made.param_groups] == [2, 2]
     assert made.param_groups[1]["params"][0] is network[1].weight
     assert made.param_groups[1]["rate_factor"] == pytest.approx(0.2)
