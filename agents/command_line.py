@@ -5,15 +5,19 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, TypeVar, get_args
 
 import tyro
 
-from agents.configs import Language, Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
+from agents.configs import Language, Recipe, RunConfig, SpeakerTrainConfig, TrainConfig
+from agents.idle_settings import idle_settings
 from agents.presets import preset, speaker_preset
+from agents.search_config import SearchConfig
 from envs.worlds import Dataset, World
 from training.resuming import parse_resumed
-from training.settings import Config, check_counts, read_config
+from training.settings import check_counts, check_effects, read_config
+
+Config = TypeVar("Config", bound=RunConfig)
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
@@ -56,6 +60,8 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("batch_size", "threads"))
+        if self.partial and self.submission is None:
+            raise ValueError("--partial has no effect without --submission")
         if not self.splits or (self.submission is not None and len(self.splits) > 1):
             raise ValueError(
                 f"--splits {' '.join(self.splits)}: name one at least, and with --submission one "
@@ -117,7 +123,8 @@ def _parse(
 
     Raises:
         FileNotFoundError: --resume names no run.
-        ValueError: A flag contradicts the run to resume; names both values.
+        ValueError: A flag contradicts the run to resume; names both values. Or it has no effect
+            beside others.
     """
     named = [_with_hyphens(word) for word in arguments]
     arguments = [word for given in named for word in _SHORT_FORMS.get(given, [given])]
@@ -131,7 +138,9 @@ def _parse(
     first.add_argument("--resume", nargs="?", type=Path)
     known, _ = first.parse_known_args(arguments)
     if known.resume is not None:
-        return parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
+        config = parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
+        check_effects(config, idle_settings(config), read_config(known.resume, kind))
+        return config
     # A name that is none of the choices is refused below, with the list of them.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
@@ -142,7 +151,10 @@ def _parse(
         translated=known.speaker is not None,
         continued=known.start_from is not None and _is_of(known.start_from, dataset, world),
     )
-    return tyro.cli(kind, description=description, default=defaults(chosen), args=arguments)
+    default = defaults(chosen)
+    config = tyro.cli(kind, description=description, default=default, args=arguments)
+    check_effects(config, idle_settings(config), default)
+    return config
 
 
 def _with_hyphens(word: str) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes
+from training.settings import check_counts, check_effects, check_minutes
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]
@@ -104,6 +104,14 @@ class TextConfig:
     def __post_init__(self) -> None:
         if (self.tokens == "pretrained") != (self.model is not None):
             raise ValueError("--text.tokens pretrained and --text.model belong together")
+        idle: dict[str, str] = {}
+        if self.tokens != "subwords":
+            idle["vocabulary_size"] = f"with --text.tokens {self.tokens}, only with subwords"
+        if self.model is None:
+            idle["tune"] = "without --text.model"
+        if not self.tune:
+            idle["learning_rate"] = "without --text.tune"
+        check_effects(self, idle, part="text.")
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,12 @@ class ReinforcementConfig:
     """Weight of the critic's squared error."""
     entropy: float = 0.01
     """Weight of the entropy of decisions, which is kept up."""
+
+    def __post_init__(self) -> None:
+        if not self.weight:
+            names = ("discount", "value", "entropy")
+            reason = "with --reinforcement.weight 0"
+            check_effects(self, dict.fromkeys(names, reason), part="reinforcement.")
 
 
 @dataclass(frozen=True)
@@ -136,40 +150,6 @@ class BackTranslationConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("paths",), "back-translation.")
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """Look at many paths before walking one."""
-
-    method: Literal["none", "beam", "best-first"] = "none"
-    """Walk greedily, keep the likeliest paths step by step, or follow whichever is likeliest."""
-    paths: int = 5
-    """Width of the beam; or paths that best-first search looks for."""
-    expansions: int = 300
-    """Places at which best-first search looks around, at most."""
-    speaker: Path | None = None
-    """Run of a speaker that has a say in the choice among the found paths."""
-    alpha: float = 0.5
-    """Weight of the speaker's log-likelihood; the follower's has the rest."""
-    per_word: bool = False
-    """Divide the speaker's log-likelihood by the words of the instruction."""
-    per_action: bool = False
-    """Divide the follower's log-likelihood by the actions of the path."""
-    tune: str | None = None
-    """Split on which to choose the three settings above by success, such as val_seen."""
-
-    def __post_init__(self) -> None:
-        check_counts(self, ("paths", "expansions"), "search.")
-        if self.speaker is not None and self.method == "none":
-            raise ValueError(
-                f"--search.speaker {self.speaker} chooses among paths that are searched: add "
-                "--search.method beam or best-first"
-            )
-        if self.tune is not None and self.speaker is None:
-            raise ValueError(
-                f"--search.tune {self.tune} weighs what a speaker says: add --search.speaker"
-            )
 
 
 @dataclass(frozen=True)
@@ -287,6 +267,12 @@ class TrainConfig(RunConfig):
         check_counts(self, ("max_training_steps",))
         if not 0 <= self.sampled_steps <= 1:
             raise ValueError(f"--sampled-steps {self.sampled_steps}: a share is 0 to 1")
+        losses = self.imitation_weight, self.reinforcement.weight
+        if not any(losses) and self.back_translation.speaker is None:
+            raise ValueError(
+                "--imitation-weight 0 and --reinforcement.weight 0 leave nothing to learn from: "
+                "give one of them a weight"
+            )
 
     @property
     def run_name(self) -> str:
@@ -317,10 +303,14 @@ class SpeakerTrainConfig(RunConfig):
     """What is described: the shortest way to the goal, or the annotated path."""
     select_metric: Literal["BLEU"] = "BLEU"
     """Metric of the split --select-by that says which weights are kept as the best."""
+    max_decoded_length: int | None = None
+    """Tokens of an instruction that is decoded, its marks at both ends included; as many as are
+    read (--max-instruction-length) by default."""
     speaker: SpeakerConfig = field(default_factory=SpeakerConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_counts(self, ("max_decoded_length",), least=2)
         if self.text.tokens == "pretrained":
             raise ValueError("a speaker says words or subwords, not --text.tokens pretrained")
 
@@ -328,3 +318,8 @@ class SpeakerTrainConfig(RunConfig):
     def run_name(self) -> str:
         """Name of the run's default folder."""
         return f"speaker-{super().run_name}"
+
+    @property
+    def longest_decoded(self) -> int:
+        """Tokens that are decoded at most."""
+        return self.max_decoded_length or self.max_instruction_length

@@ -53,7 +53,8 @@ _HOUSES: dict[str, Any] = {
         name="adam",
         learning_rate=2e-3,
         schedule="cosine",
-        warmup=51,
+        warmup=50,
+        warmup_start=1 / 51,
         clip="norm",
         clip_at=5.0,
     ),
@@ -136,14 +137,18 @@ _RXR: dict[str, Any] = {
     "iterations": 200_000,
     "evaluate_every": 1_000,
 }
+# Speakers read 80 tokens but decode 120 words, and the mark that begins them (`--maxDecode`). RxR
+# has no script for speakers.
+_DECODED: dict[Recipe, int] = {"envdrop": 121, "clip-vil-r2r": 121}
 # ImageNet's and CLIP's features are learnt from alike; only their width differs.
 RECIPES: dict[Recipe, dict[str, Any]] = {
     "envdrop": _R2R,
     "clip-vil-r2r": _R2R,
     "clip-vil-rxr": _RXR,
 }
-# The script counts 200,000, two for each update. RxR has no such script.
-_TRANSLATED: dict[str, Any] = {"iterations": 100_000}
+# The script counts 200,000, two for each update, and evaluates every 100 of them. RxR has no such
+# script.
+_TRANSLATED: dict[str, Any] = {"iterations": 100_000, "evaluate_every": 50}
 _RELEASED_PATHS = 180_000
 
 
@@ -200,6 +205,7 @@ def speaker_preset(
             teacher="shortest",
             **{**_PUBLISHED, **data, "iterations": 80_000, "evaluate_every": 500},
             optimiser=_ADAM,
+            max_decoded_length=_DECODED.get(recipe),
             speaker=SpeakerConfig(
                 embedding_size=256,
                 hidden_size=512,

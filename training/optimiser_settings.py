@@ -17,14 +17,17 @@ class OptimiserConfig:
     epsilon: float = 1e-8
     """Added to the root of the mean square."""
     weight_decay: float = 0.0
-    """Decoupled weight decay (adamw only)."""
+    """Decoupled weight decay (adamw only; no other update rule has any)."""
     schedule: Literal["constant", "steps", "cosine", "noam"] = "constant"
     """Learning rate after the warm-up; cosine ends at zero with the run, noam falls with the root
     of the iterations."""
     warmup: int = 0
-    """Iterations of linear growth up to the learning rate."""
+    """Iterations of growth up to the learning rate, which the next one has; linear but for noam,
+    where this one has it, and for stairs."""
     warmup_start: float = 0.0
-    """Share of the learning rate at which the growth begins."""
+    """Share of the learning rate that the first iteration has."""
+    warmup_stairs: int = 0
+    """Equal stairs of the growth in place of a line: with 3, a fourth, a half, three fourths."""
     milestones: tuple[int, ...] = ()
     """Iterations at which the learning rate is multiplied by `decay` (steps)."""
     decay: float = 0.1
@@ -34,3 +37,35 @@ class OptimiserConfig:
     of encoder and decoder each, and not the critic's."""
     clip_at: float = 1.0
     """The limit."""
+
+    def __post_init__(self) -> None:
+        if self.weight_decay and self.name != "adamw":
+            raise ValueError(
+                f"--optimiser.weight-decay {self.weight_decay:g} has no effect with "
+                f"--optimiser.name {self.name}: choose adamw, or leave it at 0"
+            )
+        if self.schedule == "steps" and not self.milestones:
+            raise ValueError(
+                "--optimiser.schedule steps changes nothing without --optimiser.milestones: name "
+                "the iterations, or choose constant"
+            )
+
+    def idle(self) -> dict[str, str]:
+        """Names of settings that have no effect beside the others, and why."""
+        idle: dict[str, str] = {}
+        if self.name == "rmsprop":
+            idle["betas"] = "with --optimiser.name rmsprop"
+        if self.schedule != "steps":
+            names, reason = ("milestones", "decay"), f"with --optimiser.schedule {self.schedule}"
+            idle |= dict.fromkeys(names, reason)
+        if not self.warmup:
+            names = ("warmup_start", "warmup_stairs")
+            idle |= dict.fromkeys(names, "without --optimiser.warmup")
+        elif self.schedule == "noam":
+            names = ("warmup_start", "warmup_stairs")
+            idle |= dict.fromkeys(names, "with --optimiser.schedule noam")
+        elif self.warmup_stairs:
+            idle["warmup_start"] = "with --optimiser.warmup-stairs"
+        if self.clip == "none":
+            idle["clip_at"] = "with --optimiser.clip none"
+        return idle

@@ -41,20 +41,32 @@ def make_optimiser(
 
 
 def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> float:
-    """Learning rate of an iteration (from 0), `progress` (0 to 1) of the way through the run."""
-    done = iteration + 1
+    """Learning rate of an iteration (from 0), `progress` (0 to 1) of the way through the run.
+
+    Published schedules count differently: openvqa's and that of captioning (`WarmupOptimizer`,
+    `NoamOpt`: `step`) count an update before they take its rate, so the first is number 1; mmf's
+    (`lr_lambda_update`, `MultiStepScheduler`) are LambdaLR's, which count it after, from 0.
+    """
     if config.schedule == "noam":
-        warmup = max(config.warmup, 1)
-        return config.learning_rate * min(done / warmup, math.sqrt(warmup / done))
-    rate = config.learning_rate
-    if done < config.warmup:
-        start = config.warmup_start
-        rate *= start + (1 - start) * done / config.warmup
+        warmup, update = max(config.warmup, 1), iteration + 1
+        return config.learning_rate * min(update / warmup, math.sqrt(warmup / update))
+    rate = config.learning_rate * _warmed_up(config, iteration)
     if config.schedule == "cosine":
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
     if config.schedule == "steps":
         rate *= config.decay ** sum(iteration >= milestone for milestone in config.milestones)
     return rate
+
+
+def _warmed_up(config: OptimiserConfig, iteration: int) -> float:
+    """Share of the learning rate at which the warm-up has arrived in an iteration."""
+    if iteration >= config.warmup:
+        return 1.0
+    if config.warmup_stairs:
+        stairs = range(1, config.warmup_stairs + 1)
+        climbed = sum(iteration >= config.warmup * stair // len(stairs) for stair in stairs)
+        return (1 + climbed) / (1 + len(stairs))
+    return config.warmup_start + (1 - config.warmup_start) * iteration / config.warmup
 
 
 def limit_gradient(network: nn.Module, config: OptimiserConfig) -> float:

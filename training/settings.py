@@ -7,7 +7,7 @@ in WITHOUT_EFFECT of the dataclass, and files that have it are read without it.
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -95,6 +95,51 @@ def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int
         count = getattr(settings, name)
         if count is not None and count < least:
             raise ValueError(f"--{part}{name.replace('_', '-')} {count}: must be at least {least}")
+
+
+def check_effects(
+    settings: Any, idle: Mapping[str, str], defaults: Any = None, part: str = ""
+) -> None:
+    """Refuse settings that were given and have no effect beside the others.
+
+    Args:
+        settings: A dataclass.
+        idle: Names of its settings that have no effect, dotted where they are in parts, and why.
+        defaults: What they are where nobody gives them; those of the dataclass by default.
+        part: What stands before the names in those of flags: "search.".
+
+    Raises:
+        ValueError: One of them is no default; names its flag and the reason.
+    """
+    given = _flat(dataclasses.asdict(settings))
+    if defaults is None:
+        usual = {item.name: item.default for item in dataclasses.fields(settings)}
+    else:
+        usual = _flat(dataclasses.asdict(defaults))
+    for name, reason in idle.items():
+        if given[name] != usual[name]:
+            raise ValueError(f"{_flag(part + name, given[name])} has no effect {reason}")
+
+
+def _flag(name: str, value: Any) -> str:
+    """A setting as a command line has it."""
+    *parts, last = name.replace("_", "-").split(".")
+    if isinstance(value, bool):
+        return "--" + ".".join((*parts, last if value else f"no-{last}"))
+    words = value if isinstance(value, tuple) else (value,)
+    return " ".join(map(str, ("--" + ".".join((*parts, last)), *words)))
+
+
+def idle_training_settings(config: Any) -> dict[str, str]:
+    """Names of settings of any run that have no effect beside others, and why.
+
+    Args:
+        config: As for `training.training.Trainer`.
+    """
+    idle = {f"optimiser.{name}": reason for name, reason in config.optimiser.idle().items()}
+    if config.minutes is not None:
+        idle["iterations"] = f"with --minutes {config.minutes:g}, which ends the run"
+    return idle
 
 
 def check_minutes(minutes: float | None) -> None:

@@ -9,7 +9,12 @@ from typing import TypeVar
 import tyro
 
 from training.resuming import parse_resumed
-from training.settings import check_same_run, read_config
+from training.settings import (
+    check_effects,
+    check_same_run,
+    idle_training_settings,
+    read_config,
+)
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
@@ -57,6 +62,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         CaptionConfig, description=description, default=defaults, args=list(arguments)
     )
     _check_start(saved, config, Path(start))
+    check_effects(config, idle_training_settings(config), defaults)
     return config
 
 
@@ -92,17 +98,22 @@ def _parse(
     Raises:
         FileNotFoundError: --resume names no run.
         ValueError: There is no such recipe, or a flag contradicts the run to resume; names both
-            values.
+            values. Or a flag has no effect beside others.
     """
     kind = type(presets["houses"])
     resumed = _first(arguments, "resume")
     if resumed is not None:
-        return parse_resumed(kind, Path(resumed), arguments, _MAY_CHANGE, description)
+        config = parse_resumed(kind, Path(resumed), arguments, _MAY_CHANGE, description)
+        check_effects(config, idle_training_settings(config), read_config(Path(resumed), kind))
+        return config
     data = _first(arguments, "data") or "house"
     preset = _first(arguments, "preset") or _recipe_for(data, presets, published)
     if preset not in presets:
         raise ValueError(f"--preset {preset} is none of {', '.join(presets)}")
-    return tyro.cli(kind, description=description, default=presets[preset], args=list(arguments))
+    default = presets[preset]
+    config = tyro.cli(kind, description=description, default=default, args=list(arguments))
+    check_effects(config, idle_training_settings(config), default)
+    return config
 
 
 def _recipe_for(data: str, presets: Mapping[str, Config], published: str) -> str:

@@ -5,7 +5,9 @@ batch, making and adding these matrices takes half of the time of a backward pas
 and output gradients of all steps are kept, and multiplied at the end.
 """
 
+from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +15,49 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-class _Uses:
-    """Inputs and output gradients of the uses that a backward pass has gone through so far."""
+class _Pass:
+    """Inputs and output gradients of the uses that one backward pass has gone through so far."""
 
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []
         self.gradients: list[Tensor] = []
 
+
+class _Uses:
+    """What the backward passes that are under way have gathered, each for itself.
+
+    A pass need not come to the weights: `torch.autograd.grad` of inputs alone does not, nor does
+    one that ends with an exception. What it gathered is then lost with it, and no later pass may
+    add it to its own. The two underscored functions of torch are those by which its own
+    checkpointing and FSDP tell passes apart and learn of their end.
+    """
+
+    def __init__(self) -> None:
+        self._passes: WeakValueDictionary[int, _Pass] = WeakValueDictionary()
+
+    def add(self, inputs: Tensor, gradients: Tensor) -> None:
+        """Note a use, (R, in) and (R, out), in the backward pass that is under way."""
+        number = torch._C._current_graph_task_id()
+        gathered = self._passes.get(number)
+        if gathered is None:
+            gathered = self._passes[number] = _Pass()
+            # The engine drops what it is to call at the end with the pass itself, however that
+            # ends; until then it keeps what is gathered alive.
+            torch.autograd.Variable._execution_engine.queue_callback(partial(_end, gathered))
+        gathered.inputs.append(inputs)
+        gathered.gradients.append(gradients)
+
     def take(self) -> tuple[Tensor, Tensor]:
-        """All of them, (R, in) and (R, out), in no particular order; then forget them."""
-        inputs, gradients = torch.cat(self.inputs), torch.cat(self.gradients)
-        self.__init__()
+        """All uses of the pass that is under way, (R, in) and (R, out), in no particular order."""
+        gathered = self._passes.pop(torch._C._current_graph_task_id())
+        inputs, gradients = torch.cat(gathered.inputs), torch.cat(gathered.gradients)
+        gathered.inputs.clear()
+        gathered.gradients.clear()
         return inputs, gradients
+
+
+def _end(_: _Pass) -> None:
+    """Called by the engine at the end of a pass, whose gathered uses may go now."""
 
 
 class _Collect(torch.autograd.Function):
@@ -59,9 +92,7 @@ class _Use(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore
         inputs, weight = ctx.saved_tensors
-        rows, kept = gradient.flatten(0, -2), inputs.flatten(0, -2)
-        ctx.uses.inputs.append(kept.to(gradient.dtype))
-        ctx.uses.gradients.append(rows)
+        ctx.uses.add(inputs.flatten(0, -2).to(gradient.dtype), gradient.flatten(0, -2))
         onward = (gradient @ weight.to(gradient.dtype)).to(inputs.dtype)
         return onward, gradient.new_zeros((), dtype=ctx.token_type), None, None, None
 
@@ -71,21 +102,46 @@ class RecurrentLinear(nn.Linear):
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__(inputs, outputs, bias)
-        self._uses = _Uses()
-        self._token: Tensor | None = None
+        self._collector: _Collector | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Products (..., out) of inputs (..., in) and weights, plus the bias if there is one."""
-        if not torch.is_grad_enabled() or not self.weight.requires_grad:
-            return functional.linear(inputs, self.weight, self.bias)
-        if self._token is None or self._token.device != self.weight.device:
-            self._token = _Collect.apply(self.weight, self.bias, self._uses)
-        bias = None if self.bias is None else self.bias.detach()
-        return _Use.apply(inputs, self._token, self.weight.detach(), bias, self._uses)  # type: ignore
+        weight, bias = self.weight, self.bias
+        if not torch.is_grad_enabled() or not weight.requires_grad:
+            return functional.linear(inputs, weight, bias)
+        collector = self._collector
+        if collector is None or not collector.is_of(weight, bias):
+            collector = self._collector = _Collector(weight, bias)
+        bias = None if bias is None else bias.detach()
+        return _Use.apply(inputs, collector.token, weight.detach(), bias, collector.uses)  # type: ignore
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy makes a token of its own: this one belongs to these weights' graph.
-        return {**self.__dict__, "_token": None, "_uses": _Uses()}
+        # A copy makes a collector of its own: this one belongs to these weights' graph.
+        return {**self.__dict__, "_collector": None}
+
+
+class _Collector:
+    """The token that leads from uses to weights, and the uses that backward passes gather.
+
+    Args:
+        weight: (out, in).
+        bias: (out,).
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight, self._bias = weight, bias
+        self._kind = self._describe(weight, bias)
+        self.uses = _Uses()
+        self.token: Tensor = _Collect.apply(weight, bias, self.uses)  # type: ignore
+
+    def is_of(self, weight: Tensor, bias: Tensor | None) -> bool:
+        """Whether gradients would reach these weights as they are now."""
+        same = self._weight is weight and self._bias is bias
+        return same and self._kind == self._describe(weight, bias)
+
+    @staticmethod
+    def _describe(weight: Tensor, bias: Tensor | None) -> tuple[Any, ...]:
+        return weight.dtype, weight.device, bias is not None and bias.requires_grad
 
 
 class LSTMCell(nn.Module):

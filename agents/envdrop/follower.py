@@ -80,14 +80,14 @@ class Decoder(nn.Module):
     ) -> Decision:
         """Look, read, and score the candidates; `noise` drops visual features."""
         panorama, candidates = view.panorama, view.candidates  # (B, 36, F), (B, K, F)
-        view_gate = candidate_gate = None
+        gate = None
         if noise is not None:
             panorama, candidates = noise.drop(panorama), noise.drop(candidates)
-            view_gate, candidate_gate = noise.gate(panorama), noise.gate(candidates)  # (B, F)
+            gate = noise.gate(panorama)  # (B, F), of all that is seen in this step
 
         action = self.dropout(torch.tanh(self.action(view.angle)))  # (B, action)
         query = self.dropout(state.attended)  # (B, H)
-        seen, view_weights = self.views(query, panorama, gate=view_gate)  # (B, F), (B, 36)
+        seen, view_weights = self.views(query, panorama, gate=gate)  # (B, F), (B, 36)
         inputs = torch.cat([action, seen], 1)  # (B, action + F)
         hidden, cell = self.cell(inputs, (state.attended, state.cell))  # (B, H) each
 
@@ -98,12 +98,11 @@ class Decoder(nn.Module):
         query = self.dropout(attended)
         if self._sees_distances:
             candidates = torch.cat([candidates, view.distances.unsqueeze(2) / _STRIDE], 2)
-            if candidate_gate is not None:
-                candidate_gate = functional.pad(candidate_gate, (0, 1), value=1.0)
+            gate = None if gate is None else functional.pad(gate, (0, 1), value=1.0)
         if self.embed is not None:
-            candidates = self.dropout(self.embed(candidates, candidate_gate))  # (B, K, H)
-            candidate_gate = None
-        scores = self.candidates.scores(query, candidates, candidate_gate)  # (B, K)
+            candidates = self.dropout(self.embed(candidates, gate))  # (B, K, H)
+            gate = None
+        scores = self.candidates.scores(query, candidates, gate)  # (B, K)
         if self.marks is not None:
             if view.visits is None:
                 raise ValueError("a follower that marks visits needs View.visits")

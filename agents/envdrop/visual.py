@@ -102,7 +102,10 @@ class VisualNoise:
         return chosen
 
     def gate(self, views: Tensor) -> Tensor | None:
-        """Multiplier (B, F) of views (B, N, F); None if there is nothing to multiply."""
+        """Multiplier (B, F) of views (B, N, F); None if there is nothing to multiply.
+
+        Ask once a step, for all that is seen in it: a mask per step is drawn anew by each call.
+        """
         if self._rate and self._kind == "step":
             return self._draw(len(views), views.device)
         return self._episode

@@ -10,9 +10,9 @@ from agents.acting.evaluation import Evaluation, Pose, by_length, score_walks
 from agents.acting.follower_agent import without_words
 from agents.acting.reranking import Judged, Weighting, best, judge, poses, tune, whole_walk
 from agents.acting.search import Findings, Place, Searcher, beam_search, best_first_search
-from agents.configs import SearchConfig
 from agents.envdrop.follower import Follower
 from agents.learning.speaker_training import LoadedSpeaker
+from agents.search_config import SearchConfig
 from envs.episodes import Episode, base_language
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.navigation.device_features import DeviceFeatures

@@ -112,7 +112,7 @@ class BackTranslator:
         languages = self.speaker.numbers([self._languages[instr_id] for instr_id in instr_ids])
         with torch.no_grad():
             context = self.speaker.network.look(described.seen, own)
-            tokens = self.speaker.network.speak(context, languages, self.speaker.longest)
+            tokens = self.speaker.network.speak(context, languages, self.speaker.longest_decoded)
         if self.speaker.tokenizer != self._tokenizer:
             tokens = self._translated(tokens)
         return Batch(instr_ids, rng, tokens, noise)

@@ -153,7 +153,7 @@ class SpeakerLearner:
             tokens = torch.from_numpy(described.tokens).to(languages.device)
             likelihoods = self.speaker.likelihoods(context, tokens, languages).sum(1).tolist()
             lengths = (described.tokens[:, 1:] != PAD).sum(1).tolist()
-            longest = self.config.max_instruction_length
+            longest = self.config.longest_decoded
             texts = map(env.tokenizer.decode, self.speaker.speak(context, languages, longest))
             told += map(Spoken, map(split_words, texts), likelihoods, lengths)
         return told
@@ -202,17 +202,19 @@ class LoadedSpeaker(NamedTuple):
         network: in evaluation mode.
         languages: that it speaks, in their order.
         tokenizer: of its words.
-        longest: tokens that it says at most.
+        longest_read: tokens of an instruction that it reads at most.
+        longest_decoded: tokens that it says at most.
     """
 
     network: Speaker
     languages: list[str]
     tokenizer: WordTokenizer
-    longest: int
+    longest_read: int
+    longest_decoded: int
 
     def tokens(self, instructions: Sequence[str]) -> np.ndarray:
         """(B, L) int32 instructions in its words."""
-        return np.stack([self.tokenizer.encode(text, self.longest) for text in instructions])
+        return np.stack([self.tokenizer.encode(text, self.longest_read) for text in instructions])
 
     def numbers(self, languages: Sequence[str]) -> Tensor:
         """(B,) numbers of languages, on its device.
@@ -244,7 +246,8 @@ def load_speaker(
     tokenizer = load_tokenizer(run / VOCABULARY)
     speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)
     load_model(run, speaker, notes)
-    return LoadedSpeaker(speaker.eval(), languages, tokenizer, config.max_instruction_length)
+    lengths = config.max_instruction_length, config.longest_decoded
+    return LoadedSpeaker(speaker.eval(), languages, tokenizer, *lengths)
 
 
 @distributed.leaves

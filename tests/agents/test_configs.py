@@ -5,14 +5,9 @@ from pathlib import Path
 import pytest
 
 from agents.command_line import EvaluateConfig, parse_speaker, parse_train
-from agents.configs import (
-    FollowerConfig,
-    SearchConfig,
-    SpeakerConfig,
-    SpeakerTrainConfig,
-    TrainConfig,
-)
+from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
+from agents.search_config import SearchConfig
 from training.checkpoints import TRAINER
 from training.settings import CONFIG, differences, read_config, to_json
 
@@ -83,8 +78,9 @@ def test_who_goes_on_from_a_run_is_rewarded_in_the_houses(tmp_path):
 
 def test_names_with_underscores_choose_defaults_too(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(preset("r2r", "houses")))
-    start = ["--start-from", str(tmp_path), "--data-dir=a_b"]
-    assert parse_train([f"--start_from={tmp_path}", "--data_dir=a_b"]) == parse_train(start)
+    start = ["--start-from", str(tmp_path), "--output=a_b", "--max-training-steps=8"]
+    words = [f"--start_from={tmp_path}", "--output=a_b", "--max_training_steps=8"]
+    assert parse_train(words) == parse_train(start)
     speaker = ["--preset", "envdrop", "--back-translation.speaker", "runs/a_speaker"]
     found = parse_train([word.replace("k-t", "k_t") for word in speaker])
     assert found == parse_train(speaker)

@@ -51,7 +51,7 @@ def test_recipes_of_back_translation(recipe):
     assert config.follower.feature_dropout == 0.4
     assert config.back_translation.imitation_weight == 0.6
     assert config.back_translation.dropout == "batch"
-    assert config.iterations == 100_000
+    assert (config.iterations, config.evaluate_every) == (100_000, 50)
     assert config.imitation_weight == AGENTS[recipe][1]
 
 
@@ -65,6 +65,10 @@ def test_recipes_of_speakers(recipe):
     assert (config.speaker.embedding_size, config.speaker.hidden_size) == (256, 512)
     assert config.teacher == "shortest"
     assert config.select_metric == "BLEU"
+    # 120 words and the mark before them; RxR's instructions are longer, and it has no script.
+    length = AGENTS[recipe][3]
+    assert config.max_instruction_length == length
+    assert config.longest_decoded == (121 if length == 80 else length)
 
 
 def test_defaults_follow_annotated_paths_where_they_go_round():

@@ -1,17 +1,21 @@
+import bisect
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 from torch import nn
 
 from training.optimiser_settings import OptimiserConfig
 from training.optimisers import learning_rate, limit_gradient, make_optimiser
+from training.settings import check_effects, idle_training_settings
 
 
 def test_learning_rates_follow_their_schedules():
     steps = OptimiserConfig(
         learning_rate=1.0, schedule="steps", warmup=10, warmup_start=0.2, milestones=(20, 30)
     )
-    rates = [learning_rate(steps, k, k / 40) for k in (0, 4, 9, 19, 20, 30)]
-    assert rates == pytest.approx([0.28, 0.6, 1, 1, 0.1, 0.01])
+    rates = [learning_rate(steps, k, k / 40) for k in (0, 5, 9, 10, 19, 20, 30)]
+    assert rates == pytest.approx([0.2, 0.6, 0.92, 1, 1, 0.1, 0.01])
     noam = OptimiserConfig(learning_rate=(512 * 20_000) ** -0.5, schedule="noam", warmup=20_000)
     for step in (1, 100, 20_000, 80_000):
         published = 512**-0.5 * min(step**-0.5, step * 20_000**-1.5)
@@ -20,8 +24,48 @@ def test_learning_rates_follow_their_schedules():
     assert learning_rate(cosine, 50, 0.5) == pytest.approx(1.0)
     assert learning_rate(cosine, 999, 1.0) == pytest.approx(0.0)
     warm = OptimiserConfig(learning_rate=1.0, schedule="cosine", warmup=10)
-    assert [learning_rate(warm, k, 0.0) for k in (0, 9)] == pytest.approx([0.1, 1.0])
+    assert [learning_rate(warm, k, 0.0) for k in (0, 9, 10)] == pytest.approx([0.0, 0.9, 1.0])
+    assert learning_rate(warm, 5, 0.5) == pytest.approx(0.25)
     assert learning_rate(OptimiserConfig(learning_rate=1.0), 999, 1.0) == 1.0
+
+
+def test_warm_up_is_that_of_torchs_schedulers_stepped_after_each_update():
+    """mmf steps a LambdaLR after each update: the first update has the rate of number 0."""
+    start, length, milestones = 0.25, 7, (11, 13)
+    settings = OptimiserConfig(
+        learning_rate=0.5,
+        schedule="steps",
+        warmup=length,
+        warmup_start=start,
+        milestones=milestones,
+        decay=0.2,
+    )
+    made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.5)
+
+    def published(update):
+        if update <= length:
+            return start * (1 - update / length) + update / length
+        return 0.2 ** bisect.bisect(milestones, update)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(made, published)
+    for iteration in range(16):
+        used = made.param_groups[0]["lr"]
+        assert learning_rate(settings, iteration, iteration / 16) == pytest.approx(used)
+        made.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize(("records", "batch"), [(443_757, 64), (1_000, 30), (90, 30)])
+def test_stairs_of_warm_up_are_openvqas(records, batch):
+    """Its WarmupOptimizer counts an update, then takes its rate by quarters of four epochs."""
+    epoch = records / batch
+    settings = OptimiserConfig(learning_rate=2.0, warmup=int(3 * epoch), warmup_stairs=3)
+    edges = [int(epoch * 4 * quarter) for quarter in (0.25, 0.5, 0.75)]
+    near = {edge + away for edge in edges for away in (-2, -1, 0, 1)} | {0, 4 * int(epoch)}
+    for iteration in near:
+        count = iteration + 1
+        quarters = next((n for n, edge in enumerate(edges, 1) if count <= edge), 4)
+        assert learning_rate(settings, iteration, 0.0) == pytest.approx(2.0 * quarters / 4)
 
 
 @pytest.mark.parametrize(
@@ -36,18 +80,94 @@ def test_gradients_are_limited_by_norm_or_by_value(clip, expected):
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adamax"])
 def test_optimisers_take_their_settings(name):
-    config = OptimiserConfig(name, 0.25, (0.8, 0.9), 1e-7, weight_decay=0.3)
+    decay = 0.3 if name == "adamw" else 0.0
+    config = OptimiserConfig(name, 0.25, (0.8, 0.9), 1e-7, weight_decay=decay)
     made = make_optimiser(nn.Linear(2, 1), config)
     assert type(made).__name__.lower() == name
     group = made.param_groups[0]
     assert (group["lr"], group["betas"], group["eps"]) == (0.25, (0.8, 0.9), 1e-7)
-    assert group["weight_decay"] == (0.3 if name == "adamw" else 0)
+    assert group["weight_decay"] == decay
+
+
+@pytest.mark.parametrize("name", ["adam", "adamax", "rmsprop"])
+def test_weight_decay_is_refused_where_there_is_none(name):
+    with pytest.raises(ValueError, match=f"--optimiser.weight-decay 0.3 .* {name}: choose adamw"):
+        OptimiserConfig(name, weight_decay=0.3)
+
+
+def test_a_schedule_of_steps_names_them():
+    with pytest.raises(ValueError, match=r"--optimiser.schedule steps .* --optimiser.milestones"):
+        OptimiserConfig(schedule="steps")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings of a run, as far as they can be idle."""
+
+    optimiser: OptimiserConfig
+    minutes: float | None = None
+    iterations: int = 10
+
+
+IDLE = [
+    # given, beside what: the flag and the reason
+    ({"betas": (0.8, 0.9)}, {"name": "rmsprop"}, "betas 0.8 0.9", "name rmsprop"),
+    ({"milestones": (3, 4)}, {"schedule": "cosine"}, "milestones 3 4", "schedule cosine"),
+    ({"milestones": (3,)}, {}, "milestones 3", "schedule constant"),
+    ({"decay": 0.5}, {"schedule": "noam"}, "decay 0.5", "schedule noam"),
+    ({"warmup_start": 0.5}, {}, "warmup-start 0.5", "warmup"),
+    ({"warmup_stairs": 3}, {}, "warmup-stairs 3", "warmup"),
+    ({"warmup_start": 0.5}, {"schedule": "noam", "warmup": 5}, "warmup-start 0.5", "schedule noam"),
+    ({"warmup_stairs": 3}, {"schedule": "noam", "warmup": 5}, "warmup-stairs 3", "schedule noam"),
+    (
+        {"warmup_start": 0.5},
+        {"warmup": 5, "warmup_stairs": 3},
+        "warmup-start 0.5",
+        "warmup-stairs",
+    ),
+    ({"clip_at": 5.0}, {"clip": "none"}, "clip-at 5.0", "clip none"),
+]
+
+
+@pytest.mark.parametrize(("given", "beside", "flag", "reason"), IDLE)
+def test_settings_of_an_optimiser_without_effect_are_refused(given, beside, flag, reason):
+    default = Run(OptimiserConfig(**beside))
+    config = Run(OptimiserConfig(**beside, **given))
+    with pytest.raises(ValueError, match=rf"^--optimiser\.{flag} has no effect .*{reason}$"):
+        check_effects(config, idle_training_settings(config), default)
+    # What a preset brings may be idle.
+    check_effects(config, idle_training_settings(config), config)
+    assert learning_rate_of(config) == learning_rate_of(default)
+
+
+def learning_rate_of(config):
+    """Learning rates of a run, and what is done in an update, without what cannot matter there."""
+    rates = [learning_rate(config.optimiser, k, k / 10) for k in range(10)]
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.data.fill_(1.0)
+    made = make_optimiser(layer, config.optimiser)
+    for _ in range(3):
+        layer.weight.grad = torch.full((1, 2), 40.0)
+        limit_gradient(layer, config.optimiser)
+        made.step()
+    return rates, layer.weight.tolist()
+
+
+def test_iterations_are_refused_where_the_clock_ends_a_run():
+    default = Run(OptimiserConfig(), minutes=2.5)
+    config = replace(default, iterations=20)
+    with pytest.raises(ValueError, match=r"^--iterations 20 has no effect with --minutes 2\.5"):
+        check_effects(config, idle_training_settings(config), default)
+    config = replace(config, minutes=None)
+    check_effects(config, idle_training_settings(config), default)
 
 
 def test_a_part_may_learn_at_a_rate_of_its_own():
     network = nn.ModuleList([nn.Linear(2, 1), nn.Linear(3, 1)])
-    made = make_optimiser(network, OptimiserConfig("rmsprop", 0.5), network[1], 0.1)
+    config = OptimiserConfig("rmsprop", 0.5, epsilon=1e-5)
+    made = make_optimiser(network, config, network[1], 0.1)
     assert isinstance(made, torch.optim.RMSprop)
+    assert {(group["lr"], group["eps"]) for group in made.param_groups} == {(0.5, 1e-5)}
     assert [len(group["params"]) for group in made.param_groups] == [2, 2]
     assert made.param_groups[1]["params"][0] is network[1].weight
     assert made.param_groups[1]["rate_factor"] == pytest.approx(0.2)

@@ -31,7 +31,15 @@ _ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
 
 def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
     return OptimiserConfig(
-        "adamw", learning_rate, **_ADAM, schedule="cosine", warmup=warmup, clip="norm", clip_at=1.0
+        "adamw",
+        learning_rate,
+        **_ADAM,
+        schedule="cosine",
+        # The first update counts as the first of the growth and learns something.
+        warmup=warmup - 1,
+        warmup_start=1 / warmup,
+        clip="norm",
+        clip_at=1.0,
     )
 
 
@@ -58,6 +66,7 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
             **_ADAM,
             schedule="steps",
             warmup=int(3 * epoch),
+            warmup_stairs=3,
             milestones=(int(10 * epoch), int(12 * epoch)),
             decay=0.2,
         ),

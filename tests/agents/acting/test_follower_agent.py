@@ -189,6 +189,9 @@ def test_sample_follows_probabilities():
     counts = np.bincount(sample(probabilities, rng.random(20_000)), minlength=3)
     assert counts[1] == 0
     assert counts[0] / 20_000 == pytest.approx(0.2, abs=0.01)
+    # The edges of what a generator draws: 0 to just below 1.
+    edges = np.array([0.0, np.nextafter(1.0, 0.0)])
+    assert sample(np.tile([0.0, 0.5, 0.5, 0.0], (2, 1)), edges).tolist() == [1, 2]
 
 
 def test_scan_numbers_tell_buildings_apart():

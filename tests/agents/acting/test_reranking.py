@@ -11,12 +11,13 @@ from agents.acting.reranking import Judged, Weighting, best, poses, tune, whole_
 from agents.acting.search import Findings, FoundPath, Place
 from agents.acting.speaking import described_paths
 from agents.command_line import EvaluateConfig
-from agents.configs import SearchConfig, SpeakerConfig
+from agents.configs import SpeakerConfig
 from agents.envdrop.speaker import Speaker
 from agents.experiments.runs import evaluate_run, load_run
 from agents.experiments.search_evaluation import evaluate_search, search_split, tuned_weighting
 from agents.learning.follower_training import follower_trainer
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
+from agents.search_config import SearchConfig
 from envs.navigation.device_features import DeviceFeatures
 
 
@@ -77,7 +78,7 @@ def searched(doors_config, doors_env):
         follower,
         features,
         search,
-        LoadedSpeaker(speaker, ["en"], doors_env.tokenizer, 80),
+        LoadedSpeaker(speaker, ["en"], doors_env.tokenizer, 80, 80),
     )
     return found, speaker, features
 
@@ -138,7 +139,7 @@ def test_a_search_is_tuned_on_one_split_and_submits_the_whole_walk(
     config = dataclasses.replace(small_config, iterations=1)
     follower_trainer(config)[0].train()
     path = tmp_path / "paths.json"
-    search = SearchConfig(method="beam", paths=4, speaker=speaker_run, alpha=1.0, tune="val_seen")
+    search = SearchConfig(method="beam", paths=4, speaker=speaker_run, tune="val_seen")
     told = EvaluateConfig(config.output, baselines=False, search=search, submission=path)
     results = evaluate_run(told)["val_unseen"]
     names = ["follower", "follower, beam and speaker"]

@@ -37,14 +37,15 @@ def test_walk_refuses_more_episodes_than_environments(doors_env):
         walk(doors_env, Recorder(), ids)
 
 
-def test_walk_ends_where_the_environment_truncates(doors_env):
+@pytest.mark.parametrize("max_steps", [None, 99])
+def test_walk_ends_where_the_environment_truncates(doors_env, max_steps):
     class Restless(Recorder):
         def act(self, observation, info, live):
             self.calls.append(live.tolist())
             return np.ones(len(live), int)
 
     agent = Restless()
-    walk(doors_env, agent, instr_ids(doors_env, 3))
+    walk(doors_env, agent, instr_ids(doors_env, 3), max_steps)
     assert len(agent.calls) == doors_env.max_episode_steps
 
 

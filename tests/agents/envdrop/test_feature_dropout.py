@@ -40,7 +40,8 @@ def test_a_follower_sees_views_as_if_their_features_were_zero(kind, embeds, dist
     decision = follower.decoder(view, context, state, noise)
     torch.manual_seed(1)
     panorama, candidates = noise.drop(panorama), noise.drop(candidates)
-    panorama, candidates = (times(views, noise.gate(views)) for views in (panorama, candidates))
+    gate = noise.gate(panorama)
+    panorama, candidates = times(panorama, gate), times(candidates, gate)
     changed = view._replace(panorama=panorama, candidates=candidates)
     expected = follower.decoder(changed, context, state)
     for name in ("scores", "hidden", "view_weights"):
@@ -78,6 +79,30 @@ def test_walks_in_training_drop_features(kind, sober, doors_env):
     assert not torch.allclose(scores, exact)
     # All are the same walk in the same building.
     assert torch.allclose(scores[:8], scores[:1]) is (kind == "environment")
+
+
+@pytest.mark.parametrize("kind", ["environment", "batch", "episode", "step"])
+def test_masks_last_as_long_as_their_name_says(kind, sober, doors_env, monkeypatch):
+    masks = []
+    drawn = VisualNoise.gate
+
+    def gate(noise, views):
+        masks.append(drawn(noise, views))
+        return masks[-1]
+
+    monkeypatch.setattr(VisualNoise, "gate", gate)
+    torch.manual_seed(0)
+    follower = make_follower(sober(feature_dropout_kind=kind), doors_env).train()
+    # Two instructions in each of eight buildings; a walk moves once and stops.
+    episodes = [doors_env.episodes[12 * number + one] for number in range(8) for one in (0, 1)]
+    assert len({episode.scan for episode in episodes}) == 8
+    decisions = led(doors_env, follower, [episode.instr_id for episode in episodes])
+    assert decisions.sizes == [16, 16]
+    first, second = masks  # one a step, for panorama and candidates
+
+    assert torch.equal(first[0::2], first[1::2]) is (kind in ("environment", "batch"))
+    assert bool((first == first[0]).all()) is (kind == "batch")
+    assert torch.equal(first, second) is (kind != "step")
 
 
 def test_dropped_features_stay_with_an_episode_when_others_have_ended(sober, doors_env):

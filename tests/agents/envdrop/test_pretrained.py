@@ -66,7 +66,8 @@ def test_only_a_tuned_model_is_learnt(tiny_bert, tokens):
 
 @pytest.mark.parametrize("tune", [False, True])
 def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_path, tune):
-    text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune, learning_rate=1e-3)
+    rate = {"learning_rate": 1e-3} if tune else {}
+    text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune, **rate)
     config = dataclasses.replace(
         doors_config,
         text=text,

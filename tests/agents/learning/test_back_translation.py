@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -6,12 +7,14 @@ import torch
 
 from agents.acting.environments import make_follower
 from agents.acting.tokenizers import load_tokenizer
-from agents.configs import BackTranslationConfig, ReinforcementConfig
+from agents.configs import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
+from agents.envdrop.speaker import END
 from agents.learning.back_translation import BackTranslator, held_out_episodes
 from agents.learning.follower_training import _BACK, _WAY, follower_trainer
 from agents.learning.lessons import Batch
 from envs.episodes.tokenizer import WordTokenizer
 from training.checkpoints import VOCABULARY, load_trainer
+from training.settings import CONFIG, read_config, to_json
 
 
 @pytest.fixture
@@ -54,6 +57,27 @@ def test_sampled_paths_are_described_in_words(translator, doors_env):
         assert set(tokenizer.decode(said).split()) <= set(tokenizer.words[3:-1])
     assert len(translator.env.episodes) == 40
     assert {episode.scan for episode in translator.env.episodes} <= set(doors_env.nav_world.graphs)
+
+
+@pytest.mark.parametrize("longest", [None, 25])
+def test_descriptions_may_be_longer_than_instructions_that_are_read(
+    longest, config, doors_env, tmp_path
+):
+    saved = read_config(config.back_translation.speaker, SpeakerTrainConfig)
+    run = tmp_path / "speaker"
+    shutil.copytree(config.back_translation.speaker, run)
+    (run / CONFIG).write_text(to_json(dataclasses.replace(saved, max_decoded_length=longest)))
+    settings = dataclasses.replace(config.back_translation, speaker=run)
+    config = dataclasses.replace(config, back_translation=settings)
+    follower = make_follower(config, doors_env).train()
+    translator = BackTranslator(config, follower, doors_env, [], rows=8, processes=1)
+    with torch.no_grad():  # a speaker that comes to no end
+        translator.speaker.network.decoder.word.bias[END] = -1e9
+    tokens = translator.batch(translator.names(0), np.random.default_rng(0)).tokens
+    assert tokens.shape == (8, longest or saved.max_instruction_length)
+    assert (tokens[:, -1] == END).all()
+    assert (tokens != 0).all()
+    assert len(translator.speaker.tokens(["go on " * 50])[0]) == saved.max_instruction_length
 
 
 def test_speaker_and_follower_lack_the_same_features(translator):

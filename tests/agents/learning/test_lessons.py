@@ -127,6 +127,22 @@ def test_who_leads_in_imitation():
     assert led_rows("mixed", numbers).tolist() == [True, True, False, False, True, True]
 
 
+def test_the_teacher_leads_every_other_row_of_those_that_imitate(doors_config, doors_env):
+    torch.manual_seed(0)
+    rewarded = ReinforcementConfig(weight=1.0)
+    config = dataclasses.replace(doors_config, reinforcement=rewarded, feedback="mixed")
+    critic = Critic(config.follower.hidden_size, 0.1)
+    lesson = Lesson(make_follower(config, doors_env), critic, config).eval()
+    episodes = batch(doors_env)
+    lesson(doors_env, DeviceFeatures(doors_env), episodes, 1.0)
+    wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
+    paths = zip(doors_env.paths(), episodes.instr_ids, strict=True)
+    right = np.array([path == wanted[instr_id] for path, instr_id in paths])
+    assert right[0::4].all()
+    assert not right[2::4].all()
+    assert not right[1::2].all()
+
+
 def test_steps_of_its_own_lead_a_follower_from_the_teachers_way(doors_config, doors_env):
     torch.manual_seed(0)
     config = dataclasses.replace(doors_config, sampled_steps=0.5)

@@ -70,7 +70,7 @@ def test_gradients_push_actions_by_their_advantage_and_values_to_returns():
     scores = torch.tensor([[0.0, 0.0, -torch.inf]], requires_grad=True)
     values = torch.tensor([1.0], requires_grad=True)
     terms = actor_critic(scores, torch.tensor([1]), values, torch.tensor([3.0]))
-    config = ReinforcementConfig(entropy=0.0)
+    config = ReinforcementConfig(weight=1.0, entropy=0.0)
     reinforcement_loss(terms, 1, config).backward()
     # d(-advantage * log p)/d score = -advantage * (1 - p) for the action taken.
     assert scores.grad[0].tolist() == pytest.approx([1.0, -1.0, 0.0])

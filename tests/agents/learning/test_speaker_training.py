@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from agents.configs import SpeakerTrainConfig
+from agents.envdrop.speaker import END
 from agents.learning.speaker_training import (
     SpeakerLearner,
     by_path,
@@ -56,6 +57,16 @@ def test_precision_and_evaluation_batches_are_as_asked_for(speaker_config):
     for name, gradient in gradients.items():
         assert not torch.equal(roughly[name], gradient), name
         torch.testing.assert_close(roughly[name], gradient, rtol=0.1, atol=0.02)
+
+
+def test_sentences_that_are_judged_have_the_length_that_is_decoded(speaker_config):
+    prepare(speaker_config)
+    learner = SpeakerLearner(dataclasses.replace(speaker_config, max_decoded_length=5))
+    with torch.no_grad():  # a speaker that comes to no end
+        learner.speaker.decoder.word.bias[END] = -1e9
+    learner.network.eval()
+    summary = learner.evaluate()["val_unseen"]
+    assert summary["words"] == 3  # and the marks at both ends
 
 
 def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
