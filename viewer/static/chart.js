@@ -13,6 +13,7 @@ export function chart(trace, number, { width, second, furthest, last, jump, show
   const drawing = svg("svg", {
     class: second ? "chart two" : "chart",
     viewBox: `0 0 ${width} ${HEIGHT}`,
+    height: HEIGHT,
     role: "img",
     "aria-label": description(trace, number, known, showGoal),
   });
@@ -86,7 +87,7 @@ function caption(known, goal) {
       kind === "other"
         ? dot(at + 9, HEIGHT - 10, 2.2, kind)
         : kind === "distance"
-          ? svg("rect", { class: kind, x: at, y: HEIGHT - 15, width: 18, height: 9, style: "fill:#cfd6df" })
+          ? svg("rect", { class: kind, x: at, y: HEIGHT - 15, width: 18, height: 9 })
           : svg("line", { class: kind, x1: at, x2: at + 18, y1: HEIGHT - 10, y2: HEIGHT - 10 });
     return [sign, label(at + 23, HEIGHT - 6, name, "start")];
   });
