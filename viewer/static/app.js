@@ -145,7 +145,9 @@ async function driven() {
   const other = over ? rival(row, ME) : "";
   const walks = async () => (other ? [trace, await source.trace(key, other)] : [trace]);
   const agents = over ? [ME, other] : chosenAgents();
-  await present(row, walks, { agents, step: trace.steps.length - 1, driving: true });
+  // At the end both walks are shown at their ends.
+  const step = over ? Infinity : trace.steps.length - 1;
+  await present(row, walks, { agents, step, driving: true });
   if (over) drive.conclude(row.walks[ME], row.walks[other], other);
 }
 

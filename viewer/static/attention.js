@@ -58,14 +58,14 @@ export function scale(weights) {
     const width = 1 + 4 * strength;
     const light = `color-mix(in srgb, #ffa80d ${100 * strength}%, #ffe69e)`;
     return svg("rect", {
-      ...{ x: 1 + 22 * place + width / 2, y: 1 + width / 2, width: 18 - width, height: 14 - width },
+      ...{ x: 28 * place + width / 2, y: width / 2, width: 24 - width, height: 18 - width },
       style: `fill: none; stroke: ${light}; stroke-width: ${width}`,
     });
   });
   return [
     "attention per view",
     percent(even),
-    svg("svg", { viewBox: "0 0 88 16", width: 88, height: 16, "aria-hidden": true }, ...samples),
+    svg("svg", { viewBox: "0 0 108 18", width: 108, height: 18, "aria-hidden": true }, ...samples),
     percent(most),
   ];
 }

@@ -1,11 +1,12 @@
 // Probabilities over the steps of a walk, above the distance to the goal.
 
-import { metres, percent, svg } from "viewer/svg.js";
+import { magnified, metres, percent, svg } from "viewer/svg.js";
 
-const HEIGHT = 96, TOP = 8, BOTTOM = 72, LEFT = 34, RIGHT = 52;
+const HEIGHT = 96, TOP = 8, BOTTOM = 72, LEFT = 44, RIGHT = 52;
 
 // `width` in pixels; `last` step of the longer walk; `furthest` that anybody was from the goal.
-export function chart(trace, number, { width, second, furthest, last, jump, showGoal }) {
+export function chart(trace, number, { width: pixels, second, furthest, last, jump, showGoal }) {
+  const width = pixels / magnified();
   const right = width - RIGHT;
   const x = (step) => LEFT + (last ? (step / last) * (right - LEFT) : 0);
   const y = (share) => BOTTOM - share * (BOTTOM - TOP);
@@ -13,7 +14,7 @@ export function chart(trace, number, { width, second, furthest, last, jump, show
   const drawing = svg("svg", {
     class: second ? "chart two" : "chart",
     viewBox: `0 0 ${width} ${HEIGHT}`,
-    height: HEIGHT,
+    height: HEIGHT * magnified(),
     role: "img",
     "aria-label": description(trace, number, known, showGoal),
   });
@@ -28,7 +29,7 @@ export function chart(trace, number, { width, second, furthest, last, jump, show
   const chosen = known ? chance(step) : null;
   drawing.append(svg("line", { class: "now", x1: x(number), x2: x(number), y1: TOP - 4, y2: BOTTOM + 4 }));
   if (chosen != null) drawing.append(dot(x(number), y(chosen), 5, "dot"));
-  drawing.append(...caption(known, showGoal && far[0] != null));
+  drawing.append(...caption(known, showGoal && far[0] != null, width));
   drawing.addEventListener("click", (event) => {
     const box = drawing.getBoundingClientRect();
     const place = ((event.clientX - box.left) / box.width) * width;
@@ -75,10 +76,10 @@ function chance(step) {
   return step.action === 0 ? step.stop_probability : step.candidates[step.action - 1].probability;
 }
 
-function caption(known, goal) {
+function caption(known, goal, width) {
   const names = [];
   if (known) names.push(["line", "chosen"], ["stop", "stop"], ["other", "others"]);
-  if (goal) names.push(["distance", "distance to the goal"]);
+  if (goal) names.push(["distance", width < 450 ? "to goal" : "distance to the goal"]);
   let left = LEFT;
   return names.flatMap(([kind, name]) => {
     const at = left;

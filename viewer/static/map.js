@@ -1,15 +1,18 @@
 // The building from above, north up, lengths in metres: floor plan, navigation graph, where the
 // agents should have gone, where they went, and what they look at.
 
-import { mark } from "viewer/marks.js";
-import { metres, once, svg } from "viewer/svg.js";
+import { RADIUS, mark } from "viewer/marks.js";
+import { magnified, metres, once, svg } from "viewer/svg.js";
 
 const MARGIN = 1.4, GOAL_RADIUS = 3;
+const SMALLEST = 0.6; // size of marks that stand close together
+const COARSE = 34; // pixels a metre up to which lines and bodies grow with the map
 
 export class FloorMap {
   #scene;
   #points;
   #bodies = [];
+  #thin = 1; // by which lines and bodies are thinner than in a small map
   storey = 0;
 
   constructor(scene) {
@@ -30,9 +33,12 @@ export class FloorMap {
   // lies round the walks, in `size` [width, height] pixels.
   draw(walks, { way, go, choose, size }) {
     const box = choose ? this.#around(walks, way) : this.#whole(way);
+    const scale = Math.max(box[2] / Math.max(1, size[0]), box[3] / Math.max(1, size[1]));
+    this.#thin = Math.min(1, COARSE * magnified() * scale);
     const drawing = svg("svg", {
       class: "map",
       viewBox: box.join(" "),
+      style: `--thin: ${this.#thin.toFixed(3)}`,
       role: choose ? "group" : "img",
       "aria-label": this.#description(walks, way),
     });
@@ -45,13 +51,12 @@ export class FloorMap {
     if (way && way.length > 1) drawing.append(...this.#way(way, here));
     for (const walk of walks) drawing.append(...this.#walked(walk));
     for (const [viewpoint, [x, y]] of this.#points) {
-      if (here(viewpoint)) drawing.append(node(viewpoint, x, y, go));
+      if (here(viewpoint)) drawing.append(node(viewpoint, x, y, 0.17 * this.#thin, go));
     }
     drawing.append(...names);
     this.#bodies = walks.map((walk) => this.#body(walk));
     if (choose) {
-      const scale = Math.max(box[2] / Math.max(1, size[0]), box[3] / Math.max(1, size[1]));
-      drawing.append(...this.#choices(walks[0], choose, scale));
+      drawing.append(...this.#choices(walks[0], choose, scale * magnified()));
     }
     drawing.append(
       ...this.#bodies.filter(({ walk }) => here(this.#standing(walk))).map(({ group }) => group),
@@ -148,9 +153,13 @@ export class FloorMap {
       svg("circle", { class: "goal", cx: goalX, cy: -goalY, r: GOAL_RADIUS }),
       this.#line(way, "reference"),
       here(way[0])
-        ? svg("rect", { class: "start", x: startX - 0.28, y: -startY - 0.28, width: 0.56, height: 0.56 })
+        ? svg("rect", { class: "start", ...square(startX, -startY, 0.28 * this.#thin) })
         : null,
-      svg("path", { class: "flag", d: `M${goalX} ${-goalY} v-1.3 l.95 .35 l-.82 .35 v.6 z` }),
+      svg("path", {
+        class: "flag",
+        d: "M0 0 v-1.3 l.95 .35 l-.82 .35 v.6 z",
+        transform: `translate(${goalX} ${-goalY}) scale(${this.#thin})`,
+      }),
     ].filter(Boolean);
   }
 
@@ -170,8 +179,8 @@ export class FloorMap {
     const { heading, across } = walk.look;
     const cone = svg("path", { class: `cone ${kind}`, d: wedge(heading, across) });
     const body = walk.second
-      ? svg("rect", { x: -0.22, y: -0.22, width: 0.44, height: 0.44, class: `body ${kind}` })
-      : svg("circle", { r: 0.38, class: `body ${kind}` });
+      ? svg("rect", { class: `body ${kind}`, ...square(0, 0, 0.22 * this.#thin) })
+      : svg("circle", { class: `body ${kind}`, r: 0.38 * this.#thin });
     const group = svg("g", { class: "agent", transform: `translate(${x} ${-y})` }, cone, body);
     return { walk, cone, group };
   }
@@ -183,10 +192,12 @@ export class FloorMap {
       const chosen = now.action === place + 1;
       const [x, y] = this.#points.get(candidate.viewpoint);
       const line = this.#line([now.viewpoint, candidate.viewpoint], chosen ? "choice chosen" : "choice");
-      const group = mark(now, place + 1, choose);
-      group.setAttribute("transform", `translate(${x} ${-y}) scale(${scale})`);
-      return { line, group, chosen };
+      return { line, group: mark(now, place + 1, choose), x, y, chosen };
     });
+    const size = scale * Math.min(1, Math.max(SMALLEST, gap(choices) / (2 * RADIUS * scale)));
+    for (const { group, x, y } of choices) {
+      group.setAttribute("transform", `translate(${x} ${-y}) scale(${size})`);
+    }
     choices.sort((a, b) => a.chosen - b.chosen);
     return [...choices.map(({ line }) => line), ...choices.map(({ group }) => group)];
   }
@@ -206,10 +217,22 @@ export class FloorMap {
   }
 }
 
-function node(viewpoint, x, y, go) {
+// The least distance between two of some places.
+function gap(places) {
+  const lengths = places.flatMap((one, k) =>
+    places.slice(k + 1).map((other) => Math.hypot(one.x - other.x, one.y - other.y)),
+  );
+  return Math.min(Infinity, ...lengths);
+}
+
+function square(x, y, half) {
+  return { x: x - half, y: y - half, width: 2 * half, height: 2 * half };
+}
+
+function node(viewpoint, x, y, r, go) {
   return svg("circle", {
     class: go ? "node clickable" : "node",
-    ...{ cx: x, cy: -y, r: 0.17 },
+    ...{ cx: x, cy: -y, r },
     "data-viewpoint": viewpoint,
     ...(go ? { onclick: once(() => go(viewpoint)) } : {}),
   });

@@ -1,6 +1,6 @@
 // Marks on the floor where one can go: probability and distance, or number and distance.
 
-import { metres, once, percent, refill, svg } from "viewer/svg.js";
+import { magnified, metres, once, percent, refill, svg } from "viewer/svg.js";
 
 export const RADIUS = 25;
 const MARGIN = 30, ARROW = 36, TOP = 60;
@@ -32,6 +32,8 @@ export class Marks {
 
   place() {
     const { clientWidth: width, clientHeight: height } = this.#layer;
+    const size = magnified();
+    const margin = MARGIN * size;
     for (const { candidate, group } of this.#marks) {
       const spot = this.#panorama.project(candidate.heading, candidate.floor);
       const inside = spot.ahead && spot.x > 0 && spot.x < width;
@@ -41,20 +43,20 @@ export class Marks {
       arrow.textContent = { left: "◀", right: "▶" }[side] ?? "";
       arrow.setAttribute("x", side === "left" ? -ARROW : ARROW);
       if (!inside) continue;
-      const x = within(spot.x, MARGIN, width - MARGIN);
-      const y = within(spot.y, TOP, height - MARGIN);
-      group.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+      const x = within(spot.x, margin, width - margin);
+      const y = within(spot.y, TOP, height - margin);
+      move(group, x, y, size);
     }
-    this.#line("left", MARGIN + 20);
-    this.#line("right", width - MARGIN - 20);
+    this.#line("left", margin + 20 * size, size);
+    this.#line("right", width - margin - 20 * size, size);
   }
 
   // What lies outside the picture stands in a column at its edge.
-  #line(side, x) {
+  #line(side, x, size) {
     const column = this.#marks.filter(({ group }) => group.dataset.side === side);
     column.forEach(({ group }, place) => {
-      const y = this.#layer.clientHeight * 0.55 + (place - (column.length - 1) / 2) * 60;
-      group.setAttribute("transform", `translate(${x} ${y.toFixed(1)})`);
+      const y = this.#layer.clientHeight * 0.55 + (place - (column.length - 1) / 2) * 60 * size;
+      move(group, x, y, size);
     });
   }
 }
@@ -105,6 +107,10 @@ export function mark(step, number, choose) {
 export function standsFor(mark, old) {
   const chosen = (one) => one.classList.contains("chosen");
   return chosen(old) ? chosen(mark) : mark.dataset.candidate === old.dataset.candidate;
+}
+
+function move(group, x, y, size) {
+  group.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${size})`);
 }
 
 const within = (value, low, high) => Math.min(high, Math.max(low, value));

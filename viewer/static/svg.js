@@ -28,6 +28,9 @@ export function refill(parent, children, same) {
   if (old) (children.find((one) => same(one, old)) ?? children.at(-1))?.focus({ preventScroll: true });
 }
 
+// By how much drawings of fixed size are enlarged; text grows at the same width in viewer.css.
+export const magnified = () => (innerWidth >= 2200 ? 1.3 : 1);
+
 // Calls `act` for a click, but not again for the second click of a double click.
 export function once(act) {
   return (event) => {

@@ -26,6 +26,7 @@ def test_an_exported_page_has_all_that_needs_no_server(moving_page, exported, tr
     page.keyboard.press("?")
     assert page.locator("#help-dialog").is_visible()
     page.keyboard.press("Escape")
+    page.locator("#help-dialog").wait_for(state="hidden")
     page.keyboard.press(">")
     assert page.locator("#speed").input_value() == "2"
     page.locator("#agent-b").select_option("wanderer")

@@ -147,9 +147,11 @@ def test_all_text_can_be_read_in_both_themes(new_page, url, opened, theme):
     page.keyboard.press("e")
     assert faint_texts(page) == []
     page.keyboard.press("Escape")
+    page.locator("#list").wait_for(state="hidden")
     page.keyboard.press("?")
     assert faint_texts(page) == []
     page.keyboard.press("Escape")
+    page.locator("#help-dialog").wait_for(state="hidden")
     page.locator("#drive").click()
     page.locator("figcaption", has_text="after 1 step").wait_for()
     assert faint_texts(page) == []
@@ -171,7 +173,7 @@ def test_the_theme_is_the_systems_until_one_is_chosen(page, url, opened):
     assert not dark()
     page.emulate_media(color_scheme="dark")
     assert dark()
-    assert page.locator("#theme").get_attribute("aria-pressed") == "true"
+    page.wait_for_selector("#theme[aria-pressed=true]")
     page.locator("#theme").click()
     assert not dark()
     page.reload()
@@ -221,7 +223,7 @@ def test_all_keys_are_listed(page, url, opened):
     listed = set(page.locator("#help-dialog kbd").all_inner_texts())
     assert set("[]p<>lade?sn") | {"1", "9", "Esc", "0", "+"} <= listed
     page.keyboard.press("Escape")
-    assert page.locator("#help-dialog").is_hidden()
+    page.locator("#help-dialog").wait_for(state="hidden")
 
 
 def test_what_matters_can_be_told_from_what_is_behind_it(page, url, opened):
