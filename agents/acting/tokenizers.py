@@ -97,6 +97,12 @@ class PretrainedTokenizer(WordTokenizer):
         vocabulary = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
         self.words = (PAD, *(f"{number}:{word}" for word, number in vocabulary))
 
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of what the model's vocabulary lacks; None for a vocabulary of bytes."""
+        number = self._tokenizer.unk_token_id
+        return None if number is None else number + 1
+
     def save(self, path: str | Path) -> None:
         """Note which model's it is."""
         write_text(path, json.dumps({"pretrained": self.name}))

@@ -75,6 +75,11 @@ class WordTokenizer:
         """Write the vocabulary as JSON."""
         write_text(path, json.dumps({"words": self.words}, ensure_ascii=False))
 
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of words outside the vocabulary; None if there are none such."""
+        return self._indices[UNK]
+
     def __len__(self) -> int:
         return len(self.words)
 

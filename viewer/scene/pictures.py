@@ -14,7 +14,7 @@ from envs.worlds import WorldFiles
 from storage import cache_dir, written_whole
 
 QUALITY = 82
-WIDTHS = (1024, 2048)  # columns of the pictures that the page asks for
+WIDTHS = (1024, 2048, 4096)  # columns of the pictures that the page asks for
 _KEPT = 256  # pictures in memory, of 100 to 300 kB
 
 Draw = Callable[[str, str, int], np.ndarray]

@@ -104,6 +104,7 @@ def bundle(
             "agents": list(dict.fromkeys(trace.agent for trace in traces)),
             "pictures": not pictures.note,
             "note": pictures.note,
+            "widths": [width],
             "follower": None,
         },
         "episodes": [row for row in library.rows() if row["key"] in wanted],

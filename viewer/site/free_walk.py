@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import gymnasium as gym
+import msgspec
 import numpy as np
 
 from envs.episodes import Episode
@@ -12,6 +13,7 @@ from envs.navigation.vector_env import VlnVectorEnv
 from viewer.trace import Trace
 from viewer.trace.building import Setting, build_trace
 from viewer.trace.recording import Walker, explanation, noted
+from viewer.trace.words import unknown_words
 
 
 def walk_freely(
@@ -49,7 +51,9 @@ def walk_freely(
             break
         node, view = int(world.targets[node, action]), int(world.views[node, action])
     ending = "cut off" if moments[-1].action is None else "stopped"
-    return build_trace(setting, episode, world.graphs[episode.scan], moments, ending)
+    trace = build_trace(setting, episode, world.graphs[episode.scan], moments, ending)
+    unknown = unknown_words(env.tokenizer, episode.instruction)
+    return msgspec.structs.replace(trace, unknown_words=unknown)
 
 
 def _info(episode: Episode, viewpoint: str) -> dict[str, Any]:

@@ -78,6 +78,10 @@ class Library:
         for trace in traces:
             self._check(trace)
 
+    def keys(self) -> list[str]:
+        """Keys of all episodes."""
+        return list(self._episodes)
+
     def entry(self, key: str) -> Entry:
         """An episode, and where it is from.
 

@@ -1,8 +1,9 @@
 """What the page asks for, and the answers; `viewer.site.server` speaks HTTP for it."""
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -11,7 +12,7 @@ from typing import Any
 from envs.episodes import Episode
 from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 from viewer.scene.scenes import scene
-from viewer.site.drives import Drives
+from viewer.site.drives import Drives, Progress
 from viewer.site.library import Library
 from viewer.trace import Trace, trace_json
 
@@ -85,7 +86,7 @@ class Site:
         self._gets: dict[str, Callable[[Query], Answer]] = {
             "/": lambda _: self._file("index.html"),
             "/api/site": self._site,
-            "/api/episodes": lambda _: _json(self.library.rows()),
+            "/api/episodes": self._episodes,
             "/api/trace": self._trace,
             "/api/scene": self._scene,
             "/api/picture": self._picture,
@@ -93,7 +94,6 @@ class Site:
         self._posts: dict[str, Callable[[Json], Answer]] = {
             "/api/drive": self._start_drive,
             "/api/act": self._act,
-            "/api/save": self._save,
             "/api/follow": self._own_instruction,
         }
 
@@ -134,9 +134,15 @@ class Site:
                 "agents": self.library.agents,
                 "pictures": not self.pictures.note,
                 "note": self.pictures.note,
+                "widths": WIDTHS,
                 "follower": self._follower if self._follow else None,
             }
         )
+
+    def _episodes(self, query: Query) -> Answer:
+        under_way = self._drives.under_way()
+        rows = self.library.rows()
+        return _json([{**row, "under_way": row["key"] in under_way} for row in rows])
 
     def _trace(self, query: Query) -> Answer:
         key, agent = _text(query, "episode"), _text(query, "agent")
@@ -169,29 +175,22 @@ class Site:
         key = _text(body, "episode")
         self._episode(key)
         agent = _text(body, "agent") if "agent" in body else None
+        steps, afresh = _number(body, "steps", 0), bool(body.get("afresh"))
         try:
-            number, trace = self._drives.start(key, agent, _number(body, "steps", 0))
+            with _saving():
+                return _progress(self._drives.start(key, agent, steps, afresh=afresh))
         except KeyError:
             raise RequestError(404, f"{agent!r} has not walked episode {key!r}") from None
-        return _drive_answer(number, trace)
 
     def _act(self, body: Json) -> Answer:
-        number = _number(body, "drive")
+        key = _text(body, "episode")
+        self._episode(key)
+        action, step = _number(body, "action"), _number(body, "step")
         try:
-            return _drive_answer(number, self._drives.act(number, _number(body, "action")))
+            with _saving():
+                return _progress(self._drives.act(key, action, step))
         except KeyError:
-            raise RequestError(404, f"no walk number {number}: start another one") from None
-        except ValueError as error:
-            raise RequestError(400, str(error)) from error
-
-    def _save(self, body: Json) -> Answer:
-        number = _number(body, "drive")
-        try:
-            return _json({"file": str(self._drives.save(number))})
-        except KeyError:
-            raise RequestError(404, f"no walk number {number}: start another one") from None
-        except ValueError as error:
-            raise RequestError(400, str(error)) from error
+            raise RequestError(404, f"nobody walks episode {key!r}: start a walk first") from None
 
     def _own_instruction(self, body: Json) -> Answer:
         if self._follow is None:
@@ -241,8 +240,20 @@ def _json(value: Any) -> Answer:
     return Answer(json.dumps(value, ensure_ascii=False).encode())
 
 
-def _drive_answer(number: int, trace: Trace) -> Answer:
-    return Answer(b'{"drive": %d, "trace": %b}' % (number, trace_json(trace)))
+@contextlib.contextmanager
+def _saving() -> Iterator[None]:
+    """Answer what a person's walk cannot do, or a disk that is full, with the reason."""
+    try:
+        yield
+    except ValueError as error:
+        raise RequestError(400, str(error)) from error
+    except OSError as error:
+        raise RequestError(507, f"your walk cannot be saved: {error}") from error
+
+
+def _progress(progress: Progress) -> Answer:
+    file = json.dumps(progress.file and str(progress.file)).encode()
+    return Answer(b'{"trace": %b, "file": %b}' % (trace_json(progress.trace), file))
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

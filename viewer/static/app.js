@@ -1,31 +1,42 @@
 // Ties the page together: which episode, which agents, which step.
 
 import { Drive } from "viewer/drive.js";
+import { keys } from "viewer/keys.js";
 import { latest, notice } from "viewer/latest.js";
 import { EpisodeList, SIGNS } from "viewer/list.js";
 import { ownInstruction } from "viewer/own.js";
+import { offer } from "viewer/pictures.js";
 import { Player } from "viewer/player.js";
 import { source } from "viewer/source.js";
 import { Stage } from "viewer/stage.js";
-import { html, metres } from "viewer/svg.js";
+import { html, metres, once } from "viewer/svg.js";
+import { themeButton } from "viewer/theme.js";
+import { chosenAgents, offerAgents, rival, walkersOf } from "viewer/walkers.js";
 
 const get = (id) => document.getElementById(id);
+const ME = "you"; // name of a person's walks
+themeButton(get("theme"));
 const [site, episodes] = await Promise.all([source.site(), source.episodes()]).catch((error) => {
   notice(error.message);
   throw error;
 });
 let rows = episodes;
 const scenes = new Map();
-const shown = { row: rows[0], traces: [], step: 0, own: false };
-const stage = new Stage(site.note);
+const shown = { row: null, traces: [], step: 0, own: false };
+const drawable = Boolean(new OffscreenCanvas(1, 1).getContext("webgl2"));
+const note = site.note || (drawable ? "" : "This browser has no WebGL2: the map is shown alone.");
+const stage = new Stage(!note);
 const player = new Player((step) => jump(step));
-const drive = new Drive(() => driven(), () => renew());
+const drive = new Drive(() => driven(), { stop, next: driveNext, leave });
 const list = new EpisodeList(rows, () => get("agent-a").value, (key) => open(key));
+offer(site.widths);
 
 function open(key, agents = chosenAgents(), step = 0) {
   player.pause();
   closeList();
   const row = rowOf(key);
+  // Whoever asks for what is not here is told so.
+  if (!row) return latest(() => source.trace(key, agents[0] ?? ""), () => {});
   const names = walkersOf(row, agents);
   if (!names.length) return drive.start({ episode: row.key });
   const walks = () => Promise.all(names.map((name) => source.trace(row.key, name)));
@@ -41,29 +52,31 @@ function present(row, walks, { agents = chosenAgents(), step = 0, own = false, d
   return latest(request, ({ traces, scene }) => {
     if (!driving) drive.leave();
     Object.assign(shown, { row, traces, own });
-    notice(site.note);
+    document.body.classList.remove("empty");
+    notice(note);
     offerAgents(row, agents);
     list.current = row.key;
     stage.begin(traces.length, scene);
     headline();
-    jump(step);
-    if (own) player.play();
+    const arrival = jump(step);
+    if (own) arrival.then(() => player.play());
   });
 }
 
-const rowOf = (key) => rows.find((row) => row.key === key) ?? rows[0];
+const rowOf = (key) => rows.find((row) => row.key === key);
 
 async function sceneOf(scan) {
   if (!scenes.has(scan)) scenes.set(scan, await source.scene(scan));
   return scenes.get(scan);
 }
 
+// Resolves once the step is reached.
 function jump(step) {
-  if (!shown.traces.length) return; // the first ones did not come
+  if (!shown.traces.length) return Promise.resolve(); // the first ones did not come
   const last = Math.max(...shown.traces.map((trace) => trace.steps.length)) - 1;
   shown.step = Math.min(last, Math.max(0, step));
   player.at(shown.step, last);
-  stage.show(shown.traces, shown.step, {
+  const arrival = stage.show(shown.traces, shown.step, {
     showWay: drive.active ? drive.showWay : true,
     attention: get("view-attention").checked,
     choose,
@@ -72,9 +85,11 @@ function jump(step) {
   });
   get("stop").textContent = canAct() || drive.over ? "Stop here" : "Back to where you are";
   const later = shown.step > 0 && !drive.active && !shown.own;
-  get("drive").textContent = later ? "Take over here" : "Drive yourself";
+  const label = shown.row.under_way ? "Continue your walk" : "Walk yourself";
+  get("drive").textContent = later ? "Take over here" : label;
   announce();
   remember();
+  return arrival;
 }
 
 function stepOf(trace) {
@@ -117,42 +132,36 @@ function goTo(viewpoint) {
 function takeOver() {
   const { row, traces, step } = shown;
   const walked = step > 0 && !drive.active && !shown.own;
-  drive.start({ episode: row.key, ...(walked ? { agent: traces[0].agent, steps: step } : {}) });
+  return drive.start({ episode: row.key, ...(walked ? { agent: traces[0].agent, steps: step } : {}) });
 }
 
-function driven() {
-  const { key, trace } = drive;
-  return present(rowOf(key), () => [trace], { step: trace.steps.length - 1, driving: true });
+// A person's walk has gone on. At its end the chosen agent's walk is shown beside it.
+async function driven() {
+  const { key, trace, over } = drive;
+  player.pause();
+  if (over) await renew();
+  const row = rowOf(key);
+  row.under_way = !over && trace.steps.length > 1;
+  const other = over ? rival(row, ME) : "";
+  const walks = async () => (other ? [trace, await source.trace(key, other)] : [trace]);
+  const agents = over ? [ME, other] : chosenAgents();
+  // At the end both walks are shown at their ends.
+  const step = over ? Infinity : trace.steps.length - 1;
+  await present(row, walks, { agents, step, driving: true });
+  if (over) drive.conclude(row.walks[ME], row.walks[other], other);
 }
 
 // A walk was saved, which the list shows, too.
 async function renew() {
   list.rows = rows = await source.episodes();
-  shown.row = rowOf(shown.row.key);
 }
 
-function chosenAgents() {
-  return [get("agent-a").value, get("agent-b").value];
+function driveNext() {
+  return drive.start({ episode: list.after(drive.key) });
 }
 
-// Who is to be shown of those who walked an episode.
-function walkersOf(row, [first, second]) {
-  const names = Object.keys(row.walks);
-  const one = names.includes(first) ? first : names[0];
-  const two = names.includes(second) && second !== one ? second : "";
-  return [one, two].filter(Boolean);
-}
-
-// Fills the two lists of agents with those who walked the episode.
-function offerAgents(row, agents) {
-  const names = Object.keys(row.walks);
-  const [one, two = ""] = walkersOf(row, agents);
-  const option = (chosen) => (value) =>
-    html("option", { value, selected: value === chosen }, value || "nobody");
-  get("agent-a").replaceChildren(...names.map(option(one)));
-  get("agent-b").replaceChildren(...["", ...names.filter((name) => name !== one)].map(option(two)));
-  get("beside").hidden = names.length < 2;
-  get("agent-a").parentElement.hidden = !names.length;
+function leave() {
+  return open(drive.key);
 }
 
 function headline() {
@@ -161,7 +170,7 @@ function headline() {
     ? `Your instruction in ${traces[0].scan}`
     : `Episode ${row.instr_id} in ${row.scan}`;
   document.title = `clipnav: ${get("title").textContent}`;
-  document.querySelector(".agents").hidden = drive.active || shown.own;
+  get("agents").hidden = drive.active || shown.own || !Object.keys(row.walks).length;
   const walk = drive.active || shown.own ? null : row.walks[traces[0].agent];
   const badge = get("outcome");
   badge.hidden = !walk;
@@ -179,11 +188,13 @@ function announce() {
   get("live").textContent = `Step ${shown.step}, ${step.candidates.length} ways to go${goal}.`;
 }
 
+// A reload leads to the same picture, and into a walk that is under way.
 function remember() {
-  if (drive.active || shown.own || location.protocol === "file:") return;
-  const [a, b] = chosenAgents();
-  const place = new URLSearchParams({ episode: shown.row.key, a, b, step: shown.step });
-  history.replaceState(null, "", `#${place}`);
+  if (shown.own || location.protocol === "file:") return;
+  const [a, b] = drive.active ? shown.traces.map((trace) => trace.agent) : chosenAgents();
+  const walking = drive.active && !drive.over;
+  const place = walking ? { walk: ME } : { a, b: b ?? "", step: shown.step };
+  history.replaceState(null, "", `#${new URLSearchParams({ episode: shown.row.key, ...place })}`);
 }
 
 function openList() {
@@ -193,29 +204,35 @@ function openList() {
 }
 
 function closeList() {
-  if (get("list").hidden) return;
+  if (get("list").hidden) return false;
   get("list").hidden = true;
   get("open-list").setAttribute("aria-expanded", false);
   get("open-list").focus();
 }
 
-function keys(event) {
-  if (event.key === "Escape") return closeList();
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input[type=search], textarea, select, dialog")) return;
-  if (event.key === "[") player.go(-1);
-  else if (event.key === "]") player.go(1);
-  else if (event.key === "p") player.toggle();
-  else if (event.key === "e" && source.live) openList();
-  else if (event.key === "s" && drive.active) stop();
-  else if (/^[1-9]$/.test(event.key) && shown.traces.length) {
-    const count = stepOf(shown.traces[0]).candidates.length;
-    if (Number(event.key) <= count) choose(0, Number(event.key));
-  } else return;
-  event.preventDefault();
+function chooseNumber(number) {
+  if (!shown.traces.length || number > stepOf(shown.traces[0]).candidates.length) return false;
+  choose(0, number);
 }
 
-function start() {
+const act = {
+  Escape: closeList,
+  "[": () => player.go(-1),
+  "]": () => player.go(1),
+  p: () => player.toggle(),
+  "<": () => player.change(-1),
+  ">": () => player.change(1),
+  l: () => player.loop(),
+  e: () => (get("open-list").hidden ? false : openList()),
+  a: () => get("overlay").hidden || get("view-attention").click(),
+  d: () => get("theme").click(),
+  n: () => (drive.active && drive.over ? driveNext() : false),
+  s: () => (drive.active && !drive.over ? stop() : false),
+  "?": () => get("help-dialog").showModal(),
+  number: chooseNumber,
+};
+
+function begin() {
   get("open-list").addEventListener("click", () => (get("list").hidden ? openList() : closeList()));
   get("close-list").addEventListener("click", closeList);
   for (const id of ["agent-a", "agent-b"]) {
@@ -227,11 +244,10 @@ function start() {
     });
   }
   get("view-attention").addEventListener("change", () => jump(shown.step));
-  get("help").addEventListener("click", () => get("help-dialog").showModal());
-  get("drive").addEventListener("click", takeOver);
-  get("stop").addEventListener("click", stop);
-  get("leave").addEventListener("click", () => open(shown.row.key));
-  document.addEventListener("keydown", keys);
+  get("help").addEventListener("click", act["?"]);
+  get("drive").addEventListener("click", once(takeOver));
+  get("browse").addEventListener("click", openList);
+  keys(act);
   get("open-list").hidden = rows.length < 2;
   get("drive").hidden = !source.live;
   get("own").hidden = !source.live || !site.follower;
@@ -241,8 +257,10 @@ function start() {
   };
   ownInstruction(site.follower, where, (trace) => present(shown.row, () => [trace], { own: true }));
   const place = new URLSearchParams(location.hash.slice(1));
+  const key = place.get("episode") ?? rows[0].key;
+  if (place.get("walk") === ME && rowOf(key)?.under_way) return drive.start({ episode: key });
   const agents = [place.get("a") ?? site.agents[0], place.get("b") ?? ""];
-  return open(place.get("episode") ?? rows[0].key, agents, Number(place.get("step") ?? 0));
+  return open(key, agents, Number(place.get("step") ?? 0));
 }
 
-start();
+begin();

@@ -1,11 +1,12 @@
 // Probabilities over the steps of a walk, above the distance to the goal.
 
-import { metres, percent, svg } from "viewer/svg.js";
+import { magnified, metres, percent, svg } from "viewer/svg.js";
 
-const HEIGHT = 96, TOP = 8, BOTTOM = 72, LEFT = 34, RIGHT = 52;
+const HEIGHT = 96, TOP = 8, BOTTOM = 72, LEFT = 44, RIGHT = 52;
 
 // `width` in pixels; `last` step of the longer walk; `furthest` that anybody was from the goal.
-export function chart(trace, number, { width, second, furthest, last, jump, showGoal }) {
+export function chart(trace, number, { width: pixels, second, furthest, last, jump, showGoal }) {
+  const width = pixels / magnified();
   const right = width - RIGHT;
   const x = (step) => LEFT + (last ? (step / last) * (right - LEFT) : 0);
   const y = (share) => BOTTOM - share * (BOTTOM - TOP);
@@ -13,6 +14,7 @@ export function chart(trace, number, { width, second, furthest, last, jump, show
   const drawing = svg("svg", {
     class: second ? "chart two" : "chart",
     viewBox: `0 0 ${width} ${HEIGHT}`,
+    height: HEIGHT * magnified(),
     role: "img",
     "aria-label": description(trace, number, known, showGoal),
   });
@@ -27,7 +29,7 @@ export function chart(trace, number, { width, second, furthest, last, jump, show
   const chosen = known ? chance(step) : null;
   drawing.append(svg("line", { class: "now", x1: x(number), x2: x(number), y1: TOP - 4, y2: BOTTOM + 4 }));
   if (chosen != null) drawing.append(dot(x(number), y(chosen), 5, "dot"));
-  drawing.append(...caption(known, showGoal && far[0] != null));
+  drawing.append(...caption(known, showGoal && far[0] != null, width));
   drawing.addEventListener("click", (event) => {
     const box = drawing.getBoundingClientRect();
     const place = ((event.clientX - box.left) / box.width) * width;
@@ -74,10 +76,10 @@ function chance(step) {
   return step.action === 0 ? step.stop_probability : step.candidates[step.action - 1].probability;
 }
 
-function caption(known, goal) {
+function caption(known, goal, width) {
   const names = [];
   if (known) names.push(["line", "chosen"], ["stop", "stop"], ["other", "others"]);
-  if (goal) names.push(["distance", "distance to the goal"]);
+  if (goal) names.push(["distance", width < 450 ? "to goal" : "distance to the goal"]);
   let left = LEFT;
   return names.flatMap(([kind, name]) => {
     const at = left;
@@ -86,7 +88,7 @@ function caption(known, goal) {
       kind === "other"
         ? dot(at + 9, HEIGHT - 10, 2.2, kind)
         : kind === "distance"
-          ? svg("rect", { class: kind, x: at, y: HEIGHT - 15, width: 18, height: 9, style: "fill:#cfd6df" })
+          ? svg("rect", { class: kind, x: at, y: HEIGHT - 15, width: 18, height: 9 })
           : svg("line", { class: kind, x1: at, x2: at + 18, y1: HEIGHT - 10, y2: HEIGHT - 10 });
     return [sign, label(at + 23, HEIGHT - 6, name, "start")];
   });

@@ -1,7 +1,10 @@
-// Walking oneself: the server keeps the walk, the page shows it.
+// Walking oneself: the server keeps and saves the walk, the page shows it.
 
-import { latest, notice } from "viewer/latest.js";
+import { latest } from "viewer/latest.js";
+import { badge } from "viewer/list.js";
+import { figure } from "viewer/metrics.js";
 import { source } from "viewer/source.js";
+import { html, once } from "viewer/svg.js";
 
 const get = (id) => document.getElementById(id);
 
@@ -9,17 +12,18 @@ export class Drive {
   active = false;
   key = ""; // of the episode
   trace = null;
-  #number = 0;
+  #file = null;
   #busy = false;
   #changed;
-  #saved;
 
-  // `changed()` is called when the walk has gone on, `saved()` when it is among the episodes.
-  constructor(changed, saved) {
+  // `changed()` is called when the walk has gone on. `act` of the buttons: stop(), next(), leave().
+  constructor(changed, act) {
     this.#changed = changed;
-    this.#saved = saved;
-    get("save").addEventListener("click", () => this.#save());
     get("show-way").addEventListener("change", () => changed());
+    get("stop").addEventListener("click", once(act.stop));
+    get("next-episode").addEventListener("click", once(act.next));
+    get("leave").addEventListener("click", once(act.leave));
+    get("afresh").addEventListener("click", once(() => this.start({ episode: this.key, afresh: true })));
   }
 
   // Nobody should see the way before they have walked.
@@ -31,13 +35,14 @@ export class Drive {
     return this.trace?.ending === "stopped";
   }
 
+  // Resumes the walk of an episode or begins one.
   start(body) {
     return latest(
       () => source.drive(body),
-      ({ drive, trace }) => {
+      ({ trace, file }) => {
         get("show-way").checked = false;
         Object.assign(this, { active: true, key: body.episode, trace });
-        this.#number = drive;
+        this.#file = file;
         return this.#gone();
       },
     );
@@ -46,11 +51,14 @@ export class Drive {
   async act(action) {
     if (!this.active || this.over || this.#busy) return;
     this.#busy = true;
+    const order = { episode: this.key, action, step: this.trace.steps.length - 1 };
     try {
       await latest(
         async () => {
           // The server has gone on, whether or not this is still to be shown.
-          this.trace = (await source.act({ drive: this.#number, action })).trace;
+          const { trace, file } = await source.act(order);
+          this.trace = trace;
+          this.#file = file;
         },
         () => this.#gone(),
       );
@@ -64,28 +72,34 @@ export class Drive {
     this.#buttons();
   }
 
+  // Tells how the walk ended, and how somebody else's did. Both are { outcome, metrics }.
+  conclude(mine, theirs, name) {
+    const told = ["NE", "SPL", "nDTW"].map((metric) => `${metric} ${figure(metric, mine.metrics)}`);
+    const known = "NE" in mine.metrics;
+    const parts = [
+      ...[html("strong", {}, "You have stopped."), badge(mine.outcome)],
+      html("span", {}, known ? told.join(" · ") : "The goal is secret, so nothing can be measured."),
+    ];
+    if (theirs) parts.push(html("span", { class: "rival" }, `${name}:`), badge(theirs.outcome));
+    if (theirs && known) parts.push(html("span", {}, `NE ${figure("NE", theirs.metrics)}`));
+    if (this.#file) parts.push(html("span", { class: "file" }, `Saved: ${this.#file}`));
+    get("walking").replaceChildren(...parts);
+  }
+
   #gone() {
     this.#buttons();
     return this.#changed();
   }
 
-  async #save() {
-    try {
-      const { file } = await source.save({ drive: this.#number });
-      get("save").disabled = true;
-      await this.#saved();
-      notice(`Saved: ${file}`);
-    } catch (error) {
-      notice(error.message);
-    }
-  }
-
   #buttons() {
     get("driving").hidden = !this.active;
-    get("stop").disabled = this.over;
-    get("save").disabled = !this.over;
-    get("driving").querySelector("p").innerHTML = this.over
-      ? "<strong>You have stopped.</strong> The metrics are on the right."
-      : "<strong>You are walking.</strong> Click a marker, or press its number. Drag to look around.";
+    document.body.classList.toggle("walking", this.active);
+    for (const id of ["stop", "way-label"]) get(id).hidden = this.over;
+    get("next-episode").hidden = !this.over;
+    get("afresh").textContent = this.over ? "Walk again" : "Start over";
+    get("afresh").hidden = !this.over && this.trace?.steps.length < 2;
+    if (this.over) return;
+    const told = "Click a marker, or press its number. Drag to look around. Your walk is saved as you go.";
+    get("walking").replaceChildren(html("strong", {}, "You are walking."), html("span", {}, told));
   }
 }

@@ -10,28 +10,29 @@ export function instruction(trace, number, { second, named }) {
   // All around the words is English, which a screen reader would else read as Hindi or Telugu.
   const words = html("span", { class: "words", lang: trace.language });
   if (named) block.append(html("span", { class: "who" }, trace.agent));
-  if (!weights) {
-    words.append(trace.instruction);
-    block.append(words);
-    return block;
-  }
-  const last = weights.length - 1;
-  const read = lastRead(trace);
-  const shades = strengths(weights, read + 2);
+  const read = weights ? lastRead(trace) : trace.words.length;
+  const shades = weights ? strengths(weights, read + 2) : [];
   const most = Math.max(...shades);
+  const last = trace.words.length + 1;
   if (shades[0] > 0) block.append(mark("start", weights[0], shades[0]), " ");
   trace.words.forEach((word, place) => {
     const [text, blank] = [word.trimEnd(), word.slice(word.trimEnd().length)];
-    const shade = shades[place + 1];
-    const kinds = ["word", shade === most && "most", place >= read && "unread"];
-    words.append(piece(text, weights[place + 1], shade, kinds), blank);
+    const unknown = trace.unknown_words.includes(place);
+    const shade = shades[place + 1] ?? 0;
+    const kinds = [
+      ...["word", weights && shade === most && "most", place >= read && "unread"],
+      unknown && "unknown",
+    ];
+    const title = [
+      weights ? `attention ${percent(weights[place + 1])}` : null,
+      unknown ? "the agent does not know this word and reads it as unknown" : null,
+    ];
+    words.append(piece(text, shade, kinds, title), blank);
   });
   block.append(words);
   if (shades[last] > 0) block.append(" ", mark("end", weights[last], shades[last]));
-  if (read < trace.words.length) {
-    block.append(html("span", { class: "note" }, `The agent reads the first ${read} words only.`));
-  }
-  block.append(summary(trace, weights));
+  block.append(...notes(trace, read));
+  if (weights) block.append(summary(trace, weights));
   return block;
 }
 
@@ -46,9 +47,10 @@ function lastRead(trace) {
   return read.size > 2 && trace.words.length - count > 3 ? count : trace.words.length;
 }
 
-function piece(text, weight, shade, kinds) {
-  const title = `attention ${percent(weight)}`;
-  return html("span", { class: kinds.filter(Boolean).join(" "), title, style: tint(shade) }, text);
+function piece(text, shade, kinds, titles) {
+  const title = titles.filter(Boolean).join("; ") || null;
+  const attributes = { class: kinds.filter(Boolean).join(" "), title, style: tint(shade) };
+  return html("span", attributes, text);
 }
 
 function mark(name, weight, shade) {
@@ -56,7 +58,14 @@ function mark(name, weight, shade) {
   return html("span", { class: "end", title, style: tint(shade) }, name);
 }
 
-const tint = (shade) => `background: rgba(var(--attention), ${(0.85 * shade).toFixed(3)})`;
+const tint = (shade) => (shade > 0 ? `--shade: ${Math.round(100 * shade)}%` : null);
+
+function notes(trace, read) {
+  const found = [];
+  if (read < trace.words.length) found.push(`The agent reads the first ${read} words only.`);
+  if (trace.unknown_words.length) found.push("The agent reads the underlined words as unknown.");
+  return found.map((text) => html("span", { class: "note" }, text));
+}
 
 function summary(trace, weights) {
   const most = trace.words

@@ -1,6 +1,7 @@
 // The list of episodes: search, filters, order.
 
-import { html, percent } from "viewer/svg.js";
+import { figure } from "viewer/metrics.js";
+import { html } from "viewer/svg.js";
 
 const SHOWN = 150;
 export const SIGNS = { success: "✓", "wrong stop": "!", lost: "✕", unknown: "?" };
@@ -64,6 +65,13 @@ export class EpisodeList {
     return [...rows].sort((one, other) => order(measure(one), measure(other), sign));
   }
 
+  // The episode after one in the order of the list; the first one after the last.
+  after(key) {
+    const found = this.found();
+    const next = found[found.findIndex((row) => row.key === key) + 1] ?? found[0];
+    return next?.key ?? key;
+  }
+
   draw() {
     const found = this.found();
     this.#get("count").textContent = `${found.length} of ${this.#rows.length}`;
@@ -93,9 +101,10 @@ export class EpisodeList {
     const facts = [html("span", {}, `${row.instr_id} · ${row.scan.slice(0, 11)} · ${row.language}`)];
     if (walk) {
       facts.push(badge(walk.outcome));
-      const { NE, nDTW } = walk.metrics;
-      if (NE != null) facts.push(html("span", {}, `NE ${NE.toFixed(1)} m · nDTW ${percent(nDTW)}`));
+      const told = ["NE", "nDTW"].map((name) => `${name} ${figure(name, walk.metrics)}`);
+      if ("NE" in walk.metrics) facts.push(html("span", {}, told.join(" · ")));
     }
+    if (row.under_way) facts.push(html("span", { class: "badge" }, "your walk is under way"));
     return html(
       "button",
       {

@@ -10,10 +10,12 @@ const KEYS = {
   "-": (p) => p.zoom(1.1),
 };
 
-export function lookAround(canvas, panorama) {
+// `held()` is called when somebody begins to look around.
+export function lookAround(canvas, panorama, held) {
   const fingers = new Map();
 
   canvas.addEventListener("pointerdown", (event) => {
+    held();
     fingers.set(event.pointerId, event);
     canvas.setPointerCapture(event.pointerId);
   });
@@ -48,6 +50,7 @@ export function lookAround(canvas, panorama) {
     const act = KEYS[event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
+    held();
     act(panorama);
   });
 }

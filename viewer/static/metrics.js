@@ -1,10 +1,10 @@
 // The metrics of the walks up to a step, as if they ended there.
 
-import { html } from "viewer/svg.js";
+import { html, metres, percent } from "viewer/svg.js";
 
 const NAMES = {
-  NE: ["navigation error: distance to the goal along the graph", (v) => `${v.toFixed(2)} m`],
-  TL: ["trajectory length", (v) => `${v.toFixed(2)} m`],
+  NE: ["navigation error: distance to the goal along the graph", metres],
+  TL: ["trajectory length", metres],
   SR: ["success: ends less than 3 m from the goal", (v) => (v ? "yes" : "no")],
   OSR: ["oracle success: came that near at any time", (v) => (v ? "yes" : "no")],
   SPL: ["success weighted by path length", share],
@@ -15,7 +15,12 @@ const NAMES = {
 const WORDS = { NE: "error", TL: "length", SR: "success", OSR: "came near" };
 
 function share(value) {
-  return value.toFixed(3);
+  return percent(value, 1);
+}
+
+// A metric as it is written everywhere on the page.
+export function figure(name, figures) {
+  return figures && name in figures ? NAMES[name][1](figures[name]) : "–";
 }
 
 // `walks`: [{trace, step}]
@@ -53,6 +58,5 @@ function title(name) {
 }
 
 function value(name, figures) {
-  const known = figures && name in figures;
-  return html("td", { "data-metric": name }, known ? NAMES[name][1](figures[name]) : "–");
+  return html("td", { "data-metric": name }, figure(name, figures));
 }

@@ -10,7 +10,7 @@ export function ownInstruction(follower, where, show) {
   const dialog = get("own-dialog");
   let closed = 0; // times; who closes the dialog does not want the walk any more
   dialog.addEventListener("close", () => (closed += 1));
-  get("own-who").textContent = `${follower} will follow it.`;
+  get("own-who").textContent = `The agent “${follower}” will follow it.`;
   get("own").addEventListener("click", () => {
     get("own-error").textContent = "";
     dialog.showModal();

@@ -1,5 +1,7 @@
-// An equirectangular picture seen from its middle, drawn by one shader, with the attention over the
-// 36 views laid on top. Angles are radians: headings clockwise from north, elevations up.
+// An equirectangular picture seen from its middle, drawn by one shader, with outlines round the
+// views that are attended to. On the way to another viewpoint both pictures are drawn, each as if it
+// were painted on a round room with a flat floor in which the eye moves. Angles are radians:
+// headings clockwise from north, elevations up.
 
 const VERTEX = `#version 300 es
 const vec2 corners[3] = vec2[3](vec2(-1, -1), vec2(3, -1), vec2(-1, 3));
@@ -14,31 +16,60 @@ precision highp float;
 in vec2 place;
 out vec4 colour;
 uniform sampler2D picture;
+uniform sampler2D next;
+uniform float blend;      // 0 shows the picture, 1 the next one
+uniform vec3 eye;         // right, ahead and up of the picture's middle; the room has radius 1
+uniform vec3 nextEye;     // the same for the next picture
+uniform float ground;     // how far the floor lies below the eye
 uniform vec2 reach;       // tangents of half the field of view
 uniform vec2 look;        // heading, elevation
+uniform float pixel;      // of the screen, in pixels of the canvas
 uniform float strengths[36];
 const float PI = 3.14159265;
 const float CELL = PI / 6.0;
+
+vec3 met(vec3 ray, vec3 from) {
+  float along = dot(from, ray);
+  float far = sqrt(along * along - dot(from, from) + 1.0) - along;
+  // Stairs may lead from below the floor of the next picture.
+  if (ray.z < -0.001) far = min(far, max(0.05, ground + from.z) / -ray.z);
+  return normalize(from + far * ray);
+}
+
+// North is in the middle of a picture. The heading is measured from the look, so that it jumps
+// behind the eye only, where nothing is drawn.
+vec2 angles(vec3 ray) {
+  return vec2(look.x + atan(ray.x, ray.y), asin(clamp(ray.z, -1.0, 1.0)));
+}
+
+vec3 texel(sampler2D from, vec3 ray) {
+  vec2 at = angles(ray);
+  return texture(from, vec2(at.x / (2.0 * PI) + 0.5, 0.5 - at.y / PI)).rgb;
+}
 
 void main() {
   vec3 ray = normalize(vec3(place.x * reach.x, 1.0, place.y * reach.y));
   float c = cos(look.y), s = sin(look.y);
   ray = vec3(ray.x, ray.y * c - ray.z * s, ray.y * s + ray.z * c);
-  float heading = look.x + atan(ray.x, ray.y);
-  float elevation = asin(clamp(ray.z, -1.0, 1.0));
-  // North is in the middle of the picture.
-  colour = vec4(texture(picture, vec2(heading / (2.0 * PI) + 0.5, 0.5 - elevation / PI)).rgb, 1);
-  vec2 cell = vec2(heading, elevation) / CELL;
+  colour = vec4(texel(picture, met(ray, eye)), 1);
+  if (blend > 0.0) colour.rgb = mix(colour.rgb, texel(next, met(ray, nextEye)), blend);
+  vec2 cell = angles(ray) / CELL;
   vec2 nearest = floor(cell + 0.5);
   if (abs(nearest.y) < 1.5) {
     float strength = strengths[12 * int(nearest.y + 1.0) + int(mod(nearest.x, 12.0))];
-    vec2 edge = abs(cell - nearest);
-    float line = strength > 0.02 ? smoothstep(0.482, 0.494, max(edge.x, edge.y)) : 0.0;
-    colour.rgb = mix(colour.rgb, vec3(0.95, 0.66, 0.06), max(0.6 * strength, sqrt(strength) * 0.8 * line));
+    vec2 edge = (0.5 - abs(cell - nearest)) / fwidth(cell) / pixel;
+    float inside = min(edge.x, edge.y);
+    float width = 1.0 + 4.0 * strength;
+    float line = strength > 0.02 ? 1.0 - smoothstep(width - 0.5, width + 0.5, inside) : 0.0;
+    float shade = strength > 0.02 ? 1.0 - smoothstep(width + 1.0, width + 2.0, inside) : 0.0;
+    colour.rgb = mix(colour.rgb, vec3(0.06, 0.08, 0.11), 0.6 * shade);
+    colour.rgb = mix(colour.rgb, mix(vec3(1.0, 0.90, 0.62), vec3(1.0, 0.66, 0.05), strength), line);
   }
 }`;
 
 const HALF = Math.PI / 2;
+const ROOM = 3.6; // metres from the eye to the walls of the room that pictures are painted on
+const EYE = 1.5; // metres of the eye above the floor
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export class Panorama {
@@ -49,6 +80,9 @@ export class Panorama {
   #at = {};
   #strengths = new Float32Array(36);
   #waiting = false;
+  #textures = [];
+  #picture = null;
+  #passage = null; // { picture, vector, room, share }
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -68,13 +102,45 @@ export class Panorama {
     return Boolean(this.#gl);
   }
 
-  #picture = null;
+  // Columns of a picture of which every pixel is seen, as far as the graphics card can hold it.
+  get columns() {
+    const sharp = (Math.PI * this.#height) / this.#reach[1];
+    return Math.min(sharp, this.#gl.getParameter(this.#gl.MAX_TEXTURE_SIZE));
+  }
 
   show(picture) {
-    const gl = this.#gl;
+    this.#passage = null;
     this.#picture = picture;
-    if (!gl) return;
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, gl.RGB, gl.UNSIGNED_BYTE, picture);
+    this.#load(0, picture);
+    this.draw();
+  }
+
+  // Begins to pass to another picture; `way` as of viewer/passage.js, or null to fade over.
+  pass(picture, way) {
+    this.arrive();
+    this.#passage = { picture, share: 0, vector: null, room: ROOM };
+    if (way) {
+      const sign = way.back ? -1 : 1;
+      const level = sign * way.distance * Math.cos(way.elevation);
+      this.#passage.vector = [way.heading, level, sign * way.distance * Math.sin(way.elevation)];
+      this.#passage.room = Math.max(ROOM, 1.6 * way.distance); // the eye stays in it
+    }
+    this.#load(1, picture);
+  }
+
+  // Goes on to a share of the passage.
+  along(share) {
+    if (this.#passage) this.#passage.share = share;
+    this.draw();
+  }
+
+  // Ends the passage, wherever it is.
+  arrive() {
+    if (!this.#passage) return;
+    this.#picture = this.#passage.picture;
+    this.#passage = null;
+    this.#textures.reverse();
+    this.#bind();
     this.draw();
   }
 
@@ -100,6 +166,14 @@ export class Panorama {
   get #reach() {
     const up = Math.tan(this.look.field / 2);
     return [up * (this.#canvas.clientWidth / Math.max(1, this.#canvas.clientHeight)), up];
+  }
+
+  get #scale() {
+    return Math.min(devicePixelRatio || 1, 2);
+  }
+
+  get #height() {
+    return Math.round(this.#canvas.clientHeight * this.#scale);
   }
 
   get fieldAcross() {
@@ -135,16 +209,43 @@ export class Panorama {
   #paint() {
     const gl = this.#gl;
     if (!gl || !this.#picture) return;
-    const scale = Math.min(devicePixelRatio || 1, 2);
-    const width = Math.round(this.#canvas.clientWidth * scale);
-    const height = Math.round(this.#canvas.clientHeight * scale);
+    const width = Math.round(this.#canvas.clientWidth * this.#scale);
     if (this.#canvas.width !== width) this.#canvas.width = width;
-    if (this.#canvas.height !== height) this.#canvas.height = height;
-    gl.viewport(0, 0, width, height);
+    if (this.#canvas.height !== this.#height) this.#canvas.height = this.#height;
+    gl.viewport(0, 0, width, this.#height);
     gl.uniform2f(this.#at.reach, ...this.#reach);
     gl.uniform2f(this.#at.look, this.look.heading, this.look.elevation);
+    gl.uniform1f(this.#at.pixel, this.#scale);
     gl.uniform1fv(this.#at.strengths, this.#strengths);
+    const { share, vector, room } = this.#passage ?? { share: 0, vector: null, room: ROOM };
+    gl.uniform1f(this.#at.blend, clamp(2 * share - 0.5, 0, 1));
+    gl.uniform1f(this.#at.ground, EYE / room);
+    gl.uniform3f(this.#at.eye, ...this.#offset(vector, share / room));
+    gl.uniform3f(this.#at.nextEye, ...this.#offset(vector, (share - 1) / room));
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  // A part of the way as right, ahead and up.
+  #offset(vector, part) {
+    if (!vector) return [0, 0, 0];
+    const [heading, level, up] = vector;
+    const turn = heading - this.look.heading;
+    return [level * part * Math.sin(turn), level * part * Math.cos(turn), up * part];
+  }
+
+  #load(unit, picture) {
+    const gl = this.#gl;
+    if (!gl) return;
+    gl.activeTexture(gl.TEXTURE0 + unit);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, gl.RGB, gl.UNSIGNED_BYTE, picture);
+  }
+
+  #bind() {
+    const gl = this.#gl;
+    this.#textures.forEach((texture, unit) => {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+    });
   }
 
   #prepare() {
@@ -161,13 +262,20 @@ export class Panorama {
       throw new Error(`panorama shader: ${gl.getProgramInfoLog(program)}`);
     }
     gl.useProgram(program);
-    for (const name of ["reach", "look", "strengths"]) {
-      this.#at[name] = gl.getUniformLocation(program, name);
+    const names = "picture next blend eye nextEye ground reach look pixel strengths";
+    for (const name of names.split(" ")) this.#at[name] = gl.getUniformLocation(program, name);
+    this.#textures = [gl.createTexture(), gl.createTexture()];
+    this.#bind();
+    for (const unit of [0, 1]) {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      // One black pixel, until there is a picture.
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, 1, 1, 0, gl.RGB, gl.UNSIGNED_BYTE, new Uint8Array(3));
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.REPEAT);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     }
-    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.REPEAT);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
+    gl.uniform1i(this.#at.picture, 0);
+    gl.uniform1i(this.#at.next, 1);
   }
 }

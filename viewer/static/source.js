@@ -25,7 +25,6 @@ class ServerSource {
   scene = (scan) => this.#get("/api/scene", { scan }).then((answer) => answer.json());
   drive = (body) => told("/api/drive", body);
   act = (body) => told("/api/act", body);
-  save = (body) => told("/api/save", body);
   follow = (body) => told("/api/follow", body);
 
   async picture(scan, viewpoint, width) {
@@ -44,7 +43,11 @@ class PageSource {
 
   site = async () => this.#bundle.site;
   episodes = async () => this.#bundle.episodes;
-  trace = async (episode, agent) => this.#bundle.traces[episode][agent];
+  trace = async (episode, agent) => {
+    const found = this.#bundle.traces[episode]?.[agent];
+    if (!found) throw new Error(`This page does not hold the episode ${episode}.`);
+    return found;
+  };
   scene = async (scan) => this.#bundle.scenes[scan];
 
   async picture(scan, viewpoint) {

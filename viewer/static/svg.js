@@ -11,9 +11,10 @@ export function html(name, attributes = {}, ...children) {
 function filled(element, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value == null) continue;
     else if (key.startsWith("aria-")) element.setAttribute(key, String(value));
     else if (value === true) element.setAttribute(key, "");
-    else if (value !== false && value != null) element.setAttribute(key, value);
+    else if (value !== false) element.setAttribute(key, value);
   }
   element.append(...children.filter((child) => child != null));
   return element;
@@ -27,5 +28,16 @@ export function refill(parent, children, same) {
   if (old) (children.find((one) => same(one, old)) ?? children.at(-1))?.focus({ preventScroll: true });
 }
 
-export const percent = (share) => `${Math.round(100 * share)} %`;
+// By how much drawings of fixed size are enlarged; text grows at the same width in viewer.css.
+export const magnified = () => (innerWidth >= 2200 ? 1.3 : 1);
+
+// Calls `act` for a click, but not again for the second click of a double click.
+export function once(act) {
+  return (event) => {
+    if (event.detail < 2) act(event);
+  };
+}
+
+export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+export const degrees = (angle) => `${Math.round((angle * 180) / Math.PI + 360) % 360}°`;
 export const metres = (length) => `${length.toFixed(1)} m`;

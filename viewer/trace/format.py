@@ -93,6 +93,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         instruction: Raw text.
         language: Language tag.
         words: The instruction cut into words, each with the blanks behind it.
+        unknown_words: Indices of the words that the agent does not know. Recorded only for
+            instructions that a person typed.
         steps: Decisions, the first at the start.
         ending: How the walk ended.
     """
@@ -111,6 +113,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     instruction: str
     language: str
     words: tuple[str, ...]
+    unknown_words: tuple[int, ...] = ()
     steps: tuple[Step, ...]
     ending: Ending
 
@@ -148,13 +151,18 @@ def read_traces(path: str | Path) -> list[Trace]:
     return traces
 
 
-def write_trace(trace: Trace, folder: Path) -> Path:
-    """Write a trace into a folder, which is made if need be, and tell its file."""
+def write_trace(trace: Trace, folder: Path, suffix: str = ".json") -> Path:
+    """Write a trace into a folder, which is made if need be, and return its file."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{re.sub(r'[^A-Za-z0-9_-]', '-', trace.instr_id)}.json"
+    path = folder / trace_file_name(trace.instr_id, suffix)
     with written_whole(path) as beside:
         beside.write_bytes(trace_json(trace) + b"\n")
     return path
+
+
+def trace_file_name(instr_id: str, suffix: str = ".json") -> str:
+    """Name of the file that holds the trace of an episode."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", instr_id) + suffix
 
 
 def trace_json(trace: Trace) -> bytes:
@@ -170,6 +178,8 @@ def problems(trace: Trace) -> Iterator[str]:
         yield f"field 'version': it is {trace.version}, but this clipnav reads {VERSION}"
     if "".join(trace.words) != trace.instruction:
         yield "field 'words': together they are not the instruction"
+    if any(not 0 <= place < len(trace.words) for place in trace.unknown_words):
+        yield f"field 'unknown_words': an index is not in 0..{len(trace.words) - 1}"
     if not trace.path:
         yield "field 'path': it is empty"
     if not trace.steps:

@@ -47,6 +47,17 @@ def word_attention(
     return tuple(np.round(total, 4).tolist())
 
 
+def unknown_words(tokenizer: WordTokenizer, text: str) -> tuple[int, ...]:
+    """Indices of the `word_pieces` of a text that a tokenizer reads as unknown, all or in part."""
+    ids = tokenizer.encode(text, len(text) + 2)
+    read = ids[1 : np.count_nonzero(ids) - 1].tolist()
+    places = _places(tokenizer, text, read)
+    unknown = tokenizer.unknown_id
+    return tuple(
+        sorted({place for place, number in zip(places, read, strict=True) if number == unknown})
+    )
+
+
 def _starts(text: str) -> list[int]:
     """Where each word begins; the first takes what stands before it."""
     lowered, origins = _lowered(text)

@@ -50,5 +50,9 @@ def test_any_sentence_from_anywhere(tiny_env):
     assert agent.seen[0]["view"][0] == 15
     assert trace.steps[0].metrics == {}
     assert trace.words == ("Walk ", "to ", "the ", "purple ", "dragon", ".")
+    known = tiny_env.tokenizer.words
+    unknown = [word.strip() for word in trace.words if word.strip().lower() not in known]
+    assert [trace.words[place].strip() for place in trace.unknown_words] == unknown
+    assert "purple" in unknown
     with pytest.raises(KeyError):
         walk_freely(tiny_env, agent, MINE, dataclasses.replace(own, path=("b0",)), 3)

@@ -6,7 +6,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import msgspec
 import pytest
 
 from envs.worlds import world_files
@@ -15,7 +14,6 @@ from viewer.site.drives import Drives
 from viewer.site.library import Library
 from viewer.site.routes import STATIC, RequestError, Site, language_of
 from viewer.site.server import ViewerServer
-from viewer.trace import read_traces
 
 KEY = "train/100_0"
 
@@ -128,9 +126,9 @@ def test_bad_questions_are_answered_with_a_reason(server, path, status, why):
         ("/api/drive", {}, 400, "'episode' is missing"),
         ("/api/drive", {"episode": "no"}, 404, "no episode"),
         ("/api/drive", {"episode": KEY, "agent": "me"}, 404, "'me' has not walked"),
-        ("/api/act", {"drive": 9, "action": 0}, 404, "no walk number 9"),
-        ("/api/act", {"drive": "9", "action": 0}, 400, "'drive' is missing, or no whole number"),
-        ("/api/save", {"drive": 9}, 404, "no walk number 9"),
+        ("/api/act", {"episode": KEY, "action": 0, "step": 0}, 404, "nobody walks"),
+        ("/api/act", {"episode": KEY, "action": "0"}, 400, "'action' is missing, or no whole"),
+        ("/api/act", {"episode": KEY, "action": 0}, 400, "'step' is missing, or no whole number"),
         ("/api/follow", {"episode": KEY, "instruction": "Go."}, 400, "nobody is here"),
         ("/api/site", {}, 405, "another way"),
         ("/api/drive", b" " * 100_001, 413, "longer than"),
@@ -205,6 +203,7 @@ def test_lists_episodes_with_outcomes(server, traces):
         "agents": ["teacher", "wanderer"],
         "pictures": True,
         "note": "",
+        "widths": [1024, 2048, 4096],
         "follower": None,
     }
 
@@ -227,63 +226,6 @@ def test_worlds_without_pictures_say_why(server, site):
     site.pictures = NoPictures("no skyboxes here")
     status, why = reason(server, "GET", "/api/picture?scan=attic&viewpoint=a0")
     assert (status, why) == (404, "no skyboxes here")
-
-
-def test_a_person_walks_stops_and_saves(server, traces, tmp_path):
-    def order(path, **body):
-        status, content, _ = ask(server, "POST", path, body)
-        assert status == 200, content
-        return json.loads(content)
-
-    drive = order("/api/drive", episode=KEY)
-    number = drive["drive"]
-    for step in traces[0].steps[:-1]:
-        drive = order("/api/act", drive=number, action=step.action)
-    assert drive["trace"]["ending"] == "under way"
-    assert reason(server, "POST", "/api/save", {"drive": number})[0] == 400
-    assert reason(server, "POST", "/api/act", {"drive": number, "action": 99})[0] == 400
-    drive = order("/api/act", drive=number, action=0)
-    assert drive["trace"]["ending"] == "stopped"
-    assert drive["trace"]["steps"][-1]["metrics"]["SR"] == 1
-    assert "over" in reason(server, "POST", "/api/act", {"drive": number, "action": 1})[1]
-    file = order("/api/save", drive=number)["file"]
-    (saved,) = read_traces(tmp_path / "traces")
-    folder = tmp_path / "traces" / "you" / saved.world / saved.dataset
-    assert file == str(folder / "100_0.json")
-    assert saved.agent == "you"
-    assert saved.walked == traces[0].walked
-    rows = json.loads(ask(server, "GET", "/api/episodes")[1])
-    assert rows[0]["walks"]["you"]["outcome"] == "success"
-
-
-def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
-    other = msgspec.structs.replace(traces[0], dataset="r4r", path=("a0", "a1", "a2"))
-    library.add([other])
-    drives = Drives(library, tmp_path)
-    started = [drives.start(key)[1] for key in (KEY, f"r4r/{KEY}")]
-    assert [(trace.dataset, trace.path) for trace in started] == [
-        ("r2r", traces[0].path),
-        ("r4r", other.path),
-    ]
-    assert library.trace(KEY, "teacher") == traces[0]
-    assert library.trace(f"r4r/{KEY}", "teacher") == other
-
-
-def test_the_oldest_walks_are_forgotten(library, tmp_path, monkeypatch):
-    monkeypatch.setattr("viewer.site.drives._KEPT", 2)
-    drives = Drives(library, tmp_path)
-    oldest, *others = (drives.start(KEY)[0] for _ in range(3))
-    with pytest.raises(KeyError):
-        drives.act(oldest, 0)
-    assert [drives.act(number, 0).ending for number in others] == ["stopped"] * 2
-
-
-def test_a_person_takes_over_from_an_agent(site, traces):
-    wanderer = traces[14]
-    body = {"episode": KEY, "agent": "wanderer", "steps": 2}
-    drive = json.loads(site.post("/api/drive", body).body)
-    visited = [step["viewpoint"] for step in drive["trace"]["steps"]]
-    assert visited == list(wanderer.walked[:3])
 
 
 def test_own_instructions_are_followed(library, tmp_path, traces):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from agents.acting.tokenizers import SubwordTokenizer
 from envs.episodes.tokenizer import WordTokenizer, split_words
-from viewer.trace.words import word_attention, word_pieces
+from viewer.trace.words import unknown_words, word_attention, word_pieces
 
 TEXTS = {
     "en": "Walk past the  red sofa, then stop (near the door)... ",
@@ -86,3 +87,15 @@ def test_attention_on_pieces_is_added_up_by_word(language):
     for weight, size, sure in zip(attention[1:-1], sizes, known, strict=True):
         assert weight == size or not sure
     assert sum(attention) == len(ids)
+
+
+def test_words_outside_the_vocabulary_are_found():
+    tokenizer = WordTokenizer.build(["walk past the sofa ."], min_count=1)
+    assert unknown_words(tokenizer, "Walk past the purple sofa, dragon.") == (3, 5, 6)
+    assert unknown_words(tokenizer, "Walk past the sofa.") == ()
+    assert unknown_words(tokenizer, "") == ()
+
+
+def test_words_of_which_a_piece_is_unknown_are_found():
+    tokenizer = SubwordTokenizer.build(["walk past the sofa"], 60)
+    assert unknown_words(tokenizer, "Walk past the दरवाज़े") == (3,)

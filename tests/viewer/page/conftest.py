@@ -1,0 +1,176 @@
+"""The page in a real browser: Chromium without a screen, driven by Playwright."""
+
+import contextlib
+import shutil
+import threading
+
+import pytest
+
+from envs.worlds import world_files
+from viewer.scene.pictures import DrawnPictures, NoPictures
+from viewer.site.drives import Drives
+from viewer.site.export import export_page
+from viewer.site.library import Library
+from viewer.site.routes import Site
+from viewer.site.server import ViewerServer
+from viewer.trace import record
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# No GPU here: WebGL is drawn by SwiftShader, which newer versions want to be asked for.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--enable-unsafe-swiftshader",
+    "--use-angle=swiftshader",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason='playwright is missing: pip install -e ".[dev]"'
+    )
+    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.skip("no Chromium here: install it (apt-get install chromium) to test the page")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def served(library, pictures, folder, follow=None):
+    """The address of a server for a library; walks are saved in a folder."""
+    site = Site(library, pictures, Drives(library, folder), follow, "teacher" if follow else "")
+    with ViewerServer(site) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server.url
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def serve():
+    return served
+
+
+@pytest.fixture(scope="session")
+def make_library(tiny_world, traces):
+    """Makes libraries of all episodes of the training split."""
+
+    def make():
+        library = Library(world_files("matterport", tiny_world), "r2r")
+        library.add(traces)
+        return library
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def url(make_library, tmp_path_factory, tiny_arguments, traces, grey, make_env, teacher):
+    folder = tmp_path_factory.mktemp("viewer")
+    library = make_library()
+    hindi = make_env("val_unseen", {**tiny_arguments, "dataset": "rxr"})
+    ids = [episode.instr_id for episode in hindi.episodes]
+    library.add(record(hindi, teacher, ids, name="teacher", split="val_unseen", dataset="rxr"))
+    pictures = DrawnPictures(grey, lambda scan: folder / scan)
+    with served(library, pictures, folder, lambda _: traces[0]) as url:
+        yield url
+
+
+@pytest.fixture
+def exported(make_library, grey, tmp_path):
+    """Writes a page of an episode, with pictures or with a note that there are none."""
+
+    def export(note="", key="train/100_0", library=None):
+        path = tmp_path / "episode.html"
+        drawn = DrawnPictures(grey, lambda scan: tmp_path / scan)
+        pictures = NoPictures(note) if note else drawn
+        export_page(path, library or make_library(), pictures, [key], width=1024)
+        return path.as_uri()
+
+    return export
+
+
+@pytest.fixture
+def errors():
+    return []
+
+
+@pytest.fixture
+def new_page(browser, errors):
+    """Makes pages on which no error may happen."""
+    contexts = []
+
+    def make(width=1280, height=800, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.set_default_timeout(20_000)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def page(new_page):
+    """A page without movement, so that what is asked for stands there at once."""
+    return new_page(reduced_motion="reduce")
+
+
+@pytest.fixture
+def moving_page(new_page):
+    return new_page(reduced_motion="no-preference")
+
+
+def _opened(page, url, episode="train/100_0", **places):
+    fields = {"episode": episode, "a": "teacher", **places}
+    page.goto(url + "#" + "&".join(f"{name}={value}" for name, value in fields.items()))
+    page.wait_for_selector("[data-state=still] canvas[data-picture]")
+    return page
+
+
+def _drawn(page):
+    """What stands on the canvas, to be compared."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    return page.evaluate("() => document.querySelector('canvas').toDataURL()")
+
+
+def _standing_at(page):
+    return page.locator("canvas").first.get_attribute("aria-label").split()[3]
+
+
+def _metric(page, name):
+    return page.locator(f"[data-metric={name}]").first.inner_text()
+
+
+# Tests share these as fixtures, since they cannot import one another.
+@pytest.fixture(scope="session")
+def opened():
+    """Opens an episode and waits until it is seen."""
+    return _opened
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    return _drawn
+
+
+@pytest.fixture(scope="session")
+def standing_at():
+    """Tells the viewpoint that the first panorama is of."""
+    return _standing_at
+
+
+@pytest.fixture(scope="session")
+def metric():
+    """Tells a metric of the first agent as it is shown."""
+    return _metric
