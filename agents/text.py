@@ -88,13 +88,23 @@ class PretrainedTokenizer(WordTokenizer):
 
     Args:
         name: Of the model, or its local directory.
+
+    Raises:
+        ValueError: There is no such model, or it cannot be had.
     """
 
     def __init__(self, name: str) -> None:
         from transformers import AutoTokenizer
 
         self.name = name
-        self._tokenizer = AutoTokenizer.from_pretrained(name)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"--text.model {name}: transformers finds no tokenizer of that name or in that "
+                f"folder ({' '.join(str(error).split())[:200]}); name a folder that "
+                "save_pretrained wrote, or a model that is cached or can be downloaded"
+            ) from error
         vocabulary = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
         self.words = (PAD, *(f"{number}:{word}" for word, number in vocabulary))
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from storage.runs.settings import check_counts, check_numbers
+
 
 @dataclass(frozen=True)
 class OptimiserConfig:
@@ -34,3 +36,11 @@ class OptimiserConfig:
     of encoder and decoder each, and not the critic's."""
     clip_at: float = 1.0
     """The limit."""
+
+    def __post_init__(self) -> None:
+        rates = ("learning_rate", "epsilon", "weight_decay", "decay", "clip_at")
+        check_numbers(self, rates, "optimiser.")
+        check_numbers(self, ("warmup_start",), "optimiser.", most=1)
+        check_counts(self, ("warmup",), "optimiser.", least=0)
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"--optimiser.betas {self.betas}: each is at least 0 and below 1")
