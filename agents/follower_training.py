@@ -11,7 +11,12 @@ from agents import distributed
 from agents.back_translation import BackTranslator, held_out_episodes
 from agents.batches import BatchOrder
 from agents.configs import TrainConfig
-from agents.environments import feature_notes, fit_scale, make_env
+from agents.environments import (
+    feature_notes,
+    fit_scale,
+    make_env,
+    make_evaluation_envs,
+)
 from agents.evaluation import Results, compare, evaluate, follower_name, summaries, table
 from agents.follower_agent import FollowerAgent
 from agents.lessons import Batch, make_lesson
@@ -42,10 +47,7 @@ class FollowerLearner:
         rows = config.batch_size * (2 if config.reinforcement.weight else 1)
         self.env = make_env(config, "train", own_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
-        self.evaluation_envs = {
-            split: make_env(config, split, self.env.tokenizer, config.evaluation_batch_size)
-            for split in config.evaluation_splits
-        }
+        self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.network = make_lesson(config, self.env)
         self.follower = self.network.follower
         fit_scale(self.follower.scale, self.env)
