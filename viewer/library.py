@@ -46,6 +46,11 @@ class Library:
         """Names of who walked, in the order of their coming."""
         return list(self._agents)
 
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the episodes, in the order of their coming."""
+        return list(self._episodes)
+
     def add_episodes(self, episodes: Iterable[Episode], split: str) -> None:
         """Take up episodes that may be walked, whether or not somebody has."""
         with self._lock:

@@ -99,6 +99,16 @@ def metric(page, name):
     return page.locator(f"[data-metric={name}]").first.inner_text()
 
 
+def test_a_link_to_an_unknown_episode_says_so(page, url):
+    page.goto(f"{url}#episode=train/gone_0&a=teacher&step=2")
+    page.locator("#notice", has_text="There is no episode train/gone_0 here").wait_for()
+    assert "this is train/100_0" in page.locator("#notice").inner_text()
+    assert "step=0" in page.url
+    page.reload()  # the address names the episode that is shown
+    page.locator("#title", has_text="Episode 100_0").wait_for()
+    assert page.locator("#notice").is_hidden()
+
+
 def test_shows_what_the_agent_saw(page, url, traces):
     opened(page, url)
     first = traces[0].steps[0]

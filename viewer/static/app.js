@@ -32,6 +32,16 @@ function open(key, agents = chosenAgents(), step = 0) {
   return present(row, walks, { agents: names, step });
 }
 
+// A link may name an episode that is not shown here: that is said, not passed over.
+async function openLinked(key, agents, step) {
+  if (key === null || rows.some((row) => row.key === key)) {
+    return open(key ?? rows[0].key, agents, step);
+  }
+  await open(rows[0].key, agents);
+  const unknown = `There is no episode ${key} here; this is ${rows[0].key}. The list has all episodes.`;
+  notice([unknown, site.note].filter(Boolean).join(" "));
+}
+
 // Shows walks of an episode once they and their building have come; until then all stays as it is.
 function present(row, walks, { agents = chosenAgents(), step = 0, own = false, driving = false }) {
   const request = async () => {
@@ -242,7 +252,7 @@ function start() {
   ownInstruction(site.follower, where, (trace) => present(shown.row, () => [trace], { own: true }));
   const place = new URLSearchParams(location.hash.slice(1));
   const agents = [place.get("a") ?? site.agents[0], place.get("b") ?? ""];
-  return open(place.get("episode") ?? rows[0].key, agents, Number(place.get("step") ?? 0));
+  return openLinked(place.get("episode"), agents, Number(place.get("step") ?? 0));
 }
 
 start();
