@@ -266,9 +266,11 @@ def pictures(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
     if arguments.data_dir is not None:
         raise ValueError("--world habitat with --data-dir needs --pictures, its 3D models")
     from envs.houses.house import house_cache_dir
+    from envs.panoramas.habitat_panoramas import require_habitat
     from envs.panoramas.habitat_scenes import write_scene_dataset
     from envs.panoramas.house_panoramas import HousePanoramas
 
+    require_habitat()  # before the houses are made, which takes minutes
     houses = HousePanoramas()
     for scan in scans:
         houses.house(scan)
