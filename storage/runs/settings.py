@@ -52,9 +52,10 @@ def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
     needed = {item.name for item in dataclasses.fields(kind) if not _has_default(item)}
     odd = sorted((values.keys() - known.keys()) | (needed - values.keys()))
     if odd:
+        listed = ", ".join(odd[:3]) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
         command = getattr(kind, "COMMAND", "the wanted kind")
         raise ValueError(
-            f"{source}: missing or unknown settings {', '.join(odd)}; name a run of {command}, or "
+            f"{source}: missing or unknown settings {listed}; name a run of {command}, or "
             "train it anew if it is one of another version of clipnav"
         )
     return kind(
