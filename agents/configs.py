@@ -28,6 +28,14 @@ def _check_dropout(settings: "FollowerConfig | SpeakerConfig", part: str) -> Non
             raise ValueError(f"{flag} {share:g}: a share to drop is at least 0 and below 1")
 
 
+def _check_even(hidden_size: int, part: str) -> None:
+    """Check that both reading directions of an encoder get half of the width."""
+    if hidden_size % 2:
+        raise ValueError(
+            f"--{part}.hidden-size {hidden_size}: must be even, half of it per reading direction"
+        )
+
+
 @dataclass(frozen=True)
 class FollowerConfig:
     """Sizes and noise of the follower."""
@@ -62,6 +70,7 @@ class FollowerConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("embedding_size", "hidden_size", "action_size"), "follower.")
+        _check_even(self.hidden_size, "follower")
         _check_dropout(self, "follower")
 
 
@@ -84,6 +93,7 @@ class SpeakerConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("embedding_size", "hidden_size"), "speaker.")
+        _check_even(self.hidden_size, "speaker")
         _check_dropout(self, "speaker")
 
 

@@ -131,6 +131,8 @@ def test_settings_that_make_no_sense_are_refused():
         ("--imitation-weight nan", lambda: TrainConfig(imitation_weight=math.nan)),
         ("--sampled-steps 1.5", lambda: TrainConfig(sampled_steps=1.5)),
         ("--follower.hidden-size 0", lambda: FollowerConfig(hidden_size=0)),
+        ("--follower.hidden-size 7", lambda: FollowerConfig(hidden_size=7)),
+        ("--speaker.hidden-size 7", lambda: SpeakerConfig(hidden_size=7)),
         ("--speaker.hidden-size -2", lambda: SpeakerConfig(hidden_size=-2)),
         ("--text.vocabulary-size -5", lambda: TextConfig(vocabulary_size=-5)),
         ("--reinforcement.weight -1", lambda: ReinforcementConfig(weight=-1)),
