@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test lint format clean
+LOWEST := .venv-lowest
+
+.PHONY: install demo test test-lowest lint format clean
 
 install: $(INSTALLED)
 
@@ -22,6 +24,15 @@ demo: install
 test: lint
 	$(BIN)/python -m pytest
 
+# The tests with the lowest versions that pyproject.toml admits, which uv finds; torch from PyPI, so
+# that this takes about 7 GB. PYTEST=tests/storage chooses tests.
+test-lowest: install
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+	  --requirements pyproject.toml --extra dev
+	PYTHONPATH=. $(LOWEST)/bin/python -m pytest $(PYTEST)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,4 +43,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .ruff_cache

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_effects, check_minutes
+from training.settings import check_counts, check_effects, check_minutes, check_numbers
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]
@@ -26,6 +26,14 @@ def _check_dropout(settings: "FollowerConfig | SpeakerConfig", part: str) -> Non
         if not 0 <= share < 1:
             flag = f"--{part}.{name.replace('_', '-')}"
             raise ValueError(f"{flag} {share:g}: a share to drop is at least 0 and below 1")
+
+
+def _check_even(hidden_size: int, part: str) -> None:
+    """Check that both reading directions of an encoder get half of the width."""
+    if hidden_size % 2:
+        raise ValueError(
+            f"--{part}.hidden-size {hidden_size}: must be even, half of it per reading direction"
+        )
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,8 @@ class FollowerConfig:
     Agent (Ma et al. 2019) is told. The reference does not, and goes to and fro when it is lost."""
 
     def __post_init__(self) -> None:
+        check_counts(self, ("embedding_size", "hidden_size", "action_size"), "follower.")
+        _check_even(self.hidden_size, "follower")
         _check_dropout(self, "follower")
 
 
@@ -82,6 +92,8 @@ class SpeakerConfig:
     """What shares a mask, as for the follower."""
 
     def __post_init__(self) -> None:
+        check_counts(self, ("embedding_size", "hidden_size"), "speaker.")
+        _check_even(self.hidden_size, "speaker")
         _check_dropout(self, "speaker")
 
 
@@ -102,6 +114,8 @@ class TextConfig:
     """Step size of a tuned model at its highest."""
 
     def __post_init__(self) -> None:
+        check_counts(self, ("vocabulary_size",), "text.")
+        check_numbers(self, ("learning_rate",), "text.")
         if (self.tokens == "pretrained") != (self.model is not None):
             raise ValueError("--text.tokens pretrained and --text.model belong together")
         idle: dict[str, str] = {}
@@ -128,6 +142,8 @@ class ReinforcementConfig:
     """Weight of the entropy of decisions, which is kept up."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, ("weight", "value", "entropy"), "reinforcement.")
+        check_numbers(self, ("discount",), "reinforcement.", most=1)
         if not self.weight:
             names = ("discount", "value", "entropy")
             reason = "with --reinforcement.weight 0"
@@ -150,6 +166,7 @@ class BackTranslationConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("paths",), "back-translation.")
+        check_numbers(self, ("imitation_weight",), "back-translation.")
 
 
 @dataclass(frozen=True)
@@ -215,7 +232,13 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         sizes = ("batch_size", "evaluation_batch_size", "bucket", "iterations", "evaluate_every")
-        check_counts(self, (*sizes, "max_episode_steps", "threads"))
+        check_counts(self, (*sizes, "max_episode_steps", "max_instruction_length", "threads"))
+        check_counts(self, ("seed",), least=0)
+        if self.angle_feature_size < 4 or self.angle_feature_size % 4:
+            raise ValueError(
+                f"--angle-feature-size {self.angle_feature_size}: must be a multiple of 4, the "
+                "sines and cosines of two angles"
+            )
         check_minutes(self.minutes)
         if self.select_by not in self.evaluation_splits:
             raise ValueError(
@@ -238,6 +261,9 @@ class RunConfig:
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
     """Settings of a follower's training."""
+
+    COMMAND: ClassVar = "train_agent.py"
+    """What makes such runs."""
 
     language: Language = "read"
     """Read the instruction, an empty one (for short --no-language), or, in training and evaluation
@@ -265,8 +291,8 @@ class TrainConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("max_training_steps",))
-        if not 0 <= self.sampled_steps <= 1:
-            raise ValueError(f"--sampled-steps {self.sampled_steps}: a share is 0 to 1")
+        check_numbers(self, ("imitation_weight",))
+        check_numbers(self, ("sampled_steps",), most=1)
         losses = self.imitation_weight, self.reinforcement.weight
         if not any(losses) and self.back_translation.speaker is None:
             raise ValueError(
@@ -296,6 +322,8 @@ class TrainConfig(RunConfig):
 class SpeakerTrainConfig(RunConfig):
     """Settings of a speaker's training."""
 
+    COMMAND: ClassVar = "train_speaker.py"
+    """What makes such runs."""
     WITHOUT_EFFECT: ClassVar = frozenset({"reward"})
     """Settings in the folders of earlier runs that changed nothing."""
 

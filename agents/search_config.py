@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from training.settings import check_counts, check_effects
+from training.settings import check_counts, check_effects, check_numbers
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("paths", "expansions"), "search.")
+        check_numbers(self, ("alpha",), "search.", most=1)
         if self.speaker is not None and self.method == "none":
             raise ValueError(
                 f"--search.speaker {self.speaker} chooses among paths that are searched: add "

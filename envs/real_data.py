@@ -173,11 +173,13 @@ def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Fai
 
     Raises:
         ValueError: No such group, or `checksums.json` is damaged.
+        OSError: The folder cannot be made.
     """
     groups = catalogue()
     for name in names:
         if name not in groups:
             raise ValueError(f"group {name!r} is none of {', '.join(groups)}")
+    data_dir.mkdir(parents=True, exist_ok=True)
     files = [file for name in names for file in groups[name].files]
     checksums = Checksums(data_dir)
     failures: list[Failure] = []

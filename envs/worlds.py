@@ -106,13 +106,22 @@ class WorldFiles:
         for path in paths:
             if path.is_file():
                 return path
-        others = [path for name in names for path in self.annotations_dir.glob(name.format("*"))]
         remedy = [self.remedy]
-        if others:
+        if others := self._splits(names):
             # The built-in houses are made with all their splits: making them again adds none.
-            known = "there are " + ", ".join(sorted(path.name for path in others))
+            known = f"name one of the splits that are there: {', '.join(others)}"
             remedy = [known] if self.is_built_in else [known, *remedy]
-        raise FileNotFoundError(f"{paths[0]}: {complaint}; {'; '.join(remedy)}")
+        raise FileNotFoundError(f"{paths[0]}: {complaint}; {', or '.join(remedy)}")
+
+    def _splits(self, names: list[str]) -> list[str]:
+        """Splits of which there is a file of one of these names."""
+        found: set[str] = set()
+        for name in names:
+            head, tail = Path(name).name.split("{}")
+            for path in self.annotations_dir.glob(name.format("*")):
+                found.add(path.name.removeprefix(head).removesuffix(tail))
+        # Of rxr_test_standard_public_guide, the other pattern sees more than the split.
+        return sorted(split for split in found if not split.endswith("_public"))
 
     @property
     def is_built_in(self) -> bool:
@@ -125,7 +134,10 @@ class WorldFiles:
         if self.is_built_in:
             house_set = " --set standard" if self.world == "houses-standard" else ""
             return f"make the built-in world again with scripts/build_houses.py{house_set}"
-        return "get the data with scripts/download_data.py, or name the folder that holds it"
+        return (
+            f"get the data with scripts/download_data.py --data-dir {self.annotations_dir}, or "
+            "name the folder that holds it (--data-dir)"
+        )
 
 
 def is_built_in(world: World) -> bool:
@@ -152,12 +164,19 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
             graphs.
         data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
             `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md.
-            Not used by the built-in worlds.
+            The built-in worlds have none.
 
     Raises:
-        ValueError: No such world, or no data folder for "matterport".
+        ValueError: No such world, no data folder for "matterport", or one for a built-in world.
         FileNotFoundError: The data folder has no navigation graphs.
     """
+    if world not in get_args(World):
+        raise ValueError(f"world {world!r} is none of {', '.join(get_args(World))}")
+    if is_built_in(world) and data_dir is not None:
+        raise ValueError(
+            f"data_dir {data_dir} holds data of world 'matterport', but the world is '{world}': "
+            "name world 'matterport' (--world matterport), or leave data_dir out (--data-dir)"
+        )
     if world == "houses":
         features = _HOUSES_DATA / _HOUSE_FEATURES
         return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
@@ -166,10 +185,11 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
 
         home = STANDARD.data_dir
         return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)
-    if world != "matterport":
-        raise ValueError(f"world {world!r} is none of {', '.join(get_args(World))}")
     if data_dir is None:
-        raise ValueError("world 'matterport' needs data_dir, the folder that holds its data")
+        raise ValueError(
+            "world 'matterport' needs data_dir, the folder that holds its data (--data-dir); "
+            "scripts/download_data.py fetches what is public of it"
+        )
     data_dir = Path(data_dir)
     files = WorldFiles(world, data_dir / "matterport" / "connectivity", None, data_dir)
     if not files.connectivity_dir.is_dir():

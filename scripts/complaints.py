@@ -14,6 +14,15 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+# What to do about errors of the system, whose own text names neither the file first nor a remedy.
+_REMEDIES: dict[type[OSError], str] = {
+    FileNotFoundError: "no such file or folder; check its name, or make the folder it lies in",
+    IsADirectoryError: "is a folder; name a file",
+    NotADirectoryError: "lies below a file; name a folder that exists or can be made",
+    FileExistsError: "is a file; name a folder",
+    PermissionError: "may not be read or written; change its permissions, or name another place",
+}
+
 # What the packages raise for input that is missing or wrong, with messages made to be read.
 _EXPECTED = (OSError, ValueError, KeyError, ModuleNotFoundError, FloatingPointError)
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
@@ -52,9 +61,7 @@ def complaints_in_a_line() -> Iterator[None]:
                 sys.exit(1)
             if os.environ.get("CLIPNAV_TRACEBACK"):
                 raise
-            # The text of a KeyError is the representation of its message.
-            message = error.args[0] if isinstance(error, KeyError) and error.args else error
-            sys.exit(f"{message}\n(CLIPNAV_TRACEBACK=1 shows where this arose)")
+            sys.exit(f"{_message(error)}\n(CLIPNAV_TRACEBACK=1 shows where this arose)")
 
 
 class _Requests:
@@ -105,6 +112,16 @@ def _stop(error: BaseException) -> NoReturn:
 
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
     os._exit(_STOPPED)
+
+
+def _message(error: Exception) -> object:
+    """What an error says to people."""
+    if isinstance(error, KeyError) and error.args:
+        return error.args[0]  # the text of a KeyError is the representation of its message
+    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
+        remedy = _REMEDIES.get(type(error), f"{error.strerror} (error {error.errno})")
+        return f"{os.fspath(error.filename)}: {remedy}"
+    return error
 
 
 def _nobody_reads() -> bool:

@@ -5,7 +5,7 @@ $ download_data.py --only connectivity r2r    # what R2R needs
 $ download_data.py --only r4r                 # makes R4R from R2R
 $ download_data.py --list                     # all there is, with sizes, terms and addresses
 
-Interrupted downloads go on where they stopped. The pictures of Matterport3D are not public, see
+Interrupted downloads resume where they stopped. The pictures of Matterport3D are not public, see
 docs/real_data.md.
 """
 
@@ -36,7 +36,7 @@ def main(arguments: DownloadArguments) -> int:
     """Run the command.
 
     Returns:
-        Exit status: 1 if something could not be had.
+        Exit status: 1 if something could not be had, 130 after Ctrl-C.
 
     Raises:
         ValueError: There is no such group.
@@ -52,7 +52,11 @@ def main(arguments: DownloadArguments) -> int:
         if name not in known:
             raise ValueError(f"--only {name} is none of {', '.join(known)}")
     fetched = [name for name in names if name != _R4R]
-    failures = download(fetched, arguments.data_dir)
+    try:
+        failures = download(fetched, arguments.data_dir)
+    except KeyboardInterrupt:
+        print("Stopped; run the same command again to resume.", file=sys.stderr)
+        return 130
     if failures:
         print(explain(failures, fetched), file=sys.stderr)
         return 1

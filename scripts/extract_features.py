@@ -280,8 +280,10 @@ def pictures(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
         raise ValueError("--world habitat with --data-dir needs --pictures, its 3D models")
     from envs.houses.building.house import house_cache_dir
     from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.panoramas.habitat_panoramas import require_habitat
     from envs.panoramas.habitat_scenes import write_scene_dataset
 
+    require_habitat()  # before the houses are made, which takes minutes
     houses = HousePanoramas()
     for scan in scans:
         houses.house(scan)

@@ -84,6 +84,11 @@ class VisualiseConfig:
 
     def __post_init__(self) -> None:
         check_counts(self, ("limit",))
+        if (self.episode or self.agent) and not self.writes:
+            raise ValueError(
+                "--episode and --agent choose what --export, --video and --rerun write; on the "
+                "page, choose them there"
+            )
 
     @property
     def writes(self) -> bool:

@@ -1,177 +1,239 @@
-"""Fetching files over HTTP: interrupted ones go on where they stopped, damaged ones are refused."""
+"""Download files over HTTP: resume interrupted ones, retry passing faults, reject damaged ones."""
 
-import contextlib
-import http.client
 import os
 import shutil
+import sys
 import time
-from email.message import Message
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
+from filelock import FileLock, Timeout
+from requests import Response
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from storage import file_sha256
+from storage.http_answers import (
+    DownloadError,
+    PassingError,
+    Span,
+    Version,
+    answer,
+    is_end,
+    span_of,
+)
 
 ATTEMPTS = 5
 _CHUNK = 1 << 20
-_TIMEOUT = 30.0  # seconds without a byte
-_HEADERS = {"User-Agent": "clipnav", "Accept-Encoding": "identity"}
-_PARTIAL_CONTENT, _RANGE_REFUSED = 206, 416
-
-
-class DownloadError(OSError):
-    """A file could not be fetched; the message says why.
-
-    Attributes:
-        unreachable: Whether the server could not be reached at all.
-    """
-
-    def __init__(self, reason: str, unreachable: bool = False) -> None:
-        super().__init__(reason)
-        self.unreachable = unreachable
-
-
-class _Interrupted(Exception):
-    """The connection broke; what arrived is kept."""
+_LONGEST_BACKOFF = 60.0  # seconds
+_LONGEST_WAIT = 300.0  # seconds that a server may ask for before another command is better
 
 
 def fetch(
     url: str, path: Path, sha256: str | None = None, bar: bool = True, pause: float = 1.0
 ) -> str:
-    """Fetch a file.
+    """Download a file.
 
-    What has arrived lies in `<path>.partial` until it is whole. A later call asks for the rest of
-    it (HTTP Range), unless the server's file is another one by then (If-Range).
+    What has arrived lies in `<path>.partial` until it is whole, also after Ctrl-C. A later call
+    asks for the rest of it (HTTP Range), unless the server has another version by then (If-Range).
+    Statuses 408, 425, 429 and 5xx, broken connections, timeouts and answers that do not fit what
+    has arrived are retried, up to `ATTEMPTS` times in a row without a megabyte of progress, after
+    waits that double or that the server asks for (Retry-After). Several processes may ask for the
+    same file: one downloads it, and the others wait.
 
     Args:
-        url: Its address.
-        path: Where it shall lie; its folder is made.
-        sha256: What it must be; anything is taken when None.
-        bar: Show progress.
-        pause: Seconds before a broken connection is tried again.
+        url: Its address, http or https.
+        path: Where it goes; its folder is made.
+        sha256: Its expected SHA-256. Without one, the server must say how long the file is.
+        bar: Show progress and waits.
+        pause: Seconds before the first retry.
 
     Returns:
         SHA-256 of the file.
 
     Raises:
-        DownloadError: It could not be fetched, or is not what it must be. `path` is as it was.
+        DownloadError: It cannot be downloaded, or is not what it must be. `path` is as it was.
     """
-    partial = path.with_name(path.name + ".partial")
-    for attempt in range(ATTEMPTS):
+    before = _identity(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        if _identity(path) not in (None, before):  # another process has just downloaded it
+            found = file_sha256(path)
+            if sha256 in (None, found):
+                return found
+        partial = _Partial(path, sha256 is not None)
+        _download(url, partial, bar, pause)
+        found = file_sha256(partial.file)
+        if sha256 is not None and found != sha256:
+            partial.discard()
+            raise DownloadError(f"its SHA-256 is {found}, but {sha256} was expected")
+        os.replace(partial.file, path)
+        partial.discard()
+        return found
+
+
+class _Partial:
+    """What has arrived of a file, and of which version on the server.
+
+    Attributes:
+        path: Where the whole file goes.
+        file: What has arrived.
+        digest_known: Whether a digest will tell if the file is whole.
+    """
+
+    def __init__(self, path: Path, digest_known: bool) -> None:
+        self.path = path
+        self.file = path.with_name(path.name + ".partial")
+        self.digest_known = digest_known
+        self._version_file = path.with_name(path.name + ".partial-version")
+
+    @property
+    def size(self) -> int:
+        """Bytes that have arrived."""
+        return self.file.stat().st_size if self.file.is_file() else 0
+
+    @property
+    def version(self) -> Version | None:
+        """Version that the bytes are of; None if nothing can be added to them."""
+        if not self.size or not self._version_file.is_file():
+            return None
+        return Version.parse(self._version_file.read_text(encoding="utf-8"))
+
+    def begin(self, version: Version) -> None:
+        """Start anew with a version of the file."""
+        self.discard()
+        self.file.touch()
+        if version.validator:
+            self._version_file.write_text(version.text(), encoding="utf-8")
+
+    def discard(self) -> None:
+        """Remove what has arrived."""
+        self.file.unlink(missing_ok=True)
+        self._version_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes and threads from downloading the same file meanwhile."""
+    file = path.with_name(path.name + ".partial-lock")
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tqdm.write(f"{path}: another process is downloading it; waiting", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        # Those who wait for the lock notice that its file is gone, and make another one.
+        file.unlink(missing_ok=True)
+        lock.release()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _download(url: str, partial: _Partial, bar: bool, pause: float) -> None:
+    """Download what is missing, retrying passing faults."""
+    failures, reached = 0, False
+    while True:
+        had = partial.size
         try:
             _transfer(url, partial, bar)
-            break
-        except _Interrupted as error:
-            if attempt == ATTEMPTS - 1:
-                raise DownloadError(
-                    f"the connection broke {ATTEMPTS} times ({error}); run the same command "
-                    "again to go on from there"
-                ) from error
-            time.sleep(pause)
-    found = file_sha256(partial)
-    if sha256 is not None and found != sha256:
-        _discard(partial)
-        raise DownloadError(f"what came has SHA-256 {found}, but {sha256} was expected")
-    os.replace(partial, path)
-    _discard(partial)
-    return found
+            return
+        except PassingError as error:
+            reached = True
+            if error.discard:
+                partial.discard()
+            failures = 1 if partial.size - had >= _CHUNK else failures + 1
+            reason, wait = str(error), error.wait
+        except DownloadError as error:
+            # A host that has answered a moment ago is likely to come back.
+            if not (error.unreachable and reached):
+                raise
+            failures, reason, wait = failures + 1, str(error), None
+        again = "run the same command again to resume"
+        if failures == ATTEMPTS:
+            raise DownloadError(
+                f"{ATTEMPTS} attempts failed, the last one because {reason}; {again}"
+            )
+        if wait is not None and wait > _LONGEST_WAIT:
+            raise DownloadError(f"{reason}, and asks to wait {wait:.0f} seconds; then {again}")
+        backoff = min(pause * 2 ** (failures - 1), _LONGEST_BACKOFF)
+        wait = max(wait or 0.0, backoff)
+        if bar:
+            name = partial.path.name
+            tqdm.write(f"{name}: {reason}; trying again in {wait:.0f} s", file=sys.stderr)
+        time.sleep(wait)
 
 
-def _transfer(url: str, partial: Path, bar: bool) -> None:
-    """Fetch what is missing of a partial file.
+def _transfer(url: str, partial: _Partial, bar: bool) -> None:
+    """Download what is missing, in one request.
 
     Raises:
-        _Interrupted: Trying again makes sense.
+        PassingError: Trying again makes sense.
         DownloadError: It does not.
     """
-    tag = _tag_file(partial)
-    have = partial.stat().st_size if partial.is_file() and tag.is_file() else 0
-    request = Request(url, headers=_HEADERS)
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-        request.add_header("If-Range", tag.read_text(encoding="latin-1"))
-    try:
-        response: http.client.HTTPResponse = urlopen(request, timeout=_TIMEOUT)
-    except HTTPError as error:
-        if error.code == _RANGE_REFUSED:
-            if _is_whole(partial, error):
+    version = partial.version
+    have = partial.size if version else 0
+    with answer(url, have, version) as response:
+        if response.status_code == 416:
+            if version and is_end(response, have, version):
                 return
-            _discard(partial)
-            raise _Interrupted("the server's file is another one now") from error
-        raise DownloadError(f"the server answers {error.code} {error.reason}") from error
-    except (URLError, OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise DownloadError(f"the server cannot be reached ({reason})", True) from error
-    with response:
-        if response.headers.get_content_type() == "text/html":
-            raise DownloadError("the server sends a web page in place of the file")
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        start = f"bytes {have}-"
-        if response.status != _PARTIAL_CONTENT:
-            _discard(partial)
-            have = 0
-        elif not response.headers.get("Content-Range", "").startswith(start):
-            _discard(partial)
-            raise _Interrupted("the server sends another part of the file than the missing one")
-        _keep_tag(tag, response)
-        _append(response, partial, have, bar)
+            raise PassingError("the server answers 416 (no such range)", discard=True)
+        span = span_of(response, have, version, partial.path.name)
+        if not (span.framed or partial.digest_known):
+            raise DownloadError(
+                "the server does not say how long the file is, so that a file cut short would go "
+                "unnoticed; download it in another way and put it there"
+            )
+        if span.start == 0:
+            partial.begin(Version.of(response, span.total))
+        _append(response, partial, span, bar)
+    size = partial.size
+    if not size:
+        raise PassingError("the server sends an empty file", discard=True)
+    if span.total is not None and size < span.total:
+        raise PassingError(f"the server sent {size:,} of {span.total:,} bytes")
 
 
-def _is_whole(partial: Path, refusal: HTTPError) -> bool:
-    """Whether nothing is missing: the server's file is the same, and ends where ours does."""
-    size = refusal.headers.get("Content-Range", "")  # "bytes */SIZE" (RFC 9110)
-    ours = _tag_file(partial).read_text(encoding="latin-1")
-    # Having compared the tags already (If-Range), it need not tell its own again.
-    return size == f"bytes */{partial.stat().st_size}" and _tag(refusal.headers) in ("", ours)
-
-
-def _append(response: http.client.HTTPResponse, partial: Path, have: int, bar: bool) -> None:
-    length = response.headers.get("Content-Length")
-    total = None if length is None else have + int(length)
-    free = shutil.disk_usage(partial.parent).free
-    if total is not None and total - have > free:
-        raise DownloadError(f"{total - have:,} bytes are to come, but the disk has {free:,}")
-    name = partial.name.removesuffix(".partial")
+def _append(response: Response, partial: _Partial, span: Span, bar: bool) -> None:
+    """Add the body of an answer to what has arrived."""
+    free = shutil.disk_usage(partial.path.parent).free
+    if span.length and span.length > free:
+        raise DownloadError(f"{span.length:,} bytes are to come, but the disk has {free:,}")
     progress = tqdm(
-        total=total, initial=have, desc=name, unit="B", unit_scale=True, disable=not bar
+        total=span.total,
+        initial=span.start,
+        desc=partial.path.name,
+        unit="B",
+        unit_scale=True,
+        disable=not bar,
     )
-    with partial.open("ab") as file, progress:
+    came = 0
+    with partial.file.open("ab") as file, progress:
         while True:
             try:
-                chunk = response.read(_CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise _Interrupted(str(error) or type(error).__name__) from error
+                # read1 returns what there is: of a connection that breaks, nothing is lost.
+                chunk = response.raw.read1(_CHUNK, decode_content=False)
+            except HTTPError as error:
+                timed_out = isinstance(error, ReadTimeoutError)
+                reason = "no more bytes came in time" if timed_out else "the connection broke"
+                of_total = "" if span.total is None else f" of {span.total:,}"
+                raise PassingError(
+                    f"{reason} after {span.start + came:,}{of_total} bytes"
+                ) from error
             if not chunk:
-                break
+                return
+            came += len(chunk)
+            if span.length is not None and came > span.length:
+                raise PassingError("the server sends more than it announced", discard=True)
             file.write(chunk)
             progress.update(len(chunk))
-    size = partial.stat().st_size
-    if total is not None and size != total:
-        raise _Interrupted(f"{size:,} of {total:,} bytes came")
-
-
-def _tag_file(partial: Path) -> Path:
-    return partial.with_name(partial.name + "-tag")
-
-
-def _tag(headers: Message) -> str:
-    """What tells the server's file from later ones; empty if it says nothing."""
-    etag = headers.get("ETag", "")
-    strong = etag if not etag.startswith("W/") else ""  # If-Range takes no weak one (RFC 9110)
-    return strong or headers.get("Last-Modified", "")
-
-
-def _keep_tag(tag: Path, response: http.client.HTTPResponse) -> None:
-    """Remember which file the server has; without that, fetching starts anew."""
-    if value := _tag(response.headers):
-        tag.write_text(value, encoding="latin-1")
-    else:
-        tag.unlink(missing_ok=True)
-
-
-def _discard(partial: Path) -> None:
-    for path in (partial, _tag_file(partial)):
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()

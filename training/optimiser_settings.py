@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from training.settings import check_counts, check_numbers
+
 
 @dataclass(frozen=True)
 class OptimiserConfig:
@@ -39,6 +41,12 @@ class OptimiserConfig:
     """The limit."""
 
     def __post_init__(self) -> None:
+        rates = ("learning_rate", "epsilon", "weight_decay", "decay", "clip_at")
+        check_numbers(self, rates, "optimiser.")
+        check_numbers(self, ("warmup_start",), "optimiser.", most=1)
+        check_counts(self, ("warmup",), "optimiser.", least=0)
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"--optimiser.betas {self.betas}: each is at least 0 and below 1")
         if self.weight_decay and self.name != "adamw":
             raise ValueError(
                 f"--optimiser.weight-decay {self.weight_decay:g} has no effect with "

@@ -7,6 +7,7 @@ in WITHOUT_EFFECT of the dataclass, and files that have it are read without it.
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -51,9 +52,11 @@ def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
     needed = {item.name for item in dataclasses.fields(kind) if not _has_default(item)}
     odd = sorted((values.keys() - known.keys()) | (needed - values.keys()))
     if odd:
+        listed = ", ".join(odd[:3]) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
+        command = getattr(kind, "COMMAND", "the wanted kind")
         raise ValueError(
-            f"{source}: missing or unknown settings {', '.join(odd)}; the run is of another kind "
-            "or made by another version of clipnav: train it anew"
+            f"{source}: missing or unknown settings {listed}; name a run of {command}, or "
+            "train it anew if it is one of another version of clipnav"
         )
     return kind(
         **{name: _value(known[name], value, f"{source}: {name}") for name, value in values.items()}
@@ -140,6 +143,28 @@ def idle_training_settings(config: Any) -> dict[str, str]:
     if config.minutes is not None:
         idle["iterations"] = f"with --minutes {config.minutes:g}, which ends the run"
     return idle
+
+
+def check_numbers(
+    settings: Any, names: Iterable[str], part: str = "", most: float | None = None
+) -> None:
+    """Check that settings are finite numbers, not negative and not above a limit.
+
+    Args:
+        settings: A dataclass.
+        names: Of its settings.
+        part: What stands before these in the names of flags: "reinforcement.".
+        most: The limit, if there is one.
+
+    Raises:
+        ValueError: One is something else; names its flag.
+    """
+    limit = "a finite number that is at least 0" if most is None else f"a number from 0 to {most:g}"
+    for name in names:
+        value = getattr(settings, name)
+        if not (math.isfinite(value) and 0 <= value <= (value if most is None else most)):
+            flag = f"--{part}{name.replace('_', '-')}"
+            raise ValueError(f"{flag} {value:g}: must be {limit}")
 
 
 def check_minutes(minutes: float | None) -> None:

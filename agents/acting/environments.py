@@ -60,6 +60,27 @@ def make_env(
     )
 
 
+def make_evaluation_envs(config: RunConfig, tokenizer: WordTokenizer) -> dict[str, VlnVectorEnv]:
+    """Environments over the splits that a run is evaluated on, by split.
+
+    Raises:
+        FileNotFoundError: There is no such split; names the flags that choose them.
+    """
+    files = world_files(config.world, config.data_dir)
+    for split in config.evaluation_splits:
+        try:
+            files.annotations(config.dataset, split)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{error}; splits of evaluation are named by --evaluation-splits, and the one that "
+                "chooses weights by --select-by"
+            ) from error
+    return {
+        split: make_env(config, split, tokenizer, config.evaluation_batch_size)
+        for split in config.evaluation_splits
+    }
+
+
 def make_follower(
     config: TrainConfig, env: VlnVectorEnv, tokenizer: WordTokenizer | None = None
 ) -> Follower:

@@ -89,6 +89,9 @@ class PretrainedTokenizer(WordTokenizer):
 
     Args:
         name: Of the model, or its local directory.
+
+    Raises:
+        ValueError: There is no such model, or it cannot be had.
     """
 
     def __init__(self, name: str) -> None:

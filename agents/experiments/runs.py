@@ -20,7 +20,7 @@ from agents.acting.reranking import Weighting
 from agents.acting.rollout import Agent
 from agents.acting.tokenizers import load_tokenizer
 from agents.command_line import EvaluateConfig
-from agents.configs import TrainConfig
+from agents.configs import SpeakerTrainConfig, TrainConfig
 from agents.experiments.search_evaluation import (
     Searched,
     evaluate_search,
@@ -60,12 +60,28 @@ def evaluate_run(config: EvaluateConfig) -> Results:
                 "write these walks with --partial"
             )
         config.submission.parent.mkdir(parents=True, exist_ok=True)
+    _check_data(config, settings)
     results: Results = {}
     for split in config.splits:
         results |= _evaluate_split(config, settings, split)
     if results:
         print(table(results))
     return results
+
+
+def _check_data(config: EvaluateConfig, settings: TrainConfig) -> None:
+    """Find splits and a speaker that are not there before anybody walks, which takes minutes.
+
+    Raises:
+        FileNotFoundError: There is no such split, or no such run.
+        ValueError: The run is no speaker's.
+    """
+    files = world_files(settings.world, settings.data_dir)
+    tune = [] if config.search.tune is None else [config.search.tune]
+    for split in (*config.splits, *tune):
+        files.annotations(settings.dataset, split)
+    if config.search.speaker is not None:
+        read_config(config.search.speaker, SpeakerTrainConfig)
 
 
 def _evaluate_split(config: EvaluateConfig, settings: TrainConfig, split: str) -> Results:

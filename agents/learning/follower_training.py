@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from agents.acting.environments import feature_notes, fit_scale, make_env
+from agents.acting.environments import (
+    feature_notes,
+    fit_scale,
+    make_env,
+    make_evaluation_envs,
+)
 from agents.acting.evaluation import Results, compare, evaluate, follower_name, summaries, table
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.tokenizers import load_tokenizer, own_tokenizer, shared_words
@@ -42,10 +47,7 @@ class FollowerLearner:
         rows = config.batch_size * (2 if config.reinforcement.weight else 1)
         self.env = make_env(config, "train", own_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
-        self.evaluation_envs = {
-            split: make_env(config, split, self.env.tokenizer, config.evaluation_batch_size)
-            for split in config.evaluation_splits
-        }
+        self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.network = make_lesson(config, self.env)
         self.follower = self.network.follower
         fit_scale(self.follower.scale, self.env)

@@ -8,7 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.acting.environments import feature_notes, fit_scale, make_env
+from agents.acting.environments import (
+    feature_notes,
+    fit_scale,
+    make_env,
+    make_evaluation_envs,
+)
 from agents.acting.speaking import Described, described_paths
 from agents.acting.tokenizers import load_tokenizer, own_tokenizer
 from agents.configs import SpeakerTrainConfig
@@ -81,10 +86,7 @@ class SpeakerLearner:
         self.metric = config.select_metric
         self.env = make_env(config, "train", own_tokenizer(config))
         self.features = DeviceFeatures(self.env, config.device)
-        self.evaluation_envs = {
-            split: make_env(config, split, self.env.tokenizer, config.evaluation_batch_size)
-            for split in config.evaluation_splits
-        }
+        self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
         self.notes = {**feature_notes(config), _LANGUAGES: " ".join(self.languages)}
         self.speaker = make_speaker(config, self.env, len(self.env.tokenizer), len(self.languages))

@@ -6,6 +6,9 @@ from envs.episodes.paths import path_problems
 from envs.worlds import Dataset, WorldFiles
 from storage.records import RecordError, read_records
 
+_LANGUAGES = "name one of these, or none for all"
+_ONE_LANGUAGE = "leave the language out, or take RxR (dataset rxr), which has several"
+
 
 def load_episodes(
     dataset: Dataset,
@@ -35,6 +38,8 @@ def load_episodes(
     else:
         kind = PathRecord
     records = read_records(path, kind, files.remedy)
+    if not records:
+        raise ValueError(f"{path}: no episode; {files.remedy}")
     problems = path_problems(
         [record.scan for record in records],
         [record.path for record in records],
@@ -57,8 +62,11 @@ def load_episodes(
             raise RecordError(path, number, str(error), files.remedy, record.name) from error
     kept = [e for e in episodes.values() if language is None or _speaks(e.language, language)]
     if not kept:
-        wanted = f" in language '{language}'" if language else ""
-        raise ValueError(f"{path}: no episode{wanted}; {files.remedy}")
+        spoken = ", ".join(sorted({episode.language for episode in episodes.values()}))
+        remedy = _LANGUAGES if dataset == "rxr" else _ONE_LANGUAGE
+        raise ValueError(
+            f"{path}: no instruction in language '{language}', only {spoken}; {remedy}"
+        )
     return kept
 
 

@@ -66,6 +66,11 @@ class WordTokenizer:
         try:
             words = json.loads(Path(path).read_text(encoding="utf-8"))["words"]
             return cls(words)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise FileNotFoundError(
+                f"{path}: no such file of a vocabulary; name the vocabulary.json of a run, or "
+                "leave it out to build one from the training split"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}: not a vocabulary that WordTokenizer.save wrote ({error})"

@@ -100,5 +100,8 @@ class EpisodeSampler:
         numbers = [self._numbers.get(instr_id, -1) for instr_id in chosen]
         if -1 in numbers:
             unknown = chosen[numbers.index(-1)]
-            raise ValueError(f"no episode {unknown!r} among the {len(self._numbers)} loaded")
+            raise ValueError(
+                f"no episode {unknown!r} among the {len(self._numbers)} loaded, the first of which "
+                f"is {next(iter(self._numbers))!r}; name another one, or load another split"
+            )
         return np.array(numbers)

@@ -137,16 +137,23 @@ class VlnVectorEnv(VectorEnv):
             raise ValueError(f"render_mode {render_mode!r} is neither None nor 'rgb_array'")
         if observe not in get_args(Observe):
             raise ValueError(f"observe {observe!r} is none of {', '.join(get_args(Observe))}")
-        self.num_envs = _positive("num_envs", num_envs, 1)
+        self.num_envs = _whole("num_envs", num_envs)
         self.teacher: Teacher = teacher
         self.render_mode = render_mode
+        if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
+            known = ", ".join(mode.value for mode in AutoresetMode)
+            raise ValueError(f"autoreset_mode {autoreset_mode!r} is none of {known}")
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
         steps, length = MAX_EPISODE_STEPS.get(dataset, 1), MAX_INSTRUCTION_LENGTH.get(dataset, 1)
-        self.max_episode_steps = _positive("max_episode_steps", max_episode_steps, steps)
-        length = _positive("max_instruction_length", max_instruction_length, length)
+        if max_episode_steps is not None:
+            steps = _whole("max_episode_steps", max_episode_steps)
+        if max_instruction_length is not None:
+            length = _whole("max_instruction_length", max_instruction_length)
+        self.max_episode_steps = steps
         loaded = load_split(dataset, split, world, data_dir, features, language, tokenizer)
         if exchanged_words is not None:
+            exchanged_words = _whole("exchanged_words", exchanged_words, 0)
             loaded = replace(loaded, episodes=exchange_words(loaded.episodes, exchanged_words))
         self._loaded, self.files, self.episodes = loaded, loaded.files, loaded.episodes
         self.tokenizer = loaded.tokenizer
@@ -186,7 +193,10 @@ class VlnVectorEnv(VectorEnv):
         episode_ids = options.pop("episode_ids", None)
         mask = options.pop("reset_mask", None)
         if options:
-            raise ValueError(f"options are 'episode_ids' and 'reset_mask', not {sorted(options)}")
+            raise ValueError(
+                f"options are 'episode_ids', one instr_id for each of {self.num_envs} agents, and "
+                f"'reset_mask', not {sorted(options)}"
+            )
         agents = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         if mask is not None and not _is_mask(mask, self.num_envs):
             raise ValueError(f"reset_mask is {self.num_envs} bools, some of them true, not {mask}")
@@ -319,11 +329,15 @@ class VlnVectorEnv(VectorEnv):
             info.promise("metrics", lambda: scattered(score(columns), mask))
 
 
-def _positive(name: str, value: int | None, default: int) -> int:
-    value = default if value is None else value
-    if value < 1:
-        raise ValueError(f"{name} is {value}, but must be at least 1")
-    return value
+def _whole(name: str, value: int, least: int = 1) -> int:
+    """An argument that counts something.
+
+    Raises:
+        ValueError: It is no whole number, or too small.
+    """
+    if not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} is {value!r}, but must be a whole number, at least {least}")
+    return int(value)
 
 
 def _is_mask(mask: Any, size: int) -> bool:

@@ -1,5 +1,8 @@
 """VlnEnv: one agent that follows an instruction, with pictures of what happens."""
 
+import difflib
+import inspect
+import operator
 import sys
 from typing import Any, ClassVar
 
@@ -11,6 +14,7 @@ from envs.episodes import Episode
 from envs.navigation.vector_env import VlnVectorEnv
 
 _UNLIMITED = sys.maxsize
+_OF_MANY = ("num_envs", "autoreset_mode")  # arguments of the vector environment alone
 
 
 class VlnEnv(gym.Env):
@@ -46,6 +50,13 @@ class VlnEnv(gym.Env):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 2}
 
     def __init__(self, **arguments: Any) -> None:
+        """Load a split of a dataset in a world.
+
+        Raises:
+            TypeError: There is no such argument.
+            FileNotFoundError, ValueError, KeyError: As for `VlnVectorEnv`.
+        """
+        _check_names(arguments)
         self.core = VlnVectorEnv(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **arguments)
         self.render_mode = self.core.render_mode
         self.action_space = self.core.single_action_space
@@ -65,18 +76,31 @@ class VlnEnv(gym.Env):
             ValueError: Options do not fit.
         """
         super().reset(seed=seed)
-        options = dict(options or {})
-        if "episode_id" in options:
-            options["episode_ids"] = [options.pop("episode_id")]
+        if unknown := sorted(set(options or {}) - {"episode_id"}):
+            raise ValueError(
+                f"options of one agent are 'episode_id', the instr_id of an episode, not {unknown}"
+                "; many agents (gymnasium.make_vec) take 'episode_ids' and 'reset_mask'"
+            )
+        chosen = {"episode_ids": [options["episode_id"]]} if options else None
         self.core.sampler.seed([seed])
         self.core.sampler.draw_from(self.np_random)
         self.core.max_episode_steps = self._max_episode_steps if self.spec is None else _UNLIMITED
-        observation, info = self.core.reset(options=options or None)
+        observation, info = self.core.reset(options=chosen)
         return _only(observation), self._info(info)
 
     def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Take an action in 0..K - 1."""
-        observation, reward, terminated, truncated, info = self.core.step(np.array([int(action)]))
+        """Take an action in 0..K - 1.
+
+        Raises:
+            ValueError: It is not such a number.
+        """
+        try:
+            number = operator.index(action)
+        except TypeError as error:
+            raise ValueError(
+                f"action {action!r} is no whole number in 0..{self.core.nav_world.num_actions - 1}"
+            ) from error
+        observation, reward, terminated, truncated, info = self.core.step(np.array([number]))
         return (
             _only(observation),
             float(reward[0]),
@@ -105,6 +129,25 @@ class VlnEnv(gym.Env):
             metrics = self.core.metrics()
             single["metrics"] = {name: values[0].item() for name, values in metrics.items()}
         return single
+
+
+def _check_names(arguments: dict[str, Any]) -> None:
+    """Refuse arguments that one agent does not have."""
+    known = [
+        name
+        for name in inspect.signature(VlnVectorEnv.__init__).parameters
+        if name not in ("self", *_OF_MANY)
+    ]
+    for name in arguments:
+        if name in _OF_MANY:
+            raise TypeError(
+                f"VlnEnv has no argument {name!r}: it is one agent; gymnasium.make_vec makes many, "
+                "and takes it"
+            )
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"VlnEnv has no argument {name!r}; {hint}")
 
 
 def _only(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ Habitat's axes are x, height and -y of ours; its yaw counts counter-clockwise ab
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -207,6 +208,16 @@ class HabitatPanoramas:
             raise KeyError(f"{scan}_connectivity.json has no viewpoint {viewpoint!r}")
         x, y, z = self._positions[scan][viewpoint]
         return np.array([x, z, -y], np.float32)
+
+
+def require_habitat() -> None:
+    """Check that habitat-sim is installed, without importing it.
+
+    Raises:
+        ModuleNotFoundError: It is not; says how to install it.
+    """
+    if importlib.util.find_spec("habitat_sim") is None:
+        raise ModuleNotFoundError(_INSTALL)
 
 
 def _import_habitat() -> Any:

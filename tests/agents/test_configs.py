@@ -1,14 +1,23 @@
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from agents.command_line import EvaluateConfig, parse_speaker, parse_train
-from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
+from agents.configs import (
+    FollowerConfig,
+    ReinforcementConfig,
+    SpeakerConfig,
+    SpeakerTrainConfig,
+    TextConfig,
+    TrainConfig,
+)
 from agents.presets import preset, speaker_preset
 from agents.search_config import SearchConfig
 from training.checkpoints import TRAINER
+from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, differences, read_config, to_json
 
 
@@ -118,6 +127,23 @@ def test_settings_that_make_no_sense_are_refused():
         ("--follower.dropout 1", lambda: FollowerConfig(dropout=1)),
         ("--follower.feature-dropout -0.1", lambda: FollowerConfig(feature_dropout=-0.1)),
         ("--speaker.feature-dropout 1", lambda: SpeakerConfig(feature_dropout=1.0)),
+        ("--seed -1", lambda: TrainConfig(seed=-1)),
+        ("--max-instruction-length 0", lambda: TrainConfig(max_instruction_length=0)),
+        ("--angle-feature-size 6", lambda: SpeakerTrainConfig(angle_feature_size=6)),
+        ("--imitation-weight nan", lambda: TrainConfig(imitation_weight=math.nan)),
+        ("--sampled-steps 1.5", lambda: TrainConfig(sampled_steps=1.5)),
+        ("--follower.hidden-size 0", lambda: FollowerConfig(hidden_size=0)),
+        ("--follower.hidden-size 7", lambda: FollowerConfig(hidden_size=7)),
+        ("--speaker.hidden-size 7", lambda: SpeakerConfig(hidden_size=7)),
+        ("--speaker.hidden-size -2", lambda: SpeakerConfig(hidden_size=-2)),
+        ("--text.vocabulary-size -5", lambda: TextConfig(vocabulary_size=-5)),
+        ("--reinforcement.weight -1", lambda: ReinforcementConfig(weight=-1)),
+        ("--reinforcement.discount 7", lambda: ReinforcementConfig(discount=7)),
+        ("--optimiser.learning-rate nan", lambda: OptimiserConfig(learning_rate=math.nan)),
+        ("--optimiser.learning-rate inf", lambda: OptimiserConfig(learning_rate=math.inf)),
+        ("--optimiser.warmup -1", lambda: OptimiserConfig(warmup=-1)),
+        (r"--optimiser.betas \(0.9, 1\)", lambda: OptimiserConfig(betas=(0.9, 1))),
+        ("--search.alpha 2", lambda: SearchConfig(alpha=2)),
         ("--search.paths 0", lambda: SearchConfig(method="beam", paths=0)),
         ("--search.expansions 0", lambda: SearchConfig(method="best-first", expansions=0)),
         ("--batch-size 0", lambda: EvaluateConfig(Path("run"), batch_size=0)),
@@ -177,6 +203,15 @@ def test_damaged_settings_name_the_file(tmp_path):
         with pytest.raises(ValueError, match=problem) as error:
             read_config(tmp_path, TrainConfig)
         assert str(tmp_path / CONFIG) in str(error.value)
+
+
+def test_a_run_of_another_kind_is_told_from_a_damaged_one(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(SpeakerTrainConfig()))
+    with pytest.raises(ValueError, match=r"config\.json: .*speaker; name a run of train_agent\.py"):
+        read_config(tmp_path, TrainConfig)
+    (tmp_path / CONFIG).write_text(to_json(TrainConfig()))
+    with pytest.raises(ValueError, match=r"name a run of train_speaker\.py"):
+        read_config(tmp_path, SpeakerTrainConfig)
 
 
 def test_resuming_keeps_the_settings_of_the_run(tmp_path):

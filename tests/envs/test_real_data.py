@@ -1,8 +1,12 @@
+import functools
 import hashlib
+import http.server
 import json
+import threading
 import zipfile
 
 import pytest
+import requests
 
 from envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
 from envs.worlds import world_files
@@ -10,15 +14,31 @@ from envs.worlds import world_files
 DEAD = "http://127.0.0.1:9/data"  # the discard port, where nobody listens
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
 @pytest.fixture
-def published(tmp_path, monkeypatch):
+def address(tmp_path):
+    """Where the folder `published` is served."""
+    handler = functools.partial(Quiet, directory=tmp_path / "published")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def published(address, tmp_path, monkeypatch):
     """A little catalogue of two groups, and the folder that publishes its files."""
     folder = tmp_path / "published"
     folder.mkdir()
     (folder / "one.json").write_text("[1]")
     with zipfile.ZipFile(folder / "two.zip", "w") as archive:
         archive.writestr("in/two.txt", "2")
-    address = folder.as_uri()
     digest = hashlib.sha256(b"[1]").hexdigest()
     groups = {
         "one": Group("", "", "", (RemoteFile(f"{address}/one.json", "a/one.json", digest),)),
@@ -81,15 +101,13 @@ def test_what_cannot_be_had_is_explained_and_the_rest_fetched(published, tmp_pat
 
 
 def test_a_dead_host_is_asked_once(published, tmp_path, monkeypatch):
-    from storage import download as storage_download
-
     asked = []
 
-    def urlopen(request, timeout):
-        asked.append(request.full_url)
-        raise OSError("no network")
+    def get(url, **_):
+        asked.append(url)
+        raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr(storage_download, "urlopen", urlopen)
+    monkeypatch.setattr("storage.http_answers.requests.get", get)
     assert len(download(["dead"], tmp_path / "data", bar=False)) == 2
     assert asked == [f"{DEAD}/a"]
 

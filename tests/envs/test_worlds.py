@@ -77,14 +77,31 @@ def test_what_is_missing_is_named_with_a_remedy(tiny_world, tmp_path):
         files.annotations("rxr", "test")
     with pytest.raises(ValueError, match="'cvdn' is none of r2r, rxr, r4r"):
         files.annotations("cvdn", "train")  # type: ignore[arg-type]
-    there = r"R2R_nowhere\.json.*'nowhere' of r2r; there are R2R_train\.json, R2R_val_seen\.json, "
+    there = r"R2R_nowhere\.json.*'nowhere' of r2r; name one .*there: train, val_seen, val_unseen$"
     with pytest.raises(FileNotFoundError, match=there):
         world_files("houses").annotations("r2r", "nowhere")
+    with pytest.raises(FileNotFoundError, match=f"download_data.py --data-dir {tiny_world}, or"):
+        files.annotations("r4r", "train")
+    with pytest.raises(ValueError, match=r"name world 'matterport'.*or leave data_dir out"):
+        world_files("houses", tmp_path)
     with pytest.raises(FileNotFoundError, match="no followers"):
         world_files("houses").followers("train")
     empty = dataclasses.replace(world_files("houses"), annotations_dir=tmp_path)
     with pytest.raises(FileNotFoundError, match=r"R2R_train\.json.*build_houses\.py"):
         empty.annotations("r2r", "train")
+
+
+def test_splits_of_rxr_that_are_there_are_named(tmp_path):
+    (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
+    (tmp_path / "rxr").mkdir()
+    for name in (
+        "train_guide.jsonl.gz",
+        "val_seen_guide.jsonl",
+        "test_standard_public_guide.jsonl",
+    ):
+        (tmp_path / "rxr" / f"rxr_{name}").touch()
+    with pytest.raises(FileNotFoundError, match="there: test_standard, train, val_seen, or get"):
+        world_files("matterport", tmp_path).annotations("rxr", "test")
 
 
 def test_features_are_the_named_the_shipped_or_none(tiny_world):

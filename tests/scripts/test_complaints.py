@@ -33,6 +33,27 @@ def test_wrong_input_is_told_in_a_line(tmp_path: Path) -> None:
     assert missing in shown.stderr
 
 
+@pytest.mark.parametrize(
+    ("fail", "name", "remedy"),
+    [
+        (lambda folder: (folder / "gone").read_text(), "gone", "no such file or folder; check"),
+        (lambda folder: folder.read_text(), "", "is a folder; name a file"),
+        (lambda folder: (folder / "file").mkdir(), "file", "is a file; name a folder"),
+        (lambda folder: (folder / "file" / "in").mkdir(), "file/in", "lies below a file; name a"),
+    ],
+)
+def test_errors_of_the_system_name_the_file_and_a_remedy(
+    fail, name, remedy, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
+    complaints_in_a_line = importlib.import_module("complaints").complaints_in_a_line
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as told, complaints_in_a_line():
+        fail(tmp_path)
+    assert str(told.value).startswith(f"{tmp_path / name}: {remedy}")
+
+
 def test_who_reads_no_more_is_left_alone() -> None:
     arguments = [sys.executable, str(ROOT / "scripts" / "train_agent.py"), "--help"]
     reading, writing = os.pipe()

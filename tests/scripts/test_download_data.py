@@ -34,6 +34,14 @@ def test_makes_r4r_of_the_r2r_that_is_there(tiny_world, tmp_path):
     assert (data / "r4r" / "R4R_val_unseen.json").is_file()
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    done = command("--only", "r2r", "--data-dir", tmp_path / "file")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{tmp_path / 'file'}: is a file; name a folder\n")
+    assert "dropbox" not in done.stderr
+
+
 def test_says_what_is_missing_and_what_is_unknown(tmp_path):
     done = command("--only", "r4r", "--data-dir", tmp_path)
     assert done.returncode == 1

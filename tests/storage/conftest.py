@@ -16,6 +16,10 @@ class Site:
         requests: (name, Range) of each request so far.
         cut: By name, the bytes after which each answer breaks off.
         ranges: Whether it knows ranges.
+        faults: Functions of a handler, content, ETag and start, each of which answers one request
+            in place of the server, in order.
+        always: Such a function for all requests after these; None for sound answers.
+        over: Set when the server ends.
     """
 
     def __init__(self, url):
@@ -27,12 +31,17 @@ class Site:
         self.ranges = True
         self.types = {}
         self.shift = 0
+        self.faults = []
+        self.always = None
+        self.over = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
     site: Site
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        self.close_connection = True
         site, name = self.site, self.path.lstrip("/")
         asked = self.headers.get("Range")
         site.requests.append((name, asked))
@@ -42,22 +51,33 @@ class Handler(BaseHTTPRequestHandler):
         content, tag = site.files[name], site.tags.get(name)
         known = self.headers.get("If-Range") == tag
         start = int(asked[6:-1]) if asked and known and site.ranges else 0
-        if start >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(content)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
+        fault = site.faults.pop(0) if site.faults else site.always
+        if fault:
+            fault(self, content, tag, start)
+        elif start >= len(content):
+            self.answer(416, {"Content-Range": f"bytes */{len(content)}"})
+        else:
+            self.whole(content, tag, start)
+
+    def whole(self, content, tag, start):
+        headers = {"Content-Length": len(content) - start}
         if start:
-            at = start + site.shift
-            self.send_header("Content-Range", f"bytes {at}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
-        self.send_header("Content-Type", site.types.get(name, "application/octet-stream"))
-        if tag:
-            self.send_header("ETag", tag)
+            at = start + self.site.shift
+            headers["Content-Range"] = f"bytes {at}-{len(content) - 1}/{len(content)}"
+        name = self.path.lstrip("/")
+        headers["Content-Type"] = self.site.types.get(name, "application/octet-stream")
+        end = start + self.site.cut.get(name, len(content))
+        self.answer(206 if start else 200, {**headers, "ETag": tag}, content[start:end])
+
+    def answer(self, status, headers=None, body=b""):
+        """Answer with headers, those that are None left out, and a body whatever they say."""
+        headers = {"Content-Length": len(body), "Connection": "close", **(headers or {})}
+        self.send_response(status)
+        for name, value in headers.items():
+            if value is not None:
+                self.send_header(name, str(value))
         self.end_headers()
-        self.wfile.write(content[start : start + site.cut.get(name, len(content))])
+        self.wfile.write(body)
 
     def log_message(self, *arguments):
         pass
@@ -71,5 +91,6 @@ def site():
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield handler.site
+        handler.site.over.set()
         server.shutdown()
         thread.join()

@@ -1,5 +1,7 @@
 import hashlib
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -38,7 +40,7 @@ def test_a_broken_connection_goes_on_where_it_broke(site, get, tmp_path):
 
 def test_a_later_call_goes_on_where_an_earlier_one_gave_up(site, get, tmp_path):
     site.cut["data.bin"] = 1_000
-    with pytest.raises(DownloadError, match=r"broke 5 times \(5,000 of 10,240 bytes came\); run"):
+    with pytest.raises(DownloadError, match=r"5 attempts .* after 5,000 of 10,240 bytes; run"):
         get()
     assert len(site.requests) == ATTEMPTS
     assert not (tmp_path / "in" / "data.bin").exists()
@@ -74,7 +76,8 @@ def test_what_came_whole_is_not_fetched_again(site, get, tmp_path):
     partial = tmp_path / "in" / "data.bin.partial"
     partial.parent.mkdir()
     partial.write_bytes(CONTENT)
-    partial.with_name("data.bin.partial-tag").write_text('"one"')
+    version = '{"validator": "\\"one\\"", "size": 10240}'
+    partial.with_name("data.bin.partial-version").write_text(version)
     assert get(SHA256) == SHA256
     assert site.requests == [("data.bin", "bytes=10240-")]
     assert [path.name for path in partial.parent.iterdir()] == ["data.bin"]
@@ -92,14 +95,15 @@ def test_a_file_that_shrank_starts_anew(site, get):
 def test_another_part_than_the_missing_one_is_not_taken(site, get):
     site.cut["data.bin"] = 6_000
     site.shift = 7
-    with pytest.raises(DownloadError, match="broke 5 times"):
+    with pytest.raises(DownloadError, match="5 attempts failed"):
         get()
-    site.shift = 0
+    assert [where for _, where in site.requests] == [None, "bytes=6000-"] * 2 + [None]
+    site.cut.clear()
     assert get() == SHA256
 
 
 def test_a_wrong_checksum_leaves_nothing(site, get, tmp_path):
-    with pytest.raises(DownloadError, match=f"SHA-256 {SHA256}, but {'0' * 64} was expected"):
+    with pytest.raises(DownloadError, match=f"SHA-256 is {SHA256}, but {'0' * 64} was expected"):
         get("0" * 64)
     assert not list((tmp_path / "in").iterdir())
     (tmp_path / "in" / "data.bin").write_text("mine")
@@ -115,7 +119,7 @@ def test_refusals_and_web_pages_are_told(site, get, tmp_path):
     site.types["data.bin"] = "text/html; charset=utf-8"
     with pytest.raises(DownloadError, match="sends a web page"):
         get()
-    assert not (tmp_path / "in").exists()
+    assert not list((tmp_path / "in").iterdir())
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path):
@@ -133,3 +137,40 @@ def test_a_full_disk_is_told_before_it_is_full(get, monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     with pytest.raises(DownloadError, match=r"10,240 bytes are to come, but the disk has 1,000"):
         get()
+
+
+def test_two_who_want_a_file_download_it_once(site, get, tmp_path, monkeypatch):
+    second_waits = threading.Event()
+    monkeypatch.setattr("storage.download.tqdm.write", lambda *_, **__: second_waits.set())
+
+    def when_the_second_waits(handler, content, tag, start):
+        assert second_waits.wait(60)
+        handler.whole(content, tag, start)
+
+    site.faults = [when_the_second_waits]
+    with ThreadPoolExecutor() as pool:
+        assert {one.result() for one in [pool.submit(get) for _ in range(2)]} == {SHA256}
+    assert len(site.requests) == 1
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
+
+
+def test_many_who_want_a_file_do_not_disturb_each_other(site, get, tmp_path):
+    site.cut["data.bin"] = 3_000
+    with ThreadPoolExecutor(8) as pool:
+        assert {one.result() for one in [pool.submit(get) for _ in range(8)]} == {SHA256}
+    assert (tmp_path / "in" / "data.bin").read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
+
+
+def test_an_interrupt_keeps_what_has_arrived(site, get, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.download.tqdm.update", interrupt)
+        patched.setattr("storage.download._CHUNK", 4_000)
+        with pytest.raises(KeyboardInterrupt):
+            get()
+    assert (tmp_path / "in" / "data.bin.partial").read_bytes() == CONTENT[:4_000]
+    assert get() == SHA256
+    assert site.requests[1:] == [("data.bin", "bytes=4000-")]

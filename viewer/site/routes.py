@@ -221,7 +221,13 @@ class Site:
         try:
             return self.library.entry(key).episode
         except KeyError:
-            raise RequestError(404, f"there is no episode {key!r}") from None
+            known = self.library.keys()
+            first = (
+                f", but {len(known)} others, the first of which is {known[0]!r}" if known else ""
+            )
+            raise RequestError(
+                404, f"there is no episode {key!r} here{first}; /api/episodes lists all"
+            ) from None
 
     def _known_scan(self, scan: str) -> str:
         if scan not in self.library.scans:

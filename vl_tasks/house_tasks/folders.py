@@ -79,8 +79,18 @@ def split_file(folder: Path, split: str, ending: str) -> Path:
     if not found:
         # Of a letter that may be missing, the name without it.
         readable = re.sub(r"\w\?", "", ending).replace("\\", "")
+        others = sorted(
+            path.name for path in folder.iterdir() if re.fullmatch(f".+{ending}", path.name)
+        )
+        remedy = "docs/vl_tasks.md shows what a folder of data holds"
+        if others:
+            remedy = (
+                f"there are {', '.join(others)}; name splits of these with --select-by, "
+                "--evaluation-splits, --submit and, for questions, --train-splits"
+            )
         raise FileNotFoundError(
-            f"{folder}: no file of split {split!r}, whose name would end in {split}{readable}"
+            f"{folder}: no file of split {split!r}, whose name would end in {split}{readable}; "
+            f"{remedy}"
         )
     if len(found) > 1:
         raise ValueError(

@@ -6,7 +6,7 @@ Nothing here imports torch, so that ``--help`` answers at once.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
@@ -147,6 +147,8 @@ class McanConfig:
 class VqaConfig(RunConfig):
     """Settings of a training on questions."""
 
+    COMMAND: ClassVar = "finetune_vqa.py"
+    """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""
     model: Reasoner = "mcan"
@@ -182,6 +184,8 @@ class VqaConfig(RunConfig):
 class EntailmentConfig(RunConfig):
     """Settings of a training on entailment."""
 
+    COMMAND: ClassVar = "finetune_snli_ve.py"
+    """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""
     model: Literal["fused", "two-tower"] = "fused"
@@ -234,6 +238,8 @@ class CaptionConfig(RunConfig):
     The phase "scst" goes on from the weights of a cross-entropy run, named by `start`.
     """
 
+    COMMAND: ClassVar = "train_captioner.py"
+    """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""
     phase: Literal["xe", "scst"] = "xe"

@@ -96,6 +96,13 @@ def test_a_models_tokenizer_leaves_zero_to_padding(tiny_bert, tmp_path):
     assert load_tokenizer(tmp_path / "vocabulary.json") == tokenizer
 
 
+def test_a_model_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"--text\.model .*; name a folder") as error:
+        PretrainedTokenizer(str(tmp_path))
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
 def test_a_model_needs_its_name():
     with pytest.raises(ValueError, match=r"--text\.model"):
         TextConfig(tokens="pretrained")

@@ -7,7 +7,7 @@ import torch
 
 from agents.acting.evaluation import Evaluation
 from agents.command_line import EvaluateConfig
-from agents.configs import ReinforcementConfig
+from agents.configs import ReinforcementConfig, SearchConfig
 from agents.experiments.runs import evaluate_run, load_walkers, write_submission
 from agents.learning.follower_training import follower_trainer, train
 from agents.presets import preset
@@ -106,6 +106,19 @@ def test_several_splits_and_other_words_than_in_training(doors_config, capsys):
     assert misled["val_unseen"]["follower (shuffled language)"]["SR"] < 0.6
     deaf = evaluate_run(dataclasses.replace(told, language="none"))
     assert deaf["val_unseen"]["follower (no language)"]["SR"] < 0.6
+
+
+def test_what_is_missing_is_named_before_the_walk(run, monkeypatch):
+    monkeypatch.setattr("agents.experiments.runs.load_run", None)
+    with pytest.raises(
+        FileNotFoundError, match=r"'gone' of r2r; name one of .*: test, train, val_"
+    ):
+        evaluate_run(EvaluateConfig(run, ("val_unseen", "gone")))
+    with pytest.raises(ValueError, match=r"name a run of train_speaker\.py"):
+        evaluate_run(EvaluateConfig(run, search=SearchConfig("beam", speaker=run)))
+    search = SearchConfig("beam", speaker=run, tune="gone")
+    with pytest.raises(FileNotFoundError, match="'gone' of r2r"):
+        evaluate_run(EvaluateConfig(run, search=search))
 
 
 def test_submission_is_of_one_split(tmp_path):

@@ -288,6 +288,15 @@ def test_matterport_without_data_is_refused(command: ModuleType, tiny_resnet, tm
         command.pictures(command.ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])
 
 
+def test_habitat_that_is_missing_is_told_before_houses_are_made(
+    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas.house", None)
+    with pytest.raises(ModuleNotFoundError, match="conda install habitat-sim"):
+        command.pictures(command.ExtractArguments(tmp_path, world="habitat"), ["house_00"])
+
+
 def test_houses_are_named_by_ranges(command: ModuleType, tmp_path: Path):
     def chosen(world, *scans, **changes):
         told = command.ExtractArguments(tmp_path, world=world, scans=scans, **changes)

@@ -227,8 +227,14 @@ def test_a_vocabulary_can_be_given(make_env, tmp_path):
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps is 0"),
         ({"max_instruction_length": -1}, ValueError, "max_instruction_length is -1"),
         ({"render_mode": "human"}, ValueError, "render_mode 'human'"),
-        ({"autoreset_mode": "sometimes"}, ValueError, "sometimes"),
-        ({"tokenizer": "gone.json"}, FileNotFoundError, "gone.json"),
+        ({"autoreset_mode": "sometimes"}, ValueError, "'sometimes' is none of NextStep, SameStep"),
+        ({"tokenizer": "gone.json"}, FileNotFoundError, r"gone\.json.*vocabulary\.json of a run"),
+        ({"tokenizer": "tests"}, FileNotFoundError, "tests: no such file of a vocabulary"),
+        ({"num_envs": 2.5}, ValueError, "num_envs is 2.5, but must be a whole number"),
+        ({"max_instruction_length": float("nan")}, ValueError, "max_instruction_length is nan"),
+        ({"exchanged_words": -1}, ValueError, "exchanged_words is -1"),
+        ({"language": "hi"}, ValueError, r"R2R_train\.json.*'hi', only en; .*dataset rxr"),
+        ({"dataset": "rxr", "language": "fr"}, ValueError, "'fr', only en-IN, hi-IN; name one"),
     ],
 )
 def test_bad_arguments_are_refused(make_env, changes, error, message):
@@ -251,8 +257,9 @@ def test_bad_calls_are_refused(make_env):
             env.step(np.array(actions))
     with pytest.raises(ValueError, match="no episode '1_1'"):
         env.reset(options={"episode_ids": ["100_0", "1_1"]})
-    with pytest.raises(ValueError, match="not \\['episode'\\]"):
-        env.reset(options={"episode": 1})
+    for name in ("episode", "episode_id"):
+        with pytest.raises(ValueError, match=rf"'episode_ids', one .* 2 agents.*not \['{name}'\]"):
+            env.reset(options={name: "100_0"})
     for mask in ([True], [0, 1], [False, False]):
         with pytest.raises(ValueError, match="reset_mask is 2 bools"):
             env.reset(options={"reset_mask": np.array(mask)})

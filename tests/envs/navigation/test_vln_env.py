@@ -116,6 +116,37 @@ def test_made_directly_it_keeps_its_own_limit(tiny_arguments):
     assert after["viewpoint"] == info["viewpoint"]
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("langage", "did you mean 'language'"),
+        ("num_envs", r"gymnasium\.make_vec"),
+        ("autoreset_mode", r"gymnasium\.make_vec"),
+        ("zzz", "there are dataset, world, data_dir"),
+    ],
+)
+def test_arguments_that_one_agent_lacks_are_named(tiny_arguments, name, remedy):
+    with pytest.raises(TypeError, match=f"VlnEnv has no argument '{name}'.*{remedy}"):
+        VlnEnv(**tiny_arguments, **{name: 2})
+
+
+def test_options_are_those_of_one_agent(tiny_arguments):
+    env = VlnEnv(**tiny_arguments)
+    for name in ("episode_ids", "reset_mask", "episode"):
+        with pytest.raises(ValueError, match=rf"'episode_id'.*not \['{name}'\].*make_vec.*"):
+            env.reset(options={name: ["102_1"]})
+    with pytest.raises(ValueError, match=r"no episode '1_1'.*the first of which is '100_0'"):
+        env.reset(options={"episode_id": "1_1"})
+
+
+@pytest.mark.parametrize("action", [1.7, float("nan"), "1", None, np.array([0])])
+def test_actions_are_whole_numbers(tiny_arguments, action):
+    env = VlnEnv(**tiny_arguments)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"no whole number in 0\.\.5"):
+        env.step(action)
+
+
 def test_secret_goals_give_no_metrics(tiny_arguments):
     env = VlnEnv(**tiny_arguments, split="test")
     _, info = env.reset(seed=0)

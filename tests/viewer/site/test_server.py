@@ -104,7 +104,8 @@ def test_no_path_leads_elsewhere(server, path):
     [
         ("/api/trace", 400, "field 'episode' is missing"),
         (f"/api/trace?episode={KEY}", 400, "field 'agent' is missing"),
-        ("/api/trace?episode=no&agent=teacher", 404, "no episode 'no'"),
+        ("/api/trace?episode=no&agent=teacher", 404, "no episode 'no' here, but"),
+        ("/api/trace?episode=no&agent=teacher", 404, f"first of which is '{KEY}'; /api/episodes"),
         (f"/api/trace?episode={KEY}&agent=me", 404, "'me' has not walked"),
         ("/api/scene?scan=../../etc", 404, "no episode is in scan"),
         ("/api/picture?scan=attic&viewpoint=../../a0", 404, "no viewpoint '../../a0'"),
