@@ -25,6 +25,9 @@ class OptimiserConfig:
     """Iterations of linear growth up to the learning rate."""
     warmup_start: float = 0.0
     """Share of the learning rate at which the growth begins."""
+    warmup_stairs: int = 0
+    """Grow in so many equal stairs instead: S stairs have 1/(S+1) to S/(S+1) of the learning rate
+    (openvqa: one an epoch)."""
     milestones: tuple[int, ...] = ()
     """Iterations at which the learning rate is multiplied by `decay` (steps)."""
     decay: float = 0.1

@@ -47,6 +47,9 @@ def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> f
         warmup = max(config.warmup, 1)
         return config.learning_rate * min(done / warmup, math.sqrt(warmup / done))
     rate = config.learning_rate
+    if config.warmup_stairs and done <= config.warmup:
+        stair = math.ceil(done * config.warmup_stairs / config.warmup)
+        return rate * stair / (config.warmup_stairs + 1)
     if done < config.warmup:
         start = config.warmup_start
         rate *= start + (1 - start) * done / config.warmup
