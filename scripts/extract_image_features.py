@@ -49,7 +49,8 @@ def main(arguments: ExtractImagesArguments) -> None:
     from storage.features.shards import Shard
     from training.devices import check_device
     from vl_tasks.data.images import picture_tree
-    from vl_tasks.grids.sources import GridSource, load_encoder
+    from vl_tasks.grids.encoders import load_encoder
+    from vl_tasks.grids.sources import GridSource
 
     if not arguments.grids.keep:
         raise ValueError("--grids.no-keep leaves nothing to do here: features are kept")

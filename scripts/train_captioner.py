@@ -2,7 +2,7 @@
 
 $ train_captioner.py
 $ train_captioner.py --start runs/captions-xe-house    # goes on by CIDEr-D
-$ train_captioner.py --data data/coco
+$ train_captioner.py --preset coco --data data/coco
 $ train_captioner.py --resume runs/captions-scst-house
 
 --data and --preset choose the defaults of the rest.
@@ -13,11 +13,13 @@ from complaints import complaints_in_a_line
 import sys
 
 from vl_tasks.command_line import parse_captions
+from vl_tasks.grids.encoders import check_encoder
 
 
 def main() -> None:
     """Parse the command line and train."""
     config = parse_captions(sys.argv[1:], __doc__)
+    check_encoder(config)
     # Imported here so that --help answers without loading torch.
     from vl_tasks.captioning.learning import train_captioner
 

@@ -29,7 +29,8 @@ class OptimiserConfig:
     warmup_start: float = 0.0
     """Share of the learning rate that the first iteration has."""
     warmup_stairs: int = 0
-    """Equal stairs of the growth in place of a line: with 3, a fourth, a half, three fourths."""
+    """Grow in so many equal stairs instead: S stairs have 1/(S+1) to S/(S+1) of the learning rate
+    (openvqa: one an epoch)."""
     milestones: tuple[int, ...] = ()
     """Iterations at which the learning rate is multiplied by `decay` (steps)."""
     decay: float = 0.1

@@ -14,6 +14,7 @@ from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, r
 from encoders.weights.model_building import build_model
 from encoders.weights.model_config import REMEDY, check_model_config
 from encoders.weights.openai_weights import read_openai_weights
+from encoders.weights.reachability import is_fetched, is_reachable, source_of
 from encoders.weights.weight_files import read_weights
 from storage.hugging_face import check_folder, reading, text_model_config
 from storage.messages import in_one_line
@@ -191,6 +192,8 @@ def _from_name(name: str, pretrained: str | None, random_weights: bool) -> _Orig
                 f"are {_tags(name)}"
             )
         with _fetching(f"the weights {pretrained!r} of {name}", "pass the file as `pretrained`"):
+            if not is_fetched(tag) and not is_reachable(source_of(tag)):
+                raise OSError(f"{source_of(tag)} cannot be reached")
             file = Path(download_pretrained(tag))
     else:
         tag = {}

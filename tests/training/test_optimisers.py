@@ -68,6 +68,25 @@ def test_stairs_of_warm_up_are_openvqas(records, batch):
         assert learning_rate(settings, iteration, 0.0) == pytest.approx(2.0 * quarters / 4)
 
 
+def test_a_staircase_warms_up_as_openvqa_does():
+    """Rates of `WarmupOptimizer.rate` (openvqa/utils/optim.py), step by step around its stairs."""
+    size, epochs = 443_757, 3
+    warmup = epochs * size // 64
+    config = OptimiserConfig(
+        learning_rate=2.0,
+        schedule="steps",
+        warmup=warmup,
+        warmup_stairs=epochs,
+        milestones=(2 * warmup,),
+        decay=0.2,
+    )
+    ends = [int(size / 64 * 4 * share) for share in (0.25, 0.5, 0.75)]
+    for step in {1, *(end + shift for end in ends for shift in (0, 1)), 2 * warmup}:
+        stair = next((k for k, end in enumerate(ends, 1) if step <= end), 4)
+        assert learning_rate(config, step - 1, 0.0) == pytest.approx(2 * stair / 4), step
+    assert learning_rate(config, 2 * warmup, 0.0) == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     ("clip", "expected"), [("none", [3, 4]), ("norm", [0.3, 0.4]), ("value", [0.5, 0.5])]
 )

@@ -14,30 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.attention import Attention, FeedForward
+from vl_tasks.networks.attention import Attention, FeedForward, layer_norm
 from vl_tasks.networks.positions import GridPositions
 from vl_tasks.settings.configs import CaptionerConfig
 
 _POSITIONS = 512  # words that a caption may have
-
-
-class UnbiasedNorm(nn.Module):
-    """The originals' layer norm: unbiased spread, to which epsilon is added outside the root."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normed x (..., C)."""
-        spread = x.std(-1, keepdim=True) + 1e-6
-        return self.weight * (x - x.mean(-1, keepdim=True)) / spread + self.bias
-
-
-def layer_norm(config: CaptionerConfig) -> nn.Module:
-    """The norm that the settings ask for."""
-    return UnbiasedNorm(config.width) if config.faithful else nn.LayerNorm(config.width)
 
 
 class EncoderLayer(nn.Module):
@@ -47,7 +28,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = Attention(config.width, config.heads, config.dropout)
         self.feed_forward = FeedForward(config.width, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(layer_norm(config) for _ in range(2))
+        self.norms = nn.ModuleList(layer_norm(config.width, config.faithful) for _ in range(2))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -82,7 +63,7 @@ class DecoderLayer(nn.Module):
         self.own = Attention(config.width, config.heads, config.dropout)
         self.seen = Attention(config.width, config.heads, config.dropout)
         self.feed_forward = FeedForward(config.width, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(layer_norm(config) for _ in range(3))
+        self.norms = nn.ModuleList(layer_norm(config.width, config.faithful) for _ in range(3))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, places: Tensor, mask: Tensor) -> Tensor:
@@ -127,16 +108,16 @@ class Captioner(nn.Module):
         )
         self.places = GridPositions(config.width) if config.positions else None
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
-        self.encoder_norm = layer_norm(config)
+        self.encoder_norm = layer_norm(config.width, config.faithful)
         self.words = nn.Embedding(vocabulary, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
-        self.decoder_norm = layer_norm(config)
+        self.decoder_norm = layer_norm(config.width, config.faithful)
         self.generator = nn.Linear(config.width, vocabulary)
         self.register_buffer("positions", sinusoids(_POSITIONS, config.width), persistent=False)
-        for weight in self.parameters():
-            if weight.dim() > 1:
-                nn.init.xavier_uniform_(weight)
+        # As in the original, whose `att_embed` keeps the initial weights of a linear layer.
+        for part in (self.encoder, self.words, self.decoder, self.generator):
+            draw_xavier(part)
 
     def encode(self, grids: Grids) -> Tensor:
         """Encoded places (B, N, C)."""
@@ -183,6 +164,17 @@ class Captioner(nn.Module):
     def _read(self, captions: Tensor, position: int) -> Tensor:
         embedded = self.words(captions) * math.sqrt(self.width)  # (B, T, C)
         return self.dropout(embedded + self.positions[position : position + captions.shape[1]])
+
+
+def draw_xavier(module: nn.Module) -> None:
+    """Draw all matrices of a module by Xavier's uniform rule.
+
+    Keys and values, which are one matrix here, are drawn as the two of the original are.
+    """
+    for name, weight in module.named_parameters():
+        if weight.dim() > 1:
+            for matrix in weight.chunk(2) if name.endswith("key_value.weight") else [weight]:
+                nn.init.xavier_uniform_(matrix)
 
 
 def sinusoids(length: int, width: int) -> Tensor:

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from vl_tasks.data.pairs import LABELS, Hypothesis
 from vl_tasks.entailment.two_tower import TwoTower
+from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grids import Grids, GridScale
-from vl_tasks.grids.sources import GridSource, load_encoder, open_source
+from vl_tasks.grids.sources import GridSource, open_source
 from vl_tasks.networks.mcan import Mcan
 from vl_tasks.settings.configs import EntailmentConfig
 from vl_tasks.text.sentences import Sentences

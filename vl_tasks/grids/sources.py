@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from storage import cache_dir
 from training.devices import check_device
 from training.interruption import says_when_interrupted
 from vl_tasks.data.images import read_image
+from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grid_cache import GridCache
 from vl_tasks.grids.grids import Grids, GridScale
 from vl_tasks.settings.configs import GridConfig, RunConfig
@@ -30,6 +31,14 @@ _STEP = 32  # pictures that are encoded at once
 _DECODERS = 2
 # Pictures that a scale is fitted to, and fewer if their numbers are more than memory should hold.
 _FITTED, _FITTED_FEWEST, _FITTED_NUMBERS = 500, 16, 1 << 27
+
+
+class Source(Protocol):
+    """Gives what is seen of pictures by their ids."""
+
+    def batch(self, ids: Sequence[Any]) -> Grids:
+        """Give what is seen of B pictures."""
+        ...
 
 
 class GridSource:
@@ -211,17 +220,6 @@ class BlindSource:
         """Nothing is to be prepared."""
 
 
-def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
-    """The encoder of a run, see `ClipEncoder.load`."""
-    return ClipEncoder.load(
-        config.encoder,
-        config.pretrained,
-        config.precision,
-        device,
-        random_weights=config.random_weights,
-    )
-
-
 def open_source(
     config: RunConfig, images: Mapping[Any, Path], what: What = "grid"
 ) -> GridSource | BlindSource:
@@ -249,7 +247,7 @@ def pictures_source(
     return GridSource(load_encoder(config.grids, device), images, config.grids)
 
 
-def fit_scale(scale: GridScale, source: GridSource | BlindSource, ids: Sequence[Any]) -> None:
+def fit_scale(scale: GridScale, source: Source, ids: Sequence[Any]) -> None:
     """Fit a scale to some of the pictures, evenly spread over them."""
     places = source.batch(ids[:1]).features[0].numel()
     count = min(len(ids), _FITTED, max(_FITTED_FEWEST, _FITTED_NUMBERS // places))

@@ -67,6 +67,32 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
+class UnbiasedNorm(nn.Module):
+    """Layer norm of openvqa and ImageCaptioning.pytorch.
+
+    The standard deviation is the unbiased one (divided by C - 1), and epsilon is added to it
+    instead of to the variance.
+
+    Args:
+        width: C.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x (..., C)."""
+        deviation = x.std(-1, keepdim=True) + 1e-6
+        return self.weight * (x - x.mean(-1, keepdim=True)) / deviation + self.bias
+
+
+def layer_norm(width: int, unbiased: bool) -> nn.Module:
+    """Build the layer norm of the originals (`unbiased`) or that of torch."""
+    return UnbiasedNorm(width) if unbiased else nn.LayerNorm(width)
+
+
 class FeedForward(nn.Sequential):
     """Two linear layers with a ReLU between."""
 

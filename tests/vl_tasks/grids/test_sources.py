@@ -13,7 +13,8 @@ from PIL import Image
 from encoders.clip import MaskedGrid
 from encoders.weights import loading
 from vl_tasks.grids import sources as features
-from vl_tasks.grids.sources import BlindSource, GridSource, load_encoder, open_source
+from vl_tasks.grids.encoders import load_encoder
+from vl_tasks.grids.sources import BlindSource, GridSource, open_source
 from vl_tasks.settings.configs import GridConfig, VqaConfig
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
