@@ -73,7 +73,7 @@ def test_two_agents_are_filmed_side_by_side(film, traces):
 def test_gifs_are_of_a_sensible_size(film, traces):
     # Pictures of few details: those of the houses take more, but no noise should come in.
     trace = min(traces[:14], key=lambda one: len(one.steps))
-    assert film([trace], FilmSettings()).stat().st_size < 2e6
+    assert film([trace], FilmSettings((640, 360))).stat().st_size < 6e5
 
 
 def test_a_font_that_is_missing_is_named_and_nothing_is_written(
