@@ -73,12 +73,15 @@ class VisualiseConfig:
     """Folder for the traces of your own walks."""
     episode: str | None = None
     """instr_id of the episode to write with the flags below; the first one by default."""
-    agent: str | None = None
-    """Agent to film; the first one by default."""
+    agent: tuple[str, ...] = ()
+    """Agent to film, or two to film side by side; by default the first one, or with two sources the
+    first one of each. A rerun log is of the first."""
     export: Path | None = None
     """Write one HTML file that needs no server, instead of serving the page."""
     video: Path | None = None
     """Write a film, .gif or .mp4 (the latter needs the extra "video")."""
+    size: str = "1280x720"
+    """Width and height of the film in pixels; 1080x1080 and 720x1280 are arranged for phones."""
     rerun: Path | None = None
     """Write a log for the rerun viewer, .rrd (needs the extra "rerun")."""
 
@@ -89,6 +92,10 @@ class VisualiseConfig:
                 "--episode and --agent choose what --export, --video and --rerun write; on the "
                 "page, choose them there"
             )
+        if len(self.agent) > 2:
+            raise ValueError(f"--agent: a film shows one agent or two, not {len(self.agent)}")
+        if not self.video and self.size != VisualiseConfig.size:
+            raise ValueError("--size is of a film: name its file, --video FILE")
 
     @property
     def writes(self) -> bool:
@@ -101,21 +108,39 @@ def main() -> None:
     config = tyro.cli(VisualiseConfig, description=__doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if config.writes:
-        library, pictures, *_ = gather(config)
-        write(config, library, pictures)
+        if config.video:
+            _check_film(config.video, config)
+        write(config, gather(config))
     else:
         serve(config)
 
 
-def gather(
-    config: VisualiseConfig,
-) -> "tuple[Library, Pictures, Callable[[Episode], Trace] | None, str]":
-    """Everything to show: episodes, pictures, and who follows instructions of the user's."""
+@dataclass(frozen=True)
+class Gathered:
+    """Everything to show.
+
+    Attributes:
+        library: Episodes and traces.
+        pictures: Panoramas.
+        follow: Who follows instructions of the user's; None if nobody does.
+        follower: Name of it.
+        first: Names of the first agent of each source.
+    """
+
+    library: "Library"
+    pictures: "Pictures"
+    follow: "Callable[[Episode], Trace] | None"
+    follower: str
+    first: tuple[str, ...]
+
+
+def gather(config: VisualiseConfig) -> Gathered:
+    """Load what the sources hold, and have runs walk."""
     from envs.episodes import load_episodes
     from envs.worlds import named_world, world_files
     from viewer.scene.pictures import world_pictures
     from viewer.site.library import Library
-    from viewer.site.opening import kind_of, told_apart
+    from viewer.site.opening import first_agents, kind_of, told_apart
 
     kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
     runs = [source for source, kind in kinds.items() if kind == "run"]
@@ -137,7 +162,9 @@ def gather(
         for trace in told.get((runs[-1], follower), [])[:1]:
             follower = trace.agent
         follow = _follow(loaded[runs[-1]], follower)
-    return library, world_pictures(files, config.skyboxes), follow, follower
+    return Gathered(
+        library, world_pictures(files, config.skyboxes), follow, follower, first_agents(told)
+    )
 
 
 def _all_traces(
@@ -190,9 +217,10 @@ def serve(config: VisualiseConfig) -> None:
 
     # Walking takes minutes: a port that is taken is told of before.
     with ViewerServer(host=config.host, port=config.port) as server:
-        library, pictures, follow, follower = gather(config)
+        found = gather(config)
+        library, pictures = found.library, found.pictures
         drives = Drives(library, config.save_to)
-        server.site = Site(library, pictures, drives, follow, follower)
+        server.site = Site(library, pictures, drives, found.follow, found.follower)
         print(f"{len(library.rows())} episodes: {server.url} (Ctrl-C ends it)", flush=True)
         threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()
         if config.browser:
@@ -213,8 +241,9 @@ def _first_picture(library: "Library", pictures: "Pictures") -> None:
         pictures.jpeg(episode.scan, episode.path[0], WIDTHS[0])
 
 
-def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> None:
+def write(config: VisualiseConfig, found: Gathered) -> None:
     """Write the page, the film and the log that are asked for."""
+    library, pictures = found.library, found.pictures
     keys = [row["key"] for row in library.rows() if row["walks"]][:1]
     if config.export:
         from viewer.site.export import export_page
@@ -224,20 +253,34 @@ def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> 
         print(f"Page: {config.export} ({size:.1f} MB)")
     if not (config.video or config.rerun):
         return
-    walks = library.walks(keys[0])
-    name = config.agent or next(iter(walks), "")
-    if name not in walks:
-        raise ValueError(f"'{name}' has not walked {keys[0]}; there are {', '.join(walks)}")
+    walks = _chosen(config.agent or found.first[:2], library.walks(keys[0]), keys[0])
     if config.video:
-        from viewer.outputs.video import film_trace
+        from viewer.films import FilmSettings, film_walks, parse_size
 
-        film_trace(config.video, walks[name], library, pictures)
-        print(f"Film: {config.video}")
+        settings = FilmSettings(parse_size(config.size), progress=True)
+        film_walks(config.video, walks, library, pictures, settings)
+        print(f"Film: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
     if config.rerun:
         from viewer.outputs.rerun_log import log_trace
 
-        log_trace(config.rerun, walks[name], library, pictures)
+        log_trace(config.rerun, walks[0], library, pictures)
         print(f"Rerun log: {config.rerun}")
+
+
+def _check_film(path: Path, config: VisualiseConfig) -> None:
+    """Refuse a film that cannot be made before anybody walks, which takes minutes."""
+    from viewer.films import arranged, check_kind, parse_size
+
+    check_kind(path)
+    arranged(parse_size(config.size), max(len(config.agent), 1))
+
+
+def _chosen(names: tuple[str, ...], walks: "Mapping[str, Trace]", key: str) -> "list[Trace]":
+    """The walks of the agents to film."""
+    for name in names:
+        if name not in walks:
+            raise ValueError(f"'{name}' has not walked {key}; there are {', '.join(walks)}")
+    return [walks[name] for name in names]
 
 
 def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:

@@ -1,10 +1,6 @@
 """Pictures of an episode: panorama with candidate marks, map with paths, instruction."""
 
-import contextlib
-import importlib.util
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 from envs.episodes import Episode
 from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_graph import NavGraph
+from envs.navigation.fonts import MissingFontError, font_for
 from envs.submissions.files import Trajectory
-from storage import written_whole
 
 WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280
 MAP_WIDTH = 400
@@ -21,12 +17,6 @@ MAP_WIDTH = 400
 _PAPER, _INK, _FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
 _REFERENCE, _WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
 _VIEW_CONE = (248, 214, 176)
-# First and last letter of a script, and free fonts for it.
-_FONTS = (
-    ("\u0900", "\u097f", ("NotoSansDevanagari-Regular.ttf", "Lohit-Devanagari.ttf")),
-    ("\u0c00", "\u0c7f", ("NotoSansTelugu-Regular.ttf", "Lohit-Telugu.ttf")),
-)
-_FRAME_RATE = 4  # of mp4 films, per second
 _STOREY = 3.0  # metres, about
 _SKY, _GROUND = (206, 216, 226), (178, 174, 168)
 
@@ -64,48 +54,6 @@ def draw_frame(
     _draw_map(draw, graph, episode, trajectory)
     _write_text(draw, graph, episode, trajectory)
     return np.array(frame)
-
-
-def film(
-    graph: NavGraph,
-    episode: Episode,
-    trajectory: Trajectory,
-    panorama: PanoramaSource | None,
-    path: Path,
-    seconds: float = 1.5,
-) -> None:
-    """Write an episode as a moving picture, a frame per viewpoint.
-
-    Args:
-        graph: The building.
-        episode: What the agent has been told to do.
-        trajectory: Viewpoint, heading and elevation (radians) at each viewpoint visited.
-        panorama: As for `draw_frame`.
-        path: File to write, .gif or .mp4.
-        seconds: Time that each frame stands.
-
-    Raises:
-        ValueError: The file has another ending.
-        ModuleNotFoundError: There is no FFmpeg to write an mp4 with; says how to get it.
-    """
-    import imageio.v3 as iio
-
-    kind = path.suffix.lower()
-    if kind not in (".gif", ".mp4"):
-        raise ValueError(f"{path}: films are .gif or .mp4")
-    if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ModuleNotFoundError(f'{path}: mp4 needs FFmpeg: pip install "clipnav[video]"')
-    frames = [
-        draw_frame(graph, episode, trajectory[: step + 1], panorama)
-        for step in range(len(trajectory))
-    ]
-    with written_whole(path) as beside:
-        if kind == ".gif":
-            iio.imwrite(beside, frames, duration=1000 * seconds, loop=0)
-        else:
-            # Players dislike films of less than some frames a second: frames are repeated.
-            repeated = [frame for frame in frames for _ in range(round(_FRAME_RATE * seconds))]
-            iio.imwrite(beside, repeated, fps=_FRAME_RATE, codec="libx264")
 
 
 def house_panorama(scan: str, viewpoint: str) -> np.ndarray:
@@ -147,7 +95,7 @@ def _mark_candidates(
     for i in np.argsort(-np.linalg.norm(offsets, axis=1)):
         x, y = float(columns[i]), float(rows[i])
         draw.ellipse((x - 13, y - 11, x + 13, y + 11), fill=_MARK, outline=_PAPER, width=2)
-        draw.text((x, y), str(i + 1), fill=_PAPER, font=_font(15), anchor="mm")
+        draw.text((x, y), str(i + 1), fill=_PAPER, font=font_for("0", 15), anchor="mm")
 
 
 def _draw_map(
@@ -194,9 +142,16 @@ def _write_text(
     state = f"{episode.scan}   episode {episode.instr_id}   {len(trajectory) - 1} moves"
     if episode.has_goal:
         state += f"   {graph.geodesic(trajectory[-1][0], episode.path[-1]):.1f} m to the goal"
-    draw.text((left, top), state, fill=_INK, font=_font(14))
-    font = _font(18, episode.instruction)
-    lines = _wrapped(draw, episode.instruction.split(), font, WIDTH - left - 20)
+    draw.text((left, top), state, fill=_INK, font=font_for(state, 14))
+    text = episode.instruction
+    try:
+        font = font_for(text, 18)
+    except MissingFontError as error:
+        # What is wrong is said in letters that the font has.
+        text = f"The instruction cannot be drawn: {error}".encode("ascii", "replace").decode()
+        font = font_for(text, 18)
+    room = WIDTH - left - 20 - draw.textlength(" ...", font)
+    lines = _wrapped(draw, text.split(), font, room)
     shown = lines[: (PANEL_HEIGHT - 60) // 25]
     if len(shown) < len(lines):
         shown[-1] += " ..."
@@ -206,7 +161,7 @@ def _write_text(
 def _wrapped(
     draw: ImageDraw.ImageDraw,
     words: Sequence[str],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: ImageFont.FreeTypeFont,
     width: float,
 ) -> list[str]:
     lines = [""]
@@ -229,14 +184,3 @@ def _dot(
     x, y = centre
     box = (x - radius, y - radius, x + radius, y + radius)
     draw.ellipse(box, fill=fill, outline=outline, width=2)
-
-
-@lru_cache
-def _font(size: int, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, or one of this machine where the text is Hindi or Telugu."""
-    for first, last, names in _FONTS:
-        if any(first <= letter <= last for letter in text):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    return ImageFont.truetype(name, size)
-    return ImageFont.load_default(size)

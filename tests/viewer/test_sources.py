@@ -77,3 +77,47 @@ def test_only_the_episode_that_is_written_is_walked(make_run, export, wanderer):
 def test_with_nobody_there_is_nothing_to_write(export, tiny_world):
     with pytest.raises(ValueError, match="name a run, traces or a submission"):
         export("--data-dir", tiny_world)
+
+
+def test_the_first_agents_of_two_runs_are_filmed_side_by_side(
+    make_run, run_script, tmp_path, teacher, wanderer, monkeypatch
+):
+    filmed = []
+
+    def film_walks(path, traces, library, pictures, settings):
+        filmed.append(([trace.agent for trace in traces], settings.size))
+        path.write_bytes(b"film")
+
+    monkeypatch.setattr("viewer.films.film_walks", film_walks)
+    one, two = make_run("one", teacher), make_run("two", wanderer)
+    film = ("--split", "train", "--video", tmp_path / "film.gif")
+    run_script("visualise_episode.py", one, two, *film)
+    run_script("visualise_episode.py", one, *film, "--size", "720x1280")
+    run_script("visualise_episode.py", one, two, *film, "--agent", "follower two")
+    assert filmed == [
+        (["follower one", "follower two"], (1280, 720)),
+        (["follower"], (720, 1280)),
+        (["follower two"], (1280, 720)),
+    ]
+
+
+def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
+    make_run, run_script, tmp_path, wanderer
+):
+    agent = Counting(wanderer)
+    run = make_run("one", agent)
+    film = ("--video", tmp_path / "film.gif")
+    for complaint, arguments in {
+        r"\.gif or \.mp4": ("--video", tmp_path / "film.avi"),
+        "write width and height": (*film, "--size", "large"),
+        "even number": (*film, "--size", "101x100"),
+        "need a wide frame": (*film, "--size", "720x1280", "--agent", "a", "b"),
+    }.items():
+        with pytest.raises(ValueError, match=complaint):
+            run_script("visualise_episode.py", run, "--split", "train", *arguments)
+    for arguments in ((*film, "--agent", "a", "b", "c"), ("--size", "640x360")):
+        with pytest.raises(SystemExit):
+            run_script("visualise_episode.py", run, "--split", "train", *arguments)
+    assert agent.walks == 0
+    with pytest.raises(ValueError, match="'me' has not walked train/100_0; there are follower"):
+        run_script("visualise_episode.py", run, "--split", "train", *film, "--agent", "me")

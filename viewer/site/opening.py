@@ -74,3 +74,12 @@ def told_apart(brought: Mapping[Path, Sequence[Trace]]) -> dict[tuple[Path, str]
         else:
             told[source, agent] = own if own is namesakes[0] else []
     return told
+
+
+def first_agents(told: Mapping[tuple[Path, str], Sequence[Trace]]) -> tuple[str, ...]:
+    """Name of the first agent of each source, as shown; see `told_apart`."""
+    first: dict[Path, str] = {}
+    for (source, _), traces in told.items():
+        if traces:
+            first.setdefault(source, traces[0].agent)
+    return tuple(dict.fromkeys(first.values()))

@@ -5,7 +5,11 @@ import json
 import logging
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader
+from threading import Condition
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,6 +17,8 @@ from viewer.site.routes import Answer, RequestError, Site
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 100_000  # bytes
+_CONNECTIONS = 64  # served at a time, each by a thread of its own; a browser opens six
+_TIMEOUT = 30.0  # seconds after which a connection that sends nothing is closed
 # The page loads nothing from anywhere else, and the browser sees to it.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -34,9 +40,11 @@ class ViewerServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 1024  # connections that the system holds until there is a thread for them
     site: Site
 
     def __init__(self, site: Site | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.connections = _Connections(_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
@@ -56,16 +64,100 @@ class ViewerServer(ThreadingHTTPServer):
         bracketed = f"[{host!s}]" if self.address_family == socket.AF_INET6 else f"{host!s}"
         return f"http://{bracketed}:{port}/"
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, once there is room for it."""
+        self.connections.enter()
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # such as a system that gives no more threads
+            self.connections.leave()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, then make room for another one."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.connections.leave()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over browsers that left before their answer came; tell of everything else."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
+class _Connections:
+    """Counts open connections, and closes idle ones where others wait.
+
+    Args:
+        limit: How many may be open at a time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open = 0
+        # Answered connections without a new request, the longest idle first.
+        self._idle: dict[int, socket.socket] = {}
+        self._changed = Condition()
+
+    def enter(self) -> None:
+        """Wait until there is room for another connection, and count it."""
+        with self._changed:
+            while self._open >= self._limit:
+                self._close_longest_idle()
+                self._changed.wait()
+            self._open += 1
+
+    def leave(self) -> None:
+        """Count a connection as closed."""
+        with self._changed:
+            self._open -= 1
+            self._changed.notify()
+
+    @contextmanager
+    def idle(self, connection: socket.socket) -> Iterator[None]:
+        """Mark a connection as one that may be closed while the block runs."""
+        with self._changed:
+            self._idle[id(connection)] = connection
+            self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._idle.pop(id(connection), None)
+
+    def _close_longest_idle(self) -> None:
+        if self._idle:
+            connection = self._idle.pop(next(iter(self._idle)))
+            # Only the receiving side: a request that came in the same moment is still answered.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: ViewerServer
+    rfile: BufferedReader
+    timeout = _TIMEOUT
+    # A small packet is sent at once instead of waiting for the receipt of the previous one (Nagle),
+    # which a browser delays by 40 ms; the buffer puts head and body of an answer into one packet.
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
     protocol_version = "HTTP/1.1"
     server_version = "clipnav"
+
+    def handle(self) -> None:
+        """Answer requests until the browser leaves, or its place is needed."""
+        self.close_connection = True
+        self.handle_one_request()
+        while not self.close_connection and self._has_more():
+            self.handle_one_request()
+
+    def _has_more(self) -> bool:
+        try:
+            with self.server.connections.idle(self.connection):
+                return bool(self.rfile.peek(1))
+        except TimeoutError:
+            return False
 
     def do_GET(self) -> None:
         self._respond(lambda path, query: self.server.site.get(path, query))

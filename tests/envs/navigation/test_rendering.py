@@ -1,5 +1,4 @@
 import dataclasses
-from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -9,7 +8,7 @@ import envs  # noqa: F401  (registers the environments)
 from envs.episodes import load_episodes
 from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_graph import NavGraph
-from envs.navigation import rendering
+from envs.navigation.fonts import MissingFontError, font_for
 from envs.navigation.rendering import STRIP_HEIGHT, draw_frame
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
@@ -132,23 +131,19 @@ def test_built_in_worlds_show_their_pictures(monkeypatch, world):
     assert np.ptp(frame[5, :, 0].astype(int)) > 200
 
 
-@pytest.mark.parametrize("text", ["दरवाज़े के पास रुकें।", "తలుపు దగ్గర ఆగండి."])
-def test_each_script_has_its_font(text, monkeypatch):
+def test_a_font_that_is_missing_is_told_in_the_picture(scene, monkeypatch):
+    graph, episode = scene
+    hindi = dataclasses.replace(episode, instruction="दरवाज़े के पास रुकें।")
     asked = []
 
-    def missing(name, size):
-        asked.append(name)
-        raise OSError("no such font here")
+    def font(text, size):
+        asked.append(text)
+        if not text.isascii():
+            raise MissingFontError("no font on this machine has such letters; install one")
+        return font_for(text, size)
 
-    def fonts(truetype):
-        rendering._font.cache_clear()
-        stand_in = SimpleNamespace(truetype=truetype, load_default=lambda size: "default")
-        monkeypatch.setattr(rendering, "ImageFont", stand_in)
-
-    fonts(missing)
-    assert rendering._font(18, text) == "default"
-    assert len(asked) == 2
-    fonts(lambda name, size: name)
-    assert rendering._font(18, text) == asked[0]
-    assert rendering._font(18, "Stop.") == "default"
-    rendering._font.cache_clear()
+    monkeypatch.setattr("envs.navigation.rendering.font_for", font)
+    frame = draw_frame(graph, hindi, [("a0", 0.0, 0.0)], None)
+    assert asked[-1].startswith("The instruction cannot be drawn: no font on this machine")
+    told = dataclasses.replace(episode, instruction=asked[-1])
+    np.testing.assert_array_equal(frame, draw_frame(graph, told, [("a0", 0.0, 0.0)], None))

@@ -1,15 +1,16 @@
 import pickle
+import re
+import subprocess
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
 
 from envs.worlds import world_files
 from viewer.outputs.rerun_log import log_trace
-from viewer.outputs.video import film_trace
 from viewer.scene.pictures import WIDTHS, DrawnPictures, NoPictures
 from viewer.site.library import Library
 
@@ -19,40 +20,32 @@ def library(tiny_world):
     return Library(world_files("matterport", tiny_world), "r2r")
 
 
-def test_a_film_has_a_frame_per_viewpoint(library, traces, tmp_path, grey):
-    pictures = DrawnPictures(grey, lambda scan: tmp_path / scan)
-    path = tmp_path / "walk.gif"
-    film_trace(path, traces[0], library, pictures)
-    frames = iio.imread(path)
-    assert frames.shape == (len(traces[0].steps), 640, 960, 3)
-    bare = tmp_path / "bare.gif"
-    film_trace(bare, traces[0], library, NoPictures("none"))
-    assert (iio.imread(bare)[0, :300] != frames[0, :300]).any()
-
-
-def test_films_as_mp4(library, traces, tmp_path):
-    pytest.importorskip("imageio_ffmpeg", reason="mp4 needs the extra 'video'")
-    path = tmp_path / "walk.mp4"
-    film_trace(path, traces[0], library, NoPictures("none"), seconds=0.5)
-    frames = iio.imread(path)
-    assert frames.shape == (2 * len(traces[0].steps), 640, 960, 3)
-
-
-def test_films_need_a_known_ending_and_what_writes_it(library, traces, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"\.gif or \.mp4"):
-        film_trace(tmp_path / "walk.avi", traces[0], library, NoPictures("none"))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[video\]"):
-        film_trace(tmp_path / "walk.mp4", traces[0], library, NoPictures("none"))
-    assert not list(tmp_path.iterdir())
-
-
-def test_rerun_writes_logs(library, traces, tmp_path, grey):
+def test_rerun_reads_what_was_logged(library, traces, tmp_path, grey, monkeypatch):
     pytest.importorskip("rerun", reason="logs need the extra 'rerun'")
-    pictures = DrawnPictures(grey, lambda scan: tmp_path / scan)
+    pictures, trace = DrawnPictures(grey, lambda scan: tmp_path / scan), traces[0]
     path = tmp_path / "walk.rrd"
-    log_trace(path, traces[0], library, pictures)
-    assert path.stat().st_size > 10_000
+    log_trace(path, trace, library, pictures)
+    monkeypatch.setenv("HOME", str(tmp_path))  # the command writes settings there
+
+    def rerun(*arguments):
+        command = [sys.executable, "-m", "rerun", "rrd", *arguments, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    assert "verified without error" in rerun("verify")
+    rows, text = Counter(), defaultdict(str)  # rerun writes one thing in several pieces
+    for chunk in rerun("print", "-vvv").split("\nChunk("):
+        if found := re.search(r"with (\d+) rows \(.*\) - /(\S+) - ", chunk):
+            rows[found[2]] += int(found[1])
+            text[found[2]] += chunk
+    steps = len(trace.steps)
+    for name in ("panorama", "map/agent", "map/walked", "probabilities", "attention"):
+        assert rows[name] == steps
+    assert rows["map/reference"] == 1
+    assert trace.instruction in text["instruction"]
+    for step in trace.steps:
+        assert f"[{step.metrics['nDTW']}]" in text["curves/nDTW"]
 
 
 class Stream:

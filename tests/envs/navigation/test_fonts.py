@@ -1,0 +1,56 @@
+import pytest
+from PIL import features
+
+from envs.navigation import fonts
+from envs.navigation.fonts import MissingFontError, font_for
+
+HINDI, TELUGU = "दरवाज़े के पास रुकें।", "తలుపు దగ్గర ఆగండి."
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    fonts._path.cache_clear()
+    yield
+    fonts._path.cache_clear()
+
+
+def test_letters_of_europe_need_no_font_of_the_machine(monkeypatch):
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+    assert font_for("Stop at the café, 3 m.", 18).getname() == ("DejaVu Sans", "Book")
+    assert font_for("Stop", 18, bold=True).getname() == ("DejaVu Sans", "Bold")
+
+
+@pytest.mark.parametrize(("text", "script"), [(HINDI, "DEVANAGARI"), (TELUGU, "TELUGU")])
+def test_a_missing_font_is_named_with_the_remedy(text, script, monkeypatch):
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+    with pytest.raises(MissingFontError, match=rf"no font .*{script} .*fonts-noto-core"):
+        font_for(text, 18)
+
+
+def test_letters_that_cannot_be_joined_are_refused(monkeypatch):
+    monkeypatch.setattr(features, "check", lambda name: name != "raqm")
+    with pytest.raises(MissingFontError, match="libfribidi0"):
+        font_for(HINDI, 18)
+    assert font_for("Stop.", 18)
+
+
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    # A conjunct is narrower than its letters one by one.
+    [(HINDI, "क्ष"), (TELUGU, "క్ష")],
+)
+def test_letters_of_india_are_found_and_joined(text, joined):
+    try:
+        font = font_for(text + joined, 40)
+    except MissingFontError as error:
+        pytest.skip(str(error))
+    assert font.getmask(text).getbbox()
+    assert font.getlength(joined) < 0.9 * sum(font.getlength(letter) for letter in joined)
+
+
+def test_a_damaged_font_is_passed_over(monkeypatch, tmp_path):
+    damaged = tmp_path / "damaged.ttf"
+    damaged.write_bytes(b"no font")
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: (damaged,))
+    with pytest.raises(MissingFontError):
+        font_for(HINDI, 18)

@@ -1,0 +1,92 @@
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from viewer.films import FilmSettings, film_walks
+from viewer.films.canvas import AGENTS
+from viewer.films.layout import arranged
+from viewer.films.outcome_card import COLOURS
+from viewer.films.timeline import Walk, phases
+from viewer.scene.pictures import NoPictures
+
+SMALL = FilmSettings((480, 360))
+
+
+@pytest.fixture
+def film(library, pictures, tmp_path):
+    def make(traces, settings=SMALL, name="walk.gif"):
+        path = tmp_path / name
+        film_walks(path, traces, library, pictures, settings)
+        return path
+
+    return make
+
+
+def seconds(trace, library):
+    return sum(part.seconds for part in phases([Walk(trace, library.graph(trace.scan))]))
+
+
+def gif_frames(path):
+    with Image.open(path) as film:
+        durations, frames = [], []
+        for number in range(film.n_frames):
+            film.seek(number)
+            durations.append(film.info["duration"])
+            frames.append(np.asarray(film.convert("RGB")))
+    return frames, durations
+
+
+def test_a_gif_moves_from_the_start_to_the_outcome(film, library, traces):
+    frames, durations = gif_frames(film(traces[:1]))
+    assert frames[0].shape == (360, 480, 3)
+    assert sum(durations) == pytest.approx(1000 * seconds(traces[0], library), abs=130)
+    # At least three pictures of each move, and one of each look.
+    assert len(frames) > 4 * len(traces[0].steps)
+    assert max(durations) >= 800
+    # The walk is a success, which the end says in large green letters on the view.
+    view = arranged((480, 360), 1).panels[0]["view"]
+    green = [
+        (abs(frame[: view[3], : view[2]].astype(int) - COLOURS["success"]).max(-1) < 16).sum()
+        for frame in (frames[0], frames[-1])
+    ]
+    assert green[0] < 20
+    assert green[1] > 200
+
+
+def test_an_mp4_has_25_frames_a_second(film, library, traces):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="mp4 needs the extra 'video'")
+    path = film(traces[:1], name="walk.mp4")
+    count, length = ffmpeg.count_frames_and_secs(str(path))
+    assert length == pytest.approx(seconds(traces[0], library), abs=0.05)
+    assert count == round(25 * length)
+
+
+def test_two_agents_are_filmed_side_by_side(film, traces):
+    other = msgspec.structs.replace(traces[14], agent="other")
+    frames, _ = gif_frames(film([traces[0], other], FilmSettings((640, 360))))
+    shown = [frames[3][:, :320], frames[3][:, 320:]]
+    for half, colour in zip(shown, AGENTS, strict=True):
+        assert (abs(half.astype(int) - colour).max(-1) < 14).sum() > 100
+
+
+def test_gifs_are_of_a_sensible_size(film, traces):
+    # Pictures of few details: those of the houses take more, but no noise should come in.
+    trace = min(traces[:14], key=lambda one: len(one.steps))
+    assert film([trace], FilmSettings((640, 360))).stat().st_size < 6e5
+
+
+def test_a_font_that_is_missing_is_named_and_nothing_is_written(
+    library, traces, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("envs.navigation.fonts._system_fonts", lambda: ())
+    words = ("दरवाज़े ", "के ", "पास ", "रुकें।")
+    changed = msgspec.structs.replace(
+        traces[0],
+        instruction="".join(words),
+        words=words,
+        steps=tuple(msgspec.structs.replace(s, word_attention=None) for s in traces[0].steps),
+    )
+    with pytest.raises(ValueError, match=r"no font on this machine has .*DEVANAGARI.*install"):
+        film_walks(tmp_path / "walk.gif", [changed], library, NoPictures("none"), SMALL)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,95 @@
+import weakref
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from viewer.films.writing import Gif, Mp4, check_kind
+
+RNG = np.random.default_rng(0)
+
+
+def picture(shade):
+    frame = np.full((360, 480, 3), (200, 210, 220), np.uint8)
+    frame[100:200, 50:150] = (shade, 90, 40)
+    return frame
+
+
+def test_gifs_hold_what_was_added_for_as_long(tmp_path):
+    shades = [(250, 5), (130, 1), (30, 3)]
+    frames = [picture(shade) for shade, _ in shades]
+    path = tmp_path / "film.gif"
+    writer = Gif(path, frames, 8.0)
+    for frame, (_, count) in zip(frames, shades, strict=True):
+        for _ in range(count):
+            writer.add(frame)
+    writer.close()
+    with Image.open(path) as film:
+        assert film.n_frames == 3
+        assert film.info["loop"] == 0
+        durations = []
+        for number, frame in enumerate(frames):
+            film.seek(number)
+            durations.append(film.info["duration"])
+            found = np.asarray(film.convert("RGB")).astype(int)
+            assert abs(found - frame).max() <= 8
+    # 5, 1 and 3 eighths of a second, rounded without adding up.
+    assert durations == [620, 130, 370]
+
+
+def test_only_what_has_changed_is_written(tmp_path):
+    noise = RNG.integers(0, 255, (360, 480, 3), np.uint8)
+    changed = noise.copy()
+    changed[:20, :20] = 0
+    sizes = []
+    for frames in ([noise], [noise, changed]):
+        writer = Gif(tmp_path / "film.gif", [noise], 8.0)
+        for frame in frames:
+            writer.add(frame)
+            writer.add(frame)
+        writer.close()
+        sizes.append((tmp_path / "film.gif").stat().st_size)
+    assert sizes[1] - sizes[0] < 0.02 * sizes[0]
+
+
+def test_gifs_keep_no_frames_in_memory(tmp_path):
+    writer = Gif(tmp_path / "film.gif", [picture(0)], 8.0)
+    alive = []
+    for shade in range(20):
+        frame = picture(10 * shade)
+        alive.append(weakref.ref(frame))
+        writer.add(frame)
+        del frame
+        assert sum(one() is not None for one in alive) <= 1
+    writer.close()
+
+
+def test_mp4s_are_h264_that_every_player_shows(tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="mp4 needs the extra 'video'")
+    path = tmp_path / "film.mp4"
+    writer = Mp4(path, (480, 360), 25)
+    for shade in range(50):
+        writer.add(picture(5 * shade))
+    writer.close()
+    reader = ffmpeg.read_frames(str(path))
+    about = next(reader)
+    assert about["codec"] == "h264"
+    assert about["pix_fmt"].startswith("yuv420p")
+    assert about["size"] == (480, 360)
+    assert about["fps"] == 25
+    assert about["duration"] == pytest.approx(2.0)
+    frames = [np.frombuffer(one, np.uint8).reshape(360, 480, 3) for one in reader]
+    assert len(frames) == 50
+    assert abs(frames[-1].astype(int) - picture(245)).mean() < 4
+    # The index stands before the frames.
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_films_need_a_known_ending_and_what_writes_it(tmp_path, monkeypatch):
+    assert check_kind(tmp_path / "walk.GIF") == ".gif"
+    with pytest.raises(ValueError, match=r"\.gif or \.mp4"):
+        check_kind(tmp_path / "walk.avi")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[video\]"):
+        check_kind(tmp_path / "walk.mp4")

@@ -1,0 +1,7 @@
+"""Films of walks: view, attention, map, choices and figures, step by step, and how it ended."""
+
+from viewer.films.filming import FilmSettings, film_walks
+from viewer.films.layout import arranged, parse_size
+from viewer.films.writing import check_kind
+
+__all__ = ["FilmSettings", "arranged", "check_kind", "film_walks", "parse_size"]

@@ -1,0 +1,143 @@
+"""Drawing with smooth edges: everything is drawn at twice the size and then halved."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from envs.navigation.fonts import font_for
+
+Colour = tuple[int, int, int] | tuple[int, int, int, int]
+Point = tuple[float, float]
+
+INK, MUTED, FAINT = (28, 36, 48), (86, 97, 115), (217, 222, 229)
+PAPER, CARD, DARK = (234, 237, 242), (255, 255, 255), (16, 21, 28)
+# Colours of Okabe and Ito, as on the page: two agents, the reference path, attention.
+AGENTS = ((0, 114, 178), (192, 79, 0))
+WAY, ATTENTION = (0, 128, 94), (230, 159, 0)
+NAMED = (INK, MUTED, FAINT, PAPER, CARD, DARK, *AGENTS, WAY, ATTENTION)
+
+_TWICE = 2
+
+
+class Canvas:
+    """A picture to draw on, in pixels of the finished picture.
+
+    Args:
+        size: Width and height.
+        background: Colour, with 0 as fourth number a transparent one; or a canvas of the same size,
+            which stays as it is.
+    """
+
+    def __init__(self, size: tuple[int, int], background: "Colour | Canvas") -> None:
+        self.size = size
+        if isinstance(background, Canvas):
+            self._image = background._image.copy()
+        else:
+            mode = "RGB" if len(background) == 3 else "RGBA"
+            self._image = Image.new(mode, (_TWICE * size[0], _TWICE * size[1]), background)
+        # On RGB, colours with a fourth number let what is below shine through.
+        self._draw = ImageDraw.Draw(self._image, "RGBA")
+
+    def finished(self) -> Image.Image:
+        """The picture at its size."""
+        return self._image.reduce(_TWICE)
+
+    def line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
+        """Draw a line with round corners and ends."""
+        scaled = [_twice(point) for point in points]
+        thickness = max(1, round(_TWICE * width))
+        self._draw.line([c for point in scaled for c in point], colour, thickness, joint="curve")
+        if thickness > 3 and len(colour) == 3:
+            for point in (points[0], points[-1]):
+                self.circle(point, width / 2, colour)
+
+    def dashed(self, points: Sequence[Point], colour: Colour, width: float, dash: float) -> None:
+        """Draw a line of dashes that are as long as the gaps between them."""
+        corners = np.array(points, float)
+        along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
+        for start in np.arange(0, along[-1], 2 * dash):
+            end = min(start + dash, along[-1])
+            between = along[(along > start) & (along < end)]
+            stops = [start, *between, end]
+            x, y = (np.interp(stops, along, corners[:, axis]).tolist() for axis in (0, 1))
+            self.line(list(zip(x, y, strict=True)), colour, width)
+
+    def polygon(self, points: Sequence[Point], fill: Colour) -> None:
+        """Fill a polygon."""
+        self._draw.polygon([_twice(point) for point in points], fill)
+
+    def circle(
+        self,
+        centre: Point,
+        radius: float,
+        fill: Colour | None,
+        edge: Colour | None = None,
+        width: float = 1.0,
+    ) -> None:
+        """Draw a circle."""
+        (x, y), r = centre, radius
+        box = (*_twice((x - r, y - r)), *_twice((x + r, y + r)))
+        self._draw.ellipse(box, fill, edge, max(1, round(_TWICE * width)) if edge else 0)
+
+    def arc(self, centre: Point, radius: float, share: float, colour: Colour, width: float) -> None:
+        """Draw a share of a circle, clockwise from the top."""
+        (x, y), r = centre, radius
+        box = (*_twice((x - r, y - r)), *_twice((x + r, y + r)))
+        self._draw.arc(box, -90, -90 + 360 * share, colour, round(_TWICE * width))
+
+    def sector(self, centre: Point, radius: float, middle: float, across: float, fill: Colour):
+        """Fill a piece of a disc round a heading (radians clockwise from the top)."""
+        (x, y), r = centre, radius
+        box = (*_twice((x - r, y - r)), *_twice((x + r, y + r)))
+        start = math.degrees(middle - across / 2) - 90
+        self._draw.pieslice(box, start, start + math.degrees(across), fill)
+
+    def box(self, corners: tuple[float, float, float, float], fill: Colour, radius: float = 0.0):
+        """Fill a box (left, top, right, bottom) with round corners."""
+        left, top, right, bottom = corners
+        if right > left and bottom > top:
+            scaled = (*_twice((left, top)), *_twice((right, bottom)))
+            self._draw.rounded_rectangle(scaled, _TWICE * radius, fill)
+
+    def text(
+        self,
+        at: Point,
+        text: str,
+        size: float,
+        colour: Colour = INK,
+        anchor: str = "la",
+        bold: bool = False,
+    ) -> None:
+        """Write a line of text; anchors are Pillow's.
+
+        Raises:
+            MissingFontError: This machine has no font for it.
+        """
+        font = font_for(text, _TWICE * size, bold)
+        self._draw.text(_twice(at), text, colour, font, anchor)
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Width of a line of text in pixels."""
+    return font_for(text, _TWICE * size, bold).getlength(text) / _TWICE
+
+
+def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
+    """A text that fits into a width, with dots for what does not."""
+    if text_width(text, size, bold) <= width:
+        return text
+    while text and text_width(f"{text}…", size, bold) > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def mixed(one: Colour, other: Colour, share: float) -> tuple[int, int, int]:
+    """A colour between two, at a share of the way from the first."""
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(one[:3], other[:3], strict=True))
+    return red, green, blue
+
+
+def _twice(point: Point) -> Point:
+    return _TWICE * point[0], _TWICE * point[1]

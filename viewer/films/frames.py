@@ -1,0 +1,81 @@
+"""The frames of a film: panels of each agent, and a map of all."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from viewer.films.canvas import PAPER
+from viewer.films.layout import Box, Layout
+from viewer.films.map_panel import MapPanel
+from viewer.films.places import Places
+from viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel
+from viewer.films.style import Style
+from viewer.films.timeline import Moment, Phase, Walk
+from viewer.films.view_panel import ViewPanel
+from viewer.films.words_panel import WordsPanel
+
+Draw = Callable[[Sequence[Moment]], Image.Image]
+
+
+class Frames:
+    """Draws frames.
+
+    Args:
+        walks: Who is filmed.
+        layout: For as many.
+        places: Panoramas.
+        scene: Of the building; see `viewer.scene.scenes.scene`.
+    """
+
+    def __init__(
+        self, walks: Sequence[Walk], layout: Layout, places: Places, scene: dict[str, Any]
+    ) -> None:
+        self._walks, self._layout = walks, layout
+        self._panels: list[tuple[Box, Draw]] = []
+        styles = [Style(layout.unit, number) for number in range(len(walks))]
+        across = 0.0
+        for number, (walk, style) in enumerate(zip(walks, styles, strict=True)):
+            boxes = layout.panels[number]
+            view = ViewPanel(walk, _size(boxes["view"]), style, places)
+            across = view.camera.across
+            drawn: dict[str, Callable[[Moment], Image.Image]] = {
+                "view": view.draw,
+                "figures": FiguresPanel(walk, _size(boxes["figures"]), style).draw,
+                "words": WordsPanel(walk, _size(boxes["words"]), style).draw,
+                "choices": ChoicesPanel(walk, _size(boxes["choices"]), style).draw,
+            }
+            if "around" in boxes:
+                size = _size(boxes["around"])
+                drawn["around"] = AroundPanel(walk, size, style, places, across).draw
+            for kind, box in boxes.items():
+                self._panels.append((box, _of_one(drawn[kind], number)))
+        plan = MapPanel(walks, scene, _size(layout.map), styles)
+        self._panels.append((layout.map, lambda moments: plan.draw(moments, across)))
+        self._kept: dict[Box, tuple[tuple[Any, ...], Image.Image]] = {}
+
+    def draw(self, phase: Phase, share: float) -> np.ndarray:
+        """The frame at a share of a phase: (height, width, 3) uint8."""
+        moments = [walk.moment(phase, share) for walk in self._walks]
+        frame = Image.new("RGB", self._layout.size, PAPER)
+        for box, draw in self._panels:
+            frame.paste(draw(moments), box[:2])
+        return np.asarray(frame)
+
+    def stream(self, times: Iterator[tuple[Phase, float]]) -> Iterator[np.ndarray]:
+        """Frames one after the other; the same array again where nothing has changed."""
+        before, frame = None, None
+        for phase, share in times:
+            moments = [walk.moment(phase, share) for walk in self._walks]
+            if frame is None or moments != before:
+                before, frame = moments, self.draw(phase, share)
+            yield frame
+
+
+def _of_one(draw: Callable[[Moment], Image.Image], number: int) -> Draw:
+    return lambda moments: draw(moments[number])
+
+
+def _size(box: Box) -> tuple[int, int]:
+    return box[2] - box[0], box[3] - box[1]

@@ -1,0 +1,43 @@
+"""Panoramas of the places of walks, read when they are shown; a few are kept in memory."""
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from envs.graphs.nav_graph import NavGraph
+from viewer.films.camera import Standpoint, bare_panorama
+from viewer.films.timeline import Walk
+from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
+
+_KEPT = 6  # of 6 MB
+
+
+class Places:
+    """Panoramas of a building.
+
+    Args:
+        pictures: Where they come from.
+        graph: Of the building.
+    """
+
+    def __init__(self, pictures: Pictures, graph: NavGraph) -> None:
+        self._pictures, self._graph = pictures, graph
+        self.bare = bool(pictures.note)
+        """Whether there are no pictures, so that a bare floor is shown."""
+        self._read = lru_cache(_KEPT)(self._standpoint)
+
+    def at(self, walk: Walk, step: int) -> Standpoint:
+        """The panorama where a walk's step is taken."""
+        return self._read(walk.trace.steps[step].viewpoint)
+
+    def _standpoint(self, viewpoint: str) -> Standpoint:
+        node = self._graph.index(viewpoint)
+        position, height = self._graph.positions[node], float(self._graph.heights[node])
+        try:
+            data = self._pictures.jpeg(self._graph.scan, viewpoint, WIDTHS[-1])
+        except NoPictureError:
+            self.bare = True
+            return Standpoint(bare_panorama(position, height), position, height)
+        return Standpoint(np.asarray(Image.open(io.BytesIO(data))), position, height)
