@@ -9,6 +9,7 @@ import numpy as np
 
 from encoders.sharded_views import ShardedViews
 from storage import written_whole
+from storage.json_files import parse_json
 from storage.tensor_files import header_bytes, read_header
 
 FORMAT_VERSION = 1
@@ -18,7 +19,10 @@ OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
 # Row v of a viewpoint is 12 * elevation band + heading step, as MatterSim numbers its views
 # (MatterSim.cpp:378-390: -30 degrees first).
 VIEW_ORDER = "bottom,middle,top x 12 headings clockwise from 0"
-_TENSOR = "views"
+_TENSOR, _SUFFIX = "views", ".safetensors"
+_REMEDY = "extract again with scripts/extract_features.py"
+_INFINITE = 0x7C00  # exponent bits of float16: infinities and NaN have all of them
+_ROWS_AT_ONCE = 64
 
 
 def feature_key(scan: str, viewpoint: str) -> str:
@@ -51,6 +55,7 @@ class FeatureStore:
         self.metadata = metadata
         self.views = views
         self._rows = {key: row for row, key in enumerate(keys)}
+        self._known_finite = np.zeros(len(keys), bool)
 
     @classmethod
     def open(cls, path: str | Path, expected_width: int | None = None) -> "FeatureStore":
@@ -149,6 +154,31 @@ class FeatureStore:
             )
         return self._rows[key]
 
+    def check_finite(self, rows: np.ndarray) -> None:
+        """Check that the features of some viewpoints are finite; each row is read only once.
+
+        Args:
+            rows: (N,) integers.
+
+        Raises:
+            ValueError: There is an infinity or NaN; names the viewpoint.
+        """
+        known = self._known_finite[rows]
+        if known.all():
+            return
+        new = np.unique(rows[~known])
+        for start in range(0, len(new), _ROWS_AT_ONCE):
+            chosen = new[start : start + _ROWS_AT_ONCE]
+            bits = np.asarray(self.views[chosen]).view(np.uint16) & _INFINITE
+            finite = bits.reshape(len(chosen), -1).max(1) < _INFINITE
+            if not finite.all():
+                scan, _, viewpoint = self.keys[chosen[finite.argmin()]].rpartition("_")
+                raise ValueError(
+                    f"{self.path}: features of viewpoint {viewpoint} of scan {scan} are not all "
+                    f"finite; the file is damaged or was made wrongly: {_REMEDY}"
+                )
+            self._known_finite[chosen] = True
+
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Copy the features of some viewpoints.
 
@@ -157,9 +187,13 @@ class FeatureStore:
 
         Returns:
             (N, 36, D) float32.
+
+        Raises:
+            ValueError: They are not all finite.
         """
         import torch  # numpy widens number by number, torch sixteen at once
 
+        self.check_finite(rows)
         return torch.from_numpy(np.asarray(self.views[rows])).float().numpy()
 
     def __len__(self) -> int:
@@ -180,7 +214,10 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     try:
         return read_header(path)
     except ValueError as error:
-        raise ValueError(f"{error}; delete it and extract again") from error
+        if path.suffix != _SUFFIX:
+            kinds = ", ".join((_SUFFIX, *OTHER_FORMATS))
+            raise ValueError(f"{path}: not a file of features; these are {kinds}") from error
+        raise ValueError(f"{error}; fetch it again, or {_REMEDY}") from error
 
 
 def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap:
@@ -196,12 +233,9 @@ def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap
             f"{path}: '{_TENSOR}' is {dtype} {shape}, but F16 (viewpoints, {NUM_VIEWS}, width) is "
             "expected"
         )
+    if 0 in shape:
+        raise ValueError(f"{path}: '{_TENSOR}' is empty, {shape}; {_REMEDY}")
     start = data_start + entry["data_offsets"][0]
-    needed, present = start + 2 * int(np.prod(shape)), path.stat().st_size
-    if present < needed:
-        raise ValueError(
-            f"{path}: cut short, {present} bytes of {needed}; delete it and extract again"
-        )
     return np.memmap(path, dtype="<f2", mode="r", offset=start, shape=shape)
 
 
@@ -221,7 +255,9 @@ def _check_metadata(
         )
     if not isinstance(keys, list) or len(keys) != shape[0]:
         named = len(keys) if isinstance(keys, list) else "no"
-        raise ValueError(f"{path}: {named} keys for {shape[0]} viewpoints; extract again")
+        raise ValueError(f"{path}: {named} keys for {shape[0]} viewpoints; {_REMEDY}")
+    if not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
+        raise ValueError(f"{path}: its keys are not distinct texts; {_REMEDY}")
 
 
 def _write_file(
@@ -264,13 +300,16 @@ def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) ->
     with np.errstate(over="ignore"):
         half = row.astype("<f2")
     if not np.isfinite(half).all():
-        raise ValueError(f"{path}: features of {key} are not all finite in float16")
+        raise ValueError(
+            f"{path}: features of {key} are not all finite in float16; the file or the encoder "
+            "that they come from is damaged"
+        )
     return half.tobytes()
 
 
 def _decode(text: str) -> Any:
     """A metadata value, which other writers may have left as plain text."""
     try:
-        return json.loads(text)
+        return parse_json(text, "metadata", "", allow_nan=True)
     except ValueError:
         return text
