@@ -16,6 +16,7 @@ from envs.episodes import load_episodes
 from envs.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 from envs.worlds import world_files
 from storage import write_text
+from storage.json_files import read_json
 from storage.runs.checkpoints import VOCABULARY
 
 if TYPE_CHECKING:
@@ -147,11 +148,8 @@ def load_tokenizer(path: Path) -> WordTokenizer:
     """
     from tokenizers import Tokenizer
 
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not a vocabulary ({error}); train the run anew") from error
-    if isinstance(saved, dict) and "pretrained" in saved:
+    saved = read_json(path, "train the run anew")
+    if isinstance(saved, dict) and isinstance(saved.get("pretrained"), str):
         return PretrainedTokenizer(saved["pretrained"])
     if isinstance(saved, dict) and "subwords" in saved:
         try:

@@ -21,7 +21,7 @@ import numpy as np
 from encoders.feature_store import NUM_VIEWS
 from storage.json_files import shortened
 
-_PATIENCE = 60.0  # seconds without a message, after which the child process is ended
+_PATIENCE = 60.0  # seconds; without a message for twice as long the child process is ended
 _MEMORY = 4 << 30  # bytes that the child process may map besides what its imports take
 _WIDEST = 1 << 16  # numbers that describe a view, at most
 _KEYS_PER_SIGN = 500  # the child process gives a sign of life after so many keys
@@ -50,6 +50,10 @@ class Hdf5Rows:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": places},
         )
+        self._messages = 0
+        self._is_waiting = False
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
         self.keys: list[str] = []
         try:
             message = self._receive()
@@ -71,13 +75,14 @@ class Hdf5Rows:
             for _ in self.keys:
                 message = self._receive()
                 row = np.empty(message["shape"], message["dtype"])
-                self._fill(memoryview(row).cast("B"))
+                self._fill(row.data.cast("B"))
                 yield row
         finally:
             self.close()
 
     def close(self) -> None:
         """End the child process."""
+        self._closed.set()
         self._process.kill()
         self._process.wait()
         self._output.close()
@@ -88,18 +93,24 @@ class Hdf5Rows:
         return self._process.stdout  # type: ignore[return-value]
 
     def _receive(self) -> dict[str, Any]:
-        watch = threading.Timer(_PATIENCE, self._process.kill)
-        watch.start()
-        try:
-            line = self._output.readline()
-        finally:
-            watch.cancel()
+        self._is_waiting = True
+        line = self._output.readline()
+        self._is_waiting = False
+        self._messages += 1
         if not line.endswith(b"\n"):
             self._raise_lost()
         message = json.loads(line)
         if "error" in message:
             raise ValueError(f"{self._path}: {message['error']}; {_REMEDY}")
         return message
+
+    def _watch(self) -> None:
+        """End a child process from which no message comes while one is waited for."""
+        before = None
+        while not self._closed.wait(_PATIENCE):
+            if self._is_waiting and self._messages == before:
+                self._process.kill()
+            before = self._messages
 
     def _fill(self, target: memoryview) -> None:
         while target:
@@ -110,8 +121,8 @@ class Hdf5Rows:
 
     def _raise_lost(self) -> NoReturn:
         raise ValueError(
-            f"{self._path}: the HDF5 library ended or gave no answer within {_PATIENCE:g} s, so "
-            f"that the file is taken to be damaged; {_REMEDY}"
+            f"{self._path}: the HDF5 library ended or gave no answer within {2 * _PATIENCE:g} s, "
+            f"so that the file is taken to be damaged; {_REMEDY}"
         )
 
 
@@ -130,7 +141,8 @@ def _send(path: str, output: BinaryIO) -> None:
         output.flush()
 
     try:
-        with h5py.File(path) as file:
+        with h5py.File(path) as opened:
+            file: Any = opened  # whose types h5py cannot tell
             keys: list[str] = []
             for number, key in enumerate(file, 1):
                 if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
@@ -146,7 +158,7 @@ def _send(path: str, output: BinaryIO) -> None:
                 _check(key, file[key])
                 row = np.ascontiguousarray(file[key][...])
                 say(shape=row.shape, dtype=row.dtype.str)
-                output.write(row.tobytes())
+                output.write(row.data)
     except BrokenPipeError:
         raise
     except _UnfitError as error:

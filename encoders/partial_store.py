@@ -10,8 +10,10 @@ import numpy as np
 
 from encoders.feature_store import NUM_VIEWS, FeatureStore
 from storage import written_whole
+from storage.json_files import shortened
 
 SUFFIX = ".partial"
+_LONGEST_HEADER = 1 << 20  # bytes
 # Of viewpoints that were left out, in the metadata of a store.
 SKIPPED = "skipped_viewpoints"
 
@@ -64,10 +66,18 @@ class PartialStore:
         """Write the store; the partial file stays until `remove`.
 
         Raises:
-            ValueError: Rows are missing, or all viewpoints were left out.
+            ValueError: Rows are missing or damaged, or all viewpoints were left out.
         """
         self._file.close()
-        kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
+        kept = []
+        for key, row in zip(self._keys, self._rows(), strict=False):
+            finite = np.isfinite(row)
+            if finite[0, 0] and not finite.all():
+                raise ValueError(
+                    f"{self.path}: features of {key} are not all finite, so that the file is "
+                    "damaged; move it away to begin anew"
+                )
+            kept.append(bool(finite[0, 0]))
         if self.done != len(self._keys) or not any(kept):
             raise ValueError(
                 f"{self.path}: {sum(kept)} of {len(self._keys)} viewpoints have features"
@@ -103,11 +113,14 @@ class PartialStore:
                 beside.write_bytes(self._header)
             return 0
         with self.path.open("rb") as file:
-            header = file.readline()
+            header = file.readline(_LONGEST_HEADER)
         if header != self._header:
+            other, own = (
+                shortened(h.decode(errors="replace"), 600) for h in (header, self._header)
+            )
             raise ValueError(
-                f"{self.path} holds what another run began: {header.decode(errors='replace')!r}, "
-                f"while this one is {self._header.decode()!r}; delete it to begin anew"
+                f"{self.path} holds what another run began: {other!r}, while this one is {own!r}; "
+                "finish that run, or move the file away to begin anew"
             )
         rows = (self.path.stat().st_size - len(header)) // self._row_bytes
         with self.path.open("r+b") as file:

@@ -8,6 +8,7 @@ JSON Lines are read by `storage.records`.
 
 import json
 import math
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,19 +18,20 @@ MOST_DEPTH = 64
 _MOST_DIGITS = 20  # of an integer of 64 bits, with its sign
 
 
-def read_json(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> Any:
+def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
     """Read a file that is one JSON document.
 
     Args:
         path: The file.
         remedy: How to get a sound file, for the error.
-        most_bytes: Size of the largest file to read.
+        allow_nan: As for `parse_json`.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is too large, or no strict JSON; the message names file, problem and remedy.
+        ValueError: It is larger than `MOST_BYTES`, or no strict JSON; the message names file,
+            problem and remedy.
     """
-    return parse_json(read_bytes(path, remedy, most_bytes), str(path), remedy)
+    return parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
 
 
 def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> bytes:
@@ -40,13 +42,12 @@ def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> b
         ValueError: It is larger; the message names file, limit and remedy.
     """
     with Path(path).open("rb") as file:
-        raw = file.read(most_bytes + 1)
-    if len(raw) > most_bytes:
-        raise ValueError(
-            f"{path}: larger than {most_bytes:,} bytes, the most that is read of such a file; "
-            f"{remedy}"
-        )
-    return raw
+        if os.fstat(file.fileno()).st_size > most_bytes:
+            raise ValueError(
+                f"{path}: larger than {most_bytes:,} bytes, the most that is read of such a file; "
+                f"{remedy}"
+            )
+        return file.read()
 
 
 def parse_json(raw: bytes | str, source: str, remedy: str, allow_nan: bool = False) -> Any:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from storage import write_text
+from storage.json_files import read_json
 
 UNKNOWN = "UNK"
+_REMEDY = "train the run anew"
 
 
 class Vocabulary:
@@ -43,11 +45,14 @@ class Vocabulary:
             FileNotFoundError: There is no such file.
             ValueError: The file does not hold a vocabulary.
         """
+        saved = read_json(path, _REMEDY)
         try:
-            return cls(json.loads(Path(path).read_text(encoding="utf-8"))["words"])
+            if not all(isinstance(word, str) for word in saved["words"]):
+                raise ValueError("a word is no text")
+            return cls(saved["words"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path}: not a vocabulary that Vocabulary.save wrote ({error})"
+                f"{path}: not a vocabulary that Vocabulary.save wrote ({error}); {_REMEDY}"
             ) from error
 
     def save(self, path: str | Path) -> None:

@@ -171,7 +171,7 @@ def test_damaged_settings_name_the_file(tmp_path):
         read_config(tmp_path, TrainConfig)
     text = to_json(TrainConfig())
     for damaged, problem in (
-        (text[:100], "not JSON"),
+        (text[:100], "not valid JSON"),
         (text.replace('"seed"', '"sead"'), "sead"),
         (text.replace('"hidden_size"', '"hiden"'), "hiden"),
         (text.replace('"read"', "true"), "language is True, none of read, none, shuffled"),
