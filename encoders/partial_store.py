@@ -115,9 +115,8 @@ class PartialStore:
         with self.path.open("rb") as file:
             header = file.readline(_LONGEST_HEADER)
         if header != self._header:
-            other, own = (
-                shortened(h.decode(errors="replace"), 600) for h in (header, self._header)
-            )
+            both = (header, self._header)
+            other, own = (shortened(one.decode(errors="replace"), 600) for one in both)
             raise ValueError(
                 f"{self.path} holds what another run began: {other!r}, while this one is {own!r}; "
                 "finish that run, or move the file away to begin anew"
