@@ -117,7 +117,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _depth_is_bounded(document: Any) -> bool:
     """Whether no list or object lies more than `MOST_DEPTH` levels deep."""
     level = [document]
-    for _ in range(MOST_DEPTH + 1):
+    for _ in range(MOST_DEPTH):
         level = [
             child
             for parent in level
