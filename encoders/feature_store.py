@@ -172,9 +172,10 @@ class FeatureStore:
             bits = np.asarray(self.views[chosen]).view(np.uint16) & _INFINITE
             finite = bits.reshape(len(chosen), -1).max(1) < _INFINITE
             if not finite.all():
-                scan, _, viewpoint = self.keys[chosen[finite.argmin()]].rpartition("_")
+                row = int(chosen[finite.argmin()])
+                scan, _, viewpoint = self.keys[row].rpartition("_")
                 raise ValueError(
-                    f"{self.path}: features of viewpoint {viewpoint} of scan {scan} are not all "
+                    f"{self._file_of(row)}: features of viewpoint {viewpoint} of scan {scan} are not all "
                     f"finite; the file is damaged or was made wrongly: {_REMEDY}"
                 )
             self._known_finite[chosen] = True
@@ -195,6 +196,14 @@ class FeatureStore:
 
         self.check_finite(rows)
         return torch.from_numpy(np.asarray(self.views[rows])).float().numpy()
+
+    def _file_of(self, row: int) -> Path:
+        """The file that holds a row."""
+        from encoders.shards import shard_paths
+
+        if not isinstance(self.views, ShardedViews):
+            return self.path
+        return shard_paths(self.path)[self.views.part_of(row)]
 
     def __len__(self) -> int:
         return len(self.keys)

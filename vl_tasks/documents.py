@@ -56,9 +56,10 @@ def read_table(path: Path, kind: type[Document], remedy: str) -> dict[str, Docum
     raw = read_bytes(path, remedy, MOST_BYTES)
     try:
         return msgspec.json.decode(raw, type=dict[str, kind])
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
         _blame(path, raw, kind, remedy)
-        raise
+        # A record that comes again under the same id hides the damaged one.
+        raise AnnotationError(path, "", str(error).replace("`", ""), remedy) from None
     except (ValueError, RecursionError) as error:
         raise AnnotationError(path, "", f"not valid JSON ({error})", remedy) from None
 
