@@ -12,8 +12,8 @@ import tyro
 from agents.configs import Language, Recipe, SearchConfig, SpeakerTrainConfig, TrainConfig
 from agents.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
-from storage.runs.resuming import parse_resumed
-from storage.runs.settings import Config, check_counts, read_config
+from training.resuming import parse_resumed
+from training.settings import Config, check_counts, read_config
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from envs.worlds import Dataset, World
-from storage.runs.optimiser_settings import OptimiserConfig
-from storage.runs.settings import check_counts, check_minutes
+from training.optimiser_settings import OptimiserConfig
+from training.settings import check_counts, check_minutes
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 Feedback = Literal["teacher", "sample", "mixed"]

@@ -20,7 +20,7 @@ from agents.configs import (
     TrainConfig,
 )
 from envs.worlds import Dataset, World
-from storage.runs.optimiser_settings import OptimiserConfig
+from training.optimiser_settings import OptimiserConfig
 
 # Settings that speakers have too, and not with defaults of their own.
 _SHARED = {item.name for item in dataclasses.fields(RunConfig)} - {"teacher", "select_metric"}

@@ -27,9 +27,9 @@ from measuring import Figure, rate, report
 
 from connectivity import read_connectivity
 from encoders.clip import ClipEncoder
+from encoders.extraction.view_sources import ViewSource
 from encoders.precision import Precision
-from envs.panoramas.house_panoramas import HousePanoramas
-from envs.panoramas.view_sources import ViewSource
+from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.panoramas.views import rows_seen, views36
 
 UNIT = "images per CPU second"
@@ -151,7 +151,7 @@ def _encoders(config: EncodingConfig, name: str) -> dict[str, ClipEncoder]:
 
 
 def _load(name: str, precision: Precision, compiled: bool = False) -> ClipEncoder:
-    from encoders.loading import load_model
+    from encoders.weights.loading import load_model
 
     torch.manual_seed(0)
     model, tokenizer, name = load_model(name, None)

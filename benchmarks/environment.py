@@ -17,12 +17,13 @@ import numpy as np
 import tyro
 from measuring import Figure, peak_memory, rate, report
 
-from encoders.feature_store import NUM_VIEWS, FeatureStore, feature_key
-from envs.device_features import DeviceFeatures
-from envs.nav_world import NavWorld
-from envs.observations import Observe
-from envs.vector_env import VlnVectorEnv
+from envs.graphs.nav_world import NavWorld
+from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.observations import Observe
+from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import WorldFiles, world_files
+from storage.features.store import FeatureStore, feature_key
+from storage.features.view_grid import NUM_VIEWS
 
 STEPS = 20  # between two looks at the clock
 UNIT = "environment steps per CPU second"

@@ -18,9 +18,9 @@ import tyro
 from measuring import Figure, peak_memory, rate, report
 
 from connectivity import CONNECTIVITY_DIR, read_connectivity
+from envs.graphs.nav_graph import NavGraph
 from envs.metrics import bootstrap_intervals, score_path, score_paths
 from envs.metrics.summaries import columns_named
-from envs.nav_graph import NavGraph
 
 THRESHOLD = 3.0
 Distances = dict[str, dict[str, float]]

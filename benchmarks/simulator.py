@@ -17,7 +17,7 @@ from measuring import Figure, peak_memory, rate, report
 
 from connectivity import CONNECTIVITY_DIR, read_scans
 from envs import mattersim
-from envs.nav_graph import NavGraph
+from envs.graphs.nav_graph import NavGraph
 
 STEPS = 256
 UNIT = "environment steps per CPU second"

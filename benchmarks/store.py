@@ -15,9 +15,9 @@ import numpy as np
 import tyro
 from measuring import Figure, rate, report
 
-from encoders.feature_files import write_features
-from encoders.feature_store import FeatureStore
-from encoders.shards import Shard
+from storage.features.formats import write_features
+from storage.features.shards import Shard
+from storage.features.store import FeatureStore
 
 _BLOCK = 100  # viewpoints that are drawn; they repeat
 

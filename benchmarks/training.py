@@ -16,15 +16,15 @@ import tyro
 from measuring import Figure, peak_memory, rate, report
 from plain_envdrop import PlainAgent
 
+from agents.acting.evaluation import by_length
+from agents.acting.follower_agent import FollowerAgent
+from agents.acting.rollout import Observation, walk
 from agents.configs import FollowerConfig, ReinforcementConfig, TrainConfig
-from agents.evaluation import by_length
-from agents.follower_agent import FollowerAgent
-from agents.follower_training import FollowerLearner
-from agents.rollout import Observation, walk
-from encoders.feature_store import FeatureStore
-from envs.nav_world import NavWorld
-from envs.vector_env import VlnVectorEnv
+from agents.learning.follower_training import FollowerLearner
+from envs.graphs.nav_world import NavWorld
+from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import named_world, world_files
+from storage.features.store import FeatureStore
 
 WIDTH = 512
 # CPU seconds of an iteration at batches of 64 and of 8: half of what EnvDrop itself takes on a

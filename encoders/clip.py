@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from encoders.loading import load_model, weights_sha256
 from encoders.precision import (
     DTYPES,
     Precision,
@@ -17,10 +16,11 @@ from encoders.precision import (
     matmul_precision,
 )
 from encoders.preparation import Fit, Images, Preparation, PreparedBatch
-from encoders.towers import Tower, image_tower
+from encoders.towers.towers import Tower, image_tower
+from encoders.weights.loading import load_model, weights_sha256
 
 _SENTENCES = 64
-# Takes pictures (N, 3, H, W) and the mask of their real places, see `encoders.towers.Tower`.
+# Takes pictures (N, 3, H, W) and the mask of their real places, see `encoders.towers.towers.Tower`.
 _Encode = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
@@ -47,7 +47,7 @@ class ClipEncoder:
     Attributes:
         name: What was loaded, for people and for the metadata of features.
         model: The open_clip model.
-        tower: Its image tower, `encoders.towers.Tower`.
+        tower: Its image tower, `encoders.towers.towers.Tower`.
         preparation: Makes pictures ready for it, `encoders.preparation.Preparation`.
         device: Where it computes.
         precision: "fp32", "medium", "bf16" or "fp16", how exactly the image tower computes.
@@ -134,7 +134,7 @@ class ClipEncoder:
     def grid(
         self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "own"
     ) -> np.ndarray:
-        """Feature maps before pooling: (N, h, w, C). See `encoders.towers`.
+        """Feature maps before pooling: (N, h, w, C). See `encoders.towers.towers`.
 
         Where pictures fill less than (h, w), with `fit` "pad" or "native", features are 0;
         `masked_grid` says where.
@@ -144,7 +144,7 @@ class ClipEncoder:
     def dense(
         self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "own"
     ) -> np.ndarray:
-        """Unit vectors of places, comparable with `text`: (N, h, w, D). See `encoders.towers`."""
+        """Unit vectors of places, comparable with `text`: (N, h, w, D)."""
         return self.masked_dense(images, size, fit).features
 
     def masked_grid(

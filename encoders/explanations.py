@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from encoders.clip import ClipEncoder
 from encoders.precision import matmul_precision
 from encoders.preparation import Fit, PreparedBatch
-from encoders.vit_tower import ViTTower, run_block
+from encoders.towers.vit_tower import ViTTower, run_block
 
 # Makes one number, to be explained, of features: pooled (1, D) or grid (1, h, w, C).
 Score = Callable[[torch.Tensor], torch.Tensor]
@@ -155,7 +155,7 @@ def _relevance(
 def _open_attention(
     attention: nn.MultiheadAttention, tokens: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`encoders.attention.self_attention`, and its probabilities (N, heads, L, L)."""
+    """`encoders.towers.attention.self_attention`, and its probabilities (N, heads, L, L)."""
     heads = attention.num_heads
     qkv = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
     query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in qkv.chunk(3, -1))

@@ -37,7 +37,7 @@ class Preparation:
 
     Args:
         config: open_clip's preprocessing: mean, standard deviation, interpolation, resize mode.
-        multiple: Heights and widths must be multiples of these (of `encoders.towers.Tower`).
+        multiple: Heights and widths must be multiples of these (of `encoders.towers.towers.Tower`).
         stride: (height, width) in pixels of a place; no picture is made smaller.
     """
 

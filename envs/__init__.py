@@ -1,7 +1,8 @@
 """Vision-and-language navigation environments; importing this package registers them.
 
-`R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0` are for `gymnasium.make` (one agent,
-`envs.vln_env.VlnEnv`) and for `gymnasium.make_vec` (many at once, `envs.vector_env.VlnVectorEnv`).
+`R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0` work with `gymnasium.make` (one agent,
+`envs.navigation.vln_env.VlnEnv`) and with `gymnasium.make_vec` (many agents at once,
+`envs.navigation.vector_env.VlnVectorEnv`).
 """
 
 import gymnasium
@@ -18,8 +19,8 @@ for _id, _dataset in _ENVIRONMENTS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(
             id=_id,
-            entry_point="envs.vln_env:VlnEnv",
-            vector_entry_point="envs.vector_env:VlnVectorEnv",
+            entry_point="envs.navigation.vln_env:VlnEnv",
+            vector_entry_point="envs.navigation.vector_env:VlnVectorEnv",
             max_episode_steps=MAX_EPISODE_STEPS[_dataset],
             kwargs={"dataset": _dataset},
         )

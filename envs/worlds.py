@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from connectivity import CONNECTIVITY_DIR
 
 if TYPE_CHECKING:
-    from encoders.feature_store import FeatureStore
+    from storage.features.store import FeatureStore
 
 World = Literal["houses", "houses-standard", "matterport"]
 Dataset = Literal["r2r", "rxr", "r4r"]
@@ -89,7 +89,7 @@ class WorldFiles:
             ValueError: The world comes without features, or the file is damaged.
             FileNotFoundError: No such file.
         """
-        from encoders.feature_store import FeatureStore
+        from storage.features.store import FeatureStore
 
         if features == "none":
             return None
@@ -162,7 +162,7 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
         features = _HOUSES_DATA / _HOUSE_FEATURES
         return WorldFiles(world, CONNECTIVITY_DIR, features, _HOUSES_DATA)
     if world == "houses-standard":
-        from envs.houses.sets import STANDARD
+        from envs.houses.building.sets import STANDARD
 
         home = STANDARD.data_dir
         return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class BuildArguments:
 
 def main(arguments: BuildArguments) -> None:
     """Runs the command."""
+    from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import build_set, expand_scans
-    from envs.houses.sets import HOUSE_SETS
 
     house_set = HOUSE_SETS[arguments.set]
     graphs = arguments.connectivity_dir or house_set.connectivity_dir
     if arguments.statistics:
-        from envs.houses.graph_statistics import statistics_table
+        from envs.houses.graph.graph_statistics import statistics_table
 
         print(statistics_table([graphs, *arguments.statistics]))
         return
@@ -68,7 +68,7 @@ def main(arguments: BuildArguments) -> None:
     build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
     print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
     if arguments.contact_sheet:
-        from envs.panoramas.contact_sheet import set_sheet
+        from envs.houses.rendering.contact_sheet import set_sheet
 
         step = -(-len(scans) // arguments.sheet_houses)
         set_sheet(scans[::step], arguments.contact_sheet, graphs)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 
 
 @dataclass(frozen=True)

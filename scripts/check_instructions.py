@@ -33,9 +33,9 @@ def main() -> None:
     """Parse the command line, check and print a table."""
     config = tyro.cli(CheckConfig, description=__doc__)
 
+    from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import expand_scans
     from envs.houses.instruction_checks import check_set
-    from envs.houses.sets import HOUSE_SETS
 
     house_set = HOUSE_SETS[config.set]
     scans = expand_scans(config.scans, house_set) or list(house_set.specs)

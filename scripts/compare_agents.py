@@ -45,7 +45,7 @@ def main(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
         arguments: Its own arguments.
         training: Those of train_agent.py.
     """
-    from agents.comparison import Contestant
+    from agents.experiments.comparison import Contestant
 
     common = [*arguments.choice, *training]
     rows = [Contestant(name, (*common, *words)) for name, words in map(parse_row, arguments.rows)]

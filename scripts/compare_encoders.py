@@ -29,7 +29,7 @@ from comparisons import ComparisonArguments, carry_out_comparison, split_command
 from envs.worlds import World
 
 if TYPE_CHECKING:
-    from agents.comparison import Contestant
+    from agents.experiments.comparison import Contestant
 
 Ablation = Literal["no-language", "shuffled-language", "no-vision"]
 # Their names hold a colon that is no tag's.
@@ -111,7 +111,7 @@ def contestants(
     arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
 ) -> "list[Contestant]":
     """The rows that are trained: each encoder, then the ablations of the first one."""
-    from agents.comparison import ABLATIONS, Contestant
+    from agents.experiments.comparison import ABLATIONS, Contestant
 
     seeing = {name: [*common, "--features", str(path)] for name, path in stores.items()}
     first, *_ = seeing
@@ -133,8 +133,8 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     from extract_features import ExtractArguments, view_source, views_of
 
     from encoders.clip import ClipEncoder
-    from encoders.extraction import encode_viewpoints_with, encoder_metadata
-    from encoders.shards import is_finished
+    from encoders.extraction.extraction import encode_viewpoints_with, encoder_metadata
+    from storage.features.shards import is_finished
 
     named = [NamedEncoder.parse(text) for text in arguments.encoders]
     if not named or len({one.file for one in named}) < len(named):

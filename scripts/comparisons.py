@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 
 if TYPE_CHECKING:
-    from agents.comparison import Contestant
+    from agents.experiments.comparison import Contestant
 
 Baseline = Literal["random", "forward"]
 
@@ -56,8 +56,8 @@ def carry_out_comparison(
     Raises:
         ValueError: A row has the name of a baseline; for the rest see `train_all`.
     """
-    from agents.comparison import baseline_scores, train_all
-    from agents.comparison_report import (
+    from agents.experiments.comparison import baseline_scores, train_all
+    from agents.experiments.comparison_report import (
         make_report,
         markdown_table,
         seed_intervals,
@@ -65,7 +65,7 @@ def carry_out_comparison(
         to_json,
     )
     from storage import write_text
-    from viewer import plots
+    from viewer.outputs import plots
 
     named = {f"{name} agent": name for name in arguments.baselines}
     taken = named.keys() & {one.name for one in contestants}

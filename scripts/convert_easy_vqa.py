@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from vl_tasks.vqa.easy_vqa import SPLITS, convert_easy_vqa
+from vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def main(arguments: ConvertArguments) -> None:
     """Run the command."""
     from tqdm import tqdm
 
-    from encoders.feature_files import read_features, write_features
+    from storage.features.formats import read_features, write_features
 
     keys, rows, metadata = read_features(arguments.features, arguments.width)
     metadata = {**metadata, **_known(arguments)}

@@ -27,8 +27,11 @@ class ConvertArguments:
 
 def main(arguments: ConvertArguments) -> None:
     """Run the command."""
-    from encoders.openai_weights import read_openai_weights, write_clip
-    from encoders.transformers_weights import read_transformers_clip, write_transformers_clip
+    from encoders.weights.openai_weights import read_openai_weights, write_clip
+    from encoders.weights.transformers_weights import (
+        read_transformers_clip,
+        write_transformers_clip,
+    )
 
     if arguments.to == "transformers":
         write_transformers_clip(arguments.weights, arguments.output)

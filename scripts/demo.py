@@ -31,9 +31,9 @@ class DemoConfig:
 def main(config: DemoConfig) -> None:
     """Train, evaluate and show."""
     # Imported here so that --help answers without loading torch.
-    from agents.follower_training import follower_trainer, train
+    from agents.learning.follower_training import follower_trainer, train
     from agents.presets import preset
-    from storage.runs import free_folder
+    from training.run_folder import free_folder
 
     run = free_folder(config.output)
     imitating = run / "imitation"
@@ -56,10 +56,10 @@ def show_outcomes(run: Path) -> None:
     import torch
 
     from agents.command_line import EvaluateConfig
-    from agents.submission import load_walkers
-    from viewer.export import export_outcomes
-    from viewer.library import Library
-    from viewer.pictures import world_pictures
+    from agents.experiments.runs import load_walkers
+    from viewer.scene.pictures import world_pictures
+    from viewer.site.export import export_outcomes
+    from viewer.site.library import Library
     from viewer.trace import record_all
 
     _, env, walkers = load_walkers(EvaluateConfig(run), "val_unseen")

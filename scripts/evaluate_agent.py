@@ -25,7 +25,7 @@ def main() -> None:
             f"call of its own, without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.
-    from agents.submission import evaluate_run
+    from agents.experiments.runs import evaluate_run
 
     evaluate_run(config)
     if config.traces is not None:
@@ -38,7 +38,7 @@ def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
     """Walk a split once more, with a trace of each episode in a folder per agent."""
     import torch
 
-    from agents.submission import load_walkers
+    from agents.experiments.runs import load_walkers
     from viewer.trace import record_all
 
     settings, env, walkers = load_walkers(config, split)

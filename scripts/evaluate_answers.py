@@ -39,8 +39,8 @@ def main() -> None:
         raise SystemExit("name a file to score: evaluate_answers.py answers.json --questions ...")
     # Imported here so that --help answers at once.
     from storage import write_text
+    from vl_tasks.data.questions import read_questions
     from vl_tasks.vqa.accuracy import score_predictions
-    from vl_tasks.vqa.data import read_questions
     from vl_tasks.vqa.submissions import read_submission
 
     questions = read_questions(config.questions, config.annotations)

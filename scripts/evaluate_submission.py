@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tyro
 
-from envs.submission_scores import ScoringRules
+from envs.submissions.scores import ScoringRules
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EvaluateSubmissionConfig:
 
 def main() -> int:
     """Parse the command line, score and report."""
-    from envs.submission_report import evaluate_submissions
+    from envs.submissions.report import evaluate_submissions
 
     config = tyro.cli(EvaluateSubmissionConfig, description=__doc__)
     return evaluate_submissions(config.files, config.rules, config.json)

@@ -50,7 +50,7 @@ def main(arguments: ExplainArguments) -> None:
 
     from encoders.explanations import overlay
     from storage import written_whole
-    from vl_tasks.images import read_image
+    from vl_tasks.data.images import read_image
 
     image = read_image(arguments.image)
     if arguments.question is None:

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import tyro
 
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 
 if TYPE_CHECKING:
     from encoders.clip import ClipEncoder
-    from encoders.shards import Shard
-    from envs.panoramas.view_sources import ViewSource
+    from encoders.extraction.view_sources import ViewSource
+    from storage.features.shards import Shard
 
 Viewpoints = Mapping[str, tuple[str, str]]
 
@@ -92,8 +92,8 @@ class ExtractArguments:
 
 def main(arguments: ExtractArguments) -> None:
     """Run the command."""
-    from encoders.feature_store import FeatureStore
-    from encoders.shards import Shard, merge_shards
+    from storage.features.shards import Shard, merge_shards
+    from storage.features.store import FeatureStore
 
     paths = store_paths(arguments)
     if arguments.merge:
@@ -138,8 +138,12 @@ def store_paths(arguments: ExtractArguments) -> list[Path]:
 
 def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: "Shard") -> None:
     """Encode the shard's viewpoints into the stores at `paths`, one for each encoder."""
-    from encoders.extraction import common_image_size, encode_viewpoints_with, encoder_metadata
-    from encoders.shards import is_finished
+    from encoders.extraction.extraction import (
+        common_image_size,
+        encode_viewpoints_with,
+        encoder_metadata,
+    )
+    from storage.features.shards import is_finished
 
     encoders = dict(zip(paths, load_encoders(arguments), strict=True))
     source, viewpoints = view_source(arguments, common_image_size(encoders))
@@ -173,8 +177,8 @@ def extract_over_ray(
     Raises:
         ValueError: There are several.
     """
-    from encoders.extraction import StoreToFill, encoder_metadata, fill_stores
-    from encoders.ray_engine import ray_rows
+    from encoders.extraction.extraction import StoreToFill, encoder_metadata, fill_stores
+    from encoders.extraction.ray_engine import ray_rows
 
     if len(arguments.encoder) > 1:
         raise ValueError("--engine ray takes one encoder; run the command for each")
@@ -214,9 +218,9 @@ def view_source(
 ) -> tuple["ViewSource", Viewpoints]:
     """Where views come from, and the (scan, viewpoint) of each key of the store."""
     from connectivity import read_connectivity, read_scans
-    from encoders.feature_store import feature_key
-    from envs.panoramas.view_sources import ViewSource
+    from encoders.extraction.view_sources import ViewSource
     from envs.worlds import world_files
+    from storage.features.store import feature_key
 
     graphs = None
     if arguments.data_dir is not None or arguments.world == "matterport":
@@ -248,8 +252,8 @@ def view_source(
 
 def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
     """Scans that are named, ranges of houses written out; none if all are wanted."""
+    from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import expand_scans
-    from envs.houses.sets import HOUSE_SETS
 
     house_sets = {"houses": "mini", "houses-standard": "standard"}
     if arguments.data_dir is not None or arguments.world not in house_sets:
@@ -265,9 +269,9 @@ def pictures(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
         return arguments.data_dir / "matterport" / "v1" / "scans"
     if arguments.data_dir is not None:
         raise ValueError("--world habitat with --data-dir needs --pictures, its 3D models")
-    from envs.houses.house import house_cache_dir
+    from envs.houses.building.house import house_cache_dir
+    from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.panoramas.habitat_scenes import write_scene_dataset
-    from envs.panoramas.house_panoramas import HousePanoramas
 
     houses = HousePanoramas()
     for scan in scans:
@@ -280,7 +284,7 @@ def views_of(
     source: "ViewSource", viewpoints: Viewpoints, workers: int, keys: Sequence[str]
 ) -> Iterator[np.ndarray | None]:
     """Views of each key, made by threads or processes while the encoder works."""
-    from encoders.prefetch import prefetched
+    from encoders.extraction.prefetch import prefetched
 
     with source.pool(workers) as pool:
         try:
@@ -306,7 +310,7 @@ class RowEncoder:
 
     def __call__(self, key: str) -> np.ndarray | None:
         """Features (36, D), or None for a damaged skybox that may be left out."""
-        from encoders.extraction import view_features
+        from encoders.extraction.extraction import view_features
 
         views = self._source.load(self._viewpoints[key])
         return None if views is None else view_features(key, views, self._encoder)

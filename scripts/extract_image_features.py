@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from vl_tasks.configs import GridConfig
+from vl_tasks.settings.configs import GridConfig
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class ExtractImagesArguments:
 
 def main(arguments: ExtractImagesArguments) -> None:
     """Run the command."""
-    from encoders.shards import Shard
     from storage import cache_dir
-    from storage.runs.devices import check_device
-    from vl_tasks.features import GridSource, load_encoder
-    from vl_tasks.images import picture_tree
+    from storage.features.shards import Shard
+    from training.devices import check_device
+    from vl_tasks.data.images import picture_tree
+    from vl_tasks.grids.sources import GridSource, load_encoder
 
     if not arguments.grids.keep:
         raise ValueError("--grids.no-keep leaves nothing to do here: features are kept")

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 if TYPE_CHECKING:
-    from encoders.feature_store import FeatureStore
+    from storage.features.store import FeatureStore
 
 _SAMPLE = 256  # viewpoints for the statistics
 
@@ -30,8 +30,8 @@ class InspectArguments:
 
 def main(arguments: InspectArguments) -> None:
     """Run the command."""
-    from encoders.feature_store import FeatureStore
-    from encoders.view_order import layout_matches, reference_matches
+    from storage.features.store import FeatureStore
+    from storage.features.view_order import layout_matches, reference_matches
 
     store = FeatureStore.open(arguments.features)
     print(f"{arguments.features}")
@@ -52,8 +52,8 @@ def main(arguments: InspectArguments) -> None:
 
 
 def _facts(path: Path, store: "FeatureStore") -> dict[str, str]:
-    from encoders.shards import shard_paths
     from storage import file_sha256
+    from storage.features.shards import shard_paths
 
     views = store.take(np.arange(0, len(store), max(1, len(store) // _SAMPLE)))
     norms = np.linalg.norm(views, axis=2)

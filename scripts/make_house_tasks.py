@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 from vl_tasks.house_tasks import HouseTasksConfig, make_house_tasks
 
 

@@ -36,9 +36,9 @@ def main() -> None:
 
 def draw(config: PlotConfig) -> list[Path]:
     """Draw all figures that the sources have something for; tells the files."""
-    from storage.runs.log import read_log
-    from viewer import plots
-    from viewer.opening import kind_of, short_names, told_apart
+    from training.log import read_log
+    from viewer.outputs import plots
+    from viewer.site.opening import kind_of, short_names, told_apart
     from viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}

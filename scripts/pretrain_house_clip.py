@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 
 if TYPE_CHECKING:
-    from encoders.supervised import Supervised
-    from envs.houses.training_panoramas import HousePictures
-    from envs.houses.view_labels import LabelNames
-    from envs.houses.view_sampler import ViewSampler
+    from encoders.pretraining.supervised import Supervised
+    from encoders.pretraining.view_labels import LabelNames
+    from encoders.pretraining.view_sampler import ViewSampler
+    from envs.houses.rendering.training_panoramas import HousePictures
 
 CONTEXT_LENGTH = 24  # tokens; the longest caption has 20
 # What may change when a training goes on. All else would make it another one.
@@ -130,9 +130,9 @@ def main(arguments: PretrainArguments) -> None:
     """Run the command."""
     import torch
 
+    from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import build_set
-    from envs.houses.sets import HOUSE_SETS
-    from envs.houses.training_panoramas import render_houses
+    from envs.houses.rendering.training_panoramas import render_houses
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -176,9 +176,9 @@ def train_and_export(
     """
     import torch
 
-    from encoders.contrastive import Contrastive, export_local_dir
-    from encoders.supervised import Supervised
-    from envs.houses.view_labels import LabelNames, labelled_batches
+    from encoders.pretraining.contrastive import Contrastive, export_local_dir
+    from encoders.pretraining.supervised import Supervised
+    from encoders.pretraining.view_labels import LabelNames, labelled_batches
     from storage import write_text
 
     torch.manual_seed(arguments.seed)
@@ -211,8 +211,8 @@ def train(
     objective: Any, batches: Callable[[int], Iterable[Any]], arguments: PretrainArguments
 ) -> None:
     """Train an objective to the end, from where an earlier call stopped."""
-    from encoders.pretraining import Pretraining, TrainConfig
-    from encoders.pretraining_run import claim_run, run_pretraining
+    from encoders.pretraining.run import claim_run, run_pretraining
+    from encoders.pretraining.schedules import Pretraining, TrainConfig
 
     claim_run(arguments.run, arguments, MAY_CHANGE)
     training = TrainConfig(learning_rate=arguments.learning_rate)
@@ -229,7 +229,7 @@ def training_views(
     pictures: Sequence["HousePictures"], arguments: PretrainArguments
 ) -> "ViewSampler":
     """The stream of views that every objective learns from."""
-    from envs.houses.view_sampler import SamplerConfig, ViewSampler
+    from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
 
     config = SamplerConfig(views=arguments.batch)
     return ViewSampler(pictures, arguments.image_size, arguments.seed, config)
@@ -237,7 +237,7 @@ def training_views(
 
 def panorama_dir() -> Path:
     """Folder of rendered panoramas, beside the houses that they show."""
-    from envs.houses.house import house_cache_dir
+    from envs.houses.building.house import house_cache_dir
 
     return house_cache_dir() / "panoramas"
 
@@ -279,8 +279,8 @@ def scale_to_unit(model: Any, sampler: "ViewSampler") -> float:
     """
     import torch
 
-    from encoders.contrastive import scale_pooled_features
-    from encoders.pretraining import image_features
+    from encoders.pretraining.contrastive import scale_pooled_features
+    from encoders.pretraining.schedules import image_features
 
     images, _, _ = sampler.views(0)
     with torch.inference_mode():
@@ -305,10 +305,10 @@ def score(
     import numpy as np
 
     from encoders.clip import ClipEncoder
-    from envs.houses.colours import COLOUR_NAMES
-    from envs.houses.view_labels import label_scores
-    from envs.houses.view_sampler import extraction_views
-    from envs.houses.zero_shot import zero_shot_scores
+    from encoders.pretraining.view_labels import label_scores
+    from encoders.pretraining.view_sampler import extraction_views
+    from encoders.pretraining.zero_shot import zero_shot_scores
+    from envs.houses.materials.colours import COLOUR_NAMES
 
     shown = [one for house in houses for one in extraction_views(house, arguments.image_size)]
     facts = [known for _, some in shown for known in some]

@@ -18,7 +18,7 @@ def main() -> None:
     """Parse the command line and train."""
     config = parse_train(sys.argv[1:], __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.follower_training import train
+    from agents.learning.follower_training import train
 
     train(config)
 

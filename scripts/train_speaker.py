@@ -16,7 +16,7 @@ def main() -> None:
     """Parse the command line and train."""
     config = parse_speaker(sys.argv[1:], __doc__)
     # Imported here so that --help answers without loading torch.
-    from agents.speaker_training import train_speaker
+    from agents.learning.speaker_training import train_speaker
 
     train_speaker(config)
 

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 import tyro
 
 from envs.worlds import Dataset, World
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 
 if TYPE_CHECKING:
+    from agents.acting.rollout import Agent
     from agents.configs import TrainConfig
-    from agents.rollout import Agent
     from envs.episodes import Episode
-    from envs.vector_env import VlnVectorEnv
-    from viewer.library import Library
-    from viewer.opening import Kind
-    from viewer.pictures import Pictures
+    from envs.navigation.vector_env import VlnVectorEnv
+    from viewer.scene.pictures import Pictures
+    from viewer.site.library import Library
+    from viewer.site.opening import Kind
     from viewer.trace import Trace
 
     Run = tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]
@@ -106,9 +106,9 @@ def gather(
     """Everything to show: episodes, pictures, and who follows instructions of the user's."""
     from envs.episodes import load_episodes
     from envs.worlds import named_world, world_files
-    from viewer.library import Library
-    from viewer.opening import kind_of, told_apart
-    from viewer.pictures import world_pictures
+    from viewer.scene.pictures import world_pictures
+    from viewer.site.library import Library
+    from viewer.site.opening import kind_of, told_apart
 
     kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
     runs = [source for source, kind in kinds.items() if kind == "run"]
@@ -177,9 +177,9 @@ def _wanted(config: VisualiseConfig, ids: list[str]) -> str:
 
 def serve(config: VisualiseConfig) -> None:
     """Serve the page until Ctrl-C."""
-    from viewer.drives import Drives
-    from viewer.server import ViewerServer
-    from viewer.site import Site
+    from viewer.site.drives import Drives
+    from viewer.site.routes import Site
+    from viewer.site.server import ViewerServer
 
     # Walking takes minutes: a port that is taken is told of before.
     with ViewerServer(host=config.host, port=config.port) as server:
@@ -198,7 +198,7 @@ def serve(config: VisualiseConfig) -> None:
 
 def _first_picture(library: "Library", pictures: "Pictures") -> None:
     """Have the first picture drawn before the browser asks for it."""
-    from viewer.pictures import WIDTHS, NoPictureError
+    from viewer.scene.pictures import WIDTHS, NoPictureError
 
     key = library.rows()[0]["key"]
     episode = library.entry(key).episode
@@ -210,7 +210,7 @@ def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> 
     """Write the page, the film and the log that are asked for."""
     keys = [row["key"] for row in library.rows() if row["walks"]][:1]
     if config.export:
-        from viewer.export import export_page
+        from viewer.site.export import export_page
 
         export_page(config.export, library, pictures, keys)
         size = config.export.stat().st_size / 1e6
@@ -222,12 +222,12 @@ def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> 
     if name not in walks:
         raise ValueError(f"'{name}' has not walked {keys[0]}; there are {', '.join(walks)}")
     if config.video:
-        from viewer.video import film_trace
+        from viewer.outputs.video import film_trace
 
         film_trace(config.video, walks[name], library, pictures)
         print(f"Film: {config.video}")
     if config.rerun:
-        from viewer.rerun_log import log_trace
+        from viewer.outputs.rerun_log import log_trace
 
         log_trace(config.rerun, walks[name], library, pictures)
         print(f"Rerun log: {config.rerun}")
@@ -235,7 +235,7 @@ def write(config: VisualiseConfig, library: "Library", pictures: "Pictures") -> 
 
 def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
     from agents.configs import TrainConfig
-    from storage.runs.settings import read_config
+    from training.settings import read_config
 
     saved = read_config(run, TrainConfig)
     folder = config.data_dir or saved.data_dir
@@ -245,7 +245,7 @@ def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
 def _load_run(config: VisualiseConfig, run: Path) -> "Run":
     """Settings, environment over the split, and by name the follower, first, and baselines."""
     from agents.command_line import EvaluateConfig
-    from agents.submission import load_walkers
+    from agents.experiments.runs import load_walkers
 
     return load_walkers(
         EvaluateConfig(
@@ -277,7 +277,7 @@ def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
     """How to have a run's follower, shown under a name, follow other instructions."""
     import torch
 
-    from viewer.free_walk import walk_freely
+    from viewer.site.free_walk import walk_freely
     from viewer.trace.building import Setting
 
     settings, env, (agent, *_) = run[0], run[1], run[2].values()
@@ -299,7 +299,7 @@ def _read_traces(source: Path) -> "list[Trace]":
 
 
 def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> "list[Trace]":
-    from envs.submission_scores import ScoringRules, load_ground
+    from envs.submissions.scores import ScoringRules, load_ground
     from viewer.trace import traces_of_submission
 
     world = library.files.world

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders.feature_store import FeatureStore
+from storage.features.store import FeatureStore
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -43,8 +43,8 @@ def check_same_run():
     # Imported here so that tests of other rooms do not load torch.
     import torch
 
-    from storage.runs.checkpoints import MODEL
-    from storage.runs.log import read_log
+    from training.checkpoints import MODEL
+    from training.log import read_log
 
     def events(run):
         return [{k: v for k, v in one.items() if k != "seconds"} for one in read_log(run)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from envs.houses.annotation_files import guide_path, read_annotations
-from envs.houses.sets import MINI
+from envs.houses.building.sets import MINI
+from envs.houses.instructions.annotation_files import guide_path, read_annotations
 from tests.conftest import SCRIPTS
 
 ROOT = SCRIPTS.parent

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import tyro
 
-from storage.runs.resuming import parse_resumed
-from storage.runs.settings import check_same_run, read_config
-from vl_tasks.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from training.resuming import parse_resumed
+from training.settings import check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 Config = TypeVar("Config", bound=RunConfig)
 

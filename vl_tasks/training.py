@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from storage.runs.devices import check_device
-from storage.runs.learners import Summary
-from storage.runs.optimisers import make_optimiser
-from storage.runs.training import Trainer
-from vl_tasks.configs import RunConfig
+from training.devices import check_device
+from training.learners import Summary
+from training.optimisers import make_optimiser
+from training.training import Trainer
+from vl_tasks.settings.configs import RunConfig
 
 _NOISE, _ORDER = 17, 29
 

@@ -23,7 +23,7 @@ class View(NamedTuple):
         mask: (B, K) true where an action is possible.
         angle: (B, A) angle feature of the agent's own heading and elevation.
         distances: (B, K) metres to the candidates, 0 for stop.
-        visits: (B, K) float, see `agents.visits`; only for followers that mark visits.
+        visits: (B, K) float, see `agents.acting.visits`; only for followers that mark visits.
     """
 
     panorama: Tensor

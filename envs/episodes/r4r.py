@@ -13,7 +13,7 @@ import numpy as np
 
 from envs.episodes.annotations import PathRecord
 from envs.episodes.paths import path_problems
-from envs.nav_graph import NavGraph
+from envs.graphs.nav_graph import NavGraph
 from envs.worlds import WorldFiles
 from storage import written_whole
 from storage.records import RecordError, read_records

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from envs.houses.annotation_files import (
+from envs.houses.building.house import House, HouseSpec
+from envs.houses.building.sets import HOUSE_SETS, MINI, HouseSet, set_of
+from envs.houses.instructions.annotation_files import (
     ANSWERS,
     guide_path,
     json_text,
@@ -17,15 +19,13 @@ from envs.houses.annotation_files import (
     merge_r2r,
     r2r_path,
 )
-from envs.houses.house import House, HouseSpec
-from envs.houses.sets import HOUSE_SETS, MINI, HouseSet, set_of
 from storage import write_text
 from storage.json_files import read_json
 from storage.processes import carried_out
 
 if TYPE_CHECKING:
-    from envs.houses.routes import Routes
-    from envs.houses.visibility import Survey
+    from envs.houses.survey.routes import Routes
+    from envs.houses.survey.visibility import Survey
 
 __all__ = [
     "TRAIN_SCANS",
@@ -133,7 +133,13 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
         "connectivity": its records; for each split the R2R records of this house; and "rxr": its
         RxR records by split.
     """
-    from envs.houses.house import build_house, house_cache_dir, is_saved, load_house, save_house
+    from envs.houses.building.house import (
+        build_house,
+        house_cache_dir,
+        is_saved,
+        load_house,
+        save_house,
+    )
 
     cache = house_cache_dir()
     kept = cache / f"{spec.scan}.navigation.json"
@@ -149,10 +155,10 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
 
 def navigate(house: House) -> Json:
     """Places viewpoints in a house and writes its episodes; see `build_navigation`."""
-    from envs.houses.routes import Routes, choose_episodes
-    from envs.houses.rxr_episodes import rxr_records
-    from envs.houses.viewpoints import place_viewpoints
-    from envs.houses.visibility import survey_house
+    from envs.houses.graph.viewpoints import place_viewpoints
+    from envs.houses.instructions.rxr_episodes import rxr_records
+    from envs.houses.survey.routes import Routes, choose_episodes
+    from envs.houses.survey.visibility import survey_house
     from envs.panoramas.ray_tracer import RayTracer
 
     scan = house.spec.scan
@@ -201,7 +207,7 @@ def _episode(
     The extra field "alignment" has, for each instruction, a list [first character, last character
     + 1, first position in the path, last position, objects spoken of ...] per clause.
     """
-    from envs.houses.instructions import write_instructions
+    from envs.houses.instructions.instructions import write_instructions
 
     written = write_instructions(survey, routes, path, rng)
     if not written:

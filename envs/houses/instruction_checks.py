@@ -9,19 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.annotation_files import ANSWERS, guide_path, r2r_path, read_annotations
+from envs.graphs.nav_graph import NavGraph
+from envs.houses.building.sets import HouseSet, set_of
+from envs.houses.instructions.annotation_files import (
+    ANSWERS,
+    guide_path,
+    r2r_path,
+    read_annotations,
+)
 from envs.houses.language.acts import EDGES, TURNS, Act
 from envs.houses.language.grammar import parse
 from envs.houses.language.languages import language_of
 from envs.houses.language.short_english import short_english
 from envs.houses.language.sight import Sight
+from envs.houses.language.symbolic_follower import follow, follow_at_once
 from envs.houses.language.walking import Walk, agrees
-from envs.houses.routes import Routes
-from envs.houses.sets import HouseSet, set_of
-from envs.houses.symbolic_follower import follow, follow_at_once
-from envs.houses.visibility import Survey
+from envs.houses.survey.routes import Routes
+from envs.houses.survey.visibility import Survey
 from envs.metrics import SUCCESS_THRESHOLD, score_path
-from envs.nav_graph import NavGraph
 
 GUESSES = 8  # walks of one who takes an RxR-style text clause by clause
 STRANGERS = 4  # other texts with which an R2R-style one is compared
@@ -58,8 +63,8 @@ def survey_cached(scan: str) -> Survey:
         FileNotFoundError: The house is not in the cache, or has no graph.
     """
     from connectivity import read_connectivity
-    from envs.houses.house import house_cache_dir, is_saved, load_house
-    from envs.houses.visibility import survey_house
+    from envs.houses.building.house import house_cache_dir, is_saved, load_house
+    from envs.houses.survey.visibility import survey_house
     from envs.panoramas.ray_tracer import RayTracer
 
     home, cache = set_of(scan), house_cache_dir()

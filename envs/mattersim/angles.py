@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import math
 
-from envs.candidates import NUM_HEADINGS, NUM_VIEWS
+from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, view_direction
 
 _FULL_TURN = math.pi * 2.0
-_HEADING_STEP = math.pi * 2.0 / NUM_HEADINGS
-_ELEVATION_STEP = math.pi / 6.0
-_BANDS = -_ELEVATION_STEP, 0.0, _ELEVATION_STEP
-
-DISCRETIZED = tuple(
-    (view % NUM_HEADINGS * _HEADING_STEP, _BANDS[view // NUM_HEADINGS]) for view in range(NUM_VIEWS)
-)
+DISCRETIZED = tuple(view_direction(view) for view in range(NUM_VIEWS))
 """Heading and elevation of the 36 views."""
 
 
@@ -32,10 +26,10 @@ def clamped(elevation: float, low: float, high: float) -> float:
 
 def snapped(heading: float, elevation: float) -> int:
     """The view 0..35 nearest to the angles, half a step away from zero; NaN counts as zero."""
-    steps = normalized(heading) / _HEADING_STEP
+    steps = normalized(heading) / STEP
     step = 0 if math.isnan(steps) else int(steps)
     step = (step + (steps - step >= 0.5)) % NUM_HEADINGS
-    half = _ELEVATION_STEP / 2.0
+    half = STEP / 2.0
     band = 0 if elevation < -half else 2 if elevation > half else 1
     return band * NUM_HEADINGS + step
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectivity import read_connectivity, read_scans
+from envs.graphs.nav_graph import NavGraph
 from envs.mattersim.angles import DISCRETIZED, TURNED, clamped, normalized, sign, snapped
 from envs.mattersim.arguments import check_batch, natural, real, text
 from envs.mattersim.places import NOWHERE, Building, Place, View, building
 from envs.mattersim.random_engine import RandomEngine
 from envs.mattersim.settings import Settings
-from envs.nav_graph import NavGraph
 
 
 class InvalidActionError(ValueError):

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.candidates import NUM_VIEWS
-from envs.nav_graph import NavGraph
+from envs.graphs.nav_graph import NavGraph
+from storage.features.view_grid import NUM_VIEWS
 
 # Scans times cameras of which the places are kept: the 90 of Matterport3D under two cameras.
 _KEPT_BUILDINGS = 256

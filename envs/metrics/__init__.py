@@ -1,6 +1,6 @@
-"""Metrics of vision-and-language navigation: of one path, of a split, with intervals.
+"""Metrics of vision-and-language navigation, of single paths and of splits, with intervals.
 
-What each metric is and where published codes differ is in docs/metrics.md.
+docs/metrics.md defines each metric and lists where published implementations differ.
 """
 
 from envs.metrics.bootstrap import (

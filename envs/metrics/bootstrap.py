@@ -1,10 +1,10 @@
-"""How sure a mean over a split is: bootstrap intervals.
+"""Bootstrap confidence intervals of means over a split.
 
 Paths are resampled, not instructions. The instructions of one path share its building, start and
-goal, so that an agent tends to fail or to succeed at all of them: they are not independent, and
-resampling them one by one gives intervals that are too narrow (Field and Welsh, 2007, compare ways
-to bootstrap clustered data). The intervals speak of other paths in these buildings, with one
-trained agent; other buildings and other training seeds vary more.
+goal, so an agent tends to succeed or fail at all of them. They are not independent, and resampling
+them individually gives intervals that are too narrow (Field and Welsh, 2007, compare bootstraps of
+clustered data). The intervals cover other paths in the same buildings for one trained agent; the
+variation over buildings and training seeds is larger.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_CHUNK = 250  # resamples at a time, which bounds memory
+_CHUNK = 250  # resamples per chunk, to bound memory
 
 
 class Interval(NamedTuple):
@@ -31,18 +31,18 @@ def bootstrap_interval(
     confidence: float = 0.95,
     resamples: int = 10_000,
 ) -> Interval:
-    """Mean of values with its percentile bootstrap interval.
+    """Return the mean of values with its percentile bootstrap interval.
 
     Args:
         values: (B,) one metric of each instruction.
-        seed: Of the resampling.
-        clusters: What each value belongs to, such as its path: clusters are resampled whole. Each
-            value is on its own when None.
-        confidence: Probability that the interval is to hold.
-        resamples: How often to resample.
+        seed: Random seed of the resampling.
+        clusters: Cluster of each value, such as its path; clusters are resampled as a whole. None
+            resamples single values.
+        confidence: Confidence level in (0, 1).
+        resamples: Number of bootstrap resamples.
 
     Raises:
-        ValueError: No value, one that is not finite, or arguments that do not fit.
+        ValueError: There are no values, one is not finite, or arguments do not fit each other.
     """
     columns = {"values": np.asarray(values, dtype=np.float64)}
     return bootstrap_intervals(
@@ -58,10 +58,13 @@ def bootstrap_intervals(
     confidence: float = 0.95,
     resamples: int = 10_000,
 ) -> dict[str, Interval]:
-    """Like `bootstrap_interval`, for several metrics (B,) of the same instructions at once."""
+    """Return the intervals of several metrics (B,) of the same instructions in one pass.
+
+    See `bootstrap_interval`.
+    """
     values = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], axis=1)
     if not values.size or not np.isfinite(values).all():
-        raise ValueError("a bootstrap needs at least one value, and finite ones")
+        raise ValueError("a bootstrap interval needs at least one value, and all must be finite")
     if not 0 < confidence < 1 or resamples < 1:
         raise ValueError(f"confidence {confidence} or resamples {resamples} out of range")
     labels = range(len(values)) if clusters is None else clusters
@@ -85,24 +88,24 @@ def paired_difference(
     confidence: float = 0.95,
     resamples: int = 10_000,
 ) -> Interval:
-    """Mean of `second - first` over the same instructions, with its interval.
+    """Return the mean of `second - first` over the same instructions, with its interval.
 
-    What is easy or hard for both cancels out, so it is narrower than the two intervals suggest:
-    an interval without 0 tells two submissions apart on this split.
+    Difficulty that both share cancels out, so the interval is narrower than the two single
+    intervals suggest. An interval that excludes 0 means that the two differ on this split.
 
     Args:
         first: (B,) one metric of one submission.
-        second: (B,) of the other, in the same order.
-        seed: As in `bootstrap_interval`, like the rest.
+        second: (B,) the same metric of the other submission, in the same order.
+        seed: Random seed of the resampling.
         clusters: Path of each instruction.
-        confidence: Probability that the interval is to hold.
-        resamples: How often to resample.
+        confidence: Confidence level in (0, 1).
+        resamples: Number of bootstrap resamples.
 
     Raises:
         ValueError: The two have different lengths, or as in `bootstrap_interval`.
     """
     if len(first) != len(second):
-        raise ValueError(f"a pair of {len(first)} and {len(second)} values")
+        raise ValueError(f"cannot pair {len(first)} values with {len(second)}")
     return bootstrap_interval(
         np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64),
         seed,
@@ -115,10 +118,10 @@ def paired_difference(
 def _resampled_means(
     values: np.ndarray, labels: Sequence[Hashable], rng: np.random.Generator, resamples: int
 ) -> np.ndarray:
-    """(resamples, M) means of values (B, M), drawing as many clusters as there are."""
-    numbers: dict[Hashable, int] = {}
-    members = np.array([numbers.setdefault(label, len(numbers)) for label in labels])
-    count = len(numbers)
+    """(resamples, M) means of values (B, M) over clusters drawn with replacement."""
+    ids: dict[Hashable, int] = {}
+    members = np.array([ids.setdefault(label, len(ids)) for label in labels])
+    count = len(ids)
     sums = np.stack(
         [np.bincount(members, weights=column, minlength=count) for column in values.T], axis=1
     )

@@ -1,8 +1,8 @@
-"""The metrics of one walked path, and the formulas that all metrics come from.
+"""Metrics of one walked path, and the formulas of all metrics.
 
-NE, OSR, SR and TL as in Matterport3DSimulator `tasks/R2R/eval.py`, SPL of Anderson et al. (arXiv
-1807.06757), nDTW and sDTW of Ilharco et al. (arXiv 1907.05446), CLS of Jain et al. (arXiv
-1905.12255). All distances are geodesic.
+NE, OSR, SR and TL follow Matterport3DSimulator `tasks/R2R/eval.py`, SPL Anderson et al. (arXiv
+1807.06757), nDTW and sDTW Ilharco et al. (arXiv 1907.05446), CLS Jain et al. (arXiv 1905.12255).
+All distances are geodesic.
 """
 
 import itertools
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from envs.nav_graph import NavGraph
+from envs.graphs.nav_graph import NavGraph
 
 SUCCESS_THRESHOLD = 3.0  # metres; success is strictly less (R2R eval.py)
-_SHORTEST = 0.01  # metres; EnvDrop's guard against a path of no length in SPL
+_SHORTEST = 0.01  # metres; EnvDrop's lower bound of the path length in SPL
 
-Number = Any  # a float, or an array (B,) of them
+Number = Any  # a float, or an array (B,)
 
 
 def score_path(
@@ -26,32 +26,35 @@ def score_path(
     reference: Sequence[str],
     threshold: float = SUCCESS_THRESHOLD,
 ) -> dict[str, float]:
-    """Score one walked path; `score_paths` is faster for many.
+    """Score one walked path; `score_paths` is faster for many paths.
 
     Args:
-        graph: The building.
-        prediction: Walked viewpoints, the start included. A viewpoint may follow itself, as where
-            EnvDrop writes down turns. As every entry is aligned, that adds to `dtw`, and with it
-            changes `ndtw` and `sdtw`, but no other metric.
-        reference: Viewpoints of the described path; its last is the goal.
+        graph: Navigation graph of the building.
+        prediction: Walked viewpoints, including the start. A viewpoint may follow itself, as in
+            EnvDrop's files, which record turns. Since every entry is aligned, a repetition changes
+            `dtw`, `ndtw` and `sdtw`, but no other metric.
+        reference: Viewpoints of the reference path; the last one is the goal.
         threshold: Success radius in metres, also the scale of nDTW and CLS.
 
     Returns:
         In metres: trajectory_length, nav_error, oracle_error, dtw, shortest_path_length (start to
-        goal) and reference_length. In 0..1: success, oracle_success, ndtw, sdtw, cls,
-        spl (against the shortest path: EnvDrop, CLIP-ViL, CLEAR) and spl_reference (against the
-        length of the reference path: HAMT, DUET; the two differ on RxR).
+        goal) and reference_length. In 0..1: success, oracle_success, ndtw, sdtw, cls, spl
+        (relative to the shortest path: EnvDrop, CLIP-ViL, CLEAR) and spl_reference (relative to
+        the reference path: HAMT, DUET; the two differ on RxR).
 
     Raises:
-        ValueError: A path is empty, no way joins the reference, or the threshold is not positive.
-        KeyError: The building has no such viewpoint.
+        ValueError: A path is empty, the reference is not connected, or the threshold is not
+            positive.
+        KeyError: The graph has no such viewpoint.
     """
     check_threshold(threshold)
     walked = _rows(graph, prediction, "prediction")
     described = _rows(graph, reference, "reference")
     reference_length = _length(graph, described)
     if math.isinf(reference_length):
-        raise ValueError(f"scan '{graph.scan}': no way joins the reference {list(reference)}")
+        raise ValueError(
+            f"scan '{graph.scan}': no path connects the reference viewpoints {list(reference)}"
+        )
     between = graph.distances[walked[:, None], described].tolist()
     closeness = [math.exp(-min(column) / threshold) for column in zip(*between, strict=True)]
     metrics = _metrics(
@@ -80,18 +83,18 @@ def path_metrics(
     reference_size: np.ndarray,
     threshold: float = SUCCESS_THRESHOLD,
 ) -> dict[str, np.ndarray]:
-    """All metrics of B paths from distances in metres, each of shape (B,).
+    """Compute all metrics of B paths from distances in metres, each of shape (B,).
 
     Args:
-        trajectory_length: Length walked.
-        nav_error: From the last viewpoint walked to the goal.
-        oracle_error: From the nearest viewpoint walked to the goal.
+        trajectory_length: Length of the walked path.
+        nav_error: Distance from the last walked viewpoint to the goal.
+        oracle_error: Distance from the nearest walked viewpoint to the goal.
         dtw: Dynamic time warping distance of the two paths.
-        coverage_distances: (B, R) from each reference viewpoint to the nearest one walked.
-        shortest_path_length: From start to goal.
+        coverage_distances: (B, R) distance from each reference viewpoint to the nearest walked one.
+        shortest_path_length: Distance from start to goal.
         reference_length: Length of the reference path.
         reference_size: Number of reference viewpoints, at most R.
-        threshold: Success radius.
+        threshold: Success radius in metres.
     """
     real = np.arange(coverage_distances.shape[1]) < reference_size[:, None]
     closeness = np.where(real, np.exp(-coverage_distances / threshold), 0.0)
@@ -110,13 +113,13 @@ def path_metrics(
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuse a success radius that is no positive number of metres.
+    """Check that a success radius is a positive, finite number of metres.
 
     Raises:
         ValueError: It is not.
     """
     if not 0 < threshold < math.inf:
-        raise ValueError(f"the threshold is {threshold}, but must be a positive number of metres")
+        raise ValueError(f"threshold {threshold}: must be a positive number of metres")
 
 
 def _metrics(
@@ -131,13 +134,13 @@ def _metrics(
     reference_size: Number,
     threshold: float,
 ) -> dict[str, Number]:
-    """The formulas, for the floats of one path and for the arrays of many alike."""
+    """Apply the formulas to the floats of one path or to the arrays of many."""
     success = 1.0 * (nav_error < threshold)
     ndtw = np.exp(-dtw / (threshold * reference_size))
     expected = coverage * reference_length
     spread = expected + abs(expected - trajectory_length)
-    # A reference of no length that is not left is followed perfectly: 0 / 0 is 1 here.
-    nothing = spread == 0
+    # A reference of length 0 whose viewpoint is never left counts as followed: 0 / 0 is 1 here.
+    stayed = spread == 0
     return {
         "trajectory_length": trajectory_length,
         "nav_error": nav_error,
@@ -149,15 +152,15 @@ def _metrics(
         "dtw": dtw,
         "ndtw": ndtw,
         "sdtw": success * ndtw,
-        "cls": coverage * (expected + nothing) / (spread + nothing),
+        "cls": coverage * (expected + stayed) / (spread + stayed),
         "shortest_path_length": shortest_path_length,
         "reference_length": reference_length,
     }
 
 
-def _rows(graph: NavGraph, path: Sequence[str], what: str) -> np.ndarray:
+def _rows(graph: NavGraph, path: Sequence[str], kind: str) -> np.ndarray:
     if not path:
-        raise ValueError(f"the {what} is empty: a path to score has at least one viewpoint")
+        raise ValueError(f"the {kind} is empty: it needs at least one viewpoint")
     return np.array([graph.index(viewpoint) for viewpoint in path])
 
 
@@ -170,7 +173,7 @@ def _efficiency(ideal: Number, length: Number) -> Number:
 
 
 def _dtw(between: list[list[float]]) -> float:
-    """Dynamic time warping over a (walked, described) table of distances."""
+    """Dynamic time warping distance of a (walked, reference) table of distances."""
     row = list(itertools.accumulate(between[0]))
     for distances in between[1:]:
         previous, left, corner = row, math.inf, math.inf

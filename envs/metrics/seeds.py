@@ -1,4 +1,4 @@
-"""How sure a mean over trainings is: intervals over seeds."""
+"""Confidence intervals over training seeds."""
 
 import math
 from collections.abc import Sequence
@@ -9,23 +9,23 @@ from envs.metrics.bootstrap import Interval
 
 
 def seed_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
-    """Mean of one figure of several trainings, with Student's interval.
+    """Return the mean of a metric over training runs with Student's t interval.
 
-    It speaks of other seeds on the same episodes, while `bootstrap_interval` speaks of other
-    episodes for the same trained agents. Of a single training the ends are NaN.
+    The interval covers other seeds on the same episodes, while `bootstrap_interval` covers other
+    episodes for the same trained agents. The bounds of a single run are NaN.
 
     Args:
-        values: (S,) the figure of each training.
-        confidence: Probability that the interval is to hold.
+        values: (S,) metric of each run.
+        confidence: Confidence level in (0, 1).
 
     Raises:
-        ValueError: No value, or one that is not finite.
+        ValueError: There are no values, or one is not finite.
     """
     from scipy.stats import t
 
     figures = np.asarray(values, dtype=np.float64)
     if not figures.size or not np.isfinite(figures).all():
-        raise ValueError("an interval over trainings needs at least one value, and finite ones")
+        raise ValueError("a seed interval needs at least one value, and all must be finite")
     mean, count = float(figures.mean()), len(figures)
     if count == 1:
         return Interval(mean, math.nan, math.nan)

@@ -1,15 +1,15 @@
-"""The metrics of many paths at once, with no Python loop over pairs of viewpoints."""
+"""Metrics of many paths at once, without a Python loop over pairs of viewpoints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from envs.graphs.nav_graph import NavGraph
 from envs.metrics.path_scores import SUCCESS_THRESHOLD, check_threshold, path_metrics
-from envs.nav_graph import NavGraph
 
-# Paths whose tables are filled together: keeps them in the cache, and little padding, as paths are
-# sorted by size before.
+# Paths per batch: the tables fit in the processor's cache. Paths are sorted by size beforehand, so
+# that little is padded.
 _BATCH = 2048
 
 
@@ -19,33 +19,32 @@ def score_paths(
     references: Sequence[Sequence[str]],
     threshold: float = SUCCESS_THRESHOLD,
 ) -> dict[str, np.ndarray]:
-    """Score B walked paths, each as `score_path` does.
+    """Score B walked paths; equivalent to calling `score_path` for each.
 
     Args:
-        graphs: The building of each path, or the one of all.
+        graphs: Graph of each path, or one graph for all paths.
         predictions: Walked viewpoints of each path.
-        references: Described viewpoints of each path.
+        references: Viewpoints of each reference path.
         threshold: Success radius in metres.
 
     Returns:
-        The metrics of `score_path`, each a float64 column (B,) in the order of the paths.
+        The metrics of `score_path`, each a float64 array (B,) in the order of the paths.
 
     Raises:
-        ValueError: No path, an empty path, a reference that no way joins, a threshold that is not
-            positive, or arguments of different lengths.
-        KeyError: A building has no such viewpoint; the message tells the number of the path,
-            counted from 0.
+        ValueError: There are no paths, a path is empty, a reference is not connected, the
+            threshold is not positive, or arguments have different lengths.
+        KeyError: A graph has no such viewpoint; the message contains the index of the path.
     """
     check_threshold(threshold)
     buildings = [graphs] * len(predictions) if isinstance(graphs, NavGraph) else list(graphs)
     if not buildings or not len(buildings) == len(predictions) == len(references):
         raise ValueError(
             f"{len(predictions)} predictions, {len(references)} references and {len(buildings)} "
-            "graphs: there must be as many of each, and at least one"
+            "graphs: the numbers must be equal and at least 1"
         )
     tables = _Tables(buildings)
-    walked = tables.place(buildings, predictions, "prediction")
-    described = tables.place(buildings, references, "reference")
+    walked = tables.locate(buildings, predictions, "prediction")
+    described = tables.locate(buildings, references, "reference")
     order = np.lexsort((described.sizes, walked.sizes))
     batches = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
     parts = [_score_batch(tables.flat, walked, described, b, threshold) for b in batches]
@@ -54,14 +53,14 @@ def score_paths(
 
 
 @dataclass(frozen=True, eq=False)
-class _Places:
-    """Viewpoints of B paths, one path after another, as places in the flat distance table.
+class _PathEntries:
+    """Viewpoints of B paths, one path after another, as offsets into the flat distance tables.
 
     Attributes:
-        rows: Where the table of the viewpoint's distances starts.
-        columns: Where it is itself in such a row.
-        starts: (B,) first viewpoint of each path.
-        sizes: (B,) viewpoints of each path.
+        rows: Offset of each viewpoint's row of distances.
+        columns: Column of each viewpoint within such a row.
+        starts: (B,) index of the first viewpoint of each path.
+        sizes: (B,) number of viewpoints of each path.
     """
 
     rows: np.ndarray
@@ -70,14 +69,14 @@ class _Places:
     sizes: np.ndarray
 
     def padded(self, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns (L, b) of some paths (b,); a shorter path stays where it ended."""
+        """Return rows and columns (L, b) of paths (b,); shorter paths repeat their last entry."""
         sizes = self.sizes[paths]
         entries = np.minimum(np.arange(sizes.max())[:, None], sizes - 1) + self.starts[paths]
         return self.rows[entries], self.columns[entries]
 
 
 class _Tables:
-    """The distance tables of several graphs, one after another in one flat array."""
+    """Distance tables of several graphs, concatenated into one flat array."""
 
     def __init__(self, graphs: Sequence[NavGraph]) -> None:
         unique = {id(graph): graph for graph in graphs}
@@ -89,41 +88,45 @@ class _Tables:
             for key, graph in unique.items()
         }
 
-    def place(
-        self, graphs: Sequence[NavGraph], paths: Sequence[Sequence[str]], what: str
-    ) -> _Places:
-        """Find the viewpoints of paths; `what` they are is for the errors."""
-        found: list[int] = []
+    def locate(
+        self, graphs: Sequence[NavGraph], paths: Sequence[Sequence[str]], kind: str
+    ) -> _PathEntries:
+        """Look up the viewpoints of paths; `kind` names them in error messages."""
+        columns_of_all: list[int] = []
         for number, (graph, path) in enumerate(zip(graphs, paths, strict=True)):
             if not path:
-                raise ValueError(f"{what} {number} is empty: it needs at least one viewpoint")
+                raise ValueError(f"{kind} {number} is empty: it needs at least one viewpoint")
             rows = self._rows[id(graph)]
             try:
-                found.extend(map(rows.__getitem__, path))
+                columns_of_all.extend(map(rows.__getitem__, path))
             except KeyError as error:
                 raise KeyError(
-                    f"{what} {number}: scan '{graph.scan}' has no viewpoint '{error.args[0]}' "
-                    "that one can stand on"
+                    f"{kind} {number}: scan '{graph.scan}' has no navigable viewpoint "
+                    f"'{error.args[0]}'"
                 ) from None
-        columns = np.array(found, dtype=np.intp)
+        columns = np.array(columns_of_all, dtype=np.intp)
         sizes = np.array([len(path) for path in paths], dtype=np.intp)
         widths = np.array([len(graph) for graph in graphs], dtype=np.intp)
         offsets = np.array([self._offsets[id(graph)] for graph in graphs], dtype=np.intp)
         rows = np.repeat(offsets, sizes) + columns * np.repeat(widths, sizes)
-        return _Places(rows, columns, np.cumsum(sizes) - sizes, sizes)
+        return _PathEntries(rows, columns, np.cumsum(sizes) - sizes, sizes)
 
 
 def _score_batch(
-    flat: np.ndarray, walked: _Places, described: _Places, paths: np.ndarray, threshold: float
+    flat: np.ndarray,
+    walked: _PathEntries,
+    described: _PathEntries,
+    paths: np.ndarray,
+    threshold: float,
 ) -> dict[str, np.ndarray]:
-    """Metrics of the paths (b,), of which a batch is small enough to be padded."""
+    """Score the paths (b,) of one batch, padded to a common size."""
     walked_rows, walked_columns = walked.padded(paths)  # (P, b)
     rows, columns = described.padded(paths)  # (R, b)
     sizes, reference_sizes = walked.sizes[paths], described.sizes[paths]
     reference_lengths = flat[rows[:-1] + columns[1:]].sum(axis=0)
     apart = paths[np.isinf(reference_lengths)]
     if apart.size:
-        raise ValueError(f"reference {apart[0]}: no way joins its viewpoints")
+        raise ValueError(f"reference {apart[0]}: no path connects its viewpoints")
     dtw, nearest = _warp(flat, walked_rows, columns, sizes, reference_sizes)
     return path_metrics(
         trajectory_length=flat[walked_rows[:-1] + walked_columns[1:]].sum(axis=0),
@@ -145,27 +148,27 @@ def _warp(
     sizes: np.ndarray,
     reference_sizes: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Dynamic time warping of b pairs of paths, along the anti-diagonals of their tables.
+    """Compute dynamic time warping of b pairs of paths along the anti-diagonals of their tables.
 
-    The cells of an anti-diagonal do not depend on each other, so each is one array operation over
-    all pairs. The sums are those of the row-wise recurrence, bit for bit.
+    The cells of an anti-diagonal are independent, so each diagonal is one array operation over
+    all pairs. The sums equal those of the row-wise recurrence to the bit.
 
     Args:
-        flat: The distances.
+        flat: Flat distance tables.
         walked_rows: (P, b) rows of the walked viewpoints.
-        columns: (R, b) columns of the described viewpoints.
-        sizes: (b,) how many of P are real.
-        reference_sizes: (b,) how many of R are real.
+        columns: (R, b) columns of the reference viewpoints.
+        sizes: (b,) number of walked viewpoints, at most P.
+        reference_sizes: (b,) number of reference viewpoints, at most R.
 
     Returns:
-        (b,) warping distances, and (R, b) metres from each described viewpoint to the nearest one
-        walked.
+        (b,) warping distances, and (R, b) metres from each reference viewpoint to the nearest
+        walked one.
     """
     (num_walked, pairs), num_described = walked_rows.shape, len(columns)
     nearest = np.full((num_described, pairs), np.inf)
-    # Three diagonals, by described viewpoint + 1; what no cell has filled is infinite.
+    # Three diagonals, indexed by reference viewpoint + 1; cells not yet filled are infinite.
     before, last, new = (np.full((num_described + 1, pairs), np.inf) for _ in range(3))
-    before[0] = 0.0  # the corner that the first cell comes from
+    before[0] = 0.0  # corner from which the first cell is reached
     result = np.empty(pairs)
     ends = sizes + reference_sizes - 2
     for diagonal in range(num_walked + num_described - 1):

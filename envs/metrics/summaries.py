@@ -1,10 +1,10 @@
-"""Means of the metrics over episodes, over all of them or by group."""
+"""Means of metrics over episodes, over all of them or by group."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# Short names, as in the tables of the papers.
+# Short names as in the tables of papers.
 SUMMARY = {
     "TL": "trajectory_length",
     "NE": "nav_error",
@@ -17,15 +17,15 @@ SUMMARY = {
     "CLS": "cls",
 }
 
-# One mapping per path, as of `score_path`, or one column per metric, as of `score_paths`.
+# One mapping per path (`score_path`), or one column per metric (`score_paths`).
 Scores = Sequence[Mapping[str, float]] | Mapping[str, np.ndarray]
 
 
 def summarise(scores: Scores) -> dict[str, float]:
-    """Mean of each metric over episodes, under the short names of `SUMMARY`; `episodes` counts.
+    """Return the mean of each metric under the short names of `SUMMARY`, and `episodes`.
 
     Raises:
-        ValueError: There is nothing to average.
+        ValueError: There are no episodes.
     """
     columns = _columns(scores)
     episodes = len(columns["success"])
@@ -37,14 +37,14 @@ def summarise(scores: Scores) -> dict[str, float]:
 
 
 def summarise_groups(scores: Scores, groups: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Summary per group, such as the language of each episode, in alphabetical order.
+    """Return the summary of each group, such as a language, in alphabetical order.
 
     Args:
-        scores: Results of `score_path`, or of `score_paths`.
+        scores: Results of `score_path` or of `score_paths`.
         groups: Group of each path.
 
     Raises:
-        ValueError: There are not as many groups as paths.
+        ValueError: The numbers of groups and paths differ.
     """
     columns = _columns(scores)
     paths = len(columns["success"])
@@ -58,7 +58,7 @@ def summarise_groups(scores: Scores, groups: Sequence[str]) -> dict[str, dict[st
 
 
 def columns_named(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns of the summary's metrics under its short names."""
+    """Return the columns of the summary's metrics under their short names."""
     return {short: columns[name] for short, name in SUMMARY.items()}
 
 

@@ -1,14 +1,14 @@
-"""Tables of figures as text."""
+"""Plain-text tables."""
 
 from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """Lines of a table, its first columns to the left and the others to the right.
+    """Return the lines of a table with left-aligned first columns and right-aligned others.
 
     Args:
-        rows: Cells, as many in each row.
-        texts: How many columns go to the left.
+        rows: Cells; all rows have the same length.
+        texts: Number of left-aligned columns.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

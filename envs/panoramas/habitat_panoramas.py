@@ -20,7 +20,7 @@ from connectivity import read_connectivity
 from envs.panoramas.cameras import equirectangular_camera
 from envs.panoramas.cube_maps import cube_strip, draw, rays, sample_distance, turned
 from envs.panoramas.panorama import Panorama
-from envs.panoramas.views import VIEWS, view_direction
+from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 _RGB, _DEPTH = "rgb", "depth"
 # Heading and elevation of the faces of a cube: up, four around, down.
@@ -71,7 +71,7 @@ class HabitatPanoramas:
         self._configured: tuple[Any, ...] | None = None
 
     def views36(
-        self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+        self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = VFOV
     ) -> np.ndarray:
         """The 36 views of a viewpoint.
 
@@ -90,7 +90,7 @@ class HabitatPanoramas:
             KeyError: the graph has no such viewpoint.
         """
         shape = (size, size) if isinstance(size, int) else size
-        directions = [view_direction(view) for view in range(VIEWS)]
+        directions = [view_direction(view) for view in range(NUM_VIEWS)]
         seen = self._look(scan, viewpoint, directions, shape, vfov, (_RGB,))
         return np.stack([picture[_RGB][..., :3] for picture in seen])
 

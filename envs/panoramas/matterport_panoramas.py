@@ -24,7 +24,7 @@ from envs.panoramas.skyboxes import (
     read_skybox,
     skybox_axes,
 )
-from envs.panoramas.views import VIEWS, view_direction
+from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 
 class MatterportPanoramas:
@@ -70,7 +70,7 @@ class MatterportPanoramas:
         )
 
     def views36(
-        self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+        self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = VFOV
     ) -> np.ndarray:
         """The 36 views of a viewpoint, cut from its skybox without a panorama in between.
 
@@ -93,8 +93,8 @@ class MatterportPanoramas:
         finer = faces.shape[0] * np.tan(vfov / 2) / shape[0]
         strip = cube_strip(faces, whole_reduction(faces.shape[0], finer))
         level = _level_rays(shape, vfov)
-        views = np.empty((VIEWS, *shape, 3), np.uint8)
-        for view in range(VIEWS):
+        views = np.empty((NUM_VIEWS, *shape, 3), np.uint8)
+        for view in range(NUM_VIEWS):
             views[view] = draw(strip, axes @ camera_turn(*view_direction(view)), level)
         return views
 

@@ -10,7 +10,7 @@ import numpy as np
 from envs.panoramas.texture_atlas import TextureAtlas
 
 if TYPE_CHECKING:
-    from envs.houses.scene import Scene
+    from envs.houses.meshes.scene import Scene
 
 MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
 SKY_RGB = (198, 220, 240)

@@ -18,9 +18,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
+from storage.features.view_grid import VFOV
+
 Geometry = Literal["square", "clip_vil"]
 
-VFOV = np.pi / 3
 MATTERSIM_SIZE = (480, 640)
 
 # Cuts the views of one viewpoint: given (height, width) in pixels and the vertical field of view in

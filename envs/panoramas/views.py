@@ -8,25 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.panoramas.cameras import perspective_camera
+from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 if TYPE_CHECKING:
     import torch
 
-VIEWS = 36
 _HALF = 0.5
 _PADDING = 2  # columns repeated past either side of a panorama, so that filtering wraps around
 
 
-def view_direction(view: int) -> tuple[float, float]:
-    """(heading, elevation) in radians of view = 12 * elevation band + heading step."""
-    if not 0 <= view < VIEWS:
-        raise ValueError(f"view {view} does not exist; views are 0 to {VIEWS - 1}")
-    band, step = divmod(view, 12)
-    return step * np.pi / 6, (band - 1) * np.pi / 6
-
-
 def views36(
-    panorama: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+    panorama: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = VFOV
 ) -> np.ndarray:
     """Resamples a panorama to its 36 views, bilinearly and in MatterSim's order.
 
@@ -42,7 +34,7 @@ def views36(
     return _resample(panorama, _maps(shape, vfov), _reduction(panorama.shape[1], shape, vfov))
 
 
-def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3) -> slice:
+def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV) -> slice:
     """Rows of a panorama with `width` columns that `views36` reads, a third less than all.
 
     Args:
@@ -64,7 +56,7 @@ def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = np.pi
 
 
 def views36_nearest(
-    image: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = np.pi / 3
+    image: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = VFOV
 ) -> np.ndarray:
     """Depth or object ids (H, 2H) in the geometry of `views36`: (36, height, width), same dtype."""
     headings, elevations = _angles(_shape(size), vfov)
@@ -79,7 +71,7 @@ def perspective(
     heading: float,
     elevation: float,
     size: int | tuple[int, int] = 224,
-    vfov: float = np.pi / 3,
+    vfov: float = VFOV,
 ) -> np.ndarray:
     """One view (height, width, 3) uint8 of a panorama in any direction; angles in radians."""
     shape = _shape(size)
@@ -102,7 +94,7 @@ def _directions(
 
 @lru_cache(maxsize=4)
 def _angles(shape: tuple[int, int], vfov: float) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [_directions(shape, vfov, *view_direction(view)) for view in range(VIEWS)]
+    pairs = [_directions(shape, vfov, *view_direction(view)) for view in range(NUM_VIEWS)]
     headings, elevations = zip(*pairs, strict=True)
     return np.stack(headings), np.stack(elevations)
 

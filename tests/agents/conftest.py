@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from agents.acting.environments import make_env
 from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
-from agents.environments import make_env
-from agents.speaker_training import train_speaker
-from encoders.feature_store import FeatureStore
-from storage.runs.optimiser_settings import OptimiserConfig
+from agents.learning.speaker_training import train_speaker
+from storage.features.store import FeatureStore
+from training.optimiser_settings import OptimiserConfig
 
 COLOURS = ("red", "green", "blue", "white")
 LANGUAGES = {

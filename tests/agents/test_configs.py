@@ -13,7 +13,7 @@ from agents.configs import (
     TrainConfig,
 )
 from agents.presets import preset, speaker_preset
-from storage.runs.settings import CONFIG, differences, read_config, to_json
+from training.settings import CONFIG, differences, read_config, to_json
 
 
 def test_dataset_and_world_change_other_defaults():

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
+from agents.acting.tokenizers import make_tokenizer
 from agents.presets import RECIPES, preset, speaker_preset
-from agents.text import make_tokenizer
 from envs.episodes import load_episodes
 from envs.worlds import MAX_EPISODE_STEPS, world_files
 

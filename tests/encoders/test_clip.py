@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from encoders.clip import ClipEncoder
-from encoders.loading import load_model
+from encoders.weights.loading import load_model
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from encoders.clip import ClipEncoder
 from encoders.explanations import explain, overlay, text_score
 from encoders.preparation import Preparation
-from encoders.towers import image_tower
+from encoders.towers.towers import image_tower
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from encoders import precision
-from encoders.loading import load_model
 from encoders.precision import choose_precision, fold_batch_norms, matmul_precision
+from encoders.weights.loading import load_model
 
 CPU = torch.device("cpu")
 

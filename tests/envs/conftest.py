@@ -1,9 +1,14 @@
 """Fixtures of the environments' tests."""
 
+import json
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from envs.vector_env import VlnVectorEnv
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.worlds import world_files
 
 
 @pytest.fixture
@@ -25,3 +30,33 @@ def random_actions():
         return np.where(rng.random(len(actions)) < stop, 0, actions)
 
     return draw
+
+
+@pytest.fixture
+def files(tiny_world):
+    return world_files("matterport", tiny_world)
+
+
+@pytest.fixture
+def own_world(tiny_world, tmp_path):
+    """A copy of the tiny world to damage."""
+    return shutil.copytree(tiny_world, tmp_path / "world")
+
+
+@pytest.fixture
+def own_files(own_world):
+    return world_files("matterport", own_world)
+
+
+@pytest.fixture
+def guide(own_world):
+    """Lines of the guide file of RxR's training split, and a way to replace them."""
+    path = own_world / "rxr" / "rxr_train_guide.jsonl"
+
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def write(lines, name=path.name):
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (own_world / "rxr" / name).write_text(text, encoding="utf-8")
+
+    return SimpleNamespace(lines=lines, write=write)

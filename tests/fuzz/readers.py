@@ -127,7 +127,7 @@ def demonstrations(folder: Path) -> Sample:
 
 
 def _submission(folder: Path, packed: bool) -> Sample:
-    from envs.submission_scores import ScoringRules, load_ground, score_submission
+    from envs.submissions.scores import ScoringRules, load_ground, score_submission
 
     files = _world(folder)
     rules = ScoringRules(split=("train",), data_dir=folder, resamples=10)
@@ -150,14 +150,14 @@ def submission_packed(folder: Path) -> Sample:
 
 
 def _whole(path: Path, **options: Any) -> object:
-    from encoders.feature_store import FeatureStore
+    from storage.features.store import FeatureStore
 
     store = FeatureStore.open(path, **options)
     return store.take(np.arange(len(store)))
 
 
 def store(folder: Path) -> Sample:
-    from encoders.feature_store import FeatureStore
+    from storage.features.store import FeatureStore
 
     path = folder / "store.safetensors"
     FeatureStore.write(path, _views(), KEYS, {"encoder": "test"})
@@ -165,8 +165,8 @@ def store(folder: Path) -> Sample:
 
 
 def store_in_shards(folder: Path) -> Sample:
-    from encoders.feature_store import FeatureStore
-    from encoders.shards import Shard
+    from storage.features.shards import Shard
+    from storage.features.store import FeatureStore
 
     path = folder / "store.safetensors"
     shards = [Shard(index, 2).path(path) for index in range(2)]
@@ -177,7 +177,7 @@ def store_in_shards(folder: Path) -> Sample:
 
 
 def _features(folder: Path, suffix: str) -> Sample:
-    from encoders.feature_files import read_features, write_features
+    from storage.features.formats import read_features, write_features
 
     path = folder / f"features{suffix}"
     write_features(path, KEYS, _views(), {})
@@ -223,7 +223,7 @@ def features_lmdb_packed(folder: Path) -> Sample:
 
 
 def partial_store(folder: Path) -> Sample:
-    from encoders.partial_store import PartialStore
+    from storage.features.partial_store import PartialStore
 
     def start() -> PartialStore:
         return PartialStore(folder / "store.safetensors", KEYS, 8, {"encoder": "test"})
@@ -245,8 +245,8 @@ def partial_store(folder: Path) -> Sample:
 
 
 def vocabulary(folder: Path) -> Sample:
-    from agents.text import load_tokenizer
-    from envs.tokenizer import WordTokenizer
+    from agents.acting.tokenizers import load_tokenizer
+    from envs.episodes.tokenizer import WordTokenizer
 
     path = folder / "vocabulary.json"
     WordTokenizer(WORDS).save(path)
@@ -254,7 +254,7 @@ def vocabulary(folder: Path) -> Sample:
 
 
 def vocabulary_of_pieces(folder: Path) -> Sample:
-    from agents.text import SubwordTokenizer, load_tokenizer
+    from agents.acting.tokenizers import SubwordTokenizer, load_tokenizer
 
     path = folder / "vocabulary.json"
     SubwordTokenizer.build(SENTENCES, 60).save(path)
@@ -262,7 +262,7 @@ def vocabulary_of_pieces(folder: Path) -> Sample:
 
 
 def vocabulary_of_tasks(folder: Path) -> Sample:
-    from vl_tasks.vocabulary import Vocabulary
+    from vl_tasks.text.vocabulary import Vocabulary
 
     path = folder / "words.json"
     Vocabulary(["red", "sofa", "door", "left"]).save(path)
@@ -286,7 +286,7 @@ def answers_text(folder: Path) -> Sample:
 
 def config(folder: Path) -> Sample:
     from agents.configs import TrainConfig
-    from storage.runs.settings import CONFIG, read_config, to_json
+    from training.settings import CONFIG, read_config, to_json
 
     path = folder / CONFIG
     path.write_text(to_json(TrainConfig()))
@@ -294,8 +294,8 @@ def config(folder: Path) -> Sample:
 
 
 def metrics(folder: Path) -> Sample:
-    from storage.runs.checkpoints import METRICS
-    from storage.runs.log import read_log
+    from training.checkpoints import METRICS
+    from training.log import read_log
 
     events = [{"kind": "train", "iteration": i, "loss": 0.1 * i} for i in range(20)]
     path = _lines(folder / METRICS, [*events, {"kind": "a", "iteration": 21, "x": float("nan")}])
@@ -305,7 +305,7 @@ def metrics(folder: Path) -> Sample:
 def trainer(folder: Path) -> Sample:
     import torch
 
-    from storage.runs.checkpoints import TRAINER, load_trainer, save_trainer
+    from training.checkpoints import TRAINER, load_trainer, save_trainer
 
     network = torch.nn.Linear(4, 3)
     state = {"network": network.state_dict(), "iteration": 7, "notes": {"a": [1, 2.5, "b"]}}
@@ -316,7 +316,7 @@ def trainer(folder: Path) -> Sample:
 def model(folder: Path) -> Sample:
     import torch
 
-    from storage.runs.checkpoints import MODEL, load_model, save_model
+    from training.checkpoints import MODEL, load_model, save_model
 
     network: Any = torch.nn.Linear(4, 3)
     network.widths = {"visual width": "4"}
@@ -354,7 +354,7 @@ def _trace(packed: bool) -> bytes:
 
 
 def _traces(folder: Path, packed: bool) -> Sample:
-    from viewer.opening import kind_of
+    from viewer.site.opening import kind_of
     from viewer.trace.format import read_traces
 
     path = folder / "100_0.json"
@@ -382,21 +382,21 @@ def _questions(folder: Path) -> tuple[Path, Path]:
 
 
 def vqa_questions(folder: Path) -> Sample:
-    from vl_tasks.vqa.data import read_questions
+    from vl_tasks.data.questions import read_questions
 
     path, annotations = _questions(folder)
     return path, lambda: (read_questions(path), read_questions(path, annotations))
 
 
 def vqa_annotations(folder: Path) -> Sample:
-    from vl_tasks.vqa.data import read_questions
+    from vl_tasks.data.questions import read_questions
 
     questions, path = _questions(folder)
     return path, lambda: read_questions(questions, path)
 
 
 def vqa_submission(folder: Path) -> Sample:
-    from vl_tasks.vqa.data import read_questions
+    from vl_tasks.data.questions import read_questions
     from vl_tasks.vqa.submissions import read_submission, read_sure_submission
 
     questions = read_questions(_questions(folder)[0])
@@ -411,7 +411,7 @@ def vqa_submission(folder: Path) -> Sample:
 def easy_vqa(folder: Path) -> Sample:
     from PIL import Image
 
-    from vl_tasks.vqa.easy_vqa import convert_easy_vqa
+    from vl_tasks.data.easy_vqa import convert_easy_vqa
 
     (folder / "train" / "images").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(folder / "train" / "images" / "0.png")
@@ -421,7 +421,7 @@ def easy_vqa(folder: Path) -> Sample:
 
 
 def hypotheses(folder: Path) -> Sample:
-    from vl_tasks.entailment.data import read_hypotheses
+    from vl_tasks.data.pairs import read_hypotheses
 
     records = [
         {"Flickr30K_ID": str(i), "pairID": f"{i}.jpg#0r1n", "sentence2": "A dog.", "gold_label": g}
@@ -466,8 +466,8 @@ def gqa_predictions(folder: Path) -> Sample:
 
 
 def captions(folder: Path) -> Sample:
-    from vl_tasks.captioning.data import read_captions
     from vl_tasks.captioning.results import read_any_references
+    from vl_tasks.data.captions import read_captions
 
     images = [
         {
@@ -509,8 +509,8 @@ def caption_statistics(folder: Path) -> Sample:
 
 
 def glove(folder: Path) -> Sample:
-    from vl_tasks.vocabulary import Vocabulary
-    from vl_tasks.vqa.glove import read_glove
+    from vl_tasks.text.glove import read_glove
+    from vl_tasks.text.vocabulary import Vocabulary
 
     words = Vocabulary(["red", "sofa", "door", "left"])
     path = folder / "glove.6B.5d.txt"
@@ -521,7 +521,7 @@ def glove(folder: Path) -> Sample:
 def _picture(folder: Path, name: str, **options: Any) -> Sample:
     from PIL import Image
 
-    from vl_tasks.images import read_image
+    from vl_tasks.data.images import read_image
 
     path = folder / name
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -570,8 +570,8 @@ def skybox_depth(folder: Path) -> Sample:
 
 
 def _house(folder: Path) -> Callable[[], object]:
-    from envs.houses.house import House, HouseSpec, load_house, plan_of, save_house
-    from envs.houses.scene import ObjectInfo, Scene
+    from envs.houses.building.house import House, HouseSpec, load_house, plan_of, save_house
+    from envs.houses.meshes.scene import ObjectInfo, Scene
 
     rng = np.random.default_rng(0)
     objects = tuple(
@@ -631,7 +631,7 @@ def archive(folder: Path) -> Sample:
 
 
 def grid_cache(folder: Path) -> Sample:
-    from vl_tasks.grid_cache import GridCache
+    from vl_tasks.grids.grid_cache import GridCache
 
     grids = np.random.default_rng(0).standard_normal((3, 2, 2, 4)).astype(np.float16)
     GridCache(folder, "clip").add(KEYS, grids, np.ones((3, 2, 2), bool))
@@ -639,7 +639,7 @@ def grid_cache(folder: Path) -> Sample:
 
 
 def graph_cache(folder: Path) -> Sample:
-    from envs.graph_cache import read_tables, write_tables
+    from envs.graphs.graph_cache import read_tables, write_tables
 
     path = folder / "attic.tables"
     write_tables(path, {"positions": np.zeros((3, 3)), "edges": np.zeros((2, 4), int)})

@@ -36,9 +36,9 @@ def main(folder):
     import torch
     import trimesh  # noqa: F401
 
-    import encoders.hdf5_rows
+    import storage.features.hdf5_rows
 
-    encoders.hdf5_rows._PATIENCE = 4.0
+    storage.features.hdf5_rows._PATIENCE = 4.0
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what readers print is no answer

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from encoders.clip import ClipEncoder
-from encoders.feature_store import FeatureStore
-from encoders.local_dir import write_local_dir
+from encoders.weights.local_dir import write_local_dir
+from storage.features.store import FeatureStore
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare_encoders.py"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.submission_scores import ScoringRules, load_ground
+from envs.submissions.scores import ScoringRules, load_ground
 from viewer.trace import traces_of_submission, write_trace
 
 ROOT = Path(__file__).resolve().parents[2]

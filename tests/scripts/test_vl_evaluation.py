@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from vl_tasks.captioning.results import write_results
-from vl_tasks.vqa.data import Question
+from vl_tasks.data.question_files import write_questions
+from vl_tasks.data.questions import Question
 from vl_tasks.vqa.submissions import write_submission
-from vl_tasks.vqa.writing import write_questions
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from envs.vector_env import VlnVectorEnv
+from envs.navigation.vector_env import VlnVectorEnv
 from viewer.trace import record
 
 

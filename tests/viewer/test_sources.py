@@ -6,7 +6,7 @@ import re
 import pytest
 
 from agents.configs import TrainConfig
-from storage.runs.settings import to_json
+from training.settings import to_json
 from viewer.trace import write_trace
 
 
@@ -26,7 +26,7 @@ def make_run(tmp_path, tiny_arguments, tiny_env, monkeypatch):
         followers[run] = agent
         return run
 
-    monkeypatch.setattr("agents.submission.load_walkers", load_walkers)
+    monkeypatch.setattr("agents.experiments.runs.load_walkers", load_walkers)
     return make
 
 

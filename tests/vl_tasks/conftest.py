@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from vl_tasks.grids import Grids
+from vl_tasks.grids.grids import Grids
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210)}
 SHAPES = ("circle", "square")

@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from storage.runs.settings import CONFIG, to_json
+from training.settings import CONFIG, to_json
 from vl_tasks.command_line import parse_captions, parse_entailment, parse_vqa
 from vl_tasks.house_tasks import HouseTaskFiles
-from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 
 def test_data_and_preset_choose_the_defaults():

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 import torch
 
-from vl_tasks.features import pictures_source
-from vl_tasks.presets import VQA_PRESETS
+from vl_tasks.grids.sources import pictures_source
+from vl_tasks.settings.presets import VQA_PRESETS
 from vl_tasks.training import prepare
 
 

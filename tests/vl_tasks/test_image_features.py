@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from encoders.clip import ClipEncoder
-from vl_tasks import features
-from vl_tasks.configs import GridConfig
-from vl_tasks.features import GridSource
-from vl_tasks.images import picture_tree, read_image
+from vl_tasks.data.images import picture_tree, read_image
+from vl_tasks.grids import sources as features
+from vl_tasks.grids.sources import GridSource
+from vl_tasks.settings.configs import GridConfig
 
 DAMAGED = 2  # of the pictures in their order
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from storage.runs.settings import CONFIG
+from training.settings import CONFIG
 from vl_tasks.captioning.learning import CaptionLearner
-from vl_tasks.configs import CaptionerConfig, McanConfig
 from vl_tasks.entailment.learning import EntailmentLearner
-from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.settings.configs import CaptionerConfig, McanConfig
+from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 from vl_tasks.training import make_trainer
 from vl_tasks.vqa.learning import VqaLearner, answer_loss
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from storage.runs.checkpoints import MODEL, load_trainer
-from vl_tasks.configs import RunConfig
+from training.checkpoints import MODEL, load_trainer
+from vl_tasks.settings.configs import RunConfig
 from vl_tasks.training import BatchOrder, is_held_out, make_trainer
 
 

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from envs.candidates import CandidateTable, candidate_table
 from envs.episodes import Episode
+from envs.graphs.candidates import CandidateTable, candidate_table
+from envs.graphs.nav_graph import NavGraph
 from envs.metrics import score_paths
 from envs.metrics.summaries import columns_named
-from envs.nav_graph import NavGraph
 from envs.worlds import Dataset, World
 from viewer.trace.format import Candidate, Ending, Step, Trace
 from viewer.trace.words import word_pieces

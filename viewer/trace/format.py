@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from envs.candidates import NUM_VIEWS
 from envs.worlds import Dataset, World
 from storage import written_whole
+from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
 
 FORMAT, VERSION = "clipnav-trace", 1
@@ -59,7 +59,7 @@ class Step(msgspec.Struct, frozen=True):
         value: What the critic thought the rest was worth, if there is one.
         word_attention: Weights on the mark of the start, each of the trace's `words`, and the mark
             of the end; None if the agent tells none.
-        view_attention: Weights on the 36 views, see `envs.candidates`.
+        view_attention: Weights on the 36 views, see `envs.graphs.candidates`.
     """
 
     viewpoint: str

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from envs.candidates import NUM_HEADINGS, STEP
 from envs.episodes import Episode
 from envs.episodes.paths import without_turns
-from envs.nav_graph import NavGraph
-from envs.submission_scores import REMEDY, Ground
-from envs.submissions import Checked, check_submission
+from envs.graphs.nav_graph import NavGraph
+from envs.submissions.checks import Checked, check_submission
+from envs.submissions.scores import REMEDY, Ground
 from envs.worlds import Dataset, World
+from storage.features.view_grid import NUM_HEADINGS, STEP
 from storage.records import read_records
 from viewer.trace.building import Moment, Setting, build_trace, candidate_views, candidates
 from viewer.trace.format import Trace
@@ -53,7 +53,7 @@ def traces_of_submission(
     Turns in place are left out.
 
     Args:
-        path: The file, in any form that `envs.submissions` reads.
+        path: The file, in any form that `envs.submissions.checks` reads.
         ground: Episodes and graphs of the splits that it walks.
         world: Of these.
         dataset: The same.

@@ -6,14 +6,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.tokenizer import WordTokenizer
-from envs.vector_env import VlnVectorEnv
+from envs.episodes.tokenizer import WordTokenizer
+from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import Dataset
 from viewer.trace.building import Moment, Setting, build_trace
 from viewer.trace.format import Trace, write_trace
 from viewer.trace.words import word_attention
 
-# Arrays with a row per live row of the batch, see `agents.follower_agent.FollowerAgent.explain`.
+# Arrays with a row per live row of the batch, see `FollowerAgent.explain`.
 Explanation = dict[str, np.ndarray | None]
 
 

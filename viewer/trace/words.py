@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.tokenizer import WordTokenizer, split_words
+from envs.episodes.tokenizer import WordTokenizer, split_words
 
 _WINDOW = 40  # characters among which a token is looked for; beyond, it was not found
 

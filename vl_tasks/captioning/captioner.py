@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vl_tasks.attention import Attention, FeedForward
-from vl_tasks.configs import CaptionerConfig
-from vl_tasks.grids import Grids
-from vl_tasks.positions import GridPositions
+from vl_tasks.grids.grids import Grids
+from vl_tasks.networks.attention import Attention, FeedForward
+from vl_tasks.networks.positions import GridPositions
+from vl_tasks.settings.configs import CaptionerConfig
 
 _POSITIONS = 512  # words that a caption may have
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import written_whole
-from vl_tasks.captioning.ngrams import ORDERS, GramTable
+from vl_tasks.text.ngrams import ORDERS, GramTable
 
 FORMAT = "clipnav reference statistics 1"
 _SIGMA = 6.0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vl_tasks.captioning.captioner import Captioner, LayerMemory
-from vl_tasks.grids import Grids
+from vl_tasks.grids.grids import Grids
 
 
 def write_greedily(

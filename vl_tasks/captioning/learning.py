@@ -9,25 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from storage.runs.checkpoints import VOCABULARY, load_model, save_model
+from training.checkpoints import VOCABULARY, load_model, save_model
 from vl_tasks.captioning.cider import CiderD
-from vl_tasks.captioning.data import (
+from vl_tasks.captioning.metrics import evaluate_captions, score_captions
+from vl_tasks.captioning.networks import CaptionNetwork
+from vl_tasks.captioning.objectives import cross_entropy, self_critical
+from vl_tasks.captioning.results import write_results
+from vl_tasks.data.captions import (
     CaptionedImage,
     caption_images,
     caption_vocabulary,
     encode_captions,
     read_captions,
 )
-from vl_tasks.captioning.java import REMEDY, java_ready
-from vl_tasks.captioning.metrics import evaluate_captions, score_captions
-from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.captioning.objectives import cross_entropy, self_critical
-from vl_tasks.captioning.results import write_results
-from vl_tasks.configs import HELD_OUT, CaptionConfig
-from vl_tasks.features import fit_scale, open_source
-from vl_tasks.folders import data_folder, picture_folder
+from vl_tasks.grids.sources import fit_scale, open_source
+from vl_tasks.house_tasks.folders import data_folder, picture_folder
+from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
+from vl_tasks.text.java import REMEDY, java_ready
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches, make_trainer, prepare
-from vl_tasks.vocabulary import Vocabulary
 
 
 class CaptionLearner:

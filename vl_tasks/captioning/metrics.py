@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 
 from vl_tasks.captioning.cider import CiderD
-from vl_tasks.captioning.java import java_ready, meteor, spice
-from vl_tasks.captioning.ngrams import ORDERS
-from vl_tasks.captioning.tokenizer import Tokenizer, tokenize
+from vl_tasks.text.java import java_ready, meteor, spice
+from vl_tasks.text.ngrams import ORDERS
+from vl_tasks.text.ptb import Tokenizer, tokenize
 
 Key = TypeVar("Key", bound=Hashable)
 

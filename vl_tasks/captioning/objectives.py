@@ -9,7 +9,7 @@ from torch import Tensor
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.decoding import caption_log_probabilities, sample, write_greedily
 from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.grids import Grids
+from vl_tasks.grids.grids import Grids
 
 Baseline = Literal["greedy", "samples"]
 

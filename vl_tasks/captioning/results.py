@@ -8,8 +8,8 @@ import msgspec
 
 from storage import write_text
 from storage.records import RecordError, read_records
-from vl_tasks.captioning.data import read_captions
-from vl_tasks.documents import AnnotationError, read_document
+from vl_tasks.data.captions import read_captions
+from vl_tasks.data.documents import AnnotationError, read_document
 
 REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
 ANNOTATIONS_REMEDY = "take captions_val2014.json anew from cocodataset.org"

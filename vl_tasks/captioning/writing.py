@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from storage.runs.checkpoints import VOCABULARY, load_model
-from storage.runs.settings import read_config
+from training.checkpoints import VOCABULARY, load_model
+from training.settings import read_config
 from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.configs import CaptionConfig
-from vl_tasks.features import pictures_source
+from vl_tasks.grids.sources import pictures_source
+from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
-from vl_tasks.vocabulary import Vocabulary
 
 
 def caption_pictures(

@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage import write_text
-from storage.runs.checkpoints import VOCABULARY, load_model, save_model
-from vl_tasks.configs import HELD_OUT, EntailmentConfig
-from vl_tasks.entailment.data import (
+from training.checkpoints import VOCABULARY, load_model, save_model
+from vl_tasks.data.pairs import (
     LABELS,
     UNLABELLED,
     Hypothesis,
@@ -20,11 +19,12 @@ from vl_tasks.entailment.data import (
     read_hypotheses,
 )
 from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
-from vl_tasks.features import fit_scale
-from vl_tasks.folders import data_folder, picture_folder, split_file
-from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
+from vl_tasks.grids.sources import fit_scale
+from vl_tasks.house_tasks.folders import data_folder, picture_folder, split_file
+from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
+from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches, is_held_out, make_trainer, prepare
-from vl_tasks.vocabulary import Vocabulary
 
 
 class EntailmentLearner:

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from vl_tasks.configs import EntailmentConfig
-from vl_tasks.entailment.data import LABELS, Hypothesis
+from vl_tasks.data.pairs import LABELS, Hypothesis
 from vl_tasks.entailment.two_tower import TwoTower
-from vl_tasks.features import GridSource, load_encoder, open_source
-from vl_tasks.grids import Grids, GridScale
-from vl_tasks.sentences import Sentences
+from vl_tasks.grids.grids import Grids, GridScale
+from vl_tasks.grids.sources import GridSource, load_encoder, open_source
+from vl_tasks.networks.mcan import Mcan
+from vl_tasks.settings.configs import EntailmentConfig
+from vl_tasks.text.sentences import Sentences
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
-from vl_tasks.vocabulary import Vocabulary
-from vl_tasks.vqa.mcan import Mcan
 
 _STEP = 64
 

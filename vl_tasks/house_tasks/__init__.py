@@ -19,7 +19,7 @@ import numpy as np
 
 from storage import cache_dir, write_text
 from storage.processes import carried_out
-from storage.runs.settings import check_counts
+from training.settings import check_counts
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
     write_asked,

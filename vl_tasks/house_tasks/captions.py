@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.houses.captions import pick, with_article
+from envs.houses.views.captions import pick, with_article
 from vl_tasks.house_tasks.views import CLEAR, Thing, View
 from vl_tasks.house_tasks.wording import say
 

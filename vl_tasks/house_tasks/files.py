@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from storage import write_text
-from vl_tasks.captioning.tokenizer import python_words
+from vl_tasks.data.question_files import write_questions
+from vl_tasks.data.questions import Question
 from vl_tasks.house_tasks.hypotheses import LETTERS, Stated
 from vl_tasks.house_tasks.questions import Asked, answer_type
 from vl_tasks.house_tasks.views import View
-from vl_tasks.vqa.data import Question
-from vl_tasks.vqa.writing import write_questions
+from vl_tasks.text.ptb import python_words
 
 # Names of splits in Karpathy's file.
 KARPATHY = {"train": "train", "val_seen": "val", "val_unseen": "test"}

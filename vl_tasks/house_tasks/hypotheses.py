@@ -13,7 +13,7 @@ from itertools import permutations
 
 import numpy as np
 
-from envs.houses.captions import pick, with_article
+from envs.houses.views.captions import pick, with_article
 from vl_tasks.house_tasks.balance import share_out, words_of
 from vl_tasks.house_tasks.views import View
 from vl_tasks.house_tasks.wording import say

@@ -9,8 +9,8 @@ from itertools import combinations
 
 import numpy as np
 
-from envs.houses.captions import pick, with_article
-from envs.houses.view_facts import SIDES
+from envs.houses.views.captions import pick, with_article
+from envs.houses.views.view_facts import SIDES
 from vl_tasks.house_tasks.balance import share_out
 from vl_tasks.house_tasks.views import CLEAR, View
 from vl_tasks.house_tasks.wording import say

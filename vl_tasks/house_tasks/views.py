@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.view_facts import COLOURLESS, THING_MAY, UNMENTIONED, view_facts
+from envs.houses.views.view_facts import COLOURLESS, THING_MAY, UNMENTIONED, view_facts
 from storage import written_whole
+from vl_tasks.data.images import coco_name
 from vl_tasks.house_tasks.wording import thing_name
-from vl_tasks.images import coco_name
 
 if TYPE_CHECKING:
-    from envs.houses.house import House
-    from envs.houses.scene import ObjectInfo
+    from envs.houses.building.house import House
+    from envs.houses.meshes.scene import ObjectInfo
     from envs.panoramas.ray_tracer import Hits, RayTracer
 
 VIEW_TAG = 61
@@ -111,8 +111,8 @@ class Shoot:
 
 def take_pictures(shoot: Shoot, folder: Path) -> list[View]:
     """Draw the pictures of one house into a folder; the house is built if it is not cached."""
-    from envs.houses.training_panoramas import standing_positions
-    from envs.panoramas.house_panoramas import HousePanoramas
+    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.houses.rendering.training_panoramas import standing_positions
     from envs.panoramas.ray_tracer import RayTracer
 
     house = HousePanoramas().house(shoot.scan)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from vl_tasks.vqa.data import Question
+from vl_tasks.data.questions import Question
 from vl_tasks.vqa.normalising import Variant, normalise, strip_answer, without_marks
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)

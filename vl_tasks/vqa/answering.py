@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from storage.runs.checkpoints import VOCABULARY, load_model
-from storage.runs.settings import read_config
-from vl_tasks.configs import VqaConfig
-from vl_tasks.features import BlindSource, GridSource, pictures_source
-from vl_tasks.sentences import Sentences
-from vl_tasks.vocabulary import Vocabulary
+from training.checkpoints import VOCABULARY, load_model
+from training.settings import read_config
+from vl_tasks.grids.sources import BlindSource, GridSource, pictures_source
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.text.sentences import Sentences
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.learning import ANSWERS
 from vl_tasks.vqa.networks import VqaNetwork

@@ -8,8 +8,8 @@ from typing import Literal
 
 from storage import write_text
 from storage.json_files import parse_json, read_bytes, shortened
+from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import agreement
-from vl_tasks.vqa.data import Question
 from vl_tasks.vqa.normalising import normalise
 
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from encoders.explanations import Explanation, explain
-from vl_tasks.features import BlindSource
-from vl_tasks.grids import Grids
-from vl_tasks.images import read_image
+from vl_tasks.data.images import read_image
+from vl_tasks.grids.grids import Grids
+from vl_tasks.grids.sources import BlindSource
 from vl_tasks.vqa.answering import open_run
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from storage.json_files import shortened
 from storage.records import read_records
-from vl_tasks.documents import read_table
+from vl_tasks.data.documents import read_table
 
 Name = TypeVar("Name", str, int)
 

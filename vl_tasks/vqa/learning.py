@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from storage.runs.checkpoints import VOCABULARY, load_model, save_model
-from vl_tasks.configs import HELD_OUT, VqaConfig
-from vl_tasks.features import fit_scale, open_source
-from vl_tasks.folders import data_folder, picture_folder, split_file
-from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
+from training.checkpoints import VOCABULARY, load_model, save_model
+from vl_tasks.data.questions import Question, question_images, read_questions
+from vl_tasks.grids.sources import fit_scale, open_source
+from vl_tasks.house_tasks.folders import data_folder, picture_folder, split_file
+from vl_tasks.settings.configs import HELD_OUT, VqaConfig
+from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches, is_held_out, make_trainer, prepare
-from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.data import Question, question_images, read_questions
 from vl_tasks.vqa.networks import VqaNetwork
 from vl_tasks.vqa.submissions import write_submission
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vl_tasks.configs import McanConfig
-from vl_tasks.grids import Grids
-from vl_tasks.vqa.mcan import GuidedPlaces, Pooling, QuestionReader
+from vl_tasks.grids.grids import Grids
+from vl_tasks.networks.mcan import GuidedPlaces, Pooling, QuestionReader
+from vl_tasks.settings.configs import McanConfig
 
 _BOTTLENECKS = 4
 _COMPRESSION = 4  # of bottlenecks, and of squeeze and excitation

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from vl_tasks.configs import VqaConfig
-from vl_tasks.grids import Grids, GridScale
-from vl_tasks.vqa.mcan import Mcan
+from vl_tasks.grids.grids import Grids, GridScale
+from vl_tasks.networks.mcan import Mcan
+from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.vqa.movie_mcan import MovieMcan
 from vl_tasks.vqa.pythia import Pythia
 

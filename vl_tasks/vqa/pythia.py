@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from vl_tasks.attention import masked_softmax
-from vl_tasks.configs import PythiaConfig
-from vl_tasks.grids import Grids
-from vl_tasks.vqa.mcan import Words
+from vl_tasks.grids.grids import Grids
+from vl_tasks.networks.attention import masked_softmax
+from vl_tasks.networks.mcan import Words
+from vl_tasks.settings.configs import PythiaConfig
 
 _GLIMPSES = 2
 

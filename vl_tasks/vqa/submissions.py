@@ -12,7 +12,7 @@ import msgspec
 
 from storage import write_text
 from storage.records import read_records
-from vl_tasks.vqa.data import Question
+from vl_tasks.data.questions import Question
 
 REMEDY = 'a submission is a JSON list of {"question_id": number, "answer": text}'
 _NAMED = 5  # how many of the concerned a message names

@@ -24,7 +24,7 @@ from envs.houses.furniture import (
     wall_and_floor,
 )
 from envs.houses.furniture.item import Item
-from envs.houses.style import Style
+from envs.houses.materials.style import Style
 
 __all__ = ["CATEGORIES", "Item", "make_item"]
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from envs.houses.colours import Colour
 from envs.houses.furniture.item import (
     BLACK,
     CHROME,
@@ -14,8 +13,9 @@ from envs.houses.furniture.item import (
     paint,
     shade,
 )
-from envs.houses.geometry import Material, box, cylinder, lathe, quad, transform
-from envs.houses.style import Style
+from envs.houses.materials.colours import Colour
+from envs.houses.materials.style import Style
+from envs.houses.meshes.geometry import Material, box, cylinder, lathe, quad, transform
 
 STEEL_GREY = Colour("grey", (0.66, 0.67, 0.69))
 ENAMEL_WHITE = Colour("white", (0.95, 0.95, 0.94))

@@ -15,7 +15,8 @@ from envs.houses.furniture.item import (
     knob,
     slab,
 )
-from envs.houses.geometry import (
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import (
     Material,
     Part,
     box,
@@ -26,7 +27,6 @@ from envs.houses.geometry import (
     transform,
     tube,
 )
-from envs.houses.style import Style, pick
 
 FROSTED = Material("plain", (0.88, 0.93, 0.94))
 CLEAR = Material("glass", (0.84, 0.93, 0.93))

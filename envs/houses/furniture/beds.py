@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.houses.furniture.item import LINEN, Finish, Item, cabinetry, cloth, feet, finished
-from envs.houses.geometry import Material, Part, box, transform
-from envs.houses.style import Style
+from envs.houses.materials.style import Style
+from envs.houses.meshes.geometry import Material, Part, box, transform
 
 
 def bed(

@@ -3,8 +3,8 @@
 import numpy as np
 
 from envs.houses.furniture.item import Item, darker, finished, paint, shade, wood_surface
-from envs.houses.geometry import Material, Part, box
-from envs.houses.style import Style
+from envs.houses.materials.style import Style
+from envs.houses.meshes.geometry import Material, Part, box
 
 LEAF_THICKNESS = 0.04
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from envs.houses.colours import Colour
 from envs.houses.furniture.item import (
     BLACK,
     STEEL,
@@ -14,7 +13,9 @@ from envs.houses.furniture.item import (
     shade,
     timber,
 )
-from envs.houses.geometry import (
+from envs.houses.materials.colours import Colour
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import (
     Material,
     Part,
     box,
@@ -24,7 +25,6 @@ from envs.houses.geometry import (
     transform,
     tube,
 )
-from envs.houses.style import Style, pick
 
 WICKERS = (
     Colour("beige", (0.85, 0.74, 0.56)),

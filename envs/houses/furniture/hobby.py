@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from envs.houses.colours import Colour
 from envs.houses.furniture.item import (
     BLACK,
     BRASS,
@@ -15,7 +14,9 @@ from envs.houses.furniture.item import (
     posts,
     shade,
 )
-from envs.houses.geometry import (
+from envs.houses.materials.colours import Colour
+from envs.houses.materials.style import Style
+from envs.houses.meshes.geometry import (
     Material,
     Part,
     box,
@@ -26,7 +27,6 @@ from envs.houses.geometry import (
     transform,
     tube,
 )
-from envs.houses.style import Style
 
 GYM_TONES = (Colour("black", (0.10, 0.10, 0.11)), Colour("grey", (0.45, 0.46, 0.48)))
 PIANO_TONES = (

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.colours import RGB, Colour, pick_shade
-from envs.houses.geometry import Material, Part, bounds, box, cylinder, sphere, transform, tube
-from envs.houses.style import Style, pick
+from envs.houses.materials.colours import RGB, Colour, pick_shade
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import (
+    Material,
+    Part,
+    bounds,
+    box,
+    cylinder,
+    sphere,
+    transform,
+    tube,
+)
 
 BLACK = Material("plain", (0.07, 0.07, 0.08))
 WHITE = Material("plain", (0.95, 0.95, 0.94))

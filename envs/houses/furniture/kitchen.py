@@ -16,7 +16,8 @@ from envs.houses.furniture.item import (
     slab,
 )
 from envs.houses.furniture.plants import fruit
-from envs.houses.geometry import (
+from envs.houses.materials.style import Style
+from envs.houses.meshes.geometry import (
     Material,
     Part,
     box,
@@ -27,7 +28,6 @@ from envs.houses.geometry import (
     transform,
     tube,
 )
-from envs.houses.style import Style
 
 WORKTOP = 0.92
 DEPTH = 0.62

@@ -3,8 +3,8 @@
 import numpy as np
 
 from envs.houses.furniture.item import Item, finished, paint, shade
-from envs.houses.geometry import Material, Part, cylinder, lathe, sphere, tube
-from envs.houses.style import Style, pick
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import Material, Part, cylinder, lathe, sphere, tube
 
 GLOW = Material("lampshade", (1.0, 0.95, 0.85))
 

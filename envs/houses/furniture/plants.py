@@ -3,7 +3,8 @@
 import numpy as np
 
 from envs.houses.furniture.item import Item, finished, paint
-from envs.houses.geometry import (
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import (
     Material,
     Part,
     cylinder,
@@ -13,7 +14,6 @@ from envs.houses.geometry import (
     transform,
     tube,
 )
-from envs.houses.style import Style, pick
 
 LEAF = Material("leaf")
 STALK = Material("plain", (0.20, 0.45, 0.18))

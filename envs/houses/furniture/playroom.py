@@ -3,8 +3,8 @@
 import numpy as np
 
 from envs.houses.furniture.item import BLACK, Item, cabinetry, finished, paint, shade, wood_surface
-from envs.houses.geometry import Material, Part, box, sphere, stretch, transform, tube
-from envs.houses.style import Style
+from envs.houses.materials.style import Style
+from envs.houses.meshes.geometry import Material, Part, box, sphere, stretch, transform, tube
 
 BEAR = paint((0.62, 0.42, 0.24))
 MUZZLE = paint((0.86, 0.72, 0.52))

@@ -16,8 +16,8 @@ from envs.houses.furniture.item import (
     timber,
     upholstery,
 )
-from envs.houses.geometry import Material, Part, box, cylinder, sphere, transform, tube
-from envs.houses.style import Style, pick
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import Material, Part, box, cylinder, sphere, transform, tube
 
 
 def sofa(

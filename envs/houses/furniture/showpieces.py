@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from envs.houses.colours import Colour
 from envs.houses.furniture.item import (
     BLACK,
     BRASS,
@@ -14,7 +13,9 @@ from envs.houses.furniture.item import (
     timber,
 )
 from envs.houses.furniture.plants import vase
-from envs.houses.geometry import (
+from envs.houses.materials.colours import Colour
+from envs.houses.materials.style import Style
+from envs.houses.meshes.geometry import (
     Material,
     Part,
     box,
@@ -25,7 +26,6 @@ from envs.houses.geometry import (
     transform,
     tube,
 )
-from envs.houses.style import Style
 
 LOG = Material("wood", (0.38, 0.25, 0.16))
 

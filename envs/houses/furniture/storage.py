@@ -18,8 +18,8 @@ from envs.houses.furniture.item import (
 from envs.houses.furniture.lighting_fixtures import table_lamp
 from envs.houses.furniture.plants import bowl_of_fruit, vase
 from envs.houses.furniture.showpieces import ornament
-from envs.houses.geometry import Material, Part, box, quad, sphere, transform
-from envs.houses.style import Style, pick
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import Material, Part, box, quad, sphere, transform
 
 
 def nightstand(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:

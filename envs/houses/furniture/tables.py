@@ -15,8 +15,8 @@ from envs.houses.furniture.item import (
 )
 from envs.houses.furniture.lighting_fixtures import table_lamp
 from envs.houses.furniture.plants import vase
-from envs.houses.geometry import Material, Part, box, cylinder, quad, transform
-from envs.houses.style import Style, pick
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import Material, Part, box, cylinder, quad, transform
 
 
 def dining_table(

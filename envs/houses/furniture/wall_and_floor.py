@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from envs.houses.colours import Colour
 from envs.houses.furniture.item import (
     BLACK,
     BRASS,
@@ -15,8 +14,19 @@ from envs.houses.furniture.item import (
     shade,
     wood_surface,
 )
-from envs.houses.geometry import Material, Part, box, lathe, quad, sheet, sphere, transform, tube
-from envs.houses.style import Style, pick
+from envs.houses.materials.colours import Colour
+from envs.houses.materials.style import Style, pick
+from envs.houses.meshes.geometry import (
+    Material,
+    Part,
+    box,
+    lathe,
+    quad,
+    sheet,
+    sphere,
+    transform,
+    tube,
+)
 
 PICTURE_SIZES = ((0.9, 0.7), (0.7, 0.9), (1.1, 0.75), (0.8, 0.8))
 RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))

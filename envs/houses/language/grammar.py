@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from envs.houses.landmarks import PLURALS
 from envs.houses.language.acts import Act, Mention
+from envs.houses.survey.landmarks import PLURALS
 
 _SLOT = re.compile(r"\{([A-Z])\.([^}]+)\}")
 _TOKEN = re.compile(r"[^\s.,।]+|[.,।]")

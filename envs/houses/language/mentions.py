@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envs.houses.landmarks import DULL_COLOURS, PLURALS
 from envs.houses.language.acts import Mention
 from envs.houses.language.grammar import Language
 from envs.houses.language.sight import COLOURLESS, SPOKEN, Sight
+from envs.houses.survey.landmarks import DULL_COLOURS, PLURALS
 
 SAID_MATERIALS = ("wooden", "leather", "metal", "glass")
 MOST_COUNTED = 3  # things; nobody says "the fifth chair"

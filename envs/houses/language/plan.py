@@ -15,16 +15,16 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from envs.houses.landmarks import NOTICED
 from envs.houses.language.acts import EDGES, Act, Mention, Step
 from envs.houses.language.grammar import DISTANCES, Language
 from envs.houses.language.mentions import ways_to_mention
 from envs.houses.language.sight import BEHIND, Sight
 from envs.houses.language.statements import statements, stop_step
+from envs.houses.language.symbolic_follower import fits_turn, walks
 from envs.houses.language.walking import Walk, agrees
-from envs.houses.room_layout import HALL_KINDS
-from envs.houses.symbolic_follower import fits_turn, walks
-from envs.houses.waymarks import draw
+from envs.houses.plan.room_layout import HALL_KINDS
+from envs.houses.survey.landmarks import NOTICED
+from envs.houses.survey.waymarks import draw
 
 # How readily each way to tell a stretch is taken where it fits.
 WEIGHTS = {

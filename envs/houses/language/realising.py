@@ -8,8 +8,8 @@ import numpy as np
 
 from envs.houses.language.acts import STATEMENTS, TURNS, Step
 from envs.houses.language.grammar import Language
-from envs.houses.realiser import Instruction, Span
-from envs.houses.waymarks import draw
+from envs.houses.survey.clauses import Instruction, Span
+from envs.houses.survey.waymarks import draw
 
 MANNERS = 5040  # a multiple of every small number of synonyms
 

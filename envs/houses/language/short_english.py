@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from envs.houses.landmarks import NOUNS, PLURALS
 from envs.houses.language.acts import Mention
 from envs.houses.language.grammar import Joints, Language
 from envs.houses.language.lexicon import load_lexicon
-from envs.houses.realiser import HALLWAY_NAMES, PHRASES
+from envs.houses.language.realiser import HALLWAY_NAMES, PHRASES
+from envs.houses.survey.landmarks import NOUNS, PLURALS
 
 # What may follow a phrase; a turn lends its verb to the room, and one "past" to the next.
 _TAILS = {

@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from envs.houses.landmarks import NOTICED, NOUNS
 from envs.houses.language.acts import Mention
-from envs.houses.plan_elements import STAIRWELL
-from envs.houses.visibility import Survey
-from envs.houses.waymarks import passing
+from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.survey.landmarks import NOTICED, NOUNS
+from envs.houses.survey.visibility import Survey
+from envs.houses.survey.waymarks import passing
 
 # Spoken noun of a category and how readily a person mentions it: those of short instructions, and
 # more for which long ones have room.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.houses.realiser import Span
+from envs.houses.survey.clauses import Span
 
 # Seconds of a word: a start, and more for each letter that is written as one sign of its own.
 WORD, LETTER = {"en": 0.12, "hi": 0.12, "te": 0.15}, {"en": 0.055, "hi": 0.085, "te": 0.1}

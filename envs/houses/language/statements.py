@@ -11,7 +11,7 @@ from envs.houses.language.grammar import Language
 from envs.houses.language.mentions import ways_to_mention
 from envs.houses.language.sight import Sight
 from envs.houses.language.walking import Walk
-from envs.houses.waymarks import draw
+from envs.houses.survey.waymarks import draw
 
 
 def statements(

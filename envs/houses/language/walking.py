@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from envs.houses.language.acts import STATEMENTS, Act
 from envs.houses.language.sight import Sight
-from envs.houses.visibility import NEAR
-from envs.houses.waymarks import PASSED_WITHIN
+from envs.houses.survey.visibility import NEAR
+from envs.houses.survey.waymarks import PASSED_WITHIN
 
 Walk = tuple[int, ...]
 

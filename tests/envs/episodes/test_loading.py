@@ -8,7 +8,7 @@ import pytest
 
 import envs  # noqa: F401  (registers the environments)
 from envs.episodes import TimedWord, base_language, load_episodes
-from envs.nav_graph import NavGraph
+from envs.graphs.nav_graph import NavGraph
 from envs.worlds import world_files
 
 

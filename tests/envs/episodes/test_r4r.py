@@ -7,7 +7,7 @@ import pytest
 
 from envs.episodes import load_episodes
 from envs.episodes.r4r import join_paths, write_r4r
-from envs.nav_graph import NavGraph
+from envs.graphs.nav_graph import NavGraph
 from envs.worlds import world_files
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from envs.houses.language.sight import Sight
-from envs.houses.routes import Routes
-from envs.houses.scene import ObjectInfo
-from envs.houses.visibility import HEADING_STEPS, Survey
+from envs.houses.meshes.scene import ObjectInfo
+from envs.houses.survey.routes import Routes
+from envs.houses.survey.visibility import HEADING_STEPS, Survey
 
 # A hallway of six viewpoints along y; a bedroom, a kitchen and a second bedroom to its east. At its
 # end stairs (12) lead to a landing (13, 14), from which one enters a library.

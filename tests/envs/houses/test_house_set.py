@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from connectivity import read_connectivity, read_scans
-from envs.houses import furnishing, house, house_set, lighting, textures, viewpoints
-from envs.houses.annotation_files import read_annotations
-from envs.houses.house import HouseSpec
+from envs.graphs.nav_graph import NavGraph
+from envs.houses import house_set
+from envs.houses.building import house
+from envs.houses.building.house import HouseSpec
+from envs.houses.building.sets import DATA_DIR, GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
+from envs.houses.furnishing import furnishing
+from envs.houses.graph import viewpoints
 from envs.houses.house_set import (
     GOALS_PER_START,
     TRAIN_SCANS,
@@ -21,8 +25,9 @@ from envs.houses.house_set import (
     expand_scans,
     navigate,
 )
-from envs.houses.sets import DATA_DIR, GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
-from envs.nav_graph import NavGraph
+from envs.houses.instructions.annotation_files import read_annotations
+from envs.houses.lighting import lighting
+from envs.houses.materials import textures
 from envs.panoramas import ray_tracer
 from envs.worlds import world_files
 from storage import file_sha256

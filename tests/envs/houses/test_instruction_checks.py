@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from connectivity import read_connectivity
-from envs.houses.annotation_files import guide_path, read_annotations
-from envs.houses.house import build_house, house_cache_dir, is_saved, load_house
+from envs.graphs.nav_graph import NavGraph
+from envs.houses.building.house import build_house, house_cache_dir, is_saved, load_house
+from envs.houses.building.sets import DATA_DIR, MINI, STANDARD
 from envs.houses.instruction_checks import (
     best_paths,
     check_r2r,
@@ -14,13 +15,12 @@ from envs.houses.instruction_checks import (
     check_set,
     survey_cached,
 )
+from envs.houses.instructions.annotation_files import guide_path, read_annotations
+from envs.houses.instructions.rxr_episodes import rxr_records
 from envs.houses.language.acts import Act, Mention
 from envs.houses.language.grammar import parse
 from envs.houses.language.short_english import short_english
-from envs.houses.rxr_episodes import rxr_records
-from envs.houses.sets import DATA_DIR, MINI, STANDARD
-from envs.houses.visibility import Survey, survey_house
-from envs.nav_graph import NavGraph
+from envs.houses.survey.visibility import Survey, survey_house
 from envs.panoramas.ray_tracer import RayTracer
 
 

@@ -6,19 +6,19 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from envs.houses.clutter import ON_TOP, scatter
-from envs.houses.facade import build_facade
-from envs.houses.fine_floor import lay_floor
-from envs.houses.furnishing import furnish
-from envs.houses.geometry import Material
-from envs.houses.house import House, HouseSpec, is_saved, load_house, plan_of, save_house
-from envs.houses.pictures import PICTURES
-from envs.houses.placement import Box
-from envs.houses.plan_elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
-from envs.houses.scene import assemble
-from envs.houses.style import make_style
-from envs.houses.textures import SURFACES, make_textures
-from envs.houses.viewpoints import DENSE, place_viewpoints
+from envs.houses.building.house import House, HouseSpec, is_saved, load_house, plan_of, save_house
+from envs.houses.furnishing.clutter import ON_TOP, scatter
+from envs.houses.furnishing.furnishing import furnish
+from envs.houses.furnishing.placement import Box
+from envs.houses.graph.viewpoints import DENSE, place_viewpoints
+from envs.houses.materials.pictures import PICTURES
+from envs.houses.materials.style import make_style
+from envs.houses.materials.textures import SURFACES, make_textures
+from envs.houses.meshes.geometry import Material
+from envs.houses.plan.plan_elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
+from envs.houses.shell.assembly import assemble
+from envs.houses.shell.facade import build_facade
+from envs.houses.shell.fine_floor import lay_floor
 from envs.panoramas.ray_tracer import RayTracer
 
 SPEC = HouseSpec(

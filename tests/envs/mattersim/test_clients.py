@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import envs.mattersim
-from envs.candidates import candidate_table
-from envs.nav_graph import NavGraph
+from envs.graphs.candidates import candidate_table
+from envs.graphs.nav_graph import NavGraph
 
 VFOV = 60
 

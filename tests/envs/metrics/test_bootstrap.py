@@ -80,5 +80,5 @@ def test_a_pair_is_surer_than_its_parts():
 def test_what_cannot_be_resampled_is_refused(values, changes, named):
     with pytest.raises(ValueError, match=named):
         bootstrap_interval(values, **changes)
-    with pytest.raises(ValueError, match="a pair of 1 and 2"):
+    with pytest.raises(ValueError, match="cannot pair 1 values with 2"):
         paired_difference([1.0], [1.0, 2.0])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
+from envs.graphs.nav_graph import NavGraph
 from envs.metrics import score_path, score_paths, summarise
-from envs.nav_graph import NavGraph
 from envs.worlds import world_files
 from tests.conftest import connectivity_records
 
@@ -106,7 +106,7 @@ def test_bad_paths_are_refused(attic):
         score_path(attic, [], ["a0"])
     with pytest.raises(KeyError, match="nowhere"):
         score_path(attic, ["a0", "nowhere"], ["a0"])
-    with pytest.raises(ValueError, match=r"no way joins .*a10"):
+    with pytest.raises(ValueError, match=r"no path connects .*a10"):
         score_path(attic, ["a0"], ["a0", "a10"])
     for threshold in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="threshold"):

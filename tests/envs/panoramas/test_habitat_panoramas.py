@@ -11,7 +11,7 @@ import pytest
 from envs.panoramas.cameras import equirectangular_camera, perspective_camera
 from envs.panoramas.habitat_panoramas import HabitatPanoramas
 from envs.panoramas.habitat_scenes import write_scene_dataset
-from envs.panoramas.views import view_direction
+from storage.features.view_grid import view_direction
 
 FAKES = Path(__file__).resolve().parents[2] / "fakes"
 TOLERANCE = np.cos(0.03)

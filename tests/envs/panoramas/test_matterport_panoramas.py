@@ -11,7 +11,8 @@ from envs.mattersim.rendering import Renderer
 from envs.panoramas.cameras import direction, equirectangular_camera, perspective_camera
 from envs.panoramas.matterport_panoramas import MatterportPanoramas
 from envs.panoramas.skyboxes import METRES_PER_DEPTH_UNIT, skybox_dir
-from envs.panoramas.views import view_direction, views36
+from envs.panoramas.views import views36
+from storage.features.view_grid import view_direction
 
 # A camera as it stands in Matterport3D: y of its pose points down, and it is turned and tilted.
 HEADING, TILT = 2.1, 0.05

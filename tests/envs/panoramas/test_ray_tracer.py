@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from envs.houses.geometry import Material, box, quad
-from envs.houses.scene import Scene, scene_of_fixtures
-from envs.houses.structure import Fixture
+from envs.houses.meshes.geometry import Material, box, quad
+from envs.houses.meshes.scene import Scene
+from envs.houses.shell.assembly import scene_of_fixtures
+from envs.houses.shell.fixture import Fixture
 from envs.panoramas.cameras import direction
 from envs.panoramas.panorama import render_panorama
 from envs.panoramas.ray_tracer import _GLASS_SHARE, SKY_RGB, RayTracer

@@ -8,7 +8,7 @@ from torchvision import transforms
 from envs.panoramas.cameras import camera_turn, perspective_camera
 from envs.panoramas.cube_maps import cube_strip, draw, rays
 from envs.panoramas.view_geometry import centre_cropped, cut_views, geometry_metadata
-from envs.panoramas.views import VIEWS, view_direction
+from storage.features.view_grid import NUM_VIEWS, view_direction
 
 SIZE = (56, 56)
 
@@ -21,7 +21,7 @@ def cut(marked_skybox):
 
     def views(size, vfov):
         level = rays(perspective_camera(size, 0.0, 0.0, vfov), size)
-        turns = [-rotation.T @ camera_turn(*view_direction(view)) for view in range(VIEWS)]
+        turns = [-rotation.T @ camera_turn(*view_direction(view)) for view in range(NUM_VIEWS)]
         return np.stack([draw(strip, turn, level) for turn in turns])
 
     return views

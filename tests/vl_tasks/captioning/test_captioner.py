@@ -10,8 +10,8 @@ from vl_tasks.captioning.decoding import (
     sample,
     write_greedily,
 )
-from vl_tasks.configs import CaptionerConfig
-from vl_tasks.presets import CAPTION_PRESETS
+from vl_tasks.settings.configs import CaptionerConfig
+from vl_tasks.settings.presets import CAPTION_PRESETS
 
 SIZES = CaptionerConfig(width=16, feed_forward=24, layers=2, heads=4)
 WORDS = 7

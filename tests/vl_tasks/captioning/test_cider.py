@@ -5,7 +5,7 @@ import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer, precook
 
 from vl_tasks.captioning.cider import CiderD, caption_lengths
-from vl_tasks.captioning.data import CaptionedImage, caption_vocabulary, encode_captions
+from vl_tasks.data.captions import CaptionedImage, caption_vocabulary, encode_captions
 
 
 @pytest.fixture(scope="module")

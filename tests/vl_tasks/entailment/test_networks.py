@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from encoders.clip import ClipEncoder
-from vl_tasks.configs import EntailmentConfig, GridConfig
-from vl_tasks.entailment.data import Hypothesis
+from vl_tasks.data.images import read_image
+from vl_tasks.data.pairs import Hypothesis
 from vl_tasks.entailment.networks import TowerInputs
-from vl_tasks.images import read_image
+from vl_tasks.settings.configs import EntailmentConfig, GridConfig
 
 GRIDS = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
 

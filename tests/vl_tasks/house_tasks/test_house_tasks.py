@@ -9,15 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.houses import training_panoramas
-from envs.houses.floor_plan import FloorPlan, Room
-from envs.houses.geometry import Material, box
-from envs.houses.scene import scene_of_fixtures
-from envs.houses.sets import MINI
-from envs.houses.structure import Fixture
-from envs.panoramas.house_panoramas import HousePanoramas
-from vl_tasks.captioning.data import caption_images, read_captions
-from vl_tasks.entailment.data import hypothesis_images, read_hypotheses
+from envs.houses.building.sets import MINI
+from envs.houses.meshes.geometry import Material, box
+from envs.houses.plan.floor_plan import FloorPlan, Room
+from envs.houses.rendering import training_panoramas
+from envs.houses.rendering.house_panoramas import HousePanoramas
+from envs.houses.shell.assembly import scene_of_fixtures
+from envs.houses.shell.fixture import Fixture
+from vl_tasks.data.captions import caption_images, read_captions
+from vl_tasks.data.images import read_image
+from vl_tasks.data.pairs import hypothesis_images, read_hypotheses
+from vl_tasks.data.questions import question_images, read_questions
 from vl_tasks.house_tasks import (
     SPLITS,
     HouseTasksConfig,
@@ -25,8 +27,6 @@ from vl_tasks.house_tasks import (
     make_house_tasks,
     plan_shoots,
 )
-from vl_tasks.images import read_image
-from vl_tasks.vqa.data import question_images, read_questions
 
 CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, size=48, houses=2)
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.7, 0.2), "blue": (0.1, 0.2, 0.8)}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from envs.houses.scene import ObjectInfo
+from envs.houses.meshes.scene import ObjectInfo
 from vl_tasks.house_tasks.views import Thing, View, seen_things
 
 OBJECTS = [

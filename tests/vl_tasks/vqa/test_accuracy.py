@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import (
     VARIANTS,
     agreement,
@@ -12,7 +13,6 @@ from vl_tasks.vqa.accuracy import (
     score_predictions,
     vqa_accuracy,
 )
-from vl_tasks.vqa.data import Question
 from vl_tasks.vqa.normalising import normalise
 
 CURLED = "\N{RIGHT SINGLE QUOTATION MARK}"

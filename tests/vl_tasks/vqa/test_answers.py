@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import vqa_accuracy
 from vl_tasks.vqa.answers import AnswerVocabulary, soft_scores
-from vl_tasks.vqa.data import Question
 from vl_tasks.vqa.learning import SoftTargets
 
 

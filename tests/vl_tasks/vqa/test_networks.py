@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from vl_tasks.configs import McanConfig, PythiaConfig, VqaConfig
-from vl_tasks.grids import Grids
-from vl_tasks.presets import VQA_PRESETS
+from vl_tasks.grids.grids import Grids
+from vl_tasks.settings.configs import McanConfig, PythiaConfig, VqaConfig
+from vl_tasks.settings.presets import VQA_PRESETS
 from vl_tasks.vqa.movie_mcan import MovieMcan, padded_square
 from vl_tasks.vqa.networks import VqaNetwork
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vl_tasks.vqa.data import Question
+from vl_tasks.data.questions import Question
 from vl_tasks.vqa.submissions import (
     read_submission,
     read_sure_submission,

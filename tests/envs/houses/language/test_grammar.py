@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from envs.houses.landmarks import PLURALS
 from envs.houses.language.acts import EDGES, STATEMENTS, TURNS, Act, Mention
 from envs.houses.language.grammar import DISTANCES, ORDINALS, parse, pattern_fields, tokens_of
 from envs.houses.language.languages import TAGS, language_of
+from envs.houses.survey.landmarks import PLURALS
 
 MANNERS = range(12)
 

@@ -3,12 +3,12 @@ import unicodedata
 
 import pytest
 
-from envs.houses.colours import COLOUR_NAMES
 from envs.houses.furniture import MAKERS
 from envs.houses.language.languages import TAGS, language_of
 from envs.houses.language.lexicon import load_lexicon
 from envs.houses.language.sight import SPOKEN
-from envs.houses.room_layout import ROOM_SIZES
+from envs.houses.materials.colours import COLOUR_NAMES
+from envs.houses.plan.room_layout import ROOM_SIZES
 
 LEXICONS = ("english", "hindi", "telugu")
 MATERIALS = ("wooden", "leather", "fabric", "metal", "glass", "ceramic")

@@ -8,8 +8,8 @@ from envs.houses.language.languages import TAGS, language_of
 from envs.houses.language.mentions import ways_to_mention
 from envs.houses.language.plan import Planner, with_statements
 from envs.houses.language.realising import realise, sentences
+from envs.houses.language.symbolic_follower import follow_at_once
 from envs.houses.language.walking import agrees
-from envs.houses.symbolic_follower import follow_at_once
 
 PATHS = [
     (7, 6, 0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16),  # from the bedroom up to the library

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs.houses.language.speech import time_words
-from envs.houses.realiser import Span
+from envs.houses.survey.clauses import Span
 
 TEXTS = {
     "en-US": "Walk past the red sofa and turn left. Stop next to the big grey wardrobe.",

@@ -1,0 +1,1 @@
+"""What walks: rollouts, follower agents, baselines, search, speakers, and their evaluation."""

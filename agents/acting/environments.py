@@ -1,0 +1,118 @@
+"""Environments and followers as the settings of a run describe them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from torch import Tensor
+
+from agents.configs import RunConfig, TrainConfig
+from agents.envdrop.encoders import InstructionEncoder
+from agents.envdrop.follower import Follower
+from agents.envdrop.pretrained import PretrainedEncoder
+from agents.envdrop.visual import VisualScale
+from envs.episodes.tokenizer import WordTokenizer
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.worlds import world_files
+from storage.features.store import FeatureStore
+
+_ENCODER_FIELDS = ("encoder", "weights_sha256")
+_STATISTICS = 1_000  # panoramas
+
+
+def make_env(
+    config: RunConfig,
+    split: str,
+    tokenizer: WordTokenizer | None = None,
+    num_envs: int | None = None,
+) -> VlnVectorEnv:
+    """Vector environment over a split, in which a batch of episodes starts and ends together.
+
+    It tells where agents are; `DeviceFeatures` then looks up what they see.
+
+    Args:
+        config: Settings of the run.
+        split: "train", "val_seen", ...
+        tokenizer: Vocabulary; built from the training split without.
+        num_envs: Episodes at once; the batch size of the settings without.
+    """
+    return VlnVectorEnv(
+        num_envs or config.batch_size,
+        dataset=config.dataset,
+        world=config.world,
+        data_dir=config.data_dir,
+        features=config.features if config.vision else "none",
+        split=split,
+        language=config.spoken,
+        max_episode_steps=config.max_episode_steps,
+        max_instruction_length=config.max_instruction_length,
+        angle_feature_size=config.angle_feature_size,
+        shuffle=False,
+        autoreset_mode=AutoresetMode.DISABLED,
+        tokenizer=tokenizer,
+        observe="indices",
+        copy=False,
+        teacher=config.teacher,
+        # A speaker gets none.
+        reward=config.reward if isinstance(config, TrainConfig) else "distance",
+        exchanged_words=config.exchanged_words,
+    )
+
+
+def make_follower(
+    config: TrainConfig, env: VlnVectorEnv, tokenizer: WordTokenizer | None = None
+) -> Follower:
+    """Untrained follower for an environment.
+
+    Args:
+        config: Settings of the run.
+        env: Says how wide features are.
+        tokenizer: Vocabulary in place of the environment's.
+    """
+    visual = 0 if env.feature_store is None else env.feature_store.width
+    angle = config.angle_feature_size
+    if config.text.tokens == "pretrained":
+        encoder = PretrainedEncoder(config.text, config.follower)
+    else:
+        encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
+    return Follower(encoder, visual, angle, config.follower).to(config.device)
+
+
+def fit_scale(scale: VisualScale | None, env: VlnVectorEnv) -> None:
+    """Measure features on the scans of an environment, for networks that standardise them."""
+    if scale is not None and env.feature_store is not None:
+        scale.fit(*feature_statistics(env.feature_store, env))
+
+
+def feature_store(config: RunConfig) -> FeatureStore:
+    """The visual features of a run.
+
+    Raises:
+        ValueError: The world has none and none are named.
+    """
+    path = config.features or world_files(config.world, config.data_dir).features
+    if path is None:
+        raise ValueError(
+            f"world {config.world} comes without features: name a store with --features, "
+            "or train with --no-vision"
+        )
+    return FeatureStore.open(path)
+
+
+def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and standard deviation (D,) of a store over the scans of an environment."""
+    world = env.nav_world
+    # Some hundred panoramas tell both to a few per cent.
+    chosen = range(0, len(world), max(1, len(world) // _STATISTICS))
+    rows = [store.row(world.scan_names[node], world.viewpoint_ids[node]) for node in chosen]
+    views = torch.from_numpy(store.take(np.array(rows))).flatten(0, 1)  # (N * 36, D)
+    return views.mean(0), views.std(0)
+
+
+def feature_notes(config: RunConfig) -> dict[str, str]:
+    """What made the visual features: weights trained on one encoder's mean nothing to another's."""
+    if not config.vision:
+        return {"encoder": "none"}
+    metadata: dict[str, Any] = feature_store(config).metadata
+    return {"encoder": " ".join(str(metadata.get(name, "")) for name in _ENCODER_FIELDS).strip()}

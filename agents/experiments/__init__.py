@@ -1,0 +1,1 @@
+"""Trained runs opened again, and comparisons of several runs."""

@@ -1,0 +1,1 @@
+"""What learns: followers by imitation and reinforcement, speakers, and their data."""

@@ -1,0 +1,64 @@
+"""Runs of followers and of speakers, in one process or in several."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from agents.configs import RunConfig
+from training import distributed
+from training.checkpoints import check_notes
+from training.devices import check_device
+from training.learners import Learner
+from training.training import Trainer
+
+_NOISE = 31
+# The losses of a healthy run are below a hundred.
+_EXPLODED = 1e4
+
+
+class NotedLearner(Learner, Protocol):
+    """A learner whose weights mean nothing to other features or languages."""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What is noted with the weights, and must be alike when they are used."""
+        ...
+
+
+def make_trainer(config: RunConfig, learner: NotedLearner) -> Trainer:
+    """A run of what is trained, fresh or taken up again, with the processes that have joined.
+
+    Raises:
+        FileNotFoundError: There is nothing to take up.
+        ValueError: What is to be taken up was trained on other features or other languages.
+    """
+    if config.resume is not None:
+        check_notes(config.resume, learner.notes)
+
+    def noise(iteration: int) -> int:
+        seed = np.random.SeedSequence((config.seed, _NOISE, iteration, distributed.rank()))
+        return int(seed.generate_state(1, np.uint64)[0] >> 1)
+
+    return Trainer(config, learner, noise, _EXPLODED, distributed)
+
+
+def large_products(network: nn.Module, config: RunConfig) -> torch.autocast:
+    """Within it the large products of a network have the precision that the settings ask for."""
+    device = next(network.parameters()).device.type
+    return torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def prepare(config: RunConfig) -> None:
+    """Set up torch as a run wants it, and join the other processes; before anything is built.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    check_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.set_float32_matmul_precision(config.matmul_precision)
+    distributed.join(config.device)
+    torch.manual_seed(config.seed)

@@ -1,0 +1,1 @@
+"""Encoding the 36 views of many viewpoints into feature stores."""

@@ -1,0 +1,1 @@
+"""Training of a CLIP on pictures of the built-in houses."""

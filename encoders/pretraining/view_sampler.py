@@ -1,0 +1,255 @@
+"""Random views of rendered houses with captions to train the house CLIP; fixed ones to test it.
+
+A training view differs from what extraction encodes in heading, elevation, field of view, mirror
+image, brightness and tint. Its facts are read from the same pixels of the object-id panorama, so
+they stay true: a mirrored view has its left and right swapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.houses.views.captions import contradict, sample_caption
+from envs.houses.views.view_facts import Fact, ViewFacts, view_facts
+from storage.features.view_grid import NUM_VIEWS, STEP, VFOV, VIEW_ELEVATIONS, VIEW_HEADINGS
+
+if TYPE_CHECKING:
+    import torch
+
+    from encoders.pretraining.contrastive import Batch
+    from envs.houses.rendering.training_panoramas import HousePictures
+
+VIEW_TAG = 52
+_ID_STRIDE = 2  # facts are read from every second pixel in each direction
+_CAMERAS = 256  # elevations and fields of view drawn once; headings are drawn for each view
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How training views are drawn."""
+
+    views: int = 64
+    """In a batch."""
+    views_per_panorama: int = 4
+    """Views that share a panorama, whose conversion costs as much as several views."""
+    captions_per_view: int = 8
+    """Sentences drawn for each view; equal ones of a batch are one. A sentence costs a
+    fraction of a view, and each is told apart from all others of the batch."""
+    contradictions: float = 0.5
+    """Share of the sentences beside which one stands that differs in a colour, a side or a
+    distance alone."""
+    vfov_degrees: tuple[float, float] = (48.0, 75.0)
+    """Interval of the vertical field of view."""
+    elevation_jitter_degrees: float = 8.0
+    """Largest distance from the three elevations of the 36 views."""
+    level_share: float = 0.5
+    """Share of views at the middle elevation; the others look up or down."""
+    recoloured: float = 0.3
+    """Share of views in wrong colours, of which no colour is said. Without them the few
+    training houses' paint and fabrics are taken for the rooms themselves."""
+
+
+class ViewSampler:
+    """Draws batches for `encoders.pretraining.contrastive`, or their views alone.
+
+    Batch n is a function of the seed and n alone.
+    """
+
+    def __init__(
+        self,
+        houses: Sequence[HousePictures],
+        image_size: int,
+        seed: int = 0,
+        config: SamplerConfig | None = None,
+    ) -> None:
+        self._houses = houses
+        self._size = image_size
+        self._seed = seed
+        self._config = config or SamplerConfig()
+        self._first = np.concatenate([[0], np.cumsum([len(house.rgb) for house in houses])])
+        self._cameras = self._draw_cameras()
+
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """Batches without end, from a given number on."""
+        number = first
+        while True:
+            yield self.batch(number)
+            number += 1
+
+    def batch(self, number: int) -> Batch:
+        """One batch of views with the captions drawn for them and the truth of each pair."""
+        import torch
+
+        from encoders.pretraining.contrastive import Batch
+
+        images, facts, rng = self.views(number)
+        captions = [
+            sample_caption(known, rng)
+            for known in facts
+            for _ in range(self._config.captions_per_view)
+        ]
+        doubled = rng.random(len(captions)) < self._config.contradictions
+        rivals = [contradict(captions[number], rng) for number in np.flatnonzero(doubled)]
+        captions += [rival for rival in rivals if rival is not None]
+        stated = {caption.text: caption.facts for caption in captions}
+        true, false = truth(facts, list(stated.values()))
+        return Batch(images, list(stated), torch.from_numpy(true), torch.from_numpy(false))
+
+    def views(self, number: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
+        """Views (B, 3, size, size) of a batch, their facts, and the generator of its captions."""
+        import torch
+
+        rng = np.random.default_rng([self._seed, VIEW_TAG, number])
+        size, each = self._size, self._config.views_per_panorama
+        images, facts = torch.empty(self._config.views, 3, size, size), []
+        for start in range(0, self._config.views, each):
+            choice = int(rng.integers(self._first[-1]))
+            house_index = int(np.searchsorted(self._first, choice, side="right")) - 1
+            panorama = choice - int(self._first[house_index])
+            part = images[start : start + each]
+            facts += self._draw_views(self._houses[house_index], panorama, rng, part)
+        return images, facts, rng
+
+    def _draw_cameras(self) -> np.ndarray:
+        """(_CAMERAS, size, size, 2) directions of views with heading 0."""
+        config = self._config
+        rng = np.random.default_rng([self._seed, VIEW_TAG])
+        side = (1 - config.level_share) / 2
+        band = rng.choice([-1, 0, 1], size=_CAMERAS, p=[side, config.level_share, side])
+        jitter = rng.uniform(-1, 1, _CAMERAS) * np.radians(config.elevation_jitter_degrees)
+        vfov = np.radians(rng.uniform(*config.vfov_degrees, _CAMERAS))
+        return view_directions(np.zeros(_CAMERAS), band * STEP + jitter, vfov, self._size)
+
+    def _draw_views(
+        self, house: HousePictures, panorama: int, rng: np.random.Generator, images: torch.Tensor
+    ) -> list[ViewFacts]:
+        """Fill `images` (n, 3, size, size) with views of a panorama; returns their facts."""
+        count = len(images)
+        directions = self._cameras[rng.integers(_CAMERAS, size=count)]
+        directions[..., 0] += rng.uniform(-np.pi, np.pi, count)[:, None, None]
+        directions[..., 0] -= 2 * np.pi * np.round(directions[..., 0] / (2 * np.pi))
+        flipped = rng.random(count) < 0.5
+        directions[flipped] = directions[flipped, :, ::-1]
+        images.copy_(sample_pixels(house.rgb[panorama], directions))
+        recoloured = rng.random(count) < self._config.recoloured
+        _tint(images, recoloured, rng)
+        facts = facts_of_views(house, panorama, directions)
+        return [
+            known.without_colours() if wrong else known
+            for known, wrong in zip(facts, recoloured, strict=True)
+        ]
+
+
+def truth(
+    facts: Sequence[ViewFacts], stated: Sequence[tuple[Fact, ...]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which captions are true and which are false of which views.
+
+    Args:
+        facts: Of B views.
+        stated: Facts that T captions state.
+
+    Returns:
+        Two bool arrays (B, T): all stated facts hold; one of them clearly does not.
+    """
+    number = {fact: n for n, fact in enumerate(sorted({f for said in stated for f in said}))}
+    needs = np.zeros((len(stated), len(number)), np.float32)
+    for row, said in enumerate(stated):
+        needs[row, [number[fact] for fact in said]] = 1
+    holds = np.zeros((len(facts), len(number)), np.float32)
+    may_hold = np.zeros_like(holds)
+    for row, known in enumerate(facts):
+        holds[row, [number[fact] for fact in known.holds if fact in number]] = 1
+        may_hold[row, [number[fact] for fact in known.may_hold if fact in number]] = 1
+    wanted = needs.sum(1)
+    return holds @ needs.T == wanted, may_hold @ needs.T < wanted
+
+
+def extraction_views(
+    house: HousePictures, image_size: int
+) -> Iterator[tuple[np.ndarray, list[ViewFacts]]]:
+    """The 36 views of each viewpoint of a house as extraction cuts them, with their facts.
+
+    Yields:
+        (36, H, W, 3) uint8 and 36 facts.
+    """
+    vfov = np.full(NUM_VIEWS, VFOV)
+    directions = view_directions(VIEW_HEADINGS, VIEW_ELEVATIONS, vfov, image_size)
+    for panorama in range(house.viewpoints):
+        images = sample_pixels(house.rgb[panorama], directions)
+        pixels = (images.permute(0, 2, 3, 1) * 255).round().clamp(0, 255)
+        yield pixels.numpy().astype(np.uint8), facts_of_views(house, panorama, directions)
+
+
+def view_directions(
+    heading: np.ndarray, elevation: np.ndarray, vfov: np.ndarray, size: int
+) -> np.ndarray:
+    """Heading and elevation of each pixel of N square views.
+
+    Args:
+        heading: (N,) radians clockwise from +y.
+        elevation: (N,) radians.
+        vfov: (N,) radians.
+        size: Pixels of a side.
+
+    Returns:
+        (N, size, size, 2) float32 radians; headings in -pi..pi.
+    """
+    offset = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
+    reach = np.tan(vfov / 2).astype(np.float32)[:, None, None]
+    x = reach * offset[None, None, :]
+    y = -reach * offset[None, :, None]
+    sine, cosine = (f(elevation).astype(np.float32)[:, None, None] for f in (np.sin, np.cos))
+    forward, up = cosine - y * sine, sine + y * cosine
+    azimuth = np.arctan2(x, forward) + heading.astype(np.float32)[:, None, None]
+    azimuth = (azimuth + np.pi) % (2 * np.pi) - np.pi
+    return np.stack([azimuth, np.arctan2(up, np.hypot(x, forward))], axis=-1)
+
+
+def sample_pixels(panorama: np.ndarray, directions: np.ndarray) -> torch.Tensor:
+    """Colours of a panorama (H, 2H, 3) uint8 in directions (N, h, w, 2): (N, 3, h, w) in 0..1."""
+    import torch
+    from torch.nn import functional
+
+    image = torch.from_numpy(np.array(panorama)).permute(2, 0, 1)[None].float().div_(255)
+    # Where the panorama's two ends meet, the outer half pixels are not interpolated but repeated.
+    grid = torch.from_numpy(directions * np.array([1 / np.pi, -2 / np.pi], np.float32))
+    count, height = grid.shape[:2]
+    flat = functional.grid_sample(
+        image, grid.reshape(1, count * height, -1, 2), padding_mode="border", align_corners=False
+    )
+    return flat.reshape(3, count, height, -1).transpose(0, 1)
+
+
+def facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) -> list[ViewFacts]:
+    """Facts of the views that look in given directions (N, h, w, 2) of a panorama."""
+    height, width = house.object_id.shape[1:]
+    half = _ID_STRIDE // 2
+    sparse = directions[:, half::_ID_STRIDE, half::_ID_STRIDE]
+    column = ((sparse[..., 0] + np.pi) / (2 * np.pi) * width).astype(np.int64) % width
+    row = ((np.pi / 2 - sparse[..., 1]) / np.pi * height).astype(np.int64).clip(0, height - 1)
+    ids = np.asarray(house.object_id[panorama])[row, column].astype(np.int32)
+    depth = np.asarray(house.depth[panorama])[row, column].astype(np.float32)
+    return [
+        view_facts(one, house.objects, house.room_kinds, away)
+        for one, away in zip(ids, depth, strict=True)
+    ]
+
+
+def _tint(images: torch.Tensor, recoloured: np.ndarray, rng: np.random.Generator) -> None:
+    """Vary brightness, contrast and tint in place; in recoloured views, swap the channels too."""
+    import torch
+
+    for image, wrong in zip(images, recoloured, strict=True):
+        gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
+        if wrong:
+            image.copy_(image[torch.from_numpy(rng.permutation(3))])
+            gain *= rng.uniform(0.7, 1.3, 3)
+        contrast = rng.uniform(0.85, 1.15)
+        middle = float(image.mean())
+        gain = torch.from_numpy((gain * contrast).astype(np.float32)).view(3, 1, 1)
+        image.sub_(middle).mul_(gain).add_(middle * rng.uniform(0.85, 1.15)).clamp_(0, 1)

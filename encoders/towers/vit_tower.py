@@ -1,0 +1,149 @@
+"""open_clip's VisionTransformer as an image tower for any size of picture."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from encoders.towers.attention import self_attention, value_projection
+from encoders.towers.positions import Positions
+
+# Runs the attention of a block over tokens (N, L, C) that went through its first norm.
+Attention = Callable[[Any, torch.Tensor], torch.Tensor]
+
+
+class ViTTower:
+    """Wraps open_clip's VisionTransformer; see `encoders.towers.towers.Tower`.
+
+    Its places are patches. Their grid features are the tokens after the last layer norm, without
+    the class token; before it where an attentional pooler comes between (CoCa).
+    """
+
+    layout = torch.contiguous_format
+
+    def __init__(self, visual: Any) -> None:
+        self.visual = visual
+        self.stride: tuple[int, int] = tuple(visual.patch_size)
+        self.multiple = self.stride
+        self._positions = Positions(visual.positional_embedding, tuple(visual.grid_size))
+        self._pooler = visual.attn_pool
+        # Where the class token alone is read, the last block need not work out any other.
+        self._class_only = visual.pool_type == "tok" and self._pooler is None
+
+    def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Features of whole pictures."""
+        blocks = self.visual.transformer.resblocks
+        allowed = _allowed_keys(mask)
+        x = self.embed(images)
+        for block in blocks[:-1]:
+            x = run_block(block, x, allowed)
+        x = run_block(blocks[-1], x, allowed, queries=1 if self._class_only else None)
+        return self.pool(x, mask)
+
+    def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Patch tokens of the last block."""
+        x = self.embed(images)
+        for block in self.visual.transformer.resblocks:
+            x = run_block(block, x, _allowed_keys(mask))
+        return self.arrange(x, images)
+
+    def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Patch tokens that attend to themselves only in the last block, projected (MaskCLIP)."""
+        visual, blocks = self.visual, self.visual.transformer.resblocks
+        x = self.embed(images)
+        for block in blocks[:-1]:
+            x = run_block(block, x, _allowed_keys(mask))
+        x = run_block(blocks[-1], x, torch.eye(x.shape[1], dtype=torch.bool, device=x.device))
+        x = x[:, 1:]
+        if self._pooler is not None:
+            x = value_projection(self._pooler.attn, self._pooler.ln_k(x))
+        x = visual.ln_post(x)
+        x = x if visual.proj is None else x @ visual.proj
+        return F.normalize(x, dim=-1).unflatten(1, self.grid_shape(images))
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Class token and patches with their positions, (N, 1 + h * w, C)."""
+        visual = self.visual
+        patches = visual.conv1(images).flatten(2).transpose(1, 2)  # (N, h * w, C)
+        first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        x = torch.cat([first, patches], dim=1)
+        x = x + self._positions(*self.grid_shape(images)).to(x.dtype)
+        return visual.ln_pre(visual.patch_dropout(x))
+
+    def grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
+        """(h, w) of pictures (N, 3, H, W)."""
+        return images.shape[2] // self.stride[0], images.shape[3] // self.stride[1]
+
+    def pool(self, tokens: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, D) of the tokens (N, 1 + h * w, C) of the last block."""
+        pooled = self._pool(tokens, mask)
+        return pooled if self.visual.proj is None else pooled @ self.visual.proj
+
+    def arrange(self, tokens: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Grid features (N, h, w, C) of the tokens of the last block."""
+        x = tokens[:, 1:]
+        x = x if self._pooler is not None else self.visual.ln_post(x)
+        return x.unflatten(1, self.grid_shape(images))
+
+    def _pool(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Pool (N, 1 + h * w, C), as VisionTransformer._pool does where nothing is masked."""
+        visual = self.visual
+        if mask is None or self._class_only:
+            return visual._pool(x)[0]
+        if self._pooler is not None:
+            if visual.attn_pool_contrastive is not None:
+                raise ValueError("masked pictures in a tower with two poolers are not known")
+            return visual._global_pool(visual.ln_post(_masked_pooler(self._pooler, x, mask)))[0]
+        real = mask.flatten(1)[..., None]  # (N, h * w, 1)
+        last_norm = visual.ln_post
+        if not visual.final_ln_after_pool:
+            x, last_norm = last_norm(x), nn.Identity()
+        return last_norm(((x[:, 1:] * real).sum(1) / real.sum(1)).to(x.dtype))
+
+
+def run_block(
+    block: Any,
+    x: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    queries: int | None = None,
+    attention: Attention | None = None,
+) -> torch.Tensor:
+    """One block of an open_clip transformer.
+
+    Args:
+        block: ResidualAttentionBlock or CustomResidualAttentionBlock.
+        x: (N, L, C).
+        mask: Bool, broadcast to (N, heads, L, L); True takes part.
+        queries: Work out only the first so many tokens; all if None.
+        attention: Takes the place of the block's own one.
+
+    Returns:
+        (N, L or `queries`, C).
+    """
+    if not isinstance(block.attn, nn.MultiheadAttention):
+        if mask is not None:
+            mask = torch.zeros_like(mask, dtype=x.dtype).masked_fill(~mask, -torch.inf)
+        return block(x, attn_mask=mask)[:, :queries]
+    normed = block.ln_1(x)
+    if attention is None:
+        mixed = self_attention(block.attn, normed, mask, queries)
+    else:
+        mixed = attention(block.attn, normed)
+    x = x if queries is None else x[:, :queries]
+    x = x + block.ls_1(mixed)
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
+
+
+def _allowed_keys(mask: torch.Tensor | None) -> torch.Tensor | None:
+    """(N, 1, 1, 1 + h * w): the class token and the real places."""
+    return None if mask is None else F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
+
+
+def _masked_pooler(pooler: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """open_clip's AttentionalPooler over the real places only."""
+    keys = pooler.ln_k(x)
+    queries = pooler.ln_q(pooler.query).expand(len(x), -1, -1)
+    padding = ~F.pad(mask.flatten(1), (1, 0), value=True)
+    return pooler.attn(queries, keys, keys, key_padding_mask=padding, need_weights=False)[0]

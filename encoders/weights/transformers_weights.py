@@ -1,0 +1,196 @@
+"""CLIPs of transformers (CLIPModel, ViT only) as open_clip's, and back."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from encoders.weights.local_dir import WEIGHTS_FILE, read_config
+
+_WEIGHTS, _CONFIG, _PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
+# (transformers, open_clip), by parts of names.
+_NAMES = (
+    ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
+    ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"),
+    ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
+    ("vision_model.pre_layrnorm.", "visual.ln_pre."),
+    ("vision_model.post_layernorm.", "visual.ln_post."),
+    ("vision_model.encoder.layers.", "visual.transformer.resblocks."),
+    ("visual_projection.weight", "visual.proj"),
+    ("text_model.embeddings.token_embedding.", "token_embedding."),
+    ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
+    ("text_model.final_layer_norm.", "ln_final."),
+    ("text_model.encoder.layers.", "transformer.resblocks."),
+    ("text_projection.weight", "text_projection"),
+    (".layer_norm1.", ".ln_1."),
+    (".layer_norm2.", ".ln_2."),
+    (".mlp.fc1.", ".mlp.c_fc."),
+    (".mlp.fc2.", ".mlp.c_proj."),
+    (".self_attn.", ".attn."),
+)
+_TRANSPOSED = ("visual.proj", "text_projection")
+_QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
+_ACTIVATIONS = {"quick_gelu": True, "gelu": False}
+
+
+def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of a CLIPModel by open_clip's names."""
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in weights.items():
+        if name.endswith("position_ids") or ".k_proj." in name or ".v_proj." in name:
+            continue
+        if ".q_proj." in name:
+            parts = [weights[name.replace("q_proj", part)] for part in _QUERY_KEY_VALUE]
+            tensor, name = torch.cat(parts), name.replace("q_proj.", "in_proj_")
+        name = _renamed(name, 0, 1)
+        found[name] = tensor.T if name in _TRANSPOSED else tensor
+    return found
+
+
+def to_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of open_clip's CLIP with a ViT by the names of a CLIPModel."""
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in weights.items():
+        new = _renamed(name, 1, 0)
+        if ".in_proj_" in new:
+            for part, piece in zip(_QUERY_KEY_VALUE, tensor.chunk(3), strict=True):
+                found[new.replace("in_proj_", f"{part}.")] = piece
+        else:
+            found[new] = tensor.T if name in _TRANSPOSED else tensor
+    return found
+
+
+def read_transformers_clip(
+    folder: str | Path,
+) -> tuple[dict[str, torch.Tensor], dict[str, Any], dict[str, Any]]:
+    """Read a folder that CLIPModel.save_pretrained wrote.
+
+    Returns:
+        Weights by open_clip's names, its `model_cfg`, and what the folder says of preprocessing.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: It is no CLIP, or one whose activation open_clip does not have.
+    """
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    for file in (_CONFIG, _WEIGHTS):
+        if not (folder / file).is_file():
+            raise FileNotFoundError(f"{folder / file}: missing in a CLIPModel of transformers")
+    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    if config.get("model_type") != "clip":
+        raise ValueError(f"{folder / _CONFIG}: model_type {config.get('model_type')!r}, not 'clip'")
+    weights = from_transformers(load_file(folder / _WEIGHTS))
+    return weights, _open_clip_config(folder, config), _preprocessing(folder)
+
+
+def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
+    """Write a folder in open_clip's local-dir format as a CLIPModel of transformers.
+
+    Raises:
+        FileNotFoundError: A file of the source is missing.
+        ValueError: The source is a file, or its image tower is no plain ViT.
+    """
+    from safetensors.torch import load_file
+    from transformers import CLIPConfig, CLIPModel
+
+    source = Path(source)
+    if source.is_file():
+        raise ValueError(
+            f"{source}: a file, not a folder in open_clip's format; make one of it with "
+            "scripts/convert_openai_clip.py --output FOLDER, and convert that"
+        )
+    model = read_config(source)["model_cfg"]
+    weights = load_file(source / WEIGHTS_FILE)
+    if "visual.proj" not in weights or "text_projection" not in weights:
+        raise ValueError(f"{source}: transformers has no CLIP with such towers, only plain ViTs")
+    vision, text = model["vision_cfg"], model["text_cfg"]
+    activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
+    head_width = vision.get("head_width", 64)
+    config = CLIPConfig(
+        projection_dim=model["embed_dim"],
+        vision_config={
+            **_sizes(vision["width"], vision["layers"], vision["width"] // head_width, activation),
+            "image_size": vision["image_size"],
+            "patch_size": vision["patch_size"],
+            "projection_dim": model["embed_dim"],
+        },
+        text_config={
+            **_sizes(text["width"], text["layers"], text["heads"], activation),
+            "max_position_embeddings": text["context_length"],
+            "vocab_size": text["vocab_size"],
+            "projection_dim": model["embed_dim"],
+            # The last token of CLIP's vocabulary ends a sentence.
+            "eos_token_id": text["vocab_size"] - 1,
+            "bos_token_id": text["vocab_size"] - 2,
+        },
+    )
+    converted = CLIPModel(config)
+    converted.load_state_dict(
+        {name: tensor.float() for name, tensor in to_transformers(weights).items()}
+    )
+    converted.save_pretrained(folder)
+
+
+def _renamed(name: str, old: int, new: int) -> str:
+    for names in _NAMES:
+        # Names that begin at the top must do so here as well; those of parts lie within.
+        start = "" if names[old].startswith(".") else "^"
+        name = re.sub(start + re.escape(names[old]), names[new], name)
+    return name
+
+
+def _sizes(width: int, layers: int, heads: int, activation: str) -> dict[str, Any]:
+    return {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "hidden_act": activation,
+    }
+
+
+def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    from transformers import CLIPConfig
+
+    full = CLIPConfig(**config)  # fills in what the file leaves to defaults
+    vision: Any = full.vision_config
+    text: Any = full.text_config
+    if vision.hidden_act not in _ACTIVATIONS or vision.hidden_act != text.hidden_act:
+        raise ValueError(
+            f"{folder / _CONFIG}: activations {vision.hidden_act!r} and {text.hidden_act!r}, but "
+            f"one of {sorted(_ACTIVATIONS)} is expected for both"
+        )
+    return {
+        "embed_dim": full.projection_dim,
+        "quick_gelu": _ACTIVATIONS[vision.hidden_act],
+        "vision_cfg": {
+            "image_size": vision.image_size,
+            "layers": vision.num_hidden_layers,
+            "width": vision.hidden_size,
+            "head_width": vision.hidden_size // vision.num_attention_heads,
+            "patch_size": vision.patch_size,
+            "mlp_ratio": vision.intermediate_size / vision.hidden_size,
+        },
+        "text_cfg": {
+            "context_length": text.max_position_embeddings,
+            "vocab_size": text.vocab_size,
+            "width": text.hidden_size,
+            "heads": text.num_attention_heads,
+            "layers": text.num_hidden_layers,
+            "mlp_ratio": text.intermediate_size / text.hidden_size,
+        },
+    }
+
+
+def _preprocessing(folder: Path) -> dict[str, Any]:
+    path = folder / _PREPROCESSOR
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    names = {"image_mean": "mean", "image_std": "std"}
+    return {names[key]: value for key, value in found.items() if key in names}

@@ -1,0 +1,1 @@
+"""Navigation graphs, and what is computed on them once: shortest paths, candidates."""

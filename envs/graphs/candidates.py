@@ -1,0 +1,150 @@
+"""Candidates of each viewpoint: the result of MatterSim's sweep over the 36 views.
+
+EnvDrop (`r2r_src/env.py: make_candidate`) turns the simulator through 36 views and records for
+each neighbour the view that faces it most directly. The result depends on the graph alone and is
+computed here for all viewpoints of a world at once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.graphs.nav_graph import NavGraph
+from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP
+
+# MatterSim.cpp takes vfov * width / height for the horizontal field of view: 80 degrees of a
+# 640 x 480 picture that is 60 degrees high.
+HALF_FIELD = np.deg2rad(40.0)
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateEdges:
+    """The M candidates of many viewpoints, sorted by viewpoint and then in EnvDrop's order.
+
+    Attributes:
+        origins: (M,) viewpoint of the agent.
+        targets: (M,) neighbour that the candidate leads to.
+        ranks: (M,) index of the candidate among those of its viewpoint, from 0.
+        views: (M,) view 0..35 that faces the neighbour most directly (`pointId`).
+        navigable_indices: (M,) index of the neighbour in MatterSim's list of navigable locations
+            for that view (`idx`, from 1).
+        headings: (M,) float64 absolute headings in radians, within pi / 12 of the view's
+            (`normalized_heading`, so between -pi / 12 and 2 pi).
+        elevations: (M,) float64 absolute elevations in radians.
+    """
+
+    origins: np.ndarray
+    targets: np.ndarray
+    ranks: np.ndarray
+    views: np.ndarray
+    navigable_indices: np.ndarray
+    headings: np.ndarray
+    elevations: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateTable:
+    """Candidates of the N viewpoints of one graph, padded to the largest number D of neighbours.
+
+    Attributes:
+        targets: (N, D) int32 rows of the neighbours in EnvDrop's order, -1 where there is none.
+        views: (N, D) int32, -1 where there is none.
+        navigable_indices: (N, D) int32, -1 where there is none.
+        headings: (N, D) float64, 0 where there is none.
+        elevations: (N, D) float64, 0 where there is none.
+    """
+
+    targets: np.ndarray
+    views: np.ndarray
+    navigable_indices: np.ndarray
+    headings: np.ndarray
+    elevations: np.ndarray
+
+
+def start_views(headings: np.ndarray) -> np.ndarray:
+    """Return the (E,) int32 initial views of episodes with start headings (E,) in radians.
+
+    MatterSim starts with the level view of the nearest of its 12 headings, rounding halves up.
+    """
+    steps = np.floor(headings / STEP + 0.5).astype(np.int32)
+    return NUM_HEADINGS + steps % NUM_HEADINGS
+
+
+def candidate_edges(
+    positions: np.ndarray, origins: np.ndarray, targets: np.ndarray
+) -> CandidateEdges:
+    """Compute the candidates of viewpoints.
+
+    Args:
+        positions: (V, 3) metres.
+        origins: (M,) start of each edge, ascending.
+        targets: (M,) end of each edge.
+    """
+    heading, elevation = _directions(positions, origins, targets)
+    rel_heading = heading[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
+    rel_heading = np.pi - (np.pi - rel_heading) % (2 * np.pi)
+    rel_elevation = elevation[:, None] - STEP * np.arange(-1, 2)  # (M, 3)
+    visible = np.abs(rel_heading) <= HALF_FIELD
+
+    # (M, 36) angle between view and neighbour as MatterSim measures it.
+    offset = np.sqrt(rel_elevation[:, :, None] ** 2 + rel_heading[:, None, :] ** 2)
+    offset = np.where(visible[:, None, :], offset, np.inf).reshape(-1, NUM_VIEWS)
+    views = offset.argmin(axis=1)
+
+    # EnvDrop orders neighbours by the first view that shows them, and within a view as the
+    # simulator does. Visibility does not depend on the elevation, so the lowest band decides.
+    edges = np.arange(len(origins))
+    first = visible.argmax(axis=1)
+    order = np.lexsort((offset[edges, first], first, origins))
+    best_heading = views % NUM_HEADINGS
+    return CandidateEdges(
+        origins=origins,  # sorted before and after
+        targets=targets[order],
+        ranks=edges - np.searchsorted(origins, origins),
+        views=views[order],
+        navigable_indices=_ranks(offset, views, origins)[order],
+        headings=(STEP * best_heading + rel_heading[edges, best_heading])[order],
+        elevations=elevation[order],
+    )
+
+
+def candidate_table(graph: NavGraph) -> CandidateTable:
+    """Compute the candidates of every viewpoint of a graph."""
+    edges = candidate_edges(graph.positions, *graph.edges)
+    shape = len(graph), int(edges.ranks.max(initial=-1)) + 1
+
+    def padded(values: np.ndarray, padding: float, dtype: type) -> np.ndarray:
+        table = np.full(shape, padding, dtype=dtype)
+        table[edges.origins, edges.ranks] = values
+        return table
+
+    return CandidateTable(
+        targets=padded(edges.targets, -1, np.int32),
+        views=padded(edges.views, -1, np.int32),
+        navigable_indices=padded(edges.navigable_indices, -1, np.int32),
+        headings=padded(edges.headings, 0.0, np.float64),
+        elevations=padded(edges.elevations, 0.0, np.float64),
+    )
+
+
+def _directions(
+    positions: np.ndarray, origins: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Absolute heading and elevation (M,) in radians from origin to target of each edge."""
+    # MatterSim stores positions as float32, which matters for viewpoints 0.1 mm apart.
+    positions = positions.astype(np.float32)
+    offsets = (positions[targets] - positions[origins]).astype(np.float64)
+    heading = np.arctan2(offsets[:, 0], offsets[:, 1])
+    elevation = np.arctan2(offsets[:, 2], np.hypot(offsets[:, 0], offsets[:, 1]))
+    return heading, elevation
+
+
+def _ranks(offset: np.ndarray, views: np.ndarray, origins: np.ndarray) -> np.ndarray:
+    """(M,) rank, from 1, of each neighbour among those visible in its own best view."""
+    own = offset[np.arange(len(views)), views]
+    ranks = np.ones(len(views), dtype=np.int64)
+    starts, stops = (np.searchsorted(origins, origins, side) for side in ("left", "right"))
+    for other in range(int((stops - starts).max(initial=0))):
+        edges = np.flatnonzero(starts + other < stops)
+        ranks[edges] += offset[starts[edges] + other, views[edges]] < own[edges]
+    return ranks

@@ -1,0 +1,54 @@
+"""Cache of the tables of navigation graphs on disk.
+
+One file per graph in `storage.cache_dir() / "graphs"`, named after what it was computed from, so
+that one which no longer fits is never looked at. All may be deleted at any time.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from storage import cache_dir, written_whole
+
+# Count up when the meaning of the tables changes.
+FORMAT_VERSION = 2
+_DIGEST_BYTES = 32
+
+
+def table_path(content: bytes) -> Path:
+    """Where the tables computed from the content of a connectivity file lie."""
+    key = hashlib.sha256(b"%d\n" % FORMAT_VERSION + content).hexdigest()
+    return cache_dir() / "graphs" / f"{key}.tables"
+
+
+def read_tables(path: Path) -> dict[str, np.ndarray] | None:
+    """Tables of a graph, or None if there are none or the file is damaged."""
+    from safetensors.numpy import load
+
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    digest, payload = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        return None
+    return load(payload)
+
+
+def write_tables(path: Path, tables: Mapping[str, np.ndarray]) -> None:
+    """Keep tables for another time; warns where the cache cannot be written."""
+    from safetensors.numpy import save
+
+    payload = save({name: np.ascontiguousarray(table) for name, table in tables.items()})
+    try:
+        with written_whole(path) as beside:
+            beside.write_bytes(hashlib.sha256(payload).digest() + payload)
+    except OSError as error:
+        warnings.warn(
+            f"{path}: navigation graphs cannot be cached ({error}); name another folder in "
+            "CLIPNAV_CACHE",
+            stacklevel=2,
+        )

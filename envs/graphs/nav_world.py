@@ -1,0 +1,159 @@
+"""NavWorld: many navigation graphs flattened into arrays, so that a batched step is a gather.
+
+A node is the index of a viewpoint among the V viewpoints of all graphs, scan after scan.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.graphs.candidates import candidate_edges
+from envs.graphs.nav_graph import NavGraph
+from storage.features.view_grid import NUM_HEADINGS, STEP
+
+if TYPE_CHECKING:
+    from storage.features.store import FeatureStore
+
+
+class NavWorld:
+    """Arrays over all viewpoints of several buildings.
+
+    Action 0 stops; action k > 0 moves to candidate k - 1 in EnvDrop's order.
+
+    Attributes:
+        graphs: Navigation graph of each scan.
+        viewpoint_ids: (V,) object array of viewpoint names.
+        scan_names: (V,) object array of the scan of each viewpoint.
+        targets: (V, K) int32 node that each action leads to; the node itself for masked actions.
+        mask: (V, K) int8, 1 where an action is valid.
+        views: (V, K) int32 view 0..35 that faces the candidate, 0 for stop and padding.
+        angles: (V, 12, K, 4) float32 [sin h, cos h, sin e, cos e] of the candidates, with the
+            heading relative to each of the 12 headings; zeros for stop and padding.
+        distances: (P,) float64 geodesic metres of all pairs of viewpoints of one scan; the
+            distance from node to goal is at `pair_starts[node] + locals[goal]`.
+        teachers: (P,) uint8 action along the shortest path, same layout; 0 (stop) at the goal.
+        pair_starts: (V,) int64 start of each node's row in the flat pair tables.
+        locals: (V,) int64 index of each viewpoint within its scan.
+    """
+
+    def __init__(self, graphs: Sequence[NavGraph], num_actions: int | None = None) -> None:
+        """Flatten graphs.
+
+        Args:
+            graphs: Graphs of distinct scans.
+            num_actions: K; None for one more than the largest number of neighbours.
+
+        Raises:
+            ValueError: A viewpoint has more neighbours than K - 1.
+        """
+        self.graphs = {graph.scan: graph for graph in graphs}
+        needed = 1 + max_neighbours(graphs)
+        self.num_actions = needed if num_actions is None else num_actions
+        if self.num_actions < needed:
+            raise ValueError(f"{needed} actions are needed, but num_actions is {num_actions}")
+        sizes = [len(graph) for graph in graphs]
+        self._offsets = dict(zip(self.graphs, np.cumsum([0, *sizes]).tolist(), strict=False))
+        self.viewpoint_ids = np.array([v for g in graphs for v in g.viewpoint_ids], dtype=object)
+        self.scan_names = np.array([g.scan for g in graphs for _ in g.viewpoint_ids], dtype=object)
+        self._build_candidates(graphs)
+        self._build_pairs(graphs, sizes)
+
+    @classmethod
+    def load(cls, scans: Sequence[str], connectivity_dir: Path) -> "NavWorld":
+        """Flatten the graphs of some scans.
+
+        K is computed from all graphs in the folder, so that every split of a world has the same
+        action space.
+
+        Raises:
+            FileNotFoundError: The folder lacks the graph of a scan.
+            ValueError: A file in the folder is damaged.
+        """
+        suffix = "_connectivity.json"
+        present = {path.name.removesuffix(suffix) for path in connectivity_dir.glob(f"*{suffix}")}
+        graphs = {
+            scan: NavGraph.load(scan, connectivity_dir) for scan in sorted(present.union(scans))
+        }
+        num_actions = 1 + max_neighbours(list(graphs.values()))
+        return cls([graphs[scan] for scan in scans], num_actions)
+
+    def __len__(self) -> int:
+        return len(self.viewpoint_ids)
+
+    def node(self, scan: str, viewpoint: str) -> int:
+        """Return the node of a viewpoint.
+
+        Raises:
+            KeyError: The scan is not loaded or has no such viewpoint.
+        """
+        if scan not in self.graphs:
+            raise KeyError(f"scan '{scan}' is not loaded")
+        return self._offsets[scan] + self.graphs[scan].index(viewpoint)
+
+    def store_rows(self, store: "FeatureStore") -> np.ndarray:
+        """Return the (V,) rows of all viewpoints in a feature store.
+
+        Raises:
+            KeyError: The store lacks a viewpoint.
+        """
+        keys = zip(self.scan_names, self.viewpoint_ids, strict=True)
+        return np.array([store.row(scan, viewpoint) for scan, viewpoint in keys])
+
+    def distance(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """Return geodesic distances in metres; nodes and goals broadcast, pairs share a scan."""
+        return self.distances[self.pair_starts[nodes] + self.locals[goals]]
+
+    def teacher_action(self, nodes: np.ndarray, goals: np.ndarray) -> np.ndarray:
+        """Return the (...) int64 actions along the shortest path; 0 (stop) at the goal."""
+        return self.teachers[self.pair_starts[nodes] + self.locals[goals]].astype(np.int64)
+
+    def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
+        shape = len(self), self.num_actions
+        offsets = [self._offsets[graph.scan] for graph in graphs]
+        origins, targets = np.concatenate(
+            [graph.edges + offset for graph, offset in zip(graphs, offsets, strict=True)], axis=1
+        )
+        positions = np.concatenate([graph.positions for graph in graphs])
+        edges = candidate_edges(positions, origins, targets)
+        self._edges = edges.origins, 1 + edges.ranks
+        self.targets = np.repeat(np.arange(len(self), dtype=np.int32)[:, None], shape[1], axis=1)
+        self.targets[self._edges] = edges.targets
+        self.mask = np.zeros(shape, dtype=np.int8)
+        self.mask[:, 0] = 1
+        self.mask[self._edges] = 1
+        self.views = np.zeros(shape, dtype=np.int32)
+        self.views[self._edges] = edges.views
+        relative = edges.headings[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
+        elevations = np.broadcast_to(edges.elevations[:, None], relative.shape)
+        self.angles = np.zeros((len(self), NUM_HEADINGS, self.num_actions, 4), dtype=np.float32)
+        self.angles[edges.origins, :, 1 + edges.ranks] = angles4(relative, elevations)
+
+    def _build_pairs(self, graphs: Sequence[NavGraph], sizes: list[int]) -> None:
+        """Build the flat tables over all pairs of viewpoints of one scan, scan after scan."""
+        self.locals = np.concatenate([np.arange(size) for size in sizes])
+        squares = np.cumsum([0, *(size * size for size in sizes)])
+        self.pair_starts = np.concatenate(
+            [first + size * np.arange(size) for first, size in zip(squares, sizes, strict=False)]
+        )
+        self.distances = np.concatenate([graph.distances.ravel() for graph in graphs])
+        action_to = np.zeros(squares[-1], dtype=np.uint8)
+        origins, actions = self._edges
+        ends = self.targets[self._edges]
+        action_to[self.pair_starts[origins] + self.locals[ends]] = actions
+        rows = np.repeat(self.pair_starts, np.repeat(sizes, sizes))
+        hops = np.concatenate([graph.next_hops.ravel() for graph in graphs])
+        # A missing hop (-1) would index the entry before the row, hence the `where`.
+        self.teachers = np.where(hops < 0, 0, action_to.take(rows + hops, mode="clip"))
+
+
+def max_neighbours(graphs: Sequence[NavGraph]) -> int:
+    """Return the largest number of neighbours of any viewpoint in the graphs."""
+    return max(int(np.bincount(graph.edges[0], minlength=1).max()) for graph in graphs)
+
+
+def angles4(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """Return (..., 4) float32 [sin h, cos h, sin e, cos e] of angles (...) in radians."""
+    parts = [np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)]
+    return np.stack(parts, axis=-1).astype(np.float32)

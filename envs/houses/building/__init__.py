@@ -1,0 +1,1 @@
+"""A house, and a set of houses, as objects and files."""

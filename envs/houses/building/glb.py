@@ -1,0 +1,213 @@
+"""Scenes as GLB files (glTF 2.0, y up) that any viewer opens: unlit, light in the vertex colours.
+
+One mesh per object and texture, called `<object index>|<texture>`; what the objects are is kept in
+the extras of the meshes and, for our own reader, in the house's side file.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from envs.houses.meshes.scene import ObjectInfo, Scene
+from envs.panoramas.ray_tracer import GLASS_TEXTURE
+from storage import written_whole
+from storage.json_files import shortened
+
+if TYPE_CHECKING:
+    import trimesh
+
+_GLASS = [255, 255, 255, 70]  # lets one see through panes
+_UNLIT = "KHR_materials_unlit"
+
+
+def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
+    """Writes a scene; the file appears whole or not at all.
+
+    Its textures are PNG, or JPEG where it shall be `compact`.
+    """
+    import trimesh
+    from trimesh.exchange.gltf import export_glb
+
+    world = trimesh.Scene()
+    materials = [
+        _material(*pair, compact) for pair in zip(scene.texture_names, scene.textures, strict=True)
+    ]
+    for faces in _runs(scene):
+        owner = scene.objects[scene.face_object[faces.start]]
+        texture = scene.face_texture[faces.start]
+        mesh = _mesh(scene, faces, materials[texture])
+        mesh.metadata.update(category=owner.category, colour=owner.colour, room=owner.room)
+        name = _mesh_name(owner.index, scene.texture_names[texture])
+        world.add_geometry(mesh, node_name=name, geom_name=name)
+    content = export_glb(
+        world, include_normals=True, unitize_normals=False, tree_postprocessor=_make_unlit
+    )
+    with written_whole(path) as beside:
+        beside.write_bytes(content)
+
+
+# What damaged bytes make trimesh and Pillow raise; trimesh wants a package that we lack to find the
+# encoding of JSON that is no UTF-8.
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OSError,
+    ImportError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
+    """Reads a file that `write_glb` wrote.
+
+    Args:
+        path: the GLB.
+        objects: what its meshes belong to.
+
+    Raises:
+        ValueError: the file is damaged or not one of ours.
+    """
+    import trimesh
+
+    content = io.BytesIO(path.read_bytes())
+    try:
+        loaded = trimesh.load_scene(content, file_type="glb", process=False)
+        meshes = {_parse_name(name): mesh for name, mesh in loaded.geometry.items()}
+        names = tuple(sorted({texture for _, texture in meshes}))
+        images = {
+            texture: mesh.visual.material.baseColorTexture for (_, texture), mesh in meshes.items()
+        }
+        textures = tuple(np.array(images[name].convert("RGB")) for name in names)
+        return _join(meshes, names, textures, objects)
+    except _DAMAGE as error:
+        raise ValueError(
+            f"{path}: not a readable house ({shortened(str(error) or repr(error), 200)}); delete "
+            "it and it will be built again"
+        ) from error
+
+
+def _runs(scene: Scene) -> Iterator[slice]:
+    """Stretches of faces with one object and one texture."""
+    key = scene.face_object.astype(np.int64) * len(scene.textures) + scene.face_texture
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    for start, stop in zip(starts, [*starts[1:], len(key)], strict=True):
+        yield slice(int(start), int(stop))
+
+
+def _mesh(scene: Scene, faces: slice, material: Any) -> trimesh.Trimesh:
+    import trimesh
+    from trimesh.visual import TextureVisuals
+
+    used, corners = np.unique(scene.faces[faces], return_inverse=True)
+    uv = scene.uvs[used].astype(float)
+    uv[:, 1] = 1 - uv[:, 1]  # trimesh counts v upwards
+    visual = TextureVisuals(uv=uv, material=material)
+    colours = np.full((len(used), 4), 255, np.uint8)
+    colours[:, :3] = np.rint(scene.colours[used] * 255)
+    visual.vertex_attributes["color"] = colours
+    return trimesh.Trimesh(
+        _y_up(scene.positions[used]),
+        corners.reshape(-1, 3),
+        vertex_normals=_y_up(scene.normals[used]),
+        visual=visual,
+        process=False,
+    )
+
+
+def _material(name: str, texture: np.ndarray, compact: bool) -> Any:
+    from trimesh.visual.material import PBRMaterial
+
+    image = Image.fromarray(texture)
+    if compact:  # trimesh writes an image in the format in which it was read
+        encoded = io.BytesIO()
+        image.save(encoded, "JPEG", quality=95, subsampling=0)
+        image = Image.open(encoded)
+    clear = {"alphaMode": "BLEND", "baseColorFactor": _GLASS} if name == GLASS_TEXTURE else {}
+    return PBRMaterial(
+        name=name,
+        **clear,
+        baseColorTexture=image,
+        metallicFactor=0.0,
+        roughnessFactor=1.0,
+    )
+
+
+def _make_unlit(tree: dict[str, Any]) -> None:
+    tree["extensionsUsed"] = sorted({*tree.get("extensionsUsed", ()), _UNLIT})
+    for material in tree["materials"]:
+        material.setdefault("extensions", {})[_UNLIT] = {}
+
+
+def _join(
+    meshes: dict[tuple[int, str], Any],
+    names: tuple[str, ...],
+    textures: tuple[np.ndarray, ...],
+    objects: tuple[ObjectInfo, ...],
+) -> Scene:
+    columns: dict[str, list[np.ndarray]] = {}
+    vertices = 0
+    for (index, texture), mesh in sorted(meshes.items()):
+        uv = np.array(mesh.visual.uv, float)
+        uv[:, 1] = 1 - uv[:, 1]
+        count = len(mesh.faces)
+        block = {
+            "positions": _z_up(mesh.vertices),
+            "normals": _z_up(mesh.vertex_normals),
+            "uvs": uv.astype(np.float32),
+            "colours": (mesh.visual.vertex_attributes["color"][:, :3] / 255).astype(np.float32),
+            "faces": (mesh.faces + vertices).astype(np.int32),
+            "face_object": np.full(count, objects[index].index, np.int32),
+            "face_texture": np.full(count, names.index(texture), np.int32),
+        }
+        _check_mesh(len(mesh.vertices), mesh.faces, block)
+        for key, values in block.items():
+            columns.setdefault(key, []).append(values)
+        vertices += len(mesh.vertices)
+    arrays = {key: np.concatenate(blocks) for key, blocks in columns.items()}
+    return Scene(**arrays, textures=textures, texture_names=names, objects=objects)
+
+
+def _check_mesh(vertices: int, faces: np.ndarray, block: dict[str, np.ndarray]) -> None:
+    """Check that a mesh fits itself: Embree reads beyond the vertices if a face does.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if faces.size and not 0 <= faces.min() <= faces.max() < vertices:
+        raise ValueError("a face has a corner that is no vertex")
+    for key in ("positions", "normals", "uvs", "colours"):
+        if len(block[key]) != vertices or not np.isfinite(block[key]).all():
+            raise ValueError(f"there are not as many finite {key} as vertices")
+
+
+def _mesh_name(index: int, texture: str) -> str:
+    return f"{index:04d}|{texture}"
+
+
+def _parse_name(name: str) -> tuple[int, str]:
+    index, texture = name.split("|")
+    if not index.isdecimal():
+        raise ValueError(f"mesh {shortened(name)!r} has no number of an object")
+    return int(index), texture
+
+
+def _y_up(vectors: np.ndarray) -> np.ndarray:
+    return vectors[:, [0, 2, 1]].astype(float) * (1, 1, -1)
+
+
+def _z_up(vectors: np.ndarray) -> np.ndarray:
+    return (np.asarray(vectors)[:, [0, 2, 1]] * (1, -1, 1)).astype(np.float32)

@@ -1,0 +1,185 @@
+"""Sets of houses: which houses each has, their splits, and where its files lie.
+
+`mini` is small and comes with the project: graphs, episodes and features. `standard` is large and
+varied; `scripts/build_houses.py --set standard` makes it below the cache. Nobody walks in the
+houses of `gallery`: encoders learn from their pictures, as CLIP has learnt from pictures of other
+places than those that it is used in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectivity import CONNECTIVITY_DIR
+from envs.houses.building.house import HouseSpec, house_cache_dir
+from envs.houses.plan.floor_plan import Outline
+
+DATA_DIR = Path(__file__).resolve().parents[1] / "data"
+SPLITS = ("train", "val_seen", "val_unseen", "test")
+
+
+@dataclass(frozen=True)
+class HouseSet:
+    """A set of houses; no seed of a plan or a style occurs twice in one.
+
+    Attributes:
+        name: of the set.
+        specs: the houses by name, in the order of their numbers.
+        scans: names by the split whose houses they are: "train", "val_unseen" and perhaps "test".
+        paths: R2R-style paths of a house by the split of its episodes; training houses have
+            those of "train" and of "val_seen". Empty where nobody walks.
+        rxr_paths: the same for RxR-style paths, each of which is told in three languages.
+        fewest_viewpoints: of a house.
+    """
+
+    name: str
+    specs: Mapping[str, HouseSpec]
+    scans: Mapping[str, tuple[str, ...]]
+    paths: Mapping[str, int]
+    rxr_paths: Mapping[str, int]
+    fewest_viewpoints: int
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits of its episodes."""
+        return tuple(split for split in SPLITS if split in self.paths)
+
+    def splits_of(self, scan: str) -> tuple[str, ...]:
+        """Splits for which a house has episodes."""
+        home = next(split for split, names in self.scans.items() if scan in names)
+        splits = ("train", "val_seen") if home == "train" else (home,)
+        return tuple(split for split in splits if split in self.paths)
+
+    def number(self, scan: str) -> int:
+        """Place of a house in the set, from 0."""
+        return list(self.specs).index(scan)
+
+    @property
+    def connectivity_dir(self) -> Path:
+        """Folder of the navigation graphs."""
+        return CONNECTIVITY_DIR if self is MINI else self.data_dir / "connectivity"
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the episodes and of the feature store."""
+        return DATA_DIR if self is MINI else house_cache_dir() / self.name
+
+
+_MINI_SPECS = {
+    f"house_{n:02d}": HouseSpec(f"house_{n:02d}", plan_seed=1000 + n, style_seed=2000 + n)
+    for n in range(40)
+}
+MINI = HouseSet(
+    name="mini",
+    specs=_MINI_SPECS,
+    scans={"train": tuple(_MINI_SPECS)[:32], "val_unseen": tuple(_MINI_SPECS)[32:]},
+    paths={"train": 80, "val_seen": 8, "val_unseen": 40},
+    rxr_paths={"train": 25, "val_seen": 2, "val_unseen": 12},
+    fewest_viewpoints=20,
+)
+
+# Numbers of the houses. Followers learn a few by heart, so that most are there to train in.
+STANDARD_NUMBERS = {
+    "train": [*range(60), *range(80, 260)],
+    "val_unseen": [*range(60, 70)],
+    "test": [*range(70, 80)],
+}
+_OUTLINES: tuple[Outline, ...] = ("rectangle", "l", "t")
+# Plans of more than 120,000 triangles or with a room too small for its furniture, and the seeds
+# that stand in for them.
+# fmt: off
+_PLAN_SEEDS = {
+    11: 3111, 17: 3117, 53: 3153, 59: 3559, 70: 3170, 77: 3177, 83: 33_083, 89: 33_089,
+    94: 31_094, 95: 32_095, 108: 50_108, 113: 52_113, 119: 50_119, 124: 50_124, 125: 31_125,
+    135: 50_135, 142: 31_142, 152: 50_152, 161: 52_161, 167: 31_167, 179: 35_179, 182: 50_182,
+    197: 31_197, 202: 50_202, 209: 35_209, 227: 34_227, 237: 50_237, 239: 35_239, 242: 50_242,
+    250: 31_250,
+}
+# fmt: on
+
+
+def _large_spec(scan: str, number: int, plan_seed: int, style_seed: int) -> HouseSpec:
+    """Outlines and storeys take turns with the number, so that each split has all of them."""
+    return HouseSpec(
+        scan,
+        plan_seed=plan_seed,
+        style_seed=style_seed,
+        outline=_OUTLINES[number % 3],
+        storeys=1 + (number // 3 % 2),
+        open_plan=number // 6 % 2 == 1,
+        closed_doors=True,
+        clutter=True,
+        contact_shadows=True,
+        dense_graph=True,
+        clear_glass=True,
+        compact=True,
+    )
+
+
+def _standard_spec(number: int) -> HouseSpec:
+    first = 3_000 if number < 80 else 30_000
+    plan_seed = _PLAN_SEEDS.get(number, first + number)
+    return _large_spec(f"standard_{number:02d}", number, plan_seed, 5_000 + number)
+
+
+def _standard() -> HouseSet:
+    numbers = sorted(number for some in STANDARD_NUMBERS.values() for number in some)
+    specs = {number: _standard_spec(number) for number in numbers}
+    return HouseSet(
+        name="standard",
+        specs={spec.scan: spec for spec in specs.values()},
+        scans={
+            split: tuple(specs[number].scan for number in some)
+            for split, some in STANDARD_NUMBERS.items()
+        },
+        paths={"train": 80, "val_seen": 2, "val_unseen": 60, "test": 60},
+        rxr_paths={"train": 36, "val_seen": 1, "val_unseen": 20, "test": 20},
+        fewest_viewpoints=30,
+    )
+
+
+STANDARD = _standard()
+
+GALLERY_HOUSES = 96
+# As above: plans that would have too many triangles.
+_GALLERY_PLAN_SEEDS = {11: 10_311, 23: 10_323, 55: 10_255, 59: 10_359, 81: 10_381}
+
+
+def _gallery_spec(number: int) -> HouseSpec:
+    """Every other house is like those of `mini`, the others like those of `standard`."""
+    scan = f"gallery_{number:02d}"
+    plan_seed, style_seed = _GALLERY_PLAN_SEEDS.get(number, 10_000 + number), 20_000 + number
+    if number % 2:
+        return _large_spec(scan, number // 2, plan_seed, style_seed)
+    return HouseSpec(scan, plan_seed, style_seed)
+
+
+def _gallery() -> HouseSet:
+    specs = {spec.scan: spec for spec in map(_gallery_spec, range(GALLERY_HOUSES))}
+    return HouseSet(
+        name="gallery",
+        specs=specs,
+        scans={"train": tuple(specs)},
+        paths={},
+        rxr_paths={},
+        fewest_viewpoints=20,
+    )
+
+
+GALLERY = _gallery()
+HOUSE_SETS: dict[str, HouseSet] = {one.name: one for one in (MINI, STANDARD, GALLERY)}
+
+
+def set_of(scan: str) -> HouseSet:
+    """The set that has a house.
+
+    Raises:
+        KeyError: no set has it.
+    """
+    for one in HOUSE_SETS.values():
+        if scan in one.specs:
+            return one
+    names = ", ".join(f"{s.name}: {next(iter(s.specs))}, ..." for s in HOUSE_SETS.values())
+    raise KeyError(f"no built-in house is called {scan!r}; there are {names}")

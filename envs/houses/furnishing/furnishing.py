@@ -1,0 +1,127 @@
+"""Furnishes a floor plan: which items stand in which room and where."""
+
+import logging
+from math import radians
+
+import numpy as np
+
+from envs.houses.furnishing.placement import Pose
+from envs.houses.furnishing.room_builder import House, PlacedObject, RoomBuilder
+from envs.houses.furnishing.room_extras import (
+    add_extras,
+    decorate_walls,
+    hang_ceiling_lights,
+    hang_curtains,
+)
+from envs.houses.furnishing.room_sets import FURNISHERS
+from envs.houses.furnishing.stairwell_extras import furnish_stairwell
+from envs.houses.furniture import Item, make_item
+from envs.houses.materials.style import Style
+from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
+from envs.houses.plan.plan_elements import STAIRWELL
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["PlacedObject", "furnish"]
+
+ROOM_ATTEMPTS = 40
+STOCK_ATTEMPTS = 6
+JAMB = 0.03  # of a door frame, on each side of the leaf
+LEAF_THRESHOLD = 0.01
+
+
+def furnish(
+    plan: FloorPlan,
+    rng: np.random.Generator,
+    style: Style,
+    compact: bool = False,
+    clear_glass: bool = False,
+    scan: str = "a house",
+) -> list[PlacedObject]:
+    """Furniture, doors, curtains, pictures and lamps of a whole house.
+
+    Every room gets what names it, then optional things, as far as people can still walk
+    everywhere. Nothing that stands on the floor overlaps, but chairs are pushed under tables.
+    A room too small for all that its kind requires goes without the rest, with a warning.
+    In a `compact` house there is less of what is optional, and of coarser make. Showers have
+    frosted panes, or `clear_glass`. The warning names the `scan`.
+    """
+    house = House(plan, rng, style, compact, clear_glass, scan)
+    house.doors += _hang_doors(plan, rng, style)
+    objects = list(house.doors)
+    for room in plan.rooms:
+        if room.kind == STAIRWELL:
+            objects += furnish_stairwell(RoomBuilder(house, room.index))
+            continue
+        placed = _furnish_room(house, room.index)
+        house.seen |= {(o.item.category, o.item.colour) for o in placed}
+        house.triangles += sum(o.triangles for o in placed)
+        objects += placed
+    return objects
+
+
+def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
+    """The first attempt at a room in which everything required found a place, else the best one."""
+    kind = house.plan.rooms[room_index].kind
+    best: RoomBuilder | None = None
+    for attempt in range(ROOM_ATTEMPTS):
+        if attempt % STOCK_ATTEMPTS == 0:
+            house.stock.clear()  # other sizes may fit where these do not
+        room = RoomBuilder(house, room_index)
+        hang_curtains(room)
+        FURNISHERS[kind](room)
+        if best is None or len(room.missing) < len(best.missing):
+            best = room
+        if not room.missing:
+            break
+        room.return_unplaced()
+    assert best is not None
+    if best.missing:
+        missing = ", ".join(best.missing)
+        logger.warning(
+            "%s: room %d (%s) has no place for: %s; it may under another plan seed in sets.py",
+            *(house.scan, room_index, kind, missing),
+        )
+    add_extras(best)
+    decorate_walls(best)
+    hang_ceiling_lights(best)
+    best.return_unplaced()
+    return best.objects
+
+
+def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[PlacedObject]:
+    """The leaves of all inner doors, wide open into their rooms; one pattern per house."""
+    doors: list[PlacedObject] = []
+    item: Item | None = None
+    for opening in plan.openings:
+        if opening.kind != "door":
+            continue
+        if item is None:
+            size = {"width": opening.width - 2 * JAMB, "height": opening.top - 0.03}
+            item = make_item("door", rng, style, **size)
+        pose = _leaf_pose(plan, opening, item, radians(float(rng.uniform(87.0, 90.0))))
+        position = (pose.x, pose.y, LEAF_THRESHOLD + opening.floor)
+        doors.append(PlacedObject(item, opening.swing_room, position, pose.angle, True))
+    return doors
+
+
+def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> Pose:
+    """Pose of a leaf that hangs on its hinge, `opened` radians from shut into the swing room."""
+    room = plan.rooms[opening.swing_room]
+    low = room.y0 if opening.axis == "x" else room.x0
+    into = 1.0 if opening.position == low else -1.0  # along the axis across the wall
+    from_start = opening.hinge == "start"
+    along = opening.start if from_start else opening.end
+    across = opening.position + into * WALL_HALF_THICKNESS
+    # In the frame (along the wall, into the room) the leaf turns from the wall into the room.
+    sign = 1.0 if from_start else -1.0
+    reach_along = sign * np.cos(opened) * leaf.size[0] / 2
+    reach_across = into * np.sin(opened) * leaf.size[0] / 2
+    if opening.axis == "x":
+        step = np.array([reach_along, reach_across])
+        hinge = np.array([along, across])
+    else:
+        step = np.array([reach_across, reach_along])
+        hinge = np.array([across, along])
+    x, y = hinge + step
+    return Pose(float(x), float(y), float(np.arctan2(step[1], step[0])))

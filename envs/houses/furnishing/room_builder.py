@@ -1,0 +1,303 @@
+"""Draws furniture for one room and puts it in its place."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from envs.houses.furnishing.placement import Box, Pose, RoomSpace, footprint, front_box
+from envs.houses.furniture import Item, make_item
+from envs.houses.materials.style import Style
+from envs.houses.plan.floor_plan import FloorPlan
+
+# Free floor before an item in metres, where a person stands who uses it.
+FRONT_SPACE: dict[str, float] = {
+    "aquarium": 0.5,
+    "bathtub": 0.5,
+    "bed": 0.5,
+    "bookshelf": 0.5,
+    "desk": 0.8,
+    "dresser": 0.5,
+    "entrance bench": 0.4,
+    "fireplace": 0.8,
+    "fridge": 0.7,
+    "kitchen counter": 0.75,
+    "kitchen sink": 0.75,
+    "piano": 0.75,
+    "shower": 0.5,
+    "sideboard": 0.5,
+    "sofa": 0.4,
+    "stove": 0.75,
+    "toilet": 0.5,
+    "treadmill": 0.4,
+    "tv stand": 0.8,
+    "wardrobe": 0.5,
+    "washbasin": 0.55,
+    "washing machine": 0.6,
+}
+# Things that people tell apart by colour: no two of these in a house look alike if that can be.
+VARIED = frozenset(
+    {
+        "armchair",
+        "bed",
+        "bookshelf",
+        "coat rack",
+        "dresser",
+        "entrance bench",
+        "exercise ball",
+        "floor lamp",
+        "laundry basket",
+        "office chair",
+        "picture",
+        "rug",
+        "shoe rack",
+        "sideboard",
+        "sofa",
+        "stool",
+        "toy chest",
+        "wardrobe",
+    }
+)
+# Made of fewer triangles in compact houses.
+COARSENED = frozenset({"armchair", "bed", "curtain", "plant", "rug", "sofa"})
+MOST_FURNITURE_TRIANGLES = 58_000  # of a compact house, unless its rooms need more
+PLANT_DRAWS = 6
+WIDEST_PLANT = 0.85
+SIZE_DRAWS = 4
+FULLEST = 0.42  # share of a room's floor that furniture may cover
+PICTURE_HEIGHT = 1.55
+HANGING_DEPTH = 0.4  # what stands nearer to the wall than this hides what hangs on it
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedObject:
+    """An item with its room, the position of its origin in metres and its angle in radians."""
+
+    item: Item
+    room: int
+    position: tuple[float, float, float]
+    angle: float
+    blocks_floor: bool
+
+    @property
+    def triangles(self) -> int:
+        """Number of its triangles."""
+        return sum(len(part.faces) for part in self.item.parts)
+
+    @property
+    def footprint(self) -> Box:
+        """The box (x0, y0, x1, y1) that the item covers on the floor plan."""
+        return footprint(self.item.size, Pose(self.position[0], self.position[1], self.angle))
+
+
+@dataclass
+class House:
+    """What all rooms of a house share while they are furnished."""
+
+    plan: FloorPlan
+    rng: np.random.Generator
+    style: Style
+    compact: bool = False
+    clear_glass: bool = False
+    scan: str = "a house"  # for people
+    doors: list["PlacedObject"] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    stock: dict[tuple, list[Item]] = field(default_factory=dict)
+    triangles: int = 0  # of what has been placed
+
+    def triangles_left(self, room_index: int) -> bool:
+        """Whether a compact house may have more in its rooms up to this one than it needs."""
+        share = (room_index + 1) / len(self.plan.rooms)
+        return not self.compact or self.triangles < share * MOST_FURNITURE_TRIANGLES
+
+    def make(self, category: str, **options: Any) -> Item:
+        """Make an item; plants are redrawn until their leaves do not fill the room."""
+        if self.compact and category in COARSENED:
+            options = {**options, "coarse": True}
+        if self.clear_glass and category == "shower":
+            options = {**options, "clear": True}
+        item = make_item(category, self.rng, self.style, **options)
+        for _ in range(PLANT_DRAWS if category == "plant" else 0):
+            if max(item.size[:2]) <= WIDEST_PLANT:
+                break
+            item = make_item(category, self.rng, self.style, **options)
+        return item
+
+
+@dataclass(frozen=True)
+class Hung:
+    """A piece of wall that something covers: along the wall and in height, in metres."""
+
+    side: str
+    start: float
+    end: float
+    bottom: float
+    top: float
+
+
+class RoomBuilder:
+    """One attempt at furnishing a room.
+
+    Attributes:
+        space: the free floor and walls.
+        objects: what stands and hangs so far.
+        missing: required categories for which there was no place.
+    """
+
+    def __init__(self, house: House, room_index: int) -> None:
+        self.house = house
+        self.rng = house.rng
+        self.space = RoomSpace(house.plan, room_index)
+        self.objects: list[PlacedObject] = []
+        self.missing: list[str] = []
+        self.hung: list[Hung] = []
+        self._drawn: list[tuple[tuple, Item]] = []
+        for door in house.doors:
+            if door.room == room_index:
+                self.space.occupy(door.footprint, door.item.size[2])
+
+    def chance(self, probability: float) -> bool:
+        """Toss a coin that shows heads with this probability."""
+        return bool(self.rng.random() < probability)
+
+    def draw(self, category: str, **options: Any) -> Item:
+        """Make an item, or take one that found no place before.
+
+        Varied categories get a colour of the house that they do not have yet.
+        """
+        key = (category, *sorted(options.items()))
+        waiting = self.house.stock.get(key)
+        item = waiting.pop() if waiting else self.house.make(category, **options)
+        taken = self.house.seen | {(o.item.category, o.item.colour) for o in self.objects}
+        if category in VARIED and (category, item.colour) in taken:
+            style = self.house.style
+            palettes = {"rug": style.rugs, "picture": style.paintings}
+            names = {str(colour.name) for colour in palettes.get(category, style.fabrics)}
+            fresh = sorted(name for name in names if (category, name) not in taken)
+            if fresh:
+                colour = self.shuffled(fresh)[0]
+                item = self.house.make(category, **options, colour=colour)
+        self._drawn.append((key, item))
+        return item
+
+    def return_unplaced(self) -> None:
+        """Put what found no place back into the stock of the house."""
+        placed = {id(o.item) for o in self.objects}
+        for key, item in self._drawn:
+            if id(item) not in placed:
+                self.house.stock.setdefault(key, []).append(item)
+        self._drawn.clear()
+
+    def put(self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True) -> Pose:
+        """Place an item without asking whether it fits; z is its height above the floor."""
+        depth = FRONT_SPACE.get(item.category, 0.0)
+        if blocks:
+            access = front_box(item.size, pose, depth) if depth else None
+            self.space.occupy(footprint(item.size, pose), item.size[2], access)
+        position = (float(pose.x), float(pose.y), float(z) + self.space.room.floor)
+        placed = PlacedObject(item, self.space.room.index, position, float(pose.angle), blocks)
+        self.objects.append(placed)
+        return pose
+
+    def allows(self, item: Item, pose: Pose, tucked: bool = False) -> bool:
+        """Whether an item may stand at a pose: free, and people can still walk around."""
+        depth = FRONT_SPACE.get(item.category, 0.0)
+        front = front_box(item.size, pose, depth) if depth else None
+        box = footprint(item.size, pose)
+        is_free = self.space.fits(box, item.size[2], front, tucked=tucked)
+        return is_free and self.space.stays_walkable([box])
+
+    def shuffled(self, values: Iterable[Any]) -> list[Any]:
+        """The values in random order."""
+        values = list(values)
+        return [values[i] for i in self.rng.permutation(len(values))]
+
+    def poses(self, item: Item, where: str = "any") -> list[Pose]:
+        """Free poses of an item against the walls in random order."""
+        front = FRONT_SPACE.get(item.category, 0.0)
+        return self.shuffled(self.space.wall_poses(item.size, front, where))
+
+    def against_wall(
+        self,
+        item: Item,
+        where: str = "any",
+        near: tuple[float, float] | None = None,
+    ) -> Pose | None:
+        """Place an item with its back to a wall, near a point if asked; None without room."""
+        poses = self.poses(item, where)
+        if near is not None:
+            poses.sort(key=lambda p: abs(p.x - near[0]) + abs(p.y - near[1]))
+        for pose in poses:
+            if self.space.stays_walkable([footprint(item.size, pose)]):
+                return self.put(item, pose)
+        return None
+
+    def require(self, category: str, where: str = "any", **options: Any) -> Pose | None:
+        """Place one of a category against a wall; sizes differ, so several are tried."""
+        for _ in range(SIZE_DRAWS):
+            pose = self.against_wall(self.draw(category, **options), where)
+            if pose is not None:
+                return pose
+        self.missing.append(category)
+        return None
+
+    def try_put(self, item: Item, pose: Pose, tucked: bool = False) -> bool:
+        """Place an item at a pose if it is allowed there."""
+        if not self.allows(item, pose, tucked):
+            return False
+        self.put(item, pose)
+        return True
+
+    def lay_rug(self, pose: Pose, **options: Any) -> bool:
+        """Lay a rug if it does not reach into a wall or another rug."""
+        rug = self.draw("rug", **options)
+        box = footprint(rug.size, pose)
+        others = [o.footprint for o in self.objects if o.item.category == "rug"]
+        if not box.within(self.space.inner) or any(box.overlaps(other) for other in others):
+            return False
+        self.put(rug, pose, blocks=False)
+        return True
+
+    def is_full(self) -> bool:
+        """Whether furniture covers as much of the floor as a room should have."""
+        inner = self.space.inner
+        area = (inner.x1 - inner.x0) * (inner.y1 - inner.y0)
+        boxes = [o.footprint for o in self.objects if o.blocks_floor]
+        covered = sum((b.x1 - b.x0) * (b.y1 - b.y0) for b in boxes)
+        return covered > FULLEST * area
+
+    def hang(self, item: Item, side: str, along: float, z: float, margin: float = 0.08) -> bool:
+        """Hang an item with its middle at height z, unless something covers that piece of wall."""
+        width, depth, height = item.size
+        place = Hung(side, along - width / 2, along + width / 2, z - height / 2, z + height / 2)
+        if not self._wall_is_free(place, margin, max(HANGING_DEPTH, depth)):
+            return False
+        self.hung.append(place)
+        self.put(item, self.space.wall_pose(side, along, 0.005), z, blocks=False)
+        return True
+
+    def _wall_is_free(self, place: Hung, margin: float, depth: float) -> bool:
+        space = self.space
+        low, high = space.span(place.side)
+        start, end = place.start - margin, place.end + margin
+        if start < low or end > high:
+            return False
+        strip = space.wall_strip(place.side, start, end, depth)
+        if any(o.box.overlaps(strip) and o.height > place.bottom for o in space.obstacles):
+            return False
+        if any(curtain.overlaps(strip) for curtain in space.curtains):
+            return False
+        for opening in space.openings:
+            if space.side_of(opening) == place.side and opening.bottom < place.top:
+                if opening.start - 0.1 < end and opening.end + 0.1 > start:
+                    if opening.top + 0.1 > place.bottom:
+                        return False
+        return not any(
+            h.side == place.side
+            and h.start < end
+            and h.end > start
+            and h.bottom < place.top
+            and h.top > place.bottom
+            for h in self.hung
+        )

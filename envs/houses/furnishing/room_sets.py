@@ -1,0 +1,286 @@
+"""What belongs into each kind of room: first what names the room, then what makes it a home."""
+
+from collections.abc import Callable
+from math import pi
+from typing import Any
+
+import numpy as np
+
+from envs.houses.furnishing.kitchen_set import furnish_kitchen
+from envs.houses.furnishing.placement import Pose, footprint
+from envs.houses.furnishing.room_builder import RoomBuilder
+from envs.houses.furniture import Item
+
+SHELVES_OF_LIBRARY = 3
+FEWEST_SEATS = 4
+NEAREST_TELEVISION = 2.05  # from the sofa, between their middles in metres
+
+
+def furnish_living_room(room: RoomBuilder) -> None:
+    """Sofa facing the television over a rug and a coffee table, with armchairs beside them."""
+    sofa, tv = room.draw("sofa", seats=3 - room.chance(0.35)), room.draw("tv stand")
+    pair = _facing_pair(room, sofa, tv)
+    if pair is None:
+        room.missing += ["sofa", "tv stand"]
+        return
+    sofa_pose, tv_pose = pair
+    room.put(sofa, sofa_pose)
+    room.put(tv, tv_pose)
+    table = room.draw("coffee table")
+    distance = sofa.size[1] / 2 + 0.38 + table.size[1] / 2
+    table_pose = sofa_pose.front(distance)
+    if not room.try_put(table, table_pose, tucked=True):
+        room.missing.append("coffee table")
+    _ = room.lay_rug(table_pose) or room.lay_rug(table_pose, width=1.6, depth=1.1)
+    for side in room.shuffled((-1, 1))[: 1 + room.chance(0.5)]:
+        chair = room.draw("armchair")
+        reach = table.size[0] / 2 + 0.4 + chair.size[1] / 2
+        # An armchair at the table's end turns its front to the table.
+        pose = table_pose.aside(side * reach, turn=-side * pi / 2)
+        if not room.try_put(chair, pose, tucked=True):
+            room.against_wall(chair, where="corner")
+
+
+def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | None:
+    """Poses of a sofa and a television that look at each other, the television at a wall."""
+    for tv_pose in room.poses(tv):
+        box = footprint(tv.size, tv_pose)
+        at_wall = _depth_before(room, tv_pose) - sofa.size[1] / 2
+        afloat = [d for d in room.rng.uniform(2.05, 3.1, 3) if d < at_wall - 0.4]
+        # Against the wall, or a little off it where a curtain hangs.
+        backed = [at_wall, at_wall - 0.22]
+        for distance in [*afloat, *backed] if at_wall > 3.9 else [*backed, *afloat]:
+            if distance < NEAREST_TELEVISION:
+                continue
+            for shift in room.shuffled((0.0, 0.2, -0.2, 0.4, -0.4, 0.6, -0.6)):
+                pose = tv_pose.front(distance).aside(shift, turn=pi)
+                sofa_box = footprint(sofa.size, pose)
+                fits = room.space.fits(sofa_box, sofa.size[2])
+                if fits and room.space.stays_walkable([box, sofa_box]):
+                    return pose, tv_pose
+    return None
+
+
+def _depth_before(room: RoomBuilder, pose: Pose) -> float:
+    """Distance from an item's middle at a wall to the opposite wall, less half a skirting."""
+    inner = room.space.inner
+    along_y = abs(np.cos(pose.angle)) > 0.5
+    length = inner.y1 - inner.y0 if along_y else inner.x1 - inner.x0
+    near = (
+        min(abs(pose.y - inner.y0), abs(inner.y1 - pose.y))
+        if along_y
+        else min(abs(pose.x - inner.x0), abs(inner.x1 - pose.x))
+    )
+    return length - near - 0.02
+
+
+def furnish_dining_room(room: RoomBuilder) -> None:
+    """A table in the free middle of the room with chairs all around."""
+    inner = room.space.inner
+    length, breadth = inner.x1 - inner.x0, inner.y1 - inner.y0
+    widest = float(np.clip(max(length, breadth) - 2.4, 1.2, 2.0))
+    table = room.draw("dining table", width=round(float(room.rng.uniform(1.2, widest)), 1))
+    chair = room.draw("chair")
+    turns = (0.0, pi / 2) if length >= breadth else (pi / 2, 0.0)
+    for dx, dy in [(0.0, 0.0), *room.rng.uniform(-0.2, 0.2, (16, 2))]:
+        for turn in turns:
+            x = (inner.x0 + inner.x1) / 2 + float(dx) * length
+            pose = Pose(x, (inner.y0 + inner.y1) / 2 + float(dy) * breadth, turn)
+            seats = _free_seats(room, table, chair, pose)
+            if len(seats) >= FEWEST_SEATS:
+                room.lay_rug(pose, width=table.size[0] + 1.2, depth=table.size[1] + 1.2)
+                room.put(table, pose)
+                for seat in seats:
+                    room.put(chair, seat)
+                return
+    room.missing += ["dining table", "chair"]
+
+
+def _free_seats(room: RoomBuilder, table: Item, chair: Item, pose: Pose) -> list[Pose]:
+    """Where chairs fit around a table at a pose; none where the table or people would not."""
+    box = footprint(table.size, pose)
+    if not room.space.fits(box, table.size[2], gap=0.4):
+        return []
+    seats = [
+        seat
+        for seat in _seats(pose, table.size, chair.size)
+        if room.space.fits(footprint(chair.size, seat), chair.size[2])
+    ]
+    boxes = [box, *(footprint(chair.size, seat) for seat in seats)]
+    return seats if room.space.stays_walkable(boxes) else []
+
+
+def _seats(
+    table: Pose, size: tuple[float, float, float], chair: tuple[float, float, float]
+) -> list[Pose]:
+    """Poses of chairs around a table, a little pushed in, facing it."""
+    tuck = 0.12
+    across, along = size[1] / 2 + chair[1] / 2 - tuck, size[0] / 2 + chair[1] / 2 - tuck
+    per_side = max(1, int(size[0] // 0.62))
+    offsets = (np.arange(per_side) - (per_side - 1) / 2) * size[0] / per_side
+    seats = [
+        table.front(-s * across, 0.0 if s > 0 else pi).aside(float(o) * s)
+        for s in (1, -1)
+        for o in offsets
+    ]
+    return seats + [table.aside(s * along, -s * pi / 2) for s in (1, -1)]
+
+
+def furnish_bathroom(room: RoomBuilder) -> None:
+    """Bathtub or shower, toilet, and a washbasin below a mirror."""
+    bath = room.draw("bathtub") if room.chance(0.6) else room.draw("shower")
+    if room.against_wall(bath, where="corner") is None:
+        room.require("shower" if bath.category == "bathtub" else "bathtub", where="corner")
+    basin, mirror = room.draw("washbasin"), room.draw("mirror")
+    for pose in room.poses(basin):
+        side = room.space.side_behind(pose)
+        along = room.space.along(side, pose)
+        if room.space.stays_walkable([footprint(basin.size, pose)]) and room.hang(
+            mirror, side, along, 1.5
+        ):
+            room.put(basin, pose)
+            break
+    else:
+        room.missing += ["washbasin", "mirror"]
+    room.require("toilet")
+
+
+def furnish_bedroom(room: RoomBuilder) -> None:
+    """A double bed with nightstands and a wardrobe."""
+    bed = room.draw("bed", double=True)
+    stand = room.draw("nightstand")
+    offset = bed.size[0] / 2 + 0.06 + stand.size[0] / 2
+    back = (bed.size[1] - stand.size[1]) / 2
+
+    def stands(pose: Pose) -> list[Pose]:
+        sides = (pose.front(-back).aside(s * offset) for s in (1, -1))
+        return [s for s in sides if room.space.fits(footprint(stand.size, s), stand.size[2])]
+
+    poses = [p for p in room.poses(bed) if room.space.stays_walkable([footprint(bed.size, p)])]
+    # Two nightstands are better than one, but not worth a bedroom without a wardrobe.
+    poses.sort(key=lambda p: -len(stands(p)) + 1.5 * room.rng.random())
+    if not poses or not stands(poses[0]):
+        room.missing += ["bed", "nightstand"]
+        return
+    room.put(bed, poses[0])
+    for pose in stands(poses[0]):
+        room.try_put(stand, pose, tucked=True)
+    if room.against_wall(room.draw("wardrobe")) is None:
+        if room.against_wall(room.draw("dresser")) is None:
+            room.against_wall(room.draw("wardrobe", width=1.0))
+    room.lay_rug(poses[0].front(0.75, turn=pi / 2 * room.chance(0.3)))
+
+
+def furnish_kids_bedroom(room: RoomBuilder) -> None:
+    """A single bed in a corner, toys and a place to draw."""
+    bed = room.draw("bed", double=False)
+    if room.against_wall(bed, where="corner") is None and room.against_wall(bed) is None:
+        room.missing.append("bed")
+    room.require("toy chest")
+    _desk_with_chair(room, "chair")
+    inner = room.space.inner
+    middle = Pose((inner.x0 + inner.x1) / 2, (inner.y0 + inner.y1) / 2, 0.0)
+    room.lay_rug(middle)
+
+
+def _desk_with_chair(room: RoomBuilder, chair_category: str, required: bool = False) -> None:
+    desk, chair = room.draw("desk"), room.draw(chair_category)
+    for pose in room.poses(desk):
+        seat = pose.front(desk.size[1] / 2 + chair.size[1] / 2 - 0.1, turn=pi)
+        boxes = [footprint(desk.size, pose), footprint(chair.size, seat)]
+        if room.space.fits(boxes[1], chair.size[2]) and room.space.stays_walkable(boxes):
+            room.put(desk, pose)
+            room.put(chair, seat)
+            return
+    if required:
+        room.missing += ["desk", chair_category]
+
+
+def furnish_office(room: RoomBuilder) -> None:
+    """A desk with its chair and a bookshelf."""
+    _desk_with_chair(room, "office chair", required=True)
+    room.require("bookshelf")
+
+
+def furnish_library(room: RoomBuilder) -> None:
+    """Bookshelves along the walls around a place to read."""
+    room.require("armchair", where="corner")
+    for _ in range(SHELVES_OF_LIBRARY):
+        room.require("bookshelf")
+    for _ in range(3):
+        room.against_wall(room.draw("bookshelf"))
+    inner = room.space.inner
+    room.lay_rug(Pose((inner.x0 + inner.x1) / 2, (inner.y0 + inner.y1) / 2, 0.0))
+
+
+def furnish_laundry_room(room: RoomBuilder) -> None:
+    """Two machines side by side and baskets."""
+    machine = room.draw("washing machine")
+    pose = room.against_wall(machine)
+    if pose is None:
+        room.missing.append("washing machine")
+    else:
+        for side in room.shuffled((1, -1)):
+            if room.try_put(machine, pose.aside(side * (machine.size[0] + 0.055)), tucked=True):
+                break
+    room.require("laundry basket")
+
+
+def furnish_gym(room: RoomBuilder) -> None:
+    """A treadmill, dumbbells and a ball."""
+    room.require("treadmill")
+    room.require("dumbbell rack")
+    room.require("exercise ball")
+
+
+def furnish_closet(room: RoomBuilder) -> None:
+    """Wardrobes and shoes."""
+    room.require("wardrobe")
+    if room.against_wall(room.draw("wardrobe")) is None:
+        room.require(room.shuffled(("wardrobe", "dresser"))[0])
+    room.against_wall(room.draw("wardrobe"))
+    room.require("shoe rack")
+
+
+def furnish_music_room(room: RoomBuilder) -> None:
+    """A piano, chairs for those who listen, and a guitar."""
+    piano = room.draw("piano")
+    pose = room.against_wall(piano, where="middle") or room.against_wall(piano)
+    if pose is None:
+        room.missing.append("piano")
+        return
+    chair = room.draw("chair")
+    row = pose.front(piano.size[1] / 2 + 1.2, turn=pi)
+    for offset in (-0.65, 0.0, 0.65):
+        room.try_put(chair, row.aside(offset))
+    room.require("guitar")
+
+
+def furnish_hallway(room: RoomBuilder) -> None:
+    """Coats and shoes near the entrance, if it is here, and runners along the way."""
+    entrance = next((o.centre for o in room.space.openings if o.kind == "entrance"), None)
+    if entrance is not None:
+        if room.against_wall(room.draw("coat rack"), near=entrance) is None:
+            room.missing.append("coat rack")
+        second = "shoe rack" if room.chance(0.5) else "entrance bench"
+        room.against_wall(room.draw(second), near=entrance)
+    for pose in room.space.in_row(2):
+        room.lay_rug(pose, width=2.2, depth=0.9)
+
+
+FURNISHERS: dict[str, Callable[[RoomBuilder], None]] = {
+    "hallway": furnish_hallway,
+    "landing": furnish_hallway,
+    "living room": furnish_living_room,
+    "kitchen": furnish_kitchen,
+    "dining room": furnish_dining_room,
+    "bathroom": furnish_bathroom,
+    "bedroom": furnish_bedroom,
+    "kid's bedroom": furnish_kids_bedroom,
+    "office": furnish_office,
+    "library": furnish_library,
+    "laundry room": furnish_laundry_room,
+    "gym": furnish_gym,
+    "closet": furnish_closet,
+    "music room": furnish_music_room,
+}

@@ -1,0 +1,25 @@
+"""What hangs in a stairwell: a lamp above and pictures along the walls."""
+
+from envs.houses.furnishing.placement import SIDES, Pose
+from envs.houses.furnishing.room_builder import PICTURE_HEIGHT, PlacedObject, RoomBuilder
+from envs.houses.plan.floor_plan import WALL_HEIGHT
+from envs.houses.plan.plan_elements import STOREY_HEIGHT
+
+_PICTURE_CHANCE = 0.75
+
+
+def furnish_stairwell(room: RoomBuilder) -> list[PlacedObject]:
+    """Furnishes the upper room of a stairwell; the lower one has steps and nothing else."""
+    space = room.space
+    if space.room.storey == 0:
+        return []
+    lamp = Pose(*space.room.centre, space.in_row(1)[0].angle)
+    room.put(room.draw("ceiling light"), lamp, WALL_HEIGHT, blocks=False)
+    # Halfway between the floors, half a metre above the eyes of who stands on the landing.
+    height = PICTURE_HEIGHT - STOREY_HEIGHT / 2 + 0.5
+    open_sides = {space.side_of(o) for o in space.openings if o.kind != "window"}
+    for side in SIDES:
+        if side not in open_sides and room.chance(_PICTURE_CHANCE):
+            low, high = space.span(side)
+            room.hang(room.draw("picture"), side, (low + high) / 2, height)
+    return room.objects

@@ -1,0 +1,1 @@
+"""Viewpoints and edges of a house."""

@@ -1,0 +1,1 @@
+"""Annotation files of a set of houses: paths and instructions."""

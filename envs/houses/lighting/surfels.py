@@ -1,0 +1,185 @@
+"""Points on the surfaces of a house between which light travels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.panoramas.ray_tracer import embree_scene, segments_occluded
+
+if TYPE_CHECKING:
+    from envs.houses.lighting.lights import Light
+    from envs.houses.meshes.scene import Scene
+
+SKY_RGB = np.array([0.86, 0.95, 1.08])
+GRASS_RGB = np.array([0.30, 0.36, 0.20])
+
+_LIFT = 0.003  # metres that rays start above a surface
+_INSET = 0.03  # metres by which rays start inside the border of a surface
+_NEGLIGIBLE = 1.5e-3  # direct light below which no shadow ray is spent
+_NEAREST = 0.05  # square metres: closer light is not allowed to grow without bound
+_CLOSE = 0.4  # metres within which another surface counts as close
+_BURIED = 0.5  # share of rays that meet backs of surfaces above which a point is inside a solid
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What N points see around them.
+
+    Attributes:
+        hit: (rays, N) int32 face that each ray meets, -1 for none.
+        closeness: (N,) 0..1, how closely other surfaces surround the point.
+        buried: (N,) bool, whether the point lies inside a solid.
+    """
+
+    hit: np.ndarray
+    closeness: np.ndarray
+    buried: np.ndarray
+
+
+class Surfels:
+    """One surface point for all vertices that agree in object, position and normal.
+
+    Attributes:
+        of_vertex: (V,) int index of each vertex's surface point.
+
+    Args:
+        scene: the house.
+        solid: (F,) bool, the faces that stop light.
+    """
+
+    def __init__(self, scene: Scene, solid: np.ndarray):
+        vertex_object = np.zeros(len(scene.positions), np.int64)
+        vertex_object[scene.faces] = scene.face_object[:, None]
+        key = np.column_stack(
+            [
+                np.rint(scene.positions * 2000).astype(np.int64),
+                np.rint(scene.normals * 16).astype(np.int64),
+                vertex_object,
+            ]
+        )
+        first, self.of_vertex = _group(key)
+        self._faces = self.of_vertex[scene.faces]
+        self._normals = _unit(scene.normals[first].astype(float))
+        corners = scene.positions[scene.faces]
+        self._origins = self._inset(scene.positions[first].astype(float), corners.mean(axis=1))
+        self._solid = np.flatnonzero(solid)
+        self._embree = embree_scene(corners[self._solid])
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        self._face_normals = _unit(cross[self._solid]).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self._normals)
+
+    def receive(self, light: Light) -> np.ndarray:
+        """(N, 3) light that falls on each point straight from a lamp or window."""
+        received = np.zeros((len(self), 3), np.float32)
+        share = (light.power / (np.pi * len(light.points))).astype(np.float32)
+        origins, normals = self._origins.astype(np.float32), self._normals.astype(np.float32)
+        points, facings = light.points.astype(np.float32), light.normals.astype(np.float32)
+        for point, facing in zip(points, facings, strict=True):
+            towards = point - origins
+            squared = np.maximum(np.einsum("ij,ij->i", towards, towards), 1e-9)
+            incoming = np.einsum("ij,ij->i", towards, normals)
+            outgoing = -towards @ facing
+            amount = incoming * outgoing / squared / np.maximum(squared, _NEAREST)
+            lit = np.flatnonzero((incoming > 0) & (outgoing > 0) & (amount > _NEGLIGIBLE))
+            ends = np.broadcast_to(point, (len(lit), 3))
+            lit = lit[~segments_occluded(self._embree, origins[lit], ends)]
+            colour = _sky(towards[lit, 2] / np.sqrt(squared[lit])) if light.is_sky else 1.0
+            received[lit] += amount[lit, None] * share * colour
+        return received
+
+    def gather(self, rng: np.random.Generator, rays: int) -> Surroundings:
+        """Traces cosine-weighted rays from every point."""
+        tangent, bitangent = _tangents(self._normals)
+        turn = rng.random((2, len(self)))
+        origins = self._origins.astype(np.float32)
+        hit = np.empty((rays, len(self)), np.int32)
+        backs, closeness = np.zeros(len(self)), np.zeros(len(self))
+        for k in range(rays):
+            u = ((k + 0.5) / rays + turn[0]) % 1
+            angle = 2 * np.pi * ((k * 0.618034 + turn[1]) % 1)
+            radius = np.sqrt(u)[:, None]
+            directions = (
+                radius * np.cos(angle)[:, None] * tangent
+                + radius * np.sin(angle)[:, None] * bitangent
+                + np.sqrt(1 - u)[:, None] * self._normals
+            ).astype(np.float32)
+            found = self._embree.run(origins, directions, query="INTERSECT", output=True)
+            face = found["primID"]
+            met = face >= 0
+            away = np.einsum("ij,ij->i", self._face_normals[face], directions) > 0
+            backs += met & away
+            closeness += np.where(met, np.clip(1 - found["tfar"] / _CLOSE, 0, 1), 0)
+            hit[k] = np.where(met, self._solid[face], -1)
+        return Surroundings(hit, closeness / rays, backs > _BURIED * rays)
+
+    def face_mean(self, light: np.ndarray) -> np.ndarray:
+        """(F, 3) mean over each face's corners of light (N, 3)."""
+        return light[self._faces].mean(axis=1)
+
+    def mean_along(self, sent: np.ndarray, hit: np.ndarray) -> np.ndarray:
+        """(N, 3) light received when each face sends `sent` (F, 3) along the gathered rays."""
+        padded = np.vstack([sent, np.zeros(3)]).astype(np.float32)  # face -1 is this last row
+        total = np.zeros((len(self), 3), np.float32)
+        for faces in hit:
+            total += padded[faces]
+        return total.astype(float) / len(hit)
+
+    def smooth(self, light: np.ndarray, buried: np.ndarray, rounds: int) -> np.ndarray:
+        """Light (N, 3) averaged over mesh edges; buried points take over what lies around them."""
+        weight = np.where(buried, 1e-6, 1.0)
+        for _ in range(rounds):
+            total, count = light * weight[:, None] * 2, weight * 2
+            for a, b in ((0, 1), (1, 2), (2, 0)):
+                for source, target in ((a, b), (b, a)):
+                    source_index, target_index = self._faces[:, source], self._faces[:, target]
+                    count += np.bincount(target_index, weight[source_index], len(self))
+                    for channel in range(3):
+                        values = light[source_index, channel] * weight[source_index]
+                        total[:, channel] += np.bincount(target_index, values, len(self))
+            light = total / count[:, None]
+            weight = np.maximum(weight, np.minimum(1.0, count / 8))
+        return light
+
+    def _inset(self, positions: np.ndarray, face_centres: np.ndarray) -> np.ndarray:
+        """Where rays start: off the surface and off its border, which other surfaces may cover."""
+        count = np.maximum(np.bincount(self._faces.ravel(), minlength=len(positions)), 1)
+        middle = np.stack(
+            [
+                np.bincount(
+                    self._faces.ravel(), np.repeat(face_centres[:, axis], 3), len(positions)
+                )
+                for axis in range(3)
+            ],
+            axis=1,
+        )
+        inward = middle / count[:, None] - positions
+        inward -= np.einsum("ij,ij->i", inward, self._normals)[:, None] * self._normals
+        distance = np.linalg.norm(inward, axis=1, keepdims=True)
+        step = np.minimum(_INSET, 0.6 * distance) / np.maximum(distance, 1e-9)
+        return positions + step * inward + _LIFT * self._normals
+
+
+def _sky(rise: np.ndarray) -> np.ndarray:
+    """(N, 3) colour of the outside in directions of sine-of-elevation `rise` (N,)."""
+    return np.where(rise[:, None] > -0.03, SKY_RGB, GRASS_RGB).astype(np.float32)
+
+
+def _group(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First row of each distinct row of integers `key` (V, K), and each row's group."""
+    _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return first, group.ravel()
+
+
+def _tangents(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    helper = np.where(np.abs(normals[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    tangent = _unit(np.cross(helper, normals))
+    return tangent, np.cross(normals, tangent)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

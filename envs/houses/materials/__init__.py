@@ -1,0 +1,1 @@
+"""Colours, textures and pictures of surfaces."""

@@ -1,0 +1,209 @@
+"""Pictorial textures of the built-in houses: rugs, books, screens, clock, fire, the garden outside.
+
+Each function returns a float sRGB picture `(H, W, 3)`, 0..1, with row 0 at the top.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from envs.houses.materials.colours import RGB
+from envs.houses.materials.surfaces import Image, blend, grey, noise
+
+
+def canvas(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates x to the right `(1, size)` and y down `(size, 1)` of pixel middles, 0..1."""
+    middles = (np.arange(size) + 0.5) / size
+    return middles[None], middles[:, None]
+
+
+def rug(rng: np.random.Generator, ground: RGB, pattern: int, size: int = 256) -> Image:
+    """Weave a rug on which `ground` prevails; the patterns 0..3 are told apart from afar."""
+    x, y = canvas(size)
+    from_x, from_y = np.abs(2 * x - 1), np.abs(2 * y - 1)
+    edge = np.maximum(from_x, from_y)
+    light = sum(ground) < 2.1
+    accent = np.array([0.93, 0.90, 0.82]) if light else np.array([0.30, 0.28, 0.30])
+    figures = (
+        (np.abs(edge - 0.80) < 0.04) | (np.abs(from_x + from_y - 0.45) < 0.05),
+        (y * 9 % 1 < 0.22) & (edge < 0.92),
+        (np.hypot(from_x, from_y) % 0.34 < 0.10) & (edge < 0.90),
+        ((from_x * 4 % 1) + (from_y * 4 % 1) < 0.5) & (edge < 0.88),
+    )
+    figure = np.broadcast_to(figures[pattern % len(figures)], (size, size))
+    image = np.where(figure[..., None], accent, np.asarray(ground))
+    border = np.broadcast_to(edge > 0.93, (size, size))
+    image[border] = np.asarray(ground) * 0.6
+    return image * (0.97 + 0.04 * noise(rng, size, 0.2)[..., None])
+
+
+def books(rng: np.random.Generator, size: int = 256) -> Image:
+    """A shelf full of spines of many colours, 0.9 m wide."""
+    image = np.full((size, size, 3), 0.09)
+    start = 0
+    while start < size:
+        end = start + int(rng.integers(7, 18))
+        top = int(size * (0.02 + 0.28 * rng.random()))
+        colour = 0.10 + 0.65 * rng.random(3) ** 1.3
+        image[top:, start:end] = colour
+        image[top:, start : start + 1] = colour * 0.5
+        band = top + size // 8
+        image[band : band + 6, start + 1 : end - 1] = np.clip(colour * 1.7 + 0.15, 0, 1)
+        start = end
+    return image
+
+
+def screen(rng: np.random.Generator, size: int = 128) -> Image:
+    """A dark television with the shine of a window on it."""
+    x, y = canvas(size)
+    shine = np.clip(1.1 - (x + y), 0, 1) + 0.10 * (np.abs(x - y - 0.25) < 0.10)
+    rng.standard_normal((size, size))  # for nothing, but pictures drawn later depend on it
+    return blend((0.025, 0.025, 0.03), (0.20, 0.22, 0.26), shine)
+
+
+def monitor(rng: np.random.Generator, size: int = 128) -> Image:
+    """A computer screen with a window full of text on a blue ground."""
+    x, y = canvas(size)
+    image = blend((0.16, 0.36, 0.66), (0.36, 0.60, 0.84), y + 0 * x)
+    window = (x > 0.12) & (x < 0.70) & (y > 0.12) & (y < 0.82)
+    image[window] = (0.96, 0.96, 0.97)
+    image[window & (y < 0.19)] = (0.75, 0.78, 0.82)
+    for row in np.arange(0.26, 0.78, 0.07):
+        length = rng.uniform(0.2, 0.52)
+        image[(np.abs(y - row) < 0.012) & (x > 0.15) & (x < 0.15 + length)] = (0.35, 0.38, 0.42)
+    image[np.broadcast_to(y > 0.93, (size, size))] = (0.12, 0.15, 0.20)
+    return image
+
+
+def keyboard(rng: np.random.Generator, size: int = 64) -> Image:
+    """Grey keys on black."""
+    x, y = canvas(size)
+    key = (x * 12 % 1 > 0.2) & (y * 5 % 1 > 0.2)
+    return grey(np.where(key, 0.34, 0.10) + 0.01 * noise(rng, size))
+
+
+def piano_keys(rng: np.random.Generator, size: int = 256) -> Image:
+    """Four octaves of white and black keys, seen from the player."""
+    x, y = canvas(size)
+    white = x * 28
+    image = grey(np.where(np.abs(white % 1 - 0.5) > 0.44, 0.35, 0.96) + 0 * y)
+    octave = (white + 0.5) % 7
+    sharp = (np.abs(octave % 1 - 0.5) < 0.28) & ~np.isin(np.floor(octave), (0, 3)) & (y < 0.62)
+    image[sharp] = 0.04
+    rng.random()  # for nothing, but pictures drawn later depend on it
+    return image
+
+
+def clock(rng: np.random.Generator, size: int = 128) -> Image:
+    """A white dial with twelve marks and two hands on gold."""
+    x, y = canvas(size)
+    right, down = 2 * x - 1, 2 * y - 1
+    radius, angle = np.hypot(right, down), np.arctan2(right, -down)
+    image = np.full((size, size, 3), (0.74, 0.58, 0.28))
+    image[radius < 0.93] = (0.97, 0.96, 0.91)
+    tick = np.abs((angle / (2 * np.pi) * 12 + 0.5) % 1 - 0.5) < 0.09
+    image[tick & (radius > 0.70) & (radius < 0.86)] = 0.06
+    for length, width, turn in (
+        (0.45, 0.06, rng.uniform(0, 6.28)),
+        (0.66, 0.04, rng.uniform(0, 6.28)),
+    ):
+        along = right * np.sin(turn) - down * np.cos(turn)
+        across = right * np.cos(turn) + down * np.sin(turn)
+        image[(along > -0.08) & (along < length) & (np.abs(across) < width)] = 0.05
+    return image
+
+
+def mirror(rng: np.random.Generator, size: int = 128) -> Image:
+    """What a mirror seems to show: a blurred room with a bright window, and streaks of light."""
+    x, y = canvas(size)
+    wall = blend((0.80, 0.86, 0.90), (0.62, 0.69, 0.75), y + 0.03 * noise(rng, size, 2.0))
+    image = np.where((y > 0.74)[..., None], (0.48, 0.46, 0.46), wall)
+    window = np.clip(1.6 - 9 * np.maximum(np.abs(x - 0.68), np.abs(y - 0.36) * 0.8), 0, 1)
+    image = image + window[..., None] * (np.array([0.97, 0.99, 1.0]) - image)
+    streak = (np.abs(x + y - 0.62) < 0.06) | (np.abs(x + y - 0.80) < 0.025)
+    return image + 0.28 * streak[..., None] * (1 - image)
+
+
+def fire(rng: np.random.Generator, size: int = 128) -> Image:
+    """Flames over logs; it gives light."""
+    x, y = canvas(size)
+    flicker = noise(rng, size, 1.5, 1.0, 0.5)
+    heat = 1.5 * y - 1.6 * np.abs(x - 0.5) + 0.22 * flicker - 0.1
+    image = blend((0.10, 0.03, 0.02), (0.95, 0.32, 0.05), heat * 1.8)
+    image = image + np.clip(heat * 2.2 - 1.1, 0, 1)[..., None] * (
+        np.array([1.0, 0.88, 0.35]) - image
+    )
+    image[np.broadcast_to(y > 0.90, (size, size))] *= 0.25
+    return image
+
+
+def aquarium(rng: np.random.Generator, size: int = 256) -> Image:
+    """Blue water with weeds, sand and orange fish."""
+    x, y = canvas(size)
+    image = blend((0.30, 0.62, 0.92), (0.06, 0.28, 0.66), y + 0.03 * noise(rng, size))
+    for root in rng.uniform(0.05, 0.95, 7):
+        top = rng.uniform(0.35, 0.65)
+        stem = np.abs(x - root - 0.02 * np.sin(30 * y)) < 0.018
+        image[stem & (y > top)] = (0.12, 0.50, 0.22)
+    for _ in range(6):
+        cx, cy, way = rng.uniform(0.1, 0.9), rng.uniform(0.15, 0.75), rng.choice((-1, 1))
+        body = ((x - cx) / 0.055) ** 2 + ((y - cy) / 0.032) ** 2 < 1
+        tail = (
+            (way * (x - cx) > 0.045)
+            & (way * (x - cx) < 0.085)
+            & (np.abs(y - cy) < way * (x - cx) - 0.04)
+        )
+        image[body | tail] = (0.96, 0.50, 0.12)
+    image[np.broadcast_to(y > 0.88, (size, size))] = (0.82, 0.72, 0.52)
+    return image
+
+
+def globe(rng: np.random.Generator, size: int = 128) -> Image:
+    """Green land in a blue sea."""
+    height = noise(rng, size, 1.3)
+    land = height > np.quantile(height, 0.78)
+    return blend((0.16, 0.40, 0.72), (0.40, 0.58, 0.28), land.astype(float))
+
+
+def leaf(rng: np.random.Generator, size: int = 64) -> Image:
+    """One green leaf with its veins, the stalk at the top."""
+    x, y = canvas(size)
+    from_rib = np.abs(2 * x - 1)
+    veins = 0.5 + 0.25 * np.sin((y * 9 - from_rib * 4) * 2 * np.pi) + 0.06 * noise(rng, size)
+    image = blend((0.13, 0.40, 0.11), (0.30, 0.58, 0.20), veins)
+    image[np.broadcast_to(from_rib < 0.06, (size, size))] = (0.46, 0.66, 0.30)
+    return image
+
+
+def outside(rng: np.random.Generator, height: int = 256) -> Image:
+    """A panorama 4:1 of sky, woods and lawn; the horizon lies at 0.58 of the height."""
+    up = 1 - canvas(height)[1]
+    width = 4 * height
+    sky = blend((0.90, 0.94, 0.98), (0.45, 0.67, 0.95), (up - 0.35) * 1.4 + np.zeros((1, width)))
+    clouds = np.tile(np.clip(noise(rng, height, 1.7, 0.5, 1.4), 0, 1), 4) * (up > 0.45)
+    image = sky + 0.5 * clouds[..., None] * (1 - sky)
+    ridge = noise(rng, width, 1.1)[0]
+    ground = np.broadcast_to(up < 0.36, (height, width)).copy()
+    lawn = ground.copy()
+    for k, (base, rise) in enumerate(((0.47, 0.05), (0.43, 0.04), (0.40, 0.03))):
+        wood = up < base + rise * np.roll(ridge, 171 * k)
+        image[wood] = np.array([0.27, 0.42, 0.22]) * (1 - 0.16 * k)
+        ground |= wood
+    image[lawn] = (0.44, 0.60, 0.28)
+    grain = np.tile(noise(rng, height, 0.5), 4)
+    return image * (1 + 0.07 * (grain * ground)[..., None])
+
+
+PICTURES: dict[str, Callable[[np.random.Generator], Image]] = {
+    "screen": screen,
+    "monitor": monitor,
+    "keyboard": keyboard,
+    "piano_keys": piano_keys,
+    "clock": clock,
+    "mirror": mirror,
+    "fire": fire,
+    "aquarium": aquarium,
+    "globe": globe,
+    "leaf": leaf,
+    "outside": outside,
+}

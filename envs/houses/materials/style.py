@@ -1,0 +1,172 @@
+"""The taste of one house: a coordinated palette and the materials of its rooms."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from envs.houses.materials.colours import (
+    BRIGHT_NAMES,
+    NEUTRAL_NAMES,
+    RGB,
+    Colour,
+    mute,
+    pick_shade,
+)
+from envs.houses.meshes.geometry import Material
+
+T = TypeVar("T")
+
+STYLE_TAG = 11
+ROOM_TAG = 12
+
+WOODS = (
+    Colour("brown", (0.56, 0.35, 0.20)),
+    Colour("brown", (0.66, 0.45, 0.27)),
+    Colour("brown", (0.40, 0.24, 0.14)),
+    Colour("beige", (0.86, 0.73, 0.54)),
+    Colour("black", (0.12, 0.10, 0.10)),
+    Colour("white", (0.94, 0.93, 0.91)),
+)
+LEATHERS = ("brown", "black", "white", "red", "brown")
+METALS: tuple[RGB, ...] = ((0.82, 0.83, 0.86), (0.78, 0.61, 0.30), (0.14, 0.14, 0.15))
+WALL_TINTS: tuple[RGB, ...] = (
+    (0.93, 0.90, 0.83),
+    (0.96, 0.89, 0.70),
+    (0.78, 0.86, 0.92),
+    (0.80, 0.88, 0.76),
+    (0.94, 0.83, 0.79),
+    (0.89, 0.86, 0.93),
+    (0.90, 0.90, 0.90),
+    (0.62, 0.74, 0.68),
+    (0.87, 0.80, 0.70),
+)
+FLOOR_WOODS: tuple[RGB, ...] = (
+    (0.82, 0.66, 0.47),
+    (0.62, 0.44, 0.29),
+    (0.45, 0.30, 0.20),
+    (0.87, 0.79, 0.66),
+    (0.60, 0.55, 0.49),
+)
+CARPETS: tuple[RGB, ...] = (
+    (0.74, 0.68, 0.58),
+    (0.45, 0.55, 0.66),
+    (0.55, 0.60, 0.50),
+    (0.62, 0.42, 0.42),
+    (0.58, 0.58, 0.60),
+)
+TILED_ROOMS = frozenset({"bathroom", "kitchen", "laundry room"})
+SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room"})
+
+
+@dataclass(frozen=True)
+class Style:
+    """What things in one house look like.
+
+    Attributes:
+        seed: From which the style was made.
+        fabrics: Colours of upholstery, bedding and curtains: four bright, then two neutral.
+        leathers: Colours of leather seats.
+        woods: Tones of wood, the leading one first.
+        paints: Colours of painted furniture and inner doors.
+        rugs: Leading colour of the textures rug0, rug1, ...
+        paintings: Leading colour of the textures painting0, painting1, ...
+        kitchen: Colour of the fronts in the kitchen.
+        counter_top: Material of worktops.
+        metal: Material of handles, lamps and rods.
+        trim: Material of skirting, window and door frames.
+        ceiling: Material of ceilings.
+        lamp: Shape of the ceiling lights: "pendant", "globe", "bowl" or "chandelier".
+    """
+
+    seed: int
+    fabrics: tuple[Colour, ...]
+    leathers: tuple[Colour, ...]
+    woods: tuple[Colour, ...]
+    paints: tuple[Colour, ...]
+    rugs: tuple[Colour, ...]
+    paintings: tuple[Colour, ...]
+    kitchen: Colour
+    counter_top: Material
+    metal: Material
+    trim: Material
+    ceiling: Material
+    lamp: str
+
+    def floor(self, room_kind: str) -> Material:
+        """Choose what covers the floor of a kind of room; always the same for one kind."""
+        rng = self._room_rng(room_kind, 0)
+        if room_kind in TILED_ROOMS:
+            if rng.random() < 0.35:
+                return Material("checker")
+            return Material(
+                "tiles", pick(rng, ((1.0, 1.0, 1.0), (0.80, 0.76, 0.70), (0.7, 0.76, 0.8)))
+            )
+        if room_kind == "gym":
+            return Material("carpet", (0.30, 0.31, 0.34))
+        if room_kind in SOFT_ROOMS and rng.random() < 0.6:
+            return Material("carpet", pick(rng, CARPETS))
+        # One wood runs through all other rooms of a house, as a builder would lay it.
+        house = self._room_rng("wooden floors", 0)
+        return Material(pick(house, ("planks", "parquet")), pick(house, FLOOR_WOODS))
+
+    def wall(self, room_kind: str) -> Material:
+        """Choose what covers the walls of a kind of room; always the same for one kind."""
+        rng = self._room_rng(room_kind, 1)
+        tint = pick(rng, WALL_TINTS)
+        if room_kind == "bathroom":
+            return Material("wall_tiles", tint)
+        if room_kind in TILED_ROOMS or rng.random() < 0.6:
+            return Material("plaster", tint)
+        return Material(pick(rng, ("stripes", "damask", "plaster")), tint)
+
+    def _room_rng(self, room_kind: str, use: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, ROOM_TAG, use, zlib.crc32(room_kind.encode())])
+
+
+def make_style(style_seed: int) -> Style:
+    """Draw the style of a house.
+
+    Four bright and two neutral colours recur on all its things; how soft the bright ones are is
+    the same for the whole house.
+    """
+    rng = np.random.default_rng([style_seed, STYLE_TAG])
+    softness = rng.uniform(0.0, 0.25)
+    bright = [mute(pick_shade(name, rng), softness) for name in rng.permutation(BRIGHT_NAMES)[:4]]
+    neutral = [pick_shade(name, rng) for name in rng.permutation(NEUTRAL_NAMES)[:2]]
+    wood_order = rng.permutation(len(WOODS))
+    paints = [*bright[:3], pick_shade("white", rng)]
+    rug_names = [*rng.permutation([c.name for c in bright]), "beige", "grey"]
+    painting_names = [*rng.permutation(BRIGHT_NAMES), "white"]
+    kitchen = [Colour("white", (0.94, 0.94, 0.92)), pick_shade("grey", rng), WOODS[0], *bright[:2]]
+    metal = Material("metal", pick(rng, METALS))
+    stones = ((1.0, 1.0, 1.0), (0.35, 0.35, 0.37), (0.80, 0.72, 0.62))
+    return Style(
+        seed=style_seed,
+        fabrics=(*bright, *neutral),
+        leathers=tuple(pick_shade(name, rng) for name in rng.permutation(LEATHERS)[:2]),
+        woods=tuple(WOODS[k] for k in wood_order[:3]),
+        paints=tuple(paints),
+        rugs=tuple(mute(pick_shade(name, rng), softness) for name in rug_names),
+        paintings=tuple(mute(pick_shade(name, rng), softness) for name in painting_names),
+        kitchen=pick(rng, kitchen),
+        counter_top=Material("marble", pick(rng, stones)),
+        metal=metal,
+        trim=Material("plain", pick(rng, ((0.96, 0.95, 0.93), (0.93, 0.91, 0.86)))),
+        ceiling=Material("plain", (0.97, 0.97, 0.96)),
+        lamp=_lamp(rng),
+    )
+
+
+def _lamp(rng: np.random.Generator) -> str:
+    """Draw the shape of the ceiling lights."""
+    # This colour is for nothing, but without it the houses would get other lamps.
+    pick_shade(pick(rng, ("red", "blue", "green", "brown", "yellow", "black", "purple")), rng)
+    return pick(rng, ("pendant", "globe", "bowl", "chandelier"))
+
+
+def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """Draw one of several equally likely things."""
+    return choices[int(rng.integers(len(choices)))]

@@ -1,0 +1,1 @@
+"""Triangle meshes and the scene that they make up."""

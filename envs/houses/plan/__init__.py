@@ -1,0 +1,1 @@
+"""Floor plans: rooms, openings, storeys."""

@@ -1,0 +1,184 @@
+"""Floor plans of the built-in houses: rooms, doors, arches, windows, stairs and the entrance.
+
+A plan is a pure function of its seed and options. Lengths are metres, z is up; rooms are rectangles
+between the centre lines of their walls.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from envs.houses.plan.plan_elements import (
+    STAIRWELL,
+    STOREY_HEIGHT,
+    WALL_HALF_THICKNESS,
+    WALL_HEIGHT,
+    Opening,
+    Room,
+    Stairs,
+)
+from envs.houses.plan.room_layout import ROOM_KINDS, Rect, assign_kinds, cut_into_rooms
+from envs.houses.plan.room_links import choose_links
+from envs.houses.plan.wall_openings import has_wall_space, place_outer_openings, place_passages
+
+__all__ = [
+    "ROOM_KINDS",
+    "WALL_HALF_THICKNESS",
+    "WALL_HEIGHT",
+    "FloorPlan",
+    "Opening",
+    "Outline",
+    "Room",
+    "Stairs",
+    "make_floor_plan",
+]
+
+Outline = Literal["rectangle", "l", "t"]
+
+FEWEST_ROOMS, MOST_ROOMS = 7, 11
+PLAN_TAG = 1
+LAYOUT_ATTEMPTS = 10_000
+OPENING_ATTEMPTS = 8
+
+
+@dataclass(frozen=True)
+class FloorPlan:
+    """The rooms of a house, all storeys over the same ground.
+
+    Attributes:
+        width: metres along x of the smallest rectangle round the outline; a corner is the origin.
+        depth: metres along y.
+        rooms: in the order of their indices; the ground's first hall is number 0.
+        openings: holes in the walls of all storeys.
+        stairs: one for each pair of storeys, from below.
+    """
+
+    width: float
+    depth: float
+    rooms: tuple[Room, ...]
+    openings: tuple[Opening, ...]
+    stairs: tuple[Stairs, ...] = ()
+
+    @property
+    def storeys(self) -> int:
+        """Number of storeys."""
+        return 1 + max(room.storey for room in self.rooms)
+
+    @property
+    def is_rectangular(self) -> bool:
+        """Whether the rooms of a storey fill the rectangle round them."""
+        covered = sum(room.area for room in self.rooms if room.storey == 0)
+        return abs(covered - self.width * self.depth) < 1e-6
+
+    @property
+    def closed_doors(self) -> tuple[Opening, ...]:
+        """Inner doors that are shut for good: one sees them, nobody goes through."""
+        return tuple(opening for opening in self.openings if opening.kind == "closed door")
+
+    def storey_at(self, z: float) -> int:
+        """Storey that holds a height: of a floor, of an eye above it, or between."""
+        return min(max(int(z / STOREY_HEIGHT + 1e-6), 0), self.storeys - 1)
+
+    def room_at(self, x: float, y: float, z: float = 0.0) -> int:
+        """Index of the room at a point, -1 outside; z is the height in metres of feet or eyes."""
+        storey = self.storey_at(z)
+        inside = (room for room in self.rooms if room.storey == storey and room.contains(x, y))
+        return next((room.index for room in inside), -1)
+
+    def is_on_stairs(self, x: float, y: float, z: float) -> bool:
+        """Whether a point lies in a stairwell."""
+        room = self.room_at(x, y, z)
+        return room >= 0 and self.rooms[room].kind == STAIRWELL
+
+    def openings_of(self, room: int) -> Iterator[Opening]:
+        """The openings in the walls of a room."""
+        return (opening for opening in self.openings if room in opening.rooms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan in plain lists and dictionaries, ready for JSON.
+
+        What only houses of several storeys have is left out of the others' records.
+        """
+        record = asdict(self)
+        if self.storeys == 1:
+            del record["stairs"]
+            for part in (*record["rooms"], *record["openings"]):
+                del part["storey"]
+        return record
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "FloorPlan":
+        """The plan that `to_dict` described."""
+        openings = (Opening(**{**o, "rooms": tuple(o["rooms"])}) for o in record["openings"])
+        rooms = tuple(Room(**room) for room in record["rooms"])
+        pairs = ("rooms", "front", "forward")  # lists in JSON
+        stairs = (
+            Stairs(**{**flight, **{key: tuple(flight[key]) for key in pairs}})
+            for flight in record.get("stairs", ())
+        )
+        return cls(record["width"], record["depth"], rooms, tuple(openings), tuple(stairs))
+
+
+def make_floor_plan(
+    plan_seed: int,
+    outline: Outline = "rectangle",
+    storeys: int = 1,
+    open_plan: bool = False,
+    closed_doors: bool = False,
+) -> FloorPlan:
+    """A house in which every room is reached; every seed gives one.
+
+    Args:
+        plan_seed: from which all else follows.
+        outline: shape of the ground it covers.
+        storeys: 1 or 2.
+        open_plan: kitchen, dining and living room open into each other nearly wall to wall.
+        closed_doors: some walls have a door that is shut for good, and so has the cupboard below
+            the stairs.
+
+    Raises:
+        ValueError: no such outline or number of storeys.
+        RuntimeError: if no attempt succeeded. About one layout in a hundred does, so that no seed
+            should ever come near.
+    """
+    if (outline, storeys, open_plan, closed_doors) != ("rectangle", 1, False, False):
+        from envs.houses.plan.storey_plans import make_storeys
+
+        width, depth, rooms, openings, stairs = make_storeys(
+            plan_seed, outline, storeys, open_plan, closed_doors
+        )
+        return FloorPlan(width, depth, rooms, openings, stairs)
+    for attempt in range(LAYOUT_ATTEMPTS):
+        rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
+        width, depth, rects = cut_into_rooms(rng)
+        kinds = None
+        if FEWEST_ROOMS <= len(rects) <= MOST_ROOMS:
+            kinds = assign_kinds(rng, rects)
+        if kinds is None:
+            continue
+        for _ in range(OPENING_ATTEMPTS):
+            plan = _with_openings(rng, width, depth, rects, kinds)
+            if plan is not None:
+                return plan
+    raise RuntimeError(
+        f"plan seed {plan_seed}: no floor plan in {LAYOUT_ATTEMPTS} attempts; use another seed"
+    )
+
+
+def _with_openings(
+    rng: np.random.Generator, width: float, depth: float, rects: list[Rect], kinds: list[str]
+) -> FloorPlan | None:
+    """Rooms joined by doors and arches; None where they clash or leave too little bare wall."""
+    links = choose_links(rng, rects, kinds)
+    if links is None:
+        return None
+    rooms = tuple(Room(i, k, *r) for i, (k, r) in enumerate(zip(kinds, rects, strict=True)))
+    passages = place_passages(rng, rooms, links)
+    if passages is None:
+        return None
+    openings = passages + place_outer_openings(rng, rooms, passages)
+    if not all(has_wall_space(room, openings) for room in rooms):
+        return None
+    return FloorPlan(width, depth, rooms, tuple(openings))

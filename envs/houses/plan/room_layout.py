@@ -1,0 +1,213 @@
+"""How a house's rectangle is cut into rooms and what each room is for.
+
+A hall runs along the house; the strips beside it are split recursively; then the kinds are handed
+out so that sizes and neighbours make sense (a kitchen beside the living room, small rooms for
+baths). Everything here works on bare rectangles; `floor_plan` gives them doors and windows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.houses.plan.plan_elements import STAIRWELL
+
+# Smallest area (m2), largest area (m2) and smallest side (m), between wall centre lines: below
+# these the furniture that names the room does not fit, above the limit the room looks abandoned.
+ROOM_SIZES: dict[str, tuple[float, float, float]] = {
+    "living room": (16.5, 38.0, 3.8),
+    "kitchen": (9.5, 20.0, 2.9),
+    "dining room": (10.5, 22.0, 3.1),
+    "bathroom": (5.8, 12.0, 2.2),
+    "bedroom": (11.5, 24.0, 3.1),
+    "kid's bedroom": (8.5, 18.0, 2.8),
+    "office": (6.5, 17.0, 2.4),
+    "library": (10.0, 20.0, 3.0),
+    "laundry room": (4.4, 10.0, 2.1),
+    "gym": (9.5, 20.0, 3.0),
+    "closet": (5.3, 11.0, 2.2),
+    "music room": (9.0, 24.0, 2.8),
+}
+HALL_KINDS = ("hallway", "landing")  # on the ground and above
+ROOM_KINDS: tuple[str, ...] = (*HALL_KINDS, STAIRWELL, *ROOM_SIZES)
+BASIC_KINDS = ("living room", "kitchen", "dining room", "bathroom", "bedroom")
+OPTIONAL_KINDS = tuple(kind for kind in ROOM_SIZES if kind not in BASIC_KINDS)
+SMALLEST_SIDE = 2.1
+SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and a little wall on both sides
+
+
+class Rect(NamedTuple):
+    """An axis-aligned rectangle between wall centre lines, in metres."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def area(self) -> float:
+        """Area in square metres."""
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """Shorter and longer side in metres."""
+        a, b = self.x1 - self.x0, self.y1 - self.y0
+        return min(a, b), max(a, b)
+
+    def overlaps(self, other: "Rect") -> bool:
+        """Whether the two share more than an edge."""
+        apart_x = self.x0 >= other.x1 or other.x0 >= self.x1
+        return not (apart_x or self.y0 >= other.y1 or other.y0 >= self.y1)
+
+
+class SharedWall(NamedTuple):
+    """The piece of wall between two rooms: it runs along `axis` at the constant `position`."""
+
+    axis: str
+    position: float
+    start: float
+    end: float
+
+
+def shared_wall(a: Rect, b: Rect) -> SharedWall | None:
+    """Piece of wall that two rectangles share, or None when it is too short for a door."""
+    for across, (near, far) in enumerate((("x0", "x1"), ("y0", "y1"))):
+        along = 1 - across
+        start, end = max(a[along], b[along]), min(a[along + 2], b[along + 2])
+        if end - start < SHORTEST_SHARED_WALL:
+            continue
+        for one, other in ((a, b), (b, a)):
+            if abs(getattr(one, far) - getattr(other, near)) < 1e-6:
+                return SharedWall("xy"[along], getattr(one, far), start, end)
+    return None
+
+
+def split(
+    rng: np.random.Generator,
+    rect: Rect,
+    rooms: list[Rect],
+    areas: tuple[float, float] = (8.0, 24.0),
+) -> None:
+    """Cut a rectangle recursively into rooms and append them to `rooms`.
+
+    A piece is left whole once it has at most an area drawn between two `areas` in square metres.
+    """
+    short, long = rect.sides
+    if long < 2 * SMALLEST_SIDE or (rect.area <= rng.uniform(*areas) and long / short < 1.9):
+        rooms.append(rect)
+        return
+    along_x = rect.x1 - rect.x0 >= rect.y1 - rect.y0
+    cut = rng.uniform(max(SMALLEST_SIDE, 0.32 * long), min(long - SMALLEST_SIDE, 0.68 * long))
+    cut = round(float(cut), 1)
+    if along_x:
+        first, second = rect._replace(x1=rect.x0 + cut), rect._replace(x0=rect.x0 + cut)
+    else:
+        first, second = rect._replace(y1=rect.y0 + cut), rect._replace(y0=rect.y0 + cut)
+    split(rng, first, rooms, areas)
+    split(rng, second, rooms, areas)
+
+
+def cut_into_rooms(rng: np.random.Generator) -> tuple[float, float, list[Rect]]:
+    """Footprint width and depth in metres and the room rectangles; the first one is the hall."""
+    length = round(float(rng.uniform(11.5, 15.5)), 1)
+    depth = round(float(rng.uniform(9.0, 11.5)), 1)
+    hall_width = round(float(rng.uniform(1.7, 2.1)), 1)
+    hall_start = 0.0
+    if rng.random() < 0.6:
+        hall_start = round(float(rng.uniform(0.25, 0.42)) * length, 1)
+    hall_y = round(float(rng.uniform(0.38, 0.48)) * depth, 1)
+    hall_end_y = hall_y + hall_width
+    rooms = [Rect(hall_start, hall_y, length, hall_end_y)]
+    split(rng, Rect(0.0, 0.0, length, hall_y), rooms)
+    split(rng, Rect(hall_start, hall_end_y, length, depth), rooms)
+    if hall_start > 0:
+        split(rng, Rect(0.0, hall_y, hall_start, depth), rooms)
+    return turned(rng, length, depth, rooms)
+
+
+def turned(
+    rng: np.random.Generator, length: float, depth: float, rooms: list[Rect]
+) -> tuple[float, float, list[Rect]]:
+    """Mirror and transpose at random, so that halls and entrances do not all lie the same way."""
+    if rng.random() < 0.5:
+        rooms = [Rect(length - r.x1, r.y0, length - r.x0, r.y1) for r in rooms]
+    if rng.random() < 0.5:
+        rooms = [Rect(r.x0, depth - r.y1, r.x1, depth - r.y0) for r in rooms]
+    if rng.random() < 0.5:
+        length, depth = depth, length
+        rooms = [Rect(r.y0, r.x0, r.y1, r.x1) for r in rooms]
+    # Sums of tenths drift in the last bits; walls of neighbours must be exactly equal.
+    return length, depth, [Rect(*(round(v, 3) for v in r)) for r in rooms]
+
+
+def fits(kind: str, rect: Rect) -> bool:
+    """Whether a room of this kind has a sensible size in this rectangle."""
+    smallest, largest, side = ROOM_SIZES[kind]
+    return smallest <= rect.area <= largest and rect.sides[0] >= side
+
+
+class KindTaker:
+    """Hands out kinds of rooms to rectangles.
+
+    Attributes:
+        kinds: what has been handed out, by the number of the rectangle.
+    """
+
+    def __init__(self, rects: list[Rect], kinds: dict[int, str]) -> None:
+        self.kinds = kinds
+        self._rects = rects
+        self._walls = {
+            (i, j): shared_wall(a, b) is not None
+            for i, a in enumerate(rects)
+            for j, b in enumerate(rects)
+            if i != j
+        }
+
+    def take(self, kind: str, beside: tuple[str, ...], order: list[int]) -> bool:
+        """Give a kind to the first free room that fits and shares a wall with one of others."""
+        for room in order:
+            if room in self.kinds or not fits(kind, self._rects[room]):
+                continue
+            if any(self._walls[room, other] for other, k in self.kinds.items() if k in beside):
+                self.kinds[room] = kind
+                return True
+        return False
+
+
+def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | None:
+    """Kind of each room (the first is the hallway), or None if these rooms make no house."""
+    taker = KindTaker(rects, {0: "hallway"})
+    take, kinds = taker.take, taker.kinds
+    largest_first = sorted(range(1, len(rects)), key=lambda i: -rects[i].area)
+    shuffled = [int(i) for i in rng.permutation(np.arange(1, len(rects)))]
+    complete = (
+        take("living room", ("hallway",), largest_first)
+        and take("kitchen", ("living room",), shuffled)
+        and take("dining room", ("kitchen", "living room"), shuffled)
+        and take("bathroom", ("hallway",), largest_first[::-1])
+        and take("bedroom", ("hallway",), shuffled)
+    )
+    if not complete:
+        return None
+    if len(rects) >= 9:
+        take("bathroom", ("bedroom", "hallway"), largest_first[::-1])
+    if not _assign_optional(rng, rects, kinds, largest_first):
+        return None
+    return [kinds[i] for i in range(len(rects))]
+
+
+def _assign_optional(
+    rng: np.random.Generator, rects: list[Rect], kinds: dict[int, str], order: list[int]
+) -> bool:
+    """Give each remaining room an optional kind that fits, each at most once."""
+    pool = [OPTIONAL_KINDS[i] for i in rng.permutation(len(OPTIONAL_KINDS))]
+    pool.insert(int(rng.integers(1, 4)), "bedroom")
+    for room in order:
+        if room in kinds:
+            continue
+        kind = next((k for k in pool if fits(k, rects[room])), None)
+        if kind is None:
+            return False
+        kinds[room] = kind
+        pool.remove(kind)
+    return True

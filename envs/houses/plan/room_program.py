@@ -1,0 +1,76 @@
+"""Which rooms a larger house has: what each storey needs, and what it may have besides."""
+
+import numpy as np
+
+from envs.houses.plan.room_layout import HALL_KINDS, KindTaker, Rect, fits
+
+Need = tuple[str, tuple[str, ...], str]  # kind, kinds that it lies beside, "large", "small", "any"
+
+_DAY: tuple[Need, ...] = (
+    ("living room", HALL_KINDS, "large"),
+    ("kitchen", ("living room",), "any"),
+    ("dining room", ("kitchen", "living room"), "any"),
+    ("bathroom", HALL_KINDS, "small"),
+)
+_NIGHT: tuple[Need, ...] = (
+    ("bedroom", HALL_KINDS, "any"),
+    ("bathroom", HALL_KINDS, "small"),
+    ("bedroom", HALL_KINDS, "any"),
+)
+# What further rooms may be, and how many of each on one storey.
+_DAY_POOL = ("office", "library", "laundry room", "gym", "music room", "closet")
+_NIGHT_POOL = (
+    "kid's bedroom",
+    "office",
+    "closet",
+    "bathroom",
+    "bedroom",
+    "kid's bedroom",
+    "library",
+)
+_SINGLE_POOL = (*_DAY_POOL, "kid's bedroom", "bedroom", "bathroom", "bedroom", "office")
+
+
+def needs_of(storey: int, storeys: int) -> tuple[Need, ...]:
+    """What a storey cannot do without, in the order in which it is handed out."""
+    if storeys == 1:
+        return (*_DAY, _NIGHT[0])
+    return _DAY if storey == 0 else _NIGHT
+
+
+def pool_of(storey: int, storeys: int) -> tuple[str, ...]:
+    """What else there may be on a storey."""
+    if storeys == 1:
+        return _SINGLE_POOL
+    return (*_DAY_POOL, "bedroom") if storey == 0 else (*_NIGHT_POOL, "gym", "music room")
+
+
+def assign_storey(
+    rng: np.random.Generator, rects: list[Rect], halls: int, storey: int, storeys: int
+) -> list[str] | None:
+    """Kind of each room of a storey, or None if these rooms make none.
+
+    Args:
+        rng: source of all choices.
+        rects: the rooms; the first `halls` of them are halls.
+        halls: how many.
+        storey: from 0, the ground.
+        storeys: of the house.
+    """
+    taker = KindTaker(rects, {i: HALL_KINDS[storey > 0] for i in range(halls)})
+    by_size = sorted(range(halls, len(rects)), key=lambda i: -rects[i].area)
+    shuffled = [int(i) for i in rng.permutation(np.arange(halls, len(rects)))]
+    orders = {"large": by_size, "small": by_size[::-1], "any": shuffled}
+    for kind, beside, order in needs_of(storey, storeys):
+        if not taker.take(kind, beside, orders[order]):
+            return None
+    pool = pool_of(storey, storeys)
+    left = [pool[i] for i in rng.permutation(len(pool))]
+    for room in by_size:
+        if room not in taker.kinds:
+            kind = next((k for k in left if fits(k, rects[room])), None)
+            if kind is None:
+                return None
+            taker.kinds[room] = kind
+            left.remove(kind)
+    return [taker.kinds[i] for i in range(len(rects))]

@@ -1,0 +1,251 @@
+"""Plans of larger houses: one or two storeys over a rectangle, an L or a T."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from envs.houses.plan.outlines import Shell, draw_shell
+from envs.houses.plan.plan_elements import (
+    FLIGHT_GAP,
+    STAIRWELL,
+    WALL_HALF_THICKNESS,
+    Opening,
+    Room,
+    Stairs,
+)
+from envs.houses.plan.room_layout import ROOM_SIZES, Rect, SharedWall, fits, shared_wall, split
+from envs.houses.plan.room_links import Links, choose_links
+from envs.houses.plan.room_program import assign_storey
+from envs.houses.plan.wall_openings import (
+    ARCH_HEIGHT,
+    DOOR_HEIGHT,
+    DOOR_WIDTH,
+    clashes,
+    has_wall_space,
+    place_outer_openings,
+    place_passages,
+)
+
+FEWEST_ROOMS, MOST_ROOMS = 7, 20  # without stairwells
+PLAN_TAG = 2
+LAYOUT_ATTEMPTS = 4000
+STOREY_ATTEMPTS = 100
+CUT_ATTEMPTS = 12
+OPENING_ATTEMPTS = 4
+MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
+CLOSED_DOOR_CHANCE = 0.5
+ROOM_AREAS = (11.0, 30.0)  # m2; see `split`
+THROUGH_IN_NEED = frozenset({"bedroom", "office", "gym", "kid's bedroom"})
+_JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
+
+Plan = tuple[float, float, tuple[Room, ...], tuple[Opening, ...], tuple[Stairs, ...]]
+
+
+def make_storeys(
+    plan_seed: int, outline: str, storeys: int, open_plan: bool, closed_doors: bool
+) -> Plan:
+    """Width, depth, rooms, openings and stairs of a house; see `floor_plan.make_floor_plan`."""
+    for attempt in range(LAYOUT_ATTEMPTS):
+        rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
+        shell = draw_shell(rng, outline, storeys)
+        rooms: list[Room] = []
+        openings: list[Opening] = []
+        for storey in range(storeys):
+            drawn = _draw_storey(rng, shell, storey, storeys, len(rooms), open_plan, closed_doors)
+            if drawn is None:
+                break
+            rooms += drawn[0]
+            openings += drawn[1]
+        else:
+            count = sum(room.kind != STAIRWELL for room in rooms)
+            if FEWEST_ROOMS <= count <= MOST_ROOMS:
+                stairs = _stairs(rng, shell, rooms) if shell.well else ()
+                openings += [o for flight in stairs for o in _stair_openings(flight, rooms)]
+                if closed_doors:
+                    openings += [_cupboard(flight, rooms) for flight in stairs]
+                return shell.width, shell.depth, tuple(rooms), tuple(openings), tuple(stairs)
+    raise RuntimeError(
+        f"plan seed {plan_seed}: no {outline} of {storeys} storeys in {LAYOUT_ATTEMPTS} attempts; "
+        "use another seed"
+    )
+
+
+def _draw_storey(
+    rng: np.random.Generator,
+    shell: Shell,
+    storey: int,
+    storeys: int,
+    first: int,
+    open_plan: bool,
+    closed_doors: bool,
+) -> tuple[list[Room], list[Opening]] | None:
+    """Rooms and openings of a storey, the rooms numbered from `first`; None if none was found."""
+    for _ in range(STOREY_ATTEMPTS):
+        rects = [*shell.halls, *(room for s in shell.strips for room in _cut(rng, s))]
+        if first + len(rects) - storey > MOST_ROOMS:
+            continue
+        kinds = assign_storey(rng, rects, len(shell.halls), storey, storeys)
+        if kinds is None:
+            continue
+        local = [Room(i, k, *r, storey) for i, (k, r) in enumerate(zip(kinds, rects, strict=True))]
+        if shell.well:
+            local.append(Room(len(local), STAIRWELL, *shell.well, storey))
+        for _ in range(OPENING_ATTEMPTS):
+            links = choose_links(rng, rects, kinds, open_plan, THROUGH_IN_NEED)
+            if links is None:
+                continue
+            openings = _openings(rng, tuple(local), links, rects, closed_doors)
+            if openings is not None:
+                return (
+                    [replace(room, index=room.index + first) for room in local],
+                    [_renumbered(opening, first) for opening in openings],
+                )
+    return None
+
+
+def _cut(rng: np.random.Generator, strip: Rect) -> list[Rect]:
+    """Rooms of a strip, if possible such that each is good for something."""
+    pieces: list[Rect] = []
+    for _ in range(CUT_ATTEMPTS):
+        pieces = []
+        split(rng, strip, pieces, ROOM_AREAS)
+        # Cutting adds up tenths; walls of neighbours must be exactly equal.
+        pieces = [Rect(*(round(float(value), 3) for value in piece)) for piece in pieces]
+        if all(any(fits(kind, piece) for kind in ROOM_SIZES) for piece in pieces):
+            break
+    return pieces
+
+
+def _openings(
+    rng: np.random.Generator,
+    rooms: tuple[Room, ...],
+    links: Links,
+    rects: list[Rect],
+    closed_doors: bool,
+) -> list[Opening] | None:
+    """Doors, arches, windows and the entrance of a storey; None where they clash."""
+    passages = place_passages(rng, rooms, links)
+    if passages is None:
+        return None
+    well = next((room for room in rooms if room.kind == STAIRWELL), None)
+    hall = rooms[0]
+    if well and any(_reaches_before(o, well, hall) for o in passages):
+        return None
+    openings = passages + place_outer_openings(rng, rooms, passages)
+    has_entrance = any(opening.kind == "entrance" for opening in openings)
+    if has_entrance != (rooms[0].storey == 0):
+        return None
+    if not all(has_wall_space(room, openings) for room in rooms):
+        return None
+    if closed_doors:
+        openings += _shut_doors(rng, rooms, links, rects, openings)
+    return openings
+
+
+def _reaches_before(opening: Opening, well: Room, hall: Room) -> bool:
+    """Whether an open leaf would stand in the hall before the stairs."""
+    if opening.swing_room != hall.index:
+        return False
+    x, y = opening.centre
+    near_x = well.x0 - 1.3 < x < well.x1 + 1.3
+    return near_x and well.y0 - 1.3 < y < well.y1 + 1.3
+
+
+def _renumbered(opening: Opening, first: int) -> Opening:
+    a, b = opening.rooms
+    swing = opening.swing_room + first if opening.swing_room >= 0 else -1
+    return replace(opening, rooms=(a + first, b + first if b >= 0 else -1), swing_room=swing)
+
+
+def _shut_doors(
+    rng: np.random.Generator,
+    rooms: tuple[Room, ...],
+    links: Links,
+    rects: list[Rect],
+    openings: list[Opening],
+) -> list[Opening]:
+    """Doors that are shut for good, in walls between rooms that are not joined."""
+    walls = [
+        ((i, j), wall)
+        for i in range(len(rects))
+        for j in range(i + 1, len(rects))
+        if (i, j) not in links and (wall := shared_wall(rects[i], rects[j]))
+    ]
+    shut: list[Opening] = []
+    for index in rng.permutation(len(walls)):
+        pair, wall = walls[int(index)]
+        if len(shut) == MOST_CLOSED_DOORS:
+            break
+        if rng.random() > CLOSED_DOOR_CHANCE:
+            continue
+        door = _closed_door(rng, wall, pair, rooms[0].storey)
+        taken = [*openings, *shut]
+        both = (rooms[i] for i in pair)
+        if not any(clashes(door, other, rooms) for other in taken):
+            if all(has_wall_space(room, [*taken, door]) for room in both):
+                shut.append(door)
+    return shut
+
+
+def _closed_door(
+    rng: np.random.Generator, wall: SharedWall, pair: tuple[int, int], storey: int
+) -> Opening:
+    reach = WALL_HALF_THICKNESS + 0.2
+    low, high = wall.start + reach, wall.end - reach - DOOR_WIDTH
+    start = round(float(rng.uniform(low, max(low, high))), 2)
+    shape = (start, round(start + DOOR_WIDTH, 2), 0.0, DOOR_HEIGHT)
+    return Opening("closed door", wall.axis, wall.position, *shape, pair, storey=storey)
+
+
+def _stairs(rng: np.random.Generator, shell: Shell, rooms: list[Room]) -> tuple[Stairs, ...]:
+    """Stairs in the well of each storey but the top one, open to the first hall."""
+    wells = [room for room in rooms if room.kind == STAIRWELL]
+    well, hall = wells[0], shell.halls[0]
+    x, y = well.centre
+    if hall.x0 == well.x1 or hall.x1 == well.x0:
+        forward = (-1, 0) if hall.x0 == well.x1 else (1, 0)
+        front = (well.x1 if forward[0] < 0 else well.x0, y)
+        width, depth = well.y1 - well.y0, well.x1 - well.x0
+    else:
+        forward = (0, -1) if hall.y0 == well.y1 else (0, 1)
+        front = (x, well.y1 if forward[1] < 0 else well.y0)
+        width, depth = well.x1 - well.x0, well.y1 - well.y0
+    side = 1 if rng.random() < 0.5 else -1
+    shape = (front, forward, width, depth, side)
+    return tuple(Stairs((a.index, b.index), *shape, a.storey) for a, b in pairwise(wells))
+
+
+def _stair_openings(stairs: Stairs, rooms: list[Room]) -> list[Opening]:
+    """An arch to the foot, and above an arch from the head and a railing beside it."""
+    first = stairs.first_side
+    return [
+        _front_opening("arch", stairs, rooms, 0, first),
+        _front_opening("arch", stairs, rooms, 1, -first),
+        _front_opening("railing", stairs, rooms, 1, first),
+    ]
+
+
+def _cupboard(stairs: Stairs, rooms: list[Room]) -> Opening:
+    """The door of the cupboard below the second flight."""
+    return _front_opening("closed door", stairs, rooms, 0, -stairs.first_side)
+
+
+def _front_opening(kind: str, stairs: Stairs, rooms: list[Room], upper: int, side: int) -> Opening:
+    """An opening between a stairwell and the hall before it, over one of the two flights."""
+    half = stairs.flight_width / 2 - _JAMB
+    if kind == "closed door":
+        half = min(half, DOOR_WIDTH / 2)
+    ends = [stairs.point(side * stairs.flight_middle + s * half, 0.0) for s in (-1, 1)]
+    axis = "x" if stairs.forward[0] == 0 else "y"
+    along, across = (0, 1) if axis == "x" else (1, 0)
+    low, high = sorted(round(end[along], 3) for end in ends)
+    top = DOOR_HEIGHT if kind == "closed door" else ARCH_HEIGHT
+    well = rooms[stairs.rooms[upper]]
+    hall = next(room for room in rooms if room.storey == well.storey and _touches(room, stairs))
+    shape = (stairs.front[across], low, high, 0.0, top)
+    return Opening(kind, axis, *shape, (hall.index, well.index), storey=well.storey)
+
+
+def _touches(room: Room, stairs: Stairs) -> bool:
+    return room.contains(*stairs.point(0.0, -FLIGHT_GAP))

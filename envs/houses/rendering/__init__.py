@@ -1,0 +1,1 @@
+"""Pictures of houses: panoramas, contact sheets, drawn plans."""

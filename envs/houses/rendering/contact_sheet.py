@@ -1,0 +1,168 @@
+"""One picture that shows the rooms of houses, for documents and for looking at what was built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.houses.plan.plan_elements import EYE_HEIGHT
+from envs.panoramas.cameras import perspective_camera, render
+from envs.panoramas.ray_tracer import RayTracer
+from storage import written_whole
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from envs.houses.building.house import House
+    from envs.houses.plan.plan_elements import Room
+
+
+_VFOV = np.deg2rad(66)
+_PITCH = np.deg2rad(-14)
+_TRIAL = (18, 24)  # pixels of the small pictures by which a standpoint is chosen
+_FURNITURE_SHARE = 0.01  # of a small picture that an object must cover to count
+_STRUCTURE = {"wall", "floor", "ceiling", "skirting", "outside", "window", "door frame", "archway"}
+
+
+def contact_sheet(
+    houses: Sequence[House | str],
+    path: Path,
+    columns: int = 4,
+    tile: tuple[int, int] = (300, 400),
+    rooms_per_house: int | None = None,
+) -> None:
+    """Writes a picture with one view of each room.
+
+    Args:
+        houses: houses, or scan names of built-in ones.
+        path: PNG or JPEG file to write.
+        columns: views side by side.
+        tile: height and width of a view in pixels.
+        rooms_per_house: only so many of each house, of different kinds first; None for all.
+    """
+    from PIL import Image
+
+    views = [
+        (f"{house.spec.scan}: {room.kind}", room_view(tracer, house, room, tile))
+        for house, tracer in _with_tracers(houses)
+        for room in _choose_rooms(house, rooms_per_house)
+    ]
+    rows = -(-len(views) // columns)
+    sheet = Image.new("RGB", (columns * tile[1], rows * tile[0]), "white")
+    for number, (label, picture) in enumerate(views):
+        at = (number % columns * tile[1], number // columns * tile[0])
+        sheet.paste(_labelled(picture, label), at)
+    with written_whole(path) as beside:
+        sheet.save(beside)
+
+
+def set_sheet(
+    scans: Sequence[str],
+    path: Path,
+    connectivity_dir: Path,
+    tile: tuple[int, int] = (270, 360),
+    rooms: int = 4,
+) -> None:
+    """Writes a picture with a row per house: plans with graph and furniture, then some rooms.
+
+    Args:
+        scans: names of built-in houses of any set.
+        path: PNG or JPEG file to write.
+        connectivity_dir: folder of their graphs.
+        tile: height and width in pixels of each plan and room.
+        rooms: how many of each house, of different kinds from house to house.
+    """
+    from PIL import Image
+    from tqdm import tqdm
+
+    from connectivity import read_connectivity
+    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.houses.rendering.plan_drawing import draw_plan
+
+    source = HousePanoramas()
+    sheet = Image.new("RGB", ((2 + rooms) * tile[1], len(scans) * tile[0]), "white")
+    for row, scan in enumerate(tqdm(scans, desc="contact sheet", unit="house")):
+        house, tracer = source.house(scan), source.tracer(scan)
+        records = read_connectivity(scan, connectivity_dir)
+        tiles = [
+            (f"{scan}: storey {storey}", draw_plan(house, storey, tile, records))
+            for storey in range(house.plan.storeys)
+        ]
+        tiles += [("", np.full((*tile, 3), 255, np.uint8))] * (2 - len(tiles))
+        chosen = _choose_rooms(house, None)
+        chosen = [chosen[(row * rooms + k) % len(chosen)] for k in range(rooms)]
+        tiles += [(room.kind, room_view(tracer, house, room, tile)) for room in chosen]
+        for column, (label, picture) in enumerate(tiles):
+            sheet.paste(_labelled(picture, label), (column * tile[1], row * tile[0]))
+    with written_whole(path) as beside:
+        sheet.save(beside)
+
+
+def _labelled(picture: np.ndarray, label: str) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(picture)
+    if label:
+        draw = ImageDraw.Draw(image)
+        draw.rectangle((0, 0, 6.2 * len(label) + 8, 14), fill=(0, 0, 0))
+        draw.text((4, 1), label, fill=(255, 255, 255))
+    return image
+
+
+def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8: the room from where most of its furniture shows."""
+    position, heading = max(
+        _standpoints(room), key=lambda stand: _worth(tracer, house, room, *stand)
+    )
+    camera = perspective_camera(size, heading, _PITCH, _VFOV)
+    return render(tracer, position, camera, size, _VFOV / size[0]).rgb.reshape(*size, 3)
+
+
+def _with_tracers(houses: Sequence[House | str]) -> Iterator[tuple[House, RayTracer]]:
+    from envs.houses.rendering.house_panoramas import HousePanoramas
+
+    for house in houses:
+        if isinstance(house, str):
+            house = HousePanoramas().house(house)
+        yield house, RayTracer(house.scene)
+
+
+def _choose_rooms(house: House, count: int | None) -> list[Room]:
+    seen: dict[str, int] = {}
+    ranked = []
+    for room in house.plan.rooms:
+        seen[room.kind] = seen.get(room.kind, 0) + 1
+        ranked.append((seen[room.kind], room.index, room))
+    return [room for *_, room in sorted(ranked, key=lambda entry: entry[:2])][:count]
+
+
+def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:
+    """Places along the walls and near the corners, each looking at the middle of the room."""
+    x_middle, y_middle = room.centre
+    eye = room.floor + EYE_HEIGHT
+    for inset in (0.45, 0.8):
+        for x in (room.x0 + inset, x_middle, room.x1 - inset):
+            for y in (room.y0 + inset, y_middle, room.y1 - inset):
+                if abs(x - x_middle) + abs(y - y_middle) > 0.3:
+                    heading = float(np.arctan2(x_middle - x, y_middle - y))
+                    yield np.array([x, y, eye]), heading
+
+
+def _worth(
+    tracer: RayTracer, house: House, room: Room, position: np.ndarray, heading: float
+) -> float:
+    """Score of a standpoint: furniture in sight and depth, little of it right before the eye."""
+    camera = perspective_camera(_TRIAL, heading, _PITCH, _VFOV)
+    x, y = np.meshgrid(np.arange(_TRIAL[1]) + 0.5, np.arange(_TRIAL[0]) + 0.5)
+    hits = tracer.trace(position, camera(x.ravel(), y.ravel()))
+    shown, pixels = np.unique(hits.object_id[hits.object_id >= 0], return_counts=True)
+    objects = house.scene.objects
+    furniture = sum(
+        objects[index].room == room.index and objects[index].category not in _STRUCTURE
+        for index in shown[pixels > _FURNITURE_SHARE * hits.object_id.size]
+    )
+    blocked = np.mean(hits.distance < 0.9)
+    return furniture + 0.5 * float(np.median(hits.distance)) - 25 * float(blocked)

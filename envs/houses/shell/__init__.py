@@ -1,0 +1,1 @@
+"""Walls, floors, stairs and facade, put together as a scene."""

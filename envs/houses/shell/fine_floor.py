@@ -1,0 +1,98 @@
+"""Floors whose vertices lie close together where furniture stands, so that its shadow shows.
+
+Light is stored at vertices, and the shadow at the foot of a chest is narrower than the cells of an
+open floor. Coarse cells near the border of something that stands on them are cut finer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.houses.meshes.geometry import Material, Part
+from envs.houses.meshes.mesh import join, lattice
+from envs.houses.plan.plan_elements import WALL_HALF_THICKNESS, Room
+from envs.houses.shell.walls import ticks
+
+if TYPE_CHECKING:
+    from envs.houses.furnishing.furnishing import PlacedObject
+    from envs.houses.furnishing.placement import Box
+    from envs.houses.shell.fixture import FloorLayer
+
+_COARSE = 0.5
+_CORNER_STEPS = (0.13,)
+_CUT = 3  # pieces of a coarse cell along each side
+_NEAR = 0.03  # metres from the border of a footprint, inside and outside
+_HIGHEST = 0.25  # metres; what begins higher than this casts no shadow worth it
+_SAFETY = 0.006  # metres below the floor of a plane that stops rays at its joints
+
+
+def shadow_floor(placed: Sequence[PlacedObject]) -> FloorLayer:
+    """A way to lay floors that are fine around these objects."""
+
+    def lay(room: Room, material: Material) -> Part:
+        boxes = [
+            thing.footprint
+            for thing in placed
+            if thing.room == room.index
+            and thing.item.mount == "floor"
+            and thing.position[2] - room.floor < _HIGHEST
+            and thing.item.category != "rug"
+        ]
+        return lay_floor(room, material, boxes)
+
+    return lay
+
+
+def lay_floor(room: Room, material: Material, boxes: Iterable[Box]) -> Part:
+    """The floor of a room at height 0, fine near the borders of boxes."""
+    t = WALL_HALF_THICKNESS
+    spans = ((room.x0, room.x1), (room.y0, room.y1))
+    x, y = (ticks(low + t, high - t, [], _COARSE, _CORNER_STEPS) for low, high in spans)
+    fine = np.zeros((len(x) - 1, len(y) - 1), bool)
+    middle_x, middle_y = (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2
+    half = np.hypot(np.diff(x)[:, None], np.diff(y)[None, :]) / 2
+    for box in boxes:
+        # How far a cell's middle lies outside the box; negative inside, to its nearest side.
+        out_x = np.maximum(box.x0 - middle_x, middle_x - box.x1)[:, None]
+        out_y = np.maximum(box.y0 - middle_y, middle_y - box.y1)[None, :]
+        distance = np.where(
+            (out_x < 0) & (out_y < 0),
+            np.maximum(out_x, out_y),
+            np.hypot(np.maximum(out_x, 0), np.maximum(out_y, 0)),
+        )
+        fine |= np.abs(distance) < _NEAR + 0.5 * half
+    cells = [
+        _cell(x, y, int(i), int(j), bool(fine[i, j]), material) for i, j in np.ndindex(fine.shape)
+    ]
+    # Where fine cells meet coarse ones a ray may slip between; it ends on this plane.
+    below = _grid(x[[0, -1]], y[[0, -1]], material, -_SAFETY)
+    return _merged(join([*cells, below]))
+
+
+def _cell(x: np.ndarray, y: np.ndarray, i: int, j: int, is_fine: bool, material: Material) -> Part:
+    pieces = _CUT if is_fine else 1
+    along_x = np.linspace(x[i], x[i + 1], pieces + 1)
+    return _grid(along_x, np.linspace(y[j], y[j + 1], pieces + 1), material, 0.0)
+
+
+def _grid(x: np.ndarray, y: np.ndarray, material: Material, height: float) -> Part:
+    u, v = np.meshgrid(x, y, indexing="ij")
+    points = np.stack([u, v, np.full_like(u, height)], axis=-1)
+    up = np.broadcast_to(np.array([0.0, 0.0, 1.0]), points.shape)
+    return lattice(points, up, points[..., :2], material)
+
+
+def _merged(part: Part) -> Part:
+    """The part with one vertex at each place."""
+    key = np.rint(part.positions * 1e5).astype(np.int64)
+    _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return Part(
+        part.positions[first],
+        part.normals[first],
+        part.uvs[first],
+        group.reshape(-1)[part.faces],
+        part.material,
+    )

@@ -1,0 +1,170 @@
+"""Inner faces of walls and blocks along them, in metres above the storey's floor."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from envs.houses.meshes.geometry import Material, Part, box
+from envs.houses.meshes.mesh import lattice
+from envs.houses.plan.plan_elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
+
+OVERLAP = 0.01  # surfaces run this far into each other, so that no ray slips through a joint
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How close together the vertices of a building lie; light is stored at them.
+
+    Attributes:
+        wall_cell: largest distance in metres on walls.
+        ceiling_cell: the same on ceilings.
+        block_cell: the same on frames and skirting.
+        corner_steps: distances of the first vertices from a corner: the soft dark line where two
+            surfaces meet is narrower than the cells of the open wall.
+    """
+
+    wall_cell: float = 0.33
+    ceiling_cell: float = 0.5
+    block_cell: float = 0.4
+    corner_steps: tuple[float, ...] = (0.07, 0.2)
+
+
+FULL_DETAIL = Detail()
+FEW_TRIANGLES = Detail(wall_cell=0.7, ceiling_cell=0.9, block_cell=1.2, corner_steps=(0.13,))
+
+
+@dataclass(frozen=True)
+class Side:
+    """One inner wall face of a room: it runs along `axis` from `start` to `end` at `face`.
+
+    `centre` is the wall's centre line and `facing` +1 or -1, the way to the room's middle.
+    """
+
+    axis: str
+    centre: float
+    facing: int
+    start: float
+    end: float
+
+    @property
+    def face(self) -> float:
+        """Coordinate of the face across the wall."""
+        return self.centre + self.facing * WALL_HALF_THICKNESS
+
+    def holes(self, openings: Iterable[Opening]) -> list[Opening]:
+        """The openings that lie in this face."""
+        return [
+            opening
+            for opening in openings
+            if opening.axis == self.axis
+            and abs(opening.position - self.centre) < 1e-6
+            and self.start < opening.start
+            and opening.end < self.end
+        ]
+
+
+def sides_of(room: Room) -> tuple[Side, Side, Side, Side]:
+    """The four inner wall faces of a room: low and high y, low and high x."""
+    t = WALL_HALF_THICKNESS
+    return (
+        Side("x", room.y0, 1, room.x0 + t, room.x1 - t),
+        Side("x", room.y1, -1, room.x0 + t, room.x1 - t),
+        Side("y", room.x0, 1, room.y0 + t, room.y1 - t),
+        Side("y", room.x1, -1, room.y0 + t, room.y1 - t),
+    )
+
+
+def wall_face(
+    side: Side,
+    openings: Sequence[Opening],
+    material: Material,
+    height: float = WALL_HEIGHT,
+    detail: Detail = FULL_DETAIL,
+) -> Part:
+    """A wall face from the floor up, with holes where the openings are.
+
+    Args:
+        side: where it runs.
+        openings: of which those that lie in it become holes.
+        material: its material.
+        height: metres.
+        detail: how fine it is.
+    """
+    holes = side.holes(openings)
+    cell, steps = detail.wall_cell, detail.corner_steps
+    ends = [x for hole in holes for x in (hole.start, hole.end)]
+    along = ticks(side.start, side.end, ends, cell, steps)
+    heights = [z for hole in holes for z in (hole.bottom, hole.top) if 0 < z < height]
+    up = ticks(0.0, height, heights, cell, steps)
+    u, z = np.meshgrid(along, up, indexing="ij")
+    points = place(side.axis, u, np.full_like(u, side.face), z)
+    normal = place(side.axis, 0.0, float(side.facing), 0.0)
+    # Along x, (along) x (up) is -y; along y it is +x.
+    flip = side.facing == (1 if side.axis == "x" else -1)
+    part = lattice(
+        points,
+        np.broadcast_to(normal, points.shape),
+        np.stack([u, WALL_HEIGHT - z], axis=-1),
+        material,
+        flip=flip,
+    )
+    centre = part.positions[part.faces].mean(axis=1)
+    run, above = centre[:, 0 if side.axis == "x" else 1], centre[:, 2]
+    keep = np.ones(len(centre), bool)
+    for hole in holes:
+        within = (run > hole.start) & (run < hole.end) & (above < hole.top)
+        keep &= ~(within & (above > hole.bottom))
+    return _with_faces(part, part.faces[keep])
+
+
+def _with_faces(part: Part, faces: np.ndarray) -> Part:
+    """The part with only these of its faces and no idle vertices."""
+    used, renumbered = np.unique(faces, return_inverse=True)
+    return replace(
+        part,
+        positions=part.positions[used],
+        normals=part.normals[used],
+        uvs=part.uvs[used],
+        faces=renumbered.reshape(faces.shape),
+    )
+
+
+def ticks(
+    start: float,
+    end: float,
+    breaks: Iterable[float],
+    cell: float,
+    corner_steps: tuple[float, ...] = FULL_DETAIL.corner_steps,
+) -> np.ndarray:
+    """Grid lines from just before `start` to just after `end`: closer together at the ends."""
+    low = [start + step for step in corner_steps]
+    high = [end - step for step in reversed(corner_steps)]
+    fixed = sorted({start - OVERLAP, *low, *breaks, *high, end + OVERLAP})
+    lines = [fixed[0]]
+    for stop in fixed[1:]:
+        if stop - lines[-1] < 1e-3:
+            continue
+        count = int(np.ceil((stop - lines[-1]) / cell - 1e-9))
+        lines += list(np.linspace(lines[-1], stop, count + 1)[1:])
+    return np.array(lines)
+
+
+def place(axis: str, along: float | np.ndarray, across: float | np.ndarray, up) -> np.ndarray:
+    """(..., 3) coordinates of a wall that runs along `axis`."""
+    order = (along, across, up) if axis == "x" else (across, along, up)
+    return np.stack(np.broadcast_arrays(*order), axis=-1).astype(float)
+
+
+def wall_block(
+    axis: str,
+    run: tuple[float, float],
+    across: tuple[float, float],
+    up: tuple[float, float],
+    material: Material,
+    detail: Detail = FULL_DETAIL,
+) -> Part:
+    """A box along a wall: `run` and `up` are limits, `across` is (middle, thickness)."""
+    size = place(axis, run[1] - run[0], across[1], up[1] - up[0])
+    centre = place(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
+    return box(size, material, center=centre, cell=detail.block_cell)

@@ -1,0 +1,1 @@
+"""What can be seen and walked in a house: visibility, landmarks, routes."""

@@ -1,0 +1,123 @@
+"""Landmarks that an instruction mentions on the way: what one passes, crosses or makes for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from envs.houses.survey.clauses import Clause
+from envs.houses.survey.landmarks import NOTICED, Landmark, contrast, references
+from envs.houses.survey.visibility import Survey
+
+PASSED_WITHIN = 1.7  # metres from an edge to a landmark that one walks past
+LARGEST_GAIN = 0.15  # of a view; a landmark that singles out the way by more is no better
+
+Choice = TypeVar("Choice")
+
+
+def waymark_options(
+    survey: Survey, path: tuple[int, ...], rng: np.random.Generator
+) -> list[tuple[Clause, float]]:
+    """What one could mention on the way, with weights: high where it singles out the step to take.
+
+    Args:
+        survey: The house.
+        path: Viewpoints from start to goal.
+        rng: Source of all choices.
+    """
+    options = []
+    for step in range(len(path) - 1):
+        here, there = path[step], path[step + 1]
+        in_view = survey.areas[here, survey.view(here, there)]
+        things = np.flatnonzero(in_view >= 2 * NOTICED).tolist()
+        for landmark, weight in references(survey, here, things, rng):
+            relation = _relation(survey, path, step, landmark)
+            gain = contrast(survey, landmark, here, there) if relation else 0.0
+            if gain > NOTICED:
+                says_side = relation == "past" and rng.random() < 0.25
+                side = _side(survey, here, there, landmark) if says_side else ""
+                clause = Clause(relation, step, step + 1, landmark=landmark, side=side)
+                options.append((clause, weight * min(gain, LARGEST_GAIN)))
+    return options
+
+
+def choose_waymarks(
+    options: Sequence[tuple[Clause, float]],
+    spoken: set[str],
+    count: int,
+    rng: np.random.Generator,
+) -> list[Clause]:
+    """Draws up to `count` of the options, at most one a step.
+
+    No noun is used twice; those in use are added to `spoken`.
+    """
+    chosen: list[Clause] = []
+    while len(chosen) < count:
+        steps = {clause.first for clause in chosen}
+        left = [
+            (clause, weight)
+            for clause, weight in options
+            if clause.first not in steps and not _nouns(clause) & spoken
+        ]
+        if not left:
+            break
+        chosen.append(draw(left, rng))
+        spoken.update(_nouns(chosen[-1]))
+    return chosen
+
+
+def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landmark) -> str:
+    """How a step of a path relates to a landmark ahead: "past", "across", "toward" or ""."""
+    here, there = path[step], path[step + 1]
+    thing = landmark.things[0]
+    start, end = survey.positions[here], survey.positions[there]
+    length = float(np.linalg.norm(end - start))
+    along, reach = passing(survey, here, there, thing)
+    if landmark.noun == "rug":
+        points = (start, (start + end) / 2, end)
+        is_crossed = any(survey.gaps_at(point)[thing] == 0 for point in points)
+        return "across" if is_crossed else ""
+    if 0.3 < along < length + 0.3 and reach <= PASSED_WITHIN and step + 2 < len(path):
+        return "past"
+    nearer = survey.gaps[here, thing] - survey.gaps[there, thing]
+    visited = {survey.rooms[viewpoint] for viewpoint in path[step:]}
+    if nearer > 0.6 * length and survey.objects[thing].room in visited:
+        return "toward"
+    return ""
+
+
+def passing(survey: Survey, here: int, there: int, thing: int) -> tuple[float, float]:
+    """Where along an edge an object's middle lies, and how near one comes to it: metres."""
+    start, end = survey.positions[here], survey.positions[there]
+    length = float(np.linalg.norm(end - start))
+    ahead = (end - start) / length
+    away = survey.boxes[thing].mean(axis=0) - start
+    along = float(away @ ahead)
+    aside = float(np.linalg.norm(np.clip(along, 0, length) * ahead - away))
+    return along, min(survey.gaps[here, thing], survey.gaps[there, thing], aside)
+
+
+def _nouns(clause: Clause) -> set[str]:
+    return {clause.landmark.noun} if clause.landmark else set()
+
+
+def _side(survey: Survey, here: int, there: int, landmark: Landmark) -> str:
+    """Side on which a landmark lies as one walks an edge, "" if ahead."""
+    x, y = survey.boxes[landmark.things[0]].mean(axis=0) - survey.positions[here]
+    angle = turned(np.arctan2(x, y) - survey.heading(here, there))
+    if not np.radians(20) < abs(angle) < np.radians(120):
+        return ""
+    return "right" if angle > 0 else "left"
+
+
+def turned(angle: float) -> float:
+    """The same angle in radians between -pi and pi; positive is clockwise, to the right."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def draw(options: Sequence[tuple[Choice, float]], rng: np.random.Generator) -> Choice:
+    """One of some (choice, weight) pairs, with a probability in proportion to its weight."""
+    weights = np.array([weight for _, weight in options])
+    return options[rng.choice(len(options), p=weights / weights.sum())][0]

@@ -1,0 +1,1 @@
+"""What each of the 36 views of a house shows."""

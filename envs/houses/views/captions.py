@@ -1,0 +1,193 @@
+"""English captions of views of the built-in houses, each with the facts that make it true.
+
+Because a caption carries its facts, one knows of any caption whether it is true of any view. That
+is what contrastive training needs here: sentences made by templates repeat within a batch, and a
+caption drawn for one view is often true of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from envs.houses.materials.colours import COLOUR_NAMES
+from envs.houses.views.view_facts import DISTANCES, EVERYWHERE, SIDES, Fact, ViewFacts, is_colour
+
+# Other words for the same thing; none may also name another category or kind of room.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "sofa": ("sofa", "couch"),
+    "tv stand": ("television", "tv"),
+    "bookshelf": ("bookshelf", "bookcase"),
+    "floor lamp": ("floor lamp", "standing lamp"),
+    "plant": ("plant", "potted plant"),
+    "kitchen counter": ("kitchen counter", "worktop"),
+    "fridge": ("fridge", "refrigerator"),
+    "stove": ("stove", "cooker"),
+    "washbasin": ("washbasin", "bathroom sink"),
+    "bathtub": ("bathtub", "bath"),
+    "picture": ("picture", "painting"),
+    "rug": ("rug", "carpet"),
+    "entrance door": ("front door", "entrance door"),
+    "entrance bench": ("bench", "entrance bench"),
+    "grandfather clock": ("grandfather clock", "tall clock"),
+    "curtain": ("curtain", "drapes"),
+    "hallway": ("hallway", "corridor", "hall"),
+    "living room": ("living room", "sitting room"),
+    "kid's bedroom": ("kid's bedroom", "children's room"),
+    "office": ("office", "study"),
+    "gym": ("gym", "exercise room"),
+    "laundry room": ("laundry room", "laundry"),
+}
+_EVERYWHERE_WEIGHT = 0.3  # of things about which a caption says little
+_ROOM_FRAMES = ("{}", "a photo of {}", "inside {}", "a view of {}", "this is {}")
+_THING_FRAMES = ("{}", "a photo of {}", "there is {}", "a view of {}", "you can see {}")
+_GLIMPSE_FRAMES = ("a view into {}", "{} seen through a doorway", "a doorway to {}")
+_BARE_TEXTS = ("a bare wall", "an empty corner", "nothing but walls")
+_SIDE_FRAMES = {
+    "left": ("{} on the left", "{} to the left"),
+    "middle": ("{} straight ahead", "{} in the middle"),
+    "right": ("{} on the right", "{} to the right"),
+}
+_DISTANCE_FRAMES = {"near": ("{} close by", "{} nearby"), "far": ("{} far away", "a distant {}")}
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence and the facts that it states: it is true where all of them hold."""
+
+    text: str
+    facts: tuple[Fact, ...]
+
+
+def sample_caption(facts: ViewFacts, rng: np.random.Generator) -> Caption:
+    """Draw one of the many captions that are true of a view.
+
+    The kind of caption is drawn first (room, one or two things with or without colours, room and
+    thing, side, distance, glimpse), among those for which the view has something to say.
+    """
+    by_kind = _sorted_by_kind(facts)
+    styles = [(style, weight) for style, weight in _STYLES if all(by_kind[k] for k in style)]
+    if not styles:
+        return Caption(pick(_BARE_TEXTS, rng), (("bare",),) if ("bare",) in facts.holds else ())
+    weights = np.array([weight for _, weight in styles])
+    style = styles[int(rng.choice(len(styles), p=weights / weights.sum()))][0]
+    chosen: list[Fact] = []
+    for kind in style:
+        left = [fact for fact in by_kind[kind] if fact[1] not in {c[1] for c in chosen}]
+        if left:
+            chosen.append(_pick_weighted(left, rng))
+    return Caption(say(chosen, rng), tuple(chosen))
+
+
+def contradict(caption: Caption, rng: np.random.Generator) -> Caption | None:
+    """The same sentence but for one word: another colour, another side, near for far.
+
+    Taken from a batch at random, false captions mostly name other things, and telling those apart
+    teaches neither colours nor sides. These must be told apart by that word alone (as in NegCLIP,
+    arXiv 2210.01936, whose false captions are true ones with words exchanged).
+
+    Returns:
+        None if the caption has no such word. What comes back may yet be true of the view that the
+        caption was drawn for, where it shows two things of a category.
+    """
+    places = [n for n, fact in enumerate(caption.facts) if _rivals(fact)]
+    if not places:
+        return None
+    place = places[int(rng.integers(len(places)))]
+    facts = list(caption.facts)
+    fact = facts[place]
+    facts[place] = (*fact[:2], pick([word for word in _rivals(fact) if word != fact[2]], rng))
+    return Caption(say(facts, rng), tuple(facts))
+
+
+def _rivals(fact: Fact) -> tuple[str, ...]:
+    """The words of which a fact has one."""
+    if is_colour(fact):
+        return COLOUR_NAMES
+    return {"side": tuple(SIDES), "distance": tuple(DISTANCES)}.get(fact[0], ())
+
+
+# Kinds of facts in a caption, and how often that caption is drawn.
+_STYLES: tuple[tuple[tuple[str, ...], float], ...] = (
+    (("room",), 0.22),
+    (("thing",), 0.12),
+    (("colour",), 0.2),
+    (("colour", "colour"), 0.12),
+    (("room", "colour"), 0.06),
+    (("side",), 0.1),
+    (("distance",), 0.1),
+    (("glimpse",), 0.08),
+)
+
+
+def say(facts: Sequence[Fact], rng: np.random.Generator) -> str:
+    """Put facts into words, with a frame and synonyms drawn at random."""
+    first = facts[0]
+    if len(facts) == 1:
+        if first == ("bare",):
+            return pick(_BARE_TEXTS, rng)
+        frames = {
+            "room": _ROOM_FRAMES,
+            "glimpse": _GLIMPSE_FRAMES,
+            "thing": _THING_FRAMES,
+            "side": _SIDE_FRAMES.get(first[-1], ()),
+            "distance": _DISTANCE_FRAMES.get(first[-1], ()),
+        }[first[0]]
+        frame = pick(frames, rng)
+        # "a distant sofa" has its article already.
+        phrase = _noun(first[1], rng) if frame.startswith("a distant") else _phrase(first, rng)
+        return frame.format(phrase)
+    phrases = [_phrase(fact, rng) for fact in facts]
+    if first[0] == "room":
+        return f"{phrases[0]} with {' and '.join(phrases[1:])}"
+    return pick(_THING_FRAMES, rng).format(" and ".join(phrases))
+
+
+def room_prompts(kind: str) -> list[str]:
+    """Every way in which captions name a kind of room, for zero-shot classification."""
+    names = SYNONYMS.get(kind, (kind,))
+    return [frame.format(with_article(name)) for frame in _ROOM_FRAMES for name in names]
+
+
+def thing_prompts(category: str, colour: str = "") -> list[str]:
+    """Every way in which captions name a thing, for zero-shot detection."""
+    names = SYNONYMS.get(category, (category,))
+    words = [with_article(f"{colour} {name}".strip()) for name in names]
+    return [frame.format(word) for frame in _THING_FRAMES for word in words]
+
+
+def _sorted_by_kind(facts: ViewFacts) -> dict[str, list[Fact]]:
+    kinds: dict[str, list[Fact]] = {
+        kind: [] for kind in ("room", "glimpse", "thing", "colour", "side", "distance")
+    }
+    # Sorted, because the order of a set depends on the process.
+    for fact in sorted(facts.holds):
+        if fact != ("bare",):
+            kinds["colour" if is_colour(fact) else fact[0]].append(fact)
+    return kinds
+
+
+def _phrase(fact: Fact, rng: np.random.Generator) -> str:
+    colour = fact[2] + " " if is_colour(fact) else ""
+    return with_article(colour + _noun(fact[1], rng))
+
+
+def _noun(name: str, rng: np.random.Generator) -> str:
+    return pick(SYNONYMS.get(name, (name,)), rng)
+
+
+def with_article(words: str) -> str:
+    """Words after "a" or "an"."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def pick(choices: Sequence[str], rng: np.random.Generator) -> str:
+    """One of several texts."""
+    return choices[int(rng.integers(len(choices)))]
+
+
+def _pick_weighted(facts: list[Fact], rng: np.random.Generator) -> Fact:
+    weights = np.array([_EVERYWHERE_WEIGHT if fact[1] in EVERYWHERE else 1.0 for fact in facts])
+    return facts[int(rng.choice(len(facts), p=weights / weights.sum()))]

@@ -1,0 +1,130 @@
+"""DeviceFeatures: looks up on a network's device what an agent sees."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.graphs.nav_world import NavWorld
+from envs.navigation.observations import panorama_angles, view_angles
+from envs.navigation.stored_features import stored_tensors
+from envs.navigation.vector_env import VlnVectorEnv
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS
+
+
+class DeviceView(NamedTuple):
+    """What N agents see, on the device.
+
+    Attributes:
+        panorama: (N, 36, D + A) float32 features of the views.
+        candidates: (N, W, D + A) float32 features of the candidates; row 0, stop, is zero.
+        mask: (N, W) bool, true where an action is possible.
+        angle: (N, A) float32 angle feature of the agent's own heading and elevation.
+        distances: (N, W) float32 metres to the candidates, 0 for stop.
+    """
+
+    panorama: Tensor
+    candidates: Tensor
+    mask: Tensor
+    angle: Tensor
+    distances: Tensor
+
+
+class DeviceFeatures:
+    """The features of a world as tensors, from which views are gathered.
+
+    The features of an environment that observes indices go to the device once, as float16; each
+    step then sends two integers per agent. The numbers are those of `observe="features"`.
+
+    Attributes:
+        width: D + A, the numbers that describe a view.
+        targets: (V, K) nodes to which the candidates lead; stop and padding stay.
+    """
+
+    def __init__(self, env: VlnVectorEnv, device: torch.device | str = "cpu") -> None:
+        """Send features and tables to a device.
+
+        Args:
+            env: Its viewpoints, feature store and angle feature size are taken.
+            device: Of the network.
+
+        Raises:
+            KeyError: The feature store lacks a viewpoint.
+            ValueError: The environment's `angle_feature_size` is not a positive multiple of 4, or
+                features of a viewpoint are not finite.
+        """
+        world, size = env.nav_world, env.angle_feature_size
+        self.targets = world.targets
+        self._repeats = size // 4
+        self._device = torch.device(device)
+        self._features = _world_features(world, env.feature_store, self._device)
+        self._panorama_angles = self._send(panorama_angles(size))  # (12, 36, A)
+        self._own_angles = self._send(view_angles(size))  # (36, A)
+        self._candidate_views = self._send(world.views)  # (V, K)
+        self._candidate_angles = self._send(world.angles).flatten(0, 1)  # (V * 12, K, 4)
+        self._mask = self._send(world.mask.astype(bool))  # (V, K)
+        distances = world.distance(np.arange(len(world))[:, None], world.targets)
+        self._distances = self._send(distances.astype(np.float32))  # (V, K)
+        self._visual = 0 if self._features is None else self._features.shape[2]
+        self.width = self._visual + size
+
+    def gather(
+        self,
+        viewpoints: np.ndarray | Tensor,
+        views: np.ndarray | Tensor,
+        num_candidates: int | None = None,
+    ) -> DeviceView:
+        """Look up what N agents see.
+
+        Args:
+            viewpoints: (N,) nodes, `observation["viewpoint"]` or rows of it.
+            views: (N,) views 0..35, `observation["view"]` or rows of it.
+            num_candidates: W, actions to keep, stop included; all K when None. What is cut off
+                should be possible for nobody, see `observation["action_mask"]`.
+        """
+        nodes, views = self._index(viewpoints), self._index(views)
+        width = self._mask.shape[1] if num_candidates is None else num_candidates
+        base = views % NUM_HEADINGS
+        mask = self._mask.index_select(0, nodes)[:, :width]  # (N, W)
+        angles = self._candidate_angles.index_select(0, NUM_HEADINGS * nodes + base)[:, :width]
+        panorama = self._panorama_angles.index_select(0, base)  # (N, 36, A)
+        candidates = angles.repeat(1, 1, self._repeats)  # (N, W, A)
+        if self._features is not None:
+            visual = self._features.index_select(0, nodes).float()  # (N, 36, D)
+            looked_at = self._candidate_views.index_select(0, nodes)[:, :width]
+            rows = torch.arange(len(nodes), device=self._device)[:, None] * NUM_VIEWS + looked_at
+            real = mask.clone()
+            real[:, 0] = False
+            chosen = visual.flatten(0, 1).index_select(0, rows.flatten())
+            chosen = chosen.view(*rows.shape, self._visual) * real[..., None]
+            panorama = torch.cat([visual, panorama], 2)
+            candidates = torch.cat([chosen, candidates], 2)
+        return DeviceView(
+            panorama,
+            candidates,
+            mask,
+            angle=self._own_angles.index_select(0, views),
+            distances=self._distances.index_select(0, nodes)[:, :width],
+        )
+
+    def _index(self, values: np.ndarray | Tensor) -> Tensor:
+        return torch.as_tensor(values).to(self._device, torch.long)
+
+    def _send(self, array: np.ndarray) -> Tensor:
+        return torch.as_tensor(array).to(self._device)
+
+
+def _world_features(
+    world: NavWorld, store: FeatureStore | None, device: torch.device
+) -> Tensor | None:
+    """(V, 36, D) float16 features of the world's viewpoints, in their order."""
+    if store is None:
+        return None
+    rows = world.store_rows(store)
+    store.check_finite(rows)
+    stored = stored_tensors(store)
+    if device.type == "cpu" and len(stored) == 1 and np.array_equal(rows, np.arange(len(store))):
+        return stored[0]
+    return torch.from_numpy(np.asarray(store.views[rows])).to(device)

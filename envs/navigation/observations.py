@@ -1,0 +1,209 @@
+"""What agents see: features of the panorama and of the candidates, with their directions."""
+
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+
+from envs.graphs.nav_world import NavWorld, angles4
+from envs.navigation.stored_features import WideningReader
+from storage.features.store import FeatureStore
+from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, VIEW_ELEVATIONS, VIEW_HEADINGS
+
+_HEADINGS = VIEW_HEADINGS.astype(np.float32)
+_ELEVATIONS = VIEW_ELEVATIONS.astype(np.float32)
+
+Observe = Literal["features", "indices"]
+Observation = dict[str, np.ndarray]
+
+
+def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.ndarray:
+    """EnvDrop's angle feature: [sin h, cos h, sin e, cos e], repeated (`utils.py`).
+
+    Args:
+        heading: (...) radians.
+        elevation: (...) radians.
+        size: Length of the feature, a multiple of 4.
+
+    Returns:
+        (..., size) float32.
+
+    Raises:
+        ValueError: `size` is not a positive multiple of 4.
+    """
+    if size < 4 or size % 4:
+        raise ValueError(f"angle_feature_size {size} is not a positive multiple of 4")
+    return np.tile(angles4(heading, elevation), size // 4)
+
+
+def panorama_angles(size: int) -> np.ndarray:
+    """(12, 36, size) float32: angle features of the 36 views, seen from each of 12 headings."""
+    views = np.arange(NUM_VIEWS)
+    heading = STEP * (views % NUM_HEADINGS - np.arange(NUM_HEADINGS)[:, None])
+    elevation = VIEW_ELEVATIONS
+    return angle_feature(heading, np.broadcast_to(elevation, heading.shape), size)
+
+
+def view_angles(size: int) -> np.ndarray:
+    """(36, size) float32: angle features of an agent that looks along each of the 36 views."""
+    return angle_feature(_HEADINGS, _ELEVATIONS, size)
+
+
+class IndexObserver:
+    """Tells many agents where they stand and look, and leaves features to be looked up.
+
+    `envs.navigation.device_features.DeviceFeatures` does that on the device of a network.
+    """
+
+    def __init__(self, world: NavWorld, num_agents: int) -> None:
+        """Observe from the viewpoints of a world.
+
+        Args:
+            world: The graphs.
+            num_agents: B.
+        """
+        self._world = world
+        self._num_agents = num_agents
+
+    def space(self) -> dict[str, spaces.Space[Any]]:
+        """Spaces of one agent's observation."""
+        actions = self._world.num_actions
+        return {
+            "viewpoint": spaces.Box(0, len(self._world) - 1, (), np.int32),
+            "view": spaces.Box(0, NUM_VIEWS - 1, (), np.int32),
+            "candidate_view": spaces.Box(0, NUM_VIEWS - 1, (actions,), np.int32),
+            **pose_space(actions),
+        }
+
+    def buffers(self) -> Observation:
+        """Arrays for `observe` to fill."""
+        size, actions = self._num_agents, self._world.num_actions
+        return {
+            "viewpoint": np.empty(size, dtype=np.int32),
+            "view": np.empty(size, dtype=np.int32),
+            "candidate_view": np.empty((size, actions), dtype=np.int32),
+            **pose_buffers(size, actions),
+        }
+
+    def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
+        """Observe from B viewpoints.
+
+        Args:
+            nodes: (B,) viewpoints.
+            views: (B,) view 0..35 that each agent looks along.
+            out: From `buffers`, overwritten: viewpoint (B,), view (B,), candidate_view (B, K),
+                action_mask (B, K), heading (B,) and elevation (B,).
+        """
+        out["viewpoint"][:] = nodes
+        out["view"][:] = views
+        self._world.views.take(nodes, axis=0, out=out["candidate_view"], mode="clip")
+        fill_poses(self._world, nodes, views, out)
+
+
+class FeatureObserver:
+    """Gathers the features of what many agents see.
+
+    Attributes:
+        width: D + A, the numbers that describe a view: D of the store, A of its direction.
+    """
+
+    def __init__(
+        self, world: NavWorld, store: FeatureStore | None, angle_size: int, num_agents: int
+    ) -> None:
+        """Line the store up with the world.
+
+        Args:
+            world: The graphs.
+            store: Features of every viewpoint of the world; None for directions only (D = 0).
+            angle_size: A, a positive multiple of 4.
+            num_agents: B.
+
+        Raises:
+            ValueError: `angle_size` is not one.
+            KeyError: The store lacks a viewpoint.
+        """
+        self._world = world
+        self._num_agents = num_agents
+        self._angle_size = angle_size
+        self._visual_size = store.width if store else 0
+        self.width = self._visual_size + angle_size
+        self._panorama_angles = panorama_angles(angle_size)
+        self._reader = None
+        if store is not None:
+            self._reader, self._rows = WideningReader(store), world.store_rows(store)
+
+    def space(self) -> dict[str, spaces.Space[Any]]:
+        """Spaces of one agent's observation."""
+        actions, inf = self._world.num_actions, np.inf
+        return {
+            "panorama": spaces.Box(-inf, inf, (NUM_VIEWS, self.width), np.float32),
+            "candidates": spaces.Box(-inf, inf, (actions, self.width), np.float32),
+            **pose_space(actions),
+        }
+
+    def buffers(self) -> Observation:
+        """Arrays for `observe` to fill."""
+        size, actions = self._num_agents, self._world.num_actions
+        return {
+            "panorama": np.empty((size, NUM_VIEWS, self.width), dtype=np.float32),
+            "candidates": np.empty((size, actions, self.width), dtype=np.float32),
+            **pose_buffers(size, actions),
+        }
+
+    def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
+        """Observe from B viewpoints.
+
+        Args:
+            nodes: (B,) viewpoints.
+            views: (B,) view 0..35 that each agent looks along.
+            out: From `buffers`, overwritten: panorama (B, 36, D + A), candidates (B, K, D + A),
+                action_mask (B, K), heading (B,) and elevation (B,).
+        """
+        visual, base = self._visual_size, views % NUM_HEADINGS
+        panorama = out["panorama"]
+        if self._reader:
+            self._reader.read(self._rows[nodes], panorama)
+        panorama[..., visual:] = self._panorama_angles[base]
+        fill_poses(self._world, nodes, views, out)
+
+        agent, action = np.nonzero(out["action_mask"][:, 1:])
+        action += 1
+        node = nodes[agent]
+        looked_at = NUM_VIEWS * agent + self._world.views[node, action]
+        seen = panorama.reshape(-1, self.width).take(looked_at, axis=0)
+        angles = self._world.angles[node, base[agent], action]  # (N, 4)
+        # Four numbers travel as one, which copies them several times as fast.
+        seen[:, visual:].view(np.complex128)[...] = angles.view(np.complex128)
+        candidates = out["candidates"]
+        candidates[...] = 0.0
+        candidates[agent, action] = seen
+
+
+def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
+    """Spaces of what every observation holds besides the instruction.
+
+    Args:
+        num_actions: K.
+    """
+    return {
+        "action_mask": spaces.MultiBinary(num_actions),
+        "heading": spaces.Box(0.0, 2 * np.pi, (), np.float32),
+        "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (), np.float32),
+    }
+
+
+def pose_buffers(num_agents: int, num_actions: int) -> Observation:
+    """Arrays of B agents for `fill_poses`, as `pose_space` describes them."""
+    return {
+        "action_mask": np.empty((num_agents, num_actions), dtype=np.int8),
+        "heading": np.empty(num_agents, dtype=np.float32),
+        "elevation": np.empty(num_agents, dtype=np.float32),
+    }
+
+
+def fill_poses(world: NavWorld, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
+    """Tell B agents what they can do and how they are turned."""
+    # "clip" writes to the output directly; "raise" would fill an array of its own first.
+    world.mask.take(nodes, axis=0, out=out["action_mask"], mode="clip")
+    _HEADINGS.take(views, out=out["heading"], mode="clip")
+    _ELEVATIONS.take(views, out=out["elevation"], mode="clip")

@@ -1,0 +1,242 @@
+"""Pictures of an episode: panorama with candidate marks, map with paths, instruction."""
+
+import contextlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from envs.episodes import Episode
+from envs.graphs.candidates import candidate_table
+from envs.graphs.nav_graph import NavGraph
+from envs.submissions.files import Trajectory
+from storage import written_whole
+
+WIDTH, STRIP_HEIGHT, PANEL_HEIGHT = 960, 360, 280
+MAP_WIDTH = 400
+
+_PAPER, _INK, _FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
+_REFERENCE, _WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
+_VIEW_CONE = (248, 214, 176)
+# First and last letter of a script, and free fonts for it.
+_FONTS = (
+    ("\u0900", "\u097f", ("NotoSansDevanagari-Regular.ttf", "Lohit-Devanagari.ttf")),
+    ("\u0c00", "\u0c7f", ("NotoSansTelugu-Regular.ttf", "Lohit-Telugu.ttf")),
+)
+_FRAME_RATE = 4  # of mp4 films, per second
+_STOREY = 3.0  # metres, about
+_SKY, _GROUND = (206, 216, 226), (178, 174, 168)
+
+
+# Gives the equirectangular picture of a scan's viewpoint: (H, 2H, 3) uint8, north in the middle.
+PanoramaSource = Callable[[str, str], np.ndarray]
+
+
+def draw_frame(
+    graph: NavGraph,
+    episode: Episode,
+    trajectory: Trajectory,
+    panorama: PanoramaSource | None,
+) -> np.ndarray:
+    """Draw where an agent is.
+
+    Args:
+        graph: The building.
+        episode: What the agent has been told to do.
+        trajectory: Viewpoint, heading and elevation (radians) at each viewpoint visited so far.
+        panorama: Where pictures come from; None for a world without, which shows bare ground and
+            sky.
+
+    Returns:
+        (640, 960, 3) uint8 RGB. Above, the panorama with the agent's heading in the middle and
+        the candidates marked with the numbers of their actions; below, the map (reference path
+        green, walked path orange) and the instruction.
+    """
+    frame = Image.new("RGB", (WIDTH, STRIP_HEIGHT + PANEL_HEIGHT), _PAPER)
+    viewpoint, heading, _ = trajectory[-1]
+    picture = _bare_panorama() if panorama is None else panorama(episode.scan, viewpoint)
+    frame.paste(_strip(picture, heading), (0, 0))
+    draw = ImageDraw.Draw(frame)
+    _mark_candidates(draw, graph, viewpoint, heading)
+    _draw_map(draw, graph, episode, trajectory)
+    _write_text(draw, graph, episode, trajectory)
+    return np.array(frame)
+
+
+def film(
+    graph: NavGraph,
+    episode: Episode,
+    trajectory: Trajectory,
+    panorama: PanoramaSource | None,
+    path: Path,
+    seconds: float = 1.5,
+) -> None:
+    """Write an episode as a moving picture, a frame per viewpoint.
+
+    Args:
+        graph: The building.
+        episode: What the agent has been told to do.
+        trajectory: Viewpoint, heading and elevation (radians) at each viewpoint visited.
+        panorama: As for `draw_frame`.
+        path: File to write, .gif or .mp4.
+        seconds: Time that each frame stands.
+
+    Raises:
+        ValueError: The file has another ending.
+        ModuleNotFoundError: There is no FFmpeg to write an mp4 with; says how to get it.
+    """
+    import imageio.v3 as iio
+
+    kind = path.suffix.lower()
+    if kind not in (".gif", ".mp4"):
+        raise ValueError(f"{path}: films are .gif or .mp4")
+    if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ModuleNotFoundError(f'{path}: mp4 needs FFmpeg: pip install "clipnav[video]"')
+    frames = [
+        draw_frame(graph, episode, trajectory[: step + 1], panorama)
+        for step in range(len(trajectory))
+    ]
+    with written_whole(path) as beside:
+        if kind == ".gif":
+            iio.imwrite(beside, frames, duration=1000 * seconds, loop=0)
+        else:
+            # Players dislike films of less than some frames a second: frames are repeated.
+            repeated = [frame for frame in frames for _ in range(round(_FRAME_RATE * seconds))]
+            iio.imwrite(beside, repeated, fps=_FRAME_RATE, codec="libx264")
+
+
+def house_panorama(scan: str, viewpoint: str) -> np.ndarray:
+    """Picture (512, 1024, 3) uint8 RGB of a viewpoint of the built-in houses."""
+    from envs.houses.rendering.house_panoramas import panorama
+
+    return panorama(scan, viewpoint).rgb
+
+
+def _strip(picture: np.ndarray, heading: float) -> Image.Image:
+    """The panorama from 67.5 degrees down to 67.5 up, with `heading` in the middle."""
+    shift = -round(heading / (2 * np.pi) * picture.shape[1])
+    whole = Image.fromarray(np.roll(picture, shift, axis=1)).resize((WIDTH, WIDTH // 2))
+    top = (WIDTH // 2 - STRIP_HEIGHT) // 2
+    return whole.crop((0, top, WIDTH, top + STRIP_HEIGHT))
+
+
+def _bare_panorama() -> np.ndarray:
+    picture = np.empty((WIDTH // 2, WIDTH, 3), dtype=np.uint8)
+    picture[: WIDTH // 4] = _SKY
+    picture[WIDTH // 4 :] = _GROUND
+    return picture
+
+
+def _mark_candidates(
+    draw: ImageDraw.ImageDraw, graph: NavGraph, viewpoint: str, heading: float
+) -> None:
+    """Number the candidates where their viewpoints touch the floor."""
+    table = candidate_table(graph)
+    node = graph.index(viewpoint)
+    targets = table.targets[node][table.targets[node] >= 0]
+    offsets = graph.positions[targets] - graph.positions[node]
+    below = offsets[:, 2] - graph.heights[targets]
+    elevation = np.arctan2(below, np.hypot(offsets[:, 0], offsets[:, 1]))
+    turn = table.headings[node][: len(targets)] - heading
+    columns = WIDTH / 2 + (turn + np.pi) % (2 * np.pi) * WIDTH / (2 * np.pi) - WIDTH / 2
+    rows = np.clip(STRIP_HEIGHT / 2 - elevation * WIDTH / (2 * np.pi), 16, STRIP_HEIGHT - 16)
+    # Far candidates first, so that the near ones lie on top.
+    for i in np.argsort(-np.linalg.norm(offsets, axis=1)):
+        x, y = float(columns[i]), float(rows[i])
+        draw.ellipse((x - 13, y - 11, x + 13, y + 11), fill=_MARK, outline=_PAPER, width=2)
+        draw.text((x, y), str(i + 1), fill=_PAPER, font=_font(15), anchor="mm")
+
+
+def _draw_map(
+    draw: ImageDraw.ImageDraw, graph: NavGraph, episode: Episode, trajectory: Trajectory
+) -> None:
+    points = _map_points(graph)
+    here = graph.index(trajectory[-1][0])
+    # Storeys lie above each other; only the agent's own is drawn in full ink.
+    rise = np.abs(graph.positions[:, 2] - graph.positions[here, 2])
+    own_storey = rise < _STOREY / 2
+    for i, j in np.argwhere(np.triu(graph.adjacency)):
+        draw.line([points[i], points[j]], fill=_FAINT, width=1)
+    for point, own in zip(points, own_storey, strict=True):
+        _dot(draw, point, 2, _INK if own else _FAINT)
+    reference = [points[graph.index(v)] for v in episode.path]
+    walked = [points[graph.index(step[0])] for step in trajectory]
+    if episode.has_goal:
+        draw.line(reference, fill=_REFERENCE, width=5, joint="curve")
+        _dot(draw, reference[-1], 7, None, outline=_REFERENCE)
+    draw.line(walked, fill=_WALKED, width=2)
+    x, y = points[here]
+    # PIL measures angles clockwise from the right; headings count clockwise from the top.
+    middle = np.rad2deg(trajectory[-1][1]) - 90
+    draw.pieslice((x - 18, y - 18, x + 18, y + 18), middle - 30, middle + 30, fill=_VIEW_CONE)
+    _dot(draw, points[here], 5, _WALKED)
+
+
+def _map_points(graph: NavGraph) -> list[tuple[float, float]]:
+    """Pixel of each viewpoint, north up, the whole building filling the map."""
+    margin = 20
+    low, high = graph.positions[:, :2].min(axis=0), graph.positions[:, :2].max(axis=0)
+    room = np.array([MAP_WIDTH, PANEL_HEIGHT]) - 2 * margin
+    scale = float((room / np.maximum(high - low, 1.0)).min())
+    centred = (graph.positions[:, :2] - (low + high) / 2) * scale
+    x = MAP_WIDTH / 2 + centred[:, 0]
+    y = STRIP_HEIGHT + PANEL_HEIGHT / 2 - centred[:, 1]
+    return list(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def _write_text(
+    draw: ImageDraw.ImageDraw, graph: NavGraph, episode: Episode, trajectory: Trajectory
+) -> None:
+    left, top = MAP_WIDTH + 20, STRIP_HEIGHT + 16
+    state = f"{episode.scan}   episode {episode.instr_id}   {len(trajectory) - 1} moves"
+    if episode.has_goal:
+        state += f"   {graph.geodesic(trajectory[-1][0], episode.path[-1]):.1f} m to the goal"
+    draw.text((left, top), state, fill=_INK, font=_font(14))
+    font = _font(18, episode.instruction)
+    lines = _wrapped(draw, episode.instruction.split(), font, WIDTH - left - 20)
+    shown = lines[: (PANEL_HEIGHT - 60) // 25]
+    if len(shown) < len(lines):
+        shown[-1] += " ..."
+    draw.multiline_text((left, top + 32), "\n".join(shown), fill=_INK, font=font, spacing=6)
+
+
+def _wrapped(
+    draw: ImageDraw.ImageDraw,
+    words: Sequence[str],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    width: float,
+) -> list[str]:
+    lines = [""]
+    for word in words:
+        longer = f"{lines[-1]} {word}".strip()
+        if draw.textlength(longer, font=font) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _dot(
+    draw: ImageDraw.ImageDraw,
+    centre: tuple[float, float],
+    radius: float,
+    fill: tuple[int, int, int] | None,
+    outline: tuple[int, int, int] | None = None,
+) -> None:
+    x, y = centre
+    box = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(box, fill=fill, outline=outline, width=2)
+
+
+@lru_cache
+def _font(size: int, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, or one of this machine where the text is Hindi or Telugu."""
+    for first, last, names in _FONTS:
+        if any(first <= letter <= last for letter in text):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    return ImageFont.truetype(name, size)
+    return ImageFont.load_default(size)

@@ -1,0 +1,1 @@
+"""View features on disk: stores, shards, and other people's formats."""

@@ -1,0 +1,52 @@
+import pytest
+
+from agents.acting.baselines import TeacherAgent
+from agents.acting.environments import make_env
+from agents.acting.evaluation import compare, evaluate, follower_name, table
+from agents.configs import TrainConfig
+
+
+@pytest.mark.parametrize("split", ["train", "val_unseen"])
+def test_every_episode_is_walked_once(doors_config, split):
+    # 96 and 24 episodes in batches of 16: the last batch is full or half empty.
+    env = make_env(doors_config, split)
+    walked = []
+    agent = TeacherAgent()
+    begin = agent.begin
+    agent.begin = lambda observation, info, live: (
+        walked.extend(info["instr_id"][live]),
+        begin(observation, info, live),
+    )
+    evaluation = evaluate(env, agent)
+    names = [episode.instr_id for episode in env.episodes]
+    assert sorted(walked) == sorted(names)
+    assert list(evaluation.trajectories) == list(evaluation.scores) == names
+    for episode in env.episodes:
+        path = [pose[0] for pose in evaluation.trajectories[episode.instr_id]]
+        assert path == list(episode.path)
+    assert evaluation.summary()["SR"] == 1.0
+    assert evaluation.by_language()["en"] == evaluation.summary()
+
+
+def test_comparison_names_its_agents(doors_env):
+    summaries = compare(doors_env, {"mine": TeacherAgent()}, 0, "train")["train"]
+    assert list(summaries) == ["mine", "random", "forward", "shortest path"]
+    assert summaries["mine"] == summaries["shortest path"]
+    assert compare(doors_env, {}, 0, "train")["train"]["random"] == summaries["random"]
+
+
+def test_table_is_aligned():
+    summary = {"TL": 9.5, "NE": 1, "OSR": 1, "SR": 0.5, "SPL": 0.4444, "nDTW": 0.1, "sDTW": 0.05}
+    text = table({"val_unseen": {"follower": summary, "shortest path": summary}})
+    header, first, second = text.splitlines()
+    assert header.split() == ["split", "agent", "TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"]
+    assert first.split()[1:] == ["follower", "9.50", "1.00", "100.0", "50.0", "44.4", "10.0", "5.0"]
+    assert len(header) == len(first) == len(second)
+
+
+def test_follower_name_says_what_it_lacks():
+    assert follower_name(TrainConfig()) == "follower"
+    assert follower_name(TrainConfig(vision=False)) == "follower (no vision)"
+    assert follower_name(TrainConfig(language="shuffled")) == "follower (shuffled language)"
+    both = TrainConfig(vision=False, language="none")
+    assert follower_name(both) == "follower (no vision, no language)"

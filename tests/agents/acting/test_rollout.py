@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from agents.acting.rollout import walk
+
+
+class Recorder:
+    """Stops row i after i moves between centre and door."""
+
+    def __init__(self):
+        self.calls = []
+
+    def begin(self, observation, info, live):
+        self.left = np.arange(len(info["instr_id"])) % 4
+
+    def act(self, observation, info, live):
+        self.calls.append(live.tolist())
+        actions = np.minimum(self.left[live], 1)
+        self.left[live] -= 1
+        return actions
+
+
+def instr_ids(env, count):
+    return [episode.instr_id for episode in env.episodes[:count]]
+
+
+def test_walk_drops_episodes_that_are_over(doors_env):
+    recorder = Recorder()
+    walk(doors_env, recorder, instr_ids(doors_env, 6))
+    assert recorder.calls == [[0, 1, 2, 3, 4, 5], [1, 2, 3, 5], [2, 3], [3]]
+    assert [len(path) for path in doors_env.paths()[:6]] == [1, 2, 3, 4, 1, 2]
+
+
+def test_walk_refuses_more_episodes_than_environments(doors_env):
+    ids = instr_ids(doors_env, doors_env.num_envs + 1)
+    with pytest.raises(ValueError, match="17 episodes for 16 environments"):
+        walk(doors_env, Recorder(), ids)
+
+
+def test_walk_ends_where_the_environment_truncates(doors_env):
+    class Restless(Recorder):
+        def act(self, observation, info, live):
+            self.calls.append(live.tolist())
+            return np.ones(len(live), int)
+
+    agent = Restless()
+    walk(doors_env, agent, instr_ids(doors_env, 3))
+    assert len(agent.calls) == doors_env.max_episode_steps
+
+
+def test_walk_tells_rewards_of_live_rows_and_who_was_cut_off(doors_env):
+    # Row i goes out and back i times; of rows 0 and 1 only one that stops at its door is right.
+    walked = walk(doors_env, Recorder(), instr_ids(doors_env, 4), max_steps=2)
+    assert [len(rewards) for rewards in walked.rewards] == [4, 3]
+    assert walked.rewards[0][0] == -2.0
+    assert set(walked.rewards[0][1:]) <= {-1.0, 1.0}
+    assert walked.cut.tolist() == [2, 3]

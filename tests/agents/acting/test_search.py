@@ -1,0 +1,177 @@
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.environments import make_follower
+from agents.acting.follower_agent import FollowerAgent
+from agents.acting.rollout import walk
+from agents.acting.search import Place, Searcher, beam_search, best_first_search
+from agents.envdrop.encoders import Context, State
+from agents.envdrop.follower import Decision
+from envs.graphs.nav_graph import NavGraph
+from envs.graphs.nav_world import NavWorld
+from envs.navigation.device_features import DeviceFeatures, DeviceView
+from tests.conftest import connectivity_records
+
+#       b - d            A greedy walk goes to a, then c or stops; the whole path s b d stop is
+#      /                 the likeliest one.
+#     s - a - c
+POSITIONS = {"s": (0, 0), "a": (2, 0), "b": (0, 2), "c": (4, 0), "d": (2, 2.5)}
+EDGES = ("sa", "sb", "ac", "bd")
+# Probability of stopping, and of going to each neighbour.
+CHOICES = {
+    "s": {"stop": 0.0, "a": 0.6, "b": 0.4},
+    "a": {"stop": 0.3, "s": 0.3, "c": 0.4},
+    "b": {"stop": 0.1, "s": 0.1, "d": 0.8},
+    "c": {"stop": 0.5, "a": 0.5},
+    "d": {"stop": 0.9, "b": 0.1},
+}
+
+
+def make_world():
+    return NavWorld([NavGraph("scan", connectivity_records(POSITIONS, EDGES))])
+
+
+class Nodes:
+    """Features that say nothing but the node."""
+
+    def gather(self, nodes, views, width):
+        numbers = torch.as_tensor(nodes, dtype=torch.float32)
+        empty = torch.zeros(len(nodes), width)
+        return DeviceView(numbers[:, None, None], empty, empty > -1, empty, empty)
+
+
+class Chooser(torch.nn.Module):
+    """Stands for a follower with the probabilities above."""
+
+    marks_visits = False
+
+    def __init__(self, world):
+        super().__init__()
+        self.parameter = torch.nn.Parameter(torch.zeros(1))
+        self.world = world
+
+    def encoder(self, tokens):
+        count = len(tokens)
+        words = torch.zeros(count, 1, 1)
+        return Context(words, words[..., 0] == 0), State(
+            torch.zeros(count, 1), torch.zeros(count, 1), torch.zeros(count, 2, 1)
+        )
+
+    def decide(self, view, context, state):
+        nodes = view.panorama[:, 0, 0].long().tolist()
+        scores = torch.full((len(nodes), view.mask.shape[1]), -torch.inf, dtype=torch.float64)
+        for row, node in enumerate(nodes):
+            choices = CHOICES[self.world.viewpoint_ids[node]]
+            scores[row, 0] = math.log(choices["stop"]) if choices["stop"] else -torch.inf
+            for action in np.flatnonzero(self.world.mask[node])[1:]:
+                target = self.world.viewpoint_ids[self.world.targets[node, action]]
+                scores[row, action] = math.log(choices[target])
+        # The state counts the decisions of a path.
+        return Decision(scores, state._replace(attended=state.attended + 1), None, None, None)
+
+
+@pytest.fixture
+def world():
+    return make_world()
+
+
+@pytest.fixture
+def searcher(world):
+    start = Place(world.node("scan", "s"), 0)
+    return Searcher(Chooser(world), Nodes(), world, np.ones((2, 3), int), [start, start])
+
+
+def names(world, path):
+    return "".join(world.viewpoint_ids[place.node] for place in path.places)
+
+
+def probability(path):
+    value = 1.0
+    for here, there in itertools.pairwise(path):
+        value *= CHOICES[here][there]
+    return value * CHOICES[path[-1]]["stop"]
+
+
+@pytest.mark.parametrize("method", ["beam", "best-first"])
+def test_finds_the_likelier_path_that_a_greedy_walk_misses(world, searcher, method):
+    if method == "beam":
+        findings = beam_search(searcher, 2, 6)
+    else:
+        findings = best_first_search(searcher, 2, 300)
+    assert len(findings) == 2
+    for found in findings:
+        likeliest = found.paths[0]
+        assert names(world, likeliest) == "sbd"
+        assert likeliest.actions[-1] == 0
+        assert len(likeliest.actions) == len(likeliest.places)
+        assert math.exp(likeliest.likelihood) == pytest.approx(0.4 * 0.8 * 0.9)
+        for path in found.paths:
+            assert math.exp(path.likelihood) == pytest.approx(probability(names(world, path)))
+
+
+def test_a_beam_of_one_is_the_greedy_walk(world, searcher):
+    # s, a, c, and at c going back and stopping are equally likely: the first found, stop, wins.
+    found = beam_search(searcher, 1, 6)[0]
+    assert [names(world, path) for path in found.paths] == ["sac"]
+    assert math.exp(found.paths[0].likelihood) == pytest.approx(0.6 * 0.4 * 0.5)
+    assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a", "c"]
+
+
+def test_paths_that_have_ended_keep_their_places_in_the_beam(world, searcher, monkeypatch):
+    monkeypatch.setitem(CHOICES, "a", {"stop": 0.6, "s": 0.1, "c": 0.3})
+    # Stopping at a is the likeliest after two steps; then there is room for one other path.
+    found = beam_search(searcher, 2, 6)[0]
+    assert [names(world, path) for path in found.paths] == ["sa", "sbd"]
+    assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a", "b", "d"]
+
+
+def test_paths_under_way_count_when_steps_run_out(world, searcher):
+    found = beam_search(searcher, 2, 1)[0]
+    assert [names(world, path) for path in found.paths] == ["sa", "sb"]
+    assert math.exp(found.paths[0].likelihood) == pytest.approx(0.6)
+
+
+def test_best_first_search_visits_no_viewpoint_twice_and_ends(world, searcher):
+    found = best_first_search(searcher, 50, 300)[0]
+    assert sorted(world.viewpoint_ids[node] for node in found.looked_at) == sorted(POSITIONS)
+    assert [names(world, path) for path in found.paths[:4]] == ["sbd", "sa", "sac", "sb"]
+    likelihoods = [path.likelihood for path in found.paths]
+    assert likelihoods == sorted(likelihoods, reverse=True)
+
+
+def test_best_first_search_ends_after_so_many_looks(world, searcher):
+    found = best_first_search(searcher, 1, 2)[0]
+    assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a"]
+    assert len(found.paths) == 1
+
+
+@pytest.mark.parametrize("marks_visits", [False, True])
+def test_a_beam_of_one_walks_as_the_follower_does(
+    doors_config, doors_env, marks_visits, monkeypatch
+):
+    monkeypatch.setattr("agents.acting.search._ROWS", 5)  # of the sixteen
+    torch.manual_seed(0)
+    settings = dataclasses.replace(doors_config.follower, marks_visits=marks_visits)
+    config = dataclasses.replace(doors_config, follower=settings)
+    follower = make_follower(config, doors_env).eval()
+    features = DeviceFeatures(doors_env)
+    ids = [episode.instr_id for episode in doors_env.episodes[:16]]
+    observation, _ = doors_env.reset(options={"episode_ids": ids})
+    starts = [
+        Place(*map(int, pair))
+        for pair in zip(observation["viewpoint"], observation["view"], strict=True)
+    ]
+    with torch.inference_mode():
+        searcher = Searcher(
+            follower, features, doors_env.nav_world, observation["instruction"], starts
+        )
+        findings = beam_search(searcher, 1, doors_env.max_episode_steps)
+        walk(doors_env, FollowerAgent(follower, features), ids)
+    ids_of = doors_env.nav_world.viewpoint_ids
+    paths = [[ids_of[place.node] for place in found.paths[0].places] for found in findings]
+    assert paths == doors_env.paths()

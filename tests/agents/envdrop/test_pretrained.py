@@ -1,0 +1,92 @@
+import dataclasses
+
+import pytest
+import torch
+
+from agents.acting.tokenizers import PretrainedTokenizer
+from agents.configs import FollowerConfig, TextConfig
+from agents.envdrop.pretrained import PretrainedEncoder
+from agents.experiments.runs import load_run
+from agents.learning.follower_training import follower_trainer, train
+from training.checkpoints import MODEL, load_trainer
+from training.optimiser_settings import OptimiserConfig
+
+SMALL = FollowerConfig(hidden_size=16, dropout=0.0)
+
+
+@pytest.fixture
+def tokens(tiny_bert):
+    tokenizer = PretrainedTokenizer(str(tiny_bert))
+    sentences = ["Go to the red door.", "The blue one."]
+    return torch.stack([torch.from_numpy(tokenizer.encode(text, 12)) for text in sentences])
+
+
+def encoder(tiny_bert, tune):
+    torch.manual_seed(0)
+    text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune)
+    return PretrainedEncoder(text, SMALL).eval()
+
+
+def test_frozen_and_tuned_models_read_alike(tiny_bert, tokens):
+    frozen, tuned = encoder(tiny_bert, False), encoder(tiny_bert, True)
+    context, state = frozen(tokens)
+    assert context.words.shape == (2, 8, 16)
+    assert context.mask.sum(1).tolist() == [8, 6]
+    own, first = tuned(tokens)
+    real = context.mask.unsqueeze(2)
+    torch.testing.assert_close(context.words * real, own.words * real, atol=2e-2, rtol=0)
+    torch.testing.assert_close(state.attended, first.attended, atol=2e-2, rtol=0)
+
+
+def test_frozen_states_are_computed_once_and_alone(tiny_bert, tokens):
+    frozen = encoder(tiny_bert, False)
+    calls = []
+    model = frozen._frozen._model
+    model.register_forward_hook(lambda *_: calls.append(1))
+    context, _ = frozen(tokens)
+    again, _ = frozen(tokens.flip(0))
+    assert len(calls) == 2
+    assert torch.equal(context.words[0], again.words[1])
+    alone, _ = encoder(tiny_bert, False)(tokens[1:])
+    assert torch.equal(alone.words[0], context.words[1, :6])
+
+
+def test_only_a_tuned_model_is_learnt(tiny_bert, tokens):
+    for tune in (False, True):
+        names = [name for name, _ in encoder(tiny_bert, tune).named_parameters()]
+        assert any(name.startswith("tuned.") for name in names) == tune
+        assert "words.weight" in names
+    tuned = encoder(tiny_bert, True)
+    context, state = tuned(tokens)
+    (context.words.sum() + state.attended.sum()).backward()
+    assert tuned.tuned.embeddings.word_embeddings.weight.grad.abs().sum() > 0
+    for name, parameter in tuned.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_path, tune):
+    text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune, learning_rate=1e-3)
+    config = dataclasses.replace(
+        doors_config,
+        text=text,
+        iterations=6,
+        batch_size=8,
+        evaluation_splits=("val_unseen",),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
+    )
+    train(dataclasses.replace(config, output=tmp_path / "whole"))
+    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
+    follower_trainer(first)[0].train()
+    trainer, learner = follower_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
+    trainer.train()
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    assert whole["weights"].keys() == parts["weights"].keys()
+    for name, value in whole["weights"].items():
+        assert torch.equal(value, parts["weights"][name]), name
+    rates = [group["lr"] for group in learner.optimiser.param_groups]
+    assert rates == pytest.approx([1e-2, 1e-3] if tune else [1e-2])
+    assert (tmp_path / "parts" / MODEL).is_file()
+    env, agent = load_run(tmp_path / "parts", "val_unseen")
+    assert isinstance(env.tokenizer, PretrainedTokenizer)
+    assert isinstance(agent.follower.encoder, PretrainedEncoder)

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.speaking import described_paths
+from agents.configs import SpeakerConfig
+from agents.envdrop.speaker import END, PathViews, Speaker
+from agents.envdrop.visual import VisualNoise
+from envs.navigation.device_features import DeviceFeatures
+
+SMALL = SpeakerConfig(embedding_size=6, hidden_size=8, standardise=False)
+WORDS = 12
+FIRST = WORDS - 1
+TOKENS = torch.tensor([[FIRST, 3, 4, 5, END, 0], [FIRST, 6, END, 0, 0, 0]])
+ONE = torch.zeros(2, dtype=torch.long)
+
+
+def paths(steps=(3, 2)):
+    """Paths of random views, step after step."""
+    rng = torch.Generator().manual_seed(0)
+    places = sorted((step, row) for row, count in enumerate(steps) for step in range(count))
+    step, row = (torch.tensor(column) for column in zip(*places, strict=True))
+    stops = step == torch.tensor(steps)[row] - 1
+    taken = torch.randn(len(row), 20, generator=rng).masked_fill(stops[:, None], 0.0)
+    return PathViews(row, step, torch.randn(len(row), 36, 20, generator=rng), taken, stops)
+
+
+def part(seen, row):
+    """One path alone."""
+    chosen = seen.rows == row
+    alone = PathViews(*(values[chosen] for values in seen))
+    return alone._replace(rows=torch.zeros_like(alone.rows))
+
+
+@pytest.fixture
+def speaker():
+    torch.manual_seed(0)
+    return Speaker(WORDS, visual=12, angle=8, languages=1, config=SMALL).eval()
+
+
+def test_a_path_does_not_depend_on_the_others(speaker):
+    seen = paths()
+    together = speaker.look(seen)
+    assert together.mask.tolist() == [[True, True, True], [True, True, False]]
+    for row, count in enumerate((3, 2)):
+        alone = speaker.look(part(seen, row))
+        torch.testing.assert_close(together.words[row, :count], alone.words[0])
+
+
+def test_likelihoods_are_those_of_saying_word_by_word(speaker):
+    context = speaker.look(paths())
+    likelihoods = speaker.likelihoods(context, TOKENS, ONE)
+    assert likelihoods.shape == (2, 4)
+    assert likelihoods[1, 2:].tolist() == [0.0, 0.0]
+    state = speaker.decoder.start(ONE)
+    for place in range(4):
+        hidden, state = speaker.decoder(TOKENS[:, place : place + 1], context, state)
+        logs = speaker.decoder.word(hidden[:, 0]).log_softmax(1)
+        wanted = logs.gather(1, TOKENS[:, place + 1 : place + 2])[:, 0]
+        real = TOKENS[:, place + 1] != 0
+        torch.testing.assert_close(likelihoods[:, place][real], wanted[real])
+
+
+def test_speaks_the_likeliest_words_and_no_marks(speaker):
+    with torch.no_grad():
+        speaker.decoder.word.bias[[0, 1, FIRST]] = 100.0
+    context = speaker.look(paths())
+    spoken = speaker.speak(context, ONE, 7)
+    assert spoken.dtype == np.int32
+    assert (spoken[:, 0] == FIRST).all()
+    for row in range(2):
+        said = spoken[row][spoken[row] != 0]
+        assert said[-1] == END
+        assert not {0, 1, FIRST} & set(said[1:].tolist())
+        alone = speaker.speak(context.rows(torch.tensor([row])), ONE[:1], 7)
+        assert alone[0].tolist() == said.tolist()
+        tokens = torch.from_numpy(said)[None].long()
+        likely = speaker.likelihoods(context.rows(torch.tensor([row])), tokens, ONE[:1]).sum()
+        for other in range(3, FIRST):
+            if said[1] not in (other, END):
+                changed = tokens[:, :2].clone()
+                changed[0, 1] = other
+                rows = context.rows(torch.tensor([row]))
+                first = speaker.likelihoods(rows, tokens[:, :2], ONE[:1])
+                assert speaker.likelihoods(rows, changed, ONE[:1]).sum() <= first.sum()
+        assert torch.isfinite(likely)
+
+
+def test_every_parameter_reaches_the_loss(speaker):
+    speaker.train()
+    noise = VisualNoise(0.3, "episode", 12, 20, torch.arange(2)).rows(paths().rows)
+    speaker.likelihoods(speaker.look(paths(), noise), TOKENS, ONE).sum().backward()
+    for name, parameter in speaker.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_parameter_count_is_the_papers_without_its_dead_ones():
+    # EnvDrop with 512-d features: speaker encoder 4,333,568 and decoder 3,192,033, of which the
+    # baseline projection 512 * 128 + 128 + 128 + 1 is dead; torch's LSTMs have two biases.
+    speaker = Speaker(992, visual=512, angle=128, languages=1, config=SpeakerConfig())
+    encoder = sum(p.numel() for p in speaker.encoder.parameters())
+    decoder = sum(p.numel() for p in speaker.decoder.parameters())
+    assert encoder == 4_333_568 - 2 * 2 * 4 * 256
+    assert decoder == 3_192_033 - (512 * 128 + 128 + 128 + 1)
+
+
+def test_languages_start_from_states_of_their_own():
+    torch.manual_seed(0)
+    speaker = Speaker(WORDS, visual=12, angle=8, languages=2, config=SMALL).eval()
+    context = speaker.look(paths())
+    english = speaker.likelihoods(context, TOKENS, ONE)
+    hindi = speaker.likelihoods(context, TOKENS, ONE + 1)
+    assert not torch.allclose(english[0], hindi[0])
+
+
+def test_a_dropped_feature_is_dropped_along_the_whole_path(speaker):
+    class Mask(VisualNoise):
+        def gate(self, views):
+            mask = torch.ones(len(views), 20)
+            mask[:, 0] = 0.0
+            return mask
+
+    noise = Mask(0.5, "episode", 12, 20, torch.arange(5))
+    seen = paths()
+    dropped = speaker.look(seen, noise)
+    blind = seen._replace(panorama=seen.panorama.clone(), taken=seen.taken.clone())
+    blind.panorama[..., 0] = blind.taken[..., 0] = 0.0
+    torch.testing.assert_close(dropped.words, speaker.look(blind).words)
+
+
+def test_paths_are_walked_to_their_stop(doors_env):
+    episodes = doors_env.episodes[:5]
+    features = DeviceFeatures(doors_env)
+    described = described_paths(doors_env, features, [e.instr_id for e in episodes])
+    seen = described.seen
+    assert seen.rows.tolist() == [*range(5), *range(5)]
+    assert seen.steps.tolist() == [0] * 5 + [1] * 5
+    assert seen.stops.tolist() == [False] * 5 + [True] * 5
+    assert (seen.taken[5:] == 0).all()
+    # What is taken from the centre is the view with the colour of the door.
+    assert (seen.taken[:5, :4].sum(1) == 1).all()
+    length = described.tokens.shape[1]
+    for tokens, episode in zip(described.tokens, episodes, strict=True):
+        expected = doors_env.tokenizer.encode(episode.instruction, length)
+        assert tokens.tolist() == expected.tolist()

@@ -1,0 +1,144 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.evaluation import Evaluation
+from agents.command_line import EvaluateConfig
+from agents.configs import ReinforcementConfig
+from agents.experiments.runs import evaluate_run, load_walkers, write_submission
+from agents.learning.follower_training import follower_trainer, train
+from agents.presets import preset
+from envs.episodes import load_episodes
+from envs.worlds import world_files
+from storage.features.store import FeatureStore
+from viewer.trace import record
+
+
+@pytest.fixture
+def run(tiny_world, small_config):
+    """A run in a world with a test split."""
+    config = dataclasses.replace(
+        small_config,
+        data_dir=tiny_world,
+        features=tiny_world / "features.safetensors",
+        iterations=2,
+    )
+    follower_trainer(config)[0].train()
+    return config.output
+
+
+def test_scores_a_split_beside_the_baselines(run, capsys):
+    results = evaluate_run(EvaluateConfig(run, threads=1))
+    assert list(results) == ["val_unseen"]
+    assert list(results["val_unseen"]) == ["follower", "random", "forward", "shortest path"]
+    assert "nDTW" in capsys.readouterr().out
+    again = evaluate_run(EvaluateConfig(run, baselines=False, batch_size=3))
+    assert again["val_unseen"] == {"follower": results["val_unseen"]["follower"]}
+
+
+def test_critics_say_in_traces_what_they_expected(small_config):
+    config = dataclasses.replace(
+        small_config,
+        iterations=1,
+        reinforcement=ReinforcementConfig(weight=1.0),
+    )
+    trainer, learner = follower_trainer(config)
+    trainer.train()
+    told = EvaluateConfig(config.output, baselines=False, batch_size=8)
+    _, env, agents = load_walkers(told, "val_unseen")
+    ids = [episode.instr_id for episode in env.episodes[:8]]
+    with torch.inference_mode():
+        traces = record(env, agents["follower"], ids, name="follower", split="val_unseen")
+        agent = learner.agent("val_unseen")
+        observation, info = env.reset(options={"episode_ids": ids})
+        agent.begin(observation, info, np.arange(8))
+        first = learner.network.critic(agent.decide(observation, np.arange(8)).hidden)
+    assert [trace.steps[0].value for trace in traces] == pytest.approx(first.tolist(), abs=1e-4)
+    assert len(set(first.tolist())) > 1
+
+
+def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
+    path = tmp_path / "test.json"
+    assert evaluate_run(EvaluateConfig(run, ("test",), submission=path)) == {}
+    items = json.loads(path.read_text())
+    assert sorted(item["instr_id"] for item in items) == ["300_0", "300_1", "301_0", "301_1"]
+    for item in items:
+        assert item["trajectory"][0][0] == {"300": "b2", "301": "b4"}[item["instr_id"][:3]]
+        assert all(len(pose) == 3 for pose in item["trajectory"])
+    assert "secret" in capsys.readouterr().out
+
+
+def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
+    store = FeatureStore.open(tiny_world / "features.safetensors")
+    other = tmp_path / "other.safetensors"
+    FeatureStore.write(other, store.views[:], store.keys, {"encoder": "other"})
+    with pytest.raises(ValueError, match="encoder test, but here it is other"):
+        evaluate_run(EvaluateConfig(run, features=other))
+    FeatureStore.write(other, store.views[..., :5], store.keys, {"encoder": "test"})
+    with pytest.raises(ValueError, match="visual width 8, but here it is 5"):
+        evaluate_run(EvaluateConfig(run, features=other))
+
+
+def test_a_device_that_is_not_there_is_named(run, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match="--device cuda: torch finds 0 GPUs"):
+        evaluate_run(EvaluateConfig(run, device="cuda"))
+
+
+def test_missing_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "none")):
+        evaluate_run(EvaluateConfig(tmp_path / "none"))
+
+
+def test_several_splits_and_other_words_than_in_training(doors_config, capsys):
+    train(doors_config)
+    capsys.readouterr()
+    told = EvaluateConfig(doors_config.output, ("val_seen", "val_unseen"), baselines=False)
+    heard = evaluate_run(told)
+    assert [heard[split]["follower"]["SR"] for split in told.splits] == [1.0, 1.0]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["split", "val_seen", "val_unseen"]
+    misled = evaluate_run(dataclasses.replace(told, language="shuffled"))
+    # Words of another path in the room, or in another one, name the wrong door three times of four.
+    assert misled["val_unseen"]["follower (shuffled language)"]["SR"] < 0.6
+    deaf = evaluate_run(dataclasses.replace(told, language="none"))
+    assert deaf["val_unseen"]["follower (no language)"]["SR"] < 0.6
+
+
+def test_submission_is_of_one_split(tmp_path):
+    with pytest.raises(ValueError, match="--splits test val_seen"):
+        EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")
+
+
+def test_submission_gets_its_folder(run, tmp_path):
+    path = tmp_path / "new" / "folder" / "test.json"
+    evaluate_run(EvaluateConfig(run, ("test",), submission=path))
+    assert len(json.loads(path.read_text())) == 4
+
+
+def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp_path, monkeypatch):
+    config = dataclasses.replace(small_config, dataset="rxr", spoken="hi", iterations=1)
+    follower_trainer(config)[0].train()
+    path = tmp_path / "new" / "paths.jsonl"
+    told = EvaluateConfig(config.output, baselines=False, submission=path)
+    with monkeypatch.context() as patch:
+        patch.setattr("agents.experiments.runs.load_run", None)
+        with pytest.raises(ValueError, match=r"reads hi alone \(--spoken\).*--partial"):
+            evaluate_run(told)
+    assert not path.parent.exists()
+    evaluate_run(dataclasses.replace(told, partial=True))
+    assert len(path.read_text().splitlines()) == 8
+
+
+def test_rxr_submissions_are_json_lines_in_every_world(tmp_path):
+    config = preset("rxr", "houses")
+    episodes = load_episodes("rxr", "val_unseen", world_files("houses"))
+    walked = {e.instr_id: [(e.path[0], e.heading, 0.0), (e.path[1], 0.0, 0.0)] for e in episodes}
+    path = tmp_path / "paths.jsonl"
+    write_submission(path, Evaluation(walked, {}, {}), config, "val_unseen")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["path"] for line in lines] == [list(e.path[:2]) for e in episodes]
+    assert [str(line["instruction_id"]) for line in lines] == list(walked)

@@ -1,0 +1,200 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.environments import make_follower
+from agents.acting.tokenizers import load_tokenizer
+from agents.configs import BackTranslationConfig, ReinforcementConfig
+from agents.learning.back_translation import BackTranslator, held_out_episodes
+from agents.learning.follower_training import _BACK, _WAY, follower_trainer
+from agents.learning.lessons import Batch
+from envs.episodes.tokenizer import WordTokenizer
+from training.checkpoints import VOCABULARY, load_trainer
+
+
+@pytest.fixture
+def config(small_config, speaker_run):
+    return dataclasses.replace(
+        small_config,
+        batch_size=4,
+        iterations=20,
+        optimiser=dataclasses.replace(small_config.optimiser, schedule="constant"),
+        reinforcement=ReinforcementConfig(weight=1.0),
+        back_translation=BackTranslationConfig(speaker=speaker_run, paths=40),
+    )
+
+
+@pytest.fixture
+def first(config):
+    """A run on the split alone that has just begun."""
+    first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
+    follower_trainer(first)[0].train()
+    return first
+
+
+@pytest.fixture
+def translator(config, doors_env):
+    torch.manual_seed(0)
+    follower = make_follower(config, doors_env).train()
+    return BackTranslator(config, follower, doors_env, [], rows=8, processes=1)
+
+
+def test_sampled_paths_are_described_in_words(translator, doors_env):
+    ids = translator.names(0)
+    batch = translator.batch(ids, np.random.default_rng(0))
+    assert batch.instr_ids == ids
+    tokenizer = doors_env.tokenizer
+    first, end = tokenizer.encode("", 2)
+    for tokens in batch.tokens:
+        said = tokens[tokens != 0]
+        assert (said[0], said[-1]) == (first, end)
+        assert len(said) > 2
+        assert set(tokenizer.decode(said).split()) <= set(tokenizer.words[3:-1])
+    assert len(translator.env.episodes) == 40
+    assert {episode.scan for episode in translator.env.episodes} <= set(doors_env.nav_world.graphs)
+
+
+def test_speaker_and_follower_lack_the_same_features(translator):
+    seen = {}
+    look = translator.speaker.network.look
+
+    def spy(views, noise):
+        seen["rows"], seen["gate"] = views.rows, noise.gate(views.panorama)
+        return look(views, noise)
+
+    translator.speaker.network.look = spy
+    batch = translator.batch(translator.names(0), np.random.default_rng(0))
+    gate = batch.noise.gate(torch.ones(8, 36, 8))
+    assert torch.equal(seen["gate"], gate[seen["rows"]])
+    assert (gate == 0).any()
+    scans = [episode.scan for episode in translator.env.current_episodes()]
+    for one in range(8):
+        for other in range(8):
+            if scans[one] == scans[other]:
+                assert torch.equal(gate[one], gate[other]), "one building, one mask"
+
+
+def test_words_of_other_paths_are_refused(config, doors_env):
+    shuffled = dataclasses.replace(config, language="shuffled")
+    follower = make_follower(shuffled, doors_env)
+    with pytest.raises(ValueError, match="--language shuffled and --back-translation"):
+        BackTranslator(shuffled, follower, doors_env, [], rows=8, processes=1)
+
+
+def test_a_speaker_that_saw_with_another_encoder_is_refused(config, other_features):
+    config = dataclasses.replace(config, features=other_features)
+    with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
+        follower_trainer(config)
+
+
+def test_one_mask_for_the_batch_as_released(config, doors_env):
+    released = dataclasses.replace(config.back_translation, dropout="batch")
+    config = dataclasses.replace(config, back_translation=released)
+    follower = make_follower(config, doors_env).train()
+    translator = BackTranslator(config, follower, doors_env, [], 8, 1)
+    batch = translator.batch(translator.names(0), np.random.default_rng(0))
+    gate = batch.noise.gate(torch.ones(8, 36, 8))
+    assert (gate == gate[:1]).all()
+
+
+@pytest.mark.parametrize("paths", [2, 5])
+def test_few_paths_make_whole_pairs(config, paths):
+    few = dataclasses.replace(config.back_translation, paths=paths)
+    config = dataclasses.replace(config, back_translation=few)
+    trainer, learner = follower_trainer(config)
+    assert len(learner._translator.names(0)) == paths // 2 * 2
+    assert "back_reinforcement" in trainer.step()
+
+
+def test_too_few_paths_are_refused(config):
+    with pytest.raises(ValueError, match=r"--back-translation\.paths 0: must be at least 1"):
+        BackTranslationConfig(paths=0)
+    one = dataclasses.replace(config.back_translation, paths=1)
+    with pytest.raises(ValueError, match=r"--back-translation\.paths 1: 1 could .* needs 2"):
+        follower_trainer(dataclasses.replace(config, back_translation=one))
+
+
+def test_paths_of_splits_that_are_not_evaluated_are_left_out(config):
+    many = dataclasses.replace(config.back_translation, paths=1000)
+    config = dataclasses.replace(config, evaluation_splits=("val_unseen",), back_translation=many)
+    held_out = {(episode.scan, episode.path) for episode in held_out_episodes(config)}
+    assert len({scan for scan, _ in held_out}) == 4
+    _, learner = follower_trainer(config)
+    sampled = {(episode.scan, episode.path) for episode in learner._translator.env.episodes}
+    assert not sampled & held_out
+
+
+def test_resumed_run_equals_an_unbroken_one(config, tmp_path):
+    def run(**changes):
+        trainer, _ = follower_trainer(dataclasses.replace(config, **changes))
+        trainer.train()
+
+    run(output=tmp_path / "whole")
+    run(output=tmp_path / "parts", iterations=10)
+    run(resume=tmp_path / "parts")
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    assert whole["iteration"] == parts["iteration"] == 20
+    for name, value in whole["weights"].items():
+        assert torch.equal(value, parts["weights"][name]), name
+
+
+def test_gradient_is_the_sum_over_both_kinds_of_paths(config):
+    _, learner = follower_trainer(config)
+    lesson, translator = learner.network.train(), learner._translator
+    weights = list(lesson.parameters())
+    torch.manual_seed(5)
+    figures = learner.backward(0)
+    gradients = [weight.grad for weight in weights]
+    lesson.zero_grad()
+
+    torch.manual_seed(5)
+    told = Batch(learner._order.batch(0), np.random.default_rng([config.seed, _WAY, 0]))
+    own, _ = lesson(learner.env, learner.features, told, 1.0)
+    rng = np.random.default_rng([config.seed, _WAY, 0, _BACK])
+    spoken = translator.batch(translator.names(0), rng)
+    back, _ = lesson(translator.env, translator.features, spoken, 0.6)
+    (own + back).backward()
+    assert figures["loss"] == pytest.approx((own + back).item())
+    for weight, gradient in zip(weights, gradients, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
+
+
+def test_starts_from_another_run(config, first, tmp_path):
+    later = dataclasses.replace(config, output=tmp_path / "later", start_from=first.output)
+    _, learner = follower_trainer(later)
+    before = load_trainer(first.output)["weights"]
+    for name, value in learner.network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_starts_from_no_follower_of_other_settings(config, first, tmp_path):
+    follower = dataclasses.replace(config.follower, standardise=not config.follower.standardise)
+    later = dataclasses.replace(
+        config, follower=follower, output=tmp_path / "later", start_from=first.output
+    )
+    with pytest.raises(ValueError, match=r"model\.safetensors: does not fit the settings here"):
+        follower_trainer(later)
+
+
+def test_starts_from_a_run_that_read_other_words(first, tmp_path):
+    vocabulary = load_tokenizer(first.output / VOCABULARY)
+    number = 3  # of the commonest word
+    others = list(vocabulary.words)
+    others[number] = "elsewhere"
+    WordTokenizer(others).save(first.output / VOCABULARY)
+    fresh = follower_trainer(dataclasses.replace(first, output=tmp_path / "fresh"))[1]
+    later = dataclasses.replace(first, output=tmp_path / "later", start_from=first.output)
+    _, learner = follower_trainer(later)
+    before = load_trainer(first.output)["weights"]
+    embedding = "follower.encoder.embedding.weight"
+    for name, value in learner.network.state_dict().items():
+        if name == embedding:
+            new, old = fresh.network.state_dict()[name], before[name].clone()
+            assert torch.equal(value[number], new[number])
+            assert not torch.equal(value[number], old[number])
+            old[number] = new[number]
+            assert torch.equal(value, old)
+        else:
+            assert torch.equal(value, before[name]), name

@@ -1,0 +1,107 @@
+"""Two processes that train together, as torchrun starts them on one machine."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.configs import BackTranslationConfig, ReinforcementConfig
+from agents.learning.follower_training import train
+from training import distributed
+from training.checkpoints import RESULTS, load_trainer
+from training.optimiser_settings import OptimiserConfig
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+
+
+def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
+    doors_config, speaker_run, tmp_path
+):
+    config = dataclasses.replace(
+        doors_config,
+        batch_size=8,
+        iterations=1,
+        evaluation_splits=("val_unseen",),
+        follower=dataclasses.replace(doors_config.follower, dropout=0.0),
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
+        reinforcement=ReinforcementConfig(weight=1.0),
+        back_translation=BackTranslationConfig(speaker=speaker_run, paths=40),
+        output=tmp_path / "one",
+    )
+    alone = train(config)
+    both = tmp_path / "two"
+    flags = {
+        "world": "matterport",
+        "data-dir": config.data_dir,
+        "features": config.features,
+        "angle-feature-size": 4,
+        "max-episode-steps": 6,
+        "batch-size": 4,
+        "iterations": 1,
+        "evaluation-splits": "val_unseen",
+        "imitation-weight": 1.0,
+        "bucket": config.bucket,
+        "seed": 0,
+        "threads": 1,
+        "output": both,
+        "reinforcement.weight": 1.0,
+        "back-translation.speaker": speaker_run,
+        "back-translation.paths": 40,
+        "follower.embedding-size": 16,
+        "follower.hidden-size": 32,
+        "follower.action-size": 4,
+        "follower.dropout": 0.0,
+        "follower.feature-dropout": 0.0,
+        "optimiser.name": "adam",
+        "optimiser.clip": "norm",
+        "optimiser.clip-at": 1e9,
+    }
+    arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", str(SCRIPTS / "train_agent.py"), *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = load_trainer(tmp_path / "one"), load_trainer(both)
+    gradients = [
+        # After one step of Adam its mean of gradients is a tenth of the first one.
+        {number: 10 * state["exp_avg"] for number, state in run["optimiser"]["state"].items()}
+        for run in (one, two)
+    ]
+    assert gradients[0].keys() == gradients[1].keys()
+    for number, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][number], gradient, atol=1e-6, rtol=1e-4)
+    assert sum(float(gradient.abs().sum()) for gradient in gradients[0].values()) > 1
+
+    # Each episode was walked by one of the two, and the first alone speaks and writes.
+    results = json.loads((both / RESULTS).read_text())["results"]
+    assert results == json.loads(json.dumps(alone))
+    assert results["val_unseen"]["follower"]["episodes"] == 24
+    assert done.stdout.count("Run: ") == 1
+    assert len(list(tmp_path.glob("two*"))) == 1
+
+
+def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
+    taken = []
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", taken.append)
+    distributed.join("cuda")
+    assert taken == [1, "nccl"]
+    with pytest.raises(ValueError, match="--device cuda:1: under torchrun name cuda alone"):
+        distributed.join("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match="process 3 of the machine, which has 2 GPUs"):
+        distributed.join("cuda")

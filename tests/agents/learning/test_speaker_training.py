@@ -1,0 +1,104 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from agents.configs import SpeakerTrainConfig
+from agents.learning.speaker_training import (
+    SpeakerLearner,
+    by_path,
+    language_numbers,
+    load_speaker,
+    train_speaker,
+)
+from agents.learning.training import make_trainer, prepare
+from training.checkpoints import MODEL, RESULTS, load_trainer
+from training.optimiser_settings import OptimiserConfig
+from training.settings import read_config
+
+
+def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
+    config = dataclasses.replace(speaker_config, output=tmp_path / "run")
+    results = train_speaker(config)
+    # Whatever of the three ways to say it, the sentence is one that people say of that door.
+    assert results["val_unseen"]["BLEU"] > 0.9
+    assert results["val_unseen"]["loss"] < 1.0
+    assert "val_unseen: BLEU" in capsys.readouterr().out
+    report = json.loads((config.output / RESULTS).read_text())
+    assert report["results"] == results
+    assert report["best"]["BLEU"] == results["val_unseen"]["BLEU"]
+    speaker = load_speaker(config.output, doors_env, {"encoder": "colours"}, "cpu")
+    assert speaker.languages == ["en"]
+    assert speaker.tokenizer == doors_env.tokenizer
+    assert not speaker.network.training
+    with pytest.raises(ValueError, match="speaks en, but not hi te"):
+        speaker.numbers(["te", "en", "hi"])
+
+
+def test_precision_and_evaluation_batches_are_as_asked_for(speaker_config):
+    steps = {}
+    for precision in ("fp32", "bf16"):
+        config = dataclasses.replace(
+            speaker_config,
+            precision=precision,
+            evaluation_batch_size=5,
+            evaluation_splits=("val_unseen",),
+        )
+        prepare(config)
+        learner = SpeakerLearner(config)
+        assert learner.evaluation_envs["val_unseen"].num_envs == 5
+        loss = learner.backward(0)["loss"]
+        weights = dict(learner.network.named_parameters())
+        steps[precision] = loss, {name: weight.grad for name, weight in weights.items()}
+    (exact, gradients), (rough, roughly) = steps["fp32"], steps["bf16"]
+    assert rough == pytest.approx(exact, rel=1e-2)
+    for name, gradient in gradients.items():
+        assert not torch.equal(roughly[name], gradient), name
+        torch.testing.assert_close(roughly[name], gradient, rtol=0.1, atol=0.02)
+
+
+def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
+    config = dataclasses.replace(
+        speaker_config,
+        iterations=6,
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
+        evaluation_splits=("val_unseen",),
+    )
+
+    def run(**changes):
+        settings = dataclasses.replace(config, **changes)
+        prepare(settings)
+        make_trainer(settings, SpeakerLearner(settings)).train()
+
+    run(output=tmp_path / "whole")
+    run(output=tmp_path / "parts", iterations=3)
+    run(resume=tmp_path / "parts")
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    assert whole["weights"].keys() == parts["weights"].keys()
+    for name, value in whole["weights"].items():
+        assert torch.equal(value, parts["weights"][name]), name
+    assert (tmp_path / "parts" / MODEL).is_file()
+
+
+def test_languages_that_are_not_spoken_are_named():
+    assert language_numbers(["en", "hi"], ["hi", "en", "hi"]).tolist() == [1, 0, 1]
+    with pytest.raises(ValueError, match="speaks en hi, but not te"):
+        language_numbers(["en", "hi"], ["te", "en"])
+
+
+def test_features_of_another_encoder_are_refused(speaker_run, other_features, doors_env):
+    config = read_config(speaker_run, SpeakerTrainConfig)
+    later = dataclasses.replace(config, features=other_features, resume=speaker_run)
+    with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
+        make_trainer(later, SpeakerLearner(later))
+    with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
+        load_speaker(speaker_run, doors_env, {"encoder": "shades"}, "cpu")
+
+
+def test_references_of_a_path_stand_together(doors_env):
+    groups = by_path(doors_env.episodes)
+    assert len(groups) == 32
+    assert all(len({episode.path for episode in group}) == 1 for group in groups)
+    other = dataclasses.replace(doors_env.episodes[0], language="hi-IN")
+    assert len(by_path([*doors_env.episodes, other])) == 33

@@ -1,0 +1,284 @@
+"""The command that fills feature stores: worlds, view geometries, shards, damaged files."""
+
+import importlib.util
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from encoders.clip import ClipEncoder
+from encoders.extraction.view_sources import ViewSource
+from envs.houses.building.sets import STANDARD
+from envs.houses.rendering.house_panoramas import HousePanoramas
+from envs.panoramas.panorama import Panorama
+from envs.worlds import world_files
+from storage.features.store import FeatureStore
+
+ROOT = Path(__file__).resolve().parents[3]
+VIEWPOINTS = [f"attic_a{i}" for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10)]  # a9 is excluded
+
+
+@pytest.fixture(scope="module")
+def command() -> ModuleType:
+    path = ROOT / "scripts" / "extract_features.py"
+    spec = importlib.util.spec_from_file_location("extract_features", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def skyboxes(tmp_path_factory: pytest.TempPathFactory, marked_skybox) -> Path:
+    """Folder of scans with a skybox for each viewpoint of "attic", which tell them apart."""
+    scans = tmp_path_factory.mktemp("scans")
+    folder = scans / "attic" / "matterport_skybox_images"
+    folder.mkdir(parents=True)
+    for i in range(11):
+        faces = np.maximum(marked_skybox(np.eye(3)), 10 * i)
+        Image.fromarray(faces).save(folder / f"a{i}_skybox_small.jpg", quality=95)
+    return scans
+
+
+@pytest.fixture
+def extract(command: ModuleType, tiny_world: Path, tiny_resnet: Path, skyboxes: Path):
+    """Runs the command on "attic" with a tiny CLIP, with other arguments where asked for."""
+
+    def run(output: Path | None, **changes) -> Path | None:
+        arguments = {
+            "world": "matterport",
+            "data_dir": tiny_world,
+            "pictures": skyboxes,
+            "encoder": (str(tiny_resnet),),
+            "precision": "fp32",
+            "scans": ("attic",),
+        }
+        command.main(command.ExtractArguments(output, **(arguments | changes)))
+        return output
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_resnet: Path) -> ClipEncoder:
+    return ClipEncoder.load(str(tiny_resnet), precision="fp32")
+
+
+def source_views(skyboxes: Path, tiny_world: Path, viewpoint: str, size) -> np.ndarray:
+    from envs.panoramas.matterport_panoramas import MatterportPanoramas
+
+    graphs = tiny_world / "matterport" / "connectivity"
+    return MatterportPanoramas(skyboxes, graphs).views36("attic", viewpoint, size)
+
+
+def test_rows_are_the_features_of_the_views_in_their_order(
+    extract, encoder: ClipEncoder, skyboxes: Path, tiny_world: Path, tmp_path: Path
+):
+    store = FeatureStore.open(extract(tmp_path / "store.safetensors"))
+    assert store.keys == VIEWPOINTS
+    assert store.metadata["world"] == "matterport"
+    assert store.metadata["vfov_degrees"] == 60
+    assert "channel_order" not in store.metadata
+    expected = encoder.pooled(source_views(skyboxes, tiny_world, "a4", encoder.image_size))
+    np.testing.assert_array_equal(store.views[4], expected.astype(np.float16))
+
+
+def test_clip_vil_rows_are_the_features_of_bgr_frames_in_clips_preprocessing(
+    extract, encoder: ClipEncoder, skyboxes: Path, tiny_world: Path, tmp_path: Path
+):
+    extract(tmp_path / "store.safetensors", views="clip_vil", shard="4/10")
+    store = FeatureStore.open(tmp_path / "store-00004-of-00010.safetensors")
+    assert store.keys == ["attic_a4"]
+    assert store.metadata["view_geometry"] == "clip_vil"
+    assert store.metadata["channel_order"] == "BGR"
+    frames = source_views(skyboxes, tiny_world, "a4", (480, 640))
+    # The encoder itself resizes and crops what has another size, as CLIP does.
+    expected = encoder.pooled(frames[::9, ..., ::-1])
+    np.testing.assert_allclose(store.take(np.array([0]))[0, ::9], expected, rtol=2e-3, atol=1e-3)
+
+
+def test_shards_and_workers_do_not_change_the_bytes(extract, tmp_path: Path):
+    whole = extract(tmp_path / "whole.safetensors", workers=1)
+    output = tmp_path / "store.safetensors"
+    for shard in ("0/3", "1/3", "2/3"):
+        extract(output, shard=shard)
+    parts = sorted(tmp_path.glob("store-*"))
+    assert len(parts) == 3
+    modified = [part.stat().st_mtime_ns for part in parts]
+    extract(output, shard="1/3")  # is finished and stays
+    assert [part.stat().st_mtime_ns for part in parts] == modified
+    extract(output, merge=True)
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_a_damaged_skybox_is_named_and_left_out_only_on_request(
+    extract, skyboxes: Path, tmp_path: Path, capsys, caplog
+):
+    path = skyboxes / "attic" / "matterport_skybox_images" / "a5_skybox_small.jpg"
+    content = path.read_bytes()
+    path.write_bytes(content[:900])
+    output = tmp_path / "store.safetensors"
+    try:
+        with pytest.raises(ValueError, match=r"a5_skybox_small\.jpg: damaged"):
+            extract(output)
+        assert not output.exists()
+        extract(output, skip_damaged=True)
+    finally:
+        path.write_bytes(content)
+    assert "a5_skybox_small.jpg: damaged" in caplog.text
+    assert "1 damaged ones left out: attic_a5" in capsys.readouterr().out
+    store = FeatureStore.open(output)
+    assert store.keys == [key for key in VIEWPOINTS if key != "attic_a5"]
+    assert store.metadata["skipped_viewpoints"] == ["attic_a5"]
+
+
+def test_a_missing_skybox_is_an_error_even_where_damage_is_none(
+    extract, skyboxes: Path, tmp_path: Path
+):
+    with pytest.raises(FileNotFoundError, match=r"b0_skybox_small\.jpg"):
+        extract(tmp_path / "store.safetensors", scans=("barn",), skip_damaged=True)
+
+
+def test_habitat_renders_in_a_process_of_its_own(
+    extract, encoder: ClipEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "fakes")  # processes are started with this path
+    (tmp_path / "barn.glb").touch()
+    output = extract(
+        tmp_path / "store.safetensors",
+        world="habitat",
+        pictures=tmp_path,
+        scans=("barn",),
+        workers=1,
+        gpu_device_id=-1,
+    )
+    store = FeatureStore.open(output)
+    assert store.keys == [f"barn_b{i}" for i in range(6)]
+    assert store.metadata["world"] == "habitat"
+    # The walls have no pattern but their directions: all viewpoints look alike, views do not.
+    np.testing.assert_array_equal(store.views[0], store.views[5])
+    assert len(np.unique(store.views[0], axis=0)) == 36
+
+
+def test_encoders_share_views_and_a_finished_store_stays(
+    extract, command, tiny_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_resnet, other)
+    weights = load_file(other / "open_clip_model.safetensors")
+    weights["visual.conv1.weight"] *= 2
+    save_file(weights, other / "open_clip_model.safetensors")
+    alone = extract(tmp_path / "alone.safetensors", encoder=(str(other),))
+    loaded: list[str] = []
+    load = ViewSource.load
+    monkeypatch.setattr(
+        ViewSource, "load", lambda self, where: loaded.append(where[1]) or load(self, where)
+    )
+    folder = tmp_path / "stores"
+    extract(None, output_dir=folder)
+    both = (str(tiny_resnet), str(other))
+    extract(None, output_dir=folder, encoder=both)
+    assert sorted(loaded) == sorted(2 * [key.removeprefix("attic_") for key in VIEWPOINTS])
+    extract(None, output_dir=folder, encoder=both)
+    assert len(loaded) == 20
+    assert (folder / "other.safetensors").read_bytes() == alone.read_bytes()
+    assert (folder / "tiny.safetensors").read_bytes() != alone.read_bytes()
+
+
+def test_the_large_set_has_a_store_where_its_environments_look(
+    command: ModuleType,
+    extract,
+    tiny_world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    arguments = {
+        "world": "houses-standard",
+        "data_dir": None,
+        "pictures": None,
+        "scans": (),
+        "width": 64,
+        "workers": 1,
+    }
+    with pytest.raises(FileNotFoundError, match=r"build_houses\.py --set standard"):
+        extract(None, **arguments)
+    graphs = STANDARD.connectivity_dir
+    graphs.mkdir(parents=True)
+    graph = (tiny_world / "matterport" / "connectivity" / "barn_connectivity.json").read_bytes()
+    (graphs / "standard_00_connectivity.json").write_bytes(graph)
+    (graphs / "scans.txt").write_text("standard_00\n")
+    houses: list[tuple[str, str]] = []
+
+    def noise(self, scan: str, viewpoint: str, rows: slice) -> Panorama:
+        houses.append((scan, viewpoint))
+        rgb = np.random.default_rng(len(houses)).integers(0, 256, (32, 64, 3)).astype(np.uint8)
+        return Panorama(rgb, np.ones((32, 64), np.float32), np.zeros((32, 64), np.int32))
+
+    monkeypatch.setattr(HousePanoramas, "panorama", noise)
+    monkeypatch.setattr(ViewSource, "pool", lambda self, workers: ThreadPoolExecutor(workers))
+    extract(None, **arguments)
+    store = world_files("houses-standard").open_features(None)
+    assert store is not None
+    assert store.keys == [f"standard_00_b{i}" for i in range(6)]
+    assert houses == [("standard_00", f"b{i}") for i in range(6)]
+    assert store.metadata["world"] == "houses-standard"
+    assert store.metadata["panorama_width"] == 64
+
+
+def test_a_process_that_dies_names_the_remedy(command: ModuleType):
+    def die(_):
+        raise BrokenProcessPool
+
+    source = SimpleNamespace(pool=ThreadPoolExecutor, load=die)
+    with pytest.raises(ChildProcessError, match="try another --gpu-device-id"):
+        list(command.views_of(source, {"attic_a0": None}, 1, ["attic_a0"]))
+
+
+def test_where_stores_shall_lie_must_be_clear(command: ModuleType, tmp_path: Path):
+    for message, arguments in {
+        "name the feature store with --output": {},
+        "2 encoders: name --output-dir": {"output": tmp_path, "encoder": ("a", "b")},
+        "exclude each other": {"output": tmp_path, "output_dir": tmp_path},
+        "two encoders are called so": {"output_dir": tmp_path, "encoder": ("x/a", "y/a")},
+        "1 weights for 2 encoders": {
+            "output_dir": tmp_path,
+            "encoder": ("RN50", "house_clip"),
+            "pretrained": ("openai",),
+        },
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            command.main(command.ExtractArguments(**arguments))
+
+
+def test_matterport_without_data_is_refused(command: ModuleType, tiny_resnet, tmp_path: Path):
+    arguments = command.ExtractArguments(
+        tmp_path / "store.safetensors", world="matterport", encoder=(str(tiny_resnet),)
+    )
+    with pytest.raises(ValueError, match="data_dir"):
+        command.main(arguments)
+    with pytest.raises(ValueError, match="--pictures"):
+        command.pictures(command.ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])
+
+
+def test_houses_are_named_by_ranges(command: ModuleType, tmp_path: Path):
+    def chosen(world, *scans, **changes):
+        told = command.ExtractArguments(tmp_path, world=world, scans=scans, **changes)
+        return list(command.chosen_scans(told))
+
+    assert chosen("houses", "house_00-house_02", "house_05") == [
+        *("house_00", "house_01", "house_02", "house_05")
+    ]
+    assert chosen("houses") == []
+    assert chosen("matterport", "a-b", data_dir=tmp_path) == ["a-b"]
+    with pytest.raises(ValueError, match="house_99"):
+        chosen("houses", "house_99")

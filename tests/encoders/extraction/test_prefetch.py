@@ -1,0 +1,60 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock
+
+import pytest
+
+from encoders.extraction.prefetch import prefetched
+
+
+def test_results_come_in_the_order_of_the_items():
+    second = Event()
+
+    def work(number: int) -> int:
+        if number == 1:
+            second.set()
+        if number == 0:
+            assert second.wait(60)  # ends only when the next one has begun
+        return number * number
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(prefetched(pool, work, range(20), ahead=4)) == [n * n for n in range(20)]
+
+
+def test_only_a_few_results_wait():
+    begun: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        results = prefetched(pool, lambda n: begun.append(n) or n, range(100), ahead=3)
+        for number in range(10):
+            assert next(results) == number
+        results.close()
+    assert len(begun) <= 10 + 3 + 1
+
+
+def test_an_error_takes_the_place_of_its_result():
+    def work(number: int) -> int:
+        return 10 // (3 - number)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = prefetched(pool, work, range(10), ahead=5)
+        assert [next(results) for _ in range(3)] == [3, 5, 10]
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+
+
+def test_results_are_worked_out_while_the_last_one_is_used():
+    lock, begun = Lock(), Event()
+    lock.acquire()
+
+    def work(number: int) -> int:
+        if number == 1:
+            begun.set()
+            with lock:
+                pass
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        results = prefetched(pool, work, range(3), ahead=1)
+        assert next(results) == 0
+        assert begun.wait(60)  # the second is under way though nobody has asked for it
+        lock.release()
+        assert list(results) == [1, 2]

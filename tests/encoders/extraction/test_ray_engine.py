@@ -1,0 +1,43 @@
+"""Ray Data makes the same rows; runs where the extra "ray" is installed."""
+
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from encoders.extraction.ray_engine import ray_rows
+
+KEYS = [f"lab_v{i}" for i in range(19)]
+
+
+def row_of(seed: int, key: str) -> np.ndarray | None:
+    if key == "lab_v7":
+        return None
+    rng = np.random.default_rng([seed, *key.encode()])
+    return rng.standard_normal((36, 4)).astype(np.float32)
+
+
+def make_encode():
+    return partial(row_of, 5)
+
+
+def test_rows_come_in_order_from_several_workers():
+    ray = pytest.importorskip("ray", reason='the extra "ray" is not installed')
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        rows = list(ray_rows(KEYS, make_encode, workers=2))
+    finally:
+        ray.shutdown()
+    for key, row in zip(KEYS, rows, strict=True):
+        expected = row_of(5, key)
+        if expected is None:
+            assert row is None
+        else:
+            np.testing.assert_array_equal(row, expected)
+
+
+def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[ray\]"):
+        next(ray_rows(KEYS, make_encode, workers=1))

@@ -1,0 +1,58 @@
+"""The features in the repository are those of the houses and the encoder in the repository."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectivity import CONNECTIVITY_DIR
+from encoders.clip import ClipEncoder
+from encoders.weights.loading import HOUSE_CLIP_DIR
+from envs.houses.building.sets import MINI
+from envs.houses.house_set import UNSEEN_SCANS
+from storage.features.store import FeatureStore
+
+STORE = MINI.data_dir / "house_clip_features.safetensors"
+SCAN = UNSEEN_SCANS[0]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> ClipEncoder:
+    return ClipEncoder.load("house_clip", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def store() -> FeatureStore:
+    return FeatureStore.open(STORE)
+
+
+def test_files_are_small_enough_to_ship(store: FeatureStore, encoder: ClipEncoder):
+    assert STORE.stat().st_size <= 12e6
+    assert (HOUSE_CLIP_DIR / "open_clip_model.safetensors").stat().st_size <= 12e6
+
+
+def test_the_store_is_of_this_encoder_and_covers_every_house(
+    store: FeatureStore, encoder: ClipEncoder
+):
+    assert store.metadata["weights_sha256"] == encoder.weights_sha256
+    assert store.width == encoder.embed_dim
+    assert {key.rsplit("_", 1)[0] for key in store.keys} == set(MINI.specs)
+
+
+def test_a_rebuilt_house_has_the_shipped_features(
+    store: FeatureStore, encoder: ClipEncoder, tmp_path: Path
+):
+    """Builds a house from its seeds, renders it and encodes it: the whole way of the data."""
+    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.panoramas import views36
+
+    panoramas = HousePanoramas(cache_dir=tmp_path, connectivity_dir=CONNECTIVITY_DIR)
+    viewpoints = [key.rsplit("_", 1)[1] for key in store.keys if key.startswith(SCAN)]
+    for viewpoint in viewpoints[:2]:
+        shipped = store.take(np.array([store.row(SCAN, viewpoint)]))[0]  # (36, D)
+        views = views36(panoramas.panorama(SCAN, viewpoint).rgb, encoder.image_size)
+        found = encoder.pooled(views)
+        # Another processor rounds some pixels otherwise; features have a root mean square near 1.
+        assert np.abs(found - shipped).mean() < 0.02
+        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(shipped, axis=1)
+        assert ((found * shipped).sum(1) / lengths).min() > 0.99

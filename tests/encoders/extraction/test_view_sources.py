@@ -1,0 +1,53 @@
+"""Views of the houses and of what is not there; the other worlds are tested with the command."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from encoders.extraction.view_sources import ViewSource
+from envs.panoramas.panorama import Panorama
+from envs.panoramas.view_geometry import cut_views
+from envs.panoramas.views import views36
+
+
+class Houses:
+    """In the place of `HousePanoramas`: noise instead of houses."""
+
+    def __init__(self, connectivity_dir: Path | None, width: int):
+        self.width = width
+
+    def panorama(self, scan: str, viewpoint: str, rows: slice = slice(None)) -> Panorama:
+        size = (self.width // 2, self.width)
+        rng = np.random.default_rng(list(f"{scan} {viewpoint}".encode()))
+        rgb = np.zeros((*size, 3), np.uint8)
+        rgb[rows] = rng.integers(0, 256, (*size, 3))[rows]
+        return Panorama(rgb, np.ones(size, np.float32), np.zeros(size, np.int32))
+
+
+@pytest.mark.parametrize("geometry", ["square", "clip_vil"])
+def test_views_of_houses_are_cut_from_their_panoramas(monkeypatch: pytest.MonkeyPatch, geometry):
+    monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas", Houses)
+    source = ViewSource("houses", geometry, (16, 16), width=64)
+    rgb = Houses(None, 64).panorama("house_00", "v1").rgb
+    expected = cut_views(lambda size, vfov: views36(rgb, size, vfov), geometry, (16, 16))
+    assert np.array_equal(source.load(("house_00", "v1")), expected)
+
+
+def test_a_source_survives_pickling_and_tells_what_it_is():
+    source = ViewSource("houses", "square", (16, 16), width=64)
+    assert pickle.loads(pickle.dumps(source)) == source
+    assert source.metadata == {"world": "houses", "vfov_degrees": 60, "panorama_width": 64}
+    legacy = ViewSource("matterport", "clip_vil", (16, 16), full_faces=True).metadata
+    assert legacy["skybox_faces"] == "full preferred"
+    assert legacy["channel_order"] == "BGR"
+
+
+def test_what_a_world_lacks_is_named(tmp_path: Path):
+    with pytest.raises(ValueError, match="'matterport' needs the folder of its pictures"):
+        ViewSource("matterport", "square", (16, 16)).views("scan", "v")
+    with pytest.raises(ValueError, match="folder of its navigation graphs"):
+        ViewSource("matterport", "square", (16, 16), pictures=tmp_path).views("scan", "v")
+    with pytest.raises(ValueError, match="houses, houses-standard, matterport, habitat"):
+        ViewSource("gibson", "square", (16, 16)).views("scan", "v")  # pyright: ignore

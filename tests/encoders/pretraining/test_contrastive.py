@@ -1,0 +1,164 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from encoders.clip import ClipEncoder
+from encoders.pretraining.contrastive import (
+    Batch,
+    Contrastive,
+    export_local_dir,
+    multi_positive_loss,
+    scale_pooled_features,
+)
+from encoders.pretraining.schedules import Pretraining, TrainConfig
+from encoders.weights.loading import load_model
+
+COLOURS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.2, 0.9)}
+TEXTS = [f"a {colour} picture" for colour in COLOURS]
+
+
+def test_with_one_true_sentence_each_it_is_clips_loss():
+    logits = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    true = torch.eye(6, dtype=torch.bool)
+    labels = torch.arange(6)
+    clip = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+    torch.testing.assert_close(multi_positive_loss(logits, true, ~true), clip)
+
+
+def test_true_sentences_do_not_compete_and_unjudged_pairs_do_not_count():
+    logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    true = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.bool)
+    false = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]], dtype=torch.bool)
+
+    def negative_log(pair, rivals) -> float:
+        p, others = np.exp(logits[pair].item()), sum(np.exp(logits[r].item()) for r in rivals)
+        return -np.log(p / (p + others))
+
+    rows = [
+        np.mean([negative_log((0, k), [(0, 2), (0, 3)]) for k in (0, 1)]),
+        negative_log((1, 2), [(1, 0), (1, 1)]),
+    ]
+    columns = [
+        negative_log((0, 0), [(1, 0), (2, 0)]),
+        negative_log((0, 1), [(1, 1), (2, 1)]),
+        negative_log((1, 2), [(0, 2), (2, 2)]),
+    ]
+    expected = (np.mean(rows) + np.mean(columns)) / 2
+    found = multi_positive_loss(logits, true, false)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    moved = logits.clone()
+    moved[1, 3] = 50.0  # neither true nor false
+    assert multi_positive_loss(moved, true, false).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_nothing_to_learn_from_is_zero_and_differentiable():
+    logits = torch.randn(2, 3, requires_grad=True)
+    none = torch.zeros(2, 3, dtype=torch.bool)
+    loss = multi_positive_loss(logits, none, none)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def colour_batch(rng: np.random.Generator, count: int = 24) -> tuple[Batch, np.ndarray]:
+    labels = rng.integers(3, size=count)
+    means = np.array(list(COLOURS.values()))[labels][:, :, None, None]
+    images = np.clip(means + rng.normal(0, 0.1, (count, 3, 64, 64)), 0, 1).astype(np.float32)
+    true = torch.from_numpy(labels[:, None] == np.arange(3))
+    return Batch(torch.from_numpy(images), TEXTS, true, ~true), labels
+
+
+def colour_batches(steps: int) -> list[Batch]:
+    rng = np.random.default_rng(0)
+    return [colour_batch(rng)[0] for _ in range(steps)]
+
+
+def pretraining(folder: Path, steps: int, half: bool = False) -> tuple[Pretraining, Contrastive]:
+    model, tokenizer, _ = load_model(str(folder), None)
+    objective = Contrastive(model, tokenizer, half)
+    return Pretraining(objective, steps, TrainConfig(learning_rate=2e-3)), objective
+
+
+def trained(folder: Path, steps: int, half: bool = False):
+    pretrained, objective = pretraining(folder, steps, half)
+    history = list(pretrained.run(colour_batches(steps)))
+    return objective.model, objective._tokenize, history
+
+
+def test_a_tower_in_bfloat16_has_nearly_the_same_loss(tiny_resnet: Path):
+    whole, half = (trained(tiny_resnet, 1, half)[2][0]["loss"] for half in (False, True))
+    assert half != whole
+    assert half == pytest.approx(whole, abs=0.05)
+
+
+def test_a_tiny_clip_learns_colours(tiny_resnet: Path):
+    model, tokenizer, history = trained(tiny_resnet, 25)
+    assert [figures["step"] for figures in history] == list(range(25))
+    assert history[-1]["loss"] < 0.3 * history[0]["loss"]
+    encoder = ClipEncoder(model, tokenizer, "colours", device="cpu")
+    batch, labels = colour_batch(np.random.default_rng(1), 30)
+    pictures = (batch.images.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
+    nearest = (encoder.pooled(pictures) @ encoder.text(TEXTS).T).argmax(1)
+    assert (nearest == labels).mean() > 0.9
+
+
+def test_training_repeats_bit_for_bit(tiny_resnet: Path):
+    first, second = trained(tiny_resnet, 3)[0], trained(tiny_resnet, 3)[0]
+    for key, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[key]), key
+
+
+def test_training_goes_on_from_its_state_bit_for_bit(tiny_resnet: Path, tmp_path: Path):
+    batches = colour_batches(4)
+    whole, expected = pretraining(tiny_resnet, 4)
+    history = list(whole.run(batches))
+    begun, _ = pretraining(tiny_resnet, 4)
+    for _ in zip(range(2), begun.run(batches), strict=False):
+        pass
+    torch.save(begun.state_dict(), tmp_path / "state.pt")
+    second, found = pretraining(tiny_resnet, 4)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert list(second.run(batches[second.step :])) == history[2:]
+    assert found.words == expected.words
+    for key, tensor in expected.model.state_dict().items():
+        assert torch.equal(tensor, found.model.state_dict()[key]), key
+
+
+def test_an_exported_model_encodes_alike(tiny_resnet: Path, tmp_path: Path):
+    model, tokenizer, _ = load_model(str(tiny_resnet), None)
+    config = json.loads((tiny_resnet / "open_clip_config.json").read_text())
+    words = set(tokenizer(TEXTS).flatten().tolist())
+    size = export_local_dir(model, config["model_cfg"], config["preprocess_cfg"], tmp_path, words)
+    assert size == (tmp_path / "open_clip_model.safetensors").stat().st_size
+    assert len(list(tmp_path.iterdir())) == 2
+    before = ClipEncoder.load(str(tiny_resnet), device="cpu")
+    after = ClipEncoder.load(str(tmp_path), device="cpu")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    np.testing.assert_allclose(
+        after.pooled(pictures), before.pooled(pictures), rtol=0.05, atol=0.02
+    )
+    np.testing.assert_allclose(after.text(TEXTS), before.text(TEXTS), atol=5e-3)
+    embedding = after.model.token_embedding.weight
+    assert (embedding.abs().sum(1) > 0).sum() == len(words)
+
+
+def test_scaling_features_keeps_their_directions(tiny_resnet: Path):
+    model, _, _ = load_model(str(tiny_resnet), None)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = model.encode_image(images)
+        scale_pooled_features(model, 3.0)
+        torch.testing.assert_close(model.encode_image(images), 3 * before)
+
+
+def test_a_loss_that_is_not_finite_stops_training(tiny_resnet: Path):
+    model, tokenizer, _ = load_model(str(tiny_resnet), None)
+    batch, _ = colour_batch(np.random.default_rng(0), 4)
+    broken = Batch(batch.images * torch.nan, batch.texts, batch.true, batch.false)
+    with pytest.raises(FloatingPointError, match="step 0"):
+        list(Pretraining(Contrastive(model, tokenizer), 1).run([broken]))

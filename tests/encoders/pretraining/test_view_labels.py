@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from encoders.pretraining.view_labels import LabelNames, label_scores, labelled_batches
+from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
+from envs.houses.meshes.scene import ObjectInfo
+from envs.houses.rendering.training_panoramas import HousePictures
+from envs.houses.views.view_facts import ViewFacts
+
+NAMES = LabelNames(("bedroom", "kitchen"), ("bed", "sofa", "stove"))
+BEDROOM, KITCHEN = ("room", "bedroom"), ("room", "kitchen")
+BED, SOFA = ("thing", "bed"), ("thing", "sofa")
+
+
+def facts(holds, may_hold=()) -> ViewFacts:
+    return ViewFacts(frozenset(holds), frozenset({*holds, *may_hold}))
+
+
+FACTS = [
+    facts({BEDROOM, BED, ("thing", "bed", "blue"), ("glimpse", "kitchen")}, {SOFA}),
+    facts({KITCHEN}, {BEDROOM}),
+    facts({BEDROOM, KITCHEN}),
+    facts({("room", "hallway")}),
+    facts(set()),
+]
+
+
+def test_labels_are_what_holds_and_doubts_are_not_judged():
+    # Two plain kinds, one that is not among the names, and none are no label.
+    assert NAMES.room(FACTS).tolist() == [0, 1, -1, -1, -1]
+    shown, judged = NAMES.shown(FACTS)
+    assert shown[0].tolist() == [True, False, False]
+    assert judged[0].tolist() == [True, False, True]
+    assert not shown[1:].any()
+    assert judged[1:].all()
+
+
+@pytest.fixture(scope="module")
+def house() -> HousePictures:
+    ids = np.zeros((2, 64, 128), np.int16)
+    ids[:, 26:40, 60:70] = 1
+    things = [
+        ObjectInfo(k, name, "red", "", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        for k, name in enumerate(["wall", "sofa"])
+    ]
+    colours = np.array([[190, 190, 180], [220, 20, 20]], np.uint8)
+    depth = np.ones((2, 64, 128), np.float16)
+    return HousePictures("house_00", colours[ids], ids, depth, 1, tuple(things), ("bedroom",))
+
+
+def test_names_are_those_of_the_houses_without_parts_of_the_building(house: HousePictures):
+    assert LabelNames.of([house]) == LabelNames(("bedroom",), ("sofa",))
+
+
+def test_labelled_views_are_those_that_sentences_are_written_for(house: HousePictures):
+    sampler = ViewSampler([house], 32, seed=3, config=SamplerConfig(views=16, recoloured=0.0))
+    names = LabelNames.of([house])
+    labelled = labelled_batches(sampler, names, first=5)
+    for number in (5, 6):
+        batch = next(labelled)
+        assert torch.equal(batch.images, sampler.batch(number).images)
+        _, known, _ = sampler.views(number)
+        assert batch.shown[:, 0].tolist() == [("thing", "sofa") in one.holds for one in known]
+        assert batch.shown.any()
+        # What is red can be made out, or may be.
+        red = (batch.images[:, 0] > 2 * batch.images[:, 2]).flatten(1).float().mean(1)
+        assert (red[batch.shown[:, 0]] > 0).all()
+        assert not batch.judged[(red > 0) & (red < 0.004), 0].any()
+
+
+def test_scores_are_those_of_the_ranking():
+    known = [facts({BEDROOM, BED}), facts({KITCHEN})] * 10 + [facts({BED})]
+    rooms = np.array([[1.0, 0.0], [1.0, 0.0]] * 10 + [[0.0, 1.0]])
+    things = np.zeros((21, 3))
+    things[:, 0] = [3.0, 1.0] * 10 + [2.0]
+    found = label_scores(rooms, things, known, NAMES)
+    assert (found.room_accuracy, found.room_views) == (0.5, 20)
+    # Of sofas and stoves there are too few to tell.
+    assert (found.thing_precision, found.thing_categories) == (1.0, 1)

@@ -1,0 +1,90 @@
+"""The five CLIPs of the papers, at random weights, against open_clip's own forward pass."""
+
+import math
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.model import CLIP
+
+from encoders.clip import ClipEncoder
+from encoders.towers.towers import image_tower
+
+# Name: side in pixels and embedding width.
+MODELS = {
+    "RN50": (224, 1024),
+    "RN101": (224, 512),
+    "RN50x4": (288, 640),
+    "ViT-B-32": (224, 512),
+    "ViT-B-16": (224, 512),
+}
+# Of pictures of each model's size, and of larger ones as CLIP-ViL's VQA and captioning take them.
+GRIDS = {
+    ("RN50", 224, 224): (7, 7, 2048),
+    ("RN101", 224, 224): (7, 7, 2048),
+    ("RN50x4", 288, 288): (9, 9, 2560),
+    ("ViT-B-32", 224, 224): (7, 7, 768),
+    ("ViT-B-16", 224, 224): (14, 14, 768),
+    ("RN50", 448, 448): (14, 14, 2048),
+    ("RN50", 600, 1000): (18, 31, 2048),
+    ("RN50x4", 448, 448): (14, 14, 2560),
+    ("RN50x4", 600, 1000): (18, 31, 2560),
+    ("ViT-B-32", 448, 448): (14, 14, 768),
+}
+
+
+def model_config(name: str) -> dict[str, Any]:
+    """open_clip's configuration, with a text tower that takes no time to make."""
+    config = open_clip.get_model_config(name)
+    assert config is not None
+    return {**config, "text_cfg": {**config["text_cfg"], "width": 64, "heads": 1, "layers": 1}}
+
+
+def random_model(name: str) -> CLIP:
+    """A model with random weights that keep the scale of what passes through."""
+    with torch.device("meta"):
+        model = CLIP(**model_config(name))
+    model = model.to_empty(device="cpu").eval()
+    generator = torch.Generator().manual_seed(0)
+    for key, tensor in model.state_dict().items():
+        if key.endswith("num_batches_tracked"):
+            tensor.zero_()
+        elif key.endswith("running_var") or (key.endswith("weight") and tensor.ndim == 1):
+            tensor.fill_(1)
+        elif key.endswith(("running_mean", "bias")):
+            tensor.fill_(0.01)
+        else:
+            fan_in = math.prod(tensor.shape[1:]) or 1
+            spread = 0.02 if "embedding" in key else fan_in**-0.5
+            tensor.uniform_(-1, 1, generator=generator).mul_(1.7 * spread)
+    torch.nn.init.zeros_(model.attn_mask).fill_(-torch.inf).triu_(1)
+    return model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_pooled_features_are_open_clips(name: str):
+    side, width = MODELS[name]
+    model = random_model(name)
+    picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3)).astype(np.uint8)
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    pixels = torch.tensor((picture / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        expected = model.encode_image(pixels).numpy()
+    tokenizer = open_clip.get_tokenizer(name)
+    encoder = ClipEncoder(model, tokenizer, name, "fp32", "cpu")
+    assert encoder.image_size == (side, side)
+    assert 0.01 < np.abs(expected).mean() < 10
+    assert expected.shape == (1, width)
+    np.testing.assert_allclose(encoder.pooled(picture), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "height", "width"), GRIDS)
+def test_grids(name: str, height: int, width: int):
+    with torch.device("meta"):  # shapes only
+        tower = image_tower(CLIP(**model_config(name)).visual)
+        images = torch.empty(1, 3, height, width)
+        with torch.no_grad():
+            assert tower.grid(images).shape == (1, *GRIDS[name, height, width])
+            assert tower.pooled(images).shape == (1, MODELS[name][1])

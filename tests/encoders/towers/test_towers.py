@@ -1,0 +1,206 @@
+"""Image towers against open_clip's and timm's own forward passes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from open_clip.model import resize_pos_embed
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
+from torch.nn import functional as F
+
+from encoders.towers.towers import image_tower
+from encoders.weights.loading import load_model
+
+VIT: dict[str, Any] = {
+    "image_size": 64,
+    "patch_size": 16,
+    "width": 48,
+    "layers": 3,
+    "heads": 3,
+    "mlp_ratio": 2.0,
+    "output_dim": 32,
+}
+# What open_clip's configurations make of a ViT.
+VIT_KINDS: dict[str, dict[str, Any]] = {
+    "class token": {},
+    "scale of layers": {"ls_init_value": 0.5},
+    "mean of patches": {"pool_type": "avg"},
+    "norm after pooling": {"pool_type": "avg", "final_ln_after_pool": True},
+    "no first norm": {"no_ln_pre": True},
+    "attentional pooler": {"attentional_pool": True, "attn_pooler_queries": 5},
+    "custom blocks": {"qk_norm": True, "scale_heads": True, "scale_attn_inner": True},
+}
+TIMM_KINDS = {
+    "convnext": ("test_convnext", "", "linear"),
+    "siglip": ("test_vit", "map", "none"),
+    "mean": ("test_vit", "avg", "linear"),
+    "class token": ("test_vit", "token", "linear"),
+}
+
+
+def images(height: int = 64, width: int = 64, count: int = 2, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def resnet(tiny_resnet: Path):
+    return load_model(str(tiny_resnet), None)[0].visual
+
+
+@pytest.fixture
+def vit() -> Callable[[str], VisionTransformer]:
+    def build(kind: str) -> VisionTransformer:
+        torch.manual_seed(0)
+        return VisionTransformer(**VIT, **VIT_KINDS[kind]).eval()
+
+    return build
+
+
+@torch.no_grad()
+def test_a_resnet_pools_as_open_clip_does(resnet):
+    tower = image_tower(resnet)
+    torch.testing.assert_close(tower.pooled(images()), resnet(images()))
+    expected = resnet.forward_intermediates(images(), indices=1)["image_intermediates"][0]
+    torch.testing.assert_close(tower.grid(images()), expected.permute(0, 2, 3, 1))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", VIT_KINDS)
+def test_a_vit_pools_as_open_clip_does(vit, kind: str):
+    visual = vit(kind)
+    tower = image_tower(visual)
+    torch.testing.assert_close(tower.pooled(images()), visual(images()))
+    normed = kind != "attentional pooler"
+    expected = visual.forward_intermediates(
+        images(), indices=1, output_fmt="NCHW", normalize_intermediates=normed
+    )["image_intermediates"][0]
+    torch.testing.assert_close(tower.grid(images()), expected.permute(0, 2, 3, 1))
+
+
+@torch.no_grad()
+def test_a_resnet_at_another_size_has_resized_positions(resnet):
+    """open_clip's attention pool, given positions that open_clip's function for ViTs resized."""
+    found = image_tower(resnet).pooled(images(96, 160))
+    state = {"visual.positional_embedding": resnet.attnpool.positional_embedding.data}
+    grid: Any = SimpleNamespace(visual=SimpleNamespace(grid_size=(3, 5)))
+    resize_pos_embed(state, grid)
+    resnet.attnpool.positional_embedding.data = state["visual.positional_embedding"]
+    torch.testing.assert_close(found, resnet(images(96, 160)))
+
+
+@torch.no_grad()
+def test_a_vit_at_another_size_is_open_clips_built_for_it(tiny_transformer: Path):
+    source = f"local-dir:{tiny_transformer}"
+    tower = image_tower(open_clip.create_model(source).eval().visual)
+    for size in ((96, 160), (48, 64)):
+        built = open_clip.create_model(source, force_image_size=size).eval().visual
+        torch.testing.assert_close(tower.pooled(images(*size)), built(images(*size)))
+        assert tower.grid(images(*size)).shape == (2, size[0] // 16, size[1] // 16, 48)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", VIT_KINDS)
+def test_padding_of_a_vit_changes_nothing(vit, kind: str):
+    tower = image_tower(vit(kind))
+    mask = torch.zeros(2, 4, 4, dtype=torch.bool)
+    mask[0, :3, :2] = mask[1] = True
+    one, other = images(), images()
+    other[0, :, 48:] = other[0, :, :, 32:] = 3.0
+    for features in (tower.pooled, tower.grid, tower.dense):
+        found, again = features(one, mask), features(other, mask)
+        if found.ndim == 4:
+            found, again = found[mask], again[mask]
+        torch.testing.assert_close(found, again)
+        torch.testing.assert_close(features(one, torch.ones_like(mask)), features(one))
+    assert (tower.pooled(one) - tower.pooled(other))[0].abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_padding_has_no_part_in_a_resnets_pooling(resnet):
+    tower: Any = image_tower(resnet)
+    places = torch.randn(2, 3, 5, 512, generator=torch.Generator().manual_seed(2))
+    mask = torch.zeros(2, 3, 5, dtype=torch.bool)
+    mask[0, :2, :3] = mask[1] = True
+    pooled = tower.pool(places, mask)
+    torch.testing.assert_close(pooled[1:], tower.pool(places)[1:])
+    places[0, 2:] = places[0, :, 3:] = 9.0
+    torch.testing.assert_close(tower.pool(places, mask), pooled)
+
+
+@torch.no_grad()
+def test_dense_places_of_a_resnet_are_pools_of_one_place(resnet):
+    """A pooling attention that sees one token only gives that token's dense feature."""
+    tower = image_tower(resnet)
+    pool = resnet.attnpool
+    pool.positional_embedding.data = torch.zeros(2, 512)
+    place = tower.grid(images())[:, 1, 0]  # (N, C); its mean and itself are the same
+    expected = F.normalize(pool(place[:, :, None, None]), dim=-1)
+    torch.testing.assert_close(tower.dense(images())[:, 1, 0], expected)
+
+
+@torch.no_grad()
+def test_dense_patches_attend_to_themselves_in_the_last_block(vit):
+    visual = vit("class token")
+    x = visual._embeds(images())
+    for block in visual.transformer.resblocks[:-1]:
+        x = block(x)
+    tokens = x[:, 1:].reshape(-1, 1, 48)  # each alone, as open_clip's own attention sees it
+    tokens = visual.ln_post(visual.transformer.resblocks[-1](tokens)) @ visual.proj
+    expected = F.normalize(tokens[:, 0], dim=-1).view(2, 4, 4, 32)
+    torch.testing.assert_close(image_tower(visual).dense(images()), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", VIT_KINDS)
+def test_dense_features_are_unit_vectors(vit, kind: str):
+    dense = image_tower(vit(kind)).dense(images())
+    assert dense.shape == (2, 4, 4, 32)
+    torch.testing.assert_close(dense.norm(dim=-1), torch.ones(2, 4, 4))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", TIMM_KINDS)
+def test_towers_of_timm(kind: str):
+    name, pool, proj = TIMM_KINDS[kind]
+    size = 160
+    torch.manual_seed(0)
+    visual = TimmModel(name, 64, size, pool=pool, proj=proj).eval()
+    tower = image_tower(visual)
+    native = images(size, size, count=1)
+    rows = size // tower.stride[0]
+    torch.testing.assert_close(tower.pooled(native), visual(native))
+    assert tower.grid(native).shape[:3] == (1, rows, rows)
+    wide = images(size, size + tower.stride[1], count=1)
+    assert tower.pooled(wide).shape == (1, 64)
+    assert tower.grid(wide).shape[1:3] == (rows, rows + 1)
+    # Another size leaves nothing behind.
+    torch.testing.assert_close(tower.pooled(native), visual(native))
+    if kind == "class token":
+        with pytest.raises(ValueError, match="pools by 'token'"):
+            tower.dense(native)
+    else:
+        assert tower.dense(wide).shape == (1, rows, rows + 1, 64)
+    with pytest.raises(ValueError, match="cannot leave padding out"):
+        tower.pooled(native, torch.ones(1, rows, rows, dtype=torch.bool))
+
+
+@torch.no_grad()
+def test_dense_places_of_a_mean_pooling_tower_average_to_the_whole():
+    """A head that is linear after the mean of places: pooled is the mean of places projected."""
+    torch.manual_seed(0)
+    visual = TimmModel("test_vit", 24, 160, pool="avg", proj="linear").eval()
+    tower = image_tower(visual)
+    visual.trunk.fc_norm = torch.nn.Identity()
+    places = tower.grid(images(160, 160)) @ visual.head.proj.weight.T
+    torch.testing.assert_close(tower.pooled(images(160, 160)), places.mean((1, 2)))
+    torch.testing.assert_close(tower.dense(images(160, 160)), F.normalize(places, dim=-1))
+
+
+def test_an_unknown_tower_is_refused():
+    with pytest.raises(ValueError, match="Linear"):
+        image_tower(torch.nn.Linear(2, 2))

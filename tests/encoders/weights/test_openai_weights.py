@@ -1,0 +1,189 @@
+"""OpenAI's files and transformers' folders, made here, against the models they were made from."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.model import CLIP
+
+from encoders.clip import ClipEncoder
+from encoders.weights.local_dir import CONFIG_FILE
+from encoders.weights.openai_weights import openai_model_config, read_openai_weights, write_clip
+from encoders.weights.transformers_weights import (
+    from_transformers,
+    read_transformers_clip,
+    write_transformers_clip,
+)
+
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
+VISION = {
+    "resnet": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 16, "patch_size": None},
+    "vit": {"image_size": 64, "layers": 3, "width": 128, "patch_size": 16},
+}
+EXTRAS = {"input_resolution": 64, "context_length": 16, "vocab_size": 49408}
+
+
+def openai_model(tower: str) -> CLIP:
+    torch.manual_seed(0)
+    model = CLIP(
+        embed_dim=32,
+        vision_cfg={**VISION[tower], "head_width": 64},  # pyright: ignore[reportArgumentType]
+        text_cfg=TEXT,  # pyright: ignore[reportArgumentType]
+        quick_gelu=True,
+    )
+    for name, weight in model.named_parameters():
+        if name.endswith("bn3.weight"):
+            torch.nn.init.normal_(weight)
+    return model.eval()
+
+
+def save_archive(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """A TorchScript archive with the names, sizes and half precision of OpenAI's."""
+
+    class Archive(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            tensors = {key: torch.tensor(value) for key, value in EXTRAS.items()}
+            tensors |= {k: t.half() if t.is_floating_point() else t for k, t in weights.items()}
+            for key, tensor in tensors.items():
+                owner: torch.nn.Module = self
+                *parents, leaf = key.split(".")
+                for parent in parents:
+                    if not hasattr(owner, parent):
+                        owner.add_module(parent, torch.nn.Module())
+                    owner = owner.get_submodule(parent)
+                owner.register_buffer(leaf, tensor)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    torch.jit.save(torch.jit.script(Archive()), path)
+
+
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+
+
+def assert_same_clip(encoder: ClipEncoder, model: CLIP, atol: float = 1e-5) -> None:
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    batch = torch.tensor((pictures() / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    sentences = ["a red sofa", "the kitchen"]
+    tokens = open_clip.SimpleTokenizer(context_length=16)(sentences)
+    with torch.no_grad():
+        images, texts = model.encode_image(batch), model.encode_text(tokens, normalize=True)
+    np.testing.assert_allclose(encoder.pooled(pictures()), images.numpy(), atol=atol, rtol=1e-4)
+    np.testing.assert_allclose(encoder.text(sentences), texts.numpy(), atol=atol, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("tower", VISION)
+def test_an_archive_of_openai_becomes_a_folder_with_the_same_outputs(tower: str, tmp_path: Path):
+    model = openai_model(tower).half().float()  # to the precision of the archive
+    path, folder = tmp_path / "archive.pt", tmp_path / "converted"
+    save_archive(model.state_dict(), path)
+    weights, openai = read_openai_weights(path)
+    assert openai
+    assert weights["visual.conv1.weight"].dtype == torch.float16
+    write_clip(weights, folder)
+    encoder = ClipEncoder.load(str(folder), precision="fp32", device="cpu")
+    assert_same_clip(encoder, model)
+    assert json.loads((folder / CONFIG_FILE).read_text())["model_cfg"]["quick_gelu"] is True
+
+
+def test_the_command_converts_a_state_dict(run_script, tmp_path: Path):
+    model, path, folder = openai_model("vit"), tmp_path / "plain.pt", tmp_path / "converted"
+    torch.save({**model.state_dict(), **{k: torch.tensor(v) for k, v in EXTRAS.items()}}, path)
+    printed = run_script("convert_openai_clip.py", "--weights", path, "--output", folder)
+    assert f"--encoder {folder}" in printed
+    assert_same_clip(ClipEncoder.load(str(folder), precision="fp32", device="cpu"), model)
+
+
+@pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B-32", "ViT-B-16", "ViT-L-14"])
+def test_shapes_of_openais_models_tell_their_configuration(name: str):
+    config = open_clip.get_model_config(name)
+    assert config is not None
+    with torch.device("meta"):
+        found = openai_model_config(CLIP(**config).state_dict())
+    assert found["quick_gelu"] is True
+    assert found["embed_dim"] == config["embed_dim"]
+    for part in ("vision_cfg", "text_cfg"):
+        assert found[part] == {**found[part], **config[part]}
+
+
+def test_a_file_that_runs_code_is_refused(tmp_path: Path):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "sprung",)
+
+    path = tmp_path / "trap.pt"
+    for save in (lambda: torch.save(Trap(), path), lambda: path.write_bytes(pickle.dumps(Trap()))):
+        save()
+        with pytest.raises(ValueError, match=r"trap\.pt.*refused"):
+            read_openai_weights(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_weights_of_something_else_are_refused(tmp_path: Path):
+    weights = openai_model("vit").state_dict()
+    with pytest.raises(ValueError, match="'text_projection' is missing"):
+        openai_model_config({k: v for k, v in weights.items() if k != "text_projection"})
+    weights["visual.extra"] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r"visual\.extra has shape torch.Size\(\[1\]\), but None"):
+        write_clip(weights, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@torch.no_grad()
+def test_transformers_computes_the_same_both_ways(tmp_path: Path):
+    from transformers import CLIPModel
+
+    model = openai_model("vit")
+    write_clip(model.state_dict(), tmp_path / "ours")
+    write_transformers_clip(tmp_path / "ours", tmp_path / "theirs")
+    theirs = CLIPModel.from_pretrained(tmp_path / "theirs").eval()
+    encoder = ClipEncoder.load(str(tmp_path / "ours"), precision="fp32", device="cpu")
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    batch = torch.tensor((pictures() / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    tokens = open_clip.SimpleTokenizer(context_length=16)(["a red sofa", "the kitchen"])
+    vision = theirs.vision_model(pixel_values=batch)
+    pooled = theirs.visual_projection(vision.pooler_output).numpy()
+    np.testing.assert_allclose(encoder.pooled(pictures()), pooled, rtol=1e-4, atol=1e-5)
+    text = theirs.text_projection(theirs.text_model(input_ids=tokens).pooler_output)
+    texts = encoder.text(["a red sofa", "the kitchen"])
+    expected = torch.nn.functional.normalize(text, dim=-1).numpy()
+    np.testing.assert_allclose(texts, expected, rtol=1e-4, atol=1e-5)
+    grid = theirs.vision_model.post_layernorm(vision.last_hidden_state[:, 1:]).view(2, 4, 4, 128)
+    np.testing.assert_allclose(encoder.grid(pictures()), grid.numpy(), rtol=1e-4, atol=1e-5)
+    wide = np.random.default_rng(1).integers(0, 256, (1, 96, 64, 3)).astype(np.uint8)
+    assert encoder.pooled(wide, (96, 64), "stretch").shape == pooled[:1].shape
+
+    weights, config, preprocessing = read_transformers_clip(tmp_path / "theirs")
+    assert config["quick_gelu"]
+    write_clip(weights, tmp_path / "back", config, preprocessing)
+    back = ClipEncoder.load(str(tmp_path / "back"), precision="fp32", device="cpu")
+    assert back.weights_sha256 == encoder.weights_sha256
+    np.testing.assert_array_equal(back.pooled(pictures()), encoder.pooled(pictures()))
+    restored = from_transformers(theirs.state_dict())
+    assert restored.keys() == model.state_dict().keys()
+
+
+def test_a_file_becomes_a_folder_first(tmp_path: Path):
+    (tmp_path / "RN50.pt").touch()
+    with pytest.raises(ValueError, match=r"RN50\.pt: a file, .* --output FOLDER"):
+        write_transformers_clip(tmp_path / "RN50.pt", tmp_path / "out")
+
+
+def test_folders_that_are_no_clip_are_refused(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json: missing"):
+        read_transformers_clip(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="'bert', not 'clip'"):
+        read_transformers_clip(tmp_path)
+    write_clip(openai_model("resnet").state_dict(), tmp_path / "resnet")
+    with pytest.raises(ValueError, match="only plain ViTs"):
+        write_transformers_clip(tmp_path / "resnet", tmp_path / "out")

@@ -1,0 +1,58 @@
+import dataclasses
+
+import pytest
+
+from envs.episodes import Episode, TimedWord, base_language, load_episodes
+from envs.episodes.exchanged_words import exchange_words
+from envs.worlds import world_files
+
+
+def episodes_of(paths, language="en"):
+    """Episodes on paths, each saying which it is."""
+    return [
+        Episode(
+            *(f"{language}{place}", path, "attic", ("a", "b"), 0.0, f"{language} {path} {place}"),
+            language=language,
+            timed_instruction=(TimedWord(f"{path}"),),
+        )
+        for place, path in enumerate(paths)
+    ]
+
+
+@pytest.mark.parametrize("paths", [[1, 2], [1, 1, 2, 2], [1, 1, 1, 2, 3, 3], list(range(50)) * 3])
+def test_everybody_gets_the_words_of_another_path(paths):
+    own = episodes_of(paths)
+    for seed in range(20):
+        given = exchange_words(own, seed)
+        assert sorted(e.instruction for e in given) == sorted(e.instruction for e in own)
+        for episode, other in zip(own, given, strict=True):
+            _, path, _ = other.instruction.split()
+            assert int(path) != episode.path_id
+            assert other.timed_instruction[0].word == path
+            words = {"instruction": "", "timed_instruction": ()}
+            assert dataclasses.replace(other, **words) == dataclasses.replace(episode, **words)
+
+
+def test_exchange_is_drawn_by_the_seed_and_keeps_to_the_language():
+    hindi, english = episodes_of(range(30), "hi-IN"), episodes_of(range(30), "en-US")
+    both = [episode for pair in zip(hindi, english, strict=True) for episode in pair]
+    given = exchange_words(both, 3)
+    assert given[::2] == exchange_words(hindi, 3)
+    assert given[1::2] == exchange_words(english, 3)
+    assert exchange_words(both, 3) == given != exchange_words(both, 4)
+    assert all(e.instruction.startswith(e.language) for e in given)
+
+
+def test_split_of_one_path_cannot_be_exchanged():
+    with pytest.raises(ValueError, match="language 'te': 3 in all"):
+        exchange_words([*episodes_of([1, 1, 2], "te"), *episodes_of([1, 2])], 0)
+
+
+@pytest.mark.parametrize("dataset", ["r2r", "rxr"])
+def test_built_in_splits_can_be_exchanged(dataset):
+    own = load_episodes(dataset, "val_unseen", world_files("houses"))
+    text = {e.instr_id: e.instruction for e in own}
+    given = exchange_words(own, 0)
+    same = [e for e in given if e.instruction == text[e.instr_id]]
+    assert len(same) < len(own) / 100
+    assert {base_language(e.language) for e in given} == {base_language(e.language) for e in own}

@@ -1,0 +1,85 @@
+"""Houses as GLB files: the round trip, the format, and damaged files."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.houses.building.glb import read_glb, write_glb
+from envs.houses.meshes.geometry import Material, box, quad
+from envs.houses.meshes.scene import Scene
+from envs.houses.shell.assembly import scene_of_fixtures
+from envs.houses.shell.fixture import Fixture
+
+RNG = np.random.default_rng(0)
+TEXTURES = {
+    "wood": RNG.integers(0, 255, (32, 64, 3), np.uint8),
+    "plain": np.full((4, 4, 3), 255, np.uint8),
+}
+
+
+@pytest.fixture
+def scene() -> Scene:
+    table = box((1, 2, 0.1), Material("wood", (0.2, 0.4, 0.6)), center=(1, 2, 0.7))
+    legs = box((0.1, 0.1, 0.7), Material("plain"), center=(1, 2, 0.35))
+    floor = quad((0, 0, 0), (4, 0, 0), (0, 5, 0), Material("wood"))
+    return scene_of_fixtures(
+        [Fixture("table", 3, (table, legs), "blue"), Fixture("floor", 3, (floor,))], TEXTURES
+    )
+
+
+def test_round_trip_keeps_everything(scene: Scene, tmp_path: Path):
+    write_glb(scene, tmp_path / "house.glb")
+    again = read_glb(tmp_path / "house.glb", scene.objects)
+    assert again.texture_names == scene.texture_names
+    assert all(np.array_equal(*pair) for pair in zip(again.textures, scene.textures, strict=True))
+    for field in ("positions", "normals", "faces", "face_object", "face_texture"):
+        assert np.array_equal(getattr(again, field), getattr(scene, field)), field
+        assert getattr(again, field).dtype == getattr(scene, field).dtype, field
+    assert again.uvs == pytest.approx(scene.uvs, abs=1e-6)
+    assert again.colours == pytest.approx(scene.colours, abs=0.5 / 255 + 1e-6)
+
+
+def test_file_is_unlit_y_up_gltf_with_colours(scene: Scene, tmp_path: Path):
+    write_glb(scene, tmp_path / "house.glb")
+    content = (tmp_path / "house.glb").read_bytes()
+    magic, version, total = struct.unpack("<4sII", content[:12])
+    assert (magic, version, total) == (b"glTF", 2, len(content))
+    tree = json.loads(content[20 : 20 + struct.unpack("<I", content[12:16])[0]])
+    assert tree["extensionsUsed"] == ["KHR_materials_unlit"]
+    assert all("KHR_materials_unlit" in material["extensions"] for material in tree["materials"])
+    primitives = [mesh["primitives"][0] for mesh in tree["meshes"]]
+    assert len(primitives) == 3
+    assert all({"COLOR_0", "TEXCOORD_0", "NORMAL"} <= set(p["attributes"]) for p in primitives)
+    assert {mesh["extras"]["category"] for mesh in tree["meshes"]} == {"table", "floor"}
+    heights = [
+        tree["accessors"][p["attributes"]["POSITION"]]["max"][1]
+        for p, mesh in zip(primitives, tree["meshes"], strict=True)
+        if mesh["extras"]["category"] == "table"
+    ]
+    assert max(heights) == pytest.approx(0.75)
+
+
+def test_no_partial_file_is_left(scene: Scene, tmp_path: Path):
+    write_glb(scene, tmp_path / "house.glb")
+    assert [path.name for path in tmp_path.iterdir()] == ["house.glb"]
+
+
+@pytest.mark.parametrize("keep", [0, 30, 400])
+def test_damaged_file_is_named_with_the_remedy(scene: Scene, tmp_path: Path, keep: int):
+    path = tmp_path / "house.glb"
+    write_glb(scene, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"house\.glb.*delete it"):
+        read_glb(path, scene.objects)
+
+
+@pytest.mark.parametrize("piece", [b"PNG", b'"asset"'])
+def test_flipped_bytes_are_damage_too(scene: Scene, tmp_path: Path, piece: bytes):
+    path = tmp_path / "house.glb"
+    write_glb(scene, path)
+    path.write_bytes(path.read_bytes().replace(piece, b"\xff" * len(piece)))
+    with pytest.raises(ValueError, match=r"house\.glb.*delete it"):
+        read_glb(path, scene.objects)

@@ -1,0 +1,53 @@
+"""Files of episodes: houses that are made anew alone, and files that are damaged or missing."""
+
+import pytest
+
+from envs.houses.instructions.annotation_files import (
+    guide_path,
+    merge_guide,
+    merge_r2r,
+    r2r_path,
+    read_annotations,
+)
+
+
+def record(scan, number):
+    return {
+        "scan": scan,
+        "path_id": number,
+        "instruction_id": number,
+        "heading": 0.1 + 0.2,
+        "instruction": "कुर्सी",
+    }
+
+
+KINDS = pytest.mark.parametrize(
+    ("merge", "name"), [(merge_guide, guide_path), (merge_r2r, r2r_path)]
+)
+
+
+@KINDS
+def test_a_file_keeps_the_records_of_other_houses(tmp_path, merge, name):
+    path = name(tmp_path, "train")
+    mine, other = [record("tiny", number) for number in (5, 3, 4)], [record("other", 1)]
+    merge(path, ["tiny"], mine)
+    merge(path, ["other"], other)
+    merge(path, ["tiny"], mine[:2])
+    assert read_annotations(path) == [*other, mine[1], mine[0]]
+    first = path.read_bytes()
+    merge(path, ["tiny"], mine[:2])
+    assert path.read_bytes() == first
+
+
+@KINDS
+def test_damaged_and_missing_files_are_named(tmp_path, merge, name):
+    path = name(tmp_path, "train")
+    with pytest.raises(FileNotFoundError, match=rf"{path.name} is missing; .*build_houses\.py"):
+        read_annotations(path)
+    merge(path, ["tiny"], [record("tiny", number) for number in range(9)])
+    whole = path.read_bytes()
+    for damaged in (whole[:-12], b"{" + whole[1:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"{path.name}: record .*delete a damaged one"):
+            merge(path, ["other"], [record("other", 1)])
+        assert path.read_bytes() == damaged

@@ -1,0 +1,164 @@
+import collections
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from envs.episodes import load_episodes
+from envs.episodes.tokenizer import split_words
+from envs.graphs.nav_graph import NavGraph
+from envs.houses.building.sets import DATA_DIR, MINI
+from envs.houses.instructions.annotation_files import guide_path, read_annotations
+from envs.houses.instructions.rxr_episodes import (
+    FEWEST_WORDS,
+    MOST_WORDS,
+    rxr_records,
+)
+from envs.houses.language.grammar import parse
+from envs.houses.language.languages import language_of
+from envs.worlds import world_files
+
+FIELDS = [
+    "split",
+    "instruction_id",
+    "annotator_id",
+    "language",
+    "path_id",
+    "scan",
+    "path",
+    "heading",
+    "instruction",
+    "timed_instruction",
+    "edit_distance",
+    "alignment",
+]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, list[dict]]:
+    return {split: read_annotations(guide_path(DATA_DIR, split)) for split in MINI.splits}
+
+
+@pytest.fixture(scope="module")
+def everything(shipped) -> list[dict]:
+    return [one for split in MINI.splits for one in shipped[split]]
+
+
+@pytest.fixture(scope="module")
+def made(survey, routes) -> dict[str, list[dict]]:
+    counts = {"train": 3, "val_seen": 1}
+    return rxr_records(survey, routes, counts, 7, np.random.default_rng(0))
+
+
+def _scans(split: str) -> tuple[str, ...]:
+    return MINI.scans["train" if split == "val_seen" else split]
+
+
+def test_records_of_a_house_have_the_fields_of_rxr(made):
+    assert [len(made[split]) for split in ("train", "val_seen")] == [9, 3]
+    for split, records in made.items():
+        for number, one in enumerate(records):
+            assert list(one) == FIELDS
+            assert one["split"] == split
+            assert one["instruction_id"] == 10 * one["path_id"] + number % 3
+            assert one["language"][:2] == ("en", "hi", "te")[number % 3]
+    assert {one["path_id"] for one in made["train"]} == {107000, 107001, 107002}
+    assert {one["path_id"] for one in made["val_seen"]} == {107500}
+
+
+def test_the_same_seed_tells_the_same(survey, routes, made):
+    again = rxr_records(survey, routes, {"train": 3, "val_seen": 1}, 7, np.random.default_rng(0))
+    assert again == made
+
+
+def test_shipped_paths_are_long_walks_of_their_splits(shipped):
+    for split in MINI.splits:
+        assert {one["scan"] for one in shipped[split]} == set(_scans(split))
+        for one in shipped[split]:
+            graph = NavGraph.load(one["scan"])
+            path = one["path"]
+            assert 8 <= len(path) - 1 <= 14
+            assert len(set(path)) == len(path)
+            assert all(b in graph.neighbours(a) for a, b in pairwise(path))
+
+
+def test_shipped_paths_are_mostly_not_the_shortest(everything):
+    longer = []
+    for one in everything:
+        graph = NavGraph.load(one["scan"])
+        direct = graph.geodesic(one["path"][0], one["path"][-1])
+        assert direct >= 4
+        longer.append(graph.path_length(one["path"]) / direct)
+    assert 0.5 <= np.mean(np.array(longer) > 1.01) <= 0.95
+    assert max(longer) <= 2.51
+
+
+def test_shipped_paths_are_told_once_in_each_language(shipped, everything):
+    told = collections.defaultdict(list)
+    for one in everything:
+        told[one["path_id"]].append(one["language"][:2])
+    assert all(sorted(languages) == ["en", "hi", "te"] for languages in told.values())
+    english = collections.Counter(one["language"] for one in everything)
+    assert english["en-US"] == pytest.approx(english["en-IN"], rel=0.2)
+    for split in MINI.splits:
+        wanted = 3 * MINI.rxr_paths[split] * len(_scans(split))
+        assert len(shipped[split]) >= 0.95 * wanted
+    assert len({one["instruction_id"] for one in everything}) == len(everything)
+
+
+def test_shipped_pairs_of_start_and_goal_are_apart(everything):
+    pairs = {(one["scan"], one["path"][0], one["path"][-1]) for one in everything}
+    assert 3 * len(pairs) == len(everything)
+
+
+def test_shipped_texts_are_long_and_all_different(everything):
+    for one in everything:
+        assert FEWEST_WORDS <= len(one["instruction"].split()) <= MOST_WORDS
+        assert len(split_words(one["instruction"])) <= 158  # fits the environment's 160 tokens
+    assert len({one["instruction"] for one in everything}) == len(everything)
+
+
+def test_shipped_texts_are_in_their_script(everything):
+    blocks = {"en": r"[ -~]+", "hi": "[\u0900-\u097f ,-]+", "te": "[\u0c00-\u0c7f\u200c ,.]+"}
+    for one in everything:
+        assert re.fullmatch(blocks[one["language"][:2]], one["instruction"])
+
+
+def test_shipped_texts_can_be_read_back(shipped):
+    for one in shipped["val_unseen"]:
+        acts = parse(language_of(one["language"]), one["instruction"])
+        assert acts is not None
+        assert len(acts) == len(one["alignment"])
+        assert acts[-1].kind == "stop"
+
+
+def test_shipped_timed_words_are_the_text(everything):
+    for one in everything:
+        timed = one["timed_instruction"]
+        assert " ".join(word["word"] for word in timed) == one["instruction"]
+        times = [time for word in timed for time in (word["start_time"], word["end_time"])]
+        assert times == sorted(times)
+        assert 0.6 <= len(timed) / times[-1] <= 3.5  # words a second, pauses included
+
+
+def test_shipped_alignment_leads_along_the_path(everything):
+    for one in everything:
+        ends, positions = [0], [0]
+        for start, end, first, last, *_ in one["alignment"]:
+            assert ends[-1] <= start < end <= len(one["instruction"])
+            assert positions[-1] == first <= last < len(one["path"])
+            ends.append(end)
+            positions.append(last)
+        assert positions[-1] == len(one["path"]) - 1
+
+
+def test_shipped_files_are_small():
+    assert sum(guide_path(DATA_DIR, split).stat().st_size for split in MINI.splits) <= 3_000_000
+
+
+@pytest.mark.parametrize("language", ["en", "hi", "te"])
+def test_episodes_are_read_by_language(language, shipped):
+    episodes = load_episodes("rxr", "val_unseen", world_files("houses"), language)
+    assert 3 * len(episodes) == len(shipped["val_unseen"])
+    assert all(len(one.path) >= 9 for one in episodes)

@@ -1,0 +1,52 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from envs.houses.instructions.rxr_paths import candidate_paths, choose_paths
+from envs.houses.survey.routes import Routes
+
+
+@pytest.fixture(scope="module")
+def pools(routes):
+    return candidate_paths(routes)
+
+
+def test_candidates_are_long_and_come_by_nothing_twice(survey, routes, pools):
+    shortest, detours = pools
+    assert shortest
+    for path in (*shortest, *detours):
+        assert 8 <= len(path) - 1 <= 14
+        assert len(set(path)) == len(path)
+        assert all(survey.edges[a, b] for a, b in pairwise(path))
+    assert all(path == routes.path(path[0], path[-1]) for path in shortest)
+    # The hand-made house has no ring, so that no path leads round.
+    assert detours == []
+
+
+def test_detours_are_found_where_there_are_rings(survey, routes):
+    edges = survey.edges.copy()
+    edges[9, 11] = edges[11, 9] = True  # kitchen and second bedroom are joined
+    ring = Routes.of(replace(survey, edges=edges))
+    _, detours = candidate_paths(ring)
+    assert (7, 6, 0, 1, 2, 3, 4, 5, 10, 11, 9) in detours
+    for path in detours:
+        assert path != ring.path(path[0], path[-1])
+
+
+def test_choice_takes_no_pair_twice_and_spreads(survey, routes, pools):
+    taken = {(7, 16)}
+    paths = choose_paths(survey, routes, 8, taken, lambda path: path, np.random.default_rng(0))
+    pairs = [(path[0], path[-1]) for path in paths]
+    assert len(set(pairs)) == len(pairs) == 8
+    assert (7, 16) not in pairs
+    assert set(pairs) <= taken
+    assert len({path[-1] for path in paths}) >= 4
+
+
+def test_what_cannot_be_told_is_left_out_and_the_choice_ends(survey, routes, pools):
+    rng = np.random.default_rng(0)
+    assert choose_paths(survey, routes, 5, set(), lambda path: None, rng) == []
+    everything = choose_paths(survey, routes, 1000, set(), lambda path: path, rng)
+    assert len(everything) == len({(path[0], path[-1]) for path in pools[0]})

@@ -1,0 +1,77 @@
+"""Panoramas for pretraining: what they hold, and when they are rendered anew."""
+
+import os
+
+import numpy as np
+import pytest
+
+from connectivity import CONNECTIVITY_DIR
+from envs.houses.building.house import House, HouseSpec, house_cache_dir
+from envs.houses.building.sets import MINI
+from envs.houses.meshes.geometry import Material, box
+from envs.houses.plan.floor_plan import FloorPlan, Room
+from envs.houses.rendering import house_panoramas, training_panoramas
+from envs.houses.rendering.training_panoramas import DESCRIPTION, render_houses
+from envs.houses.shell.assembly import scene_of_fixtures
+from envs.houses.shell.fixture import Fixture
+
+SCAN = "house_00"
+
+
+def tiny_house(spec):
+    """A bed on a floor as large as the ground of any house, and no walls."""
+    plain = Material("plain")
+    fixtures = [
+        Fixture("floor", 0, (box((40, 40, 0.1), plain, (10, 10, -0.1)),)),
+        Fixture("bed", 0, (box((2, 1, 0.5), plain, (5, 5, 0)),), "blue"),
+    ]
+    plan = FloorPlan(10, 10, (Room(0, "bedroom", 0, 0, 10, 10),), ())
+    return House(spec, plan, scene_of_fixtures(fixtures, {"plain": np.ones((4, 4, 3), np.uint8)}))
+
+
+@pytest.fixture
+def render(tmp_path, monkeypatch):
+    """Renders house_00 in this process, and says whether it had to."""
+
+    def carried_out(function, jobs, *_):
+        rendered.extend(jobs)
+        return [(job, function(job)) for job in jobs]
+
+    def call():
+        rendered.clear()
+        (pictures,) = render_houses([SCAN], tmp_path / "panoramas", extra=2, width=8)
+        return pictures, bool(rendered)
+
+    rendered = []
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    monkeypatch.setattr(training_panoramas, "carried_out", carried_out)
+    monkeypatch.setattr(house_panoramas, "build_house", tiny_house)
+    return call
+
+
+def test_panoramas_of_a_house_are_kept(render):
+    pictures, rendered = render()
+    assert rendered
+    assert pictures.rgb.shape == (pictures.viewpoints + 2, 4, 8, 3)
+    assert pictures.room_kinds == ("bedroom",)
+    assert {thing.category for thing in set(pictures.objects)} == {"floor", "bed"}
+    again, rendered = render()
+    assert not rendered
+    assert np.array_equal(again.rgb, pictures.rgb)
+
+
+def test_panoramas_of_another_graph_or_house_are_rendered_anew(render, tmp_path, monkeypatch):
+    render()
+    side_file = house_cache_dir() / f"{SCAN}.json"
+    description = next((tmp_path / "panoramas").rglob(DESCRIPTION))
+    graph = (CONNECTIVITY_DIR / f"{SCAN}_connectivity.json").stat().st_mtime
+    os.utime(side_file, (graph - 2,) * 2)
+    os.utime(description, (graph - 1,) * 2)
+    assert render()[1]
+    os.utime(side_file, (description.stat().st_mtime + 1,) * 2)
+    assert render()[1]
+    os.utime(side_file, (graph - 2,) * 2)
+    assert not render()[1]
+    assert isinstance(MINI.specs, dict)
+    monkeypatch.setitem(MINI.specs, SCAN, HouseSpec(SCAN, plan_seed=77, style_seed=78))
+    assert render()[1]

@@ -1,0 +1,86 @@
+from importlib import import_module
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from envs.houses.survey.visibility import HEADING_STEPS, seen_distances, survey_house, view_areas
+from envs.panoramas.panorama import Panorama
+
+HEIGHT = 180
+
+
+def _directions() -> tuple[np.ndarray, np.ndarray]:
+    """Heading and elevation in degrees of each pixel, from the panorama's convention."""
+    columns, rows = np.arange(2 * HEIGHT), np.arange(HEIGHT)
+    return np.meshgrid(columns + 0.5 - 180, 90 - (rows + 0.5))
+
+
+def _square_view(heading: float) -> np.ndarray:
+    """Which pixels a square 60-degree pinhole view at elevation 0 sees."""
+    h, e = (np.radians(angle) for angle in _directions())
+    ahead = np.cos(e) * np.cos(h - np.radians(heading))
+    right = np.cos(e) * np.sin(h - np.radians(heading))
+    limit = np.tan(np.radians(30)) * ahead
+    return (ahead > 0) & (np.abs(right) <= limit) & (np.abs(np.sin(e)) <= limit)
+
+
+def _panorama(ids: np.ndarray) -> Panorama:
+    return Panorama(np.zeros((*ids.shape, 3), np.uint8), np.full(ids.shape, 2.5, np.float32), ids)
+
+
+@pytest.mark.parametrize("heading", [0, 90, -120])
+def test_what_fills_a_view_has_area_one(heading):
+    ids = np.where(_square_view(heading), 1, -1).astype(np.int32)
+    assert view_areas(ids, 2).max(axis=0) == pytest.approx([0, 1], abs=0.03)
+
+
+def test_distances_are_those_of_what_is_large_enough_to_see():
+    h, e = _directions()
+    ids = np.full(h.shape, -1, np.int32)
+    ids[(np.abs(h - 50) < 20) & (np.abs(e) < 20)] = 0
+    ids[(np.abs(h) < 1) & (np.abs(e) < 1)] = 2
+    panorama = _panorama(ids)
+    panorama.depth[ids == 0] = 4.0
+    panorama.depth[(ids == 0) & (h > 60)] = 9.0  # less than half of it
+    assert seen_distances(panorama, 4).tolist() == [4.0, np.inf, np.inf, np.inf]
+
+
+@pytest.mark.parametrize("step", [0, 4, 6, 11])
+def test_view_areas_peak_at_the_step_that_faces_the_object(step):
+    h, e = _directions()
+    aside = (h - 30 * step + 180) % 360 - 180
+    ids = np.where((np.abs(aside) < 10) & (np.abs(e) < 20), 0, -1).astype(np.int32)
+    areas = view_areas(ids, 1)[:, 0]
+    assert areas.argmax() == step
+    # Of its 20 degrees a view that looks 30 degrees past it sees half, one that looks past 60 none.
+    neighbours = areas[[(step - 1) % HEADING_STEPS, (step + 1) % HEADING_STEPS]]
+    assert neighbours == pytest.approx(areas[step] / 2, rel=0.1)
+    assert areas[(step + 3) % HEADING_STEPS] == 0
+
+
+def test_a_survey_looks_up_rooms_on_their_storey(monkeypatch):
+    nothing = SimpleNamespace(object_id=np.full((8, 16), -1), depth=np.ones((8, 16)))
+    # The package has a function of the same name as this module.
+    module = import_module("envs.panoramas.panorama")
+    monkeypatch.setattr(module, "render_panorama", lambda *_: nothing)
+    rooms = (SimpleNamespace(kind="hallway"), SimpleNamespace(kind="landing"))
+    plan = SimpleNamespace(rooms=rooms, room_at=lambda x, y, z: int(z > 3))
+    house = SimpleNamespace(
+        plan=plan, scene=SimpleNamespace(objects=()), spec=SimpleNamespace(scan="tall")
+    )
+    records = []
+    for name, height in (("below", 1.5), ("above", 4.4)):
+        pose = np.eye(4)
+        pose[2, 3] = height
+        records.append(
+            {
+                "image_id": name,
+                "included": True,
+                "pose": pose.ravel().tolist(),
+                "unobstructed": [name == "above", name == "below"],
+            }
+        )
+    survey = survey_house(house, None, records)  # type: ignore[arg-type]
+    assert [survey.room_kind(0), survey.room_kind(1)] == ["hallway", "landing"]
+    assert (survey.climb(0, 1), survey.climb(1, 0), survey.climb(0, 0)) == (1, -1, 0)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from envs.navigation.episode_sampler import EpisodeSampler
+
+IDS = [f"{i}_0" for i in range(10)]
+
+
+def draws(sampler, agents, count):
+    return np.stack([sampler.draw(np.array(agents)) for _ in range(count)])
+
+
+def test_each_agent_draws_as_a_single_one_with_its_seed():
+    many = EpisodeSampler(IDS, 3, shuffle=True)
+    many.seed(5)
+    drawn = draws(many, [0, 1, 2], 20)
+    for agent in range(3):
+        single = EpisodeSampler(IDS, 1, shuffle=True)
+        single.seed(5 + agent)
+        np.testing.assert_array_equal(draws(single, [0], 20)[:, 0], drawn[:, agent])
+    assert (drawn[:, 0] != drawn[:, 1]).any()
+    assert set(np.unique(drawn)) == set(range(10))
+
+
+def test_seeds_of_single_agents_may_be_kept():
+    sampler = EpisodeSampler(IDS, 2, shuffle=True)
+    sampler.seed([1, 2])
+    sampler.draw(np.array([0, 1]))
+    reference = EpisodeSampler(IDS, 2, shuffle=True)
+    reference.seed([1, 2])
+    reference.draw(np.array([0, 1]))
+    sampler.seed([1, None])
+    again = EpisodeSampler(IDS, 1, shuffle=True)
+    again.seed(1)
+    drawn, expected = draws(sampler, [0, 1], 9), draws(reference, [0, 1], 9)
+    np.testing.assert_array_equal(drawn[:, 1], expected[:, 1])
+    np.testing.assert_array_equal(drawn[:, 0], draws(again, [0], 9)[:, 0])
+    with pytest.raises(ValueError, match="3 seeds for 2 agents"):
+        sampler.seed([1, 2, 3])
+
+
+def test_unshuffled_episodes_come_in_order_and_start_again():
+    sampler = EpisodeSampler(IDS[:5], 2, shuffle=False)
+    sampler.seed(0)
+    assert draws(sampler, [0, 1], 3).tolist() == [[0, 1], [2, 3], [4, 0]]
+    assert sampler.draw(np.array([1])).tolist() == [1]
+    sampler.seed([None, None])
+    assert sampler.draw(np.array([1])).tolist() == [2]
+    sampler.seed(0)
+    assert sampler.draw(np.array([1])).tolist() == [0]
+
+
+def test_chosen_episodes_are_found():
+    sampler = EpisodeSampler(IDS, 2, shuffle=True)
+    assert sampler.find(np.array([0, 1]), ["3_0", "9_0"]).tolist() == [3, 9]
+    assert sampler.find(np.array([1]), ["", "9_0"]).tolist() == [9]
+    with pytest.raises(ValueError, match="no episode '3_1' among the 10 loaded"):
+        sampler.find(np.array([0, 1]), ["3_0", "3_1"])
+    for wrong in (["3_0"], "30"):
+        with pytest.raises(ValueError, match="one episode for each of 2 agents"):
+            sampler.find(np.array([0, 1]), wrong)

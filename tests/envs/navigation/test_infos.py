@@ -1,0 +1,102 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from envs.navigation.infos import LazyInfo, masked, scattered
+
+
+@pytest.fixture
+def made():
+    return []
+
+
+@pytest.fixture
+def info(made):
+    def maker(name):
+        def make():
+            made.append(name)
+            return name.upper()
+
+        return make
+
+    return LazyInfo({"a": "A"}, {name: maker(name) for name in ("b", "c")})
+
+
+WHOLE = {"a": "A", "b": "B", "c": "C"}
+
+
+def test_an_entry_is_made_once_and_when_it_is_looked_at(info, made):
+    assert info["a"] == "A"
+    assert "b" in info
+    assert "d" not in info
+    assert made == []
+    assert info["b"] == info.get("b") == info["b"] == "B"
+    assert made == ["b"]
+    assert info.get("d", 1) == 1
+    with pytest.raises(KeyError, match="d"):
+        info["d"]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        dict,
+        lambda info: {**info},
+        lambda info: info.copy(),
+        lambda info: dict(info.items()),
+        lambda info: dict(zip(info.keys(), info.values(), strict=True)),
+        lambda info: {name: info[name] for name in info},
+        lambda info: {name: info[name] for name in reversed(info)},
+        lambda info: info | {},
+        lambda info: {} | info,
+        lambda info: eval(repr(info)),
+        lambda info: pickle.loads(pickle.dumps(info)),
+        copy.copy,
+        copy.deepcopy,
+    ],
+)
+def test_to_others_it_is_a_dictionary(info, look):
+    assert isinstance(info, dict)
+    whole = look(info)
+    assert type(whole) is dict
+    assert whole == WHOLE
+
+
+def test_it_has_its_length_and_equality(info, made):
+    assert len(info) == 3
+    assert info == WHOLE
+    assert made == ["b", "c"]
+    assert info != {"a": "A"}
+
+
+def test_it_can_be_changed(info, made):
+    info["b"] = 1
+    assert info["b"] == 1
+    assert made == []
+    assert info.pop("c") == "C"
+    assert "c" not in info
+    del info["b"]
+    info.update(d=2)
+    info.promise("e", lambda: 3)
+    assert info == {"a": "A", "d": 2, "e": 3}
+    assert info.setdefault("f", 4) == 4
+    info |= {"g": 5}
+    assert list(info) == list("adefg")
+    info.clear()
+    assert info == {}
+
+
+def test_masks_belong_to_their_entries():
+    mask = np.array([True, False, True])
+    entries = masked({"x": 1, "y": 2}, mask)
+    assert list(entries) == ["x", "y", "_x", "_y"]
+    entries["_x"][:] = False
+    assert entries["_y"].tolist() == mask.tolist() == [True, False, True]
+
+
+def test_numbers_are_spread_over_all_agents():
+    entries = scattered({"x": np.array([1.5, 2.5])}, np.array([True, False, True]))
+    assert entries["x"].tolist() == [1.5, 0.0, 2.5]
+    assert entries["_x"].tolist() == [True, False, True]

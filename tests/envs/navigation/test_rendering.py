@@ -1,0 +1,154 @@
+import dataclasses
+from types import SimpleNamespace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import envs  # noqa: F401  (registers the environments)
+from envs.episodes import load_episodes
+from envs.graphs.candidates import candidate_table
+from envs.graphs.nav_graph import NavGraph
+from envs.navigation import rendering
+from envs.navigation.rendering import STRIP_HEIGHT, draw_frame
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.worlds import world_files
+
+
+@pytest.fixture
+def scene(tiny_world):
+    files = world_files("matterport", tiny_world)
+    episode = load_episodes("r2r", "train", files)[0]
+    return NavGraph.load("attic", files.connectivity_dir), episode
+
+
+def compass(scan, viewpoint):
+    """A panorama whose red and green are sine and cosine of the heading of their columns."""
+    heading = 2 * np.pi * (np.arange(512) + 0.5) / 512 - np.pi
+    colours = np.stack([np.sin(heading), np.cos(heading), -np.ones(512)], axis=1)
+    return np.tile((127.5 + 127.5 * colours).astype(np.uint8), (256, 1, 1))
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_the_heading_is_in_the_middle_of_the_panorama(scene, turns):
+    graph, episode = scene
+    heading = turns * np.pi / 6
+    frame = draw_frame(graph, episode, [("a0", heading, 0.0)], compass)
+    assert frame.shape == (640, 960, 3)
+    assert frame.dtype == np.uint8
+    for column, direction in (
+        (480, heading),
+        (720, heading + np.pi / 2),
+        (240, heading - np.pi / 2),
+    ):
+        expected = 127.5 + 127.5 * np.array([np.sin(direction), np.cos(direction)])
+        np.testing.assert_allclose(frame[5, column, :2], expected, atol=3)
+
+
+def test_candidates_are_marked_where_they_are(scene):
+    graph, episode = scene
+    table = candidate_table(graph)
+    blank = draw_frame(graph, episode, [("a10", 0.0, 0.0)], compass)[:STRIP_HEIGHT]
+    for viewpoint in ("a0", "a4"):
+        heading = np.pi / 3
+        frame = draw_frame(graph, episode, [(viewpoint, heading, 0.0)], compass)[:STRIP_HEIGHT]
+        shift = round(heading / (2 * np.pi) * 960)
+        changed = (frame != np.roll(blank, -shift, axis=1)).any(axis=2)
+        blue = changed & (frame[..., 2] > 150)
+        for target, h in zip(
+            *(t[graph.index(viewpoint)] for t in (table.targets, table.headings)), strict=True
+        ):
+            if target < 0:
+                continue
+            offset = graph.positions[target] - graph.positions[graph.index(viewpoint)]
+            down = np.arctan2(1.5 - offset[2], np.hypot(*offset[:2]))
+            column = int((h - heading + np.pi) % (2 * np.pi) / (2 * np.pi) * 960)
+            row = int(np.clip(180 + down / (2 * np.pi) * 960, 16, 344))
+            assert blue[row, max(column - 9, 0) : column + 9].any()
+        assert not blue[: STRIP_HEIGHT // 2 - 20].any()
+
+
+def test_map_shows_reference_and_walked_path(scene):
+    graph, episode = scene
+    start = draw_frame(graph, episode, [("a0", 0.0, 0.0)], None)[STRIP_HEIGHT:]
+    later = draw_frame(graph, episode, [("a0", 0.0, 0.0), ("a3", 0.0, 0.0)], None)[STRIP_HEIGHT:]
+
+    def count(panel, colour):
+        return int((panel == colour).all(axis=2).sum())
+
+    green, orange = (46, 139, 87), (226, 119, 30)
+    assert count(start, green) > 200
+    assert count(later, orange) > count(start, orange)
+
+
+def test_text_fits_however_long_the_instruction_is(scene):
+    graph, episode = scene
+    texts = ["Go.", "Walk on past the sofa. " * 60]
+    frames = []
+    for text in texts:
+        long = type(episode)(*[getattr(episode, f) for f in episode.__slots__[:5]], text, "en")
+        frames.append(draw_frame(graph, long, [("a0", 0.0, 0.0)], None))
+    short, long = (frame[STRIP_HEIGHT:, 410:] for frame in frames)
+    paper = np.array([250, 249, 246])
+    assert (long != paper).any(axis=2).sum() > 5 * (short != paper).any(axis=2).sum()
+    assert (long[-4:] == paper).all()
+    assert (long[:, -10:] == paper).all()
+
+
+def test_environments_render_on_demand(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", render_mode="rgb_array", **tiny_arguments)
+    env.reset(seed=0)
+    first = env.render()
+    env.step(1)
+    second = env.render()
+    assert first.shape == second.shape == (640, 960, 3)
+    assert (first != second).any()
+    several = gym.make_vec("R2R-CLIP-v0", 3, render_mode="rgb_array", **tiny_arguments)
+    several.reset(seed=0)
+    frames = several.render()
+    assert len(frames) == 3
+    np.testing.assert_array_equal(frames[0], first)
+    silent = gym.make_vec("R2R-CLIP-v0", 3, **tiny_arguments)
+    silent.reset(seed=0)
+    assert silent.render() is None
+
+
+@pytest.mark.parametrize("world", ["houses", "houses-standard"])
+def test_built_in_worlds_show_their_pictures(monkeypatch, world):
+    asked = []
+
+    def picture(scan, viewpoint):
+        asked.append((scan, viewpoint))
+        return compass(scan, viewpoint)
+
+    monkeypatch.setattr("envs.navigation.rendering.house_panorama", picture)
+    env = gym.make_vec("R2R-CLIP-v0", 1, render_mode="rgb_array")
+    core = env.unwrapped
+    assert isinstance(core, VlnVectorEnv)
+    core.files = dataclasses.replace(core.files, world=world)
+    _, info = env.reset(seed=0)
+    (frame,) = env.render()
+    assert asked == [(info["scan"][0], info["viewpoint"][0])]
+    assert np.ptp(frame[5, :, 0].astype(int)) > 200
+
+
+@pytest.mark.parametrize("text", ["दरवाज़े के पास रुकें।", "తలుపు దగ్గర ఆగండి."])
+def test_each_script_has_its_font(text, monkeypatch):
+    asked = []
+
+    def missing(name, size):
+        asked.append(name)
+        raise OSError("no such font here")
+
+    def fonts(truetype):
+        rendering._font.cache_clear()
+        stand_in = SimpleNamespace(truetype=truetype, load_default=lambda size: "default")
+        monkeypatch.setattr(rendering, "ImageFont", stand_in)
+
+    fonts(missing)
+    assert rendering._font(18, text) == "default"
+    assert len(asked) == 2
+    fonts(lambda name, size: name)
+    assert rendering._font(18, text) == asked[0]
+    assert rendering._font(18, "Stop.") == "default"
+    rendering._font.cache_clear()

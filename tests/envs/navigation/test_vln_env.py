@@ -1,0 +1,184 @@
+import pickle
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env, data_equivalence
+
+import envs  # noqa: F401  (registers the environments)
+from envs.metrics import score_path
+from envs.navigation.vln_env import VlnEnv
+
+IDS = ["R2R-CLIP-v0", "RxR-CLIP-v0"]
+# Features of an encoder have no bounds.
+KNOWN_WARNINGS = (
+    "A Box observation space minimum value is -infinity",
+    "A Box observation space maximum value is infinity",
+)
+
+
+def check(env_id, **arguments):
+    env = gym.make(env_id, **arguments).unwrapped
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(env, skip_render_check=env.render_mode is None)
+    told = [str(warning.message) for warning in caught]
+    assert not [text for text in told if not any(known in text for known in KNOWN_WARNINGS)]
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_passes_the_checker_of_gymnasium(tiny_arguments, env_id):
+    check(env_id, **tiny_arguments, render_mode="rgb_array")
+
+
+def test_other_ways_to_teach_reward_and_observe_pass_the_checker_of_gymnasium(tiny_arguments):
+    ways = {"teacher": "reference", "reward": "ndtw", "observe": "indices"}
+    check("R2R-CLIP-v0", **tiny_arguments, **ways)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_built_in_world_passes_the_checker_of_gymnasium(env_id):
+    check(env_id)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_real_graphs_pass_the_checker_of_gymnasium(shared, env_id):
+    if env_id == "RxR-CLIP-v0":
+        with pytest.raises(FileNotFoundError, match=r"rxr_val_unseen_guide\.jsonl"):
+            gym.make(env_id, **real_arguments(shared))
+    else:
+        check(env_id, **real_arguments(shared))
+
+
+def real_arguments(shared):
+    return {
+        "world": "matterport",
+        "data_dir": str(shared / "data"),
+        "features": "none",
+        "split": "val_unseen",
+    }
+
+
+def test_teacher_follows_the_instruction_to_its_end(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", **tiny_arguments)
+    _, info = env.reset(seed=0, options={"episode_id": "102_1"})
+    assert info["instr_id"] == "102_1"
+    assert info["instruction"] == "Walk past the red sofa, then stop near the door."
+    assert (info["scan"], info["viewpoint"]) == ("attic", "a8")
+    walked, rewards, terminated = ["a8"], [], False
+    while not terminated:
+        _, reward, terminated, truncated, info = env.step(info["teacher_action"])
+        rewards.append(reward)
+        walked.append(info["viewpoint"])
+        assert not truncated
+    assert walked[-1] == "a3"
+    assert info["metrics"]["success"] == 1.0
+    assert rewards == [1.0] * (len(walked) - 2) + [2.0]
+    assert env.unwrapped.episode.instr_id == "102_1"
+    assert all(type(value) in (str, int, float, dict) for value in info.values())
+
+
+def test_unshuffled_episodes_follow_each_other(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", shuffle=False, **tiny_arguments)
+    walked = [env.reset(seed=0)[1]["instr_id"], *(env.reset()[1]["instr_id"] for _ in range(3))]
+    assert walked == [episode.instr_id for episode in env.unwrapped.core.episodes[:4]]
+    assert env.reset(seed=1)[1]["instr_id"] == walked[0]
+
+
+@pytest.mark.parametrize("limit", [3, 50])
+def test_the_time_limit_of_make_is_the_only_one(tiny_arguments, limit):
+    env = gym.make("R2R-CLIP-v0", max_episode_steps=limit, **tiny_arguments)
+    observation, _ = env.reset(seed=0)
+    path, graph = [env.unwrapped.core.paths()[0][0]], None
+    for step in range(1, limit + 1):
+        action = int(np.flatnonzero(observation["action_mask"])[1])
+        observation, _, terminated, truncated, info = env.step(action)
+        path.append(info["viewpoint"])
+        assert (terminated, truncated) == (False, step == limit)
+    graph = env.unwrapped.core.nav_world.graphs["attic"]
+    expected = score_path(graph, path, env.unwrapped.episode.path)
+    assert info["metrics"] == pytest.approx(expected)
+
+
+def test_made_directly_it_keeps_its_own_limit(tiny_arguments):
+    env = VlnEnv(**tiny_arguments, max_episode_steps=2)
+    observation, _ = env.reset(seed=0)
+    action = int(np.flatnonzero(observation["action_mask"])[1])
+    observation, _, _, truncated, _ = env.step(action)
+    assert not truncated
+    _, _, _, truncated, info = env.step(int(np.flatnonzero(observation["action_mask"])[1]))
+    assert truncated
+    *_, truncated, after = env.step(0)
+    assert truncated, "the episode is over until the next reset"
+    assert after["viewpoint"] == info["viewpoint"]
+
+
+def test_secret_goals_give_no_metrics(tiny_arguments):
+    env = VlnEnv(**tiny_arguments, split="test")
+    _, info = env.reset(seed=0)
+    assert "metrics" not in info
+    assert np.isnan(info["distance_to_goal"])
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_pickles_with_its_state(tiny_arguments, env_id):
+    env = gym.make(env_id, **tiny_arguments)
+    env.reset(seed=3)
+    copy = pickle.loads(pickle.dumps(env))
+    info = None
+    for _ in range(6):
+        action = info["teacher_action"] if info else 1
+        mine, other = env.step(action), copy.step(action)
+        assert data_equivalence(mine, other)
+        info = mine[4]
+    assert data_equivalence(env.reset(), copy.reset())
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_is_deterministic(tiny_arguments, env_id):
+    first, second = (gym.make(env_id, **tiny_arguments) for _ in range(2))
+    actions = gym.make(env_id, **tiny_arguments).action_space
+    actions.seed(5)
+    assert data_equivalence(first.reset(seed=5), second.reset(seed=5))
+    for _ in range(60):
+        action = actions.sample()
+        mine, other = first.step(action), second.step(action)
+        assert data_equivalence(mine, other)
+        if mine[2] or mine[3]:
+            assert data_equivalence(first.reset(), second.reset())
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_specs_survive_json(tiny_arguments, env_id):
+    env = gym.make(env_id, **tiny_arguments)
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert data_equivalence(env.reset(seed=2), again.reset(seed=2))
+
+
+def test_wrappers_of_gymnasium_work(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", **tiny_arguments)
+    env = gym.wrappers.FlattenObservation(gym.wrappers.RecordEpisodeStatistics(env))
+    observation, info = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    terminated = False
+    while not terminated:
+        *_, terminated, _, info = env.step(info["teacher_action"])
+    assert info["episode"]["r"] == info["episode"]["l"] + 1
+
+
+def test_an_unknown_option_is_refused(tiny_arguments):
+    env = VlnEnv(**tiny_arguments)
+    with pytest.raises(ValueError, match="no episode 'x'"):
+        env.reset(options={"episode_id": "x"})
+    with pytest.raises(ValueError, match="not \\['scan'\\]"):
+        env.reset(options={"scan": "attic"})
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = "torch open_clip transformers trimesh embreex scipy networkx PIL".split()
+    code = f"import sys, envs; print([m for m in {heavy} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

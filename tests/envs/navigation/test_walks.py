@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
+
+from envs.graphs.candidates import candidate_table
+from envs.metrics import score_path
+
+
+def test_a_masked_walk_follows_the_graph_and_turns_to_what_it_goes_to(make_env, random_actions):
+    env = make_env(8, max_episode_steps=40)
+    observation, info = env.reset(seed=3)
+    rng = np.random.default_rng(3)
+    before = info["viewpoint"]
+    ended = np.zeros(8, dtype=bool)
+    for _ in range(100):
+        actions = random_actions(rng, observation["action_mask"])
+        observation, _, terminated, truncated, info = env.step(actions)
+        for i in np.flatnonzero(~ended & (actions > 0)):
+            graph = env.nav_world.graphs[info["scan"][i]]
+            table, row = candidate_table(graph), graph.index(before[i])
+            assert graph.index(info["viewpoint"][i]) == table.targets[row, actions[i] - 1]
+            view = table.views[row, actions[i] - 1]
+            assert observation["heading"][i] == pytest.approx(view % 12 * np.pi / 6, abs=1e-6)
+            elevation = (view // 12 - 1) * np.pi / 6
+            assert observation["elevation"][i] == pytest.approx(elevation, abs=1e-6)
+        ended = terminated | truncated
+        before = info["viewpoint"]
+
+
+def test_initial_headings_snap_to_thirty_degrees(make_env):
+    env = make_env(1, shuffle=False)
+    for episode in env.episodes[::2]:
+        observation, _ = env.reset(options={"episode_ids": [episode.instr_id]})
+        turns = observation["heading"][0] / (np.pi / 6)
+        assert turns == pytest.approx(round(turns), abs=1e-5)
+        gap = (observation["heading"][0] - episode.heading + np.pi) % (2 * np.pi) - np.pi
+        assert abs(gap) <= np.pi / 12 + 1e-6
+
+
+def test_masked_out_actions_stay_without_reward(make_env):
+    env = make_env(1)
+    observation, info = env.reset(options={"episode_ids": ["102_0"]})
+    forbidden = int(np.flatnonzero(observation["action_mask"][0] == 0)[0])
+    again, reward, terminated, truncated, after = env.step(np.array([forbidden]))
+    assert (reward[0], terminated[0], truncated[0]) == (0, False, False)
+    assert after["viewpoint"] == info["viewpoint"]
+    assert env.paths() == [[info["viewpoint"][0]]]
+    assert data_equivalence(observation, again)
+
+
+def test_rewards_follow_the_distance_to_the_goal(make_env, random_actions):
+    env = make_env(6)
+    observation, info = env.reset(seed=5)
+    rng = np.random.default_rng(5)
+    ended = np.zeros(6, dtype=bool)
+    seen = set()
+    for _ in range(200):
+        before = info["distance_to_goal"]
+        actions = random_actions(rng, observation["action_mask"], 0.2)
+        observation, rewards, terminated, truncated, info = env.step(actions)
+        for i in range(6):
+            after = info["distance_to_goal"][i]
+            if ended[i]:
+                expected = 0
+            elif actions[i] == 0:
+                expected = 2 if after < 3 else -2
+            else:
+                expected = np.sign(before[i] - after)
+            assert rewards[i] == expected
+            seen.add(float(rewards[i]))
+        ended = terminated | truncated
+    assert seen == {0, 1, -1, 2, -2}
+
+
+def test_teacher_walks_the_shortest_path_and_scores_perfectly(make_env):
+    env = make_env(3, autoreset_mode=AutoresetMode.DISABLED)
+    for start in range(0, len(env.episodes) - 2, 3):
+        episodes = env.episodes[start : start + 3]
+        _, info = env.reset(options={"episode_ids": [e.instr_id for e in episodes]})
+        assert info["instr_id"].tolist() == [e.instr_id for e in episodes]
+        scores = [None] * 3
+        for _ in range(10):
+            np.testing.assert_array_equal(info["teacher_action"], env.teacher_actions())
+            _, _, terminated, truncated, info = env.step(env.teacher_actions())
+            for i in np.flatnonzero(info.get("_metrics", np.zeros(3, dtype=bool))):
+                assert scores[i] is None, "metrics come once"
+                scores[i] = {name: v[i] for name, v in info["metrics"].items()}
+        assert terminated.all()
+        assert not truncated.any()
+        for episode, path, score in zip(episodes, env.paths(), scores, strict=True):
+            graph = env.nav_world.graphs[episode.scan]
+            assert path == graph.shortest_path(episode.path[0], episode.path[-1])
+            assert score is not None
+            assert (score["success"], score["spl"], score["nav_error"]) == (1, 1, 0)
+
+
+def test_metrics_at_the_end_are_those_of_the_walked_path(make_env, random_actions):
+    env = make_env(8, max_episode_steps=9)
+    observation, _ = env.reset(seed=11)
+    rng = np.random.default_rng(11)
+    scored = 0
+    for _ in range(120):
+        actions = random_actions(rng, observation["action_mask"])
+        # Sometimes an action that leads nowhere, which must leave no trace in the path.
+        actions[rng.random(8) < 0.1] = env.single_action_space.n - 1
+        observation, _, terminated, truncated, info = env.step(actions)
+        ended = terminated | truncated
+        np.testing.assert_array_equal(ended, info.get("_metrics", np.zeros(8, dtype=bool)))
+        for i in np.flatnonzero(ended):
+            episode = env.current_episodes()[i]
+            graph = env.nav_world.graphs[episode.scan]
+            expected = score_path(graph, env.paths()[i], episode.path)
+            assert set(expected) == {n for n in info["metrics"] if not n.startswith("_")}
+            for name, value in expected.items():
+                assert info["metrics"][name][i] == pytest.approx(value, abs=1e-9), name
+            scored += 1
+    assert scored > 50
+
+
+def test_episodes_truncate_after_their_steps(make_env):
+    env = make_env(2, max_episode_steps=3, autoreset_mode=AutoresetMode.DISABLED)
+    observation, _ = env.reset(seed=2)
+    for step in range(1, 6):
+        forward = np.array([np.flatnonzero(row)[1] for row in observation["action_mask"]])
+        observation, rewards, terminated, truncated, _ = env.step(forward)
+        assert truncated.tolist() == [step >= 3] * 2
+        assert not terminated.any()
+        assert step <= 3 or not rewards.any()
+    assert [len(path) for path in env.paths()] == [4, 4]
+
+
+def test_stopping_at_the_last_step_terminates(make_env):
+    env = make_env(1, max_episode_steps=1)
+    env.reset(seed=0)
+    _, _, terminated, truncated, _ = env.step(np.array([0]))
+    assert (terminated[0], truncated[0]) == (True, False)
+
+
+def test_long_walks_are_remembered(make_env, random_actions):
+    env = make_env(1, max_episode_steps=1000)
+    observation, _ = env.reset(options={"episode_ids": ["100_0"]})
+    rng = np.random.default_rng(0)
+    visited = env.paths()[0]
+    for _ in range(300):
+        observation, *_, info = env.step(random_actions(rng, observation["action_mask"], stop=0))
+        visited.append(info["viewpoint"][0])
+    assert env.paths() == [visited]
+    assert [step[0] for step in env.trajectories()[0]] == visited
+    assert env.trajectories()[0][-1][1] == pytest.approx(observation["heading"][0], abs=1e-6)

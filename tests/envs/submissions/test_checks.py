@@ -1,0 +1,265 @@
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from envs.episodes import load_episodes
+from envs.episodes.paths import without_turns
+from envs.graphs.nav_graph import NavGraph
+from envs.submissions.checks import check_submission
+from envs.worlds import world_files
+
+FILE = Path("walks.json")
+
+
+@pytest.fixture(scope="module")
+def files(tiny_world):
+    return world_files("matterport", tiny_world)
+
+
+@pytest.fixture(scope="module")
+def episodes(files):
+    return load_episodes("r2r", "train", files)
+
+
+@pytest.fixture(scope="module")
+def graphs(files):
+    return {scan: NavGraph.load(scan, files.connectivity_dir) for scan in ("attic", "barn")}
+
+
+@pytest.fixture
+def whole(episodes, graphs):
+    """Records of a complete file, with poses, of somebody who takes the shortest paths."""
+    walks = {e.instr_id: graphs[e.scan].shortest_path(e.path[0], e.path[-1]) for e in episodes}
+    return [
+        {"instr_id": instr_id, "trajectory": [[v, 0.5, 0.0] for v in walk]}
+        for instr_id, walk in walks.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def check(graphs, episodes):
+    def checked(records, among=episodes, counted=None):
+        return check_submission(FILE, records, among, graphs, counted)
+
+    return checked
+
+
+def found(checked):
+    """Findings by their first words."""
+    return {f.what.partition(" (")[0]: f.places for f in checked.findings}
+
+
+def test_a_complete_file_has_no_findings(check, whole):
+    checked = check(whole)
+    assert checked.findings == []
+    assert not checked.faulty
+    assert checked.expected == checked.records == len(whole)
+    assert checked.trajectories == {
+        record["instr_id"]: tuple(pose[0] for pose in record["trajectory"]) for record in whole
+    }
+
+
+@pytest.mark.parametrize(
+    "trajectory",
+    [
+        [["a0", 0.1, 0], ["a1", 0.2, 0.5], ["a2", 3, -0.5]],  # MatterSim, EnvDrop, HAMT
+        ["a0", "a1", "a2"],  # the server of RxR
+        [["a0"], ["a1", "a2"]],  # DUET
+        [["a0"], [], ["a1"], ["a2"]],
+        [[["a0", 0.1, 0]], [["a1", 0, 0], ["a2", 0, 0]]],
+    ],
+)
+@pytest.mark.parametrize("field", ["trajectory", "path"])
+def test_forms_of_a_path(check, trajectory, field):
+    checked = check([{"instr_id": "100_0", field: trajectory}])
+    assert checked.trajectories == {"100_0": ("a0", "a1", "a2")}
+
+
+def test_names_of_an_instruction_of_rxr(check, files):
+    episodes = load_episodes("rxr", "train", files)
+    numbers = [int(e.instr_id) for e in episodes[:4]]
+    path_ids = [e.path_id for e in episodes[:4]]
+    records = [
+        {"instruction_id": numbers[0], "path": list(episodes[0].path)},  # the server
+        {"instr_id": numbers[1], "path_id": path_ids[1], "trajectory": list(episodes[1].path)},
+        {"instr_id": str(numbers[2]), "trajectory": list(episodes[2].path)},
+        {"instr_id": f"{path_ids[3]}_{numbers[3]}", "trajectory": list(episodes[3].path)},  # HAMT
+    ]
+    checked = check(records, episodes)
+    assert checked.trajectories == {e.instr_id: e.path for e in episodes[:4]}
+    assert list(found(checked)) == ["instructions without a path"]
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (3, "expected an object but found 3"),
+        ({"trajectory": ["a0"]}, "no field 'instr_id' or 'instruction_id'"),
+        ({"instr_id": True, "path": ["a0"]}, "neither text nor a number"),
+        ({"instr_id": "100_0", "steps": []}, "no field 'trajectory' or 'path'.*'steps'"),
+        ({"instr_id": "100_0", "path": "a0"}, "100_0.*'a0', which is no list"),
+        ({"instr_id": "100_0", "path": ["a0", 1]}, "100_0.*1 is neither"),
+        ({"instr_id": "100_0", "path": [["a0", {}]]}, "{} is neither"),
+        ({"instr_id": "100_0", "path": [[1.0, 2.0, 0.1]]}, "100_0.*RxR-Habitat"),
+        ({"instr_id": "100_0", "path": [[[[["a0"]]]]]}, "100_0.*is neither"),
+    ],
+)
+def test_records_that_cannot_be_read_are_named(check, whole, record, said):
+    checked = check([*whole, record])
+    assert checked.faulty
+    (places,) = found(checked).values()
+    assert len(places) == 1
+    assert places[0].startswith(f"record {len(whole)}: ")
+    assert re.search(said, places[0])
+
+
+def test_what_is_missing_doubled_or_foreign(check, whole):
+    records = list(whole)
+    gone = records.pop(5)
+    other = {**records[2], "trajectory": records[2]["trajectory"][:1]}
+    checked = check([*records, records[1], other, {"instr_id": "9_9", "path": ["b0"]}])
+    count = len(records)
+    assert found(checked) == {
+        "records of instructions that the split does not have": [f"record {count + 2}: '9_9'"],
+        "records of an instruction that came before": [
+            f"record {count}: {records[1]['instr_id']} with the same path",
+            f"record {count + 1}: {other['instr_id']} with another path",
+        ],
+        "instructions without a path": [gone["instr_id"]],
+    }
+    assert checked.faulty
+    first = tuple(pose[0] for pose in records[2]["trajectory"])
+    assert checked.trajectories[other["instr_id"]] == first
+
+
+def test_paths_that_cannot_be_scored(check, whole):
+    paths = {
+        "100_0": [],
+        "100_1": ["a0", "a9"],  # excluded from navigation
+        "101_0": ["a0", "a1"],
+        "101_1": ["a6", "a2", "a10", "a10"],  # a10 has no edge
+    }
+    records = [r for r in whole if r["instr_id"] not in paths]
+    records += [{"instr_id": instr_id, "path": path} for instr_id, path in paths.items()]
+    checked = check(records)
+    assert found(checked) == {
+        "empty paths": ["100_0"],
+        "paths over viewpoints that their scan lacks": ["100_1: 'a9' is not in scan attic"],
+        "paths that do not begin at the start": ["101_0: it begins at a0 instead of a6"],
+        "paths between parts that no way joins": ["101_1: step 2, a2 to a10"],
+    }
+    assert checked.faulty
+    assert not checked.trajectories.keys() & paths.keys()
+    assert len(checked.trajectories) == len(whole) - 4
+
+
+def test_jumps_and_turns_are_noted_and_counted(check, whole):
+    records = list(whole)
+    records[0] = {"instr_id": "100_0", "path": ["a0", "a0", "a8", "a8", "a7"]}
+    checked = check(records)
+    assert found(checked) == {
+        "steps over no edge": ["100_0: step 2, a0 to a8"],
+        "paths that repeat a viewpoint, as for turns in place": ["100_0"],
+    }
+    assert not checked.faulty
+    assert checked.trajectories["100_0"] == ("a0", "a0", "a8", "a8", "a7")
+
+
+def test_instructions_outside_the_count_are_no_fault(check, whole):
+    checked = check(whole[:3], counted={"100_0", "100_1"})
+    assert found(checked) == {"records of instructions that are left out of this count": ["101_0"]}
+    assert not checked.faulty
+    assert checked.expected == 2
+
+
+EXTRA = {"instr_id": "9_9", "path": ["a0"]}
+
+
+@pytest.mark.parametrize(
+    ("first", "extra", "kind", "is_fault"),
+    [
+        (None, [], "instructions without a path", True),
+        ("same", [EXTRA], "records of instructions that the split does not have", True),
+        ("same", [{**EXTRA, "instr_id": "100"}], "records of instructions that the split", True),
+        ("same", [3], "records that cannot be read", True),
+        ("twice", [], "records of an instruction that came before", True),
+        ([], [], "empty paths", True),
+        (["b0", "b1"], [], "paths over viewpoints that their scan lacks", True),  # another scan
+        (["a0", "a9"], [], "paths over viewpoints that their scan lacks", True),
+        (["a1", "a2"], [], "paths that do not begin at the start", True),
+        (["a0", "a10"], [], "paths between parts that no way joins", True),
+        (["a0", "a8"], [], "steps over no edge", False),
+        (["a0", "a0"], [], "paths that repeat a viewpoint", False),
+    ],
+)
+@pytest.mark.parametrize("counts_all", [True, False])
+def test_each_deviation_alone_is_judged(
+    check, whole, episodes, first, extra, kind, is_fault, counts_all
+):
+    """A file that is whole but for one thing; the first instruction has the id 100_0."""
+    others = whole[1:]
+    if first == "same":
+        records = [*whole, *extra]
+    elif first == "twice":
+        records = [whole[0], *whole]
+    elif first is None:
+        records = others
+    else:
+        records = [{"instr_id": "100_0", "path": first}, *others]
+    counted = None if counts_all else {e.instr_id for e in episodes[:-1]}
+    checked = check(records, counted=counted)
+    concerns = [f for f in checked.findings if "left out of this count" not in f.what]
+    assert len(concerns) == 1
+    assert concerns[0].what.startswith(kind)
+    assert len(concerns[0].places) == 1
+    assert concerns[0].fault is is_fault
+    assert checked.faulty is is_fault
+
+
+def test_findings_name_the_first(check):
+    text = str(check([]).findings[0])
+    assert text.startswith("instructions without a path: 14 (100_0; 100_1; 101_0; 101_1; 102_0; ")
+    assert text.endswith("and 9 more)")
+
+
+def test_secret_goals_are_checked_too(check, files):
+    secret = load_episodes("r2r", "test", files)
+    checked = check([{"instr_id": e.instr_id, "path": [e.path[0]]} for e in secret], secret)
+    assert checked.findings == []
+    assert len(checked.trajectories) == 4
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12))
+def test_turns_are_dropped_and_nothing_else(path):
+    straight = without_turns(path)
+    assert all(one != other for one, other in pairwise(straight))
+    assert without_turns(straight) == straight
+    rest = iter(path)
+    assert all(viewpoint in rest for viewpoint in straight)  # a subsequence
+    assert set(straight) == set(path)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
+    | st.sampled_from(["100_0", "a0", "a1", "instr_id", "path"]),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(["instr_id", "instruction_id", "path", "trajectory", "x"]), inner
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(records=st.lists(values, max_size=6))
+def test_of_no_json_is_a_record_lost(check, records):
+    checked = check(records)
+    named = {place.partition(":")[0] for f in checked.findings for place in f.places}
+    for number, record in enumerate(records):
+        if f"record {number}" not in named:
+            instr_id = record.get("instr_id", record.get("instruction_id"))
+            assert instr_id in checked.trajectories or instr_id in named

@@ -1,0 +1,263 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from envs.metrics import bootstrap_interval, paired_difference, score_path
+from envs.submissions.files import write_r2r_submission, write_rxr_submission
+from envs.submissions.report import evaluate_submissions, report
+from envs.submissions.scores import (
+    ScoringRules,
+    differences,
+    load_ground,
+    results,
+    score_submission,
+)
+from envs.worlds import world_files
+
+
+@pytest.fixture
+def rules(tiny_world):
+    return ScoringRules(split=("train",), data_dir=tiny_world, resamples=400)
+
+
+@pytest.fixture
+def ground(rules):
+    return load_ground(rules)
+
+
+@pytest.fixture
+def submit(ground, tmp_path):
+    """Writes a file of walks that leave out what `walk(episode, graph)` gives None for."""
+
+    def write(name, walk, ground=ground):
+        pairs = [(e, walk(e, ground.graphs[e.scan])) for e in ground.episodes]
+        records = [{"instr_id": e.instr_id, "trajectory": w} for e, w in pairs if w is not None]
+        (tmp_path / name).write_text(json.dumps(records))
+        return tmp_path / name
+
+    return write
+
+
+def shortest(episode, graph):
+    return graph.shortest_path(episode.path[0], episode.path[-1])
+
+
+def halfway(episode, graph):
+    return shortest(episode, graph)[:-1] if episode.path_id % 2 else shortest(episode, graph)
+
+
+def lazy_or_lost(episode, graph):
+    """Some paths are not begun, others are walked to the end, back, and to the end again."""
+    path = shortest(episode, graph)
+    return path[:1] if episode.path_id > 102 else [*path, *path[-2::-1], *path[1:]]
+
+
+def turning(episode, graph):
+    return [v for v in halfway(episode, graph) for _ in range(3)]
+
+
+def test_means_are_those_of_single_paths(submit, ground, rules):
+    scored = score_submission(submit("a.json", halfway), ground, rules)
+    assert scored.episodes == ground.episodes
+    for row, episode in enumerate(scored.episodes):
+        graph = ground.graphs[episode.scan]
+        single = score_path(graph, halfway(episode, graph), episode.path)
+        assert {n: scored.scores[n][row] for n in single} == pytest.approx(single, abs=1e-9)
+    summary = results([scored], rules)["submissions"][0]["summary"]
+    assert summary["SR"] == scored.scores["success"].mean()
+    assert summary["episodes"] == 14
+    lengths = [len(halfway(e, ground.graphs[e.scan])) - 1 for e in ground.episodes]
+    assert summary["steps"] == summary["moves"] == np.mean(lengths)
+
+
+def test_intervals_resample_paths(submit, ground, rules):
+    scored = score_submission(submit("a.json", halfway), ground, rules)
+    other = score_submission(submit("b.json", shortest), ground, rules)
+    clusters = [episode.path_id for episode in ground.episodes]
+    settings = {"seed": 0, "clusters": clusters, "resamples": 400}
+    expected = bootstrap_interval(scored.scores["spl"], **settings)
+    assert scored.intervals(rules)["SPL"] == pytest.approx(expected)
+    count, gains = differences(scored, other, rules)
+    assert count == 14
+    errors = scored.scores["nav_error"], other.scores["nav_error"]
+    assert gains["NE"] == pytest.approx(paired_difference(*errors, **settings))
+
+
+def test_turns_count_in_warping_and_steps_only(submit, ground, rules):
+    straight = score_submission(submit("a.json", halfway), ground, rules)
+    kept = score_submission(submit("b.json", turning), ground, rules)
+    dropped = score_submission(
+        submit("b.json", turning), ground, dataclasses.replace(rules, turns="drop")
+    )
+    for name, column in straight.scores.items():
+        np.testing.assert_allclose(dropped.scores[name], column, atol=1e-12)
+        if name not in ("dtw", "ndtw", "sdtw", "steps"):
+            np.testing.assert_allclose(kept.scores[name], column, atol=1e-12)
+    assert kept.scores["ndtw"].mean() < straight.scores["ndtw"].mean()
+    np.testing.assert_array_equal(kept.scores["steps"], 3 * straight.scores["moves"] + 2)
+    np.testing.assert_allclose(kept.straight["ndtw"], straight.scores["ndtw"], atol=1e-12)
+    assert straight.straight == {}
+
+
+def test_missing_paths_are_left_out_or_stand_still(submit, ground, rules):
+    path = submit("a.json", lambda e, g: shortest(e, g) if e.path_id % 2 else None)
+    scored = score_submission(path, ground, rules)
+    assert {e.path_id % 2 for e in scored.episodes} == {1}
+    still = score_submission(path, ground, dataclasses.replace(rules, missing="stand-still"))
+    assert still.episodes == ground.episodes
+    for episode, length in zip(still.episodes, still.scores["trajectory_length"], strict=True):
+        assert (length > 0) == (episode.path_id % 2 == 1)
+    assert "8 instructions without a usable path: they are not comparable" in report(
+        [scored], rules
+    )
+
+
+def test_differences_are_over_what_both_walked(submit, ground, rules):
+    odd = score_submission(
+        submit("a.json", lambda e, g: halfway(e, g) if e.path_id != 100 else None), ground, rules
+    )
+    even = score_submission(
+        submit("b.json", lambda e, g: shortest(e, g) if e.path_id != 101 else None), ground, rules
+    )
+    count, gains = differences(odd, even, rules)
+    assert count == 10
+    shared = [e.instr_id for e in odd.episodes if e in even.episodes]
+    values = [
+        np.mean([s.scores["nav_error"][[e.instr_id for e in s.episodes].index(i)] for i in shared])
+        for s in (odd, even)
+    ]
+    assert gains["NE"].mean == pytest.approx(values[1] - values[0])
+    none = score_submission(submit("c.json", lambda e, g: None), ground, rules)
+    assert differences(odd, none, rules) == (0, {})
+
+
+def test_few_instructions_of_each_path(submit, rules):
+    one = dataclasses.replace(rules, instructions_per_path=1)
+    ground = load_ground(one)
+    assert ground.counted == {f"{path_id}_0" for path_id in range(100, 107)}
+    scored = score_submission(submit("a.json", shortest, ground), ground, one)
+    assert len(scored.episodes) == 7
+    assert not scored.checked.faulty
+    with pytest.raises(ValueError, match="--instructions-per-path 0"):
+        dataclasses.replace(rules, instructions_per_path=0)
+
+
+def test_few_instructions_of_each_path_in_one_language(rules):
+    rules = dataclasses.replace(rules, dataset="rxr", instructions_per_path=1)
+    counted = {
+        spoken: load_ground(dataclasses.replace(rules, language=spoken)).counted
+        for spoken in ("en", "hi")
+    }
+    assert len(counted["en"]) == len(counted["hi"]) > 0
+
+
+def test_languages_and_splits(submit, rules, capsys, tmp_path):
+    both = dataclasses.replace(rules, dataset="rxr", split=("train", "val_unseen"))
+    ground = load_ground(both)
+    path = submit("a.json", shortest, ground)
+    assert evaluate_submissions([path], both, tmp_path / "scores.json") == 0
+    (outcome,) = json.loads((tmp_path / "scores.json").read_text())["submissions"]
+    assert {k: v["episodes"] for k, v in outcome["by_language"].items()} == {"en": 11, "hi": 11}
+    assert {k: v["episodes"] for k, v in outcome["by_split"].items()} == {
+        "train": 14,
+        "val_unseen": 8,
+    }
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines if line.startswith(("en ", "hi ", "val_"))] == [
+        ["en", "A", "11"],
+        ["hi", "A", "11"],
+        ["val_unseen", "A", "8"],
+    ]
+    hindi = dataclasses.replace(both, language="hi")
+    scored = score_submission(path, load_ground(hindi), hindi)
+    assert {e.language for e in scored.episodes} == {"hi-IN"}
+    assert not scored.checked.faulty
+    whole = dataclasses.replace(both, language="hi-IN")
+    assert load_ground(whole).counted == load_ground(hindi).counted
+    with pytest.raises(ValueError, match="language 'te'"):
+        load_ground(dataclasses.replace(both, language="te"))
+
+
+def test_report_sets_files_side_by_side(submit, ground, rules, capsys, tmp_path):
+    good, bad = submit("good.json", shortest), submit("bad.json", lazy_or_lost)
+    broken = submit("broken.json", lambda e, g: shortest(e, g)[1:] if e.path_id == 100 else None)
+    out = tmp_path / "scores.json"
+    assert evaluate_submissions([bad, good, broken], rules, out) == 1
+    text = capsys.readouterr().out
+    header = next(line for line in text.splitlines() if line.startswith("metric"))
+    assert header.split() == ["metric", "A", "B", "B", "-", "A"]
+    assert "C = " in text
+    assert "FAULT: paths that do not begin at the start (not counted): 2 (100_0" in text
+    written = json.loads(out.read_text())
+    assert [one["file"] for one in written["submissions"]] == [str(bad), str(good), str(broken)]
+    assert written["differences"][0]["instructions"] == 14
+    gains = written["differences"][0]["metrics"]
+    assert gains["NE"]["high"] < 0 < gains["SR"]["low"]
+    assert gains["TL"]["low"] < 0 < gains["TL"]["high"]
+    starred = {line.split()[0]: line.endswith("*") for line in text.splitlines() if "[" in line}
+    assert set(starred) == set(gains)
+    for name, gain in gains.items():
+        assert starred[name] == (gain["low"] > 0 or gain["high"] < 0), name
+    assert written["differences"][1]["instructions"] == 0
+    assert "summary" not in written["submissions"][2]
+
+
+@pytest.mark.parametrize("dataset", ["r2r", "rxr"])
+def test_files_of_our_own_writers_are_sound(dataset, rules, tmp_path):
+    rules = dataclasses.replace(rules, dataset=dataset)
+    ground = load_ground(rules)
+    files = world_files("matterport", rules.data_dir)
+    walks = {
+        e.instr_id: [(v, 0.5, 0.0) for v in turning(e, ground.graphs[e.scan])]
+        for e in ground.episodes
+    }
+    path = tmp_path / "walks.jsonl"
+    write = write_r2r_submission if dataset == "r2r" else write_rxr_submission
+    write(path, walks, ground.episodes, files, partial=True)  # the tiny RxR speaks two languages
+    checked = score_submission(path, ground, rules).checked
+    assert not checked.faulty
+    stays = dataset == "r2r"  # the server of RxR wants each viewpoint once
+    assert [f.what.startswith("paths that repeat") for f in checked.findings] == [True] * stays
+    assert len(checked.trajectories) == 14
+
+
+def test_secret_goals_are_only_checked(rules, submit, capsys):
+    secret = dataclasses.replace(rules, split=("test",))
+    ground = load_ground(secret)
+    path = submit("a.json", lambda e, g: [e.path[0]], ground)
+    assert evaluate_submissions([path], secret) == 0
+    assert "secret" in capsys.readouterr().out
+
+
+def test_what_is_no_submission_file_is_refused(rules, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        evaluate_submissions([tmp_path / "none.json"], rules)
+    (tmp_path / "cut.json").write_text('[{"instr_id": "100_0"}, {"ins')
+    with pytest.raises(ValueError, match=r"cut\.json: record 1: not valid JSON"):
+        evaluate_submissions([tmp_path / "cut.json"], rules)
+    with pytest.raises(ValueError, match="at least one submission"):
+        evaluate_submissions([], rules)
+
+
+def test_built_in_houses_need_no_data_folder(submit):
+    rules = ScoringRules(resamples=50)
+    ground = load_ground(rules)
+    scored = score_submission(submit("a.json", shortest, ground), ground, rules)
+    assert scored.scores["success"].all()
+    assert set(scored.split_of) == {"val_unseen"}
+
+
+def test_rule_of_three_instructions_of_the_old_scorer(shared, submit):
+    rules = ScoringRules(split=("val_seen",), data_dir=shared / "data", instructions_per_path=3)
+    ground = load_ground(rules)
+    assert (len(ground.episodes), len(ground.counted)) == (1021, 1020)
+    golden = json.loads((shared / "golden" / "r2r_baseline_metrics.json").read_text())["val_seen"]
+    for agent, walk in [("Stop", lambda e, g: [e.path[0]]), ("Shortest", shortest)]:
+        scored = score_submission(submit("a.json", walk, ground), ground, rules)
+        assert len(scored.episodes) == 1020
+        summary = results([scored], rules)["submissions"][0]["summary"]
+        figures = [summary[name] for name in ("TL", "NE", "OSR", "SR", "SPL")]
+        expected = golden[agent].values()
+        assert figures == pytest.approx(list(expected), abs=1e-9)

@@ -1,0 +1,281 @@
+import base64
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from storage.features.formats import cached_store, read_features, write_features
+from storage.features.shards import Shard
+from storage.features.store import FeatureStore
+
+ROOT = Path(__file__).resolve().parents[3]
+KEYS = ["house_00_a", "house_00_b", "zQmF_0f3d"]
+FORMATS = ["tsv", "h5", "hdf5", "lmdb", "safetensors"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def views() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(3, 36, 8)).astype(np.float16)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_written_is_read(tmp_path: Path, views: np.ndarray, suffix: str):
+    path = tmp_path / f"features.{suffix}"
+    write_features(path, KEYS, views, {"encoder": "tiny", "vfov_degrees": 60})
+    keys, rows, metadata = read_features(path)
+    assert keys == KEYS
+    np.testing.assert_array_equal(np.stack(list(rows)), views)
+    assert metadata["vfov_degrees"] == 60
+    assert metadata["encoder"] == (f"unknown, of {path.name}" if suffix == "tsv" else "tiny")
+    assert list(tmp_path.glob(f"*.{suffix}*")) == [path]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_store_opens_from_any_format(tmp_path: Path, views: np.ndarray, suffix: str):
+    path = tmp_path / f"features.{suffix}"
+    write_features(path, KEYS, views, {})
+    store = FeatureStore.open(path)
+    np.testing.assert_array_equal(np.asarray(store.views), views)
+    assert store.row("zQmF", "0f3d") == 2
+    assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(store)).views), views)
+    narrow = suffix != "safetensors"
+    if narrow:
+        np.testing.assert_array_equal(np.asarray(FeatureStore.open(path, 5).views), views[..., :5])
+    else:
+        with pytest.raises(ValueError, match=r"8 wide, but 5 are expected"):
+            FeatureStore.open(path, 5)
+
+
+def test_a_file_is_converted_again_when_it_changes(tmp_path: Path, views: np.ndarray):
+    path = tmp_path / "features.h5"
+    write_features(path, KEYS, views, {})
+    first = cached_store(path)
+    assert cached_store(path) == first
+    write_features(path, KEYS[:2], views[:2], {})
+    assert cached_store(path) != first
+    assert FeatureStore.open(path).keys == KEYS[:2]
+
+
+def test_a_tsv_of_matsersims_script_is_read(tmp_path: Path):
+    """Written as its csv.DictWriter does, without a line of titles and with its line ends."""
+    values = np.random.default_rng(1).normal(size=(36, 8)).astype(np.float32)
+    encoded = base64.b64encode(values.tobytes()).decode()
+    path = tmp_path / "ResNet.tsv"
+    path.write_bytes(f"zQmF\t0f3d\t640\t480\t60\t{encoded}\r\n".encode())
+    keys, rows, metadata = read_features(path)
+    assert keys == ["zQmF_0f3d"]
+    np.testing.assert_array_equal(next(rows), values)
+    assert (metadata["view_size"], metadata["vfov_degrees"]) == ([480, 640], 60)
+    assert "not recorded" in metadata["view_order_source"]
+
+
+def test_logits_behind_features_are_left_off(tmp_path: Path):
+    path = tmp_path / "vit.hdf5"
+    values = np.random.default_rng(2).normal(size=(36, 768 + 1000)).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        file["zQmF_0f3d"] = values
+    store = FeatureStore.open(path)
+    assert store.width == 768
+    assert store.metadata["source_width"] == 1768
+    np.testing.assert_allclose(store.views[0], values[:, :768], atol=2e-3)
+    assert FeatureStore.open(path, 1768).width == 1768
+
+
+def test_lmdb_of_packed_arrays_is_read(tmp_path: Path, views: np.ndarray):
+    lmdb = pytest.importorskip("lmdb")
+    import msgspec
+
+    path = tmp_path / "packed.lmdb"
+    with lmdb.open(str(path), map_size=1 << 22) as environment:  # a folder, LMDB's default
+        with environment.begin(write=True) as transaction:
+            for key, row in zip(KEYS, views.astype(np.float32), strict=True):
+                fields = {b"nd": True, b"type": row.dtype.str, b"shape": row.shape}
+                packed = msgspec.msgpack.encode({**fields, b"kind": b"", b"data": row.tobytes()})
+                transaction.put(key.encode(), packed)
+            transaction.put(b"__keys__", b"whatever")
+    np.testing.assert_array_equal(np.asarray(FeatureStore.open(path).views), views)
+
+
+def test_without_lmdb_files_are_read_but_not_written(tmp_path: Path, views, monkeypatch):
+    path = tmp_path / "views.lmdb"
+    write_features(path, KEYS, views, {})
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    np.testing.assert_array_equal(np.stack(list(read_features(path).rows)), views)
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[lmdb\]"):
+        write_features(tmp_path / "other.lmdb", KEYS, views, {})
+
+
+def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray):
+    lmdb = pytest.importorskip("lmdb")
+    path = tmp_path / "bare.lmdb"
+    with (
+        lmdb.open(str(path), subdir=False, map_size=1 << 22) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        transaction.put(b"house_00_a", views[0].tobytes())
+    with pytest.raises(ValueError, match=r"house_00_a is no array.*\"dtype\": \"<f2\""):
+        FeatureStore.open(path)
+    with (
+        lmdb.open(str(path), subdir=False, map_size=1 << 22) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        transaction.put(b"__metadata__", json.dumps({"dtype": "<f2"}).encode())
+    np.testing.assert_array_equal(np.asarray(FeatureStore.open(path).views), views[:1])
+
+
+def test_bad_records_are_named_and_leave_no_store(tmp_path: Path, views: np.ndarray):
+    titled = tmp_path / "titled.tsv"
+    titled.write_text("scanId\tviewpointId\timage_w\timage_h\tvfov\tfeatures\n")
+    with pytest.raises(ValueError, match=r"titled\.tsv: has a line of titles"):
+        FeatureStore.open(titled)
+    short = tmp_path / "short.tsv"
+    write_features(short, KEYS, views, {})
+    lines = short.read_bytes().splitlines(keepends=True)
+    short.write_bytes(b"".join([lines[0], lines[1][:-9] + b"\n", lines[2]]))
+    with pytest.raises(ValueError, match=r"short\.tsv, line 2: damaged"):
+        FeatureStore.open(short)
+    short.write_bytes(lines[0] + lines[1].replace(b"\t60\t", b"\t"))
+    with pytest.raises(ValueError, match=r"short\.tsv, line 2: 5 fields"):
+        FeatureStore.open(short)
+    wrong = tmp_path / "wrong.h5"
+    write_features(wrong, KEYS, [views[0], views[1, :12], views[2]], {})
+    with pytest.raises(ValueError, match=r"wrong\.h5: features of house_00_b have shape \(12, 8\)"):
+        FeatureStore.open(wrong)
+    for name in ("none.h5", "text.h5", "empty.tsv"):
+        (tmp_path / name).write_bytes(b"" if name == "empty.tsv" else b"text")
+    with pytest.raises(ValueError, match="no HDF5 file"):
+        FeatureStore.open(tmp_path / "text.h5")
+    with pytest.raises(ValueError, match="no features of any viewpoint"):
+        FeatureStore.open(tmp_path / "empty.tsv")
+    assert not list((tmp_path / "cache" / "features").glob("*"))
+    with pytest.raises(ValueError, match=r"features are read from .safetensors, .tsv"):
+        read_features(ROOT / "pyproject.toml")
+    with pytest.raises(FileNotFoundError, match=r"gone\.tsv"):
+        read_features(tmp_path / "gone.tsv")
+
+
+def test_shards_open_as_one_store(tmp_path: Path, views: np.ndarray):
+    path = tmp_path / "store.safetensors"
+    for index, rows in enumerate((np.s_[:2], np.s_[2:])):
+        shard = Shard(index, 2).path(path)
+        FeatureStore.write(shard, views[rows], KEYS[rows], {"encoder": "tiny"})
+    store = FeatureStore.open(path, 8)
+    assert store.keys == KEYS
+    assert store.metadata["encoder"] == "tiny"
+    np.testing.assert_array_equal(store.take(np.array([2, 0])), views[[2, 0]].astype(np.float32))
+    np.testing.assert_array_equal(
+        np.asarray(pickle.loads(pickle.dumps(store)).views), np.asarray(store.views)
+    )
+    FeatureStore.write(Shard(1, 2).path(path), views[2:], KEYS[2:], {"encoder": "other"})
+    with pytest.raises(ValueError, match="'encoder' is 'other' and 'tiny'"):
+        FeatureStore.open(path)
+    Shard(0, 2).path(path).unlink()
+    with pytest.raises(FileNotFoundError, match="00000-of-00002"):
+        FeatureStore.open(path)
+
+
+def test_the_commands_convert_put_in_order_and_show(run_script, tmp_path: Path):
+    """A house's shipped features, written top band first, come back in their order."""
+    shipped = FeatureStore.open(ROOT / "envs/houses/data/house_clip_features.safetensors")
+    views = np.asarray(shipped.views[:40])
+    upside_down = np.concatenate([views[:, 24:], views[:, 12:24], views[:, :12]], axis=1)
+    path, output = tmp_path / "top_first.tsv", tmp_path / "right.safetensors"
+    write_features(path, shipped.keys[:40], upside_down, {})
+    shown = run_script("inspect_features.py", "--features", path, "--reference", shipped.path)
+    best = shown.split("order of the rows")[1].splitlines()[1]
+    assert "+1.000  top,middle,bottom x 12 headings clockwise, heading 0 in column 0" in best
+    known = ("--encoder", "house_clip", "--view-order", "top_first")
+    run_script("convert_features.py", "--features", path, "--output", output, *known)
+    np.testing.assert_array_equal(np.asarray(FeatureStore.open(output).views), views)
+    assert FeatureStore.open(output).metadata["encoder"] == "house_clip"
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
+def test_environments_take_such_files(tiny_world: Path, tmp_path: Path, suffix: str):
+    import gymnasium
+
+    import envs  # noqa: F401
+
+    store = FeatureStore.open(tiny_world / "features.safetensors")
+    path = tmp_path / f"features.{suffix}"
+    write_features(path, store.keys[::-1], np.asarray(store.views)[::-1], {})
+    observed = []
+    for features in (store.path, path):
+        env = gymnasium.make(
+            "R2R-CLIP-v0",
+            world="matterport",
+            data_dir=str(tiny_world),
+            features=str(features),
+            split="train",
+        )
+        observed.append(env.reset(seed=3)[0]["panorama"])
+        env.close()
+    assert np.abs(observed[0][:, :8]).max() > 0
+    np.testing.assert_array_equal(observed[1], observed[0])
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
+def test_infinite_features_of_other_formats_name_their_viewpoint(tmp_path: Path, views, suffix):
+    path = tmp_path / f"views.{suffix}"
+    views = views.astype(np.float32)
+    views[1, 7, 3] = np.inf
+    write_features(path, KEYS, views, {})
+    for use in (lambda: list(read_features(path).rows), lambda: FeatureStore.open(path)):
+        with pytest.raises(ValueError, match=rf"views\.{suffix}: features of {KEYS[1]} are not"):
+            use()
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_keys_that_occur_twice_are_refused(tmp_path: Path, views):
+    path = tmp_path / "twice.tsv"
+    write_features(path, [*KEYS[:2], KEYS[0]], views, {})
+    with pytest.raises(ValueError, match=rf"twice\.tsv: holds features of {KEYS[0]} twice"):
+        read_features(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (b"type", "O"),
+        (b"type", "V99999999999"),
+        (b"type", "<i4,(2,3)f4"),
+        (b"shape", [2**40, 2**40]),
+        (b"shape", "x"),
+        (b"data", 3),
+    ],
+)
+def test_packed_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
+    lmdb = pytest.importorskip("lmdb")
+    import msgspec
+
+    row = views[0].astype(np.float32)
+    fields = {b"nd": True, b"type": "<f4", b"shape": row.shape, b"data": row.tobytes()}
+    path = tmp_path / "packed.lmdb"
+    with lmdb.open(str(path), subdir=False, map_size=1 << 22) as environment:
+        with environment.begin(write=True) as transaction:
+            packed = msgspec.msgpack.encode({**fields, field: value})
+            transaction.put(b"house_00_a", packed)
+    with pytest.raises(ValueError, match=r"packed\.lmdb: the value of house_00_a is no array"):
+        read_features(path)
+
+
+def test_inspecting_finds_a_viewpoint_with_nan(tmp_path: Path, views, run_script):
+    path = tmp_path / "views.safetensors"
+    write_features(path, KEYS, views, {"encoder": "tiny"})
+    raw = bytearray(path.read_bytes())
+    raw[-2:] = np.float16("nan").tobytes()
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="features of viewpoint 0f3d of scan zQmF are not all"):
+        run_script("inspect_features.py", "--features", path)
+    with pytest.raises(ValueError, match="features of viewpoint 0f3d of scan zQmF are not all"):
+        run_script("convert_features.py", "--features", path, "--output", tmp_path / "a.h5")
+    assert not (tmp_path / "a.h5").exists()

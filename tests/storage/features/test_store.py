@@ -1,0 +1,197 @@
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from storage.features.store import FeatureStore, feature_key
+from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
+
+KEYS = ["house_00_a", "house_00_b", "house_01_a"]
+
+
+@pytest.fixture
+def views() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(3, NUM_VIEWS, 5)).astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path: Path, views: np.ndarray) -> Path:
+    path = tmp_path / "store.safetensors"
+    FeatureStore.write(path, views, KEYS, {"encoder": "tiny", "vfov_degrees": 60})
+    return path
+
+
+def test_written_features_come_back(path: Path, views: np.ndarray):
+    store = FeatureStore.open(path, expected_width=5)
+    assert store.keys == KEYS
+    assert store.width == 5
+    assert store.metadata["encoder"] == "tiny"
+    assert store.metadata["vfov_degrees"] == 60
+    assert store.row("house_00", "b") == 1
+    assert feature_key("house_01", "a") in store
+    taken = store.take(np.array([2, 0, 2]))
+    assert taken.dtype == np.float32
+    np.testing.assert_array_equal(taken, views[[2, 0, 2]].astype(np.float16).astype(np.float32))
+
+
+def test_taken_rows_are_copies_and_the_map_is_read_only(path: Path):
+    store = FeatureStore.open(path)
+    store.take(np.array([0]))[:] = 7
+    assert not np.any(store.take(np.array([0])) == 7)
+    with pytest.raises(ValueError, match="read-only"):
+        store.views[0] = 0
+
+
+def test_the_safetensors_library_reads_the_file(path: Path, views: np.ndarray):
+    with safe_open(path, framework="numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("views"), views.astype(np.float16))
+        assert json.loads(file.metadata()["view_order"]) == VIEW_ORDER
+
+
+def test_an_iterable_writes_what_an_array_writes(path: Path, tmp_path: Path, views: np.ndarray):
+    other = tmp_path / "other.safetensors"
+    FeatureStore.write(other, (row for row in views), KEYS, FeatureStore.open(path).metadata)
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_a_store_pickles_as_its_path(path: Path):
+    store = FeatureStore.open(path)
+    pickled = pickle.dumps(store)
+    assert len(pickled) < 500
+    np.testing.assert_array_equal(pickle.loads(pickled).views, store.views)
+
+
+def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.ndarray):
+    with pytest.raises(ValueError, match=r"store\.safetensors.* 5 wide.* 512 "):
+        FeatureStore.open(path, expected_width=512)
+    other = tmp_path / "top_first.safetensors"
+    save_file(
+        {"views": views.astype(np.float16)},
+        other,
+        {"keys": json.dumps(KEYS), "format_version": "1", "view_order": "top,middle,bottom"},
+    )
+    with pytest.raises(ValueError, match=r"'top,middle,bottom'.*'bottom,middle,top"):
+        FeatureStore.open(other)
+
+
+def test_an_unknown_viewpoint_names_itself_and_the_store(path: Path):
+    with pytest.raises(KeyError, match=r"store\.safetensors.*zz.*house_07"):
+        FeatureStore.open(path).row("house_07", "zz")
+
+
+def test_a_missing_file_names_the_command(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"extract_features\.py"):
+        FeatureStore.open(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 5, 20, -10])
+def test_a_cut_file_is_refused(path: Path, keep: int):
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"store\.safetensors.*extract again"):
+        FeatureStore.open(path)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path):
+    text = tmp_path / "text.safetensors"
+    text.write_bytes(struct.pack("<Q", 2**60) + b"hello")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        FeatureStore.open(text)
+    weights = tmp_path / "weights.safetensors"
+    save_file({"bias": np.zeros(3, np.float32)}, weights)
+    with pytest.raises(ValueError, match=r"'views' but \['bias'\]"):
+        FeatureStore.open(weights)
+    flat = tmp_path / "flat.safetensors"
+    save_file({"views": np.zeros((3, 12, 5), np.float16)}, flat)
+    with pytest.raises(ValueError, match=r"F16 \(3, 12, 5\)"):
+        FeatureStore.open(flat)
+
+
+@pytest.mark.parametrize("fault", ["few", "many", "narrow", "infinite", "twice"])
+def test_bad_features_leave_the_old_store_and_nothing_beside(
+    path: Path, views: np.ndarray, fault: str
+):
+    before = path.read_bytes()
+    rows, keys = list(views), list(KEYS)
+    match fault:
+        case "few":
+            rows.pop()
+        case "many":
+            rows.append(rows[0])
+        case "narrow":
+            rows[1] = rows[1][:, :4]
+        case "infinite":
+            rows[2] = np.full_like(rows[2], 1e6)
+        case "twice":
+            keys[2] = keys[0]
+    with pytest.raises(ValueError, match=r"store\.safetensors"):
+        FeatureStore.write(path, rows, keys)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.fixture
+def broken(tmp_path: Path, views: np.ndarray) -> Path:
+    """A store of which some writer left NaN in the last viewpoint."""
+    path = tmp_path / "broken.safetensors"
+    FeatureStore.write(path, views, KEYS)
+    raw = bytearray(path.read_bytes())
+    raw[-2:] = np.float16("nan").tobytes()
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_numbers_that_are_not_finite_name_their_viewpoint(broken: Path, value: str):
+    raw = bytearray(broken.read_bytes())
+    raw[-2:] = np.float16(value).tobytes()
+    broken.write_bytes(raw)
+    store = FeatureStore.open(broken)
+    scan, _, viewpoint = KEYS[-1].rpartition("_")
+    store.check_finite(np.array([0, 1, 0]))
+    assert np.isfinite(store.take(np.array([1]))).all()
+    match = rf"broken.safetensors: features of viewpoint {viewpoint} of scan {scan} are not all"
+    for use in (store.check_finite, store.take):
+        with pytest.raises(ValueError, match=rf"{match} finite.*extract again"):
+            use(np.array([0, len(KEYS) - 1]))
+
+
+def test_each_row_is_checked_once(path: Path, views: np.ndarray):
+    store = FeatureStore.open(path)
+    read = []
+
+    class Counting:
+        def __getitem__(self, rows):
+            read.extend(np.atleast_1d(rows).tolist())
+            return views.astype(np.float16)[rows]
+
+    store.views = Counting()
+    for rows in ([0, 1], [1, 0, 1], [1, 2], [0, 1, 2]):
+        store.check_finite(np.array(rows))
+    assert sorted(read) == [0, 1, 2]
+
+
+def test_all_finite_halves_pass_and_no_other(tmp_path: Path):
+    """Every float16 that there is."""
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    store = FeatureStore(tmp_path, ["a_b"], {}, np.zeros((1, 36, 1), np.float16))
+    for half in halves:
+        store.views = np.full((1, 36, 1), half)
+        store._known_finite[:] = False
+        if np.isfinite(half):
+            store.check_finite(np.array([0]))
+        else:
+            with pytest.raises(ValueError, match="not all finite"):
+                store.check_finite(np.array([0]))
+
+
+def test_files_of_other_kinds_are_told_what_is_read(tmp_path: Path):
+    text = tmp_path / "README.md"
+    text.write_text("# A file that somebody needs\n")
+    with pytest.raises(ValueError, match=r"README\.md: not a file of features; .*\.tsv") as error:
+        FeatureStore.open(text)
+    assert "delete" not in str(error.value)

@@ -1,0 +1,90 @@
+import pytest
+import torch
+from torch import nn
+
+from training.checkpoints import (
+    MODEL,
+    TRAINER,
+    load_model,
+    load_trainer,
+    save_model,
+    save_trainer,
+)
+
+
+class Reader(nn.Module):
+    def __init__(self, visual, vocabulary):
+        super().__init__()
+        self.words, self.seen = nn.Embedding(vocabulary, 6), nn.Linear(visual, 8)
+        self.widths = {"visual width": str(visual), "vocabulary size": str(vocabulary)}
+
+
+def make(visual=12, vocabulary=10):
+    return Reader(visual, vocabulary)
+
+
+def test_model_survives_its_file(tmp_path):
+    network, other = make(), make()
+    save_model(tmp_path, network, {"encoder": "house_clip", "iteration": "40"})
+    notes = load_model(tmp_path, other, {"encoder": "house_clip"})
+    assert notes["iteration"] == "40"
+    for name, weights in network.state_dict().items():
+        assert torch.equal(weights, other.state_dict()[name])
+    assert [path.name for path in tmp_path.iterdir()] == [MODEL]
+
+
+@pytest.mark.parametrize(
+    ("other", "encoder", "problem"),
+    [
+        (make(visual=16), "a", "visual width 12, but here it is 16"),
+        (make(vocabulary=11), "a", "vocabulary size 10, but here it is 11"),
+        (make(), "b", "encoder a, but here it is b"),
+    ],
+)
+def test_model_of_another_setting_names_both_values(tmp_path, other, encoder, problem):
+    save_model(tmp_path, make(), {"encoder": "a"})
+    with pytest.raises(ValueError, match=problem) as error:
+        load_model(tmp_path, other, {"encoder": encoder})
+    assert str(tmp_path / MODEL) in str(error.value)
+
+
+def test_parts_that_no_width_tells_of_are_named(tmp_path):
+    save_model(tmp_path, make(), {})
+    other = make()
+    other.scale = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="does not fit the settings here") as error:
+        load_model(tmp_path, other, {})
+    assert str(tmp_path / MODEL) in str(error.value)
+    assert "scale.weight" in str(error.value)
+
+
+def test_model_from_before_a_part_was_made_has_it_not(tmp_path):
+    save_model(tmp_path, make(), {})
+    other = make()
+    other.widths["marks visits"] = "no"
+    load_model(tmp_path, other, {})
+    other.widths["marks visits"] = "yes"
+    with pytest.raises(ValueError, match="marks visits no, but here it is yes"):
+        load_model(tmp_path, other, {})
+
+
+@pytest.mark.parametrize("kept", [0, 5, 400])
+def test_damaged_files_are_named(tmp_path, kept):
+    save_model(tmp_path, make(), {})
+    save_trainer(tmp_path, {"iteration": 3, "weights": make().state_dict()})
+    for name, load in (
+        (MODEL, lambda: load_model(tmp_path, make(), {})),
+        (TRAINER, lambda: load_trainer(tmp_path)),
+    ):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(ValueError, match="damaged") as error:
+            load()
+        assert str(path) in str(error.value)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=MODEL):
+        load_model(tmp_path, make(), {})
+    with pytest.raises(FileNotFoundError, match=TRAINER):
+        load_trainer(tmp_path)

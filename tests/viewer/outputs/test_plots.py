@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+from matplotlib.container import BarContainer
+
+from envs.metrics import Interval
+from viewer.outputs import plots
+
+
+@pytest.fixture
+def groups(traces):
+    return plots.by_agent(traces)
+
+
+def test_training_curves_hold_what_was_logged():
+    events = [
+        {"kind": "train", "iteration": 50, "loss": 3.0},
+        {"kind": "train", "iteration": 100, "loss": 2.0},
+        {"kind": "val_seen", "iteration": 100, "SR": 0.4},
+        {"kind": "val_seen/hi", "iteration": 100, "SR": 0.1},
+        {"kind": "val_unseen", "iteration": 100, "SR": 0.3},
+    ]
+    losses, successes = plots.training_curves({"run": events}).axes
+    assert losses.lines[0].get_xydata().tolist() == [[50, 3.0], [100, 2.0]]
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in successes.lines}
+    assert drawn == {"val_seen": [[100, 40.0]], "val_unseen": [[100, 30.0]]}
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.training_curves({"run": []})
+
+
+def test_success_by_length_sorts_walks_by_the_shortest_path(groups):
+    (axes,) = plots.success_by_length(groups).axes
+    lengths = [trace.steps[0].distance_to_goal for trace in groups["teacher"]]
+    teacher, wanderer = axes.containers
+    xs, ys = teacher.lines[0].get_data()
+    assert len(xs) == len({int(length // 5) for length in lengths})
+    assert set(ys) == {100.0}
+    won = [trace.steps[-1].metrics["SR"] for trace in groups["wanderer"]]
+    counts = [sum(int(length // 5) == int(x // 5) for length in lengths) for x in xs]
+    rates = wanderer.lines[0].get_ydata() / 100
+    assert sum(rate * count for rate, count in zip(rates, counts, strict=True)) == pytest.approx(
+        sum(won)
+    )
+
+
+def test_endings_add_up(groups):
+    (axes,) = plots.endings(groups).axes
+    rows = {}
+    for bars in axes.containers:
+        for bar in bars:
+            rows[bar.get_y()] = rows.get(bar.get_y(), 0) + bar.get_width()
+    assert list(rows.values()) == pytest.approx([100, 100])
+    success = axes.containers[0]
+    assert success.get_label() == "success"
+    assert success[0].get_width() == 100
+
+
+def test_languages_have_a_bar_each(groups):
+    success, ndtw = plots.languages(groups).axes
+    assert [label.get_text() for label in success.get_xticklabels()] == ["en"]
+    assert success.patches[0].get_height() == 100
+    values = [trace.steps[-1].metrics["nDTW"] for trace in groups["wanderer"]]
+    assert ndtw.patches[1].get_height() == pytest.approx(100 * sum(values) / len(values))
+
+
+def test_intervals_are_drawn_where_there_are_any():
+    sure, alone = Interval(0.4, 0.3, 0.45), Interval(0.2, math.nan, math.nan)
+    seen = {"follower": sure, "forward": alone}
+    unseen = {"follower": alone, "forward": alone}
+    panels = {
+        "SR": {"val_seen": seen, "val_unseen": unseen},
+        "SPL": {"val_seen": unseen, "val_unseen": seen},
+    }
+    success, spl = plots.intervals(panels).axes
+    assert [label.get_text() for label in success.get_yticklabels()] == ["follower", "forward"]
+    assert (success.get_xlabel(), spl.get_xlabel()) == ("SR (%)", "SPL (%)")
+    bars = {part.get_label(): part for part in success.containers if isinstance(part, BarContainer)}
+    assert [bar.get_width() for bar in bars["val_seen"]] == pytest.approx([40, 20])
+    assert [bar.get_width() for bar in bars["val_unseen"]] == pytest.approx([20, 20])
+    errors = bars["val_seen"].errorbar
+    assert errors is not None
+    follower, *others = errors.lines[2][0].get_segments()
+    np.testing.assert_allclose(follower[:, 0], [30, 45])
+    assert not any(np.isfinite(one).any() for one in others)
+
+
+def test_wilson_intervals():
+    # Newcombe 1998, table I, method 3: 81 of 263 and 0 of 20.
+    assert plots.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert plots.wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+
+
+def test_figures_are_written_whole(groups, tmp_path):
+    for kind, head in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        path = tmp_path / f"endings.{kind}"
+        plots.save(plots.endings(groups), path)
+        assert path.read_bytes().startswith(head)
+
+
+def test_without_goals_there_is_nothing_to_measure(secret_env, wanderer):
+    from viewer.trace import record
+
+    secret = record(secret_env, wanderer, ["300_0"], name="w", split="test")
+    with pytest.raises(ValueError, match="nothing to measure"):
+        plots.by_agent(secret)

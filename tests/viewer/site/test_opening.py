@@ -1,0 +1,46 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from viewer.site.opening import kind_of, short_names, told_apart
+from viewer.trace import write_trace
+
+
+def test_tells_what_was_named(traces, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    assert kind_of(run) == "run"
+    path = write_trace(traces[0], tmp_path / "traces")
+    assert kind_of(path.parent) == "traces"
+    assert kind_of(path) == "traces"
+    walks = json.dumps([{"instr_id": "100_0", "trajectory": [["a0", 0, 0]]}]).encode()
+    (tmp_path / "mine.json").write_bytes(walks)
+    (tmp_path / "mine.json.gz").write_bytes(gzip.compress(walks))
+    assert kind_of(tmp_path / "mine.json") == "submission"
+    assert kind_of(tmp_path / "mine.json.gz") == "submission"
+    with pytest.raises(FileNotFoundError, match="name a run"):
+        kind_of(tmp_path / "nothing")
+
+
+def test_names_are_as_long_as_they_must_be():
+    paths = [Path("/a/run"), Path("/b/run"), Path("/b/other"), Path("/c/b/deep"), Path("/d/b/deep")]
+    names = ["a/run", "b/run", "other", "c/b/deep", "d/b/deep"]
+    assert list(short_names(paths).values()) == names
+
+
+def test_agents_of_one_name_are_told_apart_if_they_walked_differently(traces):
+    teacher, wanderer = traces[:14], traces[14:]
+    one, two = Path("/x/one"), Path("/x/two")
+    told = told_apart({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
+    names = {key: [trace.agent for trace in walks[:1]] for key, walks in told.items()}
+    assert names == {
+        (one, "teacher"): ["teacher one"],
+        (one, "wanderer"): ["wanderer"],
+        (two, "teacher"): ["teacher two"],
+        (two, "wanderer"): [],
+    }
+    assert [trace.instr_id for trace in told[two, "teacher"]] == ["101_1", "102_0"]
+    assert told_apart({one: traces}) == {(one, "teacher"): teacher, (one, "wanderer"): wanderer}

@@ -1,0 +1,343 @@
+import http.client
+import json
+import logging
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from envs.worlds import world_files
+from viewer.scene.pictures import DrawnPictures, NoPictures
+from viewer.site.drives import Drives
+from viewer.site.library import Library
+from viewer.site.routes import STATIC, RequestError, Site, language_of
+from viewer.site.server import ViewerServer
+from viewer.trace import read_traces
+
+KEY = "train/100_0"
+
+
+@pytest.fixture
+def library(tiny_world, traces):
+    library = Library(world_files("matterport", tiny_world), "r2r")
+    library.add(traces)
+    return library
+
+
+@pytest.fixture
+def site(library, tmp_path, grey):
+    pictures = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
+    return Site(library, pictures, Drives(library, tmp_path / "traces"))
+
+
+@pytest.fixture
+def server(site):
+    with serving(site) as server:
+        yield server
+
+
+@contextmanager
+def serving(site, host="127.0.0.1"):
+    with ViewerServer(site, host) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def ask(server, method, path, body=None, **headers):
+    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
+    data = json.dumps(body).encode() if isinstance(body, dict | list) else body
+    if data is not None:
+        headers = {"Content-Type": "application/json", **headers}
+    connection.request(method, path, data, headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content, answer
+
+
+def reason(server, method, path, body=None, **headers):
+    status, content, _ = ask(server, method, path, body, **headers)
+    return status, json.loads(content)["error"]
+
+
+def test_serves_the_page_and_nothing_from_elsewhere(server):
+    status, content, answer = ask(server, "GET", "/")
+    assert status == 200
+    assert content == (STATIC / "index.html").read_bytes()
+    assert "default-src 'none'" in answer.getheader("Content-Security-Policy")
+    for name in ("app.js", "viewer.css"):
+        assert ask(server, "GET", f"/static/{name}")[1] == (STATIC / name).read_bytes()
+    assert server.server_address[0] == "127.0.0.1"
+
+
+def test_the_page_asks_for_its_own_files_only():
+    for path in STATIC.iterdir():
+        text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text
+        assert "https://" not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../server.py",
+        "/static/..%2fserver.py",
+        "/static/%2e%2e/server.py",
+        "/static//etc/passwd",
+        "/../../etc/passwd",
+        "/static/",
+        "/api/nothing",
+    ],
+)
+def test_no_path_leads_elsewhere(server, path):
+    status, why = reason(server, "GET", path)
+    assert status == 404
+    assert why
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "why"),
+    [
+        ("/api/trace", 400, "field 'episode' is missing"),
+        (f"/api/trace?episode={KEY}", 400, "field 'agent' is missing"),
+        ("/api/trace?episode=no&agent=teacher", 404, "no episode 'no'"),
+        (f"/api/trace?episode={KEY}&agent=me", 404, "'me' has not walked"),
+        ("/api/scene?scan=../../etc", 404, "no episode is in scan"),
+        ("/api/picture?scan=attic&viewpoint=../../a0", 404, "no viewpoint '../../a0'"),
+        ("/api/picture?scan=attic&viewpoint=a0&width=1e9", 400, "width '1e9' is none of"),
+        ("/api/drive", 405, "another way"),
+    ],
+)
+def test_bad_questions_are_answered_with_a_reason(server, path, status, why):
+    found, text = reason(server, "GET", path)
+    assert found == status
+    assert why in text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "why"),
+    [
+        ("/api/drive", b"{", 400, "not valid JSON"),
+        ("/api/drive", [1], 400, "not a JSON object"),
+        ("/api/drive", {}, 400, "'episode' is missing"),
+        ("/api/drive", {"episode": "no"}, 404, "no episode"),
+        ("/api/drive", {"episode": KEY, "agent": "me"}, 404, "'me' has not walked"),
+        ("/api/act", {"drive": 9, "action": 0}, 404, "no walk number 9"),
+        ("/api/act", {"drive": "9", "action": 0}, 400, "'drive' is missing, or no whole number"),
+        ("/api/save", {"drive": 9}, 404, "no walk number 9"),
+        ("/api/follow", {"episode": KEY, "instruction": "Go."}, 400, "nobody is here"),
+        ("/api/site", {}, 405, "another way"),
+        ("/api/drive", b" " * 100_001, 413, "longer than"),
+    ],
+)
+def test_bad_orders_are_answered_with_a_reason(server, path, body, status, why):
+    found, text = reason(server, "POST", path, body)
+    assert found == status
+    assert why in text
+
+
+def test_pages_of_other_sites_get_nothing(server):
+    status, why = reason(server, "GET", "/api/episodes", Host="evil.example:80")
+    assert status == 403
+    assert "this machine only" in why
+    kind = {"Content-Type": "text/plain"}
+    assert reason(server, "POST", "/api/drive", b"{}", **kind)[0] == 415
+    assert ask(server, "GET", "/api/episodes", Host="localhost")[0] == 200
+
+
+def test_a_fault_of_ours_is_said_and_survived(server, site, monkeypatch, caplog):
+    def broken(query):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setitem(site._gets, "/api/scene", broken)
+    with caplog.at_level(logging.ERROR):
+        status, why = reason(server, "GET", "/api/scene?scan=attic")
+    assert status == 500
+    assert "out of luck" in why
+    assert ask(server, "GET", "/api/site")[0] == 200
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_serves_on_ipv6_too(site):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with serving(site, "::1") as server:
+        host = f"[::1]:{server.server_address[1]}"
+        assert server.url == f"http://{host}/"
+        assert ask(server, "GET", "/api/site", Host=host)[0] == 200
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy(server):
+    port = server.server_address[1]
+    with pytest.raises(OSError, match=rf"port {port} of 127\.0\.0\.1 .*--port 0"):
+        ViewerServer(port=port)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
+def test_a_browser_that_left_is_no_fault(server, site, monkeypatch, caplog, capsys, error):
+    def left(query):
+        raise error
+
+    monkeypatch.setitem(site._gets, "/api/scene", left)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, "GET", "/api/scene?scan=attic")
+    assert ask(server, "GET", "/api/site")[0] == 200
+    assert caplog.records == []
+    assert capsys.readouterr().err == ""
+
+
+def test_lists_episodes_with_outcomes(server, traces):
+    rows = json.loads(ask(server, "GET", "/api/episodes")[1])
+    assert len(rows) == 14
+    assert rows[0]["key"] == KEY
+    assert rows[0]["walks"]["teacher"]["outcome"] == "success"
+    assert rows[0]["walks"]["wanderer"]["metrics"]["TL"] == traces[14].steps[-1].metrics["TL"]
+    site = json.loads(ask(server, "GET", "/api/site")[1])
+    assert site == {
+        "agents": ["teacher", "wanderer"],
+        "pictures": True,
+        "note": "",
+        "follower": None,
+    }
+
+
+def test_hands_out_traces_scenes_and_pictures(server, traces):
+    trace = json.loads(ask(server, "GET", f"/api/trace?episode={KEY}&agent=teacher")[1])
+    assert [step["viewpoint"] for step in trace["steps"]] == list(traces[0].walked)
+    scene = json.loads(ask(server, "GET", "/api/scene?scan=attic")[1])
+    assert len(scene["viewpoints"]) == 10
+    assert scene["plan"] is None
+    assert ["a0", "a1"] in scene["edges"]
+    path = "/api/picture?scan=attic&viewpoint=a0&width=1024"
+    status, picture, answer = ask(server, "GET", path)
+    assert status == 200
+    assert picture[:2] == b"\xff\xd8"
+    assert answer.getheader("Content-Type") == "image/jpeg"
+
+
+def test_worlds_without_pictures_say_why(server, site):
+    site.pictures = NoPictures("no skyboxes here")
+    status, why = reason(server, "GET", "/api/picture?scan=attic&viewpoint=a0")
+    assert (status, why) == (404, "no skyboxes here")
+
+
+def test_a_person_walks_stops_and_saves(server, traces, tmp_path):
+    def order(path, **body):
+        status, content, _ = ask(server, "POST", path, body)
+        assert status == 200, content
+        return json.loads(content)
+
+    drive = order("/api/drive", episode=KEY)
+    number = drive["drive"]
+    for step in traces[0].steps[:-1]:
+        drive = order("/api/act", drive=number, action=step.action)
+    assert drive["trace"]["ending"] == "under way"
+    assert reason(server, "POST", "/api/save", {"drive": number})[0] == 400
+    assert reason(server, "POST", "/api/act", {"drive": number, "action": 99})[0] == 400
+    drive = order("/api/act", drive=number, action=0)
+    assert drive["trace"]["ending"] == "stopped"
+    assert drive["trace"]["steps"][-1]["metrics"]["SR"] == 1
+    assert "over" in reason(server, "POST", "/api/act", {"drive": number, "action": 1})[1]
+    file = order("/api/save", drive=number)["file"]
+    (saved,) = read_traces(tmp_path / "traces")
+    folder = tmp_path / "traces" / "you" / saved.world / saved.dataset
+    assert file == str(folder / "100_0.json")
+    assert saved.agent == "you"
+    assert saved.walked == traces[0].walked
+    rows = json.loads(ask(server, "GET", "/api/episodes")[1])
+    assert rows[0]["walks"]["you"]["outcome"] == "success"
+
+
+def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
+    other = msgspec.structs.replace(traces[0], dataset="r4r", path=("a0", "a1", "a2"))
+    library.add([other])
+    drives = Drives(library, tmp_path)
+    started = [drives.start(key)[1] for key in (KEY, f"r4r/{KEY}")]
+    assert [(trace.dataset, trace.path) for trace in started] == [
+        ("r2r", traces[0].path),
+        ("r4r", other.path),
+    ]
+    assert library.trace(KEY, "teacher") == traces[0]
+    assert library.trace(f"r4r/{KEY}", "teacher") == other
+
+
+def test_the_oldest_walks_are_forgotten(library, tmp_path, monkeypatch):
+    monkeypatch.setattr("viewer.site.drives._KEPT", 2)
+    drives = Drives(library, tmp_path)
+    oldest, *others = (drives.start(KEY)[0] for _ in range(3))
+    with pytest.raises(KeyError):
+        drives.act(oldest, 0)
+    assert [drives.act(number, 0).ending for number in others] == ["stopped"] * 2
+
+
+def test_a_person_takes_over_from_an_agent(site, traces):
+    wanderer = traces[14]
+    body = {"episode": KEY, "agent": "wanderer", "steps": 2}
+    drive = json.loads(site.post("/api/drive", body).body)
+    visited = [step["viewpoint"] for step in drive["trace"]["steps"]]
+    assert visited == list(wanderer.walked[:3])
+
+
+def test_own_instructions_are_followed(library, tmp_path, traces):
+    asked = []
+
+    def follow(episode):
+        asked.append(episode)
+        return traces[0]
+
+    pictures = NoPictures("none")
+    site = Site(library, pictures, Drives(library, tmp_path), follow, "follower")
+    order = {"episode": KEY, "instruction": " सोफ़े के पास रुकें। "}
+    site.post("/api/follow", {**order, "viewpoint": "a4", "heading": 1.5})
+    assert (asked[0].path, asked[0].heading, asked[0].language) == (("a4",), 1.5, "hi")
+    assert asked[0].instruction == "सोफ़े के पास रुकें।"
+    site.post("/api/follow", {**order, "keep_goal": True})
+    assert asked[1].path == traces[0].path
+    for change in (
+        {"instruction": "  "},
+        {"instruction": "x" * 5000},
+        {"viewpoint": "b0"},
+        {"heading": "north"},
+    ):
+        with pytest.raises(RequestError):
+            site.post("/api/follow", {**order, **change})
+    assert len(asked) == 2
+
+
+def test_own_instructions_are_followed_one_after_the_other(library, tmp_path, traces):
+    both = threading.Barrier(2)
+    met = []
+
+    def follow(episode):
+        try:
+            both.wait(0.2)
+            met.append(episode.instruction)
+        except threading.BrokenBarrierError:
+            both.reset()
+        return traces[0]
+
+    site = Site(library, NoPictures("none"), Drives(library, tmp_path), follow, "follower")
+    orders = [{"episode": KEY, "instruction": text} for text in ("Go.", "Stay.")]
+    with ThreadPoolExecutor(2) as people:
+        list(people.map(lambda order: site.post("/api/follow", order), orders))
+    assert met == []
+
+
+def test_languages_are_told_by_their_script():
+    texts = {"hi": "आगे बढ़ें", "te": "ముందుకు వెళ్ళండి", "en": "go on"}
+    assert {language: language_of(text) for language, text in texts.items()} == {
+        language: language for language in texts
+    }
+
+
+def test_traces_of_another_world_are_refused(traces):
+    with pytest.raises(ValueError, match="--world matterport"):
+        Library(world_files("houses"), "r2r").add(traces)

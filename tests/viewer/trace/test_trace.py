@@ -1,0 +1,192 @@
+import json
+
+import msgspec
+import numpy as np
+import pytest
+
+from envs.metrics import score_path
+from envs.metrics.summaries import SUMMARY
+from envs.submissions.scores import ScoringRules, load_ground
+from viewer.trace import (
+    outcome,
+    read_traces,
+    record,
+    record_all,
+    trace_json,
+    trace_of_path,
+    traces_of_submission,
+    write_trace,
+)
+from viewer.trace.building import Setting
+
+MINE = Setting("somebody", "matterport", "r2r", "train")
+
+
+def test_a_recording_follows_the_walk(tiny_env, traces):
+    for trace in traces[:14]:
+        graph = tiny_env.nav_world.graphs[trace.scan]
+        assert list(trace.walked) == graph.shortest_path(trace.path[0], trace.path[-1])
+        assert trace.ending == "stopped"
+        assert trace.steps[-1].action == 0
+        assert trace.steps[-1].distance_to_goal == 0
+        assert outcome(trace) == "success"
+        for step, following in zip(trace.steps, trace.steps[1:], strict=False):
+            assert step.candidates[step.action - 1].viewpoint == following.viewpoint
+            assert step.candidates[step.action - 1].probability == 0.9
+            assert step.stop_probability == pytest.approx(0.1)
+            assert step.value == 0.5
+            assert sum(step.word_attention) == pytest.approx(1)
+
+
+def test_metrics_are_of_the_walk_up_to_each_step(tiny_env, traces):
+    for trace in traces:
+        graph = tiny_env.nav_world.graphs[trace.scan]
+        for number, step in enumerate(trace.steps):
+            scores = score_path(graph, trace.walked[: number + 1], trace.path)
+            for short, name in SUMMARY.items():
+                assert step.metrics[short] == pytest.approx(scores[name], abs=6e-5)
+
+
+def test_geometry_is_the_graphs(tiny_env, traces):
+    graph = tiny_env.nav_world.graphs["attic"]
+    for step in traces[0].steps:
+        here = graph.positions[graph.index(step.viewpoint)]
+        assert {c.viewpoint for c in step.candidates} == set(graph.neighbours(step.viewpoint))
+        for candidate in step.candidates:
+            there = graph.positions[graph.index(candidate.viewpoint)] - here
+            across = np.hypot(*there[:2])
+            assert candidate.distance == pytest.approx(np.linalg.norm(there), abs=1e-3)
+            facing = [np.sin(candidate.heading), np.cos(candidate.heading)]
+            np.testing.assert_allclose(facing, there[:2] / across, atol=1e-3)
+            assert np.tan(candidate.floor) == pytest.approx((there[2] - 1.5) / across, abs=2e-3)
+
+
+def test_a_walk_that_never_stops_is_cut_off(traces):
+    trace = traces[14]
+    assert trace.agent == "wanderer"
+    assert trace.ending == "cut off"
+    assert len(trace.steps) == 7
+    assert trace.steps[-1].action is None
+    assert trace.steps[0].word_attention is None
+    assert trace.steps[0].candidates[0].probability is None
+
+
+def test_several_agents_get_a_folder_each(tiny_env, teacher, wanderer, traces, tmp_path):
+    walkers = {"teacher": teacher, "who wanders": wanderer}
+    recorded = record_all(tiny_env, walkers, ["100_0", "101_1"], tmp_path, split="train")
+    assert recorded["teacher"] == [traces[0], traces[3]]
+    assert read_traces(tmp_path / "who-wanders") == recorded["who wanders"]
+    assert recorded["who wanders"][1].agent == "who wanders"
+
+
+def test_secret_goals_stay_secret(secret_env, wanderer):
+    traces = record(secret_env, wanderer, ["300_0", "301_1"], name="w", split="test")
+    assert all(trace.path == trace.walked[:1] for trace in traces)
+    assert all(step.metrics == {} for trace in traces for step in trace.steps)
+    assert all(step.distance_to_goal is None for trace in traces for step in trace.steps)
+    assert outcome(traces[0]) == "unknown"
+
+
+def test_outcomes(tiny_env, traces):
+    graph = tiny_env.nav_world.graphs["attic"]
+    episode = tiny_env.episodes[0]  # a0 a1 a2 a5
+    there_and_away = ["a0", "a1", "a2", "a5", "a4", "a3"]
+    assert outcome(trace_of_path(MINE, episode, graph, there_and_away)) == "wrong stop"
+    assert outcome(trace_of_path(MINE, episode, graph, ["a0", "a3", "a6"])) == "lost"
+
+
+def test_files_come_back_as_they_were(traces, tmp_path):
+    for trace in traces[:3]:
+        write_trace(trace, tmp_path / "teacher")
+    write_trace(traces[-1], tmp_path / "wanderer")
+    assert read_traces(tmp_path) == [*traces[:3], traces[-1]]
+    assert read_traces(tmp_path / "wanderer" / f"{traces[-1].instr_id}.json") == [traces[-1]]
+    lines = tmp_path / "all.jsonl"
+    lines.write_bytes(b"\n".join(map(trace_json, traces)))
+    assert read_traces(lines) == traces
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"version": 2}, "'version': it is 2, but this clipnav reads 1"),
+        ({"format": "other"}, "'format': it is 'other'"),
+        ({"steps": []}, "'steps': it is empty"),
+        ({"steps": "none"}, "'steps': expected array, got str"),
+        ({"ending": "gone"}, "'ending'"),
+        ({"words": ["Walk "]}, "'words'"),
+        ({"path": []}, "'path': it is empty"),
+    ],
+)
+def test_damage_is_named(traces, tmp_path, change, complaint):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps({**msgspec.to_builtins(traces[0]), **change}))
+    with pytest.raises(ValueError, match=r"bad\.json: record 0") as raised:
+        read_traces(path)
+    assert complaint in str(raised.value)
+    assert "record the trace anew" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"action": 99}, "'steps[0].action': 99 is not in 0.."),
+        ({"action": 0}, "'steps[0].action': it stops, but steps follow"),
+        ({"stop_probability": 1.5}, "'steps[0].candidates': a probability"),
+        ({"word_attention": [1.0]}, "'steps[0].word_attention': 1 weights instead of"),
+        ({"view_attention": [-1.0] * 36}, "'steps[0].view_attention': a weight is negative"),
+        ({"heading": "north"}, "'steps[0].heading': expected float, got str"),
+    ],
+)
+def test_damage_in_a_step_is_named(traces, tmp_path, change, complaint):
+    path = tmp_path / "bad.json"
+    record = msgspec.to_builtins(traces[0])
+    record["steps"] = [{**record["steps"][0], **change}, *record["steps"][1:]]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"bad\.json") as raised:
+        read_traces(path)
+    assert complaint in str(raised.value)
+
+
+def test_an_action_leads_to_the_next_step(traces, tmp_path):
+    record = msgspec.to_builtins(traces[0])
+    record["steps"] = [record["steps"][0], *record["steps"][2:]]
+    (tmp_path / "bad.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"steps\[0\].action': it does not lead to the next step"):
+        read_traces(tmp_path)
+
+
+def test_an_empty_folder_is_no_collection(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no traces"):
+        read_traces(tmp_path)
+
+
+def test_submissions_of_others(tiny_world, tmp_path):
+    ground = load_ground(ScoringRules(split=("train",), data_dir=tiny_world))
+    path = tmp_path / "theirs.json"
+    walks = [
+        {"instr_id": "100_0", "trajectory": [["a0", 0.7, 0], ["a0", 1.2, 0], ["a1", 1.5, 0]]},
+        {"instr_id": "101_1", "trajectory": [["a6"], ["a8"]]},
+    ]
+    path.write_text(json.dumps(walks))
+    (turned, jumped), checked = traces_of_submission(path, ground, "matterport", "r2r")
+    assert turned.walked == ("a0", "a1")
+    assert turned.agent == "theirs"
+    assert turned.steps[0].action is not None
+    assert turned.steps[1].action == 0
+    assert jumped.walked == ("a6", "a8")
+    assert jumped.steps[0].action is None
+    assert len(checked.trajectories) == 2
+    path.write_text(json.dumps([{"instr_id": "100_0", "trajectory": [["b1", 0, 0]]}]))
+    with pytest.raises(ValueError, match=r"no walk that can be shown.*viewpoints that their scan"):
+        traces_of_submission(path, ground, "matterport", "r2r")
+
+
+def test_headings_of_a_path_are_those_of_the_environment(tiny_env, traces):
+    trace = traces[0]
+    graph = tiny_env.nav_world.graphs[trace.scan]
+    walked = trace_of_path(MINE, tiny_env.episodes[0], graph, trace.walked)
+    for mine, theirs in zip(walked.steps[1:], trace.steps[1:], strict=True):
+        assert mine.heading == pytest.approx(theirs.heading, abs=1e-3)
+        assert mine.elevation == pytest.approx(theirs.elevation, abs=1e-3)
+        assert mine.action == theirs.action

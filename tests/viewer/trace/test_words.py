@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from envs.episodes.tokenizer import WordTokenizer, split_words
+from viewer.trace.words import word_attention, word_pieces
+
+TEXTS = {
+    "en": "Walk past the  red sofa, then stop (near the door)... ",
+    "hi": "दरवाज़े से निकलें, फिर बाईं ओर मुड़ें और सोफ़े के पास रुकें।",
+    "te": "తలుపు గుండా బయటకు వెళ్లి, ఎడమవైపు తిరిగి సోఫా దగ్గర ఆగండి.",
+    "growing": "İstanbul'da dur.",
+    "blank": "  ",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_pieces_are_the_words_that_agents_read(text):
+    pieces = word_pieces(text)
+    assert "".join(pieces) == text
+    if text.isspace():
+        assert pieces == (text,)
+    elif len(text.lower()) == len(text):
+        assert [piece.strip().lower() for piece in pieces] == split_words(text)
+    else:
+        assert len(pieces) == len(split_words(text))
+
+
+@pytest.mark.parametrize("language", ["en", "hi", "te"])
+def test_attention_lies_on_the_words_that_were_read(language):
+    text = TEXTS[language]
+    tokenizer = WordTokenizer.build([text] * 5)
+    words = len(word_pieces(text))
+    ids = tokenizer.encode(text, words + 5)
+    weights = np.arange(words + 5) / 1000
+    expected = [*weights[: words + 1], weights[words + 1]]
+    assert word_attention(tokenizer, text, ids, weights) == pytest.approx(expected, abs=1e-4)
+
+
+def test_words_that_were_cut_off_get_nothing():
+    text = TEXTS["en"]
+    tokenizer = WordTokenizer.build([text] * 5)
+    weights = np.full(5, 0.2)
+    attention = word_attention(tokenizer, text, tokenizer.encode(text, 5), weights)
+    assert attention[:4] == (0.2, 0.2, 0.2, 0.2)
+    assert set(attention[4:-1]) == {0.0}
+    assert attention[-1] == 0.2
+
+
+def test_who_reads_no_words_attends_to_the_marks():
+    text = TEXTS["en"]
+    tokenizer = WordTokenizer.build([text] * 5)
+    ids = tokenizer.encode(text, 30)
+    attention = word_attention(tokenizer, text, ids, np.array([0.3, 0.7]))
+    assert attention[0], attention[-1] == (0.3, 0.7)
+    assert not any(attention[1:-1])
+
+
+class Halves(WordTokenizer):
+    """Cuts every word in two; what is short it does not know."""
+
+    def __init__(self):
+        super().__init__(["<PAD>", "<UNK>", "<EOS>", "<BOS>"])
+        self.pieces = {}
+
+    def cut(self, text):
+        ids = [3]
+        for word in split_words(text):
+            halves = [word] if len(word) < 4 else [word[:2], word[2:]]
+            for half in halves:
+                self.pieces[len(self.pieces) + 10] = "?" if len(word) == 3 else half
+                ids.append(len(self.pieces) + 9)
+        return [*ids, 2]
+
+    def decode(self, ids):
+        return self.pieces[next(iter(ids))]
+
+
+@pytest.mark.parametrize("language", ["en", "hi", "te"])
+def test_attention_on_pieces_is_added_up_by_word(language):
+    text = TEXTS[language]
+    tokenizer = Halves()
+    ids = tokenizer.cut(text)
+    attention = word_attention(tokenizer, text, ids, np.full(len(ids), 1.0))
+    known = [len(word) != 3 for word in split_words(text)]
+    sizes = [1 if len(word) < 4 else 2 for word in split_words(text)]
+    for weight, size, sure in zip(attention[1:-1], sizes, known, strict=True):
+        assert weight == size or not sure
+    assert sum(attention) == len(ids)

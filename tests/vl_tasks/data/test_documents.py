@@ -1,0 +1,40 @@
+import msgspec
+import pytest
+
+from vl_tasks.data.documents import AnnotationError, read_document
+
+
+class _Row(msgspec.Struct):
+    question_id: int
+    text: str
+
+
+class _File(msgspec.Struct):
+    rows: list[_Row]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('{"rows": [{"question_id": 7, "text": "a"}, {"question_id": 8}]}', "question_id 8"),
+        ('{"rows": [{"question_id": 7, "text": 3}]}', "field 'text': expected str, got int"),
+        ('{"rows": [{"question_id": 7, "tex', "not valid JSON"),
+        ('{"lines": []}', "missing required field rows"),
+        ("[]", "Expected object"),
+    ],
+)
+def test_damage_is_named(tmp_path, text, complaint):
+    path = tmp_path / "rows.json"
+    path.write_text(text)
+    with pytest.raises(AnnotationError) as raised:
+        read_document(path, _File, "fetch it again")
+    message = str(raised.value)
+    assert message.startswith(str(path))
+    assert complaint in message
+    assert message.endswith("fetch it again")
+
+
+def test_other_fields_are_skipped(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text('{"info": {}, "rows": [{"question_id": 7, "text": "a", "more": [1]}]}')
+    assert read_document(path, _File, "") == _File([_Row(7, "a")])

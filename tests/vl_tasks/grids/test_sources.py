@@ -1,0 +1,190 @@
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+
+from encoders.clip import MaskedGrid
+from vl_tasks.grids import sources as features
+from vl_tasks.grids.sources import BlindSource, GridSource, load_encoder, open_source
+from vl_tasks.settings.configs import GridConfig, VqaConfig
+
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+VISION = {
+    "RN50": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
+    "ViT-B-32": {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16},
+}
+
+
+class ColourEncoder:
+    """Its grid has a place for every 8 pixels, which holds the mean colour there."""
+
+    precision = "fp32"
+    weights_sha256 = "c0" * 32
+
+    def __init__(self):
+        self.encoded = 0
+
+    def masked_grid(self, images, size, fit):
+        self.encoded += len(images)
+        height = max(image.height for image in images) // 8
+        width = max(image.width for image in images) // 8
+        features = np.zeros((len(images), height, width, 3), np.float32)
+        mask = np.zeros((len(images), height, width), bool)
+        for number, image in enumerate(images):
+            pixels = np.asarray(image, np.float32)
+            rows, columns = pixels.shape[0] // 8, pixels.shape[1] // 8
+            blocks = pixels.reshape(rows, 8, columns, 8, 3).mean((1, 3))
+            features[number, :rows, :columns] = blocks
+            mask[number, :rows, :columns] = True
+        return MaskedGrid(features, mask)
+
+
+def colour_encoder() -> Any:
+    return ColourEncoder()
+
+
+@pytest.fixture
+def images(tmp_path) -> dict[str, Path]:
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, shape in {"wide": (16, 24), "high": (32, 16), "small": (8, 8)}.items():
+        found[name] = tmp_path / f"{name}.png"
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(found[name])
+    return found
+
+
+def test_grids_are_masked_where_pictures_are_smaller(images):
+    source = GridSource(colour_encoder(), images, GridConfig(fit="native"))
+    grids = source.batch(["high", "wide"])
+    assert grids.features.shape == (2, 4 * 3, 3)
+    assert grids.shape == (4, 3)
+    assert grids.mask.sum(1).tolist() == [8, 6]
+    pixels = np.asarray(Image.open(images["wide"]), np.float32)
+    np.testing.assert_allclose(source["wide"][1], pixels[:8, 8:16].mean((0, 1)), rtol=1e-5)
+    assert source.channels == 3
+
+
+def test_kept_grids_are_those_worked_out_and_are_encoded_once(images, tmp_path):
+    config = GridConfig(fit="native")
+    fresh = GridSource(colour_encoder(), images, config).batch(list(images))
+    encoder = colour_encoder()
+    kept = GridSource(encoder, images, config, tmp_path / "cache")
+    kept.prepare()
+    assert encoder.encoded == 3
+    later = colour_encoder()
+    again = GridSource(later, images, config, tmp_path / "cache")
+    again.prepare()
+    for source in (kept, again):
+        grids = source.batch(list(images))
+        torch.testing.assert_close(grids.features, fresh.features, rtol=1e-3, atol=0)
+        assert torch.equal(grids.mask, fresh.mask)
+    assert later.encoded == 0
+    # A picture that has changed is another one.
+    Image.new("RGB", (24, 8)).save(images["small"])
+    changed = GridSource(later, images, config, tmp_path / "cache")
+    assert changed.batch(["small"]).mask.shape == (1, 3)
+    assert later.encoded == 1
+    # Also one of the same length, which is younger.
+    os.utime(images["small"], ns=(0, images["small"].stat().st_mtime_ns + 1_000_000_000))
+    GridSource(later, images, config, tmp_path / "cache").prepare()
+    assert later.encoded == 2
+
+
+def test_what_is_not_kept_is_encoded_once_a_batch(images):
+    encoder = colour_encoder()
+    source = GridSource(encoder, images, GridConfig(fit="native"))
+    assert source.channels == 3
+    first = next(iter(images))
+    grids = source.batch([first] * 5)
+    assert encoder.encoded == 1
+    assert all(torch.equal(one, grids.features[0]) for one in grids.features)
+    grids = source.batch(["small", "high", "small"])
+    assert encoder.encoded == 3
+    assert grids.mask.sum(1).tolist() == [1, 8, 1]
+    torch.testing.assert_close(source["small"], grids.features[0][grids.mask[0]].numpy())
+
+
+def test_nothing_is_kept_where_the_disk_has_no_room(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    source = GridSource(colour_encoder(), images, GridConfig(fit="native"), tmp_path / "cache")
+    with pytest.raises(OSError, match="grids of 3 pictures"):
+        source.prepare()
+    assert not (tmp_path / "cache").exists()
+    # What is needed is told by the first pictures; the disk fills up with the others.
+    monkeypatch.setattr(features, "_STEP", 1)
+    free = iter([1000])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    assert source.batch(list(images)).features.shape == (3, 12, 3)
+
+
+def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):
+    encoder, other = colour_encoder(), colour_encoder()
+    other.weights_sha256 = "d1" * 32
+    configs = [GridConfig(), GridConfig(fit="pad"), GridConfig(size=(64, 96))]
+    sources = [GridSource(encoder, images, config) for config in configs]
+    sources.append(GridSource(other, images, GridConfig()))
+    assert len({source.key for source in sources}) == 4
+    assert len({str(source.notes) for source in sources}) == 4
+
+
+def test_bad_pictures_are_named(images, tmp_path):
+    (tmp_path / "high.png").write_bytes(b"no picture")
+    (tmp_path / "wide.png").unlink()
+    for cache in (None, tmp_path / "cache"):
+        source = GridSource(colour_encoder(), images, GridConfig(), cache)
+        with pytest.raises(ValueError, match=r"high\.png"):
+            source.batch(["high"])
+        with pytest.raises(FileNotFoundError, match=r"wide\.png"):
+            source.batch(["small", "wide"])
+
+
+def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):
+    images = dict(enumerate(sorted((shapes / "images" / "val").iterdir())))
+    grids = []
+    for random in (False, True, True):
+        config = GridConfig(random_weights=random, precision="fp32")
+        source = GridSource(load_encoder(config, "cpu"), images, config)
+        grids.append(source.batch([0, 1]))
+        assert grids[-1].features.shape == (2, 16, 512)
+        assert grids[-1].features.isfinite().all()
+        assert (grids[-1].features[0] - grids[-1].features[1]).abs().max() > 1e-3
+    assert not torch.equal(grids[0].features, grids[1].features)
+    assert torch.equal(grids[1].features, grids[2].features)
+
+
+@pytest.mark.parametrize("tower", ["RN50", "ViT-B-32"])
+def test_random_weights_keep_nothing_and_are_the_same_each_time(tower, monkeypatch):
+    def load(*_):
+        torch.manual_seed(100 + len(loaded))
+        model, name = open_clip.model.CLIP(32, VISION[tower], TEXT), tower
+        loaded.append({key: weight.clone() for key, weight in model.visual.named_parameters()})
+        return model, open_clip.SimpleTokenizer(context_length=16), name
+
+    loaded = []
+    monkeypatch.setattr(features, "load_model", load)
+    config = GridConfig(random_weights=True, precision="fp32")
+    torch.manual_seed(1)
+    first = load_encoder(config, "cpu")
+    state = torch.get_rng_state()
+    assert load_encoder(config, "cpu").weights_sha256 == first.weights_sha256
+    assert torch.equal(torch.get_rng_state(), state)
+    weights = dict(first.model.visual.named_parameters())
+    matrices = [name for name, weight in weights.items() if weight.ndim > 1]
+    assert len(matrices) > 8
+    assert not [name for name in matrices if torch.equal(weights[name], loaded[0][name])]
+
+
+def test_who_does_not_look_needs_no_pictures():
+    source = open_source(VqaConfig(vision=False), {})
+    assert isinstance(source, BlindSource)
+    grids = source.batch([5, 6])
+    assert grids.features.shape == (2, 1, source.channels)
+    assert not grids.features.any()
+    assert grids.mask.all()

@@ -1,0 +1,44 @@
+import pytest
+
+from vl_tasks.text.java import java_ready
+from vl_tasks.text.ptb import JAVA_NAME, PYTHON_NAME, python_words, tokenize
+
+CAPTIONS = [
+    "A man's dog isn't here, he said: \"hello\" (really)!",
+    "Two t-shirts; 1,000.50 dollars & 50% off... ok?",
+    "Mr. Smith goes to Washington D.C. at 5:30 p.m.",
+    "a black/white cat and/or dog -- yes",
+    "He cannot gonna wanna gimme it",
+    "the kids' toys aren't theirs'",
+    "It's John's. They'll say we're fine; I'm not",
+    "50's style 1950s '90s rock 'n' roll",
+    "a man , a plan . a canal",
+    "3/4 of a 12-year-old's pizza 2x4",
+    "caf\u00e9 na\u00efve fa\u00e7ade \u201csmart\u201d don\u2019t",
+    "Hello!!! What??",
+    "A woman - in red - walks at 7:00am",
+    "5'10\" tall; ma'am o'clock",
+    "",
+    "a [b] {c}",
+]
+
+
+def test_words_and_their_marks():
+    assert python_words("The man's dog isn't (really) here!") == (
+        "the man 's dog is n't -lrb- really -rrb- here".split()
+    )
+
+
+@pytest.mark.skipif(not java_ready(), reason="Java or pycocoevalcap is not there")
+def test_the_rules_follow_the_official_tokenizer():
+    official, name = tokenize({1: CAPTIONS[:9], 2: CAPTIONS[9:]}, "java")
+    ours, our_name = tokenize({1: CAPTIONS[:9], 2: CAPTIONS[9:]}, "python")
+    assert (name, our_name) == (JAVA_NAME, PYTHON_NAME)
+    assert ours == official
+
+
+def test_lines_stay_apart():
+    assert tokenize({"x": ["a dog\nruns", "b"], "y": []}, "python")[0] == {
+        "x": ["a dog runs", "b"],
+        "y": [],
+    }

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from vl_tasks.text.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def vocabulary():
+    sentences = ["a red sofa", "a red chair", "a lamp"]
+    return Vocabulary.build((s.split() for s in sentences), min_count=2)
+
+
+def test_frequent_words_come_first_and_unk_last(vocabulary):
+    assert vocabulary.words == ("a", "red")
+    assert (len(vocabulary), vocabulary.unknown) == (4, 3)
+
+
+def test_sentences_are_cut_and_padded(vocabulary):
+    encoded = vocabulary.encode([["a", "red", "sofa", "a"], ["red"], []], 3)
+    assert encoded.dtype == np.int32
+    assert encoded.tolist() == [[1, 2, 3], [2, 0, 0], [0, 0, 0]]
+
+
+def test_decoding_stops_at_zero(vocabulary):
+    assert vocabulary.decode([2, 3, 0, 1]) == ["red", "UNK"]
+
+
+def test_saved_and_loaded(vocabulary, tmp_path):
+    vocabulary.save(tmp_path / "words.json")
+    assert Vocabulary.load(tmp_path / "words.json") == vocabulary
+
+
+@pytest.mark.parametrize("text", ["{}", '{"words": ["a", "a"]}', '{"words": ["UNK"]}', "not"])
+def test_no_vocabulary(tmp_path, text):
+    (tmp_path / "words.json").write_text(text)
+    with pytest.raises(ValueError, match=r"words\.json: not .*; train the run anew"):
+        Vocabulary.load(tmp_path / "words.json")

@@ -1,0 +1,1 @@
+"""The training loop, its settings, checkpoints, run folders, optimisers, devices and processes."""

@@ -1,0 +1,1 @@
+"""Files for people: plots, films, logs for the rerun viewer."""

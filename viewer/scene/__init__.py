@@ -1,0 +1,1 @@
+"""What the viewer draws of a building: graphs, storeys, pictures."""

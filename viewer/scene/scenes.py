@@ -1,0 +1,68 @@
+"""What the page's map shows of a building: its graph, its storeys and, of a house, its plan."""
+
+from typing import Any
+
+import numpy as np
+
+from envs.graphs.nav_graph import NavGraph
+from envs.houses.plan.plan_elements import Opening
+from envs.worlds import World, is_built_in
+from viewer.scene.storeys import storeys
+
+Json = dict[str, Any]
+
+
+def scene(graph: NavGraph, world: World) -> Json:
+    """Describe a building, ready for JSON; lengths in metres.
+
+    Returns:
+        `scan`; `viewpoints`: by name [x, y, z of the floor, storey]; `edges`: pairs of names;
+        `storeys`: how many; `plan`: None, or rooms and openings by storey as in
+        `envs.houses.plan.plan_elements`.
+    """
+    plan = _plan(graph.scan) if is_built_in(world) else None
+    floors = graph.positions[:, 2] - graph.heights
+    if plan is None:
+        levels = storeys(floors)
+    else:
+        levels = np.array([plan.storey_at(floor + 0.1) for floor in floors.tolist()])
+    places = np.column_stack([graph.positions[:, :2], floors]).round(3).tolist()
+    names = graph.viewpoint_ids
+    return {
+        "scan": graph.scan,
+        "viewpoints": {
+            name: [*place, int(level)]
+            for name, place, level in zip(names, places, levels, strict=True)
+        },
+        "edges": [[names[i], names[j]] for i, j in np.argwhere(np.triu(graph.adjacency))],
+        "storeys": int(levels.max()) + 1 if plan is None else plan.storeys,
+        "plan": None
+        if plan is None
+        else {
+            "rooms": [
+                {
+                    "kind": room.kind,
+                    "x0": room.x0,
+                    "y0": room.y0,
+                    "x1": room.x1,
+                    "y1": room.y1,
+                    "storey": room.storey,
+                }
+                for room in plan.rooms
+            ],
+            "openings": [_opening(opening) for opening in plan.openings],
+        },
+    }
+
+
+def _opening(opening: Opening) -> Json:
+    fields = ("kind", "axis", "position", "start", "end", "storey")
+    return {name: getattr(opening, name) for name in fields}
+
+
+def _plan(scan: str):
+    from envs.houses.building.house import plan_of
+    from envs.houses.building.sets import HOUSE_SETS
+
+    specs = [one.specs[scan] for one in HOUSE_SETS.values() if scan in one.specs]
+    return plan_of(specs[0]) if specs else None

@@ -1,0 +1,1 @@
+"""The viewer's pages: server, routes, export, walks by hand."""

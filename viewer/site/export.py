@@ -1,0 +1,153 @@
+"""One HTML file with an episode in it, pictures and all, that opens without a server."""
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage import write_text
+from viewer.scene.pictures import NoPictureError, Pictures
+from viewer.scene.scenes import scene
+from viewer.site.library import Json, Library
+from viewer.site.routes import STATIC
+from viewer.trace import Outcome, Trace, outcome
+
+WIDTH = 2048  # columns of the pictures
+_STRAIGHT = 0.9  # SPL of a walk without detours
+_IMPORT_MAP = re.compile(r'<script type="importmap">.*?</script>', re.DOTALL)
+
+
+def export_page(
+    path: Path, library: Library, pictures: Pictures, keys: Sequence[str], width: int = WIDTH
+) -> None:
+    """Write episodes with all that their agents did into one HTML file.
+
+    Args:
+        path: File to write.
+        library: Holds the episodes.
+        pictures: Of their world; where there are none the page shows the map alone.
+        keys: Which episodes, see `Library`.
+        width: Columns of the pictures.
+
+    Raises:
+        KeyError: There is no such episode.
+        ValueError: Nobody has walked one of them.
+    """
+    for key in keys:
+        if not library.walks(key):
+            raise ValueError(f"episode {key}: nobody has walked it, so there is nothing to export")
+    write_text(path, page(bundle(library, pictures, keys, width)))
+
+
+def telling_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, str | None]:
+    """Episodes that tell most of an agent: where it succeeded, and where it failed.
+
+    Of the successes the longest walk, without detours if there is one such; of the failures a wrong
+    stop if there is one, and the shortest walk.
+
+    Args:
+        rows: Of `Library.rows`.
+        agent: Whose walks.
+
+    Returns:
+        Key of each; None where there was no such episode.
+    """
+    walks = [(row["walks"][agent], row["key"]) for row in rows if agent in row["walks"]]
+    won = [(walk, key) for walk, key in walks if walk["outcome"] == "success"]
+    failed = [(walk, key) for walk, key in walks if walk["outcome"] in ("wrong stop", "lost")]
+    best = max(
+        won, key=lambda one: (one[0]["metrics"]["SPL"] >= _STRAIGHT, one[0]["steps"]), default=None
+    )
+    worst = min(
+        failed, key=lambda one: (one[0]["outcome"] == "lost", one[0]["steps"]), default=None
+    )
+    return best and best[1], worst and worst[1]
+
+
+def export_outcomes(
+    folder: Path, library: Library, pictures: Pictures, agent: str
+) -> dict[Outcome, Path]:
+    """Write one page of a success and one of a failure of an agent, see `telling_walks`.
+
+    Args:
+        folder: Gets success.html and failure.html, as far as there was such an episode.
+        library: Holds the episodes.
+        pictures: Of their world.
+        agent: Whose.
+
+    Returns:
+        The files by outcome.
+    """
+    written: dict[Outcome, Path] = {}
+    for name, key in zip(("success", "failure"), telling_walks(library.rows(), agent), strict=True):
+        if key is not None:
+            path = folder / f"{name}.html"
+            export_page(path, library, pictures, [key])
+            written[outcome(library.walks(key)[agent])] = path
+    return written
+
+
+def bundle(
+    library: Library, pictures: Pictures, keys: Sequence[str], width: int = WIDTH
+) -> dict[str, Any]:
+    """All that the page would ask a server for."""
+    walks = {key: library.walks(key) for key in keys}
+    traces = [trace for by_agent in walks.values() for trace in by_agent.values()]
+    scans = sorted({trace.scan for trace in traces})
+    wanted = set(keys)
+    return {
+        "site": {
+            "agents": list(dict.fromkeys(trace.agent for trace in traces)),
+            "pictures": not pictures.note,
+            "note": pictures.note,
+            "follower": None,
+        },
+        "episodes": [row for row in library.rows() if row["key"] in wanted],
+        "traces": {
+            key: {agent: msgspec.to_builtins(trace) for agent, trace in by_agent.items()}
+            for key, by_agent in walks.items()
+        },
+        "scenes": {scan: scene(library.graph(scan), library.files.world) for scan in scans},
+        "pictures": _pictures(traces, pictures, width),
+    }
+
+
+def page(content: dict[str, Any]) -> str:
+    """The page with its style, its modules and its content in it."""
+    text = (STATIC / "index.html").read_text("utf-8")
+    style = (STATIC / "viewer.css").read_text("utf-8")
+    text = text.replace(
+        '<link rel="stylesheet" href="/static/viewer.css">', f"<style>\n{style}</style>"
+    )
+    modules = {
+        f"viewer/{path.name}": _data_url(path.read_bytes(), "text/javascript")
+        for path in sorted(STATIC.glob("*.js"))
+    }
+    mapped = f'<script type="importmap">{json.dumps({"imports": modules})}</script>'
+    # No text of an instruction may end the element that holds it.
+    held = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+    held = f'<script type="application/json" id="bundle">{held}</script>'
+    return _IMPORT_MAP.sub(lambda _: f"{mapped}\n{held}", text)
+
+
+def _pictures(traces: Sequence[Trace], pictures: Pictures, width: int) -> dict[str, str]:
+    """Data URLs by scan/viewpoint of all viewpoints that were visited."""
+    visited = dict.fromkeys(
+        (trace.scan, step.viewpoint) for trace in traces for step in trace.steps
+    )
+    found = {}
+    for scan, viewpoint in visited:
+        try:
+            data = pictures.jpeg(scan, viewpoint, width)
+        except NoPictureError:
+            continue
+        found[f"{scan}/{viewpoint}"] = _data_url(data, "image/jpeg")
+    return found
+
+
+def _data_url(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,171 @@
+"""The episodes that a page can show, and who walked them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from envs.episodes import Episode, base_language
+from envs.graphs.nav_graph import NavGraph
+from envs.worlds import Dataset, WorldFiles
+from viewer.trace import Trace, outcome
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An episode, and the data set and split that it is of."""
+
+    dataset: Dataset
+    split: str
+    episode: Episode
+
+
+class Library:
+    """Episodes by key, and the traces of each by agent.
+
+    The key is `<split>/<instr_id>`, with `<dataset>/` before it where the data set is another one:
+    R2R and R4R have ids in common.
+
+    Args:
+        files: The world that all episodes are in.
+        dataset: Whose episodes are taken up; traces know theirs.
+    """
+
+    def __init__(self, files: WorldFiles, dataset: Dataset) -> None:
+        self.files = files
+        self.dataset: Dataset = dataset
+        self._episodes: dict[str, Entry] = {}
+        self._traces: dict[str, dict[str, Trace]] = {}
+        self._agents: dict[str, None] = {}  # a set that keeps its order
+        self._lock = Lock()
+
+    @property
+    def agents(self) -> list[str]:
+        """Names of who walked, in the order of their coming."""
+        return list(self._agents)
+
+    def add_episodes(self, episodes: Iterable[Episode], split: str) -> None:
+        """Take up episodes that may be walked, whether or not somebody has."""
+        with self._lock:
+            for episode in episodes:
+                entry = Entry(self.dataset, split, episode)
+                self._episodes.setdefault(self._key(entry), entry)
+
+    def add(self, traces: Iterable[Trace]) -> None:
+        """Take up traces; another one of the same agent and episode takes the old one's place.
+
+        Raises:
+            ValueError: See `check`.
+        """
+        traces = list(traces)
+        self.check(traces)
+        for trace in traces:
+            entry = Entry(trace.dataset, trace.split, episode_of(trace))
+            key = self._key(entry)
+            with self._lock:
+                self._episodes.setdefault(key, entry)
+                self._traces.setdefault(key, {})[trace.agent] = trace
+                self._agents.setdefault(trace.agent)
+
+    def check(self, traces: Iterable[Trace]) -> None:
+        """Make sure that traces can be taken up.
+
+        Raises:
+            ValueError: A trace is of another world, or does not fit the building's graph.
+        """
+        for trace in traces:
+            self._check(trace)
+
+    def entry(self, key: str) -> Entry:
+        """An episode, and where it is from.
+
+        Raises:
+            KeyError: There is no such episode.
+        """
+        return self._episodes[key]
+
+    def trace(self, key: str, agent: str) -> Trace:
+        """What an agent did.
+
+        Raises:
+            KeyError: There is no such episode, or the agent has not walked it.
+        """
+        return self._traces[key][agent]
+
+    def walks(self, key: str) -> dict[str, Trace]:
+        """Who walked an episode, by agent."""
+        return dict(self._traces.get(key, {}))
+
+    def graph(self, scan: str) -> NavGraph:
+        """Graph of a building.
+
+        Raises:
+            FileNotFoundError: The world has no such building.
+        """
+        return NavGraph.load(scan, self.files.connectivity_dir)
+
+    @property
+    def scans(self) -> set[str]:
+        """Buildings of the episodes."""
+        return {entry.episode.scan for entry in list(self._episodes.values())}
+
+    def rows(self) -> list[Json]:
+        """The episodes with what a list of them needs, for JSON."""
+        with self._lock:
+            return [self._row(key, entry) for key, entry in self._episodes.items()]
+
+    def _key(self, entry: Entry) -> str:
+        key = f"{entry.split}/{entry.episode.instr_id}"
+        return key if entry.dataset == self.dataset else f"{entry.dataset}/{key}"
+
+    def _row(self, key: str, entry: Entry) -> Json:
+        episode = entry.episode
+        return {
+            "key": key,
+            "split": entry.split,
+            "instr_id": episode.instr_id,
+            "scan": episode.scan,
+            "language": base_language(episode.language),
+            "instruction": episode.instruction,
+            "walks": {
+                agent: {
+                    "outcome": outcome(trace),
+                    "steps": len(trace.steps) - 1,
+                    "metrics": trace.steps[-1].metrics,
+                }
+                for agent, trace in self._traces.get(key, {}).items()
+            },
+        }
+
+    def _check(self, trace: Trace) -> None:
+        name = f"trace of {trace.instr_id} by {trace.agent}"
+        if trace.world != self.files.world:
+            raise ValueError(
+                f"{name}: it is of world '{trace.world}', but '{self.files.world}' is shown; name "
+                f"it with --world {trace.world}"
+            )
+        try:
+            graph = self.graph(trace.scan)
+        except FileNotFoundError as error:
+            raise ValueError(f"{name}: {error}") from error
+        unknown = [v for v in (*trace.path, *trace.walked) if v not in graph]
+        if unknown:
+            raise ValueError(
+                f"{name}: scan '{trace.scan}' has no viewpoint '{unknown[0]}'; the graphs in "
+                f"{self.files.connectivity_dir} are not those that it was recorded with"
+            )
+
+
+def episode_of(trace: Trace) -> Episode:
+    """The episode that a trace is of."""
+    return Episode(
+        instr_id=trace.instr_id,
+        path_id=trace.path_id,
+        scan=trace.scan,
+        path=trace.path,
+        heading=trace.heading,
+        instruction=trace.instruction,
+        language=trace.language,
+    )

@@ -1,0 +1,259 @@
+"""What the page asks for, and the answers; `viewer.site.server` speaks HTTP for it."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from envs.episodes import Episode
+from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
+from viewer.scene.scenes import scene
+from viewer.site.drives import Drives
+from viewer.site.library import Library
+from viewer.trace import Trace, trace_json
+
+STATIC = Path(__file__).resolve().parents[1] / "static"
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+LONGEST_INSTRUCTION = 4000  # characters
+
+# Lets an agent follow an instruction of the user's.
+Follow = Callable[[Episode], Trace]
+Query = Mapping[str, str]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back to the page.
+
+    Attributes:
+        body: Bytes to send.
+        kind: Media type.
+        status: Of HTTP.
+        keep: Seconds for which the browser may use it again.
+    """
+
+    body: bytes
+    kind: str = "application/json"
+    status: int = 200
+    keep: int = 0
+
+
+class RequestError(Exception):
+    """A request that cannot be answered, and why.
+
+    Attributes:
+        status: Of HTTP.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Site:
+    """Answers requests.
+
+    Args:
+        library: Episodes and traces.
+        pictures: Panoramas.
+        drives: Walks that a person steers.
+        follow: Who follows instructions of the user's; None if nobody does.
+        follower: Name of it.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        pictures: Pictures,
+        drives: Drives,
+        follow: Follow | None = None,
+        follower: str = "",
+    ) -> None:
+        self.library = library
+        self.pictures = pictures
+        self._drives = drives
+        self._follow = follow
+        # A follower keeps its place in one walk, and two requests come in two threads.
+        self._following = Lock()
+        self._follower = follower
+        # Only what lies there now is ever sent, so no path can lead elsewhere.
+        self._files = {path.name: path for path in STATIC.iterdir() if path.suffix in TYPES}
+        self._gets: dict[str, Callable[[Query], Answer]] = {
+            "/": lambda _: self._file("index.html"),
+            "/api/site": self._site,
+            "/api/episodes": lambda _: _json(self.library.rows()),
+            "/api/trace": self._trace,
+            "/api/scene": self._scene,
+            "/api/picture": self._picture,
+        }
+        self._posts: dict[str, Callable[[Json], Answer]] = {
+            "/api/drive": self._start_drive,
+            "/api/act": self._act,
+            "/api/save": self._save,
+            "/api/follow": self._own_instruction,
+        }
+
+    def get(self, path: str, query: Query) -> Answer:
+        """Answer a GET request.
+
+        Raises:
+            RequestError: It cannot be answered.
+        """
+        if path.startswith("/static/"):
+            return self._file(path.removeprefix("/static/"))
+        return self._find(self._gets, self._posts, path)(query)
+
+    def post(self, path: str, body: Json) -> Answer:
+        """Answer a POST request.
+
+        Raises:
+            RequestError: It cannot be answered.
+        """
+        return self._find(self._posts, self._gets, path)(body)
+
+    def _find(self, table: Mapping[str, Any], other: Mapping[str, Any], path: str) -> Any:
+        if path in table:
+            return table[path]
+        if path in other:
+            raise RequestError(405, f"{path} is asked for in another way (GET or POST)")
+        raise RequestError(404, f"there is no {path} here")
+
+    def _file(self, name: str) -> Answer:
+        if name not in self._files:
+            raise RequestError(404, f"the page has no file {name!r}")
+        path = self._files[name]
+        return Answer(path.read_bytes(), f"{TYPES[path.suffix]}; charset=utf-8")
+
+    def _site(self, query: Query) -> Answer:
+        return _json(
+            {
+                "agents": self.library.agents,
+                "pictures": not self.pictures.note,
+                "note": self.pictures.note,
+                "follower": self._follower if self._follow else None,
+            }
+        )
+
+    def _trace(self, query: Query) -> Answer:
+        key, agent = _text(query, "episode"), _text(query, "agent")
+        self._episode(key)
+        try:
+            return Answer(trace_json(self.library.trace(key, agent)))
+        except KeyError:
+            raise RequestError(404, f"{agent!r} has not walked episode {key!r}") from None
+
+    def _scene(self, query: Query) -> Answer:
+        scan = self._known_scan(_text(query, "scan"))
+        return _json(scene(self.library.graph(scan), self.library.files.world))
+
+    def _picture(self, query: Query) -> Answer:
+        scan = self._known_scan(_text(query, "scan"))
+        viewpoint = _text(query, "viewpoint")
+        width = query.get("width", str(WIDTHS[0]))
+        if width not in map(str, WIDTHS):
+            raise RequestError(400, f"width {width!r} is none of {', '.join(map(str, WIDTHS))}")
+        # Viewpoints become file names: only those of the graph are looked for.
+        if viewpoint not in self.library.graph(scan):
+            raise RequestError(404, f"scan {scan!r} has no viewpoint {viewpoint!r}")
+        try:
+            picture = self.pictures.jpeg(scan, viewpoint, int(width))
+        except NoPictureError as error:
+            raise RequestError(404, str(error)) from error
+        return Answer(picture, "image/jpeg", keep=3600)
+
+    def _start_drive(self, body: Json) -> Answer:
+        key = _text(body, "episode")
+        self._episode(key)
+        agent = _text(body, "agent") if "agent" in body else None
+        try:
+            number, trace = self._drives.start(key, agent, _number(body, "steps", 0))
+        except KeyError:
+            raise RequestError(404, f"{agent!r} has not walked episode {key!r}") from None
+        return _drive_answer(number, trace)
+
+    def _act(self, body: Json) -> Answer:
+        number = _number(body, "drive")
+        try:
+            return _drive_answer(number, self._drives.act(number, _number(body, "action")))
+        except KeyError:
+            raise RequestError(404, f"no walk number {number}: start another one") from None
+        except ValueError as error:
+            raise RequestError(400, str(error)) from error
+
+    def _save(self, body: Json) -> Answer:
+        number = _number(body, "drive")
+        try:
+            return _json({"file": str(self._drives.save(number))})
+        except KeyError:
+            raise RequestError(404, f"no walk number {number}: start another one") from None
+        except ValueError as error:
+            raise RequestError(400, str(error)) from error
+
+    def _own_instruction(self, body: Json) -> Answer:
+        if self._follow is None:
+            raise RequestError(
+                400, "nobody is here to follow it: name a run, visualise_episode.py RUN"
+            )
+        text = _text(body, "instruction").strip()
+        if not 0 < len(text) <= LONGEST_INSTRUCTION:
+            raise RequestError(
+                400, f"an instruction has 1 to {LONGEST_INSTRUCTION} characters, not {len(text)}"
+            )
+        episode = self._episode(_text(body, "episode"))
+        path = episode.path
+        if not body.get("keep_goal"):
+            viewpoint = body.get("viewpoint") or path[0]
+            if viewpoint not in self.library.graph(episode.scan):
+                raise RequestError(404, f"scan {episode.scan!r} has no viewpoint {viewpoint!r}")
+            path = (viewpoint,)
+        heading = body.get("heading", episode.heading)
+        if not isinstance(heading, int | float):
+            raise RequestError(400, f"field 'heading' is {heading!r}, not a number of radians")
+        mine = Episode("own", 0, episode.scan, path, float(heading), text, language_of(text))
+        with self._following:
+            trace = self._follow(mine)
+        return Answer(trace_json(trace))
+
+    def _episode(self, key: str) -> Episode:
+        try:
+            return self.library.entry(key).episode
+        except KeyError:
+            raise RequestError(404, f"there is no episode {key!r}") from None
+
+    def _known_scan(self, scan: str) -> str:
+        if scan not in self.library.scans:
+            raise RequestError(404, f"no episode is in scan {scan!r}")
+        return scan
+
+
+def language_of(text: str) -> str:
+    """Tag of the language of a text among those of RxR, told from its script."""
+    if re.search("[\u0900-\u097f]", text):
+        return "hi"
+    return "te" if re.search("[\u0c00-\u0c7f]", text) else "en"
+
+
+def _json(value: Any) -> Answer:
+    return Answer(json.dumps(value, ensure_ascii=False).encode())
+
+
+def _drive_answer(number: int, trace: Trace) -> Answer:
+    return Answer(b'{"drive": %d, "trace": %b}' % (number, trace_json(trace)))
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise RequestError(400, f"field {name!r} is missing, or no text")
+    return value
+
+
+def _number(fields: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    value = fields.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RequestError(400, f"field {name!r} is missing, or no whole number")
+    return value

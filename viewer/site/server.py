@@ -1,0 +1,141 @@
+"""A web server for the page, on this machine only unless told otherwise."""
+
+import ipaddress
+import json
+import logging
+import socket
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from storage.json_files import parse_json
+from viewer.site.routes import Answer, RequestError, Site
+
+_LOG = logging.getLogger(__name__)
+_LARGEST_BODY = 100_000  # bytes
+# The page loads nothing from anywhere else, and the browser sees to it.
+_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'"
+)
+
+
+class ViewerServer(ThreadingHTTPServer):
+    """Serves a site.
+
+    Args:
+        site: What to serve. Who takes the port first and gathers the site then may set it later,
+            before `serve_forever`.
+        host: Address to listen on.
+        port: 0 for any free one.
+
+    Raises:
+        OSError: Nobody can listen there; the message says what to do.
+    """
+
+    daemon_threads = True
+    site: Site
+
+    def __init__(self, site: Site | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise OSError(
+                f"cannot listen on port {port} of {host} ({error.strerror}): end what listens "
+                "there, or name another port, --port 0 for any free one, or another --host"
+            ) from error
+        if site is not None:
+            self.site = site
+        self.local = _is_loopback(host)
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host, port = self.server_address[:2]
+        bracketed = f"[{host!s}]" if self.address_family == socket.AF_INET6 else f"{host!s}"
+        return f"http://{bracketed}:{port}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over browsers that left before their answer came; tell of everything else."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ViewerServer
+    protocol_version = "HTTP/1.1"
+    server_version = "clipnav"
+
+    def do_GET(self) -> None:
+        self._respond(lambda path, query: self.server.site.get(path, query))
+
+    def do_POST(self) -> None:
+        self._respond(lambda path, _: self.server.site.post(path, self._body()))
+
+    def _respond(self, answer: Any) -> None:
+        try:
+            self._check_host()
+            parts = urlsplit(self.path)
+            self._send(answer(parts.path, dict(parse_qsl(parts.query))))
+        except RequestError as error:
+            self._refuse(error.status, str(error))
+        except ConnectionError:
+            raise  # the browser has left, so there is nobody to tell
+        except Exception as error:
+            _LOG.exception("while answering %s", self.path)
+            self._refuse(500, f"something went wrong here: {error}")
+
+    def _check_host(self) -> None:
+        """Refuse pages of other sites that have a name of theirs point at this machine."""
+        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        if self.server.local and not _is_loopback(host):
+            raise RequestError(403, f"this server is for this machine only, not for {host!r}")
+
+    def _body(self) -> dict[str, Any]:
+        # A page of another site cannot send this type without asking first.
+        if self.headers.get_content_type() != "application/json":
+            raise RequestError(415, "the body must be application/json")
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            raise RequestError(411, "the length of the body is missing")
+        if int(length) > _LARGEST_BODY:
+            raise RequestError(413, f"the body is longer than {_LARGEST_BODY} bytes")
+        try:
+            body = parse_json(self.rfile.read(int(length)), "the body", "send a JSON object")
+        except ValueError as error:
+            raise RequestError(400, str(error)) from error
+        if not isinstance(body, dict):
+            raise RequestError(400, "the body is not a JSON object")
+        return body
+
+    def _refuse(self, status: int, reason: str) -> None:
+        # What was not read of the request would be taken for the next one.
+        self.close_connection = True
+        self._send(Answer(json.dumps({"error": reason}).encode(), status=status))
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.kind)
+        self.send_header("Content-Length", str(len(answer.body)))
+        keep = f"private, max-age={answer.keep}" if answer.keep else "no-store"
+        self.send_header("Cache-Control", keep)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", _POLICY)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        _LOG.debug(format, *arguments)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

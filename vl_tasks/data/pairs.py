@@ -1,0 +1,136 @@
+"""SNLI-VE: sentences about pictures, each borne out, contradicted or left open by its picture.
+
+Two forms of files, one record a line or all in one JSON list: as published
+(github.com/necla-ml/SNLI-VE: "Flickr30K_ID", "pairID", "sentence2", "gold_label"; some editions
+write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from storage.records import RecordError, read_records
+from vl_tasks.data.images import SUFFIXES, find_named
+
+# In the order of UNITER and LAVIS.
+LABELS = ("contradiction", "neutral", "entailment")
+UNLABELLED = -1
+_UNDECIDED = "-"  # what the files have in the place of a label
+REMEDY = "take the file anew from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its form"
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A sentence about a picture.
+
+    Attributes:
+        pair_id: Unique in its split.
+        image: Name of the picture's file without suffix: the Flickr30K id.
+        text: The sentence.
+        label: Index into `LABELS`, or `UNLABELLED` where the annotators did not agree ("-"), or
+            where it is secret.
+        premise: Flickr30K's caption of the picture, from which the label stems; "" where unknown.
+    """
+
+    pair_id: str
+    image: str
+    text: str
+    label: int
+    premise: str = ""
+
+
+class _Record(msgspec.Struct, gc=False):
+    id: str | int | None = msgspec.field(default=None, name="Flickr30K_ID")
+    older_id: str | int | None = msgspec.field(default=None, name="Flikr30kID")
+    image: str | int | None = None
+    pair_id: str | int | None = msgspec.field(default=None, name="pairID")
+    premise: str = msgspec.field(default="", name="sentence1")
+    hypothesis: str | None = msgspec.field(default=None, name="sentence2")
+    sentence: str | None = None
+    gold_label: str | None = None
+    label: str | int | None = None
+
+
+def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
+    """Read a split; records without a pair id get their place in the file.
+
+    Args:
+        path: The file.
+        secret: Do not look at labels; none need be there.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: It is damaged or empty, a record lacks picture, sentence or label, or a pair id
+            occurs twice. The message names file and record.
+    """
+    hypotheses: dict[str, Hypothesis] = {}
+    for number, record in enumerate(read_records(path, _Record, REMEDY)):
+        try:
+            hypothesis = _hypothesis(record, number, secret)
+            if hypothesis.pair_id in hypotheses:
+                raise ValueError("its pairID occurs twice")
+        except ValueError as error:
+            name = None if record.pair_id is None else f"pairID {record.pair_id}"
+            raise RecordError(path, number, str(error), REMEDY, name) from None
+        hypotheses[hypothesis.pair_id] = hypothesis
+    if not hypotheses:
+        raise ValueError(f"{path}: there is no hypothesis in it; {REMEDY}")
+    return list(hypotheses.values())
+
+
+def hypothesis_images(hypotheses: Iterable[Hypothesis], folder: Path) -> dict[str, Path]:
+    """Pictures of hypotheses by `Hypothesis.image`; see `vl_tasks.data.images.find_named`."""
+    return find_named(folder, {h.image: f"pairID {h.pair_id}" for h in hypotheses})
+
+
+def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
+    """Share of right predictions: "accuracy", and of each label that occurs.
+
+    Args:
+        labels: Indices into `LABELS`; the unlabelled ones are not counted.
+        predictions: The same, of the model.
+
+    Raises:
+        ValueError: The lengths differ, or nothing is labelled.
+    """
+    pairs = [(t, p) for t, p in zip(labels, predictions, strict=True) if t != UNLABELLED]
+    if not pairs:
+        raise ValueError("no labelled hypothesis to score")
+    total = Counter(truth for truth, _ in pairs)
+    right = Counter(truth for truth, predicted in pairs if truth == predicted)
+    classes = {name: right[k] / total[k] for k, name in enumerate(LABELS) if total[k]}
+    return {"accuracy": right.total() / len(pairs), **classes}
+
+
+def _hypothesis(record: _Record, number: int, secret: bool) -> Hypothesis:
+    image = next((v for v in (record.id, record.older_id, record.image) if v is not None), None)
+    text = record.sentence if record.hypothesis is None else record.hypothesis
+    label = record.label if record.gold_label is None else record.gold_label
+    if secret:
+        label = _UNDECIDED
+    if image is None or not _stem(str(image)):
+        raise ValueError("field 'Flickr30K_ID' (or 'image') is missing")
+    if text is None or not text.strip():
+        raise ValueError("field 'sentence2' (or 'sentence') is missing or blank")
+    if label is None:
+        raise ValueError("field 'gold_label' (or 'label') is missing")
+    pair_id = str(number) if record.pair_id is None else str(record.pair_id)
+    return Hypothesis(pair_id, _stem(str(image)), text, _label(label), record.premise)
+
+
+def _label(value: str | int) -> int:
+    if value == _UNDECIDED:
+        return UNLABELLED
+    if isinstance(value, str) and value in LABELS:
+        return LABELS.index(value)
+    if isinstance(value, int) and 0 <= value < len(LABELS):
+        return value
+    raise ValueError(f"label {value!r} is none of {', '.join(LABELS)}")
+
+
+def _stem(image: str) -> str:
+    path = Path(image)
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name

@@ -1,0 +1,155 @@
+"""VQA v2: questions and the ten answers to each, from the published files.
+
+Questions file: {"questions": [{"question_id", "image_id", "question"}]}. Annotations file:
+{"annotations": [{"question_id", "image_id", "question_type", "answer_type",
+"multiple_choice_answer", "answers": [{"answer"}, ...]}]} (visualqa.org/download.html).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from vl_tasks.data.documents import AnnotationError, read_document
+from vl_tasks.data.images import find_numbered
+
+REMEDY = "take the file anew from visualqa.org/download.html, or see docs/vl_tasks.md for its form"
+_WORD = re.compile(r"'s\b|\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about a picture.
+
+    Attributes:
+        question_id: Unique in its split.
+        image_id: Number of the picture.
+        text: As it was asked.
+        answers: What the annotators said, unchanged; ten in VQA v2, none where they are secret.
+        question_type: First words of the question, "how many"; "" where unknown.
+        answer_type: "yes/no", "number" or "other"; "" where unknown.
+        majority_answer: The commonest answer (`multiple_choice_answer`); "" where unknown.
+    """
+
+    question_id: int
+    image_id: int
+    text: str
+    answers: tuple[str, ...] = ()
+    question_type: str = ""
+    answer_type: str = ""
+    majority_answer: str = ""
+
+
+class _QuestionRecord(msgspec.Struct, gc=False):
+    question_id: int
+    image_id: int
+    question: str
+
+
+class _QuestionFile(msgspec.Struct):
+    questions: list[_QuestionRecord]
+
+
+class _Answer(msgspec.Struct, gc=False):
+    answer: str
+
+
+class _AnnotationRecord(msgspec.Struct, gc=False):
+    question_id: int
+    image_id: int
+    answers: list[_Answer]
+    question_type: str = ""
+    answer_type: str = ""
+    multiple_choice_answer: str = ""
+
+
+class _AnnotationFile(msgspec.Struct):
+    annotations: list[_AnnotationRecord]
+
+
+def read_questions(questions: Path, annotations: Path | None = None) -> list[Question]:
+    """Read a split, in the order of its questions file.
+
+    Args:
+        questions: Questions file.
+        annotations: Annotations file; None for a split whose answers are secret.
+
+    Raises:
+        OSError: A file cannot be opened.
+        ValueError: A file is damaged or holds no question; a question id occurs twice, has no
+            annotation, or an annotation without a question or of another picture. The message
+            names file and record.
+    """
+    asked = read_document(questions, _QuestionFile, REMEDY).questions
+    if not asked:
+        raise AnnotationError(questions, "", "there is no question in it", REMEDY)
+    _check_once(questions, [record.question_id for record in asked])
+    for record in asked:
+        if not record.question.strip():
+            raise AnnotationError(questions, _name(record.question_id), "it is blank", REMEDY)
+    if annotations is None:
+        return [Question(r.question_id, r.image_id, r.question) for r in asked]
+    answered = _read_annotations(annotations)
+    foreign = answered.keys() - {record.question_id for record in asked}
+    if foreign:
+        problem = f"an annotation of a question that {questions} does not have"
+        raise AnnotationError(annotations, _name(min(foreign)), problem, REMEDY)
+    return [_joined(record, answered, annotations) for record in asked]
+
+
+def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Path]:
+    """Pictures of questions by image id; see `vl_tasks.data.images.find_numbered`."""
+    wanted = {q.image_id: _name(q.question_id) for q in questions}
+    return find_numbered(folder, wanted)
+
+
+def question_words(text: str) -> list[str]:
+    """Lower-case words of a question without punctuation; "'s" is a word of its own.
+
+    As mmf's `simple_sentence` has them, except that what it keeps of punctuation is dropped.
+    """
+    return _WORD.findall(text.lower())
+
+
+def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
+    records = read_document(path, _AnnotationFile, REMEDY).annotations
+    _check_once(path, [record.question_id for record in records])
+    for record in records:
+        if not record.answers:
+            raise AnnotationError(path, _name(record.question_id), "it has no answer", REMEDY)
+    return {record.question_id: record for record in records}
+
+
+def _joined(
+    record: _QuestionRecord, answered: dict[int, _AnnotationRecord], path: Path
+) -> Question:
+    given = answered.get(record.question_id)
+    name = _name(record.question_id)
+    if given is None:
+        raise AnnotationError(path, name, "the question has no annotation", REMEDY)
+    if given.image_id != record.image_id:
+        problem = f"it is about image {given.image_id}, but the question about {record.image_id}"
+        raise AnnotationError(path, name, problem, REMEDY)
+    return Question(
+        record.question_id,
+        record.image_id,
+        record.question,
+        tuple(answer.answer for answer in given.answers),
+        given.question_type,
+        given.answer_type,
+        given.multiple_choice_answer,
+    )
+
+
+def _check_once(path: Path, ids: Sequence[int]) -> None:
+    seen: set[int] = set()
+    for one in ids:
+        if one in seen:
+            raise AnnotationError(path, _name(one), "it occurs twice", REMEDY)
+        seen.add(one)
+
+
+def _name(question_id: int) -> str:
+    return f"question_id {question_id}"

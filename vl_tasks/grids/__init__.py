@@ -1,0 +1,1 @@
+"""Grid features of pictures, encoded once and cached."""

@@ -1,0 +1,168 @@
+"""MCAN: words that attend to each other guide attention over the places of a picture.
+
+Yu et al., "Deep Modular Co-Attention Networks for Visual Question Answering" (arXiv 1906.10770),
+in the form of openvqa (`openvqa/models/mcan`). Padding is masked everywhere, as there.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from vl_tasks.grids.grids import Grids
+from vl_tasks.networks.attention import Attention, FeedForward, masked_softmax
+from vl_tasks.networks.positions import GridPositions
+from vl_tasks.settings.configs import McanConfig
+
+
+class Words(nn.Module):
+    """Words in their context: embedding and a unidirectional LSTM.
+
+    Args:
+        vocabulary: How many numbers words have; 0 is padding.
+        embedding: Width of word vectors.
+        hidden: Width of a word in its context.
+    """
+
+    def __init__(self, vocabulary: int, embedding: int, hidden: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=0)
+        self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """States (B, T, hidden) of tokens (B, T); those before padding do not depend on it."""
+        return self.lstm(self.embedding(tokens))[0]
+
+
+class SelfAttention(nn.Module):
+    """Self-attention and a feed-forward layer, each added and normed (post-norm)."""
+
+    def __init__(self, config: McanConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config.hidden, config.heads, config.dropout)
+        self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(2))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """New states of x (B, L, C), of which `mask` (B, L) are real."""
+        x = self.norms[0](x + self.dropout(self.attention(x, x, mask)))
+        return self.norms[1](x + self.dropout(self.feed_forward(x)))
+
+
+class GuidedAttention(nn.Module):
+    """Self-attention, attention to a guide and a feed-forward layer, each added and normed."""
+
+    def __init__(self, config: McanConfig) -> None:
+        super().__init__()
+        self.own = Attention(config.hidden, config.heads, config.dropout)
+        self.guided = Attention(config.hidden, config.heads, config.dropout)
+        self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(3))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, guide: Tensor, guide_mask: Tensor) -> Tensor:
+        """New states of x (B, N, C) after a look at the guide (B, L, C)."""
+        x = self.norms[0](x + self.dropout(self.own(x, x, mask)))
+        x = self.norms[1](x + self.dropout(self.guided(x, guide, guide_mask)))
+        return self.norms[2](x + self.dropout(self.feed_forward(x)))
+
+
+class Pooling(nn.Module):
+    """Several weighted means over a sequence, with weights from a small network.
+
+    Args:
+        config: Sizes.
+        glimpses: G, how many means.
+    """
+
+    def __init__(self, config: McanConfig, glimpses: int) -> None:
+        super().__init__()
+        self.weights = FeedForward(config.hidden, config.pooling, config.dropout)
+        self.weights[-1] = nn.Linear(config.pooling, glimpses)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Means (B, G, C) over the real rows of x (B, L, C)."""
+        weights = masked_softmax(self.weights(x), mask[..., None], dim=1)  # (B, L, G)
+        return weights.transpose(1, 2) @ x
+
+
+class QuestionReader(nn.Module):
+    """Words in their context, through self-attention.
+
+    Args:
+        vocabulary: How many numbers words have; 0 is padding.
+        embedding: Width of word vectors.
+        config: Sizes.
+    """
+
+    def __init__(self, vocabulary: int, embedding: int, config: McanConfig) -> None:
+        super().__init__()
+        self.words = Words(vocabulary, embedding, config.hidden)
+        self.layers = nn.ModuleList(SelfAttention(config) for _ in range(config.layers))
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, T, hidden) of tokens (B, T), and which are words (B, T)."""
+        mask = tokens != 0
+        x = self.words(tokens)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x, mask
+
+
+class GuidedPlaces(nn.Module):
+    """Places of a picture, guided by words.
+
+    Args:
+        channels: C of the grids.
+        config: Sizes.
+    """
+
+    def __init__(self, channels: int, config: McanConfig) -> None:
+        super().__init__()
+        self.project = nn.Linear(channels, config.hidden)
+        self.positions = GridPositions(config.hidden) if config.positions else None
+        self.layers = nn.ModuleList(GuidedAttention(config) for _ in range(config.layers))
+
+    def forward(self, grids: Grids, words: Tensor, word_mask: Tensor) -> Tensor:
+        """States (B, N, hidden) of the places."""
+        x = self.project(grids.features)
+        if self.positions is not None:
+            x = x + self.positions(grids)
+        for layer in self.layers:
+            x = layer(x, grids.mask, words, word_mask)
+        return x
+
+
+class Mcan(nn.Module):
+    """The plain MCAN.
+
+    Args:
+        channels: C of the grids.
+        vocabulary: How many numbers words have; 0 is padding.
+        embedding: Width of word vectors.
+        classes: How many answers there are.
+        config: Sizes; openvqa's small and large models are presets.
+    """
+
+    def __init__(
+        self, channels: int, vocabulary: int, embedding: int, classes: int, config: McanConfig
+    ) -> None:
+        super().__init__()
+        self.reader = QuestionReader(vocabulary, embedding, config)
+        self.places = GuidedPlaces(channels, config)
+        self.pools = nn.ModuleList(Pooling(config, 1) for _ in range(2))
+        self.merges = nn.ModuleList(nn.Linear(config.hidden, config.fused) for _ in range(2))
+        self.norm = nn.LayerNorm(config.fused)
+        self.classifier = nn.Linear(config.fused, classes)
+
+    @property
+    def word_vectors(self) -> nn.Embedding:
+        """Where GloVe goes."""
+        return self.reader.words.embedding
+
+    def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
+        """Scores (B, classes) of tokens (B, T) asked about grids."""
+        words, word_mask = self.reader(tokens)  # (B, T, hidden)
+        places = self.places(grids, words, word_mask)  # (B, N, hidden)
+        pooled = (self.pools[0](words, word_mask), self.pools[1](places, grids.mask))
+        merged = [merge(x.flatten(1)) for merge, x in zip(self.merges, pooled, strict=True)]
+        return self.classifier(self.norm(torch.stack(merged).sum(0)))

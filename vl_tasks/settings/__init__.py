@@ -1,0 +1,1 @@
+"""Settings of the tasks and their presets."""

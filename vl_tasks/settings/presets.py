@@ -1,0 +1,244 @@
+"""Recipes: settings that were published, and some that suit the data on board.
+
+The sources of published ones are named with them.
+"""
+
+from typing import Any
+
+from training.optimiser_settings import OptimiserConfig
+from vl_tasks.settings.configs import (
+    CaptionConfig,
+    CaptionerConfig,
+    EntailmentConfig,
+    GridConfig,
+    McanConfig,
+    PythiaConfig,
+    VqaConfig,
+)
+
+_SMALL = McanConfig(
+    hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
+)
+_LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
+# CLIP-ViL stretches pictures to 600 x 1000, which gives 18 x 31 places.
+_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
+_VQA_V2_TRAIN = 443_757  # questions
+
+
+# Adam as in "Attention Is All You Need", section 5.3.
+_ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
+
+
+def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
+    return OptimiserConfig(
+        "adamw", learning_rate, **_ADAM, schedule="cosine", warmup=warmup, clip="norm", clip_at=1.0
+    )
+
+
+# Pictures of the training houses choose the weights, those of other houses are the test.
+_HOUSE_SPLITS: dict[str, Any] = {
+    "select_by": "val_seen",
+    "evaluation_splits": ("val_seen", "val_unseen"),
+}
+
+
+def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfig:
+    """Of openvqa (configs/vqa/mcan_SIZE.yml): 13 epochs, three of warm-up, cuts after 10 and 12."""
+    epoch = _VQA_V2_TRAIN / 64
+    return VqaConfig(
+        preset=f"mcan-{size}",
+        data="data/vqa",
+        model="mcan",
+        mcan=mcan,
+        grids=_CLIP_VIL_GRIDS,
+        standardise=False,
+        optimiser=OptimiserConfig(
+            "adam",
+            learning_rate,
+            **_ADAM,
+            schedule="steps",
+            warmup=int(3 * epoch),
+            milestones=(int(10 * epoch), int(12 * epoch)),
+            decay=0.2,
+        ),
+        iterations=int(13 * epoch),
+        batch_size=64,
+        evaluate_every=int(epoch),
+    )
+
+
+VQA_PRESETS = {
+    "houses": VqaConfig(
+        preset="houses",
+        **_HOUSE_SPLITS,
+        model="mcan",
+        mcan=_SMALL,
+        embedding=64,
+        words=20,
+        optimiser=_one_cycle(1e-3, 200),
+        iterations=3000,
+        batch_size=128,
+        evaluate_every=500,
+    ),
+    "easy-vqa": VqaConfig(
+        preset="easy-vqa",
+        data="easy-vqa",
+        select_by="held-out",
+        evaluation_splits=("test",),
+        # One shape a picture: MCAN learns these few pictures by heart instead.
+        model="pythia",
+        pythia=PythiaConfig(hidden=128, attention=64, product=512, text_head=64),
+        embedding=64,
+        optimiser=_one_cycle(1e-3, 200),
+        iterations=1500,
+        batch_size=128,
+        evaluate_every=250,
+    ),
+    # CLIP-ViL-Direct/vqa/mmf_configs/pythia/local_clip_*.yaml on mmf's pythia.
+    "pythia-clip-vil": VqaConfig(
+        preset="pythia-clip-vil",
+        data="data/vqa",
+        model="pythia",
+        grids=_CLIP_VIL_GRIDS,
+        standardise=False,
+        optimiser=OptimiserConfig(
+            "adamax",
+            0.01,
+            schedule="steps",
+            warmup=1000,
+            warmup_start=0.2,
+            milestones=(15_000, 18_000, 20_000, 21_000),
+            decay=0.1,
+            clip="norm",
+            clip_at=0.25,
+        ),
+        iterations=22_000,
+        batch_size=512,
+        evaluate_every=1000,
+    ),
+    # CLIP-ViL-Direct/vqa/mmf_configs/mcan/local_clip_*.yaml on mmf's movie_mcan. Its training data
+    # holds Visual Genome besides, whose features are of another encoder.
+    "movie-mcan-clip-vil": VqaConfig(
+        preset="movie-mcan-clip-vil",
+        data="data/vqa",
+        model="movie-mcan",
+        mcan=_LARGE,
+        grids=_CLIP_VIL_GRIDS,
+        standardise=False,
+        optimiser=OptimiserConfig(
+            "adamw",
+            5e-5,
+            **_ADAM,
+            schedule="steps",
+            warmup=54_000,
+            warmup_start=0.25,
+            milestones=(180_000, 216_000),
+            decay=0.2,
+        ),
+        iterations=236_000,
+        batch_size=64,
+        evaluate_every=10_000,
+        train_splits=("train", "val"),
+    ),
+    "mcan-small": _openvqa_mcan("small", 1e-4, McanConfig()),
+    "mcan-large": _openvqa_mcan("large", 7e-5, _LARGE),
+}
+
+ENTAILMENT_PRESETS = {
+    "houses": EntailmentConfig(
+        preset="houses",
+        **_HOUSE_SPLITS,
+        mcan=_SMALL,
+        embedding=64,
+        optimiser=_one_cycle(1e-3, 200),
+        iterations=3000,
+        batch_size=128,
+        evaluate_every=500,
+    ),
+    # Our own: no recipe for SNLI-VE was published with CLIP-ViL.
+    "snli-ve": EntailmentConfig(
+        preset="snli-ve",
+        data="data/snli_ve",
+        select_by="dev",
+        evaluation_splits=("dev", "test"),
+        grids=GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448)),
+        optimiser=_one_cycle(1e-4, 2000),
+        iterations=60_000,
+        batch_size=64,
+        evaluate_every=3000,
+    ),
+    # The same for CLIP's two embeddings, which train in minutes.
+    "snli-ve-two-tower": EntailmentConfig(
+        preset="snli-ve-two-tower",
+        data="data/snli_ve",
+        select_by="dev",
+        evaluation_splits=("dev", "test"),
+        model="two-tower",
+        grids=GridConfig("RN50x4", "openai"),
+        optimiser=_one_cycle(1e-3, 1000),
+        iterations=20_000,
+        batch_size=512,
+        evaluate_every=2000,
+    ),
+}
+
+_SMALL_CAPTIONER = CaptionerConfig(
+    width=128, feed_forward=256, layers=2, heads=4, input_dropout=0.1, positions=True
+)
+_XE_IMAGES = 113_287  # train and restval of Karpathy's split
+_COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448))
+
+CAPTION_PRESETS = {
+    # The file of the houses has Karpathy's names: val is val_seen, test is val_unseen.
+    "houses": CaptionConfig(
+        preset="houses",
+        evaluation_splits=("val", "test"),
+        captioner=_SMALL_CAPTIONER,
+        optimiser=_one_cycle(1e-3, 200),
+        iterations=4000,
+        batch_size=32,
+        captions_per_image=3,
+        min_count=2,
+        max_words=24,
+        max_length=28,
+        evaluate_every=500,
+        beams=3,
+    ),
+    # CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, configs/transformer): 15 epochs; the peak
+    # of Noam's rate is the root of 1 / (width * warm-up).
+    "coco": CaptionConfig(
+        preset="coco",
+        data="data/coco",
+        evaluation_splits=("val", "test"),
+        grids=_COCO_GRIDS,
+        standardise=False,
+        optimiser=OptimiserConfig(
+            "adam",
+            (512 * 20_000) ** -0.5,
+            **_ADAM,
+            schedule="noam",
+            warmup=20_000,
+            clip="value",
+            clip_at=0.1,
+        ),
+        iterations=15 * _XE_IMAGES // 10,
+        batch_size=10,
+        evaluate_every=3000,
+    ),
+}
+# What self-critical training changes: the originals' Adam has betas .9, .999 and epsilon 1e-8.
+SCST_CHANGES: dict[str, dict[str, Any]] = {
+    "houses": {
+        "optimiser": OptimiserConfig("adam", 5e-5, clip="norm", clip_at=1.0),
+        "iterations": 1500,
+        "batch_size": 16,
+        "captions_per_image": 5,
+        "baseline": "samples",
+        "evaluate_every": 250,
+    },
+    "coco": {
+        "optimiser": OptimiserConfig("adam", 5e-6, clip="value", clip_at=0.1),
+        "iterations": 25 * _XE_IMAGES // 10,
+        "evaluate_every": 3000,
+    },
+}

@@ -1,0 +1,1 @@
+"""Words: vocabularies, tokenizers, n-grams, GloVe."""
