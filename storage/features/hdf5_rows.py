@@ -45,7 +45,7 @@ class Hdf5Rows:
         self._path = path
         places = os.pathsep.join(place for place in sys.path if place)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "encoders.hdf5_rows", str(path)],
+            [sys.executable, "-m", __name__, str(path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": places},
