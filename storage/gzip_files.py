@@ -24,23 +24,27 @@ _MAGIC = b"\x1f\x8b"
 
 
 @contextmanager
-def open_maybe_packed(path: Path) -> Iterator[BinaryIO]:
+def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[BinaryIO]:
     """Open a file to read its bytes; it is unpacked if its content is that of gzip.
 
     Reading may raise `DAMAGE`, or `ExpansionError`.
 
+    Args:
+        path: The file.
+        most_bytes: That it may have, unpacked.
+
     Raises:
         OSError: The file cannot be opened.
-        ExpansionError: It is larger than `MOST_BYTES`.
+        ExpansionError: It is larger than that.
     """
     with path.open("rb") as raw:
         size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ExpansionError(f"{path}: {size:,} bytes, but {MOST_BYTES:,} are read at most")
+        if size > most_bytes:
+            raise ExpansionError(f"{path}: {size:,} bytes, but {most_bytes:,} are read at most")
         if raw.peek(2)[:2] != _MAGIC:
             yield raw
             return
-        most = min(MOST_BYTES, max(ALWAYS_ALLOWED, MOST_EXPANSION * size))
+        most = min(most_bytes, max(ALWAYS_ALLOWED, MOST_EXPANSION * size))
         with gzip.GzipFile(fileobj=raw) as unpacked:
             yield io.BufferedReader(_Bounded(path, unpacked, most), 1 << 20)
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from storage.gzip_files import DAMAGE as GZIP_DAMAGE
-from storage.gzip_files import ExpansionError, open_maybe_packed
+from storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
 from storage.json_files import shortened
 
 Record = TypeVar("Record")
@@ -29,7 +29,9 @@ _DAMAGE = (ValueError, RecursionError, *GZIP_DAMAGE)
 _LONGEST_PROBLEM = 400  # characters
 
 
-def read_records(path: Path, kind: type[Record], remedy: str) -> list[Record]:
+def read_records(
+    path: Path, kind: type[Record], remedy: str, most_bytes: int = MOST_BYTES
+) -> list[Record]:
     """Read all records of a file.
 
     Whether the file is compressed, and whether it is one JSON array or JSON Lines, is seen from
@@ -39,15 +41,15 @@ def read_records(path: Path, kind: type[Record], remedy: str) -> list[Record]:
         path: The file.
         kind: What a record is, for `msgspec`; fields that it does not name are skipped.
         remedy: How to get a sound file, for the error.
+        most_bytes: That the file may have, unpacked.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged or larger than `storage.gzip_files` allows; names file, record,
-            field and remedy.
+        ValueError: It is damaged or too large; names file, record, field and remedy.
     """
     decode = msgspec.json.Decoder(kind).decode
     records: list[Record] = []
-    with open_maybe_packed(path) as file:
+    with open_maybe_packed(path, most_bytes) as file:
         line = b""
         try:
             # A JSON string may hold line separators such as U+2028, but never the byte \n.

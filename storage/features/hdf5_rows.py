@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -26,6 +26,8 @@ _MEMORY = 4 << 30  # bytes that the child process may map besides what its impor
 _WIDEST = 1 << 16  # numbers that describe a view, at most
 _KEYS_PER_SIGN = 500  # the child process gives a sign of life after so many keys
 _REMEDY = "fetch the file again"
+# What damaged files make h5py raise.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError)
 
 
 class Hdf5Rows:
@@ -143,15 +145,10 @@ def _send(path: str, output: BinaryIO) -> None:
     try:
         with h5py.File(path) as opened:
             file: Any = opened  # whose types h5py cannot tell
-            keys: list[str] = []
-            for number, key in enumerate(file, 1):
-                if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
-                    raise _UnfitError(f"{shortened(key)} lies in another file")
-                if isinstance(file[key], h5py.Dataset):
-                    keys.append(key)
-                if number % _KEYS_PER_SIGN == 0:
-                    say(keys=[])
+            keys = _data_sets(file, say)
             recorded = file.attrs.get("metadata")
+            if isinstance(recorded, bytes):  # a text of fixed length
+                recorded = recorded.decode(errors="replace")
             say(keys=keys)
             say(metadata=recorded if isinstance(recorded, str) else None)
             for key in keys:
@@ -163,8 +160,23 @@ def _send(path: str, output: BinaryIO) -> None:
         raise
     except _UnfitError as error:
         say(error=str(error))
-    except Exception as error:  # h5py raises another type for each way of being damaged
+    except _DAMAGE as error:
         say(error=f"no HDF5 file, or damaged ({shortened(str(error), 200)})")
+
+
+def _data_sets(file: Any, say: Callable[..., None]) -> list[str]:
+    """Names of the data sets of a file."""
+    import h5py
+
+    keys = []
+    for number, key in enumerate(file, 1):
+        if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
+            raise _UnfitError(f"{shortened(key)} lies in another file")
+        if isinstance(file[key], h5py.Dataset):
+            keys.append(key)
+        if number % _KEYS_PER_SIGN == 0:
+            say(keys=[])
+    return keys
 
 
 def _check(key: str, dataset: Any) -> None:
@@ -186,11 +198,11 @@ def _check(key: str, dataset: Any) -> None:
 
 
 def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # there is no such limit on Windows
+    if sys.platform != "linux":  # others have no such limit, or do not keep it
         return
-    pages = int(Path("/proc/self/statm").read_text().split()[0]) if os.path.exists("/proc") else 0
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + _MEMORY
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if hard == resource.RLIM_INFINITY or hard > most:

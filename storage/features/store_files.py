@@ -41,7 +41,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     except ValueError as error:
         if path.suffix != _SUFFIX:
             kinds = ", ".join((_SUFFIX, *OTHER_FORMATS))
-            raise ValueError(f"{path}: not a file of features; these are {kinds}") from error
+            raise ValueError(f"{path}: not a file of features; {kinds} files are read") from error
         raise ValueError(f"{error}; fetch it again, or {REMEDY}") from error
 
 

@@ -49,3 +49,16 @@ def test_small_files_may_shrink_as_much_as_they_like(tmp_path):
     path.write_bytes(gzip.compress(b'{"path_id": 1}\n' * 100_000))
     assert path.stat().st_size < 1_500_000 / 100
     assert len(read_records(path, Item, "")) == 100_000
+
+
+def test_larger_files_than_asked_for_are_refused_unread(tmp_path):
+    path = tmp_path / "sparse.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ExpansionError, match=r"sparse\.json: .* 8,589,934,592 are read at most"):
+        read_records(path, Item, "")
+    with pytest.raises(ExpansionError, match="but 5 are read at most"):
+        read_records(path, Item, "", 5)
+    path.write_bytes(gzip.compress(b'{"path_id": 1}\n' * 50))
+    with pytest.raises(ExpansionError, match="expands to more than 700 bytes"):
+        read_records(path, Item, "", 700)

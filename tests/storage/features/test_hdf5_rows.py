@@ -41,6 +41,12 @@ def test_rows_arrive_as_they_are_stored(make):
         np.testing.assert_array_equal(row, (2 * ROW).astype(kind))
 
 
+def test_metadata_may_be_a_text_of_any_kind(make):
+    for text in ('{"encoder": "tiny"}', np.bytes_(b'{"encoder": "tiny"}')):
+        path = make(lambda file, text=text: file.attrs.update({"metadata": text}))
+        assert read_features(path).metadata["encoder"] == "tiny"
+
+
 @pytest.mark.parametrize(
     ("write", "problem"),
     [
