@@ -4,6 +4,8 @@ $ answer.py photo.jpg "how many chairs are there?"
 $ answer.py photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -50,7 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -9,6 +9,8 @@ $ build_houses.py --statistics data/matterport/connectivity    # beside those of
 What an interrupted run left over is built when the command is given again without --rebuild.
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -76,7 +78,5 @@ def main(arguments: BuildArguments) -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(BuildArguments, description=__doc__))

@@ -4,6 +4,8 @@ $ caption.py photo.jpg
 $ caption.py a.jpg b.jpg --run runs/captions-xe-house --beams 1
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +46,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -10,6 +10,8 @@ once" (RxR alone) is the share of walks that end there if each clause is followe
 of the walks that it fits, as by one who cannot know what comes of a step.
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,7 +45,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

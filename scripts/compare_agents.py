@@ -16,6 +16,8 @@ The weights of a run are those that were best on the first of the splits, so tha
 has had no say in anything.
 """
 
+from complaints import complaints_in_a_line
+
 import shlex
 import sys
 from collections.abc import Sequence
@@ -65,8 +67,6 @@ def parse_row(text: str) -> tuple[str, list[str]]:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     own, training = split_command_line(sys.argv[1:])
     with complaints_in_a_line():
         main(tyro.cli(CompareArguments, description=__doc__, args=own), training)

@@ -15,6 +15,8 @@ The weights of a run are those that were best on the first of the splits, so tha
 has had no say in anything.
 """
 
+from complaints import complaints_in_a_line
+
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -171,8 +173,6 @@ def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     own, training = split_command_line(sys.argv[1:])
     with complaints_in_a_line():
         main(tyro.cli(CompareArguments, description=__doc__, args=own), training)

@@ -1,13 +1,28 @@
-"""What the user of a command reads when something is wrong: a line instead of a traceback."""
+"""What the user of a command reads when something is wrong: a line instead of a traceback.
 
+Commands import this module before all others: from then on Ctrl-C, and a scheduler's SIGTERM, end
+them with a line and exit status 130.
+"""
+
+import multiprocessing
 import os
-import select
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 # What the packages raise for input that is missing or wrong, with messages made to be read.
 _EXPECTED = (OSError, ValueError, KeyError, ModuleNotFoundError, FloatingPointError)
+_REQUESTS = (signal.SIGINT, signal.SIGTERM)
+_STOPPED = 130  # exit status, as shells have it for Ctrl-C
+_NOTHING_YET = "Stopped before anything was done."
+_ALL_WHOLE = (
+    "Stopped. No file is half written. Give the same command again to do what is left; a training "
+    "goes on with --resume and the folder of its run."
+)
 
 
 @contextmanager
@@ -16,21 +31,86 @@ def complaints_in_a_line() -> Iterator[None]:
 
     With CLIPNAV_TRACEBACK=1 in the environment the error keeps its traceback. Where nobody reads
     the output any more the program ends without a word, as others do.
+
+    Ctrl-C and SIGTERM end it with what a KeyboardInterrupt on the way says of what is kept, after
+    its worker processes. Where those who run inside handle them (training), that is left to them.
     """
-    try:
-        yield
-    except _EXPECTED as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
-            sys.exit(1)
-        if os.environ.get("CLIPNAV_TRACEBACK"):
-            raise
-        # The text of a KeyError is the representation of its message.
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        sys.exit(f"{message}\n(CLIPNAV_TRACEBACK=1 shows where this arose)")
+    requests = _Requests()
+    with requests.handled():
+        try:
+            yield
+        except BaseException as error:
+            if requests.came or isinstance(error, KeyboardInterrupt):
+                _stop(error)
+            # Training handles requests itself, and ends by this.
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                print(error, file=sys.stderr)
+                sys.exit(_STOPPED)
+            if not isinstance(error, _EXPECTED):
+                raise
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                sys.exit(1)
+            if os.environ.get("CLIPNAV_TRACEBACK"):
+                raise
+            # The text of a KeyError is the representation of its message.
+            message = error.args[0] if isinstance(error, KeyError) and error.args else error
+            sys.exit(f"{message}\n(CLIPNAV_TRACEBACK=1 shows where this arose)")
+
+
+class _Requests:
+    """Requests to stop, each of which becomes a KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Within it requests come as interrupts, where this is the main thread."""
+        try:
+            previous = [signal.signal(one, self._interrupt) for one in _REQUESTS]
+        except ValueError:  # its owner handles signals
+            yield
+            return
+        try:
+            yield
+        finally:
+            for request, handler in zip(_REQUESTS, previous, strict=True):
+                signal.signal(request, handler)
+
+    def _interrupt(self, *_: object) -> None:
+        # What comes after may be another error that this one leads to, in imports for example.
+        self.came = True
+        _end_workers()
+        raise KeyboardInterrupt
+
+
+def _end_workers() -> None:
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+
+
+def _stop(error: BaseException) -> NoReturn:
+    """End the program with a line, and at once if another request comes on the way."""
+    for request in _REQUESTS:
+        signal.signal(request, _exit_at_once)
+    _end_workers()
+    if os.environ.get("CLIPNAV_TRACEBACK"):
+        raise error
+    told: BaseException | None = error
+    while told is not None and not (isinstance(told, KeyboardInterrupt) and told.args):
+        told = told.__cause__ or told.__context__
+    print(told or _ALL_WHOLE, file=sys.stderr)
+    sys.exit(_STOPPED)
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(_STOPPED)
 
 
 def _nobody_reads() -> bool:
     """Whether who read the output, such as head, has gone; what is left then goes nowhere."""
+    import select
+
     output = sys.stdout.fileno()
     polled = select.poll()
     polled.register(output, select.POLLOUT)
@@ -38,3 +118,22 @@ def _nobody_reads() -> bool:
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return True
+
+
+def _end_before_work(number: int, frame: FrameType | None) -> NoReturn:
+    os.write(2, f"{_NOTHING_YET}\n".encode())
+    os._exit(_STOPPED)
+
+
+def _is_a_command() -> bool:
+    """Whether this process was started with one of the scripts, and is not a worker of it."""
+    folder = Path(__file__).resolve().parent
+    return any(
+        word.endswith(".py") and Path(word).resolve().parent == folder for word in sys.orig_argv
+    )
+
+
+if _is_a_command():
+    # Nothing is at stake while modules are imported, and an exception there can be swallowed.
+    for _request in _REQUESTS:
+        signal.signal(_request, _end_before_work)

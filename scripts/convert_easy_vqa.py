@@ -3,11 +3,14 @@
 $ convert_easy_vqa.py --out data/easy_vqa
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from storage.locks import sole_writer
 from vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
 
 
@@ -21,13 +24,14 @@ class ConvertEasyVqaConfig:
 
 def main() -> None:
     """Parse the command line and convert."""
-    files = convert_easy_vqa(tyro.cli(ConvertEasyVqaConfig, description=__doc__).out)
+    config = tyro.cli(ConvertEasyVqaConfig, description=__doc__)
+    config.out.mkdir(parents=True, exist_ok=True)
+    with sole_writer(config.out):
+        files = convert_easy_vqa(config.out)
     for split in SPLITS:
         print(f"{split}: {files.questions(split)}, {files.annotations(split)}")
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -8,6 +8,8 @@ The suffixes name the formats. Other commands read these files directly as well,
 converted copy in the cache.
 """
 
+from complaints import complaints_in_a_line
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +42,15 @@ def main(arguments: ConvertArguments) -> None:
     from tqdm import tqdm
 
     from storage.features.formats import read_features, write_features
+    from storage.locks import sole_writer
 
     keys, rows, metadata = read_features(arguments.features, arguments.width)
     metadata = {**metadata, **_known(arguments)}
     if arguments.view_order == "top_first":
         rows = _bottom_first(rows)
     bar = tqdm(rows, total=len(keys), desc=arguments.output.name, unit=" viewpoints")
-    write_features(arguments.output, keys, bar, metadata)
+    with sole_writer(arguments.output):
+        write_features(arguments.output, keys, bar, metadata)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {len(keys)} viewpoints, {size:.1f} MB")
 
@@ -62,7 +66,5 @@ def _bottom_first(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(ConvertArguments, description=__doc__))

@@ -5,6 +5,8 @@ $ convert_openai_clip.py --weights clip-vit-base-patch32/ --output models/vit_b3
 $ convert_openai_clip.py --weights models/vit_b32 --output clip-vit-base-patch32 --to transformers
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,7 +48,5 @@ def main(arguments: ConvertArguments) -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(ConvertArguments, description=__doc__))

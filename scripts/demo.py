@@ -4,6 +4,8 @@ It learns by imitation first, then by rewards as well. The agent has never seen 
 val_unseen, whose plans and furniture are new to it.
 """
 
+from complaints import complaints_in_a_line
+
 import dataclasses
 import os
 import sys
@@ -74,7 +76,5 @@ def show_outcomes(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(DemoConfig, description=__doc__))

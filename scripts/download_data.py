@@ -9,6 +9,8 @@ Interrupted downloads go on where they stopped. The pictures of Matterport3D are
 docs/real_data.md.
 """
 
+from complaints import complaints_in_a_line
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +86,5 @@ def make_r4r(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         sys.exit(main(tyro.cli(DownloadArguments, description=__doc__)))

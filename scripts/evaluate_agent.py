@@ -9,6 +9,8 @@ The follower walks greedily, or searches first. Settings come from the run; what
 their place.
 """
 
+from complaints import complaints_in_a_line
+
 from pathlib import Path
 
 import tyro
@@ -48,7 +50,5 @@ def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

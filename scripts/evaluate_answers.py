@@ -7,6 +7,8 @@ A file is a JSON list of {"question_id", "answer"}. Prints the official accuracy
 and answer type too. docs/vl_tasks.md says what the variants of the evaluator are.
 """
 
+from complaints import complaints_in_a_line
+
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,7 +60,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -8,6 +8,8 @@ annotations file of COCO, or captions in Karpathy's form. Prints BLEU, ROUGE-L a
 where Java and pycocoevalcap are, SPICE if asked, and what cut the captions into words.
 """
 
+from complaints import complaints_in_a_line
+
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,7 +61,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -8,6 +8,8 @@ R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of
 test server refuses. docs/metrics.md says what each metric and each file form is.
 """
 
+from complaints import complaints_in_a_line
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +39,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         sys.exit(main())

@@ -5,6 +5,8 @@ $ explain_image.py photo.jpg "a red sofa" --encoder RN50 --pretrained openai --o
 $ explain_image.py photo.jpg red --question "what colour is the sofa?" --run runs/vqa-mcan-house
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -82,7 +84,5 @@ def explained_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[s
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(ExplainArguments, description=__doc__))

@@ -11,6 +11,8 @@ $ extract_features.py --output features/rn50.safetensors --merge
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
 
+from complaints import complaints_in_a_line
+
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -94,6 +96,7 @@ def main(arguments: ExtractArguments) -> None:
     """Run the command."""
     from storage.features.shards import Shard, merge_shards
     from storage.features.store import FeatureStore
+    from storage.locks import sole_writer
 
     paths = store_paths(arguments)
     if arguments.merge:
@@ -102,7 +105,9 @@ def main(arguments: ExtractArguments) -> None:
     else:
         shard = Shard.parse(arguments.shard or "0/1")
         paths = [shard.path(path) for path in paths] if arguments.shard else paths
-        extract(arguments, paths, shard)
+        # From the start, so that a second process is refused before it loads encoders.
+        with sole_writer(*paths):
+            extract(arguments, paths, shard)
     for path in paths:
         store = FeatureStore.open(path)
         skipped = store.metadata.get("skipped_viewpoints", ())
@@ -317,7 +322,5 @@ class RowEncoder:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(ExtractArguments, description=__doc__))

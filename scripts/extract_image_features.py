@@ -9,6 +9,8 @@ Training and answering with the same --grids settings then find what they would 
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -68,7 +70,5 @@ def main(arguments: ExtractImagesArguments) -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(ExtractImagesArguments, description=__doc__))

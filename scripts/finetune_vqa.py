@@ -9,6 +9,8 @@ $ finetune_vqa.py --resume runs/vqa-mcan-house
 --data and --preset choose the defaults of the rest.
 """
 
+from complaints import complaints_in_a_line
+
 import sys
 
 from vl_tasks.command_line import parse_vqa
@@ -24,7 +26,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -4,6 +4,8 @@ $ inspect_features.py --features features/rn50.safetensors
 $ inspect_features.py --features CLIP-ViT-B-32-views.tsv --reference features/rn50.safetensors
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +71,5 @@ def _facts(path: Path, store: "FeatureStore") -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(InspectArguments, description=__doc__))

@@ -8,6 +8,8 @@ they were made and what somebody reaches who does not look at the pictures. docs
 what is asked.
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +42,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

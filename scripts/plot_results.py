@@ -6,6 +6,8 @@ $ plot_results.py runs/one runs/other traces/follower traces/random --kind pdf
 Traces come from evaluate_agent.py --traces FOLDER, or from visualise_episode.py.
 """
 
+from complaints import complaints_in_a_line
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,7 +69,5 @@ def draw(config: PlotConfig) -> list[Path]:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

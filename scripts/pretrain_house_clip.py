@@ -12,6 +12,8 @@ trained on; on their views what was learnt is scored. A training that was interr
 where it stopped when the same command is given again.
 """
 
+from complaints import complaints_in_a_line
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -121,6 +123,11 @@ class PretrainArguments:
         return self.output or (shipped if self.name == shipped.name else self.run / self.name)
 
     @property
+    def outputs(self) -> list[Path]:
+        """Folders that are written."""
+        return [self.model_dir] if self.objective == "random" else [self.run, self.model_dir]
+
+    @property
     def steps(self) -> int:
         """Gradient steps."""
         return max(1, self.samples // self.batch)
@@ -130,12 +137,26 @@ def main(arguments: PretrainArguments) -> None:
     """Run the command."""
     import torch
 
+    from storage.locks import sole_writer
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    for folder in arguments.outputs:
+        folder.mkdir(parents=True, exist_ok=True)
+    with sole_writer(*arguments.outputs):
+        pretrain(arguments)
+
+
+def pretrain(arguments: PretrainArguments) -> None:
+    """Build and render the houses, train, export and score.
+
+    Raises:
+        ValueError: No house is left to train on.
+    """
     from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import build_set
     from envs.houses.rendering.training_panoramas import render_houses
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     house_set = HOUSE_SETS[arguments.set]
     scans = house_set.scans["train"][: arguments.houses]
     if not 0 <= arguments.held_out < len(scans):
@@ -323,7 +344,5 @@ def score(
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main(tyro.cli(PretrainArguments, description=__doc__))

@@ -9,6 +9,8 @@ Data sets r2r, rxr and r4r in two worlds (the built-in houses, Matterport3D); ea
 its own defaults for everything below.
 """
 
+from complaints import complaints_in_a_line
+
 import sys
 
 from agents.command_line import parse_train
@@ -24,7 +26,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

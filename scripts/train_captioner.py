@@ -8,6 +8,8 @@ $ train_captioner.py --resume runs/captions-scst-house
 --data and --preset choose the defaults of the rest.
 """
 
+from complaints import complaints_in_a_line
+
 import sys
 
 from vl_tasks.command_line import parse_captions
@@ -23,7 +25,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -7,6 +7,8 @@ $ train_speaker.py --resume runs/speaker-r2r-houses
 The weights with the best BLEU are kept.
 """
 
+from complaints import complaints_in_a_line
+
 import sys
 
 from agents.command_line import parse_speaker
@@ -22,7 +24,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

@@ -7,6 +7,8 @@ $ visualise_episode.py                               # walk yourself
 $ visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video episode.mp4
 """
 
+from complaints import complaints_in_a_line
+
 import contextlib
 import logging
 import threading
@@ -313,7 +315,5 @@ def _read_submission(config: VisualiseConfig, source: Path, library: "Library") 
 
 
 if __name__ == "__main__":
-    from complaints import complaints_in_a_line
-
     with complaints_in_a_line():
         main()

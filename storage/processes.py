@@ -1,14 +1,41 @@
-"""Jobs in processes of their own that leave files, of which the first to fail stops the rest."""
+"""Worker processes: jobs that leave files, and what ends the processes that do them."""
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
-from typing import TypeVar
+from multiprocessing import get_context, parent_process
+from typing import Any, NoReturn, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """Processes that begin afresh, as Embree and torch do not survive a fork.
+
+    Ctrl-C does not reach them: who started them says what becomes of them. SIGTERM ends the job at
+    hand, which removes what it has half written. They end with the process that started them,
+    however that ends.
+
+    Args:
+        workers: How many.
+        begin: What each does before its first job.
+    """
+
+    def __init__(self, workers: int, begin: Callable[[], None] | None = None) -> None:
+        super().__init__(workers, get_context("spawn"), initializer=_begin_work, initargs=(begin,))
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a process do a job; a process that is started for it never hears of Ctrl-C."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(function, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def carried_out(
@@ -28,8 +55,7 @@ def carried_out(
         ChildProcessError: A process was killed.
         Exception: What the function raised.
     """
-    # Embree and torch do not survive a fork.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    pool = WorkerPool(workers)
     waiting = iter(jobs)
     try:
         # One for each process: what a pool has queued for them cannot be recalled.
@@ -47,3 +73,21 @@ def carried_out(
         ) from error
     finally:
         pool.shutdown(wait=False)
+
+
+def _begin_work(begin: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGTERM, _end_job)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin()
+
+
+def _end_job(*_: object) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

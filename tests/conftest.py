@@ -1,8 +1,11 @@
 """Fixtures that every test room shares."""
 
 import json
+import resource
 import runpy
+import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,48 @@ def run_script(monkeypatch, capsys):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def locked_elsewhere():
+    """Within it another process, which it gives, holds the lock of an output."""
+
+    @contextmanager
+    def locked(output, hold="sole_writer", prelude=""):
+        program = f"""{prelude}
+import sys
+from pathlib import Path
+from storage.locks import {hold}
+with {hold}(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+        arguments = [sys.executable, "-W", "ignore", "-c", program, str(output)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True) as other:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            assert other.stdout.readline() == "held\n"
+            yield other
+            other.stdin.close()
+
+    return locked
+
+
+@pytest.fixture
+def file_size_limit():
+    """Within it no file can grow beyond so many bytes, as on a full disk."""
+
+    @contextmanager
+    def limited(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 @pytest.fixture

@@ -110,8 +110,9 @@ def check_notes(run: Path, notes: Mapping[str, str], remedy: str = _REMEDY) -> N
 
 def save_trainer(run: Path, state: dict[str, Any]) -> None:
     """Write the state of training: tensors, numbers, strings, and lists and dicts of them."""
-    with written_whole(run / TRAINER) as beside:
-        torch.save(state, beside)
+    with written_whole(run / TRAINER) as beside, beside.open("wb") as file:
+        # Into a file of Python's: torch's own writer ends the process where the disk is full.
+        torch.save(state, file)
 
 
 def load_trainer(run: Path) -> dict[str, Any]:

@@ -2,12 +2,27 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)  # clusters send SIGTERM, and kill some seconds later
+
+
+class Stopped(SystemExit):
+    """The program ends because it was asked to; the message says how to go on."""
+
+
+@contextmanager
+def says_when_interrupted(message: Callable[[], str]) -> Iterator[None]:
+    """Have a KeyboardInterrupt that leaves a block say what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if error.args:
+            raise
+        raise KeyboardInterrupt(f"Stopped. {message()}") from error
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """The log of a run: a line of JSON per event, and the same figures for TensorBoard."""
 
 import json
+import os
+import socket
+import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from storage import write_text
+from storage import UnwritableError, unwritable_reason, write_text
 from storage.json_files import parse_json, read_bytes
 from training.checkpoints import METRICS
 
@@ -17,28 +21,85 @@ class RunLog:
     Args:
         run: Folder of the run.
         iteration: Where the run goes on; later events of an earlier try are removed.
+
+    Raises:
+        UnwritableError: The disk is full, or a file may not be written.
     """
 
     def __init__(self, run: Path, iteration: int) -> None:
-        # Imported here: it costs a second that nothing else needs.
-        from torch.utils.tensorboard import SummaryWriter
-
         self._path = run / METRICS
         kept = [event for event in read_log(run) if event["iteration"] <= iteration]
         write_text(self._path, "".join(json.dumps(event) + "\n" for event in kept))
-        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=iteration + 1)
+        self._events = EventFile(run / "tensorboard", iteration + 1)
 
     def write(self, kind: str, iteration: int, figures: dict[str, float]) -> None:
-        """Log the figures of one event, such as "train" or "val_unseen"."""
-        event = {"kind": kind, "iteration": iteration, **figures}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
-        for name, value in figures.items():
-            self._writer.add_scalar(f"{kind}/{name}", value, iteration)
+        """Log the figures of one event, such as "train" or "val_unseen".
 
-    def close(self) -> None:
-        """Hand everything to the disk."""
-        self._writer.close()
+        Raises:
+            UnwritableError: The disk is full; the log has the events before.
+        """
+        event = {"kind": kind, "iteration": iteration, **figures}
+        _append(self._path, (json.dumps(event) + "\n").encode())
+        self._events.write(kind, iteration, figures)
+
+
+class EventFile:
+    """A file of events for TensorBoard.
+
+    torch's SummaryWriter writes from a thread, whose errors (a full disk) come as tracebacks.
+
+    Args:
+        folder: Gets the file.
+        first: Iteration that it begins with; TensorBoard drops later events of earlier files.
+    """
+
+    def __init__(self, folder: Path, first: int) -> None:
+        # Imported here: it costs half a second that nothing else needs.
+        from tensorboard.compat.proto import event_pb2
+
+        self._format: Any = event_pb2  # protobuf makes its classes when it is imported
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time_ns()
+        name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{os.getpid()}.{now}"
+        self._path = folder / name
+        start = self._format.SessionLog(status=self._format.SessionLog.START)
+        self._add(self._format.Event(file_version="brain.Event:2"))
+        self._add(self._format.Event(step=first, session_log=start))
+
+    def write(self, kind: str, iteration: int, figures: dict[str, float]) -> None:
+        """Write the figures of an event as scalars KIND/NAME.
+
+        Raises:
+            UnwritableError: The disk is full; the file has the events before.
+        """
+        event = self._format.Event(step=iteration)
+        for name, value in figures.items():
+            event.summary.value.add(tag=f"{kind}/{name}", simple_value=value)
+        self._add(event)
+
+    def _add(self, event: Any) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        event.wall_time = time.time()
+        record = BytesIO()
+        RecordWriter(record).write(event.SerializeToString())
+        _append(self._path, record.getvalue())
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Append to a file, all or nothing."""
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError as error:
+            os.ftruncate(file.fileno(), size)
+            reason = unwritable_reason(error, path)
+            if reason is None:
+                raise
+            raise UnwritableError(f"{path}: cannot be written ({reason})") from error
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:

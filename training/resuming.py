@@ -1,10 +1,13 @@
 """Command lines that go on with a run."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
+from training.run_folder import has_learnt
 from training.settings import Config, check_same_run, read_config
 
 
@@ -17,6 +20,8 @@ def parse_resumed(
 ) -> Config:
     """Settings of a run to go on with: its own, with what a command line may change.
 
+    A run that was killed before it saved anything begins again, in its folder.
+
     Args:
         kind: Settings of which kind of training.
         run: Its folder.
@@ -28,9 +33,11 @@ def parse_resumed(
         FileNotFoundError: The folder is no run.
         ValueError: The command line changes others; names both values.
     """
-    config = tyro.cli(
+    config: Any = tyro.cli(
         kind, description=description, default=read_config(run, kind), args=list(arguments)
     )
     remedy = "leave the flags out to go on with the run, or start another one without --resume"
     check_same_run(run, config, may_change, "the command line", remedy)
-    return config
+    if has_learnt(run):
+        return config
+    return dataclasses.replace(config, output=run, resume=None)

@@ -5,85 +5,30 @@ import json
 import math
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from storage import write_text
-from training.checkpoints import RESULTS, TRAINER, load_trainer, save_trainer
-from training.interruption import interruption
+from storage import UnwritableError, write_text
+from storage.locks import OutputInUseError, OutputLock
+from training.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
+from training.groups import Alone, Group
+from training.interruption import Stopped, interruption, says_when_interrupted
 from training.learners import Learner, Summary
 from training.log import RunLog
-from training.optimiser_settings import OptimiserConfig
 from training.optimisers import learning_rate, limit_gradient
-from training.run_folder import Placed, run_folder
+from training.run_folder import Settings, run_folder
 from training.settings import CONFIG, to_json
 
 _LOG_EVERY = 50
 
-Value = TypeVar("Value")
-
 
 class DivergedError(FloatingPointError):
     """The loss or its gradient is not a sensible number any more."""
-
-
-class Settings(Placed, Protocol):
-    """A frozen dataclass that says how long a run is, and how it goes on."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def optimiser(self) -> OptimiserConfig:
-        """How weights follow gradients."""
-        ...
-
-    @property
-    def iterations(self) -> int:
-        """Weight updates of the run."""
-        ...
-
-    @property
-    def minutes(self) -> float | None:
-        """Training time that ends the run in place of the iterations."""
-        ...
-
-    @property
-    def evaluate_every(self) -> int:
-        """Iterations between two evaluations."""
-        ...
-
-    @property
-    def select_by(self) -> str:
-        """Split that says which weights are the best."""
-        ...
-
-
-class Group(Protocol):
-    """Processes that train together."""
-
-    def rank(self) -> int:
-        """Number of this process, from 0; the first one writes the run's folder."""
-        ...
-
-    def everywhere(self, value: Value) -> list[Value]:
-        """A value of each process, in their order."""
-        ...
-
-
-class Alone:
-    """A process that trains by itself."""
-
-    def rank(self) -> int:
-        """It is the first."""
-        return 0
-
-    def everywhere(self, value: Value) -> list[Value]:
-        """Its own value."""
-        return [value]
 
 
 class Trainer:
@@ -98,6 +43,9 @@ class Trainer:
         noise: Seed of torch's noise in an iteration (from 0).
         largest_loss: A run whose loss is not below it has failed.
         group: The processes that train together.
+
+    Raises:
+        OutputInUseError: Another process trains in the folder.
     """
 
     def __init__(
@@ -113,15 +61,15 @@ class Trainer:
         self._noise, self._largest_loss = noise, largest_loss
         self._group = group or Alone()
         self.run = self._group.everywhere(run_folder(config))[0]
+        self._claim()
         self.iteration = 0
         self.seconds = 0.0
         self.best: dict[str, Any] = {}
         self.log: RunLog | None = None
+        self._saved: int | None = None
         if config.resume is not None:
             self._take_up(load_trainer(self.run))
         if self._is_first:
-            if config.resume is None:
-                self.run.mkdir(parents=True, exist_ok=True)
             # Also of a run that goes on: how long it is may have changed.
             settings = dataclasses.replace(config, output=self.run, resume=None)
             write_text(self.run / CONFIG, to_json(settings))
@@ -142,7 +90,17 @@ class Trainer:
 
         Raises:
             DivergedError: As `step` does.
+            Stopped: By Ctrl-C.
+            UnwritableError: The disk is full; says from which state the run can go on.
         """
+        try:
+            with says_when_interrupted(lambda: f"Of this run, {self._way_on()}"):
+                self._train()
+        except UnwritableError as error:
+            self.close()
+            raise UnwritableError(f"{error}. Make room; {self._way_on()}") from error
+
+    def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
             while self.progress < 1:
                 self._iterate()
@@ -155,10 +113,9 @@ class Trainer:
                     self.save()
                     bar.close()
                     self.close()
-                    sys.exit(
+                    raise Stopped(
                         f"Stopped after {self.iteration} iterations. Go on with --resume {self.run}"
                     )
-        self.close()
 
     def step(self) -> dict[str, float]:
         """One weight update; returns what to log.
@@ -204,11 +161,20 @@ class Trainer:
         metric = self.learner.metric
         value = summaries[self.config.select_by][metric]
         if not self.best or value > self.best[metric]:
+            is_first_best = not self.best
             self.best = {"iteration": self.iteration, metric: value}
+            if is_first_best:
+                # Weights never lie there alone: from a state they can be written again.
+                self._save_state()
             self._save_model()
 
     def save(self) -> None:
         """Write the state of training; before any evaluation also the weights to use."""
+        self._save_state()
+        if not self.best:
+            self._save_model()
+
+    def _save_state(self) -> None:
         if not self._is_first:
             return
         state = {
@@ -218,10 +184,8 @@ class Trainer:
             "weights": self.learner.network.state_dict(),
             "optimiser": self.learner.optimiser.state_dict(),
         }
-        # Where there is a state to go on from, there are weights, whenever the run is killed.
-        if not self.best:
-            self._save_model()
         save_trainer(self.run, state)
+        self._saved = self.iteration
 
     def report(self, results: Mapping[str, Any]) -> None:
         """Write what became of the run, with the scores of the best weights by split."""
@@ -233,11 +197,12 @@ class Trainer:
         }
         if self._is_first:
             write_text(self.run / RESULTS, json.dumps(report, indent=2) + "\n")
+        self.close()
 
     def close(self) -> None:
-        """Hand the log to the disk."""
-        if self.log is not None:
-            self.log.close()
+        """Leave the folder to others."""
+        if self._is_first:
+            self._unlock()
 
     @property
     def _is_first(self) -> bool:
@@ -247,17 +212,48 @@ class Trainer:
         if self._is_first:
             self.learner.save_model(self.run, self.iteration)
 
+    def _way_on(self) -> str:
+        if self._saved is None:
+            return f"nothing has been saved yet, begin again with --resume {self.run}"
+        return f"the state of iteration {self._saved} is kept, go on with --resume {self.run}"
+
+    def _claim(self) -> None:
+        """Become the one writer of the folder; every process is told if that is refused."""
+        refusal = None
+        if self._is_first:
+            if self.config.resume is None:
+                self.run.mkdir(parents=True, exist_ok=True)
+            lock = OutputLock(self.run)
+            # Also where nobody closes the run, which may have ended by an error.
+            self._unlock = weakref.finalize(self, lock.release)
+            try:
+                lock.acquire()
+            except OutputInUseError as error:
+                refusal = str(error)
+        refusal = self._group.everywhere(refusal)[0]
+        if refusal is not None:
+            raise OutputInUseError(refusal)
+
     def _take_up(self, state: dict[str, Any]) -> None:
         try:
             self.learner.network.load_state_dict(state["weights"])
             self.learner.optimiser.load_state_dict(state["optimiser"])
             self.iteration, self.seconds = state["iteration"], state["seconds"]
             self.best = state["best"]
+            self._saved = self.iteration
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "
                 "resume with what the run was started with"
             ) from error
+        if self._is_first and not (self.run / MODEL).is_file():
+            # The run was killed between the two files, which hold the same weights then.
+            if self.best and self.best["iteration"] != self.iteration:
+                raise FileNotFoundError(
+                    f"{self.run / MODEL}: no such file; the best weights, of iteration "
+                    f"{self.best['iteration']}, are lost: start the run anew"
+                )
+            self._save_model()
 
     def _give_up(self, loss: float, norms: list[float]) -> None:
         weights = self.learner.network.state_dict().values()

@@ -21,8 +21,10 @@ from envs.metrics import SUMMARY
 from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
 from storage.json_files import read_json
+from storage.locks import sole_writer
 from storage.processes import carried_out
 from training.checkpoints import TRAINER, check_notes
+from training.interruption import says_when_interrupted
 from training.settings import CONFIG, check_same_run
 
 METRICS = ("SR", "SPL", "nDTW")
@@ -90,6 +92,7 @@ def train_all(
         ValueError: Two names are alike as folders; or a run in the folder has other settings or
             was trained on other features.
         ChildProcessError: A training failed, with the name of its log, or was killed.
+        OutputInUseError: Another comparison trains there.
     """
     folders = _folders([one.name for one in contestants])
     jobs = {
@@ -100,11 +103,17 @@ def train_all(
         for one in contestants
     }
     every = [job for own in jobs.values() for job in own]
-    left = [job for job in every if not (job.run / SCORES).is_file()]
-    trained = carried_out(carry_out, left, workers, "trains")
-    total, done = len(every), len(every) - len(left)
-    for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
-        pass
+    folder.mkdir(parents=True, exist_ok=True)
+    way_on = (
+        f"Runs that are finished are kept in {folder}, and those that had begun go on from their "
+        "last states when the same command is given again"
+    )
+    with sole_writer(folder), says_when_interrupted(lambda: way_on):
+        left = [job for job in every if not (job.run / SCORES).is_file()]
+        trained = carried_out(carry_out, left, workers, "trains")
+        total, done = len(every), len(every) - len(left)
+        for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
+            pass
     return {name: [_read_scores(job.run) for job in own] for name, own in jobs.items()}
 
 
@@ -139,8 +148,6 @@ def carry_out(job: Job) -> None:
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):
-        if job.config.resume is None:
-            (job.run / CONFIG).unlink(missing_ok=True)
         try:
             train(job.config)
         except (SystemExit, FloatingPointError) as end:

@@ -8,7 +8,7 @@ from torch import nn
 
 from agents.configs import RunConfig
 from training import distributed
-from training.checkpoints import check_notes
+from training.checkpoints import MODEL, check_notes
 from training.devices import check_device
 from training.learners import Learner
 from training.training import Trainer
@@ -32,9 +32,11 @@ def make_trainer(config: RunConfig, learner: NotedLearner) -> Trainer:
 
     Raises:
         FileNotFoundError: There is nothing to take up.
+        OutputInUseError: Another process trains in the folder.
         ValueError: What is to be taken up was trained on other features or other languages.
     """
-    if config.resume is not None:
+    # A run that was killed just then has a state, and no weights beside it yet.
+    if config.resume is not None and (config.resume / MODEL).is_file():
         check_notes(config.resume, learner.notes)
 
     def noise(iteration: int) -> int:

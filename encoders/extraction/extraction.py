@@ -12,6 +12,8 @@ import numpy as np
 from encoders.clip import ClipEncoder
 from storage.features.partial_store import PartialStore
 from storage.features.view_grid import NUM_VIEWS
+from storage.locks import sole_writer
+from training.interruption import says_when_interrupted
 
 # Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
@@ -69,6 +71,7 @@ def encode_viewpoints_with(
     Raises:
         ValueError: Encoders take different sizes, or there are none; a partial file is of another
             run; or views have another shape or count.
+        OutputInUseError: Another process fills one of the stores.
     """
     common_image_size(encoders)
     stores = [
@@ -121,15 +124,17 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
 
     Raises:
         ValueError: As for `encode_viewpoints_with`.
+        OutputInUseError: Another process fills one of the stores.
     """
     from tqdm import tqdm
 
-    with ExitStack() as stack:
+    with sole_writer(*(one.path for one in stores)), ExitStack() as stack:
         partials = [
             stack.enter_context(closing(PartialStore(one.path, keys, one.width, one.metadata)))
             for one in stores
         ]
         first = min(one.done for one in partials)
+        stack.enter_context(says_when_interrupted(lambda: _kept(partials, len(keys))))
         names = " ".join(one.path.name for one in stores)
         bar = stack.enter_context(
             tqdm(
@@ -154,6 +159,12 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
         # Only now, so that a run killed before this needs no views again.
         for rows in partials:
             rows.remove()
+
+
+def _kept(partials: Sequence[PartialStore], total: int) -> str:
+    done = min(one.done for one in partials)
+    files = ", ".join(str(one.path) for one in partials)
+    return f"{done} of {total} viewpoints are kept in {files}; the same command goes on there"
 
 
 def encoder_metadata(encoder: ClipEncoder) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from envs.panoramas.skyboxes import DamagedSkyboxError
 from envs.panoramas.view_geometry import VFOV, Geometry, cut_views, geometry_metadata
+from storage.processes import WorkerPool
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,8 +90,7 @@ class ViewSource:
         """
         if self.world == "matterport":
             return ThreadPoolExecutor(workers)
-        # Embree and torch do not survive a fork.
-        return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_use_one_thread)
+        return WorkerPool(workers, _use_one_thread)
 
     @property
     def metadata(self) -> dict[str, object]:

@@ -7,9 +7,10 @@ from typing import Any
 from tqdm import tqdm
 
 from encoders.pretraining.schedules import Pretraining
-from storage import write_text
+from storage import UnwritableError, write_text
+from storage.locks import sole_writer
 from training.checkpoints import TRAINER, load_trainer, save_trainer
-from training.interruption import interruption
+from training.interruption import Stopped, interruption
 from training.log import RunLog
 from training.settings import CONFIG, check_same_run, to_json
 
@@ -33,7 +34,27 @@ def run_pretraining(
         run: Folder that `claim_run` has checked.
         views: Pictures of a batch.
         save_every: Steps between two writings of the state.
+
+    Raises:
+        OutputInUseError: Another process trains in the folder.
+        UnwritableError: The disk is full.
     """
+    with sole_writer(run):
+        try:
+            _train(pretraining, batches, run, views, save_every)
+        except UnwritableError as error:
+            raise UnwritableError(
+                f"{error}. Make room; the same command goes on from the last state that was saved"
+            ) from error
+
+
+def _train(
+    pretraining: Pretraining,
+    batches: Callable[[int], Iterable[Any]],
+    run: Path,
+    views: int,
+    save_every: int,
+) -> None:
     if (run / TRAINER).exists():
         _take_up(pretraining, run)
     log = RunLog(run, pretraining.step - 1)
@@ -52,11 +73,7 @@ def run_pretraining(
                 save_trainer(run, pretraining.state_dict())
             if interrupted and not finished:
                 bar.close()
-                log.close()
-                raise SystemExit(
-                    f"Stopped after {pretraining.step} steps; the same command goes on."
-                )
-    log.close()
+                raise Stopped(f"Stopped after {pretraining.step} steps; the same command goes on.")
 
 
 def claim_run(run: Path, settings: Any, may_change: frozenset[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from envs.houses.building.house import House, HouseSpec
+from envs.houses.building.house import House, HouseSpec, house_cache_dir
 from envs.houses.building.sets import HOUSE_SETS, MINI, HouseSet, set_of
 from envs.houses.instructions.annotation_files import (
     ANSWERS,
@@ -21,7 +21,9 @@ from envs.houses.instructions.annotation_files import (
 )
 from storage import write_text
 from storage.json_files import read_json
+from storage.locks import sole_maker
 from storage.processes import carried_out
+from training.interruption import says_when_interrupted
 
 if TYPE_CHECKING:
     from envs.houses.survey.routes import Routes
@@ -58,9 +60,9 @@ def build_set(
 ) -> None:
     """Builds houses into the cache, their graphs and episodes into two folders, showing a bar.
 
-    What an interrupted run finished is kept in the cache and taken up again. Records of other scans
-    in the two folders stay. Episodes of the test split have no goals; with their goals they lie in
-    a folder of their own, `answers`.
+    What an interrupted run finished is kept in the cache and taken up again; a house that another
+    process is building is waited for. Records of other scans in the two folders stay. Episodes of
+    the test split have no goals; with their goals they lie in a folder of their own, `answers`.
 
     Args:
         house_set: The set.
@@ -82,6 +84,18 @@ def build_set(
     data_dir = data_dir or house_set.data_dir
     built = _built([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
+    with sole_maker(connectivity_dir):
+        _merge_graphs(connectivity_dir, scans, built)
+    if not house_set.splits:
+        return
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with sole_maker(data_dir):
+        for split in house_set.splits:
+            _merge_split(data_dir, split, scans, built)
+
+
+def _merge_graphs(connectivity_dir: Path, scans: Sequence[str], built: dict[str, Json]) -> None:
+    """Puts the built scans' graphs into a folder, and the names of all that are there."""
     for scan in scans:
         path = connectivity_dir / f"{scan}_connectivity.json"
         text = json_text(built[scan]["connectivity"])
@@ -90,8 +104,6 @@ def build_set(
             write_text(path, text)
     names = {path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")}
     write_text(connectivity_dir / "scans.txt", "".join(f"{name}\n" for name in sorted(names)))
-    for split in house_set.splits:
-        _merge_split(data_dir, split, scans, built)
 
 
 def _merge_split(data_dir: Path, split: str, scans: Sequence[str], built: dict[str, Json]) -> None:
@@ -123,7 +135,13 @@ def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[s
     build = partial(build_navigation, rebuild=rebuild)
     made = carried_out(build, specs, workers, "builds houses")
     bar = tqdm(made, total=len(specs), desc="houses", unit="house")
-    return {spec.scan: navigation for spec, navigation in bar}
+    with says_when_interrupted(
+        lambda: (
+            f"{bar.n} of {len(specs)} houses are finished and kept in {house_cache_dir()}; "
+            "the same command, without --rebuild, builds the others"
+        )
+    ):
+        return {spec.scan: navigation for spec, navigation in bar}
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
@@ -133,19 +151,20 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
         "connectivity": its records; for each split the R2R records of this house; and "rxr": its
         RxR records by split.
     """
-    from envs.houses.building.house import (
-        build_house,
-        house_cache_dir,
-        is_saved,
-        load_house,
-        save_house,
-    )
-
     cache = house_cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
     kept = cache / f"{spec.scan}.navigation.json"
+    with sole_maker(kept):
+        return _navigation(spec, rebuild, kept)
+
+
+def _navigation(spec: HouseSpec, rebuild: Rebuild, kept: Path) -> Json:
+    from envs.houses.building.house import is_saved, keep_house, load_house
+
+    cache = kept.parent
     house = cache / f"{spec.scan}.json"  # written last of a house's files
     if rebuild == "houses" or not is_saved(spec, cache):
-        save_house(build_house(spec), cache)
+        keep_house(spec, cache, rebuild=rebuild == "houses")
     elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
         return read_json(kept, "delete it to have it made anew")
     navigation = navigate(load_house(spec.scan, cache))

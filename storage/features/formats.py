@@ -26,9 +26,11 @@ from storage.features.foreign_formats import (
     read_lmdb,
     read_tsv,
 )
+from storage.features.hdf5_writing import write_hdf5
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.json_files import shortened
+from storage.locks import sole_maker
 
 _LMDB_BYTES = 1 << 40  # what a file may grow to at most
 _LOGITS = 1000
@@ -86,10 +88,13 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     seen = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
     digest = hashlib.sha256(seen.encode()).hexdigest()[:16]
     store = cache_dir() / "features" / f"{path.stem}-{digest}.safetensors"
-    if not store.is_file():
-        keys, rows, metadata = read_features(path, width)
-        bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
-        FeatureStore.write(store, bar, keys, metadata)
+    if store.is_file():
+        return store
+    with sole_maker(store):
+        if not store.is_file():
+            keys, rows, metadata = read_features(path, width)
+            bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
+            FeatureStore.write(store, bar, keys, metadata)
     return store
 
 
@@ -118,8 +123,8 @@ def write_features(
         return
     writers: dict[str, Callable[[Path, Iterable[Any], Mapping[str, Any]], None]] = {
         ".tsv": _write_tsv,
-        ".h5": _write_hdf5,
-        ".hdf5": _write_hdf5,
+        ".h5": write_hdf5,
+        ".hdf5": write_hdf5,
         ".lmdb": _write_lmdb,
     }
     if path.suffix not in writers:
@@ -176,17 +181,6 @@ def _write_tsv(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) ->
             features = base64.b64encode(np.ascontiguousarray(row, "<f4").tobytes())
             head = f"{scan}\t{viewpoint}\t{width}\t{height}\t{vfov:g}\t"
             file.write(head.encode() + features + b"\n")
-
-
-def _write_hdf5(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        file.attrs["metadata"] = json.dumps(dict(metadata))
-        for key, row in items:
-            dataset = file.create_dataset(key, data=np.asarray(row))
-            scan, _, viewpoint = key.rpartition("_")
-            dataset.attrs.update({"scanId": scan, "viewpointId": viewpoint})
 
 
 def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:

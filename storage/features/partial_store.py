@@ -2,19 +2,22 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from storage import written_whole
+from storage import UnwritableError, written_whole
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.json_files import shortened
 
 SUFFIX = ".partial"
 _LONGEST_HEADER = 1 << 20  # bytes
+FORMAT = 2
+_DIGEST_BYTES = hashlib.sha256().digest_size
 # Of viewpoints that were left out, in the metadata of a store.
 SKIPPED = "skipped_viewpoints"
 
@@ -22,8 +25,11 @@ SKIPPED = "skipped_viewpoints"
 class PartialStore:
     """Rows of a store that is not finished, in `<path>.partial`.
 
-    The file has one line of JSON that says of what run it is, then rows of float16 in the order of
-    the keys. A row of NaN, which no feature is, stands for a viewpoint that is left out.
+    The file has one line of JSON that says of what run it is, then records in the order of the
+    keys: the SHA-256 of key and row, and the row in float16. So a record that is torn, damaged or
+    of another viewpoint is found; it and all behind it are made again. A row of NaN, which no
+    feature is, stands for a viewpoint that is left out. Only who holds the lock of the store may
+    write it (`storage.locks`).
 
     Args:
         path: Where the store shall lie.
@@ -45,10 +51,11 @@ class PartialStore:
         self._shape = (NUM_VIEWS, width)
         self._row_bytes = 2 * NUM_VIEWS * width
         digest = hashlib.sha256("\n".join(keys).encode()).hexdigest()
-        run = {**metadata, "viewpoints": len(keys), "keys_sha256": digest}
+        run = {**metadata, "records": FORMAT, "viewpoints": len(keys), "keys_sha256": digest}
         self._header = json.dumps(run, sort_keys=True).encode() + b"\n"
         self.done = self._rows_done()
-        self._file: BinaryIO = self.path.open("ab")
+        # Without a buffer: a killed process loses no finished row, a full disk is noticed at once.
+        self._file = self.path.open("ab", buffering=0)
 
     def append(self, row: np.ndarray | None) -> None:
         """Add the features (36, D) of the next viewpoint; None leaves it out."""
@@ -58,9 +65,7 @@ class PartialStore:
             with np.errstate(over="ignore"):
                 half = row.astype("<f2")
             self._check(half)
-        self._file.write(half.tobytes())
-        # Out of the process after each row, so that killing it loses no more than one.
-        self._file.flush()
+        self._write(self._record(self._keys[self.done], half.tobytes()))
         self.done += 1
 
     def write_store(self) -> None:
@@ -70,16 +75,8 @@ class PartialStore:
             ValueError: Rows are missing or damaged, or all viewpoints were left out.
         """
         self._file.close()
-        kept = []
-        for key, row in zip(self._keys, self._rows(), strict=False):
-            finite = np.isfinite(row)
-            if finite[0, 0] and not finite.all():
-                raise ValueError(
-                    f"{self.path}: features of {key} are not all finite, so that the file is "
-                    "damaged; move it away to begin anew"
-                )
-            kept.append(bool(finite[0, 0]))
-        if self.done != len(self._keys) or not any(kept):
+        kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
+        if len(kept) != len(self._keys) or not any(kept):
             raise ValueError(
                 f"{self.path}: {sum(kept)} of {len(self._keys)} viewpoints have features"
             )
@@ -108,7 +105,7 @@ class PartialStore:
             raise ValueError(f"{where} are not all finite in float16")
 
     def _rows_done(self) -> int:
-        """Start the file, or cut it after its last whole row and count those."""
+        """Start the file, or cut it after its last good row and count those."""
         if not self.path.exists():
             with written_whole(self.path) as beside:
                 beside.write_bytes(self._header)
@@ -122,13 +119,37 @@ class PartialStore:
                 f"{self.path} holds what another run began: {other!r}, while this one is {own!r}; "
                 "finish that run, or move the file away to begin anew"
             )
-        rows = (self.path.stat().st_size - len(header)) // self._row_bytes
-        with self.path.open("r+b") as file:
-            file.truncate(len(header) + rows * self._row_bytes)
+        rows = sum(1 for _ in self._rows())
+        os.truncate(self.path, self._end(rows))
         return rows
 
+    def _end(self, rows: int) -> int:
+        """Bytes of the file when it has so many rows."""
+        return len(self._header) + rows * (_DIGEST_BYTES + self._row_bytes)
+
+    def _record(self, key: str, row: bytes) -> bytes:
+        return hashlib.sha256(key.encode() + b"\n" + row).digest() + row
+
+    def _write(self, record: bytes) -> None:
+        """Write a record, or nothing of it."""
+        try:
+            rest = memoryview(record)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            os.truncate(self.path, self._end(self.done))
+            raise UnwritableError(
+                f"{self.path}: cannot be written ({error.strerror}); the {self.done} of "
+                f"{len(self._keys)} viewpoints before are kept, and the same command goes on there"
+            ) from error
+
     def _rows(self) -> Iterator[np.ndarray]:
+        """The rows up to the first record that is not whole, or of another viewpoint."""
         with self.path.open("rb") as file:
             file.seek(len(self._header))
-            while row := file.read(self._row_bytes):
+            for key in self._keys:
+                record = file.read(_DIGEST_BYTES + self._row_bytes)
+                row = record[_DIGEST_BYTES:]
+                if len(row) < self._row_bytes or record != self._record(key, row):
+                    return
                 yield np.frombuffer(row, "<f2").reshape(self._shape)

@@ -12,6 +12,7 @@ import numpy as np
 
 from storage.features.partial_store import SKIPPED
 from storage.features.store import FeatureStore
+from storage.locks import sole_writer
 
 # Names of a process's number and of how many there are: torchrun's, then Slurm's.
 _LAUNCHERS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))
@@ -76,6 +77,7 @@ def merge_shards(output: str | Path) -> None:
     Raises:
         FileNotFoundError: There is no shard, or some are missing.
         ValueError: Shards of several splittings lie there, or they differ in what they record.
+        OutputInUseError: Another process writes the store.
     """
     output = Path(output)
     paths = shard_paths(output)
@@ -84,7 +86,8 @@ def merge_shards(output: str | Path) -> None:
     stores = [FeatureStore.open(path) for path in paths]
     metadata = common_metadata(stores)
     keys = [key for store in stores for key in store.keys]
-    FeatureStore.write(output, _rows(stores), keys, metadata)
+    with sole_writer(output):
+        FeatureStore.write(output, _rows(stores), keys, metadata)
 
 
 def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:

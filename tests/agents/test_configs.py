@@ -13,6 +13,7 @@ from agents.configs import (
     TrainConfig,
 )
 from agents.presets import preset, speaker_preset
+from training.checkpoints import TRAINER
 from training.settings import CONFIG, differences, read_config, to_json
 
 
@@ -192,12 +193,14 @@ def test_damaged_settings_name_the_file(tmp_path):
 def test_resuming_keeps_the_settings_of_the_run(tmp_path):
     config = parse_train(["--dataset", "rxr", "--batch-size", "16"])
     (tmp_path / CONFIG).write_text(to_json(config))
+    (tmp_path / TRAINER).touch()
     resumed = parse_train(["--resume", str(tmp_path), "--iterations", "9"])
     assert resumed == dataclasses.replace(config, resume=tmp_path, iterations=9)
 
 
 def test_a_run_goes_on_in_its_own_folder(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(parse_train(["--output", "runs/first"])))
+    (tmp_path / TRAINER).touch()
     assert parse_train(["--resume", str(tmp_path)]).output == Path("runs/first")
     with pytest.raises(ValueError, match=r"output: runs/first against runs/second; leave"):
         parse_train(["--resume", str(tmp_path), "--output", "runs/second"])

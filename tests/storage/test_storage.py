@@ -1,9 +1,20 @@
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from storage import cache_dir, file_sha256, write_text, written_whole
+from storage import UnwritableError, cache_dir, file_sha256, write_text, written_whole
+from storage.features.formats import write_features
+from storage.features.store import FeatureStore
+from training.checkpoints import save_model, save_trainer
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -29,6 +40,84 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         fail_half_way(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_was_writing_goes(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from storage import written_whole
+with written_whole(sys.argv[1]) as beside:
+    beside.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    path = tmp_path / "a.txt"
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    living = left.with_name(left.name.replace(f"-{_number(left)}.", f"-{os.getppid()}."))
+    living.write_text("somebody is at it")
+    write_text(path, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([living, path])
+
+
+def _number(path: Path) -> str:
+    return path.name.split(".writing")[0].rpartition("-")[2]
+
+
+def save_store(path: Path) -> None:
+    FeatureStore.write(path, np.zeros((9, 36, 64)), [f"a_{k}" for k in range(9)])
+
+
+def save_array(path: Path) -> None:
+    with written_whole(path) as beside:
+        np.save(beside, np.zeros(9999))
+
+
+def save_features(path: Path) -> None:
+    write_features(path, [f"a_{k}" for k in range(99)], np.zeros((99, 36, 64)), {})
+
+
+def save_picture(path: Path) -> None:
+    with written_whole(path) as beside:
+        noise = np.random.default_rng(0).integers(0, 255, (99, 99, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(beside)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("trainer.pt", lambda path: save_trainer(path.parent, {"weights": torch.zeros(9999)})),
+        ("model.safetensors", lambda path: save_model(path.parent, Widthless(9999, 9), {})),
+        ("store.safetensors", save_store),
+        ("text.json", lambda path: write_text(path, 99999 * "x")),
+        ("array.npy", save_array),
+        ("store.hdf5", save_features),
+        ("store.lmdb", save_features),
+        ("store.tsv", save_features),
+        ("picture.png", save_picture),
+    ],
+)
+def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path, file_size_limit, name, save):
+    """Whatever library writes: each has errors of its own for it."""
+    path = tmp_path / name
+    with file_size_limit(20_000):
+        with pytest.raises(UnwritableError, match=rf"{name}: cannot be written .* was not made"):
+            save(path)
+        path.write_text("old")
+        with pytest.raises(UnwritableError, match=rf"{name}: cannot .* the file is as it was"):
+            save(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class Widthless(torch.nn.Linear):
+    widths: ClassVar[dict[str, str]] = {}
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    for error in (ValueError("wrong"), FileNotFoundError(2, "No such file", "another")):
+        with pytest.raises(type(error)), written_whole(tmp_path / "a"):
+            raise error
 
 
 def test_text_is_utf_8(tmp_path: Path) -> None:

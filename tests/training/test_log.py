@@ -1,6 +1,7 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from storage import UnwritableError
 from training.checkpoints import METRICS
 from training.log import RunLog, read_log
 
@@ -9,10 +10,8 @@ def test_what_comes_after_a_run_is_taken_up_again_replaces_what_came_before(tmp_
     first = RunLog(tmp_path, 0)
     for iteration in (1, 2, 3, 4):
         first.write("val", iteration, {"SR": iteration / 8})
-    first.close()
     again = RunLog(tmp_path, 2)
     again.write("val", 3, {"SR": 0.75})
-    again.close()
     expected = [(1, 0.125), (2, 0.25), (3, 0.75)]
     assert [(one["iteration"], one["SR"]) for one in read_log(tmp_path)] == expected
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("val/SR")
@@ -37,3 +36,16 @@ def test_a_damaged_line_is_named(tmp_path, line, problem):
         read_log(tmp_path)
     (tmp_path / METRICS).write_bytes(2 * sound + line)  # the end that a killed run left
     assert [event["iteration"] for event in read_log(tmp_path)] == [1, 1]
+
+
+def test_a_full_disk_leaves_whole_events(tmp_path, file_size_limit):
+    log = RunLog(tmp_path, 0)
+    log.write("val", 1, {"SR": 0.5})
+    path = tmp_path / "metrics.jsonl"
+    before = path.read_bytes()
+    with file_size_limit(len(before) + 9):
+        with pytest.raises(UnwritableError, match=r"metrics\.jsonl: cannot be written \(File too"):
+            log.write("val", 2, {"SR": 0.75})
+        assert path.read_bytes() == before
+    log.write("val", 2, {"SR": 1.0})
+    assert [one["SR"] for one in read_log(tmp_path)] == [0.5, 1.0]

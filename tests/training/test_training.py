@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import os
 import signal
 from pathlib import Path
@@ -7,11 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from storage import UnwritableError
+from storage.locks import OutputInUseError
 from training.checkpoints import MODEL, TRAINER, load_trainer
 from training.log import read_log
 from training.optimiser_settings import OptimiserConfig
 from training.optimisers import learning_rate
-from training.settings import read_config
+from training.resuming import parse_resumed
+from training.settings import CONFIG, read_config
 from training.training import DivergedError, Trainer
 
 COSINE = OptimiserConfig(learning_rate=0.01, schedule="cosine")
@@ -120,14 +124,95 @@ def test_the_best_weights_are_kept_and_logged(tmp_path):
 
 def test_folders_are_not_overwritten_and_damage_is_named(tmp_path):
     trainer = make_trainer(tmp_path / "run")
+    trainer.save()
     with pytest.raises(FileExistsError, match="--resume"):
         make_trainer(tmp_path / "run")
-    trainer.save()
     other = Sums()
     other.network = nn.Linear(3, 1)
     with pytest.raises(ValueError, match="does not fit") as error:
         make_trainer(None, other, resume=trainer.run)
     assert str(trainer.run / TRAINER) in str(error.value)
+
+
+def test_a_run_that_saved_nothing_begins_again(tmp_path, check_same_run):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    killed = make_trainer(tmp_path / "again")
+    killed.step()
+    killed.log.write("train", 1, {"loss": 1.0})
+    killed.close()
+    resumed = parse_resumed(
+        Config, killed.run, ["--resume", str(killed.run)], frozenset({"resume"})
+    )
+    assert resumed == Config(output=killed.run)
+    again = make_trainer(killed.run)
+    again.train()
+    check_same_run(whole, again)
+    assert parse_resumed(Config, again.run, [], frozenset()).resume is None
+
+
+def test_a_run_killed_between_its_state_and_its_weights_goes_on(tmp_path, check_same_run):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    killed = make_trainer(tmp_path / "again")
+    killed.learner.save_model = None  # as if killed there
+    with pytest.raises(TypeError):
+        killed.train()
+    killed.close()
+    assert not (killed.run / MODEL).exists()
+    again = make_trainer(None, resume=killed.run)
+    assert again.iteration == 5
+    assert (killed.run / MODEL).read_text() == "5"
+    again.train()
+    check_same_run(whole, again)
+
+
+def test_best_weights_that_are_gone_are_not_made_up(tmp_path):
+    first = make_trainer(tmp_path / "run")
+    first.best = {"iteration": 5, "accuracy": 1.0}
+    first.iteration = 10
+    first.save()
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors.* of iteration 5, are lost"):
+        make_trainer(None, resume=first.run)
+
+
+def test_a_second_process_is_refused(tmp_path, locked_elsewhere):
+    run = tmp_path / "run"
+    make_trainer(run).close()
+    before = (run / CONFIG).read_bytes()
+    with locked_elsewhere(run) as other:
+        for settings in ({"folder": run, "iterations": 7}, {"folder": None, "resume": run}):
+            with pytest.raises(OutputInUseError, match=rf"run: process {other.pid} \(on"):
+                make_trainer(**settings)
+    assert (run / CONFIG).read_bytes() == before
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0, "nothing has been saved"), (2, "iteration 5 is")])
+def test_a_full_disk_names_the_state_that_is_kept(
+    tmp_path, monkeypatch, check_same_run, room, kept
+):
+    whole = make_trainer(tmp_path / "whole")
+    whole.train()
+    save, left = torch.save, [room]
+
+    def save_while_there_is_room(state, file):
+        left[0] -= 1
+        if left[0] < 0:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(state, file)
+
+    trainer = make_trainer(tmp_path / "full")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save_while_there_is_room)
+        problem = rf"trainer\.pt: .*No space left.* Make room; .*{kept}.*--resume .*full$"
+        with pytest.raises(UnwritableError, match=problem):
+            trainer.train()
+    assert not [path for path in trainer.run.iterdir() if ".writing" in path.name]
+    folder = {"folder": None, "resume": trainer.run} if room else {"folder": trainer.run}
+    again = make_trainer(**folder)
+    again.train()
+    check_same_run(whole, again)
 
 
 def test_minutes_end_a_run_instead_of_iterations(tmp_path):

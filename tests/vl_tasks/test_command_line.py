@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from training.checkpoints import TRAINER
 from training.settings import CONFIG, to_json
 from vl_tasks.command_line import parse_captions, parse_entailment, parse_vqa
 from vl_tasks.house_tasks import HouseTaskFiles
@@ -95,6 +96,7 @@ def test_self_critical_training_keeps_what_weights_need(tmp_path):
 def test_runs_go_on_as_they_were(tmp_path):
     saved = dataclasses.replace(VQA_PRESETS["houses"], output=tmp_path)
     (tmp_path / CONFIG).write_text(to_json(saved))
+    (tmp_path / TRAINER).touch()
     config = parse_vqa(["--resume", str(tmp_path), "--submit", "test"])
     assert config == dataclasses.replace(saved, resume=tmp_path, submit="test")
     assert parse_vqa(["--resume", str(tmp_path), "--minutes", "3"]).minutes == 3

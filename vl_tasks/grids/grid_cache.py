@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import written_whole
+from storage.locks import sole_maker
 from storage.tensor_files import header_bytes, read_header
 
 FORMAT = "clipnav grids 1"
@@ -43,15 +44,34 @@ class GridCache:
         self._places: dict[str, tuple[int, int]] = {}
         self._shards: list[tuple[np.memmap, np.memmap]] = []
         self._next = 0  # no shard with the prefix has this number or a higher one
-        for path in sorted(folder.glob("*.safetensors")):
-            if not path.stem.endswith(".writing"):
-                self._open(path)
+        self._seen: set[Path] = set()
+        self.look_again()
 
     def __contains__(self, key: str) -> bool:
         return key in self._places
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def look_again(self) -> None:
+        """Take in shards that other processes have written since.
+
+        Raises:
+            ValueError: As for the constructor.
+        """
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path not in self._seen and not path.stem.endswith(".writing"):
+                self._open(path)
+
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Fill the cache while no other process does; waits for one, and takes in what it wrote.
+
+        Processes with different prefixes do not wait for each other.
+        """
+        with sole_maker(self.folder / f"{self._prefix}pictures"):
+            self.look_again()
+            yield
 
     def add(self, keys: Sequence[str], grids: np.ndarray, mask: np.ndarray) -> None:
         """Write a shard.
@@ -75,7 +95,8 @@ class GridCache:
             "keys": json.dumps(list(keys)),
         }
         tensors = {"grids": ("F16", halves.shape), "mask": ("U8", mask.shape)}
-        with self._claimed() as path:
+        with sole_maker(self.folder / f"{self._prefix}shard"):
+            path = self._next_path()
             with written_whole(path) as beside, beside.open("wb") as file:
                 file.write(header_bytes(tensors, metadata))
                 halves.tofile(file)
@@ -123,26 +144,10 @@ class GridCache:
             mask[number, :h, :w] = real[row]
         return found, mask
 
-    @contextmanager
-    def _claimed(self) -> Iterator[Path]:
-        """The next name of a shard, which no other process takes before the block ends.
-
-        An empty file beside it says that it is taken. One that a killed process left costs a
-        number, which nothing needs.
-        """
-        for number in itertools.count(self._next):
-            path = self.folder / f"{self._prefix}{number:05}.safetensors"
-            claim = path.with_suffix(".claimed")
-            try:
-                claim.touch(exist_ok=False)
-            except FileExistsError:
-                continue
-            try:
-                if not path.exists():
-                    yield path
-                    return
-            finally:
-                claim.unlink()
+    def _next_path(self) -> Path:
+        """The next name of a shard that nobody has taken."""
+        names = (f"{self._prefix}{number:05}.safetensors" for number in itertools.count(self._next))
+        return next(path for name in names if not (path := self.folder / name).exists())
 
     def _open(self, path: Path) -> None:
         try:
@@ -162,6 +167,7 @@ class GridCache:
             self._next = max(self._next, int(numbered[1]) + 1)
         self._places |= {key: (len(self._shards), row) for row, key in enumerate(keys)}
         self._shards.append((grids, mask))
+        self._seen.add(path)
 
 
 def _map(path: Path, entry: dict, start: int) -> np.memmap:

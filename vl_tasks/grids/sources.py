@@ -16,6 +16,7 @@ from encoders.extraction.prefetch import prefetched
 from encoders.weights.loading import draw_weights, load_model
 from storage import cache_dir
 from training.devices import check_device
+from training.interruption import says_when_interrupted
 from vl_tasks.data.images import read_image
 from vl_tasks.grids.grid_cache import GridCache
 from vl_tasks.grids.grids import Grids, GridScale
@@ -109,6 +110,8 @@ class GridSource:
     def prepare(self, skip_damaged: bool = False) -> list[Path]:
         """Encode what is not on disk yet, with a bar; nothing where nothing is kept.
 
+        Waits where another process is at it, and then encodes what that one has left out.
+
         Args:
             skip_damaged: Leave out pictures that cannot be read.
 
@@ -121,8 +124,22 @@ class GridSource:
         """
         if self._cache is None:
             return []
-        missing = [one for one in self.images if self._row(one) not in self._cache]
-        return self._fill(missing, bar=bool(missing), skip_damaged=skip_damaged)
+        if not self._missing():
+            return []
+        folder = self._cache.folder
+        with (
+            self._cache.only_writer(),
+            says_when_interrupted(
+                lambda: f"What is encoded is kept in {folder}; the same command goes on"
+            ),
+        ):
+            missing = self._missing()
+            return self._fill(missing, bar=bool(missing), skip_damaged=skip_damaged)
+
+    def _missing(self) -> list[Any]:
+        """Pictures that are not in the cache."""
+        assert self._cache is not None
+        return [one for one in self.images if self._row(one) not in self._cache]
 
     def _fill(self, ids: Sequence[Any], bar: bool, skip_damaged: bool = False) -> list[Path]:
         """Encode pictures into the cache.

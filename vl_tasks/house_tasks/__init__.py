@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from storage import cache_dir, write_text
+from storage.locks import sole_maker, sole_writer
 from storage.processes import carried_out
+from training.interruption import says_when_interrupted
 from training.settings import check_counts
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
@@ -69,8 +71,12 @@ def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1)
     text = json.dumps([FORMAT, asdict(config)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     files = HouseTaskFiles(cache_dir() / "house_tasks" / digest)
-    if not files.summary.is_file():
-        make_house_tasks(files.folder, config, workers)
+    if files.summary.is_file():
+        return files
+    files.folder.mkdir(parents=True, exist_ok=True)
+    with sole_maker(files.folder):
+        if not files.summary.is_file():
+            _make(files, config, workers)
     return files
 
 
@@ -87,17 +93,30 @@ def make_house_tasks(
     Raises:
         ValueError: A split would have no picture, or not enough to ask anything.
         ChildProcessError: A process was killed.
+        OutputInUseError: Another process writes there.
     """
-    config = config or HouseTasksConfig()
     files = HouseTaskFiles(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with sole_writer(folder):
+        _make(files, config or HouseTasksConfig(), workers)
+    return files
+
+
+def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     files.summary.unlink(missing_ok=True)
+    with says_when_interrupted(
+        lambda: f"{files.folder} is not complete, and the same command makes it anew"
+    ):
+        _write_all(files, config, workers)
+
+
+def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     views = _take_all(files, config, workers)
     captions: dict[int, list[str]] = {}
     splits = {split: _write_split(files, split, views[split], captions, config) for split in SPLITS}
     write_captioned(files, views, captions)
     summary = {"format": FORMAT, **asdict(config), "splits": splits}
     write_text(files.summary, json.dumps(summary, indent=1) + "\n")
-    return files
 
 
 def _write_split(

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from storage import cache_dir
+from storage.locks import sole_maker
 from vl_tasks.settings.configs import RunConfig
 
 _PICTURES = "images"
@@ -43,8 +44,12 @@ def _easy_vqa() -> Path:
 
     files = EasyVqaFiles(cache_dir() / "easy_vqa")
     # The annotations of the last split are what is written last.
-    if not files.annotations(SPLITS[-1]).is_file():
-        convert_easy_vqa(files.folder)
+    if files.annotations(SPLITS[-1]).is_file():
+        return files.folder
+    files.folder.mkdir(parents=True, exist_ok=True)
+    with sole_maker(files.folder):
+        if not files.annotations(SPLITS[-1]).is_file():
+            convert_easy_vqa(files.folder)
     return files.folder
 
 

@@ -15,6 +15,7 @@ from envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
 from envs.houses.shell.assembly import assemble
 from storage import cache_dir, write_text
 from storage.json_files import read_json, shortened
+from storage.locks import sole_maker
 
 GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds give other houses
 
@@ -106,6 +107,23 @@ def plan_of(spec: HouseSpec) -> FloorPlan:
 def house_cache_dir() -> Path:
     """Folder of built houses: below `$CLIPNAV_CACHE`, else below ~/.cache/clipnav."""
     return cache_dir() / "houses" / f"v{GENERATOR_VERSION}"
+
+
+def keep_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> None:
+    """Builds a house into a folder if it is not there; waits where another process builds it.
+
+    Args:
+        spec: what it is made from.
+        directory: gets its files.
+        rebuild: build it although it is there.
+    """
+    if not rebuild and is_saved(spec, directory):
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    glb, _ = _paths(spec.scan, directory)
+    with sole_maker(glb):
+        if rebuild or not is_saved(spec, directory):
+            save_house(build_house(spec), directory)
 
 
 def save_house(house: House, directory: Path) -> None:

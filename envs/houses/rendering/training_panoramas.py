@@ -17,8 +17,10 @@ import numpy as np
 from envs.houses.building.house import house_cache_dir, is_saved
 from envs.houses.building.sets import set_of
 from envs.houses.meshes.scene import ObjectInfo
-from storage import write_text
+from storage import write_text, written_whole
+from storage.locks import sole_maker
 from storage.processes import carried_out
+from training.interruption import says_when_interrupted
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
@@ -74,8 +76,13 @@ def render_houses(
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
     jobs = [(scan, folders[scan], extra, width) for scan in missing]
     done = carried_out(_render_house, jobs, workers, "renders")
-    for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
-        pass
+    with says_when_interrupted(
+        lambda: (
+            f"Houses that are finished are kept in {folder}; the same command renders the others"
+        )
+    ):
+        for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
+            pass
     return [read_pictures(folders[scan]) for scan in scans]
 
 
@@ -91,6 +98,14 @@ def _is_current(folder: Path, scan: str) -> bool:
 
 def _render_house(job: tuple[str, Path, int, int]) -> None:
     """Render the panoramas of one house into a folder; see `render_houses`."""
+    scan, folder, _, _ = job
+    folder.mkdir(parents=True, exist_ok=True)
+    with sole_maker(folder):
+        if not _is_current(folder, scan):
+            _render_into(job)
+
+
+def _render_into(job: tuple[str, Path, int, int]) -> None:
     from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.panoramas.panorama import render_panorama
 
@@ -99,17 +114,20 @@ def _render_house(job: tuple[str, Path, int, int]) -> None:
     house, tracer = source.house(scan), source.tracer(scan)
     positions, viewpoints = standing_positions(house, extra)
     size = (len(positions), width // 2, width)
-    folder.mkdir(parents=True, exist_ok=True)
-    rgb = _create(folder / "rgb.npy", np.uint8, (*size, 3))
-    object_id = _create(folder / "object_id.npy", np.int16, size)
-    depth = _create(folder / "depth.npy", np.float16, size)
+    # What lay there is of another house or graph now, and must not pass for this one's.
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    rgb = np.empty((*size, 3), np.uint8)
+    object_id = np.empty(size, np.int16)
+    depth = np.empty(size, np.float16)
     for number, position in enumerate(positions):
         panorama = render_panorama(tracer, position, width)
         rgb[number] = panorama.rgb
         object_id[number] = panorama.object_id
         depth[number] = np.minimum(panorama.depth, _FARTHEST)
-    for array in (rgb, object_id, depth):
-        array.flush()
+    for name, array in (("rgb", rgb), ("object_id", object_id), ("depth", depth)):
+        # Not through a memory map, whose process dies where the disk is full.
+        with written_whole(folder / f"{name}.npy") as beside:
+            np.save(beside, array)
     _write_description(folder, house, viewpoints)
 
 
@@ -148,10 +166,6 @@ def read_pictures(folder: Path) -> HousePictures:
         room_kinds=tuple(described["room_kinds"]),
         **arrays,
     )
-
-
-def _create(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
 
 def _write_description(folder: Path, house: House, viewpoints: int) -> None:

@@ -214,7 +214,6 @@ def test_log_has_a_line_per_event_and_resuming_removes_later_ones(small_config, 
         file.write('{"kind": "train", "iter')
     log = RunLog(trainer.run, 4)
     log.write("val_unseen", 5, {"SPL": 0.5})
-    log.close()
     assert [event["iteration"] for event in read_log(trainer.run)] == [2, 4, 5]
 
 
@@ -237,7 +236,7 @@ def test_a_run_does_not_go_on_with_the_features_of_another_encoder(small_config,
 
 
 def test_a_run_does_not_overwrite_another(small_config, tmp_path, monkeypatch):
-    make_trainer(small_config)
+    make_trainer(small_config).save()
     with pytest.raises(FileExistsError, match="--resume"):
         run_folder(small_config)
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ from encoders.clip import ClipEncoder
 from encoders.extraction.extraction import encode_viewpoints, encode_viewpoints_with
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
+from storage.locks import OutputInUseError
 
 KEYS = ["house_00_a", "house_00_b", "house_01_c"]
 
@@ -61,6 +62,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(encoder: ClipEncoder, tmp_p
     encode_viewpoints(KEYS, rest, encoder, broken)
     assert rest.loaded == KEYS[2:]
     assert broken.read_bytes() == whole.read_bytes()
+
+
+def test_a_second_process_is_refused(encoder: ClipEncoder, tmp_path: Path, locked_elsewhere):
+    path, loader = tmp_path / "store.safetensors", Loader()
+    with (
+        locked_elsewhere(path) as other,
+        pytest.raises(OutputInUseError, match=rf"store.safetensors: process {other.pid} "),
+    ):
+        encode_viewpoints(KEYS, loader, encoder, path)
+    assert not loader.loaded
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_remains_of_another_run_are_refused(encoder: ClipEncoder, tmp_path: Path):

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage import UnwritableError
 from storage.features.partial_store import SKIPPED, PartialStore
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -56,3 +57,61 @@ def test_what_float16_cannot_hold_is_named_before_it_is_written(tmp_path: Path):
             partial.append(row)
     partial.close()
     assert start(tmp_path).done == 1
+
+
+def rows_of(path: Path) -> int:
+    """Whole rows that a run that goes on finds."""
+    store = start(path)
+    store.close()
+    return store.done
+
+
+def with_three_rows(tmp_path: Path) -> Path:
+    store = start(tmp_path)
+    for number in range(3):
+        store.append((1 + number) * ROW)
+    store.close()
+    return store.path
+
+
+def test_rows_are_good_up_to_the_first_one_that_is_damaged_or_torn(tmp_path: Path):
+    path = with_three_rows(tmp_path)
+    whole = path.read_bytes()
+    record = 32 + 2 * ROW.size
+    assert rows_of(tmp_path) == 3
+    for size, found in [(1, 2), (record - 1, 2), (record, 2), (record + 1, 1)]:
+        path.write_bytes(whole[:-size])
+        assert rows_of(tmp_path) == found
+        assert path.read_bytes() == whole[: len(whole) - (3 - found) * record]
+    for place in (-1, -record):  # a bit of the row, a bit of its digest
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert rows_of(tmp_path) == 2
+
+
+def test_rows_of_other_viewpoints_are_not_taken(tmp_path: Path):
+    """As two processes left them that wrote one file at a time: each wrote the first two."""
+    path = with_three_rows(tmp_path)
+    whole = path.read_bytes()
+    record = 32 + 2 * ROW.size
+    header, rows = (
+        whole[: -3 * record],
+        [whole[-3 * record + k * record :][:record] for k in (0, 1)],
+    )
+    path.write_bytes(header + rows[0] + rows[0] + rows[1] + rows[1])
+    assert rows_of(tmp_path) == 1
+
+
+def test_a_full_disk_keeps_the_rows_before(tmp_path: Path, file_size_limit):
+    store = start(tmp_path)
+    store.append(ROW)
+    good = store.path.read_bytes()
+    with (
+        file_size_limit(len(good) + 100),
+        pytest.raises(UnwritableError, match=r"\(File too large\); the 1 of 3 viewpoints .* kept"),
+    ):
+        store.append(2 * ROW)
+    store.close()
+    assert store.path.read_bytes() == good
+    assert rows_of(tmp_path) == 1

@@ -15,6 +15,7 @@ from envs.houses.building.house import (
     build_house,
     house_cache_dir,
     is_saved,
+    keep_house,
     load_house,
     save_house,
 )
@@ -212,7 +213,7 @@ def test_panoramas_build_a_house_once(
         built.append(spec)
         return house
 
-    monkeypatch.setattr(house_panoramas, "build_house", build)
+    monkeypatch.setattr(house_module, "build_house", build)
     caplog.set_level(logging.INFO)
     for _ in range(2):
         source = house_panoramas.HousePanoramas(
@@ -221,6 +222,12 @@ def test_panoramas_build_a_house_once(
         panorama = source.panorama(SPEC.scan, VIEWPOINT)
     assert built == [SPEC]
     assert "building test_house" in caplog.text
+    # Two processes that find it missing at once.
+    monkeypatch.setattr(
+        house_module, "is_saved", lambda *found, once=[False]: once.pop() if once else True
+    )
+    keep_house(SPEC, connectivity_dir / "cache")
+    assert built == [SPEC]
     assert panorama.rgb.shape == (64, 128, 3)
     assert panorama.depth[-1, 0] == pytest.approx(1.5, abs=0.15)
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from connectivity import CONNECTIVITY_DIR
+from envs.houses.building import house as house_module
 from envs.houses.building.house import House, HouseSpec, house_cache_dir
 from envs.houses.building.sets import MINI
 from envs.houses.meshes.geometry import Material, box
 from envs.houses.plan.floor_plan import FloorPlan, Room
-from envs.houses.rendering import house_panoramas, training_panoramas
+from envs.houses.rendering import training_panoramas
 from envs.houses.rendering.training_panoramas import DESCRIPTION, render_houses
 from envs.houses.shell.assembly import scene_of_fixtures
 from envs.houses.shell.fixture import Fixture
@@ -45,7 +46,7 @@ def render(tmp_path, monkeypatch):
     rendered = []
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
     monkeypatch.setattr(training_panoramas, "carried_out", carried_out)
-    monkeypatch.setattr(house_panoramas, "build_house", tiny_house)
+    monkeypatch.setattr(house_module, "build_house", tiny_house)
     return call
 
 

@@ -1,0 +1,74 @@
+"""Writing features into HDF5, in the layout that HAMT and DUET read."""
+
+import json
+from collections.abc import Iterable, Mapping
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def write_hdf5(
+    path: Path, items: Iterable[tuple[str, np.ndarray]], metadata: Mapping[str, Any]
+) -> None:
+    """Write a data set for each viewpoint.
+
+    Args:
+        path: Where to write.
+        items: `scan_viewpoint` and features (36, D) of each.
+        metadata: Becomes an attribute of the file, as JSON.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    import h5py
+
+    with FileIO(path, "w+") as raw:
+        disk = _PatientFile(raw)
+        with h5py.File(disk, "w") as file:
+            file.attrs["metadata"] = json.dumps(dict(metadata))
+            for key, row in items:
+                disk.check()
+                dataset = file.create_dataset(key, data=np.asarray(row))
+                scan, _, viewpoint = key.rpartition("_")
+                dataset.attrs.update({"scanId": scan, "viewpointId": viewpoint})
+        disk.check()
+
+
+class _PatientFile:
+    """A file that keeps the errors of its writing to itself until it is asked.
+
+    HDF5 2.x ends the process with a segmentation fault when it closes a file on a full disk.
+    """
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise what has gone wrong."""
+        if self._error is not None:
+            raise self._error
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        try:
+            while rest and self._error is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self._error = error
+        return size
+
+    def flush(self) -> None:
+        """Nothing waits: the file has no buffer."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
