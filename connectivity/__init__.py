@@ -4,17 +4,18 @@ This folder holds the graphs of the built-in houses, one `<scan>_connectivity.js
 `scans.txt` with their names. The same reader serves the graphs of real Matterport3D buildings.
 """
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from storage.json_files import read_bytes, read_json
+
 CONNECTIVITY_DIR = Path(__file__).resolve().parent
 
 _REMEDY = (
-    "Restore the file from the Matterport3DSimulator repository, or rebuild the built-in "
-    "houses with scripts/build_houses.py."
+    "restore the file from the Matterport3DSimulator repository, or rebuild the built-in "
+    "houses with scripts/build_houses.py"
 )
 
 
@@ -36,22 +37,20 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
     """
     path = Path(directory or CONNECTIVITY_DIR) / f"{scan}_connectivity.json"
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        records = read_json(path, _REMEDY, allow_nan=True)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{path}: no navigation graph of scan '{scan}'. {_REMEDY}"
+            f"{path}: no navigation graph of scan '{scan}'; {_REMEDY}"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid JSON ({error}). {_REMEDY}") from error
     if not isinstance(records, list) or not records:
-        raise ValueError(f"{path}: expected a non-empty list of viewpoint records. {_REMEDY}")
+        raise ValueError(f"{path}: expected a non-empty list of viewpoint records; {_REMEDY}")
     for number, record in enumerate(records):
         problem = _record_problem(record, len(records))
         if problem:
-            raise ValueError(f"{path}: record {number}: {problem}. {_REMEDY}")
+            raise ValueError(f"{path}: record {number}: {problem}; {_REMEDY}")
     problem = _graph_problem(records)
     if problem:
-        raise ValueError(f"{path}: {problem}. {_REMEDY}")
+        raise ValueError(f"{path}: {problem}; {_REMEDY}")
     return records
 
 
@@ -67,13 +66,15 @@ def read_scans(directory: str | Path | None = None) -> list[str]:
     """
     path = Path(directory or CONNECTIVITY_DIR) / "scans.txt"
     try:
-        scans = path.read_text(encoding="utf-8").split()
+        scans = read_bytes(path, _REMEDY).decode("utf-8").split()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: the list of scans is missing. {_REMEDY}") from None
+        raise FileNotFoundError(f"{path}: the list of scans is missing; {_REMEDY}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text in UTF-8 ({error.reason}); {_REMEDY}") from error
     repeated = _first_repeated(scans)
     if not scans or repeated:
         problem = f"scan '{repeated}' is listed twice" if repeated else "no scan is listed"
-        raise ValueError(f"{path}: {problem}. {_REMEDY}")
+        raise ValueError(f"{path}: {problem}; {_REMEDY}")
     return scans
 
 

@@ -1,4 +1,4 @@
-"""Show what a file of features holds, what made it, and whether its views are in order.
+"""Show what a file of features holds and what made it, and check its numbers and order of views.
 
 $ inspect_features.py --features features/rn50.safetensors
 $ inspect_features.py --features CLIP-ViT-B-32-views.tsv --reference features/rn50.safetensors
@@ -37,11 +37,12 @@ def main(arguments: InspectArguments) -> None:
 
     store = FeatureStore.open(arguments.features)
     print(f"{arguments.features}")
-    for name, value in _facts(arguments.features, store).items():
-        print(f"  {name:<24} {value}")
     print("  recorded:")
     for name, value in store.metadata.items():
         print(f"    {name:<22} {value}")
+    store.check_finite(np.arange(len(store)))
+    for name, value in _facts(arguments.features, store).items():
+        print(f"  {name:<24} {value}")
     print("  layout of the rows, by how alike neighbouring views are:")
     for match in layout_matches(store):
         print(f"    {match.agreement:+.3f}  {match.order}")

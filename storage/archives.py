@@ -1,11 +1,35 @@
 """Unpacking zip archives that strangers made."""
 
+import errno
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
+from storage.json_files import shortened
+
+# What damaged archives make zipfile and its decompressors raise.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    struct.error,
+)
+
+
+class UntrustedArchiveError(ValueError):
+    """An archive is whole, but should not be unpacked; the message names the archive and why."""
 
 
 def unpack_zip(archive: Path, folder: Path) -> None:
@@ -14,7 +38,8 @@ def unpack_zip(archive: Path, folder: Path) -> None:
     Raises:
         FileExistsError: The folder is there already.
         ValueError: The archive is damaged or locked, or one of its members would leave the folder,
-            is a link, or does not fit on the disk. Nothing of it is left.
+            is a link, or does not fit on the disk, or they expand to more than `MOST_EXPANSION`
+            times the archive. Nothing of it is left.
     """
     if folder.exists():
         raise FileExistsError(f"{folder}: is there already; move it away to unpack {archive} anew")
@@ -24,9 +49,16 @@ def unpack_zip(archive: Path, folder: Path) -> None:
             _check_members(archive, content, beside.parent)
             content.extractall(beside)
         beside.rename(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except UntrustedArchiveError:
+        raise
+    except (OSError, *_DAMAGE) as error:
+        # Other numbers are errors of the disk; bz2 gives none, and a place that is not in the
+        # archive gives EINVAL.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise ValueError(
-            f"{archive}: cannot be unpacked ({error}); delete it and fetch it again"
+            f"{archive}: cannot be unpacked ({shortened(str(error), 200)}); move it away and fetch "
+            "it again"
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -37,16 +69,22 @@ def _check_members(archive: Path, content: zipfile.ZipFile, disk: Path) -> None:
         windows = PureWindowsPath(member.filename)
         inside = not windows.drive and not windows.root and ".." not in windows.parts
         if not inside or PurePosixPath(member.filename).is_absolute():
-            raise ValueError(
+            raise UntrustedArchiveError(
                 f"{archive}: member {member.filename!r} would be written outside the folder; "
                 "do not trust this archive"
             )
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise ValueError(
+            raise UntrustedArchiveError(
                 f"{archive}: member {member.filename!r} is a link; do not trust this archive"
             )
     size, free = sum(m.file_size for m in content.infolist()), shutil.disk_usage(disk).free
+    most = max(ALWAYS_ALLOWED, MOST_EXPANSION * archive.stat().st_size)
+    if size > most:
+        raise UntrustedArchiveError(
+            f"{archive}: would expand to {size:,} bytes, but {most:,} are the most for an archive "
+            f"of its size ({MOST_EXPANSION} times as many); do not trust this archive"
+        )
     if size > free:
-        raise ValueError(
+        raise UntrustedArchiveError(
             f"{archive}: holds {size:,} bytes, but the disk has {free:,}; make room and try again"
         )

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 from storage import file_sha256, write_text
+from storage.json_files import read_json
 
 MANIFEST = "checksums.json"
+_REMEDY = "delete it, and the files that are there count as seen for the first time"
 
 
 class Checksums:
@@ -28,16 +30,13 @@ class Checksums:
         self._entries: dict[str, dict[str, str]] = {}
         if self.path.is_file():
             try:
-                entries = json.loads(self.path.read_text(encoding="utf-8"))
+                entries = read_json(self.path, _REMEDY)
                 self._entries = {
                     name: {key: str(entry[key]) for key in ("sha256", "url")}
                     for name, entry in entries.items()
                 }
-            except (ValueError, AttributeError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{self.path}: not a list of checksums ({error!r}); delete it, and the files "
-                    "that are there count as seen for the first time"
-                ) from error
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ValueError(f"{self.path}: not a list of checksums; {_REMEDY}") from error
 
     def seen(self, name: str) -> str | None:
         """SHA-256 that a file had when it was first seen, by its name below the folder."""

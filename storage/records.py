@@ -1,17 +1,18 @@
 """Reading JSON arrays and JSON Lines, compressed or not, record by record with exact complaints."""
 
-import gzip
 import json
 import re
-import zlib
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
+from storage.gzip_files import DAMAGE as GZIP_DAMAGE
+from storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
+from storage.json_files import shortened
+
 Record = TypeVar("Record")
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _SPACE = re.compile("[ \t\r\n]*")
 _NAMES = (
     "instruction_id",
@@ -24,10 +25,13 @@ _NAMES = (
     "image_id",
 )
 # What a damaged file makes the readers of gzip, UTF-8 and JSON raise.
-_DAMAGE = (ValueError, RecursionError, EOFError, OSError, zlib.error)
+_DAMAGE = (ValueError, RecursionError, *GZIP_DAMAGE)
+_LONGEST_PROBLEM = 400  # characters
 
 
-def read_records(path: Path, kind: type[Record], remedy: str) -> list[Record]:
+def read_records(
+    path: Path, kind: type[Record], remedy: str, most_bytes: int = MOST_BYTES
+) -> list[Record]:
     """Read all records of a file.
 
     Whether the file is compressed, and whether it is one JSON array or JSON Lines, is seen from
@@ -37,16 +41,15 @@ def read_records(path: Path, kind: type[Record], remedy: str) -> list[Record]:
         path: The file.
         kind: What a record is, for `msgspec`; fields that it does not name are skipped.
         remedy: How to get a sound file, for the error.
+        most_bytes: That the file may have, unpacked.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged; names file, record, field and remedy.
+        ValueError: It is damaged or too large; names file, record, field and remedy.
     """
     decode = msgspec.json.Decoder(kind).decode
     records: list[Record] = []
-    with path.open("rb") as raw:
-        packed = raw.peek(2)[:2] == _GZIP_MAGIC
-        file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+    with open_maybe_packed(path, most_bytes) as file:
         line = b""
         try:
             # A JSON string may hold line separators such as U+2028, but never the byte \n.
@@ -56,7 +59,7 @@ def read_records(path: Path, kind: type[Record], remedy: str) -> list[Record]:
                 if not line.isspace():
                     records.append(decode(line))
                 line = b""  # what fails to be read next is not this line
-        except RecordError:
+        except (RecordError, ExpansionError):
             raise
         except _DAMAGE as error:
             problem = _problem(error)
@@ -70,7 +73,8 @@ class RecordError(ValueError):
     def __init__(
         self, path: Path, number: int, problem: str, remedy: str, name: str | None = None
     ) -> None:
-        named = f" ({name})" if name else ""
+        named = f" ({shortened(name)})" if name else ""
+        problem = shortened(problem, _LONGEST_PROBLEM)
         super().__init__(f"{path}: record {number}{named}: {problem}; {remedy}")
 
 
@@ -115,7 +119,7 @@ def _after_space(text: str, place: int) -> int:
 
 def _problem(error: BaseException) -> str:
     """What is wrong with a record, in our words where msgspec names a place (`$.path[1]`)."""
-    if isinstance(error, EOFError | OSError | zlib.error):
+    if isinstance(error, GZIP_DAMAGE):
         return f"the compressed data is damaged ({error})"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
@@ -137,4 +141,4 @@ def _name(piece: bytes) -> str | None:
     except _DAMAGE:
         return None
     names = _NAMES if isinstance(record, dict) else ()
-    return next((f"{name} {record[name]}" for name in names if name in record), None)
+    return next((f"{name} {shortened(record[name])}" for name in names if name in record), None)

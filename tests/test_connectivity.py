@@ -42,6 +42,7 @@ def test_missing_graph_names_the_file_and_the_remedy(tmp_path):
         ("image_id", "0" * 32, "occurs twice"),
         ("pose", [1.0] * 15, "record 1: field 'pose'"),
         ("pose", [float("nan")] * 16, "record 1: field 'pose'"),
+        ("pose", [10**400] * 16, "an integer of 401 digits"),
         ("included", 1, "record 1: field 'included'"),
         ("visible", [True], "record 1: field 'visible' has 1 entries for 2 viewpoints"),
         ("unobstructed", [1, 0], "record 1: field 'unobstructed'"),
@@ -57,7 +58,7 @@ def test_damaged_field_is_named(tmp_path, field, value, message):
         read_connectivity("home", tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[3]", '[{"image_id": "a"}]'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[3]", '[{"image_id": "a"}]', "[" * 99_999])
 def test_damaged_file_is_refused(tmp_path, text):
     _write(tmp_path, text)
     with pytest.raises(ValueError, match=r"home_connectivity\.json"):

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from storage import written_whole
+from storage.json_files import shortened
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
 METRICS, RESULTS = "metrics.jsonl", "results.json"
@@ -74,7 +75,10 @@ def load_model(run: Path, network: Network, notes: Mapping[str, str]) -> dict[st
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: does not fit the settings here ({error}); {_REMEDY}") from error
+        problem = shortened(str(error), 400)
+        raise ValueError(
+            f"{path}: does not fit the settings here ({problem}); {_REMEDY}"
+        ) from error
     return saved
 
 
@@ -122,9 +126,14 @@ def load_trainer(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; the run cannot be resumed, start it anew")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for each way of being damaged
-        raise ValueError(f"{path}: damaged ({error}); start the run anew") from error
+        # The message of torch goes on for many lines about trusting the file.
+        problem = shortened(str(error) or type(error).__name__, 200)
+        raise ValueError(f"{path}: damaged ({problem}); start the run anew") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: not the state of a training run; start the run anew")
+    return state
 
 
 def _compare(path: Path, saved: Mapping[str, str], wanted: Mapping[str, str], remedy: str) -> None:

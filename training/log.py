@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from storage import UnwritableError, unwritable_reason, write_text
+from storage.json_files import parse_json, read_bytes
 from training.checkpoints import METRICS
+
+_REMEDY = "remove the damaged line, or start the run anew"
 
 
 class RunLog:
@@ -103,9 +106,18 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     """Events of a run in order; none if there is no log.
 
     A last line without its end, left by a run that was killed, is no event.
+
+    Raises:
+        ValueError: A line is damaged; names file and line.
     """
     path = run / METRICS
     if not path.is_file():
         return []
-    *lines, _ = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines]
+    *lines, _ = read_bytes(path, _REMEDY).split(b"\n")
+    events = []
+    for number, line in enumerate(lines, 1):
+        event = parse_json(line, f"{path}, line {number}", _REMEDY, allow_nan=True)
+        if not isinstance(event, dict) or type(event.get("iteration")) is not int:
+            raise ValueError(f"{path}, line {number}: no event of a training run; {_REMEDY}")
+        events.append(event)
+    return events

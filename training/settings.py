@@ -12,6 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+import msgspec
+
+from storage.json_files import read_json, shortened
+
+_REMEDY = "train the run anew"
 CONFIG = "config.json"  # within the folder of a run
 
 Config = TypeVar("Config")
@@ -37,14 +42,12 @@ def read_config(run: Path, kind: type[Config]) -> Config:
     path = run / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; name the folder of a training run")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error}); train the run anew") from error
-    return _build(kind, values, str(path))
+    return _build(kind, read_json(path, _REMEDY, allow_nan=True), str(path))
 
 
-def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
+def _build(kind: Any, values: Any, source: str) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(f"{source}: {shortened(values)} is no group of settings; {_REMEDY}")
     hints = get_type_hints(kind)
     known = {item.name: hints[item.name] for item in dataclasses.fields(kind)}
     left_out = getattr(kind, "WITHOUT_EFFECT", ())
@@ -58,9 +61,18 @@ def _build(kind: Any, values: dict[str, Any], source: str) -> Any:
             f"{source}: missing or unknown settings {listed}; name a run of {command}, or "
             "train it anew if it is one of another version of clipnav"
         )
-    return kind(
-        **{name: _value(known[name], value, f"{source}: {name}") for name, value in values.items()}
-    )
+    found = {name: _value(known[name], values[name], f"{source}: {name}") for name in values}
+    try:
+        return kind(**found)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}; {_REMEDY}") from error
+
+
+def _path(kind: type, value: Any) -> Any:
+    """What `msgspec.convert` asks about the one type of settings that JSON does not know."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {kind.__name__}")
 
 
 def _has_default(item: dataclasses.Field[Any]) -> bool:
@@ -77,9 +89,10 @@ def _value(kind: Any, value: Any, source: str) -> Any:
             f"{source} is {value!r}, none of {', '.join(map(str, get_args(kind)))}; the run was "
             "made by another version of clipnav: train it anew"
         )
-    if value is not None and Path in (kind, *get_args(kind)):
-        return Path(value)
-    return tuple(value) if isinstance(value, list) else value
+    try:
+        return msgspec.convert(value, kind, strict=True, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{source} is {shortened(value)}: {error}; {_REMEDY}") from error
 
 
 def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int = 1) -> None:

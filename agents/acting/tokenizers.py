@@ -17,6 +17,7 @@ from envs.episodes.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 from envs.worlds import world_files
 from storage import write_text
 from storage.hugging_face import load_tokenizer as load_hugging_face
+from storage.json_files import read_json
 from training.checkpoints import VOCABULARY
 
 if TYPE_CHECKING:
@@ -155,13 +156,10 @@ def load_tokenizer(path: Path) -> WordTokenizer:
     """
     from tokenizers import Tokenizer
 
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not a vocabulary ({error}); train the run anew") from error
+    saved = read_json(path, "train the run again")
     if isinstance(saved, dict) and "pretrained" in saved:
         if not isinstance(saved["pretrained"], str):
-            raise ValueError(f"{path}: not the name of a tokenizer; train the run anew")
+            raise ValueError(f"{path}: not the name of a tokenizer; train the run again")
         return PretrainedTokenizer(saved["pretrained"])
     if isinstance(saved, dict) and "subwords" in saved:
         try:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -19,6 +20,7 @@ from agents.learning.follower_training import train
 from envs.metrics import SUMMARY
 from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
+from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import carried_out
 from training.checkpoints import TRAINER, check_notes
@@ -200,7 +202,20 @@ def _folders(names: Sequence[str]) -> Mapping[str, str]:
 
 def _read_scores(run: Path) -> Scores:
     path = run / SCORES
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error}); delete it to score the run anew") from error
+    remedy = "delete it to score the run anew"
+    scores = read_json(path, remedy, allow_nan=True)
+    if not _are_scores(scores):
+        raise ValueError(f"{path}: not the scores of a run; {remedy}")
+    return scores
+
+
+def _are_scores(scores: Any) -> bool:
+    """Whether a value from JSON is a `Scores`."""
+    return isinstance(scores, dict) and all(
+        isinstance(episodes, dict)
+        and all(
+            isinstance(one, dict) and all(isinstance(v, int | float) for v in one.values())
+            for one in episodes.values()
+        )
+        for episodes in scores.values()
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import write_text
+from storage.json_files import read_json
 
 PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
 
@@ -17,6 +18,7 @@ PAD, UNK, EOS, BOS = "<PAD>", "<UNK>", "<EOS>", "<BOS>"
 # would tear Hindi and Telugu words apart, so their blocks (without the full stops U+0964-5) and
 # the joiners U+200C-D belong to words here; for English the split is the same.
 _NOT_WORD = re.compile("([^\\w\u0900-\u0963\u0966-\u097f\u0c00-\u0c7f\u200c\u200d]+)")
+_REMEDY = "train the run anew"
 _PUNCTUATION = frozenset(string.punctuation)
 
 
@@ -64,16 +66,19 @@ class WordTokenizer:
             ValueError: The file does not hold a vocabulary.
         """
         try:
-            words = json.loads(Path(path).read_text(encoding="utf-8"))["words"]
-            return cls(words)
+            saved = read_json(path, _REMEDY)
         except (FileNotFoundError, IsADirectoryError) as error:
             raise FileNotFoundError(
                 f"{path}: no such file of a vocabulary; name the vocabulary.json of a run, or "
                 "leave it out to build one from the training split"
             ) from error
+        try:
+            if not all(isinstance(word, str) for word in saved["words"]):
+                raise ValueError("a word is no text")
+            return cls(saved["words"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path}: not a vocabulary that WordTokenizer.save wrote ({error})"
+                f"{path}: not a vocabulary that WordTokenizer.save wrote ({error}); {_REMEDY}"
             ) from error
 
     def save(self, path: str | Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from envs.houses.instructions.annotation_files import (
     r2r_path,
 )
 from storage import write_text
+from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import carried_out
 from training.interruption import says_when_interrupted
@@ -166,12 +166,7 @@ def _navigation(spec: HouseSpec, rebuild: Rebuild, kept: Path) -> Json:
     if rebuild == "houses" or not is_saved(spec, cache):
         keep_house(spec, cache, rebuild=rebuild == "houses")
     elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
-        try:
-            return json.loads(kept.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"{kept}: damaged ({error}); delete it to have it made anew"
-            ) from error
+        return read_json(kept, "delete it to have it made anew")
     navigation = navigate(load_house(spec.scan, cache))
     write_text(kept, json_text(navigation))
     return navigation

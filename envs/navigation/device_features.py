@@ -52,7 +52,8 @@ class DeviceFeatures:
 
         Raises:
             KeyError: The feature store lacks a viewpoint.
-            ValueError: The environment's `angle_feature_size` is not a positive multiple of 4.
+            ValueError: The environment's `angle_feature_size` is not a positive multiple of 4, or
+                features of a viewpoint are not finite.
         """
         world, size = env.nav_world, env.angle_feature_size
         self.targets = world.targets
@@ -122,6 +123,7 @@ def _world_features(
     if store is None:
         return None
     rows = world.store_rows(store)
+    store.check_finite(rows)
     stored = stored_tensors(store)
     if device.type == "cpu" and len(stored) == 1 and np.array_equal(rows, np.arange(len(store))):
         return stored[0]

@@ -54,9 +54,13 @@ class WideningReader:
         Args:
             rows: (B,) rows of the store.
             target: (B, 36, W) float32, W at least D, of which the first D numbers are written.
+
+        Raises:
+            ValueError: The features of a row are not finite; each row is checked the first time.
         """
         import torch
 
+        self._store.check_finite(rows)
         width, parts = self._store.width, self._parts
         pieces = torch.from_numpy(target).view(len(rows) * parts, NUM_VIEWS // parts, -1)
         if parts > 1:

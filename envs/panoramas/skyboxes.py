@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from connectivity import read_connectivity
 from envs.panoramas.cube_maps import FACES
+from storage.pictures import PictureError, load_picture
 
 # Depth images count quarters of a millimetre, README.md of the Matterport3D Simulator.
 METRES_PER_DEPTH_UNIT = 0.00025
@@ -139,12 +139,12 @@ def depth_file(dataset: Path, scan: str, viewpoint: str) -> Path:
 def _read(path: Path, mode: str | None) -> np.ndarray:
     """Pixels of a picture in `mode`; None asks for 16 bits of grey."""
     try:
-        with Image.open(path) as image:
-            if mode is not None:
-                return np.asarray(image.convert(mode))
-            pixels = np.asarray(image)
-    except (OSError, SyntaxError, UnidentifiedImageError, ValueError) as error:
-        raise DamagedSkyboxError(path, str(error)) from error
+        image = load_picture(path)
+    except PictureError as error:
+        raise DamagedSkyboxError(path, error.problem) from error
+    if mode is not None:
+        return np.asarray(image.convert(mode))
+    pixels = np.asarray(image)
     if pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.int32):
         raise DamagedSkyboxError(path, f"{pixels.dtype} {pixels.shape} is not 16-bit grey")
     return pixels.astype(np.uint16)

@@ -17,6 +17,7 @@ import numpy as np
 
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
+from storage.records import read_records
 
 _MAX_NESTING = 3  # DUET: trajectory, decision, pose
 _NAMED = 5  # how many of the concerned a finding names
@@ -24,6 +25,9 @@ _NAMED = 5  # how many of the concerned a finding names
 _quoting = reprlib.Repr()
 _quoting.maxstring = 64  # a viewpoint id of Matterport3D has 32 characters
 _short = _quoting.repr
+# All of RxR's instructions with 50 poses each have 0.4 GB; any JSON takes ten times as much memory.
+_MOST_BYTES = 1 << 30
+REMEDY = "write the file anew, in one of the forms that docs/metrics.md shows"
 
 
 @dataclass
@@ -96,6 +100,16 @@ class _Findings:
 
     def found(self) -> list[Finding]:
         return [finding for finding in vars(self).values() if finding.places]
+
+
+def read_submission(path: Path) -> list[Any]:
+    """Read the records of a file, whatever they are.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON, or too large; names the record.
+    """
+    return read_records(path, object, REMEDY, _MOST_BYTES)
 
 
 def check_submission(

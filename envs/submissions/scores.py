@@ -21,12 +21,9 @@ from envs.metrics import (
     summarise_groups,
 )
 from envs.metrics.summaries import columns_named
-from envs.submissions.checks import Checked, check_submission
+from envs.submissions.checks import Checked, check_submission, read_submission
 from envs.worlds import Dataset, World, named_world, world_files
-from storage.records import read_records
 from training.settings import check_counts
-
-REMEDY = "write the file anew, in one of the forms that docs/metrics.md shows"
 
 
 @dataclass(frozen=True)
@@ -158,7 +155,7 @@ def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> Scored:
         FileNotFoundError: There is no such file.
         ValueError: It is no JSON; names the record.
     """
-    records = read_records(path, object, REMEDY)
+    records = read_submission(path)
     checked = check_submission(path, records, ground.episodes, ground.graphs, ground.counted)
     walked = checked.trajectories
     still = rules.missing == "stand-still"

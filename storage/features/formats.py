@@ -11,38 +11,31 @@ msgpack-numpy's form or bare numbers. All of them keep the rows in MatterSim's o
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from storage import cache_dir, written_whole
+from storage.features.foreign_formats import (
+    LMDB_METADATA,
+    FeatureRows,
+    read_hdf5,
+    read_lmdb,
+    read_tsv,
+)
 from storage.features.hdf5_writing import write_hdf5
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
+from storage.json_files import shortened
 from storage.locks import sole_maker
 
-_TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
-_LMDB_METADATA = b"__metadata__"
 _LMDB_BYTES = 1 << 40  # what a file may grow to at most
 _LOGITS = 1000
 _WIDTHS = (512, 640, 768, 1024, 1280, 2048)  # of encoders behind which logits may stand
 _ASSUMED_ORDER = "not recorded in the source; taken to be MatterSim's"
-
-
-class FeatureRows(NamedTuple):
-    """Features that are read one viewpoint after another.
-
-    Attributes:
-        keys: `scan_viewpoint` of each row.
-        rows: Yields (36, D) for each key.
-        metadata: What is known of them.
-    """
-
-    keys: list[str]
-    rows: Iterator[np.ndarray]
-    metadata: dict[str, Any]
 
 
 def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
@@ -56,18 +49,21 @@ def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
 
     Raises:
         FileNotFoundError: No such file.
-        ModuleNotFoundError: LMDB is not installed.
-        ValueError: The format is unknown, or a record does not fit; the message names it.
+        ValueError: The format is unknown, or a record is damaged or does not fit; the message names
+            it.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
         store = FeatureStore.open(path, width)
-        return FeatureRows(store.keys, iter(store.views), dict(store.metadata))
+        return FeatureRows(store.keys, _stored_rows(store), dict(store.metadata))
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file of features")
     keys, rows, metadata = _reader(path)(path)
     if not keys:
         raise ValueError(f"{path}: holds no features of any viewpoint")
+    if len(set(keys)) < len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        raise ValueError(f"{path}: holds features of {shortened(twice)} twice; make it anew")
     first = next(rows)
     kept = width or _without_logits(first.shape[-1])
     described = {
@@ -137,8 +133,14 @@ def write_features(
         writers[path.suffix](beside, zip(keys, rows, strict=True), metadata)
 
 
+def _stored_rows(store: FeatureStore) -> Iterator[np.ndarray]:
+    for row, views in enumerate(store.views):
+        store.check_finite(np.array([row]))
+        yield views
+
+
 def _reader(path: Path) -> Callable[[Path], FeatureRows]:
-    readers = {".tsv": _read_tsv, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".lmdb": _read_lmdb}
+    readers = {".tsv": read_tsv, ".h5": read_hdf5, ".hdf5": read_hdf5, ".lmdb": read_lmdb}
     if path.suffix not in readers:
         raise ValueError(f"{path}: features are read from .safetensors, {', '.join(readers)}")
     return readers[path.suffix]
@@ -157,39 +159,17 @@ def _cut(
                 f"{path}: features of {key} have shape {row.shape}, not ({NUM_VIEWS}, {width}) or "
                 "wider"
             )
-        return row[:, :width]
+        kept = row[:, :width]
+        if not np.isfinite(kept).all():
+            raise ValueError(
+                f"{path}: features of {key} are not all finite; the file is damaged or was made "
+                "wrongly: fetch it again, or make it anew"
+            )
+        return kept
 
     yield check(keys[0], first)
     for key, row in zip(keys[1:], rows, strict=True):
         yield check(key, row)
-
-
-def _read_tsv(path: Path) -> FeatureRows:
-    keys, first = [], None
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            # Without decoding the long last field.
-            fields = [field.decode() for field in line.split(b"\t", 5)[:5]]
-            count = 1 + line.count(b"\t")
-            if count != len(_TSV_FIELDS):
-                raise ValueError(f"{path}, line {number}: {count} fields, not {_TSV_FIELDS}")
-            if number == 1 and fields[0] == _TSV_FIELDS[0]:
-                raise ValueError(f"{path}: has a line of titles; remove it")
-            first = first or fields
-            keys.append(f"{fields[0]}_{fields[1]}")
-    size = {"view_size": [int(first[3]), int(first[2])]} if first else {}
-    vfov = {"vfov_degrees": float(first[4])} if first else {}
-    return FeatureRows(keys, _tsv_rows(path), {**size, **vfov})
-
-
-def _tsv_rows(path: Path) -> Iterator[np.ndarray]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                values = np.frombuffer(base64.b64decode(line.rpartition(b"\t")[2]), "<f4")
-                yield values.reshape(NUM_VIEWS, -1)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: damaged features ({error})") from error
 
 
 def _write_tsv(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:
@@ -203,62 +183,6 @@ def _write_tsv(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) ->
             file.write(head.encode() + features + b"\n")
 
 
-def _read_hdf5(path: Path) -> FeatureRows:
-    import h5py
-
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path}: no HDF5 file, or damaged ({error})") from error
-    keys = [str(key) for key in file if isinstance(file[key], h5py.Dataset)]
-    recorded = file.attrs.get("metadata")
-    return FeatureRows(keys, _hdf5_rows(file, keys), json.loads(recorded) if recorded else {})
-
-
-def _hdf5_rows(file: Any, keys: list[str]) -> Iterator[np.ndarray]:
-    with file:
-        for key in keys:
-            yield file[key][...]
-
-
-def _read_lmdb(path: Path) -> FeatureRows:
-    environment = _lmdb().open(str(path), readonly=True, lock=False, subdir=path.is_dir())
-    with environment.begin() as transaction:
-        recorded = transaction.get(_LMDB_METADATA)
-        names = (bytes(name) for name in transaction.cursor().iternext(values=False))
-        keys = [name.decode() for name in names if not name.startswith(b"__")]
-    metadata = json.loads(recorded) if recorded else {}
-    return FeatureRows(
-        keys, _lmdb_rows(path, environment, keys, metadata.pop("dtype", None)), metadata
-    )
-
-
-def _lmdb_rows(
-    path: Path, environment: Any, keys: list[str], dtype: str | None
-) -> Iterator[np.ndarray]:
-    with environment, environment.begin() as transaction:
-        for key in keys:
-            yield _lmdb_array(path, key, bytes(transaction.get(key.encode())), dtype)
-
-
-def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.ndarray:
-    """An array of msgpack-numpy, or bare numbers if their type is known."""
-    import msgspec
-
-    if dtype is not None:
-        return np.frombuffer(value, dtype).reshape(NUM_VIEWS, -1)
-    try:
-        packed = msgspec.msgpack.decode(value)
-        array = np.frombuffer(packed[b"data"], packed[b"type"]).reshape(packed[b"shape"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: the value of {key} is no array of msgpack-numpy, and no record "
-            f"{_LMDB_METADATA.decode()} tells the type of bare numbers, as "
-            '{"dtype": "<f2"} would'
-        ) from error
-    return array
-
-
 def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:
     options: dict[str, Any] = {"subdir": False, "lock": False, "map_size": _LMDB_BYTES}
     with (
@@ -266,7 +190,7 @@ def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -
         environment.begin(write=True) as transaction,
     ):
         described = {**metadata, "dtype": "<f2"}
-        transaction.put(_LMDB_METADATA, json.dumps(described).encode())
+        transaction.put(LMDB_METADATA, json.dumps(described).encode())
         for key, row in items:
             transaction.put(key.encode(), np.asarray(row, "<f2").tobytes())
 

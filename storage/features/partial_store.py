@@ -12,8 +12,10 @@ import numpy as np
 from storage import UnwritableError, written_whole
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
+from storage.json_files import shortened
 
 SUFFIX = ".partial"
+_LONGEST_HEADER = 1 << 20  # bytes
 FORMAT = 2
 _DIGEST_BYTES = hashlib.sha256().digest_size
 # Of viewpoints that were left out, in the metadata of a store.
@@ -70,7 +72,7 @@ class PartialStore:
         """Write the store; the partial file stays until `remove`.
 
         Raises:
-            ValueError: Rows are missing, or all viewpoints were left out.
+            ValueError: Rows are missing or damaged, or all viewpoints were left out.
         """
         self._file.close()
         kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
@@ -109,11 +111,13 @@ class PartialStore:
                 beside.write_bytes(self._header)
             return 0
         with self.path.open("rb") as file:
-            header = file.readline()
+            header = file.readline(_LONGEST_HEADER)
         if header != self._header:
+            both = (header, self._header)
+            other, own = (shortened(one.decode(errors="replace"), 600) for one in both)
             raise ValueError(
-                f"{self.path} holds what another run began: {header.decode(errors='replace')!r}, "
-                f"while this one is {self._header.decode()!r}; delete it to begin anew"
+                f"{self.path} holds what another run began: {other!r}, while this one is {own!r}; "
+                "finish that run, or move the file away to begin anew"
             )
         rows = sum(1 for _ in self._rows())
         os.truncate(self.path, self._end(rows))

@@ -34,6 +34,10 @@ class ShardedViews:
             found[here] = self.parts[shard][wanted[here] - self._starts[shard]]
         return found
 
+    def part_of(self, row: int) -> int:
+        """Which of the parts holds a row."""
+        return int(np.searchsorted(self._starts, row, side="right")) - 1
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("views in several files cannot be one array without copying them")

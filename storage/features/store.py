@@ -9,13 +9,18 @@ import numpy as np
 
 from storage import written_whole
 from storage.features.sharded_views import ShardedViews
+from storage.features.store_files import (
+    FORMAT_VERSION,
+    OTHER_FORMATS,
+    REMEDY,
+    TENSOR,
+    read_store_file,
+)
 from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
-from storage.tensor_files import header_bytes, read_header
+from storage.tensor_files import header_bytes
 
-FORMAT_VERSION = 1
-# What precomputed features come in: CLIP-ViL's TSV, HAMT's HDF5, LMDB.
-OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
-_TENSOR = "views"
+_INFINITE = 0x7C00  # exponent bits of float16: infinities and NaN have all of them
+_ROWS_AT_ONCE = 64
 
 
 def feature_key(scan: str, viewpoint: str) -> str:
@@ -48,6 +53,7 @@ class FeatureStore:
         self.metadata = metadata
         self.views = views
         self._rows = {key: row for row, key in enumerate(keys)}
+        self._known_finite = np.zeros(len(keys), bool)
 
     @classmethod
     def open(cls, path: str | Path, expected_width: int | None = None) -> "FeatureStore":
@@ -82,12 +88,7 @@ class FeatureStore:
 
     @classmethod
     def _open_file(cls, path: Path) -> "FeatureStore":
-        header, data_start = _read_header(path)
-        views = _map_views(path, header, data_start)
-        metadata = {name: _decode(text) for name, text in header.get("__metadata__", {}).items()}
-        keys = metadata.pop("keys", None)
-        _check_metadata(path, metadata, keys, views.shape)
-        return cls(path, keys, metadata, views)
+        return cls(path, *read_store_file(path))
 
     @classmethod
     def _open_shards(cls, path: Path) -> "FeatureStore":
@@ -146,6 +147,32 @@ class FeatureStore:
             )
         return self._rows[key]
 
+    def check_finite(self, rows: np.ndarray) -> None:
+        """Check that the features of some viewpoints are finite; each row is read only once.
+
+        Args:
+            rows: (N,) integers.
+
+        Raises:
+            ValueError: There is an infinity or NaN; names the viewpoint.
+        """
+        known = self._known_finite[rows]
+        if known.all():
+            return
+        new = np.unique(rows[~known])
+        for start in range(0, len(new), _ROWS_AT_ONCE):
+            chosen = new[start : start + _ROWS_AT_ONCE]
+            bits = np.asarray(self.views[chosen]).view(np.uint16) & _INFINITE
+            finite = bits.reshape(len(chosen), -1).max(1) < _INFINITE
+            if not finite.all():
+                row = int(chosen[finite.argmin()])
+                scan, _, viewpoint = self.keys[row].rpartition("_")
+                raise ValueError(
+                    f"{self._file_of(row)}: features of viewpoint {viewpoint} of scan {scan} are "
+                    f"not all finite; the file is damaged or was made wrongly: {REMEDY}"
+                )
+            self._known_finite[chosen] = True
+
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Copy the features of some viewpoints.
 
@@ -154,10 +181,22 @@ class FeatureStore:
 
         Returns:
             (N, 36, D) float32.
+
+        Raises:
+            ValueError: They are not all finite.
         """
         import torch  # numpy widens number by number, torch sixteen at once
 
+        self.check_finite(rows)
         return torch.from_numpy(np.asarray(self.views[rows])).float().numpy()
+
+    def _file_of(self, row: int) -> Path:
+        """The file that holds a row."""
+        from storage.features.shards import shard_paths
+
+        if not isinstance(self.views, ShardedViews):
+            return self.path
+        return shard_paths(self.path)[self.views.part_of(row)]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -170,55 +209,6 @@ class FeatureStore:
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.path)!r}, viewpoints={len(self)}, width={self.width})"
-
-
-def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Header of a store and the byte where its data starts."""
-    try:
-        return read_header(path)
-    except ValueError as error:
-        raise ValueError(f"{error}; delete it and extract again") from error
-
-
-def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap:
-    entry = header.get(_TENSOR)
-    if entry is None:
-        tensors = sorted(name for name in header if name != "__metadata__")
-        raise ValueError(
-            f"{path}: no tensor named '{_TENSOR}' but {tensors}: this is not a feature store"
-        )
-    dtype, shape = entry["dtype"], tuple(entry["shape"])
-    if dtype != "F16" or len(shape) != 3 or shape[1] != NUM_VIEWS:
-        raise ValueError(
-            f"{path}: '{_TENSOR}' is {dtype} {shape}, but F16 (viewpoints, {NUM_VIEWS}, width) is "
-            "expected"
-        )
-    start = data_start + entry["data_offsets"][0]
-    needed, present = start + 2 * int(np.prod(shape)), path.stat().st_size
-    if present < needed:
-        raise ValueError(
-            f"{path}: cut short, {present} bytes of {needed}; delete it and extract again"
-        )
-    return np.memmap(path, dtype="<f2", mode="r", offset=start, shape=shape)
-
-
-def _check_metadata(
-    path: Path, metadata: dict[str, Any], keys: Any, shape: tuple[int, ...]
-) -> None:
-    version = metadata.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"{path}: feature store of format version {version}, but {FORMAT_VERSION} is read here"
-        )
-    order = metadata.get("view_order")
-    if order != VIEW_ORDER:
-        raise ValueError(
-            f"{path}: views are in the order {order!r}, but {VIEW_ORDER!r} is expected; encode "
-            "them again with scripts/extract_features.py"
-        )
-    if not isinstance(keys, list) or len(keys) != shape[0]:
-        named = len(keys) if isinstance(keys, list) else "no"
-        raise ValueError(f"{path}: {named} keys for {shape[0]} viewpoints; extract again")
 
 
 def _write_file(
@@ -252,7 +242,7 @@ def _header_bytes(count: int, width: int, keys: list[str], metadata: dict[str, A
     }
     # safetensors wants strings only, hence JSON within JSON.
     texts = {name: json.dumps(value) for name, value in described.items()}
-    return header_bytes({_TENSOR: ("F16", (count, NUM_VIEWS, width))}, texts)
+    return header_bytes({TENSOR: ("F16", (count, NUM_VIEWS, width))}, texts)
 
 
 def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) -> bytes:
@@ -261,13 +251,8 @@ def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) ->
     with np.errstate(over="ignore"):
         half = row.astype("<f2")
     if not np.isfinite(half).all():
-        raise ValueError(f"{path}: features of {key} are not all finite in float16")
+        raise ValueError(
+            f"{path}: features of {key} are not all finite in float16; the file or the encoder "
+            "that they come from is damaged"
+        )
     return half.tobytes()
-
-
-def _decode(text: str) -> Any:
-    """A metadata value, which other writers may have left as plain text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

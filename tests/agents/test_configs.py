@@ -194,10 +194,17 @@ def test_damaged_settings_name_the_file(tmp_path):
         read_config(tmp_path, TrainConfig)
     text = to_json(TrainConfig())
     for damaged, problem in (
-        (text[:100], "not JSON"),
+        (text[:100], "not valid JSON"),
         (text.replace('"seed"', '"sead"'), "sead"),
         (text.replace('"hidden_size"', '"hiden"'), "hiden"),
         (text.replace('"read"', "true"), "language is True, none of read, none, shuffled"),
+        (text.replace('"seed": 0', '"seed": "0"'), "seed is 0: Expected `int`, got `str`"),
+        (text.replace('"hidden_size": 512', '"hidden_size": [512]'), "hidden_size is .512.: Exp"),
+        (text.replace('"dropout": 0.5', '"dropout": 7'), "a share to drop"),
+        (text.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' occurs 2 times"),
+        ('{"follower": 3}', "follower: 3 is no group of settings"),
+        ("[]", "is no group of settings"),
+        ("[" * 100_000, "nested deeper"),
     ):
         (tmp_path / CONFIG).write_text(damaged)
         with pytest.raises(ValueError, match=problem) as error:

@@ -1,3 +1,4 @@
+import errno
 import stat
 import zipfile
 
@@ -62,3 +63,24 @@ def test_what_does_not_fit_is_refused(pack, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     with pytest.raises(ValueError, match="holds 9 bytes, but the disk has 5"):
         unpack_zip(pack([("a", "some text")]), tmp_path / "out")
+
+
+def test_bombs_are_refused(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in "abc":
+            archive.writestr(name, bytes(10_000_000))
+    with pytest.raises(ValueError, match=r"bomb\.zip: would expand to 30,000,000 bytes, but 16,"):
+        unpack_zip(path, tmp_path / "out")
+    assert [one.name for one in tmp_path.iterdir()] == ["bomb.zip"]
+
+
+def test_errors_of_the_disk_are_not_blamed_on_the_archive(pack, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    archive = pack([("a", "some text")])
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        unpack_zip(archive, tmp_path / "out")
+    assert "cannot be unpacked" not in str(error.value)

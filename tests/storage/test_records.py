@@ -10,6 +10,8 @@ from envs.episodes import load_episodes
 from envs.worlds import world_files
 from storage.records import RecordError, read_records
 
+PACKED_LINE = gzip.compress(b'{"path_id": 1}\n', mtime=0)
+
 
 class Item(msgspec.Struct):
     path_id: int
@@ -69,7 +71,7 @@ def test_arrays_and_lines_are_told_apart_by_content(read, text):
         (b'{"path_id": 1}\n\xff', "record 1: not valid JSON"),
         (b"\x1f\x8b", "record 0: the compressed data is damaged"),
         (b"\x1f\x8bgarbage, not gzip", "record 0: the compressed data is damaged"),
-        (gzip.compress(b'{"path_id": 1}\n')[:-8], "record 1: the compressed data is damaged"),
+        (PACKED_LINE[:-8], "record 1: the compressed data is damaged"),
         ('{"instr_id": "7_1", "path_id": 1.5}', r"record 0 \(path_id 1.5\): field 'path_id': "),
     ],
 )

@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from storage.tensor_files import header_bytes, read_header
@@ -34,3 +37,50 @@ def test_damaged_files_are_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.safetensors: not a safetensors file, or damaged"):
         read_header(path)
+
+
+def written(tmp_path, header, data=bytes(12)):
+    raw = (header if isinstance(header, str) else json.dumps(header)).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + data)
+    return path
+
+
+def entry(dtype="F16", shape=(2, 3), offsets=(0, 12)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x": entry(shape=(2, 2**62))},
+        {"x": entry(shape=(2**40, 2**40), offsets=(0, 2**81))},
+        {"x": entry(shape=(-2, -3))},
+        {"x": entry(shape=(True, 6))},
+        {"x": entry(dtype="F32")},
+        {"x": entry(dtype="what")},
+        {"x": entry(dtype=["F16"])},
+        {"x": entry(offsets=(12, 0))},
+        {"x": entry(offsets=(0, 12, 24))},
+        {"x": entry(), "y": entry()},
+        {"x": entry(), "y": entry(shape=(1,), offsets=(14, 16))},
+        {"x": 3},
+        {"x": {"dtype": "F16"}},
+        {"__metadata__": {"keys": 3}, "x": entry()},
+        {"__metadata__": [], "x": entry()},
+        '{"x": 1, "x": 2}',
+        "[" * 100_000,
+    ],
+)
+def test_headers_that_do_not_fit_themselves_are_refused(tmp_path, header):
+    path = written(tmp_path, header)
+    with pytest.raises(ValueError, match=r"a\.safetensors: not a safetensors file, or damaged"):
+        read_header(path)
+    with pytest.raises(SafetensorError):  # the library agrees
+        load_file(path)
+
+
+@pytest.mark.parametrize("size", [0, 5, 11, 13])
+def test_files_shorter_or_longer_than_their_tensors_are_refused(tmp_path, size):
+    with pytest.raises(ValueError, match=r"a\.safetensors: (cut short|too long)"):
+        read_header(written(tmp_path, {"x": entry()}, bytes(size)))

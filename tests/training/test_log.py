@@ -2,6 +2,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from storage import UnwritableError
+from training.checkpoints import METRICS
 from training.log import RunLog, read_log
 
 
@@ -15,6 +16,26 @@ def test_what_comes_after_a_run_is_taken_up_again_replaces_what_came_before(tmp_
     assert [(one["iteration"], one["SR"]) for one in read_log(tmp_path)] == expected
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("val/SR")
     assert [(event.step, event.value) for event in events] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"kind": "train"', "not valid JSON"),
+        (b"[" * 100_000, "nested deeper"),
+        (b'{"kind": "train"}', "no event of a training run"),
+        (b'{"iteration": "7"}', "no event"),
+        (b"7", "no event"),
+        (b"\xff", "utf-8"),
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path, line, problem):
+    sound = b'{"kind": "train", "iteration": 1, "loss": NaN}\n'
+    (tmp_path / METRICS).write_bytes(sound + line + b"\n" + sound)
+    with pytest.raises(ValueError, match=rf"metrics\.jsonl, line 2: .*{problem}.*; remove the dam"):
+        read_log(tmp_path)
+    (tmp_path / METRICS).write_bytes(2 * sound + line)  # the end that a killed run left
+    assert [event["iteration"] for event in read_log(tmp_path)] == [1, 1]
 
 
 def test_a_full_disk_leaves_whole_events(tmp_path, file_size_limit):

@@ -1,6 +1,5 @@
 """What the user names on the command line: runs, traces or submission files."""
 
-import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from storage.gzip_files import DAMAGE, open_maybe_packed
 from training.settings import CONFIG
 from viewer.trace.format import FORMAT, Trace
 
@@ -21,6 +21,7 @@ def kind_of(path: Path) -> Kind:
 
     Raises:
         FileNotFoundError: It does not exist.
+        ValueError: It is compressed, and damaged.
     """
     if path.is_dir():
         return "run" if (path / CONFIG).is_file() else "traces"
@@ -28,10 +29,11 @@ def kind_of(path: Path) -> Kind:
         raise FileNotFoundError(
             f"{path}: no such file or folder; name a run, a folder of traces or a submission file"
         )
-    with path.open("rb") as file:
-        packed = file.peek(2)[:2] == b"\x1f\x8b"
-    with gzip.open(path) if packed else path.open("rb") as file:
-        head = file.read(_HEAD)
+    with open_maybe_packed(path) as file:
+        try:
+            head = file.read(_HEAD)
+        except DAMAGE as error:
+            raise ValueError(f"{path}: the compressed data is damaged ({error})") from error
     return "traces" if json.dumps(FORMAT).encode() in head else "submission"
 
 

@@ -13,6 +13,7 @@ from threading import Condition
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from storage.json_files import parse_json
 from viewer.site.routes import Answer, RequestError, Site
 
 _LOG = logging.getLogger(__name__)
@@ -194,9 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
         if int(length) > _LARGEST_BODY:
             raise RequestError(413, f"the body is longer than {_LARGEST_BODY} bytes")
         try:
-            body = json.loads(self.rfile.read(int(length)))
+            body = parse_json(self.rfile.read(int(length)), "the body", "send a JSON object")
         except ValueError as error:
-            raise RequestError(400, f"the body is not JSON ({error})") from error
+            raise RequestError(400, str(error)) from error
         if not isinstance(body, dict):
             raise RequestError(400, "the body is not a JSON object")
         return body

@@ -7,11 +7,10 @@ from pathlib import Path
 from envs.episodes import Episode
 from envs.episodes.paths import without_turns
 from envs.graphs.nav_graph import NavGraph
-from envs.submissions.checks import Checked, check_submission
-from envs.submissions.scores import REMEDY, Ground
+from envs.submissions.checks import Checked, check_submission, read_submission
+from envs.submissions.scores import Ground
 from envs.worlds import Dataset, World
 from storage.features.view_grid import NUM_HEADINGS, STEP
-from storage.records import read_records
 from viewer.trace.building import Moment, Setting, build_trace, candidate_views, candidates
 from viewer.trace.format import Trace
 
@@ -63,7 +62,7 @@ def traces_of_submission(
         FileNotFoundError: There is no such file.
         ValueError: It is no JSON, or holds no walk that can be used; names what is wrong.
     """
-    records = read_records(path, object, REMEDY)
+    records = read_submission(path)
     checked = check_submission(path, records, ground.episodes, ground.graphs, ground.counted)
     walked = checked.trajectories
     if not walked:

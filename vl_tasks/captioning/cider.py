@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import written_whole
+from storage.json_files import shortened
 from vl_tasks.text.ngrams import ORDERS, GramTable
 
 FORMAT = "clipnav reference statistics 1"
@@ -230,13 +231,17 @@ class CiderD:
                 f"{path}: not the reference statistics of this vocabulary; delete it, it is made "
                 "again"
             )
-        table = GramTable(int(metadata["words"]), tensors["bigrams"], tensors["longer"])
-        return cls(
-            table=table,
-            unseen_idf=float(np.log(float(len(tensors["references"])))),
-            end_counts=metadata["end_counts"] == "1",
-            **{name: tensors[name] for name in _ARRAYS},
-        )
+        try:
+            return cls(
+                table=GramTable(int(metadata["words"]), tensors["bigrams"], tensors["longer"]),
+                unseen_idf=float(np.log(float(len(tensors["references"])))),
+                end_counts=metadata["end_counts"] == "1",
+                **{name: tensors[name] for name in _ARRAYS},
+            )
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{path}: damaged (no {shortened(str(error))}); delete it, it is made again"
+            ) from error
 
 
 _ARRAYS = ("idf", "first", "gram", "count", "norm", "length", "references")

@@ -1,11 +1,13 @@
 """Annotation files that are one JSON document, read with complaints that name the record."""
 
-import json
 import re
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+
+from storage.gzip_files import MOST_BYTES
+from storage.json_files import read_bytes, shortened
 
 Document = TypeVar("Document")
 
@@ -19,7 +21,8 @@ class AnnotationError(ValueError):
 
     def __init__(self, path: Path, record: str, problem: str, remedy: str) -> None:
         super().__init__(
-            ": ".join(part for part in (str(path), record, problem) if part) + "; " + remedy
+            ": ".join(part for part in (str(path), record, shortened(problem, 400)) if part)
+            + f"; {remedy}"
         )
 
 
@@ -35,7 +38,7 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
         OSError: The file cannot be opened.
         AnnotationError: It is damaged; names file, record, field and remedy.
     """
-    raw = path.read_bytes()
+    raw = read_bytes(path, remedy, MOST_BYTES)
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
@@ -50,12 +53,13 @@ def read_table(path: Path, kind: type[Document], remedy: str) -> dict[str, Docum
 
     Args and errors are those of `read_document`; `kind` is that of the records.
     """
-    raw = path.read_bytes()
+    raw = read_bytes(path, remedy, MOST_BYTES)
     try:
         return msgspec.json.decode(raw, type=dict[str, kind])
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
         _blame(path, raw, kind, remedy)
-        raise
+        # A record that comes again under the same id hides the damaged one.
+        raise AnnotationError(path, "", str(error).replace("`", ""), remedy) from None
     except (ValueError, RecursionError) as error:
         raise AnnotationError(path, "", f"not valid JSON ({error})", remedy) from None
 
@@ -64,14 +68,14 @@ def _blame(path: Path, raw: bytes, kind: type, remedy: str) -> None:
     """Complain of the first record of a table that does not have the wanted form."""
     try:
         records = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError as error:
+    except (ValueError, RecursionError) as error:
         raise AnnotationError(path, "", str(error).replace("`", ""), remedy) from None
     for name, record in records.items():
         try:
             msgspec.json.decode(record, type=kind)
-        except msgspec.ValidationError as error:
+        except (ValueError, RecursionError) as error:
             problem = str(error).replace("`", "")
-            raise AnnotationError(path, f"record {name}", problem, remedy) from None
+            raise AnnotationError(path, f"record {shortened(name)}", problem, remedy) from None
 
 
 def _explain(raw: bytes, error: str) -> tuple[str, str]:
@@ -81,9 +85,19 @@ def _explain(raw: bytes, error: str) -> tuple[str, str]:
         return "", error.replace("`", "")
     listed, number, field = match.groups()
     record = f"record {number} of '{listed}'"
-    content = json.loads(raw)[listed][int(number)]
-    if isinstance(content, dict):
-        record += next((f" ({name} {content[name]})" for name in _NAMES if name in content), "")
+    record += _named(raw, listed, int(number))
     problem = error[: match.start()].replace("`", "")
     problem = problem[0].lower() + problem[1:]
     return record, f"field '{field}': {problem}" if field else problem
+
+
+def _named(raw: bytes, listed: str, number: int) -> str:
+    """What identifies a record of a list, as in " (question_id 7)"; "" where nothing does."""
+    try:
+        # The rest of the document may be damaged, too.
+        content = msgspec.json.decode(raw)[listed][number]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return ""
+    names = _NAMES if isinstance(content, dict) else ()
+    found = next((name for name in names if name in content), None)
+    return f" ({found} {shortened(content[found])})" if found else ""

@@ -78,7 +78,7 @@ def convert_easy_vqa(
 def _questions(path: Path, split: str) -> Iterator[Question]:
     try:
         rows = msgspec.json.decode(path.read_bytes(), type=list[tuple[str, str, int]])
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not the questions of easy-vqa ({error}); {REMEDY}") from error
     places: dict[int, int] = {}
     for text, answer, number in rows:

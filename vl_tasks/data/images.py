@@ -1,10 +1,11 @@
 """Picture files by image id, in COCO's naming and others', read strictly."""
 
 import re
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from storage.pictures import PictureError, load_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,23 +71,22 @@ def read_image(path: Path) -> "Image.Image":
 
     Raises:
         FileNotFoundError: It is not there.
-        ValueError: It cannot be read, or not wholly; names the file.
+        ValueError: It cannot be read, or not wholly, or is too large; names the file.
     """
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such picture")
     try:
-        with Image.open(path) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            if image.mode.startswith("I;16"):
-                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        image = load_picture(path, upright=True)
+    except PictureError as error:
         raise ValueError(
-            f"{path}: cannot be read as a picture ({error}); fetch it again"
+            f"{path}: cannot be read as a picture ({error.problem}); fetch it again"
         ) from error
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import written_whole
+from storage.json_files import parse_json
 from storage.locks import sole_maker
 from storage.tensor_files import header_bytes, read_header
 
@@ -153,9 +154,13 @@ class GridCache:
         try:
             header, start = read_header(path)
             metadata = header["__metadata__"]
-            keys = json.loads(metadata["keys"])
+            keys = parse_json(metadata["keys"], "keys", "")
             found = metadata["format"], metadata["description"]
             grids, mask = (_map(path, header[name], start) for name in ("grids", "mask"))
+            if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+                raise ValueError("its keys are no texts")
+            if grids.ndim != 4 or grids.shape[:3] != mask.shape or len(keys) != len(grids):
+                raise ValueError("keys, grids and mask do not fit each other")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: damaged ({error!r}); {_REMEDY}") from error
         if found != (FORMAT, self.description):

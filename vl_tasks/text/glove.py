@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from storage.json_files import shortened
 from vl_tasks.text.vocabulary import Vocabulary
+
+_LONGEST_LINE = 1 << 20  # bytes; 40,000 numbers
 
 
 def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.ndarray, int]:
@@ -30,9 +33,9 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
     rows = {word: row for row, word in enumerate(vocabulary.words, start=1)}
     found: dict[int, np.ndarray] = {}
     width = 0
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            fields = line.rstrip("\n").split(" ")
+    with path.open("rb") as file:
+        for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
+            fields = _fields(path, number, raw)
             width = width or len(fields) - 1
             if len(fields) - 1 < width or width < 1:
                 raise ValueError(
@@ -53,6 +56,20 @@ def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.nd
 
 def _numbers(path: Path, line: int, fields: list[str]) -> np.ndarray:
     try:
-        return np.array(fields, dtype=np.float64)
+        numbers = np.array(fields, dtype=np.float64)
     except ValueError as error:
-        raise ValueError(f"{path}: line {line} is no word with its numbers ({error})") from error
+        problem = shortened(str(error))
+        raise ValueError(f"{path}: line {line} is no word with its numbers ({problem})") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{path}: line {line} has a number that is not finite; fetch it again")
+    return numbers
+
+
+def _fields(path: Path, line: int, raw: bytes) -> list[str]:
+    """What stands between the spaces of a line."""
+    if len(raw) == _LONGEST_LINE:
+        raise ValueError(f"{path}: line {line} is longer than {_LONGEST_LINE:,} bytes")
+    try:
+        return raw.decode("utf-8").rstrip("\n").split(" ")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: line {line} is no text in UTF-8 ({error.reason})") from error

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from storage import write_text
+from storage.json_files import read_json
 from vl_tasks.text.words import Tokenizer
 
 UNKNOWN = "UNK"
+_REMEDY = "train the run anew"
 
 
 class Vocabulary:
@@ -55,12 +57,14 @@ class Vocabulary:
             FileNotFoundError: There is no such file.
             ValueError: The file does not hold a vocabulary, or one of another tokenizer's words.
         """
+        saved = read_json(path, _REMEDY)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            vocabulary = cls(content["words"], content.get("tokenizer", "ours"))
+            if not all(isinstance(word, str) for word in saved["words"]):
+                raise ValueError("a word is no text")
+            vocabulary = cls(saved["words"], saved.get("tokenizer", "ours"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"{path}: not a vocabulary that Vocabulary.save wrote ({error})"
+                f"{path}: not a vocabulary that Vocabulary.save wrote ({error}); {_REMEDY}"
             ) from error
         if vocabulary.tokenizer != tokenizer:
             raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage import write_text
+from storage.json_files import parse_json, read_bytes, shortened
 from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.normalising import normalise
@@ -14,6 +15,7 @@ from vl_tasks.vqa.normalising import normalise
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
 Rule = Literal["leave-one-out", "steps"]
 # ViLT, openvqa, LXMERT: score of an answer that so many of ten annotators gave.
+_REMEDY = "name a file in one of the forms that docs/vl_tasks.md lists"
 _STEPS = (0.0, 0.3, 0.6, 0.9, 1.0)
 
 
@@ -82,13 +84,15 @@ class AnswerVocabulary:
             ValueError: It is none of these.
         """
         path = Path(path)
-        text = path.read_text(encoding="utf-8")
+        raw = read_bytes(path, _REMEDY)
+        content = parse_json(raw, str(path), _REMEDY) if path.suffix == ".json" else None
         try:
-            if path.suffix != ".json":
-                return cls(text.splitlines())
-            return cls(_listed(json.loads(text)))
+            return cls(raw.decode().splitlines() if content is None else _listed(content))
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: not a vocabulary of answers ({error})") from error
+            problem = shortened(str(error), 200)
+            raise ValueError(
+                f"{path}: not a vocabulary of answers ({problem}); {_REMEDY}"
+            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as a JSON list."""

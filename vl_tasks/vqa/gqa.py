@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from storage.json_files import shortened
 from storage.records import read_records
 from vl_tasks.data.documents import read_table
 
@@ -139,11 +140,14 @@ def read_gqa_predictions(path: Path, questions: Mapping[str, GqaQuestion]) -> di
     found: dict[str, str] = {}
     for record in read_records(path, _Prediction, REMEDY):
         if record.questionId in found:
-            raise ValueError(f"{path}: question {record.questionId} is answered twice")
+            raise ValueError(f"{path}: question {shortened(record.questionId)} is answered twice")
         if record.questionId not in questions:
-            raise ValueError(f"{path}: there is no question {record.questionId}")
+            raise ValueError(f"{path}: there is no question {shortened(record.questionId)}")
         found[record.questionId] = record.prediction
-    _check_answered(questions, found, lambda question: question.balanced)
+    try:
+        _check_answered(questions, found, lambda question: question.balanced)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return found
 
 

@@ -7,15 +7,18 @@ the extras of the meshes and, for our own reader, in the house's side file.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.panoramas.ray_tracer import GLASS_TEXTURE
 from storage import written_whole
+from storage.json_files import shortened
 
 if TYPE_CHECKING:
     import trimesh
@@ -52,7 +55,20 @@ def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
 
 # What damaged bytes make trimesh and Pillow raise; trimesh wants a package that we lack to find the
 # encoding of JSON that is no UTF-8.
-_DAMAGE = (ValueError, LookupError, AttributeError, TypeError, OSError, ImportError)
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OSError,
+    ImportError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
@@ -79,7 +95,8 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
         return _join(meshes, names, textures, objects)
     except _DAMAGE as error:
         raise ValueError(
-            f"{path}: not a readable house ({error}); delete it and it will be built again"
+            f"{path}: not a readable house ({shortened(str(error) or repr(error), 200)}); delete "
+            "it and it will be built again"
         ) from error
 
 
@@ -112,7 +129,6 @@ def _mesh(scene: Scene, faces: slice, material: Any) -> trimesh.Trimesh:
 
 
 def _material(name: str, texture: np.ndarray, compact: bool) -> Any:
-    from PIL import Image
     from trimesh.visual.material import PBRMaterial
 
     image = Image.fromarray(texture)
@@ -157,11 +173,25 @@ def _join(
             "face_object": np.full(count, objects[index].index, np.int32),
             "face_texture": np.full(count, names.index(texture), np.int32),
         }
+        _check_mesh(len(mesh.vertices), mesh.faces, block)
         for key, values in block.items():
             columns.setdefault(key, []).append(values)
         vertices += len(mesh.vertices)
     arrays = {key: np.concatenate(blocks) for key, blocks in columns.items()}
     return Scene(**arrays, textures=textures, texture_names=names, objects=objects)
+
+
+def _check_mesh(vertices: int, faces: np.ndarray, block: dict[str, np.ndarray]) -> None:
+    """Check that a mesh fits itself: Embree reads beyond the vertices if a face does.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if faces.size and not 0 <= faces.min() <= faces.max() < vertices:
+        raise ValueError("a face has a corner that is no vertex")
+    for key in ("positions", "normals", "uvs", "colours"):
+        if len(block[key]) != vertices or not np.isfinite(block[key]).all():
+            raise ValueError(f"there are not as many finite {key} as vertices")
 
 
 def _mesh_name(index: int, texture: str) -> str:
@@ -170,6 +200,8 @@ def _mesh_name(index: int, texture: str) -> str:
 
 def _parse_name(name: str) -> tuple[int, str]:
     index, texture = name.split("|")
+    if not index.isdecimal():
+        raise ValueError(f"mesh {shortened(name)!r} has no number of an object")
     return int(index), texture
 
 

@@ -14,10 +14,12 @@ from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
 from envs.houses.shell.assembly import assemble
 from storage import cache_dir, write_text
+from storage.json_files import read_json, shortened
 from storage.locks import sole_maker
 
 GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds give other houses
 
+_REMEDY = "delete it and the house will be built again"
 _FURNISHING_TAG = 21
 _LIGHTS_TAG = 42
 _CLUTTER_TAG = 43
@@ -166,8 +168,9 @@ def load_house(scan: str, directory: Path) -> House:
     try:
         spec, plan = HouseSpec(**record["spec"]), FloorPlan.from_dict(record["plan"])
         objects = tuple(map(ObjectInfo.from_dict, record["objects"]))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(_damaged(side_file, error)) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        problem = shortened(repr(error), 200)
+        raise ValueError(f"{side_file}: damaged ({problem}); {_REMEDY}") from error
     return House(spec, plan, read_glb(glb, objects))
 
 
@@ -176,17 +179,10 @@ def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
 
 
 def _read_side_file(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"generator_version", "spec", "plan", "objects"} - set(record)
-    except (ValueError, TypeError) as error:
-        raise ValueError(_damaged(path, error)) from error
+    record = read_json(path, _REMEDY)
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}: damaged, no JSON object; {_REMEDY}")
+    missing = {"generator_version", "spec", "plan", "objects"} - set(record)
     if missing:
-        raise ValueError(
-            f"{path}: lacks {', '.join(sorted(missing))}; delete it to have the house built again"
-        )
+        raise ValueError(f"{path}: lacks {', '.join(sorted(missing))}; {_REMEDY}")
     return record
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path}: damaged ({error!r}); delete it and the house will be built again"

@@ -18,6 +18,7 @@ from envs.houses.building.house import house_cache_dir, is_saved
 from envs.houses.building.sets import set_of
 from envs.houses.meshes.scene import ObjectInfo
 from storage import write_text, written_whole
+from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import carried_out
 from training.interruption import says_when_interrupted
@@ -154,7 +155,7 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
 
 def read_pictures(folder: Path) -> HousePictures:
     """Map the arrays that `render_houses` wrote."""
-    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    described = read_json(folder / DESCRIPTION, "delete the folder to have it rendered again")
     arrays: dict[str, Any] = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r")
         for name in ("rgb", "object_id", "depth")

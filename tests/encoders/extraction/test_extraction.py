@@ -79,7 +79,7 @@ def test_the_remains_of_another_run_are_refused(encoder: ClipEncoder, tmp_path: 
     path = tmp_path / "store.safetensors"
     with pytest.raises(KeyboardInterrupt):
         encode_viewpoints(KEYS, Loader(limit=1), encoder, path, {"vfov_degrees": 60})
-    with pytest.raises(ValueError, match=r"partial holds .*60.*75.*delete it"):
+    with pytest.raises(ValueError, match=r"partial holds .*60.*75.*move the file away"):
         encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
 
 

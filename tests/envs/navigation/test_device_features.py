@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -118,3 +120,27 @@ def test_an_unfit_angle_feature_size_is_refused(tiny_arguments):
     env = VlnVectorEnv(1, **tiny_arguments, observe="indices", angle_feature_size=10)
     with pytest.raises(ValueError, match="angle_feature_size 10"):
         DeviceFeatures(env)
+
+
+def test_numbers_that_are_not_finite_are_found_before_training(tiny_arguments, tmp_path):
+    path = tmp_path / "broken.safetensors"
+    raw = bytearray(Path(tiny_arguments["features"]).read_bytes())
+    row = FeatureStore.open(tiny_arguments["features"]).row("attic", "a4")
+    views = len(raw) - 17 * 36 * 8 * 2
+    start = views + row * 36 * 8 * 2
+    raw[start : start + 2] = np.float16("nan").tobytes()
+    path.write_bytes(raw)
+    arguments = {**tiny_arguments, "features": str(path)}
+    match = r"broken\.safetensors: features of viewpoint a4 of scan attic are not all finite"
+    with pytest.raises(ValueError, match=match):
+        DeviceFeatures(VlnVectorEnv(2, **arguments, observe="indices"))
+    env = VlnVectorEnv(8, **arguments, observe="features", split="train")
+
+    def walk_everywhere():
+        for seed in range(20):
+            observation, _ = env.reset(seed=seed)
+            for _ in range(6):
+                observation, *_ = env.step(observation["action_mask"].argmin(1) - 1)
+
+    with pytest.raises(ValueError, match=match):
+        walk_everywhere()

@@ -67,3 +67,15 @@ def test_pickles_as_its_store(tmp_path):
     target = np.empty((1, 36, 64), dtype=np.float32)
     pickle.loads(raw).read(np.array([3]), target)
     assert (target == 1).all()
+
+
+def test_numbers_that_are_not_finite_are_found_when_first_read(tmp_path):
+    store = make_store(tmp_path / "s", np.ones((3, 36, 4), np.float32))
+    raw = bytearray(store.path.read_bytes())
+    raw[-2:] = np.float16("nan").tobytes()
+    store.path.write_bytes(raw)
+    reader, target = WideningReader(store), np.empty((2, 36, 4), np.float32)
+    for _ in range(2):
+        reader.read(np.array([0, 1]), target)
+        with pytest.raises(ValueError, match="features of viewpoint 2 of scan scan are not all"):
+            reader.read(np.array([1, 2]), target)

@@ -176,6 +176,50 @@ def test_instructions_outside_the_count_are_no_fault(check, whole):
     assert checked.expected == 2
 
 
+EXTRA = {"instr_id": "9_9", "path": ["a0"]}
+
+
+@pytest.mark.parametrize(
+    ("first", "extra", "kind", "is_fault"),
+    [
+        (None, [], "instructions without a path", True),
+        ("same", [EXTRA], "records of instructions that the split does not have", True),
+        ("same", [{**EXTRA, "instr_id": "100"}], "records of instructions that the split", True),
+        ("same", [3], "records that cannot be read", True),
+        ("twice", [], "records of an instruction that came before", True),
+        ([], [], "empty paths", True),
+        (["b0", "b1"], [], "paths over viewpoints that their scan lacks", True),  # another scan
+        (["a0", "a9"], [], "paths over viewpoints that their scan lacks", True),
+        (["a1", "a2"], [], "paths that do not begin at the start", True),
+        (["a0", "a10"], [], "paths between parts that no way joins", True),
+        (["a0", "a8"], [], "steps over no edge", False),
+        (["a0", "a0"], [], "paths that repeat a viewpoint", False),
+    ],
+)
+@pytest.mark.parametrize("counts_all", [True, False])
+def test_each_deviation_alone_is_judged(
+    check, whole, episodes, first, extra, kind, is_fault, counts_all
+):
+    """A file that is whole but for one thing; the first instruction has the id 100_0."""
+    others = whole[1:]
+    if first == "same":
+        records = [*whole, *extra]
+    elif first == "twice":
+        records = [whole[0], *whole]
+    elif first is None:
+        records = others
+    else:
+        records = [{"instr_id": "100_0", "path": first}, *others]
+    counted = None if counts_all else {e.instr_id for e in episodes[:-1]}
+    checked = check(records, counted=counted)
+    concerns = [f for f in checked.findings if "left out of this count" not in f.what]
+    assert len(concerns) == 1
+    assert concerns[0].what.startswith(kind)
+    assert len(concerns[0].places) == 1
+    assert concerns[0].fault is is_fault
+    assert checked.faulty is is_fault
+
+
 def test_findings_name_the_first(check):
     text = str(check([]).findings[0])
     assert text.startswith("instructions without a path: 14 (100_0; 100_1; 101_0; 101_1; 102_0; ")

@@ -105,11 +105,13 @@ def test_lmdb_of_packed_arrays_is_read(tmp_path: Path, views: np.ndarray):
     np.testing.assert_array_equal(np.asarray(FeatureStore.open(path).views), views)
 
 
-def test_without_lmdb_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch):
+def test_without_lmdb_files_are_read_but_not_written(tmp_path: Path, views, monkeypatch):
+    path = tmp_path / "views.lmdb"
+    write_features(path, KEYS, views, {})
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    (tmp_path / "views.lmdb").touch()
+    np.testing.assert_array_equal(np.stack(list(read_features(path).rows)), views)
     with pytest.raises(ModuleNotFoundError, match=r"clipnav\[lmdb\]"):
-        read_features(tmp_path / "views.lmdb")
+        write_features(tmp_path / "other.lmdb", KEYS, views, {})
 
 
 def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray):
@@ -219,3 +221,61 @@ def test_environments_take_such_files(tiny_world: Path, tmp_path: Path, suffix: 
         env.close()
     assert np.abs(observed[0][:, :8]).max() > 0
     np.testing.assert_array_equal(observed[1], observed[0])
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
+def test_infinite_features_of_other_formats_name_their_viewpoint(tmp_path: Path, views, suffix):
+    path = tmp_path / f"views.{suffix}"
+    views = views.astype(np.float32)
+    views[1, 7, 3] = np.inf
+    write_features(path, KEYS, views, {})
+    for use in (lambda: list(read_features(path).rows), lambda: FeatureStore.open(path)):
+        with pytest.raises(ValueError, match=rf"views\.{suffix}: features of {KEYS[1]} are not"):
+            use()
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_keys_that_occur_twice_are_refused(tmp_path: Path, views):
+    path = tmp_path / "twice.tsv"
+    write_features(path, [*KEYS[:2], KEYS[0]], views, {})
+    with pytest.raises(ValueError, match=rf"twice\.tsv: holds features of {KEYS[0]} twice"):
+        read_features(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (b"type", "O"),
+        (b"type", "V99999999999"),
+        (b"type", "<i4,(2,3)f4"),
+        (b"shape", [2**40, 2**40]),
+        (b"shape", "x"),
+        (b"data", 3),
+    ],
+)
+def test_packed_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
+    lmdb = pytest.importorskip("lmdb")
+    import msgspec
+
+    row = views[0].astype(np.float32)
+    fields = {b"nd": True, b"type": "<f4", b"shape": row.shape, b"data": row.tobytes()}
+    path = tmp_path / "packed.lmdb"
+    with lmdb.open(str(path), subdir=False, map_size=1 << 22) as environment:
+        with environment.begin(write=True) as transaction:
+            packed = msgspec.msgpack.encode({**fields, field: value})
+            transaction.put(b"house_00_a", packed)
+    with pytest.raises(ValueError, match=r"packed\.lmdb: the value of house_00_a is no array"):
+        read_features(path)
+
+
+def test_inspecting_finds_a_viewpoint_with_nan(tmp_path: Path, views, run_script):
+    path = tmp_path / "views.safetensors"
+    write_features(path, KEYS, views, {"encoder": "tiny"})
+    raw = bytearray(path.read_bytes())
+    raw[-2:] = np.float16("nan").tobytes()
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="features of viewpoint 0f3d of scan zQmF are not all"):
+        run_script("inspect_features.py", "--features", path)
+    with pytest.raises(ValueError, match="features of viewpoint 0f3d of scan zQmF are not all"):
+        run_script("convert_features.py", "--features", path, "--output", tmp_path / "a.h5")
+    assert not (tmp_path / "a.h5").exists()

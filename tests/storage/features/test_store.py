@@ -132,3 +132,66 @@ def test_bad_features_leave_the_old_store_and_nothing_beside(
         FeatureStore.write(path, rows, keys)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.fixture
+def broken(tmp_path: Path, views: np.ndarray) -> Path:
+    """A store of which some writer left NaN in the last viewpoint."""
+    path = tmp_path / "broken.safetensors"
+    FeatureStore.write(path, views, KEYS)
+    raw = bytearray(path.read_bytes())
+    raw[-2:] = np.float16("nan").tobytes()
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_numbers_that_are_not_finite_name_their_viewpoint(broken: Path, value: str):
+    raw = bytearray(broken.read_bytes())
+    raw[-2:] = np.float16(value).tobytes()
+    broken.write_bytes(raw)
+    store = FeatureStore.open(broken)
+    scan, _, viewpoint = KEYS[-1].rpartition("_")
+    store.check_finite(np.array([0, 1, 0]))
+    assert np.isfinite(store.take(np.array([1]))).all()
+    match = rf"broken.safetensors: features of viewpoint {viewpoint} of scan {scan} are not all"
+    for use in (store.check_finite, store.take):
+        with pytest.raises(ValueError, match=rf"{match} finite.*extract again"):
+            use(np.array([0, len(KEYS) - 1]))
+
+
+def test_each_row_is_checked_once(path: Path, views: np.ndarray):
+    store = FeatureStore.open(path)
+    read = []
+
+    class Counting:
+        def __getitem__(self, rows):
+            read.extend(np.atleast_1d(rows).tolist())
+            return views.astype(np.float16)[rows]
+
+    store.views = Counting()
+    for rows in ([0, 1], [1, 0, 1], [1, 2], [0, 1, 2]):
+        store.check_finite(np.array(rows))
+    assert sorted(read) == [0, 1, 2]
+
+
+def test_all_finite_halves_pass_and_no_other(tmp_path: Path):
+    """Every float16 that there is."""
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    store = FeatureStore(tmp_path, ["a_b"], {}, np.zeros((1, 36, 1), np.float16))
+    for half in halves:
+        store.views = np.full((1, 36, 1), half)
+        store._known_finite[:] = False
+        if np.isfinite(half):
+            store.check_finite(np.array([0]))
+        else:
+            with pytest.raises(ValueError, match="not all finite"):
+                store.check_finite(np.array([0]))
+
+
+def test_files_of_other_kinds_are_told_what_is_read(tmp_path: Path):
+    text = tmp_path / "README.md"
+    text.write_text("# A file that somebody needs\n")
+    with pytest.raises(ValueError, match=r"README\.md: not a file of features; .*\.tsv") as error:
+        FeatureStore.open(text)
+    assert "delete" not in str(error.value)

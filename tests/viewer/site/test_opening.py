@@ -21,6 +21,9 @@ def test_tells_what_was_named(traces, tmp_path):
     (tmp_path / "mine.json.gz").write_bytes(gzip.compress(walks))
     assert kind_of(tmp_path / "mine.json") == "submission"
     assert kind_of(tmp_path / "mine.json.gz") == "submission"
+    (tmp_path / "cut.json.gz").write_bytes(gzip.compress(walks)[:20])
+    with pytest.raises(ValueError, match=r"cut\.json\.gz: the compressed data is damaged"):
+        kind_of(tmp_path / "cut.json.gz")
     with pytest.raises(FileNotFoundError, match="name a run"):
         kind_of(tmp_path / "nothing")
 

@@ -122,7 +122,7 @@ def test_bad_questions_are_answered_with_a_reason(server, path, status, why):
 @pytest.mark.parametrize(
     ("path", "body", "status", "why"),
     [
-        ("/api/drive", b"{", 400, "not JSON"),
+        ("/api/drive", b"{", 400, "not valid JSON"),
         ("/api/drive", [1], 400, "not a JSON object"),
         ("/api/drive", {}, 400, "'episode' is missing"),
         ("/api/drive", {"episode": "no"}, 404, "no episode"),

@@ -21,6 +21,11 @@ class _File(msgspec.Struct):
         ('{"rows": [{"question_id": 7, "tex', "not valid JSON"),
         ('{"lines": []}', "missing required field rows"),
         ("[]", "Expected object"),
+        ("{\"rows\": [{\"x\": " + "[" * 100_000, "not valid JSON"),
+        ('{"rows": [{"question_id": 7, "text": 3}, {"questi', "field 'text'"),  # two faults
+        ('{"rows": [{"text": 3, "question_id": "a\\nb"}]}', "record 0"),
+        ('{"rows": [{"question_id": "%s"}]}' % ("9" * 5000), "field 'question_id'"),
+        ('{"rows": [{"question_id": 1, "text": 2}], "rows": []}', "field 'text'"),
     ],
 )
 def test_damage_is_named(tmp_path, text, complaint):
@@ -32,6 +37,8 @@ def test_damage_is_named(tmp_path, text, complaint):
     assert message.startswith(str(path))
     assert complaint in message
     assert message.endswith("fetch it again")
+    assert "\n" not in message
+    assert len(message) < 1000
 
 
 def test_other_fields_are_skipped(tmp_path):

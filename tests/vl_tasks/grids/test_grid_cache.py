@@ -3,8 +3,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from vl_tasks.grids.grid_cache import GridCache
+from vl_tasks.grids.grid_cache import FORMAT, GridCache
 
 
 def grids(count, height, width, seed=0):
@@ -39,6 +40,16 @@ def test_shards_that_do_not_fit_are_named(tmp_path):
         with pytest.raises(ValueError, match="damaged") as error:
             GridCache(tmp_path, "clip-own")
         assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("keys", ['["x"]', '"xy"', "[1, 2]", "[" * 100_000, '{"x": 0, "y": 1}'])
+def test_shards_whose_keys_do_not_fit_are_named(tmp_path, keys):
+    GridCache(tmp_path, "clip-own").add(["x", "y"], grids(2, 2, 2), np.ones((2, 2, 2), bool))
+    path = tmp_path / "00000.safetensors"
+    tensors, metadata = load_file(path), {"format": FORMAT, "description": "clip-own"}
+    save_file(tensors, path, {**metadata, "keys": keys})
+    with pytest.raises(ValueError, match=r"00000\.safetensors: damaged"):
+        GridCache(tmp_path, "clip-own")
 
 
 def test_shards_never_take_the_place_of_others(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -82,4 +83,35 @@ def test_flipped_bytes_are_damage_too(scene: Scene, tmp_path: Path, piece: bytes
     write_glb(scene, path)
     path.write_bytes(path.read_bytes().replace(piece, b"\xff" * len(piece)))
     with pytest.raises(ValueError, match=r"house\.glb.*delete it"):
+        read_glb(path, scene.objects)
+
+
+def rewritten(path: Path, change: Callable[[dict], None]) -> None:
+    """Change the JSON of a GLB; its binary part stays."""
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[12:16], "little")
+    tree = json.loads(raw[20 : 20 + length])
+    change(tree)
+    text = json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    body = len(text).to_bytes(4, "little") + b"JSON" + text + raw[20 + length :]
+    path.write_bytes(raw[:8] + (12 + len(body)).to_bytes(4, "little") + body)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: tree["accessors"][0].update(count=10**12),
+        lambda tree: tree["bufferViews"][0].update(byteLength=-5),
+        lambda tree: tree["bufferViews"][0].update(byteStride=1 << 40),
+        # Indices of corners read from the numbers of something else.
+        lambda tree: tree["accessors"][0].update(bufferView=1),
+        lambda tree: tree["meshes"][0].update(name="-1|cloth"),
+    ],
+)
+def test_what_a_damaged_tree_says_is_checked(scene: Scene, tmp_path: Path, change):
+    path = tmp_path / "house.glb"
+    write_glb(scene, path)
+    rewritten(path, change)
+    with pytest.raises(ValueError, match=r"house\.glb: not a readable house"):
         read_glb(path, scene.objects)
