@@ -108,7 +108,7 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     vqa += ["--evaluation-splits", "val", "--batch-size", "8", "--optimiser.warmup", "5"]
     vqa += ["--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1"]
     picture = ["--width", "128", "--workers", "1", "--precision", "fp32"]
-    tasks = ["--houses", "2", "--train", "24", "--val-seen", "12", "--val-unseen", "12"]
+    tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
     clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
     clip += ["--embed-dim", "32", "--samples", "320", "--batch", "8", "--save-every", "3"]

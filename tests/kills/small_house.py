@@ -1,4 +1,6 @@
-"""Makes houses that are built in a moment, in place of the real ones."""
+"""Houses that are built in a moment in place of the real ones, by workers that begin at once."""
+
+import multiprocessing
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from envs.houses.house import House, HouseSpec
 from envs.houses.scene import scene_of_fixtures
 from envs.houses.sets import set_of
 from envs.houses.structure import Fixture
+from storage import processes
 
 THINGS = ("sofa", "chair", "floor_lamp", "armchair", "bed", "table")
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.6, 0.2), "blue": (0.1, 0.2, 0.8)}
@@ -46,6 +49,8 @@ def shipped_navigation(built: House) -> dict:
 
 
 def use_small_houses() -> None:
-    """Have everything in this process build them."""
+    """Have everything in this process and its workers build them."""
     house.build_house = small_house
     house_set.navigate = shipped_navigation
+    # No rays have been traced here, and a fresh interpreter would import for seconds.
+    processes.get_context = lambda _: multiprocessing.get_context("fork")

@@ -15,7 +15,7 @@ import pytest
 KILLS = int(os.environ.get("CLIPNAV_KILLS", "2"))
 NAMES = [*"follower speaker vqa extraction houses tasks".split(), "house clip", "download"]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
-_LEFTOVERS = (".lock", ".partial", ".writing", "-tag")
+_LEFTOVERS = (".lock", ".partial", "-tag")
 
 
 class Attempts:
@@ -55,7 +55,7 @@ class Attempts:
 
     def check_end(self, expected):
         assert self.command.state(self.output) == expected
-        left = [path for path in self.folder.rglob("*") if path.name.endswith(_LEFTOVERS)]
+        left = [path for path in self.output.rglob("*") if path.name.endswith(_LEFTOVERS)]
         left += [path for path in self.folder.rglob("*") if ".writing" in path.name]
         assert not left
 
