@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # What to do about errors of the system, whose own text names neither the file first nor a remedy.
 _REMEDIES: dict[type[OSError], str] = {
@@ -26,6 +26,7 @@ _REMEDIES: dict[type[OSError], str] = {
 # What the packages raise for input that is missing or wrong, with messages made to be read.
 _EXPECTED = (OSError, ValueError, KeyError, ModuleNotFoundError, FloatingPointError)
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
+_MOMENT = 0.01  # seconds
 _STOPPED = 130  # exit status, as shells have it for Ctrl-C
 _NOTHING_YET = "Stopped before anything was done."
 _ALL_WHOLE = (
@@ -73,15 +74,19 @@ class _Requests:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """Within it requests come as interrupts, where this is the main thread."""
+        signals = (*_REQUESTS, signal.SIGALRM)
         try:
-            previous = [signal.signal(one, self._interrupt) for one in _REQUESTS]
+            previous = [signal.signal(one, self._interrupt) for one in signals]
         except ValueError:  # its owner handles signals
             yield
             return
+        hook, sys.unraisablehook = sys.unraisablehook, self._ask_again
         try:
             yield
         finally:
-            for request, handler in zip(_REQUESTS, previous, strict=True):
+            sys.unraisablehook = hook
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for request, handler in zip(signals, previous, strict=True):
                 signal.signal(request, handler)
 
     def _interrupt(self, *_: object) -> None:
@@ -89,6 +94,13 @@ class _Requests:
         self.came = True
         _end_workers()
         raise KeyboardInterrupt
+
+    def _ask_again(self, ignored: Any) -> None:
+        """Interrupt again in a moment: an interrupt within a destructor has no effect."""
+        if self.came and ignored.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+        else:
+            sys.__unraisablehook__(ignored)
 
 
 def _end_workers() -> None:

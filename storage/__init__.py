@@ -17,6 +17,10 @@ _HOST = socket.gethostname()
 _BESIDE = re.compile(rf"\.{re.escape(_HOST)}-(\d+)\.writing(\.[^.]*)?$")
 
 
+# Files that are being written, for who ends the process in the middle of it.
+_unfinished: set[Path] = set()
+
+
 class UnwritableError(OSError):
     """A file could not be written; the message names it and says why."""
 
@@ -36,6 +40,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent.resolve())
     beside = path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")
+    _unfinished.add(beside)
     try:
         beside.touch()
         usual = beside.stat().st_mode
@@ -50,6 +55,13 @@ def written_whole(path: str | Path) -> Iterator[Path]:
             ) from error
         raise
     finally:
+        beside.unlink(missing_ok=True)
+        _unfinished.discard(beside)
+
+
+def remove_unfinished() -> None:
+    """Remove what `written_whole` is writing in this process, which is about to end."""
+    for beside in tuple(_unfinished):
         beside.unlink(missing_ok=True)
 
 

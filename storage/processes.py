@@ -10,6 +10,8 @@ from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import Any, NoReturn, TypeVar
 
+from storage import remove_unfinished
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -83,11 +85,14 @@ def _begin_work(begin: Callable[[], None] | None) -> None:
 
 
 def _end_job(*_: object) -> NoReturn:
-    raise SystemExit(128 + signal.SIGTERM)
+    # No exception: within a destructor it would be printed, and the job would go on.
+    remove_unfinished()
+    os._exit(128 + signal.SIGTERM)
 
 
 def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+        remove_unfinished()
         os._exit(1)

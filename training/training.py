@@ -67,6 +67,7 @@ class Trainer:
         self.best: dict[str, Any] = {}
         self.log: RunLog | None = None
         self._saved: int | None = None
+        self._recent: list[dict[str, float]] = []  # figures that are not in the log yet
         if config.resume is not None:
             self._take_up(load_trainer(self.run))
         if self._is_first:
@@ -76,7 +77,6 @@ class Trainer:
             if config.resume is None:
                 learner.start(self.run)
             self.log = RunLog(self.run, self.iteration)
-        self._recent: list[dict[str, float]] = []
 
     @property
     def progress(self) -> float:
@@ -181,6 +181,7 @@ class Trainer:
             "iteration": self.iteration,
             "seconds": self.seconds,
             "best": self.best,
+            "recent": self._recent,
             "weights": self.learner.network.state_dict(),
             "optimiser": self.learner.optimiser.state_dict(),
         }
@@ -240,6 +241,7 @@ class Trainer:
             self.learner.optimiser.load_state_dict(state["optimiser"])
             self.iteration, self.seconds = state["iteration"], state["seconds"]
             self.best = state["best"]
+            self._recent = state["recent"]
             self._saved = self.iteration
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(

@@ -89,6 +89,25 @@ def test_what_is_kept_is_said(monkeypatch, capsys):
     assert capsys.readouterr().err == "after 3 iterations\n"
 
 
+def test_requests_within_destructors_are_not_lost(monkeypatch, capsys):
+    from complaints import complaints_in_a_line
+
+    class Destroyed:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def work():
+        Destroyed()
+        while True:
+            pass
+
+    monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
+    with pytest.raises(SystemExit) as end, complaints_in_a_line():
+        work()
+    assert end.value.code == 130
+    assert capsys.readouterr().err.startswith("Stopped. No file")
+
+
 WORKERS = """
 import sys, os, time, signal
 from pathlib import Path

@@ -1,0 +1,148 @@
+"""The long commands: how each is given, and what shall be alike however often it was killed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from storage import file_sha256
+
+PROGRAMS = Path(__file__).parent / "programs"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+_CLOCK = ("seconds", "training_seconds")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A long command.
+
+    Attributes:
+        program: What is run.
+        arguments: For a folder of outputs.
+        state: What is compared, by name.
+        waits: Whether a second one waits for the first instead of being refused.
+        resumes: Whether one that has begun goes on with --resume.
+    """
+
+    program: Path
+    arguments: Callable[[Path], list[str]]
+    state: Callable[[Path], Mapping[str, Any]]
+    waits: bool = False
+    resumes: bool = False
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Digest of each file in a folder and below it."""
+    return {
+        str(path.relative_to(folder)): file_sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def run_state(output: Path) -> dict[str, Any]:
+    """What a training has come to, without what depends on the clock."""
+    run = output / "run"
+    trainer = torch.load(run / "trainer.pt", weights_only=True)
+    # By tensors: the order of the notes in its header is another one each time.
+    found: dict[str, Any] = {"model": digest(load_file(run / "model.safetensors"))}
+    found |= {name: digest(value) for name, value in trainer.items() if name not in _CLOCK}
+    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    results = json.loads((run / "results.json").read_text())
+    found["log"] = [without_clock(event) for event in events]
+    found["results"] = without_clock(results)
+    found["files"] = sorted(
+        str(path.relative_to(run)) for path in run.iterdir() if path.name != "tensorboard"
+    )
+    return found
+
+
+def without_clock(values: dict[str, Any]) -> dict[str, Any]:
+    """Figures that do not depend on how fast the machine is."""
+    return {name: value for name, value in values.items() if name not in _CLOCK}
+
+
+def digest(value: Any) -> str:
+    """Digest of a nest of tensors and numbers."""
+    if isinstance(value, torch.Tensor):
+        return hashlib.sha256(value.contiguous().numpy().tobytes()).hexdigest()
+    if isinstance(value, Mapping):
+        return json.dumps({str(name): digest(one) for name, one in value.items()})
+    if isinstance(value, list | tuple):
+        return json.dumps([digest(one) for one in value])
+    return repr(value)
+
+
+def clip_state(output: Path) -> dict[str, Any]:
+    """What a training of the house CLIP has come to."""
+    run = output / "run"
+    trainer = torch.load(run / "trainer.pt", weights_only=True)
+    log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "clip": digest(load_file(output / "clip" / "open_clip_model.safetensors")),
+        "log": [without_clock(event) for event in log],
+        "trainer": digest(trainer),
+    }
+
+
+def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Command]:
+    """All of them.
+
+    Args:
+        world: Folder of a tiny world.
+        shapes: Folder of tiny data of the tasks about pictures.
+        download: Address and SHA-256 of a file.
+    """
+    small = ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
+    tiny = ["--world", "matterport", "--data-dir", str(world)]
+    tiny += ["--features", str(world / "features.safetensors"), "--batch-size", "4"]
+    tiny += ["--evaluation-splits", "val_unseen", *small]
+    follower = ["--follower.hidden-size", "16", "--follower.embedding-size", "8"]
+    speaker = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
+    vqa = ["--data", str(shapes), "--preset", "houses", "--select-by", "val", *small]
+    vqa += ["--evaluation-splits", "val", "--batch-size", "8", "--optimiser.warmup", "5"]
+    vqa += ["--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1"]
+    picture = ["--width", "128", "--workers", "1", "--precision", "fp32"]
+    tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
+    clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
+    clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
+    clip += ["--embed-dim", "32", "--samples", "320", "--batch", "8", "--save-every", "3"]
+
+    def in_run(*words: str) -> Callable[[Path], list[str]]:
+        return lambda output: [*words, "--output", str(output / "run")]
+
+    def houses(output: Path) -> list[str]:
+        graphs, data = str(output / "graphs"), str(output / "data")
+        folders = ["--connectivity-dir", graphs, "--data-dir", data]
+        return ["--scans", "house_00-house_05", "--workers", "2", *folders]
+
+    def store(output: Path) -> list[str]:
+        path = str(output / "store.safetensors")
+        return ["--scans", "house_00", "--output", path, *picture]
+
+    def pretraining(output: Path) -> list[str]:
+        folders = ["--output", str(output / "clip"), "--run-dir", str(output / "run")]
+        return [*clip, "--workers", "1", "--threads", "1", *folders]
+
+    def fetched(output: Path) -> list[str]:
+        return [download[0], str(output / "file.bin"), download[1]]
+
+    def made(output: Path) -> list[str]:
+        return [*tasks, "--size", "32", "--workers", "1", "--out", str(output / "tasks")]
+
+    run = {"state": run_state, "resumes": True}
+    return {
+        "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **run),
+        "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **run),
+        "vqa": Command(SCRIPTS / "finetune_vqa.py", in_run(*vqa), **run),
+        "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
+        "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
+        "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),
+        "house clip": Command(PROGRAMS / "pretrain_house_clip.py", pretraining, clip_state),
+        "download": Command(PROGRAMS / "download.py", fetched, files_in),
+    }

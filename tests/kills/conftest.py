@@ -1,0 +1,105 @@
+"""What the commands that are killed work on, and what starts them."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.kills.commands import commands
+from tests.vl_tasks.conftest import write_shapes
+
+CONTENT = np.random.default_rng(0).bytes(3_000_000)
+
+
+class Launcher:
+    """Starts commands, see launcher.py."""
+
+    def __init__(self, process):
+        self._process = process
+        assert self._ask(None) == "ready"
+
+    def _ask(self, line):
+        if line is not None:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def start(self, program, arguments, environment, log) -> int:
+        request = {
+            "program": str(program),
+            "arguments": arguments,
+            "environment": {name: str(value) for name, value in environment.items()},
+            "log": str(log),
+        }
+        return int(self._ask(json.dumps(request)))
+
+    def wait(self, process: int) -> int:
+        """Exit status of a process; minus the signal that killed it."""
+        return int(self._ask(f"wait {process}"))
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    program = Path(__file__).with_name("launcher.py")
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**environment(), "OMP_NUM_THREADS": "1"},
+    ) as process:
+        yield Launcher(process)
+        process.stdin.close()
+
+
+def environment():
+    import os
+
+    root = Path(__file__).parents[2]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "scripts")])}
+
+
+class SlowSite(BaseHTTPRequestHandler):
+    """Sends a file in pieces, from where it is asked to."""
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        start = int(asked[6:-1]) if asked else 0
+        self.send_response(416 if start >= len(CONTENT) else 206 if start else 200)
+        if start >= len(CONTENT):
+            self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
+        elif start:
+            end = f"{len(CONTENT) - 1}/{len(CONTENT)}"
+            self.send_header("Content-Range", f"bytes {start}-{end}")
+        self.send_header("Content-Length", str(max(len(CONTENT) - start, 0)))
+        self.send_header("ETag", '"one"')
+        self.end_headers()
+        for place in range(start, len(CONTENT), 100_000):
+            try:
+                self.wfile.write(CONTENT[place : place + 100_000])
+            except OSError:  # who asked was killed
+                return
+            time.sleep(0.02)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def long_commands(tmp_path_factory, tiny_world):
+    shapes = write_shapes(tmp_path_factory.mktemp("shapes"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowSite) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/file.bin"
+        sha256 = hashlib.sha256(CONTENT).hexdigest()
+        yield commands(tiny_world, shapes, [address, sha256])
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,11 @@
+"""pretrain_house_clip.py with small houses, in its worker processes as well."""
+
+import runpy
+from pathlib import Path
+
+from tests.kills.small_house import use_small_houses
+
+use_small_houses()
+if __name__ == "__main__":
+    script = Path(__file__).parents[3] / "scripts" / Path(__file__).name
+    runpy.run_path(str(script), run_name="__main__")

@@ -1,0 +1,57 @@
+"""Houses that are built in a moment in place of the real ones, by workers that begin at once."""
+
+import multiprocessing
+
+import numpy as np
+
+from connectivity import read_connectivity
+from envs.houses import house_set
+from envs.houses.building import house
+from envs.houses.building.house import House, HouseSpec
+from envs.houses.building.sets import set_of
+from envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
+from envs.houses.meshes.geometry import Material, box
+from envs.houses.meshes.scene import scene_of_fixtures
+from envs.houses.plan.floor_plan import FloorPlan, Room
+from envs.houses.shell.structure import Fixture
+from storage import processes
+
+THINGS = ("sofa", "chair", "floor_lamp", "armchair", "bed", "table")
+TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.6, 0.2), "blue": (0.1, 0.2, 0.8)}
+
+
+def small_house(spec: HouseSpec) -> House:
+    """Boxes on a floor without walls."""
+    rng = np.random.default_rng(spec.plan_seed)
+    floor = box((40, 40, 0.1), Material("plain"), (10, 10, -0.1))
+    fixtures = [Fixture("floor", 0, (floor,))]
+    for _ in range(60):
+        colour = str(rng.choice(list(TINTS)))
+        x, y = rng.uniform(-4, 20, 2)
+        size = tuple(rng.uniform(0.3, 1.0, 3))
+        shape = box(size, Material("plain", TINTS[colour]), (x, y, size[2] / 2))
+        fixtures.append(Fixture(str(rng.choice(THINGS)), 0, (shape,), colour))
+    plan = FloorPlan(10, 10, (Room(0, "bedroom", 0, 0, 10, 10),), ())
+    return House(spec, plan, scene_of_fixtures(fixtures, {"plain": np.ones((4, 4, 3), np.uint8)}))
+
+
+def shipped_navigation(built: House) -> dict:
+    """Graph and episodes that the project ships for a house of that name."""
+    scan = built.spec.scan
+    home = set_of(scan)
+    navigation = {"connectivity": read_connectivity(scan), "rxr": {}}
+    for split in home.splits_of(scan):
+        files = (r2r_path(home.data_dir, split), guide_path(home.data_dir, split))
+        records, guides = (
+            [one for one in read_annotations(path) if one["scan"] == scan] for path in files
+        )
+        navigation[split], navigation["rxr"][split] = records, guides
+    return navigation
+
+
+def use_small_houses() -> None:
+    """Have everything in this process and its workers build them."""
+    house.build_house = small_house
+    house_set.navigate = shipped_navigation
+    # No rays have been traced here, and a fresh interpreter would import for seconds.
+    processes.get_context = lambda _: multiprocessing.get_context("fork")

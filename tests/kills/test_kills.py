@@ -1,0 +1,132 @@
+"""Commands that are killed at random moments and given again end as if nothing had happened.
+
+CLIPNAV_KILLS=20 kills each so often (twice by default), and prints a table with -s.
+"""
+
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+KILLS = int(os.environ.get("CLIPNAV_KILLS", "2"))
+NAMES = [*"follower speaker vqa extraction houses tasks".split(), "house clip", "download"]
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
+_LEFTOVERS = (".lock", ".partial", "-tag")
+
+
+class Attempts:
+    """A command with a folder of its own, started again and again."""
+
+    def __init__(self, command, folder, launcher):
+        self.command, self.folder, self._launcher = command, folder, launcher
+        self.output, self.log = folder / "output", folder / "log.txt"
+        self.start_anew()
+
+    def start_anew(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.output.mkdir(parents=True)
+
+    def start(self, log=None):
+        arguments = self.command.arguments(self.output)
+        run = self.output / "run"
+        if self.command.resumes and (run / "config.json").is_file():
+            arguments = ["--resume", str(run)]
+        cache = {"CLIPNAV_CACHE": self.folder / "cache"}
+        log = log or self.log
+        log.unlink(missing_ok=True)
+        return self._launcher.start(self.command.program, arguments, cache, log)
+
+    def wait(self, process):
+        return self._launcher.wait(process)
+
+    def stage(self):
+        """What there is of the output."""
+        names = {path.name for path in self.output.rglob("*") if path.is_file()}
+        for name in ("results.json", "trainer.pt", "store.safetensors", "scans.txt"):
+            if name in names:
+                return f"with {name}"
+        if any(name.endswith(".partial") for name in names):
+            return "half way"
+        return "with files" if names - {".lock"} else "with nothing yet"
+
+    def check_end(self, expected):
+        assert self.command.state(self.output) == expected
+        left = [path for path in self.output.rglob("*") if path.name.endswith(_LEFTOVERS)]
+        left += [path for path in self.folder.rglob("*") if ".writing" in path.name]
+        assert not left
+
+
+@pytest.fixture(scope="module")
+def expected(long_commands, launcher, tmp_path_factory):
+    """Gives what a command ends with that nobody kills, and the seconds that it took."""
+    found = {}
+
+    def get(name):
+        if name not in found:
+            folder = tmp_path_factory.mktemp("whole") / "folder"
+            whole = Attempts(long_commands[name], folder, launcher)
+            begin = time.perf_counter()
+            code = whole.wait(whole.start())
+            assert code == 0, whole.log.read_text()
+            seconds = time.perf_counter() - begin
+            found[name] = whole.command.state(whole.output), seconds
+            whole.check_end(found[name][0])
+        return found[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_commands_end_as_if_nothing_had_happened(
+    long_commands, launcher, expected, tmp_path, name
+):
+    state, seconds = expected(name)
+    rng = np.random.default_rng([KILLS, *name.encode()])
+    attempts = Attempts(long_commands[name], tmp_path / "folder", launcher)
+    stages: Counter[str] = Counter()
+    while stages.total() < KILLS:
+        process = attempts.start()
+        time.sleep(rng.uniform(0, seconds))
+        stage = attempts.stage()
+        request = SIGNALS[rng.integers(len(SIGNALS))]
+        os.kill(process, request)  # to a process that has ended, which nobody has waited for, too
+        code = attempts.wait(process)
+        if code == 0:
+            attempts.check_end(state)
+            attempts.start_anew()
+            continue
+        told = attempts.log.read_text()
+        assert code in (-request, 130), told
+        if code == 130:
+            assert "Traceback" not in told
+            assert "Stopped" in told.splitlines()[-1]
+        stages[stage] += 1
+    code = attempts.wait(attempts.start())
+    assert code == 0, attempts.log.read_text()
+    attempts.check_end(state)
+    listed = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
+    print(f"\n{name}: {stages.total()} kills ({listed}); the end is equal")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "download"])
+def test_of_two_at_a_time_one_is_refused_or_waits(
+    long_commands, launcher, expected, tmp_path, name
+):
+    state, _ = expected(name)
+    attempts = Attempts(long_commands[name], tmp_path / "folder", launcher)
+    logs = [tmp_path / "first.txt", tmp_path / "second.txt"]
+    processes = [attempts.start(log) for log in logs]
+    codes = [attempts.wait(process) for process in processes]
+    told = [log.read_text() for log in logs]
+    assert not any("Traceback" in text for text in told)
+    if attempts.command.waits:
+        assert codes == [0, 0], told
+    else:
+        assert sorted(codes) == [0, 1], told
+        winner = processes[codes.index(0)]
+        assert f"process {winner} (on" in told[codes.index(1)]
+    attempts.check_end(state)
