@@ -8,7 +8,6 @@ time, what became of reading it from then on.
 
 import json
 import os
-import resource
 import sys
 import traceback
 from pathlib import Path
@@ -47,6 +46,8 @@ def outcome(read, path):
 
 
 def main(folder):
+    import resource
+
     import torch
     import trimesh  # noqa: F401
 
