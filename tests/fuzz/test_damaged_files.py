@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bounds memory a
 HERE = Path(__file__).resolve().parent
 COUNT = int(os.environ.get("CLIPNAV_FUZZ", "8"))
 SECONDS = 60  # in which a reader answers
-TABLE = runpy.run_path(str(HERE / "readers.py"))
+TABLE = runpy.run_path(str(HERE))
 
 
 class ReadingProcess:
@@ -36,7 +36,7 @@ class ReadingProcess:
         if self.process is None:
             self.starts += 1
             self.process = subprocess.Popen(
-                [sys.executable, HERE / "reading_process.py", self.folder / str(self.starts)],
+                [sys.executable, HERE, self.folder / str(self.starts)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -1,17 +1,30 @@
 """Reads files that may be damaged, as lines on the standard input ask for, in bounded memory.
 
+$ python tests/fuzz FOLDER
+
 A request is the name of a reader; the answer is a line of JSON: the file to be damaged the first
 time, what became of reading it from then on.
 """
 
 import json
 import os
-import resource
 import sys
 import traceback
 from pathlib import Path
 
-from readers import READERS
+import feature_files
+import navigation_files
+import picture_files
+import run_files
+import task_files
+
+READERS = {
+    reader.__name__: reader
+    for module in (navigation_files, feature_files, run_files, task_files, picture_files)
+    for reader in module.READERS
+}
+# Each reading starts a process.
+SLOW = ("features_hdf5", "features_hdf5_packed")
 
 # Bytes that a reader may map besides what the imports take.
 MEMORY = 1 << 30
@@ -33,6 +46,8 @@ def outcome(read, path):
 
 
 def main(folder):
+    import resource
+
     import torch
     import trimesh  # noqa: F401
 

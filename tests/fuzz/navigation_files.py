@@ -1,0 +1,193 @@
+"""Files of navigation: graphs, annotations, submissions and traces."""
+
+import gzip
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from samples import Sample, write_json, write_lines
+
+
+def _world(folder: Path) -> Any:
+    """The world of two tiny buildings in a folder."""
+    from envs.worlds import world_files
+
+    spec = importlib.util.spec_from_file_location(
+        "conftest", Path(__file__).resolve().parents[1] / "conftest.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    conftest = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    conftest.write_tiny_world(folder)
+    return world_files("matterport", folder)
+
+
+def connectivity(folder: Path) -> Sample:
+    from connectivity import read_connectivity
+
+    directory = _world(folder).connectivity_dir
+    return directory / "attic_connectivity.json", lambda: read_connectivity("attic", directory)
+
+
+def scans(folder: Path) -> Sample:
+    from connectivity import read_scans
+
+    path = folder / "scans.txt"
+    path.write_text("attic\nbarn\n" * 3 + "".join(f"scan{i}\n" for i in range(9)))
+    path.write_text("".join(f"scan{i}\n" for i in range(30)))
+    return path, lambda: read_scans(folder)
+
+
+def _episodes(folder: Path, dataset: Any, packed: bool = False, timed: bool = False) -> Sample:
+    from envs.episodes import load_episodes
+
+    files = _world(folder)
+    path = files.annotations("rxr" if dataset == "rxr" else "r2r", "train")
+    if dataset == "r4r":
+        path = write_json(folder / "r4r" / "R4R_train.json", json.loads(path.read_text()))
+    if packed:
+        raw = gzip.compress(path.read_bytes(), mtime=0)
+        path.unlink()
+        path = path.with_suffix(".jsonl.gz")
+        path.write_bytes(raw)
+    return path, lambda: load_episodes(dataset, "train", files, timed=timed)
+
+
+def r2r(folder: Path) -> Sample:
+    return _episodes(folder, "r2r")
+
+
+def r4r(folder: Path) -> Sample:
+    return _episodes(folder, "r4r")
+
+
+def rxr(folder: Path) -> Sample:
+    return _episodes(folder, "rxr")
+
+
+def rxr_packed(folder: Path) -> Sample:
+    return _episodes(folder, "rxr", packed=True, timed=True)
+
+
+def joined_paths(folder: Path) -> Sample:
+    from envs.episodes.r4r import join_paths
+
+    files = _world(folder)
+    return files.annotations("r2r", "train"), lambda: join_paths("train", files)
+
+
+def demonstrations(folder: Path) -> Sample:
+    from envs.episodes import load_demonstrations
+
+    files = _world(folder)
+    guides = files.annotations("rxr", "train").read_text().splitlines()
+    metrics = {"ne": 0, "sr": 1.0, "spl": 0.9, "dtw": 1.5, "ndtw": 0.9, "sdtw": 0.9}
+    walks = [
+        {
+            "demonstration_id": number,
+            "instruction_id": guide["instruction_id"],
+            "annotator_id": 43,
+            "path": guide["path"],
+            "metrics": metrics,
+        }
+        for number, guide in enumerate(map(json.loads, guides))
+    ]
+    path = write_lines(folder / "rxr" / "rxr_train_follower.jsonl", walks)
+    return path, lambda: load_demonstrations("train", files)
+
+
+def _submission(folder: Path, packed: bool) -> Sample:
+    from envs.submissions.scores import ScoringRules, load_ground, score_submission
+
+    files = _world(folder)
+    rules = ScoringRules(split=("train",), data_dir=folder, resamples=10)
+    ground = load_ground(rules)
+    records = [
+        {"instr_id": f"{one['path_id']}_{k}", "trajectory": [[v, 0.1, 0.0] for v in one["path"]]}
+        for one in json.loads(files.annotations("r2r", "train").read_text())
+        for k in range(2)
+    ]
+    path = write_json(folder / "walks.json", records, packed)
+    return path, lambda: score_submission(path, ground, rules)
+
+
+def submission(folder: Path) -> Sample:
+    return _submission(folder, packed=False)
+
+
+def submission_packed(folder: Path) -> Sample:
+    return _submission(folder, packed=True)
+
+
+def _trace(packed: bool) -> bytes:
+    from viewer.trace.format import Candidate, Step, Trace, trace_json
+
+    around = tuple(Candidate(f"a{i}", 0.1 * i, 0.0, -0.4, 2.0, 0.25) for i in range(3))
+    steps = (
+        Step("a0", 0.0, 0.0, around, 2, 3.5, {"ne": 3.5}, 0.25, 0.1, (0.5,) * 7, (0.1,) * 36),
+        Step("a1", 0.5, 0.0, around, 0, 0.0, {"ne": 0.0}, 0.25),
+    )
+    words = ("Walk ", "past ", "the ", "red ", "sofa.")
+    trace = Trace(
+        agent="follower",
+        world="matterport",
+        dataset="r2r",
+        split="train",
+        instr_id="100_0",
+        path_id=100,
+        scan="attic",
+        path=("a0", "a1"),
+        heading=0.0,
+        instruction="".join(words),
+        language="en",
+        words=words,
+        steps=steps,
+        ending="stopped",
+    )
+    raw = trace_json(trace) + b"\n"
+    return gzip.compress(raw, mtime=0) if packed else raw
+
+
+def _traces(folder: Path, packed: bool) -> Sample:
+    from viewer.site.opening import kind_of
+    from viewer.trace.format import read_traces
+
+    path = folder / "100_0.json"
+    path.write_bytes(_trace(packed))
+    return path, lambda: (kind_of(path), read_traces(path))
+
+
+def traces(folder: Path) -> Sample:
+    return _traces(folder, packed=False)
+
+
+def traces_packed(folder: Path) -> Sample:
+    return _traces(folder, packed=True)
+
+
+def graph_cache(folder: Path) -> Sample:
+    from envs.graphs.graph_cache import read_tables, write_tables
+
+    path = folder / "attic.tables"
+    write_tables(path, {"positions": np.zeros((3, 3)), "edges": np.zeros((2, 4), int)})
+    return path, lambda: read_tables(path)
+
+
+READERS = [
+    connectivity,
+    scans,
+    r2r,
+    r4r,
+    rxr,
+    rxr_packed,
+    joined_paths,
+    demonstrations,
+    submission,
+    submission_packed,
+    traces,
+    traces_packed,
+    graph_cache,
+]

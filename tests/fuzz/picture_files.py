@@ -1,0 +1,103 @@
+"""Pictures, skyboxes and houses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from samples import Sample
+
+
+def _picture(folder: Path, name: str, **options: Any) -> Sample:
+    from PIL import Image
+
+    from vl_tasks.data.images import read_image
+
+    path = folder / name
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, **options)
+    return path, lambda: read_image(path)
+
+
+def picture_jpeg(folder: Path) -> Sample:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    return _picture(folder, "picture.jpg", exif=exif)
+
+
+def picture_jpeg_progressive(folder: Path) -> Sample:
+    return _picture(folder, "picture.jpeg", progressive=True, optimize=True)
+
+
+def picture_png(folder: Path) -> Sample:
+    return _picture(folder, "picture.png")
+
+
+def skybox(folder: Path) -> Sample:
+    from PIL import Image
+
+    from envs.panoramas.skyboxes import read_skybox, skybox_dir
+
+    directory = skybox_dir(folder, "attic")
+    directory.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (16, 96, 3), dtype=np.uint8)
+    path = directory / "a0_skybox_small.jpg"
+    Image.fromarray(noise).save(path)
+    return path, lambda: read_skybox(folder, "attic", "a0")
+
+
+def skybox_depth(folder: Path) -> Sample:
+    from PIL import Image
+
+    from envs.panoramas.skyboxes import depth_file, read_depth
+
+    path = depth_file(folder, "attic", "a0")
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.arange(16 * 96, dtype=np.uint16).reshape(16, 96)).save(path)
+    return path, lambda: read_depth(folder, "attic", "a0")
+
+
+def _house(folder: Path) -> Callable[[], object]:
+    from envs.houses.building.house import House, HouseSpec, load_house, plan_of, save_house
+    from envs.houses.meshes.scene import ObjectInfo, Scene
+
+    rng = np.random.default_rng(0)
+    objects = tuple(
+        ObjectInfo(i, "sofa", "red", "", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)) for i in range(2)
+    )
+    scene = Scene(
+        positions=rng.random((6, 3), np.float32),
+        normals=np.tile(np.array([0, 0, 1], np.float32), (6, 1)),
+        uvs=rng.random((6, 2), np.float32),
+        colours=rng.random((6, 3), np.float32),
+        faces=np.arange(6, dtype=np.int32).reshape(2, 3),
+        face_object=np.array([0, 1], np.int32),
+        face_texture=np.array([0, 1], np.int32),
+        textures=tuple(rng.integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)),
+        texture_names=("cloth", "wood"),
+        objects=objects,
+    )
+    spec = HouseSpec("attic", 3, 4)
+    save_house(House(spec, plan_of(spec), scene), folder)
+    return lambda: load_house("attic", folder)
+
+
+def house_glb(folder: Path) -> Sample:
+    return folder / "attic.glb", _house(folder)
+
+
+def house_side_file(folder: Path) -> Sample:
+    return folder / "attic.json", _house(folder)
+
+
+READERS = [
+    picture_jpeg,
+    picture_jpeg_progressive,
+    picture_png,
+    skybox,
+    skybox_depth,
+    house_glb,
+    house_side_file,
+]
