@@ -42,12 +42,17 @@ def sample(
 def beam_search(
     captioner: Captioner, grids: Grids, beams: int, max_length: int, banned: Sequence[int] = ()
 ) -> Tensor:
-    """The likeliest captions that a beam search finds; their length is not weighed.
+    """Find likely captions by beam search, without weighing their length.
+
+    As in ImageCaptioning.pytorch (`CaptionModel.beam_search`): a caption that ends leaves the beam,
+    so that K unfinished ones are always extended, and the likeliest finished one is returned. A
+    caption of `max_length` words counts as finished. Forbidden words are left out without giving
+    their probability to the others.
 
     Args:
         captioner: In evaluation mode.
         grids: Of B pictures.
-        beams: K, captions that are kept at each step.
+        beams: K, unfinished captions that are extended at each step.
         max_length: Words at most; longer captions are cut there.
         banned: Numbers that are never written.
 
@@ -64,26 +69,47 @@ def beam_search(
     totals = torch.full((count, beams), -torch.inf, device=device)
     totals[:, 0] = 0.0
     captions = torch.zeros(count, beams, 0, dtype=torch.long, device=device)
-    ended = torch.zeros(count, beams, dtype=torch.bool, device=device)
+    finished = _Finished(count, max_length, device)
     for position in range(max_length):
-        scores = captioner.step(words, position, memory, mask)
-        scores = _without(scores, banned).log_softmax(-1).unflatten(0, (count, beams))
-        vocabulary = scores.shape[-1]
-        # A caption that has ended stays as it is, at no cost.
-        scores = scores.masked_fill(ended[..., None], -torch.inf)
-        scores[..., 0] = scores[..., 0].masked_fill(ended, 0.0)
+        scores = captioner.step(words, position, memory, mask).log_softmax(-1)
+        scores = _without(scores, banned).unflatten(0, (count, beams))
         totals, chosen = (totals[..., None] + scores).flatten(1).topk(beams)  # (B, K)
-        origin, word = chosen // vocabulary, chosen % vocabulary
+        origin, word = chosen // scores.shape[-1], chosen % scores.shape[-1]
         captions = captions.gather(1, origin[..., None].expand(-1, -1, position))
         captions = torch.cat([captions, word[..., None]], dim=2)
-        ended = ended.gather(1, origin) | (word == 0)
-        # Totals only fall, so nothing can overtake a best caption that has ended.
-        if bool(ended[:, 0].all()):
+        ended = (word == 0) | (position == max_length - 1)
+        finished.keep_better(captions, totals.masked_fill(~ended, -torch.inf))
+        totals = totals.masked_fill(ended, -torch.inf)
+        # Totals only fall, so what is unfinished and less likely cannot become likelier.
+        if bool((finished.totals >= totals.max(1).values).all()):
             break
         rows = origin + beams * torch.arange(count, device=device)[:, None]
         _reorder(memory, rows.flatten())
         words = word.flatten()
-    return captions[:, 0]
+    return finished.captions[:, : captions.shape[2]]
+
+
+class _Finished:
+    """The likeliest finished caption of each of B pictures.
+
+    Attributes:
+        totals: (B,) their log-probabilities; minus infinity where there is none yet.
+        captions: (B, max_length), padded with 0.
+    """
+
+    def __init__(self, count: int, max_length: int, device: torch.device) -> None:
+        self.totals = torch.full((count,), -torch.inf, device=device)
+        self.captions = torch.zeros(count, max_length, dtype=torch.long, device=device)
+
+    def keep_better(self, captions: Tensor, totals: Tensor) -> None:
+        """Take the likeliest of K captions (B, K, T) where its total (B, K) is a new best one."""
+        total, beam = totals.max(1)
+        better = total > self.totals
+        rows = torch.arange(len(beam), device=beam.device)
+        self.totals = torch.where(better, total, self.totals)
+        padded = torch.zeros_like(self.captions)
+        padded[:, : captions.shape[2]] = captions[rows, beam]
+        self.captions = torch.where(better[:, None], padded, self.captions)
 
 
 def caption_log_probabilities(

@@ -3,7 +3,8 @@ import itertools
 import pytest
 import torch
 
-from vl_tasks.captioning.captioner import Captioner, UnbiasedNorm, sinusoids
+from vl_tasks.attention import UnbiasedNorm
+from vl_tasks.captioning.captioner import Captioner, sinusoids
 from vl_tasks.captioning.decoding import (
     beam_search,
     caption_log_probabilities,
@@ -19,7 +20,7 @@ WORDS = 7
 
 @pytest.fixture
 def captioner():
-    torch.manual_seed(38)
+    torch.manual_seed(41)
     network = Captioner(6, WORDS, SIZES).eval()
     # Fresh weights say nearly the same at each step; these disagree.
     with torch.no_grad():
@@ -74,37 +75,62 @@ def test_greedy_captions_are_those_of_recomputing_the_prefix(captioner, grids):
     assert not captions[:, found.shape[1] :].any()
 
 
-def slow_beams(captioner, grids, beams, max_length):
-    """Beam search of one picture, caption by caption, without a cache."""
-    kept = [((), 0.0)]
-    for _ in range(max_length):
+def reference_beams(captioner, grids, beams, max_length, banned=()):
+    """Beam search of one picture by ImageCaptioning.pytorch's rules, without a cache.
+
+    Captions that end are copied to a list and stay in the beam with 1000 less, from where they are
+    pushed out by all others.
+    """
+    kept, done = [((), 0.0)], []
+    for position in range(max_length):
         candidates = []
         for caption, total in kept:
-            if caption and caption[-1] == 0:
-                candidates.append((caption, total))
-                continue
             before = torch.tensor([caption], dtype=torch.long).reshape(1, -1)
-            scores = recomputed(captioner, grids, before)[0].log_softmax(0).tolist()
+            scores = recomputed(captioner, grids, before)[0].log_softmax(0)
+            scores[list(banned)] -= 1000
             candidates += [((*caption, k), total + score) for k, score in enumerate(scores)]
         kept = sorted(candidates, key=lambda one: -one[1])[:beams]
-    return kept[0][0]
+        ended = [one[0][-1] == 0 or position == max_length - 1 for one in kept]
+        done += [one for one, end in zip(kept, ended, strict=True) if end]
+        kept = [(one[0], one[1] - 1000 * end) for one, end in zip(kept, ended, strict=True)]
+    return max(done, key=lambda one: one[1])
 
 
+def picture(grids, row):
+    return grids._replace(features=grids.features[row : row + 1], mask=grids.mask[row : row + 1])
+
+
+@pytest.mark.parametrize("banned", [(), (5,)])
 @torch.no_grad()
-def test_batched_beams_are_those_of_each_picture_recomputed(captioner, grids):
+def test_batched_beams_are_those_of_the_original(captioner, grids, banned):
     padded = grids[1]
     lengths = set()
     for _ in range(8):  # the end of a caption is ever likelier
-        found = beam_search(captioner, padded, beams=3, max_length=6)
+        found = beam_search(captioner, padded, beams=3, max_length=6, banned=banned)
         for row in range(3):
-            alone = padded._replace(
-                features=padded.features[row : row + 1], mask=padded.mask[row : row + 1]
-            )
-            expected = slow_beams(captioner, alone, 3, 6)
+            expected, _ = reference_beams(captioner, picture(padded, row), 3, 6, banned)
             assert [*expected, *[0] * 6][: found.shape[1]] == found[row].tolist()
             lengths.add(int((found[row] != 0).sum()))
         captioner.generator.bias[0] += 0.5
     assert len(lengths) > 2
+
+
+@torch.no_grad()
+def test_beams_of_random_captioners_are_never_less_likely_than_the_original(grids):
+    tight = grids[0]
+    for seed in range(6):
+        torch.manual_seed(seed)
+        network = Captioner(6, WORDS, SIZES).eval()
+        network.generator.weight.mul_(2 + seed % 4)
+        network.generator.bias[0] += seed % 3
+        for beams in (2, 4):
+            found = beam_search(network, tight, beams, 5, banned=(WORDS - 1,))
+            padded = torch.nn.functional.pad(found, (0, 5 - found.shape[1]))
+            scores, counts = caption_log_probabilities(network, tight, padded)
+            totals = (scores * counts).sum(1)
+            for row in range(3):
+                _, best = reference_beams(network, picture(tight, row), beams, 5, (WORDS - 1,))
+                assert totals[row] > best - 1e-4
 
 
 @torch.no_grad()
@@ -116,7 +142,7 @@ def test_wide_beams_find_the_likeliest_caption(captioner, grids):
         for words in itertools.product(range(WORDS), repeat=length)
     }
     every = torch.tensor(sorted(captions))
-    alone = tight._replace(features=tight.features[:1], mask=tight.mask[:1])
+    alone = picture(tight, 0)
     scores, counts = caption_log_probabilities(captioner, alone, every)
     likeliest = every[(scores * counts).sum(1).argmax()]
     found = beam_search(captioner, alone, beams=len(every), max_length=length)[0]
@@ -172,6 +198,24 @@ def test_published_size_has_the_published_parts():
     ends = 2 * 2 * width + channels * width + width + 9488 * width + 9488 * width + 9488
     network = Captioner(channels, 9488, CAPTION_PRESETS["coco"].captioner)
     assert sum(p.numel() for p in network.parameters()) == 6 * (encoder + decoder) + ends
+
+
+def test_matrices_are_drawn_as_in_the_original():
+    """Xavier's bound of each matrix by itself; that of embedded places is a linear layer's own."""
+    torch.manual_seed(0)
+    network = Captioner(64, 50, CaptionerConfig(32, 48, 1, 4))
+    bounds = {
+        "encoder.0.attention.query.weight": (6 / 64) ** 0.5,
+        "encoder.0.attention.key_value.weight": (6 / 64) ** 0.5,
+        "decoder.0.seen.key_value.weight": (6 / 64) ** 0.5,
+        "decoder.0.feed_forward.0.weight": (6 / 80) ** 0.5,
+        "words.weight": (6 / 82) ** 0.5,
+        "generator.weight": (6 / 82) ** 0.5,
+        "embed.0.weight": 1 / 8,
+    }
+    for name, weight in network.named_parameters():
+        if name in bounds:
+            assert 0.97 * bounds[name] < weight.abs().max() <= bounds[name], name
 
 
 def test_words_are_scaled_before_positions_are_added(captioner):
