@@ -9,6 +9,7 @@ from torch import nn
 
 from encoders.local_dir import read_config
 from encoders.openai_weights import read_openai_weights
+from encoders.reachability import is_fetched, is_reachable, source_of
 
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parent / "house_clip"
@@ -133,6 +134,11 @@ def _named_model(name: str, pretrained: str | None) -> nn.Module:
         raise ValueError(
             f"{name} has no weights {pretrained!r}: no such file, and open_clip's tags of it are "
             f"{open_clip.list_pretrained_tags_by_model(name)}"
+        )
+    if not is_fetched(tag) and not is_reachable(source_of(tag)):
+        raise ConnectionError(
+            f"cannot fetch the weights {pretrained!r} of {name}: {source_of(tag)} cannot be "
+            "reached; fetch them where there is a network and pass the file as `pretrained`"
         )
     try:
         # The plain configurations use GELU, but weights like OpenAI's were trained with QuickGELU.

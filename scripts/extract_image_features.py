@@ -46,7 +46,8 @@ def main(arguments: ExtractImagesArguments) -> None:
     from encoders.shards import Shard
     from storage import cache_dir
     from storage.runs.devices import check_device
-    from vl_tasks.features import GridSource, load_encoder
+    from vl_tasks.encoders import load_encoder
+    from vl_tasks.features import GridSource
     from vl_tasks.images import picture_tree
 
     if not arguments.grids.keep:

@@ -5,18 +5,18 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from encoders.clip import ClipEncoder
-from encoders.loading import draw_weights, load_model
 from encoders.prefetch import prefetched
 from storage import cache_dir
 from storage.runs.devices import check_device
 from vl_tasks.configs import GridConfig, RunConfig
+from vl_tasks.encoders import load_encoder
 from vl_tasks.grid_cache import GridCache
 from vl_tasks.grids import Grids, GridScale
 from vl_tasks.images import read_image
@@ -30,6 +30,14 @@ _STEP = 32  # pictures that are encoded at once
 _DECODERS = 2
 # Pictures that a scale is fitted to, and fewer if their numbers are more than memory should hold.
 _FITTED, _FITTED_FEWEST, _FITTED_NUMBERS = 500, 16, 1 << 27
+
+
+class Source(Protocol):
+    """Gives what is seen of pictures by their ids."""
+
+    def batch(self, ids: Sequence[Any]) -> Grids:
+        """Give what is seen of B pictures."""
+        ...
 
 
 class GridSource:
@@ -195,18 +203,6 @@ class BlindSource:
         """Nothing is to be prepared."""
 
 
-def load_encoder(config: GridConfig, device: str) -> ClipEncoder:
-    """The encoder of a run, see `ClipEncoder.load`; with `random_weights` one that saw nothing."""
-    if not config.random_weights:
-        return ClipEncoder.load(config.encoder, config.pretrained, config.precision, device)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        model, tokenizer, name = load_model(config.encoder, config.pretrained)
-        torch.manual_seed(0)  # loading may have drawn some or none
-        draw_weights(model)
-    return ClipEncoder(model, tokenizer, f"{name} with random weights", config.precision, device)
-
-
 def open_source(
     config: RunConfig, images: Mapping[Any, Path], what: What = "grid"
 ) -> GridSource | BlindSource:
@@ -234,7 +230,7 @@ def pictures_source(
     return GridSource(load_encoder(config.grids, device), images, config.grids)
 
 
-def fit_scale(scale: GridScale, source: GridSource | BlindSource, ids: Sequence[Any]) -> None:
+def fit_scale(scale: GridScale, source: Source, ids: Sequence[Any]) -> None:
     """Fit a scale to some of the pictures, evenly spread over them."""
     places = source.batch(ids[:1]).features[0].numel()
     count = min(len(ids), _FITTED, max(_FITTED_FEWEST, _FITTED_NUMBERS // places))

@@ -163,6 +163,7 @@ def test_tags_bring_their_activation(name, tag, quick, monkeypatch: pytest.Monke
         raise Asked(arguments, options)
 
     monkeypatch.setattr(open_clip, "create_model", ask)
+    monkeypatch.setattr("encoders.loading.is_reachable", lambda address: True)
     with pytest.raises(Asked) as asked:
         load_model(name, tag)
     assert asked.value.args == ((name,), {"pretrained": tag, "force_quick_gelu": quick})
@@ -173,6 +174,7 @@ def test_what_cannot_be_fetched_says_so(monkeypatch: pytest.MonkeyPatch):
         raise OSError("no network")
 
     monkeypatch.setattr(open_clip, "create_model", refuse)
+    monkeypatch.setattr("encoders.loading.is_reachable", lambda address: True)
     with pytest.raises(ConnectionError, match="hf-hub:a/b; fetch it where there is a network"):
         load_model("hf-hub:a/b", None)
     with pytest.raises(ConnectionError, match="cannot fetch the weights 'openai' of RN50"):

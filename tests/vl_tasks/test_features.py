@@ -13,7 +13,8 @@ from PIL import Image
 from encoders.clip import MaskedGrid
 from vl_tasks import features
 from vl_tasks.configs import GridConfig, VqaConfig
-from vl_tasks.features import BlindSource, GridSource, load_encoder, open_source
+from vl_tasks.encoders import load_encoder
+from vl_tasks.features import BlindSource, GridSource, open_source
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 VISION = {
@@ -168,7 +169,7 @@ def test_random_weights_keep_nothing_and_are_the_same_each_time(tower, monkeypat
         return model, open_clip.SimpleTokenizer(context_length=16), name
 
     loaded = []
-    monkeypatch.setattr(features, "load_model", load)
+    monkeypatch.setattr("encoders.loading.load_model", load)
     config = GridConfig(random_weights=True, precision="fp32")
     torch.manual_seed(1)
     first = load_encoder(config, "cpu")

@@ -10,9 +10,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from vl_tasks.configs import EntailmentConfig
+from vl_tasks.encoders import load_encoder
 from vl_tasks.entailment.data import LABELS, Hypothesis
 from vl_tasks.entailment.two_tower import TwoTower
-from vl_tasks.features import GridSource, load_encoder, open_source
+from vl_tasks.features import GridSource, open_source
 from vl_tasks.grids import Grids, GridScale
 from vl_tasks.sentences import Sentences
 from vl_tasks.training import in_batches
