@@ -50,9 +50,19 @@ def _easy_vqa() -> Path:
 
 def picture_folder(config: RunConfig, folder: Path) -> Path:
     """Folder of the pictures: the one asked for, `images` within the data's, or the data's own."""
+    return picture_folders(config, folder)[0]
+
+
+def picture_folders(config: RunConfig, folder: Path) -> list[Path]:
+    """Folders from which paths of pictures in a file may count, the likeliest first.
+
+    That is the one asked for, or `images` within the data's and the data's own: in the files of
+    some data sets the paths begin with "images/", in those of others they do not.
+    """
     if config.images is not None:
-        return config.images
-    return folder / _PICTURES if (folder / _PICTURES).is_dir() else folder
+        return [config.images]
+    inner = folder / _PICTURES
+    return [inner, folder] if inner.is_dir() else [folder]
 
 
 def split_file(folder: Path, split: str, ending: str) -> Path:

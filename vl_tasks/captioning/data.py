@@ -89,16 +89,25 @@ def read_captions(
     return list(images.values())
 
 
-def caption_images(images: Iterable[CaptionedImage], folder: Path) -> dict[int, Path]:
-    """Files of pictures by image id.
+def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) -> dict[int, Path]:
+    """Find the files of pictures by image id.
+
+    Args:
+        images: The pictures.
+        folders: Where their paths may begin; the first that has a picture counts.
 
     Raises:
-        FileNotFoundError: One is not there.
+        FileNotFoundError: One is in none of them.
     """
-    files = {image.image_id: folder / image.file for image in images}
-    missing = next((key for key, file in files.items() if not file.is_file()), None)
-    if missing is not None:
-        raise FileNotFoundError(f"{files[missing]}: no such picture, which image {missing} needs")
+    files = {}
+    for image in images:
+        found = [folder / image.file for folder in folders if (folder / image.file).is_file()]
+        if not found:
+            looked = " or ".join(str(folder) for folder in folders)
+            raise FileNotFoundError(
+                f"{image.file}: no such picture in {looked}, which image {image.image_id} needs"
+            )
+        files[image.image_id] = found[0]
     return files
 
 

@@ -25,7 +25,7 @@ from vl_tasks.captioning.objectives import cross_entropy, self_critical
 from vl_tasks.captioning.results import write_results
 from vl_tasks.configs import HELD_OUT, CaptionConfig
 from vl_tasks.features import fit_scale, open_source
-from vl_tasks.folders import data_folder, picture_folder
+from vl_tasks.folders import data_folder, picture_folders
 from vl_tasks.training import in_batches, make_trainer, prepare
 from vl_tasks.vocabulary import Vocabulary
 
@@ -62,7 +62,7 @@ class CaptionLearner:
         pictures: dict[int, Path] = {}
         if config.vision:
             shown = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-            pictures = caption_images(shown, picture_folder(config, folder))
+            pictures = caption_images(shown, picture_folders(config, folder))
         self.source = open_source(config, pictures)
         self.network = CaptionNetwork(config, self.source.channels, len(self.words))
         self._captions, self._first = encode_captions(self.learnt, self.words, config.max_words)

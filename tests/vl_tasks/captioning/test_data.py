@@ -9,6 +9,8 @@ from vl_tasks.captioning.data import (
     encode_captions,
     read_captions,
 )
+from vl_tasks.configs import CaptionConfig
+from vl_tasks.folders import picture_folders
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):
@@ -77,8 +79,20 @@ def test_secret_captions_need_not_be_there(read):
 
 
 def test_missing_pictures_are_named(read, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"42\.jpg: no such picture"):
-        caption_images(read([_image(42)]), tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"42\.jpg: no such picture in .*, which image 42"):
+        caption_images(read([_image(42)]), [tmp_path])
+
+
+def test_paths_may_begin_in_the_folder_of_pictures_or_above_it(read, tmp_path):
+    inner = tmp_path / "images"
+    inner.mkdir()
+    names = [_image(number)["filename"] for number in (1, 2)]
+    for name in names:
+        (inner / name).write_text("")
+    images = read([{**_image(1), "filepath": "images"}, {**_image(2), "filepath": ""}])
+    folders = picture_folders(CaptionConfig(), tmp_path)
+    assert caption_images(images, folders) == {1: inner / names[0], 2: inner / names[1]}
+    assert picture_folders(CaptionConfig(images=inner), tmp_path) == [inner]
 
 
 def test_captions_as_integers(read):
