@@ -18,7 +18,7 @@ class AnswerConfig:
     """What is asked about which picture, and who answers."""
 
     image: tyro.conf.Positional[Path]
-    """The picture."""
+    """The picture, or the .npz of its regions for a model that sees those."""
     questions: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Questions about it."""
     run: Path = Path("runs/vqa-mcan-house")

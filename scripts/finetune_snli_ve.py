@@ -11,11 +11,13 @@ $ finetune_snli_ve.py --resume runs/snli-ve-fused-house
 import sys
 
 from vl_tasks.command_line import parse_entailment
+from vl_tasks.encoders import check_encoder
 
 
 def main() -> None:
     """Parse the command line and train."""
     config = parse_entailment(sys.argv[1:], __doc__)
+    check_encoder(config)
     # Imported here so that --help answers without loading torch.
     from vl_tasks.entailment.learning import train_entailment
 

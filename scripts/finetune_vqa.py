@@ -3,7 +3,8 @@
 $ finetune_vqa.py
 $ finetune_vqa.py --no-vision
 $ finetune_vqa.py --data easy-vqa
-$ finetune_vqa.py --data data/vqa --preset movie-mcan-clip-vil --submit test-dev
+$ finetune_vqa.py --data my_photos                      # with a file questions.csv
+$ finetune_vqa.py --preset movie-mcan-clip-vil --data data/vqa --submit test-dev
 $ finetune_vqa.py --resume runs/vqa-mcan-house
 
 --data and --preset choose the defaults of the rest.
@@ -12,11 +13,13 @@ $ finetune_vqa.py --resume runs/vqa-mcan-house
 import sys
 
 from vl_tasks.command_line import parse_vqa
+from vl_tasks.encoders import check_encoder
 
 
 def main() -> None:
     """Parse the command line and train."""
     config = parse_vqa(sys.argv[1:], __doc__)
+    check_encoder(config)
     # Imported here so that --help answers without loading torch.
     from vl_tasks.vqa.learning import train_vqa
 

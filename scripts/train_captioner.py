@@ -2,7 +2,7 @@
 
 $ train_captioner.py
 $ train_captioner.py --start runs/captions-xe-house    # goes on by CIDEr-D
-$ train_captioner.py --data data/coco
+$ train_captioner.py --preset coco --data data/coco
 $ train_captioner.py --resume runs/captions-scst-house
 
 --data and --preset choose the defaults of the rest.
@@ -11,11 +11,13 @@ $ train_captioner.py --resume runs/captions-scst-house
 import sys
 
 from vl_tasks.command_line import parse_captions
+from vl_tasks.encoders import check_encoder
 
 
 def main() -> None:
     """Parse the command line and train."""
     config = parse_captions(sys.argv[1:], __doc__)
+    check_encoder(config)
     # Imported here so that --help answers without loading torch.
     from vl_tasks.captioning.learning import train_captioner
 

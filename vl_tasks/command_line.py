@@ -11,6 +11,7 @@ import tyro
 from storage.runs.resuming import parse_resumed
 from storage.runs.settings import check_same_run, read_config
 from vl_tasks.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from vl_tasks.effects import check_effects
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
@@ -18,21 +19,23 @@ Config = TypeVar("Config", bound=RunConfig)
 
 # What may change when a run goes on. All else would make it another run.
 _MAY_CHANGE = frozenset(
-    "resume images iterations minutes evaluate_every evaluation_batch evaluation_splits submit "
-    "threads device tokenizer beams variant".split()
+    "resume images regions iterations minutes evaluate_every evaluation_batch evaluation_splits "
+    "submit threads device beams variant".split()
 )
+# Of captions this one cuts what is scored; of questions it makes the vocabulary.
+_MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
 # What self-critical training has from its start: weights are built after it, or learnt through it.
 _OF_START = frozenset("preset vision standardise captioner min_count grids".split())
 
 
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
     """Settings of a VQA training from its command line, see `_parse`."""
-    return _parse(VQA_PRESETS, "mcan-small", arguments, description)
+    return _parse(VQA_PRESETS, arguments, description)
 
 
 def parse_entailment(arguments: Sequence[str], description: str | None = None) -> EntailmentConfig:
     """Settings of an entailment training from its command line, see `_parse`."""
-    return _parse(ENTAILMENT_PRESETS, "snli-ve", arguments, description)
+    return _parse(ENTAILMENT_PRESETS, arguments, description)
 
 
 def parse_captions(arguments: Sequence[str], description: str | None = None) -> CaptionConfig:
@@ -47,7 +50,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
     """
     start = _first(arguments, "start")
     if start is None or _first(arguments, "resume") is not None:
-        return _parse(CAPTION_PRESETS, "coco", arguments, description)
+        return _parse(CAPTION_PRESETS, arguments, description)
     saved = read_config(Path(start), CaptionConfig)
     changes = SCST_CHANGES[saved.preset]
     defaults = dataclasses.replace(
@@ -57,6 +60,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         CaptionConfig, description=description, default=defaults, args=list(arguments)
     )
     _check_start(saved, config, Path(start))
+    check_effects(defaults, config)
     return config
 
 
@@ -74,7 +78,6 @@ def _check_start(saved: CaptionConfig, config: CaptionConfig, start: Path) -> No
 
 def _parse(
     presets: Mapping[str, Config],
-    published: str,
     arguments: Sequence[str],
     description: str | None,
 ) -> Config:
@@ -85,30 +88,35 @@ def _parse(
 
     Args:
         presets: Recipes of the task.
-        published: Recipe for data that is not on board.
         arguments: Of the command line.
         description: What --help begins with.
 
     Raises:
         FileNotFoundError: --resume names no run.
-        ValueError: There is no such recipe, or a flag contradicts the run to resume; names both
-            values.
+        ValueError: There is no such recipe, a flag has no effect, or it contradicts the run to
+            resume; names both values.
     """
     kind = type(presets["houses"])
     resumed = _first(arguments, "resume")
     if resumed is not None:
-        return parse_resumed(kind, Path(resumed), arguments, _MAY_CHANGE, description)
+        may_change = _MAY_CHANGE_IN_CAPTIONS if kind is CaptionConfig else _MAY_CHANGE
+        config = parse_resumed(kind, Path(resumed), arguments, may_change, description)
+        check_effects(read_config(Path(resumed), kind), config)
+        return config
     data = _first(arguments, "data") or "house"
-    preset = _first(arguments, "preset") or _recipe_for(data, presets, published)
+    preset = _first(arguments, "preset") or _recipe_for(data, presets)
     if preset not in presets:
         raise ValueError(f"--preset {preset} is none of {', '.join(presets)}")
-    return tyro.cli(kind, description=description, default=presets[preset], args=list(arguments))
+    default = presets[preset]
+    config = tyro.cli(kind, description=description, default=default, args=list(arguments))
+    check_effects(default, config)
+    return config
 
 
-def _recipe_for(data: str, presets: Mapping[str, Config], published: str) -> str:
+def _recipe_for(data: str, presets: Mapping[str, Config]) -> str:
     if data == "house" or HouseTaskFiles(Path(data)).summary.is_file():
         return "houses"
-    return data if data in presets else published
+    return data if data in presets else "small"
 
 
 def _first(arguments: Sequence[str], name: str) -> str | None:

@@ -10,9 +10,11 @@ from typing import Literal
 
 from storage.runs.optimiser_settings import OptimiserConfig
 from storage.runs.settings import check_counts, check_minutes
+from vl_tasks.words import Tokenizer
 
 Fit = Literal["own", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan"]
+Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # a split of every twentieth picture of the training split
 
 
@@ -87,6 +89,8 @@ class RunConfig(ABC):
         sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch")
         check_counts(self, (*sizes, "threads"))
         check_minutes(self.minutes)
+        if self.optimiser.warmup_stairs and not self.optimiser.warmup:
+            raise ValueError("--optimiser.warmup-stairs: there is no --optimiser.warmup to divide")
         if HELD_OUT in (*self.evaluation_splits, self.submit) and self.select_by != HELD_OUT:
             raise ValueError(
                 f"the split {HELD_OUT} is there with --select-by {HELD_OUT} only; add that, or "
@@ -155,8 +159,16 @@ class VqaConfig(RunConfig):
     """Sizes of Pythia."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of MCAN and MoVie+MCAN."""
+    regions: Path | None = None
+    """Folder of openvqa's bottom-up features (an .npz of each picture), to be seen in place of
+    grids."""
     faithful: bool = False
-    """Let padding take part where the published code does."""
+    """Compute as the published code does: in Pythia and MoVie+MCAN padding takes part, MCAN has
+    openvqa's layer norms."""
+    loss: Reduction = "mean"
+    """Mean (mmf) or sum (openvqa) of the loss over the questions of a batch."""
+    tokenizer: Tokenizer = "ours"
+    """What cuts questions into words: our rule, or that of openvqa or mmf."""
     embedding: int = 300
     """Width of word vectors."""
     glove: Path | None = None
@@ -171,6 +183,17 @@ class VqaConfig(RunConfig):
     """Splits to learn from."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Official evaluator that accuracy is of, see docs/vl_tasks.md."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, ("embedding", "words", "min_count"))
+        if self.regions is not None and self.model == "movie-mcan":
+            raise ValueError(
+                "--regions: movie-mcan convolves a grid, which regions are not; take --model mcan "
+                "or pythia, or leave --regions out"
+            )
+        if self.regions is not None and self.model == "mcan" and self.mcan.positions:
+            raise ValueError("--regions: regions have no places in a grid; add --no-mcan.positions")
 
     @property
     def task(self) -> str:

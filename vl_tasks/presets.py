@@ -3,10 +3,13 @@
 The sources of published ones are named with them.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from storage.runs.optimiser_settings import OptimiserConfig
 from vl_tasks.configs import (
+    HELD_OUT,
     CaptionConfig,
     CaptionerConfig,
     EntailmentConfig,
@@ -19,12 +22,13 @@ from vl_tasks.configs import (
 _SMALL = McanConfig(
     hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
 )
+_SMALL_PYTHIA = PythiaConfig(hidden=128, attention=64, product=512, text_head=64)
 _LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
 # CLIP-ViL stretches pictures to 600 x 1000, which gives 18 x 31 places.
 _CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
-
-
+# Where openvqa's bottom-up features of VQA v2 are looked for.
+_REGIONS = Path("data/vqa/regions")
 # Adam as in "Attention Is All You Need", section 5.3.
 _ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
 
@@ -40,31 +44,52 @@ _HOUSE_SPLITS: dict[str, Any] = {
     "select_by": "val_seen",
     "evaluation_splits": ("val_seen", "val_unseen"),
 }
+_HELD_OUT_ALONE: dict[str, Any] = {"select_by": HELD_OUT, "evaluation_splits": (HELD_OUT,)}
 
 
 def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfig:
-    """Of openvqa (configs/vqa/mcan_SIZE.yml): 13 epochs, three of warm-up, cuts after 10 and 12."""
-    epoch = _VQA_V2_TRAIN / 64
+    """MCAN of openvqa (configs/vqa/mcan_SIZE.yml): 13 epochs, cuts after 10 and 12.
+
+    The warm-up of three epochs is a staircase (openvqa/utils/optim.py). An epoch leaves out the
+    questions that do not fill a batch, but the warm-up counts them (train_engine.py).
+    """
+    epoch = _VQA_V2_TRAIN // 64
     return VqaConfig(
         preset=f"mcan-{size}",
         data="data/vqa",
+        regions=_REGIONS,
         model="mcan",
         mcan=mcan,
-        grids=_CLIP_VIL_GRIDS,
+        faithful=True,
+        tokenizer="openvqa",
+        loss="sum",
+        variant="V1",
         standardise=False,
         optimiser=OptimiserConfig(
             "adam",
             learning_rate,
             **_ADAM,
             schedule="steps",
-            warmup=int(3 * epoch),
-            milestones=(int(10 * epoch), int(12 * epoch)),
+            warmup=3 * _VQA_V2_TRAIN // 64,
+            warmup_stairs=3,
+            milestones=(10 * epoch, 12 * epoch),
             decay=0.2,
         ),
-        iterations=int(13 * epoch),
+        iterations=13 * epoch,
         batch_size=64,
-        evaluate_every=int(epoch),
+        evaluate_every=epoch,
     )
+
+
+def _on_grids(published: VqaConfig) -> VqaConfig:
+    """Build openvqa's recipe for CLIP's grids instead of regions, which nobody published."""
+    return replace(
+        published, preset=f"{published.preset}-grid", regions=None, grids=_CLIP_VIL_GRIDS
+    )
+
+
+_MCAN_SMALL = _openvqa_mcan("small", 1e-4, McanConfig())
+_MCAN_LARGE = _openvqa_mcan("large", 7e-5, _LARGE)
 
 
 VQA_PRESETS = {
@@ -87,18 +112,35 @@ VQA_PRESETS = {
         evaluation_splits=("test",),
         # One shape a picture: MCAN learns these few pictures by heart instead.
         model="pythia",
-        pythia=PythiaConfig(hidden=128, attention=64, product=512, text_head=64),
+        pythia=_SMALL_PYTHIA,
         embedding=64,
         optimiser=_one_cycle(1e-3, 200),
         iterations=1500,
         batch_size=128,
         evaluate_every=250,
     ),
+    # A few hundred photos of one's own, on a laptop and without a network.
+    "small": VqaConfig(
+        preset="small",
+        data="photos",
+        **_HELD_OUT_ALONE,
+        model="pythia",
+        pythia=_SMALL_PYTHIA,
+        embedding=64,
+        min_count=1,
+        optimiser=_one_cycle(1e-3, 50),
+        iterations=600,
+        batch_size=64,
+        evaluate_every=100,
+    ),
     # CLIP-ViL-Direct/vqa/mmf_configs/pythia/local_clip_*.yaml on mmf's pythia.
     "pythia-clip-vil": VqaConfig(
         preset="pythia-clip-vil",
         data="data/vqa",
         model="pythia",
+        pythia=PythiaConfig(dropout=0.0),
+        faithful=True,
+        tokenizer="mmf",
         grids=_CLIP_VIL_GRIDS,
         standardise=False,
         optimiser=OptimiserConfig(
@@ -123,6 +165,8 @@ VQA_PRESETS = {
         data="data/vqa",
         model="movie-mcan",
         mcan=_LARGE,
+        faithful=True,
+        tokenizer="mmf",
         grids=_CLIP_VIL_GRIDS,
         standardise=False,
         optimiser=OptimiserConfig(
@@ -140,21 +184,26 @@ VQA_PRESETS = {
         evaluate_every=10_000,
         train_splits=("train", "val"),
     ),
-    "mcan-small": _openvqa_mcan("small", 1e-4, McanConfig()),
-    "mcan-large": _openvqa_mcan("large", 7e-5, _LARGE),
+    "mcan-small": _MCAN_SMALL,
+    "mcan-large": _MCAN_LARGE,
+    "mcan-small-grid": _on_grids(_MCAN_SMALL),
+    "mcan-large-grid": _on_grids(_MCAN_LARGE),
 }
 
+_HOUSE_ENTAILMENT = EntailmentConfig(
+    preset="houses",
+    **_HOUSE_SPLITS,
+    mcan=_SMALL,
+    embedding=64,
+    optimiser=_one_cycle(1e-3, 200),
+    iterations=3000,
+    batch_size=128,
+    evaluate_every=500,
+)
 ENTAILMENT_PRESETS = {
-    "houses": EntailmentConfig(
-        preset="houses",
-        **_HOUSE_SPLITS,
-        mcan=_SMALL,
-        embedding=64,
-        optimiser=_one_cycle(1e-3, 200),
-        iterations=3000,
-        batch_size=128,
-        evaluate_every=500,
-    ),
+    "houses": _HOUSE_ENTAILMENT,
+    # The same for one's own sentences.
+    "small": replace(_HOUSE_ENTAILMENT, preset="small", data="photos", **_HELD_OUT_ALONE),
     # Our own: no recipe for SNLI-VE was published with CLIP-ViL.
     "snli-ve": EntailmentConfig(
         preset="snli-ve",
@@ -188,22 +237,25 @@ _SMALL_CAPTIONER = CaptionerConfig(
 _XE_IMAGES = 113_287  # train and restval of Karpathy's split
 _COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448))
 
+# The file of the houses has Karpathy's names: val is val_seen, test is val_unseen.
+_HOUSE_CAPTIONS = CaptionConfig(
+    preset="houses",
+    evaluation_splits=("val", "test"),
+    captioner=_SMALL_CAPTIONER,
+    optimiser=_one_cycle(1e-3, 200),
+    iterations=4000,
+    batch_size=32,
+    captions_per_image=3,
+    min_count=2,
+    max_words=24,
+    max_length=28,
+    evaluate_every=500,
+    beams=3,
+)
 CAPTION_PRESETS = {
-    # The file of the houses has Karpathy's names: val is val_seen, test is val_unseen.
-    "houses": CaptionConfig(
-        preset="houses",
-        evaluation_splits=("val", "test"),
-        captioner=_SMALL_CAPTIONER,
-        optimiser=_one_cycle(1e-3, 200),
-        iterations=4000,
-        batch_size=32,
-        captions_per_image=3,
-        min_count=2,
-        max_words=24,
-        max_length=28,
-        evaluate_every=500,
-        beams=3,
-    ),
+    "houses": _HOUSE_CAPTIONS,
+    # The same for one's own photos.
+    "small": replace(_HOUSE_CAPTIONS, preset="small", data="photos", evaluation_splits=("val",)),
     # CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, configs/transformer): 15 epochs; the peak
     # of Noam's rate is the root of 1 / (width * warm-up).
     "coco": CaptionConfig(
@@ -211,6 +263,7 @@ CAPTION_PRESETS = {
         data="data/coco",
         evaluation_splits=("val", "test"),
         grids=_COCO_GRIDS,
+        captioner=CaptionerConfig(faithful=True),
         standardise=False,
         optimiser=OptimiserConfig(
             "adam",
@@ -226,16 +279,18 @@ CAPTION_PRESETS = {
         evaluate_every=3000,
     ),
 }
+_HOUSE_SCST: dict[str, Any] = {
+    "optimiser": OptimiserConfig("adam", 5e-5, clip="norm", clip_at=1.0),
+    "iterations": 1500,
+    "batch_size": 16,
+    "captions_per_image": 5,
+    "baseline": "samples",
+    "evaluate_every": 250,
+}
 # What self-critical training changes: the originals' Adam has betas .9, .999 and epsilon 1e-8.
 SCST_CHANGES: dict[str, dict[str, Any]] = {
-    "houses": {
-        "optimiser": OptimiserConfig("adam", 5e-5, clip="norm", clip_at=1.0),
-        "iterations": 1500,
-        "batch_size": 16,
-        "captions_per_image": 5,
-        "baseline": "samples",
-        "evaluate_every": 250,
-    },
+    "houses": _HOUSE_SCST,
+    "small": _HOUSE_SCST,
     "coco": {
         "optimiser": OptimiserConfig("adam", 5e-6, clip="value", clip_at=0.1),
         "iterations": 25 * _XE_IMAGES // 10,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vl_tasks.vocabulary import UNKNOWN, Vocabulary
-from vl_tasks.vqa.data import question_words
 from vl_tasks.vqa.glove import read_glove
+from vl_tasks.words import Tokenizer, cut_words
 
 
 class Sentences:
@@ -17,13 +17,14 @@ class Sentences:
 
     Args:
         texts: The sentences.
-        vocabulary: Of their words.
+        vocabulary: Of their words, which `build_vocabulary` made.
         length: T, words that are read of each.
     """
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int) -> None:
         # A sentence of marks alone still needs something that can be attended to.
-        words = [question_words(text) or [UNKNOWN] for text in texts]
+        tokenizer = vocabulary.tokenizer
+        words = [cut_words(text, tokenizer) or [UNKNOWN] for text in texts]
         self.tokens = vocabulary.encode(words, length)
 
     def batch(self, rows: np.ndarray, whole: bool = False) -> Tensor:
@@ -33,9 +34,9 @@ class Sentences:
         return torch.from_numpy(tokens if whole else tokens[:, :longest]).long()
 
 
-def build_vocabulary(texts: Sequence[str], min_count: int = 1) -> Vocabulary:
-    """Words of sentences."""
-    return Vocabulary.build([question_words(text) for text in texts], min_count)
+def build_vocabulary(texts: Sequence[str], tokenizer: Tokenizer = "ours") -> Vocabulary:
+    """Collect the words of sentences."""
+    return Vocabulary.build((cut_words(text, tokenizer) for text in texts), tokenizer=tokenizer)
 
 
 def put_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> int:

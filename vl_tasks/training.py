@@ -1,9 +1,9 @@
 """Runs of all tasks."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from storage.runs.training import Trainer
 from vl_tasks.configs import RunConfig
 
 _NOISE, _ORDER = 17, 29
+
+Record = TypeVar("Record")
 
 
 class Task(Protocol):
@@ -147,3 +149,31 @@ def in_batches(count: int, size: int) -> Sequence[np.ndarray]:
 def is_held_out(image_id: int | str) -> bool:
     """Whether a picture is one of the twentieth that "held-out" takes out of training."""
     return zlib.crc32(str(image_id).encode()) % 20 == 0
+
+
+def parted(
+    records: Sequence[Record], picture: Callable[[Record], int | str]
+) -> tuple[list[Record], list[Record]]:
+    """Part records into those of held-out pictures and those to learn from.
+
+    Of few pictures at least one is held out.
+
+    Args:
+        records: To be parted.
+        picture: Gives a record's image id.
+
+    Raises:
+        ValueError: All records are about one picture.
+    """
+    ids = {picture(record) for record in records}
+    if len(ids) < 2:
+        raise ValueError(
+            "--select-by held-out: all training records are about one picture; more are needed"
+        )
+    held = {one for one in ids if is_held_out(one)}
+    if not held or held == ids:
+        held = {min(ids, key=lambda one: zlib.crc32(str(one).encode()))}
+    return (
+        [record for record in records if picture(record) in held],
+        [record for record in records if picture(record) not in held],
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import write_text
+from vl_tasks.words import Tokenizer
 
 UNKNOWN = "UNK"
 
@@ -20,39 +21,58 @@ class Vocabulary:
 
     Attributes:
         words: The words in the order of their numbers, the first of which is 1, without `UNK`.
+        tokenizer: What cut the sentences into these words; captions come as words already.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], tokenizer: Tokenizer = "ours") -> None:
         if len(set(words)) != len(words) or "" in words or UNKNOWN in words:
             raise ValueError(f"a vocabulary has distinct words, none of them empty or {UNKNOWN}")
         self.words = tuple(words)
+        self.tokenizer: Tokenizer = tokenizer
         self._numbers = {word: number for number, word in enumerate(self.words, start=1)}
 
     @classmethod
-    def build(cls, sentences: Iterable[Sequence[str]], min_count: int = 1) -> "Vocabulary":
+    def build(
+        cls,
+        sentences: Iterable[Sequence[str]],
+        min_count: int = 1,
+        tokenizer: Tokenizer = "ours",
+    ) -> "Vocabulary":
         """Collect the words that occur at least `min_count` times, the most frequent first."""
         counts = Counter(word for sentence in sentences for word in sentence)
         frequent = sorted((-n, word) for word, n in counts.items() if n >= min_count)
-        return cls([word for _, word in frequent if word and word != UNKNOWN])
+        return cls([word for _, word in frequent if word and word != UNKNOWN], tokenizer)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Vocabulary":
+    def load(cls, path: str | Path, tokenizer: Tokenizer = "ours") -> "Vocabulary":
         """Read a vocabulary that `save` wrote.
+
+        Args:
+            path: The file.
+            tokenizer: What cuts the sentences that are to be numbered.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file does not hold a vocabulary.
+            ValueError: The file does not hold a vocabulary, or one of another tokenizer's words.
         """
         try:
-            return cls(json.loads(Path(path).read_text(encoding="utf-8"))["words"])
-        except (ValueError, KeyError, TypeError) as error:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            vocabulary = cls(content["words"], content.get("tokenizer", "ours"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{path}: not a vocabulary that Vocabulary.save wrote ({error})"
             ) from error
+        if vocabulary.tokenizer != tokenizer:
+            raise ValueError(
+                f"{path}: its words were cut by the tokenizer {vocabulary.tokenizer!r}, not "
+                f"{tokenizer!r}; set --tokenizer {vocabulary.tokenizer}, or train the run anew"
+            )
+        return vocabulary
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as JSON."""
-        write_text(path, json.dumps({"words": self.words}, ensure_ascii=False))
+        content = {"tokenizer": self.tokenizer, "words": self.words}
+        write_text(path, json.dumps(content, ensure_ascii=False))
 
     @property
     def unknown(self) -> int:
@@ -64,10 +84,12 @@ class Vocabulary:
         return len(self.words) + 2
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.words == other.words
+        if not isinstance(other, Vocabulary):
+            return False
+        return (self.words, self.tokenizer) == (other.words, other.tokenizer)
 
     def __hash__(self) -> int:
-        return hash(self.words)
+        return hash((self.words, self.tokenizer))
 
     def encode(self, sentences: Sequence[Sequence[str]], length: int) -> np.ndarray:
         """Numbers of the words of N sentences, cut to `length` words.

@@ -75,8 +75,9 @@ def test_who_does_not_look_stays_at_chance(command, shapes, runs, caplog):
 @pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
 def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
     run = runs / model
-    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL)
-    sizes = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK)
+    pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
+    sizes = pythia if model == "pythia" else SMALL
     flags = (*flags, *sizes, "--model", model, "--faithful", "--batch-size", "4")
     command("finetune_vqa.py", *flags, "--iterations", "2", "--output", run)
     command("finetune_vqa.py", "--resume", run, "--iterations", "3")
@@ -86,7 +87,8 @@ def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
 @pytest.mark.parametrize("model", ["fused", "two-tower"])
 def test_entailment_learns_what_holds(command, shapes, runs, model):
     run = runs / model
-    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--model", model)
+    flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", model)
+    flags = (*flags, *(SMALL if model == "fused" else ()))
     flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.001")
     command("finetune_snli_ve.py", *flags, "--iterations", "150", "--output", run)
     assert results(run)["val"]["accuracy"] > 0.8

@@ -50,7 +50,7 @@ def test_pictures_that_choose_the_weights_are_not_learnt_from(
     def is_held_out(image):  # a twentieth of so few may be none
         return zlib.crc32(str(image).encode()) % 5 == 0
 
-    monkeypatch.setattr(f"{learner.__module__}.is_held_out", is_held_out)
+    monkeypatch.setattr("vl_tasks.training.is_held_out", is_held_out)
     whole = learner(config(blind))
     parted = learner(config({**blind, "select_by": "held-out"}))
     kept, learnt = parted.splits["held-out"], parted.learnt
@@ -85,6 +85,7 @@ def test_loss_of_answers_is_summed_over_answers_and_branches(branches):
             for score, target in zip(branch.sigmoid(), targets[row], strict=True):
                 total -= target * score.log() + (1 - target) * (1 - score).log()
     torch.testing.assert_close(answer_loss(scores, targets), total / 4)
+    torch.testing.assert_close(answer_loss(scores, targets, "sum"), total)
 
 
 @pytest.mark.parametrize(

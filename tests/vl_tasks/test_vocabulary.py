@@ -30,6 +30,18 @@ def test_saved_and_loaded(vocabulary, tmp_path):
     assert Vocabulary.load(tmp_path / "words.json") == vocabulary
 
 
+def test_words_of_another_tokenizer_are_refused(tmp_path):
+    path = tmp_path / "words.json"
+    Vocabulary(["a", "red"], "mmf").save(path)
+    assert Vocabulary.load(path, "mmf").tokenizer == "mmf"
+    with pytest.raises(ValueError, match=r"words\.json: .* 'mmf', not 'openvqa'; set --tokenizer"):
+        Vocabulary.load(path, "openvqa")
+    path.write_text('{"words": ["a", "red"]}')  # as it was when there was one tokenizer
+    assert Vocabulary.load(path).words == ("a", "red")
+    with pytest.raises(ValueError, match="'ours', not 'mmf'"):
+        Vocabulary.load(path, "mmf")
+
+
 @pytest.mark.parametrize("text", ["{}", '{"words": ["a", "a"]}', '{"words": ["UNK"]}', "not"])
 def test_no_vocabulary(tmp_path, text):
     (tmp_path / "words.json").write_text(text)

@@ -23,7 +23,7 @@ from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
 from vl_tasks.features import fit_scale
 from vl_tasks.folders import data_folder, picture_folder, split_file
 from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
-from vl_tasks.training import in_batches, is_held_out, make_trainer, prepare
+from vl_tasks.training import in_batches, make_trainer, parted, prepare
 from vl_tasks.vocabulary import Vocabulary
 
 
@@ -43,8 +43,7 @@ class EntailmentLearner:
         # Nothing can be learnt from those on which the annotators did not agree.
         learnt = [one for one in self._read("train") if one.label != UNLABELLED]
         if config.select_by == HELD_OUT:
-            self.splits[HELD_OUT] = [one for one in learnt if is_held_out(one.image)]
-            learnt = [one for one in learnt if not is_held_out(one.image)]
+            self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image)
         self.learnt = learnt
         self.records = len(learnt)
         for split in {config.select_by, *config.evaluation_splits} - {HELD_OUT}:

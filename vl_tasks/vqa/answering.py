@@ -8,14 +8,16 @@ import numpy as np
 import torch
 
 from storage.runs.checkpoints import VOCABULARY, load_model
+from storage.runs.devices import check_device
 from storage.runs.settings import read_config
 from vl_tasks.configs import VqaConfig
-from vl_tasks.features import BlindSource, GridSource, pictures_source
+from vl_tasks.features import pictures_source
 from vl_tasks.sentences import Sentences
 from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.learning import ANSWERS
+from vl_tasks.vqa.learning import ANSWERS, Source
 from vl_tasks.vqa.networks import VqaNetwork
+from vl_tasks.vqa.regions import RegionSource
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class OpenedRun:
     config: VqaConfig
     words: Vocabulary
     answers: AnswerVocabulary
-    source: GridSource | BlindSource
+    source: Source
     network: VqaNetwork
     device: str
 
@@ -53,7 +55,7 @@ def open_run(
 
     Args:
         run: Folder of the run.
-        image: The picture.
+        image: The picture, or the .npz of its regions where the model sees those.
         device: Where to compute.
         precision: Of the encoder, if not the run's.
 
@@ -64,9 +66,14 @@ def open_run(
     config = read_config(run, VqaConfig)
     if precision is not None:
         config = replace(config, grids=replace(config.grids, precision=precision))
-    words = Vocabulary.load(run / VOCABULARY)
+    words = Vocabulary.load(run / VOCABULARY, config.tokenizer)
     answers = AnswerVocabulary.load(run / ANSWERS)
-    source = pictures_source(config, {0: image}, device)
+    source: Source
+    if config.vision and config.regions is not None:
+        check_device(device)
+        source = RegionSource({0: image})
+    else:
+        source = pictures_source(config, {0: image}, device)
     network = VqaNetwork(config, source.channels, len(words), len(answers))
     load_model(run, network, dict(source.notes))
     return OpenedRun(config, words, answers, source, network.to(device).eval(), device)

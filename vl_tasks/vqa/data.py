@@ -5,7 +5,6 @@ Questions file: {"questions": [{"question_id", "image_id", "question"}]}. Annota
 "multiple_choice_answer", "answers": [{"answer"}, ...]}]} (visualqa.org/download.html).
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from vl_tasks.documents import AnnotationError, read_document
 from vl_tasks.images import find_numbered
 
 REMEDY = "take the file anew from visualqa.org/download.html, or see docs/vl_tasks.md for its form"
-_WORD = re.compile(r"'s\b|\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +101,6 @@ def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Pa
     """Pictures of questions by image id; see `vl_tasks.images.find_numbered`."""
     wanted = {q.image_id: _name(q.question_id) for q in questions}
     return find_numbered(folder, wanted)
-
-
-def question_words(text: str) -> list[str]:
-    """Lower-case words of a question without punctuation; "'s" is a word of its own.
-
-    As mmf's `simple_sentence` has them, except that what it keeps of punctuation is dropped.
-    """
-    return _WORD.findall(text.lower())
 
 
 def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:

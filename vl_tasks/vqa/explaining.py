@@ -5,7 +5,9 @@ from pathlib import Path
 import torch
 
 from encoders.explanations import Explanation, explain
-from vl_tasks.features import BlindSource
+from storage.runs.settings import read_config
+from vl_tasks.configs import VqaConfig
+from vl_tasks.features import GridSource
 from vl_tasks.grids import Grids
 from vl_tasks.images import read_image
 from vl_tasks.vqa.answering import open_run
@@ -30,8 +32,10 @@ def explain_answer(
         FileNotFoundError: The folder is no run, or the picture is not there.
         ValueError: The run is of another task, damaged, blind, or does not know the answer.
     """
+    if read_config(run, VqaConfig).regions is not None:
+        raise ValueError(f"{run}: this model sees regions, not grids; explain one that sees grids")
     opened = open_run(run, image, device, precision="fp32")  # gradients of less are coarse
-    if isinstance(opened.source, BlindSource):
+    if not isinstance(opened.source, GridSource):
         raise ValueError(f"{run}: this model sees no pictures")
     tokens = opened.tokens([question])
     grids = opened.source.batch([0]).to(device)

@@ -1,7 +1,7 @@
 """Training a model that answers questions, and what it answers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage.runs.checkpoints import VOCABULARY, load_model, save_model
-from vl_tasks.configs import HELD_OUT, VqaConfig
-from vl_tasks.features import fit_scale, open_source
-from vl_tasks.folders import data_folder, picture_folder, split_file
+from vl_tasks.configs import HELD_OUT, Reduction, VqaConfig
+from vl_tasks.features import BlindSource, GridSource, fit_scale, open_source
+from vl_tasks.folders import data_folder, picture_folder, picture_folders, split_file
 from vl_tasks.sentences import Sentences, build_vocabulary, put_glove
-from vl_tasks.training import in_batches, is_held_out, make_trainer, prepare
+from vl_tasks.training import in_batches, make_trainer, parted, prepare
 from vl_tasks.vocabulary import Vocabulary
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.data import Question, question_images, read_questions
 from vl_tasks.vqa.networks import VqaNetwork
+from vl_tasks.vqa.own_questions import own_file, read_own
+from vl_tasks.vqa.regions import RegionSource, find_regions
 from vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
+Source = GridSource | RegionSource | BlindSource
 _LOG = logging.getLogger(__name__)
 
 
@@ -52,15 +55,16 @@ class SoftTargets:
         return torch.from_numpy(targets)
 
 
-def answer_loss(scores: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy summed over answers, mean over questions.
+def answer_loss(scores: Tensor, targets: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Binary cross-entropy summed over answers, and the mean or sum of it over questions.
 
-    mmf's `logit_bce`; for the three branches (B, 3, classes) of MoVie+MCAN their sum,
-    `triple_logit_bce`.
+    The mean is mmf's `logit_bce`; for the three branches (B, 3, classes) of MoVie+MCAN their sum,
+    `triple_logit_bce`. The sum is openvqa's `BCELoss(reduction="sum")`.
     """
     if scores.dim() == 3:
         targets = targets[:, None].expand_as(scores)
-    return F.binary_cross_entropy_with_logits(scores, targets, reduction="sum") / len(scores)
+    total = F.binary_cross_entropy_with_logits(scores, targets, reduction="sum")
+    return total if reduction == "sum" else total / len(scores)
 
 
 class VqaLearner:
@@ -78,11 +82,12 @@ class VqaLearner:
             if split in config.train_splits:
                 _LOG.warning("%s is among --train-splits: its accuracy is of training data", split)
         self.folder = data_folder(config)
+        own = own_file(self.folder)
+        self._own = None if own is None else read_own(own)
         self.splits: dict[str, list[Question]] = {}
         learnt = [one for split in config.train_splits for one in self._read(split)]
         if config.select_by == HELD_OUT:
-            self.splits[HELD_OUT] = [one for one in learnt if is_held_out(one.image_id)]
-            learnt = [one for one in learnt if not is_held_out(one.image_id)]
+            self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image_id)
         self.learnt = learnt
         self.records = len(learnt)
         for split in {config.select_by, *config.evaluation_splits} - {HELD_OUT}:
@@ -90,7 +95,7 @@ class VqaLearner:
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.words, self.answers = self._vocabularies()
-        self.source = open_source(config, self._pictures())
+        self.source = self._source()
         self.network = VqaNetwork(
             config, self.source.channels, len(self.words), len(self.answers)
         ).to(config.device)
@@ -107,7 +112,8 @@ class VqaLearner:
         device = self.config.device
         grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
         tokens = self._sentences.batch(rows, whole=self.config.faithful).to(device)
-        return answer_loss(self.network(grids, tokens), self._targets.batch(rows).to(device)), {}
+        targets = self._targets.batch(rows).to(device)
+        return answer_loss(self.network(grids, tokens), targets, self.config.loss), {}
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy 0..1 of the split that chooses, overall and by answer type."""
@@ -149,26 +155,39 @@ class VqaLearner:
         load_model(run, self.network, dict(self.source.notes))
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
+        if self._own is not None:
+            if split != "train" or secret:
+                raise ValueError(
+                    f"{self.folder}: own questions have no split {split!r}; take --select-by "
+                    "held-out --evaluation-splits held-out, and leave --submit out"
+                )
+            return self._own.questions
         questions = split_file(self.folder, split, r"_questions\.json")
         if secret:
             return read_questions(questions)
         return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
 
-    def _pictures(self) -> Mapping[int, Path]:
-        """Files of all pictures; none is needed by who does not look."""
-        if not self.config.vision:
-            return {}
+    def _source(self) -> Source:
+        """Open what is seen of all pictures; no file is needed by a blind model."""
+        config = self.config
+        if not config.vision:
+            return open_source(config, {})
         asked = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-        return question_images(asked, picture_folder(self.config, self.folder))
+        if config.regions is not None:
+            needed = {one.image_id: f"question_id {one.question_id}" for one in asked}
+            return RegionSource(find_regions(config.regions, needed))
+        if self._own is not None:
+            return open_source(config, self._own.find(picture_folders(config, self.folder)))
+        return open_source(config, question_images(asked, picture_folder(config, self.folder)))
 
     def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
         config = self.config
         if config.resume is not None:
             return (
-                Vocabulary.load(config.resume / VOCABULARY),
+                Vocabulary.load(config.resume / VOCABULARY, config.tokenizer),
                 AnswerVocabulary.load(config.resume / ANSWERS),
             )
-        words = build_vocabulary([one.text for one in self.learnt])
+        words = build_vocabulary([one.text for one in self.learnt], config.tokenizer)
         if config.answers is not None:
             return words, AnswerVocabulary.load(config.answers)
         return words, AnswerVocabulary.build(self.learnt, config.min_count)

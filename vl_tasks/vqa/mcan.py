@@ -7,7 +7,7 @@ in the form of openvqa (`openvqa/models/mcan`). Padding is masked everywhere, as
 import torch
 from torch import Tensor, nn
 
-from vl_tasks.attention import Attention, FeedForward, masked_softmax
+from vl_tasks.attention import Attention, FeedForward, layer_norm, masked_softmax
 from vl_tasks.configs import McanConfig
 from vl_tasks.grids import Grids
 from vl_tasks.positions import GridPositions
@@ -33,13 +33,18 @@ class Words(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Self-attention and a feed-forward layer, each added and normed (post-norm)."""
+    """Self-attention and a feed-forward layer, each added and normed (post-norm).
 
-    def __init__(self, config: McanConfig) -> None:
+    Args:
+        config: Sizes.
+        unbiased: Which layer norm, see `vl_tasks.attention.layer_norm`.
+    """
+
+    def __init__(self, config: McanConfig, unbiased: bool) -> None:
         super().__init__()
         self.attention = Attention(config.hidden, config.heads, config.dropout)
         self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(2))
+        self.norms = nn.ModuleList(layer_norm(config.hidden, unbiased) for _ in range(2))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -49,14 +54,19 @@ class SelfAttention(nn.Module):
 
 
 class GuidedAttention(nn.Module):
-    """Self-attention, attention to a guide and a feed-forward layer, each added and normed."""
+    """Self-attention, attention to a guide and a feed-forward layer, each added and normed.
 
-    def __init__(self, config: McanConfig) -> None:
+    Args:
+        config: Sizes.
+        unbiased: Which layer norm, see `vl_tasks.attention.layer_norm`.
+    """
+
+    def __init__(self, config: McanConfig, unbiased: bool) -> None:
         super().__init__()
         self.own = Attention(config.hidden, config.heads, config.dropout)
         self.guided = Attention(config.hidden, config.heads, config.dropout)
         self.feed_forward = FeedForward(config.hidden, config.feed_forward, config.dropout)
-        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(3))
+        self.norms = nn.ModuleList(layer_norm(config.hidden, unbiased) for _ in range(3))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor, guide: Tensor, guide_mask: Tensor) -> Tensor:
@@ -92,12 +102,15 @@ class QuestionReader(nn.Module):
         vocabulary: How many numbers words have; 0 is padding.
         embedding: Width of word vectors.
         config: Sizes.
+        unbiased: Which layer norm, see `vl_tasks.attention.layer_norm`.
     """
 
-    def __init__(self, vocabulary: int, embedding: int, config: McanConfig) -> None:
+    def __init__(
+        self, vocabulary: int, embedding: int, config: McanConfig, unbiased: bool = False
+    ) -> None:
         super().__init__()
         self.words = Words(vocabulary, embedding, config.hidden)
-        self.layers = nn.ModuleList(SelfAttention(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(SelfAttention(config, unbiased) for _ in range(config.layers))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """States (B, T, hidden) of tokens (B, T), and which are words (B, T)."""
@@ -114,13 +127,14 @@ class GuidedPlaces(nn.Module):
     Args:
         channels: C of the grids.
         config: Sizes.
+        unbiased: Which layer norm, see `vl_tasks.attention.layer_norm`.
     """
 
-    def __init__(self, channels: int, config: McanConfig) -> None:
+    def __init__(self, channels: int, config: McanConfig, unbiased: bool = False) -> None:
         super().__init__()
         self.project = nn.Linear(channels, config.hidden)
         self.positions = GridPositions(config.hidden) if config.positions else None
-        self.layers = nn.ModuleList(GuidedAttention(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(GuidedAttention(config, unbiased) for _ in range(config.layers))
 
     def forward(self, grids: Grids, words: Tensor, word_mask: Tensor) -> Tensor:
         """States (B, N, hidden) of the places."""
@@ -141,17 +155,24 @@ class Mcan(nn.Module):
         embedding: Width of word vectors.
         classes: How many answers there are.
         config: Sizes; openvqa's small and large models are presets.
+        faithful: Have openvqa's layer norms.
     """
 
     def __init__(
-        self, channels: int, vocabulary: int, embedding: int, classes: int, config: McanConfig
+        self,
+        channels: int,
+        vocabulary: int,
+        embedding: int,
+        classes: int,
+        config: McanConfig,
+        faithful: bool = False,
     ) -> None:
         super().__init__()
-        self.reader = QuestionReader(vocabulary, embedding, config)
-        self.places = GuidedPlaces(channels, config)
+        self.reader = QuestionReader(vocabulary, embedding, config, faithful)
+        self.places = GuidedPlaces(channels, config, faithful)
         self.pools = nn.ModuleList(Pooling(config, 1) for _ in range(2))
         self.merges = nn.ModuleList(nn.Linear(config.hidden, config.fused) for _ in range(2))
-        self.norm = nn.LayerNorm(config.fused)
+        self.norm = layer_norm(config.fused, faithful)
         self.classifier = nn.Linear(config.fused, classes)
 
     @property

@@ -25,6 +25,8 @@ class VqaNetwork(nn.Module):
             "feature width": str(channels),
             "vocabulary size": str(vocabulary),
             "answers": str(classes),
+            # Runs that were made before there was a choice have none.
+            "unbiased layer norms": "yes" if config.faithful and config.model == "mcan" else "no",
         }
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
@@ -43,4 +45,4 @@ def _reasoner(
         return Pythia(*sizes, config.pythia, config.faithful)
     if config.model == "movie-mcan":
         return MovieMcan(*sizes, config.mcan, config.faithful)
-    return Mcan(*sizes, config.mcan)
+    return Mcan(*sizes, config.mcan, config.faithful)

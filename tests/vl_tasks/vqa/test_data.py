@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vl_tasks.vqa.data import Question, question_words, read_questions
+from vl_tasks.vqa.data import Question, read_questions
 
 
 def _question(question_id, image_id=1, text="Is there a sofa?"):
@@ -63,8 +63,3 @@ def test_secret_answers(read):
 def test_bad_files_are_named(read, questions, annotations, complaint):
     with pytest.raises(ValueError, match=complaint):
         read(questions, annotations)
-
-
-def test_words_of_questions():
-    words = question_words("What's the man's T-shirt's colour, red?")
-    assert words == "what 's the man 's t shirt 's colour red".split()

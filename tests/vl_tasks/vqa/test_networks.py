@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from vl_tasks.attention import UnbiasedNorm
 from vl_tasks.configs import McanConfig, PythiaConfig, VqaConfig
 from vl_tasks.grids import Grids
 from vl_tasks.presets import VQA_PRESETS
@@ -107,6 +108,33 @@ def test_movie_mcan_answers_by_its_fused_branch(padded_grids):
     with torch.no_grad():
         together = model.train()(tight, TOKENS)
         torch.testing.assert_close(model.eval()(tight, TOKENS), together[:, 0])
+
+
+def test_faithful_mcan_has_the_layer_norms_of_openvqa(padded_grids):
+    tight, _ = padded_grids()
+    clean, faithful = network("mcan"), network("mcan", faithful=True)
+    faithful.load_state_dict(clean.state_dict())
+    # Norms: two a layer of words, three a layer of places, one before the classifier.
+    assert sum(isinstance(part, UnbiasedNorm) for part in faithful.modules()) == 2 * 5 + 1
+    assert not any(isinstance(part, UnbiasedNorm) for part in clean.modules())
+    for part in faithful.modules():
+        if isinstance(part, UnbiasedNorm):
+            part.forward = lambda x, norm=part: openvqa_norm(norm, x)
+    with torch.no_grad():
+        expected = faithful(tight, TOKENS)
+        assert (clean(tight, TOKENS) - expected).abs().max() > 1e-4
+        again = network("mcan", faithful=True)
+        again.load_state_dict(clean.state_dict())
+        torch.testing.assert_close(again(tight, TOKENS), expected)
+    assert again.widths["unbiased layer norms"] == "yes"
+    assert clean.widths["unbiased layer norms"] == "no"
+
+
+def openvqa_norm(norm, x):
+    """Compute openvqa/ops/layer_norm.py's formula by hand."""
+    centred = x - x.sum(-1, keepdim=True) / x.shape[-1]
+    deviation = ((centred**2).sum(-1, keepdim=True) / (x.shape[-1] - 1)).sqrt()
+    return norm.weight * centred / (deviation + 1e-6) + norm.bias
 
 
 def linear(inputs, outputs, bias=True):

@@ -1,0 +1,39 @@
+import dataclasses
+
+import pytest
+
+from vl_tasks import encoders
+from vl_tasks.encoders import check_encoder
+from vl_tasks.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, VQA_PRESETS
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr(encoders, "any_is_fetched", lambda: False)
+    monkeypatch.setattr(encoders, "is_reachable", lambda address: False)
+
+
+def test_a_missing_network_is_told_with_what_works_without(offline, monkeypatch):
+    for config in (VQA_PRESETS["pythia-clip-vil"], CAPTION_PRESETS["coco"]):
+        with pytest.raises(ConnectionError, match=r"RN50x4 .*--preset small or houses"):
+            check_encoder(config)
+    monkeypatch.setattr(encoders, "is_reachable", lambda address: True)
+    check_encoder(VQA_PRESETS["pythia-clip-vil"])
+
+
+def test_what_works_without_a_network_is_let_through(offline, tmp_path):
+    for presets in (VQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
+        check_encoder(presets["small"])
+        check_encoder(presets["houses"])
+    check_encoder(VQA_PRESETS["mcan-small"])
+    pythia = VQA_PRESETS["pythia-clip-vil"]
+    check_encoder(dataclasses.replace(pythia, vision=False))
+    weights = tmp_path / "RN50x4.pt"
+    weights.write_text("")
+    grids = dataclasses.replace(pythia.grids, pretrained=str(weights))
+    check_encoder(dataclasses.replace(pythia, grids=grids))
+
+
+def test_weights_that_may_be_here_are_let_through(offline, monkeypatch):
+    monkeypatch.setattr(encoders, "any_is_fetched", lambda: True)
+    check_encoder(VQA_PRESETS["pythia-clip-vil"])

@@ -1,0 +1,98 @@
+"""From a folder of photos with a file of questions to an answer, by the documented commands."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210)}
+QUICK = ("--threads", "1", "--evaluate-every", "40", "--optimiser.learning-rate", "0.003")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Sixty photos of a red, green or blue thing, with two questions about each."""
+    folder = tmp_path / "photos"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(60):
+        colour, kind = list(COLOURS)[number % 3], ("ball", "box")[number % 2]
+        image = Image.new("RGB", (80, 60), (225, 225, 225))
+        x, y = rng.integers(2, 30, 2).tolist()
+        paint = ImageDraw.Draw(image)
+        draw = paint.ellipse if kind == "ball" else paint.rectangle
+        draw((x, y, x + 28, y + 28), fill=COLOURS[colour])
+        name = f"my photo {number}.png"
+        image.save(folder / "images" / name)
+        rows += [(name, "What's its colour?", colour), (name, "what is it?", f"{kind}|a {kind}")]
+    with (folder / "questions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "question", "answer"), *rows])
+    return folder
+
+
+def test_a_model_of_own_photos_learns_and_answers(run_script, photos, tmp_path):
+    run = tmp_path / "run"
+    printed = run_script(
+        "finetune_vqa.py", "--data", photos, "--iterations", "120", *QUICK, "--output", run
+    )
+    assert "held-out: accuracy" in printed
+    config = json.loads((run / "config.json").read_text())
+    assert (config["preset"], config["grids"]["encoder"]) == ("small", "house_clip")
+    results = json.loads((run / "results.json").read_text())["results"]
+    assert results["held-out"]["overall"] > 60
+    photo = photos / "images" / "my photo 4.png"
+    printed = run_script("answer.py", photo, "What's its colour?", "--run", run, "--count", "1")
+    assert printed.splitlines()[0] == "What's its colour?: green"
+
+
+def test_words_are_cut_as_the_run_was_trained(run_script, photos, tmp_path):
+    run = tmp_path / "run"
+    flags = ("--data", photos, "--iterations", "1", "--tokenizer", "mmf", "--output", run)
+    run_script("finetune_vqa.py", *flags)
+    words = json.loads((run / "vocabulary.json").read_text())
+    assert words["tokenizer"] == "mmf"
+    assert {"what", "'", "s", "colour"} <= set(words["words"])
+    with pytest.raises(ValueError, match="tokenizer: mmf against openvqa"):
+        run_script("finetune_vqa.py", "--resume", run, "--tokenizer", "openvqa")
+    (run / "vocabulary.json").write_text(json.dumps({"words": words["words"]}))
+    with pytest.raises(ValueError, match="were cut by the tokenizer 'ours', not 'mmf'"):
+        run_script("answer.py", photos / "images/my photo 4.png", "why?", "--run", run)
+
+
+def test_a_missing_photo_and_a_split_that_is_not_there_are_named(run_script, photos, tmp_path):
+    run = tmp_path / "run"
+    flags = ("--data", photos, "--output", run)
+    other = ("--select-by", "val", "--evaluation-splits", "val")
+    with pytest.raises(ValueError, match="own questions have no split 'val'"):
+        run_script("finetune_vqa.py", *flags, *other)
+    (photos / "images" / "my photo 7.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"questions\.csv: there is no photo my photo 7"):
+        run_script("finetune_vqa.py", *flags)
+    assert not run.exists()
+
+
+def test_models_of_regions_train_and_answer(run_script, shapes, tmp_path):
+    run, folder = tmp_path / "run", tmp_path / "regions"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        questions = json.loads(
+            (shapes / f"v2_OpenEnded_shapes_{split}_questions.json").read_text()
+        )["questions"]
+        for number in {one["image_id"] for one in questions}:
+            regions = rng.normal(size=(5, int(rng.integers(3, 9)))).astype(np.float32)
+            np.savez(folder / f"COCO_{split}_{number:012d}.jpg.npz", x=regions)
+    sizes = ("--mcan.hidden", "16", "--mcan.feed-forward", "24", "--mcan.layers", "1")
+    flags = ("--data", shapes, "--regions", folder, *sizes, "--iterations", "2")
+    run_script("finetune_vqa.py", "--preset", "mcan-small", *flags, "--output", run)
+    one = next(folder.iterdir())
+    printed = run_script("answer.py", one, "what colour is it?", "--run", run, "--count", "1")
+    assert printed.startswith("what colour is it?: ")
+    photo = next((shapes / "images" / "val").iterdir())
+    with pytest.raises(ValueError, match="this model sees regions"):
+        run_script("answer.py", photo, "what?", "--run", run)
+    with pytest.raises(ValueError, match="sees regions, not grids"):
+        run_script("explain_image.py", photo, "red", "--question", "what?", "--run", run)

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+
+from vl_tasks.vqa.regions import RegionSource, find_regions, read_regions
+
+
+def write_regions(path, count, width=6, seed=0):
+    regions = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, x=regions.T, bbox=np.zeros((count, 4)), num_bbox=count)
+    return regions
+
+
+def test_regions_are_padded_and_cut_as_openvqas(tmp_path):
+    few = write_regions(tmp_path / "val2014/COCO_val2014_000000000042.jpg.npz", 3)
+    many = write_regions(tmp_path / "train2014/COCO_train2014_000000000007.jpg.npz", 120)
+    files = find_regions(tmp_path, {42: "question_id 1", 7: "question_id 2"})
+    source = RegionSource(files)
+    assert source.channels == 6
+    grids = source.batch([42, 7, 42])
+    assert grids.shape == (1, 100)
+    assert grids.mask.sum(1).tolist() == [3, 100, 3]
+    np.testing.assert_array_equal(grids.features[0, :3], few)
+    np.testing.assert_array_equal(grids.features[1], many[:100])
+    assert not grids.features[2, 3:].any()
+    assert torch.equal(grids.features[0], grids.features[2])
+
+
+def test_missing_and_doubled_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder of regions"):
+        find_regions(tmp_path / "nowhere", {})
+    write_regions(tmp_path / "a/1.npz", 2)
+    with pytest.raises(FileNotFoundError, match="no regions of image 2, which question_id 5 needs"):
+        find_regions(tmp_path, {1: "question_id 4", 2: "question_id 5"})
+    write_regions(tmp_path / "b/COCO_val2014_000000000001.jpg.npz", 2)
+    with pytest.raises(ValueError, match="are both of image 1"):
+        find_regions(tmp_path, {1: "question_id 4"})
+
+
+def test_damaged_files_are_named(tmp_path):
+    path = tmp_path / "1.npz"
+    write_regions(path, 2)
+    whole = path.read_bytes()
+    for content in (b"", whole[:40], whole[:-60]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"1\.npz: cannot be read as features"):
+            read_regions(path)
+    for arrays in ({"x": np.full((3, 2), np.nan)}, {"x": np.zeros(3)}, {"x": np.zeros((3, 0))}):
+        np.savez(path, **arrays)
+        with pytest.raises(ValueError, match=r"1\.npz: 'x' is no finite table"):
+            read_regions(path)
+    np.savez(path, y=np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"1\.npz: cannot be read as features"):
+        read_regions(path)
+    with pytest.raises(ValueError, match=r"photo\.jpg: this model sees regions"):
+        read_regions(tmp_path / "photo.jpg")
+
+
+def test_widths_must_agree(tmp_path):
+    write_regions(tmp_path / "1.npz", 2)
+    write_regions(tmp_path / "2.npz", 2, width=5)
+    source = RegionSource({1: tmp_path / "1.npz", 2: tmp_path / "2.npz"})
+    with pytest.raises(ValueError, match=r"2\.npz: 5 features a region, not 6"):
+        source.batch([1, 2])
