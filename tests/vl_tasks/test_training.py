@@ -9,7 +9,7 @@ from torch import nn
 
 from storage.runs.checkpoints import MODEL, load_trainer
 from vl_tasks.configs import RunConfig
-from vl_tasks.training import BatchOrder, is_held_out, make_trainer
+from vl_tasks.training import BatchOrder, is_held_out, make_trainer, parted
 
 
 class NamedRun(RunConfig):
@@ -90,3 +90,18 @@ def test_every_epoch_takes_every_record_once():
 def test_a_twentieth_of_the_pictures_is_held_out():
     held = [one for one in range(20_000) if is_held_out(one)]
     assert 850 < len(held) < 1150
+
+
+def test_of_few_pictures_one_is_held_out():
+    few = [one for one in range(40) if not is_held_out(one)][:3]
+    records = [(picture, place) for picture in few for place in range(2)]
+    held, learnt = parted(records, lambda record: record[0])
+    assert len(held) == 2
+    assert len({picture for picture, _ in held}) == 1
+    assert sorted(held + learnt) == records
+    many = [(picture, 0) for picture in range(400)]
+    held, learnt = parted(many, lambda record: record[0])
+    assert {picture for picture, _ in held} == {one for one in range(400) if is_held_out(one)}
+    assert sorted(held + learnt) == many
+    with pytest.raises(ValueError, match="all training records are about one picture"):
+        parted([(1, 0), (1, 1)], lambda record: record[0])
