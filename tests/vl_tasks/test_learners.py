@@ -88,6 +88,17 @@ def test_loss_of_answers_is_summed_over_answers_and_branches(branches):
     torch.testing.assert_close(answer_loss(scores, targets, "sum"), total)
 
 
+def test_the_loss_of_a_batch_is_reduced_as_the_settings_say(blind):
+    rows = np.arange(6)
+    found = {}
+    for reduction in ("mean", "sum"):
+        torch.manual_seed(0)
+        learner = VqaLearner(vqa({**blind, "loss": reduction}))
+        learner.network.eval()
+        found[reduction] = learner.loss(rows)[0].item()
+    assert found["sum"] == pytest.approx(6 * found["mean"])
+
+
 @pytest.mark.parametrize(
     ("learner", "config"), [(VqaLearner, vqa), (EntailmentLearner, entailment)]
 )

@@ -17,8 +17,8 @@ CASES = [
         'is it 1 / 2 full ( yes / no )~" ok "',
     ),
     ("dogs' don't run!!", "dogs don t run", "dogs dont run", "dogs ' don ' t run !!"),
-    ("At 5:30 p.m.; 100% U&I", "at 5 30 p m 100 u i", "at 530 pm 100% u&i",
-     "at 5 : 30 p . m .; 100 % u & i"),
+    ("At 5:30 p.m.; #1 *100% U&I", "at 5 30 p m 1 100 u i", "at 530 pm 1 100% u&i",
+     "at 5 : 30 p . m .;~# 1 * 100 % u & i"),
 ]  # fmt: skip
 
 
