@@ -44,10 +44,10 @@ def beam_search(
 ) -> Tensor:
     """Find likely captions by beam search, without weighing their length.
 
-    As in ImageCaptioning.pytorch (`CaptionModel.beam_search`): a caption that ends leaves the beam,
-    so that K unfinished ones are always extended, and the likeliest finished one is returned. A
-    caption of `max_length` words counts as finished. Forbidden words are left out without giving
-    their probability to the others.
+    As in ImageCaptioning.pytorch (`CaptionModel.beam_search`): a caption that ends leaves the beam
+    and is remembered, however many unfinished ones are likelier then, for they only get less
+    likely. A caption of `max_length` words counts as finished, and the likeliest finished one is
+    returned. Forbidden words are left out without giving their probability to the others.
 
     Args:
         captioner: In evaluation mode.
