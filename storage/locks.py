@@ -124,7 +124,10 @@ def _is_marker(lock: FileLock) -> bool:
 
 def _note_holder(path: Path, lock: FileLock) -> None:
     """Write who holds a lock into its file, in the form of filelock's own markers."""
-    if not _is_marker(lock):
+    if lock.lock_counter > 1 or _is_marker(lock):
+        return
+    # On a full disk nothing is noted, and whoever comes next is refused by "another process".
+    with contextlib.suppress(OSError):
         path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
 
 

@@ -161,9 +161,8 @@ class Trainer:
         metric = self.learner.metric
         value = summaries[self.config.select_by][metric]
         if not self.best or value > self.best[metric]:
-            is_first_best = not self.best
-            self.best = {"iteration": self.iteration, metric: value}
-            if is_first_best:
+            is_first, self.best = not self.best, {"iteration": self.iteration, metric: value}
+            if is_first:
                 # Weights never lie there alone: from a state they can be written again.
                 self._save_state()
             self._save_model()

@@ -80,10 +80,22 @@ def test_a_holder_on_another_host_comes_with_the_remedy(tmp_path, locked_elsewhe
 def test_one_process_may_take_a_lock_again(tmp_path):
     output = tmp_path / "run"
     with sole_writer(output):
+        os.utime(lock_path(output), (1, 1))
         with sole_writer(output, output):
-            pass
+            assert lock_path(output).stat().st_mtime == 1, "when this process took it first"
         assert lock_path(output).exists()
     assert not lock_path(output).exists()
+
+
+def test_a_lock_holds_on_a_full_disk(tmp_path, locked_elsewhere):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    output = tmp_path / "run"
+    with (
+        locked_elsewhere(output, prelude=limit),
+        pytest.raises(OutputInUseError, match="run: another process is writing it"),
+        sole_writer(output),
+    ):
+        pass
 
 
 def test_makers_wait_for_each_other(tmp_path, locked_elsewhere, capsys):
