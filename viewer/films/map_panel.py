@@ -178,6 +178,10 @@ class MapPanel:
         for walk, style in zip(self._walks, self._styles, strict=True):
             name = walk.trace.agent if several else "walked"
             entries.append((name, style.colour, 3.5))
+        # Long names of several agents share what room there is.
+        signs = 42 * unit * len(entries)
+        wanted = sum(text_width(name, size) for name, *_ in entries)
+        size *= min(1.0, (self._size[0] - x - signs) / wanted)
         for name, colour, width in entries:
             canvas.line([(x, y), (x + 20 * unit, y)], (*colour, 255), width * unit)
             canvas.text((x + 27 * unit, y), name, size, INK, "lm")

@@ -130,6 +130,17 @@ def test_the_map_shows_way_and_walk_of_each_agent(frames_of, traces):
         assert close_to(late, colour) > close_to(early, colour) + 100
 
 
+def test_long_names_of_agents_fit_below_the_map(frames_of, traces):
+    named = [
+        msgspec.structs.replace(trace, agent=f"a follower with a long name, {number}")
+        for number, trace in enumerate((traces[0], traces[14]))
+    ]
+    _, _, right, bottom = arranged((1280, 720), 2).map
+    frame = frames_of(named).draw(*looked(0))
+    edge = frame[bottom - 28 : bottom, right - 6 : right]
+    assert (edge == 255).all()
+
+
 def test_choices_have_bars_as_long_as_their_probabilities(library, traces):
     walk = Walk(traces[0], library.graph(traces[0].scan))
     panel = ChoicesPanel(walk, (420, 230), Style(1.0))
