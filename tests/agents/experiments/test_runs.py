@@ -7,10 +7,11 @@ import torch
 
 from agents.acting.evaluation import Evaluation
 from agents.command_line import EvaluateConfig
-from agents.configs import ReinforcementConfig, SearchConfig
+from agents.configs import ReinforcementConfig
 from agents.experiments.runs import evaluate_run, load_walkers, write_submission
 from agents.learning.follower_training import follower_trainer, train
 from agents.presets import preset
+from agents.search_config import SearchConfig
 from envs.episodes import load_episodes
 from envs.worlds import world_files
 from storage.features.store import FeatureStore
