@@ -55,16 +55,16 @@ class FollowerConfig:
     feature_dropout_kind: FeatureDropout = "episode"
     """What shares a mask: all episodes of a batch in one building, the batch, an episode, a step of
     it, or nothing (the reference's way, and slow)."""
-    embeds_candidates: bool = False
+    candidate_mlp: bool = False
     """Read candidates through two layers before scoring them: a bilinear form, as the reference has
     it, cannot ask for a thing and a direction at once."""
-    keeps_place: bool = False
+    location_aware_attention: bool = False
     """Tell the attention over the words where it lay before (location-aware attention, Chorowski et
     al. 2015), so that long instructions are read on from there. The reference does not."""
-    sees_distances: bool = False
+    distance_feature: bool = False
     """Tell the follower how far away each candidate is, as the simulator tells (`rel_distance`) and
     the reference leaves out: two that lie one behind the other share a view."""
-    marks_visits: bool = False
+    visit_features: bool = False
     """Tell the follower how often it has been at each candidate's place, much as the Regretful
     Agent (Ma et al. 2019) is told. The reference does not, and goes to and fro when it is lost."""
 
@@ -185,7 +185,7 @@ class RunConfig:
     """Feature store in place of the world's own."""
     vision: bool = True
     """Look at the pictures; without, views are told apart by their angle alone."""
-    spoken: str | None = None
+    instruction_language: str | None = None
     """Only instructions in this language (rxr: en, hi or te); all by default."""
     max_instruction_length: int = 80
     """Tokens of an instruction that are read."""
@@ -249,7 +249,9 @@ class RunConfig:
     @property
     def run_name(self) -> str:
         """Name of the run's default folder."""
-        name = f"{self.dataset}-{self.world}" + (f"-{self.spoken}" if self.spoken else "")
+        name = f"{self.dataset}-{self.world}" + (
+            f"-{self.instruction_language}" if self.instruction_language else ""
+        )
         return name + ("" if self.vision else "-no-vision")
 
     @property

@@ -17,7 +17,7 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     if is_built_in(config.world):
         idle["data_dir"] = f"with --world {config.world}"
     if config.dataset != "rxr":
-        idle["spoken"] = f"with --dataset {config.dataset}, which is in English"
+        idle["instruction_language"] = f"with --dataset {config.dataset}, which is in English"
     if isinstance(config, TrainConfig):
         return idle | _of_views(config, config.follower, "follower") | _of_follower(config)
     if isinstance(config, SpeakerTrainConfig):

@@ -59,10 +59,10 @@ _HOUSES: dict[str, Any] = {
         clip_at=5.0,
     ),
 }
-# Who is always led never learns to turn back: with half of the walks its own, a follower gets to
-# the goal more often. Paths have seven edges at most; longer walks teach to wander. Where the way
-# itself counts, in RxR and R4R, whole walks of its own cost more than they gain; single steps,
-# in RxR, do not.
+# A purely teacher-forced follower never learns to recover: with student forcing in half of the
+# rows it reaches the goal more often. Paths have at most seven edges; longer walks teach it to
+# wander. In RxR and R4R, where the path itself counts, student-forced episodes cost more than they
+# gain; in RxR, single sampled steps do not.
 _HOUSES_LED: dict[Dataset, dict[str, Any]] = {
     "r2r": {"feedback": "mixed", "max_training_steps": 9},
     "rxr": {"sampled_steps": 0.25},
@@ -88,10 +88,10 @@ _HOUSES_FOLLOWER = FollowerConfig(
     action_size=32,
     dropout=0.3,
     feature_dropout=0.4,
-    keeps_place=True,
-    embeds_candidates=True,
-    sees_distances=True,
-    marks_visits=True,
+    location_aware_attention=True,
+    candidate_mlp=True,
+    distance_feature=True,
+    visit_features=True,
 )
 # Hundreds of houses are not, so that less need be dropped.
 _STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.2, feature_dropout=0.3)
@@ -128,10 +128,11 @@ _R2R: dict[str, Any] = {
     "evaluate_every": 100,
 }
 _ADAM = OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=40.0)
-# ResNet features were trained on for 150,000 iterations. One follower per language: --spoken.
+# With ResNet features the original trains for 150,000 iterations. It has one follower per language
+# (--instruction-language).
 _RXR: dict[str, Any] = {
     "dataset": "rxr",
-    "spoken": "en",
+    "instruction_language": "en",
     "max_instruction_length": 160,
     "imitation_weight": 0.4,
     "iterations": 200_000,
@@ -181,8 +182,8 @@ def preset(
     if translated or continued:
         config = reinforced
     else:
-        led = (_STANDARD_LED if is_large else _HOUSES_LED).get(dataset, {})
-        config = dataclasses.replace(config, imitation_weight=1.0, **led)
+        teacher_forced = (_STANDARD_LED if is_large else _HOUSES_LED).get(dataset, {})
+        config = dataclasses.replace(config, imitation_weight=1.0, **teacher_forced)
     values = _HOUSES | (_STANDARD if is_large else {})
     if continued:
         values |= _HOUSES_CONTINUED | (_STANDARD_CONTINUED if is_large else {})

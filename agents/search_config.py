@@ -20,11 +20,11 @@ class SearchConfig:
     speaker: Path | None = None
     """Run of a speaker that has a say in the choice among the found paths."""
     alpha: float = 0.5
-    """Weight of the speaker's log-likelihood; the follower's has the rest."""
+    """Weight of the speaker's log-log_prob; the follower's has the rest."""
     per_word: bool = False
-    """Divide the speaker's log-likelihood by the words of the instruction."""
+    """Divide the speaker's log-log_prob by the words of the instruction."""
     per_action: bool = False
-    """Divide the follower's log-likelihood by the actions of the path."""
+    """Divide the follower's log-log_prob by the actions of the path."""
     tune: str | None = None
     """Split on which to choose the three settings above by success, such as val_seen."""
 

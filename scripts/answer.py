@@ -4,7 +4,7 @@ $ answer.py photo.jpg "how many chairs are there?"
 $ answer.py photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,5 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -9,7 +9,7 @@ $ build_houses.py --statistics data/matterport/connectivity    # beside those of
 What an interrupted run left over is built when the command is given again without --rebuild.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,5 +78,5 @@ def main(arguments: BuildArguments) -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(BuildArguments, description=__doc__))

@@ -4,7 +4,7 @@ $ caption.py photo.jpg
 $ caption.py a.jpg b.jpg --run runs/captions-xe-house --beams 1
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,5 +46,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -10,7 +10,7 @@ once" (RxR alone) is the share of walks that end there if each clause is followe
 of the walks that it fits, as by one who cannot know what comes of a step.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,5 +45,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

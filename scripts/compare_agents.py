@@ -16,7 +16,7 @@ The weights of a run are those that were best on the first of the splits, so tha
 has had no say in anything.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import shlex
 import sys
@@ -68,5 +68,5 @@ def parse_row(text: str) -> tuple[str, list[str]]:
 
 if __name__ == "__main__":
     own, training = split_command_line(sys.argv[1:])
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(CompareArguments, description=__doc__, args=own), training)

@@ -15,7 +15,7 @@ The weights of a run are those that were best on the first of the splits, so tha
 has had no say in anything.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import re
 import sys
@@ -174,5 +174,5 @@ def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
 
 if __name__ == "__main__":
     own, training = split_command_line(sys.argv[1:])
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(CompareArguments, description=__doc__, args=own), training)

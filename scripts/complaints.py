@@ -36,7 +36,7 @@ _ALL_WHOLE = (
 
 
 @contextmanager
-def complaints_in_a_line() -> Iterator[None]:
+def friendly_errors() -> Iterator[None]:
     """End the program with the message of an error that tells what is wrong with the input.
 
     With CLIPNAV_TRACEBACK=1 in the environment the error keeps its traceback. Where nobody reads

@@ -3,7 +3,7 @@
 $ convert_easy_vqa.py --out data/easy_vqa
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,5 +33,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -8,7 +8,7 @@ The suffixes name the formats. Other commands read these files directly as well,
 converted copy in the cache.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,5 +66,5 @@ def _bottom_first(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(ConvertArguments, description=__doc__))

@@ -5,7 +5,7 @@ $ convert_openai_clip.py --weights clip-vit-base-patch32/ --output models/vit_b3
 $ convert_openai_clip.py --weights models/vit_b32 --output clip-vit-base-patch32 --to transformers
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,5 +50,5 @@ def main(arguments: ConvertArguments) -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(ConvertArguments, description=__doc__))

@@ -4,7 +4,7 @@ It learns by imitation first, then by rewards as well. The agent has never seen 
 val_unseen, whose plans and furniture are new to it.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import dataclasses
 import os
@@ -76,5 +76,5 @@ def show_outcomes(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(DemoConfig, description=__doc__))

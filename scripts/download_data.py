@@ -9,7 +9,7 @@ Interrupted downloads resume where they stopped. The pictures of Matterport3D ar
 docs/real_data.md.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import sys
 from dataclasses import dataclass
@@ -90,5 +90,5 @@ def make_r4r(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         sys.exit(main(tyro.cli(DownloadArguments, description=__doc__)))

@@ -9,7 +9,7 @@ The follower walks greedily, or searches first. Settings come from the run; what
 their place.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from pathlib import Path
 
@@ -50,5 +50,5 @@ def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -7,7 +7,7 @@ A file is a JSON list of {"question_id", "answer"}. Prints the official accuracy
 and answer type too. docs/vl_tasks.md says what the variants of the evaluator are.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import json
 from dataclasses import asdict, dataclass
@@ -60,5 +60,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

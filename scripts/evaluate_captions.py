@@ -8,7 +8,7 @@ annotations file of COCO, or captions in Karpathy's form. Prints BLEU, ROUGE-L a
 where Java and pycocoevalcap are, SPICE if asked, and what cut the captions into words.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import json
 from dataclasses import asdict, dataclass
@@ -61,5 +61,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -8,7 +8,7 @@ R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of
 test server refuses. docs/metrics.md says what each metric and each file form is.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import sys
 from dataclasses import dataclass
@@ -39,5 +39,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         sys.exit(main())

@@ -5,7 +5,7 @@ $ explain_image.py photo.jpg "a red sofa" --encoder RN50 --pretrained openai --o
 $ explain_image.py photo.jpg red --question "what colour is the sofa?" --run runs/vqa-mcan-house
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def main(arguments: ExplainArguments) -> None:
     from PIL import Image
 
     from encoders.explanations import overlay
-    from storage import written_whole
+    from storage import atomic_write
     from vl_tasks.data.images import read_image
 
     image = read_image(arguments.image)
@@ -66,7 +66,7 @@ def main(arguments: ExplainArguments) -> None:
     # Where the whole picture was seen, the heat fits it as it was given.
     picture = np.asarray(image) if fit in ("stretch", "native") else found.picture
     pair = np.concatenate([picture, overlay(picture, found.heat)], axis=1)
-    with written_whole(arguments.output) as beside:
+    with atomic_write(arguments.output) as beside:
         Image.fromarray(pair).save(beside)
     rows, columns = found.heat.shape
     print(f"{arguments.output}: {score}, {rows} x {columns} places")
@@ -84,5 +84,5 @@ def explained_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[s
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(ExplainArguments, description=__doc__))

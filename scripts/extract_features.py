@@ -11,7 +11,7 @@ $ extract_features.py --output features/rn50.safetensors --merge
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -328,5 +328,5 @@ class RowEncoder:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(ExtractArguments, description=__doc__))

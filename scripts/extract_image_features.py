@@ -9,7 +9,7 @@ Training and answering with the same --grids settings then find what they would 
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,5 +71,5 @@ def main(arguments: ExtractImagesArguments) -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(ExtractImagesArguments, description=__doc__))

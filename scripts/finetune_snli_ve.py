@@ -8,7 +8,7 @@ $ finetune_snli_ve.py --resume runs/snli-ve-fused-house
 --data and --preset choose the defaults of the rest.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import sys
 
@@ -27,5 +27,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

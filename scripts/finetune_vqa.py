@@ -10,7 +10,7 @@ $ finetune_vqa.py --resume runs/vqa-mcan-house
 --data and --preset choose the defaults of the rest.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import sys
 
@@ -29,5 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

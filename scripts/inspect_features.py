@@ -4,7 +4,7 @@ $ inspect_features.py --features features/rn50.safetensors
 $ inspect_features.py --features CLIP-ViT-B-32-views.tsv --reference features/rn50.safetensors
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,5 +71,5 @@ def _facts(path: Path, store: "FeatureStore") -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(InspectArguments, description=__doc__))

@@ -8,7 +8,7 @@ they were made and what somebody reaches who does not look at the pictures. docs
 what is asked.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,5 +42,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -6,7 +6,7 @@ $ plot_results.py runs/one runs/other traces/follower traces/random --kind pdf
 Traces come from evaluate_agent.py --traces FOLDER, or from visualise_episode.py.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,5 +69,5 @@ def draw(config: PlotConfig) -> list[Path]:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

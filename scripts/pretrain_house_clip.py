@@ -12,7 +12,7 @@ trained on; on their views what was learnt is scored. A training that was interr
 where it stopped when the same command is given again.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -321,7 +321,7 @@ def score(
     Args:
         arguments: They name the exported model, which is scored by words.
         houses: Whose views.
-        classifier: Scored in place of the exported model.
+        classifier: ScoredSubmission in place of the exported model.
     """
     import numpy as np
 
@@ -344,5 +344,5 @@ def score(
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main(tyro.cli(PretrainArguments, description=__doc__))

@@ -9,7 +9,7 @@ Data sets r2r, rxr and r4r in two worlds (the built-in houses, Matterport3D); ea
 its own defaults for everything below.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import sys
 
@@ -26,5 +26,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -7,7 +7,7 @@ $ train_speaker.py --resume runs/speaker-r2r-houses
 The weights with the best BLEU are kept.
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import sys
 
@@ -24,5 +24,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -7,7 +7,7 @@ $ visualise_episode.py                               # walk yourself
 $ visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video episode.mp4
 """
 
-from complaints import complaints_in_a_line
+from complaints import friendly_errors
 
 import contextlib
 import logging
@@ -363,5 +363,5 @@ def _read_submission(config: VisualiseConfig, source: Path, library: "Library") 
 
 
 if __name__ == "__main__":
-    with complaints_in_a_line():
+    with friendly_errors():
         main()

@@ -26,7 +26,7 @@ class UnwritableError(OSError):
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Path to write to, which takes the place of `path` when the block ends without an error.
 
     It lies beside `path`, with the same suffix, and carries host and number of the process, so that
@@ -60,7 +60,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 
 def remove_unfinished() -> None:
-    """Remove what `written_whole` is writing in this process, which is about to end."""
+    """Remove what `atomic_write` is writing in this process, which is about to end."""
     for beside in tuple(_unfinished):
         beside.unlink(missing_ok=True)
 
@@ -111,7 +111,7 @@ def _lives(process: int) -> bool:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 

@@ -40,7 +40,7 @@ class WorkerPool(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def carried_out(
+def run_jobs(
     function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, what: str
 ) -> Iterator[tuple[Job, Result]]:
     """Jobs and their results, in the order in which they get ready.

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from storage import written_whole
+from storage import atomic_write
 from storage.json_files import shortened
 
 MODEL, TRAINER, VOCABULARY = "model.safetensors", "trainer.pt", "vocabulary.json"
@@ -32,7 +32,7 @@ class Network(Protocol):
     """A module that knows what another must have alike to take its weights."""
 
     @property
-    def widths(self) -> dict[str, str]:
+    def architecture(self) -> dict[str, str]:
         """Sizes by name."""
         ...
 
@@ -48,8 +48,8 @@ class Network(Protocol):
 def save_model(run: Path, network: Network, notes: dict[str, str]) -> None:
     """Write a network's weights with what is needed to check them against another setting."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with written_whole(run / MODEL) as beside:
-        save_file(weights, beside, {**network.widths, **notes})
+    with atomic_write(run / MODEL) as beside:
+        save_file(weights, beside, {**network.architecture, **notes})
 
 
 def load_model(run: Path, network: Network, notes: Mapping[str, str]) -> dict[str, str]:
@@ -70,7 +70,7 @@ def load_model(run: Path, network: Network, notes: Mapping[str, str]) -> dict[st
     path = run / MODEL
     with _opened(path) as file:
         saved = file.metadata() or {}
-        _compare(path, saved, {**network.widths, **notes}, _REMEDY)
+        _compare(path, saved, {**network.architecture, **notes}, _REMEDY)
         weights = {name: file.get_tensor(name) for name in file.keys()}
     try:
         network.load_state_dict(weights)
@@ -82,7 +82,7 @@ def load_model(run: Path, network: Network, notes: Mapping[str, str]) -> dict[st
     return saved
 
 
-def model_notes(run: Path) -> dict[str, str]:
+def model_metadata(run: Path) -> dict[str, str]:
     """What was noted with the weights of a run.
 
     Raises:
@@ -93,7 +93,7 @@ def model_notes(run: Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def check_notes(run: Path, notes: Mapping[str, str], remedy: str = _REMEDY) -> None:
+def check_metadata(run: Path, notes: Mapping[str, str], remedy: str = _REMEDY) -> None:
     """Make sure that the weights of a run were saved with the same notes.
 
     Args:
@@ -105,12 +105,12 @@ def check_notes(run: Path, notes: Mapping[str, str], remedy: str = _REMEDY) -> N
         FileNotFoundError: No weights there.
         ValueError: Damaged, or saved with other notes; names both values.
     """
-    _compare(run / MODEL, model_notes(run), notes, remedy)
+    _compare(run / MODEL, model_metadata(run), notes, remedy)
 
 
 def save_trainer(run: Path, state: dict[str, Any]) -> None:
     """Write the state of training: tensors, numbers, strings, and lists and dicts of them."""
-    with written_whole(run / TRAINER) as beside, beside.open("wb") as file:
+    with atomic_write(run / TRAINER) as beside, beside.open("wb") as file:
         # Into a file of Python's: torch's own writer ends the process where the disk is full.
         torch.save(state, file)
 

@@ -1,4 +1,4 @@
-"""Several processes that train one agent, as torchrun starts them; one alone needs none of it."""
+"""Several world_size that train one agent, as torchrun starts them; one alone needs none of it."""
 
 import gc
 import os
@@ -16,12 +16,12 @@ Value = TypeVar("Value")
 
 
 def join(device: str) -> None:
-    """Join the other processes if torchrun started this one; gloo on CPUs, NCCL on GPUs.
+    """Join the other world_size if torchrun started this one; gloo on CPUs, NCCL on GPUs.
 
     Of several GPUs each process takes its own, and "cuda" means that one to it.
 
     Raises:
-        ValueError: All processes are to share one GPU, or there are too few.
+        ValueError: All world_size are to share one GPU, or there are too few.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or distributed.is_initialized():
         return
@@ -32,10 +32,10 @@ def join(device: str) -> None:
         distributed.init_process_group("gloo")
 
 
-def leaves(run: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
+def destroys_process_group(run: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
     """Make a function end what `join` began, when all that it has made is gone.
 
-    A parallel module keeps the group of processes, whose threads abort the process if they still
+    A wrap_ddp module keeps the group of world_size, whose threads abort the process if they still
     hold tensors when the interpreter ends (https://github.com/pytorch/pytorch/pull/179291).
     """
 
@@ -55,14 +55,14 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def processes() -> int:
+def world_size() -> int:
     """How many train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def parallel(module: nn.Module) -> nn.Module:
-    """The module, whose gradients are averaged over all processes."""
-    if processes() == 1:
+def wrap_ddp(module: nn.Module) -> nn.Module:
+    """The module, whose gradients are averaged over all world_size."""
+    if world_size() == 1:
         return module
     return DistributedDataParallel(module)
 
@@ -72,11 +72,11 @@ def unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
     return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
-def everywhere(value: Value) -> list[Value]:
+def all_gather(value: Value) -> list[Value]:
     """A value of each process, in their order."""
-    if processes() == 1:
+    if world_size() == 1:
         return [value]
-    values: list[Any] = [None] * processes()
+    values: list[Any] = [None] * world_size()
     distributed.all_gather_object(values, value)
     return values
 
@@ -98,8 +98,8 @@ def _take_gpu(device: str) -> None:
 
 
 def total(number: float, device: torch.device) -> float:
-    """Sum of a number over all processes."""
-    if processes() == 1:
+    """Sum of a number over all world_size."""
+    if world_size() == 1:
         return number
     shared = torch.tensor(number, dtype=torch.float64, device=device)
     distributed.all_reduce(shared)

@@ -12,18 +12,18 @@ class Group(Protocol):
         """Number of this process, from 0; the first one writes the run's folder."""
         ...
 
-    def everywhere(self, value: Value) -> list[Value]:
+    def all_gather(self, value: Value) -> list[Value]:
         """A value of each process, in their order."""
         ...
 
 
-class Alone:
+class SingleProcess:
     """A process that trains by itself."""
 
     def rank(self) -> int:
         """It is the first."""
         return 0
 
-    def everywhere(self, value: Value) -> list[Value]:
+    def all_gather(self, value: Value) -> list[Value]:
         """Its own value."""
         return [value]

@@ -10,7 +10,7 @@ from training.settings import CONFIG
 _LEARNT = ("model.safetensors", "trainer.pt", "results.json")
 
 
-class Placed(Protocol):
+class RunLocation(Protocol):
     """Settings of a run that say where its folder is."""
 
     @property
@@ -29,7 +29,7 @@ class Placed(Protocol):
         ...
 
 
-class Settings(Placed, Protocol):
+class Settings(RunLocation, Protocol):
     """A frozen dataclass that says how long a run is, and how it goes on."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -60,7 +60,7 @@ class Settings(Placed, Protocol):
         ...
 
 
-def run_folder(config: Placed) -> Path:
+def run_folder(config: RunLocation) -> Path:
     """Folder of a run: the one to resume, the one asked for, or a free default one.
 
     A run that was killed before it saved anything is no run: another one may take its folder.

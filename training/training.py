@@ -16,7 +16,7 @@ from tqdm import tqdm
 from storage import UnwritableError, write_text
 from storage.locks import OutputInUseError, OutputLock
 from training.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
-from training.groups import Alone, Group
+from training.groups import Group, SingleProcess
 from training.interruption import Stopped, interruption, says_when_interrupted
 from training.learners import Learner, Summary
 from training.log import RunLog
@@ -59,8 +59,8 @@ class Trainer:
         self.config = config
         self.learner = learner
         self._noise, self._largest_loss = noise, largest_loss
-        self._group = group or Alone()
-        self.run = self._group.everywhere(run_folder(config))[0]
+        self._group = group or SingleProcess()
+        self.run = self._group.all_gather(run_folder(config))[0]
         self._claim()
         self.iteration = 0
         self.seconds = 0.0
@@ -109,7 +109,7 @@ class Trainer:
                 if finished or self.iteration % self.config.evaluate_every == 0:
                     self.evaluate()
                     self.save()
-                if any(self._group.everywhere(bool(interrupted))) and not finished:
+                if any(self._group.all_gather(bool(interrupted))) and not finished:
                     self.save()
                     bar.close()
                     self.close()
@@ -130,7 +130,7 @@ class Trainer:
         figures = learner.backward(self.iteration)
         norms = [limit_gradient(part, settings) for part in learner.clipped]
         healthy = math.isfinite(sum(norms)) and abs(figures["loss"]) < self._largest_loss
-        if not all(self._group.everywhere(healthy)):
+        if not all(self._group.all_gather(healthy)):
             self._give_up(figures["loss"], norms)
         rate = learning_rate(settings, self.iteration, self.progress)
         for group in learner.optimiser.param_groups:
@@ -230,7 +230,7 @@ class Trainer:
                 lock.acquire()
             except OutputInUseError as error:
                 refusal = str(error)
-        refusal = self._group.everywhere(refusal)[0]
+        refusal = self._group.all_gather(refusal)[0]
         if refusal is not None:
             raise OutputInUseError(refusal)
 
@@ -273,7 +273,7 @@ class Trainer:
         start = time.perf_counter()
         self._recent.append(self.step())
         # All processes must see the same end of a run that ends by the clock.
-        self.seconds += self._group.everywhere(time.perf_counter() - start)[0]
+        self.seconds += self._group.all_gather(time.perf_counter() - start)[0]
         if self.log is not None and self.iteration % _LOG_EVERY == 0:
             names = self._recent[-1]
             means = {name: float(np.mean([one[name] for one in self._recent])) for name in names}

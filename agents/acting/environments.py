@@ -44,7 +44,7 @@ def make_env(
         data_dir=config.data_dir,
         features=config.features if config.vision else "none",
         split=split,
-        language=config.spoken,
+        language=config.instruction_language,
         max_episode_steps=config.max_episode_steps,
         max_instruction_length=config.max_instruction_length,
         angle_feature_size=config.angle_feature_size,
@@ -131,7 +131,7 @@ def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, 
     return views.mean(0), views.std(0)
 
 
-def feature_notes(config: RunConfig) -> dict[str, str]:
+def feature_metadata(config: RunConfig) -> dict[str, str]:
     """What made the visual features: weights trained on one encoder's mean nothing to another's."""
     if not config.vision:
         return {"encoder": "none"}

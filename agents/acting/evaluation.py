@@ -71,7 +71,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
         agent: Put a network into evaluation mode before.
         name: Label of the progress bar; no bar without it.
     """
-    episodes = by_length(env.episodes)[distributed.rank() :: distributed.processes()]
+    episodes = by_length(env.episodes)[distributed.rank() :: distributed.world_size()]
     trajectories: dict[str, list[Pose]] = {}
     hidden = not name or distributed.rank() > 0
     with (
@@ -83,7 +83,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
             walk(env, agent, ids)
             trajectories |= zip(ids, env.trajectories(), strict=False)
             bar.update(len(ids))
-    shared = distributed.everywhere(trajectories)
+    shared = distributed.all_gather(trajectories)
     return score_walks(env, {name: poses for part in shared for name, poses in part.items()})
 
 

@@ -51,21 +51,21 @@ class Draws:
 
 
 @dataclass(frozen=True)
-class Way:
+class ActionSource:
     """Who chooses the way in training.
 
     Attributes:
-        led: (B,) bool, rows that the teacher leads; the follower samples in the others.
+        teacher_forced: (B,) bool, rows that the teacher leads; the follower samples in the others.
         draws: Source of sampled actions; not needed if the teacher leads everywhere.
-        sampled_steps: Share of the steps at which the follower samples in led rows, too.
+        sampled_steps: Share of the steps at which the follower samples in teacher_forced rows, too.
     """
 
-    led: np.ndarray
+    teacher_forced: np.ndarray
     draws: Draws | None = None
     sampled_steps: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.draws is None and (self.sampled_steps or not self.led.all()):
+        if self.draws is None and (self.sampled_steps or not self.teacher_forced.all()):
             raise ValueError("sampled actions need draws")
 
 
@@ -126,7 +126,7 @@ class FollowerAgent:
         follower: Follower,
         features: DeviceFeatures,
         reads: bool = True,
-        way: Way | None = None,
+        way: ActionSource | None = None,
         tokens: np.ndarray | None = None,
         noise: VisualNoise | None = None,
     ) -> None:
@@ -159,7 +159,7 @@ class FollowerAgent:
         """One step of the network for the live rows."""
         decision = self.decide(observation, live)
         self._state = decision.state
-        if self.follower.marks_visits:
+        if self.follower.visit_features:
             self._trails = np.column_stack([self._trails, observation["viewpoint"][live]])
         if self._way is None:
             self._last = decision
@@ -207,7 +207,7 @@ class FollowerAgent:
         width = int(np.flatnonzero(possible.any(0))[-1]) + 1
         nodes, views = observation["viewpoint"][live], observation["view"][live]
         seen = View(*self.features.gather(nodes, views, width))
-        if self.follower.marks_visits:
+        if self.follower.visit_features:
             trails = np.column_stack([self._trails, nodes])
             seen = with_visits(seen, trails, self.features.targets)
         return self.follower.decide(seen, self._context, self._state, self._noise)
@@ -254,16 +254,16 @@ class FollowerAgent:
         self._rows = live
 
     def _choose(
-        self, scores: Tensor, teacher: np.ndarray, live: np.ndarray, way: Way
+        self, scores: Tensor, teacher: np.ndarray, live: np.ndarray, way: ActionSource
     ) -> np.ndarray:
         if way.draws is None:
             return teacher
         draws = way.draws.next(live)
         sampled = sample(torch.softmax(scores, 1).cpu().numpy(), draws)
-        led = way.led[live]
+        teacher_forced = way.teacher_forced[live]
         if way.sampled_steps:
-            led = led & (way.draws.next(live) >= way.sampled_steps)
-        return np.where(led, teacher, sampled)
+            teacher_forced = teacher_forced & (way.draws.next(live) >= way.sampled_steps)
+        return np.where(teacher_forced, teacher, sampled)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

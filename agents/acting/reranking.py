@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.acting.evaluation import Pose
-from agents.acting.search import Findings, FoundPath, Place
+from agents.acting.search import FoundPath, Place, SearchResult
 from agents.acting.speaking import look_along
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
@@ -31,7 +31,7 @@ class Weighting:
 
     Attributes:
         alpha: weight of the speaker; 0 leaves the choice to the follower.
-        per_word: divide the speaker's log-likelihood by the words of the instruction.
+        per_word: divide the speaker's log-log_prob by the words of the instruction.
         per_action: divide the follower's by the actions of the path.
     """
 
@@ -41,28 +41,28 @@ class Weighting:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A found path and what the speaker says of it: log-likelihood of so many words."""
+class RankedPath:
+    """A found path and what the speaker says of it: log-log_prob of so many words."""
 
     path: FoundPath
-    spoken: float
+    speaker_log_prob: float
     words: int
 
     def score(self, weighting: Weighting) -> float:
         """What the path is chosen by."""
-        speaker = self.spoken / (self.words if weighting.per_word else 1)
+        speaker = self.speaker_log_prob / (self.words if weighting.per_word else 1)
         actions = len(self.path.actions) if weighting.per_action else 1
-        follower = self.path.likelihood / actions
+        follower = self.path.log_prob / actions
         return weighting.alpha * speaker + (1 - weighting.alpha) * follower
 
 
 def judge(
-    findings: Sequence[Findings],
+    findings: Sequence[SearchResult],
     speaker: Speaker,
     features: DeviceFeatures,
     tokens: np.ndarray,
     languages: Tensor,
-) -> list[list[Judged]]:
+) -> list[list[RankedPath]]:
     """Ask a speaker about the found paths of B instructions.
 
     Args:
@@ -72,13 +72,13 @@ def judge(
         tokens: (B, L) instructions in the speaker's words.
         languages: (B,) numbers of theirs.
     """
-    judged: list[list[Judged]] = [[] for _ in findings]
+    judged: list[list[RankedPath]] = [[] for _ in findings]
     found = [(row, path) for row, finding in enumerate(findings) for path in finding.paths]
     for start in range(0, len(found), _PATHS):
         rows, paths = zip(*found[start : start + _PATHS], strict=True)
         spoken = _spoken(paths, speaker, features, tokens[list(rows)], languages[list(rows)])
         for row, path, total in zip(rows, paths, spoken, strict=True):
-            judged[row].append(Judged(path, total, int((tokens[row] != PAD).sum()) - 1))
+            judged[row].append(RankedPath(path, total, int((tokens[row] != PAD).sum()) - 1))
     return judged
 
 
@@ -89,7 +89,7 @@ def _spoken(
     tokens: np.ndarray,
     languages: Tensor,
 ) -> list[float]:
-    """Log-likelihood of an instruction of (P, L) for each of P paths."""
+    """Log-log_prob of an instruction of (P, L) for each of P paths."""
     steps = [
         (number, step, *place, action)
         for number, path in enumerate(paths)
@@ -98,17 +98,17 @@ def _spoken(
     seen = look_along(features, *np.array(steps).T)
     device = seen.panorama.device
     given = torch.from_numpy(tokens).to(device)
-    likelihoods = speaker.likelihoods(speaker.look(seen), given, languages)
-    return likelihoods.double().sum(1).tolist()
+    log_probs = speaker.log_probs(speaker.encode(seen), given, languages)
+    return log_probs.double().sum(1).tolist()
 
 
-def best(judged: Sequence[Judged], weighting: Weighting) -> FoundPath:
+def best(judged: Sequence[RankedPath], weighting: Weighting) -> FoundPath:
     """The path with the highest score; of equal ones the follower's favourite."""
     return max(judged, key=lambda item: item.score(weighting)).path
 
 
 def tune(
-    judged: Sequence[Sequence[Judged]], value: Sequence[Mapping[FoundPath, float]]
+    judged: Sequence[Sequence[RankedPath]], value: Sequence[Mapping[FoundPath, float]]
 ) -> tuple[Weighting, float]:
     """The weighting with the highest mean value of the chosen paths.
 
@@ -136,7 +136,7 @@ def tune(
     return trials[index], means[index]
 
 
-def whole_walk(world: NavWorld, found: Findings, chosen: FoundPath) -> list[int]:
+def whole_walk(world: NavWorld, found: SearchResult, chosen: FoundPath) -> list[int]:
     """Nodes that an agent in the building walks for a search: what leaderboards count.
 
     It goes to each place where the search looked around, the shortest way that it knows by then,

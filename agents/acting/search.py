@@ -38,16 +38,16 @@ class FoundPath:
     Attributes:
         places: from start to end.
         actions: taken at each place; the last is the stop.
-        likelihood: sum of the follower's log-probabilities of the actions.
+        log_prob: sum of the follower's log-probabilities of the actions.
     """
 
     places: tuple[Place, ...]
     actions: tuple[int, ...]
-    likelihood: float
+    log_prob: float
 
 
 @dataclass
-class Findings:
+class SearchResult:
     """What a search found for one instruction.
 
     Attributes:
@@ -66,11 +66,11 @@ class _Partial:
     row: int
     places: tuple[Place, ...]
     actions: tuple[int, ...]
-    likelihood: float
+    log_prob: float
     state: State
 
-    def stopped(self, likelihood: float) -> FoundPath:
-        return FoundPath(self.places, (*self.actions, STOP), self.likelihood + likelihood)
+    def stopped(self, log_prob: float) -> FoundPath:
+        return FoundPath(self.places, (*self.actions, STOP), self.log_prob + log_prob)
 
 
 class Searcher:
@@ -108,12 +108,12 @@ class Searcher:
             expanded += self._expand(partials[start : start + _ROWS])
         return expanded
 
-    def moves(self, partial: _Partial, likelihoods: np.ndarray) -> list[tuple[float, int, Place]]:
+    def moves(self, partial: _Partial, log_probs: np.ndarray) -> list[tuple[float, int, Place]]:
         """Likelihood of the path after each possible move, the action, and where it leads."""
         node = partial.places[-1].node
         return [
             (
-                partial.likelihood + float(likelihoods[action]),
+                partial.log_prob + float(log_probs[action]),
                 action,
                 Place(int(self._world.targets[node, action]), int(self._world.views[node, action])),
             )
@@ -121,13 +121,13 @@ class Searcher:
         ]
 
     @staticmethod
-    def go(partial: _Partial, likelihood: float, action: int, place: Place) -> _Partial:
+    def go(partial: _Partial, log_prob: float, action: int, place: Place) -> _Partial:
         """The path after a move."""
         return replace(
             partial,
             places=(*partial.places, place),
             actions=(*partial.actions, action),
-            likelihood=likelihood,
+            log_prob=log_prob,
         )
 
     def _expand(self, partials: Sequence[_Partial]) -> list[tuple[_Partial, np.ndarray]]:
@@ -138,17 +138,17 @@ class Searcher:
         state = State.joined([partial.state for partial in partials])
         context: Context = self._context.rows(rows)
         view = View(*self._features.gather(nodes, views, width))
-        if self._follower.marks_visits:
+        if self._follower.visit_features:
             trails = padded([[place.node for place in partial.places] for partial in partials])
             view = with_visits(view, trails, self._world.targets)
         decision = self._follower.decide(view, context, state)
         # Doubles, so that sums over a path do not depend on the order of a batch.
-        likelihoods = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()
-        seen = zip(partials, decision.state.split(), likelihoods, strict=True)
+        log_probs = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()
+        seen = zip(partials, decision.state.split(), log_probs, strict=True)
         return [(replace(partial, state=state), chances) for partial, state, chances in seen]
 
 
-def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[Findings]:
+def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchResult]:
     """Keep the likeliest `width` paths of each instruction, step by step.
 
     A path that stops leaves its place in the beam to others no more; the search ends when all have
@@ -159,7 +159,7 @@ def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[Findings
         width: Of the beam.
         max_steps: Actions of a path.
     """
-    findings = [Findings() for _ in searcher.starts]
+    findings = [SearchResult() for _ in searcher.starts]
     beams = [[start] for start in searcher.starts]
     for _ in range(max_steps):
         under_way = [partial for beam in beams for partial in beam]
@@ -167,14 +167,14 @@ def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[Findings
             break
         beams = [[] for _ in beams]
         options: list[list[tuple[float, _Partial | FoundPath]]] = [[] for _ in beams]
-        for partial, likelihoods in searcher.expand(under_way):
+        for partial, log_probs in searcher.expand(under_way):
             found = findings[partial.row]
             found.looked_at.append(partial.places[-1].node)
-            stop = partial.stopped(float(likelihoods[STOP]))
-            options[partial.row].append((stop.likelihood, stop))
-            for likelihood, action, place in searcher.moves(partial, likelihoods):
-                onward = searcher.go(partial, likelihood, action, place)
-                options[partial.row].append((likelihood, onward))
+            stop = partial.stopped(float(log_probs[STOP]))
+            options[partial.row].append((stop.log_prob, stop))
+            for log_prob, action, place in searcher.moves(partial, log_probs):
+                onward = searcher.go(partial, log_prob, action, place)
+                options[partial.row].append((log_prob, onward))
         for row, found in enumerate(findings):
             free = width - len(found.paths)
             for _, option in sorted(options[row], key=lambda item: -item[0])[:free]:
@@ -188,7 +188,7 @@ def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[Findings
     return [_sorted(found) for found in findings]
 
 
-def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> list[Findings]:
+def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> list[SearchResult]:
     """Follow the likeliest path so far, whichever it is, and visit no viewpoint twice.
 
     EnvDrop's `r2r_src/agent.py: _dijkstra`, without its errors: states are viewpoints, and stops at
@@ -199,7 +199,7 @@ def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> li
         count: Paths to find for each instruction.
         max_expansions: Places to look around at, for each instruction.
     """
-    findings = [Findings() for _ in searcher.starts]
+    findings = [SearchResult() for _ in searcher.starts]
     frontiers: list[list[tuple[float, int, _Partial | FoundPath]]] = [
         [(0.0, 0, start)] for start in searcher.starts
     ]
@@ -212,21 +212,21 @@ def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> li
         ]
         if not chosen:
             return [_sorted(found) for found in findings]
-        for partial, likelihoods in searcher.expand(chosen):
+        for partial, log_probs in searcher.expand(chosen):
             row, frontier = partial.row, frontiers[partial.row]
-            stop = partial.stopped(float(likelihoods[STOP]))
+            stop = partial.stopped(float(log_probs[STOP]))
             onward = [
-                searcher.go(partial, likelihood, action, place)
-                for likelihood, action, place in searcher.moves(partial, likelihoods)
+                searcher.go(partial, log_prob, action, place)
+                for log_prob, action, place in searcher.moves(partial, log_probs)
                 if place.node not in findings[row].looked_at
             ]
             for item in (stop, *onward):
-                heapq.heappush(frontier, (-item.likelihood, numbers[row], item))
+                heapq.heappush(frontier, (-item.log_prob, numbers[row], item))
                 numbers[row] += 1
 
 
 def _likeliest(
-    found: Findings,
+    found: SearchResult,
     frontier: list[tuple[float, int, _Partial | FoundPath]],
     count: int,
     max_expansions: int,
@@ -248,5 +248,5 @@ def _likeliest(
     return None
 
 
-def _sorted(found: Findings) -> Findings:
-    return Findings(sorted(found.paths, key=lambda path: -path.likelihood), found.looked_at)
+def _sorted(found: SearchResult) -> SearchResult:
+    return SearchResult(sorted(found.paths, key=lambda path: -path.log_prob), found.looked_at)

@@ -133,7 +133,7 @@ def make_tokenizer(config: RunConfig) -> WordTokenizer:
         assert config.text.model is not None
         return PretrainedTokenizer(config.text.model)
     files = world_files(config.world, config.data_dir)
-    episodes = load_episodes(config.dataset, "train", files, config.spoken)
+    episodes = load_episodes(config.dataset, "train", files, config.instruction_language)
     sentences = [episode.instruction for episode in episodes]
     if config.text.tokens == "subwords":
         return SubwordTokenizer.build(sentences, config.text.vocabulary_size)

@@ -81,7 +81,7 @@ class SoftDotAttention(nn.Module):
         return (total if gate is None else total * gate), weights
 
 
-class PlaceInText(nn.Module):
+class AttentionHistory(nn.Module):
     """Scores of words by where attention lay before: location-aware attention.
 
     After Chorowski et al. 2015, with dot products in place of a perceptron. By its content alone a

@@ -73,7 +73,7 @@ class InstructionEncoder(nn.Module):
         self.initial = nn.Linear(config.hidden_size, config.hidden_size)
 
     @property
-    def widths(self) -> dict[str, str]:
+    def architecture(self) -> dict[str, str]:
         """What must be alike for weights to fit."""
         return {
             "vocabulary size": str(self.embedding.num_embeddings),

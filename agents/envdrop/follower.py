@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.configs import FeatureDropout, FollowerConfig
-from agents.envdrop.attention import AttendedState, Dropout, PlaceInText, SoftDotAttention
+from agents.envdrop.attention import AttendedState, AttentionHistory, Dropout, SoftDotAttention
 from agents.envdrop.deferred import LSTMCell, RecurrentLinear
 from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
@@ -67,12 +67,12 @@ class Decoder(nn.Module):
         self.views = SoftDotAttention(hidden, width)
         self.cell = LSTMCell(config.action_size + width, hidden)
         self.words = AttendedState(hidden, hidden)
-        self.place = PlaceInText(hidden) if config.keeps_place else None
-        self._sees_distances = config.sees_distances
+        self.place = AttentionHistory(hidden) if config.location_aware_attention else None
+        self._sees_distances = config.distance_feature
         told = width + self._sees_distances
-        self.embed = CandidateEmbedding(told, hidden) if config.embeds_candidates else None
+        self.embed = CandidateEmbedding(told, hidden) if config.candidate_mlp else None
         self.candidates = SoftDotAttention(hidden, told if self.embed is None else hidden)
-        self.marks = nn.Linear(hidden, 2) if config.marks_visits else None
+        self.marks = nn.Linear(hidden, 2) if config.visit_features else None
         self.dropout = Dropout(config.dropout)
 
     def forward(
@@ -140,21 +140,21 @@ class Follower(nn.Module):
         self.scale = VisualScale(visual, angle) if scaled else None
 
     @property
-    def widths(self) -> dict[str, str]:
+    def architecture(self) -> dict[str, str]:
         """What must be alike for weights to fit."""
         return {
-            **self.encoder.widths,
+            **self.encoder.architecture,
             "visual width": str(self.visual),
             "angle width": str(self.angle),
             "hidden size": str(self.config.hidden_size),
-            "embeds candidates": "yes" if self.config.embeds_candidates else "no",
-            "keeps place": "yes" if self.config.keeps_place else "no",
-            "sees distances": "yes" if self.config.sees_distances else "no",
-            "marks visits": "yes" if self.marks_visits else "no",
+            "embeds candidates": "yes" if self.config.candidate_mlp else "no",
+            "keeps place": "yes" if self.config.location_aware_attention else "no",
+            "sees distances": "yes" if self.config.distance_feature else "no",
+            "marks visits": "yes" if self.visit_features else "no",
         }
 
     @property
-    def marks_visits(self) -> bool:
+    def visit_features(self) -> bool:
         """Whether views must tell how often the walk has been at each candidate's place."""
         return self.decoder.marks is not None
 

@@ -45,7 +45,7 @@ class PretrainedEncoder(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     @property
-    def widths(self) -> dict[str, str]:
+    def architecture(self) -> dict[str, str]:
         """What must be alike for weights to fit."""
         return {"text model": self._name}
 

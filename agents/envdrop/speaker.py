@@ -130,7 +130,7 @@ class Speaker(nn.Module):
         self.scale = VisualScale(visual, angle) if scaled else None
 
     @property
-    def widths(self) -> dict[str, str]:
+    def architecture(self) -> dict[str, str]:
         """What must be alike for weights to fit."""
         return {
             "vocabulary size": str(self.decoder.embedding.num_embeddings),
@@ -140,15 +140,15 @@ class Speaker(nn.Module):
             "embedding size": str(self.config.embedding_size),
         }
 
-    def look(self, seen: PathViews, noise: VisualNoise | None = None) -> Context:
+    def encode(self, seen: PathViews, noise: VisualNoise | None = None) -> Context:
         """Encode paths as an environment shows them; `noise` has a row for each step."""
         if self.scale is not None:
             taken = self.scale.features(seen.taken).masked_fill(seen.stops.unsqueeze(1), 0.0)
             seen = seen._replace(panorama=self.scale.features(seen.panorama), taken=taken)
         return self.encoder(seen, noise)
 
-    def likelihoods(self, context: Context, tokens: Tensor, languages: Tensor) -> Tensor:
-        """Log-likelihood of each word of instructions, given the words before it.
+    def log_probs(self, context: Context, tokens: Tensor, languages: Tensor) -> Tensor:
+        """Log-log_prob of each word of instructions, given the words before it.
 
         Args:
             context: Encoded paths.
@@ -167,7 +167,7 @@ class Speaker(nn.Module):
         spoken = -functional.cross_entropy(logits, wanted[real], reduction="none")
         return spoken.new_zeros(real.shape).masked_scatter(real, spoken)
 
-    def speak(self, context: Context, languages: Tensor, longest: int) -> np.ndarray:
+    def generate(self, context: Context, languages: Tensor, longest: int) -> np.ndarray:
         """Say the likeliest next word, again and again; never the unknown one.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from agents.acting.environments import feature_notes, make_env
+from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import baselines, evaluate
 from agents.acting.rollout import Agent
 from agents.command_line import parse_train
@@ -22,8 +22,8 @@ from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
 from storage.json_files import read_json
 from storage.locks import sole_writer
-from storage.processes import carried_out
-from training.checkpoints import TRAINER, check_notes
+from storage.processes import run_jobs
+from training.checkpoints import TRAINER, check_metadata
 from training.interruption import says_when_interrupted
 from training.settings import CONFIG, check_same_run
 
@@ -110,7 +110,7 @@ def train_all(
     )
     with sole_writer(folder), says_when_interrupted(lambda: way_on):
         left = [job for job in every if not (job.run / SCORES).is_file()]
-        trained = carried_out(carry_out, left, workers, "trains")
+        trained = run_jobs(carry_out, left, workers, "trains")
         total, done = len(every), len(every) - len(left)
         for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
             pass
@@ -131,7 +131,7 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
     if not (run / TRAINER).is_file():  # killed before it had anything to go on from
         return Job(run, config)
     # Also for finished runs, whose scores are read.
-    check_notes(run, feature_notes(config), remedy)
+    check_metadata(run, feature_metadata(config), remedy)
     return Job(run, replace(config, resume=run))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from agents.acting.environments import feature_notes, make_env
+from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import (
     Evaluation,
     Results,
@@ -53,11 +53,11 @@ def evaluate_run(config: EvaluateConfig) -> Results:
     settings = config.settings(read_config(config.run, TrainConfig))
     if config.submission is not None:
         # What would stop its writing stops the walk before it begins.
-        if settings.dataset == "rxr" and settings.spoken and not config.partial:
+        if settings.dataset == "rxr" and settings.instruction_language and not config.partial:
             raise ValueError(
                 f"--submission {config.submission}: the test server wants all languages, but "
-                f"{config.run} reads {settings.spoken} alone (--spoken); evaluate a run of all, or "
-                "write these walks with --partial"
+                f"{config.run} reads {settings.instruction_language} alone "
+                "(--instruction-language); evaluate a run of all languages, or add --partial"
             )
         config.submission.parent.mkdir(parents=True, exist_ok=True)
     _check_data(config, settings)
@@ -118,7 +118,7 @@ def searches(
     search = config.search
     speaker = None
     if search.speaker is not None:
-        speaker = load_speaker(search.speaker, env, feature_notes(settings), settings.device)
+        speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
     weighting = Weighting(search.alpha, search.per_word, search.per_action)
     if speaker is not None and search.tune is not None:
         other, guide = load_run(config.run, search.tune, settings)
@@ -162,7 +162,7 @@ def load_run(
     """
     settings = settings or read_config(run, TrainConfig)
     check_device(settings.device)
-    notes = feature_notes(settings)
+    notes = feature_metadata(settings)
     env = make_env(
         settings, split, load_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
     )

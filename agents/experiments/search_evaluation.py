@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from agents.acting.evaluation import Evaluation, Pose, by_length, score_walks
 from agents.acting.follower_agent import without_words
-from agents.acting.reranking import Judged, Weighting, best, judge, poses, tune, whole_walk
-from agents.acting.search import Findings, Place, Searcher, beam_search, best_first_search
+from agents.acting.reranking import RankedPath, Weighting, best, judge, poses, tune, whole_walk
+from agents.acting.search import Place, Searcher, SearchResult, beam_search, best_first_search
 from agents.envdrop.follower import Follower
 from agents.learning.speaker_training import LoadedSpeaker
 from agents.search_config import SearchConfig
@@ -24,8 +24,8 @@ class Searched:
     """What searches found in a split, by instr_id; `judged` holds a speaker's opinion of it."""
 
     starts: dict[str, Place]
-    findings: dict[str, Findings]
-    judged: dict[str, list[Judged]]
+    findings: dict[str, SearchResult]
+    judged: dict[str, list[RankedPath]]
 
 
 def search_split(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.acting.environments import feature_notes, make_env
+from agents.acting.environments import feature_metadata, make_env
 from agents.acting.speaking import described_paths
 from agents.configs import TrainConfig
 from agents.envdrop.follower import Follower
@@ -66,7 +66,9 @@ class BackTranslator:
                 "tells of the right path"
             )
         self._config, self._follower = config, follower
-        self.speaker = load_speaker(settings.speaker, train, feature_notes(config), config.device)
+        self.speaker = load_speaker(
+            settings.speaker, train, feature_metadata(config), config.device
+        )
         self._tokenizer = train.tokenizer
         graphs = train.nav_world.graphs
         seed = [config.seed, _PATHS]
@@ -111,8 +113,8 @@ class BackTranslator:
         own = None if noise is None else noise.rows(described.seen.rows)
         languages = self.speaker.numbers([self._languages[instr_id] for instr_id in instr_ids])
         with torch.no_grad():
-            context = self.speaker.network.look(described.seen, own)
-            tokens = self.speaker.network.speak(context, languages, self.speaker.longest_decoded)
+            context = self.speaker.network.encode(described.seen, own)
+            tokens = self.speaker.network.generate(context, languages, self.speaker.longest_decoded)
         if self.speaker.tokenizer != self._tokenizer:
             tokens = self._translated(tokens)
         return Batch(instr_ids, rng, tokens, noise)
@@ -160,7 +162,7 @@ def _environment(
             world="matterport",
             data_dir=Path(folder),
             features=config.features or train.files.features,
-            spoken=None,
+            instruction_language=None,
             max_episode_steps=train.max_episode_steps,
         )
         return make_env(settings, _SPLIT, train.tokenizer, rows)

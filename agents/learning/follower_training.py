@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from agents.acting.environments import (
-    feature_notes,
+    feature_metadata,
     fit_scale,
     make_env,
     make_evaluation_envs,
@@ -43,7 +43,7 @@ class FollowerLearner:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.metric = config.select_metric
-        self.notes = feature_notes(config)
+        self.metadata = feature_metadata(config)
         rows = config.batch_size * (2 if config.reinforcement.weight else 1)
         self.env = make_env(config, "train", own_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
@@ -56,7 +56,7 @@ class FollowerLearner:
         self._translator = None
         if config.back_translation.speaker is not None:
             secret = held_out_episodes(config)
-            processes, group = distributed.processes(), self.network.group
+            processes, group = distributed.world_size(), self.network.group
             self._translator = BackTranslator(
                 config, self.follower, self.env, secret, rows, processes, group
             )
@@ -65,14 +65,14 @@ class FollowerLearner:
         self.optimiser = make_optimiser(
             self.network, config.optimiser, tuned, config.text.learning_rate
         )
-        self._lesson = distributed.parallel(self.network)
+        self._lesson = distributed.wrap_ddp(self.network)
         self._order = BatchOrder(
             [episode.instr_id for episode in self.env.episodes],
             [len(episode.instruction) for episode in self.env.episodes],
-            rows * distributed.processes(),
+            rows * distributed.world_size(),
             config.bucket,
             config.seed,
-            self.network.group * distributed.processes(),
+            self.network.group * distributed.world_size(),
         )
 
     def backward(self, iteration: int) -> dict[str, float]:
@@ -112,11 +112,11 @@ class FollowerLearner:
 
     def save_model(self, run: Path, iteration: int) -> None:
         """Write follower and critic."""
-        save_model(run, self.network, {**self.notes, "iteration": str(iteration)})
+        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
 
     def load_model(self, run: Path) -> None:
         """Read follower and critic."""
-        load_model(run, self.network, self.notes)
+        load_model(run, self.network, self.metadata)
 
     def results(self) -> Results:
         """The follower beside the baselines on every evaluation split."""
@@ -148,7 +148,7 @@ class FollowerLearner:
             self.config, reinforcement=read_config(run, TrainConfig).reinforcement
         )
         other = make_lesson(settings, self.env, words)
-        load_model(run, other, self.notes)
+        load_model(run, other, self.metadata)
         self.follower.load(other.follower, pairs)
         if words != ours and distributed.rank() == 0:
             print(f"{len(pairs)} of {len(ours)} words are known from {run}")
@@ -158,7 +158,7 @@ class FollowerLearner:
     def _own_share(self, instr_ids: list[str]) -> list[str]:
         """Of a batch of all processes, this one's: groups of rows dealt out in turn."""
         groups = np.array(instr_ids, dtype=object).reshape(-1, self.network.group)
-        return groups[distributed.rank() :: distributed.processes()].ravel().tolist()
+        return groups[distributed.rank() :: distributed.world_size()].ravel().tolist()
 
 
 def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
@@ -168,7 +168,7 @@ def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
     return make_trainer(config, learner), learner
 
 
-@distributed.leaves
+@distributed.destroys_process_group
 def train(config: TrainConfig) -> Results:
     """Train, compare with the baselines, print the table and write RUN/results.json."""
     trainer, learner = follower_trainer(config)

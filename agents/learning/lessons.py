@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.acting.environments import make_follower
-from agents.acting.follower_agent import Decisions, Draws, FollowerAgent, Way, rollout
+from agents.acting.follower_agent import ActionSource, Decisions, Draws, FollowerAgent, rollout
 from agents.configs import Feedback, ReinforcementConfig, TrainConfig
 from agents.envdrop.critic import Critic
 from agents.envdrop.follower import Follower
@@ -70,9 +70,9 @@ class Lesson(nn.Module):
         return 1 if self.critic is None else 2
 
     @property
-    def widths(self) -> dict[str, str]:
+    def architecture(self) -> dict[str, str]:
         """What must be alike for weights to fit."""
-        return {**self.follower.widths, "critic": "no" if self.critic is None else "yes"}
+        return {**self.follower.architecture, "critic": "no" if self.critic is None else "yes"}
 
     def forward(
         self, env: VlnVectorEnv, features: DeviceFeatures, batch: Batch, imitation_weight: float
@@ -106,17 +106,21 @@ class Lesson(nn.Module):
             figures |= more
         return loss, {"loss": loss.item(), **figures}
 
-    def _way(self, batch: Batch) -> tuple[Way, np.ndarray]:
+    def _way(self, batch: Batch) -> tuple[ActionSource, np.ndarray]:
         """Who chooses the way, and (B,) bool which rows imitate."""
         count = len(batch.instr_ids)
         rows = np.arange(count)
         imitated = rows % 2 == 0 if self.critic is not None else np.ones(count, bool)
-        led = imitated & led_rows(self._config.feedback, np.cumsum(imitated) - 1)
+        teacher_forced = imitated & teacher_forced_rows(
+            self._config.feedback, np.cumsum(imitated) - 1
+        )
         share = self._config.sampled_steps
-        if led.all() and not share:
-            return Way(led), imitated
-        rank, processes = distributed.rank(), distributed.processes()
-        return Way(led, Draws(batch.rng, count, rank, processes, self.group), share), imitated
+        if teacher_forced.all() and not share:
+            return ActionSource(teacher_forced), imitated
+        rank, processes = distributed.rank(), distributed.world_size()
+        return ActionSource(
+            teacher_forced, Draws(batch.rng, count, rank, processes, self.group), share
+        ), imitated
 
 
 def make_lesson(
@@ -129,7 +133,7 @@ def make_lesson(
     return Lesson(follower, critic, config)
 
 
-def led_rows(feedback: Feedback, numbers: np.ndarray) -> np.ndarray:
+def teacher_forced_rows(feedback: Feedback, numbers: np.ndarray) -> np.ndarray:
     """(B,) bool: which imitation episodes, numbered (B,), the teacher leads."""
     if feedback == "mixed":
         return numbers % 2 == 0
@@ -163,7 +167,7 @@ def reinforcement(
         critic(decisions.hidden[index]),
         torch.from_numpy(returns[chosen]).float().to(device),
     )
-    steps = distributed.total(len(chosen), device) / distributed.processes()
+    steps = distributed.total(len(chosen), device) / distributed.world_size()
     loss = reinforcement_loss(terms, steps, config)
     return loss, {
         "reinforcement": loss.item(),

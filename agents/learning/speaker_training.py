@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.acting.environments import (
-    feature_notes,
+    feature_metadata,
     fit_scale,
     make_env,
     make_evaluation_envs,
@@ -28,7 +28,7 @@ from envs.episodes.tokenizer import WordTokenizer, split_words
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
-from training.checkpoints import VOCABULARY, load_model, model_notes, save_model
+from training.checkpoints import VOCABULARY, load_model, model_metadata, save_model
 from training.learners import Summary
 from training.optimisers import make_optimiser
 from training.settings import read_config
@@ -60,17 +60,17 @@ class SpeakerLoss(nn.Module):
             scans = torch.from_numpy(described.scans).to(languages.device)
             noise = VisualNoise(rate, kind, speaker.visual, width, scans).rows(seen.rows)
         with large_products(speaker, self._config):
-            likelihoods = speaker.likelihoods(speaker.look(seen, noise), tokens, languages)
+            log_probs = speaker.log_probs(speaker.encode(seen, noise), tokens, languages)
         words = int((tokens[:, 1:] != PAD).sum())
-        share = distributed.total(words, tokens.device) / distributed.processes()
-        return -likelihoods.float().sum() / share
+        share = distributed.total(words, tokens.device) / distributed.world_size()
+        return -log_probs.float().sum() / share
 
 
 class Spoken(NamedTuple):
-    """What is said of a path, and the log-likelihood of the words that a person says of it."""
+    """What is said of a path, and the log-log_prob of the words that a person says of it."""
 
     words: list[str]
-    likelihood: float
+    log_prob: float
     heard_words: int
 
 
@@ -88,25 +88,25 @@ class SpeakerLearner:
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
-        self.notes = {**feature_notes(config), _LANGUAGES: " ".join(self.languages)}
+        self.metadata = {**feature_metadata(config), _LANGUAGES: " ".join(self.languages)}
         self.speaker = make_speaker(config, self.env, len(self.env.tokenizer), len(self.languages))
         fit_scale(self.speaker.scale, self.env)
         self.network = SpeakerLoss(self.speaker, config)
         self.clipped: list[nn.Module] = [self.speaker.encoder, self.speaker.decoder]
         self.optimiser = make_optimiser(self.network, config.optimiser)
-        self._loss = distributed.parallel(self.network)
+        self._loss = distributed.wrap_ddp(self.network)
         self._spoken = {e.instr_id: base_language(e.language) for e in self.env.episodes}
         self._order = BatchOrder(
             list(self._spoken),
             [len(episode.instruction) for episode in self.env.episodes],
-            config.batch_size * distributed.processes(),
+            config.batch_size * distributed.world_size(),
             config.bucket,
             config.seed,
         )
 
     def backward(self, iteration: int) -> dict[str, float]:
         """Add the gradient of a batch."""
-        ids = self._order.batch(iteration)[distributed.rank() :: distributed.processes()]
+        ids = self._order.batch(iteration)[distributed.rank() :: distributed.world_size()]
         languages = self._numbers([self._spoken[instr_id] for instr_id in ids])
         loss = self._loss(described_paths(self.env, self.features, ids), languages)
         loss.backward()
@@ -122,24 +122,24 @@ class SpeakerLearner:
 
     def save_model(self, run: Path, iteration: int) -> None:
         """Write the speaker."""
-        save_model(run, self.speaker, {**self.notes, "iteration": str(iteration)})
+        save_model(run, self.speaker, {**self.metadata, "iteration": str(iteration)})
 
     def load_model(self, run: Path) -> None:
         """Read the speaker."""
-        load_model(run, self.speaker, self.notes)
+        load_model(run, self.speaker, self.metadata)
 
     def _evaluate_split(self, env: VlnVectorEnv) -> Summary:
-        own = by_path(env.episodes)[distributed.rank() :: distributed.processes()]
+        own = by_path(env.episodes)[distributed.rank() :: distributed.world_size()]
         with torch.inference_mode():
             spoken = self._describe(env, [episodes[0] for episodes in own])
         heard = [[split_words(e.instruction) for e in episodes] for episodes in own]
-        parts = distributed.everywhere(list(zip(spoken, heard, strict=True)))
+        parts = distributed.all_gather(list(zip(spoken, heard, strict=True)))
         told = [item for part in parts for item in part]
         said = [spoken.words for spoken, _ in told]
         words = sum(spoken.heard_words for spoken, _ in told)
         return {
             "BLEU": corpus_bleu(said, [heard for _, heard in told]),
-            "loss": -sum(spoken.likelihood for spoken, _ in told) / words,
+            "loss": -sum(spoken.log_prob for spoken, _ in told) / words,
             "words": float(np.mean([len(sentence) for sentence in said])),
         }
 
@@ -151,13 +151,13 @@ class SpeakerLearner:
             batch = episodes[start : start + env.num_envs]
             described = described_paths(env, features, [e.instr_id for e in batch])
             languages = self._numbers([base_language(e.language) for e in batch])
-            context = self.speaker.look(described.seen)
+            context = self.speaker.encode(described.seen)
             tokens = torch.from_numpy(described.tokens).to(languages.device)
-            likelihoods = self.speaker.likelihoods(context, tokens, languages).sum(1).tolist()
+            log_probs = self.speaker.log_probs(context, tokens, languages).sum(1).tolist()
             lengths = (described.tokens[:, 1:] != PAD).sum(1).tolist()
             longest = self.config.longest_decoded
-            texts = map(env.tokenizer.decode, self.speaker.speak(context, languages, longest))
-            told += map(Spoken, map(split_words, texts), likelihoods, lengths)
+            texts = map(env.tokenizer.decode, self.speaker.generate(context, languages, longest))
+            told += map(Spoken, map(split_words, texts), log_probs, lengths)
         return told
 
     def _numbers(self, languages: Sequence[str]) -> Tensor:
@@ -236,7 +236,7 @@ def load_speaker(
     Args:
         run: Folder that train_speaker.py wrote.
         env: Environment that it is to speak in.
-        notes: Of the features that it is to see (`feature_notes`).
+        notes: Of the features that it is to see (`feature_metadata`).
         device: Where it computes.
 
     Raises:
@@ -244,7 +244,7 @@ def load_speaker(
         ValueError: Files are damaged, or do not fit the environment or its features.
     """
     config = read_config(run, SpeakerTrainConfig)
-    languages = model_notes(run).get(_LANGUAGES, "").split()
+    languages = model_metadata(run).get(_LANGUAGES, "").split()
     tokenizer = load_tokenizer(run / VOCABULARY)
     speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)
     load_model(run, speaker, notes)
@@ -252,7 +252,7 @@ def load_speaker(
     return LoadedSpeaker(speaker.eval(), languages, tokenizer, *lengths)
 
 
-@distributed.leaves
+@distributed.destroys_process_group
 def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
     """Train, evaluate the best weights, print their figures and write RUN/results.json."""
     prepare(config)

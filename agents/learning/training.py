@@ -8,7 +8,7 @@ from torch import nn
 
 from agents.configs import RunConfig
 from training import distributed
-from training.checkpoints import MODEL, check_notes
+from training.checkpoints import MODEL, check_metadata
 from training.devices import check_device
 from training.learners import Learner
 from training.training import Trainer
@@ -18,16 +18,16 @@ _NOISE = 31
 _EXPLODED = 1e4
 
 
-class NotedLearner(Learner, Protocol):
+class AgentLearner(Learner, Protocol):
     """A learner whose weights mean nothing to other features or languages."""
 
     @property
-    def notes(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, str]:
         """What is noted with the weights, and must be alike when they are used."""
         ...
 
 
-def make_trainer(config: RunConfig, learner: NotedLearner) -> Trainer:
+def make_trainer(config: RunConfig, learner: AgentLearner) -> Trainer:
     """A run of what is trained, fresh or taken up again, with the processes that have joined.
 
     Raises:
@@ -37,7 +37,7 @@ def make_trainer(config: RunConfig, learner: NotedLearner) -> Trainer:
     """
     # A run that was killed just then has a state, and no weights beside it yet.
     if config.resume is not None and (config.resume / MODEL).is_file():
-        check_notes(config.resume, learner.notes)
+        check_metadata(config.resume, learner.metadata)
 
     def noise(iteration: int) -> int:
         seed = np.random.SeedSequence((config.seed, _NOISE, iteration, distributed.rank()))

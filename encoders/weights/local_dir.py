@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from encoders.weights.model_config import REMEDY, check_model_config, check_preprocess_config
-from storage import write_text, written_whole
+from storage import atomic_write, write_text
 from storage.json_files import read_json_object
 
 CONFIG_FILE, WEIGHTS_FILE = "open_clip_config.json", "open_clip_model.safetensors"
@@ -35,13 +35,13 @@ def write_local_dir(
     config = {"model_cfg": dict(model_config), "preprocess_cfg": dict(preprocess_config)}
     # Apart from each other in memory, as safetensors wants them.
     apart = {name: tensor.detach().contiguous().clone() for name, tensor in weights.items()}
-    with written_whole(folder / WEIGHTS_FILE) as beside:
+    with atomic_write(folder / WEIGHTS_FILE) as beside:
         save_file(apart, beside, metadata={"format": "pt"})
         write_text(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Checked `model_cfg` and `preprocess_cfg` of a folder.
+    """SubmissionCheck `model_cfg` and `preprocess_cfg` of a folder.
 
     Raises:
         FileNotFoundError: The configuration or the weights are missing.
@@ -57,7 +57,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def read_config_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Checked `model_cfg` and `preprocess_cfg` of a file in open_clip's format.
+    """SubmissionCheck `model_cfg` and `preprocess_cfg` of a file in open_clip's format.
 
     Raises:
         FileNotFoundError: There is no such file.

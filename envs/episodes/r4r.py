@@ -15,7 +15,7 @@ from envs.episodes.annotations import PathRecord
 from envs.episodes.paths import path_problems
 from envs.graphs.nav_graph import NavGraph
 from envs.worlds import WorldFiles
-from storage import written_whole
+from storage import atomic_write
 from storage.records import RecordError, read_records
 
 JOIN_DISTANCE = 3.0
@@ -47,7 +47,7 @@ def write_r4r(split: str, files: WorldFiles) -> Path:
     if not joined:
         raise ValueError(f"{source}: no two paths can be joined; {files.remedy}")
     path = files.annotations_dir / "r4r" / f"R4R_{split}.json"
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(msgspec.json.encode(joined))
     return path
 

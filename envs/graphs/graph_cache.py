@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import cache_dir, written_whole
+from storage import atomic_write, cache_dir
 
 # Count up when the meaning of the tables changes.
 FORMAT_VERSION = 2
@@ -44,7 +44,7 @@ def write_tables(path: Path, tables: Mapping[str, np.ndarray]) -> None:
 
     payload = save({name: np.ascontiguousarray(table) for name, table in tables.items()})
     try:
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_bytes(hashlib.sha256(payload).digest() + payload)
     except OSError as error:
         warnings.warn(

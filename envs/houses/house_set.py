@@ -22,7 +22,7 @@ from envs.houses.instructions.annotation_files import (
 from storage import write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
-from storage.processes import carried_out
+from storage.processes import run_jobs
 from training.interruption import says_when_interrupted
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[s
     from tqdm import tqdm
 
     build = partial(build_navigation, rebuild=rebuild)
-    made = carried_out(build, specs, workers, "builds houses")
+    made = run_jobs(build, specs, workers, "builds houses")
     bar = tqdm(made, total=len(specs), desc="houses", unit="house")
     with says_when_interrupted(
         lambda: (

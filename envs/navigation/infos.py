@@ -48,7 +48,7 @@ class LazyInfo(dict[str, Any]):
         """The entry, or the default where there is none."""
         return self[name] if name in self else default
 
-    def promise(self, name: str, maker: Callable[[], Any]) -> None:
+    def set_lazy(self, name: str, maker: Callable[[], Any]) -> None:
         """Have an entry that is not there made when somebody looks at it."""
         self._makers[name] = maker
 

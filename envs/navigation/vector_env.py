@@ -244,7 +244,7 @@ class VlnVectorEnv(VectorEnv):
             walks.start(over, self.sampler.draw(over))
         terminated, truncated = walks.terminated.copy(), walks.truncated.copy()
         observation, info = self._observe(), self._info()
-        self._promise_metrics(info, ended)
+        self._set_lazy_metrics(info, ended)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.size:
             last = finals(observation, info, walks.ended_now)
             walks.start(ended, self.sampler.draw(ended))
@@ -318,7 +318,7 @@ class VlnVectorEnv(VectorEnv):
         masks = {f"_{name}": everyone.copy for name in names}
         return LazyInfo(masked(numbers, everyone), {**names, **masks})
 
-    def _promise_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
+    def _set_lazy_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
         """Let an info have the metrics of the agents `ended` (M,) whose goal is known."""
         scored = ended[self._walks.has_goal[ended]]
         if scored.size:
@@ -326,7 +326,7 @@ class VlnVectorEnv(VectorEnv):
             mask[scored] = True
             columns, score = self._walks.columns(scored), self._walks.score
             info["_metrics"] = mask
-            info.promise("metrics", lambda: scattered(score(columns), mask))
+            info.set_lazy("metrics", lambda: scattered(score(columns), mask))
 
 
 def _whole(name: str, value: int, least: int = 1) -> int:

@@ -52,7 +52,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Checked:
+class SubmissionCheck:
     """What a submission file holds for a split.
 
     Attributes:
@@ -77,7 +77,7 @@ class Checked:
 
 
 class _Findings:
-    """Findings by kind, in the order in which a reader wants them."""
+    """SearchResult by kind, in the order in which a reader wants them."""
 
     def __init__(self) -> None:
         self.unreadable = Finding("records that cannot be read", True)
@@ -118,7 +118,7 @@ def check_submission(
     episodes: Sequence[Episode],
     graphs: Mapping[str, NavGraph],
     counted: Collection[str] | None = None,
-) -> Checked:
+) -> SubmissionCheck:
     """Check the records of a submission file and keep the paths that can be scored.
 
     Of several records of an instruction the first counts, and records of other instructions are
@@ -143,7 +143,7 @@ def check_submission(
         for e in expected
         if e.instr_id in walked and _check_path(e, walked[e.instr_id], graphs[e.scan], findings)
     }
-    return Checked(path, len(records), len(expected), trajectories, findings.found())
+    return SubmissionCheck(path, len(records), len(expected), trajectories, findings.found())
 
 
 def _walked_paths(

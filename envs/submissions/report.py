@@ -7,7 +7,7 @@ from string import ascii_uppercase
 
 from envs.metrics import Interval, aligned
 from envs.submissions.scores import (
-    Scored,
+    ScoredSubmission,
     ScoringRules,
     differences,
     load_ground,
@@ -54,15 +54,15 @@ def evaluate_submissions(
     return int(any(one.checked.faulty for one in scored))
 
 
-def report(scored: Sequence[Scored], rules: ScoringRules) -> str:
+def report(scored: Sequence[ScoredSubmission], rules: ScoringRules) -> str:
     """The whole report on some files that were scored by the same rules."""
     names = [_letter(number) for number in range(len(scored))]
     parts = [_file_report(name, one, rules) for name, one in zip(names, scored, strict=True)]
     counting = {name: one for name, one in zip(names, scored, strict=True) if one.scores}
     if counting:
         parts.append(_side_by_side(counting, rules))
-        parts += _groups("language", counting, Scored.by_language)
-        parts += _groups("split", counting, Scored.by_split)
+        parts += _groups("language", counting, ScoredSubmission.by_language)
+        parts += _groups("split", counting, ScoredSubmission.by_split)
     return "\n\n".join(parts)
 
 
@@ -70,7 +70,7 @@ def _letter(number: int) -> str:
     return ascii_uppercase[number] if number < len(ascii_uppercase) else f"file {number + 1}"
 
 
-def _file_report(name: str, scored: Scored, rules: ScoringRules) -> str:
+def _file_report(name: str, scored: ScoredSubmission, rules: ScoringRules) -> str:
     checked = scored.checked
     lines = [
         f"{name} = {checked.path}: {checked.records} records, {len(checked.trajectories)} of "
@@ -99,7 +99,7 @@ def _file_report(name: str, scored: Scored, rules: ScoringRules) -> str:
     return "\n".join(lines)
 
 
-def _side_by_side(scored: Mapping[str, Scored], rules: ScoringRules) -> str:
+def _side_by_side(scored: Mapping[str, ScoredSubmission], rules: ScoringRules) -> str:
     """Metrics by file, and how each other file differs from the first."""
     (first_name, first), *others = scored.items()
     columns = {name: one.intervals(rules) for name, one in scored.items()}
@@ -135,8 +135,8 @@ def _gain(gains: Mapping[str, Interval], metric: str, factor: float) -> str:
 
 def _groups(
     title: str,
-    scored: Mapping[str, Scored],
-    summaries: Callable[[Scored], Mapping[str, Mapping[str, float]]],
+    scored: Mapping[str, ScoredSubmission],
+    summaries: Callable[[ScoredSubmission], Mapping[str, Mapping[str, float]]],
 ) -> list[str]:
     """A table of means by group and file; none where there is a single group."""
     found = {name: summaries(one) for name, one in scored.items()}

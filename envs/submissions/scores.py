@@ -21,7 +21,7 @@ from envs.metrics import (
     summarise_groups,
 )
 from envs.metrics.summaries import columns_named
-from envs.submissions.checks import Checked, check_submission, read_submission
+from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
 from envs.worlds import Dataset, World, named_world, world_files
 from training.settings import check_counts
 
@@ -84,7 +84,7 @@ class Ground:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredSubmission:
     """A submission file and the metrics of its paths.
 
     Attributes:
@@ -96,7 +96,7 @@ class Scored:
         straight: The same with turns dropped, where the file has turns; else empty.
     """
 
-    checked: Checked
+    checked: SubmissionCheck
     episodes: list[Episode]
     split_of: list[str]
     scores: dict[str, np.ndarray]
@@ -148,7 +148,7 @@ def load_ground(rules: ScoringRules) -> Ground:
     return Ground(episodes, split_of, graphs, counted)
 
 
-def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> Scored:
+def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> ScoredSubmission:
     """Read, check and score a file.
 
     Raises:
@@ -172,7 +172,7 @@ def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> Scored:
     scores = straight
     if has_turns and rules.turns == "keep":
         scores = _scores(graphs, written, plain, episodes, rules.threshold)
-    return Scored(
+    return ScoredSubmission(
         checked,
         episodes,
         [ground.split_of[e.instr_id] for e in episodes],
@@ -182,7 +182,7 @@ def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> Scored:
 
 
 def differences(
-    first: Scored, second: Scored, rules: ScoringRules
+    first: ScoredSubmission, second: ScoredSubmission, rules: ScoringRules
 ) -> tuple[int, dict[str, Interval]]:
     """How much higher the second file scores on the instructions that both were scored on.
 
@@ -201,7 +201,7 @@ def differences(
     return len(shared), _bootstrap(gains, episodes, rules)
 
 
-def results(scored: Sequence[Scored], rules: ScoringRules) -> dict[str, Any]:
+def results(scored: Sequence[ScoredSubmission], rules: ScoringRules) -> dict[str, Any]:
     """Everything about some files that were scored by the same rules, for JSON."""
     first, *others = scored
     pairs = [(other, *differences(first, other, rules)) for other in others]
@@ -228,7 +228,7 @@ def results(scored: Sequence[Scored], rules: ScoringRules) -> dict[str, Any]:
     }
 
 
-def _file_results(scored: Scored, rules: ScoringRules) -> dict[str, Any]:
+def _file_results(scored: ScoredSubmission, rules: ScoringRules) -> dict[str, Any]:
     checked = scored.checked
     outcome: dict[str, Any] = {
         "file": str(checked.path),

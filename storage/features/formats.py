@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from storage import cache_dir, written_whole
+from storage import atomic_write, cache_dir
 from storage.features.foreign_formats import (
     LMDB_METADATA,
     FeatureRows,
@@ -129,7 +129,7 @@ def write_features(
     }
     if path.suffix not in writers:
         raise ValueError(f"{path}: features are written as .safetensors, {', '.join(writers)}")
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         writers[path.suffix](beside, zip(keys, rows, strict=True), metadata)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from storage import UnwritableError, written_whole
+from storage import UnwritableError, atomic_write
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.json_files import shortened
@@ -107,7 +107,7 @@ class PartialStore:
     def _rows_done(self) -> int:
         """Start the file, or cut it after its last good row and count those."""
         if not self.path.exists():
-            with written_whole(self.path) as beside:
+            with atomic_write(self.path) as beside:
                 beside.write_bytes(self._header)
             return 0
         with self.path.open("rb") as file:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from storage import written_whole
+from storage import atomic_write
 from storage.features.sharded_views import ShardedViews
 from storage.features.store_files import (
     FORMAT_VERSION,
@@ -125,7 +125,7 @@ class FeatureStore:
         path = Path(path)
         if len(set(keys)) != len(keys):
             raise ValueError(f"{path}: the keys of a feature store must differ from each other")
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             _write_file(beside, path, iter(views), list(keys), dict(metadata or {}))
 
     @property

@@ -61,12 +61,12 @@ def test_wrong_values_are_refused(arguments, capsys):
 
 
 def test_recipes_are_read_first():
-    arguments = ["--preset", "clip-vil-rxr", "--spoken", "hi", "--batch-size", "32"]
+    arguments = ["--preset", "clip-vil-rxr", "--instruction-language", "hi", "--batch-size", "32"]
     config = parse_train(arguments)
     assert config.preset == "clip-vil-rxr"
     assert config.dataset == "rxr"
     wanted = preset("rxr", "houses", "clip-vil-rxr")
-    assert config == dataclasses.replace(wanted, spoken="hi", batch_size=32)
+    assert config == dataclasses.replace(wanted, instruction_language="hi", batch_size=32)
     config = parse_train(["--preset", "envdrop", "--back-translation.speaker", "runs/speaker"])
     assert config.back_translation.speaker == Path("runs/speaker")
     assert config.follower.feature_dropout == 0.4
@@ -176,9 +176,9 @@ def test_settings_survive_the_folder_of_a_run(tmp_path):
 def test_settings_of_an_earlier_run_lack_what_came_later(tmp_path):
     config = preset("r2r", "houses")
     values = json.loads(to_json(config))
-    del values["sampled_steps"], values["follower"]["keeps_place"]
+    del values["sampled_steps"], values["follower"]["location_aware_attention"]
     (tmp_path / CONFIG).write_text(json.dumps(values))
-    follower = dataclasses.replace(config.follower, keeps_place=False)
+    follower = dataclasses.replace(config.follower, location_aware_attention=False)
     assert read_config(tmp_path, TrainConfig) == dataclasses.replace(config, follower=follower)
 
 

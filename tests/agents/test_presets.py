@@ -35,14 +35,14 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     assert (follower.dropout, follower.feature_dropout) == (0.5, 0.3)
     assert follower.feature_dropout_kind == "element"
     assert not follower.standardise
-    assert not follower.marks_visits
-    assert not follower.embeds_candidates
-    assert not follower.sees_distances
-    assert not follower.keeps_place
+    assert not follower.visit_features
+    assert not follower.candidate_mlp
+    assert not follower.distance_feature
+    assert not follower.location_aware_attention
     learning = config.reinforcement
     assert (learning.discount, learning.value, learning.entropy) == (0.9, 0.5, 0.01)
     assert config.text.tokens == "words"
-    assert config.spoken == (None if dataset == "r2r" else "en")
+    assert config.instruction_language == (None if dataset == "r2r" else "en")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -72,7 +72,7 @@ def model(folder: Path) -> Sample:
     from training.checkpoints import MODEL, load_model, save_model
 
     network: Any = torch.nn.Linear(4, 3)
-    network.widths = {"visual width": "4"}
+    network.architecture = {"visual width": "4"}
     save_model(folder, network, {"encoder": "a"})
     return folder / MODEL, lambda: load_model(folder, network, {"encoder": "a"})
 

@@ -73,7 +73,15 @@ def test_speaker_back_translation_and_search(arguments, tmp_path, run_script):
 def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, run_script):
     printed = run_script(
         "train_agent.py",
-        *("--dataset", "rxr", *arguments, "--spoken", "hi", "--no-vision", "--no-language"),
+        *(
+            "--dataset",
+            "rxr",
+            *arguments,
+            "--instruction-language",
+            "hi",
+            "--no-vision",
+            "--no-language",
+        ),
         *("--iterations", "1", "--output", tmp_path / "run"),
     )
     assert "follower (no vision, no language)" in printed

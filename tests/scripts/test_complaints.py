@@ -47,9 +47,9 @@ def test_errors_of_the_system_name_the_file_and_a_remedy(
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "scripts")
     monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
-    complaints_in_a_line = importlib.import_module("complaints").complaints_in_a_line
+    friendly_errors = importlib.import_module("complaints").friendly_errors
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit) as told, complaints_in_a_line():
+    with pytest.raises(SystemExit) as told, friendly_errors():
         fail(tmp_path)
     assert str(told.value).startswith(f"{tmp_path / name}: {remedy}")
 
@@ -66,8 +66,8 @@ def test_who_reads_no_more_is_left_alone() -> None:
 
 def test_other_pipes_that_break_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "scripts")
-    complaints_in_a_line = importlib.import_module("complaints").complaints_in_a_line
-    with pytest.raises(SystemExit, match="a worker has gone"), complaints_in_a_line():
+    friendly_errors = importlib.import_module("complaints").friendly_errors
+    with pytest.raises(SystemExit, match="a worker has gone"), friendly_errors():
         raise BrokenPipeError("a worker has gone")
 
 

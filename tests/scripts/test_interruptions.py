@@ -66,7 +66,7 @@ def test_nothing_is_imported_before(script):
 
 
 def test_what_is_kept_is_said(monkeypatch, capsys):
-    from complaints import complaints_in_a_line
+    from complaints import friendly_errors
 
     from training.interruption import Stopped, says_when_interrupted
 
@@ -75,7 +75,7 @@ def test_what_is_kept_is_said(monkeypatch, capsys):
     try:
         with (
             pytest.raises(SystemExit) as end,
-            complaints_in_a_line(),
+            friendly_errors(),
             says_when_interrupted(lambda: "3 of 4 are kept"),
         ):
             signal.raise_signal(signal.SIGTERM)
@@ -83,14 +83,14 @@ def test_what_is_kept_is_said(monkeypatch, capsys):
         assert signal.getsignal(signal.SIGTERM) == handler
     assert end.value.code == 130
     assert capsys.readouterr().err == "Stopped. 3 of 4 are kept\n"
-    with pytest.raises(SystemExit) as end, complaints_in_a_line():
+    with pytest.raises(SystemExit) as end, friendly_errors():
         raise Stopped("after 3 iterations")
     assert end.value.code == 130
     assert capsys.readouterr().err == "after 3 iterations\n"
 
 
 def test_requests_within_destructors_are_not_lost(monkeypatch, capsys):
-    from complaints import complaints_in_a_line
+    from complaints import friendly_errors
 
     class Destroyed:
         def __del__(self):
@@ -102,7 +102,7 @@ def test_requests_within_destructors_are_not_lost(monkeypatch, capsys):
             pass
 
     monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
-    with pytest.raises(SystemExit) as end, complaints_in_a_line():
+    with pytest.raises(SystemExit) as end, friendly_errors():
         work()
     assert end.value.code == 130
     assert capsys.readouterr().err.startswith("Stopped. No file")
@@ -111,19 +111,19 @@ def test_requests_within_destructors_are_not_lost(monkeypatch, capsys):
 WORKERS = """
 import sys, os, time, signal
 from pathlib import Path
-from complaints import complaints_in_a_line
-from storage import written_whole
-from storage.processes import carried_out
+from complaints import friendly_errors
+from storage import atomic_write
+from storage.processes import run_jobs
 
 def work(job):
-    with written_whole(job) as beside:
+    with atomic_write(job) as beside:
         job.with_suffix(".begun").write_text(str(os.getpid()))
         time.sleep(600)
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    with complaints_in_a_line():
-        list(carried_out(work, [folder / f"{k}.txt" for k in range(4)], 2, "works"))
+    with friendly_errors():
+        list(run_jobs(work, [folder / f"{k}.txt" for k in range(4)], 2, "works"))
 """
 
 

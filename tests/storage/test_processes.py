@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from storage.processes import carried_out
+from storage.processes import run_jobs
 
 
 def do(job):
@@ -23,9 +23,9 @@ def do(job):
 
 def test_each_job_comes_back_with_its_result(tmp_path):
     jobs = [tmp_path / f"good.{number}" for number in range(5)]
-    found = dict(carried_out(do, jobs, 2, "does jobs"))
+    found = dict(run_jobs(do, jobs, 2, "does jobs"))
     assert found == {job: job.suffix for job in jobs}
-    assert not list(carried_out(do, [], 2, "does jobs"))
+    assert not list(run_jobs(do, [], 2, "does jobs"))
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,5 @@ def test_each_job_comes_back_with_its_result(tmp_path):
 def test_no_job_begins_after_one_that_failed(tmp_path, end, error, message):
     jobs = [tmp_path / name for name in ("good.0", f"{end}.1", "good.2", "good.3")]
     with pytest.raises(error, match=message):
-        list(carried_out(do, jobs, 1, "does jobs"))
+        list(run_jobs(do, jobs, 1, "does jobs"))
     assert sorted(tmp_path.iterdir()) == jobs[:2]

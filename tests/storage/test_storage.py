@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from storage import UnwritableError, cache_dir, file_sha256, write_text, written_whole
+from storage import UnwritableError, atomic_write, cache_dir, file_sha256, write_text
 from storage.features.formats import write_features
 from storage.features.store import FeatureStore
 from training.checkpoints import save_model, save_trainer
@@ -19,7 +19,7 @@ from training.checkpoints import save_model, save_trainer
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         assert beside.suffix == ".png"
         beside.write_bytes(b"whole")
         assert not path.exists()
@@ -28,7 +28,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def fail_half_way(path: Path) -> None:
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text("half")
         raise OSError("no space left")
 
@@ -45,8 +45,8 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 def test_what_a_killed_process_was_writing_goes(tmp_path: Path) -> None:
     program = """
 import os, signal, sys
-from storage import written_whole
-with written_whole(sys.argv[1]) as beside:
+from storage import atomic_write
+with atomic_write(sys.argv[1]) as beside:
     beside.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -69,7 +69,7 @@ def save_store(path: Path) -> None:
 
 
 def save_array(path: Path) -> None:
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         np.save(beside, np.zeros(9999))
 
 
@@ -78,7 +78,7 @@ def save_features(path: Path) -> None:
 
 
 def save_picture(path: Path) -> None:
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         noise = np.random.default_rng(0).integers(0, 255, (99, 99, 3)).astype(np.uint8)
         Image.fromarray(noise).save(beside)
 
@@ -116,7 +116,7 @@ class Widthless(torch.nn.Linear):
 
 def test_other_errors_stay_what_they_are(tmp_path):
     for error in (ValueError("wrong"), FileNotFoundError(2, "No such file", "another")):
-        with pytest.raises(type(error)), written_whole(tmp_path / "a"):
+        with pytest.raises(type(error)), atomic_write(tmp_path / "a"):
             raise error
 
 
@@ -147,7 +147,7 @@ def test_files_have_the_usual_permissions(tmp_path: Path):
     """safetensors, among others, makes files that nobody else may read."""
     usual = tmp_path / "usual"
     usual.touch()
-    with written_whole(tmp_path / "file") as beside:
+    with atomic_write(tmp_path / "file") as beside:
         beside.unlink()
         beside.touch(mode=0o600)
     assert (tmp_path / "file").stat().st_mode == usual.stat().st_mode

@@ -16,7 +16,7 @@ class Reader(nn.Module):
     def __init__(self, visual, vocabulary):
         super().__init__()
         self.words, self.seen = nn.Embedding(vocabulary, 6), nn.Linear(visual, 8)
-        self.widths = {"visual width": str(visual), "vocabulary size": str(vocabulary)}
+        self.architecture = {"visual width": str(visual), "vocabulary size": str(vocabulary)}
 
 
 def make(visual=12, vocabulary=10):
@@ -61,9 +61,9 @@ def test_parts_that_no_width_tells_of_are_named(tmp_path):
 def test_model_from_before_a_part_was_made_has_it_not(tmp_path):
     save_model(tmp_path, make(), {})
     other = make()
-    other.widths["marks visits"] = "no"
+    other.architecture["marks visits"] = "no"
     load_model(tmp_path, other, {})
-    other.widths["marks visits"] = "yes"
+    other.architecture["marks visits"] = "yes"
     with pytest.raises(ValueError, match="marks visits no, but here it is yes"):
         load_model(tmp_path, other, {})
 

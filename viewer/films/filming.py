@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from storage import written_whole
+from storage import atomic_write
 from viewer.films.frames import Frames
 from viewer.films.layout import arranged
 from viewer.films.places import Places
@@ -69,7 +69,7 @@ def film_walks(
     parts = list(phases(walks))
     rate = _RATE if kind == ".mp4" else _gif_rate(parts)
     moments = list(times(parts, rate))
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         writer: Writer
         if kind == ".mp4":
             writer = Mp4(beside, layout.size, _RATE)

@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.episodes import base_language
 from envs.metrics import Interval
-from storage import written_whole
+from storage import atomic_write
 from viewer.trace import Outcome, Trace, outcome
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def wilson(successes: float, count: int) -> tuple[float, float]:
 
 def save(figure: "Figure", path: Path) -> None:
     """Write a figure in the format that the file's ending names."""
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside, dpi=200, bbox_inches="tight")
 
 

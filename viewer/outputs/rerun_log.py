@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
-from storage import written_whole
+from storage import atomic_write
 from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 from viewer.site.library import Library
 from viewer.trace import Step, Trace
@@ -33,7 +33,7 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
             'rerun logs need another package: pip install "clipnav[rerun]"'
         ) from error
     graph = library.graph(trace.scan)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         log = rerun.RecordingStream("clipnav")
         log.save(str(beside))
         log.log("instruction", rerun.TextDocument(trace.instruction), static=True)

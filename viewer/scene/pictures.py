@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from envs.worlds import WorldFiles
-from storage import cache_dir, written_whole
+from storage import atomic_write, cache_dir
 
 QUALITY = 82
 WIDTHS = (1024, 2048, 4096)  # columns of the pictures that the page asks for
@@ -81,7 +81,7 @@ class DrawnPictures:
                 if path.is_file():  # another thread was faster
                     return path.read_bytes()
                 data = encode(self._draw(scan, viewpoint, width))
-                with written_whole(path) as beside:
+                with atomic_write(path) as beside:
                     beside.write_bytes(data)
         except (KeyError, FileNotFoundError, ValueError) as error:
             raise NoPictureError(str(error)) from error

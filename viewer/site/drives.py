@@ -18,7 +18,7 @@ UNFINISHED = ".walking"  # not .json: readers of traces shall not meet half a wa
 _KEPT = 200  # walks in memory; all others are read from disk again
 
 
-class Drive:
+class ManualWalk:
     """One walk, up to a step.
 
     Attributes:
@@ -44,7 +44,7 @@ class Drive:
         """Whether the person has stopped."""
         return self.trace.ending == "stopped"
 
-    def after(self, action: int) -> "Drive":
+    def after(self, action: int) -> "ManualWalk":
         """The walk after stopping (0) or going to candidate `action` (1, 2, ...).
 
         Raises:
@@ -57,7 +57,7 @@ class Drive:
             raise ValueError(f"action {action} is not in 0..{len(places)}")
         return self._longer([places[action - 1]] if action else [], stopped=action == 0)
 
-    def along(self, path: Sequence[str]) -> "Drive":
+    def along(self, path: Sequence[str]) -> "ManualWalk":
         """The walk after somebody's path, as far as that follows edges."""
         walk = self
         for viewpoint in path:
@@ -69,9 +69,9 @@ class Drive:
     def _neighbours(self) -> list[str]:
         return [place.viewpoint for place in candidates(self._graph, self._path[-1])]
 
-    def _longer(self, viewpoints: Sequence[str], stopped: bool = False) -> "Drive":
+    def _longer(self, viewpoints: Sequence[str], stopped: bool = False) -> "ManualWalk":
         moved_to = [*self._path[1:], *viewpoints]
-        return Drive(self._setting, self._episode, self._graph, moved_to, stopped)
+        return ManualWalk(self._setting, self._episode, self._graph, moved_to, stopped)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Drives:
     def __init__(self, library: Library, folder: Path) -> None:
         self._library = library
         self._folder = folder
-        self._drives: dict[str, Drive] = {}
+        self._drives: dict[str, ManualWalk] = {}
         self._lock = Lock()  # two threads must not both save one walk
 
     def start(
@@ -133,11 +133,11 @@ class Drives:
             return Progress(drive.trace)
 
     def act(self, key: str, action: int, step: int) -> Progress:
-        """Take a step of a walk, see `Drive.after`.
+        """Take a step of a walk, see `ManualWalk.after`.
 
         Args:
             key: Of the episode.
-            action: As for `Drive.after`.
+            action: As for `ManualWalk.after`.
             step: How many steps the person had walked when they chose. An order that was carried
                 out already, such as the second half of a double click, changes nothing.
 
@@ -164,16 +164,16 @@ class Drives:
         keys = self._library.keys() if files else []
         return {key for key in keys if self._file(self._library.entry(key), UNFINISHED) in files}
 
-    def _new(self, entry: Entry) -> Drive:
+    def _new(self, entry: Entry) -> ManualWalk:
         setting = Setting(AGENT, self._library.files.world, entry.dataset, entry.split)
-        return Drive(setting, entry.episode, self._library.graph(entry.episode.scan))
+        return ManualWalk(setting, entry.episode, self._library.graph(entry.episode.scan))
 
-    def _keep(self, key: str, drive: Drive) -> None:
+    def _keep(self, key: str, drive: ManualWalk) -> None:
         self._drives[key] = drive
         while len(self._drives) > _KEPT:
             del self._drives[next(iter(self._drives))]
 
-    def _under_way(self, key: str, entry: Entry) -> Drive | None:
+    def _under_way(self, key: str, entry: Entry) -> ManualWalk | None:
         """The walk of an episode that is not over, from memory or disk."""
         found = self._drives.get(key)
         if found is not None:
@@ -191,7 +191,7 @@ class Drives:
         self._keep(key, drive)
         return drive
 
-    def _save(self, entry: Entry, drive: Drive) -> None:
+    def _save(self, entry: Entry, drive: ManualWalk) -> None:
         unfinished = self._file(entry, UNFINISHED)
         if not drive.over:
             if drive.moves:

@@ -1,6 +1,6 @@
 // Ties the page together: which episode, which agents, which step.
 
-import { Drive } from "viewer/drive.js";
+import { ManualWalk } from "viewer/drive.js";
 import { keys } from "viewer/keys.js";
 import { latest, notice } from "viewer/latest.js";
 import { EpisodeList, SIGNS } from "viewer/list.js";
@@ -27,7 +27,7 @@ const drawable = Boolean(new OffscreenCanvas(1, 1).getContext("webgl2"));
 const note = site.note || (drawable ? "" : "This browser has no WebGL2: the map is shown alone.");
 const stage = new Stage(!note);
 const player = new Player((step) => jump(step));
-const drive = new Drive(() => driven(), { stop, next: driveNext, leave });
+const drive = new ManualWalk(() => driven(), { stop, next: driveNext, leave });
 const list = new EpisodeList(rows, () => get("agent-a").value, (key) => open(key));
 offer(site.widths);
 

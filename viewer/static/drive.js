@@ -8,7 +8,7 @@ import { html, once } from "viewer/svg.js";
 
 const get = (id) => document.getElementById(id);
 
-export class Drive {
+export class ManualWalk {
   active = false;
   key = ""; // of the episode
   trace = null;

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from envs.worlds import Dataset, World
-from storage import written_whole
+from storage import atomic_write
 from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
 
@@ -155,7 +155,7 @@ def write_trace(trace: Trace, folder: Path, suffix: str = ".json") -> Path:
     """Write a trace into a folder, which is made if need be, and return its file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / trace_file_name(trace.instr_id, suffix)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(trace_json(trace) + b"\n")
     return path
 

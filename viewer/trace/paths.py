@@ -7,7 +7,7 @@ from pathlib import Path
 from envs.episodes import Episode
 from envs.episodes.paths import without_turns
 from envs.graphs.nav_graph import NavGraph
-from envs.submissions.checks import Checked, check_submission, read_submission
+from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
 from envs.submissions.scores import Ground
 from envs.worlds import Dataset, World
 from storage.features.view_grid import NUM_HEADINGS, STEP
@@ -46,7 +46,7 @@ def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]
 
 def traces_of_submission(
     path: Path, ground: Ground, world: World, dataset: Dataset, agent: str | None = None
-) -> tuple[list[Trace], Checked]:
+) -> tuple[list[Trace], SubmissionCheck]:
     """Traces of the walks in a submission file, and what was found in checking it.
 
     Turns in place are left out.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import written_whole
+from storage import atomic_write
 from storage.json_files import shortened
 from vl_tasks.text.ngrams import ORDERS, GramTable
 
@@ -207,7 +207,7 @@ class CiderD:
             "end_counts": str(int(self.end_counts)),
             "vocabulary": vocabulary,
         }
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, beside, metadata)
 
     @classmethod

@@ -111,11 +111,11 @@ class CaptionLearner:
 
     def save(self, run: Path, iteration: int) -> None:
         """Write the network."""
-        save_model(run, self.network, {**self.source.notes, "iteration": str(iteration)})
+        save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
 
     def load(self, run: Path) -> None:
         """Read the network."""
-        load_model(run, self.network, dict(self.source.notes))
+        load_model(run, self.network, dict(self.source.metadata))
 
     def _begin(self) -> None:
         config = self.config

@@ -23,7 +23,7 @@ class CaptionNetwork(nn.Module):
         self.captioner = Captioner(channels, vocabulary, config.captioner)
         self.max_length = config.max_length
         self.banned = (vocabulary - 1,)  # the unknown word is never written
-        self.widths = {"feature width": str(channels), "vocabulary size": str(vocabulary)}
+        self.architecture = {"feature width": str(channels), "vocabulary size": str(vocabulary)}
 
     def write(self, grids: Grids, beams: int) -> Tensor:
         """Captions (B, T) of pictures, each padded with 0 behind its end."""

@@ -33,7 +33,7 @@ def caption_pictures(
     words = Vocabulary.load(run / VOCABULARY)
     source = pictures_source(config, dict(enumerate(images)), device)
     network = CaptionNetwork(config, source.channels, len(words))
-    load_model(run, network, dict(source.notes))
+    load_model(run, network, dict(source.metadata))
     network.to(device).eval()
     captions: list[list[int]] = []
     for rows in in_batches(len(images), config.evaluation_batch):

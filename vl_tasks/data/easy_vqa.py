@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from storage import written_whole
+from storage import atomic_write
 from vl_tasks.data.questions import Question
 from vl_tasks.data.question_files import write_questions
 
@@ -69,7 +69,7 @@ def convert_easy_vqa(
             if not picture.is_file():
                 raise FileNotFoundError(f"{picture}: a question asks about it; {REMEDY}")
             name = f"COCO_easy_{split}_{number + _FIRST_IMAGE[split]:012d}.png"
-            with written_whole(files.images(split) / name) as beside:
+            with atomic_write(files.images(split) / name) as beside:
                 shutil.copyfile(picture, beside)
         write_questions(questions, files.questions(split), files.annotations(split), "easy", split)
     return files

@@ -97,11 +97,11 @@ class EntailmentLearner:
 
     def save(self, run: Path, iteration: int) -> None:
         """Write the network."""
-        save_model(run, self.network, {**self.inputs.notes, "iteration": str(iteration)})
+        save_model(run, self.network, {**self.inputs.metadata, "iteration": str(iteration)})
 
     def load(self, run: Path) -> None:
         """Read the network."""
-        load_model(run, self.network, self.inputs.notes)
+        load_model(run, self.network, self.inputs.metadata)
 
     def _scores(self, hypotheses, sentences, rows) -> Tensor:
         return self.network(*self.inputs.batch(hypotheses, sentences, rows))

@@ -30,7 +30,7 @@ class Fused(nn.Module):
         super().__init__()
         self.scale = GridScale(channels)
         self.reasoner = Mcan(channels, vocabulary, config.embedding, len(LABELS), config.mcan)
-        self.widths = {
+        self.architecture = {
             "model": config.model,
             "feature width": str(channels),
             "vocabulary size": str(vocabulary),
@@ -47,7 +47,7 @@ class Towers(nn.Module):
     def __init__(self, config: EntailmentConfig, width: int) -> None:
         super().__init__()
         self.reasoner = TwoTower(width, config.hidden, len(LABELS), config.dropout)
-        self.widths = {"model": config.model, "feature width": str(width)}
+        self.architecture = {"model": config.model, "feature width": str(width)}
 
     def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
         """Scores (B, labels)."""
@@ -68,7 +68,7 @@ class FusedInputs:
     ) -> None:
         self._config, self._vocabulary = config, vocabulary
         self.source = open_source(config, images)
-        self.notes = dict(self.source.notes)
+        self.metadata = dict(self.source.metadata)
 
     def numbered(self, hypotheses: Sequence[Hypothesis]) -> Sentences:
         """Tokens of hypotheses."""
@@ -101,8 +101,8 @@ class TowerInputs:
             self.encoder = load_encoder(config.grids, config.device)
         self.width = self.encoder.embed_dim
         # Runs that were made before size and fit were noted are of the encoder's own.
-        seen = {name: value for name, value in source.notes.items() if value != "own"}
-        self.notes = {
+        seen = {name: value for name, value in source.metadata.items() if value != "own"}
+        self.metadata = {
             **seen,
             "encoder": self.encoder.weights_sha256,
             "vision": str(config.vision),

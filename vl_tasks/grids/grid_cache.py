@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import written_whole
+from storage import atomic_write
 from storage.json_files import parse_json
 from storage.locks import sole_maker
 from storage.tensor_files import header_bytes, read_header
@@ -98,7 +98,7 @@ class GridCache:
         tensors = {"grids": ("F16", halves.shape), "mask": ("U8", mask.shape)}
         with sole_maker(self.folder / f"{self._prefix}shard"):
             path = self._next_path()
-            with written_whole(path) as beside, beside.open("wb") as file:
+            with atomic_write(path) as beside, beside.open("wb") as file:
                 file.write(header_bytes(tensors, metadata))
                 halves.tofile(file)
                 mask.astype(np.uint8).tofile(file)

@@ -32,7 +32,7 @@ class RegionSource:
         files: File of each picture by its id.
     """
 
-    notes: Mapping[str, str] = MappingProxyType({"encoder": "regions"})
+    metadata: Mapping[str, str] = MappingProxyType({"encoder": "regions"})
 
     def __init__(self, files: Mapping[Any, Path]) -> None:
         self.files = files

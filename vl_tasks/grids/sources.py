@@ -80,7 +80,7 @@ class GridSource:
         return self.batch([next(iter(self.images))]).features.shape[2]
 
     @property
-    def notes(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, str]:
         """What a model must see alike to be used again, by name."""
         size, fit = self._config.size or "own", self._config.fit
         return {"encoder": self.encoder.weights_sha256, "picture size": str(size), "fit": fit}
@@ -210,7 +210,7 @@ class BlindSource:
     """Stands in for `GridSource` where nothing shall be seen: one place of zeros a picture."""
 
     channels = 1
-    notes: Mapping[str, str] = MappingProxyType({"encoder": "none"})
+    metadata: Mapping[str, str] = MappingProxyType({"encoder": "none"})
 
     def batch(self, ids: Sequence[Any]) -> Grids:
         """Zeros (B, 1, 1)."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from storage import cache_dir, write_text
 from storage.locks import sole_maker, sole_writer
-from storage.processes import carried_out
+from storage.processes import run_jobs
 from training.interruption import says_when_interrupted
 from training.settings import check_counts
 from vl_tasks.house_tasks.files import (
@@ -30,7 +30,7 @@ from vl_tasks.house_tasks.files import (
 )
 
 if TYPE_CHECKING:
-    from vl_tasks.house_tasks.views import Shoot, View
+    from vl_tasks.house_tasks.views import ImagePlan, View
 
 __all__ = ["SPLITS", "HouseTaskFiles", "HouseTasksConfig", "cached_house_tasks", "make_house_tasks"]
 
@@ -180,28 +180,28 @@ def _take_all(
 
 
 def _taken(
-    files: HouseTaskFiles, jobs: Sequence[Shoot], workers: int
-) -> Iterator[tuple[Shoot, list[View]]]:
+    files: HouseTaskFiles, jobs: Sequence[ImagePlan], workers: int
+) -> Iterator[tuple[ImagePlan, list[View]]]:
     """Pictures of each house as they get ready, in this process or in several others."""
     take = partial(_take, files)
     if workers == 1:
         return ((shoot, take(shoot)) for shoot in jobs)
-    return carried_out(take, jobs, workers, "takes pictures")
+    return run_jobs(take, jobs, workers, "takes pictures")
 
 
-def _take(files: HouseTaskFiles, shoot: Shoot) -> list[View]:
+def _take(files: HouseTaskFiles, shoot: ImagePlan) -> list[View]:
     from vl_tasks.house_tasks.views import take_pictures
 
     return take_pictures(shoot, files.images(shoot.split))
 
 
-def plan_shoots(split: str, config: HouseTasksConfig) -> list[Shoot]:
+def plan_shoots(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     """Which pictures of a split are taken where; houses get equal shares.
 
     Raises:
         ValueError: No picture is wanted, or fewer than two houses.
     """
-    from vl_tasks.house_tasks.views import Shoot
+    from vl_tasks.house_tasks.views import ImagePlan
 
     scans = _scans(split, config.houses)
     wanted = int(getattr(config, split))
@@ -210,7 +210,7 @@ def plan_shoots(split: str, config: HouseTasksConfig) -> list[Shoot]:
     seen = {"train": False, "val_seen": True, "val_unseen": None}[split]
     bounds = [wanted * k // len(scans) for k in range(len(scans) + 1)]
     return [
-        Shoot(scan, split, seen, _FIRST_ID[split] + a, b - a, config.size, config.seed)
+        ImagePlan(scan, split, seen, _FIRST_ID[split] + a, b - a, config.size, config.seed)
         for scan, a, b in zip(scans, bounds, bounds[1:], strict=False)
         if b > a
     ]

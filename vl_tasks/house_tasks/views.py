@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.views.view_facts import COLOURLESS, THING_MAY, UNMENTIONED, view_facts
-from storage import written_whole
+from storage import atomic_write
 from vl_tasks.data.images import coco_name
 from vl_tasks.house_tasks.wording import thing_name
 
@@ -87,7 +87,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Shoot:
+class ImagePlan:
     """Which pictures to take in one house.
 
     Attributes:
@@ -109,7 +109,7 @@ class Shoot:
     seed: int
 
 
-def take_pictures(shoot: Shoot, folder: Path) -> list[View]:
+def take_pictures(shoot: ImagePlan, folder: Path) -> list[View]:
     """Draw the pictures of one house into a folder; the house is built if it is not cached."""
     from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.houses.rendering.training_panoramas import standing_positions
@@ -138,7 +138,7 @@ class _Photographer:
     def take(
         self,
         positions: np.ndarray,
-        shoot: Shoot,
+        shoot: ImagePlan,
         image_id: int,
         folder: Path,
         rng: np.random.Generator,
@@ -161,7 +161,7 @@ class _Photographer:
         size = shoot.size
         hits = self._render(position, direction, size)
         name = coco_name(shoot.split, image_id)
-        with written_whole(folder / name) as beside:
+        with atomic_write(folder / name) as beside:
             picture = Image.fromarray(hits.rgb.reshape(size, size, 3))
             picture.save(beside, quality=_JPEG_QUALITY)
         ids = hits.object_id.reshape(size, size)

@@ -75,7 +75,7 @@ def open_run(
     else:
         source = pictures_source(config, {0: image}, device)
     network = VqaNetwork(config, source.channels, len(words), len(answers))
-    load_model(run, network, dict(source.notes))
+    load_model(run, network, dict(source.metadata))
     return OpenedRun(config, words, answers, source, network.to(device).eval(), device)
 
 

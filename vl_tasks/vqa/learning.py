@@ -148,11 +148,11 @@ class VqaLearner:
 
     def save(self, run: Path, iteration: int) -> None:
         """Write the network."""
-        save_model(run, self.network, {**self.source.notes, "iteration": str(iteration)})
+        save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
 
     def load(self, run: Path) -> None:
         """Read the network."""
-        load_model(run, self.network, dict(self.source.notes))
+        load_model(run, self.network, dict(self.source.metadata))
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:

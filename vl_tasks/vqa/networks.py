@@ -20,7 +20,7 @@ class VqaNetwork(nn.Module):
         super().__init__()
         self.scale = GridScale(channels)
         self.reasoner = _reasoner(config, channels, vocabulary, classes)
-        self.widths = {
+        self.architecture = {
             "model": config.model,
             "feature width": str(channels),
             "vocabulary size": str(vocabulary),

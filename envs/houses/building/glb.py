@@ -17,7 +17,7 @@ from PIL import Image
 
 from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.panoramas.ray_tracer import GLASS_TEXTURE
-from storage import written_whole
+from storage import atomic_write
 from storage.json_files import shortened
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
     content = export_glb(
         world, include_normals=True, unitize_normals=False, tree_postprocessor=_make_unlit
     )
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(content)
 
 

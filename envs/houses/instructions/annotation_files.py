@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from storage import write_text, written_whole
+from storage import atomic_write, write_text
 from storage.records import read_records
 
 ANSWERS = "answers"  # folder, in that of the episodes, of test episodes with their goals
@@ -48,7 +48,7 @@ def merge_guide(path: Path, scans: Sequence[str], records: Sequence[Json]) -> No
     merged = _merged(path, scans, records, "instruction_id")
     lines = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in merged]
     text = "".join(f"{line}\n" for line in lines)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
 
 

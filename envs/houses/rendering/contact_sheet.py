@@ -11,7 +11,7 @@ import numpy as np
 from envs.houses.plan.plan_elements import EYE_HEIGHT
 from envs.panoramas.cameras import perspective_camera, render
 from envs.panoramas.ray_tracer import RayTracer
-from storage import written_whole
+from storage import atomic_write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +55,7 @@ def contact_sheet(
     for number, (label, picture) in enumerate(views):
         at = (number % columns * tile[1], number // columns * tile[0])
         sheet.paste(_labelled(picture, label), at)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         sheet.save(beside)
 
 
@@ -97,7 +97,7 @@ def set_sheet(
         tiles += [(room.kind, room_view(tracer, house, room, tile)) for room in chosen]
         for column, (label, picture) in enumerate(tiles):
             sheet.paste(_labelled(picture, label), (column * tile[1], row * tile[0]))
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         sheet.save(beside)
 
 

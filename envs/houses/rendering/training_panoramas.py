@@ -17,10 +17,10 @@ import numpy as np
 from envs.houses.building.house import house_cache_dir, is_saved
 from envs.houses.building.sets import set_of
 from envs.houses.meshes.scene import ObjectInfo
-from storage import write_text, written_whole
+from storage import atomic_write, write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
-from storage.processes import carried_out
+from storage.processes import run_jobs
 from training.interruption import says_when_interrupted
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def render_houses(
     folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
     jobs = [(scan, folders[scan], extra, width) for scan in missing]
-    done = carried_out(_render_house, jobs, workers, "renders")
+    done = run_jobs(_render_house, jobs, workers, "renders")
     with says_when_interrupted(
         lambda: (
             f"Houses that are finished are kept in {folder}; the same command renders the others"
@@ -127,7 +127,7 @@ def _render_into(job: tuple[str, Path, int, int]) -> None:
         depth[number] = np.minimum(panorama.depth, _FARTHEST)
     for name, array in (("rgb", rgb), ("object_id", object_id), ("depth", depth)):
         # Not through a memory map, whose process dies where the disk is full.
-        with written_whole(folder / f"{name}.npy") as beside:
+        with atomic_write(folder / f"{name}.npy") as beside:
             np.save(beside, array)
     _write_description(folder, house, viewpoints)
 

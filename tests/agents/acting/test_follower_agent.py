@@ -7,9 +7,9 @@ from torch.nn import functional
 
 from agents.acting.environments import make_env, make_follower
 from agents.acting.follower_agent import (
+    ActionSource,
     Draws,
     FollowerAgent,
-    Way,
     rollout,
     sample,
     scan_numbers,
@@ -25,7 +25,8 @@ ALL = np.ones(16, bool)
 def follower(doors_config, doors_env, request):
     torch.manual_seed(0)
     more = dict.fromkeys(
-        ("keeps_place", "sees_distances", "embeds_candidates", "marks_visits"), request.param
+        ("location_aware_attention", "distance_feature", "candidate_mlp", "visit_features"),
+        request.param,
     )
     settings = dataclasses.replace(doors_config.follower, **more)
     return make_follower(dataclasses.replace(doors_config, follower=settings), doors_env).eval()
@@ -41,12 +42,14 @@ def instr_ids(env, count):
 
 
 def teacher_forced(env, follower, features, ids, **options):
-    agent = FollowerAgent(follower, features, way=Way(np.ones(len(ids), bool)), **options)
+    agent = FollowerAgent(follower, features, way=ActionSource(np.ones(len(ids), bool)), **options)
     return rollout(env, agent, ids)
 
 
-def sampled(env, follower, features, ids, seed, led=False):
-    way = Way(np.full(len(ids), led), Draws(np.random.default_rng(seed), len(ids)))
+def sampled(env, follower, features, ids, seed, teacher_forced=False):
+    way = ActionSource(
+        np.full(len(ids), teacher_forced), Draws(np.random.default_rng(seed), len(ids))
+    )
     return rollout(env, FollowerAgent(follower, features, way=way), ids)
 
 
@@ -83,15 +86,15 @@ def test_sampling_follows_its_generator(doors_env, follower, features):
     assert walks[0] == walks[1]
     assert walks[0] != walks[2]
     with pytest.raises(ValueError, match="draws"):
-        Way(np.array([True, False]))
+        ActionSource(np.array([True, False]))
     with pytest.raises(ValueError, match="draws"):
-        Way(ALL, sampled_steps=0.5)
+        ActionSource(ALL, sampled_steps=0.5)
 
 
 def test_the_teacher_leads_in_the_rows_that_say_so(doors_env, follower, features):
     ids = instr_ids(doors_env, 16)
-    led = np.arange(16) % 2 == 0
-    way = Way(led, Draws(np.random.default_rng(0), 16))
+    teacher_forced = np.arange(16) % 2 == 0
+    way = ActionSource(teacher_forced, Draws(np.random.default_rng(0), 16))
     rollout(doors_env, FollowerAgent(follower, features, way=way), ids)
     wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
     right = [
@@ -108,7 +111,7 @@ def test_the_follower_takes_a_share_of_the_steps_where_the_teacher_leads(
     ids = instr_ids(doors_env, 16)
     astray = steps = 0
     for seed in range(20):
-        way = Way(ALL, Draws(np.random.default_rng(seed), 16), share)
+        way = ActionSource(ALL, Draws(np.random.default_rng(seed), 16), share)
         decisions = rollout(doors_env, FollowerAgent(follower, features, way=way), ids)
         # An untrained follower that samples hits on the teacher's action by chance alone.
         chance = torch.softmax(decisions.scores, 1).gather(1, decisions.teacher.unsqueeze(1))
@@ -120,13 +123,13 @@ def test_the_follower_takes_a_share_of_the_steps_where_the_teacher_leads(
 def test_episodes_cut_off_are_looked_at_once_more(doors_env, follower, features):
     ids = instr_ids(doors_env, 8)
     rng = np.random.default_rng(0)
-    agent = FollowerAgent(follower, features, way=Way(ALL[:8], None))
+    agent = FollowerAgent(follower, features, way=ActionSource(ALL[:8], None))
     decisions = rollout(doors_env, agent, ids, max_steps=1, look_ahead=True)
     assert decisions.cut.tolist() == list(range(8))
     whole = teacher_forced(doors_env, follower, features, ids)
     torch.testing.assert_close(decisions.cut_hidden, whole.hidden[8:])
     assert not decisions.cut_hidden.requires_grad
-    way = Way(~ALL[:8], Draws(rng, 8))
+    way = ActionSource(~ALL[:8], Draws(rng, 8))
     agent = FollowerAgent(follower, features, way=way)
     decisions = rollout(doors_env, agent, ids, max_steps=1)
     assert len(decisions.cut) == len(decisions.cut_hidden) == 0

@@ -7,8 +7,8 @@ import torch
 from agents.acting.environments import make_env, make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.follower_agent import FollowerAgent
-from agents.acting.reranking import Judged, Weighting, best, poses, tune, whole_walk
-from agents.acting.search import Findings, FoundPath, Place
+from agents.acting.reranking import RankedPath, Weighting, best, poses, tune, whole_walk
+from agents.acting.search import FoundPath, Place, SearchResult
 from agents.acting.speaking import described_paths
 from agents.command_line import EvaluateConfig
 from agents.configs import SpeakerConfig
@@ -21,14 +21,14 @@ from agents.search_config import SearchConfig
 from envs.navigation.device_features import DeviceFeatures
 
 
-def path(likelihood, *nodes):
+def path(log_prob, *nodes):
     return FoundPath(
-        tuple(Place(node, 0) for node in nodes), (1,) * (len(nodes) - 1) + (0,), likelihood
+        tuple(Place(node, 0) for node in nodes), (1,) * (len(nodes) - 1) + (0,), log_prob
     )
 
 
 SHORT, LONG = path(-1.0, 0, 1), path(-2.5, 0, 1, 2, 3)
-JUDGED = [Judged(SHORT, -10.0, 5), Judged(LONG, -6.0, 5)]
+JUDGED = [RankedPath(SHORT, -10.0, 5), RankedPath(LONG, -6.0, 5)]
 
 
 def test_weighting_decides_between_follower_and_speaker():
@@ -42,7 +42,7 @@ def test_weighting_decides_between_follower_and_speaker():
 
 def test_tuning_finds_the_weight_that_wins():
     # The speaker is right here, but for a second instruction the follower, by a larger margin.
-    others = [Judged(SHORT, -1.5, 5), Judged(path(-9.0, 0, 2), -1.0, 5)]
+    others = [RankedPath(SHORT, -1.5, 5), RankedPath(path(-9.0, 0, 2), -1.0, 5)]
     values = [{SHORT: 0.0, LONG: 1.0}, {SHORT: 1.0, others[1].path: 0.0}]
     weighting, mean = tune([JUDGED, others], values)
     assert mean == 1.0
@@ -56,7 +56,7 @@ def test_the_walk_of_a_search_goes_back_and_forth(doors_env):
     scan = "room0"
     centre, first, second = (world.node(scan, f"{scan}-{name}") for name in "c01")
     chosen = FoundPath((Place(centre, 12), Place(first, 12)), (1, 0), -1.0)
-    found = Findings([chosen], [centre, first, second])
+    found = SearchResult([chosen], [centre, first, second])
     walked = whole_walk(world, found, chosen)
     assert walked == [centre, first, centre, second, centre, first]
     walk = poses(world, Place(centre, 12), walked)
@@ -91,13 +91,13 @@ def test_speaker_judges_found_paths_as_any_others(doors_env, searched):
         described = described_paths(doors_env, features, [episode.instr_id])
         with torch.inference_mode():
             tokens = torch.from_numpy(described.tokens)
-            context = speaker.look(described.seen)
-            spoken = speaker.likelihoods(context, tokens, torch.zeros(1, dtype=torch.long)).sum()
+            context = speaker.encode(described.seen)
+            spoken = speaker.log_probs(context, tokens, torch.zeros(1, dtype=torch.long)).sum()
         ids = doors_env.nav_world.viewpoint_ids
         for judged in found.judged[episode.instr_id]:
             assert judged.words == (described.tokens != 0).sum() - 1
             if [ids[place.node] for place in judged.path.places] == list(episode.path):
-                assert judged.spoken == pytest.approx(spoken.item(), rel=1e-5)
+                assert judged.speaker_log_prob == pytest.approx(spoken.item(), rel=1e-5)
                 compared += 1
     assert compared > 1
 

@@ -48,7 +48,7 @@ class Nodes:
 class Chooser(torch.nn.Module):
     """Stands for a follower with the probabilities above."""
 
-    marks_visits = False
+    visit_features = False
 
     def __init__(self, world):
         super().__init__()
@@ -109,16 +109,16 @@ def test_finds_the_likelier_path_that_a_greedy_walk_misses(world, searcher, meth
         assert names(world, likeliest) == "sbd"
         assert likeliest.actions[-1] == 0
         assert len(likeliest.actions) == len(likeliest.places)
-        assert math.exp(likeliest.likelihood) == pytest.approx(0.4 * 0.8 * 0.9)
+        assert math.exp(likeliest.log_prob) == pytest.approx(0.4 * 0.8 * 0.9)
         for path in found.paths:
-            assert math.exp(path.likelihood) == pytest.approx(probability(names(world, path)))
+            assert math.exp(path.log_prob) == pytest.approx(probability(names(world, path)))
 
 
 def test_a_beam_of_one_is_the_greedy_walk(world, searcher):
     # s, a, c, and at c going back and stopping are equally likely: the first found, stop, wins.
     found = beam_search(searcher, 1, 6)[0]
     assert [names(world, path) for path in found.paths] == ["sac"]
-    assert math.exp(found.paths[0].likelihood) == pytest.approx(0.6 * 0.4 * 0.5)
+    assert math.exp(found.paths[0].log_prob) == pytest.approx(0.6 * 0.4 * 0.5)
     assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a", "c"]
 
 
@@ -133,15 +133,15 @@ def test_paths_that_have_ended_keep_their_places_in_the_beam(world, searcher, mo
 def test_paths_under_way_count_when_steps_run_out(world, searcher):
     found = beam_search(searcher, 2, 1)[0]
     assert [names(world, path) for path in found.paths] == ["sa", "sb"]
-    assert math.exp(found.paths[0].likelihood) == pytest.approx(0.6)
+    assert math.exp(found.paths[0].log_prob) == pytest.approx(0.6)
 
 
 def test_best_first_search_visits_no_viewpoint_twice_and_ends(world, searcher):
     found = best_first_search(searcher, 50, 300)[0]
     assert sorted(world.viewpoint_ids[node] for node in found.looked_at) == sorted(POSITIONS)
     assert [names(world, path) for path in found.paths[:4]] == ["sbd", "sa", "sac", "sb"]
-    likelihoods = [path.likelihood for path in found.paths]
-    assert likelihoods == sorted(likelihoods, reverse=True)
+    log_probs = [path.log_prob for path in found.paths]
+    assert log_probs == sorted(log_probs, reverse=True)
 
 
 def test_best_first_search_ends_after_so_many_looks(world, searcher):
@@ -150,13 +150,13 @@ def test_best_first_search_ends_after_so_many_looks(world, searcher):
     assert len(found.paths) == 1
 
 
-@pytest.mark.parametrize("marks_visits", [False, True])
+@pytest.mark.parametrize("visit_features", [False, True])
 def test_a_beam_of_one_walks_as_the_follower_does(
-    doors_config, doors_env, marks_visits, monkeypatch
+    doors_config, doors_env, visit_features, monkeypatch
 ):
     monkeypatch.setattr("agents.acting.search._ROWS", 5)  # of the sixteen
     torch.manual_seed(0)
-    settings = dataclasses.replace(doors_config.follower, marks_visits=marks_visits)
+    settings = dataclasses.replace(doors_config.follower, visit_features=visit_features)
     config = dataclasses.replace(doors_config, follower=settings)
     follower = make_follower(config, doors_env).eval()
     features = DeviceFeatures(doors_env)

@@ -72,7 +72,7 @@ def test_tokenizers_are_made_from_the_training_split(doors_config, tmp_path):
     rxr = dataclasses.replace(doors_config, dataset="rxr")
     words = make_tokenizer(rxr)
     assert words == make_env(rxr, "train").tokenizer
-    english = make_tokenizer(dataclasses.replace(rxr, spoken="en"))
+    english = make_tokenizer(dataclasses.replace(rxr, instruction_language="en"))
     assert set(english.words) < set(words.words)
     text = TextConfig(tokens="subwords", vocabulary_size=200)
     pieces = make_tokenizer(dataclasses.replace(rxr, text=text))

@@ -51,7 +51,7 @@ def lstm_step(cell, inputs, hidden, memory):
 
 @pytest.mark.parametrize("embeds", [False, True])
 def test_a_step_of_the_follower(embeds):
-    config = dataclasses.replace(SMALL, embeds_candidates=embeds)
+    config = dataclasses.replace(SMALL, candidate_mlp=embeds)
     decoder = Follower(InstructionEncoder(10, config), 12, 8, config).decoder
     possible = torch.tensor([[True, True, True, False], [True, True, True, True]])
     view = View(
@@ -102,7 +102,7 @@ def test_the_speaker():
     steps, mask = torch.tensor([0, 1, 2]), torch.ones(1, 3, dtype=torch.bool)
     taken, panorama = torch.randn(3, 20), torch.randn(3, 36, 20)
     seen = PathViews(torch.zeros(3, dtype=torch.long), steps, panorama, taken, steps == 2)
-    context = speaker.look(seen)
+    context = speaker.encode(seen)
     encoder = speaker.encoder
     moves = drop(encoder.moves(taken[None], mask)[0][0])
     found = attended(moves @ encoder.views.attention.query.weight.T, panorama)

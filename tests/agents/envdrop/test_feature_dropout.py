@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents.acting.environments import make_follower
-from agents.acting.follower_agent import FollowerAgent, Way, rollout
+from agents.acting.follower_agent import ActionSource, FollowerAgent, rollout
 from agents.acting.speaking import described_paths
 from agents.configs import FollowerConfig
 from agents.envdrop.encoders import InstructionEncoder
@@ -28,7 +28,7 @@ def times(views, gate):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_follower_sees_views_as_if_their_features_were_zero(kind, embeds, distances):
     torch.manual_seed(0)
-    config = FollowerConfig(6, 8, 5, embeds_candidates=embeds, sees_distances=distances)
+    config = FollowerConfig(6, 8, 5, candidate_mlp=embeds, distance_feature=distances)
     follower = Follower(InstructionEncoder(10, config), VISUAL, ANGLE, config).eval()
     context, state = follower.encoder(TOKENS)
     panorama, candidates = torch.randn(3, 36, VISUAL + ANGLE), torch.randn(3, 4, VISUAL + ANGLE)
@@ -64,8 +64,8 @@ def sober(doors_config):
     return settings
 
 
-def led(env, follower, ids, noise=None):
-    way = Way(np.ones(len(ids), bool))
+def teacher_forced(env, follower, ids, noise=None):
+    way = ActionSource(np.ones(len(ids), bool))
     return rollout(env, FollowerAgent(follower, DeviceFeatures(env), way=way, noise=noise), ids)
 
 
@@ -74,8 +74,8 @@ def test_walks_in_training_drop_features(kind, sober, doors_env):
     torch.manual_seed(0)
     follower = make_follower(sober(feature_dropout_kind=kind), doors_env)
     ids = [doors_env.episodes[0].instr_id] * 8
-    exact = led(doors_env, follower.eval(), ids).scores
-    scores = led(doors_env, follower.train(), ids).scores
+    exact = teacher_forced(doors_env, follower.eval(), ids).scores
+    scores = teacher_forced(doors_env, follower.train(), ids).scores
     assert not torch.allclose(scores, exact)
     # All are the same walk in the same building.
     assert torch.allclose(scores[:8], scores[:1]) is (kind == "environment")
@@ -96,7 +96,7 @@ def test_masks_last_as_long_as_their_name_says(kind, sober, doors_env, monkeypat
     # Two instructions in each of eight buildings; a walk moves once and stops.
     episodes = [doors_env.episodes[12 * number + one] for number in range(8) for one in (0, 1)]
     assert len({episode.scan for episode in episodes}) == 8
-    decisions = led(doors_env, follower, [episode.instr_id for episode in episodes])
+    decisions = teacher_forced(doors_env, follower, [episode.instr_id for episode in episodes])
     assert decisions.sizes == [16, 16]
     first, second = masks  # one a step, for panorama and candidates
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from agents.configs import FollowerConfig
-from agents.envdrop.attention import Dropout, PlaceInText, SoftDotAttention, drop
+from agents.envdrop.attention import AttentionHistory, Dropout, SoftDotAttention, drop
 from agents.envdrop.encoders import InstructionEncoder, State
 from agents.envdrop.follower import CandidateEmbedding, Follower
 from agents.envdrop.visual import View, VisualScale
@@ -91,7 +91,7 @@ def test_impossible_actions_score_minus_infinity_and_stop_zero(follower):
 
 def test_marks_shift_scores_by_what_was_visited():
     torch.manual_seed(0)
-    config = dataclasses.replace(SMALL, marks_visits=True)
+    config = dataclasses.replace(SMALL, visit_features=True)
     follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config).eval()
     context, state = follower.encoder(TOKENS)
     view = random_view(3)
@@ -112,7 +112,11 @@ def test_marks_shift_scores_by_what_was_visited():
 @pytest.mark.parametrize("more", [False, True])
 def test_every_parameter_reaches_the_loss(more):
     config = dataclasses.replace(
-        SMALL, keeps_place=more, sees_distances=more, embeds_candidates=more, marks_visits=more
+        SMALL,
+        location_aware_attention=more,
+        distance_feature=more,
+        candidate_mlp=more,
+        visit_features=more,
     )
     follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config)
     context, state = follower.encoder(TOKENS)
@@ -157,7 +161,7 @@ def test_embeddings_see_a_shared_mask_as_dropped_features():
 @pytest.mark.parametrize("embeds", [False, True])
 def test_only_embeddings_tell_a_thing_in_a_direction_from_either_alone(embeds):
     torch.manual_seed(0)
-    config = dataclasses.replace(SMALL, hidden_size=16, dropout=0.0, embeds_candidates=embeds)
+    config = dataclasses.replace(SMALL, hidden_size=16, dropout=0.0, candidate_mlp=embeds)
     follower = Follower(InstructionEncoder(10, config), visual=1, angle=1, config=config)
     # A thing is there or not, on the left or not; wanted is what has both or neither.
     things = torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0]))
@@ -184,7 +188,7 @@ def test_only_embeddings_tell_a_thing_in_a_direction_from_either_alone(embeds):
 @pytest.mark.parametrize("embeds", [False, True])
 def test_distances_tell_candidates_in_one_view_apart(embeds):
     torch.manual_seed(0)
-    config = dataclasses.replace(SMALL, sees_distances=True, embeds_candidates=embeds)
+    config = dataclasses.replace(SMALL, distance_feature=True, candidate_mlp=embeds)
     follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config)
     context, state = follower.encoder(TOKENS)
     view = random_view(3)
@@ -201,7 +205,7 @@ def test_distances_tell_candidates_in_one_view_apart(embeds):
 def test_a_place_in_the_text_is_found_by_where_reading_was():
     # All words are alike, and what is wanted is the word after the one that was read.
     torch.manual_seed(0)
-    attention, place = SoftDotAttention(4, 4), PlaceInText(4)
+    attention, place = SoftDotAttention(4, 4), AttentionHistory(4)
     words, query = torch.ones(6, 6, 4), torch.ones(6, 4)
     before = torch.eye(6)
     after = before.roll(1, 1)
@@ -219,7 +223,7 @@ def test_a_place_in_the_text_is_found_by_where_reading_was():
 
 def test_what_was_read_is_kept_from_step_to_step():
     torch.manual_seed(0)
-    config = dataclasses.replace(SMALL, keeps_place=True)
+    config = dataclasses.replace(SMALL, location_aware_attention=True)
     follower = Follower(InstructionEncoder(10, config), visual=12, angle=8, config=config).eval()
     context, state = follower.encoder(TOKENS)
     assert state.read[:, :, 0].tolist() == [[1.0, 1.0]] * 3

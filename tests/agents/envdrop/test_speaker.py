@@ -40,56 +40,56 @@ def speaker():
 
 def test_a_path_does_not_depend_on_the_others(speaker):
     seen = paths()
-    together = speaker.look(seen)
+    together = speaker.encode(seen)
     assert together.mask.tolist() == [[True, True, True], [True, True, False]]
     for row, count in enumerate((3, 2)):
-        alone = speaker.look(part(seen, row))
+        alone = speaker.encode(part(seen, row))
         torch.testing.assert_close(together.words[row, :count], alone.words[0])
 
 
 def test_likelihoods_are_those_of_saying_word_by_word(speaker):
-    context = speaker.look(paths())
-    likelihoods = speaker.likelihoods(context, TOKENS, ONE)
-    assert likelihoods.shape == (2, 4)
-    assert likelihoods[1, 2:].tolist() == [0.0, 0.0]
+    context = speaker.encode(paths())
+    log_probs = speaker.log_probs(context, TOKENS, ONE)
+    assert log_probs.shape == (2, 4)
+    assert log_probs[1, 2:].tolist() == [0.0, 0.0]
     state = speaker.decoder.start(ONE)
     for place in range(4):
         hidden, state = speaker.decoder(TOKENS[:, place : place + 1], context, state)
         logs = speaker.decoder.word(hidden[:, 0]).log_softmax(1)
         wanted = logs.gather(1, TOKENS[:, place + 1 : place + 2])[:, 0]
         real = TOKENS[:, place + 1] != 0
-        torch.testing.assert_close(likelihoods[:, place][real], wanted[real])
+        torch.testing.assert_close(log_probs[:, place][real], wanted[real])
 
 
 def test_speaks_the_likeliest_words_and_no_marks(speaker):
     with torch.no_grad():
         speaker.decoder.word.bias[[0, 1, FIRST]] = 100.0
-    context = speaker.look(paths())
-    spoken = speaker.speak(context, ONE, 7)
+    context = speaker.encode(paths())
+    spoken = speaker.generate(context, ONE, 7)
     assert spoken.dtype == np.int32
     assert (spoken[:, 0] == FIRST).all()
     for row in range(2):
         said = spoken[row][spoken[row] != 0]
         assert said[-1] == END
         assert not {0, 1, FIRST} & set(said[1:].tolist())
-        alone = speaker.speak(context.rows(torch.tensor([row])), ONE[:1], 7)
+        alone = speaker.generate(context.rows(torch.tensor([row])), ONE[:1], 7)
         assert alone[0].tolist() == said.tolist()
         tokens = torch.from_numpy(said)[None].long()
-        likely = speaker.likelihoods(context.rows(torch.tensor([row])), tokens, ONE[:1]).sum()
+        likely = speaker.log_probs(context.rows(torch.tensor([row])), tokens, ONE[:1]).sum()
         for other in range(3, FIRST):
             if said[1] not in (other, END):
                 changed = tokens[:, :2].clone()
                 changed[0, 1] = other
                 rows = context.rows(torch.tensor([row]))
-                first = speaker.likelihoods(rows, tokens[:, :2], ONE[:1])
-                assert speaker.likelihoods(rows, changed, ONE[:1]).sum() <= first.sum()
+                first = speaker.log_probs(rows, tokens[:, :2], ONE[:1])
+                assert speaker.log_probs(rows, changed, ONE[:1]).sum() <= first.sum()
         assert torch.isfinite(likely)
 
 
 def test_every_parameter_reaches_the_loss(speaker):
     speaker.train()
     noise = VisualNoise(0.3, "episode", 12, 20, torch.arange(2)).rows(paths().rows)
-    speaker.likelihoods(speaker.look(paths(), noise), TOKENS, ONE).sum().backward()
+    speaker.log_probs(speaker.encode(paths(), noise), TOKENS, ONE).sum().backward()
     for name, parameter in speaker.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -108,9 +108,9 @@ def test_parameter_count_is_the_papers_without_its_dead_ones():
 def test_languages_start_from_states_of_their_own():
     torch.manual_seed(0)
     speaker = Speaker(WORDS, visual=12, angle=8, languages=2, config=SMALL).eval()
-    context = speaker.look(paths())
-    english = speaker.likelihoods(context, TOKENS, ONE)
-    hindi = speaker.likelihoods(context, TOKENS, ONE + 1)
+    context = speaker.encode(paths())
+    english = speaker.log_probs(context, TOKENS, ONE)
+    hindi = speaker.log_probs(context, TOKENS, ONE + 1)
     assert not torch.allclose(english[0], hindi[0])
 
 
@@ -123,10 +123,10 @@ def test_a_dropped_feature_is_dropped_along_the_whole_path(speaker):
 
     noise = Mask(0.5, "episode", 12, 20, torch.arange(5))
     seen = paths()
-    dropped = speaker.look(seen, noise)
+    dropped = speaker.encode(seen, noise)
     blind = seen._replace(panorama=seen.panorama.clone(), taken=seen.taken.clone())
     blind.panorama[..., 0] = blind.taken[..., 0] = 0.0
-    torch.testing.assert_close(dropped.words, speaker.look(blind).words)
+    torch.testing.assert_close(dropped.words, speaker.encode(blind).words)
 
 
 def test_paths_are_walked_to_their_stop(doors_env):

@@ -134,13 +134,17 @@ def test_submission_gets_its_folder(run, tmp_path):
 
 
 def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp_path, monkeypatch):
-    config = dataclasses.replace(small_config, dataset="rxr", spoken="hi", iterations=1)
+    config = dataclasses.replace(
+        small_config, dataset="rxr", instruction_language="hi", iterations=1
+    )
     follower_trainer(config)[0].train()
     path = tmp_path / "new" / "paths.jsonl"
     told = EvaluateConfig(config.output, baselines=False, submission=path)
     with monkeypatch.context() as patch:
         patch.setattr("agents.experiments.runs.load_run", None)
-        with pytest.raises(ValueError, match=r"reads hi alone \(--spoken\).*--partial"):
+        with pytest.raises(
+            ValueError, match=r"reads hi alone \(--instruction-language\).*--partial"
+        ):
             evaluate_run(told)
     assert not path.parent.exists()
     evaluate_run(dataclasses.replace(told, partial=True))

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from agents.acting.environments import make_env, make_follower
-from agents.acting.follower_agent import Decisions, Draws, FollowerAgent, Way, rollout
+from agents.acting.follower_agent import ActionSource, Decisions, Draws, FollowerAgent, rollout
 from agents.configs import ReinforcementConfig
 from agents.envdrop.critic import Critic
-from agents.learning.lessons import Batch, Lesson, led_rows, reinforcement
+from agents.learning.lessons import Batch, Lesson, reinforcement, teacher_forced_rows
 from agents.learning.objectives import imitation_loss
 from envs.navigation.device_features import DeviceFeatures
 
@@ -39,13 +39,13 @@ def test_even_rows_imitate_and_odd_rows_are_rewarded(lesson, doors_env):
     assert not all(right[1::2])
     # The imitation loss is that of the even episodes walking by themselves.
     ids = episodes.instr_ids[::2]
-    agent = FollowerAgent(lesson.follower, features, way=Way(np.ones(len(ids), bool)))
+    agent = FollowerAgent(lesson.follower, features, way=ActionSource(np.ones(len(ids), bool)))
     alone = rollout(doors_env, agent, ids)
     loss = imitation_loss(alone.scores, alone.teacher, len(ids))
     assert figures["imitation"] == pytest.approx(loss.item(), rel=1e-5)
     # That of reinforcement is of the odd ones, some of which are cut off.
     even = np.arange(doors_env.num_envs) % 2 == 0
-    way = Way(even, Draws(np.random.default_rng(0), len(even), group=2))
+    way = ActionSource(even, Draws(np.random.default_rng(0), len(even), group=2))
     agent = FollowerAgent(lesson.follower, features, way=way)
     decisions = rollout(doors_env, agent, episodes.instr_ids, 3, look_ahead=True)
     assert decisions.cut.size
@@ -122,9 +122,9 @@ def test_gradient_reaches_follower_and_critic(lesson, doors_env):
 
 def test_who_leads_in_imitation():
     numbers = np.array([0, 0, 1, 1, 2, 2])
-    assert led_rows("teacher", numbers).all()
-    assert not led_rows("sample", numbers).any()
-    assert led_rows("mixed", numbers).tolist() == [True, True, False, False, True, True]
+    assert teacher_forced_rows("teacher", numbers).all()
+    assert not teacher_forced_rows("sample", numbers).any()
+    assert teacher_forced_rows("mixed", numbers).tolist() == [True, True, False, False, True, True]
 
 
 def test_the_teacher_leads_every_other_row_of_those_that_imitate(doors_config, doors_env):

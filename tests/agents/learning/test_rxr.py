@@ -48,7 +48,9 @@ def test_one_follower_understands_three_languages(rxr):
 
 
 def test_a_follower_of_one_language_reads_its_words(rxr):
-    trainer, learner = follower_trainer(dataclasses.replace(rxr, spoken="te", iterations=1))
+    trainer, learner = follower_trainer(
+        dataclasses.replace(rxr, instruction_language="te", iterations=1)
+    )
     assert {episode.language for episode in learner.env.episodes} == {"te-IN"}
     assert not any("a" <= word[0] <= "z" for word in learner.env.tokenizer.words)
     assert trainer.config.run_name == "rxr-matterport-te"

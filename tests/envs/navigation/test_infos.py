@@ -79,7 +79,7 @@ def test_it_can_be_changed(info, made):
     assert "c" not in info
     del info["b"]
     info.update(d=2)
-    info.promise("e", lambda: 3)
+    info.set_lazy("e", lambda: 3)
     assert info == {"a": "A", "d": 2, "e": 3}
     assert info.setdefault("f", 4) == 4
     info |= {"g": 5}

@@ -49,7 +49,7 @@ def check(graphs, episodes):
 
 
 def found(checked):
-    """Findings by their first words."""
+    """SearchResult by their first words."""
     return {f.what.partition(" (")[0]: f.places for f in checked.findings}
 
 

@@ -32,7 +32,7 @@ def test_two_towers_see_pictures_at_the_size_and_fit_of_the_run(images, monkeypa
     expected = torch.nn.functional.normalize(pooled, dim=1)
     torch.testing.assert_close(pictures, expected, rtol=1e-2, atol=1e-3)
     assert texts.shape == pictures.shape
-    assert kept.notes["picture size"] == "(64, 96)"
+    assert kept.metadata["picture size"] == "(64, 96)"
     # What is on disk is not worked out again.
     monkeypatch.setattr(ClipEncoder, "pooled", lambda *_: pytest.fail("encodes"))
     again = TowerInputs(config, images)
@@ -42,7 +42,7 @@ def test_two_towers_see_pictures_at_the_size_and_fit_of_the_run(images, monkeypa
 def test_two_towers_of_the_encoders_own_size_fit_earlier_runs(images):
     config = EntailmentConfig(model="two-tower", grids=GridConfig(precision="fp32"))
     inputs = TowerInputs(config, images)
-    assert inputs.notes == {"encoder": inputs.encoder.weights_sha256, "vision": "True"}
+    assert inputs.metadata == {"encoder": inputs.encoder.weights_sha256, "vision": "True"}
     blind = TowerInputs(replace(config, vision=False), {})
-    assert blind.notes == {"encoder": inputs.encoder.weights_sha256, "vision": "False"}
+    assert blind.metadata == {"encoder": inputs.encoder.weights_sha256, "vision": "False"}
     assert blind.width == inputs.width

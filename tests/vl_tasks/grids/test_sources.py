@@ -133,7 +133,7 @@ def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):
     sources = [GridSource(encoder, images, config) for config in configs]
     sources.append(GridSource(other, images, GridConfig()))
     assert len({source.key for source in sources}) == 4
-    assert len({str(source.notes) for source in sources}) == 4
+    assert len({str(source.metadata) for source in sources}) == 4
 
 
 def test_bad_pictures_are_named(images, tmp_path):

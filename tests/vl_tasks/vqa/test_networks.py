@@ -126,8 +126,8 @@ def test_faithful_mcan_has_the_layer_norms_of_openvqa(padded_grids):
         again = network("mcan", faithful=True)
         again.load_state_dict(clean.state_dict())
         torch.testing.assert_close(again(tight, TOKENS), expected)
-    assert again.widths["unbiased layer norms"] == "yes"
-    assert clean.widths["unbiased layer norms"] == "no"
+    assert again.architecture["unbiased layer norms"] == "yes"
+    assert clean.architecture["unbiased layer norms"] == "no"
 
 
 def openvqa_norm(norm, x):

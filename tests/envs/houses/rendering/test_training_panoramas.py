@@ -34,7 +34,7 @@ def tiny_house(spec):
 def render(tmp_path, monkeypatch):
     """Renders house_00 in this process, and says whether it had to."""
 
-    def carried_out(function, jobs, *_):
+    def run_jobs(function, jobs, *_):
         rendered.extend(jobs)
         return [(job, function(job)) for job in jobs]
 
@@ -45,7 +45,7 @@ def render(tmp_path, monkeypatch):
 
     rendered = []
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    monkeypatch.setattr(training_panoramas, "carried_out", carried_out)
+    monkeypatch.setattr(training_panoramas, "run_jobs", run_jobs)
     monkeypatch.setattr(house_module, "build_house", tiny_house)
     return call
 
