@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
-from storage.json_files import shortened
+from storage.messages import shortened
 
 # What damaged archives make zipfile and its decompressors raise.
 _DAMAGE = (

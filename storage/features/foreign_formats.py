@@ -14,8 +14,9 @@ import numpy as np
 
 from storage.features.hdf5_rows import Hdf5Rows
 from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import parse_json, shortened
+from storage.json_files import parse_json
 from storage.lmdb_files import LmdbFile
+from storage.messages import shortened
 
 LMDB_METADATA = b"__metadata__"
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")

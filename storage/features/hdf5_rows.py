@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import shortened
+from storage.messages import shortened
 
 _PATIENCE = 60.0  # seconds; without a message for twice as long the child process is ended
 _MEMORY = 4 << 30  # bytes that the child process may map besides what its imports take

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from storage.features import hdf5_rows
-from storage.features.formats import read_features
 from storage.features.hdf5_rows import Hdf5Rows
+from storage.features.opening import read_features
 
 ROW = np.random.default_rng(0).standard_normal((36, 8)).astype(np.float32)
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from storage.features.view_order import layout_matches, reference_matches
 
@@ -21,7 +22,7 @@ def smooth_views(seed: int, width: int) -> np.ndarray:
 
 def write(path: Path, views: np.ndarray) -> FeatureStore:
     FeatureStore.write(path, views, KEYS)
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +71,4 @@ def test_stores_without_a_common_viewpoint_are_refused(tmp_path: Path):
     store = write(tmp_path / "store.safetensors", smooth_views(0, 4))
     FeatureStore.write(tmp_path / "other.safetensors", smooth_views(0, 4)[:1], ["b_0"])
     with pytest.raises(ValueError, match="no viewpoint in common"):
-        reference_matches(store, FeatureStore.open(tmp_path / "other.safetensors"))
+        reference_matches(store, open_store(tmp_path / "other.safetensors"))
