@@ -29,7 +29,7 @@ def views() -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_what_is_written_is_read(tmp_path: Path, views: np.ndarray, suffix: str):
+def test_written_features_are_read_back(tmp_path: Path, views: np.ndarray, suffix: str):
     path = tmp_path / f"features.{suffix}"
     write_features(path, KEYS, views, {"encoder": "tiny", "vfov_degrees": 60})
     keys, rows, metadata = read_features(path)
@@ -67,7 +67,7 @@ def test_a_file_is_converted_again_when_it_changes(tmp_path: Path, views: np.nda
 
 
 def test_a_tsv_of_matsersims_script_is_read(tmp_path: Path):
-    """Written as its csv.DictWriter does, without a line of titles and with its line ends."""
+    """Its csv.DictWriter writes no header line, and ends lines with CR LF."""
     values = np.random.default_rng(1).normal(size=(36, 8)).astype(np.float32)
     encoded = base64.b64encode(values.tobytes()).decode()
     path = tmp_path / "ResNet.tsv"
@@ -79,7 +79,7 @@ def test_a_tsv_of_matsersims_script_is_read(tmp_path: Path):
     assert "not recorded" in metadata["view_order_source"]
 
 
-def test_logits_behind_features_are_left_off(tmp_path: Path):
+def test_trailing_logits_are_skipped(tmp_path: Path):
     path = tmp_path / "vit.hdf5"
     values = np.random.default_rng(2).normal(size=(36, 768 + 1000)).astype(np.float32)
     with h5py.File(path, "w") as file:
@@ -91,7 +91,7 @@ def test_logits_behind_features_are_left_off(tmp_path: Path):
     assert open_store(path, 1768).width == 1768
 
 
-def test_lmdb_of_packed_arrays_is_read(tmp_path: Path, views: np.ndarray):
+def test_lmdb_of_msgpack_arrays_is_read(tmp_path: Path, views: np.ndarray):
     lmdb = pytest.importorskip("lmdb")
     import msgspec
 
@@ -106,7 +106,7 @@ def test_lmdb_of_packed_arrays_is_read(tmp_path: Path, views: np.ndarray):
     np.testing.assert_array_equal(np.asarray(open_store(path).views), views)
 
 
-def test_without_lmdb_files_are_read_but_not_written(tmp_path: Path, views, monkeypatch):
+def test_reading_lmdb_does_not_require_the_library(tmp_path: Path, views, monkeypatch):
     path = tmp_path / "views.lmdb"
     write_features(path, KEYS, views, {})
     monkeypatch.setitem(sys.modules, "lmdb", None)
@@ -115,7 +115,7 @@ def test_without_lmdb_files_are_read_but_not_written(tmp_path: Path, views, monk
         write_features(tmp_path / "other.lmdb", KEYS, views, {})
 
 
-def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray):
+def test_raw_numbers_in_lmdb_require_a_recorded_type(tmp_path: Path, views: np.ndarray):
     lmdb = pytest.importorskip("lmdb")
     path = tmp_path / "bare.lmdb"
     with (
@@ -123,7 +123,7 @@ def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray)
         environment.begin(write=True) as transaction,
     ):
         transaction.put(b"house_00_a", views[0].tobytes())
-    with pytest.raises(ValueError, match=r"house_00_a is no array.*\"dtype\": \"<f2\""):
+    with pytest.raises(ValueError, match=r"house_00_a is not a msgpack.*\"dtype\": \"<f2\""):
         open_store(path)
     with (
         lmdb.open(str(path), subdir=False, map_size=1 << 22) as environment,
@@ -133,10 +133,10 @@ def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray)
     np.testing.assert_array_equal(np.asarray(open_store(path).views), views[:1])
 
 
-def test_bad_records_are_named_and_leave_no_store(tmp_path: Path, views: np.ndarray):
+def test_errors_name_damaged_records_and_leave_no_store(tmp_path: Path, views: np.ndarray):
     titled = tmp_path / "titled.tsv"
     titled.write_text("scanId\tviewpointId\timage_w\timage_h\tvfov\tfeatures\n")
-    with pytest.raises(ValueError, match=r"titled\.tsv: has a line of titles"):
+    with pytest.raises(ValueError, match=r"titled\.tsv: the first line is a header"):
         open_store(titled)
     short = tmp_path / "short.tsv"
     write_features(short, KEYS, views, {})
@@ -153,7 +153,7 @@ def test_bad_records_are_named_and_leave_no_store(tmp_path: Path, views: np.ndar
         open_store(wrong)
     for name in ("none.h5", "text.h5", "empty.tsv"):
         (tmp_path / name).write_bytes(b"" if name == "empty.tsv" else b"text")
-    with pytest.raises(ValueError, match="no HDF5 file"):
+    with pytest.raises(ValueError, match="not an HDF5 file"):
         open_store(tmp_path / "text.h5")
     with pytest.raises(ValueError, match=r"empty\.tsv: contains no features"):
         open_store(tmp_path / "empty.tsv")
@@ -184,8 +184,8 @@ def test_shards_open_as_one_store(tmp_path: Path, views: np.ndarray):
         open_store(path)
 
 
-def test_the_commands_convert_put_in_order_and_show(run_script, tmp_path: Path):
-    """A house's shipped features, written top band first, come back in their order."""
+def test_commands_inspect_convert_and_reorder_features(run_script, tmp_path: Path):
+    """Shipped features that are written top band first are converted to the expected order."""
     shipped = open_store(ROOT / "envs/houses/data/house_clip_features.safetensors")
     views = np.asarray(shipped.views[:40])
     upside_down = np.concatenate([views[:, 24:], views[:, 12:24], views[:, :12]], axis=1)
@@ -201,7 +201,7 @@ def test_the_commands_convert_put_in_order_and_show(run_script, tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
-def test_environments_take_such_files(tiny_world: Path, tmp_path: Path, suffix: str):
+def test_environments_read_other_formats(tiny_world: Path, tmp_path: Path, suffix: str):
     import gymnasium
 
     import envs  # noqa: F401
@@ -225,7 +225,7 @@ def test_environments_take_such_files(tiny_world: Path, tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
-def test_infinite_features_of_other_formats_name_their_viewpoint(tmp_path: Path, views, suffix):
+def test_errors_name_the_viewpoint_of_infinite_features(tmp_path: Path, views, suffix):
     path = tmp_path / f"views.{suffix}"
     views = views.astype(np.float32)
     views[1, 7, 3] = np.inf
@@ -236,7 +236,7 @@ def test_infinite_features_of_other_formats_name_their_viewpoint(tmp_path: Path,
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
-def test_keys_that_occur_twice_are_refused(tmp_path: Path, views):
+def test_duplicate_keys_are_refused(tmp_path: Path, views):
     path = tmp_path / "twice.tsv"
     write_features(path, [*KEYS[:2], KEYS[0]], views, {})
     with pytest.raises(ValueError, match=rf"twice\.tsv: contains features of {KEYS[0]} twice"):
@@ -254,7 +254,7 @@ def test_keys_that_occur_twice_are_refused(tmp_path: Path, views):
         (b"data", 3),
     ],
 )
-def test_packed_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
+def test_msgpack_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
     lmdb = pytest.importorskip("lmdb")
     import msgspec
 
@@ -265,11 +265,11 @@ def test_packed_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
         with environment.begin(write=True) as transaction:
             packed = msgspec.msgpack.encode({**fields, field: value})
             transaction.put(b"house_00_a", packed)
-    with pytest.raises(ValueError, match=r"packed\.lmdb: the value of house_00_a is no array"):
+    with pytest.raises(ValueError, match=r"packed\.lmdb: the value of house_00_a is not a msgpack"):
         read_features(path)
 
 
-def test_inspecting_finds_a_viewpoint_with_nan(tmp_path: Path, views, run_script):
+def test_inspect_features_names_a_viewpoint_with_nan(tmp_path: Path, views, run_script):
     path = tmp_path / "views.safetensors"
     write_features(path, KEYS, views, {"encoder": "tiny"})
     raw = bytearray(path.read_bytes())

@@ -28,7 +28,7 @@ def path(tmp_path: Path, views: np.ndarray) -> Path:
     return path
 
 
-def test_written_features_come_back(path: Path, views: np.ndarray):
+def test_written_features_are_read_back(path: Path, views: np.ndarray):
     store = open_store(path, expected_width=5)
     assert store.keys == KEYS
     assert store.width == 5
@@ -61,7 +61,7 @@ def test_an_iterable_writes_what_an_array_writes(path: Path, tmp_path: Path, vie
     assert other.read_bytes() == path.read_bytes()
 
 
-def test_a_store_pickles_as_its_path(path: Path):
+def test_a_store_pickles_as_its_file_paths(path: Path):
     store = open_store(path)
     pickled = pickle.dumps(store)
     assert len(pickled) < 500
@@ -81,18 +81,18 @@ def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.
         open_store(other)
 
 
-def test_an_unknown_viewpoint_names_itself_and_the_store(path: Path):
+def test_the_error_of_an_unknown_viewpoint_names_it_and_the_store(path: Path):
     with pytest.raises(KeyError, match=r"store\.safetensors.*zz.*house_07"):
         open_store(path).row("house_07", "zz")
 
 
-def test_a_missing_file_names_the_command(tmp_path: Path):
+def test_the_error_of_a_missing_file_names_the_command(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"extract_features\.py"):
         open_store(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize("keep", [0, 5, 20, -10])
-def test_a_cut_file_is_refused(path: Path, keep: int):
+def test_a_truncated_file_is_refused(path: Path, keep: int):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"store\.safetensors.*extract the features again"):
         open_store(path)
@@ -114,7 +114,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("fault", ["few", "many", "narrow", "infinite", "twice"])
-def test_bad_features_leave_the_old_store_and_nothing_beside(
+def test_invalid_features_keep_the_old_store_and_leave_no_other_file(
     path: Path, views: np.ndarray, fault: str
 ):
     before = path.read_bytes()
@@ -138,7 +138,7 @@ def test_bad_features_leave_the_old_store_and_nothing_beside(
 
 @pytest.fixture
 def broken(tmp_path: Path, views: np.ndarray) -> Path:
-    """A store of which some writer left NaN in the last viewpoint."""
+    """A store with NaN in the last viewpoint."""
     path = tmp_path / "broken.safetensors"
     FeatureStore.write(path, views, KEYS)
     raw = bytearray(path.read_bytes())
@@ -148,7 +148,7 @@ def broken(tmp_path: Path, views: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_numbers_that_are_not_finite_name_their_viewpoint(broken: Path, value: str):
+def test_errors_name_the_viewpoint_of_infinite_or_nan_features(broken: Path, value: str):
     raw = bytearray(broken.read_bytes())
     raw[-2:] = np.float16(value).tobytes()
     broken.write_bytes(raw)
@@ -177,8 +177,8 @@ def test_each_row_is_checked_once(path: Path, views: np.ndarray):
     assert sorted(read) == [0, 1, 2]
 
 
-def test_all_finite_halves_pass_and_no_other(tmp_path: Path):
-    """Every float16 that there is."""
+def test_check_finite_accepts_exactly_the_finite_float16_numbers(tmp_path: Path):
+    """Tries all 65,536 of them."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     store = FeatureStore(tmp_path, ["a_b"], {}, np.zeros((1, 36, 1), np.float16))
     for half in halves:
@@ -191,7 +191,7 @@ def test_all_finite_halves_pass_and_no_other(tmp_path: Path):
                 store.check_finite(np.array([0]))
 
 
-def test_files_of_other_kinds_are_told_what_is_read(tmp_path: Path):
+def test_the_error_of_an_unknown_format_names_the_known_ones(tmp_path: Path):
     text = tmp_path / "README.md"
     text.write_text("# A file that somebody needs\n")
     with pytest.raises(ValueError, match=r"README\.md: not a feature file; .*\.tsv") as error:
