@@ -13,6 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
+from storage.messages import shortened
+
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64
 _MOST_DIGITS = 20  # of a 64-bit integer with its sign
@@ -94,13 +96,6 @@ def parse_json(raw: bytes | str, source: str, remedy: str, allow_nan: bool = Fal
             return document
         problem = f"nested deeper than {MOST_DEPTH} levels"
     raise ValueError(f"{source}: not valid JSON ({problem}); {remedy}")
-
-
-def shortened(value: object, most: int = 80) -> str:
-    """A value from a file in one line of bounded length, to be quoted in a message."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

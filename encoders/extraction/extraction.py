@@ -13,7 +13,7 @@ from encoders.clip import ClipEncoder
 from storage.features.partial_store import PartialStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.locks import sole_writer
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 
 # Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
@@ -134,7 +134,7 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
             for one in stores
         ]
         first = min(one.done for one in partials)
-        stack.enter_context(says_when_interrupted(lambda: _kept(partials, len(keys))))
+        stack.enter_context(interruption_message(lambda: _kept(partials, len(keys))))
         names = " ".join(one.path.name for one in stores)
         bar = stack.enter_context(
             tqdm(
