@@ -22,7 +22,8 @@ from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.observations import Observe
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import WorldFiles, world_files
-from storage.features.store import FeatureStore, feature_key
+from storage.features.store import FeatureStore
+from storage.features.store_file import feature_key
 from storage.features.view_grid import NUM_VIEWS
 
 STEPS = 20  # between two looks at the clock

@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from storage.archives import unpack_zip
-from storage.checksums import Checksums
-from storage.download import DownloadError, fetch
+from storage.downloads.archives import unpack_zip
+from storage.downloads.checksums import Checksums
+from storage.downloads.download import DownloadError, fetch
 
 # One commit, so that the graphs stay those with the checksums below.
 _SIMULATOR = (
@@ -216,7 +216,7 @@ def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -
     path = data_dir / file.path
     if not path.exists():
         found = fetch(file.url, path, file.sha256, bar)
-        seen = checksums.seen(file.path)
+        seen = checksums.recorded(file.path)
         if seen is None:
             print(f"{path}: SHA-256 {found}")
     checksums.check(file.path, file.sha256, file.url)

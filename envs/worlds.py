@@ -89,7 +89,7 @@ class WorldFiles:
             ValueError: The world comes without features, or the file is damaged.
             FileNotFoundError: No such file.
         """
-        from storage.features.store import FeatureStore
+        from storage.features.opening import open_store
 
         if features == "none":
             return None
@@ -99,7 +99,7 @@ class WorldFiles:
                 f"world '{self.world}' comes without features: name a feature store, made with "
                 "scripts/extract_features.py, or 'none' for directions only"
             )
-        return FeatureStore.open(path)
+        return open_store(path)
 
     def _first(self, names: list[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]

@@ -96,8 +96,8 @@ class ExtractArguments:
 
 def main(arguments: ExtractArguments) -> None:
     """Run the command."""
+    from storage.features.opening import open_store
     from storage.features.shards import Shard, merge_shards
-    from storage.features.store import FeatureStore
     from storage.locks import sole_writer
 
     paths = store_paths(arguments)
@@ -111,7 +111,7 @@ def main(arguments: ExtractArguments) -> None:
         with sole_writer(*paths):
             extract(arguments, paths, shard)
     for path in paths:
-        store = FeatureStore.open(path)
+        store = open_store(path)
         skipped = store.metadata.get("skipped_viewpoints", ())
         left_out = f", {len(skipped)} damaged ones left out: {' '.join(skipped)}" if skipped else ""
         print(f"{store}, {path.stat().st_size / 1e6:.1f} MB{left_out}")
@@ -229,7 +229,7 @@ def view_source(
     from connectivity import read_connectivity, read_scans
     from encoders.extraction.view_sources import ViewSource
     from envs.worlds import world_files
-    from storage.features.store import feature_key
+    from storage.features.store_file import feature_key
 
     graphs = None
     if arguments.data_dir is not None or arguments.world == "matterport":

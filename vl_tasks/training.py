@@ -12,7 +12,7 @@ from torch import nn
 from training.devices import check_device
 from training.learners import Summary
 from training.optimisers import make_optimiser
-from training.training import Trainer
+from training.trainer import Trainer
 from vl_tasks.settings.configs import RunConfig
 
 _NOISE, _ORDER = 17, 29

@@ -15,6 +15,7 @@ from agents.envdrop.visual import VisualScale
 from envs.episodes.tokenizer import WordTokenizer
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
 _ENCODER_FIELDS = ("encoder", "weights_sha256")
@@ -118,7 +119,7 @@ def feature_store(config: RunConfig) -> FeatureStore:
             f"world {config.world} comes without features: name a store with --features, "
             "or train with --no-vision"
         )
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, Tensor]:

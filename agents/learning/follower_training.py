@@ -28,7 +28,7 @@ from training.checkpoints import VOCABULARY, load_model, save_model
 from training.learners import Summary
 from training.optimisers import make_optimiser
 from training.settings import read_config
-from training.training import Trainer
+from training.trainer import Trainer
 
 _WAY, _BACK = 32, 1
 

@@ -11,7 +11,7 @@ from training import distributed
 from training.checkpoints import MODEL, check_metadata
 from training.devices import check_device
 from training.learners import Learner
-from training.training import Trainer
+from training.trainer import Trainer
 
 _NOISE = 31
 # The losses of a healthy run are below a hundred.

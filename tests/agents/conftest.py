@@ -10,6 +10,7 @@ import torch
 from agents.acting.environments import make_env
 from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from agents.learning.speaker_training import train_speaker
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.optimiser_settings import OptimiserConfig
 
@@ -125,7 +126,7 @@ def write_features(path, colours):
 @pytest.fixture(scope="session")
 def other_features(doors, tmp_path_factory):
     """The features of that world as another encoder would have them."""
-    store = FeatureStore.open(doors / "features.safetensors")
+    store = open_store(doors / "features.safetensors")
     path = tmp_path_factory.mktemp("other") / "other.safetensors"
     FeatureStore.write(path, store.views[:], store.keys, {"encoder": "shades"})
     return path

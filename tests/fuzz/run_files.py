@@ -78,7 +78,7 @@ def model(folder: Path) -> Sample:
 
 
 def checksums(folder: Path) -> Sample:
-    from storage.checksums import Checksums
+    from storage.downloads.checksums import Checksums
 
     seen = Checksums(folder)
     for name in "abc":
@@ -89,7 +89,7 @@ def checksums(folder: Path) -> Sample:
 def archive(folder: Path) -> Sample:
     import zipfile
 
-    from storage.archives import unpack_zip
+    from storage.downloads.archives import unpack_zip
 
     path = folder / "data.zip"
     with zipfile.ZipFile(path, "w") as content:

@@ -18,7 +18,7 @@ from PIL import Image
 from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.panoramas.ray_tracer import GLASS_TEXTURE
 from storage import atomic_write
-from storage.json_files import shortened
+from storage.messages import shortened
 
 if TYPE_CHECKING:
     import trimesh

@@ -14,8 +14,9 @@ from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
 from envs.houses.shell.assembly import assemble
 from storage import cache_dir, write_text
-from storage.json_files import read_json, shortened
+from storage.json_files import read_json
 from storage.locks import sole_maker
+from storage.messages import shortened
 
 GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds give other houses
 

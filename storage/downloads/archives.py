@@ -1,4 +1,4 @@
-"""Unpacking zip archives that strangers made."""
+"""Unpack untrusted zip archives."""
 
 import errno
 import lzma
@@ -11,9 +11,9 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from storage.gzip_files import ALWAYS_ALLOWED, MOST_EXPANSION
-from storage.json_files import shortened
+from storage.messages import shortened
 
-# What damaged archives make zipfile and its decompressors raise.
+# Exceptions that zipfile and its decompressors raise on damaged archives.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -29,20 +29,20 @@ _DAMAGE = (
 
 
 class UntrustedArchiveError(ValueError):
-    """An archive is whole, but should not be unpacked; the message names the archive and why."""
+    """An archive is intact but unsafe; the message names the archive and the reason."""
 
 
 def unpack_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive into a folder that does not exist yet, whole or not at all.
+    """Unpack a zip archive into a new folder, completely or not at all.
 
     Raises:
-        FileExistsError: The folder is there already.
-        ValueError: The archive is damaged or locked, or one of its members would leave the folder,
-            is a link, or does not fit on the disk, or they expand to more than `MOST_EXPANSION`
-            times the archive. Nothing of it is left.
+        FileExistsError: The folder exists.
+        ValueError: The archive is damaged or encrypted; a member would be written outside the
+            folder or is a link; or the members do not fit on the disk, or expand to more than
+            `MOST_EXPANSION` times the size of the archive. The folder is not created.
     """
     if folder.exists():
-        raise FileExistsError(f"{folder}: is there already; move it away to unpack {archive} anew")
+        raise FileExistsError(f"{folder}: exists; move it away to unpack {archive} again")
     beside = folder.with_name(f"{folder.name}.{os.getpid()}.unpacking")
     try:
         with zipfile.ZipFile(archive) as content:
@@ -52,13 +52,13 @@ def unpack_zip(archive: Path, folder: Path) -> None:
     except UntrustedArchiveError:
         raise
     except (OSError, *_DAMAGE) as error:
-        # Other numbers are errors of the disk; bz2 gives none, and a place that is not in the
-        # archive gives EINVAL.
+        # bz2 raises OSError without a number, and an offset outside the archive raises EINVAL.
+        # Other numbers are disk errors.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise ValueError(
-            f"{archive}: cannot be unpacked ({shortened(str(error), 200)}); move it away and fetch "
-            "it again"
+            f"{archive}: cannot be unpacked ({shortened(str(error), 200)}); move it away and "
+            "download it again"
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -81,10 +81,11 @@ def _check_members(archive: Path, content: zipfile.ZipFile, disk: Path) -> None:
     most = max(ALWAYS_ALLOWED, MOST_EXPANSION * archive.stat().st_size)
     if size > most:
         raise UntrustedArchiveError(
-            f"{archive}: would expand to {size:,} bytes, but {most:,} are the most for an archive "
-            f"of its size ({MOST_EXPANSION} times as many); do not trust this archive"
+            f"{archive}: would expand to {size:,} bytes, but {most:,} are allowed for an "
+            f"archive of its size (a factor of {MOST_EXPANSION}); do not trust this archive"
         )
     if size > free:
         raise UntrustedArchiveError(
-            f"{archive}: holds {size:,} bytes, but the disk has {free:,}; make room and try again"
+            f"{archive}: contains {size:,} bytes, but only {free:,} are free on the disk; make "
+            "room and try again"
         )

@@ -16,7 +16,7 @@ from training.optimiser_settings import OptimiserConfig
 from training.optimisers import learning_rate
 from training.resuming import parse_resumed
 from training.settings import CONFIG, read_config
-from training.training import DivergedError, Trainer
+from training.trainer import DivergedError, Trainer
 
 COSINE = OptimiserConfig(learning_rate=0.01, schedule="cosine")
 

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from storage.archives import unpack_zip
+from storage.downloads.archives import unpack_zip
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def pack(tmp_path):
     return pack
 
 
-def test_members_are_written_below_the_folder(pack, tmp_path):
+def test_members_are_unpacked_into_the_folder(pack, tmp_path):
     archive = pack([("RxR/a.jsonl", "a"), ("RxR/data/b.jsonl", "b"), ("RxR/empty/", "")])
     unpack_zip(archive, tmp_path / "out")
     files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")}
     assert files == {"RxR", "RxR/a.jsonl", "RxR/data", "RxR/data/b.jsonl", "RxR/empty"}
     assert (tmp_path / "out" / "RxR" / "data" / "b.jsonl").read_text() == "b"
-    with pytest.raises(FileExistsError, match="out: is there already"):
+    with pytest.raises(FileExistsError, match="out: exists"):
         unpack_zip(archive, tmp_path / "out")
 
 
@@ -33,7 +33,7 @@ def test_members_are_written_below_the_folder(pack, tmp_path):
     "name",
     ["../evil", "a/../../evil", "/evil", "C:/evil", "C:evil", "..\\evil", "\\\\host\\share\\evil"],
 )
-def test_members_that_leave_the_folder_are_refused(pack, tmp_path, name):
+def test_members_outside_the_folder_are_refused(pack, tmp_path, name):
     archive = pack([("good", "x"), (name, "x")])
     with pytest.raises(ValueError, match=r"archive\.zip: member .*evil' would be written outside"):
         unpack_zip(archive, tmp_path / "out")
@@ -48,24 +48,24 @@ def test_links_are_refused(pack, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_damage_is_named_and_leaves_nothing(pack, tmp_path):
+def test_damaged_archives_are_refused_and_leave_no_file(pack, tmp_path):
     archive = pack([("a", "some text"), ("b", "more text")])
     data = archive.read_bytes()
     for damaged in (b"", data[:40], data.replace(b"more text", b"more test")):
         archive.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"archive\.zip: cannot be unpacked .*fetch it again"):
+        with pytest.raises(ValueError, match=r"archive\.zip: cannot be unpacked .*download it"):
             unpack_zip(archive, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
 
 
-def test_what_does_not_fit_is_refused(pack, tmp_path, monkeypatch):
+def test_archives_larger_than_the_free_disk_are_refused(pack, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 5})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    with pytest.raises(ValueError, match="holds 9 bytes, but the disk has 5"):
+    with pytest.raises(ValueError, match="contains 9 bytes, but only 5 are free"):
         unpack_zip(pack([("a", "some text")]), tmp_path / "out")
 
 
-def test_bombs_are_refused(tmp_path):
+def test_zip_bombs_are_refused(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in "abc":
@@ -75,7 +75,7 @@ def test_bombs_are_refused(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["bomb.zip"]
 
 
-def test_errors_of_the_disk_are_not_blamed_on_the_archive(pack, tmp_path, monkeypatch):
+def test_disk_errors_are_not_reported_as_damage(pack, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

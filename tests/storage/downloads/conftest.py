@@ -1,4 +1,4 @@
-"""A little web server with HTTP ranges, and with the faults that downloads meet."""
+"""A small web server with HTTP ranges that can simulate failures."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,19 +7,21 @@ import pytest
 
 
 class Site:
-    """What the server publishes, and how it misbehaves.
+    """Content and failures of the server.
 
     Attributes:
-        url: Its address.
+        url: Address of the server.
         files: Content by name.
         tags: ETag by name.
         requests: (name, Range) of each request so far.
-        cut: By name, the bytes after which each answer breaks off.
-        ranges: Whether it knows ranges.
-        faults: Functions of a handler, content, ETag and start, each of which answers one request
-            in place of the server, in order.
-        always: Such a function for all requests after these; None for sound answers.
-        over: Set when the server ends.
+        cut: By name, the number of bytes after which each response is truncated.
+        ranges: Whether the server supports ranges.
+        types: Content-Type by name.
+        shift: Added to the start of ranges in responses, to simulate a wrong range.
+        faults: Functions of a handler, content, ETag and start; each responds to one request
+            instead of the server, in order.
+        always: Such a function for all further requests; None for correct responses.
+        over: Event that is set when the server ends.
     """
 
     def __init__(self, url):
@@ -43,23 +45,23 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.close_connection = True
         site, name = self.site, self.path.lstrip("/")
-        asked = self.headers.get("Range")
-        site.requests.append((name, asked))
+        requested = self.headers.get("Range")
+        site.requests.append((name, requested))
         if name not in site.files:
             self.send_error(404)
             return
         content, tag = site.files[name], site.tags.get(name)
         known = self.headers.get("If-Range") == tag
-        start = int(asked[6:-1]) if asked and known and site.ranges else 0
+        start = int(requested[6:-1]) if requested and known and site.ranges else 0
         fault = site.faults.pop(0) if site.faults else site.always
         if fault:
             fault(self, content, tag, start)
         elif start >= len(content):
-            self.answer(416, {"Content-Range": f"bytes */{len(content)}"})
+            self.respond(416, {"Content-Range": f"bytes */{len(content)}"})
         else:
-            self.whole(content, tag, start)
+            self.send_file(content, tag, start)
 
-    def whole(self, content, tag, start):
+    def send_file(self, content, tag, start):
         headers = {"Content-Length": len(content) - start}
         if start:
             at = start + self.site.shift
@@ -67,10 +69,10 @@ class Handler(BaseHTTPRequestHandler):
         name = self.path.lstrip("/")
         headers["Content-Type"] = self.site.types.get(name, "application/octet-stream")
         end = start + self.site.cut.get(name, len(content))
-        self.answer(206 if start else 200, {**headers, "ETag": tag}, content[start:end])
+        self.respond(206 if start else 200, {**headers, "ETag": tag}, content[start:end])
 
-    def answer(self, status, headers=None, body=b""):
-        """Answer with headers, those that are None left out, and a body whatever they say."""
+    def respond(self, status, headers=None, body=b""):
+        """Send headers, except those that are None, and a body that need not match them."""
         headers = {"Content-Length": len(body), "Connection": "close", **(headers or {})}
         self.send_response(status)
         for name, value in headers.items():

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from storage.download import ATTEMPTS, DownloadError, fetch
+from storage.downloads.download import ATTEMPTS, DownloadError, fetch
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -13,7 +13,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def get(site, tmp_path):
-    """Fetches a file of the site that tells its versions apart by an ETag."""
+    """Return a function that downloads a file with an ETag."""
     site.files["data.bin"] = CONTENT
     site.tags["data.bin"] = '"one"'
 
@@ -23,22 +23,22 @@ def get(site, tmp_path):
     return get
 
 
-def test_a_file_comes_whole(get, tmp_path):
+def test_a_file_is_downloaded(get, tmp_path):
     assert get() == SHA256
     assert get(SHA256) == SHA256
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
     assert (tmp_path / "in" / "data.bin").read_bytes() == CONTENT
 
 
-def test_a_broken_connection_goes_on_where_it_broke(site, get, tmp_path):
+def test_a_broken_connection_is_resumed(site, get, tmp_path):
     site.cut["data.bin"] = 4_000
     assert get(SHA256) == SHA256
-    asked = [None, "bytes=4000-", "bytes=8000-"]
-    assert site.requests == [("data.bin", where) for where in asked]
+    ranges = [None, "bytes=4000-", "bytes=8000-"]
+    assert site.requests == [("data.bin", requested) for requested in ranges]
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
 
 
-def test_a_later_call_goes_on_where_an_earlier_one_gave_up(site, get, tmp_path):
+def test_a_later_call_resumes_a_failed_one(site, get, tmp_path):
     site.cut["data.bin"] = 1_000
     with pytest.raises(DownloadError, match=r"5 attempts .* after 5,000 of 10,240 bytes; run"):
         get()
@@ -49,7 +49,7 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(site, get, tmp_path):
     assert site.requests[ATTEMPTS:] == [("data.bin", "bytes=5000-")]
 
 
-def test_a_file_that_changed_in_between_starts_anew(site, get, tmp_path):
+def test_a_changed_file_is_downloaded_from_the_start(site, get, tmp_path):
     site.cut["data.bin"] = 1_000
     with pytest.raises(DownloadError):
         get()
@@ -59,7 +59,7 @@ def test_a_file_that_changed_in_between_starts_anew(site, get, tmp_path):
 
 
 @pytest.mark.parametrize("trouble", ["no ranges", "no tag", "weak tag"])
-def test_what_cannot_go_on_starts_anew(site, get, trouble):
+def test_a_download_that_cannot_resume_starts_again(site, get, trouble):
     site.cut["data.bin"] = 6_000
     if trouble == "no ranges":
         site.ranges = False
@@ -71,7 +71,7 @@ def test_what_cannot_go_on_starts_anew(site, get, trouble):
     assert get() == SHA256
 
 
-def test_what_came_whole_is_not_fetched_again(site, get, tmp_path):
+def test_a_complete_partial_file_is_not_downloaded_again(site, get, tmp_path):
     # Killed after the last byte, before the file was named.
     partial = tmp_path / "in" / "data.bin.partial"
     partial.parent.mkdir()
@@ -83,7 +83,7 @@ def test_what_came_whole_is_not_fetched_again(site, get, tmp_path):
     assert [path.name for path in partial.parent.iterdir()] == ["data.bin"]
 
 
-def test_a_file_that_shrank_starts_anew(site, get):
+def test_a_file_that_became_shorter_is_downloaded_from_the_start(site, get):
     site.cut["data.bin"] = 2_000
     with pytest.raises(DownloadError):
         get()
@@ -92,7 +92,7 @@ def test_a_file_that_shrank_starts_anew(site, get):
     assert get() == hashlib.sha256(b"short").hexdigest()
 
 
-def test_another_part_than_the_missing_one_is_not_taken(site, get):
+def test_a_wrong_range_is_not_appended(site, get):
     site.cut["data.bin"] = 6_000
     site.shift = 7
     with pytest.raises(DownloadError, match="5 attempts failed"):
@@ -102,7 +102,7 @@ def test_another_part_than_the_missing_one_is_not_taken(site, get):
     assert get() == SHA256
 
 
-def test_a_wrong_checksum_leaves_nothing(site, get, tmp_path):
+def test_a_wrong_checksum_leaves_no_file(site, get, tmp_path):
     with pytest.raises(DownloadError, match=f"SHA-256 is {SHA256}, but {'0' * 64} was expected"):
         get("0" * 64)
     assert not list((tmp_path / "in").iterdir())
@@ -112,8 +112,8 @@ def test_a_wrong_checksum_leaves_nothing(site, get, tmp_path):
     assert (tmp_path / "in" / "data.bin").read_text() == "mine"
 
 
-def test_refusals_and_web_pages_are_told(site, get, tmp_path):
-    with pytest.raises(DownloadError, match="answers 404 Not Found") as refused:
+def test_refusals_and_web_pages_are_errors(site, get, tmp_path):
+    with pytest.raises(DownloadError, match="responds with 404 Not Found") as refused:
         get(name="other.bin")
     assert not refused.value.unreachable
     site.types["data.bin"] = "text/html; charset=utf-8"
@@ -122,9 +122,9 @@ def test_refusals_and_web_pages_are_told(site, get, tmp_path):
     assert not list((tmp_path / "in").iterdir())
 
 
-def test_a_server_that_is_not_there_is_told(tmp_path):
+def test_an_unreachable_server_is_an_error(tmp_path):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # nobody listens behind it
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/data.bin"
         with pytest.raises(DownloadError, match=r"cannot be reached .*refused") as failed:
             fetch(address, tmp_path / "data.bin", bar=False)
@@ -132,43 +132,45 @@ def test_a_server_that_is_not_there_is_told(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_told_before_it_is_full(get, monkeypatch, tmp_path):
+def test_a_file_larger_than_the_free_disk_is_refused(get, monkeypatch, tmp_path):
     usage = type("Usage", (), {"free": 1_000})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    with pytest.raises(DownloadError, match=r"10,240 bytes are to come, but the disk has 1,000"):
+    with pytest.raises(DownloadError, match=r"10,240 bytes are missing, but only 1,000 are free"):
         get()
 
 
-def test_two_who_want_a_file_download_it_once(site, get, tmp_path, monkeypatch):
+def test_two_callers_download_a_file_once(site, get, tmp_path, monkeypatch):
     second_waits = threading.Event()
-    monkeypatch.setattr("storage.download.tqdm.write", lambda *_, **__: second_waits.set())
+    monkeypatch.setattr(
+        "storage.downloads.download.tqdm.write", lambda *_, **__: second_waits.set()
+    )
 
     def when_the_second_waits(handler, content, tag, start):
         assert second_waits.wait(60)
-        handler.whole(content, tag, start)
+        handler.send_file(content, tag, start)
 
     site.faults = [when_the_second_waits]
     with ThreadPoolExecutor() as pool:
-        assert {one.result() for one in [pool.submit(get) for _ in range(2)]} == {SHA256}
+        assert {future.result() for future in [pool.submit(get) for _ in range(2)]} == {SHA256}
     assert len(site.requests) == 1
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
 
 
-def test_many_who_want_a_file_do_not_disturb_each_other(site, get, tmp_path):
+def test_concurrent_downloads_of_a_file_succeed(site, get, tmp_path):
     site.cut["data.bin"] = 3_000
     with ThreadPoolExecutor(8) as pool:
-        assert {one.result() for one in [pool.submit(get) for _ in range(8)]} == {SHA256}
+        assert {future.result() for future in [pool.submit(get) for _ in range(8)]} == {SHA256}
     assert (tmp_path / "in" / "data.bin").read_bytes() == CONTENT
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["data.bin"]
 
 
-def test_an_interrupt_keeps_what_has_arrived(site, get, tmp_path, monkeypatch):
+def test_an_interrupt_keeps_received_bytes(site, get, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("storage.download.tqdm.update", interrupt)
-        patched.setattr("storage.download._CHUNK", 4_000)
+        patched.setattr("storage.downloads.download.tqdm.update", interrupt)
+        patched.setattr("storage.downloads.download._CHUNK", 4_000)
         with pytest.raises(KeyboardInterrupt):
             get()
     assert (tmp_path / "in" / "data.bin.partial").read_bytes() == CONTENT[:4_000]
