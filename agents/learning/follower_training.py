@@ -18,12 +18,12 @@ from agents.acting.follower_agent import FollowerAgent
 from agents.acting.tokenizers import load_tokenizer, own_tokenizer, shared_words
 from agents.configs import TrainConfig
 from agents.learning.back_translation import BackTranslator, held_out_episodes
-from agents.learning.batches import BatchOrder
 from agents.learning.lessons import Batch, make_lesson
-from agents.learning.training import make_trainer, prepare
+from agents.learning.training import make_agent_trainer, prepare
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
+from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, save_model
 from training.learners import Summary
 from training.optimisers import make_optimiser
@@ -66,7 +66,7 @@ class FollowerLearner:
             self.network, config.optimiser, tuned, config.text.learning_rate
         )
         self._lesson = distributed.wrap_ddp(self.network)
-        self._order = BatchOrder(
+        self._order = BucketedBatchOrder(
             [episode.instr_id for episode in self.env.episodes],
             [len(episode.instruction) for episode in self.env.episodes],
             rows * distributed.world_size(),
@@ -165,7 +165,7 @@ def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
     """A run that trains a follower, ready to go, and the learner in it."""
     prepare(config)
     learner = FollowerLearner(config)
-    return make_trainer(config, learner), learner
+    return make_agent_trainer(config, learner), learner
 
 
 @distributed.destroys_process_group
