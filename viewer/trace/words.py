@@ -79,7 +79,7 @@ def _lowered(text: str) -> tuple[str, list[int]]:
 def _places(tokenizer: Tokenizer, text: str, ids: list[int]) -> list[int]:
     """Word that each token belongs to."""
     starts = _starts(text)
-    if isinstance(tokenizer, WordTokenizer):
+    if type(tokenizer) is WordTokenizer:
         return list(range(len(ids)))
     lowered, origins = _lowered(text)
     places, cursor = [], 0
