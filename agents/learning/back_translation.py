@@ -17,13 +17,13 @@ from agents.acting.speaking import described_paths
 from agents.configs import TrainConfig
 from agents.envdrop.follower import Follower
 from agents.learning.augmentation import sample_paths, write_paths
-from agents.learning.batches import BatchOrder
 from agents.learning.lessons import Batch
 from agents.learning.speaker_training import load_speaker
 from envs.episodes import Episode, base_language, load_episodes
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
+from training.batches import BucketedBatchOrder
 
 _SPLIT = "sampled"
 _PATHS, _LANGUAGES = 51, 52
@@ -90,7 +90,7 @@ class BackTranslator:
         self._languages = dict(zip(ids, (spoken[index] for index in drawn), strict=True))
         self.speaker.numbers(sorted(set(spoken)))  # raises where it lacks a language
         lengths = [len(episode.path) for episode in self.env.episodes]
-        self._order = BatchOrder(
+        self._order = BucketedBatchOrder(
             ids, lengths, rows * processes, config.bucket, config.seed, multiple
         )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.episodes import Episode, load_episodes
-from envs.episodes.tokenizer import WordTokenizer
 from envs.graphs.nav_world import NavWorld
+from envs.tokenizers import Tokenizer, WordTokenizer, load_tokenizer
 from envs.worlds import Dataset, World, WorldFiles, world_files
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class LoadedSplit:
 
     files: WorldFiles
     episodes: list[Episode]
-    tokenizer: WordTokenizer
+    tokenizer: Tokenizer
     nav_world: NavWorld
     store: "FeatureStore | None"
 
@@ -73,7 +73,7 @@ def load_split(
     data_dir: str | Path | None = None,
     features: str | Path | None = None,
     language: str | None = None,
-    tokenizer: WordTokenizer | str | Path | None = None,
+    tokenizer: Tokenizer | str | Path | None = None,
 ) -> LoadedSplit:
     """Load a split of a dataset in a world; arguments and errors as of `VlnVectorEnv`."""
     files = world_files(world, data_dir)
@@ -82,8 +82,8 @@ def load_split(
         known = split == "train"
         train = episodes if known else load_episodes(dataset, "train", files, language)
         tokenizer = WordTokenizer.build(episode.instruction for episode in train)
-    elif not isinstance(tokenizer, WordTokenizer):
-        tokenizer = WordTokenizer.load(tokenizer)
+    elif isinstance(tokenizer, str | Path):
+        tokenizer = load_tokenizer(tokenizer)
     scans = sorted({episode.scan for episode in episodes})
     nav_world = NavWorld.load(scans, files.connectivity_dir)
     return LoadedSplit(files, episodes, tokenizer, nav_world, files.open_features(features))

@@ -13,13 +13,13 @@ from gymnasium.vector.utils import batch_space
 from envs.episodes import Episode
 from envs.episodes.exchanged_words import exchange_words
 from envs.episodes.splits import load_split
-from envs.episodes.tokenizer import WordTokenizer
 from envs.navigation.episode_sampler import EpisodeSampler
 from envs.navigation.infos import LazyInfo, finals, masked, scattered
 from envs.navigation.observations import FeatureObserver, IndexObserver, Observation, Observe
 from envs.navigation.reference_teacher import Teacher
 from envs.navigation.rewards import Reward
 from envs.navigation.walks import Walks
+from envs.tokenizers import Tokenizer
 from envs.worlds import MAX_EPISODE_STEPS, Dataset, World
 
 # Tokens of an instruction: EnvDrop reads 80 of R2R, CLIP-ViL 160 of RxR. R4R joins two instructions
@@ -94,7 +94,7 @@ class VlnVectorEnv(VectorEnv):
         angle_feature_size: int = 128,
         shuffle: bool = True,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        tokenizer: WordTokenizer | str | Path | None = None,
+        tokenizer: Tokenizer | str | Path | None = None,
         render_mode: str | None = None,
         teacher: Teacher = "shortest",
         reward: Reward = "distance",

@@ -17,12 +17,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from agents.acting.tokenizers import PretrainedTokenizer, load_tokenizer
 from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.pretrained import PretrainedEncoder
 from encoders.clip import ClipEncoder
 from encoders.weights.openai_weights import read_openai_weights
 from encoders.weights.transformers_weights import read_transformers_clip
+from envs.tokenizers import PretrainedTokenizer, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.torch.jit:DeprecationWarning", "ignore:Detected pickle protocol:UserWarning"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
-from envs.episodes.tokenizer import WordTokenizer, split_words
+from envs.tokenizers import WordTokenizer, load_tokenizer, split_words
 from envs.worlds import world_files
 
 SENTENCES = ["Turn left, then stop.", "Stop!! Turn... left", "turn turn Stop"]
@@ -45,7 +45,7 @@ def test_cuts_long_sentences_but_keeps_their_end_mark():
 def test_saves_and_loads(tmp_path):
     tokenizer = WordTokenizer.build([*SENTENCES, "दरवाज़े दरवाज़े"], min_count=2)
     tokenizer.save(tmp_path / "words.json")
-    assert WordTokenizer.load(tmp_path / "words.json") == tokenizer
+    assert load_tokenizer(tmp_path / "words.json") == tokenizer
     assert [path.name for path in tmp_path.iterdir()] == ["words.json"]
 
 
@@ -54,11 +54,11 @@ def test_refuses_files_without_a_vocabulary(tmp_path, text):
     path = tmp_path / "bad.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"bad\.json"):
-        WordTokenizer.load(path)
+        load_tokenizer(path)
     words = ["<PAD>", "<UNK>", "<EOS>", "a", "a", "<BOS>"]
     path.write_text(json.dumps({"words": words}))
     with pytest.raises(ValueError, match="distinct"):
-        WordTokenizer.load(path)
+        load_tokenizer(path)
 
 
 def test_r2r_has_the_published_vocabulary(shared):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agents.learning.batches import BatchOrder
+from training.batches import BucketedBatchOrder, ShuffledBatchOrder
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def lengths():
 
 def order(lengths, seed=0, bucket=4, batch_size=8):
     names = [str(index) for index in range(len(lengths))]
-    return BatchOrder(names, lengths, batch_size, bucket, seed)
+    return BucketedBatchOrder(names, lengths, batch_size, bucket, seed)
 
 
 def test_an_epoch_has_every_episode_at_most_once(lengths):
@@ -51,7 +51,16 @@ def test_fewer_episodes_than_a_batch_make_one_batch():
 
 def test_batches_are_multiples_of_a_group():
     names = ["a", "b", "c", "d", "e", "f", "g"]
-    few = BatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=2)
+    few = BucketedBatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=2)
     assert len(few.batch(0)) == 6
     with pytest.raises(ValueError, match="7 episodes, but a batch has at least 8"):
-        BatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=8)
+        BucketedBatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=8)
+
+
+def test_every_epoch_visits_every_record_once():
+    order = ShuffledBatchOrder(10, 4, seed=3)
+    visited = np.concatenate([order.batch(k) for k in range(5)])
+    assert sorted(visited[:10]) == sorted(visited[10:]) == list(range(10))
+    assert visited[:10].tolist() != visited[10:].tolist()
+    np.testing.assert_array_equal(ShuffledBatchOrder(10, 4, 3).batch(3), order.batch(3))
+    assert ShuffledBatchOrder(3, 8, 0).batch(1).shape == (8,)

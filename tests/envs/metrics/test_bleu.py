@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from agents.learning.bleu import corpus_bleu
+from envs.metrics.bleu import coco_bleu, corpus_bleu
 
 CAT = "the cat sat on the mat".split()
 
@@ -45,3 +45,10 @@ def test_nothing_in_common_scores_zero():
 def test_every_candidate_needs_references():
     with pytest.raises(ValueError, match="2 candidates"):
         corpus_bleu([CAT, CAT], [[CAT]])
+
+
+def test_coco_bleu_of_a_candidate_without_common_trigrams():
+    # One of three bigrams, and no trigram; no penalty, because the lengths are equal.
+    bleu = coco_bleu([list("abcd")], [[list("abxy")]])
+    assert bleu[:2] == pytest.approx([0.5, (0.5 / 3) ** 0.5])
+    assert bleu[2] < 1e-4
