@@ -19,8 +19,8 @@ for _id, _dataset in _ENVIRONMENTS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(
             id=_id,
-            entry_point="envs.navigation.vln_env:VlnEnv",
-            vector_entry_point="envs.navigation.vector_env:VlnVectorEnv",
+            entry_point="envs.navigation.making:make_vln_env",
+            vector_entry_point="envs.navigation.making:make_vln_vector_env",
             max_episode_steps=MAX_EPISODE_STEPS[_dataset],
             kwargs={"dataset": _dataset},
         )

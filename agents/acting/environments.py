@@ -13,6 +13,7 @@ from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import VisualScale
 from envs.episodes.tokenizer import WordTokenizer
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
 from storage.features.store import FeatureStore
@@ -37,7 +38,7 @@ def make_env(
         tokenizer: Vocabulary; built from the training split without.
         num_envs: Episodes at once; the batch size of the settings without.
     """
-    return VlnVectorEnv(
+    return make_vln_vector_env(
         num_envs or config.batch_size,
         dataset=config.dataset,
         world=config.world,

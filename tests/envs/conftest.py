@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.navigation.vector_env import VlnVectorEnv
+from envs.navigation.making import make_vln_vector_env
 from envs.worlds import world_files
 
 
@@ -16,7 +16,7 @@ def make_env(tiny_arguments):
     """Builds a `VlnVectorEnv` in the tiny world, with other arguments where asked for."""
 
     def build(num_envs=4, **changes):
-        return VlnVectorEnv(num_envs, **{**tiny_arguments, **changes})
+        return make_vln_vector_env(num_envs, **{**tiny_arguments, **changes})
 
     return build
 
