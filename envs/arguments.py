@@ -24,4 +24,4 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
     """
     known = get_args(choices)
     if value not in known:
-        raise ValueError(f"{name} {value!r} is none of {', '.join(known)}")
+        raise ValueError(f"{name} {value!r} is not one of {', '.join(known)}")

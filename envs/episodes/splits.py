@@ -1,4 +1,4 @@
-"""What an environment loads: the episodes of a split, their words, graphs and features."""
+"""LoadedSplit: the episodes of a split with their tokenizer, graphs and features."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,15 +24,17 @@ MAX_INSTRUCTION_LENGTH: dict[Dataset, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
 
 @dataclass(frozen=True)
 class LoadedSplit:
-    """The E episodes of a split, and all that is needed to play them.
+    """The E episodes of a split, with everything that an environment requires to run them.
+
+    Use `dataclasses.replace` to run other episodes in the same world.
 
     Attributes:
-        dataset: Name of the dataset.
+        dataset: "r2r", "rxr" or "r4r".
         files: Files of the world.
-        episodes: In the order of the file.
-        tokenizer: Turns instructions into numbers.
+        episodes: Episodes in the order of the file.
+        tokenizer: Tokenizer of the instructions.
         nav_world: Graphs of the scans of the episodes.
-        store: Features of their viewpoints, or None.
+        store: Features of the viewpoints, or None.
         max_instruction_length: Length L of encoded instructions.
     """
 
@@ -46,22 +48,22 @@ class LoadedSplit:
 
     @cached_property
     def instr_ids(self) -> np.ndarray:
-        """(E,) object array of names."""
+        """(E,) object array of the ids of the episodes."""
         return np.array([episode.instr_id for episode in self.episodes], dtype=object)
 
     @cached_property
     def instructions(self) -> np.ndarray:
-        """(E,) object array of raw texts."""
+        """(E,) object array of the raw instructions."""
         return np.array([episode.instruction for episode in self.episodes], dtype=object)
 
-    def promised_names(
+    def lazy_names(
         self, episodes: np.ndarray, nodes: np.ndarray
     ) -> dict[str, Callable[[], np.ndarray]]:
-        """Functions that gather, one each, what an info calls the agents' whereabouts.
+        """Return functions that gather the entries of an info that name episode and viewpoint.
 
         Args:
-            episodes: (B,) number of each agent's episode; must not change any more.
-            nodes: (B,) where each agent stands; must not change any more.
+            episodes: (B,) index of each agent's episode; must not be changed later.
+            nodes: (B,) node of each agent; must not be changed later.
         """
         return {
             "instr_id": partial(self.instr_ids.take, episodes),

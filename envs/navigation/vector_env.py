@@ -99,7 +99,7 @@ class VlnVectorEnv(VectorEnv):
         """
         if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
             known = ", ".join(mode.value for mode in AutoresetMode)
-            raise ValueError(f"autoreset_mode {autoreset_mode!r} is none of {known}")
+            raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
         self.num_envs = whole_number("num_envs", num_envs)
         self.split, self.settings = split, settings
         self.render_mode = settings.render_mode
@@ -299,7 +299,7 @@ class VlnVectorEnv(VectorEnv):
             "distance_to_goal": walks.distances.copy(),
             "teacher_action": walks.teacher_actions(),
         }
-        names = self.split.promised_names(walks.episodes.copy(), walks.nodes.copy())
+        names = self.split.lazy_names(walks.episodes.copy(), walks.nodes.copy())
         masks = {f"_{name}": everyone.copy for name in names}
         return LazyInfo(masked(numbers, everyone), {**names, **masks})
 

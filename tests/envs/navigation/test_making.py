@@ -60,5 +60,5 @@ def test_gymnasium_collects_frames_of_an_environment_that_renders_arrays(tiny_ar
 def test_settings_refuse_values_out_of_range():
     with pytest.raises(ValueError, match="max_episode_steps is 0"):
         EnvSettings(max_episode_steps=0)
-    with pytest.raises(ValueError, match="teacher 'oracle' is none of shortest, reference"):
+    with pytest.raises(ValueError, match="teacher 'oracle' is not one of shortest, reference"):
         EnvSettings(teacher="oracle")  # type: ignore[arg-type]
