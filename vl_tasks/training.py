@@ -12,8 +12,8 @@ from torch import nn
 from training.batches import ShuffledBatchOrder
 from training.learners import Summary
 from training.optimisers import make_optimiser
-from training.trainer import Trainer
 from training.setup import iteration_seed, set_up_torch
+from training.trainer import Trainer
 from vl_tasks.settings.configs import RunConfig
 
 _NOISE = 17

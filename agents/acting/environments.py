@@ -12,6 +12,7 @@ from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import VisualScale
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
 from envs.worlds import world_files
@@ -38,7 +39,7 @@ def make_env(
         tokenizer: Vocabulary; built from the training split without.
         num_envs: Episodes at once; the batch size of the settings without.
     """
-    return VlnVectorEnv(
+    return make_vln_vector_env(
         num_envs or config.batch_size,
         dataset=config.dataset,
         world=config.world,

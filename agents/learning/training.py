@@ -9,8 +9,8 @@ from agents.configs import RunConfig
 from training import distributed
 from training.checkpoints import MODEL, check_metadata
 from training.learners import Learner
-from training.trainer import Trainer
 from training.setup import rank_iteration_seed, set_up_torch
+from training.trainer import Trainer
 
 _NOISE = 31
 # The losses of a healthy run are below a hundred.
