@@ -61,7 +61,7 @@ def main(arguments: BuildArguments) -> None:
     house_set = HOUSE_SETS[arguments.set]
     graphs = arguments.connectivity_dir or house_set.connectivity_dir
     if arguments.statistics:
-        from envs.houses.graph.graph_statistics import statistics_table
+        from envs.houses.graph.statistics import statistics_table
 
         print(statistics_table([graphs, *arguments.statistics]))
         return

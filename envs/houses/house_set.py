@@ -82,7 +82,7 @@ def build_set(
         raise ValueError(_unknown(unknown[0], house_set))
     connectivity_dir = connectivity_dir or house_set.connectivity_dir
     data_dir = data_dir or house_set.data_dir
-    built = _built([house_set.specs[scan] for scan in scans], workers, rebuild)
+    built = _build_all([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
     with sole_maker(connectivity_dir):
         _merge_graphs(connectivity_dir, scans, built)
@@ -128,7 +128,7 @@ def _without_goal(record: Json) -> Json:
     return open_record
 
 
-def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
+def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
     """Graphs and episodes by scan, made in several processes under a bar."""
     from tqdm import tqdm
 
@@ -159,12 +159,12 @@ def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
 
 
 def _navigation(spec: HouseSpec, rebuild: Rebuild, kept: Path) -> Json:
-    from envs.houses.building.house import is_saved, keep_house, load_house
+    from envs.houses.building.house import ensure_house, is_saved, load_house
 
     cache = kept.parent
     house = cache / f"{spec.scan}.json"  # written last of a house's files
     if rebuild == "houses" or not is_saved(spec, cache):
-        keep_house(spec, cache, rebuild=rebuild == "houses")
+        ensure_house(spec, cache, rebuild=rebuild == "houses")
     elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
         return read_json(kept, "delete it to have it made anew")
     navigation = navigate(load_house(spec.scan, cache))

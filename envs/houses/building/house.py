@@ -79,8 +79,8 @@ class House:
 def build_house(spec: HouseSpec) -> House:
     """Builds a house; a pure function of the seeds and `GENERATOR_VERSION`."""
     from envs.houses.furnishing.clutter import scatter
-    from envs.houses.furnishing.furnishing import furnish
-    from envs.houses.lighting.lighting import bake
+    from envs.houses.furnishing.rooms import furnish
+    from envs.houses.lighting.baking import bake
     from envs.houses.lighting.lights import find_lights
     from envs.houses.materials.style import make_style
     from envs.houses.materials.textures import make_textures
@@ -109,7 +109,7 @@ def house_cache_dir() -> Path:
     return cache_dir() / "houses" / f"v{GENERATOR_VERSION}"
 
 
-def keep_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> None:
+def ensure_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> None:
     """Builds a house into a folder if it is not there; waits where another process builds it.
 
     Args:

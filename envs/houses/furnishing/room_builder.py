@@ -92,7 +92,7 @@ class PlacedObject:
 
 
 @dataclass
-class House:
+class FurnishingState:
     """What all rooms of a house share while they are furnished."""
 
     plan: FloorPlan
@@ -126,7 +126,7 @@ class House:
 
 
 @dataclass(frozen=True)
-class Hung:
+class CoveredWall:
     """A piece of wall that something covers: along the wall and in height, in metres."""
 
     side: str
@@ -145,13 +145,13 @@ class RoomBuilder:
         missing: required categories for which there was no place.
     """
 
-    def __init__(self, house: House, room_index: int) -> None:
-        self.house = house
+    def __init__(self, house: FurnishingState, room_index: int) -> None:
+        self.state = house
         self.rng = house.rng
         self.space = RoomSpace(house.plan, room_index)
         self.objects: list[PlacedObject] = []
         self.missing: list[str] = []
-        self.hung: list[Hung] = []
+        self.covered: list[CoveredWall] = []
         self._drawn: list[tuple[tuple, Item]] = []
         for door in house.doors:
             if door.room == room_index:
@@ -167,17 +167,17 @@ class RoomBuilder:
         Varied categories get a colour of the house that they do not have yet.
         """
         key = (category, *sorted(options.items()))
-        waiting = self.house.stock.get(key)
-        item = waiting.pop() if waiting else self.house.make(category, **options)
-        taken = self.house.seen | {(o.item.category, o.item.colour) for o in self.objects}
+        waiting = self.state.stock.get(key)
+        item = waiting.pop() if waiting else self.state.make(category, **options)
+        taken = self.state.seen | {(o.item.category, o.item.colour) for o in self.objects}
         if category in VARIED and (category, item.colour) in taken:
-            style = self.house.style
+            style = self.state.style
             palettes = {"rug": style.rugs, "picture": style.paintings}
             names = {str(colour.name) for colour in palettes.get(category, style.fabrics)}
             fresh = sorted(name for name in names if (category, name) not in taken)
             if fresh:
                 colour = self.shuffled(fresh)[0]
-                item = self.house.make(category, **options, colour=colour)
+                item = self.state.make(category, **options, colour=colour)
         self._drawn.append((key, item))
         return item
 
@@ -186,7 +186,7 @@ class RoomBuilder:
         placed = {id(o.item) for o in self.objects}
         for key, item in self._drawn:
             if id(item) not in placed:
-                self.house.stock.setdefault(key, []).append(item)
+                self.state.stock.setdefault(key, []).append(item)
         self._drawn.clear()
 
     def put(self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True) -> Pose:
@@ -270,14 +270,16 @@ class RoomBuilder:
     def hang(self, item: Item, side: str, along: float, z: float, margin: float = 0.08) -> bool:
         """Hang an item with its middle at height z, unless something covers that piece of wall."""
         width, depth, height = item.size
-        place = Hung(side, along - width / 2, along + width / 2, z - height / 2, z + height / 2)
+        place = CoveredWall(
+            side, along - width / 2, along + width / 2, z - height / 2, z + height / 2
+        )
         if not self._wall_is_free(place, margin, max(HANGING_DEPTH, depth)):
             return False
-        self.hung.append(place)
+        self.covered.append(place)
         self.put(item, self.space.wall_pose(side, along, 0.005), z, blocks=False)
         return True
 
-    def _wall_is_free(self, place: Hung, margin: float, depth: float) -> bool:
+    def _wall_is_free(self, place: CoveredWall, margin: float, depth: float) -> bool:
         space = self.space
         low, high = space.span(place.side)
         start, end = place.start - margin, place.end + margin
@@ -299,5 +301,5 @@ class RoomBuilder:
             and h.end > start
             and h.bottom < place.top
             and h.top > place.bottom
-            for h in self.hung
+            for h in self.covered
         )

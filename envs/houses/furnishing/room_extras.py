@@ -170,9 +170,9 @@ BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance benc
 def add_extras(room: RoomBuilder) -> None:
     """Add optional furniture while the room has space to live in."""
     for extra in room.shuffled(EXTRAS[room.space.room.kind]):
-        if room.is_full() or not room.house.triangles_left(room.space.room.index):
+        if room.is_full() or not room.state.triangles_left(room.space.room.index):
             return
-        if room.chance(extra.chance * (COMPACT_SHARE if room.house.compact else 1.0)):
+        if room.chance(extra.chance * (COMPACT_SHARE if room.state.compact else 1.0)):
             item = room.draw(extra.category)
             if item.mount == "wall":
                 _hang_somewhere(room, item)

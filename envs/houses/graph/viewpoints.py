@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.houses.graph.clearance import clearance_map
-from envs.houses.graph.graph_repair import join_components, thin
 from envs.houses.graph.ground import (
     WALKING_CLEARANCE,
     GraphRule,
@@ -20,6 +19,7 @@ from envs.houses.graph.ground import (
     see_each_other,
     visibility,
 )
+from envs.houses.graph.repair import join_components, thin
 from envs.houses.graph.standing_points import choose_points
 from envs.houses.plan.plan_elements import EYE_HEIGHT, STAIRWELL, Stairs
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LONGEST_EDGE = 4.5  # metres
 # Few viewpoints: cheap to render and to encode.
 SPARSE = GraphRule(most_viewpoints=30, closest=1.3, longest_edge=LONGEST_EDGE)
-# As in Matterport3D (see `graph_statistics`): edges of about 2.2 m, about four at a viewpoint.
+# As in Matterport3D (see `graph.statistics`): edges of about 2.2 m, about four at a viewpoint.
 DENSE = GraphRule(most_viewpoints=90, closest=1.4, longest_edge=4.3)
 _AT_FRONT = 0.2  # metres before the stairs up to which the free floor is measured
 _STAIR_MARGIN = 0.12  # metres that a walk on stairs keeps from the rail and from the wall

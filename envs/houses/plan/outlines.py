@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.plan.room_layout import Rect, turned
+from envs.houses.plan.room_layout import Rect, random_orientation
 
 WELL_DEPTH = 3.1  # of a stairwell, along its flights
 RECESS = 0.9  # by which the wing of a T stands back from both ends, at least
@@ -72,7 +72,7 @@ def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
         halls.append(wing._replace(y0=hall.y1, y1=depth + wing.y1))
         strips += _beside_wing(rng, outline, upper, halls[1])
         depth += wing.y1
-    return _turned(rng, Shell(length, depth, tuple(halls), tuple(strips), well))
+    return _oriented(rng, Shell(length, depth, tuple(halls), tuple(strips), well))
 
 
 def _wing(rng: np.random.Generator, outline: str, length: float, longest: float) -> Rect:
@@ -102,11 +102,11 @@ def _beside_wing(rng: np.random.Generator, outline: str, upper: Rect, hall: Rect
     ]
 
 
-def _turned(rng: np.random.Generator, shell: Shell) -> Shell:
-    """Mirrors and transposes at random; see `turned`."""
+def _oriented(rng: np.random.Generator, shell: Shell) -> Shell:
+    """Mirrors and transposes at random; see `random_orientation`."""
     halls, strips = len(shell.halls), len(shell.strips)
     rects = [*shell.halls, *shell.strips, *([shell.well] if shell.well else [])]
-    width, depth, rects = turned(rng, shell.width, shell.depth, rects)
+    width, depth, rects = random_orientation(rng, shell.width, shell.depth, rects)
     return Shell(
         round(width, 3),
         round(depth, 3),

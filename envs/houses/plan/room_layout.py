@@ -122,10 +122,10 @@ def cut_into_rooms(rng: np.random.Generator) -> tuple[float, float, list[Rect]]:
     split(rng, Rect(hall_start, hall_end_y, length, depth), rooms)
     if hall_start > 0:
         split(rng, Rect(0.0, hall_y, hall_start, depth), rooms)
-    return turned(rng, length, depth, rooms)
+    return random_orientation(rng, length, depth, rooms)
 
 
-def turned(
+def random_orientation(
     rng: np.random.Generator, length: float, depth: float, rooms: list[Rect]
 ) -> tuple[float, float, list[Rect]]:
     """Mirror and transpose at random, so that halls and entrances do not all lie the same way."""
@@ -146,7 +146,7 @@ def fits(kind: str, rect: Rect) -> bool:
     return smallest <= rect.area <= largest and rect.sides[0] >= side
 
 
-class KindTaker:
+class KindAssigner:
     """Hands out kinds of rooms to rectangles.
 
     Attributes:
@@ -176,8 +176,8 @@ class KindTaker:
 
 def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | None:
     """Kind of each room (the first is the hallway), or None if these rooms make no house."""
-    taker = KindTaker(rects, {0: "hallway"})
-    take, kinds = taker.take, taker.kinds
+    assigner = KindAssigner(rects, {0: "hallway"})
+    take, kinds = assigner.assign, assigner.kinds
     largest_first = sorted(range(1, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(1, len(rects)))]
     complete = (

@@ -22,13 +22,13 @@ def choose_links(
     rects: list[Rect],
     kinds: list[str],
     open_plan: bool = False,
-    in_need: frozenset[str] = frozenset(),
+    fallback_kinds: frozenset[str] = frozenset(),
 ) -> Links | None:
     """Which rooms of a storey are joined, by "door", "arch" or "open"; None if one is cut off.
 
     Halls come first. They join every room that touches them, living quarters open into each other,
     and a quarter of the remaining pairs of public rooms get a door too: there is more than one way
-    to walk. One may have to walk through rooms of the kinds `in_need` to rooms that no other reach.
+    to walk. One may have to walk through rooms of the kinds `fallback_kinds` to rooms that no other reach.
     """
     walls = {
         (i, j): wall
@@ -40,7 +40,7 @@ def choose_links(
     for (i, j), wall in walls.items():
         if kind := _main_link(rng, kinds[i], kinds[j], open_plan):
             links[i, j] = (kind, wall)
-    if not _join_remaining(links, walls, kinds, in_need):
+    if not _join_remaining(links, walls, kinds, fallback_kinds):
         return None
     for pair, wall in walls.items():
         if pair in links or not all(kinds[i] in PUBLIC_KINDS for i in pair):
@@ -71,7 +71,7 @@ def _join_remaining(
     links: Links,
     walls: dict[tuple[int, int], SharedWall],
     kinds: list[str],
-    in_need: frozenset[str],
+    fallback_kinds: frozenset[str],
 ) -> bool:
     """Give rooms off the hall a door, through public rooms or (baths, closets) a bedroom."""
     reached = {0}
@@ -83,7 +83,7 @@ def _join_remaining(
         if len(reached) == len(kinds):
             return True
         pair = _next_link(walls, kinds, reached, PUBLIC_KINDS)
-        pair = pair or _next_link(walls, kinds, reached, in_need)
+        pair = pair or _next_link(walls, kinds, reached, fallback_kinds)
         if pair is None:
             return False
         links[pair] = ("door", walls[pair])

@@ -2,17 +2,19 @@
 
 import numpy as np
 
-from envs.houses.plan.room_layout import HALL_KINDS, KindTaker, Rect, fits
+from envs.houses.plan.room_layout import HALL_KINDS, KindAssigner, Rect, fits
 
-Need = tuple[str, tuple[str, ...], str]  # kind, kinds that it lies beside, "large", "small", "any"
+RoomNeed = tuple[
+    str, tuple[str, ...], str
+]  # kind, kinds that it lies beside, "large", "small", "any"
 
-_DAY: tuple[Need, ...] = (
+_DAY: tuple[RoomNeed, ...] = (
     ("living room", HALL_KINDS, "large"),
     ("kitchen", ("living room",), "any"),
     ("dining room", ("kitchen", "living room"), "any"),
     ("bathroom", HALL_KINDS, "small"),
 )
-_NIGHT: tuple[Need, ...] = (
+_NIGHT: tuple[RoomNeed, ...] = (
     ("bedroom", HALL_KINDS, "any"),
     ("bathroom", HALL_KINDS, "small"),
     ("bedroom", HALL_KINDS, "any"),
@@ -31,7 +33,7 @@ _NIGHT_POOL = (
 _SINGLE_POOL = (*_DAY_POOL, "kid's bedroom", "bedroom", "bathroom", "bedroom", "office")
 
 
-def needs_of(storey: int, storeys: int) -> tuple[Need, ...]:
+def needs_of(storey: int, storeys: int) -> tuple[RoomNeed, ...]:
     """What a storey cannot do without, in the order in which it is handed out."""
     if storeys == 1:
         return (*_DAY, _NIGHT[0])
@@ -57,20 +59,20 @@ def assign_storey(
         storey: from 0, the ground.
         storeys: of the house.
     """
-    taker = KindTaker(rects, {i: HALL_KINDS[storey > 0] for i in range(halls)})
+    assigner = KindAssigner(rects, {i: HALL_KINDS[storey > 0] for i in range(halls)})
     by_size = sorted(range(halls, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(halls, len(rects)))]
     orders = {"large": by_size, "small": by_size[::-1], "any": shuffled}
     for kind, beside, order in needs_of(storey, storeys):
-        if not taker.take(kind, beside, orders[order]):
+        if not assigner.assign(kind, beside, orders[order]):
             return None
     pool = pool_of(storey, storeys)
     left = [pool[i] for i in rng.permutation(len(pool))]
     for room in by_size:
-        if room not in taker.kinds:
+        if room not in assigner.kinds:
             kind = next((k for k in left if fits(k, rects[room])), None)
             if kind is None:
                 return None
-            taker.kinds[room] = kind
+            assigner.kinds[room] = kind
             left.remove(kind)
-    return [taker.kinds[i] for i in range(len(rects))]
+    return [assigner.kinds[i] for i in range(len(rects))]

@@ -36,7 +36,7 @@ OPENING_ATTEMPTS = 4
 MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
 CLOSED_DOOR_CHANCE = 0.5
 ROOM_AREAS = (11.0, 30.0)  # m2; see `split`
-THROUGH_IN_NEED = frozenset({"bedroom", "office", "gym", "kid's bedroom"})
+FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym", "kid's bedroom"})
 _JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
 
 Plan = tuple[float, float, tuple[Room, ...], tuple[Opening, ...], tuple[Stairs, ...]]
@@ -92,7 +92,7 @@ def _draw_storey(
         if shell.well:
             local.append(Room(len(local), STAIRWELL, *shell.well, storey))
         for _ in range(OPENING_ATTEMPTS):
-            links = choose_links(rng, rects, kinds, open_plan, THROUGH_IN_NEED)
+            links = choose_links(rng, rects, kinds, open_plan, FALLBACK_PASSAGE_KINDS)
             if links is None:
                 continue
             openings = _openings(rng, tuple(local), links, rects, closed_doors)

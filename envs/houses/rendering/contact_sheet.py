@@ -115,7 +115,7 @@ def _labelled(picture: np.ndarray, label: str) -> Image.Image:
 def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]) -> np.ndarray:
     """(height, width, 3) uint8: the room from where most of its furniture shows."""
     position, heading = max(
-        _standpoints(room), key=lambda stand: _worth(tracer, house, room, *stand)
+        _standpoints(room), key=lambda stand: _score(tracer, house, room, *stand)
     )
     camera = perspective_camera(size, heading, _PITCH, _VFOV)
     return render(tracer, position, camera, size, _VFOV / size[0]).rgb.reshape(*size, 3)
@@ -151,7 +151,7 @@ def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:
                     yield np.array([x, y, eye]), heading
 
 
-def _worth(
+def _score(
     tracer: RayTracer, house: House, room: Room, position: np.ndarray, heading: float
 ) -> float:
     """Score of a standpoint: furniture in sight and depth, little of it right before the eye."""

@@ -13,9 +13,9 @@ from connectivity import read_connectivity
 from envs.houses.building.house import (
     House,
     HouseSpec,
+    ensure_house,
     house_cache_dir,
     is_saved,
-    keep_house,
     load_house,
 )
 from envs.houses.building.sets import HOUSE_SETS, set_of
@@ -85,7 +85,7 @@ class HousePanoramas:
         spec = self._specs[scan]
         if not is_saved(spec, self._cache_dir):
             _LOG.info("building %s into %s (about 15 s, once)", scan, self._cache_dir)
-            keep_house(spec, self._cache_dir)
+            ensure_house(spec, self._cache_dir)
         return load_house(scan, self._cache_dir)
 
     def tracer(self, scan: str) -> RayTracer:

@@ -16,7 +16,7 @@ from envs.houses.shell.structure import build_structure
 from envs.houses.shell.walls import FEW_TRIANGLES, FULL_DETAIL
 
 if TYPE_CHECKING:
-    from envs.houses.furnishing.furnishing import PlacedObject
+    from envs.houses.furnishing.rooms import PlacedObject
     from envs.houses.materials.style import Style
     from envs.houses.plan.floor_plan import FloorPlan
 

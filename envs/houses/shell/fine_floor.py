@@ -14,11 +14,11 @@ import numpy as np
 from envs.houses.meshes.geometry import Material, Part
 from envs.houses.meshes.mesh import join, lattice
 from envs.houses.plan.plan_elements import WALL_HALF_THICKNESS, Room
-from envs.houses.shell.walls import ticks
+from envs.houses.shell.walls import grid_lines
 
 if TYPE_CHECKING:
-    from envs.houses.furnishing.furnishing import PlacedObject
     from envs.houses.furnishing.placement import Box
+    from envs.houses.furnishing.rooms import PlacedObject
     from envs.houses.shell.fixture import FloorLayer
 
 _COARSE = 0.5
@@ -50,7 +50,7 @@ def lay_floor(room: Room, material: Material, boxes: Iterable[Box]) -> Part:
     """The floor of a room at height 0, fine near the borders of boxes."""
     t = WALL_HALF_THICKNESS
     spans = ((room.x0, room.x1), (room.y0, room.y1))
-    x, y = (ticks(low + t, high - t, [], _COARSE, _CORNER_STEPS) for low, high in spans)
+    x, y = (grid_lines(low + t, high - t, [], _COARSE, _CORNER_STEPS) for low, high in spans)
     fine = np.zeros((len(x) - 1, len(y) - 1), bool)
     middle_x, middle_y = (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2
     half = np.hypot(np.diff(x)[:, None], np.diff(y)[None, :]) / 2

@@ -28,8 +28,8 @@ from envs.houses.shell.walls import (
     OVERLAP,
     Detail,
     Side,
+    grid_lines,
     sides_of,
-    ticks,
     wall_block,
     wall_face,
 )
@@ -127,8 +127,8 @@ def _slab(
     """Floor (height 0, facing up) or ceiling (facing down) between the walls of a room."""
     t = WALL_HALF_THICKNESS
     x, y = np.meshgrid(
-        ticks(room.x0 + t, room.x1 - t, [], cell, detail.corner_steps),
-        ticks(room.y0 + t, room.y1 - t, [], cell, detail.corner_steps),
+        grid_lines(room.x0 + t, room.x1 - t, [], cell, detail.corner_steps),
+        grid_lines(room.y0 + t, room.y1 - t, [], cell, detail.corner_steps),
         indexing="ij",
     )
     points = np.stack([x, y, np.full_like(x, height)], axis=-1)

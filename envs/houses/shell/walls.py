@@ -94,12 +94,12 @@ def wall_face(
     holes = side.holes(openings)
     cell, steps = detail.wall_cell, detail.corner_steps
     ends = [x for hole in holes for x in (hole.start, hole.end)]
-    along = ticks(side.start, side.end, ends, cell, steps)
+    along = grid_lines(side.start, side.end, ends, cell, steps)
     heights = [z for hole in holes for z in (hole.bottom, hole.top) if 0 < z < height]
-    up = ticks(0.0, height, heights, cell, steps)
+    up = grid_lines(0.0, height, heights, cell, steps)
     u, z = np.meshgrid(along, up, indexing="ij")
-    points = place(side.axis, u, np.full_like(u, side.face), z)
-    normal = place(side.axis, 0.0, float(side.facing), 0.0)
+    points = wall_coordinates(side.axis, u, np.full_like(u, side.face), z)
+    normal = wall_coordinates(side.axis, 0.0, float(side.facing), 0.0)
     # Along x, (along) x (up) is -y; along y it is +x.
     flip = side.facing == (1 if side.axis == "x" else -1)
     part = lattice(
@@ -130,7 +130,7 @@ def _with_faces(part: Part, faces: np.ndarray) -> Part:
     )
 
 
-def ticks(
+def grid_lines(
     start: float,
     end: float,
     breaks: Iterable[float],
@@ -150,7 +150,9 @@ def ticks(
     return np.array(lines)
 
 
-def place(axis: str, along: float | np.ndarray, across: float | np.ndarray, up) -> np.ndarray:
+def wall_coordinates(
+    axis: str, along: float | np.ndarray, across: float | np.ndarray, up
+) -> np.ndarray:
     """(..., 3) coordinates of a wall that runs along `axis`."""
     order = (along, across, up) if axis == "x" else (across, along, up)
     return np.stack(np.broadcast_arrays(*order), axis=-1).astype(float)
@@ -165,6 +167,6 @@ def wall_block(
     detail: Detail = FULL_DETAIL,
 ) -> Part:
     """A box along a wall: `run` and `up` are limits, `across` is (middle, thickness)."""
-    size = place(axis, run[1] - run[0], across[1], up[1] - up[0])
-    centre = place(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
+    size = wall_coordinates(axis, run[1] - run[0], across[1], up[1] - up[0])
+    centre = wall_coordinates(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
     return box(size, material, center=centre, cell=detail.block_cell)

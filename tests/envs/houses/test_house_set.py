@@ -14,7 +14,7 @@ from envs.houses import house_set
 from envs.houses.building import house
 from envs.houses.building.house import HouseSpec
 from envs.houses.building.sets import DATA_DIR, GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
-from envs.houses.furnishing import furnishing
+from envs.houses.furnishing import rooms
 from envs.houses.graph import viewpoints
 from envs.houses.house_set import (
     GOALS_PER_START,
@@ -26,7 +26,7 @@ from envs.houses.house_set import (
     navigate,
 )
 from envs.houses.instructions.annotation_files import read_annotations
-from envs.houses.lighting import lighting
+from envs.houses.lighting import baking
 from envs.houses.materials import textures
 from envs.panoramas import ray_tracer
 from envs.worlds import world_files
@@ -141,7 +141,7 @@ def _stand_in(scan: str) -> dict:
 
 def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        house_set, "_built", lambda specs, *_: {s.scan: _stand_in(s.scan) for s in specs}
+        house_set, "_build_all", lambda specs, *_: {s.scan: _stand_in(s.scan) for s in specs}
     )
     graphs, data = tmp_path / "graphs", tmp_path / "data"
     for scans in (["house_01", "house_00"], ["house_05", "house_01"]):
@@ -154,7 +154,7 @@ def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
 
 
 def test_a_set_without_episodes_gets_no_folder_for_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(house_set, "_built", lambda *_: {"gallery_00": {"connectivity": []}})
+    monkeypatch.setattr(house_set, "_build_all", lambda *_: {"gallery_00": {"connectivity": []}})
     folders = {"connectivity_dir": tmp_path / "graphs", "data_dir": tmp_path / "data"}
     build_set(GALLERY, ["gallery_00"], **folders)
     assert [path.name for path in tmp_path.iterdir()] == ["graphs"]
@@ -258,7 +258,7 @@ def test_episodes_of_a_test_split_are_published_without_their_goals(tmp_path, mo
     r2r = {"scan": scan, "path_id": 7, "path": ["a", "b"], "distance": 2.0, "alignment": [[1]]}
     rxr = {"scan": scan, "instruction_id": 70, "path": ["a", "b"], "alignment": []}
     built = {scan: {"connectivity": [], "test": [r2r], "rxr": {"test": [rxr]}}}
-    monkeypatch.setattr(house_set, "_built", lambda *_: built)
+    monkeypatch.setattr(house_set, "_build_all", lambda *_: built)
     build_set(STANDARD, [scan], connectivity_dir=tmp_path / "graphs", data_dir=tmp_path)
     assert json.loads((tmp_path / "R2R_test.json").read_text()) == [
         {"scan": scan, "path_id": 7, "path": ["a"]}
@@ -277,7 +277,7 @@ def test_a_house_comes_out_the_same_for_any_number_of_workers(tmp_path, monkeypa
         cache = tmp_path / str(workers)
         monkeypatch.setenv("CLIPNAV_CACHE", str(cache))
         monkeypatch.setattr(house_set, "build_navigation", house_files)
-        house_set._built(SMALL, workers, "nothing")
+        house_set._build_all(SMALL, workers, "nothing")
         files = sorted(path for path in cache.rglob("*") if path.is_file())
         assert len(files) == 4
         digests.append([(path.name, file_sha256(path)) for path in files])
@@ -294,8 +294,8 @@ def house_files(spec, rebuild):
     """Saves a house that has no furniture, no patterns and no light."""
     blank = dict.fromkeys([*textures.SURFACES, "outside"], np.full((4, 4, 3), 200, np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(furnishing, "furnish", lambda *_: [])
+        patch.setattr(rooms, "furnish", lambda *_: [])
         patch.setattr(textures, "make_textures", lambda _: blank)
-        patch.setattr(lighting, "bake", lambda scene, *_: scene)
+        patch.setattr(baking, "bake", lambda scene, *_: scene)
         house.save_house(house.build_house(spec), house.house_cache_dir())
     return {}

@@ -8,8 +8,8 @@ import pytest
 
 from envs.houses.building.house import House, HouseSpec, is_saved, load_house, plan_of, save_house
 from envs.houses.furnishing.clutter import ON_TOP, scatter
-from envs.houses.furnishing.furnishing import furnish
 from envs.houses.furnishing.placement import Box
+from envs.houses.furnishing.rooms import furnish
 from envs.houses.graph.viewpoints import DENSE, place_viewpoints
 from envs.houses.materials.pictures import PICTURES
 from envs.houses.materials.style import make_style

@@ -9,7 +9,7 @@ import numpy as np
 from connectivity import read_connectivity
 from envs.houses.building.house import House, HouseSpec, plan_of
 from envs.houses.building.sets import MINI
-from envs.houses.furnishing.furnishing import furnish
+from envs.houses.furnishing.rooms import furnish
 from envs.houses.graph.viewpoints import place_viewpoints
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import make_textures

@@ -13,13 +13,13 @@ from envs.houses.building.house import (
     House,
     HouseSpec,
     build_house,
+    ensure_house,
     house_cache_dir,
     is_saved,
-    keep_house,
     load_house,
     save_house,
 )
-from envs.houses.furnishing.furnishing import furnish
+from envs.houses.furnishing.rooms import furnish
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import make_textures
 from envs.houses.rendering import house_panoramas
@@ -226,7 +226,7 @@ def test_panoramas_build_a_house_once(
     monkeypatch.setattr(
         house_module, "is_saved", lambda *found, once=[False]: once.pop() if once else True
     )
-    keep_house(SPEC, connectivity_dir / "cache")
+    ensure_house(SPEC, connectivity_dir / "cache")
     assert built == [SPEC]
     assert panorama.rgb.shape == (64, 128, 3)
     assert panorama.depth[-1, 0] == pytest.approx(1.5, abs=0.15)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs.graphs.nav_graph import NavGraph
-from envs.houses.graph.graph_statistics import graph_statistics, statistics_table
+from envs.houses.graph.statistics import graph_statistics, statistics_table
 
 
 def records(points, edges):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.houses.lighting.lighting import bake
+from envs.houses.lighting.baking import bake
 from envs.houses.lighting.lights import Light
 from envs.houses.lighting.surfels import Surfels
 from envs.houses.meshes.geometry import Material, box, quad

@@ -6,7 +6,7 @@ from math import radians
 import numpy as np
 
 from envs.houses.furnishing.placement import Pose
-from envs.houses.furnishing.room_builder import House, PlacedObject, RoomBuilder
+from envs.houses.furnishing.room_builder import FurnishingState, PlacedObject, RoomBuilder
 from envs.houses.furnishing.room_extras import (
     add_extras,
     decorate_walls,
@@ -46,7 +46,7 @@ def furnish(
     In a `compact` house there is less of what is optional, and of coarser make. Showers have
     frosted panes, or `clear_glass`. The warning names the `scan`.
     """
-    house = House(plan, rng, style, compact, clear_glass, scan)
+    house = FurnishingState(plan, rng, style, compact, clear_glass, scan)
     house.doors += _hang_doors(plan, rng, style)
     objects = list(house.doors)
     for room in plan.rooms:
@@ -60,7 +60,7 @@ def furnish(
     return objects
 
 
-def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
+def _furnish_room(house: FurnishingState, room_index: int) -> list[PlacedObject]:
     """The first attempt at a room in which everything required found a place, else the best one."""
     kind = house.plan.rooms[room_index].kind
     best: RoomBuilder | None = None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from envs.houses.furnishing.furnishing import PlacedObject, furnish
+from envs.houses.furnishing.rooms import PlacedObject, furnish
 from envs.houses.materials.style import make_style
 from envs.houses.plan.floor_plan import WALL_HEIGHT, FloorPlan, Room, make_floor_plan
 
