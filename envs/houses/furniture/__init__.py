@@ -1,4 +1,4 @@
-"""Furniture built in code: `make_item` makes a piece of any category in the taste of a house."""
+"""Procedural furniture: `make_item` makes an item of any category in the style of a house."""
 
 from collections.abc import Callable
 from typing import Any
@@ -104,16 +104,16 @@ def make_item(category: str, rng: np.random.Generator, style: Style, **options: 
 
     Args:
         category: One of `CATEGORIES`.
-        rng: Decides what the options leave open; the same state gives the same piece.
-        style: Taste of the house.
-        **options: `colour` for every category (ignored where a thing has only one colour, such as a
-            toilet), and what else the maker of the category takes, such as `double` for a bed or
+        rng: Source of randomness for everything that the options leave open.
+        style: Style of the house.
+        **options: `colour` for every category (ignored if the item has only one colour, such as a
+            toilet), and the other options of the category's maker, such as `double` for a bed or
             `width` and `height` for a curtain.
 
     Raises:
-        ValueError: If no such category or colour exists.
-        TypeError: If the maker of the category does not know an option.
+        ValueError: The category or the colour is unknown.
+        TypeError: The maker of the category does not accept an option.
     """
     if category not in MAKERS:
-        raise ValueError(f"no furniture called {category!r}; choose from {', '.join(CATEGORIES)}")
+        raise ValueError(f"no furniture named {category!r}; choose from {', '.join(CATEGORIES)}")
     return MAKERS[category](rng, style, **options)

@@ -47,7 +47,7 @@ def _fronts(rng: np.random.Generator, style: Style, colour: str | None) -> tuple
 
 
 def _base(style: Style, width: float, front: Material) -> list[Part]:
-    """Carcass, plinth, worktop, and a drawer over a door every 0.6 m."""
+    """Build carcass, plinth and worktop, with a drawer over a door every 0.6 m."""
     units = max(1, round(width / 0.6))
     parts = [
         box((width, 0.55, 0.79), front, (0, 0.03, 0.485)),
@@ -67,7 +67,7 @@ def _base(style: Style, width: float, front: Material) -> list[Part]:
 def kitchen_counter(
     rng: np.random.Generator, style: Style, width: float = 0.6, colour: str | None = None
 ) -> Item:
-    """A stretch of worktop over cupboards, with a board, fruit or jars on it."""
+    """Build a stretch of worktop over cupboards, with a board, fruit or jars on it."""
     front, name = _fronts(rng, style, colour)
     parts = _base(style, width, front)
     clutter = _chopping_board() if rng.random() < 0.5 else _jars(rng, style)
@@ -76,13 +76,13 @@ def kitchen_counter(
 
 
 def _chopping_board() -> list[Part]:
-    """A board with fruit on z = 0."""
+    """Build a board with fruit on z = 0."""
     board = box((0.36, 0.22, 0.02), Material("wood", (0.78, 0.58, 0.38)), (0, 0, 0.01))
     return [board, *transform(fruit(), offset=(0, 0, 0.02))]
 
 
 def _jars(rng: np.random.Generator, style: Style) -> list[Part]:
-    """Three lidded jars of falling size."""
+    """Build three lidded jars of decreasing size."""
     glaze = paint(style.fabrics[int(rng.integers(4))].rgb)
     parts = []
     for k in range(3):
@@ -95,7 +95,7 @@ def _jars(rng: np.random.Generator, style: Style) -> list[Part]:
 def kitchen_sink(
     rng: np.random.Generator, style: Style, width: float = 0.8, colour: str | None = None
 ) -> Item:
-    """A steel basin with a tall tap in the worktop."""
+    """Build a steel basin with a tall tap in the worktop."""
     front, name = _fronts(rng, style, colour)
     parts = _base(style, width, front)
     parts += [
@@ -114,7 +114,7 @@ def kitchen_sink(
 
 
 def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A free-standing cooker with an oven door, four rings and a pot."""
+    """Build a free-standing cooker with an oven door, four rings and a pot."""
     drawn = shade(rng, (style.kitchen,), colour).name if colour else None
     body = {"black": paint((0.10, 0.10, 0.11)), "white": paint((0.94, 0.94, 0.93))}.get(
         drawn or "", STEEL
@@ -137,7 +137,7 @@ def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
         (0.14, 0.13, 0.09),
     ):
         ring = [(radius, 0.002), (radius + 0.012, 0.008), (radius + 0.024, 0.002)]
-        # The profile runs outwards over the top, so it is turned round to face up.
+        # The profile runs outwards over the top; reversed, its surface faces up.
         parts.append(lathe(ring[::-1], DARK_STEEL, (x, y, WORKTOP), sides=18))
     pot = [(0, 0), (0.10, 0), (0.11, 0.13), (0.095, 0.13), (0.09, 0.02), (0, 0.02)]
     parts.append(lathe(pot, paint((0.75, 0.15, 0.12)), (-0.14, 0.13, WORKTOP + 0.008), sides=16))
@@ -147,7 +147,7 @@ def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 def kitchen_cabinet(
     rng: np.random.Generator, style: Style, width: float = 0.6, colour: str | None = None
 ) -> Item:
-    """A wall cupboard, 0.7 m high."""
+    """Build a wall cupboard, 0.7 m high."""
     front, name = _fronts(rng, style, colour)
     doors = max(1, round(width / 0.5))
     parts = [box((width, 0.33, 0.70), front, (0, -0.165, 0))]
@@ -161,7 +161,7 @@ def kitchen_cabinet(
 
 
 def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A steel canopy with a chimney, for the wall over a stove."""
+    """Build a steel canopy with a chimney, for the wall over a stove."""
     del rng, style, colour
     parts = [
         box((0.60, 0.50, 0.06), STEEL, (0, 0, -0.27)),
@@ -174,7 +174,7 @@ def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None
 
 
 def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A tall refrigerator over a freezer, with magnets and a note on the door."""
+    """Build a tall refrigerator over a freezer, with magnets and a note on the door."""
     palette = (
         STEEL_GREY,
         ENAMEL_WHITE,
@@ -203,7 +203,7 @@ def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 
 def washing_machine(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A front loader with a round glass door."""
+    """Build a front-loading washing machine with a round glass door."""
     del style
     drawn = shade(rng, (ENAMEL_WHITE, ENAMEL_WHITE, STEEL_GREY), colour)
     body = Material("plain", drawn.rgb)

@@ -42,7 +42,7 @@ MUZZLE = paint((0.86, 0.72, 0.52))
 
 
 def treadmill(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A running belt with handrails and a display; the runner faces +y."""
+    """Build a treadmill with handrails and a display; the runner faces +y."""
     drawn = shade(rng, GYM_TONES, colour)
     body, stripe = paint(drawn.rgb), paint(style.fabrics[0].rgb)
     belt = Material("carpet", (0.16, 0.16, 0.17))
@@ -68,14 +68,14 @@ def treadmill(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 
 def exercise_ball(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A big rubber ball."""
+    """Build a big rubber ball."""
     drawn = shade(rng, style.fabrics[:4], colour)
     ball = sphere(0.34, paint(drawn.rgb), (0, 0, 0.33), sides=24)
     return finished("exercise ball", [ball], drawn.name)
 
 
 def dumbbell_rack(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """Two rows of dumbbells on a frame; the colour is that of the frame."""
+    """Build two rows of dumbbells on a frame; `colour` is that of the frame."""
     drawn = shade(rng, (*style.fabrics[:3], GYM_TONES[0]), colour)
     frame, width = paint(drawn.rgb), 1.2
     parts = []
@@ -95,7 +95,7 @@ def dumbbell_rack(rng: np.random.Generator, style: Style, colour: str | None = N
 
 
 def piano(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """An upright piano with music on it and a bench in front."""
+    """Build an upright piano with music on it and a bench in front."""
     drawn = shade(rng, PIANO_TONES, colour)
     body = Material("wood" if drawn.name == "brown" else "plain", drawn.rgb)
     keys = Material("piano_keys")
@@ -131,7 +131,7 @@ def _piano_bench(body: Material) -> list[Part]:
 
 
 def guitar(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """An acoustic guitar on a stand."""
+    """Build an acoustic guitar on a stand."""
     tones = (Colour("orange", (0.86, 0.50, 0.18)), Colour("brown", (0.45, 0.25, 0.13)))
     drawn = shade(rng, (*tones, style.fabrics[0]), colour)
     wood, dark = paint(drawn.rgb), Material("wood", (0.30, 0.19, 0.12))
@@ -156,7 +156,7 @@ def guitar(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 
 def toy_chest(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A painted box, its lid open, with toys that look out of it."""
+    """Build a painted box with an open lid and visible toys."""
     name = colour or shade(rng, style.fabrics[:4], None).name
     finish, trim = cabinetry(rng, style, name), shade(rng, style.fabrics[:4], None)
     surface, width, depth, height = finish.surface, 0.85, 0.45, 0.42
@@ -174,7 +174,7 @@ def toy_chest(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 
 def _toys() -> list[Part]:
-    """A ball, cubes and a bear at the height of a rim at z = 0."""
+    """Build a ball, cubes and a bear at the rim of a box at z = 0."""
     return [
         sphere(0.10, paint((0.85, 0.15, 0.12)), (-0.26, -0.02, 0), sides=12),
         box((0.12, 0.12, 0.12), paint((0.15, 0.40, 0.80)), (-0.06, 0.05, -0.01)),
@@ -185,7 +185,7 @@ def _toys() -> list[Part]:
 
 
 def _bear_head() -> list[Part]:
-    """A head, 0.17 m broad, that looks to -y."""
+    """Build a bear's head, 0.17 m wide, that faces -y."""
     parts = [sphere(0.085, BEAR, sides=10), sphere(0.035, MUZZLE, (0, -0.07, -0.02), sides=8)]
     parts.append(sphere(0.012, BLACK, (0, -0.105, -0.01), sides=6))
     for side in (-1, 1):
@@ -195,7 +195,7 @@ def _bear_head() -> list[Part]:
 
 
 def teddy_bear(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A bear as tall as a small child, sitting on the floor; brown."""
+    """Build a brown sitting bear of the size of a small child."""
     del rng, style, colour
     parts = transform(_bear_head(), offset=(0, -0.02, 0.36))
     parts.append(sphere(0.125, BEAR, (0, 0, 0.15), (1, 0.9, 1.2), sides=12))
@@ -210,7 +210,7 @@ def teddy_bear(rng: np.random.Generator, style: Style, colour: str | None = None
 
 
 def rocking_horse(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A wooden horse on rockers, its head at -y."""
+    """Build a wooden horse on rockers, its head at -y."""
     drawn = shade(rng, (*style.fabrics[:4], style.woods[0]), colour)
     body = wood_surface(drawn) if drawn in style.woods else paint(drawn.rgb)
     rocker, mane = Material("wood", (0.72, 0.52, 0.32)), paint((0.93, 0.88, 0.74))

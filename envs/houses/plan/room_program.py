@@ -1,12 +1,11 @@
-"""Which rooms a larger house has: what each storey needs, and what it may have besides."""
+"""Room program of a larger house: required and optional kinds of rooms of each storey."""
 
 import numpy as np
 
 from envs.houses.plan.room_layout import HALL_KINDS, KindAssigner, Rect, fits
 
-RoomNeed = tuple[
-    str, tuple[str, ...], str
-]  # kind, kinds that it lies beside, "large", "small", "any"
+# Kind, adjacent kinds, and preferred size: "large", "small" or "any".
+RoomNeed = tuple[str, tuple[str, ...], str]
 
 _DAY: tuple[RoomNeed, ...] = (
     ("living room", HALL_KINDS, "large"),
@@ -19,7 +18,7 @@ _NIGHT: tuple[RoomNeed, ...] = (
     ("bathroom", HALL_KINDS, "small"),
     ("bedroom", HALL_KINDS, "any"),
 )
-# What further rooms may be, and how many of each on one storey.
+# Kinds of the other rooms; a kind that is listed twice may occur twice on a storey.
 _DAY_POOL = ("office", "library", "laundry room", "gym", "music room", "closet")
 _NIGHT_POOL = (
     "kid's bedroom",
@@ -34,14 +33,14 @@ _SINGLE_POOL = (*_DAY_POOL, "kid's bedroom", "bedroom", "bathroom", "bedroom", "
 
 
 def needs_of(storey: int, storeys: int) -> tuple[RoomNeed, ...]:
-    """What a storey cannot do without, in the order in which it is handed out."""
+    """Return the required rooms of a storey in the order of their assignment."""
     if storeys == 1:
         return (*_DAY, _NIGHT[0])
     return _DAY if storey == 0 else _NIGHT
 
 
 def pool_of(storey: int, storeys: int) -> tuple[str, ...]:
-    """What else there may be on a storey."""
+    """Return the kinds of the optional rooms of a storey."""
     if storeys == 1:
         return _SINGLE_POOL
     return (*_DAY_POOL, "bedroom") if storey == 0 else (*_NIGHT_POOL, "gym", "music room")
@@ -50,14 +49,14 @@ def pool_of(storey: int, storeys: int) -> tuple[str, ...]:
 def assign_storey(
     rng: np.random.Generator, rects: list[Rect], halls: int, storey: int, storeys: int
 ) -> list[str] | None:
-    """Kind of each room of a storey, or None if these rooms make none.
+    """Return the kind of each room of a storey, or None if the rooms do not suit.
 
     Args:
-        rng: source of all choices.
-        rects: the rooms; the first `halls` of them are halls.
-        halls: how many.
-        storey: from 0, the ground.
-        storeys: of the house.
+        rng: Source of randomness.
+        rects: The rooms; the first `halls` of them are halls.
+        halls: Number of halls.
+        storey: Storey, counted from 0, the ground floor.
+        storeys: Number of storeys of the house.
     """
     assigner = KindAssigner(rects, {i: HALL_KINDS[storey > 0] for i in range(halls)})
     by_size = sorted(range(halls, len(rects)), key=lambda i: -rects[i].area)
