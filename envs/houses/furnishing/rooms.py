@@ -1,4 +1,4 @@
-"""Furnishes a floor plan: which items stand in which room and where."""
+"""Furnishing of a whole floor plan, room by room."""
 
 import logging
 from math import radians
@@ -6,7 +6,7 @@ from math import radians
 import numpy as np
 
 from envs.houses.furnishing.placement import Pose
-from envs.houses.furnishing.room_builder import House, PlacedObject, RoomBuilder
+from envs.houses.furnishing.room_builder import FurnishingState, PlacedObject, RoomBuilder
 from envs.houses.furnishing.room_extras import (
     add_extras,
     decorate_walls,
@@ -26,7 +26,7 @@ __all__ = ["PlacedObject", "furnish"]
 
 ROOM_ATTEMPTS = 40
 STOCK_ATTEMPTS = 6
-JAMB = 0.03  # of a door frame, on each side of the leaf
+JAMB = 0.03  # width of a door frame on each side of the leaf
 LEAF_THRESHOLD = 0.01
 
 
@@ -38,36 +38,42 @@ def furnish(
     clear_glass: bool = False,
     scan: str = "a house",
 ) -> list[PlacedObject]:
-    """Furniture, doors, curtains, pictures and lamps of a whole house.
+    """Place furniture, doors, curtains, pictures and lamps of a whole house.
 
-    Every room gets what names it, then optional things, as far as people can still walk
-    everywhere. Nothing that stands on the floor overlaps, but chairs are pushed under tables.
-    A room too small for all that its kind requires goes without the rest, with a warning.
-    In a `compact` house there is less of what is optional, and of coarser make. Showers have
-    frosted panes, or `clear_glass`. The warning names the `scan`.
+    Every room gets its required furniture, then optional objects as long as the floor stays
+    walkable. Objects on the floor do not overlap, except chairs under tables. If a room is too
+    small for its required furniture, the rest is left out with a warning.
+
+    Args:
+        plan: Floor plan of the house.
+        rng: Source of randomness.
+        style: Style of the house.
+        compact: Whether to place fewer optional objects and coarser meshes.
+        clear_glass: Whether showers have clear panes instead of frosted ones.
+        scan: Name of the house in warnings.
     """
-    house = House(plan, rng, style, compact, clear_glass, scan)
-    house.doors += _hang_doors(plan, rng, style)
-    objects = list(house.doors)
+    state = FurnishingState(plan, rng, style, compact, clear_glass, scan)
+    state.doors += _hang_doors(plan, rng, style)
+    objects = list(state.doors)
     for room in plan.rooms:
         if room.kind == STAIRWELL:
-            objects += furnish_stairwell(RoomBuilder(house, room.index))
+            objects += furnish_stairwell(RoomBuilder(state, room.index))
             continue
-        placed = _furnish_room(house, room.index)
-        house.seen |= {(o.item.category, o.item.colour) for o in placed}
-        house.triangles += sum(o.triangles for o in placed)
+        placed = _furnish_room(state, room.index)
+        state.seen |= {(o.item.category, o.item.colour) for o in placed}
+        state.triangles += sum(o.triangles for o in placed)
         objects += placed
     return objects
 
 
-def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
-    """The first attempt at a room in which everything required found a place, else the best one."""
-    kind = house.plan.rooms[room_index].kind
+def _furnish_room(state: FurnishingState, room_index: int) -> list[PlacedObject]:
+    """Return the first attempt at a room with all required furniture, or else the best one."""
+    kind = state.plan.rooms[room_index].kind
     best: RoomBuilder | None = None
     for attempt in range(ROOM_ATTEMPTS):
         if attempt % STOCK_ATTEMPTS == 0:
-            house.stock.clear()  # other sizes may fit where these do not
-        room = RoomBuilder(house, room_index)
+            state.stock.clear()  # items of other sizes may fit
+        room = RoomBuilder(state, room_index)
         hang_curtains(room)
         FURNISHERS[kind](room)
         if best is None or len(room.missing) < len(best.missing):
@@ -79,8 +85,8 @@ def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
     if best.missing:
         missing = ", ".join(best.missing)
         logger.warning(
-            "%s: room %d (%s) has no place for: %s; it may under another plan seed in sets.py",
-            *(house.scan, room_index, kind, missing),
+            "%s: room %d (%s) has no space for: %s; try another plan seed in sets.py",
+            *(state.scan, room_index, kind, missing),
         )
     add_extras(best)
     decorate_walls(best)
@@ -90,7 +96,7 @@ def _furnish_room(house: House, room_index: int) -> list[PlacedObject]:
 
 
 def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list[PlacedObject]:
-    """The leaves of all inner doors, wide open into their rooms; one pattern per house."""
+    """Return the leaves of all inner doors, wide open, with one design per house."""
     doors: list[PlacedObject] = []
     item: Item | None = None
     for opening in plan.openings:
@@ -106,10 +112,10 @@ def _hang_doors(plan: FloorPlan, rng: np.random.Generator, style: Style) -> list
 
 
 def _leaf_pose(plan: FloorPlan, opening: Opening, leaf: Item, opened: float) -> Pose:
-    """Pose of a leaf that hangs on its hinge, `opened` radians from shut into the swing room."""
+    """Return the pose of a leaf on its hinge, `opened` radians from closed, in the swing room."""
     room = plan.rooms[opening.swing_room]
     low = room.y0 if opening.axis == "x" else room.x0
-    into = 1.0 if opening.position == low else -1.0  # along the axis across the wall
+    into = 1.0 if opening.position == low else -1.0  # direction into the room across the wall
     from_start = opening.hinge == "start"
     along = opening.start if from_start else opening.end
     across = opening.position + into * WALL_HALF_THICKNESS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs.graphs.nav_graph import NavGraph
-from envs.houses.graph.graph_statistics import graph_statistics, statistics_table
+from envs.houses.graph.statistics import graph_statistics, statistics_table
 
 
 def records(points, edges):
@@ -32,18 +32,18 @@ SQUARE = records(
 TOWER = records([(0.0, 0.0, 1.5), (0.0, 0.0, 4.5), (9.0, 0.0, 4.4)], [(0, 1)])
 
 
-def test_figures_of_two_small_graphs():
-    figures = graph_statistics([NavGraph("square", SQUARE), NavGraph("tower", TOWER)])
-    assert figures.buildings == 2
-    assert figures.viewpoints == 3.5
-    assert figures.edge_length == pytest.approx((4 * 3 + 3 * np.sqrt(2) + 3) / 6)
-    assert figures.edge_lengths[1] == pytest.approx(3)
-    assert figures.degree == pytest.approx(12 / 7)
-    assert figures.components == 2
-    assert figures.storeys == 1.5
+def test_statistics_of_two_small_graphs():
+    statistics = graph_statistics([NavGraph("square", SQUARE), NavGraph("tower", TOWER)])
+    assert statistics.buildings == 2
+    assert statistics.viewpoints == 3.5
+    assert statistics.edge_length == pytest.approx((4 * 3 + 3 * np.sqrt(2) + 3) / 6)
+    assert statistics.edge_lengths[1] == pytest.approx(3)
+    assert statistics.degree == pytest.approx(12 / 7)
+    assert statistics.components == 2
+    assert statistics.storeys == 1.5
 
 
-def test_no_graphs_have_no_figures():
+def test_statistics_without_edges_raise():
     with pytest.raises(ValueError, match="no graphs"):
         graph_statistics([])
     with pytest.raises(ValueError, match="no edges"):
@@ -59,11 +59,11 @@ def test_table_names_its_folders(tmp_path):
     assert str(tmp_path) in line
 
 
-def test_matterports_graphs_are_as_the_dense_rule_aims_at(shared):
+def test_matterport_graphs_match_the_target_of_the_dense_rule(shared):
     directory = shared / "data" / "matterport" / "connectivity"
     if not directory.is_dir():
         pytest.skip(f"the navigation graphs of Matterport3D are not at {directory}")
     scans = (directory / "scans.txt").read_text().split()[::6]
-    figures = graph_statistics([NavGraph.load(scan, directory) for scan in scans])
-    assert 2.1 < figures.edge_length < 2.4
-    assert 3.7 < figures.degree < 4.4
+    statistics = graph_statistics([NavGraph.load(scan, directory) for scan in scans])
+    assert 2.1 < statistics.edge_length < 2.4
+    assert 3.7 < statistics.degree < 4.4

@@ -1,4 +1,4 @@
-"""Figures of navigation graphs, to set those of the built-in houses beside Matterport3D's."""
+"""Statistics of navigation graphs, to compare the built-in houses with Matterport3D."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from envs.graphs.nav_graph import NavGraph
 
 @dataclass(frozen=True)
 class GraphStatistics:
-    """Figures over the included viewpoints of some buildings.
+    """Statistics over the included viewpoints of some buildings.
 
     Attributes:
-        buildings: how many.
-        viewpoints: mean number per building.
-        edge_length: mean over all edges in metres.
-        edge_lengths: 5th, 50th and 95th percentile of the same.
-        degree: mean number of neighbours of a viewpoint.
-        components: largest number of connected components of a building.
-        storeys: mean number of floors of a building, 1.8 m apart or more.
+        buildings: Number of buildings.
+        viewpoints: Mean number of viewpoints per building.
+        edge_length: Mean length of all edges in metres.
+        edge_lengths: 5th, 50th and 95th percentile of the edge lengths in metres.
+        degree: Mean number of neighbours of a viewpoint.
+        components: Maximum number of connected components of a building.
+        storeys: Mean number of floors of a building, at least 1.8 m apart.
     """
 
     buildings: int
@@ -39,15 +39,15 @@ _STOREY_GAP = 1.8
 
 
 def graph_statistics(graphs: Sequence[NavGraph]) -> GraphStatistics:
-    """Figures of some buildings; an edge counts once, a viewpoint without neighbours has degree 0.
+    """Return statistics of some buildings; each edge counts once.
 
     Raises:
-        ValueError: no graph is given, or none has an edge.
+        ValueError: `graphs` is empty, or no graph has an edge.
     """
     from scipy.sparse.csgraph import connected_components
 
     if not graphs:
-        raise ValueError("no graphs to take figures of")
+        raise ValueError("no graphs to compute statistics of; add some to the folder")
     lengths, degrees, components, storeys = [], [], [], []
     for graph in graphs:
         first, second = np.nonzero(np.triu(graph.adjacency))
@@ -57,14 +57,14 @@ def graph_statistics(graphs: Sequence[NavGraph]) -> GraphStatistics:
         components.append(connected_components(graph.adjacency)[0])
         heights = np.sort(graph.positions[:, 2])
         storeys.append(_floors(heights))
-    every = np.concatenate(lengths)
-    if not len(every):
+    edge_lengths = np.concatenate(lengths)
+    if not len(edge_lengths):
         raise ValueError("the graphs have no edges")
-    low, middle, high = (float(value) for value in np.percentile(every, [5, 50, 95]))
+    low, middle, high = (float(value) for value in np.percentile(edge_lengths, [5, 50, 95]))
     return GraphStatistics(
         buildings=len(graphs),
         viewpoints=float(np.mean([len(graph) for graph in graphs])),
-        edge_length=float(every.mean()),
+        edge_length=float(edge_lengths.mean()),
         edge_lengths=(low, middle, high),
         degree=float(np.concatenate(degrees).mean()),
         components=int(max(components)),
@@ -73,7 +73,7 @@ def graph_statistics(graphs: Sequence[NavGraph]) -> GraphStatistics:
 
 
 def _floors(heights: np.ndarray) -> int:
-    """Number of floors among sorted camera heights; stairs between two count to the lower."""
+    """Return the number of floors among sorted camera heights; stairs count to the lower floor."""
     count, base = 1, heights[0]
     for height in heights:
         if height - base >= _STOREY_GAP:
@@ -82,7 +82,7 @@ def _floors(heights: np.ndarray) -> int:
 
 
 def statistics_table(directories: Sequence[Path]) -> str:
-    """One line of figures for each folder of graphs that has a `scans.txt`."""
+    """Return a header and one line of statistics for each folder of graphs with a `scans.txt`."""
     head = "buildings  viewpoints  edge m (5 %, 50 %, 95 %)   degree  components  storeys"
     lines = [head]
     for directory in directories:

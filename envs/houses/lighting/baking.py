@@ -1,7 +1,7 @@
 """Light of a house, computed once with Embree and stored in the vertex colours.
 
-Lamps and windows light every surface point directly; light then bounces along one set of traced
-rays. All surfaces are matt. `_display` turns amounts of light into the factors of a picture.
+Lamps and windows light every surface point directly; then light bounces along one set of traced
+rays. All surfaces are matt. `_display` converts amounts of light to display-space factors.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 BAKE_TAG = 41
 
-_MOST_REFLECTING = 0.82  # even white paint swallows some light; without it rooms turn to milk
+_MOST_REFLECTING = 0.82  # maximum albedo, as white paint absorbs light too; keeps contrast in rooms
 _SMOOTHING_ROUNDS = 1
-# Vertices lie too far apart for the thin shadow under a chair's leg: corners are darkened by this
-# share of how closely they are surrounded.
+# Vertices are too sparse for the thin shadow under a chair's leg: points are darkened by this share
+# of their closeness to other surfaces.
 _CONTACT_SHADOW = 0.65
-_MEDIAN_LIGHT = 0.55  # on floors and walls, in the units that `_display` takes
+_MEDIAN_LIGHT = 0.55  # on floors and walls, in the units of `_display`
 
 
 def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: int = 4) -> Scene:
-    """Multiplies the tints of a scene by baked light.
+    """Multiply the tints of a scene by baked light.
 
     Args:
-        scene: unlit scene. Objects of category "outside" and panes of clear glass neither cast
+        scene: Unlit scene. Objects of category "outside" and panes of clear glass neither cast
             shadows nor receive light.
-        lights: see `envs.houses.lighting.lights.find_lights`.
-        seed: for the directions of rays.
-        rays: directions gathered at each surface point.
-        bounces: how often light is passed on along them.
+        lights: Lights; see `envs.houses.lighting.lights.find_lights`.
+        seed: Random seed of ray directions.
+        rays: Number of rays from each surface point.
+        bounces: Number of light bounces along the rays.
 
     Returns:
-        The scene with its `colours` lit, in steps of 1/255 as GLB files store them.
+        The scene with lit `colours`, in steps of 1/255 as in GLB files.
     """
     rng = np.random.default_rng([seed, BAKE_TAG])
     solid = ~scene.face_mask(OUTSIDE) & (_texture(scene, GLASS_TEXTURE) != scene.face_texture)
@@ -65,12 +65,12 @@ def bake(scene: Scene, lights: list[Light], seed: int, rays: int = 64, bounces: 
 
 
 def _texture(scene: Scene, name: str) -> int:
-    """Number of a texture, -1 if the scene does not have it."""
+    """Return the index of a texture, or -1 if the scene does not have it."""
     return scene.texture_names.index(name) if name in scene.texture_names else -1
 
 
 def _face_albedo(scene: Scene) -> np.ndarray:
-    """(F, 3) share of light that each triangle reflects, linear."""
+    """Return the linear albedo (F, 3) of each triangle."""
     textures = np.array(
         [to_linear(texture.reshape(-1, 3) / 255.0).mean(axis=0) for texture in scene.textures]
     )
@@ -79,7 +79,7 @@ def _face_albedo(scene: Scene) -> np.ndarray:
 
 
 def _exposure(scene: Scene, surfels: Surfels, light: np.ndarray) -> float:
-    """Factor that brings the median light on floors and walls to `_MEDIAN_LIGHT`."""
+    """Return the factor that scales the median light on floors and walls to `_MEDIAN_LIGHT`."""
     structure = scene.face_mask("floor", "wall")
     if not structure.any():
         return 1.0
@@ -88,5 +88,5 @@ def _exposure(scene: Scene, surfels: Surfels, light: np.ndarray) -> float:
 
 
 def _display(light: np.ndarray) -> np.ndarray:
-    """Display-space factor (N, 3): shadows stay open and bright spots bend towards white."""
+    """Return display-space factors (N, 3) with lifted shadows and compressed highlights."""
     return np.clip(1.25 * light / (0.5 + light), 0, 1) ** (1 / 2.2)

@@ -1,9 +1,9 @@
-"""Baked light against closed forms, and what a person expects of it."""
+"""Baked light: comparison with closed forms, and plausibility."""
 
 import numpy as np
 import pytest
 
-from envs.houses.lighting.lighting import bake
+from envs.houses.lighting.baking import bake
 from envs.houses.lighting.lights import Light
 from envs.houses.lighting.surfels import Surfels
 from envs.houses.meshes.geometry import Material, box, quad
@@ -23,7 +23,7 @@ def floor(size: float = 4.0, cell: float = 0.5) -> Fixture:
 
 
 def closed_room(albedo: float) -> Scene:
-    """A cube of 2 m seen from inside, whose faces all have one grey in linear light."""
+    """Build a cube of 2 m with inward faces of one linear albedo."""
     display = albedo ** (1 / 2.2)
     cube = box((2, 2, 2), Material("plain", (display,) * 3), cell=0.25)
     inside = Fixture("wall", 0, (cube,))
@@ -56,7 +56,7 @@ def test_direct_light_follows_lamberts_law():
     assert light_at(scene, received, surfels, (1, 0, 0)) == pytest.approx(slant, rel=0.01)
 
 
-def test_things_cast_shadows():
+def test_objects_cast_shadows():
     crate = Fixture("box", 0, (box((0.8, 0.8, 0.2), PLAIN, center=(0, 0, 1)),))
     scene = scene_of_fixtures([floor(), crate], TEXTURES)
     surfels = surfels_of(scene)
@@ -66,7 +66,7 @@ def test_things_cast_shadows():
 
 
 def test_light_bounces_as_in_an_integrating_cube():
-    """In a closed room whose walls reflect a share a, light adds up to a / (1 - a) of the first."""
+    """In a closed room of albedo a, the total light is 1 / (1 - a) times the direct light."""
     scene = closed_room(0.5)
     surfels = surfels_of(scene)
     around = surfels.gather(np.random.default_rng(0), 64)
@@ -79,7 +79,7 @@ def test_light_bounces_as_in_an_integrating_cube():
     assert light == pytest.approx(np.full_like(light, 2.0), rel=1e-3)
 
 
-def test_vertices_inside_solids_borrow_the_light_around_them():
+def test_vertices_inside_solids_take_the_light_around_them():
     crate = Fixture("box", 0, (box((1.2, 1.2, 0.5), PLAIN, center=(0, 0, 0.2)),))
     scene = scene_of_fixtures([floor(cell=0.4), crate], TEXTURES)
     surfels = surfels_of(scene)

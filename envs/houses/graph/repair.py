@@ -1,4 +1,4 @@
-"""Makes the graph of a storey one piece: viewpoints along walks between its components."""
+"""Repair of the graph of a storey: viewpoints along walks that join its components."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import numpy as np
 from envs.houses.graph.clearance import CELL, ClearanceMap
 from envs.houses.graph.ground import PATH_CLEARANCE, WALKING_CLEARANCE, Ground
 
-CROWDED = 0.5  # metres; two viewpoints of one place, of which one will do
+CROWDED = 0.5  # metres; one of two closer viewpoints may be redundant
 
 
 def join_components(points: np.ndarray, ground: Ground) -> np.ndarray:
-    """Adds viewpoints along the shortest walks between components until the graph is one.
+    """Add viewpoints along the shortest walks between components until the graph is connected.
 
-    A viewpoint at the end of a walk that edges cannot follow is given up.
+    If edges cannot follow a walk, the viewpoint at its start is dropped.
 
     Args:
         points: (N, 2) metres.
-        ground: Where the walks lead.
+        ground: The storey.
 
     Returns:
-        (N + M, 2) metres. Components that no walk reaches are left alone.
+        (N + M, 2) metres. Components that no walk reaches stay unconnected.
     """
     from scipy.sparse.csgraph import connected_components
 
@@ -39,7 +39,7 @@ def join_components(points: np.ndarray, ground: Ground) -> np.ndarray:
 
 
 def thin(points: np.ndarray, ground: Ground) -> np.ndarray:
-    """Drops viewpoints (N, 2) that stand close to another one and join nothing."""
+    """Drop viewpoints (N, 2) that are close to another one and not needed for connectivity."""
     from scipy.sparse.csgraph import connected_components
 
     edges = ground.edges(points)
@@ -56,9 +56,9 @@ def thin(points: np.ndarray, ground: Ground) -> np.ndarray:
 
 
 def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap):
-    """Shortest walk (S, 2) in metres from any source to any target point, or None.
+    """Return the shortest walk (S, 2) in metres from any source to any target point, or None.
 
-    Narrow places cost more, so that the walk keeps to the middle of doors.
+    Narrow positions cost more, so that walks pass through the middle of doors.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import dijkstra
@@ -101,7 +101,7 @@ def _walk_between(sources: np.ndarray, targets: np.ndarray, floor: ClearanceMap)
 
 
 def _steps_along(walk: np.ndarray, ground: Ground) -> np.ndarray:
-    """Thins a walk (S, 2) to the inner points (M, 2) that edges can join, greedily the farthest."""
+    """Reduce a walk (S, 2) to inner points (M, 2) that edges join, greedily the farthest ones."""
     steps, here, reach = [], 0, 0.8 * ground.rule.longest_edge
     while here < len(walk) - 1:
         ahead = np.arange(here + 1, len(walk))

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from envs.houses.furnishing.furnishing import PlacedObject, furnish
+from envs.houses.furnishing.rooms import PlacedObject, furnish
 from envs.houses.materials.style import make_style
 from envs.houses.plan.floor_plan import WALL_HEIGHT, FloorPlan, Room, make_floor_plan
 
 SEEDS = range(6)
 CELL = 0.04
-# What a person names a room by; a set is one of several.
+# Required categories by kind of room; a set means one of several.
 REQUIRED: dict[str, tuple[str | set[str], ...]] = {
     "hallway": ("coat rack",),
     "living room": ("sofa", "tv stand", "coffee table"),
@@ -29,7 +29,7 @@ REQUIRED: dict[str, tuple[str | set[str], ...]] = {
     "closet": ("wardrobe", "shoe rack"),
     "music room": ("piano", "guitar"),
 }
-# Seats are pushed under these.
+# Seats and the tables under which they are tucked.
 TUCKED = {("chair", "dining table"), ("chair", "desk"), ("office chair", "desk")}
 
 
@@ -44,7 +44,7 @@ def of_room(objects: list[PlacedObject], room: int) -> list[PlacedObject]:
 
 
 def free_floor(plan: FloorPlan, objects: list[PlacedObject]) -> np.ndarray:
-    """Distance in metres from each cell of the free floor to the nearest wall or thing."""
+    """Return the distance in metres from each free cell to the nearest wall or object."""
     free = np.zeros((round(plan.width / CELL), round(plan.depth / CELL)), dtype=bool)
 
     def fill(x0: float, y0: float, x1: float, y1: float, value: bool) -> None:
@@ -64,7 +64,7 @@ def free_floor(plan: FloorPlan, objects: list[PlacedObject]) -> np.ndarray:
     return np.asarray(ndimage.distance_transform_edt(free)) * CELL
 
 
-def test_rooms_have_what_names_them(houses):
+def test_rooms_have_their_required_furniture(houses):
     for plan, objects in houses:
         for room in plan.rooms:
             categories = {placed.item.category for placed in of_room(objects, room.index)}
@@ -74,7 +74,7 @@ def test_rooms_have_what_names_them(houses):
             assert len(lights) == (3 if room.kind == "hallway" else 1)
 
 
-def test_libraries_and_dining_rooms_are_rich_enough(houses):
+def test_libraries_and_dining_rooms_have_enough_furniture(houses):
     for plan, objects in houses:
         for room in plan.rooms:
             count = Counter(o.item.category for o in of_room(objects, room.index))
@@ -94,7 +94,7 @@ def test_nothing_on_the_floor_overlaps(houses):
             assert not a.footprint.grown(-0.001).overlaps(b.footprint), names
 
 
-def test_things_stay_inside_their_rooms(houses):
+def test_objects_stay_inside_their_rooms(houses):
     for plan, objects in houses:
         for placed in objects:
             room, box = plan.rooms[placed.room], placed.footprint
@@ -141,7 +141,7 @@ def test_passages_stay_clear(houses):
                 assert beside >= opening.width / 2 or before >= 0.6, placed.item.category
 
 
-def test_tall_things_do_not_stand_before_windows(houses):
+def test_tall_items_do_not_hide_windows(houses):
     for plan, objects in houses:
         for window in (o for o in plan.openings if o.kind == "window"):
             for placed in of_room(objects, window.rooms[0]):
@@ -226,15 +226,15 @@ def test_furnishing_is_a_function_of_the_seed():
     assert summary(furnish(plan, np.random.default_rng(6), style)) != summary(first)
 
 
-def test_nothing_required_was_left_out(caplog):
+def test_all_required_furniture_is_placed(caplog):
     with caplog.at_level(logging.WARNING):
         for seed in range(100, 103):
             furnish(make_floor_plan(seed), np.random.default_rng(seed), make_style(seed))
     assert not caplog.records
 
 
-def test_a_room_that_is_too_small_is_told_with_its_house(caplog):
+def test_the_warning_about_a_small_room_names_its_house(caplog):
     plan = FloorPlan(1.5, 1.5, (Room(0, "gym", 0, 0, 1.5, 1.5),), ())
     furnish(plan, np.random.default_rng(0), make_style(0), scan="house_99")
     (record,) = caplog.records
-    assert record.getMessage().startswith("house_99: room 0 (gym) has no place for: treadmill")
+    assert record.getMessage().startswith("house_99: room 0 (gym) has no space for: treadmill")
