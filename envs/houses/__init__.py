@@ -1,1 +1,1 @@
-"""The built-in world: procedurally generated houses with panoramas, graphs and instructions."""
+"""The built-in world: furnished houses generated from seeds, with panoramas and instructions."""

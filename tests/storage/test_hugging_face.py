@@ -104,7 +104,7 @@ def test_files_are_no_folders(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("{", "not JSON"), ("[]", "not a JSON object"), ("[" * 100_000, "nested too deeply")],
+    [("{", "not valid JSON"), ("[]", "not a JSON object"), ("[" * 100_000, "nested deeper")],
 )
 def test_json_that_is_no_object_is_refused(text: str, problem: str, tmp_path: Path):
     path = tmp_path / "config.json"

@@ -87,7 +87,7 @@ def save_picture(path: Path) -> None:
     ("name", "save"),
     [
         ("trainer.pt", lambda path: save_trainer(path.parent, {"weights": torch.zeros(9999)})),
-        ("model.safetensors", lambda path: save_model(path.parent, Widthless(9999, 9), {})),
+        ("model.safetensors", lambda path: save_model(path.parent, Plain(9999, 9), {})),
         ("store.safetensors", save_store),
         ("text.json", lambda path: write_text(path, 99999 * "x")),
         ("array.npy", save_array),
@@ -110,8 +110,8 @@ def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path, file_size_limit,
     assert list(tmp_path.iterdir()) == [path]
 
 
-class Widthless(torch.nn.Linear):
-    widths: ClassVar[dict[str, str]] = {}
+class Plain(torch.nn.Linear):
+    architecture: ClassVar[dict[str, str]] = {}
 
 
 def test_other_errors_stay_what_they_are(tmp_path):

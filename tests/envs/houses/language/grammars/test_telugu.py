@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import Act, Mention, Step
-from envs.houses.language.lexicon import load_lexicon
-from envs.houses.language.realising import realise
-from envs.houses.language.telugu import telugu
+from envs.houses.language.acts import Act, Mention, PlannedAct
+from envs.houses.language.grammars.lexicon import load_lexicon
+from envs.houses.language.grammars.telugu import telugu
+from envs.houses.language.rxr_realiser import realise_acts
 
 
-def _say(act, pattern, manner=0, is_final=True):
-    return telugu().say(act, pattern, manner, is_final)
+def _render(act, pattern, variant=0, is_final=True):
+    return telugu().render(act, pattern, variant, is_final)
 
 
 @pytest.mark.parametrize(
-    ("said", "pattern", "words"),
+    ("fields", "pattern", "words"),
     [
         ({"noun": "bed"}, "{L.acc}", "మంచాన్ని"),
         ({"noun": "chair", "colour": "red"}, "{L.acc}", "ఎర్రటి కుర్చీని"),
@@ -27,12 +27,12 @@ def _say(act, pattern, manner=0, is_final=True):
         ({"noun": "chair", "plural": True}, "{L.is*}", "ఉన్నాయి"),
     ],
 )
-def test_cases_and_number(said, pattern, words):
-    assert _say(Act("see", mention=Mention(**said), side="left"), pattern) == words
+def test_words_agree_in_number_and_case(fields, pattern, words):
+    assert _render(Act("see", mention=Mention(**fields), side="left"), pattern) == words
 
 
 @pytest.mark.parametrize(
-    ("room", "manner", "into", "inside", "out"),
+    ("room", "variant", "into", "inside", "out"),
     [
         ("kitchen", 0, "వంటగదిలోకి", "వంటగదిలో", "వంటగది నుండి"),
         ("kitchen", 1, "వంటింట్లోకి", "వంటింట్లో", "వంటింటి నుండి"),
@@ -40,9 +40,9 @@ def test_cases_and_number(said, pattern, words):
         ("library", 0, "గ్రంథాలయంలోకి", "గ్రంథాలయంలో", "గ్రంథాలయం నుండి"),
     ],
 )
-def test_rooms_take_their_endings(room, manner, into, inside, out):
+def test_rooms_have_case_endings(room, variant, into, inside, out):
     act = Act("enter", room)
-    assert [_say(act, slot, manner) for slot in ("{R.into}", "{R.in}", "{R.from}")] == [
+    assert [_render(act, slot, variant) for slot in ("{R.into}", "{R.in}", "{R.from}")] == [
         into,
         inside,
         out,
@@ -50,9 +50,9 @@ def test_rooms_take_their_endings(room, manner, into, inside, out):
 
 
 def test_accusatives_follow_the_last_sound():
-    for ways in load_lexicon("telugu")["nouns"].values():
-        for way in ways:
-            word, accusative = way["nominative"], way["accusative"]
+    for synonyms in load_lexicon("telugu")["nouns"].values():
+        for noun in synonyms:
+            word, accusative = noun["nominative"], noun["accusative"]
             if word.endswith("\u0c02"):
                 assert accusative == word[:-1].rstrip("ె") + "ాన్ని"
             elif word.endswith(("ి", "ీ")):
@@ -63,16 +63,16 @@ def test_accusatives_follow_the_last_sound():
 
 def test_a_clause_before_another_ends_in_a_participle():
     act = Act("turn", side="right")
-    assert _say(act, "{S.to} {V.turn}") == "కుడివైపు తిరగండి"
-    assert _say(act, "{S.to} {V.turn}", is_final=False) == "కుడివైపు తిరిగి"
+    assert _render(act, "{S.to} {V.turn}") == "కుడివైపు తిరగండి"
+    assert _render(act, "{S.to} {V.turn}", is_final=False) == "కుడివైపు తిరిగి"
 
 
 def test_sentences_end_in_one_honorific_imperative():
     acts = [Act("leave", "bedroom"), Act("turn", side="left"), Act("end", "hallway")]
     acts += [Act("enter", "kitchen"), Act("stop", mention=Mention("fridge"))]
-    steps = [Step(act, place, place + 1) for place, act in enumerate(acts)]
+    steps = [PlannedAct(act, position, position + 1) for position, act in enumerate(acts)]
     for seed in range(40):
-        text = realise(telugu(), steps, np.random.default_rng(seed)).text
+        text = realise_acts(telugu(), steps, np.random.default_rng(seed)).text
         for sentence in text.rstrip(".").split(". "):
             assert sentence.endswith("ండి")
             assert sentence.count("ండి") == 1 + sentence.count("నుండి")

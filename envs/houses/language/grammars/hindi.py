@@ -1,19 +1,19 @@
 """Hindi: verb-final clauses with postpositions, agreement in gender, number and case.
 
-Adjectives, ordinals and the genitive agree with the noun; a noun before a postposition stands in
-the oblique. Verbs are honorific imperatives (मुड़ें or मुड़िए, one of them throughout a text), and
-conjunctive participles (मुड़कर) where another clause follows.
+Adjectives, ordinals and the genitive agree with the noun. A noun before a postposition takes the
+oblique case. Verbs are honorific imperatives (मुड़ें or मुड़िए, the same form throughout a text)
+or, before another clause, conjunctive participles (मुड़कर).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Joints, Language, Verb
-from envs.houses.language.lexicon import load_lexicon
+from envs.houses.language.grammar import Connectives, Language
+from envs.houses.language.grammars.lexicon import load_lexicon
+from envs.houses.language.grammars.lexicon_language import lexicon_language
 
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "turn": ("{S.to} {V.turn}", "{S.to} {V.swing}"),
@@ -93,7 +93,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "{R.obl} में {V.stop}",
     ),
 }
-_JOINTS = Joints(
+_CONNECTIVES = Connectives(
     stop="। ",
     openers=(("", 0.6), ("फिर ", 0.15), ("इसके बाद ", 0.15), ("अब ", 0.1)),
     statement_openers=(("", 0.75), ("अब ", 0.25)),
@@ -114,7 +114,7 @@ _SIDES: dict[str, dict[str, tuple[str, ...]]] = {
         "behind": ("आपके पीछे", "आपके ठीक पीछे"),
     },
 }
-# Verb forms that agree with what one sees: (masculine, feminine) singular, then plural.
+# Verb forms that agree with the landmark: (masculine, feminine) singular, then plural.
 _AGREEING = {
     "seen": (("दिखेगा", "दिखेगी"), ("दिखेंगे", "दिखेंगी")),
     "will": (("होगा", "होगी"), ("होंगे", "होंगी")),
@@ -126,37 +126,30 @@ _GENITIVE = {"m": "का", "m_oblique": "के", "f": "की"}
 
 @cache
 def hindi() -> Language:
-    """The grammar of "hi-IN"."""
+    """Return the grammar of "hi-IN"."""
     lexicon = load_lexicon("hindi")
-    return Language(
-        tag="hi-IN",
-        patterns=_PATTERNS,
-        joints=_JOINTS,
-        verbs={name: Verb(tuple(ways), last) for name, (ways, last) in lexicon["verbs"].items()},
-        nouns=tuple(lexicon["nouns"]),
-        colours=tuple(lexicon["colours"]),
-        materials=tuple(lexicon["materials"]),
-        rooms=tuple(lexicon["rooms"]),
-        forms={
-            "L": _mention,
-            "R": _room,
-            "S": lambda side, form: _SIDES[form][side],
-            "D": lambda metres, _: [f"{lexicon['numbers'][metres - 1]} मीटर"],
-            "O": lambda ordinal, _: [lexicon["ordinals"][ordinal - 1]["m_oblique"]],
-        },
-    )
+    forms = {
+        "L": _mention,
+        "R": _room,
+        "S": lambda side, form: _SIDES[form][side],
+        "D": lambda metres, _: [f"{lexicon['numbers'][metres - 1]} मीटर"],
+        "O": lambda ordinal, _: [lexicon["ordinals"][ordinal - 1]["m_oblique"]],
+    }
+    return lexicon_language("hi-IN", "hindi", _PATTERNS, _CONNECTIVES, forms)
 
 
 def _mention(mention: Mention, form: str) -> list[str]:
-    """Each way to say a mention, in the direct ("dir") or oblique ("obl") case, or what agrees."""
-    return [_noun_form(mention, noun, form) for noun in _nouns()[mention.noun]]
+    """Return every wording of a mention in a form.
 
-
-def _nouns() -> dict[str, Any]:
-    return load_lexicon("hindi")["nouns"]
+    The form is the direct case ("dir"), the oblique case ("obl"), the genitive particle ("ka") or a
+    verb of `_AGREEING`.
+    """
+    nouns = load_lexicon("hindi")["nouns"][mention.noun]
+    return [_noun_form(mention, noun, form) for noun in nouns]
 
 
 def _noun_form(mention: Mention, noun: dict[str, str], form: str) -> str:
+    """Return one wording of a mention, for one synonym of its noun."""
     is_feminine = noun["gender"] == "f"
     if form == "ka":
         return _GENITIVE["f" if is_feminine else "m_oblique"]
@@ -166,14 +159,14 @@ def _noun_form(mention: Mention, noun: dict[str, str], form: str) -> str:
     case = "oblique" if is_oblique else "direct"
     if mention.plural:
         case = "plural_oblique" if is_oblique else "plural"
-    # The ending -ā is that of the masculine singular in the direct case alone.
+    # Only the masculine singular in the direct case has the ending -ā.
     ending = "f" if is_feminine else "m_oblique" if is_oblique or mention.plural else "m"
     lexicon = load_lexicon("hindi")
     words = []
     if mention.ordinal:
         words.append(lexicon["ordinals"][mention.ordinal - 1][ending])
     if "of" in noun:
-        # Before it a colour would be that of the books rather than of their cupboard.
+        # A colour before the genitive would describe the books instead of their cupboard.
         words += [noun["of"], _GENITIVE[ending]]
     if mention.colour:
         words.append(lexicon["colours"][mention.colour][ending])
@@ -183,6 +176,7 @@ def _noun_form(mention: Mention, noun: dict[str, str], form: str) -> str:
 
 
 def _room(room: str, form: str) -> Sequence[str]:
+    """Return every wording of a room in the oblique case ("obl"), or its particle "vala"."""
     entries = load_lexicon("hindi")["rooms"][room]
     if form == "vala":
         return ["वाली" if entry["gender"] == "f" else "वाले" for entry in entries]

@@ -3,21 +3,21 @@ import re
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import Act, Mention, Step
-from envs.houses.language.hindi import hindi
-from envs.houses.language.realising import realise
+from envs.houses.language.acts import Act, Mention, PlannedAct
+from envs.houses.language.grammars.hindi import hindi
+from envs.houses.language.rxr_realiser import realise_acts
 
 
-def _say(act, pattern, manner=0, is_final=True):
-    return hindi().say(act, pattern, manner, is_final)
+def _render(act, pattern, variant=0, is_final=True):
+    return hindi().render(act, pattern, variant, is_final)
 
 
-def _mention(noun, **said):
-    return Act("see", "kitchen", Mention(noun, **said), "left", ordinal=2)
+def _mention(noun, **fields):
+    return Act("see", "kitchen", Mention(noun, **fields), "left", ordinal=2)
 
 
 @pytest.mark.parametrize(
-    ("said", "pattern", "words"),
+    ("fields", "pattern", "words"),
     [
         # Adjectives in -ā: -ā, in the oblique and plural -e, and in the feminine -ī throughout.
         ({"noun": "sofa", "colour": "blue"}, "{L.dir}", "नीला सोफ़ा"),
@@ -38,16 +38,16 @@ def _mention(noun, **said):
         ({"noun": "chair", "ordinal": 2}, "{L.obl}", "दूसरी कुर्सी"),
         ({"noun": "door", "ordinal": 1}, "{L.dir}", "पहला दरवाज़ा"),
         ({"noun": "door", "ordinal": 3}, "{L.obl}", "तीसरे दरवाज़े"),
-        # Compounds decline inside.
+        # Only the last noun of a compound declines.
         ({"noun": "shoe rack"}, "{L.obl} तक", "जूतों के रैक तक"),
         ({"noun": "rocking horse"}, "{L.obl} तक", "झूलने वाले घोड़े तक"),
-        # What is said of a compound stands next to what it is said of.
+        # Adjectives of a compound are next to its last noun.
         ({"noun": "bookshelf", "colour": "black"}, "{L.dir}", "किताबों की काली अलमारी"),
         ({"noun": "shoe rack", "colour": "yellow"}, "{L.dir}", "जूतों का पीला रैक"),
         ({"noun": "shoe rack", "colour": "yellow"}, "{L.obl}", "जूतों के पीले रैक"),
         ({"noun": "desk", "material": "wooden"}, "{L.obl}", "पढ़ने की लकड़ी की मेज़"),
         ({"noun": "desk", "ordinal": 2}, "{L.obl}", "दूसरी पढ़ने की मेज़"),
-        # Verbs agree with what is seen, masculine nouns in -ī among them.
+        # Verbs agree with the landmark, also with masculine nouns in -ī.
         ({"noun": "chair"}, "{L.seen*}", "दिखेगी"),
         ({"noun": "chair", "plural": True}, "{L.seen*}", "दिखेंगी"),
         ({"noun": "stool", "plural": True}, "{L.seen*}", "दिखेंगे"),
@@ -58,8 +58,8 @@ def _mention(noun, **said):
         ({"noun": "sofa"}, "{S.at} {L.ka*} {L.obl}", "बाईं ओर के सोफ़े"),
     ],
 )
-def test_agreement_and_case(said, pattern, words):
-    assert _say(_mention(**said), pattern) == words
+def test_words_agree_in_gender_number_and_case(fields, pattern, words):
+    assert _render(_mention(**fields), pattern) == words
 
 
 @pytest.mark.parametrize(
@@ -72,38 +72,38 @@ def test_agreement_and_case(said, pattern, words):
 )
 def test_vala_agrees_with_its_room(room, words):
     act = Act("enter", room, Mention("bed"))
-    assert _say(act, "{L.obl} {R.vala*} {R.obl} में") == words
+    assert _render(act, "{L.obl} {R.vala*} {R.obl} में") == words
 
 
-def test_all_synonyms_agree_with_themselves():
-    # दरी is feminine and क़ालीन masculine, whichever of them a manner of speaking takes.
+def test_agreement_follows_the_chosen_synonym():
+    # दरी is feminine, क़ालीन is masculine.
     act = Act("see", mention=Mention("rug", "yellow"), side="ahead")
-    texts = {_say(act, "{L.dir} {L.seen*}", manner) for manner in range(4)}
+    texts = {_render(act, "{L.dir} {L.seen*}", variant) for variant in range(4)}
     assert texts == {"पीला क़ालीन दिखेगा", "पीली दरी दिखेगी"}
 
 
-def test_gender_of_nouns_fits_their_forms():
-    from envs.houses.language.lexicon import load_lexicon
+def test_noun_forms_fit_their_gender():
+    from envs.houses.language.grammars.lexicon import load_lexicon
 
-    for ways in load_lexicon("hindi")["nouns"].values():
-        for way in ways:
-            if way["gender"] == "f":
-                assert way["direct"] == way["oblique"]
-                assert way["plural"].endswith(("ें", "याँ", "एँ"))
-            elif way["direct"].endswith("ा"):
-                assert way["oblique"] == way["plural"]
-                assert way["oblique"].endswith("े")
+    for synonyms in load_lexicon("hindi")["nouns"].values():
+        for noun in synonyms:
+            if noun["gender"] == "f":
+                assert noun["direct"] == noun["oblique"]
+                assert noun["plural"].endswith(("ें", "याँ", "एँ"))
+            elif noun["direct"].endswith("ा"):
+                assert noun["oblique"] == noun["plural"]
+                assert noun["oblique"].endswith("े")
 
 
-def test_clauses_end_in_verbs_and_keep_to_one_imperative():
+def test_sentences_end_in_verbs_with_one_form_of_the_imperative():
     acts = [Act("leave", "bedroom"), Act("turn", side="left"), Act("end", "hallway")]
     acts += [Act("enter", "kitchen"), Act("stop", mention=Mention("fridge"))]
-    steps = [Step(act, place, place + 1) for place, act in enumerate(acts)]
+    steps = [PlannedAct(act, position, position + 1) for position, act in enumerate(acts)]
     polite, plain = re.compile("(िए|इए|ीजिए)([ ,।]|$)"), re.compile("(ें|एँ)([ ,।]|$)")
     for seed in range(40):
-        text = realise(hindi(), steps, np.random.default_rng(seed)).text
+        text = realise_acts(hindi(), steps, np.random.default_rng(seed)).text
         sentences = text.split("। ")
-        assert all(polite.search(one + "।") or plain.search(one + "।") for one in sentences)
-        ends = [one.rstrip("।").split(" ")[-1] for one in sentences]
+        assert all(polite.search(text + "।") or plain.search(text + "।") for text in sentences)
+        ends = [sentence.rstrip("।").split(" ")[-1] for sentence in sentences]
         assert len({bool(polite.search(end)) for end in ends}) == 1
         assert text.endswith("।")

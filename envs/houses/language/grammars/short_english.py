@@ -1,16 +1,17 @@
-"""Reads the short English of R2R-style instructions: the phrases of `realiser` as a grammar."""
+"""Grammar that parses the short English of R2R-style instructions, made by `r2r_realiser`."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Joints, Language
-from envs.houses.language.lexicon import load_lexicon
-from envs.houses.language.realiser import HALLWAY_NAMES, PHRASES
+from envs.houses.language.grammar import Connectives, Language
+from envs.houses.language.grammars.lexicon import load_lexicon
+from envs.houses.language.r2r_realiser import HALLWAY_NAMES, PHRASES
 from envs.houses.survey.landmarks import NOUNS, PLURALS
 
-# What may follow a phrase; a turn lends its verb to the room, and one "past" to the next.
+# Optional endings of a phrase, and phrases without their verb: "turn left into the kitchen",
+# "pass the sofa and the red chairs".
 _TAILS = {
     "enter": ("", " with {L.the}"),
     "past": ("", " {S.on}"),
@@ -26,20 +27,24 @@ _WAY = {"left": ["left"], "right": ["right"]}
 
 @cache
 def short_english() -> Language:
-    """The grammar of R2R-style instructions, tag "en"."""
+    """Return the grammar of R2R-style instructions, with the tag "en"."""
     lexicon = load_lexicon("english")
     patterns: dict[str, list[str]] = {}
     for kind, phrases in PHRASES.items():
         act_kind = "through" if kind == "hallway" else kind
         for phrase in phrases:
             slots = phrase.format(room="{R.the}", landmark="{L.the}", side="{S.way}")
-            patterns.setdefault(act_kind, []).extend(slots + t for t in _TAILS.get(kind, ("",)))
+            patterns.setdefault(act_kind, []).extend(
+                slots + tail for tail in _TAILS.get(kind, ("",))
+            )
         patterns[act_kind] += _BARE.get(kind, ())
     blank = (("", 1.0),)
     return Language(
         tag="en",
         patterns=patterns,
-        joints=Joints(". ", blank, blank, ((" and ", 1.0), (", ", 1.0), (", then ", 1.0))),
+        connectives=Connectives(
+            ". ", blank, blank, ((" and ", 1.0), (", ", 1.0), (", then ", 1.0))
+        ),
         verbs={},
         nouns=tuple(dict.fromkeys(noun for noun, _ in NOUNS.values())),
         colours=tuple(lexicon["colours"]),

@@ -1,11 +1,11 @@
 import pytest
 
 from envs.houses.language.acts import Act, Mention
-from envs.houses.language.english import english
+from envs.houses.language.grammars.english import english
 
 
-def _say(tag, act, pattern, manner=0):
-    return english(tag).say(act, pattern, manner)
+def _render(tag, act, pattern, variant=0):
+    return english(tag).render(act, pattern, variant)
 
 
 @pytest.mark.parametrize(
@@ -19,21 +19,21 @@ def _say(tag, act, pattern, manner=0):
         (Mention("painting", plural=True), "paintings"),
     ],
 )
-def test_indefinite_articles(mention, words):
-    assert _say("en-US", Act("see", mention=mention, side="left"), "{L.a}") == words
+def test_indefinite_articles_fit_the_next_word(mention, words):
+    assert _render("en-US", Act("see", mention=mention, side="left"), "{L.a}") == words
 
 
 def test_verbs_agree_in_number():
     pattern = "there {L.is*} {L.a} {S.on}"
     one = Act("see", mention=Mention("chair", "red"), side="ahead")
     many = Act("see", mention=Mention("chair", "red", plural=True), side="ahead")
-    assert _say("en-US", one, pattern) == "there is a red chair in front of you"
-    assert _say("en-US", many, pattern) == "there are red chairs in front of you"
+    assert _render("en-US", one, pattern) == "there is a red chair in front of you"
+    assert _render("en-US", many, pattern) == "there are red chairs in front of you"
 
 
-def test_ordinals_stand_before_colours():
+def test_ordinals_precede_colours():
     act = Act("past", mention=Mention("chair", "red", ordinal=2))
-    assert _say("en-IN", act, "pass {L.the}") == "pass the second red chair"
+    assert _render("en-IN", act, "pass {L.the}") == "pass the second red chair"
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_ordinals_stand_before_colours():
         (Act("straight", metres=3), "{D.unit}", "ten feet", "three metres"),
     ],
 )
-def test_two_englishes(act, pattern, american, indian):
-    assert _say("en-US", act, pattern) == american
-    assert _say("en-IN", act, pattern) == indian
+def test_english_varieties_differ_in_words_and_units(act, pattern, american, indian):
+    assert _render("en-US", act, pattern) == american
+    assert _render("en-IN", act, pattern) == indian
 
 
-def test_distances_in_feet_stay_apart_and_near_the_truth():
-    from envs.houses.language.english import _FEET
+def test_distances_in_feet_are_distinct_and_accurate():
     from envs.houses.language.grammar import DISTANCES
+    from envs.houses.language.grammars.english import _FEET
 
     numbers = {"six": 6, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30}
     numbers["twenty-five"] = 25

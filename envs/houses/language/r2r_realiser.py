@@ -1,4 +1,4 @@
-"""Puts planned clauses into plain English, in the manner of R2R."""
+"""Write planned clauses as plain English, in the style of R2R."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
 }
 HALLWAY_NAMES = ("hallway", "hall")
-# At one viewpoint: turn, pass what is here, leave, make for what shows ahead, go in, go through.
+# Order of clauses at one viewpoint: turn, pass, leave, approach, enter, walk through, stop.
 _ORDER = {
     "turn": 0,
     "past": 1,
@@ -43,16 +43,16 @@ _ORDER = {
 }
 
 
-def in_order(clauses: Iterable[Clause]) -> list[Clause]:
-    """Clauses in the order in which one comes to them on the path."""
+def sort_clauses(clauses: Iterable[Clause]) -> list[Clause]:
+    """Sort clauses by their position in the path."""
     return sorted(clauses, key=lambda clause: (clause.first, _ORDER[clause.kind]))
 
 
-def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
-    """Words a plan.
+def realise_clauses(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
+    """Write a plan as text.
 
     Args:
-        clauses: In the order of the path; the last one is the stop.
+        clauses: Clauses in the order of the path; the last one is the stop.
         rng: Source of all choices of words.
     """
     hallway = HALLWAY_NAMES[int(rng.random() < 0.4)]
@@ -61,16 +61,16 @@ def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
     for sentence in _sentences(len(clauses), rng):
         for place, number in enumerate(sentence):
             clause, before = clauses[number], clauses[number - 1]
-            joint = _joint(sentence, place, not text, rng)
+            connective = _connective(sentence, place, not text, rng)
             pattern = _pattern(clause, phrase, rng)
             phrase = _phrase(clause, pattern, hallway)
             if place and before.kind == "turn" and clause.kind == "enter":
-                joint, phrase = " ", "into" + phrase[phrase.index(" the ") :]
-            elif joint == " and " and before.kind == clause.kind == "past" and not before.side:
+                connective, phrase = " ", "into" + phrase[phrase.index(" the ") :]
+            elif connective == " and " and before.kind == clause.kind == "past" and not before.side:
                 phrase = phrase[phrase.index("the ") :]
             elif not place:
                 phrase = phrase[0].upper() + phrase[1:]
-            text += joint
+            text += connective
             things = clause.landmark.things if clause.landmark else ()
             spans.append(
                 Span(len(text), len(text) + len(phrase), clause.first, clause.last, things)
@@ -80,15 +80,16 @@ def realise(clauses: Sequence[Clause], rng: np.random.Generator) -> Instruction:
 
 
 def _pattern(clause: Clause, before: str, rng: np.random.Generator) -> str:
-    """A pattern for a clause that does not begin with the verb of the phrase before it."""
+    """Draw a pattern that does not begin with the verb of the previous phrase."""
     is_hallway = clause.kind == "through" and clause.room == "hallway"
     patterns = PHRASES["hallway" if is_hallway else clause.kind]
-    fresh = [one for one in patterns if one.split()[0] != before.lower().split(" ")[0]]
-    return fresh[rng.integers(len(fresh))]
+    verb = before.lower().split(" ")[0]
+    options = [pattern for pattern in patterns if pattern.split()[0] != verb]
+    return options[rng.integers(len(options))]
 
 
 def _phrase(clause: Clause, pattern: str, hallway: str) -> str:
-    """Words one clause, without regard to where it stands in its sentence."""
+    """Return the text of one clause, independent of its position in the sentence."""
     room = f"the {hallway if clause.room == 'hallway' else clause.room}"
     landmark = f"the {clause.landmark.words}" if clause.landmark else ""
     phrase = pattern.format(room=room, landmark=landmark, side=clause.side)
@@ -102,7 +103,7 @@ def _phrase(clause: Clause, pattern: str, hallway: str) -> str:
 
 
 def _sentences(count: int, rng: np.random.Generator) -> list[list[int]]:
-    """Deals clauses 0..count-1 out to sentences of one to three, the last often on its own."""
+    """Split clauses 0..count-1 into sentences of one to three; the last is often alone."""
     sentences = []
     numbers = list(range(count))
     tail = [numbers.pop()] if rng.random() < 0.6 else []
@@ -113,8 +114,8 @@ def _sentences(count: int, rng: np.random.Generator) -> list[list[int]]:
     return [*sentences, tail] if tail else sentences
 
 
-def _joint(sentence: list[int], place: int, is_start: bool, rng: np.random.Generator) -> str:
-    """What stands before a clause: the end of a sentence, a comma, "and" or "then"."""
+def _connective(sentence: list[int], place: int, is_start: bool, rng: np.random.Generator) -> str:
+    """Return the text before a clause: the end of a sentence, a comma, "and" or "then"."""
     if place == 0:
         return "" if is_start else ". "
     if place < len(sentence) - 1:

@@ -1,7 +1,7 @@
-"""Telugu: verb-final clauses, case endings joined to their nouns as the lexicon has them.
+"""Telugu: verb-final clauses; the lexicon lists each noun with its case endings.
 
-Verbs are honorific imperatives (తిరగండి), and participles (తిరిగి) where another clause follows.
-Things are neuter, so that verbs agree with them in number alone.
+Verbs are honorific imperatives (తిరగండి) or, before another clause, participles (తిరిగి). Nouns for
+objects are neuter, so that verbs agree with them in number only.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from functools import cache
 
 from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Joints, Language, Verb
-from envs.houses.language.lexicon import load_lexicon
+from envs.houses.language.grammar import Connectives, Language
+from envs.houses.language.grammars.lexicon import load_lexicon
+from envs.houses.language.grammars.lexicon_language import lexicon_language, noun_phrases
 
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "turn": ("{S.to} {V.turn}", "మీ {S.to} {V.turn}"),
@@ -86,7 +87,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "{R.in} {V.stop}",
     ),
 }
-_JOINTS = Joints(
+_CONNECTIVES = Connectives(
     stop=". ",
     openers=(("", 0.55), ("తర్వాత ", 0.15), ("ఆ తర్వాత ", 0.15), ("ఇప్పుడు ", 0.15)),
     statement_openers=(("", 0.75), ("ఇప్పుడు ", 0.25)),
@@ -104,7 +105,7 @@ _SIDES: dict[str, dict[str, tuple[str, ...]]] = {
         "behind": ("మీ వెనుక", "మీ వెనకాల"),
     },
 }
-# Verb forms that agree with what one sees: singular, plural.
+# Verb forms that agree with the landmark: singular, plural.
 _AGREEING = {
     "seen": ("కనిపిస్తుంది", "కనిపిస్తాయి"),
     "appears": ("కనబడుతుంది", "కనబడతాయి"),
@@ -113,50 +114,32 @@ _AGREEING = {
 }
 _CASES = {"nom": "nominative", "gen": "genitive", "acc": "accusative"}
 _PLURAL_CASES = {"nom": "plural", "gen": "plural_genitive", "acc": "plural_accusative"}
+_ROOM_CASES = {"in": "in", "into": "into", "from": "from", "gen": "genitive"}
 
 
 @cache
 def telugu() -> Language:
-    """The grammar of "te-IN"."""
+    """Return the grammar of "te-IN"."""
     lexicon = load_lexicon("telugu")
-    return Language(
-        tag="te-IN",
-        patterns=_PATTERNS,
-        joints=_JOINTS,
-        verbs={name: Verb(tuple(ways), last) for name, (ways, last) in lexicon["verbs"].items()},
-        nouns=tuple(lexicon["nouns"]),
-        colours=tuple(lexicon["colours"]),
-        materials=tuple(lexicon["materials"]),
-        rooms=tuple(lexicon["rooms"]),
-        forms={
-            "L": _mention,
-            "R": lambda room, form: [entry[_ROOM_CASES[form]] for entry in lexicon["rooms"][room]],
-            "S": lambda side, form: _SIDES[form][side],
-            "D": lambda metres, _: [f"{lexicon['numbers'][metres - 1]} మీటర్లు"],
-            "O": lambda ordinal, _: lexicon["ordinals"][ordinal - 1],
-        },
-    )
-
-
-_ROOM_CASES = {"in": "in", "into": "into", "from": "from", "gen": "genitive"}
+    forms = {
+        "L": _mention,
+        "R": lambda room, form: [entry[_ROOM_CASES[form]] for entry in lexicon["rooms"][room]],
+        "S": lambda side, form: _SIDES[form][side],
+        "D": lambda metres, _: [f"{lexicon['numbers'][metres - 1]} మీటర్లు"],
+        "O": lambda ordinal, _: lexicon["ordinals"][ordinal - 1],
+    }
+    return lexicon_language("te-IN", "telugu", _PATTERNS, _CONNECTIVES, forms)
 
 
 def _mention(mention: Mention, form: str) -> Sequence[str]:
-    """Each way to say a mention in a case, or what agrees with it.
-
-    Synonyms of the noun come innermost, so that one manner of speaking keeps to one of them.
-    """
+    """Return every wording of a mention in a case, or the verb of `_AGREEING` in its number."""
     if form in _AGREEING:
         return [_AGREEING[form][mention.plural]]
     lexicon = load_lexicon("telugu")
     case = (_PLURAL_CASES if mention.plural else _CASES)[form]
-    ordinals = lexicon["ordinals"][mention.ordinal - 1] if mention.ordinal else [""]
-    colours = lexicon["colours"][mention.colour] if mention.colour else [""]
-    materials = lexicon["materials"][mention.material] if mention.material else [""]
-    return [
-        " ".join(f"{ordinal} {colour} {material} {noun[case]}".split())
-        for ordinal in ordinals
-        for colour in colours
-        for material in materials
-        for noun in lexicon["nouns"][mention.noun]
-    ]
+    return noun_phrases(
+        lexicon["ordinals"][mention.ordinal - 1] if mention.ordinal else [""],
+        lexicon["colours"][mention.colour] if mention.colour else [""],
+        lexicon["materials"][mention.material] if mention.material else [""],
+        [noun[case] for noun in lexicon["nouns"][mention.noun]],
+    )

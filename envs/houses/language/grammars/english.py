@@ -1,13 +1,13 @@
-"""English of the United States and of India: patterns and the forms that they ask for."""
+"""English of the United States and of India: patterns and the forms that their slots need."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 
 from envs.houses.language.acts import Mention
-from envs.houses.language.grammar import Joints, Language
-from envs.houses.language.lexicon import load_lexicon
+from envs.houses.language.grammar import Connectives, Language
+from envs.houses.language.grammars.lexicon import load_lexicon
+from envs.houses.language.grammars.lexicon_language import lexicon_language, noun_phrases
 
 _PATTERNS: dict[str, tuple[str, ...]] = {
     "turn": ("turn {S.way}", "take a {S.way}", "turn to your {S.way}"),
@@ -103,7 +103,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         "stop in {R.the}",
     ),
 }
-_OWN_PATTERNS: dict[str, dict[str, tuple[str, ...]]] = {
+_VARIETY_PATTERNS: dict[str, dict[str, tuple[str, ...]]] = {
     "en-US": {
         "turn": ("make a {S.way}", "hang a {S.way}"),
         "slight": ("veer {S.way}",),
@@ -120,66 +120,52 @@ _OWN_PATTERNS: dict[str, dict[str, tuple[str, ...]]] = {
         "down": ("come down the staircase",),
     },
 }
-_JOINTS = Joints(
+_CONNECTIVES = Connectives(
     stop=". ",
     openers=(("", 0.6), ("then ", 0.15), ("next, ", 0.1), ("now ", 0.1), ("after that, ", 0.05)),
     statement_openers=(("", 0.8), ("now ", 0.2)),
     inner=((" and ", 0.6), (", then ", 0.2), (" and then ", 0.2)),
 )
-_SIDES = {
-    "left": ("on your left", "to your left", "on the left"),
-    "right": ("on your right", "to your right", "on the right"),
-    "ahead": ("in front of you", "ahead of you", "straight ahead of you"),
-    "behind": ("behind you", "at your back", "right behind you"),
+_SIDES: dict[str, dict[str, tuple[str, ...]]] = {
+    "way": {"left": ("left",), "right": ("right",)},
+    "on": {
+        "left": ("on your left", "to your left", "on the left"),
+        "right": ("on your right", "to your right", "on the right"),
+        "ahead": ("in front of you", "ahead of you", "straight ahead of you"),
+        "behind": ("behind you", "at your back", "right behind you"),
+    },
 }
 _FEET = {2: "six", 3: "ten", 4: "twelve", 5: "fifteen", 6: "twenty", 8: "twenty-five", 9: "thirty"}
 
 
 @cache
 def english(tag: str) -> Language:
-    """The grammar of "en-US" or "en-IN"."""
+    """Return the grammar of "en-US" or "en-IN"."""
     lexicon = load_lexicon("english")
-    own = _OWN_PATTERNS[tag]
-    return Language(
-        tag=tag,
-        patterns={kind: (*ways, *own.get(kind, ())) for kind, ways in _PATTERNS.items()},
-        joints=_JOINTS,
-        verbs={},
-        nouns=tuple(lexicon["nouns"]),
-        colours=tuple(lexicon["colours"]),
-        materials=tuple(lexicon["materials"]),
-        rooms=tuple(lexicon["rooms"]),
-        forms={
-            "L": partial(_mention, tag),
-            "R": lambda room, _: [f"the {name}" for name in lexicon["rooms"][room][tag]],
-            "S": _side,
-            "D": lambda metres, _: [_distance(tag, metres)],
-            "O": lambda ordinal, _: [lexicon["ordinals"][ordinal - 1]],
-        },
-        writes_capitals=True,
-    )
+    variety = _VARIETY_PATTERNS[tag]
+    patterns = {kind: (*common, *variety.get(kind, ())) for kind, common in _PATTERNS.items()}
+    forms = {
+        "L": lambda mention, form: _mention(tag, mention, form),
+        "R": lambda room, _: [f"the {name}" for name in lexicon["rooms"][room][tag]],
+        "S": lambda side, form: _SIDES[form][side],
+        "D": lambda metres, _: [_distance(tag, metres)],
+        "O": lambda ordinal, _: [lexicon["ordinals"][ordinal - 1]],
+    }
+    return lexicon_language(tag, "english", patterns, _CONNECTIVES, forms, writes_capitals=True)
 
 
 def _mention(tag: str, mention: Mention, form: str) -> list[str]:
+    """Return every wording of a mention with an article, or the form of "to be" for "is"."""
     if form == "is":
         return ["are" if mention.plural else "is"]
-    return [_with_article(words, form, mention.plural) for words in _phrases(tag, mention)]
-
-
-def _phrases(tag: str, mention: Mention) -> list[str]:
     lexicon = load_lexicon("english")
-    nouns = [forms[mention.plural] for forms in lexicon["nouns"][mention.noun][tag]]
-    colours: Sequence[str] = [""]
-    if mention.colour:
-        colours = lexicon["colours"][mention.colour][tag]
-    materials = lexicon["materials"][mention.material] if mention.material else [""]
-    ordinal = lexicon["ordinals"][mention.ordinal - 1] if mention.ordinal else ""
-    return [
-        " ".join(f"{ordinal} {colour} {material} {noun}".split())
-        for colour in colours
-        for material in materials
-        for noun in nouns
-    ]
+    phrases = noun_phrases(
+        [lexicon["ordinals"][mention.ordinal - 1]] if mention.ordinal else [""],
+        lexicon["colours"][mention.colour][tag] if mention.colour else [""],
+        lexicon["materials"][mention.material] if mention.material else [""],
+        [forms[mention.plural] for forms in lexicon["nouns"][mention.noun][tag]],
+    )
+    return [_with_article(words, form, mention.plural) for words in phrases]
 
 
 def _with_article(words: str, form: str, is_plural: bool) -> str:
@@ -188,12 +174,6 @@ def _with_article(words: str, form: str, is_plural: bool) -> str:
     if is_plural:
         return words
     return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}"
-
-
-def _side(side: str, form: str) -> Sequence[str]:
-    if form == "on":
-        return _SIDES[side]
-    return {"left": ["left"], "right": ["right"]}[side]
 
 
 def _distance(tag: str, metres: int) -> str:

@@ -4,15 +4,15 @@ import unicodedata
 import pytest
 
 from envs.houses.furniture import MAKERS
-from envs.houses.language.languages import TAGS, language_of
-from envs.houses.language.lexicon import load_lexicon
-from envs.houses.language.sight import SPOKEN
+from envs.houses.language.grammars.languages import TAGS, language_of
+from envs.houses.language.grammars.lexicon import load_lexicon
+from envs.houses.language.sight import SPOKEN_NOUNS
 from envs.houses.materials.colours import COLOUR_NAMES
 from envs.houses.plan.room_layout import ROOM_SIZES
 
 LEXICONS = ("english", "hindi", "telugu")
 MATERIALS = ("wooden", "leather", "fabric", "metal", "glass", "ceramic")
-# What is always several, and so is never pointed out as one landmark.
+# Objects that are always several, and are therefore never one landmark.
 MANY = {"books", "shoes", "toy blocks"}
 
 
@@ -23,14 +23,14 @@ def _texts(value) -> list[str]:
     return [text for item in items for text in _texts(item)]
 
 
-def test_every_piece_of_furniture_can_be_named():
-    assert set(MAKERS) - MANY <= set(SPOKEN)
+def test_every_piece_of_furniture_has_a_noun():
+    assert set(MAKERS) - MANY <= set(SPOKEN_NOUNS)
 
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_every_noun_room_colour_and_material_has_words(tag):
     language = language_of(tag)
-    assert {noun for noun, _ in SPOKEN.values()} == set(language.nouns)
+    assert {noun for noun, _ in SPOKEN_NOUNS.values()} == set(language.nouns)
     assert {"hallway", *ROOM_SIZES} <= set(language.rooms)
     assert set(language.colours) == set(COLOUR_NAMES)
     assert set(language.materials) == set(MATERIALS)
@@ -60,11 +60,11 @@ def test_lexicons_have_the_same_keys(field):
     ],
 )
 def test_nouns_have_all_their_forms(name, forms):
-    for noun, ways in load_lexicon(name)["nouns"].items():
-        for way in ways:
-            assert set(way) - {"of"} == forms, noun
-            assert all(way.values()), noun
-            assert way.get("gender", "m") in ("m", "f"), noun
+    for key, synonyms in load_lexicon(name)["nouns"].items():
+        for noun in synonyms:
+            assert set(noun) - {"of"} == forms, key
+            assert all(noun.values()), key
+            assert noun.get("gender", "m") in ("m", "f"), key
 
 
 @pytest.mark.parametrize(
@@ -79,16 +79,16 @@ def test_words_are_in_their_own_script(name, block):
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_patterns_are_written_in_one_way(tag):
+def test_patterns_are_normalised(tag):
     for text in _texts(dict(language_of(tag).patterns)):
         assert unicodedata.is_normalized("NFC", text)
         assert text == " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", ["hindi", "telugu"])
-def test_signs_are_written_in_one_way(name):
+def test_lexicon_words_are_normalised(name):
     for text in _texts(load_lexicon(name)):
         assert unicodedata.is_normalized("NFC", text)
-        # A vowel sign never follows another, nor begins a word.
+        # A vowel sign never follows another vowel sign or begins a word.
         assert not re.search("[\u093e-\u094c][\u093e-\u094c]|[\u0c3e-\u0c4c][\u0c3e-\u0c4c]", text)
         assert not re.search("(^| )[\u093e-\u094d\u0c3e-\u0c4d]", text)
