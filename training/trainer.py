@@ -1,4 +1,4 @@
-"""The training loop: of anything, in one process or in several that train together."""
+"""The training loop of all learners, in one process or distributed."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from training.groups import Group, SingleProcess
 from training.interruption import Stopped, interruption, says_when_interrupted
 from training.learners import Learner, Summary
 from training.log import RunLog
-from training.optimisers import learning_rate, limit_gradient
+from training.optimisers import clip_gradient, learning_rate
 from training.run_folder import Settings, run_folder
 from training.settings import CONFIG, to_json
 
@@ -28,24 +28,24 @@ _LOG_EVERY = 50
 
 
 class DivergedError(FloatingPointError):
-    """The loss or its gradient is not a sensible number any more."""
+    """The loss or its gradient is infinite, NaN or too large."""
 
 
 class Trainer:
-    """A run: what it trains, how far it has come, and its folder.
+    """Training run of a learner, with its progress and folder.
 
-    All noise of an iteration comes from a seed of its own, so a run that goes on after a stop
-    computes what it would have computed without; on the CPU bit for bit.
+    Each iteration has its own random seed, so a resumed run computes the same results as an
+    uninterrupted one; on the CPU they are bit-identical.
 
     Args:
-        config: Settings; a run is started, or taken up again where `config.resume` names one.
-        learner: What is trained.
-        noise: Seed of torch's noise in an iteration (from 0).
-        largest_loss: A run whose loss is not below it has failed.
-        group: The processes that train together.
+        config: Settings; `config.resume` names a run to resume, otherwise a new run is started.
+        learner: Networks, gradients and evaluation.
+        noise: Function from iteration (from 0) to the seed of torch's random numbers.
+        largest_loss: Training fails when the loss reaches this value.
+        group: Processes of a distributed run.
 
     Raises:
-        OutputInUseError: Another process trains in the folder.
+        OutputInUseError: Another process is training in the folder.
     """
 
     def __init__(
@@ -61,17 +61,17 @@ class Trainer:
         self._noise, self._largest_loss = noise, largest_loss
         self._group = group or SingleProcess()
         self.run = self._group.all_gather(run_folder(config))[0]
-        self._claim()
+        self._lock_folder()
         self.iteration = 0
         self.seconds = 0.0
         self.best: dict[str, Any] = {}
         self.log: RunLog | None = None
         self._saved: int | None = None
-        self._recent: list[dict[str, float]] = []  # figures that are not in the log yet
+        self._recent: list[dict[str, float]] = []  # figures that are not logged yet
         if config.resume is not None:
-            self._take_up(load_trainer(self.run))
+            self._restore(load_trainer(self.run))
         if self._is_first:
-            # Also of a run that goes on: how long it is may have changed.
+            # Also when a run is resumed, as its length may have changed.
             settings = dataclasses.replace(config, output=self.run, resume=None)
             write_text(self.run / CONFIG, to_json(settings))
             if config.resume is None:
@@ -80,25 +80,25 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Done share of the run, 0 to 1."""
+        """Completed fraction of the run, 0 to 1."""
         if self.config.minutes is not None:
             return min(self.seconds / (60 * self.config.minutes), 1.0)
         return min(self.iteration / self.config.iterations, 1.0)
 
     def train(self) -> None:
-        """Train to the end; Ctrl-C saves and leaves after the iteration at hand.
+        """Train to the end; after Ctrl-C, finish the current iteration, save and stop.
 
         Raises:
-            DivergedError: As `step` does.
-            Stopped: By Ctrl-C.
-            UnwritableError: The disk is full; says from which state the run can go on.
+            DivergedError: As in `step`.
+            Stopped: Ctrl-C or SIGTERM stopped the run.
+            UnwritableError: The disk is full; the message names the state to resume from.
         """
         try:
-            with says_when_interrupted(lambda: f"Of this run, {self._way_on()}"):
+            with says_when_interrupted(lambda: self._resume_hint()):
                 self._train()
         except UnwritableError as error:
             self.close()
-            raise UnwritableError(f"{error}. Make room; {self._way_on()}") from error
+            raise UnwritableError(f"{error}. Make room. {self._resume_hint()}") from error
 
     def _train(self) -> None:
         with interruption() as interrupted, self._bar() as bar:
@@ -114,24 +114,25 @@ class Trainer:
                     bar.close()
                     self.close()
                     raise Stopped(
-                        f"Stopped after {self.iteration} iterations. Go on with --resume {self.run}"
+                        f"Stopped after {self.iteration} iterations. "
+                        f"Resume with --resume {self.run}"
                     )
 
     def step(self) -> dict[str, float]:
-        """One weight update; returns what to log.
+        """Update the weights once and return the figures to log.
 
         Raises:
-            DivergedError: Loss or gradient have exploded; nothing is updated, the state is saved.
+            DivergedError: The loss or gradient exploded; the weights are not updated but saved.
         """
         learner, settings = self.learner, self.config.optimiser
         torch.manual_seed(self._noise(self.iteration))
         learner.network.train()
         learner.optimiser.zero_grad(set_to_none=True)
         figures = learner.backward(self.iteration)
-        norms = [limit_gradient(part, settings) for part in learner.clipped]
-        healthy = math.isfinite(sum(norms)) and abs(figures["loss"]) < self._largest_loss
-        if not all(self._group.all_gather(healthy)):
-            self._give_up(figures["loss"], norms)
+        norms = [clip_gradient(part, settings) for part in learner.clipped]
+        is_finite = math.isfinite(sum(norms)) and abs(figures["loss"]) < self._largest_loss
+        if not all(self._group.all_gather(is_finite)):
+            self._fail(figures["loss"], norms)
         rate = learning_rate(settings, self.iteration, self.progress)
         for group in learner.optimiser.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
@@ -140,7 +141,7 @@ class Trainer:
         return {**figures, "gradient_norm": max(norms)}
 
     def evaluate(self) -> None:
-        """Evaluate what has been learnt, and keep its weights if they are the best so far."""
+        """Evaluate the current weights, and save them if they are the best so far."""
         self.learner.network.eval()
         summaries = self.learner.evaluate()
         if self.log is not None:
@@ -157,18 +158,18 @@ class Trainer:
             )
 
     def keep_best(self, summaries: Mapping[str, Summary]) -> None:
-        """Write the weights if they are better than those of all evaluations before."""
+        """Save the weights if they are better than those of all earlier evaluations."""
         metric = self.learner.metric
         value = summaries[self.config.select_by][metric]
         if not self.best or value > self.best[metric]:
             is_first, self.best = not self.best, {"iteration": self.iteration, metric: value}
             if is_first:
-                # Weights never lie there alone: from a state they can be written again.
+                # Saved before the weights, which can be restored from the state.
                 self._save_state()
             self._save_model()
 
     def save(self) -> None:
-        """Write the state of training; before any evaluation also the weights to use."""
+        """Save the training state, and before the first evaluation also the model."""
         self._save_state()
         if not self.best:
             self._save_model()
@@ -188,7 +189,7 @@ class Trainer:
         self._saved = self.iteration
 
     def report(self, results: Mapping[str, Any]) -> None:
-        """Write what became of the run, with the scores of the best weights by split."""
+        """Write the results of the run: scores of the best weights by split."""
         report = {
             "iterations": self.iteration,
             "training_seconds": self.seconds,
@@ -200,7 +201,7 @@ class Trainer:
         self.close()
 
     def close(self) -> None:
-        """Leave the folder to others."""
+        """Release the lock of the folder."""
         if self._is_first:
             self._unlock()
 
@@ -212,19 +213,19 @@ class Trainer:
         if self._is_first:
             self.learner.save_model(self.run, self.iteration)
 
-    def _way_on(self) -> str:
+    def _resume_hint(self) -> str:
         if self._saved is None:
-            return f"nothing has been saved yet, begin again with --resume {self.run}"
-        return f"the state of iteration {self._saved} is kept, go on with --resume {self.run}"
+            return f"Nothing is saved yet; start again with --resume {self.run}"
+        return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
 
-    def _claim(self) -> None:
-        """Become the one writer of the folder; every process is told if that is refused."""
+    def _lock_folder(self) -> None:
+        """Acquire the lock of the folder; every rank raises if that fails."""
         refusal = None
         if self._is_first:
             if self.config.resume is None:
                 self.run.mkdir(parents=True, exist_ok=True)
             lock = OutputLock(self.run)
-            # Also where nobody closes the run, which may have ended by an error.
+            # Also releases the lock if an error ends the run without `close`.
             self._unlock = weakref.finalize(self, lock.release)
             try:
                 lock.acquire()
@@ -234,7 +235,7 @@ class Trainer:
         if refusal is not None:
             raise OutputInUseError(refusal)
 
-    def _take_up(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any]) -> None:
         try:
             self.learner.network.load_state_dict(state["weights"])
             self.learner.optimiser.load_state_dict(state["optimiser"])
@@ -245,46 +246,52 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "
-                "resume with what the run was started with"
+                "resume with the data and settings of the run"
             ) from error
         if self._is_first and not (self.run / MODEL).is_file():
-            # The run was killed between the two files, which hold the same weights then.
+            # The run was killed after saving the state and before saving the same weights as model.
             if self.best and self.best["iteration"] != self.iteration:
                 raise FileNotFoundError(
-                    f"{self.run / MODEL}: no such file; the best weights, of iteration "
-                    f"{self.best['iteration']}, are lost: start the run anew"
+                    f"{self.run / MODEL}: no such file, so the best weights, of iteration "
+                    f"{self.best['iteration']}, are lost; train the run again"
                 )
             self._save_model()
 
-    def _give_up(self, loss: float, norms: list[float]) -> None:
+    def _fail(self, loss: float, norms: list[float]) -> None:
         weights = self.learner.network.state_dict().values()
-        good = all(bool(weight.isfinite().all()) for weight in weights)
-        if good:
+        can_save = all(bool(weight.isfinite().all()) for weight in weights)
+        if can_save:
             self.save()
         self.close()
-        state = "the state before it is saved" if good else "the weights hold no numbers either"
+        state = (
+            f"the state before it is saved in {self.run}"
+            if can_save
+            else "the weights are not finite either, so nothing is saved"
+        )
         raise DivergedError(
             f"iteration {self.iteration} has loss {loss:.4g} and gradient norm "
-            f"{', '.join(f'{norm:.4g}' for norm in norms)}; {state} in {self.run}. Start another "
-            "run with a lower --optimiser.learning-rate, or limit gradients with --optimiser.clip"
+            f"{', '.join(f'{norm:.4g}' for norm in norms)}; {state}. Start another run "
+            "with a lower --optimiser.learning-rate, or limit gradients with --optimiser.clip"
         )
 
     def _iterate(self) -> None:
         start = time.perf_counter()
         self._recent.append(self.step())
-        # All processes must see the same end of a run that ends by the clock.
+        # All ranks use the time of rank 0, so that a run with --minutes ends at the same iteration.
         self.seconds += self._group.all_gather(time.perf_counter() - start)[0]
         if self.log is not None and self.iteration % _LOG_EVERY == 0:
             names = self._recent[-1]
-            means = {name: float(np.mean([one[name] for one in self._recent])) for name in names}
+            means = {
+                name: float(np.mean([figures[name] for figures in self._recent])) for name in names
+            }
             rate = self.learner.optimiser.param_groups[0]["lr"]
-            figures = {**means, "learning_rate": rate, "seconds": self.seconds}
-            self.log.write("train", self.iteration, figures)
+            means |= {"learning_rate": rate, "seconds": self.seconds}
+            self.log.write("train", self.iteration, means)
         if self.iteration % _LOG_EVERY == 0:
             self._recent.clear()
 
     def _bar(self) -> tqdm:
-        # A bar of per mille serves runs that end by the clock and by iterations alike.
+        # Counts per mille, as a run may be limited by time or by iterations.
         return tqdm(
             total=1000,
             initial=int(1000 * self.progress),

@@ -202,8 +202,8 @@ def test_damaged_settings_name_the_file(tmp_path):
         (text.replace('"hidden_size": 512', '"hidden_size": [512]'), "hidden_size is .512.: Exp"),
         (text.replace('"dropout": 0.5', '"dropout": 7'), "a share to drop"),
         (text.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' occurs 2 times"),
-        ('{"follower": 3}', "follower: 3 is no group of settings"),
-        ("[]", "is no group of settings"),
+        ('{"follower": 3}', "follower: 3 is not a group of settings"),
+        ("[]", "is not a group of settings"),
         ("[" * 100_000, "nested deeper"),
     ):
         (tmp_path / CONFIG).write_text(damaged)
@@ -233,7 +233,7 @@ def test_a_run_goes_on_in_its_own_folder(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(parse_train(["--output", "runs/first"])))
     (tmp_path / TRAINER).touch()
     assert parse_train(["--resume", str(tmp_path)]).output == Path("runs/first")
-    with pytest.raises(ValueError, match=r"output: runs/first against runs/second; leave"):
+    with pytest.raises(ValueError, match=r"output: runs/first against runs/second; omit"):
         parse_train(["--resume", str(tmp_path), "--output", "runs/second"])
 
 

@@ -1,4 +1,4 @@
-"""Files of training runs and downloads."""
+"""Samples of files of training runs and downloads."""
 
 import shutil
 from pathlib import Path

@@ -34,7 +34,7 @@ class Config:
 
 
 class Sums:
-    """Learns to add two numbers, with dropout, so that its noise must be right."""
+    """Learns to add two numbers; its dropout makes the result depend on the seeds."""
 
     metric = "accuracy"
 
@@ -71,7 +71,7 @@ def make_trainer(folder, learner=None, group=None, largest_loss=1e4, **changes):
 
 
 @pytest.mark.parametrize("request_", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_same_run, request_):
+def test_resume_is_bit_identical(tmp_path, check_same_run, request_):
     whole = make_trainer(tmp_path / "whole")
     whole.train()
     assert (whole.run / "numbers.txt").read_text() == "two"
@@ -86,7 +86,7 @@ def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_
     check_same_run(whole, second)
 
 
-def test_what_changes_when_a_run_goes_on_is_written_down(tmp_path):
+def test_changed_settings_of_a_resumed_run_are_saved(tmp_path):
     first = make_trainer(tmp_path / "run")
     first.save()
     first.close()
@@ -97,7 +97,7 @@ def test_what_changes_when_a_run_goes_on_is_written_down(tmp_path):
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, 1e6])
-def test_losses_that_make_no_sense_stop_with_a_saved_state(tmp_path, spoilt):
+def test_a_diverged_run_stops_with_a_saved_state(tmp_path, spoilt):
     learner = Sums()
     trainer = make_trainer(tmp_path / "run", learner)
     learner.before = lambda: trainer.iteration == 7 and learner.inputs[0].fill_(spoilt)
@@ -109,7 +109,7 @@ def test_losses_that_make_no_sense_stop_with_a_saved_state(tmp_path, spoilt):
     assert all(bool(weight.isfinite().all()) for weight in state["weights"].values())
 
 
-def test_the_best_weights_are_kept_and_logged(tmp_path):
+def test_the_best_weights_are_saved_and_logged(tmp_path):
     learner = Sums()
     trainer = make_trainer(tmp_path / "run", learner)
     figures = iter([0.5, 0.9, 0.2, 0.9])
@@ -122,7 +122,7 @@ def test_the_best_weights_are_kept_and_logged(tmp_path):
     assert any((trainer.run / "tensorboard").iterdir())
 
 
-def test_folders_are_not_overwritten_and_damage_is_named(tmp_path):
+def test_folders_are_not_overwritten_and_damaged_states_are_refused(tmp_path):
     trainer = make_trainer(tmp_path / "run")
     trainer.save()
     with pytest.raises(FileExistsError, match="--resume"):
@@ -134,7 +134,7 @@ def test_folders_are_not_overwritten_and_damage_is_named(tmp_path):
     assert str(trainer.run / TRAINER) in str(error.value)
 
 
-def test_a_run_that_saved_nothing_begins_again(tmp_path, check_same_run):
+def test_a_run_without_a_saved_state_starts_again(tmp_path, check_same_run):
     whole = make_trainer(tmp_path / "whole")
     whole.train()
     killed = make_trainer(tmp_path / "again")
@@ -151,7 +151,7 @@ def test_a_run_that_saved_nothing_begins_again(tmp_path, check_same_run):
     assert parse_resumed(Config, again.run, [], frozenset()).resume is None
 
 
-def test_a_run_killed_between_its_state_and_its_weights_goes_on(tmp_path, check_same_run):
+def test_a_run_killed_between_saving_state_and_model_is_resumed(tmp_path, check_same_run):
     whole = make_trainer(tmp_path / "whole")
     whole.train()
     killed = make_trainer(tmp_path / "again")
@@ -167,7 +167,7 @@ def test_a_run_killed_between_its_state_and_its_weights_goes_on(tmp_path, check_
     check_same_run(whole, again)
 
 
-def test_best_weights_that_are_gone_are_not_made_up(tmp_path):
+def test_lost_best_weights_are_an_error(tmp_path):
     first = make_trainer(tmp_path / "run")
     first.best = {"iteration": 5, "accuracy": 1.0}
     first.iteration = 10
@@ -187,8 +187,8 @@ def test_a_second_process_is_refused(tmp_path, locked_elsewhere):
     assert (run / CONFIG).read_bytes() == before
 
 
-@pytest.mark.parametrize(("room", "kept"), [(0, "nothing has been saved"), (2, "iteration 5 is")])
-def test_a_full_disk_names_the_state_that_is_kept(
+@pytest.mark.parametrize(("room", "kept"), [(0, "Nothing is saved"), (2, "iteration 5 is")])
+def test_the_error_of_a_full_disk_names_the_saved_state(
     tmp_path, monkeypatch, check_same_run, room, kept
 ):
     whole = make_trainer(tmp_path / "whole")
@@ -205,7 +205,7 @@ def test_a_full_disk_names_the_state_that_is_kept(
     trainer = make_trainer(tmp_path / "full")
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", save_while_there_is_room)
-        problem = rf"trainer\.pt: .*No space left.* Make room; .*{kept}.*--resume .*full$"
+        problem = rf"trainer\.pt: .*No space left.* Make room\. .*{kept}.*--resume .*full$"
         with pytest.raises(UnwritableError, match=problem):
             trainer.train()
     assert not [path for path in trainer.run.iterdir() if ".writing" in path.name]
@@ -228,7 +228,7 @@ def test_minutes_end_a_run_instead_of_iterations(tmp_path):
     assert trainer.progress == 1
 
 
-def test_a_run_that_ends_by_the_clock_goes_on_with_the_time_that_is_left(tmp_path):
+def test_a_resumed_run_with_minutes_uses_the_remaining_time(tmp_path):
     first = make_trainer(tmp_path / "run", minutes=1.0)
     first.seconds = 45.0
     first.save()
@@ -240,7 +240,7 @@ def test_a_run_that_ends_by_the_clock_goes_on_with_the_time_that_is_left(tmp_pat
 
 
 @pytest.mark.parametrize("minutes", [None, 1.0])
-def test_step_sizes_fall_with_the_progress_of_the_run(tmp_path, minutes):
+def test_learning_rates_decay_with_progress(tmp_path, minutes):
     learner, rates, done = Sums(), [], []
     trainer = make_trainer(tmp_path / "run", learner, minutes=minutes)
     step = learner.optimiser.step
@@ -265,7 +265,7 @@ def test_step_sizes_fall_with_the_progress_of_the_run(tmp_path, minutes):
     assert rates[-1] < rates[0]
 
 
-def test_evaluation_is_without_dropout_and_training_with_it(tmp_path):
+def test_dropout_is_active_in_training_only(tmp_path):
     learner, modes = Sums(), []
     trainer = make_trainer(tmp_path / "run", learner, iterations=4, evaluate_every=2)
     evaluate = learner.evaluate
@@ -281,7 +281,7 @@ def test_evaluation_is_without_dropout_and_training_with_it(tmp_path):
 
 
 class Second:
-    """The second of two processes, of which the other one has been asked to stop."""
+    """Rank 1 of two; rank 0 received a request to stop."""
 
     def rank(self):
         return 1
@@ -290,7 +290,7 @@ class Second:
         return [True, value] if isinstance(value, bool) else [value, value]
 
 
-def test_only_the_first_process_writes_and_all_stop_together(tmp_path):
+def test_only_rank_0_writes_and_all_ranks_stop_together(tmp_path):
     trainer = make_trainer(tmp_path / "run", group=Second())
     with pytest.raises(SystemExit, match="after 1 iterations"):
         trainer.train()

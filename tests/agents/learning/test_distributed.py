@@ -100,8 +100,8 @@ def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.distributed, "init_process_group", taken.append)
     distributed.join("cuda")
     assert taken == [1, "nccl"]
-    with pytest.raises(ValueError, match="--device cuda:1: under torchrun name cuda alone"):
+    with pytest.raises(ValueError, match="--device cuda:1: each process of torchrun"):
         distributed.join("cuda:1")
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(ValueError, match="process 3 of the machine, which has 2 GPUs"):
+    with pytest.raises(ValueError, match="local rank 2 has no GPU, as this machine has 2"):
         distributed.join("cuda")

@@ -1,4 +1,4 @@
-"""Fetches a file: URL, PATH and SHA-256."""
+"""Download a file; arguments: URL, PATH and SHA-256."""
 
 from complaints import friendly_errors
 
