@@ -156,9 +156,7 @@ def _describe_holder(path: Path) -> str:
         pid, host = _read_holder(path)
         if pid is not None:
             break
-        time.sleep(
-            _POLL_SECONDS
-        )  # the holder has just taken the lock and is about to record itself
+        time.sleep(_POLL_SECONDS)  # just taken, not recorded yet
     else:
         return "another process"
     since = ""

@@ -1,6 +1,6 @@
-"""Factories that `gymnasium.make` and `gymnasium.make_vec` call: plain arguments to environments.
+"""Factories for `gymnasium.make` and `gymnasium.make_vec`, which take plain keyword arguments.
 
-Code that has a loaded split already calls `VlnVectorEnv` or `VlnEnv` itself.
+Code that already has a loaded split calls `VlnVectorEnv` or `VlnEnv` directly.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""VlnVectorEnv: many agents that follow instructions at once, over plain arrays."""
+"""VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -11,16 +11,12 @@ from gymnasium.vector.utils import batch_space
 from envs.arguments import whole_number
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
-from envs.graphs.nav_world import NavWorld
 from envs.navigation.episode_sampler import EpisodeSampler
 from envs.navigation.infos import LazyInfo, finals, masked, scattered
 from envs.navigation.observations import FeatureObserver, IndexObserver, Observation
-from envs.navigation.reference_teacher import Teacher
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
-from envs.tokenizers import Tokenizer
-from envs.worlds import MAX_EPISODE_STEPS, WorldFiles
-from storage.features.store import FeatureStore
+from envs.worlds import MAX_EPISODE_STEPS
 
 DEFAULT_SETTINGS = EnvSettings()
 
@@ -29,47 +25,80 @@ class VlnVectorEnv(VectorEnv):
     """Vision-and-language navigation for a batch of B agents.
 
     ## Description
-    Each agent stands at a viewpoint of a building and is told the way to another one in words. It
-    moves along the edges of the building's navigation graph, and says where it wants to stop.
-    After a move it looks along that one of the 36 views that showed the viewpoint it went to best,
-    as in EnvDrop (`r2r_src/env.py`).
+    Each agent starts at a viewpoint of a building and follows an instruction to another viewpoint.
+    It moves along the edges of the building's navigation graph and chooses where to stop. After a
+    move it faces the one of the 36 views that showed the new viewpoint most directly, as in EnvDrop
+    (`r2r_src/env.py`).
 
     ## Action Space
-    `Discrete(K)` per agent: 0 stops, k goes to candidate k. An action that the mask rules out
+    `Discrete(K)` per agent: 0 stops, k moves to candidate k. An action that the mask excludes
     leaves the agent where it is. K is one more than the largest number of neighbours in the world.
 
     ## Observation Space
-    A dictionary of arrays, none of which is used again by a later step (unless `copy` is False):
-    * `instruction` (B, L) int32: words, see `tokenizer`.
-    * `panorama` (B, 36, D + A) float32: feature of each view, D from the store and A from its
-      direction relative to the agent's heading.
-    * `candidates` (B, K, D + A) float32: features of the view of each candidate and of its exact
-      direction; zeros for stop (row 0) and where there is no candidate.
-    * `action_mask` (B, K) int8: 1 where an action leads somewhere.
-    * `heading`, `elevation` (B,) float32: absolute, radians.
+    A dictionary of arrays, which no later step overwrites (unless `copy` is False):
+    * `instruction` (B, L) int32: token ids, see `tokenizer`.
+    * `panorama` (B, 36, D + A) float32: feature of each view, D numbers from the store and A from
+      its direction relative to the agent's heading.
+    * `candidates` (B, K, D + A) float32: features of the candidate's view and of its exact
+      direction; zeros for stop (row 0) and padding.
+    * `action_mask` (B, K) int8: 1 where an action is valid.
+    * `heading`, `elevation` (B,) float32: absolute, in radians.
 
-    With `observe="indices"` three others take the place of `panorama` and `candidates`:
-    * `viewpoint` (B,) int32: where the agent stands, a node of `nav_world`.
-    * `view` (B,) int32: along which of the 36 views it looks.
-    * `candidate_view` (B, K) int32: the view of each candidate; 0 where there is none.
+    With `observe="indices"` three arrays replace `panorama` and `candidates`:
+    * `viewpoint` (B,) int32: viewpoint of the agent, a node of `nav_world`.
+    * `view` (B,) int32: the view 0..35 that the agent faces.
+    * `candidate_view` (B, K) int32: the view of each candidate; 0 for stop and padding.
 
     ## Rewards
-    +1 for a step that brings the agent nearer to the goal by shortest path, -1 for one that takes
-    it further away, else 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere. With
-    `reward="ndtw"` the gain in nDTW is added. 0 where the goal is secret (the test splits).
+    +1 for a move that shortens the distance to the goal (along the shortest path), -1 for one that
+    lengthens it, otherwise 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere.
+    `reward="ndtw"` adds the gain in nDTW. 0 where the goal is secret (the test splits).
+
+    ## Starting State
+    The first viewpoint of an episode's path, facing the view nearest to its heading. Agent i of an
+    environment that is reset with `seed` draws the same episodes as a single environment that is
+    reset with `seed + i`. `reset(options={"episode_ids": [...]})` starts given episodes, one
+    `instr_id` per agent.
 
     ## Episode End
-    Terminates at stop; truncates after `max_episode_steps` actions.
+    Terminates at stop; truncates after `max_episode_steps` actions. Under `AutoresetMode.DISABLED`
+    an agent whose episode has ended stays where it is, and `reset(options={"reset_mask": mask})`
+    restarts the agents of a mask.
 
     ## Info
     `instr_id`, `instruction`, `scan`, `viewpoint`, `distance_to_goal` (metres, NaN where the goal
-    is secret), `teacher_action` (what the teacher would do) and, for agents whose episode has just
+    is secret), `teacher_action` (0 where the goal is secret) and, for agents whose episode has just
     ended, `metrics`: a dictionary of arrays named as in `envs.metrics.score_path`.
 
     ## Arguments
-    See `__init__`. `reset(options={"episode_ids": [...]})` starts chosen episodes, one `instr_id`
-    per agent. Under `AutoresetMode.DISABLED` an agent whose episode has ended stays there, and
-    `reset(options={"reset_mask": mask})` restarts chosen agents.
+    `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
+    * `num_envs` (1): number of agents B.
+    * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it.
+    * `split` ("train"): "train", "val_seen", "val_unseen", ...
+    * `world` ("houses"): "houses", "houses-standard" or "matterport".
+    * `data_dir` (None): data folder of the world "matterport".
+    * `features` (None): feature store; None for the store of the world, "none" for D = 0.
+    * `language` (None): only language to load, such as "en".
+    * `tokenizer` (None): tokenizer or vocabulary file; None builds it from the training split.
+    * `max_instruction_length` (None): L; None for 80 (R2R) or 160 (RxR, R4R).
+    * `exchanged_words` (None): seed of an ablation that exchanges instructions between paths.
+    * `max_episode_steps` (None): actions before truncation; None for 20 (R2R) or 35 (RxR, R4R).
+    * `angle_feature_size` (128): A, a multiple of 4.
+    * `shuffle` (True): draw episodes at random instead of in the order of the file.
+    * `autoreset_mode` ("NextStep"): see Gymnasium.
+    * `render_mode` (None): None or "rgb_array".
+    * `teacher` ("shortest"): "shortest" or "reference", see `EnvSettings`.
+    * `reward` ("distance"): "distance" or "ndtw".
+    * `observe` ("features"): "features" or "indices".
+    * `copy` (True): return new arrays at each step.
+
+    The class itself takes the split and the settings as objects, see `__init__`.
+
+    ## Registered Configurations
+    `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
+
+    ## Version History
+    * v0: initial version.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -102,6 +131,9 @@ class VlnVectorEnv(VectorEnv):
             raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
         self.num_envs = whole_number("num_envs", num_envs)
         self.split, self.settings = split, settings
+        self.files, self.episodes, self.tokenizer = split.files, split.episodes, split.tokenizer
+        self.nav_world, self.feature_store = split.nav_world, split.store
+        self.angle_feature_size, self.teacher = settings.angle_feature_size, settings.teacher
         self.render_mode = settings.render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
@@ -115,41 +147,6 @@ class VlnVectorEnv(VectorEnv):
         self._kept = None if settings.copy else self._buffers()
         self._make_spaces()
 
-    @property
-    def files(self) -> WorldFiles:
-        """Files of the world."""
-        return self.split.files
-
-    @property
-    def episodes(self) -> Sequence[Episode]:
-        """Episodes of the split."""
-        return self.split.episodes
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """Tokenizer of the instructions."""
-        return self.split.tokenizer
-
-    @property
-    def nav_world(self) -> NavWorld:
-        """Graphs of the scans of the split."""
-        return self.split.nav_world
-
-    @property
-    def feature_store(self) -> FeatureStore | None:
-        """Features of the viewpoints, or None."""
-        return self.split.store
-
-    @property
-    def angle_feature_size(self) -> int:
-        """Size A of the direction feature."""
-        return self.settings.angle_feature_size
-
-    @property
-    def teacher(self) -> Teacher:
-        """Name of the teacher."""
-        return self.settings.teacher
-
     def reset(
         self,
         *,
@@ -159,28 +156,30 @@ class VlnVectorEnv(VectorEnv):
         """Start episodes.
 
         Args:
-            seed: Agent i draws its episodes as a single environment with seed + i would; or one
-                seed per agent.
+            seed: Random seed; agent i draws the same episodes as a single environment with seed
+                `seed + i`. A sequence contains one seed per agent.
             options: `episode_ids`, one `instr_id` per agent; `reset_mask`, (B,) bool, agents to
-                restart while the others stay as they are.
+                restart while the others continue.
 
         Raises:
-            ValueError: Options do not fit.
-            ResetNeeded: `reset_mask` leaves agents out that have no episode yet.
+            ValueError: An option is unknown or does not fit the batch.
+            ResetNeeded: `reset_mask` excludes agents that have no episode yet.
         """
         options = dict(options or {})
         episode_ids = options.pop("episode_ids", None)
         mask = options.pop("reset_mask", None)
         if options:
             raise ValueError(
-                f"options are 'episode_ids', one instr_id for each of {self.num_envs} agents, and "
-                f"'reset_mask', not {sorted(options)}"
+                f"options must be 'episode_ids', one instr_id for each of {self.num_envs} agents, "
+                f"and 'reset_mask', not {sorted(options)}"
             )
         agents = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         if mask is not None and not _is_mask(mask, self.num_envs):
-            raise ValueError(f"reset_mask is {self.num_envs} bools, some of them true, not {mask}")
+            raise ValueError(
+                f"reset_mask must be {self.num_envs} bools, at least one of them true, not {mask}"
+            )
         if len(agents) < self.num_envs and not self.sampler.is_seeded:
-            raise gym.error.ResetNeeded("reset all agents before some of them alone")
+            raise gym.error.ResetNeeded("reset all agents once before resetting some of them")
         if isinstance(seed, int):
             super().reset(seed=seed)
         self.sampler.seed(seed)
@@ -209,8 +208,8 @@ class VlnVectorEnv(VectorEnv):
             raise gym.error.ResetNeeded("reset the environment before the first step")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise ValueError(f"actions are {self.num_envs} integers, not {actions!r}")
-        # As unsigned numbers, negative ones are the largest.
+            raise ValueError(f"actions must be {self.num_envs} integers, not {actions!r}")
+        # Converted to unsigned integers, negative actions are the largest.
         if np.maximum.reduce(actions.astype(np.uint64)) >= self.nav_world.num_actions:
             raise ValueError(
                 f"actions {actions} are not all in 0..{self.nav_world.num_actions - 1}"
@@ -232,23 +231,23 @@ class VlnVectorEnv(VectorEnv):
         return observation, rewards, terminated, truncated, info
 
     def teacher_actions(self) -> np.ndarray:
-        """(B,) int64 action of the teacher; 0, stop, at the end of the way."""
+        """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the path."""
         return self._walks.teacher_actions()
 
     def paths(self) -> list[list[str]]:
-        """Viewpoints that each agent has visited in its episode, the start included."""
+        """Return the viewpoints that each agent has visited, including the start."""
         return [[step[0] for step in trajectory] for trajectory in self.trajectories()]
 
     def trajectories(self) -> list[list[tuple[str, float, float]]]:
-        """Like `paths`, with heading and elevation in radians, for submission files."""
+        """Return `paths` with heading and elevation in radians, for submission files."""
         return [self._walks.trajectory(agent) for agent in range(self.num_envs)]
 
     def current_episodes(self) -> list[Episode]:
-        """Episode of each agent."""
+        """Return the episode of each agent."""
         return [self.episodes[number] for number in self._walks.episodes]
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One (H, W, 3) uint8 RGB picture per agent; None if no render mode was chosen."""
+        """Return one (H, W, 3) uint8 RGB frame per agent, or None without a render mode."""
         if self.render_mode is None:
             return None
         from envs.navigation.rendering import draw_frame, house_panorama
@@ -261,7 +260,7 @@ class VlnVectorEnv(VectorEnv):
         )
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """(B,) metrics of the paths walked so far, NaN where the goal is secret."""
+        """Return (B,) metrics of the paths so far, NaN where the goal is secret."""
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal, v, np.nan) for name, v in metrics.items()}
 
@@ -304,7 +303,7 @@ class VlnVectorEnv(VectorEnv):
         return LazyInfo(masked(numbers, everyone), {**names, **masks})
 
     def _set_lazy_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
-        """Let an info have the metrics of the agents `ended` (M,) whose goal is known."""
+        """Register in an info the metrics of the agents `ended` (M,) whose goal is known."""
         scored = ended[self._walks.has_goal[ended]]
         if scored.size:
             mask = np.zeros(self.num_envs, dtype=bool)
