@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.houses.language.realiser import in_order
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.plan.room_layout import HALL_KINDS
 from envs.houses.survey.clauses import Clause
 from envs.houses.survey.routes import Routes

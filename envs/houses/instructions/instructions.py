@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.houses.instructions.decisions import enters, guided, is_room
 from envs.houses.language.realiser import in_order, realise
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.survey.clauses import Clause, Instruction
 from envs.houses.survey.landmarks import NOTICED, Landmark, references
 from envs.houses.survey.routes import Routes, flights
