@@ -13,7 +13,7 @@ from envs.houses.instructions.annotation_files import guide_path, r2r_path, read
 from envs.houses.meshes.geometry import Material, box
 from envs.houses.plan.floor_plan import FloorPlan, Room
 from envs.houses.shell.assembly import scene_of_fixtures
-from envs.houses.shell.structure import Fixture
+from envs.houses.shell.fixture import Fixture
 from storage import processes
 
 THINGS = ("sofa", "chair", "floor_lamp", "armchair", "bed", "table")

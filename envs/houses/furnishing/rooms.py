@@ -17,8 +17,8 @@ from envs.houses.furnishing.room_sets import FURNISHERS
 from envs.houses.furnishing.stairwell_extras import furnish_stairwell
 from envs.houses.furniture import Item, make_item
 from envs.houses.materials.style import Style
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan, Opening
-from envs.houses.plan.plan_elements import STAIRWELL
 
 logger = logging.getLogger(__name__)
 

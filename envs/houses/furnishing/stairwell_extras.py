@@ -2,8 +2,8 @@
 
 from envs.houses.furnishing.placement import SIDES, Pose
 from envs.houses.furnishing.room_builder import PICTURE_HEIGHT, PlacedObject, RoomBuilder
+from envs.houses.plan.elements import STOREY_HEIGHT
 from envs.houses.plan.floor_plan import WALL_HEIGHT
-from envs.houses.plan.plan_elements import STOREY_HEIGHT
 
 _PICTURE_CHANCE = 0.75
 

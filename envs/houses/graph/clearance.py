@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan
-from envs.houses.plan.plan_elements import STAIRWELL, STOREY_HEIGHT
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.graph.clearance import CELL, ClearanceMap
-from envs.houses.plan.plan_elements import EYE_HEIGHT
+from envs.houses.plan.elements import EYE_HEIGHT
 
 if TYPE_CHECKING:
     from envs.panoramas.ray_tracer import RayTracer

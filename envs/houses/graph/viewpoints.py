@@ -21,7 +21,7 @@ from envs.houses.graph.ground import (
 )
 from envs.houses.graph.repair import join_components, thin
 from envs.houses.graph.standing_points import choose_points
-from envs.houses.plan.plan_elements import EYE_HEIGHT, STAIRWELL, Stairs
+from envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House

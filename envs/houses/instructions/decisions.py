@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.houses.language.r2r_realiser import sort_clauses
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.plan.room_layout import HALL_KINDS
 from envs.houses.survey.clauses import Clause
 from envs.houses.survey.routes import Routes

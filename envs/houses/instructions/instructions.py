@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.houses.instructions.decisions import add_guidance, counts_as_entering, room_matches
 from envs.houses.language.r2r_realiser import realise_clauses, sort_clauses
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.survey.clauses import Clause, Instruction
 from envs.houses.survey.landmarks import NOTICED, Landmark, references
 from envs.houses.survey.routes import Routes, flights

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from envs.houses.language.acts import Mention
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.survey.landmarks import NOTICED, NOUNS
 from envs.houses.survey.visibility import Survey
 from envs.houses.survey.waymarks import passing

@@ -10,8 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from envs.houses.meshes.scene import ObjectInfo, Scene
+    from envs.houses.plan.elements import Opening
     from envs.houses.plan.floor_plan import FloorPlan
-    from envs.houses.plan.plan_elements import Opening
 
 LAMP_RGB = np.array([1.0, 0.90, 0.76])
 FIRE_RGB = np.array([1.0, 0.55, 0.22])

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     STAIRWELL,
     STOREY_HEIGHT,
     WALL_HALF_THICKNESS,

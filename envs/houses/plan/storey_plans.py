@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from envs.houses.plan.outlines import Shell, draw_shell
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     FLIGHT_GAP,
     STAIRWELL,
     WALL_HALF_THICKNESS,
@@ -14,6 +13,7 @@ from envs.houses.plan.plan_elements import (
     Room,
     Stairs,
 )
+from envs.houses.plan.outlines import Shell, draw_shell
 from envs.houses.plan.room_layout import ROOM_SIZES, Rect, SharedWall, fits, shared_wall, split
 from envs.houses.plan.room_links import Links, choose_links
 from envs.houses.plan.room_program import assign_storey

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import STAIRWELL, WALL_HALF_THICKNESS, Opening, Room
+from envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS, Opening, Room
 from envs.houses.plan.room_layout import Rect, SharedWall
 from envs.houses.plan.room_links import PUBLIC_KINDS, Links
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import EYE_HEIGHT
+from envs.houses.plan.elements import EYE_HEIGHT
 from envs.panoramas.cameras import perspective_camera, render
 from envs.panoramas.ray_tracer import RayTracer
 from storage import atomic_write
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from envs.houses.building.house import House
-    from envs.houses.plan.plan_elements import Room
+    from envs.houses.plan.elements import Room
 
 
 _VFOV = np.deg2rad(66)

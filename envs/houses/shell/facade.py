@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.houses.meshes.geometry import Material, Part, transform
 from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.plan_elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Room
+from envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Room
 from envs.houses.plan.wall_openings import outer_walls
 from envs.houses.shell.fixture import GARDEN_RADIUS, OUTSIDE, Fixture
 from envs.houses.shell.walls import OVERLAP, Detail, Side, wall_face

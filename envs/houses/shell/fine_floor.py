@@ -13,7 +13,7 @@ import numpy as np
 
 from envs.houses.meshes.geometry import Material, Part
 from envs.houses.meshes.mesh import join, lattice
-from envs.houses.plan.plan_elements import WALL_HALF_THICKNESS, Room
+from envs.houses.plan.elements import WALL_HALF_THICKNESS, Room
 from envs.houses.shell.walls import grid_lines
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from envs.houses.meshes.geometry import Material, Part
-from envs.houses.plan.plan_elements import Room
+from envs.houses.plan.elements import Room
 
 OUTSIDE = "outside"  # category of the garden around the house
 GARDEN_RADIUS = 30.0  # metres

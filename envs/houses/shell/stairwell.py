@@ -10,7 +10,7 @@ import numpy as np
 from envs.houses.furniture.item import wood_surface
 from envs.houses.materials.colours import colour_name
 from envs.houses.meshes.geometry import Material, Part, box, tube
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     FLIGHT_GAP,
     RISERS,
     STOREY_HEIGHT,

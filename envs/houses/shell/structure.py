@@ -12,7 +12,7 @@ from envs.houses.furniture import make_item
 from envs.houses.materials.colours import colour_name
 from envs.houses.meshes.geometry import Material, Part, transform
 from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     STAIRWELL,
     STOREY_HEIGHT,
     WALL_HALF_THICKNESS,

@@ -7,7 +7,7 @@ import numpy as np
 
 from envs.houses.meshes.geometry import Material, Part, box
 from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.plan_elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
+from envs.houses.plan.elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
 
 OVERLAP = 0.01  # metres by which surfaces overlap, so that no ray passes through a joint
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.survey.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 4, 7  # as in R2R

@@ -15,7 +15,7 @@ from envs.houses.materials.pictures import PICTURES
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import SURFACES, make_textures
 from envs.houses.meshes.geometry import Material
-from envs.houses.plan.plan_elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
+from envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
 from envs.houses.shell.assembly import assemble
 from envs.houses.shell.facade import build_facade
 from envs.houses.shell.fine_floor import lay_floor

@@ -8,8 +8,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 from envs.houses.plan.floor_plan import FloorPlan, make_floor_plan
-from envs.houses.plan.plan_elements import STAIRWELL, STOREY_HEIGHT
 from envs.houses.plan.room_layout import HALL_KINDS, ROOM_KINDS
 from envs.houses.plan.wall_openings import outer_walls
 
