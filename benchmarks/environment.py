@@ -19,6 +19,7 @@ from measuring import Figure, peak_memory, rate, report
 
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.observations import Observe
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import WorldFiles, world_files
@@ -99,7 +100,7 @@ def _make_env(
     observe: Observe = "features",
     copy: bool = True,
 ) -> VlnVectorEnv:
-    return VlnVectorEnv(
+    return make_vln_vector_env(
         batch_size,
         world=files.world,
         data_dir=config.data_dir,

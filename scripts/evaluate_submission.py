@@ -1,11 +1,11 @@
-"""Score submission files, anybody's, and say what is missing or wrong in them.
+"""Validate submission files of any codebase and score them with confidence intervals.
 
 $ evaluate_submission.py mine.json --dataset r2r --split val_unseen --data-dir data
 $ evaluate_submission.py baseline.jsonl mine.jsonl --dataset rxr --data-dir data --json scores.json
 
 R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of {"instruction_id",
-"path"}. Several files are compared with the first. Ends with status 1 if a file has faults that a
-test server refuses. docs/metrics.md says what each metric and each file form is.
+"path"}. Further files are compared with the first one. The exit status is 1 if a file has faults
+that a test server refuses. docs/metrics.md defines the metrics and the file formats.
 """
 
 from complaints import friendly_errors
@@ -21,13 +21,13 @@ from envs.submissions.scores import ScoringRules
 
 @dataclass(frozen=True)
 class EvaluateSubmissionConfig:
-    """Score submission files, anybody's, and say what is missing or wrong in them."""
+    """Arguments of the command: files to score, and the rules of the scores."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]
     """Submission files, before the other arguments."""
     rules: tyro.conf.OmitArgPrefixes[ScoringRules]
     json: Path | None = None
-    """Write everything that was found and counted here."""
+    """JSON file to write all findings and scores to."""
 
 
 def main() -> int:

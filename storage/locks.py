@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 _POLL_SECONDS = 0.2
+_LOOKS = 5  # for the name of a holder
 
 
 class OutputInUseError(OSError):
@@ -151,8 +152,12 @@ def _read_holder(path: Path) -> tuple[str | None, str]:
 
 def _describe_holder(path: Path) -> str:
     """Return id, host and start time of the process that holds a lock, if they are recorded."""
-    pid, host = _read_holder(path)
-    if pid is None:
+    for _ in range(_LOOKS):
+        pid, host = _read_holder(path)
+        if pid is not None:
+            break
+        time.sleep(_POLL_SECONDS)  # just taken, not recorded yet
+    else:
         return "another process"
     since = ""
     with contextlib.suppress(OSError):

@@ -1,21 +1,38 @@
 """Means of metrics over episodes, over all of them or by group."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+
+class Metric(NamedTuple):
+    """Column of a metric, and how tables print it.
+
+    Attributes:
+        column: Name of the metric in the results of `score_path` and `score_paths`.
+        factor: Factor by which tables multiply the value.
+        unit: Unit of the multiplied value.
+    """
+
+    column: str
+    factor: int
+    unit: str
+
+
 # Short names as in the tables of papers.
-SUMMARY = {
-    "TL": "trajectory_length",
-    "NE": "nav_error",
-    "OSR": "oracle_success",
-    "SR": "success",
-    "SPL": "spl",
-    "SPL_ref": "spl_reference",
-    "nDTW": "ndtw",
-    "sDTW": "sdtw",
-    "CLS": "cls",
+SUMMARY_METRICS = {
+    "TL": Metric("trajectory_length", 1, "m"),
+    "NE": Metric("nav_error", 1, "m"),
+    "OSR": Metric("oracle_success", 100, "%"),
+    "SR": Metric("success", 100, "%"),
+    "SPL": Metric("spl", 100, "%"),
+    "SPL_ref": Metric("spl_reference", 100, "%"),
+    "nDTW": Metric("ndtw", 100, "%"),
+    "sDTW": Metric("sdtw", 100, "%"),
+    "CLS": Metric("cls", 100, "%"),
 }
+SUMMARY = {short: metric.column for short, metric in SUMMARY_METRICS.items()}
 
 # One mapping per path (`score_path`), or one column per metric (`score_paths`).
 Scores = Sequence[Mapping[str, float]] | Mapping[str, np.ndarray]

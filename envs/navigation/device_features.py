@@ -1,4 +1,4 @@
-"""DeviceFeatures: looks up on a network's device what an agent sees."""
+"""DeviceFeatures: features of observations, gathered on the device of a network."""
 
 from typing import NamedTuple
 
@@ -15,14 +15,14 @@ from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS
 
 
 class DeviceView(NamedTuple):
-    """What N agents see, on the device.
+    """Features of the observations of N agents, on the device.
 
     Attributes:
         panorama: (N, 36, D + A) float32 features of the views.
-        candidates: (N, W, D + A) float32 features of the candidates; row 0, stop, is zero.
-        mask: (N, W) bool, true where an action is possible.
+        candidates: (N, W, D + A) float32 features of the candidates; row 0 (stop) is zero.
+        mask: (N, W) bool, true where an action is valid.
         angle: (N, A) float32 angle feature of the agent's own heading and elevation.
-        distances: (N, W) float32 metres to the candidates, 0 for stop.
+        distances: (N, W) float32 distances to the candidates in metres, 0 for stop.
     """
 
     panorama: Tensor
@@ -33,22 +33,22 @@ class DeviceView(NamedTuple):
 
 
 class DeviceFeatures:
-    """The features of a world as tensors, from which views are gathered.
+    """Features of a world as tensors, from which the features of observations are gathered.
 
-    The features of an environment that observes indices go to the device once, as float16; each
-    step then sends two integers per agent. The numbers are those of `observe="features"`.
+    The features of an environment that observes indices are copied to the device once, as float16;
+    each step then copies two integers per agent. The values equal those of `observe="features"`.
 
     Attributes:
-        width: D + A, the numbers that describe a view.
-        targets: (V, K) nodes to which the candidates lead; stop and padding stay.
+        width: Size D + A of the feature of a view.
+        targets: (V, K) node that each candidate leads to; the node itself for stop and padding.
     """
 
     def __init__(self, env: VlnVectorEnv, device: torch.device | str = "cpu") -> None:
-        """Send features and tables to a device.
+        """Copy features and tables to a device.
 
         Args:
-            env: Its viewpoints, feature store and angle feature size are taken.
-            device: Of the network.
+            env: Environment with the viewpoints, the feature store and the angle feature size.
+            device: Device of the network.
 
         Raises:
             KeyError: The feature store lacks a viewpoint.
@@ -76,13 +76,14 @@ class DeviceFeatures:
         views: np.ndarray | Tensor,
         num_candidates: int | None = None,
     ) -> DeviceView:
-        """Look up what N agents see.
+        """Gather the features of the observations of N agents.
 
         Args:
             viewpoints: (N,) nodes, `observation["viewpoint"]` or rows of it.
             views: (N,) views 0..35, `observation["view"]` or rows of it.
-            num_candidates: W, actions to keep, stop included; all K when None. What is cut off
-                should be possible for nobody, see `observation["action_mask"]`.
+            num_candidates: Number of actions W to keep, including stop; None keeps all K. The
+                actions beyond W should be invalid for all agents, see
+                `observation["action_mask"]`.
         """
         nodes, views = self._index(viewpoints), self._index(views)
         width = self._mask.shape[1] if num_candidates is None else num_candidates
@@ -93,8 +94,8 @@ class DeviceFeatures:
         candidates = angles.repeat(1, 1, self._repeats)  # (N, W, A)
         if self._features is not None:
             visual = self._features.index_select(0, nodes).float()  # (N, 36, D)
-            looked_at = self._candidate_views.index_select(0, nodes)[:, :width]
-            rows = torch.arange(len(nodes), device=self._device)[:, None] * NUM_VIEWS + looked_at
+            facing = self._candidate_views.index_select(0, nodes)[:, :width]
+            rows = torch.arange(len(nodes), device=self._device)[:, None] * NUM_VIEWS + facing
             real = mask.clone()
             real[:, 0] = False
             chosen = visual.flatten(0, 1).index_select(0, rows.flatten())
@@ -119,7 +120,7 @@ class DeviceFeatures:
 def _world_features(
     world: NavWorld, store: FeatureStore | None, device: torch.device
 ) -> Tensor | None:
-    """(V, 36, D) float16 features of the world's viewpoints, in their order."""
+    """Return the (V, 36, D) float16 features of the world's viewpoints, in node order."""
     if store is None:
         return None
     rows = world.store_rows(store)

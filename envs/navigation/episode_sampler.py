@@ -1,34 +1,34 @@
-"""EpisodeSampler: which episode each agent plays next."""
+"""EpisodeSampler: the choice of each agent's next episode."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from gymnasium.utils import seeding
 
-# Draws that many agents make ahead: one call of a generator costs as much as a hundred draws.
+# Number of draws per call of a generator: one call costs as much as a hundred draws.
 _AHEAD = 256
 
 
 class EpisodeSampler:
-    """Draws episodes for B agents, each with a generator of its own.
+    """Draws episodes for B agents, each with its own random generator.
 
-    So agent i of many plays the same episodes as a single agent with the same seed.
+    Agent i of a batch therefore gets the same episodes as a single agent with the same seed.
     """
 
     def __init__(self, instr_ids: Sequence[str], num_agents: int, shuffle: bool) -> None:
-        """Sample from episodes.
+        """Prepare to sample.
 
         Args:
-            instr_ids: Names of the E episodes.
-            num_agents: B.
-            shuffle: Draw at random; else deal episodes out in order, again and again.
+            instr_ids: Ids of the E episodes.
+            num_agents: Number of agents B.
+            shuffle: Whether to draw at random; otherwise episodes follow their order cyclically.
         """
         self._generators: list[np.random.Generator] = []
         self._numbers = {instr_id: number for number, instr_id in enumerate(instr_ids)}
         self._num_agents = num_agents
         self._shuffle = shuffle
         self._next = 0
-        # A single agent draws when it has to: its generator may have other users.
+        # A single agent draws one at a time, because the environment shares its generator.
         self._draws = np.zeros((num_agents, _AHEAD if num_agents > 1 else 1), dtype=np.int32)
         self._used = np.full(num_agents, self._draws.shape[1])
 
@@ -41,8 +41,8 @@ class EpisodeSampler:
         """Seed the generators; unshuffled episodes start again at the first one.
 
         Args:
-            seed: `seed + i` for agent i, or one seed per agent. None (also for one agent) keeps
-                what there is, and takes entropy from the system where there is nothing.
+            seed: Agent i uses `seed + i`; a sequence contains one seed per agent. None (also for
+                one agent) keeps the generator, or seeds a new one from system entropy.
 
         Raises:
             ValueError: The number of seeds is not B.
@@ -62,13 +62,13 @@ class EpisodeSampler:
             self._next = 0
 
     def draw_from(self, generator: np.random.Generator) -> None:
-        """Let the only agent draw from a generator that belongs to somebody else."""
+        """Use a generator of the caller for the only agent."""
         if self._num_agents != 1:
-            raise ValueError(f"one generator for {self._num_agents} agents")
+            raise ValueError(f"one generator cannot serve {self._num_agents} agents")
         self._generators = [generator]
 
     def draw(self, agents: np.ndarray) -> np.ndarray:
-        """(M,) int64 numbers of the next episodes of some agents."""
+        """Return the (M,) int64 indices of the next episodes of M agents."""
         count = len(self._numbers)
         if not self._shuffle:
             numbers = (self._next + np.arange(len(agents))) % count
@@ -82,18 +82,18 @@ class EpisodeSampler:
         return self._draws[agents, used].astype(np.int64)
 
     def find(self, agents: np.ndarray, instr_ids: Sequence[str]) -> np.ndarray:
-        """(M,) int64 numbers of chosen episodes.
+        """Return the (M,) int64 indices of episodes by id.
 
         Args:
-            agents: (M,) which agents get an episode.
-            instr_ids: B names; those of other agents are not looked at.
+            agents: (M,) agents that get an episode.
+            instr_ids: B ids, one per agent; ids of other agents are ignored.
 
         Raises:
-            ValueError: The number of names is not B, or there is no such episode.
+            ValueError: The number of ids is not B, or there is no such episode.
         """
         if isinstance(instr_ids, str) or len(instr_ids) != self._num_agents:
             raise ValueError(
-                f"episode_ids names one episode for each of {self._num_agents} agents, "
+                f"episode_ids must contain one instr_id for each of {self._num_agents} agents, "
                 f"but is {instr_ids!r}"
             )
         chosen = [instr_ids[int(agent)] for agent in agents]
@@ -101,7 +101,7 @@ class EpisodeSampler:
         if -1 in numbers:
             unknown = chosen[numbers.index(-1)]
             raise ValueError(
-                f"no episode {unknown!r} among the {len(self._numbers)} loaded, the first of which "
-                f"is {next(iter(self._numbers))!r}; name another one, or load another split"
+                f"no episode {unknown!r} among the {len(self._numbers)} loaded episodes, which "
+                f"start with {next(iter(self._numbers))!r}; use one of these, or load another split"
             )
         return np.array(numbers)

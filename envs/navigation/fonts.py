@@ -1,4 +1,4 @@
-"""Fonts for pictures: DejaVu Sans, which matplotlib brings, and for other scripts the machine's."""
+"""Fonts for images: matplotlib's DejaVu Sans, and system fonts for other scripts."""
 
 import unicodedata
 from functools import lru_cache
@@ -6,38 +6,38 @@ from pathlib import Path
 
 from PIL import ImageFont, features
 
-# First and last letters of scripts whose letters change with their neighbours: Hebrew to Tibetan
-# and Burmese, and Khmer. Pillow joins them with libraqm alone, which needs the system's libfribidi.
+# Code point ranges of scripts whose letters change with their neighbours: Hebrew to Tibetan and
+# Burmese, and Khmer. Pillow shapes them with libraqm only, which requires the system's libfribidi.
 _JOINED = ((0x0590, 0x10FF), (0x1780, 0x17FF))
 _REMEDY = "install one (Debian, Ubuntu: apt-get install fonts-noto-core)"
 
 
 class MissingFontError(ValueError):
-    """This machine cannot draw a text; the message says why and what to install."""
+    """No font of this machine can draw a text; the message names what to install."""
 
 
 def font_for(text: str, size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Return a font that has all letters of a text.
 
     Args:
-        text: What is to be drawn.
+        text: Text to draw.
         size: Height of the letters in pixels.
-        bold: Whether letters that DejaVu Sans has are bold.
+        bold: Whether to use bold letters where DejaVu Sans has them.
 
     Raises:
-        MissingFontError: No font of this machine has the letters, or Pillow cannot join them.
+        MissingFontError: No font of this machine has the letters, or Pillow cannot shape them.
     """
-    return _loaded(_path(frozenset(text), bold), size)
+    return _load_font(_path(frozenset(text), bold), size)
 
 
 @lru_cache(maxsize=256)
-def _loaded(path: Path, size: float) -> ImageFont.FreeTypeFont:
+def _load_font(path: Path, size: float) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
 @lru_cache(maxsize=4096)
 def _path(text: frozenset[str], bold: bool) -> Path:
-    # Blanks, joiners and other invisible characters need no font.
+    # Spaces, joiners and other invisible characters require no font.
     letters = {c for c in text if not c.isspace() and unicodedata.category(c)[0] != "C"}
     own = _dejavu(bold)
     if letters <= _letters(own):
@@ -45,17 +45,17 @@ def _path(text: frozenset[str], bold: bool) -> Path:
     if any(low <= ord(c) <= high for c in letters for low, high in _JOINED):
         if not features.check("raqm"):
             raise MissingFontError(
-                f"the letters of {_named(letters)} must be joined, which Pillow does with "
-                "libfribidi alone; install it (Debian, Ubuntu: apt-get install libfribidi0)"
+                f"the script of {_character_name(letters)} requires text shaping with libfribidi; "
+                "install it (Debian, Ubuntu: apt-get install libfribidi0)"
             )
     for path in _system_fonts():
         if letters <= _letters(path):
             return path
     missing = letters - _letters(own)
-    raise MissingFontError(f"no font on this machine has {_named(missing)}; {_REMEDY}")
+    raise MissingFontError(f"no font on this machine has {_character_name(missing)}; {_REMEDY}")
 
 
-def _named(letters: set[str]) -> str:
+def _character_name(letters: set[str]) -> str:
     letter = min(letters, key=lambda c: (ord(c) < 128, c))
     return f"'{letter}' ({unicodedata.name(letter, hex(ord(letter)))})"
 
@@ -69,7 +69,7 @@ def _dejavu(bold: bool) -> Path:
 
 @lru_cache(maxsize=1)
 def _system_fonts() -> tuple[Path, ...]:
-    """Fonts of this machine, upright and of usual weight first."""
+    """Return the fonts of this machine, upright fonts of regular weight first."""
     from matplotlib.font_manager import findSystemFonts
 
     def order(path: Path) -> tuple[bool, bool, str]:
@@ -86,5 +86,5 @@ def _letters(path: Path) -> frozenset[str]:
 
     try:
         return frozenset(map(chr, FT2Font(path).get_charmap()))
-    except (RuntimeError, OSError):  # bitmaps and damaged files
+    except (RuntimeError, OSError):  # bitmap fonts and damaged files
         return frozenset()

@@ -1,4 +1,4 @@
-"""Gymnasium's layout of the infos of many agents."""
+"""Infos of a batch of agents in Gymnasium's format."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -8,22 +8,22 @@ import numpy as np
 
 
 class LazyInfo(dict[str, Any]):
-    """A dictionary some of whose entries are made when somebody looks at them.
+    """Dictionary with entries that are computed on first access.
 
-    Gathering the names of hundreds of viewpoints takes longer than a step, and few look at them.
-    To its users it is an ordinary dictionary: looking an entry up makes that one, and everything
-    else, such as `dict(info)`, makes all first. Copies and pickles are plain dictionaries.
+    Gathering the names of hundreds of viewpoints takes longer than a step, and most callers do not
+    read them. Reading an entry computes only that entry; every other operation, such as
+    `dict(info)`, computes all entries first. Copies and pickles are plain dictionaries.
     """
 
     __slots__ = ("_makers",)
 
     def __init__(self, known: Mapping[str, Any], makers: Mapping[str, Callable[[], Any]]) -> None:
-        """Hold entries and promises.
+        """Store entries and functions that compute further entries.
 
         Args:
-            known: Entries that are there.
-            makers: By other names, functions that make an entry; each is called at most once. What
-                they read must not change any more.
+            known: Entries with their values.
+            makers: Functions that compute the other entries; each is called at most once. The
+                arrays that they read must not be changed later.
         """
         super().__init__(known)
         self._makers = dict(makers)
@@ -45,25 +45,26 @@ class LazyInfo(dict[str, Any]):
         return dict, (dict(self),)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The entry, or the default where there is none."""
+        """Return an entry, or the default if there is none."""
         return self[name] if name in self else default
 
     def set_lazy(self, name: str, maker: Callable[[], Any]) -> None:
-        """Have an entry that is not there made when somebody looks at it."""
+        """Register an entry that is computed on first access."""
         self._makers[name] = maker
 
-    def make_all(self) -> None:
-        """Make all entries that are still missing."""
+    def compute_all(self) -> None:
+        """Compute all entries that have not been read yet."""
         for name in list(self._makers):
             self[name]
 
 
-def _after_all_are_made(name: str) -> Callable[..., Any]:
+def _after_computing_all(name: str) -> Callable[..., Any]:
+    """Return a method of `dict` that computes all entries first."""
     method = getattr(dict, name)
 
     @wraps(method)
     def call(info: LazyInfo, *arguments: Any, **named: Any) -> Any:
-        info.make_all()
+        info.compute_all()
         return method(info, *arguments, **named)
 
     return call
@@ -74,11 +75,11 @@ for _name in (
     *("__reversed__", "__ror__", "clear", "copy", "items", "keys", "pop", "popitem"),
     *("setdefault", "update", "values"),
 ):
-    setattr(LazyInfo, _name, _after_all_are_made(_name))
+    setattr(LazyInfo, _name, _after_computing_all(_name))
 
 
 def masked(arrays: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
-    """Put beside each entry `name` an entry `_name` that says which agents it speaks of.
+    """Add to each entry `name` an entry `_name` that contains the mask of valid agents.
 
     Args:
         arrays: Entries with one value per agent.
@@ -89,11 +90,11 @@ def masked(arrays: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
 
 
 def scattered(arrays: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]:
-    """Spread numbers of the M agents of a mask over all B, zero elsewhere, and mask them.
+    """Scatter the values of M agents into arrays of all B agents, and add their masks.
 
     Args:
         arrays: Entries of shape (M,).
-        mask: (B,) bool with M times True.
+        mask: (B,) bool with M true values; the other agents get 0.
     """
     spread = np.zeros((len(arrays), len(mask)))
     spread[:, mask] = list(arrays.values())
@@ -103,12 +104,12 @@ def scattered(arrays: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]
 def finals(
     observation: dict[str, np.ndarray], info: dict[str, Any], ended: np.ndarray
 ) -> dict[str, Any]:
-    """Entries `final_obs` and `final_info` of a step that restarts what has ended.
+    """Return the entries `final_obs` and `final_info` of a step that restarts ended episodes.
 
     Args:
         observation: Arrays of B agents before the restart.
         info: Masked info before the restart.
-        ended: (B,) bool.
+        ended: (B,) bool, agents whose episode has ended.
     """
     final_obs = np.full(len(ended), None, dtype=object)
     for agent in np.flatnonzero(ended):

@@ -1,4 +1,4 @@
-"""What agents see: features of the panorama and of the candidates, with their directions."""
+"""Observations: features of the panorama and of the candidates, with their directions."""
 
 from typing import Any, Literal
 
@@ -18,11 +18,11 @@ Observation = dict[str, np.ndarray]
 
 
 def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.ndarray:
-    """EnvDrop's angle feature: [sin h, cos h, sin e, cos e], repeated (`utils.py`).
+    """Return EnvDrop's angle feature: [sin h, cos h, sin e, cos e], repeated (`utils.py`).
 
     Args:
-        heading: (...) radians.
-        elevation: (...) radians.
+        heading: (...) headings in radians.
+        elevation: (...) elevations in radians.
         size: Length of the feature, a multiple of 4.
 
     Returns:
@@ -37,7 +37,7 @@ def angle_feature(heading: np.ndarray, elevation: np.ndarray, size: int) -> np.n
 
 
 def panorama_angles(size: int) -> np.ndarray:
-    """(12, 36, size) float32: angle features of the 36 views, seen from each of 12 headings."""
+    """Return the (12, 36, size) float32 angle features of the views relative to 12 headings."""
     views = np.arange(NUM_VIEWS)
     heading = STEP * (views % NUM_HEADINGS - np.arange(NUM_HEADINGS)[:, None])
     elevation = VIEW_ELEVATIONS
@@ -45,28 +45,28 @@ def panorama_angles(size: int) -> np.ndarray:
 
 
 def view_angles(size: int) -> np.ndarray:
-    """(36, size) float32: angle features of an agent that looks along each of the 36 views."""
+    """Return the (36, size) float32 angle features of the headings and elevations of the views."""
     return angle_feature(_HEADINGS, _ELEVATIONS, size)
 
 
 class IndexObserver:
-    """Tells many agents where they stand and look, and leaves features to be looked up.
+    """Observes viewpoints and views as indices, without features.
 
-    `envs.navigation.device_features.DeviceFeatures` does that on the device of a network.
+    `envs.navigation.device_features.DeviceFeatures` gathers the features on a network's device.
     """
 
     def __init__(self, world: NavWorld, num_agents: int) -> None:
-        """Observe from the viewpoints of a world.
+        """Prepare to observe the viewpoints of a world.
 
         Args:
-            world: The graphs.
-            num_agents: B.
+            world: Graphs of the world.
+            num_agents: Number of agents B.
         """
         self._world = world
         self._num_agents = num_agents
 
     def space(self) -> dict[str, spaces.Space[Any]]:
-        """Spaces of one agent's observation."""
+        """Return the spaces of one agent's observation."""
         actions = self._world.num_actions
         return {
             "viewpoint": spaces.Box(0, len(self._world) - 1, (), np.int32),
@@ -76,7 +76,7 @@ class IndexObserver:
         }
 
     def buffers(self) -> Observation:
-        """Arrays for `observe` to fill."""
+        """Return uninitialised arrays for `observe`."""
         size, actions = self._num_agents, self._world.num_actions
         return {
             "viewpoint": np.empty(size, dtype=np.int32),
@@ -86,13 +86,13 @@ class IndexObserver:
         }
 
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
-        """Observe from B viewpoints.
+        """Write the observations of B agents.
 
         Args:
-            nodes: (B,) viewpoints.
-            views: (B,) view 0..35 that each agent looks along.
-            out: From `buffers`, overwritten: viewpoint (B,), view (B,), candidate_view (B, K),
-                action_mask (B, K), heading (B,) and elevation (B,).
+            nodes: (B,) nodes of the agents.
+            views: (B,) views 0..35 that the agents face.
+            out: Arrays from `buffers`, overwritten: viewpoint (B,), view (B,), candidate_view
+                (B, K), action_mask (B, K), heading (B,) and elevation (B,).
         """
         out["viewpoint"][:] = nodes
         out["view"][:] = views
@@ -101,25 +101,25 @@ class IndexObserver:
 
 
 class FeatureObserver:
-    """Gathers the features of what many agents see.
+    """Observes features of views and candidates.
 
     Attributes:
-        width: D + A, the numbers that describe a view: D of the store, A of its direction.
+        width: Size D + A of the feature of a view: D from the store, A from its direction.
     """
 
     def __init__(
         self, world: NavWorld, store: FeatureStore | None, angle_size: int, num_agents: int
     ) -> None:
-        """Line the store up with the world.
+        """Look up the rows of the store for the viewpoints of a world.
 
         Args:
-            world: The graphs.
+            world: Graphs of the world.
             store: Features of every viewpoint of the world; None for directions only (D = 0).
-            angle_size: A, a positive multiple of 4.
-            num_agents: B.
+            angle_size: Size A of the direction feature, a positive multiple of 4.
+            num_agents: Number of agents B.
 
         Raises:
-            ValueError: `angle_size` is not one.
+            ValueError: `angle_size` is not a positive multiple of 4.
             KeyError: The store lacks a viewpoint.
         """
         self._world = world
@@ -133,7 +133,7 @@ class FeatureObserver:
             self._reader, self._rows = WideningReader(store), world.store_rows(store)
 
     def space(self) -> dict[str, spaces.Space[Any]]:
-        """Spaces of one agent's observation."""
+        """Return the spaces of one agent's observation."""
         actions, inf = self._world.num_actions, np.inf
         return {
             "panorama": spaces.Box(-inf, inf, (NUM_VIEWS, self.width), np.float32),
@@ -142,7 +142,7 @@ class FeatureObserver:
         }
 
     def buffers(self) -> Observation:
-        """Arrays for `observe` to fill."""
+        """Return uninitialised arrays for `observe`."""
         size, actions = self._num_agents, self._world.num_actions
         return {
             "panorama": np.empty((size, NUM_VIEWS, self.width), dtype=np.float32),
@@ -151,13 +151,13 @@ class FeatureObserver:
         }
 
     def observe(self, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
-        """Observe from B viewpoints.
+        """Write the observations of B agents.
 
         Args:
-            nodes: (B,) viewpoints.
-            views: (B,) view 0..35 that each agent looks along.
-            out: From `buffers`, overwritten: panorama (B, 36, D + A), candidates (B, K, D + A),
-                action_mask (B, K), heading (B,) and elevation (B,).
+            nodes: (B,) nodes of the agents.
+            views: (B,) views 0..35 that the agents face.
+            out: Arrays from `buffers`, overwritten: panorama (B, 36, D + A), candidates
+                (B, K, D + A), action_mask (B, K), heading (B,) and elevation (B,).
         """
         visual, base = self._visual_size, views % NUM_HEADINGS
         panorama = out["panorama"]
@@ -169,21 +169,21 @@ class FeatureObserver:
         agent, action = np.nonzero(out["action_mask"][:, 1:])
         action += 1
         node = nodes[agent]
-        looked_at = NUM_VIEWS * agent + self._world.views[node, action]
-        seen = panorama.reshape(-1, self.width).take(looked_at, axis=0)
+        rows = NUM_VIEWS * agent + self._world.views[node, action]
+        features = panorama.reshape(-1, self.width).take(rows, axis=0)
         angles = self._world.angles[node, base[agent], action]  # (N, 4)
-        # Four numbers travel as one, which copies them several times as fast.
-        seen[:, visual:].view(np.complex128)[...] = angles.view(np.complex128)
+        # Copying four float32 as one complex128 is several times as fast.
+        features[:, visual:].view(np.complex128)[...] = angles.view(np.complex128)
         candidates = out["candidates"]
         candidates[...] = 0.0
-        candidates[agent, action] = seen
+        candidates[agent, action] = features
 
 
 def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
-    """Spaces of what every observation holds besides the instruction.
+    """Return the spaces that both kinds of observation share, except the instruction.
 
     Args:
-        num_actions: K.
+        num_actions: Number of actions K.
     """
     return {
         "action_mask": spaces.MultiBinary(num_actions),
@@ -193,7 +193,7 @@ def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
 
 
 def pose_buffers(num_agents: int, num_actions: int) -> Observation:
-    """Arrays of B agents for `fill_poses`, as `pose_space` describes them."""
+    """Return uninitialised arrays of B agents for `fill_poses`, as `pose_space` describes them."""
     return {
         "action_mask": np.empty((num_agents, num_actions), dtype=np.int8),
         "heading": np.empty(num_agents, dtype=np.float32),
@@ -202,8 +202,8 @@ def pose_buffers(num_agents: int, num_actions: int) -> Observation:
 
 
 def fill_poses(world: NavWorld, nodes: np.ndarray, views: np.ndarray, out: Observation) -> None:
-    """Tell B agents what they can do and how they are turned."""
-    # "clip" writes to the output directly; "raise" would fill an array of its own first.
+    """Write the action mask, heading and elevation of B agents."""
+    # "clip" writes to the output directly; "raise" fills a temporary array first.
     world.mask.take(nodes, axis=0, out=out["action_mask"], mode="clip")
     _HEADINGS.take(views, out=out["heading"], mode="clip")
     _ELEVATIONS.take(views, out=out["elevation"], mode="clip")

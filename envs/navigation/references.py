@@ -1,4 +1,4 @@
-"""ReferencePaths: the paths that the episodes of a split describe, as arrays."""
+"""ReferencePaths: the reference paths of the episodes of a split as arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from envs.graphs.nav_world import NavWorld
 
 @dataclass(frozen=True, eq=False)
 class ReferencePaths:
-    """Paths of E episodes, padded with their last viewpoint to the longest, R.
+    """Reference paths of E episodes, padded with their last viewpoint to the largest size R.
 
     Attributes:
-        nodes: (E, R) int32 viewpoints.
-        sizes: (E,) int64 viewpoints of each path.
-        lengths: (E,) metres along each path, the shortest way from viewpoint to viewpoint.
-        shortest_lengths: (E,) metres from start to end by the shortest way.
-        has_goal: (E,) bool, whether the last viewpoint is known to be the goal.
-        start_views: (E,) int32 view 0..35 that the agent looks along at the beginning.
+        nodes: (E, R) int32 nodes of the viewpoints.
+        sizes: (E,) int64 number of viewpoints of each path.
+        lengths: (E,) length of each path in metres, with shortest paths between its viewpoints.
+        shortest_lengths: (E,) length of the shortest path from start to end in metres.
+        has_goal: (E,) bool, whether the goal is known; otherwise the path is only the start.
+        start_views: (E,) int32 view 0..35 that the agent faces at the start.
     """
 
     nodes: np.ndarray
@@ -32,7 +32,7 @@ class ReferencePaths:
 
     @classmethod
     def of(cls, world: NavWorld, episodes: Sequence[Episode]) -> "ReferencePaths":
-        """Paths of some episodes in a world.
+        """Build the paths of episodes in a world.
 
         Raises:
             KeyError: The world lacks a viewpoint.
@@ -52,15 +52,15 @@ class ReferencePaths:
 
     @property
     def longest(self) -> int:
-        """R."""
+        """Number R of viewpoints of the longest path."""
         return self.nodes.shape[1]
 
     @property
     def starts(self) -> np.ndarray:
-        """(E,) int32 first viewpoints."""
+        """(E,) int32 nodes of the first viewpoints."""
         return self.nodes[:, 0]
 
     @property
     def goals(self) -> np.ndarray:
-        """(E,) int32 last viewpoints."""
+        """(E,) int32 nodes of the last viewpoints."""
         return self.nodes[:, -1]

@@ -1,4 +1,4 @@
-"""Pictures of an episode: panorama with candidate marks, map with paths, instruction."""
+"""Frames of an episode: panorama with numbered candidates, map with paths, instruction."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,11 +17,11 @@ MAP_WIDTH = 400
 _PAPER, _INK, _FAINT = (250, 249, 246), (40, 40, 45), (205, 204, 200)
 _REFERENCE, _WALKED, _MARK = (46, 139, 87), (226, 119, 30), (24, 100, 200)
 _VIEW_CONE = (248, 214, 176)
-_STOREY = 3.0  # metres, about
+_STOREY = 3.0  # approximate height of a storey in metres
 _SKY, _GROUND = (206, 216, 226), (178, 174, 168)
 
 
-# Gives the equirectangular picture of a scan's viewpoint: (H, 2H, 3) uint8, north in the middle.
+# Returns the equirectangular image of a viewpoint: (H, 2H, 3) uint8, north in the middle.
 PanoramaSource = Callable[[str, str], np.ndarray]
 
 
@@ -31,19 +31,19 @@ def draw_frame(
     trajectory: Trajectory,
     panorama: PanoramaSource | None,
 ) -> np.ndarray:
-    """Draw where an agent is.
+    """Draw the current viewpoint of an agent.
 
     Args:
-        graph: The building.
-        episode: What the agent has been told to do.
-        trajectory: Viewpoint, heading and elevation (radians) at each viewpoint visited so far.
-        panorama: Where pictures come from; None for a world without, which shows bare ground and
-            sky.
+        graph: Navigation graph of the building.
+        episode: Episode of the agent.
+        trajectory: Viewpoint, heading and elevation (radians) of each visit so far.
+        panorama: Source of panoramas; None for a world without images, which shows plain ground
+            and sky.
 
     Returns:
-        (640, 960, 3) uint8 RGB. Above, the panorama with the agent's heading in the middle and
-        the candidates marked with the numbers of their actions; below, the map (reference path
-        green, walked path orange) and the instruction.
+        (640, 960, 3) uint8 RGB. The upper part is the panorama with the agent's heading in the
+        middle and the candidates labelled with their actions; the lower part is the map (reference
+        path green, trajectory orange) and the instruction.
     """
     frame = Image.new("RGB", (WIDTH, STRIP_HEIGHT + PANEL_HEIGHT), _PAPER)
     viewpoint, heading, _ = trajectory[-1]
@@ -57,14 +57,14 @@ def draw_frame(
 
 
 def house_panorama(scan: str, viewpoint: str) -> np.ndarray:
-    """Picture (512, 1024, 3) uint8 RGB of a viewpoint of the built-in houses."""
+    """Return the (512, 1024, 3) uint8 RGB panorama of a viewpoint of the built-in houses."""
     from envs.houses.rendering.house_panoramas import panorama
 
     return panorama(scan, viewpoint).rgb
 
 
 def _strip(picture: np.ndarray, heading: float) -> Image.Image:
-    """The panorama from 67.5 degrees down to 67.5 up, with `heading` in the middle."""
+    """Crop the panorama to elevations of +-67.5 degrees, with `heading` in the middle."""
     shift = -round(heading / (2 * np.pi) * picture.shape[1])
     whole = Image.fromarray(np.roll(picture, shift, axis=1)).resize((WIDTH, WIDTH // 2))
     top = (WIDTH // 2 - STRIP_HEIGHT) // 2
@@ -81,7 +81,7 @@ def _bare_panorama() -> np.ndarray:
 def _mark_candidates(
     draw: ImageDraw.ImageDraw, graph: NavGraph, viewpoint: str, heading: float
 ) -> None:
-    """Number the candidates where their viewpoints touch the floor."""
+    """Draw the number of each candidate at the floor below its viewpoint."""
     table = candidate_table(graph)
     node = graph.index(viewpoint)
     targets = table.targets[node][table.targets[node] >= 0]
@@ -91,7 +91,7 @@ def _mark_candidates(
     turn = table.headings[node][: len(targets)] - heading
     columns = WIDTH / 2 + (turn + np.pi) % (2 * np.pi) * WIDTH / (2 * np.pi) - WIDTH / 2
     rows = np.clip(STRIP_HEIGHT / 2 - elevation * WIDTH / (2 * np.pi), 16, STRIP_HEIGHT - 16)
-    # Far candidates first, so that the near ones lie on top.
+    # Far candidates first, so that near ones are drawn on top.
     for i in np.argsort(-np.linalg.norm(offsets, axis=1)):
         x, y = float(columns[i]), float(rows[i])
         draw.ellipse((x - 13, y - 11, x + 13, y + 11), fill=_MARK, outline=_PAPER, width=2)
@@ -103,7 +103,7 @@ def _draw_map(
 ) -> None:
     points = _map_points(graph)
     here = graph.index(trajectory[-1][0])
-    # Storeys lie above each other; only the agent's own is drawn in full ink.
+    # Storeys overlap on the map; only the agent's own storey is drawn in a strong colour.
     rise = np.abs(graph.positions[:, 2] - graph.positions[here, 2])
     own_storey = rise < _STOREY / 2
     for i, j in np.argwhere(np.triu(graph.adjacency)):
@@ -117,14 +117,14 @@ def _draw_map(
         _dot(draw, reference[-1], 7, None, outline=_REFERENCE)
     draw.line(walked, fill=_WALKED, width=2)
     x, y = points[here]
-    # PIL measures angles clockwise from the right; headings count clockwise from the top.
+    # PIL measures angles clockwise from the right, headings are clockwise from the top.
     middle = np.rad2deg(trajectory[-1][1]) - 90
     draw.pieslice((x - 18, y - 18, x + 18, y + 18), middle - 30, middle + 30, fill=_VIEW_CONE)
     _dot(draw, points[here], 5, _WALKED)
 
 
 def _map_points(graph: NavGraph) -> list[tuple[float, float]]:
-    """Pixel of each viewpoint, north up, the whole building filling the map."""
+    """Return the pixel of each viewpoint, north up, with the building scaled to the map."""
     margin = 20
     low, high = graph.positions[:, :2].min(axis=0), graph.positions[:, :2].max(axis=0)
     room = np.array([MAP_WIDTH, PANEL_HEIGHT]) - 2 * margin
@@ -147,7 +147,7 @@ def _write_text(
     try:
         font = font_for(text, 18)
     except MissingFontError as error:
-        # What is wrong is said in letters that the font has.
+        # The error message is reduced to ASCII, which every font has.
         text = f"The instruction cannot be drawn: {error}".encode("ascii", "replace").decode()
         font = font_for(text, 18)
     room = WIDTH - left - 20 - draw.textlength(" ...", font)

@@ -1,4 +1,4 @@
-"""Rewards: for nearing the goal, and for keeping to the path that the instruction describes."""
+"""Rewards for getting closer to the goal, and for following the reference path."""
 
 from typing import Literal
 
@@ -13,18 +13,19 @@ _MISS_RADIUS = 1.0  # metres
 
 
 def distance_rewards(before: np.ndarray, after: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """EnvDrop's rewards (`r2r_src/agent.py: rollout`).
+    """Return EnvDrop's rewards (`r2r_src/agent.py: rollout`).
 
-    A move gives +1 if it shortens the way to the goal, -1 if it lengthens it, and 0 where EnvDrop
-    raises an error, if it does neither. Stopping gives +2 less than 3 m from the goal, else -2.
+    A move gives +1 if it shortens the distance to the goal, -1 if it lengthens it, and 0 if it does
+    neither, where EnvDrop raises an error. Stopping gives +2 less than 3 m from the goal, otherwise
+    -2.
 
     Args:
-        before: (B,) metres to the goal before the step.
-        after: (B,) metres to the goal after it.
-        stop: (B,) bool, who stops.
+        before: (B,) distance to the goal before the step in metres.
+        after: (B,) distance to the goal after the step in metres.
+        stop: (B,) bool, agents that stop.
 
     Returns:
-        (B,) rewards, NaN where distances are.
+        (B,) rewards, NaN where the distances are NaN.
     """
     stopped = np.where(after < SUCCESS_THRESHOLD, STOP_REWARD, -STOP_REWARD)
     return np.where(stop, stopped, np.sign(before - after))
@@ -37,20 +38,21 @@ def ndtw_rewards(
     ndtw_before: np.ndarray,
     ndtw_after: np.ndarray,
 ) -> np.ndarray:
-    """Rewards of CLEAR and HAMT (`r2r_src/agent.py`, `finetune_src/r2r/agent_cmt.py: rollout`).
+    """Return the rewards of CLEAR and HAMT.
 
-    To EnvDrop's reward a move adds what it gains in nDTW, a stop less than 3 m from the goal twice
-    the nDTW of the whole path. Leaving a place d <= 1 m from the goal costs 2 * (1 - d) more.
+    Sources: `r2r_src/agent.py` and `finetune_src/r2r/agent_cmt.py: rollout`. A move adds its gain
+    in nDTW to EnvDrop's reward; a stop less than 3 m from the goal adds twice the nDTW of the whole
+    path. A move away from the goal that starts d <= 1 m from it costs 2 * (1 - d) more.
 
     Args:
-        before: (B,) metres to the goal before the step.
-        after: (B,) metres to the goal after it.
-        stop: (B,) bool, who stops.
+        before: (B,) distance to the goal before the step in metres.
+        after: (B,) distance to the goal after the step in metres.
+        stop: (B,) bool, agents that stop.
         ndtw_before: (B,) nDTW of the path before the step.
-        ndtw_after: (B,) nDTW of the path after it.
+        ndtw_after: (B,) nDTW of the path after the step.
 
     Returns:
-        (B,) rewards, NaN where distances are.
+        (B,) rewards, NaN where the distances are NaN.
     """
     success = stop & (after < SUCCESS_THRESHOLD)
     fidelity = np.where(success, 2 * ndtw_after, np.where(stop, 0.0, ndtw_after - ndtw_before))

@@ -1,7 +1,7 @@
-"""The numbers of a feature store as torch tensors, and their copies as float32.
+"""Feature stores as torch tensors, and copies of their features as float32.
 
-numpy converts float16 number by number; torch has the processor do sixteen at once. torch loads
-where it is needed: an environment that only tells indices and directions does without.
+torch converts float16 with vector instructions, numpy one number at a time. torch is imported where
+it is used, because an environment that observes indices or directions does not require it.
 """
 
 import warnings
@@ -16,15 +16,15 @@ from storage.features.view_grid import NUM_VIEWS
 if TYPE_CHECKING:
     from torch import Tensor
 
-# torch shares larger copies out among threads, which cost more than they bring here: they wait for
-# each other in a loop (GRAIN_SIZE in ATen/Parallel.h).
+# torch distributes larger copies over threads (GRAIN_SIZE in ATen/Parallel.h), whose
+# synchronisation costs more than it saves here.
 _MOST_AT_ONCE = 32_767
 
 
 def stored_tensors(store: FeatureStore) -> "list[Tensor]":
-    """(V, 36, D) float16 views of the memory maps, one for each file of the store.
+    """Return (V, 36, D) float16 tensors over the memory maps, one per file of the store.
 
-    They must not be written to.
+    The tensors are read-only.
     """
     import torch
 
@@ -36,13 +36,13 @@ def stored_tensors(store: FeatureStore) -> "list[Tensor]":
 
 
 class WideningReader:
-    """Copies float16 features of viewpoints into float32 arrays. Pickles as its store."""
+    """Copies float16 features of viewpoints into float32 arrays; its pickle contains the store."""
 
     def __init__(self, store: FeatureStore) -> None:
-        """Read from a store."""
+        """Prepare to read from a store."""
         self._store = store
         parts = next(p for p in range(1, NUM_VIEWS + 1) if _fits(p, store.width))
-        # Views of a tensor take longer to make than to copy: have them ready.
+        # Creating a tensor view takes longer than copying it, so all views are created here.
         self._pieces: list[Tensor] = []
         for views in stored_tensors(store):
             self._pieces += views.reshape(-1, NUM_VIEWS // parts, store.width).unbind(0)
@@ -53,10 +53,10 @@ class WideningReader:
 
         Args:
             rows: (B,) rows of the store.
-            target: (B, 36, W) float32, W at least D, of which the first D numbers are written.
+            target: (B, 36, W) float32 with W >= D; the first D numbers are overwritten.
 
         Raises:
-            ValueError: The features of a row are not finite; each row is checked the first time.
+            ValueError: The features of a row are not finite; each row is checked on first use.
         """
         import torch
 
@@ -73,6 +73,6 @@ class WideningReader:
 
 
 def _fits(parts: int, width: int) -> bool:
-    """Whether panoramas can be cut into as many equal parts, each small enough for one thread."""
+    """Return whether a panorama divides into equal parts that are small enough for one thread."""
     views = NUM_VIEWS // parts
     return parts == NUM_VIEWS or (views * parts == NUM_VIEWS and views * width <= _MOST_AT_ONCE)

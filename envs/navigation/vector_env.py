@@ -1,175 +1,151 @@
-"""VlnVectorEnv: many agents that follow instructions at once, over plain arrays."""
+"""VlnVectorEnv: a batch of agents that follow instructions, computed on plain arrays."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.arguments import whole_number
 from envs.episodes import Episode
-from envs.episodes.exchanged_words import exchange_words
-from envs.episodes.splits import load_split
-from envs.episodes.tokenizer import WordTokenizer
+from envs.episodes.splits import LoadedSplit
 from envs.navigation.episode_sampler import EpisodeSampler
 from envs.navigation.infos import LazyInfo, finals, masked, scattered
-from envs.navigation.observations import FeatureObserver, IndexObserver, Observation, Observe
-from envs.navigation.reference_teacher import Teacher
-from envs.navigation.rewards import Reward
+from envs.navigation.observations import FeatureObserver, IndexObserver, Observation
+from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
-from envs.worlds import MAX_EPISODE_STEPS, Dataset, World
+from envs.worlds import MAX_EPISODE_STEPS
 
-# Tokens of an instruction: EnvDrop reads 80 of R2R, CLIP-ViL 160 of RxR. R4R joins two instructions
-# of R2R.
-MAX_INSTRUCTION_LENGTH: dict[str, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
+DEFAULT_SETTINGS = EnvSettings()
 
 
 class VlnVectorEnv(VectorEnv):
     """Vision-and-language navigation for a batch of B agents.
 
     ## Description
-    Each agent stands at a viewpoint of a building and is told the way to another one in words. It
-    moves along the edges of the building's navigation graph, and says where it wants to stop.
-    After a move it looks along that one of the 36 views that showed the viewpoint it went to best,
-    as in EnvDrop (`r2r_src/env.py`).
+    Each agent starts at a viewpoint of a building and follows an instruction to another viewpoint.
+    It moves along the edges of the building's navigation graph and chooses where to stop. After a
+    move it faces the one of the 36 views that showed the new viewpoint most directly, as in EnvDrop
+    (`r2r_src/env.py`).
 
     ## Action Space
-    `Discrete(K)` per agent: 0 stops, k goes to candidate k. An action that the mask rules out
+    `Discrete(K)` per agent: 0 stops, k moves to candidate k. An action that the mask excludes
     leaves the agent where it is. K is one more than the largest number of neighbours in the world.
 
     ## Observation Space
-    A dictionary of arrays, none of which is used again by a later step (unless `copy` is False):
-    * `instruction` (B, L) int32: words, see `tokenizer`.
-    * `panorama` (B, 36, D + A) float32: feature of each view, D from the store and A from its
-      direction relative to the agent's heading.
-    * `candidates` (B, K, D + A) float32: features of the view of each candidate and of its exact
-      direction; zeros for stop (row 0) and where there is no candidate.
-    * `action_mask` (B, K) int8: 1 where an action leads somewhere.
-    * `heading`, `elevation` (B,) float32: absolute, radians.
+    A dictionary of arrays, which no later step overwrites (unless `copy` is False):
+    * `instruction` (B, L) int32: token ids, see `tokenizer`.
+    * `panorama` (B, 36, D + A) float32: feature of each view, D numbers from the store and A from
+      its direction relative to the agent's heading.
+    * `candidates` (B, K, D + A) float32: features of the candidate's view and of its exact
+      direction; zeros for stop (row 0) and padding.
+    * `action_mask` (B, K) int8: 1 where an action is valid.
+    * `heading`, `elevation` (B,) float32: absolute, in radians.
 
-    With `observe="indices"` three others take the place of `panorama` and `candidates`:
-    * `viewpoint` (B,) int32: where the agent stands, a node of `nav_world`.
-    * `view` (B,) int32: along which of the 36 views it looks.
-    * `candidate_view` (B, K) int32: the view of each candidate; 0 where there is none.
+    With `observe="indices"` three arrays replace `panorama` and `candidates`:
+    * `viewpoint` (B,) int32: viewpoint of the agent, a node of `nav_world`.
+    * `view` (B,) int32: the view 0..35 that the agent faces.
+    * `candidate_view` (B, K) int32: the view of each candidate; 0 for stop and padding.
 
     ## Rewards
-    +1 for a step that brings the agent nearer to the goal by shortest path, -1 for one that takes
-    it further away, else 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere. With
-    `reward="ndtw"` the gain in nDTW is added. 0 where the goal is secret (the test splits).
+    +1 for a move that shortens the distance to the goal (along the shortest path), -1 for one that
+    lengthens it, otherwise 0. Stopping gives +2 less than 3 m from the goal and -2 elsewhere.
+    `reward="ndtw"` adds the gain in nDTW. 0 where the goal is secret (the test splits).
+
+    ## Starting State
+    The first viewpoint of an episode's path, facing the view nearest to its heading. Agent i of an
+    environment that is reset with `seed` draws the same episodes as a single environment that is
+    reset with `seed + i`. `reset(options={"episode_ids": [...]})` starts given episodes, one
+    `instr_id` per agent.
 
     ## Episode End
-    Terminates at stop; truncates after `max_episode_steps` actions.
+    Terminates at stop; truncates after `max_episode_steps` actions. Under `AutoresetMode.DISABLED`
+    an agent whose episode has ended stays where it is, and `reset(options={"reset_mask": mask})`
+    restarts the agents of a mask.
 
     ## Info
     `instr_id`, `instruction`, `scan`, `viewpoint`, `distance_to_goal` (metres, NaN where the goal
-    is secret), `teacher_action` (what the teacher would do) and, for agents whose episode has just
+    is secret), `teacher_action` (0 where the goal is secret) and, for agents whose episode has just
     ended, `metrics`: a dictionary of arrays named as in `envs.metrics.score_path`.
 
     ## Arguments
-    See `__init__`. `reset(options={"episode_ids": [...]})` starts chosen episodes, one `instr_id`
-    per agent. Under `AutoresetMode.DISABLED` an agent whose episode has ended stays there, and
-    `reset(options={"reset_mask": mask})` restarts chosen agents.
+    `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
+    * `num_envs` (1): number of agents B.
+    * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it.
+    * `split` ("train"): "train", "val_seen", "val_unseen", ...
+    * `world` ("houses"): "houses", "houses-standard" or "matterport".
+    * `data_dir` (None): data folder of the world "matterport".
+    * `features` (None): feature store; None for the store of the world, "none" for D = 0.
+    * `language` (None): only language to load, such as "en".
+    * `tokenizer` (None): tokenizer or vocabulary file; None builds it from the training split.
+    * `max_instruction_length` (None): L; None for 80 (R2R) or 160 (RxR, R4R).
+    * `exchanged_words` (None): seed of an ablation that exchanges instructions between paths.
+    * `max_episode_steps` (None): actions before truncation; None for 20 (R2R) or 35 (RxR, R4R).
+    * `angle_feature_size` (128): A, a multiple of 4.
+    * `shuffle` (True): draw episodes at random instead of in the order of the file.
+    * `autoreset_mode` ("NextStep"): see Gymnasium.
+    * `render_mode` (None): None or "rgb_array".
+    * `teacher` ("shortest"): "shortest" or "reference", see `EnvSettings`.
+    * `reward` ("distance"): "distance" or "ndtw".
+    * `observe` ("features"): "features" or "indices".
+    * `copy` (True): return new arrays at each step.
+
+    The class itself takes the split and the settings as objects, see `__init__`.
+
+    ## Registered Configurations
+    `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
+
+    ## Version History
+    * v0: initial version.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
-        "render_modes": ["rgb_array"],
+        "render_modes": [*RENDER_MODES],
         "render_fps": 2,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
 
     def __init__(
         self,
+        split: LoadedSplit,
         num_envs: int = 1,
-        dataset: Dataset = "r2r",
-        world: World = "houses",
-        data_dir: str | Path | None = None,
-        features: str | Path | None = None,
-        split: str = "train",
-        language: str | None = None,
-        max_episode_steps: int | None = None,
-        max_instruction_length: int | None = None,
-        angle_feature_size: int = 128,
-        shuffle: bool = True,
+        settings: EnvSettings = DEFAULT_SETTINGS,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        tokenizer: WordTokenizer | str | Path | None = None,
-        render_mode: str | None = None,
-        teacher: Teacher = "shortest",
-        reward: Reward = "distance",
-        observe: Observe = "features",
-        copy: bool = True,
-        exchanged_words: int | None = None,
     ) -> None:
-        """Load a split of a dataset in a world.
+        """Build an environment over a loaded split.
 
         Args:
-            num_envs: B, agents at once.
-            dataset: "r2r", "rxr" or "r4r".
-            world: "houses", "houses-standard" or "matterport", see `envs.worlds.world_files`.
-            data_dir: Folder of the data of "matterport".
-            features: Feature store; None for the one that comes with the world, "none" for
-                directions only (D = 0).
-            split: "train", "val_seen", "val_unseen", ...
-            language: Keep one language, such as "en".
-            max_episode_steps: Actions before truncation; None for 20 (R2R) or 35 (RxR, R4R).
-            max_instruction_length: L; None for 80 (R2R) or 160 (RxR, R4R).
-            angle_feature_size: A, a multiple of 4.
-            shuffle: Draw episodes at random; else they come in the order of the file.
+            split: Episodes, graphs, tokenizer and features, see `envs.episodes.splits.load_split`.
+            num_envs: Number of agents B.
+            settings: How the environment behaves.
             autoreset_mode: What happens after the end of an episode, see Gymnasium.
-            tokenizer: Vocabulary or file of one; None builds it from the training split.
-            render_mode: None or "rgb_array".
-            teacher: Whose `teacher_action` is told: "shortest" leads to the goal, "reference" along
-                the annotated path and back to it, see `envs.navigation.reference_teacher`.
-            reward: "distance" as EnvDrop, or "ndtw" as CLEAR, see `envs.navigation.rewards`.
-            observe: "features", or "indices" for `envs.navigation.device_features` to look them up.
-            copy: Hand out arrays that no later step overwrites; else always the same ones.
-            exchanged_words: Give each episode the instruction of another path, an ablation; the
-                seed of the draw, see `envs.episodes.exchanged_words`.
 
         Raises:
-            FileNotFoundError: A file of the world is missing.
-            ValueError: A file is damaged, or files or arguments do not fit each other.
+            ValueError: The arguments do not fit each other.
             KeyError: The feature store lacks a viewpoint.
         """
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode {render_mode!r} is neither None nor 'rgb_array'")
-        if observe not in get_args(Observe):
-            raise ValueError(f"observe {observe!r} is none of {', '.join(get_args(Observe))}")
-        self.num_envs = _whole("num_envs", num_envs)
-        self.teacher: Teacher = teacher
-        self.render_mode = render_mode
         if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
             known = ", ".join(mode.value for mode in AutoresetMode)
-            raise ValueError(f"autoreset_mode {autoreset_mode!r} is none of {known}")
+            raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
+        self.num_envs = whole_number("num_envs", num_envs)
+        self.split, self.settings = split, settings
+        self.files, self.episodes, self.tokenizer = split.files, split.episodes, split.tokenizer
+        self.nav_world, self.feature_store = split.nav_world, split.store
+        self.angle_feature_size, self.teacher = settings.angle_feature_size, settings.teacher
+        self.render_mode = settings.render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
-        steps, length = MAX_EPISODE_STEPS.get(dataset, 1), MAX_INSTRUCTION_LENGTH.get(dataset, 1)
-        if max_episode_steps is not None:
-            steps = _whole("max_episode_steps", max_episode_steps)
-        if max_instruction_length is not None:
-            length = _whole("max_instruction_length", max_instruction_length)
-        self.max_episode_steps = steps
-        loaded = load_split(dataset, split, world, data_dir, features, language, tokenizer)
-        if exchanged_words is not None:
-            exchanged_words = _whole("exchanged_words", exchanged_words, 0)
-            loaded = replace(loaded, episodes=exchange_words(loaded.episodes, exchanged_words))
-        self._loaded, self.files, self.episodes = loaded, loaded.files, loaded.episodes
-        self.tokenizer = loaded.tokenizer
-        self.nav_world, self.feature_store = loaded.nav_world, loaded.store
-        self.angle_feature_size = angle_feature_size
-        self._tokens = loaded.tokens(length)
-        self._walks = Walks(self.nav_world, self.episodes, num_envs, teacher, reward)
-        self.sampler = EpisodeSampler(loaded.instr_ids.tolist(), num_envs, shuffle)
-        if observe == "features":
-            self._observer = FeatureObserver(
-                self.nav_world, self.feature_store, angle_feature_size, num_envs
-            )
-        else:
-            self._observer = IndexObserver(self.nav_world, num_envs)
-        self._kept = None if copy else self._buffers()
-        self._make_spaces(length)
+        self.max_episode_steps = settings.max_episode_steps or MAX_EPISODE_STEPS[split.dataset]
+        self._walks = Walks(
+            split.nav_world, split.episodes, self.num_envs, settings.teacher, settings.reward
+        )
+        self.sampler = EpisodeSampler(split.instr_ids.tolist(), self.num_envs, settings.shuffle)
+        self._observer = self._make_observer()
+        self._tokens = split.tokens
+        self._kept = None if settings.copy else self._buffers()
+        self._make_spaces()
 
     def reset(
         self,
@@ -180,28 +156,30 @@ class VlnVectorEnv(VectorEnv):
         """Start episodes.
 
         Args:
-            seed: Agent i draws its episodes as a single environment with seed + i would; or one
-                seed per agent.
+            seed: Random seed; agent i draws the same episodes as a single environment with seed
+                `seed + i`. A sequence contains one seed per agent.
             options: `episode_ids`, one `instr_id` per agent; `reset_mask`, (B,) bool, agents to
-                restart while the others stay as they are.
+                restart while the others continue.
 
         Raises:
-            ValueError: Options do not fit.
-            ResetNeeded: `reset_mask` leaves agents out that have no episode yet.
+            ValueError: An option is unknown or does not fit the batch.
+            ResetNeeded: `reset_mask` excludes agents that have no episode yet.
         """
         options = dict(options or {})
         episode_ids = options.pop("episode_ids", None)
         mask = options.pop("reset_mask", None)
         if options:
             raise ValueError(
-                f"options are 'episode_ids', one instr_id for each of {self.num_envs} agents, and "
-                f"'reset_mask', not {sorted(options)}"
+                f"options must be 'episode_ids', one instr_id for each of {self.num_envs} agents, "
+                f"and 'reset_mask', not {sorted(options)}"
             )
         agents = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         if mask is not None and not _is_mask(mask, self.num_envs):
-            raise ValueError(f"reset_mask is {self.num_envs} bools, some of them true, not {mask}")
+            raise ValueError(
+                f"reset_mask must be {self.num_envs} bools, at least one of them true, not {mask}"
+            )
         if len(agents) < self.num_envs and not self.sampler.is_seeded:
-            raise gym.error.ResetNeeded("reset all agents before some of them alone")
+            raise gym.error.ResetNeeded("reset all agents once before resetting some of them")
         if isinstance(seed, int):
             super().reset(seed=seed)
         self.sampler.seed(seed)
@@ -230,8 +208,8 @@ class VlnVectorEnv(VectorEnv):
             raise gym.error.ResetNeeded("reset the environment before the first step")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise ValueError(f"actions are {self.num_envs} integers, not {actions!r}")
-        # As unsigned numbers, negative ones are the largest.
+            raise ValueError(f"actions must be {self.num_envs} integers, not {actions!r}")
+        # Converted to unsigned integers, negative actions are the largest.
         if np.maximum.reduce(actions.astype(np.uint64)) >= self.nav_world.num_actions:
             raise ValueError(
                 f"actions {actions} are not all in 0..{self.nav_world.num_actions - 1}"
@@ -253,23 +231,23 @@ class VlnVectorEnv(VectorEnv):
         return observation, rewards, terminated, truncated, info
 
     def teacher_actions(self) -> np.ndarray:
-        """(B,) int64 action of the teacher; 0, stop, at the end of the way."""
+        """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the path."""
         return self._walks.teacher_actions()
 
     def paths(self) -> list[list[str]]:
-        """Viewpoints that each agent has visited in its episode, the start included."""
+        """Return the viewpoints that each agent has visited, including the start."""
         return [[step[0] for step in trajectory] for trajectory in self.trajectories()]
 
     def trajectories(self) -> list[list[tuple[str, float, float]]]:
-        """Like `paths`, with heading and elevation in radians, for submission files."""
+        """Return `paths` with heading and elevation in radians, for submission files."""
         return [self._walks.trajectory(agent) for agent in range(self.num_envs)]
 
     def current_episodes(self) -> list[Episode]:
-        """Episode of each agent."""
+        """Return the episode of each agent."""
         return [self.episodes[number] for number in self._walks.episodes]
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One (H, W, 3) uint8 RGB picture per agent; None if no render mode was chosen."""
+        """Return one (H, W, 3) uint8 RGB frame per agent, or None without a render mode."""
         if self.render_mode is None:
             return None
         from envs.navigation.rendering import draw_frame, house_panorama
@@ -282,12 +260,18 @@ class VlnVectorEnv(VectorEnv):
         )
 
     def metrics(self) -> dict[str, np.ndarray]:
-        """(B,) metrics of the paths walked so far, NaN where the goal is secret."""
+        """Return (B,) metrics of the paths so far, NaN where the goal is secret."""
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal, v, np.nan) for name, v in metrics.items()}
 
-    def _make_spaces(self, length: int) -> None:
-        """Set the spaces; instructions have `length` tokens."""
+    def _make_observer(self) -> FeatureObserver | IndexObserver:
+        world = self.nav_world
+        if self.settings.observe == "indices":
+            return IndexObserver(world, self.num_envs)
+        return FeatureObserver(world, self.feature_store, self.angle_feature_size, self.num_envs)
+
+    def _make_spaces(self) -> None:
+        length = self.split.max_instruction_length
         instruction = gym.spaces.Box(0, len(self.tokenizer) - 1, (length,), np.int32)
         self.single_action_space = gym.spaces.Discrete(self.nav_world.num_actions)
         self.single_observation_space = gym.spaces.Dict(
@@ -297,7 +281,7 @@ class VlnVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
     def _buffers(self) -> Observation:
-        shape = self.num_envs, self._tokens.shape[1]
+        shape = self.num_envs, self.split.max_instruction_length
         return {"instruction": np.empty(shape, dtype=np.int32), **self._observer.buffers()}
 
     def _observe(self) -> Observation:
@@ -314,12 +298,12 @@ class VlnVectorEnv(VectorEnv):
             "distance_to_goal": walks.distances.copy(),
             "teacher_action": walks.teacher_actions(),
         }
-        names = self._loaded.promised_names(walks.episodes.copy(), walks.nodes.copy())
+        names = self.split.lazy_names(walks.episodes.copy(), walks.nodes.copy())
         masks = {f"_{name}": everyone.copy for name in names}
         return LazyInfo(masked(numbers, everyone), {**names, **masks})
 
     def _set_lazy_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
-        """Let an info have the metrics of the agents `ended` (M,) whose goal is known."""
+        """Register in an info the metrics of the agents `ended` (M,) whose goal is known."""
         scored = ended[self._walks.has_goal[ended]]
         if scored.size:
             mask = np.zeros(self.num_envs, dtype=bool)
@@ -327,17 +311,6 @@ class VlnVectorEnv(VectorEnv):
             columns, score = self._walks.columns(scored), self._walks.score
             info["_metrics"] = mask
             info.set_lazy("metrics", lambda: scattered(score(columns), mask))
-
-
-def _whole(name: str, value: int, least: int = 1) -> int:
-    """An argument that counts something.
-
-    Raises:
-        ValueError: It is no whole number, or too small.
-    """
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number, at least {least}")
-    return int(value)
 
 
 def _is_mask(mask: Any, size: int) -> bool:

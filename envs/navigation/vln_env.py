@@ -1,7 +1,5 @@
-"""VlnEnv: one agent that follows an instruction, with pictures of what happens."""
+"""VlnEnv: one agent that follows an instruction."""
 
-import difflib
-import inspect
 import operator
 import sys
 from typing import Any, ClassVar
@@ -11,53 +9,88 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs.episodes import Episode
-from envs.navigation.vector_env import VlnVectorEnv
+from envs.episodes.splits import LoadedSplit
+from envs.navigation.settings import RENDER_MODES, EnvSettings
+from envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
 
 _UNLIMITED = sys.maxsize
-_OF_MANY = ("num_envs", "autoreset_mode")  # arguments of the vector environment alone
 
 
 class VlnEnv(gym.Env):
     """Vision-and-language navigation for one agent: a `VlnVectorEnv` of size one.
 
     ## Description
-    See `VlnVectorEnv`, also for spaces, rewards and the end of an episode.
+    The agent starts at a viewpoint of a building and follows an instruction to another viewpoint,
+    along the edges of the building's navigation graph. `VlnVectorEnv` gives more detail.
 
     ## Action Space
-    `Discrete(K)`: 0 stops, k goes to candidate k; an action that `action_mask` rules out stays.
+    `Discrete(K)`: 0 stops, k moves to candidate k. An action that `action_mask` excludes leaves the
+    agent where it is.
 
     ## Observation Space
     `instruction` (L,), `panorama` (36, D + A), `candidates` (K, D + A), `action_mask` (K,),
-    `heading` () and `elevation` (); with `observe="indices"` as said there.
+    `heading` () and `elevation` (). With `observe="indices"`, `viewpoint` (), `view` () and
+    `candidate_view` (K,) replace `panorama` and `candidates`.
 
     ## Rewards
-    +1 for coming nearer to the goal, -1 for going away from it; stopping gives +2 less than 3 m
-    from the goal, else -2. `reward="ndtw"` adds the gain in nDTW.
+    +1 for a move that shortens the distance to the goal, -1 for one that lengthens it, otherwise 0.
+    Stopping gives +2 less than 3 m from the goal and -2 elsewhere. `reward="ndtw"` adds the gain in
+    nDTW.
+
+    ## Starting State
+    The first viewpoint of an episode's path, facing the view nearest to its heading.
+    `reset(options={"episode_id": "2390_1"})` starts the episode with that `instr_id`.
 
     ## Episode End
-    Terminates at stop. Truncates after `max_episode_steps` actions; an environment from
-    `gymnasium.make` leaves that to the TimeLimit wrapper, which takes the same argument.
+    Terminates at stop. Truncates after `max_episode_steps` actions; in an environment from
+    `gymnasium.make` the TimeLimit wrapper truncates, which takes the same argument.
 
     ## Info
-    `instr_id`, `instruction`, `scan`, `viewpoint`, `distance_to_goal`, `teacher_action`, and
-    `metrics` of the path walked so far (where the goal is not secret), whatever ends the episode.
+    `instr_id`, `instruction`, `scan`, `viewpoint`, `distance_to_goal`, `teacher_action`, and at
+    every step `metrics` of the path so far (unless the goal is secret).
 
     ## Arguments
-    Those of `VlnVectorEnv` but `num_envs` and `autoreset_mode`.
-    `reset(options={"episode_id": "2390_1"})` starts a chosen episode.
+    `gymnasium.make("R2R-CLIP-v0", split="val_unseen")` takes:
+    * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it.
+    * `split` ("train"): "train", "val_seen", "val_unseen", ...
+    * `world` ("houses"): "houses", "houses-standard" or "matterport".
+    * `data_dir` (None): data folder of the world "matterport".
+    * `features` (None): feature store; None for the store of the world, "none" for D = 0.
+    * `language` (None): only language to load, such as "en".
+    * `tokenizer` (None): tokenizer or vocabulary file; None builds it from the training split.
+    * `max_instruction_length` (None): L; None for 80 (R2R) or 160 (RxR, R4R).
+    * `exchanged_words` (None): seed of an ablation that exchanges instructions between paths.
+    * `max_episode_steps` (None): actions before truncation; None for 20 (R2R) or 35 (RxR, R4R).
+    * `angle_feature_size` (128): A, a multiple of 4.
+    * `shuffle` (True): draw episodes at random instead of in the order of the file.
+    * `render_mode` (None): None or "rgb_array".
+    * `teacher` ("shortest"): "shortest" or "reference", see `EnvSettings`.
+    * `reward` ("distance"): "distance" or "ndtw".
+    * `observe` ("features"): "features" or "indices".
+    * `copy` (True): return new arrays at each step.
+
+    The class itself takes the split and the settings as objects, see `__init__`.
+
+    ## Registered Configurations
+    `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
+
+    ## Version History
+    * v0: initial version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 2}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": [*RENDER_MODES], "render_fps": 2}
 
-    def __init__(self, **arguments: Any) -> None:
-        """Load a split of a dataset in a world.
+    def __init__(self, split: LoadedSplit, settings: EnvSettings = DEFAULT_SETTINGS) -> None:
+        """Build an environment over a loaded split.
+
+        Args:
+            split: Episodes, graphs, tokenizer and features, see `envs.episodes.splits.load_split`.
+            settings: How the environment behaves.
 
         Raises:
-            TypeError: There is no such argument.
-            FileNotFoundError, ValueError, KeyError: As for `VlnVectorEnv`.
+            ValueError, KeyError: As for `VlnVectorEnv`.
         """
-        _check_names(arguments)
-        self.core = VlnVectorEnv(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **arguments)
+        self.core = VlnVectorEnv(split, 1, settings, AutoresetMode.DISABLED)
         self.render_mode = self.core.render_mode
         self.action_space = self.core.single_action_space
         self.observation_space = self.core.single_observation_space
@@ -69,17 +102,18 @@ class VlnEnv(gym.Env):
         """Start an episode.
 
         Args:
-            seed: Seed of the random choice of episodes.
-            options: `episode_id`, the `instr_id` of an episode.
+            seed: Random seed for the choice of episodes.
+            options: `episode_id`, the `instr_id` of the episode to start.
 
         Raises:
-            ValueError: Options do not fit.
+            ValueError: An option is unknown, or there is no such episode.
         """
         super().reset(seed=seed)
         if unknown := sorted(set(options or {}) - {"episode_id"}):
             raise ValueError(
-                f"options of one agent are 'episode_id', the instr_id of an episode, not {unknown}"
-                "; many agents (gymnasium.make_vec) take 'episode_ids' and 'reset_mask'"
+                "the only option of an environment with one agent is 'episode_id', the instr_id of "
+                f"an episode, not {unknown}; environments with several agents "
+                "(gymnasium.make_vec) take 'episode_ids' and 'reset_mask'"
             )
         chosen = {"episode_ids": [options["episode_id"]]} if options else None
         self.core.sampler.seed([seed])
@@ -92,13 +126,13 @@ class VlnEnv(gym.Env):
         """Take an action in 0..K - 1.
 
         Raises:
-            ValueError: It is not such a number.
+            ValueError: The action is not an integer in that range.
         """
         try:
             number = operator.index(action)
         except TypeError as error:
             raise ValueError(
-                f"action {action!r} is no whole number in 0..{self.core.nav_world.num_actions - 1}"
+                f"action {action!r} is not an integer in 0..{self.core.nav_world.num_actions - 1}"
             ) from error
         observation, reward, terminated, truncated, info = self.core.step(np.array([number]))
         return (
@@ -110,13 +144,13 @@ class VlnEnv(gym.Env):
         )
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """Picture of the panorama, the map and the instruction: (H, W, 3) uint8 RGB."""
+        """Return an (H, W, 3) uint8 RGB frame of the panorama, the map and the instruction."""
         frames = self.core.render()
         return None if frames is None else frames[0]
 
     @property
     def episode(self) -> Episode:
-        """The episode that is being played."""
+        """The current episode."""
         return self.core.current_episodes()[0]
 
     def _info(self, info: dict[str, Any]) -> dict[str, Any]:
@@ -131,25 +165,6 @@ class VlnEnv(gym.Env):
         return single
 
 
-def _check_names(arguments: dict[str, Any]) -> None:
-    """Refuse arguments that one agent does not have."""
-    known = [
-        name
-        for name in inspect.signature(VlnVectorEnv.__init__).parameters
-        if name not in ("self", *_OF_MANY)
-    ]
-    for name in arguments:
-        if name in _OF_MANY:
-            raise TypeError(
-                f"VlnEnv has no argument {name!r}: it is one agent; gymnasium.make_vec makes many, "
-                "and takes it"
-            )
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise TypeError(f"VlnEnv has no argument {name!r}; {hint}")
-
-
 def _only(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Observation of the only agent; its own arrays, also where they have no dimension."""
+    """Return the observation of the only agent, with 0-dimensional arrays instead of scalars."""
     return {name: np.array(values[0]) for name, values in observation.items()}

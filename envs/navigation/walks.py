@@ -1,12 +1,11 @@
-"""Walks: where each of many agents is, where it has been, and how well it does.
+"""Walks: positions, paths and metrics of a batch of agents.
 
-The numbers of an agent stand in a column of one block, and those of an agent that has just begun an
-episode in a row of another: to start episodes is to copy some rows into columns. Steps work on
-whole rows of the block; agents that stay where they are go along, as nothing changes for them.
+The state of each agent is a column of one block. Another block contains the initial state of each
+episode as a row, so starting episodes copies rows into columns. Steps update whole rows of the
+state; they leave the columns of agents that do not move unchanged.
 """
 
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 
@@ -20,13 +19,13 @@ from storage.features.view_grid import NUM_VIEWS, view_direction
 
 
 class Walks:
-    """The state of B agents, kept in arrays.
+    """State of B agents as arrays.
 
     Attributes:
-        references: Paths of the episodes.
-        terminated: (B,) bool, the agent has stopped.
-        truncated: (B,) bool, it was cut off.
-        ended_now: (B,) bool, the episode of the agent ended with the last step.
+        references: Reference paths of the episodes.
+        terminated: (B,) bool, whether the agent has stopped.
+        truncated: (B,) bool, whether the episode was truncated.
+        ended_now: (B,) bool, whether the episode ended with the last step.
     """
 
     def __init__(
@@ -37,34 +36,27 @@ class Walks:
         teacher: Teacher = "shortest",
         reward: Reward = "distance",
     ) -> None:
-        """Prepare to walk.
+        """Allocate the state of the agents.
 
         Args:
-            world: The graphs.
-            episodes: What can be walked.
-            num_agents: B.
-            teacher: Who `teacher_actions` follows: the shortest path to the goal, or the reference
-                path, see `envs.navigation.reference_teacher`.
-            reward: What `step` pays for, see `envs.navigation.rewards`.
-
-        Raises:
-            ValueError: No such teacher or reward.
+            world: Graphs of the world.
+            episodes: Episodes that can be started.
+            num_agents: Number of agents B.
+            teacher: Path that `teacher_actions` follow: "shortest" or "reference", see
+                `envs.navigation.reference_teacher`.
+            reward: "distance" or "ndtw", see `envs.navigation.rewards`.
         """
-        if teacher not in get_args(Teacher):
-            raise ValueError(f"teacher {teacher!r} is none of {', '.join(get_args(Teacher))}")
-        if reward not in get_args(Reward):
-            raise ValueError(f"reward {reward!r} is none of {', '.join(get_args(Reward))}")
         self._world = world
         self._reward: Reward = reward
         self.references = ReferencePaths.of(world, episodes)
-        self._secrets = not self.references.has_goal.all()
-        self._beginnings = _beginnings(world, self.references)  # (E, F)
+        self._has_secret_goals = not self.references.has_goal.all()
+        self._initial_states = _initial_states(world, self.references)  # (E, F)
         self._state = np.zeros((), dtype=_layout(num_agents, self.references.longest))
         self.terminated = np.zeros(num_agents, dtype=bool)
         self.truncated = np.zeros(num_agents, dtype=bool)
         self.ended_now = np.zeros(num_agents, dtype=bool)
         self._history = np.zeros((num_agents, 64), dtype=np.int32)  # 36 * node + view
-        self._most_visits = 1  # nobody has made more
+        self._most_visits = 1  # upper bound over the agents
         self._agents = np.arange(num_agents)
         self._teacher = None
         if teacher == "reference":
@@ -72,49 +64,49 @@ class Walks:
 
     @property
     def episodes(self) -> np.ndarray:
-        """(B,) number of the episode of each agent."""
+        """(B,) index of the episode of each agent."""
         return self._state["episode"]
 
     @property
     def nodes(self) -> np.ndarray:
-        """(B,) viewpoint where it stands."""
+        """(B,) node of each agent."""
         return self._state["node"]
 
     @property
     def views(self) -> np.ndarray:
-        """(B,) view 0..35 that it looks along."""
+        """(B,) view 0..35 that each agent faces."""
         return self._state["view"]
 
     @property
     def distances(self) -> np.ndarray:
-        """(B,) metres to the goal, NaN where the goal is secret."""
+        """(B,) distance to the goal in metres, NaN where the goal is secret."""
         return self._state["distance"]
 
     @property
     def has_goal(self) -> np.ndarray:
-        """(B,) bool: whether the goal is known."""
+        """(B,) bool, whether the goal is known."""
         return self.references.has_goal[self.episodes]
 
     def start(self, agents: np.ndarray, episodes: np.ndarray) -> None:
-        """Put some agents at the start of episodes.
+        """Start episodes.
 
         Args:
-            agents: (M,) which agents.
-            episodes: (M,) numbers of their episodes.
+            agents: (M,) agents that start.
+            episodes: (M,) indices of their episodes.
         """
-        beginnings = self._beginnings.take(episodes, axis=0)  # (M, F)
-        _block(self._state)[:, agents] = beginnings.T
+        initial_states = self._initial_states.take(episodes, axis=0)  # (M, F)
+        _block(self._state)[:, agents] = initial_states.T
         self.terminated[agents] = self.truncated[agents] = False
         self._history[agents, 0] = _packed(self.nodes[agents], self.views[agents])
         if self._teacher:
             self._teacher.start(agents, episodes)
 
     def step(self, actions: np.ndarray, max_steps: int) -> np.ndarray:
-        """Let the agents whose episodes are not over act.
+        """Apply the actions of the agents whose episodes have not ended.
 
         Args:
-            actions: (B,) within 0..K - 1.
-            max_steps: Actions after which an episode is truncated.
+            actions: (B,) actions in 0..K - 1.
+            max_steps: Number of actions after which an episode is truncated.
 
         Returns:
             (B,) rewards.
@@ -133,32 +125,32 @@ class Walks:
             rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, self._ndtw())
         else:
             rewards = distance_rewards(before, self.distances, stop)
-        return np.where(self.has_goal, rewards, 0.0) if self._secrets else rewards
+        return np.where(self.has_goal, rewards, 0.0) if self._has_secret_goals else rewards
 
     def teacher_actions(self) -> np.ndarray:
-        """(B,) int64 action of the teacher; 0 where to stop, or if the goal is secret."""
+        """Return the (B,) int64 actions of the teacher; 0 to stop or where the goal is secret."""
         state = self._state
         if self._teacher:
             actions = self._teacher.actions(state["episode"], state["node"])
         else:
             actions = self._world.teachers.take(state["row"] + state["goal"]).astype(np.int64)
-        # The goal of an episode whose goal is secret is its start, whither nothing should lead.
-        return np.where(self.has_goal, actions, 0) if self._secrets else actions
+        # The path of an episode with a secret goal ends at its start, which is not a target.
+        return np.where(self.has_goal, actions, 0) if self._has_secret_goals else actions
 
     def metrics(self, agents: np.ndarray) -> dict[str, np.ndarray]:
-        """Metrics of the paths walked so far by some agents, named as in `score_path`.
+        """Return the metrics of the paths of M agents so far, named as in `score_path`.
 
         Args:
-            agents: (M,) which agents; their goals must not be secret.
+            agents: (M,) agents, whose goals must not be secret.
         """
         return self.score(self.columns(agents))
 
     def columns(self, agents: np.ndarray) -> np.ndarray:
-        """(F, M) copy of what is known of some agents, for `score` to read later."""
+        """Return an (F, M) copy of the state of M agents, for a later call of `score`."""
         return _block(self._state).take(agents, axis=1)
 
     def score(self, columns: np.ndarray) -> dict[str, np.ndarray]:
-        """Metrics from the `columns` of M agents, as `metrics` gives them."""
+        """Return the metrics of M agents from a copy of their state, see `columns`."""
         layout = _layout(columns.shape[1], self.references.longest)
         state = columns.reshape(-1).view(layout).reshape(())
         episodes, sizes = state["episode"], state["size"]
@@ -174,7 +166,7 @@ class Walks:
         )
 
     def trajectory(self, agent: int) -> list[tuple[str, float, float]]:
-        """Viewpoint, heading and elevation (radians) at each viewpoint that an agent visited."""
+        """Return viewpoint, heading and elevation (radians) of each visit of an agent."""
         nodes, views = np.divmod(self._history[agent, : self._state["visits"][agent]], NUM_VIEWS)
         return [
             (str(self._world.viewpoint_ids[node]), *view_direction(view))
@@ -182,7 +174,7 @@ class Walks:
         ]
 
     def _move(self, actions: np.ndarray, active: np.ndarray) -> None:
-        """Bring the active agents (B,) where their actions (B,) lead."""
+        """Move the active agents (B,) along their actions (B,)."""
         state, world = self._state, self._world
         nodes = state["node"]
         choice = nodes * world.num_actions + actions
@@ -198,50 +190,51 @@ class Walks:
         coverage, dtw = state["coverage"], state["dtw"]
         np.minimum(coverage, between, out=coverage)
         np.copyto(dtw, _next_dtw_rows(dtw, between), where=moving)
-        # References are padded with their goal, or, where it is secret, with their start.
+        # Reference paths are padded with the goal, or with the start where the goal is secret.
         distances = between[-1]
-        if self._secrets:
+        if self._has_secret_goals:
             distances = np.where(self.has_goal, distances, np.nan)
         state["distance"] = distances
         np.minimum(state["oracle_error"], distances, out=state["oracle_error"])
-        self._remember(moving)
+        self._append_history(moving)
         if self._teacher:
             agents = np.flatnonzero(moving)
             self._teacher.arrive(agents, state["episode"][agents], targets[agents])
 
-    def _remember(self, moving: np.ndarray) -> None:
-        """Note where the moving agents (B,) have come to."""
+    def _append_history(self, moving: np.ndarray) -> None:
+        """Append the viewpoints and views of the moving agents (B,) to the history."""
         visits, length = self._state["visits"], self._history.shape[1]
         if self._most_visits >= length:
             self._most_visits = int(visits.max())
         if self._most_visits >= length:
             self._history = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
-        # What is noted for those who stay lies beyond their visits and is written over.
+        # The entries of agents that stay are beyond their number of visits, so they are ignored.
         self._history[self._agents, visits] = _packed(self.nodes, self.views)
         visits += moving
         self._most_visits += 1
 
     def _ndtw(self) -> np.ndarray:
-        """(B,) nDTW of the paths walked so far."""
+        """Return the (B,) nDTW of the paths so far."""
         sizes = self._state["size"]
         dtw = self._state["dtw"][sizes - 1, self._agents]
         return np.exp(-dtw / (SUCCESS_THRESHOLD * sizes))
 
 
 def _layout(columns: int, longest: int) -> np.dtype:
-    """What is known of some agents in F rows of as many columns.
+    """Return the data type of the state of B agents: F rows of 8 bytes per agent.
 
     Args:
-        columns: B, agents.
-        longest: R, viewpoints of the longest reference path.
+        columns: Number of agents B.
+        longest: Number R of viewpoints of the longest reference path.
 
     Returns:
-        Fields (B,) unless said otherwise: `episode`; `node`, `view`, and the number of `steps` and
-        of `visits`, the start included; `size` of the reference path; `row`, the node's in the
-        world's tables of pairs, and the columns there of the `goal` and of all viewpoints of the
-        `references` (R, B); metres to the goal (`distance`), walked (`length`), from the nearest
-        place so far to the goal (`oracle_error`) and to each viewpoint of the reference path
-        (`coverage`, (R, B)); the last row of the `dtw` table (R, B).
+        Fields of shape (B,) unless noted otherwise: `episode`, `node`, `view`, the numbers of
+        `steps` and of `visits` (including the start) and the `size` of the reference path; `row`,
+        the start of the node's row in the world's tables of pairs, and the columns of the `goal`
+        and of the viewpoints of the `references` (R, B) in that row; in metres, the `distance` to
+        the goal, the `length` of the path, and the smallest distance so far to the goal
+        (`oracle_error`) and to each viewpoint of the reference path (`coverage`, (R, B)); the last
+        row of the `dtw` table (R, B).
     """
     whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
     fields = [
@@ -254,12 +247,12 @@ def _layout(columns: int, longest: int) -> np.dtype:
 
 
 def _block(state: np.ndarray) -> np.ndarray:
-    """(F, B) view of a state as whole numbers, for copying."""
+    """Return an (F, B) int64 view of a state, for copying."""
     return state.reshape(1).view(np.int64).reshape(-1, len(state["node"]))
 
 
-def _beginnings(world: NavWorld, references: ReferencePaths) -> np.ndarray:
-    """(E, F) rows of agents that have just begun each episode."""
+def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:
+    """Return the (E, F) initial states of all episodes."""
     state = np.zeros((), dtype=_layout(len(references.nodes), references.longest))
     between = world.distance(references.starts, references.nodes.T)  # (R, E)
     state["episode"] = np.arange(len(references.nodes))
@@ -276,17 +269,17 @@ def _beginnings(world: NavWorld, references: ReferencePaths) -> np.ndarray:
 
 
 def _packed(nodes: np.ndarray, views: np.ndarray) -> np.ndarray:
-    """(M,) one number for each pair of viewpoint and view."""
+    """Return one integer (M,) for each pair of node and view."""
     return NUM_VIEWS * nodes + views
 
 
 def _next_dtw_rows(rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Dynamic time warping: (R, B) rows of the table after one more viewpoint was walked."""
+    """Return the (R, B) next rows of the dynamic time warping table after one more viewpoint."""
     result = np.empty_like(rows)
     result[0] = rows[0]
     np.minimum(rows[1:], rows[:-1], out=result[1:])
     result[0] += distances[0]
-    for place in range(1, len(rows)):
-        np.minimum(result[place], result[place - 1], out=result[place])
-        result[place] += distances[place]
+    for position in range(1, len(rows)):
+        np.minimum(result[position], result[position - 1], out=result[position])
+        result[position] += distances[position]
     return result

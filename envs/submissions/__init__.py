@@ -1,1 +1,1 @@
-"""Submission files: write, check, score, report."""
+"""Submission files: writing, checks, scores and reports."""

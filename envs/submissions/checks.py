@@ -1,9 +1,9 @@
-"""Reading submission files, anybody's, and checking them against the split that they walk.
+"""Reading submission files of any codebase, and checks against their split.
 
-A file is one JSON array, or JSON Lines, of records with an id (`instr_id`, or `instruction_id`) and
-a path (`trajectory`, or `path`). Known forms of the path: poses `[viewpoint, heading, elevation]`
-(Matterport3DSimulator, EnvDrop, CLIP-ViL, HAMT), plain viewpoints (the RxR server), and lists of
-viewpoints per decision (DUET and what builds on it).
+A file is one JSON array, or JSON Lines, of records with an id (`instr_id` or `instruction_id`) and
+a path (`trajectory` or `path`). Supported formats of a path are poses `[viewpoint, heading,
+elevation]` (Matterport3DSimulator, EnvDrop, CLIP-ViL, HAMT), viewpoints (the RxR server), and lists
+of viewpoints per decision (DUET and its successors).
 """
 
 import reprlib
@@ -20,48 +20,47 @@ from envs.graphs.nav_graph import NavGraph
 from storage.records import read_records
 
 _MAX_NESTING = 3  # DUET: trajectory, decision, pose
-_NAMED = 5  # how many of the concerned a finding names
+_NAMED = 5  # number of cases that a finding lists
 
 _quoting = reprlib.Repr()
 _quoting.maxstring = 64  # a viewpoint id of Matterport3D has 32 characters
 _short = _quoting.repr
-# All of RxR's instructions with 50 poses each have 0.4 GB; any JSON takes ten times as much memory.
+# Paths of 50 poses for all instructions of RxR take 0.4 GB; parsed JSON takes ten times as much.
 _MOST_BYTES = 1 << 30
-REMEDY = "write the file anew, in one of the forms that docs/metrics.md shows"
+REMEDY = "write the file again in one of the formats of docs/metrics.md"
 
 
 @dataclass
 class Finding:
-    """One kind of thing that was found in a submission file.
+    """One kind of problem or peculiarity of a submission file.
 
     Attributes:
-        what: What it is, in words.
-        fault: Whether a test server refuses the file for it, or should.
-        places: What is concerned, each in words.
+        kind: Description of the kind.
+        fault: Whether a test server refuses the file because of it, or should.
+        cases: Description of each case.
     """
 
-    what: str
+    kind: str
     fault: bool
-    places: list[str] = field(default_factory=list)
+    cases: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        named = "; ".join(self.places[:_NAMED])
-        more = len(self.places) - _NAMED
+        named = "; ".join(self.cases[:_NAMED])
+        more = len(self.cases) - _NAMED
         rest = f"; and {more} more" if more > 0 else ""
-        return f"{self.what}: {len(self.places)} ({named}{rest})"
+        return f"{self.kind}: {len(self.cases)} ({named}{rest})"
 
 
 @dataclass(frozen=True)
 class SubmissionCheck:
-    """What a submission file holds for a split.
+    """Result of the checks of a submission file against its split.
 
     Attributes:
         path: The file.
-        records: How many records it has.
-        expected: How many instructions there are to walk.
-        trajectories: By instr_id, in the order of the split, the walked viewpoints that can be
-            scored.
-        findings: What is wrong or odd, faults first.
+        records: Number of records.
+        expected: Number of instructions that require a path.
+        trajectories: Viewpoints of the valid paths by instr_id, in the order of the split.
+        findings: Findings, faults first.
     """
 
     path: Path
@@ -72,42 +71,42 @@ class SubmissionCheck:
 
     @property
     def faulty(self) -> bool:
-        """Whether a test server would refuse the file, or should."""
+        """Whether a test server refuses the file, or should."""
         return any(finding.fault for finding in self.findings)
 
 
 class _Findings:
-    """SearchResult by kind, in the order in which a reader wants them."""
+    """Findings by kind, in the order of the report."""
 
     def __init__(self) -> None:
         self.unreadable = Finding("records that cannot be read", True)
-        self.foreign = Finding("records of instructions that the split does not have", True)
-        self.duplicate = Finding("records of an instruction that came before (not counted)", True)
+        self.foreign = Finding("records of instructions outside the split", True)
+        self.duplicate = Finding("repeated records of an instruction (not counted)", True)
         self.empty = Finding("empty paths (not counted)", True)
-        self.unknown = Finding("paths over viewpoints that their scan lacks (not counted)", True)
+        self.unknown = Finding("paths with viewpoints that their scan lacks (not counted)", True)
         self.start = Finding("paths that do not begin at the start (not counted)", True)
-        self.apart = Finding("paths between parts that no way joins (not counted)", True)
+        self.apart = Finding("paths with steps between unconnected viewpoints (not counted)", True)
         self.missing = Finding("instructions without a path", True)
         self.jumps = Finding(
-            "steps over no edge (counted with the length of the shortest path)", False
+            "steps without an edge (counted with the length of the shortest path)", False
         )
         self.turns = Finding(
-            "paths that repeat a viewpoint, as for turns in place (each entry counts in nDTW, "
+            "paths that repeat a viewpoint, as for turns in place (each entry counts in nDTW "
             "unless turns are dropped)",
             False,
         )
-        self.outside = Finding("records of instructions that are left out of this count", False)
+        self.outside = Finding("records of instructions that are not counted here", False)
 
-    def found(self) -> list[Finding]:
-        return [finding for finding in vars(self).values() if finding.places]
+    def nonempty(self) -> list[Finding]:
+        return [finding for finding in vars(self).values() if finding.cases]
 
 
 def read_submission(path: Path) -> list[Any]:
-    """Read the records of a file, whatever they are.
+    """Read the records of a file without checking their contents.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no JSON, or too large; names the record.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not JSON or too large; the message names the record.
     """
     return read_records(path, object, REMEDY, _MOST_BYTES)
 
@@ -119,76 +118,76 @@ def check_submission(
     graphs: Mapping[str, NavGraph],
     counted: Collection[str] | None = None,
 ) -> SubmissionCheck:
-    """Check the records of a submission file and keep the paths that can be scored.
+    """Check the records of a submission file and return the paths that can be scored.
 
-    Of several records of an instruction the first counts, and records of other instructions are
-    passed over, as in Matterport3DSimulator `tasks/R2R/eval.py`.
+    The first record of an instruction counts, and records of other instructions are ignored, as in
+    Matterport3DSimulator `tasks/R2R/eval.py`.
 
     Args:
-        path: The file, for the messages.
-        records: Its records, from JSON.
-        episodes: All instructions of the split.
-        graphs: By scan.
-        counted: Ids of the instructions to count, all when None; records of the others are no
-            fault.
+        path: The file, for messages.
+        records: Records of the file, parsed from JSON.
+        episodes: All episodes of the split.
+        graphs: Navigation graphs by scan.
+        counted: Ids of the instructions to count; None for all. Records of the other instructions
+            are not a fault.
     """
     findings = _Findings()
     walked = _walked_paths(records, episodes, findings)
     expected = [e for e in episodes if counted is None or e.instr_id in counted]
     names = {episode.instr_id for episode in expected}
-    findings.outside.places += [instr_id for instr_id in walked if instr_id not in names]
-    findings.missing.places += [e.instr_id for e in expected if e.instr_id not in walked]
+    findings.outside.cases += [instr_id for instr_id in walked if instr_id not in names]
+    findings.missing.cases += [e.instr_id for e in expected if e.instr_id not in walked]
     trajectories = {
         e.instr_id: walked[e.instr_id]
         for e in expected
         if e.instr_id in walked and _check_path(e, walked[e.instr_id], graphs[e.scan], findings)
     }
-    return SubmissionCheck(path, len(records), len(expected), trajectories, findings.found())
+    return SubmissionCheck(path, len(records), len(expected), trajectories, findings.nonempty())
 
 
 def _walked_paths(
     records: Sequence[Any], episodes: Sequence[Episode], findings: _Findings
 ) -> dict[str, tuple[str, ...]]:
-    """By instr_id, the first path that the records have for it."""
+    """Return the first path of each instruction in the records, by instr_id."""
     names = _names(episodes)
     walked: dict[str, tuple[str, ...]] = {}
     for number, record in enumerate(records):
         try:
-            written, viewpoints = _read_record(record)
+            written_id, viewpoints = _read_record(record)
         except ValueError as error:
-            findings.unreadable.places.append(f"record {number}: {error}")
+            findings.unreadable.cases.append(f"record {number}: {error}")
             continue
-        instr_id = names.get(written)
+        instr_id = names.get(written_id)
         if instr_id is None:
-            findings.foreign.places.append(f"record {number}: {_short(written)}")
+            findings.foreign.cases.append(f"record {number}: {_short(written_id)}")
         elif instr_id in walked:
             same = "the same path" if walked[instr_id] == viewpoints else "another path"
-            findings.duplicate.places.append(f"record {number}: {instr_id} with {same}")
+            findings.duplicate.cases.append(f"record {number}: {instr_id} with {same}")
         else:
             walked[instr_id] = viewpoints
     return walked
 
 
 def _names(episodes: Sequence[Episode]) -> dict[str, str]:
-    """The instr_id that each way to write the id of an instruction means.
+    """Return the instr_id of each accepted spelling of an instruction's id.
 
-    HAMT and what builds on it call an instruction of RxR `<path_id>_<instruction_id>`.
+    HAMT and its successors write `<path_id>_<instruction_id>` for an instruction of RxR.
     """
     names = {f"{e.path_id}_{e.instr_id}": e.instr_id for e in episodes if "_" not in e.instr_id}
     return names | {e.instr_id: e.instr_id for e in episodes}
 
 
 def _read_record(record: Any) -> tuple[str, tuple[str, ...]]:
-    """Id as it is written, and viewpoints."""
+    """Return the id as written and the viewpoints of a record."""
     if not isinstance(record, dict):
         raise ValueError(f"expected an object but found {_short(record)}")
     instr_id = _field(record, "instr_id", "instruction_id")
     if not isinstance(instr_id, str | int) or isinstance(instr_id, bool):
-        raise ValueError(f"the id is {_short(instr_id)}, which is neither text nor a number")
+        raise ValueError(f"the id is {_short(instr_id)}, which is neither a string nor an integer")
     trajectory = _field(record, "trajectory", "path")
     try:
         if not isinstance(trajectory, list):
-            raise ValueError(f"the path is {_short(trajectory)}, which is no list")
+            raise ValueError(f"the path is {_short(trajectory)}, which is not a list")
         return str(instr_id), tuple(v for entry in trajectory for v in _viewpoints(entry, 1))
     except ValueError as error:
         raise ValueError(f"{_short(instr_id)}: {error}") from None
@@ -198,20 +197,20 @@ def _field(record: dict[str, Any], *names: str) -> Any:
     for name in names:
         if name in record:
             return record[name]
-    found = ", ".join(map(_short, list(record)[:_NAMED])) or "none"
-    raise ValueError(f"it has no field {' or '.join(map(repr, names))}; its fields are {found}")
+    fields = ", ".join(map(_short, list(record)[:_NAMED])) or "none"
+    raise ValueError(f"it has no field {' or '.join(map(repr, names))}; its fields are {fields}")
 
 
 def _viewpoints(entry: Any, nesting: int) -> Iterator[str]:
-    """Viewpoints of an entry of a trajectory: a viewpoint, a pose, or a list of either."""
+    """Yield the viewpoints of an entry of a trajectory: a viewpoint, a pose, or a list of these."""
     if isinstance(entry, str):
         yield entry
     elif not isinstance(entry, list) or nesting > _MAX_NESTING:
         raise ValueError(f"{_short(entry)} is neither a viewpoint nor a pose")
     elif _all_numbers(entry) and entry:
         raise ValueError(
-            f"{_short(entry)} is a place in space, as in the continuous RxR-Habitat; paths "
-            "of the discrete task are viewpoint ids"
+            f"{_short(entry)} is a position in space, as in the continuous RxR-Habitat; paths of "
+            "the discrete task consist of viewpoint ids"
         )
     elif entry and isinstance(entry[0], str) and _all_numbers(entry[1:]):
         yield entry[0]
@@ -227,32 +226,32 @@ def _all_numbers(entries: list[Any]) -> bool:
 def _check_path(
     episode: Episode, path: tuple[str, ...], graph: NavGraph, findings: _Findings
 ) -> bool:
-    """Note what is wrong with a path; tells whether it can be scored."""
+    """Record the findings of a path and return whether it can be scored."""
     name = episode.instr_id
     if not path:
-        findings.empty.places.append(name)
+        findings.empty.cases.append(name)
         return False
     unknown = next((viewpoint for viewpoint in path if viewpoint not in graph), None)
     if unknown is not None:
         text = f"{name}: {_short(unknown)} is not in scan {graph.scan}"
-        findings.unknown.places.append(text)
+        findings.unknown.cases.append(text)
         return False
     if path[0] != episode.path[0]:
-        text = f"{name}: it begins at {path[0]} instead of {episode.path[0]}"
-        findings.start.places.append(text)
+        text = f"{name}: the path begins at {path[0]} instead of {episode.path[0]}"
+        findings.start.cases.append(text)
         return False
     nodes = [graph.index(viewpoint) for viewpoint in path]
-    beside = graph.adjacency[nodes[:-1], nodes[1:]].tolist()
+    adjacent = graph.adjacency[nodes[:-1], nodes[1:]].tolist()
     jumps = [
         step
-        for step, (one, other) in enumerate(pairwise(nodes))
-        if one != other and not beside[step]
+        for step, (start, end) in enumerate(pairwise(nodes))
+        if start != end and not adjacent[step]
     ]
     apart = [step for step in jumps if np.isinf(graph.distances[nodes[step], nodes[step + 1]])]
-    places = (findings.apart if apart else findings.jumps).places
-    places += [f"{name}: step {k + 1}, {path[k]} to {path[k + 1]}" for k in apart or jumps]
+    cases = (findings.apart if apart else findings.jumps).cases
+    cases += [f"{name}: step {k + 1}, {path[k]} to {path[k + 1]}" for k in apart or jumps]
     if apart:
         return False
-    if any(one == other for one, other in pairwise(nodes)):
-        findings.turns.places.append(name)
+    if any(start == end for start, end in pairwise(nodes)):
+        findings.turns.cases.append(name)
     return True

@@ -1,4 +1,4 @@
-"""Writing walked paths as the test servers of R2R and RxR want them, whole or openly partial."""
+"""Writers of submission files for the test servers of R2R and RxR."""
 
 import json
 import math
@@ -24,19 +24,20 @@ def write_r2r_submission(
     files: WorldFiles,
     partial: bool = False,
 ) -> None:
-    """Write walked paths for the Room-to-Room test server (EvalAI challenge 97).
+    """Write trajectories for the Room-to-Room test server (EvalAI challenge 97).
 
     Args:
         path: JSON file to write.
-        trajectories: By `instr_id`, or pairs of it and a trajectory: (viewpoint, heading,
-            elevation) per step, in radians. A turn on the spot may be a step of its own.
-        episodes: All of the split.
-        files: The world, for its graphs.
-        partial: Write the file although instructions are missing, which the server would refuse.
+        trajectories: Trajectories by `instr_id`, or pairs of `instr_id` and trajectory. A
+            trajectory contains (viewpoint, heading, elevation) per step, in radians; a turn in
+            place may be a step.
+        episodes: All episodes of the split.
+        files: Files of the world with the graphs.
+        partial: Write the file even if instructions are missing, which the server refuses.
 
     Raises:
-        ValueError: Instructions are missing, unknown or doubled, or a trajectory is no walk from
-            its start through the graph. Nothing is written.
+        ValueError: Instructions are missing, unknown or repeated, or a trajectory does not follow
+            the graph from its start. Nothing is written.
     """
     checked = _checked(path, trajectories, episodes, files, partial)
     items = [
@@ -53,27 +54,27 @@ def write_rxr_submission(
     files: WorldFiles,
     partial: bool = False,
 ) -> None:
-    """Write walked paths for the Room-across-Room test server, one JSON object a line.
+    """Write trajectories for the Room-across-Room test server, one JSON object per line.
 
-    A viewpoint is written once however often the agent turned there before it went on.
+    Consecutive repetitions of a viewpoint (turns in place) are written once.
 
     Args:
         path: JSON Lines file to write.
         trajectories: As for `write_r2r_submission`.
-        episodes: All of the split, in all three languages.
-        files: The world, for its graphs.
-        partial: Write the file although instructions or languages are missing.
+        episodes: All episodes of the split, in all three languages.
+        files: Files of the world with the graphs.
+        partial: Write the file even if instructions or languages are missing.
 
     Raises:
         ValueError: As for `write_r2r_submission`; also if `episodes` lack a language.
     """
-    spoken = {base_language(episode.language) for episode in episodes}
-    absent = sorted(_RXR_LANGUAGES - spoken)
-    if absent and not partial:
+    languages = {base_language(episode.language) for episode in episodes}
+    missing = sorted(_RXR_LANGUAGES - languages)
+    if missing and not partial:
         raise ValueError(
-            f"{path}: a submission to RxR speaks en, hi and te, but the episodes lack "
-            f"{', '.join(absent)}; load and walk the split in all languages, or write a partial "
-            "file with partial=True"
+            f"{path}: a submission to RxR requires en, hi and te, but the episodes lack "
+            f"{', '.join(missing)}; run the agent on the split in all languages, or write a "
+            "partial file with partial=True"
         )
     checked = _checked(path, trajectories, episodes, files, partial)
     lines = [
@@ -107,14 +108,14 @@ def _checked(
     unknown = [instr_id for instr_id in checked if instr_id not in episode_of]
     if unknown:
         raise ValueError(
-            f"{path}: {_some(unknown)} not in the split; leave out what belongs elsewhere"
+            f"{path}: {_count_with_names(unknown)} not in the split; remove these trajectories"
         )
     missing = [instr_id for instr_id in episode_of if instr_id not in checked]
     if missing and not partial:
         raise ValueError(
-            f"{path}: a submission has a path for each of {len(episode_of)} instructions, but "
-            f"{_some(missing)} missing; walk the whole split, or write a partial file with "
-            "partial=True"
+            f"{path}: a submission requires a path for each of {len(episode_of)} instructions, but "
+            f"{_count_with_names(missing)} missing; run the agent on the whole split, or write a "
+            "partial file with partial=True"
         )
     _check_walks(path, checked, [episode_of[instr_id] for instr_id in checked], files)
     return checked
@@ -132,18 +133,18 @@ def _check_walks(
     for number, (episode, trajectory) in enumerate(zip(episodes, checked.values(), strict=True)):
         problem = problems.get(number, "").removeprefix("field 'path': ")
         if not trajectory:
-            problem = "it is empty; the start alone is the shortest trajectory"
+            problem = "it is empty, but must contain at least the start"
         elif trajectory[0][0] != episode.path[0]:
             problem = f"it starts at {trajectory[0][0]!r}, the episode at {episode.path[0]!r}"
         elif not all(math.isfinite(angle) for pose in trajectory for angle in pose[1:]):
             problem = "a heading or elevation is not finite"
         if problem:
             raise ValueError(
-                f"{path}: trajectory of instruction {episode.instr_id} is no walk in scan "
-                f"{episode.scan!r}: {problem}; walk the split with this world's graphs"
+                f"{path}: trajectory of instruction {episode.instr_id} is not valid in scan "
+                f"{episode.scan!r}: {problem}; run the agent with the graphs of this world"
             )
 
 
-def _some(names: Sequence[str]) -> str:
+def _count_with_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} ({shown}) {'is' if len(names) == 1 else 'are'}"

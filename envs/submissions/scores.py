@@ -1,4 +1,4 @@
-"""Scoring submission files: means, intervals, languages, and differences between files."""
+"""Scores of submission files: means, intervals, groups and paired differences between files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,34 +28,37 @@ from training.settings import check_counts
 
 @dataclass(frozen=True)
 class ScoringRules:
-    """What is scored, and how."""
+    """Instructions to score, and definitions of the metrics."""
 
     dataset: Dataset = "r2r"
-    """Data set whose instructions were followed."""
+    """Dataset of the instructions."""
     split: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Split that the files walk; name several by giving this several times. val_unseen if none."""
+    """Split of the files, val_unseen by default; repeat the flag for several splits."""
     world: World | None = None
-    """World of the graphs and annotations; matterport if a data folder is named, else houses."""
+    """World of the graphs and annotations; by default matterport with a data folder, else
+    houses."""
     data_dir: Path | None = None
-    """Folder of the data of world matterport."""
+    """Data folder of the world matterport."""
     language: str | None = None
-    """Count one language only, such as en or en-IN."""
+    """Only language to score, such as en or en-IN."""
     instructions_per_path: int | None = None
-    """Count the first so many instructions of each path only, of those in the language: 3 as
-    Matterport3DSimulator's eval.py, which passes over the one path of val_seen that has 4."""
+    """Number of instructions per path to score, the first ones in the language; all by default. 3
+    gives the results of Matterport3DSimulator's eval.py, which ignores the fourth instruction of
+    one path of val_seen."""
     missing: Literal["leave-out", "stand-still"] = "leave-out"
-    """Means leave out instructions without a path that counts, or count the start for them."""
+    """Treatment of instructions without a valid path: leave them out of the means, or score a path
+    of only the start."""
     turns: Literal["keep", "drop"] = "keep"
-    """Whether a viewpoint that follows itself, as where EnvDrop turns, counts again in nDTW, sDTW
-    and steps."""
+    """Whether repetitions of a viewpoint, which EnvDrop writes for turns in place, count in nDTW,
+    sDTW and steps."""
     threshold: float = SUCCESS_THRESHOLD
     """Success radius in metres; also the scale of nDTW and CLS."""
     confidence: float = 0.95
-    """Of the intervals."""
+    """Confidence level of the intervals."""
     resamples: int = 10_000
-    """Bootstrap resamples of the paths."""
+    """Number of bootstrap resamples of the paths."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Random seed of the bootstrap."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("instructions_per_path",))
@@ -68,13 +71,13 @@ class ScoringRules:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What submissions are scored against.
+    """Ground truth that submissions are scored against.
 
     Attributes:
-        episodes: All instructions of the splits.
-        split_of: By instr_id.
-        graphs: By scan.
-        counted: Ids that the rules count.
+        episodes: All episodes of the splits.
+        split_of: Split of each episode by instr_id.
+        graphs: Navigation graphs by scan.
+        counted: Ids of the instructions that the rules count.
     """
 
     episodes: list[Episode]
@@ -85,48 +88,48 @@ class Ground:
 
 @dataclass(frozen=True, eq=False)
 class ScoredSubmission:
-    """A submission file and the metrics of its paths.
+    """Submission file with the metrics of its paths.
 
     Attributes:
-        checked: The file and what was found in it.
-        episodes: The instructions that were scored, in the order of the split.
-        split_of: Split of each of them.
-        scores: Columns of `score_paths`, and `steps` (entries after the first) and `moves` (of them
-            those to another viewpoint); empty if nothing could be scored.
-        straight: The same with turns dropped, where the file has turns; else empty.
+        checked: Result of the checks of the file.
+        episodes: Scored episodes, in the order of the split.
+        split_of: Split of each scored episode.
+        scores: Columns of `score_paths`, `steps` (number of entries after the first) and `moves`
+            (number of steps to another viewpoint); empty if nothing can be scored.
+        scores_without_turns: The same columns with turns dropped; empty if the file has no turns.
     """
 
     checked: SubmissionCheck
     episodes: list[Episode]
     split_of: list[str]
     scores: dict[str, np.ndarray]
-    straight: dict[str, np.ndarray]
+    scores_without_turns: dict[str, np.ndarray]
 
     @property
     def metrics(self) -> dict[str, np.ndarray]:
-        """The columns that reports show, by short name."""
-        return _shown(self.scores)
+        """Columns of the report by short name."""
+        return _report_columns(self.scores)
 
     def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
-        """Mean and interval of each metric, by short name."""
+        """Return mean and interval of each metric by short name."""
         return _bootstrap(self.metrics, self.episodes, rules)
 
     def by_language(self) -> dict[str, dict[str, float]]:
-        """Summaries by language, without its country."""
+        """Return the summaries by language without the country."""
         return summarise_groups(self.scores, [base_language(e.language) for e in self.episodes])
 
     def by_split(self) -> dict[str, dict[str, float]]:
-        """Summaries by split."""
+        """Return the summaries by split."""
         return summarise_groups(self.scores, self.split_of)
 
 
 def load_ground(rules: ScoringRules) -> Ground:
-    """Load the splits and the graphs that submissions are scored against.
+    """Load the splits and graphs that submissions are scored against.
 
     Raises:
-        FileNotFoundError: There is no such split, or no data folder.
-        ValueError: The data is damaged, the splits share an instruction, or nothing is left to
-            count.
+        FileNotFoundError: There is no such split or data folder.
+        ValueError: The data is damaged, two splits share an instruction, or no instruction is
+            left to score.
     """
     files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
     split_of: dict[str, str] = {}
@@ -136,40 +139,44 @@ def load_ground(rules: ScoringRules) -> Ground:
             other = split_of.setdefault(episode.instr_id, split)
             if other != split:
                 raise ValueError(
-                    f"instruction {episode.instr_id} is in {other} and in {split}; score the "
-                    "splits one by one"
+                    f"instruction {episode.instr_id} is in both {other} and {split}; score these "
+                    "splits separately"
                 )
             episodes.append(episode)
     counted = _counted(episodes, rules)
     if not counted:
-        raise ValueError(f"no instruction in language '{rules.language}' to count")
+        raise ValueError(
+            f"no instruction in language '{rules.language}'; use another --language, or leave it "
+            "out"
+        )
     scans = sorted({episode.scan for episode in episodes})
     graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}
     return Ground(episodes, split_of, graphs, counted)
 
 
 def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> ScoredSubmission:
-    """Read, check and score a file.
+    """Read, check and score a submission file.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no JSON; names the record.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not JSON; the message names the record.
     """
     records = read_submission(path)
     checked = check_submission(path, records, ground.episodes, ground.graphs, ground.counted)
     walked = checked.trajectories
-    still = rules.missing == "stand-still"
+    scores_missing = rules.missing == "stand-still"
     episodes = [
         e
         for e in ground.episodes
-        if e.has_goal and (e.instr_id in walked or (still and e.instr_id in ground.counted))
+        if e.has_goal
+        and (e.instr_id in walked or (scores_missing and e.instr_id in ground.counted))
     ]
     written = [walked.get(e.instr_id, e.path[:1]) for e in episodes]
     plain = [without_turns(path) for path in written]
     graphs = [ground.graphs[e.scan] for e in episodes]
-    straight = _scores(graphs, plain, plain, episodes, rules.threshold)
+    scores_without_turns = _scores(graphs, plain, plain, episodes, rules.threshold)
     has_turns = written != plain
-    scores = straight
+    scores = scores_without_turns
     if has_turns and rules.turns == "keep":
         scores = _scores(graphs, written, plain, episodes, rules.threshold)
     return ScoredSubmission(
@@ -177,18 +184,18 @@ def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> ScoredS
         episodes,
         [ground.split_of[e.instr_id] for e in episodes],
         scores,
-        straight if has_turns else {},
+        scores_without_turns if has_turns else {},
     )
 
 
 def differences(
     first: ScoredSubmission, second: ScoredSubmission, rules: ScoringRules
 ) -> tuple[int, dict[str, Interval]]:
-    """How much higher the second file scores on the instructions that both were scored on.
+    """Return the mean paired differences, second minus first, over the instructions of both files.
 
     Returns:
-        How many these are, and the mean difference with its paired interval by metric; empty if
-        there is none.
+        Number of shared instructions, and mean difference with its interval by metric (empty if no
+        instruction is shared).
     """
     rows = {e.instr_id: row for row, e in enumerate(first.episodes)}
     shared = [row for row, e in enumerate(second.episodes) if e.instr_id in rows]
@@ -202,7 +209,7 @@ def differences(
 
 
 def results(scored: Sequence[ScoredSubmission], rules: ScoringRules) -> dict[str, Any]:
-    """Everything about some files that were scored by the same rules, for JSON."""
+    """Return the results of files that were scored by the same rules, for JSON."""
     first, *others = scored
     pairs = [(other, *differences(first, other, rules)) for other in others]
     return {
@@ -215,7 +222,7 @@ def results(scored: Sequence[ScoredSubmission], rules: ScoringRules) -> dict[str
         "confidence": rules.confidence,
         "resamples": rules.resamples,
         "seed": rules.seed,
-        "submissions": [_file_results(one, rules) for one in scored],
+        "submissions": [_file_results(submission, rules) for submission in scored],
         "differences": [
             {
                 "first": str(first.checked.path),
@@ -238,7 +245,7 @@ def _file_results(scored: ScoredSubmission, rules: ScoringRules) -> dict[str, An
         "scored": len(scored.episodes),
         "faulty": checked.faulty,
         "findings": [
-            {"what": f.what, "fault": f.fault, "count": len(f.places), "places": f.places}
+            {"what": f.kind, "fault": f.fault, "count": len(f.cases), "places": f.cases}
             for f in checked.findings
         ],
     }
@@ -251,13 +258,13 @@ def _file_results(scored: ScoredSubmission, rules: ScoringRules) -> dict[str, An
     }
     outcome["by_language"] = scored.by_language()
     outcome["by_split"] = scored.by_split()
-    if scored.straight:
-        outcome["without_turns"] = summarise(scored.straight)
+    if scored.scores_without_turns:
+        outcome["without_turns"] = summarise(scored.scores_without_turns)
     return outcome
 
 
 def _counted(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
-    """Ids that the language and the number of instructions per path leave."""
+    """Return the ids that match the language and the number of instructions per path."""
 
     def is_counted(episode: Episode) -> bool:
         return rules.language in (None, episode.language, base_language(episode.language))
@@ -279,7 +286,7 @@ def _scores(
     episodes: Sequence[Episode],
     threshold: float,
 ) -> dict[str, np.ndarray]:
-    """Columns of scores, of steps as written and of moves without turns; empty for no path."""
+    """Return the columns of metrics, steps and moves; empty if there is no path."""
     if not episodes:
         return {}
     return {
@@ -289,7 +296,7 @@ def _scores(
     }
 
 
-def _shown(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _report_columns(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if not scores:
         return {}
     return {**columns_named(scores), "steps": scores["steps"], "moves": scores["moves"]}

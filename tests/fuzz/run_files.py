@@ -11,8 +11,7 @@ SENTENCES = ["Walk past the red sofa.", "Stop near the door, then turn left."]
 
 
 def vocabulary(folder: Path) -> Sample:
-    from agents.acting.tokenizers import load_tokenizer
-    from envs.episodes.tokenizer import WordTokenizer
+    from envs.tokenizers import WordTokenizer, load_tokenizer
 
     path = folder / "vocabulary.json"
     WordTokenizer(WORDS).save(path)

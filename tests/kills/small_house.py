@@ -11,9 +11,9 @@ from envs.houses.building.house import House, HouseSpec
 from envs.houses.building.sets import set_of
 from envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
 from envs.houses.meshes.geometry import Material, box
-from envs.houses.meshes.scene import scene_of_fixtures
 from envs.houses.plan.floor_plan import FloorPlan, Room
-from envs.houses.shell.structure import Fixture
+from envs.houses.shell.assembly import scene_of_fixtures
+from envs.houses.shell.fixture import Fixture
 from storage import processes
 
 THINGS = ("sofa", "chair", "floor_lamp", "armchair", "bed", "table")

@@ -26,7 +26,7 @@ def test_scores_a_file_and_ends_with_its_faults(tiny_world, tmp_path):
     )
     assert done.returncode == 1, done.stderr
     assert "FAULT: instructions without a path: 5 (201_1; 202_0;" in done.stdout
-    assert "note: steps over no edge" in done.stdout
+    assert "note: steps without an edge" in done.stdout
     (outcome,) = json.loads(out.read_text())["submissions"]
     assert outcome["scored"] == 3
     assert outcome["summary"]["SR"] == 1 / 3

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.observations import angle_feature
-from envs.navigation.vector_env import VlnVectorEnv
 from storage.features.opening import open_store
 from storage.features.shards import Shard
 from storage.features.store import FeatureStore
@@ -16,14 +16,14 @@ from storage.features.store import FeatureStore
 
 @pytest.fixture(scope="module")
 def twins(tiny_arguments):
-    """The same walks, seen as features and as indices."""
+    """Two environments with the same episodes, one observing features and one indices."""
     kinds = ("features", "indices")
-    return [VlnVectorEnv(5, **tiny_arguments, observe=kind) for kind in kinds]
+    return [make_vln_vector_env(5, **tiny_arguments, observe=kind) for kind in kinds]
 
 
 @given(seed=st.integers(0, 2**31), steps=st.integers(0, 12))
 @settings(max_examples=25, deadline=None)
-def test_gathers_exactly_what_the_environment_shows(twins, seed, steps):
+def test_gathered_features_equal_those_of_the_environment(twins, seed, steps):
     full, slim = twins
     features = DeviceFeatures(slim)
     observation, _ = full.reset(seed=seed)
@@ -48,7 +48,7 @@ def test_gathers_exactly_what_the_environment_shows(twins, seed, steps):
         np.testing.assert_array_equal(indices[name], observation[name])
 
 
-def test_some_rows_and_fewer_candidates(twins):
+def test_gathers_subsets_of_rows_and_candidates(twins):
     features = DeviceFeatures(twins[1])
     nodes, views = np.array([3, 8, 0]), np.array([30, 5, 12])
     every = features.gather(nodes, views)
@@ -77,14 +77,14 @@ def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
         rows = [whole.keys.index(key) for key in part.part(whole.keys)]
         FeatureStore.write(path, whole.views[rows], part.part(whole.keys), {"encoder": "test"})
     arguments = {**tiny_arguments, "features": str(tmp_path / "store.safetensors")}
-    env = VlnVectorEnv(2, **arguments, observe="indices")
+    env = make_vln_vector_env(2, **arguments, observe="indices")
     nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
     expected = DeviceFeatures(twins[1]).gather(nodes, views)
     assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
 
 
-def test_without_features_there_are_angles(tiny_arguments, twins):
-    blind = VlnVectorEnv(2, **{**tiny_arguments, "features": "none"}, observe="indices")
+def test_without_features_only_angles_are_gathered(tiny_arguments, twins):
+    blind = make_vln_vector_env(2, **{**tiny_arguments, "features": "none"}, observe="indices")
     nodes, views = np.array([1, 4]), np.array([7, 20])
     seen = DeviceFeatures(blind).gather(nodes, views)
     whole = DeviceFeatures(twins[1]).gather(nodes, views)
@@ -92,7 +92,7 @@ def test_without_features_there_are_angles(tiny_arguments, twins):
     assert torch.equal(seen.candidates, whole.candidates[..., 8:])
 
 
-def test_indices_name_viewpoints_views_and_the_views_of_candidates(twins):
+def test_index_observations_match_the_world(twins):
     slim = twins[1]
     observation, info = slim.reset(seed=2)
     assert slim.observation_space.contains(observation)
@@ -117,13 +117,13 @@ def test_gathers_the_same_on_an_accelerator(twins):
         assert torch.equal(mine, other.cpu())
 
 
-def test_an_unfit_angle_feature_size_is_refused(tiny_arguments):
-    env = VlnVectorEnv(1, **tiny_arguments, observe="indices", angle_feature_size=10)
+def test_an_invalid_angle_feature_size_is_refused(tiny_arguments):
+    env = make_vln_vector_env(1, **tiny_arguments, observe="indices", angle_feature_size=10)
     with pytest.raises(ValueError, match="angle_feature_size 10"):
         DeviceFeatures(env)
 
 
-def test_numbers_that_are_not_finite_are_found_before_training(tiny_arguments, tmp_path):
+def test_non_finite_features_are_refused_before_training(tiny_arguments, tmp_path):
     path = tmp_path / "broken.safetensors"
     raw = bytearray(Path(tiny_arguments["features"]).read_bytes())
     row = open_store(tiny_arguments["features"]).row("attic", "a4")
@@ -134,8 +134,8 @@ def test_numbers_that_are_not_finite_are_found_before_training(tiny_arguments, t
     arguments = {**tiny_arguments, "features": str(path)}
     match = r"broken\.safetensors: features of viewpoint a4 of scan attic are not all finite"
     with pytest.raises(ValueError, match=match):
-        DeviceFeatures(VlnVectorEnv(2, **arguments, observe="indices"))
-    env = VlnVectorEnv(8, **arguments, observe="features", split="train")
+        DeviceFeatures(make_vln_vector_env(2, **arguments, observe="indices"))
+    env = make_vln_vector_env(8, **arguments, observe="features", split="train")
 
     def walk_everywhere():
         for seed in range(20):

@@ -10,7 +10,7 @@ def draws(sampler, agents, count):
     return np.stack([sampler.draw(np.array(agents)) for _ in range(count)])
 
 
-def test_each_agent_draws_as_a_single_one_with_its_seed():
+def test_each_agent_draws_like_a_single_agent_with_its_seed():
     many = EpisodeSampler(IDS, 3, shuffle=True)
     many.seed(5)
     drawn = draws(many, [0, 1, 2], 20)
@@ -22,7 +22,7 @@ def test_each_agent_draws_as_a_single_one_with_its_seed():
     assert set(np.unique(drawn)) == set(range(10))
 
 
-def test_seeds_of_single_agents_may_be_kept():
+def test_none_keeps_the_generator_of_an_agent():
     sampler = EpisodeSampler(IDS, 2, shuffle=True)
     sampler.seed([1, 2])
     sampler.draw(np.array([0, 1]))
@@ -50,12 +50,12 @@ def test_unshuffled_episodes_come_in_order_and_start_again():
     assert sampler.draw(np.array([1])).tolist() == [0]
 
 
-def test_chosen_episodes_are_found():
+def test_find_returns_the_indices_of_episode_ids():
     sampler = EpisodeSampler(IDS, 2, shuffle=True)
     assert sampler.find(np.array([0, 1]), ["3_0", "9_0"]).tolist() == [3, 9]
     assert sampler.find(np.array([1]), ["", "9_0"]).tolist() == [9]
     with pytest.raises(ValueError, match="no episode '3_1' among the 10 loaded"):
         sampler.find(np.array([0, 1]), ["3_0", "3_1"])
     for wrong in (["3_0"], "30"):
-        with pytest.raises(ValueError, match="one episode for each of 2 agents"):
+        with pytest.raises(ValueError, match="one instr_id for each of 2 agents"):
             sampler.find(np.array([0, 1]), wrong)

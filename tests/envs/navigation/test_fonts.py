@@ -14,20 +14,20 @@ def fresh():
     fonts._path.cache_clear()
 
 
-def test_letters_of_europe_need_no_font_of_the_machine(monkeypatch):
+def test_european_letters_require_no_system_font(monkeypatch):
     monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
     assert font_for("Stop at the café, 3 m.", 18).getname() == ("DejaVu Sans", "Book")
     assert font_for("Stop", 18, bold=True).getname() == ("DejaVu Sans", "Bold")
 
 
 @pytest.mark.parametrize(("text", "script"), [(HINDI, "DEVANAGARI"), (TELUGU, "TELUGU")])
-def test_a_missing_font_is_named_with_the_remedy(text, script, monkeypatch):
+def test_the_error_names_the_missing_script_and_the_remedy(text, script, monkeypatch):
     monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
     with pytest.raises(MissingFontError, match=rf"no font .*{script} .*fonts-noto-core"):
         font_for(text, 18)
 
 
-def test_letters_that_cannot_be_joined_are_refused(monkeypatch):
+def test_scripts_that_require_shaping_are_refused_without_libfribidi(monkeypatch):
     monkeypatch.setattr(features, "check", lambda name: name != "raqm")
     with pytest.raises(MissingFontError, match="libfribidi0"):
         font_for(HINDI, 18)
@@ -39,7 +39,7 @@ def test_letters_that_cannot_be_joined_are_refused(monkeypatch):
     # A conjunct is narrower than its letters one by one.
     [(HINDI, "क्ष"), (TELUGU, "క్ష")],
 )
-def test_letters_of_india_are_found_and_joined(text, joined):
+def test_indian_scripts_are_drawn_and_shaped(text, joined):
     try:
         font = font_for(text + joined, 40)
     except MissingFontError as error:
@@ -48,7 +48,7 @@ def test_letters_of_india_are_found_and_joined(text, joined):
     assert font.getlength(joined) < 0.9 * sum(font.getlength(letter) for letter in joined)
 
 
-def test_a_damaged_font_is_passed_over(monkeypatch, tmp_path):
+def test_damaged_fonts_are_ignored(monkeypatch, tmp_path):
     damaged = tmp_path / "damaged.ttf"
     damaged.write_bytes(b"no font")
     monkeypatch.setattr(fonts, "_system_fonts", lambda: (damaged,))

@@ -27,7 +27,7 @@ def info(made):
 WHOLE = {"a": "A", "b": "B", "c": "C"}
 
 
-def test_an_entry_is_made_once_and_when_it_is_looked_at(info, made):
+def test_an_entry_is_computed_once_on_first_access(info, made):
     assert info["a"] == "A"
     assert "b" in info
     assert "d" not in info
@@ -57,21 +57,21 @@ def test_an_entry_is_made_once_and_when_it_is_looked_at(info, made):
         copy.deepcopy,
     ],
 )
-def test_to_others_it_is_a_dictionary(info, look):
+def test_every_way_to_copy_it_gives_a_complete_dictionary(info, look):
     assert isinstance(info, dict)
     whole = look(info)
     assert type(whole) is dict
     assert whole == WHOLE
 
 
-def test_it_has_its_length_and_equality(info, made):
+def test_length_and_equality_include_lazy_entries(info, made):
     assert len(info) == 3
     assert info == WHOLE
     assert made == ["b", "c"]
     assert info != {"a": "A"}
 
 
-def test_it_can_be_changed(info, made):
+def test_entries_can_be_changed_and_removed(info, made):
     info["b"] = 1
     assert info["b"] == 1
     assert made == []
@@ -88,7 +88,7 @@ def test_it_can_be_changed(info, made):
     assert info == {}
 
 
-def test_masks_belong_to_their_entries():
+def test_each_entry_has_its_own_mask():
     mask = np.array([True, False, True])
     entries = masked({"x": 1, "y": 2}, mask)
     assert list(entries) == ["x", "y", "_x", "_y"]
@@ -96,7 +96,7 @@ def test_masks_belong_to_their_entries():
     assert entries["_y"].tolist() == mask.tolist() == [True, False, True]
 
 
-def test_numbers_are_spread_over_all_agents():
+def test_values_are_scattered_over_all_agents():
     entries = scattered({"x": np.array([1.5, 2.5])}, np.array([True, False, True]))
     assert entries["x"].tolist() == [1.5, 0.0, 2.5]
     assert entries["_x"].tolist() == [True, False, True]

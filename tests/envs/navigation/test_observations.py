@@ -25,7 +25,7 @@ def observed(world, store, angle_size, nodes, views):
     observer = FeatureObserver(world, store, angle_size, len(nodes))
     out = observer.buffers()
     for array in out.values():
-        array.fill(1)  # what was there before must not shine through
+        array.fill(1)  # old values must be overwritten
     observer.observe(nodes, views, out)
     return out
 
@@ -48,7 +48,7 @@ def test_angle_features_repeat():
     np.testing.assert_array_equal(feature[:, 8:], feature[:, :4])
 
 
-def test_panorama_holds_views_and_relative_directions(world, store):
+def test_panorama_contains_views_and_relative_directions(world, store):
     assert FeatureObserver(world, store, 8, 7).width == 16
     nodes = np.array([0, 15, 3, 3, 3, 3, 3])
     views = np.array([0, 14, 35, 12, 13, 1, 2])
@@ -65,7 +65,7 @@ def test_panorama_holds_views_and_relative_directions(world, store):
         assert seen["elevation"][b] == pytest.approx(np.deg2rad(30 * (view // 12 - 1)))
 
 
-def test_candidates_hold_their_view_and_exact_direction(world, store):
+def test_candidates_contain_their_view_and_exact_direction(world, store):
     for scan, graph in world.graphs.items():
         table = candidate_table(graph)
         for i, viewpoint in enumerate(graph.viewpoint_ids):
@@ -86,7 +86,7 @@ def test_candidates_hold_their_view_and_exact_direction(world, store):
             assert not candidates[1 + count :].any()
 
 
-def test_without_a_store_only_directions_are_left(world, store):
+def test_without_a_store_features_are_directions_only(world, store):
     nodes, views = np.arange(5), np.arange(12, 17)
     blind = observed(world, None, 4, nodes, views)
     seeing = observed(world, store, 4, nodes, views)

@@ -11,12 +11,12 @@ from envs.navigation.references import ReferencePaths
 
 @pytest.fixture(scope="module")
 def attic(tiny_world):
-    """A lattice of 3 x 3: a0 a1 a2, above them a3 a4 a5, above them a6 a7 a8; a0 touches a4."""
+    """Lattice of 3 x 3 (rows a0 a1 a2, a3 a4 a5, a6 a7 a8) with an extra edge from a0 to a4."""
     return NavWorld.load(["attic"], tiny_world / "matterport" / "connectivity")
 
 
 def references_of(world, *paths):
-    """Paths of digits: [0, 1] goes from a0 to a1."""
+    """Build reference paths from digits: [0, 1] goes from a0 to a1."""
     episodes = [
         Episode(str(i), i, "attic", tuple(f"a{v}" for v in path), 0.0, "Go.", "en")
         for i, path in enumerate(paths)
@@ -25,7 +25,7 @@ def references_of(world, *paths):
 
 
 def taught(world, path, walked):
-    """Where the teacher sends an agent at each viewpoint of a walk; "stop" where it stops."""
+    """Return the teacher's target at each viewpoint of a walk; "stop" where it stops."""
     assert walked[0] == path[0]
     teacher = ReferenceTeacher(world, references_of(world, path), 1)
     agent = episode = np.array([0])
@@ -44,29 +44,29 @@ def taught(world, path, walked):
 @pytest.mark.parametrize(
     ("path", "walked", "sent"),
     [
-        # On the path to its end, though a0 - a4 - a5 would be shorter.
+        # Along the path to its end, although a0 - a4 - a5 is shorter.
         ([0, 1, 2, 5], [0, 1, 2, 5], "1 2 5 stop"),
-        # Off it at a4: to a1, the nearest viewpoint ahead. Who reaches the end has passed all.
+        # Off the path at a4: to a1, the nearest viewpoint ahead. Reaching the end passes all.
         ([0, 1, 2, 5], [0, 4, 5], "1 1 stop"),
-        # Back on a viewpoint that was passed: to the one after the last passed.
+        # Back on a passed viewpoint: to the one after the last passed viewpoint.
         ([0, 1, 2, 5, 8], [0, 1, 0, 1, 2], "1 2 1 2 5"),
-        # A shortcut passes what it leaves out.
+        # A shortcut passes the viewpoints that it skips.
         ([0, 3, 4, 5], [0, 4, 5], "3 5 stop"),
-        # Past the goal: back to it.
+        # Beyond the goal: back to it.
         ([0, 1, 2], [0, 1, 2, 5, 8, 5, 2], "1 2 stop 2 5 2 stop"),
-        # A path that crosses itself is walked to its end.
+        # A path that crosses itself is followed to its end.
         ([1, 4, 5, 4, 7], [1, 4, 5, 4, 7], "4 5 4 7 stop"),
         # Through the goal and back to it.
         ([3, 4, 5, 8, 7, 4], [3, 4, 5, 8, 7, 4], "4 5 8 7 4 stop"),
-        # Named twice in a row.
+        # A viewpoint that is repeated.
         ([0, 0, 1, 1, 2, 2], [0, 1, 2], "1 2 stop"),
-        # Two viewpoints that are no neighbours: the shortest way between them.
+        # Two viewpoints that are not neighbours: the shortest path between them.
         ([0, 8], [0, 4, 5, 8], None),
-        # Nothing but a start: stay, and come back.
+        # A path of only a start: stay, or return to it.
         ([4], [4, 5], "stop 4"),
     ],
 )
-def test_leads_along_the_path_and_back_to_it(attic, path, walked, sent):
+def test_teacher_follows_the_path_and_returns_to_it(attic, path, walked, sent):
     if sent is None:
         graph = attic.graphs["attic"]
         hops = [graph.next_hop(f"a{v}", f"a{path[-1]}")[1:] for v in walked[:-1]]
@@ -83,7 +83,7 @@ def test_off_the_path_the_nearest_viewpoint_ahead_is_chosen(attic):
         assert taught(attic, path, [0, stray]).split()[1] == hop[1:]
 
 
-def test_padding_is_no_viewpoint_of_the_path(attic):
+def test_padding_is_not_part_of_the_path(attic):
     references = references_of(attic, [0, 1, 2], [0, 3, 6, 7, 8])
     teacher = ReferenceTeacher(attic, references, 2)
     agents = episodes = np.arange(2)
@@ -97,7 +97,7 @@ def test_padding_is_no_viewpoint_of_the_path(attic):
         assert (actions[1] == 0) == (step == 4)
 
 
-def test_the_environment_follows_it_and_starts_anew(make_env):
+def test_the_teacher_of_an_environment_restarts_with_each_episode(make_env):
     env = make_env(3, teacher="reference", dataset="rxr", shuffle=False)
     _, info = env.reset(seed=0)
     for _ in range(30):
@@ -107,14 +107,14 @@ def test_the_environment_follows_it_and_starts_anew(make_env):
         for i in np.flatnonzero(terminated):
             episode = env.current_episodes()[i]
             graph = env.nav_world.graphs[episode.scan]
-            # Some viewpoints that follow each other in this world's paths are no neighbours.
+            # Some consecutive viewpoints of this world's paths are not neighbours.
             ways = [graph.shortest_path(*pair) for pair in itertools.pairwise(episode.path)]
             assert env.paths()[i] == [episode.path[0], *(v for way in ways for v in way[1:])]
 
 
-def test_it_keeps_secret_goals_and_unknown_teachers_out(make_env):
+def test_secret_goals_give_stop_and_unknown_teachers_are_refused(make_env):
     env = make_env(2, teacher="reference", split="test")
     _, info = env.reset(seed=0)
     assert not info["teacher_action"].any()
-    with pytest.raises(ValueError, match="teacher 'oracle' is none of shortest, reference"):
+    with pytest.raises(ValueError, match="teacher 'oracle' is not one of shortest, reference"):
         make_env(teacher="oracle")

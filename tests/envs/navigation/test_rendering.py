@@ -22,7 +22,7 @@ def scene(tiny_world):
 
 
 def compass(scan, viewpoint):
-    """A panorama whose red and green are sine and cosine of the heading of their columns."""
+    """Panorama whose red and green encode sine and cosine of the column's heading."""
     heading = 2 * np.pi * (np.arange(512) + 0.5) / 512 - np.pi
     colours = np.stack([np.sin(heading), np.cos(heading), -np.ones(512)], axis=1)
     return np.tile((127.5 + 127.5 * colours).astype(np.uint8), (256, 1, 1))
@@ -44,7 +44,7 @@ def test_the_heading_is_in_the_middle_of_the_panorama(scene, turns):
         np.testing.assert_allclose(frame[5, column, :2], expected, atol=3)
 
 
-def test_candidates_are_marked_where_they_are(scene):
+def test_candidates_are_marked_at_their_direction(scene):
     graph, episode = scene
     table = candidate_table(graph)
     blank = draw_frame(graph, episode, [("a10", 0.0, 0.0)], compass)[:STRIP_HEIGHT]
@@ -67,7 +67,7 @@ def test_candidates_are_marked_where_they_are(scene):
         assert not blue[: STRIP_HEIGHT // 2 - 20].any()
 
 
-def test_map_shows_reference_and_walked_path(scene):
+def test_map_shows_reference_path_and_trajectory(scene):
     graph, episode = scene
     start = draw_frame(graph, episode, [("a0", 0.0, 0.0)], None)[STRIP_HEIGHT:]
     later = draw_frame(graph, episode, [("a0", 0.0, 0.0), ("a3", 0.0, 0.0)], None)[STRIP_HEIGHT:]
@@ -80,7 +80,7 @@ def test_map_shows_reference_and_walked_path(scene):
     assert count(later, orange) > count(start, orange)
 
 
-def test_text_fits_however_long_the_instruction_is(scene):
+def test_long_instructions_fit_the_frame(scene):
     graph, episode = scene
     texts = ["Go.", "Walk on past the sofa. " * 60]
     frames = []
@@ -94,7 +94,7 @@ def test_text_fits_however_long_the_instruction_is(scene):
     assert (long[:, -10:] == paper).all()
 
 
-def test_environments_render_on_demand(tiny_arguments):
+def test_environments_render_only_with_a_render_mode(tiny_arguments):
     env = gym.make("R2R-CLIP-v0", render_mode="rgb_array", **tiny_arguments)
     env.reset(seed=0)
     first = env.render()
@@ -113,11 +113,11 @@ def test_environments_render_on_demand(tiny_arguments):
 
 
 @pytest.mark.parametrize("world", ["houses", "houses-standard"])
-def test_built_in_worlds_show_their_pictures(monkeypatch, world):
-    asked = []
+def test_built_in_worlds_render_their_panoramas(monkeypatch, world):
+    texts = []
 
     def picture(scan, viewpoint):
-        asked.append((scan, viewpoint))
+        texts.append((scan, viewpoint))
         return compass(scan, viewpoint)
 
     monkeypatch.setattr("envs.navigation.rendering.house_panorama", picture)
@@ -127,23 +127,23 @@ def test_built_in_worlds_show_their_pictures(monkeypatch, world):
     core.files = dataclasses.replace(core.files, world=world)
     _, info = env.reset(seed=0)
     (frame,) = env.render()
-    assert asked == [(info["scan"][0], info["viewpoint"][0])]
+    assert texts == [(info["scan"][0], info["viewpoint"][0])]
     assert np.ptp(frame[5, :, 0].astype(int)) > 200
 
 
-def test_a_font_that_is_missing_is_told_in_the_picture(scene, monkeypatch):
+def test_the_frame_reports_a_missing_font(scene, monkeypatch):
     graph, episode = scene
     hindi = dataclasses.replace(episode, instruction="दरवाज़े के पास रुकें।")
-    asked = []
+    texts = []
 
     def font(text, size):
-        asked.append(text)
+        texts.append(text)
         if not text.isascii():
             raise MissingFontError("no font on this machine has such letters; install one")
         return font_for(text, size)
 
     monkeypatch.setattr("envs.navigation.rendering.font_for", font)
     frame = draw_frame(graph, hindi, [("a0", 0.0, 0.0)], None)
-    assert asked[-1].startswith("The instruction cannot be drawn: no font on this machine")
-    told = dataclasses.replace(episode, instruction=asked[-1])
+    assert texts[-1].startswith("The instruction cannot be drawn: no font on this machine")
+    told = dataclasses.replace(episode, instruction=texts[-1])
     np.testing.assert_array_equal(frame, draw_frame(graph, told, [("a0", 0.0, 0.0)], None))

@@ -24,7 +24,7 @@ def test_ndtw_rewards_in_closed_form():
     np.testing.assert_allclose(rewards, expected, atol=1e-12)
 
 
-def test_the_environment_pays_for_fidelity_step_by_step(make_env, random_actions):
+def test_the_environment_gives_ndtw_rewards_at_each_step(make_env, random_actions):
     env = make_env(6, reward="ndtw")
     observation, info = env.reset(seed=5)
     rng = np.random.default_rng(5)
@@ -54,7 +54,7 @@ def test_the_environment_pays_for_fidelity_step_by_step(make_env, random_actions
     assert seen > 5
 
 
-def test_ndtw_rewards_of_a_faithful_walk_add_up(make_env):
+def test_ndtw_rewards_of_a_reference_path_sum_to_the_closed_form(make_env):
     env = make_env(1, reward="ndtw", teacher="reference")
     env.reset(options={"episode_ids": ["106_0"]})
     start = env.metrics()["ndtw"][0]
@@ -70,5 +70,5 @@ def test_ndtw_rewards_of_a_faithful_walk_add_up(make_env):
 
 
 def test_unknown_rewards_are_refused(make_env):
-    with pytest.raises(ValueError, match="reward 'money' is none of distance, ndtw"):
+    with pytest.raises(ValueError, match="reward 'money' is not one of distance, ndtw"):
         make_env(reward="money")

@@ -16,9 +16,9 @@ def make_store(path, views):
     return open_store(path)
 
 
-# The widths of CLIP models and of ResNet-152, and one that no part of 36 views makes small.
+# The widths of CLIP models and of ResNet-152, and one for which even a single view is large.
 @pytest.mark.parametrize("width", [1, 512, 640, 1024, 2048, 33_000])
-def test_reads_the_numbers_of_the_store(tmp_path, width):
+def test_reads_the_values_of_the_store(tmp_path, width):
     rng = np.random.default_rng(width)
     count = 5 if width < 10_000 else 2
     store = make_store(tmp_path / "s", rng.standard_normal((count, 36, width), dtype=np.float32))
@@ -29,7 +29,7 @@ def test_reads_the_numbers_of_the_store(tmp_path, width):
     assert (target[..., width:] == 7).all()
 
 
-def test_every_finite_half_keeps_its_value_and_sign(tmp_path):
+def test_every_finite_float16_keeps_its_value_and_sign(tmp_path):
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     halves = np.resize(halves[np.isfinite(halves)], (36 * 1764,)).reshape(1, 36, -1)
     store = make_store(tmp_path / "s", halves)
@@ -39,7 +39,7 @@ def test_every_finite_half_keeps_its_value_and_sign(tmp_path):
     np.testing.assert_array_equal(np.signbit(target), np.signbit(halves))
 
 
-def test_shards_are_read_where_they_lie(tmp_path):
+def test_shards_are_read_without_copies(tmp_path):
     rng = np.random.default_rng(0)
     views = rng.standard_normal((7, 36, 16)).astype(np.float16)
     keys = [f"scan_{row}" for row in range(7)]
@@ -58,10 +58,10 @@ def test_shards_are_read_where_they_lie(tmp_path):
     assert isinstance(store.views, ShardedViews)
     for tensor, part in zip(tensors, store.views.parts, strict=True):
         assert np.shares_memory(tensor.numpy(), part)
-        assert not part.flags.writeable  # it is the map of a file
+        assert not part.flags.writeable  # a read-only memory map
 
 
-def test_pickles_as_its_store(tmp_path):
+def test_its_pickle_contains_the_store_path_only(tmp_path):
     store = make_store(tmp_path / "s", np.ones((50, 36, 64), dtype=np.float32))
     raw = pickle.dumps(WideningReader(store))
     assert len(raw) < 1000
@@ -70,7 +70,7 @@ def test_pickles_as_its_store(tmp_path):
     assert (target == 1).all()
 
 
-def test_numbers_that_are_not_finite_are_found_when_first_read(tmp_path):
+def test_non_finite_features_are_refused_on_first_read(tmp_path):
     store = make_store(tmp_path / "s", np.ones((3, 36, 4), np.float32))
     raw = bytearray(store.path.read_bytes())
     raw[-2:] = np.float16("nan").tobytes()

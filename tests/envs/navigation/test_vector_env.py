@@ -9,11 +9,11 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import envs  # noqa: F401  (registers the environments)
-from envs.episodes.tokenizer import WordTokenizer
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import WordTokenizer
 
 
-def test_observations_lie_in_their_space_and_are_never_used_again(make_env):
+def test_observations_are_in_their_space_and_are_new_arrays(make_env):
     env = make_env()
     observation, _ = env.reset(seed=0)
     rng = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def test_observations_lie_in_their_space_and_are_never_used_again(make_env):
         seen.append(observation)
 
 
-def test_instructions_are_encoded_as_the_info_says(make_env):
+def test_encoded_instructions_match_the_info(make_env):
     env = make_env(max_instruction_length=12)
     observation, info = env.reset(seed=1)
     for tokens, text in zip(observation["instruction"], info["instruction"], strict=True):
@@ -78,26 +78,26 @@ def assert_same_reset(mine, other):
 
 
 def assert_same_infos(mine, other):
-    """Equal where both speak; a single environment tells its metrics before the end too."""
+    """Compare the entries that both have; a single environment reports metrics at every step."""
     names = {n for n in mine if not n.startswith("_")}
     assert names | {"metrics"} == {n for n in other if not n.startswith("_")} | {"metrics"}
     for name in names - {"final_obs"}:
-        told = mine[f"_{name}"]
-        assert (other[f"_{name}"] & told == told).all()
+        valid = mine[f"_{name}"]
+        assert (other[f"_{name}"] & valid == valid).all()
         if isinstance(mine[name], dict):
             for key, values in mine[name].items():
                 if name == "metrics" and not key.startswith("_"):
-                    np.testing.assert_allclose(values[told], other[name][key][told], atol=1e-12)
+                    np.testing.assert_allclose(values[valid], other[name][key][valid], atol=1e-12)
             if name == "final_info":
                 assert_same_infos(mine[name], other[name])
         else:
-            np.testing.assert_array_equal(mine[name][told], other[name][told])
+            np.testing.assert_array_equal(mine[name][valid], other[name][valid])
     if "final_obs" in mine:
         for first, second in zip(mine["final_obs"], other["final_obs"], strict=True):
             assert first is second is None or data_equivalence(first, second)
 
 
-def test_runs_in_processes_of_its_own(tiny_arguments):
+def test_async_vector_environments_give_the_same_steps(tiny_arguments):
     several = gym.make_vec("R2R-CLIP-v0", 2, vectorization_mode="async", **tiny_arguments)
     many = gym.make_vec("R2R-CLIP-v0", 2, **tiny_arguments)
     try:
@@ -133,7 +133,7 @@ def test_pickles_with_its_state(make_env):
     assert data_equivalence(env.reset(), copy.reset())
 
 
-def test_without_autoreset_the_ended_wait(make_env):
+def test_without_autoreset_ended_agents_stay(make_env):
     env = make_env(3, autoreset_mode=AutoresetMode.DISABLED)
     observation, info = env.reset(seed=1)
     stopping = np.array([0, *info["teacher_action"][1:]])
@@ -154,7 +154,7 @@ def test_without_autoreset_the_ended_wait(make_env):
     assert len(env.paths()[1]) > len(path)
 
 
-def test_masked_reset_restarts_only_the_chosen(make_env):
+def test_masked_reset_restarts_only_masked_agents(make_env):
     env = make_env(3, autoreset_mode=AutoresetMode.DISABLED)
     _, info = env.reset(seed=1)
     observation, _, terminated, _, _ = env.step(np.array([0, *info["teacher_action"][1:]]))
@@ -191,7 +191,7 @@ def test_secret_goals_stay_secret(make_env, random_actions):
     assert all(np.isnan(values).all() for values in env.metrics().values())
 
 
-def test_languages_are_kept_apart(make_env):
+def test_only_the_given_language_is_loaded(make_env):
     env = make_env(dataset="rxr", language="hi")
     assert {e.language for e in env.episodes} == {"hi-IN"}
     assert "दरवाज़े" in env.tokenizer.words
@@ -205,7 +205,7 @@ def test_every_split_has_the_same_spaces(make_env):
     assert list(unseen.nav_world.graphs) == ["barn"]
 
 
-def test_a_vocabulary_can_be_given(make_env, tmp_path):
+def test_a_tokenizer_or_its_file_can_be_given(make_env, tmp_path):
     tokenizer = WordTokenizer.build(["red sofa"], min_count=1)
     tokenizer.save(tmp_path / "words.json")
     for given in (tokenizer, str(tmp_path / "words.json")):
@@ -217,8 +217,8 @@ def test_a_vocabulary_can_be_given(make_env, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"world": "moon"}, ValueError, "'moon' is none of"),
-        ({"dataset": "cvdn"}, ValueError, "'cvdn' is none of"),
+        ({"world": "moon"}, ValueError, "'moon' is not one of"),
+        ({"dataset": "cvdn"}, ValueError, "'cvdn' is not one of"),
         ({"split": "val_seen"}, FileNotFoundError, r"R2R_val_seen\.json"),
         ({"features": "gone.safetensors"}, FileNotFoundError, "gone.safetensors"),
         ({"features": None}, ValueError, "comes without features"),
@@ -227,14 +227,18 @@ def test_a_vocabulary_can_be_given(make_env, tmp_path):
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps is 0"),
         ({"max_instruction_length": -1}, ValueError, "max_instruction_length is -1"),
         ({"render_mode": "human"}, ValueError, "render_mode 'human'"),
-        ({"autoreset_mode": "sometimes"}, ValueError, "'sometimes' is none of NextStep, SameStep"),
+        (
+            {"autoreset_mode": "sometimes"},
+            ValueError,
+            "'sometimes' is not one of NextStep, Same",
+        ),
         ({"tokenizer": "gone.json"}, FileNotFoundError, r"gone\.json.*vocabulary\.json of a run"),
         ({"tokenizer": "tests"}, FileNotFoundError, "tests: no such file of a vocabulary"),
         ({"num_envs": 2.5}, ValueError, "num_envs is 2.5, but must be a whole number"),
         ({"max_instruction_length": float("nan")}, ValueError, "max_instruction_length is nan"),
         ({"exchanged_words": -1}, ValueError, "exchanged_words is -1"),
         ({"language": "hi"}, ValueError, r"R2R_train\.json.*'hi', only en; .*dataset rxr"),
-        ({"dataset": "rxr", "language": "fr"}, ValueError, "'fr', only en-IN, hi-IN; name one"),
+        ({"dataset": "rxr", "language": "fr"}, ValueError, "'fr', only en-IN, hi-IN; use one"),
     ],
 )
 def test_bad_arguments_are_refused(make_env, changes, error, message):
@@ -253,7 +257,7 @@ def test_bad_calls_are_refused(make_env):
         with pytest.raises(ValueError, match=r"not all in 0\.\.5"):
             env.step(np.array(actions))
     for actions in ([0], [0.5, 1.0]):
-        with pytest.raises(ValueError, match="actions are 2 integers"):
+        with pytest.raises(ValueError, match="actions must be 2 integers"):
             env.step(np.array(actions))
     with pytest.raises(ValueError, match="no episode '1_1'"):
         env.reset(options={"episode_ids": ["100_0", "1_1"]})
@@ -261,7 +265,7 @@ def test_bad_calls_are_refused(make_env):
         with pytest.raises(ValueError, match=rf"'episode_ids', one .* 2 agents.*not \['{name}'\]"):
             env.reset(options={name: "100_0"})
     for mask in ([True], [0, 1], [False, False]):
-        with pytest.raises(ValueError, match="reset_mask is 2 bools"):
+        with pytest.raises(ValueError, match="reset_mask must be 2 bools"):
             env.reset(options={"reset_mask": np.array(mask)})
 
 
@@ -280,7 +284,7 @@ def test_a_store_of_another_view_order_or_without_a_viewpoint_is_refused(
         make_env(data_dir=str(world), features=str(store))
 
 
-def test_a_missing_or_damaged_graph_is_named(make_env, tiny_world, tmp_path):
+def test_errors_name_the_missing_or_damaged_graph(make_env, tiny_world, tmp_path):
     world = shutil.copytree(tiny_world, tmp_path / "world")
     path = world / "matterport" / "connectivity" / "attic_connectivity.json"
     records = json.loads(path.read_text())
@@ -294,7 +298,7 @@ def test_a_missing_or_damaged_graph_is_named(make_env, tiny_world, tmp_path):
 
 
 @pytest.mark.parametrize("observe", ["features", "indices"])
-def test_without_copies_the_same_arrays_are_filled_again(make_env, observe):
+def test_without_copies_steps_overwrite_the_same_arrays(make_env, observe):
     kept, fresh = (make_env(copy=copy, observe=observe) for copy in (False, True))
     first, _ = kept.reset(seed=3)
     fresh.reset(seed=3)
@@ -316,6 +320,6 @@ def test_final_observations_survive_the_restart_without_copies(make_env):
         assert data_equivalence(first, second)
 
 
-def test_observing_nothing_known_is_refused(make_env):
-    with pytest.raises(ValueError, match="observe 'sounds' is none of features, indices"):
+def test_an_unknown_observation_kind_is_refused(make_env):
+    with pytest.raises(ValueError, match="observe 'sounds' is not one of features, indices"):
         make_env(observe="sounds")

@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 import envs  # noqa: F401  (registers the environments)
 from envs.metrics import score_path
-from envs.navigation.vln_env import VlnEnv
+from envs.navigation.making import make_vln_env
 
 IDS = ["R2R-CLIP-v0", "RxR-CLIP-v0"]
 # Features of an encoder have no bounds.
@@ -25,8 +25,8 @@ def check(env_id, **arguments):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(env, skip_render_check=env.render_mode is None)
-    told = [str(warning.message) for warning in caught]
-    assert not [text for text in told if not any(known in text for known in KNOWN_WARNINGS)]
+    texts = [str(warning.message) for warning in caught]
+    assert not [text for text in texts if not any(known in text for known in KNOWN_WARNINGS)]
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -34,7 +34,7 @@ def test_passes_the_checker_of_gymnasium(tiny_arguments, env_id):
     check(env_id, **tiny_arguments, render_mode="rgb_array")
 
 
-def test_other_ways_to_teach_reward_and_observe_pass_the_checker_of_gymnasium(tiny_arguments):
+def test_other_settings_pass_the_checker_of_gymnasium(tiny_arguments):
     ways = {"teacher": "reference", "reward": "ndtw", "observe": "indices"}
     check("R2R-CLIP-v0", **tiny_arguments, **ways)
 
@@ -62,7 +62,7 @@ def real_arguments(shared):
     }
 
 
-def test_teacher_follows_the_instruction_to_its_end(tiny_arguments):
+def test_teacher_reaches_the_goal(tiny_arguments):
     env = gym.make("R2R-CLIP-v0", **tiny_arguments)
     _, info = env.reset(seed=0, options={"episode_id": "102_1"})
     assert info["instr_id"] == "102_1"
@@ -89,7 +89,7 @@ def test_unshuffled_episodes_follow_each_other(tiny_arguments):
 
 
 @pytest.mark.parametrize("limit", [3, 50])
-def test_the_time_limit_of_make_is_the_only_one(tiny_arguments, limit):
+def test_make_truncates_with_its_time_limit_only(tiny_arguments, limit):
     env = gym.make("R2R-CLIP-v0", max_episode_steps=limit, **tiny_arguments)
     observation, _ = env.reset(seed=0)
     path, graph = [env.unwrapped.core.paths()[0][0]], None
@@ -103,8 +103,8 @@ def test_the_time_limit_of_make_is_the_only_one(tiny_arguments, limit):
     assert info["metrics"] == pytest.approx(expected)
 
 
-def test_made_directly_it_keeps_its_own_limit(tiny_arguments):
-    env = VlnEnv(**tiny_arguments, max_episode_steps=2)
+def test_without_make_the_environment_truncates_itself(tiny_arguments):
+    env = make_vln_env(**tiny_arguments, max_episode_steps=2)
     observation, _ = env.reset(seed=0)
     action = int(np.flatnonzero(observation["action_mask"])[1])
     observation, _, _, truncated, _ = env.step(action)
@@ -122,33 +122,33 @@ def test_made_directly_it_keeps_its_own_limit(tiny_arguments):
         ("langage", "did you mean 'language'"),
         ("num_envs", r"gymnasium\.make_vec"),
         ("autoreset_mode", r"gymnasium\.make_vec"),
-        ("zzz", "there are dataset, world, data_dir"),
+        ("zzz", "there are dataset, split, world"),
     ],
 )
-def test_arguments_that_one_agent_lacks_are_named(tiny_arguments, name, remedy):
+def test_errors_name_unknown_arguments_and_the_remedy(tiny_arguments, name, remedy):
     with pytest.raises(TypeError, match=f"VlnEnv has no argument '{name}'.*{remedy}"):
-        VlnEnv(**tiny_arguments, **{name: 2})
+        make_vln_env(**tiny_arguments, **{name: 2})
 
 
-def test_options_are_those_of_one_agent(tiny_arguments):
-    env = VlnEnv(**tiny_arguments)
+def test_options_of_vector_environments_are_refused(tiny_arguments):
+    env = make_vln_env(**tiny_arguments)
     for name in ("episode_ids", "reset_mask", "episode"):
         with pytest.raises(ValueError, match=rf"'episode_id'.*not \['{name}'\].*make_vec.*"):
             env.reset(options={name: ["102_1"]})
-    with pytest.raises(ValueError, match=r"no episode '1_1'.*the first of which is '100_0'"):
+    with pytest.raises(ValueError, match=r"no episode '1_1'.*which start with '100_0'"):
         env.reset(options={"episode_id": "1_1"})
 
 
 @pytest.mark.parametrize("action", [1.7, float("nan"), "1", None, np.array([0])])
-def test_actions_are_whole_numbers(tiny_arguments, action):
-    env = VlnEnv(**tiny_arguments)
+def test_actions_that_are_not_integers_are_refused(tiny_arguments, action):
+    env = make_vln_env(**tiny_arguments)
     env.reset(seed=0)
-    with pytest.raises(ValueError, match=r"no whole number in 0\.\.5"):
+    with pytest.raises(ValueError, match=r"not an integer in 0\.\.5"):
         env.step(action)
 
 
 def test_secret_goals_give_no_metrics(tiny_arguments):
-    env = VlnEnv(**tiny_arguments, split="test")
+    env = make_vln_env(**tiny_arguments, split="test")
     _, info = env.reset(seed=0)
     assert "metrics" not in info
     assert np.isnan(info["distance_to_goal"])
@@ -201,7 +201,7 @@ def test_wrappers_of_gymnasium_work(tiny_arguments):
 
 
 def test_an_unknown_option_is_refused(tiny_arguments):
-    env = VlnEnv(**tiny_arguments)
+    env = make_vln_env(**tiny_arguments)
     with pytest.raises(ValueError, match="no episode 'x'"):
         env.reset(options={"episode_id": "x"})
     with pytest.raises(ValueError, match="not \\['scan'\\]"):

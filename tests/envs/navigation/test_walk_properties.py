@@ -1,4 +1,4 @@
-"""What holds for every walk in every building, whatever an agent does."""
+"""Properties that hold for all walks in random buildings."""
 
 import itertools
 
@@ -33,7 +33,7 @@ def random_graph(rng, scan, size):
 
 
 def random_episode(rng, number, graph):
-    """A path that turns, crosses itself, stands still, or is nothing but a start."""
+    """Draw a path that may turn back, cross itself, repeat viewpoints, or be only a start."""
     path = [str(rng.choice(graph.viewpoint_ids))]
     for _ in range(rng.integers(0, 7)):
         path.append(str(rng.choice([*graph.neighbours(path[-1]), path[-1]])))
@@ -54,7 +54,7 @@ def random_world(rng):
     num_agents=st.integers(1, 6),
 )
 @settings(max_examples=60, deadline=None)
-def test_walks_keep_to_the_graph_and_to_their_score(seed, teacher, obedience, num_agents):
+def test_walks_stay_on_the_graph_and_match_score_path(seed, teacher, obedience, num_agents):
     rng = np.random.default_rng(seed)
     world, episodes = random_world(rng)
     walks = Walks(world, episodes, num_agents, teacher=teacher, reward="ndtw")
@@ -100,12 +100,12 @@ def check_scores(world, episodes, walks):
 
 @given(seed=st.integers(0, 2**31), teacher=st.sampled_from(["shortest", "reference"]))
 @settings(max_examples=30, deadline=None)
-def test_who_does_as_the_teacher_says_arrives(seed, teacher):
+def test_following_the_teacher_reaches_the_goal(seed, teacher):
     rng = np.random.default_rng(seed)
     world, episodes = random_world(rng)
     walks = Walks(world, episodes, len(episodes), teacher=teacher)
     walks.start(np.arange(len(episodes)), np.arange(len(episodes)))
-    # Stray first, as far as the graph allows; then follow.
+    # Deviate at random first, then follow the teacher.
     detours = rng.integers(0, 4)
     for _ in range(detours):
         choices = world.mask[walks.nodes] * rng.random((len(episodes), world.num_actions))

@@ -7,7 +7,7 @@ from envs.graphs.candidates import candidate_table
 from envs.metrics import score_path
 
 
-def test_a_masked_walk_follows_the_graph_and_turns_to_what_it_goes_to(make_env, random_actions):
+def test_moves_follow_edges_and_face_the_candidate(make_env, random_actions):
     env = make_env(8, max_episode_steps=40)
     observation, info = env.reset(seed=3)
     rng = np.random.default_rng(3)
@@ -38,7 +38,7 @@ def test_initial_headings_snap_to_thirty_degrees(make_env):
         assert abs(gap) <= np.pi / 12 + 1e-6
 
 
-def test_masked_out_actions_stay_without_reward(make_env):
+def test_masked_actions_stay_and_give_no_reward(make_env):
     env = make_env(1)
     observation, info = env.reset(options={"episode_ids": ["102_0"]})
     forbidden = int(np.flatnonzero(observation["action_mask"][0] == 0)[0])
@@ -73,7 +73,7 @@ def test_rewards_follow_the_distance_to_the_goal(make_env, random_actions):
     assert seen == {0, 1, -1, 2, -2}
 
 
-def test_teacher_walks_the_shortest_path_and_scores_perfectly(make_env):
+def test_teacher_follows_the_shortest_path_with_perfect_scores(make_env):
     env = make_env(3, autoreset_mode=AutoresetMode.DISABLED)
     for start in range(0, len(env.episodes) - 2, 3):
         episodes = env.episodes[start : start + 3]
@@ -95,14 +95,14 @@ def test_teacher_walks_the_shortest_path_and_scores_perfectly(make_env):
             assert (score["success"], score["spl"], score["nav_error"]) == (1, 1, 0)
 
 
-def test_metrics_at_the_end_are_those_of_the_walked_path(make_env, random_actions):
+def test_final_metrics_equal_score_path(make_env, random_actions):
     env = make_env(8, max_episode_steps=9)
     observation, _ = env.reset(seed=11)
     rng = np.random.default_rng(11)
     scored = 0
     for _ in range(120):
         actions = random_actions(rng, observation["action_mask"])
-        # Sometimes an action that leads nowhere, which must leave no trace in the path.
+        # Include masked actions, which must not change the path.
         actions[rng.random(8) < 0.1] = env.single_action_space.n - 1
         observation, _, terminated, truncated, info = env.step(actions)
         ended = terminated | truncated
@@ -137,7 +137,7 @@ def test_stopping_at_the_last_step_terminates(make_env):
     assert (terminated[0], truncated[0]) == (True, False)
 
 
-def test_long_walks_are_remembered(make_env, random_actions):
+def test_long_trajectories_are_complete(make_env, random_actions):
     env = make_env(1, max_episode_steps=1000)
     observation, _ = env.reset(options={"episode_ids": ["100_0"]})
     rng = np.random.default_rng(0)

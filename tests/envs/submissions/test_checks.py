@@ -32,7 +32,7 @@ def graphs(files):
 
 @pytest.fixture
 def whole(episodes, graphs):
-    """Records of a complete file, with poses, of somebody who takes the shortest paths."""
+    """Records of a complete file with poses along the shortest paths."""
     walks = {e.instr_id: graphs[e.scan].shortest_path(e.path[0], e.path[-1]) for e in episodes}
     return [
         {"instr_id": instr_id, "trajectory": [[v, 0.5, 0.0] for v in walk]}
@@ -48,9 +48,9 @@ def check(graphs, episodes):
     return checked
 
 
-def found(checked):
-    """SearchResult by their first words."""
-    return {f.what.partition(" (")[0]: f.places for f in checked.findings}
+def cases_of(checked):
+    """Return the cases of each finding by the first words of its kind."""
+    return {f.kind.partition(" (")[0]: f.cases for f in checked.findings}
 
 
 def test_a_complete_file_has_no_findings(check, whole):
@@ -74,12 +74,12 @@ def test_a_complete_file_has_no_findings(check, whole):
     ],
 )
 @pytest.mark.parametrize("field", ["trajectory", "path"])
-def test_forms_of_a_path(check, trajectory, field):
+def test_all_formats_of_a_path_are_read(check, trajectory, field):
     checked = check([{"instr_id": "100_0", field: trajectory}])
     assert checked.trajectories == {"100_0": ("a0", "a1", "a2")}
 
 
-def test_names_of_an_instruction_of_rxr(check, files):
+def test_all_spellings_of_an_rxr_id_are_read(check, files):
     episodes = load_episodes("rxr", "train", files)
     numbers = [int(e.instr_id) for e in episodes[:4]]
     path_ids = [e.path_id for e in episodes[:4]]
@@ -91,41 +91,41 @@ def test_names_of_an_instruction_of_rxr(check, files):
     ]
     checked = check(records, episodes)
     assert checked.trajectories == {e.instr_id: e.path for e in episodes[:4]}
-    assert list(found(checked)) == ["instructions without a path"]
+    assert list(cases_of(checked)) == ["instructions without a path"]
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "message"),
     [
         (3, "expected an object but found 3"),
         ({"trajectory": ["a0"]}, "no field 'instr_id' or 'instruction_id'"),
-        ({"instr_id": True, "path": ["a0"]}, "neither text nor a number"),
+        ({"instr_id": True, "path": ["a0"]}, "neither a string nor an integer"),
         ({"instr_id": "100_0", "steps": []}, "no field 'trajectory' or 'path'.*'steps'"),
-        ({"instr_id": "100_0", "path": "a0"}, "100_0.*'a0', which is no list"),
+        ({"instr_id": "100_0", "path": "a0"}, "100_0.*'a0', which is not a list"),
         ({"instr_id": "100_0", "path": ["a0", 1]}, "100_0.*1 is neither"),
         ({"instr_id": "100_0", "path": [["a0", {}]]}, "{} is neither"),
         ({"instr_id": "100_0", "path": [[1.0, 2.0, 0.1]]}, "100_0.*RxR-Habitat"),
         ({"instr_id": "100_0", "path": [[[[["a0"]]]]]}, "100_0.*is neither"),
     ],
 )
-def test_records_that_cannot_be_read_are_named(check, whole, record, said):
+def test_findings_name_records_that_cannot_be_read(check, whole, record, message):
     checked = check([*whole, record])
     assert checked.faulty
-    (places,) = found(checked).values()
-    assert len(places) == 1
-    assert places[0].startswith(f"record {len(whole)}: ")
-    assert re.search(said, places[0])
+    (cases,) = cases_of(checked).values()
+    assert len(cases) == 1
+    assert cases[0].startswith(f"record {len(whole)}: ")
+    assert re.search(message, cases[0])
 
 
-def test_what_is_missing_doubled_or_foreign(check, whole):
+def test_missing_repeated_and_foreign_instructions_are_faults(check, whole):
     records = list(whole)
     gone = records.pop(5)
     other = {**records[2], "trajectory": records[2]["trajectory"][:1]}
     checked = check([*records, records[1], other, {"instr_id": "9_9", "path": ["b0"]}])
     count = len(records)
-    assert found(checked) == {
-        "records of instructions that the split does not have": [f"record {count + 2}: '9_9'"],
-        "records of an instruction that came before": [
+    assert cases_of(checked) == {
+        "records of instructions outside the split": [f"record {count + 2}: '9_9'"],
+        "repeated records of an instruction": [
             f"record {count}: {records[1]['instr_id']} with the same path",
             f"record {count + 1}: {other['instr_id']} with another path",
         ],
@@ -136,7 +136,7 @@ def test_what_is_missing_doubled_or_foreign(check, whole):
     assert checked.trajectories[other["instr_id"]] == first
 
 
-def test_paths_that_cannot_be_scored(check, whole):
+def test_invalid_paths_are_faults_and_not_scored(check, whole):
     paths = {
         "100_0": [],
         "100_1": ["a0", "a9"],  # excluded from navigation
@@ -146,32 +146,32 @@ def test_paths_that_cannot_be_scored(check, whole):
     records = [r for r in whole if r["instr_id"] not in paths]
     records += [{"instr_id": instr_id, "path": path} for instr_id, path in paths.items()]
     checked = check(records)
-    assert found(checked) == {
+    assert cases_of(checked) == {
         "empty paths": ["100_0"],
-        "paths over viewpoints that their scan lacks": ["100_1: 'a9' is not in scan attic"],
-        "paths that do not begin at the start": ["101_0: it begins at a0 instead of a6"],
-        "paths between parts that no way joins": ["101_1: step 2, a2 to a10"],
+        "paths with viewpoints that their scan lacks": ["100_1: 'a9' is not in scan attic"],
+        "paths that do not begin at the start": ["101_0: the path begins at a0 instead of a6"],
+        "paths with steps between unconnected viewpoints": ["101_1: step 2, a2 to a10"],
     }
     assert checked.faulty
     assert not checked.trajectories.keys() & paths.keys()
     assert len(checked.trajectories) == len(whole) - 4
 
 
-def test_jumps_and_turns_are_noted_and_counted(check, whole):
+def test_jumps_and_turns_are_notes_and_scored(check, whole):
     records = list(whole)
     records[0] = {"instr_id": "100_0", "path": ["a0", "a0", "a8", "a8", "a7"]}
     checked = check(records)
-    assert found(checked) == {
-        "steps over no edge": ["100_0: step 2, a0 to a8"],
+    assert cases_of(checked) == {
+        "steps without an edge": ["100_0: step 2, a0 to a8"],
         "paths that repeat a viewpoint, as for turns in place": ["100_0"],
     }
     assert not checked.faulty
     assert checked.trajectories["100_0"] == ("a0", "a0", "a8", "a8", "a7")
 
 
-def test_instructions_outside_the_count_are_no_fault(check, whole):
+def test_instructions_that_are_not_counted_are_not_a_fault(check, whole):
     checked = check(whole[:3], counted={"100_0", "100_1"})
-    assert found(checked) == {"records of instructions that are left out of this count": ["101_0"]}
+    assert cases_of(checked) == {"records of instructions that are not counted here": ["101_0"]}
     assert not checked.faulty
     assert checked.expected == 2
 
@@ -183,24 +183,24 @@ EXTRA = {"instr_id": "9_9", "path": ["a0"]}
     ("first", "extra", "kind", "is_fault"),
     [
         (None, [], "instructions without a path", True),
-        ("same", [EXTRA], "records of instructions that the split does not have", True),
-        ("same", [{**EXTRA, "instr_id": "100"}], "records of instructions that the split", True),
+        ("same", [EXTRA], "records of instructions outside the split", True),
+        ("same", [{**EXTRA, "instr_id": "100"}], "records of instructions outside", True),
         ("same", [3], "records that cannot be read", True),
-        ("twice", [], "records of an instruction that came before", True),
+        ("twice", [], "repeated records of an instruction", True),
         ([], [], "empty paths", True),
-        (["b0", "b1"], [], "paths over viewpoints that their scan lacks", True),  # another scan
-        (["a0", "a9"], [], "paths over viewpoints that their scan lacks", True),
+        (["b0", "b1"], [], "paths with viewpoints that their scan lacks", True),  # another scan
+        (["a0", "a9"], [], "paths with viewpoints that their scan lacks", True),
         (["a1", "a2"], [], "paths that do not begin at the start", True),
-        (["a0", "a10"], [], "paths between parts that no way joins", True),
-        (["a0", "a8"], [], "steps over no edge", False),
+        (["a0", "a10"], [], "paths with steps between unconnected viewpoints", True),
+        (["a0", "a8"], [], "steps without an edge", False),
         (["a0", "a0"], [], "paths that repeat a viewpoint", False),
     ],
 )
 @pytest.mark.parametrize("counts_all", [True, False])
-def test_each_deviation_alone_is_judged(
+def test_each_deviation_gives_one_finding(
     check, whole, episodes, first, extra, kind, is_fault, counts_all
 ):
-    """A file that is whole but for one thing; the first instruction has the id 100_0."""
+    """Check a file that is complete except for one deviation at the instruction 100_0."""
     others = whole[1:]
     if first == "same":
         records = [*whole, *extra]
@@ -212,21 +212,21 @@ def test_each_deviation_alone_is_judged(
         records = [{"instr_id": "100_0", "path": first}, *others]
     counted = None if counts_all else {e.instr_id for e in episodes[:-1]}
     checked = check(records, counted=counted)
-    concerns = [f for f in checked.findings if "left out of this count" not in f.what]
+    concerns = [f for f in checked.findings if "not counted here" not in f.kind]
     assert len(concerns) == 1
-    assert concerns[0].what.startswith(kind)
-    assert len(concerns[0].places) == 1
+    assert concerns[0].kind.startswith(kind)
+    assert len(concerns[0].cases) == 1
     assert concerns[0].fault is is_fault
     assert checked.faulty is is_fault
 
 
-def test_findings_name_the_first(check):
+def test_findings_list_their_first_cases(check):
     text = str(check([]).findings[0])
     assert text.startswith("instructions without a path: 14 (100_0; 100_1; 101_0; 101_1; 102_0; ")
     assert text.endswith("and 9 more)")
 
 
-def test_secret_goals_are_checked_too(check, files):
+def test_splits_with_secret_goals_are_checked(check, files):
     secret = load_episodes("r2r", "test", files)
     checked = check([{"instr_id": e.instr_id, "path": [e.path[0]]} for e in secret], secret)
     assert checked.findings == []
@@ -234,9 +234,9 @@ def test_secret_goals_are_checked_too(check, files):
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12))
-def test_turns_are_dropped_and_nothing_else(path):
+def test_without_turns_removes_only_repetitions(path):
     straight = without_turns(path)
-    assert all(one != other for one, other in pairwise(straight))
+    assert all(start != end for start, end in pairwise(straight))
     assert without_turns(straight) == straight
     rest = iter(path)
     assert all(viewpoint in rest for viewpoint in straight)  # a subsequence
@@ -256,9 +256,9 @@ values = st.recursive(
 
 @settings(deadline=None)
 @given(records=st.lists(values, max_size=6))
-def test_of_no_json_is_a_record_lost(check, records):
+def test_every_record_of_any_json_is_scored_or_reported(check, records):
     checked = check(records)
-    named = {place.partition(":")[0] for f in checked.findings for place in f.places}
+    named = {case.partition(":")[0] for f in checked.findings for case in f.cases}
     for number, record in enumerate(records):
         if f"record {number}" not in named:
             instr_id = record.get("instr_id", record.get("instruction_id"))

@@ -15,7 +15,7 @@ def episodes(files):
 
 @pytest.fixture
 def stroll(files):
-    """The shortest walk to the goal of an episode, with a turn on the spot at its start."""
+    """Return the shortest path to the goal of an episode, with a turn in place at its start."""
 
     def stroll(episode):
         graph = NavGraph.load(episode.scan, files.connectivity_dir)
@@ -32,13 +32,13 @@ def walked(episodes, stroll):
 
 @pytest.fixture
 def spoken(own_files, guide):
-    """Episodes of RxR in its three languages."""
+    """Episodes of RxR in all three languages."""
     telugu = {**guide.lines[0], "language": "te-IN", "instruction_id": 9}
     guide.write([*guide.lines, telugu])
     return load_episodes("rxr", "train", own_files)
 
 
-def test_r2r_files_have_the_layout_of_the_server(episodes, walked, files, tmp_path):
+def test_r2r_files_have_the_format_of_the_server(episodes, walked, files, tmp_path):
     write_r2r_submission(tmp_path / "r2r.json", walked, episodes, files)
     items = json.loads((tmp_path / "r2r.json").read_text())
     assert items[1] == {
@@ -52,7 +52,7 @@ def test_r2r_files_have_the_layout_of_the_server(episodes, walked, files, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["r2r.json"]
 
 
-def test_rxr_files_have_the_layout_of_the_server(spoken, stroll, own_files, tmp_path):
+def test_rxr_files_have_the_format_of_the_server(spoken, stroll, own_files, tmp_path):
     walked = {e.instr_id: stroll(e) for e in spoken}
     write_rxr_submission(tmp_path / "rxr.jsonl", walked, spoken, own_files)
     lines = (tmp_path / "rxr.jsonl").read_text().splitlines()
@@ -66,22 +66,22 @@ def test_rxr_files_have_the_layout_of_the_server(spoken, stroll, own_files, tmp_
     ("walk", "message"),
     [
         ([("a1", 0.0, 0.0)], "it starts at 'a1', the episode at 'a0'"),
-        ([("a0", 0.0, 0.0), ("a2", 0.0, 0.0)], "'a0' and 'a2' are no neighbours in scan 'attic'"),
+        ([("a0", 0.0, 0.0), ("a2", 0.0, 0.0)], "'a0' and 'a2' are not neighbours in scan 'attic'"),
         ([("a0", 0.0, 0.0), ("z1", 0.0, 0.0)], "scan 'attic' has no viewpoint 'z1'"),
         ([("a0", math.nan, 0.0)], "a heading or elevation is not finite"),
         ([], "it is empty"),
     ],
 )
-def test_what_is_no_walk_is_refused(episodes, walked, files, tmp_path, walk, message):
+def test_invalid_trajectories_are_refused(episodes, walked, files, tmp_path, walk, message):
     walked["100_1"] = walk
-    match = rf"r2r\.json: trajectory of instruction 100_1 is no walk .*{message}"
+    match = rf"r2r\.json: trajectory of instruction 100_1 is not valid .*{message}"
     for partial in (False, True):
         with pytest.raises(ValueError, match=match):
             write_r2r_submission(tmp_path / "r2r.json", walked, episodes, files, partial)
     assert not list(tmp_path.iterdir())
 
 
-def test_incomplete_files_need_to_be_asked_for(episodes, walked, files, tmp_path):
+def test_incomplete_files_require_partial(episodes, walked, files, tmp_path):
     path = tmp_path / "r2r.json"
     gone = [episodes[3].instr_id, episodes[5].instr_id]
     kept = {instr_id: walk for instr_id, walk in walked.items() if instr_id not in gone}
@@ -92,7 +92,7 @@ def test_incomplete_files_need_to_be_asked_for(episodes, walked, files, tmp_path
     assert [item["instr_id"] for item in json.loads(path.read_text())] == list(kept)
 
 
-def test_unknown_and_doubled_instructions_are_refused(episodes, walked, files, tmp_path):
+def test_unknown_and_repeated_instructions_are_refused(episodes, walked, files, tmp_path):
     path = tmp_path / "r2r.json"
     pairs = [*walked.items(), ("100_0", walked["100_0"])]
     for partial in (False, True):
@@ -102,7 +102,7 @@ def test_unknown_and_doubled_instructions_are_refused(episodes, walked, files, t
             write_r2r_submission(path, pairs, episodes, files, partial)
 
 
-def test_rxr_wants_all_three_languages(own_files, spoken, stroll, tmp_path):
+def test_rxr_requires_all_three_languages(own_files, spoken, stroll, tmp_path):
     path = tmp_path / "rxr.jsonl"
     hindi = [e for e in spoken if e.language == "hi-IN"]
     walked = {e.instr_id: stroll(e) for e in hindi}

@@ -29,7 +29,7 @@ def ground(rules):
 
 @pytest.fixture
 def submit(ground, tmp_path):
-    """Writes a file of walks that leave out what `walk(episode, graph)` gives None for."""
+    """Function that writes a file of paths and skips episodes where `walk` returns None."""
 
     def write(name, walk, ground=ground):
         pairs = [(e, walk(e, ground.graphs[e.scan])) for e in ground.episodes]
@@ -49,7 +49,7 @@ def halfway(episode, graph):
 
 
 def lazy_or_lost(episode, graph):
-    """Some paths are not begun, others are walked to the end, back, and to the end again."""
+    """Skip some paths; walk others to the end, back, and to the end again."""
     path = shortest(episode, graph)
     return path[:1] if episode.path_id > 102 else [*path, *path[-2::-1], *path[1:]]
 
@@ -58,7 +58,7 @@ def turning(episode, graph):
     return [v for v in halfway(episode, graph) for _ in range(3)]
 
 
-def test_means_are_those_of_single_paths(submit, ground, rules):
+def test_means_equal_the_means_of_score_path(submit, ground, rules):
     scored = score_submission(submit("a.json", halfway), ground, rules)
     assert scored.episodes == ground.episodes
     for row, episode in enumerate(scored.episodes):
@@ -85,7 +85,7 @@ def test_intervals_resample_paths(submit, ground, rules):
     assert gains["NE"] == pytest.approx(paired_difference(*errors, **settings))
 
 
-def test_turns_count_in_warping_and_steps_only(submit, ground, rules):
+def test_turns_change_only_ndtw_sdtw_and_steps(submit, ground, rules):
     straight = score_submission(submit("a.json", halfway), ground, rules)
     kept = score_submission(submit("b.json", turning), ground, rules)
     dropped = score_submission(
@@ -97,11 +97,13 @@ def test_turns_count_in_warping_and_steps_only(submit, ground, rules):
             np.testing.assert_allclose(kept.scores[name], column, atol=1e-12)
     assert kept.scores["ndtw"].mean() < straight.scores["ndtw"].mean()
     np.testing.assert_array_equal(kept.scores["steps"], 3 * straight.scores["moves"] + 2)
-    np.testing.assert_allclose(kept.straight["ndtw"], straight.scores["ndtw"], atol=1e-12)
-    assert straight.straight == {}
+    np.testing.assert_allclose(
+        kept.scores_without_turns["ndtw"], straight.scores["ndtw"], atol=1e-12
+    )
+    assert straight.scores_without_turns == {}
 
 
-def test_missing_paths_are_left_out_or_stand_still(submit, ground, rules):
+def test_missing_paths_are_left_out_or_scored_as_the_start(submit, ground, rules):
     path = submit("a.json", lambda e, g: shortest(e, g) if e.path_id % 2 else None)
     scored = score_submission(path, ground, rules)
     assert {e.path_id % 2 for e in scored.episodes} == {1}
@@ -109,12 +111,12 @@ def test_missing_paths_are_left_out_or_stand_still(submit, ground, rules):
     assert still.episodes == ground.episodes
     for episode, length in zip(still.episodes, still.scores["trajectory_length"], strict=True):
         assert (length > 0) == (episode.path_id % 2 == 1)
-    assert "8 instructions without a usable path: they are not comparable" in report(
+    assert "8 instructions without a usable path, so they are not comparable" in report(
         [scored], rules
     )
 
 
-def test_differences_are_over_what_both_walked(submit, ground, rules):
+def test_differences_are_over_shared_instructions(submit, ground, rules):
     odd = score_submission(
         submit("a.json", lambda e, g: halfway(e, g) if e.path_id != 100 else None), ground, rules
     )
@@ -133,7 +135,7 @@ def test_differences_are_over_what_both_walked(submit, ground, rules):
     assert differences(odd, none, rules) == (0, {})
 
 
-def test_few_instructions_of_each_path(submit, rules):
+def test_instructions_per_path_are_limited(submit, rules):
     one = dataclasses.replace(rules, instructions_per_path=1)
     ground = load_ground(one)
     assert ground.counted == {f"{path_id}_0" for path_id in range(100, 107)}
@@ -144,7 +146,7 @@ def test_few_instructions_of_each_path(submit, rules):
         dataclasses.replace(rules, instructions_per_path=0)
 
 
-def test_few_instructions_of_each_path_in_one_language(rules):
+def test_instructions_per_path_are_limited_within_a_language(rules):
     rules = dataclasses.replace(rules, dataset="rxr", instructions_per_path=1)
     counted = {
         spoken: load_ground(dataclasses.replace(rules, language=spoken)).counted
@@ -153,7 +155,7 @@ def test_few_instructions_of_each_path_in_one_language(rules):
     assert len(counted["en"]) == len(counted["hi"]) > 0
 
 
-def test_languages_and_splits(submit, rules, capsys, tmp_path):
+def test_results_by_language_and_split(submit, rules, capsys, tmp_path):
     both = dataclasses.replace(rules, dataset="rxr", split=("train", "val_unseen"))
     ground = load_ground(both)
     path = submit("a.json", shortest, ground)
@@ -180,7 +182,7 @@ def test_languages_and_splits(submit, rules, capsys, tmp_path):
         load_ground(dataclasses.replace(both, language="te"))
 
 
-def test_report_sets_files_side_by_side(submit, ground, rules, capsys, tmp_path):
+def test_report_compares_files(submit, ground, rules, capsys, tmp_path):
     good, bad = submit("good.json", shortest), submit("bad.json", lazy_or_lost)
     broken = submit("broken.json", lambda e, g: shortest(e, g)[1:] if e.path_id == 100 else None)
     out = tmp_path / "scores.json"
@@ -205,7 +207,7 @@ def test_report_sets_files_side_by_side(submit, ground, rules, capsys, tmp_path)
 
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr"])
-def test_files_of_our_own_writers_are_sound(dataset, rules, tmp_path):
+def test_files_of_our_writers_have_no_faults(dataset, rules, tmp_path):
     rules = dataclasses.replace(rules, dataset=dataset)
     ground = load_ground(rules)
     files = world_files("matterport", rules.data_dir)
@@ -219,11 +221,11 @@ def test_files_of_our_own_writers_are_sound(dataset, rules, tmp_path):
     checked = score_submission(path, ground, rules).checked
     assert not checked.faulty
     stays = dataset == "r2r"  # the server of RxR wants each viewpoint once
-    assert [f.what.startswith("paths that repeat") for f in checked.findings] == [True] * stays
+    assert [f.kind.startswith("paths that repeat") for f in checked.findings] == [True] * stays
     assert len(checked.trajectories) == 14
 
 
-def test_secret_goals_are_only_checked(rules, submit, capsys):
+def test_secret_goals_give_checks_without_scores(rules, submit, capsys):
     secret = dataclasses.replace(rules, split=("test",))
     ground = load_ground(secret)
     path = submit("a.json", lambda e, g: [e.path[0]], ground)
@@ -231,17 +233,17 @@ def test_secret_goals_are_only_checked(rules, submit, capsys):
     assert "secret" in capsys.readouterr().out
 
 
-def test_what_is_no_submission_file_is_refused(rules, tmp_path):
+def test_files_that_are_not_submissions_are_refused(rules, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         evaluate_submissions([tmp_path / "none.json"], rules)
     (tmp_path / "cut.json").write_text('[{"instr_id": "100_0"}, {"ins')
     with pytest.raises(ValueError, match=r"cut\.json: record 1: not valid JSON"):
         evaluate_submissions([tmp_path / "cut.json"], rules)
-    with pytest.raises(ValueError, match="at least one submission"):
+    with pytest.raises(ValueError, match="no submission file; pass at least one"):
         evaluate_submissions([], rules)
 
 
-def test_built_in_houses_need_no_data_folder(submit):
+def test_built_in_houses_require_no_data_folder(submit):
     rules = ScoringRules(resamples=50)
     ground = load_ground(rules)
     scored = score_submission(submit("a.json", shortest, ground), ground, rules)
@@ -249,7 +251,7 @@ def test_built_in_houses_need_no_data_folder(submit):
     assert set(scored.split_of) == {"val_unseen"}
 
 
-def test_rule_of_three_instructions_of_the_old_scorer(shared, submit):
+def test_three_instructions_per_path_match_the_original_scorer(shared, submit):
     rules = ScoringRules(split=("val_seen",), data_dir=shared / "data", instructions_per_path=3)
     ground = load_ground(rules)
     assert (len(ground.episodes), len(ground.counted)) == (1021, 1020)
