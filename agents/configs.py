@@ -264,7 +264,7 @@ class RunConfig:
 class TrainConfig(RunConfig):
     """Settings of a follower's training."""
 
-    COMMAND: ClassVar = "train_agent.py"
+    COMMAND: ClassVar[str] = "train_agent.py"
     """What makes such runs."""
 
     language: Language = "read"
@@ -324,9 +324,9 @@ class TrainConfig(RunConfig):
 class SpeakerTrainConfig(RunConfig):
     """Settings of a speaker's training."""
 
-    COMMAND: ClassVar = "train_speaker.py"
+    COMMAND: ClassVar[str] = "train_speaker.py"
     """What makes such runs."""
-    WITHOUT_EFFECT: ClassVar = frozenset({"reward"})
+    WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset({"reward"})
     """Settings in the folders of earlier runs that changed nothing."""
 
     teacher: Literal["shortest", "reference"] = "reference"

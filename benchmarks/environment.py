@@ -20,10 +20,12 @@ from measuring import Figure, peak_memory, rate, report
 
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.observations import Observe
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import WorldFiles, world_files
-from storage.features.store import FeatureStore, feature_key
+from storage.features.store import FeatureStore
+from storage.features.store_file import feature_key
 from storage.features.view_grid import NUM_VIEWS
 
 STEPS = 20  # between two readings of the clock
@@ -99,7 +101,7 @@ def _make_env(
     observe: Observe = "features",
     copy: bool = True,
 ) -> VlnVectorEnv:
-    return VlnVectorEnv(
+    return make_vln_vector_env(
         batch_size,
         world=files.world,
         data_dir=config.data_dir,

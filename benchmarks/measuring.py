@@ -4,10 +4,18 @@ import json
 import os
 import platform
 import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
+
+# Python puts the folder of a command first in its path. Here training.py would shadow the package
+# of that name, so the root of the project goes first, and this folder last.
+_FOLDER = Path(__file__).resolve().parent
+_OTHERS = [path for path in sys.path if Path(path).resolve() != _FOLDER]
+sys.path[:] = [str(_FOLDER.parent), *_OTHERS, str(_FOLDER)]
 
 PACKAGES = ("numpy", "torch", "gymnasium")
 

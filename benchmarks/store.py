@@ -16,6 +16,7 @@ import tyro
 from measuring import Figure, rate, report
 
 from storage.features.formats import write_features
+from storage.features.opening import open_store
 from storage.features.shards import Shard
 from storage.features.store import FeatureStore
 
@@ -100,7 +101,7 @@ def _rows(config: StoreConfig, keys: Sequence[str]) -> Iterator[np.ndarray]:
 
 def _opened(path: Path) -> tuple[FeatureStore, float]:
     start = time.process_time()
-    store = FeatureStore.open(path)
+    store = open_store(path)
     return store, 1000 * (time.process_time() - start)
 
 

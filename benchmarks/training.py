@@ -23,6 +23,7 @@ from agents.acting.rollout import Observation, walk
 from agents.configs import FollowerConfig, ReinforcementConfig, TrainConfig
 from agents.learning.follower_training import FollowerLearner
 from envs.graphs.nav_world import NavWorld
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import named_world, world_files
 from storage.features.store import FeatureStore
@@ -219,7 +220,7 @@ def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) 
 
 
 def _plain_env(settings: TrainConfig, size: int, split: str) -> VlnVectorEnv:
-    return VlnVectorEnv(
+    return make_vln_vector_env(
         size,
         world=settings.world,
         data_dir=settings.data_dir,

@@ -1,8 +1,8 @@
 """Vision-and-language navigation environments; importing this package registers them.
 
-`R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0` work with `gymnasium.make` (one agent,
-`envs.navigation.vln_env.VlnEnv`) and with `gymnasium.make_vec` (many agents at once,
-`envs.navigation.vector_env.VlnVectorEnv`).
+`gymnasium.make` builds an environment with one agent (`envs.navigation.vln_env.VlnEnv`) for the ids
+`R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, and `gymnasium.make_vec` an environment with a batch
+of agents (`envs.navigation.vector_env.VlnVectorEnv`).
 """
 
 import gymnasium
@@ -19,8 +19,8 @@ for _id, _dataset in _ENVIRONMENTS.items():
     if _id not in gymnasium.registry:
         gymnasium.register(
             id=_id,
-            entry_point="envs.navigation.vln_env:VlnEnv",
-            vector_entry_point="envs.navigation.vector_env:VlnVectorEnv",
+            entry_point="envs.navigation.making:make_vln_env",
+            vector_entry_point="envs.navigation.making:make_vln_vector_env",
             max_episode_steps=MAX_EPISODE_STEPS[_dataset],
             kwargs={"dataset": _dataset},
         )

@@ -1,4 +1,4 @@
-"""Where the real data comes from, and fetching it into a data folder."""
+"""Catalogue of the public real data, and downloads into a data folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from storage.archives import unpack_zip
-from storage.checksums import Checksums
-from storage.download import DownloadError, fetch
+from storage.downloads.archives import unpack_zip
+from storage.downloads.checksums import Checksums
+from storage.downloads.download import DownloadError, fetch
 
-# One commit, so that the graphs stay those with the checksums below.
+# A fixed commit, whose graphs have the checksums below.
 _SIMULATOR = (
     "https://raw.githubusercontent.com/peteanderson80/Matterport3DSimulator/"
     "589d091b111333f9e9f9d6cfd021b2eb68435925"
@@ -24,8 +24,8 @@ _R2R = {
 }
 # EnvDrop tasks/R2R/data/download.sh.
 _AUGMENTATION = "http://www.cs.unc.edu/~airsplay/aug_paths.json"
-# README of google-research-datasets/RxR and its marky-mT5/README. The addresses given there want a
-# Google account; the same files lie open under this host.
+# README of google-research-datasets/RxR and its marky-mT5/README. The addresses given there require
+# a Google account; this host serves the same files without one.
 _RXR = "https://storage.googleapis.com/rxr-data"
 # CLIP-ViL-VLN/README.md.
 _CLIP_VIL = "https://nlp.cs.unc.edu/data/vln_clip"
@@ -35,13 +35,13 @@ _GRAPH_CHECKSUMS = Path(__file__).with_name("matterport_graphs.sha256")
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a data set.
+    """Published file of a dataset.
 
     Attributes:
-        url: Where it is published.
-        path: Where it lies, below the data folder.
-        sha256: Checksum, where one is known.
-        unpacked: Folder below the data folder into which a zip archive is unpacked.
+        url: Address of the file.
+        path: Path below the data folder.
+        sha256: Checksum, or None if none is known.
+        unpacked: Folder below the data folder into which a zip archive is unpacked, or None.
     """
 
     url: str
@@ -52,17 +52,17 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Group:
-    """Files that are fetched together.
+    """Files that are downloaded together.
 
     Attributes:
-        what: What they are.
-        size: Of all, as published or seen.
-        licence: Terms, in short.
+        contents: Description of the files.
+        size: Total size, as published or measured.
+        licence: Terms of use in short.
         files: The files.
-        hint: Another way to get them, if there is one.
+        hint: Another way to get the files, or an empty string.
     """
 
-    what: str
+    contents: str
     size: str
     licence: str
     files: tuple[RemoteFile, ...]
@@ -71,12 +71,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that could not be had.
+    """A file that could not be downloaded.
 
     Attributes:
-        reason: Why.
-        url: Where it is published.
-        path: Where to put it by hand.
+        reason: Description of the problem.
+        url: Address of the file.
+        path: Path at which a file that is downloaded by hand belongs.
     """
 
     reason: str
@@ -89,7 +89,7 @@ DEFAULT_GROUPS = ("connectivity", "r2r", "rxr")
 
 @lru_cache(maxsize=1)
 def catalogue() -> Mapping[str, Group]:
-    """All groups, by name."""
+    """Return all groups by name."""
     terms = "derived from Matterport3D: its Terms of Use"
     groups = {
         "connectivity": Group(
@@ -97,16 +97,16 @@ def catalogue() -> Mapping[str, Group]:
             "24 MB",
             "Matterport3DSimulator (MIT); Terms of Use of Matterport3D",
             _graphs(),
-            "git clone https://github.com/peteanderson80/Matterport3DSimulator holds them all in "
-            "its folder connectivity/",
+            "git clone https://github.com/peteanderson80/Matterport3DSimulator contains all graphs "
+            "in its folder connectivity/",
         ),
         "r2r": Group(
             "R2R annotations",
             "6 MB",
             "published with Matterport3DSimulator",
             tuple(RemoteFile(url, f"r2r/R2R_{split}.json") for split, url in _R2R.items()),
-            "https://storage.googleapis.com/bringmeaspoon/R2Rdata/R2R_train.json and its like are "
-            "R2R's older addresses.",
+            "https://storage.googleapis.com/bringmeaspoon/R2Rdata/R2R_train.json is an older "
+            "address of R2R; the other splits are beside it",
         ),
         "r2r-augmentation": Group(
             "paths of EnvDrop for back-translation, as split aug_paths of r2r",
@@ -115,7 +115,7 @@ def catalogue() -> Mapping[str, Group]:
             (RemoteFile(_AUGMENTATION, "r2r/R2R_aug_paths.json"),),
         ),
         "rxr": Group(
-            "RxR guide annotations, the two test splits without goals included",
+            "RxR guide annotations, including the two test splits without goals",
             "101 MB",
             "CC-BY",
             _rxr("train_guide", "val_seen_guide", "val_unseen_guide")
@@ -134,7 +134,7 @@ def catalogue() -> Mapping[str, Group]:
             _rxr("marky_train_guide"),
         ),
         "rxr-clip-vil": Group(
-            "RxR as CLIP-ViL's agents read it, with sentences already parsed",
+            "RxR in the format of CLIP-ViL's agents, with parsed sentences",
             "not published",
             "CC-BY (RxR)",
             (RemoteFile(f"{_CLIP_VIL}/RxR.zip", "rxr/RxR.zip", unpacked="rxr/clip_vil"),),
@@ -149,7 +149,7 @@ def catalogue() -> Mapping[str, Group]:
     for name in ("ViT-B-32", "ResNet-50", "ResNet-101", "ResNet-50x4"):
         file = f"features/CLIP-{name}-views.tsv"
         groups[f"features-{name.lower()}"] = Group(
-            f"CLIP-ViL's features of CLIP {name}, made from pictures with red and blue swapped",
+            f"CLIP-ViL's features of CLIP {name}, computed from images with red and blue swapped",
             "1 to 3 GB",
             terms,
             (RemoteFile(f"{_CLIP_VIL}/{file}", file),),
@@ -158,27 +158,27 @@ def catalogue() -> Mapping[str, Group]:
 
 
 def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Failure]:
-    """Fetch groups of files into a data folder.
+    """Download groups of files into a data folder.
 
-    Files that are there already are checked and kept. A file without a known checksum has the one
-    with which it came first noted in `checksums.json`, against which it is checked from then on.
+    Existing files are checked and kept. For a file without a known checksum, `checksums.json`
+    records the checksum of the first download, and later calls check the file against it.
 
     Args:
-        names: Of groups.
-        data_dir: The data folder; made if need be.
-        bar: Show progress.
+        names: Names of groups.
+        data_dir: Data folder, created if it does not exist.
+        bar: Whether to show a progress bar.
 
     Returns:
-        What could not be had; all other files are there and sound.
+        Files that could not be downloaded; all other files exist and match their checksums.
 
     Raises:
-        ValueError: No such group, or `checksums.json` is damaged.
-        OSError: The folder cannot be made.
+        ValueError: There is no such group, or `checksums.json` is damaged.
+        OSError: The folder cannot be created.
     """
     groups = catalogue()
     for name in names:
         if name not in groups:
-            raise ValueError(f"group {name!r} is none of {', '.join(groups)}")
+            raise ValueError(f"group {name!r} is not one of {', '.join(groups)}")
     data_dir.mkdir(parents=True, exist_ok=True)
     files = [file for name in names for file in groups[name].files]
     checksums = Checksums(data_dir)
@@ -187,7 +187,7 @@ def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Fai
     for file in files:
         host = urlsplit(file.url).netloc
         try:
-            # One look at a dead host is enough: another may take half a minute.
+            # Another attempt at an unreachable host may take half a minute.
             if host in unreachable and not (data_dir / file.path).exists():
                 raise DownloadError(unreachable[host])
             _obtain(file, data_dir, checksums, bar)
@@ -199,14 +199,14 @@ def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Fai
 
 
 def explain(failures: Sequence[Failure], names: Sequence[str]) -> str:
-    """Say what is missing and how to get it by hand."""
-    lines = [f"{len(failures)} files could not be had:"]
+    """Describe the missing files and how to get them by hand."""
+    lines = [f"{len(failures)} files could not be downloaded:"]
     for failure in failures:
         lines += [f"* {failure.path}: {failure.reason}", f"    from {failure.url}"]
     lines += [
-        "Run the same command again to try once more; what is there already is kept. Without a "
-        "network, fetch each file elsewhere from the address under it and put it where the line "
-        "above says; the command then checks it.",
+        "Run the same command again to retry; existing files are kept. Without a network, download "
+        "each file on another machine from the address below its path, copy it to that path, and "
+        "run the command again to check it.",
     ]
     hints = [catalogue()[name].hint for name in names if catalogue()[name].hint]
     return "\n".join(lines + hints)
@@ -215,10 +215,9 @@ def explain(failures: Sequence[Failure], names: Sequence[str]) -> str:
 def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -> None:
     path = data_dir / file.path
     if not path.exists():
-        found = fetch(file.url, path, file.sha256, bar)
-        seen = checksums.seen(file.path)
-        if seen is None:
-            print(f"{path}: SHA-256 {found}")
+        sha256 = fetch(file.url, path, file.sha256, bar)
+        if checksums.recorded(file.path) is None:
+            print(f"{path}: SHA-256 {sha256}")
     checksums.check(file.path, file.sha256, file.url)
     if file.unpacked is not None and not (data_dir / file.unpacked).exists():
         unpack_zip(path, data_dir / file.unpacked)

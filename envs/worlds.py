@@ -1,18 +1,19 @@
-"""Worlds: where the navigation graphs, annotations and features of each world lie."""
+"""Worlds: paths of the navigation graphs, annotations and features of each world."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from connectivity import CONNECTIVITY_DIR
+from envs.arguments import check_choice
 
 if TYPE_CHECKING:
     from storage.features.store import FeatureStore
 
 World = Literal["houses", "houses-standard", "matterport"]
 Dataset = Literal["r2r", "rxr", "r4r"]
-# Decisions before an episode is cut off: R2R paths have up to 7 viewpoints, RxR's up to three times
-# as many, R4R joins two paths of R2R.
+# Number of actions before truncation. R2R paths have up to 7 viewpoints, RxR paths up to three
+# times as many, and R4R joins two paths of R2R.
 MAX_EPISODE_STEPS: dict[Dataset, int] = {"r2r": 20, "rxr": 35, "r4r": 35}
 
 _HOUSE_FEATURES = "house_clip_features.safetensors"
@@ -26,9 +27,9 @@ class WorldFiles:
     Attributes:
         world: "houses", "houses-standard" or "matterport".
         connectivity_dir: Folder of the `<scan>_connectivity.json` files.
-        features: The feature store that comes with the world, or None if there is none.
-        annotations_dir: Folder of the annotations; built-in worlds keep them directly in it,
-            "matterport" in its subfolders `r2r`, `rxr` and `r4r`.
+        features: Feature store that comes with the world, or None.
+        annotations_dir: Folder of the annotation files; the world "matterport" keeps them in the
+            subfolders `r2r`, `rxr` and `r4r`.
     """
 
     world: World
@@ -37,44 +38,46 @@ class WorldFiles:
     annotations_dir: Path
 
     def annotations(self, dataset: Dataset, split: str) -> Path:
-        """Annotation file of a split; for RxR its guide file, which may be compressed.
+        """Return the annotation file of a split; for RxR the guide file, possibly compressed.
 
-        The built-in houses have R2R- and RxR-style annotations; the former serve as R4R too.
+        The built-in houses have annotations in the style of R2R and RxR; R4R uses those of R2R.
 
         Raises:
-            ValueError: No such data set.
-            FileNotFoundError: The file is not there; the message says how to get it.
+            ValueError: There is no such dataset.
+            FileNotFoundError: The file does not exist; the message names the command that makes it.
         """
-        if dataset not in get_args(Dataset):
-            raise ValueError(f"dataset {dataset!r} is none of {', '.join(get_args(Dataset))}")
+        check_choice("dataset", dataset, Dataset)
         folder = "" if self.is_built_in else f"{dataset}/"
         if dataset == "rxr":
-            # The test splits are published without their goals, and their names say so.
+            # The test splits are published without goals, under names with "public".
             stems = (f"{folder}rxr_{{}}_guide", f"{folder}rxr_{{}}_public_guide")
             names = [f"{stem}.jsonl{packed}" for stem in stems for packed in ("", ".gz")]
         else:
-            kind = "R2R" if self.is_built_in else dataset.upper()
-            names = [f"{folder}{kind}_{{}}.json"]
+            prefix = "R2R" if self.is_built_in else dataset.upper()
+            names = [f"{folder}{prefix}_{{}}.json"]
         return self._first(names, split, f"no annotations of split '{split}' of {dataset}")
 
     def followers(self, split: str) -> Path:
-        """File of the walks of RxR's followers through a split.
+        """Return the file of RxR's follower demonstrations of a split.
 
         Raises:
-            FileNotFoundError: The file is not there; the message says how to get it.
+            FileNotFoundError: The file does not exist; the message names the command that gets it.
         """
         if self.is_built_in:
-            raise FileNotFoundError("the built-in houses have guides alone, no followers of RxR")
+            raise FileNotFoundError(
+                f"world '{self.world}': the built-in houses have no follower demonstrations; use "
+                "world 'matterport' (--world matterport)"
+            )
         names = ["rxr/rxr_{}_follower.jsonl", "rxr/rxr_{}_follower.jsonl.gz"]
         return self._first(names, split, f"no follower annotations of split '{split}' of rxr")
 
     def pose_trace(self, split: str, number: int, person: Literal["guide", "follower"]) -> Path:
-        """Where the pose trace of an RxR annotation lies, if the user has it.
+        """Return the path of the pose trace of an RxR annotation; the file may not exist.
 
         Args:
             split: "train", "val_seen" or "val_unseen".
-            number: `instruction_id` of a guide's, `demonstration_id` of a follower's.
-            person: Whose.
+            number: `instruction_id` of a guide or `demonstration_id` of a follower.
+            person: Annotator whose trace it is.
         """
         folder = self.annotations_dir / "rxr" / "pose_traces" / f"rxr_{split}"
         return folder / f"{number:06}_{person}_pose_trace.npz"
@@ -83,23 +86,25 @@ class WorldFiles:
         """Open a feature store.
 
         Args:
-            features: A file; None for the store that comes with the world; "none" for no store.
+            features: File of the store; None for the store that comes with the world; "none" for
+                no store.
 
         Raises:
             ValueError: The world comes without features, or the file is damaged.
-            FileNotFoundError: No such file.
+            FileNotFoundError: The file does not exist.
         """
-        from storage.features.store import FeatureStore
+        from storage.features.opening import open_store
 
         if features == "none":
             return None
         path = features or self.features
         if path is None:
             raise ValueError(
-                f"world '{self.world}' comes without features: name a feature store, made with "
-                "scripts/extract_features.py, or 'none' for directions only"
+                f"world '{self.world}' comes without features; extract a feature store with "
+                "scripts/extract_features.py and pass it, or pass 'none' for direction features "
+                "only"
             )
-        return FeatureStore.open(path)
+        return open_store(path)
 
     def _first(self, names: list[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]
@@ -108,74 +113,74 @@ class WorldFiles:
                 return path
         remedy = [self.remedy]
         if others := self._splits(names):
-            # The built-in houses are made with all their splits: making them again adds none.
-            known = f"name one of the splits that are there: {', '.join(others)}"
+            # The built-in houses are made with all their splits; making them again adds none.
+            known = f"name one of the splits that exist: {', '.join(others)}"
             remedy = [known] if self.is_built_in else [known, *remedy]
         raise FileNotFoundError(f"{paths[0]}: {complaint}; {', or '.join(remedy)}")
 
     def _splits(self, names: list[str]) -> list[str]:
-        """Splits of which there is a file of one of these names."""
-        found: set[str] = set()
+        """Return the splits that have a file with one of these name patterns."""
+        splits: set[str] = set()
         for name in names:
             head, tail = Path(name).name.split("{}")
             for path in self.annotations_dir.glob(name.format("*")):
-                found.add(path.name.removeprefix(head).removesuffix(tail))
-        # Of rxr_test_standard_public_guide, the other pattern sees more than the split.
-        return sorted(split for split in found if not split.endswith("_public"))
+                splits.add(path.name.removeprefix(head).removesuffix(tail))
+        # The pattern without "public" also matches rxr_test_standard_public_guide.
+        return sorted(split for split in splits if not split.endswith("_public"))
 
     @property
     def is_built_in(self) -> bool:
-        """Whether it is a set of the built-in houses."""
+        """Whether the world is a set of the built-in houses."""
         return is_built_in(self.world)
 
     @property
     def remedy(self) -> str:
-        """How to get the files of this world."""
+        """Command that gets the files of this world."""
         if self.is_built_in:
             house_set = " --set standard" if self.world == "houses-standard" else ""
             return f"make the built-in world again with scripts/build_houses.py{house_set}"
         return (
             f"get the data with scripts/download_data.py --data-dir {self.annotations_dir}, or "
-            "name the folder that holds it (--data-dir)"
+            "pass the folder that contains it (--data-dir)"
         )
 
 
 def is_built_in(world: World) -> bool:
-    """Whether a world is a set of the built-in houses."""
+    """Return whether a world is a set of the built-in houses."""
     return world != "matterport"
 
 
 def named_world(world: World | None, data_dir: str | Path | None) -> World:
-    """The world that is meant where none is named: "matterport" with a data folder, else "houses".
+    """Return a world, by default "matterport" if there is a data folder and "houses" otherwise.
 
     Args:
-        world: As the user names it, or None.
-        data_dir: The same.
+        world: World that the user chose, or None.
+        data_dir: Data folder that the user chose, or None.
     """
     return world or ("houses" if data_dir is None else "matterport")
 
 
 def world_files(world: World = "houses", data_dir: str | Path | None = None) -> WorldFiles:
-    """Find the files of a world.
+    """Return the files of a world.
 
     Args:
-        world: "houses", the built-in world; "houses-standard", its large set of houses, which
-            scripts/build_houses.py makes below the cache; or "matterport", which can hold any
-            graphs.
+        world: "houses", the built-in world; "houses-standard", the large set of built-in houses,
+            which scripts/build_houses.py builds below the cache; or "matterport", any graphs in
+            Matterport's format.
         data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
-            `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md.
-            The built-in worlds have none.
+            `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md;
+            required for "matterport" only.
 
     Raises:
-        ValueError: No such world, no data folder for "matterport", or one for a built-in world.
-        FileNotFoundError: The data folder has no navigation graphs.
+        ValueError: There is no such world, "matterport" has no data folder, or a built-in world
+            has one.
+        FileNotFoundError: The data folder contains no navigation graphs.
     """
-    if world not in get_args(World):
-        raise ValueError(f"world {world!r} is none of {', '.join(get_args(World))}")
+    check_choice("world", world, World)
     if is_built_in(world) and data_dir is not None:
         raise ValueError(
-            f"data_dir {data_dir} holds data of world 'matterport', but the world is '{world}': "
-            "name world 'matterport' (--world matterport), or leave data_dir out (--data-dir)"
+            f"data_dir {data_dir} is for world 'matterport', but the world is '{world}'; use world "
+            "'matterport' (--world matterport), or leave data_dir (--data-dir) out"
         )
     if world == "houses":
         features = _HOUSES_DATA / _HOUSE_FEATURES
@@ -187,13 +192,14 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
         return WorldFiles(world, STANDARD.connectivity_dir, home / _HOUSE_FEATURES, home)
     if data_dir is None:
         raise ValueError(
-            "world 'matterport' needs data_dir, the folder that holds its data (--data-dir); "
-            "scripts/download_data.py fetches what is public of it"
+            "world 'matterport' requires data_dir, the folder that contains its data (--data-dir); "
+            "get the public part of the data with scripts/download_data.py"
         )
     data_dir = Path(data_dir)
     files = WorldFiles(world, data_dir / "matterport" / "connectivity", None, data_dir)
     if not files.connectivity_dir.is_dir():
         raise FileNotFoundError(
-            f"{files.connectivity_dir}: no folder of navigation graphs; {files.remedy}"
+            f"{files.connectivity_dir}: this folder of navigation graphs does not exist; "
+            f"{files.remedy}"
         )
     return files

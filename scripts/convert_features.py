@@ -42,7 +42,8 @@ def main(arguments: ConvertArguments) -> None:
     """Run the command."""
     from tqdm import tqdm
 
-    from storage.features.formats import read_features, write_features
+    from storage.features.formats import write_features
+    from storage.features.opening import read_features
     from storage.locks import sole_writer
 
     keys, rows, metadata = read_features(arguments.features, arguments.width)

@@ -1,11 +1,11 @@
-"""Fetch the real data that is public: navigation graphs, annotations, features.
+"""Download the public real data: navigation graphs, annotations, features.
 
 $ download_data.py                            # graphs, R2R and RxR, 130 MB
-$ download_data.py --only connectivity r2r    # what R2R needs
-$ download_data.py --only r4r                 # makes R4R from R2R
-$ download_data.py --list                     # all there is, with sizes, terms and addresses
+$ download_data.py --only connectivity r2r    # only what R2R requires
+$ download_data.py --only r4r                 # generate R4R from R2R
+$ download_data.py --list                     # all groups, with sizes, terms and addresses
 
-Interrupted downloads resume where they stopped. The pictures of Matterport3D are not public, see
+Interrupted downloads resume where they stopped. The images of Matterport3D are not public, see
 docs/real_data.md.
 """
 
@@ -22,21 +22,21 @@ _R4R = "r4r"
 
 @dataclass(frozen=True)
 class DownloadArguments:
-    """Fetches data into a folder, and checks what is there."""
+    """Arguments of the command: what to download, and into which folder."""
 
     only: tuple[str, ...] = ()
-    """Groups of files, see --list; by default connectivity, r2r and rxr."""
+    """Groups of files to download, see --list; by default connectivity, r2r and rxr."""
     data_dir: Path = Path("data")
-    """Where the data goes; --data-dir of the other commands."""
+    """Data folder, the --data-dir of the other commands."""
     list: bool = False
-    """Only show what can be fetched."""
+    """Print all groups of files and exit."""
 
 
 def main(arguments: DownloadArguments) -> int:
     """Run the command.
 
     Returns:
-        Exit status: 1 if something could not be had, 130 after Ctrl-C.
+        Exit status: 1 if a file could not be downloaded, 130 after Ctrl-C.
 
     Raises:
         ValueError: There is no such group.
@@ -50,7 +50,7 @@ def main(arguments: DownloadArguments) -> int:
     known = (*catalogue(), _R4R)
     for name in names:
         if name not in known:
-            raise ValueError(f"--only {name} is none of {', '.join(known)}")
+            raise ValueError(f"--only {name} is not one of {', '.join(known)}")
     fetched = [name for name in names if name != _R4R]
     try:
         failures = download(fetched, arguments.data_dir)
@@ -62,7 +62,7 @@ def main(arguments: DownloadArguments) -> int:
         return 1
     if _R4R in names:
         make_r4r(arguments.data_dir)
-    print(f"{', '.join(names)}: all there in {arguments.data_dir}")
+    print(f"{', '.join(names)}: complete in {arguments.data_dir}")
     return 0
 
 
@@ -71,16 +71,16 @@ def show_catalogue() -> None:
     from envs.real_data import catalogue
 
     for name, group in catalogue().items():
-        print(f"{name}: {group.what} ({group.size}; {group.licence})")
+        print(f"{name}: {group.contents} ({group.size}; {group.licence})")
         for file in group.files[:5]:
             print(f"    {file.path}  {file.url}")
         if len(group.files) > 5:
             print(f"    and {len(group.files) - 5} more beside them")
-    print(f"{_R4R}: R4R, made from R2R and the graphs (104 MB; published as a recipe)")
+    print(f"{_R4R}: R4R, generated from R2R and the graphs (104 MB; published as a recipe)")
 
 
 def make_r4r(data_dir: Path) -> None:
-    """Make R4R from the R2R of a data folder."""
+    """Generate R4R from the R2R files of a data folder."""
     from envs.episodes.r4r import write_r4r
     from envs.worlds import world_files
 

@@ -32,10 +32,10 @@ class InspectArguments:
 
 def main(arguments: InspectArguments) -> None:
     """Run the command."""
-    from storage.features.store import FeatureStore
+    from storage.features.opening import open_store
     from storage.features.view_order import layout_matches, reference_matches
 
-    store = FeatureStore.open(arguments.features)
+    store = open_store(arguments.features)
     print(f"{arguments.features}")
     print("  metadata:")
     for name, value in store.metadata.items():
@@ -47,7 +47,7 @@ def main(arguments: InspectArguments) -> None:
     for match in layout_matches(store):
         print(f"    {match.agreement:+.3f}  {match.order}")
     if arguments.reference is not None:
-        reference = FeatureStore.open(arguments.reference)
+        reference = open_store(arguments.reference)
         print(f"  order of the rows, compared with {arguments.reference}:")
         for match in reference_matches(store, reference)[:3]:
             print(f"    {match.agreement:+.3f}  {match.order}")

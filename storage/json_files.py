@@ -35,15 +35,17 @@ def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
 
 
 def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
-    """Read a file that is one JSON object.
+    """Read a file of another library that is one JSON object, with whatever numbers it holds.
+
+    transformers, for one, writes a `model_max_length` of 31 digits.
 
     Raises:
         FileNotFoundError: There is no such file; the message names the remedy.
-        ValueError: It is no strict JSON, or no object; the message names file and remedy.
+        ValueError: It is not JSON, or not an object; the message names file and remedy.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: missing; {remedy}")
-    document = read_json(path, remedy)
+    document = parse_json(read_bytes(path, remedy), str(path), remedy, any_number=True)
     if not isinstance(document, dict):
         raise ValueError(f"{path}: not a JSON object; {remedy}")
     return document
@@ -65,7 +67,13 @@ def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> b
         return file.read()
 
 
-def parse_json(raw: bytes | str, source: str, remedy: str, allow_nan: bool = False) -> Any:
+def parse_json(
+    raw: bytes | str,
+    source: str,
+    remedy: str,
+    allow_nan: bool = False,
+    any_number: bool = False,
+) -> Any:
     """Parse a JSON document.
 
     Args:
@@ -73,6 +81,7 @@ def parse_json(raw: bytes | str, source: str, remedy: str, allow_nan: bool = Fal
         source: Where it stands, for the error: a file, or a part of one.
         remedy: How to get a sound one, for the error.
         allow_nan: Accept NaN, Infinity and -Infinity, as `json.dumps` writes them.
+        any_number: Accept these and numbers of any size.
 
     Raises:
         ValueError: The text is no strict JSON; the message names source, problem and remedy.
@@ -82,9 +91,9 @@ def parse_json(raw: bytes | str, source: str, remedy: str, allow_nan: bool = Fal
         document = json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_int=_integer,
-            parse_float=_number,
-            parse_constant=float if allow_nan else _refuse_constant,
+            parse_int=int if any_number else _integer,
+            parse_float=float if any_number else _number,
+            parse_constant=float if allow_nan or any_number else _refuse_constant,
         )
     except RecursionError:
         problem = f"nested deeper than {MOST_DEPTH} levels"

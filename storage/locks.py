@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 _POLL_SECONDS = 0.2
+_LOOKS = 5  # for the name of a holder
 
 
 class OutputInUseError(OSError):
@@ -151,8 +152,12 @@ def _read_holder(path: Path) -> tuple[str | None, str]:
 
 def _holder(path: Path) -> str:
     """The process that holds a lock, as far as its file says: id, host and when it began."""
-    pid, host = _read_holder(path)
-    if pid is None:
+    for _ in range(_LOOKS):
+        pid, host = _read_holder(path)
+        if pid is not None:
+            break
+        time.sleep(_POLL_SECONDS)  # it has just taken the lock, and is about to note itself
+    else:
         return "another process"
     since = ""
     with contextlib.suppress(OSError):

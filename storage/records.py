@@ -9,7 +9,7 @@ import msgspec
 
 from storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
-from storage.json_files import shortened
+from storage.messages import shortened
 
 Record = TypeVar("Record")
 

@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from storage.json_files import read_json, shortened
+from storage.json_files import read_json
+from storage.messages import shortened
 
 _REMEDY = "train the run anew"
 CONFIG = "config.json"  # within the folder of a run
@@ -150,7 +151,7 @@ def idle_training_settings(config: Any) -> dict[str, str]:
     """Names of settings of any run that have no effect beside others, and why.
 
     Args:
-        config: As for `training.training.Trainer`.
+        config: As for `training.trainer.Trainer`.
     """
     idle = {f"optimiser.{name}": reason for name, reason in config.optimiser.idle().items()}
     if config.minutes is not None:

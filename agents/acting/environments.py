@@ -12,9 +12,11 @@ from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import VisualScale
-from envs.episodes.tokenizer import WordTokenizer
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import Tokenizer
 from envs.worlds import world_files
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
 _ENCODER_FIELDS = ("encoder", "weights_sha256")
@@ -24,7 +26,7 @@ _STATISTICS = 1_000  # panoramas
 def make_env(
     config: RunConfig,
     split: str,
-    tokenizer: WordTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     num_envs: int | None = None,
 ) -> VlnVectorEnv:
     """Vector environment over a split, in which a batch of episodes starts and ends together.
@@ -37,7 +39,7 @@ def make_env(
         tokenizer: Vocabulary; built from the training split without.
         num_envs: Episodes at once; the batch size of the settings without.
     """
-    return VlnVectorEnv(
+    return make_vln_vector_env(
         num_envs or config.batch_size,
         dataset=config.dataset,
         world=config.world,
@@ -60,7 +62,7 @@ def make_env(
     )
 
 
-def make_evaluation_envs(config: RunConfig, tokenizer: WordTokenizer) -> dict[str, VlnVectorEnv]:
+def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, VlnVectorEnv]:
     """Environments over the splits that a run is evaluated on, by split.
 
     Raises:
@@ -82,7 +84,7 @@ def make_evaluation_envs(config: RunConfig, tokenizer: WordTokenizer) -> dict[st
 
 
 def make_follower(
-    config: TrainConfig, env: VlnVectorEnv, tokenizer: WordTokenizer | None = None
+    config: TrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
 ) -> Follower:
     """Untrained follower for an environment.
 
@@ -118,7 +120,7 @@ def feature_store(config: RunConfig) -> FeatureStore:
             f"world {config.world} comes without features: name a store with --features, "
             "or train with --no-vision"
         )
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,6 @@ from agents.acting.evaluation import (
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.reranking import Weighting
 from agents.acting.rollout import Agent
-from agents.acting.tokenizers import load_tokenizer
 from agents.command_line import EvaluateConfig
 from agents.configs import SpeakerTrainConfig, TrainConfig
 from agents.experiments.search_evaluation import (
@@ -33,6 +32,7 @@ from envs.episodes import load_episodes
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
+from envs.tokenizers import load_tokenizer
 from envs.worlds import world_files
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device

@@ -5,27 +5,25 @@ are dropped for the speaker and for the follower, in all views of a building, as
 """
 
 import dataclasses
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from agents.acting.environments import feature_metadata, make_env
+from agents.acting.environments import feature_metadata
 from agents.acting.speaking import described_paths
 from agents.configs import TrainConfig
 from agents.envdrop.follower import Follower
-from agents.learning.augmentation import sample_paths, write_paths
-from agents.learning.batches import BatchOrder
+from agents.learning.augmentation import UNTOLD, sample_paths
 from agents.learning.lessons import Batch
 from agents.learning.speaker_training import load_speaker
 from envs.episodes import Episode, base_language, load_episodes
+from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
+from training.batches import BucketedBatchOrder
 
-_SPLIT = "sampled"
 _PATHS, _LANGUAGES = 51, 52
 # Whichever of them a run evaluates on, its follower must not learn their paths.
 _HELD_OUT = ("val_seen", "val_unseen", "test", "test_standard", "test_challenge")
@@ -80,7 +78,7 @@ class BackTranslator:
                 f"training scans, but a batch needs {multiple}; ask for more, or learn without "
                 "--back-translation.speaker where the scans hold no more"
             )
-        self.env = _environment(config, train, paths, rows)
+        self.env = _environment(train, paths, rows, config.seed)
         self.features = DeviceFeatures(self.env, config.device)
         ids = [episode.instr_id for episode in self.env.episodes]
         # Like the training split, which says how many of all instructions are in which language.
@@ -90,7 +88,7 @@ class BackTranslator:
         self._languages = dict(zip(ids, (spoken[index] for index in drawn), strict=True))
         self.speaker.numbers(sorted(set(spoken)))  # raises where it lacks a language
         lengths = [len(episode.path) for episode in self.env.episodes]
-        self._order = BatchOrder(
+        self._order = BucketedBatchOrder(
             ids, lengths, rows * processes, config.bucket, config.seed, multiple
         )
 
@@ -143,26 +141,22 @@ def held_out_episodes(config: TrainConfig) -> list[Episode]:
 
 
 def _environment(
-    config: TrainConfig,
-    train: VlnVectorEnv,
-    paths: list[tuple[str, tuple[str, ...]]],
-    rows: int,
+    train: VlnVectorEnv, paths: list[tuple[str, tuple[str, ...]]], rows: int, seed: int
 ) -> VlnVectorEnv:
-    """Environment over sampled paths, otherwise like that of the training split."""
-    with tempfile.TemporaryDirectory() as folder:
-        connectivity = Path(folder, "matterport", "connectivity")
-        connectivity.parent.mkdir()
-        connectivity.symlink_to(Path(train.files.connectivity_dir).resolve())
-        annotations = Path(folder, "r2r", f"R2R_{_SPLIT}.json")
-        annotations.parent.mkdir()
-        write_paths(annotations, paths, config.seed)
-        settings = dataclasses.replace(
-            config,
-            dataset="r2r",
-            world="matterport",
-            data_dir=Path(folder),
-            features=config.features or train.files.features,
-            instruction_language=None,
-            max_episode_steps=train.max_episode_steps,
-        )
-        return make_env(settings, _SPLIT, train.tokenizer, rows)
+    """Build an environment over sampled paths that is otherwise like that of the training split.
+
+    Args:
+        train: Environment over the training split.
+        paths: Scan and viewpoints of each path.
+        rows: Episodes at once.
+        seed: Seed for the initial headings.
+    """
+    headings = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(paths))
+    episodes = [
+        Episode(f"{number}_0", number, scan, path, heading, UNTOLD, "en")
+        for number, ((scan, path), heading) in enumerate(zip(paths, headings.tolist(), strict=True))
+    ]
+    scans = sorted({scan for scan, _ in paths})
+    nav_world = NavWorld.load(scans, train.files.connectivity_dir)
+    split = dataclasses.replace(train.split, episodes=episodes, nav_world=nav_world)
+    return VlnVectorEnv(split, rows, train.settings, train.autoreset_mode)

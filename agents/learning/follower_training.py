@@ -15,20 +15,21 @@ from agents.acting.environments import (
 )
 from agents.acting.evaluation import Results, compare, evaluate, follower_name, summaries, table
 from agents.acting.follower_agent import FollowerAgent
-from agents.acting.tokenizers import load_tokenizer, own_tokenizer, shared_words
+from agents.acting.tokenizers import run_tokenizer, shared_words
 from agents.configs import TrainConfig
 from agents.learning.back_translation import BackTranslator, held_out_episodes
-from agents.learning.batches import BatchOrder
 from agents.learning.lessons import Batch, make_lesson
-from agents.learning.training import make_trainer, prepare
+from agents.learning.training import make_agent_trainer, prepare
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import load_tokenizer
 from training import distributed
+from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, save_model
 from training.learners import Summary
 from training.optimisers import make_optimiser
 from training.settings import read_config
-from training.training import Trainer
+from training.trainer import Trainer
 
 _WAY, _BACK = 32, 1
 
@@ -45,7 +46,7 @@ class FollowerLearner:
         self.metric = config.select_metric
         self.metadata = feature_metadata(config)
         rows = config.batch_size * (2 if config.reinforcement.weight else 1)
-        self.env = make_env(config, "train", own_tokenizer(config), rows)
+        self.env = make_env(config, "train", run_tokenizer(config), rows)
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.network = make_lesson(config, self.env)
@@ -66,7 +67,7 @@ class FollowerLearner:
             self.network, config.optimiser, tuned, config.text.learning_rate
         )
         self._lesson = distributed.wrap_ddp(self.network)
-        self._order = BatchOrder(
+        self._order = BucketedBatchOrder(
             [episode.instr_id for episode in self.env.episodes],
             [len(episode.instruction) for episode in self.env.episodes],
             rows * distributed.world_size(),
@@ -165,7 +166,7 @@ def follower_trainer(config: TrainConfig) -> tuple[Trainer, FollowerLearner]:
     """A run that trains a follower, ready to go, and the learner in it."""
     prepare(config)
     learner = FollowerLearner(config)
-    return make_trainer(config, learner), learner
+    return make_agent_trainer(config, learner), learner
 
 
 @distributed.destroys_process_group

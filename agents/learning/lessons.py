@@ -20,9 +20,9 @@ from agents.learning.objectives import (
     reinforcement_loss,
 )
 from agents.learning.training import large_products
-from envs.episodes.tokenizer import WordTokenizer
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import Tokenizer
 from training import distributed
 
 Figures = dict[str, float]
@@ -124,7 +124,7 @@ class Lesson(nn.Module):
 
 
 def make_lesson(
-    config: TrainConfig, env: VlnVectorEnv, tokenizer: WordTokenizer | None = None
+    config: TrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
 ) -> Lesson:
     """Untrained follower, as `make_follower` makes it, and its critic if rewards count."""
     follower, critic, settings = make_follower(config, env, tokenizer), None, config.follower

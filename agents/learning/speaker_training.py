@@ -15,19 +15,19 @@ from agents.acting.environments import (
     make_evaluation_envs,
 )
 from agents.acting.speaking import Described, described_paths
-from agents.acting.tokenizers import load_tokenizer, own_tokenizer
+from agents.acting.tokenizers import run_tokenizer
 from agents.configs import SpeakerTrainConfig
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
 from agents.envdrop.visual import VisualNoise
-from agents.learning.batches import BatchOrder
-from agents.learning.bleu import corpus_bleu
-from agents.learning.training import large_products, make_trainer, prepare
+from agents.learning.training import large_products, make_agent_trainer, prepare
 from envs.episodes import Episode, base_language
-from envs.episodes.tokenizer import WordTokenizer, split_words
+from envs.metrics.bleu import corpus_bleu
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import Tokenizer, load_tokenizer, split_words
 from training import distributed
+from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, model_metadata, save_model
 from training.learners import Summary
 from training.optimisers import make_optimiser
@@ -84,7 +84,7 @@ class SpeakerLearner:
     def __init__(self, config: SpeakerTrainConfig) -> None:
         self.config = config
         self.metric = config.select_metric
-        self.env = make_env(config, "train", own_tokenizer(config))
+        self.env = make_env(config, "train", run_tokenizer(config))
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
@@ -96,7 +96,7 @@ class SpeakerLearner:
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self._loss = distributed.wrap_ddp(self.network)
         self._spoken = {e.instr_id: base_language(e.language) for e in self.env.episodes}
-        self._order = BatchOrder(
+        self._order = BucketedBatchOrder(
             list(self._spoken),
             [len(episode.instruction) for episode in self.env.episodes],
             config.batch_size * distributed.world_size(),
@@ -210,7 +210,7 @@ class LoadedSpeaker(NamedTuple):
 
     network: Speaker
     languages: list[str]
-    tokenizer: WordTokenizer
+    tokenizer: Tokenizer
     longest_read: int
     longest_decoded: int
 
@@ -257,7 +257,7 @@ def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
     """Train, evaluate the best weights, print their figures and write RUN/results.json."""
     prepare(config)
     learner = SpeakerLearner(config)
-    trainer = make_trainer(config, learner)
+    trainer = make_agent_trainer(config, learner)
     trainer.train()
     learner.load_model(trainer.run)
     learner.network.eval()

@@ -2,16 +2,15 @@
 
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import nn
 
 from agents.configs import RunConfig
 from training import distributed
 from training.checkpoints import MODEL, check_metadata
-from training.devices import check_device
 from training.learners import Learner
-from training.training import Trainer
+from training.setup import rank_iteration_seed, set_up_torch
+from training.trainer import Trainer
 
 _NOISE = 31
 # The losses of a healthy run are below a hundred.
@@ -27,7 +26,7 @@ class AgentLearner(Learner, Protocol):
         ...
 
 
-def make_trainer(config: RunConfig, learner: AgentLearner) -> Trainer:
+def make_agent_trainer(config: RunConfig, learner: AgentLearner) -> Trainer:
     """A run of what is trained, fresh or taken up again, with the processes that have joined.
 
     Raises:
@@ -40,8 +39,7 @@ def make_trainer(config: RunConfig, learner: AgentLearner) -> Trainer:
         check_metadata(config.resume, learner.metadata)
 
     def noise(iteration: int) -> int:
-        seed = np.random.SeedSequence((config.seed, _NOISE, iteration, distributed.rank()))
-        return int(seed.generate_state(1, np.uint64)[0] >> 1)
+        return rank_iteration_seed(config.seed, _NOISE, iteration, distributed.rank())
 
     return Trainer(config, learner, noise, _EXPLODED, distributed)
 
@@ -58,9 +56,5 @@ def prepare(config: RunConfig) -> None:
     Raises:
         ValueError: There is no such device.
     """
-    check_device(config.device)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.set_float32_matmul_precision(config.matmul_precision)
+    set_up_torch(config.device, config.threads, config.matmul_precision, config.seed)
     distributed.join(config.device)
-    torch.manual_seed(config.seed)

@@ -20,8 +20,8 @@ from encoders.extraction.encoding import (
 from encoders.extraction.ray_engine import ray_rows
 from encoders.extraction.view_sources import ViewSource
 from encoders.extraction.world_views import Viewpoints, load_views, view_source
+from storage.features.opening import open_store
 from storage.features.shards import Shard, is_finished, merge_shards
-from storage.features.store import FeatureStore
 from storage.locks import sole_writer
 
 
@@ -38,7 +38,7 @@ def main(arguments: ExtractArguments) -> None:
         with sole_writer(*paths):
             extract(arguments, paths, shard)
     for path in paths:
-        store = FeatureStore.open(path)
+        store = open_store(path)
         skipped = store.metadata.get("skipped_viewpoints", ())
         note = f", {len(skipped)} damaged viewpoints skipped: {' '.join(skipped)}"
         print(f"{store}, {path.stat().st_size / 1e6:.1f} MB{note if skipped else ''}")

@@ -25,7 +25,7 @@ def view_source(
     """
     from connectivity import read_connectivity, read_scans
     from envs.worlds import world_files
-    from storage.features.store import feature_key
+    from storage.features.store_file import feature_key
 
     graphs = None
     if arguments.data_dir is not None or arguments.world == "matterport":

@@ -1,4 +1,4 @@
-"""Episodes: one instruction to follow each, read from R2R, RxR and R4R annotations."""
+"""Episodes of R2R, RxR and R4R: one instruction and its reference path each."""
 
 from envs.episodes.demonstrations import (
     Demonstration,

@@ -1,4 +1,4 @@
-"""Records of annotation files as R2R, R4R and RxR have them, and the episodes in them."""
+"""Records of the annotation files of R2R, R4R and RxR, and their episodes."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -14,9 +14,9 @@ Path = Annotated[tuple[Name, ...], Meta(min_length=1)]
 
 
 class PathRecord(msgspec.Struct, frozen=True, gc=False):
-    """A path of R2R or R4R with all its instructions.
+    """Path of R2R or R4R with all its instructions.
 
-    R4R's further fields (`shortest_path`, `first_path_id`, ...) follow from the graph and R2R.
+    The other fields of R4R (`shortest_path`, `first_path_id`, ...) follow from the graph and R2R.
     """
 
     scan: Name
@@ -27,11 +27,11 @@ class PathRecord(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """For errors."""
+        """Name of the record in error messages."""
         return f"path_id {self.path_id}"
 
     def episodes(self) -> Iterator[Episode]:
-        """One episode per instruction.
+        """Yield one episode per instruction.
 
         Raises:
             ValueError: An instruction is blank.
@@ -44,9 +44,9 @@ class PathRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class GuideRecord(msgspec.Struct, frozen=True, gc=False):
-    """An instruction of RxR: a line of a guide file.
+    """Instruction of RxR, a line of a guide file.
 
-    Test splits may lack `path_id`; what a machine wrote (Marky) lacks annotator and times.
+    Test splits may lack `path_id`; generated instructions (Marky) lack the annotator and the times.
     """
 
     instruction_id: Id
@@ -61,16 +61,16 @@ class GuideRecord(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """For errors."""
+        """Name of the record in error messages."""
         return f"instruction_id {self.instruction_id}"
 
     @property
     def words(self) -> tuple[TimedWord, ...]:
-        """Words with their times, if they were read."""
+        """Words with their times; empty unless they were read."""
         return ()
 
     def episodes(self) -> Iterator[Episode]:
-        """The one episode.
+        """Yield the episode of the instruction.
 
         Raises:
             ValueError: The instruction is blank.
@@ -92,7 +92,7 @@ class GuideRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class TimedGuideRecord(GuideRecord, frozen=True, gc=False):
-    """A line of a guide file with the times of its words."""
+    """Line of a guide file with the times of its words."""
 
     timed_instruction: tuple[TimedWord, ...] = ()
 

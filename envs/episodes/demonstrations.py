@@ -1,4 +1,4 @@
-"""Demonstrations: the paths on which RxR's followers walked to the guides' instructions."""
+"""Demonstrations: paths of RxR's followers, who walked according to the guides' instructions."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from storage.records import RecordError, read_records
 
 @dataclass(frozen=True, slots=True)
 class DemonstrationMetrics:
-    """How well a follower did, measured by RxR's authors against the guide's path.
+    """Metrics of a follower's path against the guide's path, as published with RxR.
 
     Attributes:
-        ne: Navigation error, metres.
-        sr: Success rate, 0 or 1.
+        ne: Navigation error in metres.
+        sr: Success, 0 or 1.
         spl: Success weighted by path length.
-        dtw: Dynamic time warping, metres.
-        ndtw: The same normalised, 0..1.
-        sdtw: The same times success.
+        dtw: Dynamic time warping distance in metres.
+        ndtw: Normalised dynamic time warping, 0..1.
+        sdtw: `ndtw` times success.
     """
 
     ne: float
@@ -33,14 +33,14 @@ class DemonstrationMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """A walk of a person who heard an instruction of RxR.
+    """Path of a person who followed an instruction of RxR.
 
     Attributes:
-        demonstration_id: Names the walk, and its pose trace.
-        instruction_id: The instruction that was followed.
-        annotator_id: Who followed it.
-        path: Viewpoints walked through.
-        metrics: How well it went.
+        demonstration_id: Id of the demonstration and of its pose trace.
+        instruction_id: Id of the instruction.
+        annotator_id: Id of the follower.
+        path: Viewpoints of the path.
+        metrics: Metrics of the path.
     """
 
     demonstration_id: Id
@@ -51,7 +51,7 @@ class Demonstration:
 
     @property
     def instr_id(self) -> str:
-        """The `Episode.instr_id` of the instruction."""
+        """`Episode.instr_id` of the instruction."""
         return str(self.instruction_id)
 
 
@@ -61,16 +61,16 @@ class _Instruction(msgspec.Struct, frozen=True, gc=False):
 
 
 def load_demonstrations(split: str, files: WorldFiles) -> list[Demonstration]:
-    """Read the follower file of a split of RxR and check it against guide file and graphs.
+    """Read the follower file of a split of RxR and check it against the guide file and the graphs.
 
     Args:
         split: "train", "val_seen" or "val_unseen".
-        files: The world.
+        files: Files of the world.
 
     Raises:
-        FileNotFoundError: The follower file or the guide file is not there.
-        ValueError: A record is damaged, does not fit the graphs, or follows no known instruction;
-            names file, record, field and remedy.
+        FileNotFoundError: The follower file or the guide file does not exist.
+        ValueError: A record is damaged, does not fit the graphs, or belongs to an unknown
+            instruction; the message names the file, the record, the field and the remedy.
     """
     path = files.followers(split)
     demonstrations = read_records(path, Demonstration, files.remedy)

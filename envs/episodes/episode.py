@@ -1,19 +1,19 @@
-"""Episode: one instruction, where it starts and the path it describes."""
+"""Episode: one instruction, its start and its reference path."""
 
 from dataclasses import dataclass
 
 import msgspec
 
 
-# RxR's training split has millions of them. The garbage collector need not look at a Struct, which
+# RxR's training split has millions of timed words. The garbage collector skips a Struct, which
 # halves the time of reading them.
 class TimedWord(msgspec.Struct, frozen=True, gc=False):
-    """A word of a spoken instruction, and when it was said.
+    """Word of a spoken instruction with its time in the recording.
 
     Attributes:
-        word: As transcribed.
-        start_time: Seconds from the start of the recording; None where RxR lacks it.
-        end_time: The same of its end.
+        word: Transcribed word.
+        start_time: Start in seconds from the start of the recording; None where RxR lacks it.
+        end_time: End in seconds from the start of the recording; None where RxR lacks it.
     """
 
     word: str
@@ -23,21 +23,22 @@ class TimedWord(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One instruction, where it starts and the path it describes.
+    """One instruction, its start and its reference path.
 
     Attributes:
-        instr_id: Names the episode: `<path_id>_<k>` for instruction k of a path of R2R and R4R,
+        instr_id: Id of the episode: `<path_id>_<k>` for instruction k of a path of R2R and R4R,
             `instruction_id` in RxR.
-        path_id: Names the path.
+        path_id: Id of the path.
         scan: Name of the building.
-        path: Viewpoints of the reference path; only its start where the goal is kept secret (the
-            test splits).
+        path: Viewpoints of the reference path; only its start where the goal is secret (the test
+            splits).
         heading: Initial heading, radians clockwise from +y.
-        instruction: Raw text.
+        instruction: Raw text of the instruction.
         language: Language tag, such as "en" or "hi-IN".
-        annotator_id: Who gave the instruction (RxR).
-        edit_distance: Between what the annotator typed and what a machine heard, as RxR gives it.
-        timed_instruction: When each word was spoken (RxR, where it was asked for).
+        annotator_id: Id of the annotator (RxR), or None.
+        edit_distance: Edit distance between the annotator's transcript and automatic speech
+            recognition (RxR), or None.
+        timed_instruction: Words with their times (RxR, only if they were loaded).
     """
 
     instr_id: str
@@ -58,5 +59,5 @@ class Episode:
 
 
 def base_language(tag: str) -> str:
-    """Language without the country: "en" for "en-IN"."""
+    """Return the language of a tag without the country: "en" for "en-IN"."""
     return tag.partition("-")[0]

@@ -1,7 +1,8 @@
-"""Instructions handed to the wrong episodes: what an agent does then it owes to something else.
+"""Ablation that gives each episode the instruction of another path.
 
-An agent that reads nothing meets sentences it was never made for; one that reads the words of
-another path meets the same language, only that it leads nowhere.
+An agent without instructions receives inputs that it was never trained on. Exchanged instructions
+keep the distribution of the language and remove only the relation between words and path, so
+whatever success is left does not come from the instructions.
 """
 
 import zlib
@@ -16,51 +17,50 @@ _EXCHANGE = 71
 
 
 def exchange_words(episodes: Sequence[Episode], seed: int) -> list[Episode]:
-    """Give each episode the instruction of another one, in its language and on another path.
+    """Give each episode the instruction of another path in the same language.
 
-    Every instruction is given once.
+    Every instruction is used once.
 
     Args:
-        episodes: Of a split.
-        seed: Of the draw; what a language draws does not depend on which others there are.
+        episodes: Episodes of a split.
+        seed: Random seed; the draw within a language does not depend on the other languages.
 
     Returns:
-        The episodes in their order, with other words.
+        The episodes in the same order, with exchanged instructions.
 
     Raises:
         ValueError: More than half of the instructions in a language describe the same path.
     """
     exchanged = list(episodes)
-    spoken = np.array([base_language(episode.language) for episode in episodes])
-    for language in np.unique(spoken).tolist():
-        places = np.flatnonzero(spoken == language)
-        paths = np.array([episodes[place].path_id for place in places.tolist()])
+    languages = np.array([base_language(episode.language) for episode in episodes])
+    for language in np.unique(languages).tolist():
+        receivers = np.flatnonzero(languages == language)
+        paths = np.array([episodes[row].path_id for row in receivers.tolist()])
         rng = np.random.default_rng([seed, _EXCHANGE, zlib.crc32(language.encode())])
         try:
-            givers = places[_order_apart(paths, rng)]
+            givers = receivers[_permutation_across_groups(paths, rng)]
         except ValueError as error:
             raise ValueError(f"instructions in language '{language}': {error}") from error
-        for place, giver in zip(places.tolist(), givers.tolist(), strict=True):
-            words = episodes[giver]
-            exchanged[place] = replace(
-                episodes[place],
-                instruction=words.instruction,
-                timed_instruction=words.timed_instruction,
+        for receiver, giver in zip(receivers.tolist(), givers.tolist(), strict=True):
+            exchanged[receiver] = replace(
+                episodes[receiver],
+                instruction=episodes[giver].instruction,
+                timed_instruction=episodes[giver].timed_instruction,
             )
     return exchanged
 
 
-def _order_apart(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random order (N,) of N things that puts none in the place of one of its own group (N,)."""
+def _permutation_across_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a random permutation (N,) that maps no row to a row of the same group (N,)."""
     count = len(groups)
     if 2 * np.unique(groups, return_counts=True)[1].max() > count:
         raise ValueError(
-            f"{count} in all, of which more than half describe the same path, cannot be exchanged; "
-            "take a larger split"
+            f"more than half of the {count} instructions describe the same path, so they cannot be "
+            "exchanged; use a larger split"
         )
     order = rng.permutation(count)
     while (wrong := np.flatnonzero(groups[order] == groups)).size:
-        for place in wrong.tolist():
+        for row in wrong.tolist():
             other = rng.integers(count)
-            order[[place, other]] = order[[other, place]]
+            order[[row, other]] = order[[other, row]]
     return order

@@ -1,4 +1,4 @@
-"""Loading the episodes of a split."""
+"""Reading the episodes of a split."""
 
 from envs.episodes.annotations import GuideRecord, PathRecord, TimedGuideRecord
 from envs.episodes.episode import Episode, base_language
@@ -6,8 +6,8 @@ from envs.episodes.paths import path_problems
 from envs.worlds import Dataset, WorldFiles
 from storage.records import RecordError, read_records
 
-_LANGUAGES = "name one of these, or none for all"
-_ONE_LANGUAGE = "leave the language out, or take RxR (dataset rxr), which has several"
+_LANGUAGES = "use one of these languages, or leave the language out to load all"
+_ONE_LANGUAGE = "leave the language out, or use RxR (dataset rxr), which has several"
 
 
 def load_episodes(
@@ -22,30 +22,30 @@ def load_episodes(
     Args:
         dataset: "r2r", "rxr" or "r4r".
         split: "train", "val_seen", "val_unseen", ...
-        files: The world.
-        language: Keep one language: "hi" keeps "hi-IN".
-        timed: Also keep when each word of RxR was spoken; RxR's training split then takes some
+        files: Files of the world.
+        language: Only language to load, such as "en"; "hi" also matches "hi-IN". None for all.
+        timed: Whether to load the times of RxR's words; RxR's training split then takes several
             gigabytes of memory.
 
     Raises:
-        FileNotFoundError: No such split.
-        ValueError: A record is damaged or does not fit the graphs; the message names the file, the
-            record, the field and the remedy. Also if no episode is left.
+        FileNotFoundError: There is no such split.
+        ValueError: A record is damaged or does not fit the graphs, or no episode is left; the
+            message names the file, the record, the field and the remedy.
     """
     path = files.annotations(dataset, split)
     if dataset == "rxr":
-        kind = TimedGuideRecord if timed else GuideRecord
+        record_type = TimedGuideRecord if timed else GuideRecord
     else:
-        kind = PathRecord
-    records = read_records(path, kind, files.remedy)
+        record_type = PathRecord
+    records = read_records(path, record_type, files.remedy)
     if not records:
-        raise ValueError(f"{path}: no episode; {files.remedy}")
+        raise ValueError(f"{path}: the file contains no episode; {files.remedy}")
     problems = path_problems(
         [record.scan for record in records],
         [record.path for record in records],
         files.connectivity_dir,
     )
-    # Only test splits keep goals secret; elsewhere a path without one is a record cut short.
+    # Only test splits have secret goals; elsewhere a path of one viewpoint is a truncated record.
     secret = split.startswith("test")
     episodes: dict[str, Episode] = {}
     for number, record in enumerate(records):
@@ -53,22 +53,24 @@ def load_episodes(
             if number in problems:
                 raise ValueError(problems[number])
             if len(record.path) == 1 and not secret:
-                raise ValueError("field 'path' holds the start only, which is for test splits")
+                raise ValueError(
+                    "field 'path' contains only the start, which is allowed in test splits only"
+                )
             for episode in record.episodes():
                 if episode.instr_id in episodes:
                     raise ValueError(f"episode {episode.instr_id} occurs twice")
                 episodes[episode.instr_id] = episode
         except ValueError as error:
             raise RecordError(path, number, str(error), files.remedy, record.name) from error
-    kept = [e for e in episodes.values() if language is None or _speaks(e.language, language)]
+    kept = [e for e in episodes.values() if language is None or _matches(e.language, language)]
     if not kept:
-        spoken = ", ".join(sorted({episode.language for episode in episodes.values()}))
+        languages = ", ".join(sorted({episode.language for episode in episodes.values()}))
         remedy = _LANGUAGES if dataset == "rxr" else _ONE_LANGUAGE
         raise ValueError(
-            f"{path}: no instruction in language '{language}', only {spoken}; {remedy}"
+            f"{path}: no instruction in language '{language}', only {languages}; {remedy}"
         )
     return kept
 
 
-def _speaks(tag: str, language: str) -> bool:
+def _matches(tag: str, language: str) -> bool:
     return tag == language or base_language(tag) == language

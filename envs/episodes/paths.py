@@ -1,4 +1,4 @@
-"""Checking many paths against the navigation graphs of their scans at once."""
+"""Checks of many paths against the navigation graphs of their scans."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _SUFFIX = "_connectivity.json"
 
 
 def without_turns(path: Sequence[str]) -> tuple[str, ...]:
-    """A path with each stay at a viewpoint written once."""
+    """Return a path without consecutive repetitions of a viewpoint."""
     return tuple(viewpoint for viewpoint, _ in groupby(path))
 
 
@@ -23,17 +23,17 @@ def path_problems(
     connectivity_dir: Path,
     adjacent: bool = False,
 ) -> dict[int, str]:
-    """Find what is wrong with paths.
+    """Return the first problem of each path that does not fit its graph.
 
     Args:
         scans: Scan of each path.
-        paths: Viewpoint ids, in the order of walking.
+        paths: Viewpoint ids of each path.
         connectivity_dir: Folder of the graphs.
-        adjacent: Whether each viewpoint must be a neighbour of the one before it or the same;
-            else it need only be reachable.
+        adjacent: Whether each viewpoint must equal or be a neighbour of the one before it;
+            otherwise it must only be reachable.
 
     Returns:
-        By the number of the path, its first problem; nothing for sound paths.
+        Descriptions of problems by index of the path; valid paths are absent.
 
     Raises:
         ValueError: A graph is damaged.
@@ -41,7 +41,7 @@ def path_problems(
     numbers_of: dict[str, list[int]] = defaultdict(list)
     for number, scan in enumerate(scans):
         numbers_of[scan].append(number)
-    # A name from a file never becomes part of a path before it is known to be a scan.
+    # A name from an annotation file must not become part of a file path unless it is a known scan.
     known = {path.name.removesuffix(_SUFFIX) for path in connectivity_dir.glob(f"*{_SUFFIX}")}
     problems: dict[int, str] = {}
     for scan, numbers in numbers_of.items():
@@ -62,21 +62,21 @@ def _scan_problems(
     nodes = np.array([indices.get(viewpoint, -1) for viewpoint in viewpoints], dtype=np.intp)
     owners = np.repeat(numbers, [len(path) for path in paths])
     problems: dict[int, str] = {}
-    for place in np.flatnonzero(nodes < 0):
+    for position in np.flatnonzero(nodes < 0):
         problems.setdefault(
-            int(owners[place]),
-            f"field 'path': scan {graph.scan!r} has no viewpoint {viewpoints[place]!r} that one "
-            "can stand on",
+            int(owners[position]),
+            f"field 'path': scan {graph.scan!r} has no viewpoint {viewpoints[position]!r} that is "
+            "included in navigation",
         )
     before, after = nodes[:-1], nodes[1:]
     if adjacent:
-        sound = graph.adjacency[before, after] | (before == after)
+        valid = graph.adjacency[before, after] | (before == after)
     else:
-        sound = np.isfinite(graph.distances[before, after])
-    step = (owners[:-1] == owners[1:]) & (before >= 0) & (after >= 0)
-    joins = "are no neighbours" if adjacent else "are not joined"
-    for place in np.flatnonzero(step & ~sound):
-        one, other = viewpoints[place : place + 2]
-        text = f"field 'path': {one!r} and {other!r} {joins} in scan {graph.scan!r}"
-        problems.setdefault(int(owners[place]), text)
+        valid = np.isfinite(graph.distances[before, after])
+    is_step = (owners[:-1] == owners[1:]) & (before >= 0) & (after >= 0)
+    relation = "are not neighbours" if adjacent else "are not connected"
+    for position in np.flatnonzero(is_step & ~valid):
+        start, end = viewpoints[position : position + 2]
+        text = f"field 'path': {start!r} and {end!r} {relation} in scan {graph.scan!r}"
+        problems.setdefault(int(owners[position]), text)
     return problems

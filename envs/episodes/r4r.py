@@ -1,7 +1,7 @@
-"""Making Room-for-Room (R4R): two paths of R2R joined where one ends near the start of the other.
+"""Generation of Room-for-Room (R4R): pairs of R2R paths, where one ends near the other's start.
 
-R4R is published as a recipe, not as files (Jain et al. 2019, "Stay on the Path", section 4, and
-google-research `r4r/r4r_generate_data.py`), for it is R2R once more.
+R4R is published as a recipe instead of files (Jain et al. 2019, "Stay on the Path", section 4, and
+google-research `r4r/r4r_generate_data.py`), because it consists of R2R's data.
 """
 
 from collections import defaultdict
@@ -19,51 +19,52 @@ from storage import atomic_write
 from storage.records import RecordError, read_records
 
 JOIN_DISTANCE = 3.0
-"""Metres between the end of one path and the start of the next, at most."""
+"""Largest distance in metres between the end of one path and the start of the next."""
 
 
 class _MeasuredPath(PathRecord, frozen=True, gc=False):
-    """A path of R2R with its length in metres, as annotated."""
+    """Path of R2R with its annotated length in metres."""
 
     distance: float
 
 
 def write_r4r(split: str, files: WorldFiles) -> Path:
-    """Make the R4R file of a split from the R2R file of the same split.
+    """Write the R4R file of a split, generated from the R2R file of the same split.
 
     Args:
         split: "train", "val_seen" or "val_unseen".
-        files: A world with R2R, in whose folder R4R will lie.
+        files: Files of a world with R2R; R4R is written to the same data folder.
 
     Returns:
         The file that was written.
 
     Raises:
-        FileNotFoundError: R2R is not there.
-        ValueError: R2R is damaged, or no two of its paths can be joined.
+        FileNotFoundError: The R2R file does not exist.
+        ValueError: The R2R file is damaged, or no two of its paths can be joined.
     """
     source = files.annotations("r2r", split)
     joined = join_paths(split, files)
     if not joined:
         raise ValueError(f"{source}: no two paths can be joined; {files.remedy}")
     path = files.annotations_dir / "r4r" / f"R4R_{split}.json"
-    with atomic_write(path) as beside:
-        beside.write_bytes(msgspec.json.encode(joined))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(msgspec.json.encode(joined))
     return path
 
 
 def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
     """Join the paths of a split of R2R.
 
-    Each instruction of the first path is followed by each of the second. Scans come in the order
-    in which R2R names them, and their paths too, which gives the joined paths their numbers.
+    Each instruction of the first path is joined with each instruction of the second. Scans and
+    paths keep their order of first occurrence in R2R, which determines the numbers of the joined
+    paths.
 
     Returns:
         Records of R4R, with the fields of the published generator.
 
     Raises:
-        FileNotFoundError: R2R is not there.
-        ValueError: R2R is damaged.
+        FileNotFoundError: The R2R file does not exist.
+        ValueError: The R2R file is damaged.
     """
     source = files.annotations("r2r", split)
     records = read_records(source, _MeasuredPath, files.remedy)
@@ -98,7 +99,7 @@ def _join(
         "path": [*first.path[:-1], *between, *second.path[1:]],
         "heading": first.heading,
         "instructions": [
-            one + other for one in first.instructions for other in second.instructions
+            start + end for start in first.instructions for end in second.instructions
         ],
         "shortest_path_distance": graph.path_length(shortest),
         "shortest_path": shortest,

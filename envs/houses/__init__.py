@@ -1,1 +1,1 @@
-"""The built-in world: furnished houses made from seeds, with pictures, graphs and instructions."""
+"""The built-in world: procedurally generated houses with panoramas, graphs and instructions."""

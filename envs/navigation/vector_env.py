@@ -1,30 +1,28 @@
 """VlnVectorEnv: many agents that follow instructions at once, over plain arrays."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from envs.arguments import whole_number
 from envs.episodes import Episode
-from envs.episodes.exchanged_words import exchange_words
-from envs.episodes.splits import load_split
-from envs.episodes.tokenizer import WordTokenizer
+from envs.episodes.splits import LoadedSplit
+from envs.graphs.nav_world import NavWorld
 from envs.navigation.episode_sampler import EpisodeSampler
 from envs.navigation.infos import LazyInfo, finals, masked, scattered
-from envs.navigation.observations import FeatureObserver, IndexObserver, Observation, Observe
+from envs.navigation.observations import FeatureObserver, IndexObserver, Observation
 from envs.navigation.reference_teacher import Teacher
-from envs.navigation.rewards import Reward
+from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
-from envs.worlds import MAX_EPISODE_STEPS, Dataset, World
+from envs.tokenizers import Tokenizer
+from envs.worlds import MAX_EPISODE_STEPS, WorldFiles
+from storage.features.store import FeatureStore
 
-# Tokens of an instruction: EnvDrop reads 80 of R2R, CLIP-ViL 160 of RxR. R4R joins two instructions
-# of R2R.
-MAX_INSTRUCTION_LENGTH: dict[str, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
+DEFAULT_SETTINGS = EnvSettings()
 
 
 class VlnVectorEnv(VectorEnv):
@@ -75,101 +73,82 @@ class VlnVectorEnv(VectorEnv):
     """
 
     metadata: ClassVar[dict[str, Any]] = {
-        "render_modes": ["rgb_array"],
+        "render_modes": [*RENDER_MODES],
         "render_fps": 2,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
 
     def __init__(
         self,
+        split: LoadedSplit,
         num_envs: int = 1,
-        dataset: Dataset = "r2r",
-        world: World = "houses",
-        data_dir: str | Path | None = None,
-        features: str | Path | None = None,
-        split: str = "train",
-        language: str | None = None,
-        max_episode_steps: int | None = None,
-        max_instruction_length: int | None = None,
-        angle_feature_size: int = 128,
-        shuffle: bool = True,
+        settings: EnvSettings = DEFAULT_SETTINGS,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        tokenizer: WordTokenizer | str | Path | None = None,
-        render_mode: str | None = None,
-        teacher: Teacher = "shortest",
-        reward: Reward = "distance",
-        observe: Observe = "features",
-        copy: bool = True,
-        exchanged_words: int | None = None,
     ) -> None:
-        """Load a split of a dataset in a world.
+        """Build an environment over a loaded split.
 
         Args:
-            num_envs: B, agents at once.
-            dataset: "r2r", "rxr" or "r4r".
-            world: "houses", "houses-standard" or "matterport", see `envs.worlds.world_files`.
-            data_dir: Folder of the data of "matterport".
-            features: Feature store; None for the one that comes with the world, "none" for
-                directions only (D = 0).
-            split: "train", "val_seen", "val_unseen", ...
-            language: Keep one language, such as "en".
-            max_episode_steps: Actions before truncation; None for 20 (R2R) or 35 (RxR, R4R).
-            max_instruction_length: L; None for 80 (R2R) or 160 (RxR, R4R).
-            angle_feature_size: A, a multiple of 4.
-            shuffle: Draw episodes at random; else they come in the order of the file.
+            split: Episodes, graphs, tokenizer and features, see `envs.episodes.splits.load_split`.
+            num_envs: Number of agents B.
+            settings: How the environment behaves.
             autoreset_mode: What happens after the end of an episode, see Gymnasium.
-            tokenizer: Vocabulary or file of one; None builds it from the training split.
-            render_mode: None or "rgb_array".
-            teacher: Whose `teacher_action` is told: "shortest" leads to the goal, "reference" along
-                the annotated path and back to it, see `envs.navigation.reference_teacher`.
-            reward: "distance" as EnvDrop, or "ndtw" as CLEAR, see `envs.navigation.rewards`.
-            observe: "features", or "indices" for `envs.navigation.device_features` to look them up.
-            copy: Hand out arrays that no later step overwrites; else always the same ones.
-            exchanged_words: Give each episode the instruction of another path, an ablation; the
-                seed of the draw, see `envs.episodes.exchanged_words`.
 
         Raises:
-            FileNotFoundError: A file of the world is missing.
-            ValueError: A file is damaged, or files or arguments do not fit each other.
+            ValueError: The arguments do not fit each other.
             KeyError: The feature store lacks a viewpoint.
         """
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode {render_mode!r} is neither None nor 'rgb_array'")
-        if observe not in get_args(Observe):
-            raise ValueError(f"observe {observe!r} is none of {', '.join(get_args(Observe))}")
-        self.num_envs = _whole("num_envs", num_envs)
-        self.teacher: Teacher = teacher
-        self.render_mode = render_mode
         if autoreset_mode not in {*AutoresetMode, *(mode.value for mode in AutoresetMode)}:
             known = ", ".join(mode.value for mode in AutoresetMode)
-            raise ValueError(f"autoreset_mode {autoreset_mode!r} is none of {known}")
+            raise ValueError(f"autoreset_mode {autoreset_mode!r} is not one of {known}")
+        self.num_envs = whole_number("num_envs", num_envs)
+        self.split, self.settings = split, settings
+        self.render_mode = settings.render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore
-        steps, length = MAX_EPISODE_STEPS.get(dataset, 1), MAX_INSTRUCTION_LENGTH.get(dataset, 1)
-        if max_episode_steps is not None:
-            steps = _whole("max_episode_steps", max_episode_steps)
-        if max_instruction_length is not None:
-            length = _whole("max_instruction_length", max_instruction_length)
-        self.max_episode_steps = steps
-        loaded = load_split(dataset, split, world, data_dir, features, language, tokenizer)
-        if exchanged_words is not None:
-            exchanged_words = _whole("exchanged_words", exchanged_words, 0)
-            loaded = replace(loaded, episodes=exchange_words(loaded.episodes, exchanged_words))
-        self._loaded, self.files, self.episodes = loaded, loaded.files, loaded.episodes
-        self.tokenizer = loaded.tokenizer
-        self.nav_world, self.feature_store = loaded.nav_world, loaded.store
-        self.angle_feature_size = angle_feature_size
-        self._tokens = loaded.tokens(length)
-        self._walks = Walks(self.nav_world, self.episodes, num_envs, teacher, reward)
-        self.sampler = EpisodeSampler(loaded.instr_ids.tolist(), num_envs, shuffle)
-        if observe == "features":
-            self._observer = FeatureObserver(
-                self.nav_world, self.feature_store, angle_feature_size, num_envs
-            )
-        else:
-            self._observer = IndexObserver(self.nav_world, num_envs)
-        self._kept = None if copy else self._buffers()
-        self._make_spaces(length)
+        self.max_episode_steps = settings.max_episode_steps or MAX_EPISODE_STEPS[split.dataset]
+        self._walks = Walks(
+            split.nav_world, split.episodes, self.num_envs, settings.teacher, settings.reward
+        )
+        self.sampler = EpisodeSampler(split.instr_ids.tolist(), self.num_envs, settings.shuffle)
+        self._observer = self._make_observer()
+        self._tokens = split.tokens
+        self._kept = None if settings.copy else self._buffers()
+        self._make_spaces()
+
+    @property
+    def files(self) -> WorldFiles:
+        """Files of the world."""
+        return self.split.files
+
+    @property
+    def episodes(self) -> Sequence[Episode]:
+        """Episodes of the split."""
+        return self.split.episodes
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Tokenizer of the instructions."""
+        return self.split.tokenizer
+
+    @property
+    def nav_world(self) -> NavWorld:
+        """Graphs of the scans of the split."""
+        return self.split.nav_world
+
+    @property
+    def feature_store(self) -> FeatureStore | None:
+        """Features of the viewpoints, or None."""
+        return self.split.store
+
+    @property
+    def angle_feature_size(self) -> int:
+        """Size A of the direction feature."""
+        return self.settings.angle_feature_size
+
+    @property
+    def teacher(self) -> Teacher:
+        """Name of the teacher."""
+        return self.settings.teacher
 
     def reset(
         self,
@@ -286,8 +265,14 @@ class VlnVectorEnv(VectorEnv):
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal, v, np.nan) for name, v in metrics.items()}
 
-    def _make_spaces(self, length: int) -> None:
-        """Set the spaces; instructions have `length` tokens."""
+    def _make_observer(self) -> FeatureObserver | IndexObserver:
+        world = self.nav_world
+        if self.settings.observe == "indices":
+            return IndexObserver(world, self.num_envs)
+        return FeatureObserver(world, self.feature_store, self.angle_feature_size, self.num_envs)
+
+    def _make_spaces(self) -> None:
+        length = self.split.max_instruction_length
         instruction = gym.spaces.Box(0, len(self.tokenizer) - 1, (length,), np.int32)
         self.single_action_space = gym.spaces.Discrete(self.nav_world.num_actions)
         self.single_observation_space = gym.spaces.Dict(
@@ -297,7 +282,7 @@ class VlnVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
     def _buffers(self) -> Observation:
-        shape = self.num_envs, self._tokens.shape[1]
+        shape = self.num_envs, self.split.max_instruction_length
         return {"instruction": np.empty(shape, dtype=np.int32), **self._observer.buffers()}
 
     def _observe(self) -> Observation:
@@ -314,7 +299,7 @@ class VlnVectorEnv(VectorEnv):
             "distance_to_goal": walks.distances.copy(),
             "teacher_action": walks.teacher_actions(),
         }
-        names = self._loaded.promised_names(walks.episodes.copy(), walks.nodes.copy())
+        names = self.split.lazy_names(walks.episodes.copy(), walks.nodes.copy())
         masks = {f"_{name}": everyone.copy for name in names}
         return LazyInfo(masked(numbers, everyone), {**names, **masks})
 
@@ -327,17 +312,6 @@ class VlnVectorEnv(VectorEnv):
             columns, score = self._walks.columns(scored), self._walks.score
             info["_metrics"] = mask
             info.set_lazy("metrics", lambda: scattered(score(columns), mask))
-
-
-def _whole(name: str, value: int, least: int = 1) -> int:
-    """An argument that counts something.
-
-    Raises:
-        ValueError: It is no whole number, or too small.
-    """
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number, at least {least}")
-    return int(value)
 
 
 def _is_mask(mask: Any, size: int) -> bool:

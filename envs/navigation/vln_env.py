@@ -1,7 +1,5 @@
 """VlnEnv: one agent that follows an instruction, with pictures of what happens."""
 
-import difflib
-import inspect
 import operator
 import sys
 from typing import Any, ClassVar
@@ -11,10 +9,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs.episodes import Episode
-from envs.navigation.vector_env import VlnVectorEnv
+from envs.episodes.splits import LoadedSplit
+from envs.navigation.settings import RENDER_MODES, EnvSettings
+from envs.navigation.vector_env import DEFAULT_SETTINGS, VlnVectorEnv
 
 _UNLIMITED = sys.maxsize
-_OF_MANY = ("num_envs", "autoreset_mode")  # arguments of the vector environment alone
 
 
 class VlnEnv(gym.Env):
@@ -47,17 +46,19 @@ class VlnEnv(gym.Env):
     `reset(options={"episode_id": "2390_1"})` starts a chosen episode.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 2}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": [*RENDER_MODES], "render_fps": 2}
 
-    def __init__(self, **arguments: Any) -> None:
-        """Load a split of a dataset in a world.
+    def __init__(self, split: LoadedSplit, settings: EnvSettings = DEFAULT_SETTINGS) -> None:
+        """Build an environment over a loaded split.
+
+        Args:
+            split: Episodes, graphs, tokenizer and features, see `envs.episodes.splits.load_split`.
+            settings: How the environment behaves.
 
         Raises:
-            TypeError: There is no such argument.
-            FileNotFoundError, ValueError, KeyError: As for `VlnVectorEnv`.
+            ValueError, KeyError: As for `VlnVectorEnv`.
         """
-        _check_names(arguments)
-        self.core = VlnVectorEnv(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **arguments)
+        self.core = VlnVectorEnv(split, 1, settings, AutoresetMode.DISABLED)
         self.render_mode = self.core.render_mode
         self.action_space = self.core.single_action_space
         self.observation_space = self.core.single_observation_space
@@ -129,25 +130,6 @@ class VlnEnv(gym.Env):
             metrics = self.core.metrics()
             single["metrics"] = {name: values[0].item() for name, values in metrics.items()}
         return single
-
-
-def _check_names(arguments: dict[str, Any]) -> None:
-    """Refuse arguments that one agent does not have."""
-    known = [
-        name
-        for name in inspect.signature(VlnVectorEnv.__init__).parameters
-        if name not in ("self", *_OF_MANY)
-    ]
-    for name in arguments:
-        if name in _OF_MANY:
-            raise TypeError(
-                f"VlnEnv has no argument {name!r}: it is one agent; gymnasium.make_vec makes many, "
-                "and takes it"
-            )
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise TypeError(f"VlnEnv has no argument {name!r}; {hint}")
 
 
 def _only(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

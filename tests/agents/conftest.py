@@ -10,6 +10,7 @@ import torch
 from agents.acting.environments import make_env
 from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from agents.learning.speaker_training import train_speaker
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.optimiser_settings import OptimiserConfig
 
@@ -125,41 +126,10 @@ def write_features(path, colours):
 @pytest.fixture(scope="session")
 def other_features(doors, tmp_path_factory):
     """The features of that world as another encoder would have them."""
-    store = FeatureStore.open(doors / "features.safetensors")
+    store = open_store(doors / "features.safetensors")
     path = tmp_path_factory.mktemp("other") / "other.safetensors"
     FeatureStore.write(path, store.views[:], store.keys, {"encoder": "shades"})
     return path
-
-
-@pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory):
-    """Folder of a Hugging Face model with one small layer and random weights."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny_bert")
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(special_tokens=marks, show_progress=False)
-    sentences = [f"go to the {colour} door. walk up, one stop there" for colour in COLOURS]
-    tokenizer.train_from_iterator(sentences, trainer)
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
-    given = dict(zip(names, marks, strict=True))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **given).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=90,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Fixtures of the environments' tests."""
+"""Fixtures for the tests of the environments."""
 
 import json
 import shutil
@@ -7,23 +7,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from envs.navigation.vector_env import VlnVectorEnv
+from envs.navigation.making import make_vln_vector_env
 from envs.worlds import world_files
 
 
 @pytest.fixture
 def make_env(tiny_arguments):
-    """Builds a `VlnVectorEnv` in the tiny world, with other arguments where asked for."""
+    """Function that builds a `VlnVectorEnv` in the tiny world, with optional other arguments."""
 
     def build(num_envs=4, **changes):
-        return VlnVectorEnv(num_envs, **{**tiny_arguments, **changes})
+        return make_vln_vector_env(num_envs, **{**tiny_arguments, **changes})
 
     return build
 
 
 @pytest.fixture
 def random_actions():
-    """Draws an allowed action per agent, which stops with a given probability."""
+    """Function that draws a valid action per agent and stops with a given probability."""
 
     def draw(rng, mask, stop=0.1):
         actions = [rng.choice(np.flatnonzero(row)[1:]) for row in mask]
@@ -39,7 +39,7 @@ def files(tiny_world):
 
 @pytest.fixture
 def own_world(tiny_world, tmp_path):
-    """A copy of the tiny world to damage."""
+    """Copy of the tiny world that a test may change."""
     return shutil.copytree(tiny_world, tmp_path / "world")
 
 
@@ -50,7 +50,7 @@ def own_files(own_world):
 
 @pytest.fixture
 def guide(own_world):
-    """Lines of the guide file of RxR's training split, and a way to replace them."""
+    """Lines of the guide file of RxR's training split and a function that replaces them."""
     path = own_world / "rxr" / "rxr_train_guide.jsonl"
 
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

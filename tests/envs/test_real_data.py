@@ -11,7 +11,7 @@ import requests
 from envs.real_data import DEFAULT_GROUPS, Group, RemoteFile, catalogue, download, explain
 from envs.worlds import world_files
 
-DEAD = "http://127.0.0.1:9/data"  # the discard port, where nobody listens
+DEAD = "http://127.0.0.1:9/data"  # the discard port, on which no server listens
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -21,7 +21,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def address(tmp_path):
-    """Where the folder `published` is served."""
+    """Address of a server for the folder `published`."""
     handler = functools.partial(Quiet, directory=tmp_path / "published")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -33,7 +33,7 @@ def address(tmp_path):
 
 @pytest.fixture
 def published(address, tmp_path, monkeypatch):
-    """A little catalogue of two groups, and the folder that publishes its files."""
+    """Replace the catalogue by a small one and return the folder that publishes its files."""
     folder = tmp_path / "published"
     folder.mkdir()
     (folder / "one.json").write_text("[1]")
@@ -51,7 +51,7 @@ def published(address, tmp_path, monkeypatch):
     return folder
 
 
-def test_files_are_fetched_checked_and_unpacked(published, tmp_path, capsys):
+def test_files_are_downloaded_checked_and_unpacked(published, tmp_path, capsys):
     data = tmp_path / "data"
     assert download(["one", "two"], data, bar=False) == []
     assert (data / "a" / "one.json").read_text() == "[1]"
@@ -66,27 +66,27 @@ def test_files_are_fetched_checked_and_unpacked(published, tmp_path, capsys):
     assert not capsys.readouterr().out
 
 
-def test_a_file_put_by_hand_is_checked(published, tmp_path):
+def test_a_manually_downloaded_file_is_checked(published, tmp_path):
     data = tmp_path / "data"
     (data / "a").mkdir(parents=True)
     (data / "a" / "one.json").write_text("[2]")
     (failure,) = download(["one"], data, bar=False)
     assert failure.path == data / "a" / "one.json"
-    assert "but it must have" in failure.reason
+    assert "was expected" in failure.reason
     (data / "a" / "one.json").write_text("[1]")
     assert download(["one"], data, bar=False) == []
 
 
-def test_a_file_that_is_published_anew_is_noticed(published, tmp_path):
+def test_a_changed_published_file_is_detected(published, tmp_path):
     data = tmp_path / "data"
     assert download(["two"], data, bar=False) == []
     (data / "two.zip").unlink()
     (published / "two.zip").write_bytes(b"other")
     (failure,) = download(["two"], data, bar=False)
-    assert "checksums.json has seen" in failure.reason
+    assert "is recorded in" in failure.reason
 
 
-def test_what_cannot_be_had_is_explained_and_the_rest_fetched(published, tmp_path):
+def test_failed_downloads_are_explained_and_the_rest_is_downloaded(published, tmp_path):
     data = tmp_path / "data"
     failures = download(["dead", "two", "one"], data, bar=False)
     assert (data / "a" / "one.json").exists()
@@ -96,23 +96,23 @@ def test_what_cannot_be_had_is_explained_and_the_rest_fetched(published, tmp_pat
         assert f"* {data / 'dead' / name}: the server cannot be reached" in text
         assert f"from {DEAD}/{name}\n" in text
     assert text.endswith("Ask.")
-    with pytest.raises(ValueError, match="'three' is none of one, two, dead"):
+    with pytest.raises(ValueError, match="'three' is not one of one, two, dead"):
         download(["three"], data)
 
 
-def test_a_dead_host_is_asked_once(published, tmp_path, monkeypatch):
-    asked = []
+def test_an_unreachable_host_is_contacted_once(published, tmp_path, monkeypatch):
+    requested = []
 
     def get(url, **_):
-        asked.append(url)
+        requested.append(url)
         raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr("storage.http_answers.requests.get", get)
+    monkeypatch.setattr("storage.downloads.responses.requests.get", get)
     assert len(download(["dead"], tmp_path / "data", bar=False)) == 2
-    assert asked == [f"{DEAD}/a"]
+    assert requested == [f"{DEAD}/a"]
 
 
-def test_files_come_where_they_are_looked_for(tmp_path):
+def test_files_are_downloaded_to_the_paths_that_worlds_expect(tmp_path):
     paths = [file.path for group in catalogue().values() for file in group.files]
     assert len(paths) == len(set(paths))
     for path in paths:
@@ -129,13 +129,13 @@ def test_files_come_where_they_are_looked_for(tmp_path):
     assert set(DEFAULT_GROUPS) < set(catalogue())
 
 
-def test_the_graphs_are_those_of_the_90_buildings(shared, tmp_path):
+def test_the_catalogue_contains_the_graphs_of_the_90_buildings(shared, tmp_path):
     assert len(catalogue()["connectivity"].files) == 91
     (tmp_path / "matterport").symlink_to(shared / "data" / "matterport")
     assert download(["connectivity"], tmp_path, bar=False) == []
 
 
-def test_addresses_are_full_and_checksums_whole():
+def test_addresses_are_absolute_and_checksums_complete():
     for group in catalogue().values():
         for file in group.files:
             assert file.url.startswith(("https://", "http://www.cs.unc.edu/"))

@@ -6,7 +6,7 @@ from connectivity import CONNECTIVITY_DIR
 from envs.worlds import world_files
 
 
-def test_matterport_lies_below_the_data_folder(tiny_world):
+def test_matterport_is_located_below_the_data_folder(tiny_world):
     files = world_files("matterport", str(tiny_world))
     assert files.connectivity_dir == tiny_world / "matterport" / "connectivity"
     assert files.features is None
@@ -30,7 +30,7 @@ def test_test_splits_of_rxr_are_found_under_their_public_names(tmp_path):
     assert world_files("matterport", tmp_path).annotations("rxr", "test_standard") == path
 
 
-def test_r4r_followers_and_pose_traces_have_their_places(tmp_path):
+def test_paths_of_r4r_followers_and_pose_traces(tmp_path):
     (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
     files = world_files("matterport", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"r4r/R4R_val_seen\.json: .*download_data\.py"):
@@ -63,10 +63,10 @@ def test_built_in_houses_have_annotations_and_features(dataset, name):
     assert store.width > 0
 
 
-def test_what_is_missing_is_named_with_a_remedy(tiny_world, tmp_path):
-    with pytest.raises(ValueError, match="'moon' is none of houses, houses-standard, matterport"):
+def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
+    with pytest.raises(ValueError, match="'moon' is not one of houses, houses-standard, matter"):
         world_files("moon")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="needs data_dir"):
+    with pytest.raises(ValueError, match="requires data_dir"):
         world_files("matterport")
     with pytest.raises(FileNotFoundError, match=r"matterport/connectivity.*download_data\.py"):
         world_files("matterport", tmp_path)
@@ -75,23 +75,23 @@ def test_what_is_missing_is_named_with_a_remedy(tiny_world, tmp_path):
         files.annotations("r2r", "val_seen")
     with pytest.raises(FileNotFoundError, match=r"rxr_test_guide\.jsonl"):
         files.annotations("rxr", "test")
-    with pytest.raises(ValueError, match="'cvdn' is none of r2r, rxr, r4r"):
+    with pytest.raises(ValueError, match="'cvdn' is not one of r2r, rxr, r4r"):
         files.annotations("cvdn", "train")  # type: ignore[arg-type]
-    there = r"R2R_nowhere\.json.*'nowhere' of r2r; name one .*there: train, val_seen, val_unseen$"
-    with pytest.raises(FileNotFoundError, match=there):
+    splits = r"R2R_nowhere\.json.*'nowhere' of r2r; name one .*exist: train, val_seen, val_unseen$"
+    with pytest.raises(FileNotFoundError, match=splits):
         world_files("houses").annotations("r2r", "nowhere")
     with pytest.raises(FileNotFoundError, match=f"download_data.py --data-dir {tiny_world}, or"):
         files.annotations("r4r", "train")
-    with pytest.raises(ValueError, match=r"name world 'matterport'.*or leave data_dir out"):
+    with pytest.raises(ValueError, match=r"use world 'matterport'.*or leave data_dir .*out"):
         world_files("houses", tmp_path)
-    with pytest.raises(FileNotFoundError, match="no followers"):
+    with pytest.raises(FileNotFoundError, match="no follower demonstrations; use world"):
         world_files("houses").followers("train")
     empty = dataclasses.replace(world_files("houses"), annotations_dir=tmp_path)
     with pytest.raises(FileNotFoundError, match=r"R2R_train\.json.*build_houses\.py"):
         empty.annotations("r2r", "train")
 
 
-def test_splits_of_rxr_that_are_there_are_named(tmp_path):
+def test_errors_list_the_splits_of_rxr_that_exist(tmp_path):
     (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
     (tmp_path / "rxr").mkdir()
     for name in (
@@ -100,11 +100,11 @@ def test_splits_of_rxr_that_are_there_are_named(tmp_path):
         "test_standard_public_guide.jsonl",
     ):
         (tmp_path / "rxr" / f"rxr_{name}").touch()
-    with pytest.raises(FileNotFoundError, match="there: test_standard, train, val_seen, or get"):
+    with pytest.raises(FileNotFoundError, match="exist: test_standard, train, val_seen, or get"):
         world_files("matterport", tmp_path).annotations("rxr", "test")
 
 
-def test_features_are_the_named_the_shipped_or_none(tiny_world):
+def test_features_are_the_given_store_the_default_store_or_none(tiny_world):
     files = world_files("matterport", tiny_world)
     assert files.open_features("none") is None
     store = files.open_features(tiny_world / "features.safetensors")

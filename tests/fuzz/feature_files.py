@@ -12,9 +12,9 @@ def _views() -> np.ndarray:
 
 
 def _whole(path: Path, **options: Any) -> object:
-    from storage.features.store import FeatureStore
+    from storage.features.opening import open_store
 
-    store = FeatureStore.open(path, **options)
+    store = open_store(path, **options)
     return store.take(np.arange(len(store)))
 
 
@@ -39,7 +39,8 @@ def store_in_shards(folder: Path) -> Sample:
 
 
 def _features(folder: Path, suffix: str) -> Sample:
-    from storage.features.formats import read_features, write_features
+    from storage.features.formats import write_features
+    from storage.features.opening import read_features
 
     path = folder / f"features{suffix}"
     write_features(path, KEYS, _views(), {})

@@ -11,7 +11,7 @@ from PIL import Image
 
 from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import write_local_dir
-from storage.features.store import FeatureStore
+from storage.features.opening import open_store
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare_encoders.py"
 
@@ -64,7 +64,7 @@ def test_from_pictures_to_the_table_and_not_twice(
     assert (output / "comparison.md").read_text().count("| val_unseen |") == len(rows)
     assert (output / "comparison.png").read_bytes().startswith(b"\x89PNG")
     for name, clip in (("first", clips[0]), ("random", clips[1])):
-        store = FeatureStore.open(output / "features" / f"{name}.safetensors")
+        store = open_store(output / "features" / f"{name}.safetensors")
         assert store.metadata["weights_sha256"] == ClipEncoder.load(str(clip)).weights_sha256
         config = json.loads((output / "runs" / f"{name}-0" / "config.json").read_text())
         assert config["features"] == str(store.path)

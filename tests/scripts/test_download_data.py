@@ -45,9 +45,9 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 def test_says_what_is_missing_and_what_is_unknown(tmp_path):
     done = command("--only", "r4r", "--data-dir", tmp_path)
     assert done.returncode == 1
-    assert "no folder of navigation graphs" in done.stderr
+    assert "this folder of navigation graphs does not exist" in done.stderr
     assert "Traceback" not in done.stderr
     done = command("--only", "cvdn", "--data-dir", tmp_path)
     assert done.returncode == 1
-    assert "--only cvdn is none of connectivity, r2r" in done.stderr
+    assert "--only cvdn is not one of connectivity, r2r" in done.stderr
     assert ", r4r\n" in done.stderr

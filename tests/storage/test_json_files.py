@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json, shortened
+from storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json
+from storage.messages import shortened
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from envs.navigation.vector_env import VlnVectorEnv
+from envs.navigation.making import make_vln_vector_env
 from viewer.trace import record
 
 
@@ -74,7 +74,7 @@ def secret_env(tiny_arguments):
 
 
 def tiny_vector_env(split, arguments):
-    return VlnVectorEnv(
+    return make_vln_vector_env(
         4,
         split=split,
         shuffle=False,

@@ -151,7 +151,7 @@ class McanConfig:
 class VqaConfig(RunConfig):
     """Settings of a training on questions."""
 
-    COMMAND: ClassVar = "finetune_vqa.py"
+    COMMAND: ClassVar[str] = "finetune_vqa.py"
     """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""
@@ -207,7 +207,7 @@ class VqaConfig(RunConfig):
 class EntailmentConfig(RunConfig):
     """Settings of a training on entailment."""
 
-    COMMAND: ClassVar = "finetune_snli_ve.py"
+    COMMAND: ClassVar[str] = "finetune_snli_ve.py"
     """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""
@@ -261,7 +261,7 @@ class CaptionConfig(RunConfig):
     The phase "scst" goes on from the weights of a cross-entropy run, named by `start`.
     """
 
-    COMMAND: ClassVar = "train_captioner.py"
+    COMMAND: ClassVar[str] = "train_captioner.py"
     """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""

@@ -1,19 +1,19 @@
-"""What a floor plan is made of: rooms, the openings in their walls, and stairs (metres, z up)."""
+"""Elements of a floor plan: rooms, openings in their walls, and stairs (metres, z up)."""
 
 from dataclasses import dataclass
 
 WALL_HEIGHT = 2.7
 WALL_HALF_THICKNESS = 0.06
 STOREY_HEIGHT = 2.9  # from floor to floor
-EYE_HEIGHT = 1.5  # of a camera above the floor on which it stands
-STAIRWELL = "staircase"  # kind of the rooms that hold stairs, one above the other
+EYE_HEIGHT = 1.5  # of a camera above the floor
+STAIRWELL = "staircase"  # kind of the rooms that contain stairs, one above the other
 
 
 @dataclass(frozen=True)
 class Room:
     """A rectangular room; x0 < x1 and y0 < y1 are the centre lines of its walls in metres.
 
-    `storey` counts from 0, the ground.
+    `storey` counts from 0, the ground floor.
     """
 
     index: int
@@ -26,7 +26,7 @@ class Room:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Middle of the room in metres."""
+        """Centre of the room in metres."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     @property
@@ -36,11 +36,11 @@ class Room:
 
     @property
     def floor(self) -> float:
-        """Height of the floor in metres; of a stairwell, of the storey's floor beside it."""
+        """Height of the floor in metres; for a stairwell, of the storey's floor beside it."""
         return self.storey * STOREY_HEIGHT
 
     def contains(self, x: float, y: float) -> bool:
-        """Whether a point lies within the wall centre lines."""
+        """Return whether a point lies within the wall centre lines."""
         return self.x0 <= x < self.x1 and self.y0 <= y < self.y1
 
 
@@ -49,19 +49,19 @@ class Opening:
     """A hole in a wall.
 
     Attributes:
-        kind: "door" (with a leaf that stands open), "arch" (without), "window", "entrance" (the
-            house door, shut), "closed door" (an inner door that is shut for good) or "railing" (an
-            arch that one looks through but does not walk through, beside the head of stairs).
-        axis: direction along which the wall runs, "x" or "y".
-        position: the constant coordinate of the wall's centre line.
-        start: lower end along the wall.
-        end: upper end along the wall.
-        bottom: height of the sill above the storey's floor, 0 for doors and arches.
-        top: height of the head above the storey's floor.
-        rooms: indices of the rooms on both sides; the second is -1 where that is outside.
-        hinge: "start" or "end", the side on which a door's leaf hangs; "" for other kinds.
-        swing_room: index of the room into which the leaf opens; -1 for other kinds.
-        storey: counts from 0, the ground.
+        kind: "door" (with an open leaf), "arch" (without a leaf), "window", "entrance" (the closed
+            house door), "closed door" (an inner door that is permanently closed) or "railing" (an
+            arch beside the head of stairs that is see-through but not passable).
+        axis: Direction of the wall, "x" or "y".
+        position: Constant coordinate of the wall's centre line.
+        start: Lower end along the wall.
+        end: Upper end along the wall.
+        bottom: Height of the sill above the storey's floor, 0 for doors and arches.
+        top: Height of the head above the storey's floor.
+        rooms: Indices of the rooms on both sides; the second is -1 if that side is outside.
+        hinge: Side on which a door's leaf hangs, "start" or "end"; "" for other kinds.
+        swing_room: Index of the room into which the leaf opens; -1 for other kinds.
+        storey: Storey, counted from 0, the ground floor.
     """
 
     kind: str
@@ -83,7 +83,7 @@ class Opening:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Middle of the hole on the floor plan."""
+        """Centre of the hole on the floor plan."""
         middle = (self.start + self.end) / 2
         return (middle, self.position) if self.axis == "x" else (self.position, middle)
 
@@ -94,12 +94,12 @@ class Opening:
 
     @property
     def is_passage(self) -> bool:
-        """Whether one can walk through."""
+        """Whether the opening is passable."""
         return self.kind in ("door", "arch")
 
 
-RISERS = 16  # of 0.18 m between two storeys, half of them below the landing
-TREAD = 0.27  # metres of each step along the walk
+RISERS = 16  # number between two storeys, each 0.18 m high; half of them are below the landing
+TREAD = 0.27  # metres of each step along the flight
 FLIGHT_GAP = 0.08  # metres between the two flights
 
 
@@ -107,17 +107,17 @@ FLIGHT_GAP = 0.08  # metres between the two flights
 class Stairs:
     """Two flights in a stairwell: up to a landing at its back, and from there to the next storey.
 
-    Points are given in the well's own frame: `across` the flights, 0 in the middle, positive on the
-    right of one who enters; `along` the first flight, 0 at the centre line of the front wall.
+    Points are given in the frame of the stairwell: `across` the flights, 0 in the middle, positive
+    to the right when entering; `along` the first flight, 0 at the centre line of the front wall.
 
     Attributes:
-        rooms: indices of the stairwell rooms below and above.
+        rooms: Indices of the stairwell rooms below and above.
         front: (x, y) in metres of the middle of the front wall, where both flights end.
-        forward: unit vector on the plan, from the front wall into the well.
-        width: metres of the well across the flights, between wall centre lines.
-        depth: metres of the well along the flights, between wall centre lines.
-        first_side: -1 where the first flight is on the left of one who enters, +1 on the right.
-        storey: of the lower end.
+        forward: Unit vector on the plan, from the front wall into the stairwell.
+        width: Extent across the flights in metres, between wall centre lines.
+        depth: Extent along the flights in metres, between wall centre lines.
+        first_side: -1 if the first flight is on the left when entering, +1 if on the right.
+        storey: Storey of the lower end.
     """
 
     rooms: tuple[int, int]
@@ -129,7 +129,7 @@ class Stairs:
     storey: int = 0
 
     def point(self, across: float, along: float) -> tuple[float, float]:
-        """(x, y) in metres of a point of the well's own frame."""
+        """Return (x, y) in metres of a point in the frame of the stairwell."""
         (fx, fy), (x, y) = self.forward, self.front
         return x + across * fy + along * fx, y - across * fx + along * fy
 
@@ -145,23 +145,28 @@ class Stairs:
 
     @property
     def flight_middle(self) -> float:
-        """Distance in metres of a flight's middle line from the middle of the well."""
+        """Distance in metres of a flight's middle line from the middle of the stairwell."""
         return (self.flight_width + FLIGHT_GAP) / 2
 
     @property
     def landing_start(self) -> float:
-        """`along` where the landing begins."""
+        """Coordinate `along` at which the landing begins."""
         return WALL_HALF_THICKNESS + (RISERS // 2 - 1) * TREAD
 
     @property
     def landing(self) -> tuple[float, float, float]:
-        """(x, y, z) in metres of the middle of the landing's floor."""
+        """(x, y, z) in metres of the centre of the landing's floor."""
         along = (self.landing_start + self.depth - WALL_HALF_THICKNESS) / 2
         x, y = self.point(0.0, along)
         return x, y, (self.storey + 0.5) * STOREY_HEIGHT
 
     def end(self, upper: bool, distance: float) -> tuple[float, float, float]:
-        """(x, y, z) in metres of a point before the foot or head of the stairs, off the well."""
+        """Return (x, y, z) in metres of a point outside the well, in front of the foot or head.
+
+        Args:
+            upper: Whether the point is in front of the head.
+            distance: Distance in metres from the front wall.
+        """
         across = self.first_side * self.flight_middle * (-1 if upper else 1)
         x, y = self.point(across, -distance)
         return x, y, (self.storey + upper) * STOREY_HEIGHT

@@ -257,7 +257,9 @@ def test_dropout_keeps_the_mean_and_rests_in_evaluation():
 @pytest.mark.parametrize("rate", [0.25, 0.3])
 def test_what_is_kept_is_scaled_and_gradients_go_where_it_is(rate, dtype):
     torch.manual_seed(0)
-    values = torch.randn(64, 50, dtype=dtype, requires_grad=True)
+    values = torch.randn(64, 50, dtype=dtype)
+    values[values == 0] = 1  # torch 2.6 draws some zeros in half precision, which look dropped
+    values.requires_grad_()
     dropped = drop(values, rate)
     assert dropped.dtype == dtype
     kept = dropped != 0

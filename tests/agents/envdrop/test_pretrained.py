@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 
-from agents.acting.tokenizers import PretrainedTokenizer
 from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.experiments.runs import load_run
 from agents.learning.follower_training import follower_trainer, train
+from envs.tokenizers import PretrainedTokenizer
 from training.checkpoints import MODEL, load_trainer
 from training.optimiser_settings import OptimiserConfig
 

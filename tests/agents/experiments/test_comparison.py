@@ -17,6 +17,7 @@ from agents.experiments.comparison_report import (
 )
 from agents.learning.follower_training import follower_trainer
 from envs.metrics import bootstrap_interval, paired_difference
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.settings import to_json as settings_text
 
@@ -127,7 +128,7 @@ def test_runs_of_another_comparison_are_refused(arguments, tmp_path):
 
 def test_runs_on_other_features_are_refused(arguments, tmp_path, tiny_world):
     carry_out(make_job(tmp_path / "run", arguments))
-    store = FeatureStore.open(tiny_world / "features.safetensors")
+    store = open_store(tiny_world / "features.safetensors")
     other = tmp_path / "other.safetensors"
     FeatureStore.write(other, store.views, store.keys, {"encoder": "another"})
     with pytest.raises(ValueError, match=r"encoder test, but here it is another; choose"):

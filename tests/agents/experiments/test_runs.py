@@ -14,6 +14,7 @@ from agents.presets import preset
 from agents.search_config import SearchConfig
 from envs.episodes import load_episodes
 from envs.worlds import world_files
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from viewer.trace import record
 
@@ -73,7 +74,7 @@ def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
 
 
 def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
-    store = FeatureStore.open(tiny_world / "features.safetensors")
+    store = open_store(tiny_world / "features.safetensors")
     other = tmp_path / "other.safetensors"
     FeatureStore.write(other, store.views[:], store.keys, {"encoder": "other"})
     with pytest.raises(ValueError, match="encoder test, but here it is other"):

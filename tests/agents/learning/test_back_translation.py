@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from agents.acting.environments import make_follower
-from agents.acting.tokenizers import load_tokenizer
 from agents.configs import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
 from agents.envdrop.speaker import END
 from agents.learning.back_translation import BackTranslator, held_out_episodes
 from agents.learning.follower_training import _BACK, _WAY, follower_trainer
 from agents.learning.lessons import Batch
-from envs.episodes.tokenizer import WordTokenizer
+from envs.tokenizers import WordTokenizer, load_tokenizer
 from training.checkpoints import VOCABULARY, load_trainer
 from training.settings import CONFIG, read_config, to_json
 

@@ -2,7 +2,6 @@ import dataclasses
 
 import pytest
 
-from agents.acting.tokenizers import SubwordTokenizer
 from agents.configs import (
     BackTranslationConfig,
     ReinforcementConfig,
@@ -12,6 +11,7 @@ from agents.configs import (
 )
 from agents.learning.follower_training import follower_trainer, train
 from agents.learning.speaker_training import train_speaker
+from envs.tokenizers import SubwordTokenizer
 from training.log import read_log
 from training.optimiser_settings import OptimiserConfig
 

@@ -13,7 +13,7 @@ from agents.learning.speaker_training import (
     load_speaker,
     train_speaker,
 )
-from agents.learning.training import make_trainer, prepare
+from agents.learning.training import make_agent_trainer, prepare
 from training.checkpoints import MODEL, RESULTS, load_trainer
 from training.optimiser_settings import OptimiserConfig
 from training.settings import read_config
@@ -80,7 +80,7 @@ def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
     def run(**changes):
         settings = dataclasses.replace(config, **changes)
         prepare(settings)
-        make_trainer(settings, SpeakerLearner(settings)).train()
+        make_agent_trainer(settings, SpeakerLearner(settings)).train()
 
     run(output=tmp_path / "whole")
     run(output=tmp_path / "parts", iterations=3)
@@ -102,7 +102,7 @@ def test_features_of_another_encoder_are_refused(speaker_run, other_features, do
     config = read_config(speaker_run, SpeakerTrainConfig)
     later = dataclasses.replace(config, features=other_features, resume=speaker_run)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
-        make_trainer(later, SpeakerLearner(later))
+        make_agent_trainer(later, SpeakerLearner(later))
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
         load_speaker(speaker_run, doors_env, {"encoder": "shades"}, "cpu")
 

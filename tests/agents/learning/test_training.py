@@ -12,12 +12,12 @@ from agents.configs import ReinforcementConfig
 from agents.experiments.runs import load_walkers
 from agents.learning.follower_training import FollowerLearner, follower_trainer, train
 from agents.learning.training import prepare
-from storage.features.store import FeatureStore
+from storage.features.opening import open_store
 from training.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from training.log import RunLog, read_log
 from training.optimiser_settings import OptimiserConfig
 from training.run_folder import run_folder
-from training.training import DivergedError
+from training.trainer import DivergedError
 
 
 def make_trainer(config):
@@ -120,7 +120,7 @@ def test_same_seed_same_weights(small_config, tmp_path):
 
 def test_features_are_scaled_by_those_of_the_training_scans(small_config):
     scale = FollowerLearner(small_config).follower.scale
-    store = FeatureStore.open(small_config.features)
+    store = open_store(small_config.features)
     rows = [row for row, key in enumerate(store.keys) if key.startswith("room")]
     views = store.views[rows].astype(np.float64).reshape(-1, 4)
     assert len(rows) < len(store.keys)

@@ -6,6 +6,7 @@ import pytest
 
 from encoders.clip import ClipEncoder
 from encoders.extraction.encoding import encode_viewpoints, encode_viewpoints_with
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.locks import OutputInUseError
@@ -41,7 +42,7 @@ class Loader:
 def test_rows_are_the_pooled_features_of_their_views(encoder: ClipEncoder, tmp_path: Path):
     path = tmp_path / "store.safetensors"
     encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 60})
-    store = FeatureStore.open(path, expected_width=encoder.embed_dim)
+    store = open_store(path, expected_width=encoder.embed_dim)
     assert store.keys == KEYS
     assert store.metadata["weights_sha256"] == encoder.weights_sha256
     assert store.metadata["vfov_degrees"] == 60
@@ -79,7 +80,7 @@ def test_a_partial_file_of_another_run_is_refused(encoder: ClipEncoder, tmp_path
     path = tmp_path / "store.safetensors"
     with pytest.raises(KeyboardInterrupt):
         encode_viewpoints(KEYS, Loader(limit=1), encoder, path, {"vfov_degrees": 60})
-    with pytest.raises(ValueError, match=r"partial holds .*60.*75.*move the file away"):
+    with pytest.raises(ValueError, match=r"partial: belongs to .*60.*75.*move the file away"):
         encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
 
 
@@ -89,7 +90,7 @@ def test_a_run_without_rows_leaves_no_file(encoder: ClipEncoder, tmp_path: Path)
         encode_viewpoints(KEYS, Loader(limit=0), encoder, path, {"vfov_degrees": 60})
     assert not list(tmp_path.iterdir())
     encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
-    assert FeatureStore.open(path).metadata["vfov_degrees"] == 75
+    assert open_store(path).metadata["vfov_degrees"] == 75
 
 
 def test_a_loader_that_yields_too_little_is_an_error(encoder: ClipEncoder, tmp_path: Path):
@@ -138,7 +139,7 @@ def test_no_row_is_encoded_twice_when_one_store_is_behind(
     assert len(rows_of_first) == 1
     assert second.read_bytes() == whole.read_bytes()
     expected = pooled(views_of(KEYS[2])).astype(np.float16)
-    np.testing.assert_array_equal(FeatureStore.open(first).views[2], expected)
+    np.testing.assert_array_equal(open_store(first).views[2], expected)
 
 
 def test_a_run_killed_while_writing_its_stores_loads_no_views_again(
@@ -158,7 +159,7 @@ def test_a_run_killed_while_writing_its_stores_loads_no_views_again(
             encode_viewpoints_with(KEYS, Loader(), together)
     again = Loader(limit=0)
     encode_viewpoints_with(KEYS, again, together)
-    assert [FeatureStore.open(path).keys for path in together] == [KEYS, KEYS]
+    assert [open_store(path).keys for path in together] == [KEYS, KEYS]
     assert not list(tmp_path.glob("*.partial"))
 
 

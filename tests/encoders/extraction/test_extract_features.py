@@ -20,7 +20,7 @@ from envs.houses.building.sets import STANDARD
 from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.panoramas.panorama import Panorama
 from envs.worlds import world_files
-from storage.features.store import FeatureStore
+from storage.features.opening import open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 VIEWPOINTS = [f"attic_a{i}" for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10)]  # a9 is excluded
@@ -72,7 +72,7 @@ def source_views(skyboxes: Path, tiny_world: Path, viewpoint: str, size) -> np.n
 def test_rows_are_the_features_of_the_views_in_their_order(
     extract, encoder: ClipEncoder, skyboxes: Path, tiny_world: Path, tmp_path: Path
 ):
-    store = FeatureStore.open(extract(tmp_path / "store.safetensors"))
+    store = open_store(extract(tmp_path / "store.safetensors"))
     assert store.keys == VIEWPOINTS
     assert store.metadata["world"] == "matterport"
     assert store.metadata["vfov_degrees"] == 60
@@ -85,7 +85,7 @@ def test_clip_vil_rows_are_the_features_of_bgr_frames_in_clips_preprocessing(
     extract, encoder: ClipEncoder, skyboxes: Path, tiny_world: Path, tmp_path: Path
 ):
     extract(tmp_path / "store.safetensors", views="clip_vil", shard="4/10")
-    store = FeatureStore.open(tmp_path / "store-00004-of-00010.safetensors")
+    store = open_store(tmp_path / "store-00004-of-00010.safetensors")
     assert store.keys == ["attic_a4"]
     assert store.metadata["view_geometry"] == "clip_vil"
     assert store.metadata["channel_order"] == "BGR"
@@ -125,7 +125,7 @@ def test_a_damaged_skybox_is_named_and_skipped_only_on_request(
         path.write_bytes(content)
     assert "a5_skybox_small.jpg: damaged" in caplog.text
     assert "1 damaged viewpoints skipped: attic_a5" in capsys.readouterr().out
-    store = FeatureStore.open(output)
+    store = open_store(output)
     assert store.keys == [key for key in VIEWPOINTS if key != "attic_a5"]
     assert store.metadata["skipped_viewpoints"] == ["attic_a5"]
 
@@ -150,7 +150,7 @@ def test_habitat_renders_in_a_process_of_its_own(
         workers=1,
         gpu_device_id=-1,
     )
-    store = FeatureStore.open(output)
+    store = open_store(output)
     assert store.keys == [f"barn_b{i}" for i in range(6)]
     assert store.metadata["world"] == "habitat"
     # The fake scene depends on the direction only, so viewpoints are equal and views are not.
@@ -239,11 +239,11 @@ def test_random_weights_must_be_requested_and_are_recorded(
         extract(tmp_path / "none.safetensors", encoder=("ViT-B-32",))
     assert not list(tmp_path.iterdir())
     extract(None, output_dir=tmp_path, random_weights=True)
-    store = FeatureStore.open(tmp_path / f"{tiny_resnet.name}-random.safetensors")
+    store = open_store(tmp_path / f"{tiny_resnet.name}-random.safetensors")
     assert store.metadata["encoder"] == f"{tiny_resnet.name}/random"
     # The weights are the same in every run and on every machine.
     extract(tmp_path / "again.safetensors", random_weights=True)
-    again = FeatureStore.open(tmp_path / "again.safetensors")
+    again = open_store(tmp_path / "again.safetensors")
     assert again.metadata["weights_sha256"] == store.metadata["weights_sha256"]
     np.testing.assert_array_equal(again.views, store.views)
     with pytest.raises(ValueError, match="exclude each other"):

@@ -71,7 +71,7 @@ def test_the_index_of_a_shard_is_read_from_text_or_launcher(tmp_path: Path):
     assert Shard.parse("auto", {"RANK": "1", "WORLD_SIZE": "4"}) == Shard(1, 4)
     assert Shard.parse("auto", {"SLURM_PROCID": "2", "SLURM_NTASKS": "3"}) == Shard(2, 3)
     for text in ("2/2", "1", "-1/2", "a/b"):
-        with pytest.raises(ValueError, match="not i/n"):
+        with pytest.raises(ValueError, match="must be i/n"):
             Shard.parse(text)
     with pytest.raises(ValueError, match="neither torchrun nor Slurm"):
         Shard.parse("auto", {"RANK": "1"})

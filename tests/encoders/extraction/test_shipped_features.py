@@ -10,6 +10,7 @@ from encoders.clip import ClipEncoder
 from encoders.weights.loading import HOUSE_CLIP_DIR
 from envs.houses.building.sets import MINI
 from envs.houses.house_set import UNSEEN_SCANS
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
 STORE = MINI.data_dir / "house_clip_features.safetensors"
@@ -23,7 +24,7 @@ def encoder() -> ClipEncoder:
 
 @pytest.fixture(scope="module")
 def store() -> FeatureStore:
-    return FeatureStore.open(STORE)
+    return open_store(STORE)
 
 
 def test_files_are_small_enough_to_ship(store: FeatureStore, encoder: ClipEncoder):

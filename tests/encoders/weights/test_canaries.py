@@ -16,12 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from agents.acting.tokenizers import PretrainedTokenizer, load_tokenizer
 from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.pretrained import PretrainedEncoder
 from encoders.clip import ClipEncoder
 from encoders.weights.openai_weights import read_openai_weights
 from encoders.weights.transformers_weights import read_transformers_clip
+from envs.tokenizers import PretrainedTokenizer, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.torch.jit:DeprecationWarning", "ignore:Detected pickle protocol:UserWarning"
@@ -113,6 +113,7 @@ def test_weight_files_run_no_code(
     check(lambda: run_script("convert_openai_clip.py", *arguments), canary, file_name)
     assert not output.exists()
     # Files that open_clip downloads are read in the same way.
+    monkeypatch.setattr("encoders.weights.loading.is_reachable", lambda address: True)
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda _: str(path))
     check(lambda: ClipEncoder.load("RN50", "openai", device="cpu"), canary, file_name)
 

@@ -8,7 +8,7 @@ from envs.episodes import load_demonstrations, load_episodes
 
 @pytest.fixture
 def walks(own_world, guide):
-    """Lines of a follower file, and a way to write them."""
+    """Lines of a follower file and a function that writes them."""
     metrics = {"ne": 0, "sr": 1.0, "spl": 0.9, "dtw": 1.5, "ndtw": 0.9, "sdtw": 0.9}
 
     lines = [
@@ -29,7 +29,7 @@ def walks(own_world, guide):
     return SimpleNamespace(lines=lines, write=write)
 
 
-def test_walks_belong_to_instructions(walks, own_files):
+def test_demonstrations_belong_to_instructions(walks, own_files):
     walks.write()
     demonstrations = load_demonstrations("train", own_files)
     episodes = load_episodes("rxr", "train", own_files)
@@ -52,7 +52,7 @@ def test_walks_belong_to_instructions(walks, own_files):
         ({"demonstration_id": 1010}, "occurs twice"),
     ],
 )
-def test_damaged_walks_are_named(walks, own_files, changes, message):
+def test_errors_name_the_damaged_demonstration(walks, own_files, changes, message):
     walks.lines[1].update(changes)
     walks.write()
     match = rf"_follower\.jsonl: record 1 \(\w+ \d+\): {message}.*; .*download_data"

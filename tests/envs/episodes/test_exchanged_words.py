@@ -8,7 +8,7 @@ from envs.worlds import world_files
 
 
 def episodes_of(paths, language="en"):
-    """Episodes on paths, each saying which it is."""
+    """Build episodes whose instructions contain their language, path and index."""
     return [
         Episode(
             *(f"{language}{place}", path, "attic", ("a", "b"), 0.0, f"{language} {path} {place}"),
@@ -20,7 +20,7 @@ def episodes_of(paths, language="en"):
 
 
 @pytest.mark.parametrize("paths", [[1, 2], [1, 1, 2, 2], [1, 1, 1, 2, 3, 3], list(range(50)) * 3])
-def test_everybody_gets_the_words_of_another_path(paths):
+def test_each_episode_gets_the_instruction_of_another_path(paths):
     own = episodes_of(paths)
     for seed in range(20):
         given = exchange_words(own, seed)
@@ -33,7 +33,7 @@ def test_everybody_gets_the_words_of_another_path(paths):
             assert dataclasses.replace(other, **words) == dataclasses.replace(episode, **words)
 
 
-def test_exchange_is_drawn_by_the_seed_and_keeps_to_the_language():
+def test_exchange_depends_on_the_seed_and_stays_within_a_language():
     hindi, english = episodes_of(range(30), "hi-IN"), episodes_of(range(30), "en-US")
     both = [episode for pair in zip(hindi, english, strict=True) for episode in pair]
     given = exchange_words(both, 3)
@@ -43,8 +43,8 @@ def test_exchange_is_drawn_by_the_seed_and_keeps_to_the_language():
     assert all(e.instruction.startswith(e.language) for e in given)
 
 
-def test_split_of_one_path_cannot_be_exchanged():
-    with pytest.raises(ValueError, match="language 'te': 3 in all"):
+def test_a_split_with_too_few_paths_cannot_be_exchanged():
+    with pytest.raises(ValueError, match="language 'te': more than half of the 3 instructions"):
         exchange_words([*episodes_of([1, 1, 2], "te"), *episodes_of([1, 2])], 0)
 
 

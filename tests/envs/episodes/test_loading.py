@@ -40,7 +40,7 @@ def test_rxr_gives_one_episode_per_line_and_filters_languages(files):
         load_episodes("rxr", "train", files, "te")
 
 
-def test_rxr_is_read_compressed_and_as_an_array(own_world, own_files):
+def test_rxr_reads_gzip_and_json_arrays(own_world, own_files):
     files = own_files
     expected = load_episodes("rxr", "train", files)
     path = own_world / "rxr" / "rxr_train_guide.jsonl"
@@ -58,7 +58,7 @@ def test_rxr_is_read_compressed_and_as_an_array(own_world, own_files):
         load_episodes("rxr", "train", files)
 
 
-def test_rxr_test_lines_hold_the_start_and_may_lack_a_path_id(own_files, guide):
+def test_rxr_test_splits_contain_only_the_start_and_may_lack_a_path_id(own_files, guide):
     line = {**guide.lines[0], "split": "test_standard", "path": guide.lines[0]["path"][:1]}
     del line["path_id"]
     guide.write([line], "rxr_test_standard_public_guide.jsonl")
@@ -67,7 +67,7 @@ def test_rxr_test_lines_hold_the_start_and_may_lack_a_path_id(own_files, guide):
     assert not episode.has_goal
 
 
-def test_all_that_rxr_says_about_an_instruction_is_kept(own_files, guide):
+def test_rxr_keeps_annotator_edit_distance_and_word_times(own_files, guide):
     words = [
         {"end_time": 1.0, "word": "Okay,", "start_time": 0.4},
         {"word": "stop"},
@@ -92,7 +92,7 @@ def test_all_that_rxr_says_about_an_instruction_is_kept(own_files, guide):
         load_episodes("rxr", "train", own_files, timed=True)
 
 
-def test_machine_made_instructions_need_no_annotator(own_files, guide):
+def test_generated_instructions_require_no_annotator(own_files, guide):
     fields = "instruction_id path_id language scan path heading instruction".split()
     lines = [{name: line[name] for name in fields} | {"language": "te"} for line in guide.lines]
     guide.write(lines, "rxr_marky_train_guide.jsonl")
@@ -103,7 +103,7 @@ def test_machine_made_instructions_need_no_annotator(own_files, guide):
 
 @pytest.fixture
 def own_r4r(own_world):
-    """The tiny world with its R2R as R4R, too."""
+    """The tiny world with a copy of its R2R file as R4R."""
     (own_world / "r4r").mkdir()
     records = json.loads((own_world / "r2r" / "R2R_train.json").read_text())
     for record in records:
@@ -112,12 +112,12 @@ def own_r4r(own_world):
     return own_world
 
 
-def test_r4r_is_read_like_r2r(own_r4r, own_files):
+def test_r4r_has_the_format_of_r2r(own_r4r, own_files):
     assert load_episodes("r4r", "train", own_files) == load_episodes("r2r", "train", own_files)
 
 
 @pytest.mark.parametrize(("name", "length"), [("RxR", 160), ("R4R", 160)])
-def test_other_data_sets_are_played_like_r2r(own_r4r, name, length):
+def test_environments_of_rxr_and_r4r_have_their_default_lengths(own_r4r, name, length):
     arguments = {"world": "matterport", "data_dir": str(own_r4r), "features": "none"}
     env = gym.make_vec(f"{name}-CLIP-v0", 3, **arguments)
     observation, _ = env.reset(seed=1)
@@ -147,8 +147,8 @@ def damaged(**changes):
         (damaged(scan=3), r"\(path_id 101\): field 'scan': expected str, got int"),
         (damaged(path=["a0", "z9"]), "field 'path': scan 'attic' has no viewpoint 'z9'"),
         (damaged(path=["a7", "a9"]), "field 'path': scan 'attic' has no viewpoint 'a9'"),
-        (damaged(path=["a0", "a10", "a1"]), "field 'path': 'a0' and 'a10' are not joined"),
-        (damaged(path=["a0"]), "field 'path' holds the start only"),
+        (damaged(path=["a0", "a10", "a1"]), "field 'path': 'a0' and 'a10' are not connected"),
+        (damaged(path=["a0"]), "field 'path' contains only the start"),
         (damaged(path=[]), "field 'path': expected array of length >= 1"),
         (damaged(path=["a0", 1]), r"field 'path\[1\]': expected str, got int"),
         (damaged(path=["a0", ""]), r"field 'path\[1\]': expected str of length >= 1"),
@@ -167,7 +167,7 @@ def damaged(**changes):
         (damaged(path_id=100), "episode 100_0 occurs twice"),
     ],
 )
-def test_damaged_records_are_named(own_world, own_files, damage, message):
+def test_errors_name_the_damaged_record(own_world, own_files, damage, message):
     path = own_world / "r2r" / "R2R_train.json"
     records = json.loads(path.read_text())
     damage(records[1])
@@ -188,7 +188,7 @@ def test_damaged_records_are_named(own_world, own_files, damage, message):
         ({"scan": "barn"}, "field 'path': scan 'barn' has no viewpoint 'a0'"),
     ],
 )
-def test_damaged_lines_are_named(own_files, guide, changes, message):
+def test_errors_name_the_damaged_line(own_files, guide, changes, message):
     guide.lines[1].update(changes)
     guide.write(guide.lines)
     name = changes.get("instruction_id", 1001)
@@ -202,11 +202,11 @@ def test_damaged_lines_are_named(own_files, guide, changes, message):
 def test_a_split_without_episodes_is_refused(own_world, own_files):
     for text in ("", "[]", " [ ] "):
         (own_world / "r2r" / "R2R_train.json").write_text(text)
-        with pytest.raises(ValueError, match=r"R2R_train\.json: no episode; .*download_data"):
+        with pytest.raises(ValueError, match=r"R2R_train\.json: the file contains no episode; get"):
             load_episodes("r2r", "train", own_files)
 
 
-def test_damaged_graphs_are_named(own_world, own_files):
+def test_errors_name_the_damaged_graph(own_world, own_files):
     (own_world / "matterport" / "connectivity" / "attic_connectivity.json").write_text("{}")
     with pytest.raises(ValueError, match=r"attic_connectivity\.json"):
         load_episodes("r2r", "train", own_files)

@@ -41,15 +41,15 @@ def test_paths_are_joined_where_one_ends_near_the_start_of_the_next(files):
         length = networkx.dijkstra_path_length(graph, *ends)
         assert record["shortest_path_distance"] == pytest.approx(length)
     first, second = (
-        next(r for r in records if r["path_id"] == joined[0][f"{which}_path_id"])
-        for which in ("first", "second")
+        next(r for r in records if r["path_id"] == joined[0][f"{position}_path_id"])
+        for position in ("first", "second")
     )
     assert joined[0]["instructions"] == [
         one + other for one in first["instructions"] for other in second["instructions"]
     ]
 
 
-def test_the_file_is_read_as_a_data_set(own_files):
+def test_the_file_loads_as_a_dataset(own_files):
     path = write_r4r("train", own_files)
     assert path == own_files.annotations("r4r", "train")
     joined = join_paths("train", own_files)
@@ -57,7 +57,7 @@ def test_the_file_is_read_as_a_data_set(own_files):
     assert len(load_episodes("r4r", "train", own_files)) == 4 * len(joined)
 
 
-def test_damage_of_r2r_is_named(own_world, own_files):
+def test_errors_name_the_damaged_record_of_r2r(own_world, own_files):
     path = own_world / "r2r" / "R2R_train.json"
     records = json.loads(path.read_text())
     short = {name: value for name, value in records[0].items() if name != "distance"}
@@ -75,7 +75,7 @@ def test_damage_of_r2r_is_named(own_world, own_files):
 
 
 def test_val_seen_has_the_published_size(shared):
-    """As in the README of google-research `r4r`."""
+    """Compare with the README of google-research `r4r`."""
     joined = join_paths("val_seen", world_files("matterport", shared / "data"))
     assert len(joined) == 115
     assert sum(len(record["instructions"]) for record in joined) == 1_035

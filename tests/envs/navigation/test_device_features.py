@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.navigation.device_features import DeviceFeatures
+from envs.navigation.making import make_vln_vector_env
 from envs.navigation.observations import angle_feature
-from envs.navigation.vector_env import VlnVectorEnv
+from storage.features.opening import open_store
 from storage.features.shards import Shard
 from storage.features.store import FeatureStore
 
@@ -17,7 +18,7 @@ from storage.features.store import FeatureStore
 def twins(tiny_arguments):
     """The same walks, seen as features and as indices."""
     kinds = ("features", "indices")
-    return [VlnVectorEnv(5, **tiny_arguments, observe=kind) for kind in kinds]
+    return [make_vln_vector_env(5, **tiny_arguments, observe=kind) for kind in kinds]
 
 
 @given(seed=st.integers(0, 2**31), steps=st.integers(0, 12))
@@ -76,14 +77,14 @@ def test_a_store_in_shards_gathers_the_same(tiny_arguments, twins, tmp_path):
         rows = [whole.keys.index(key) for key in part.part(whole.keys)]
         FeatureStore.write(path, whole.views[rows], part.part(whole.keys), {"encoder": "test"})
     arguments = {**tiny_arguments, "features": str(tmp_path / "store.safetensors")}
-    env = VlnVectorEnv(2, **arguments, observe="indices")
+    env = make_vln_vector_env(2, **arguments, observe="indices")
     nodes, views = np.array([1, 9]), np.array([7, 20])  # a viewpoint of each shard
     expected = DeviceFeatures(twins[1]).gather(nodes, views)
     assert torch.equal(DeviceFeatures(env).gather(nodes, views).panorama, expected.panorama)
 
 
 def test_without_features_there_are_angles(tiny_arguments, twins):
-    blind = VlnVectorEnv(2, **{**tiny_arguments, "features": "none"}, observe="indices")
+    blind = make_vln_vector_env(2, **{**tiny_arguments, "features": "none"}, observe="indices")
     nodes, views = np.array([1, 4]), np.array([7, 20])
     seen = DeviceFeatures(blind).gather(nodes, views)
     whole = DeviceFeatures(twins[1]).gather(nodes, views)
@@ -117,7 +118,7 @@ def test_gathers_the_same_on_an_accelerator(twins):
 
 
 def test_an_unfit_angle_feature_size_is_refused(tiny_arguments):
-    env = VlnVectorEnv(1, **tiny_arguments, observe="indices", angle_feature_size=10)
+    env = make_vln_vector_env(1, **tiny_arguments, observe="indices", angle_feature_size=10)
     with pytest.raises(ValueError, match="angle_feature_size 10"):
         DeviceFeatures(env)
 
@@ -125,7 +126,7 @@ def test_an_unfit_angle_feature_size_is_refused(tiny_arguments):
 def test_numbers_that_are_not_finite_are_found_before_training(tiny_arguments, tmp_path):
     path = tmp_path / "broken.safetensors"
     raw = bytearray(Path(tiny_arguments["features"]).read_bytes())
-    row = FeatureStore.open(tiny_arguments["features"]).row("attic", "a4")
+    row = open_store(tiny_arguments["features"]).row("attic", "a4")
     views = len(raw) - 17 * 36 * 8 * 2
     start = views + row * 36 * 8 * 2
     raw[start : start + 2] = np.float16("nan").tobytes()
@@ -133,8 +134,8 @@ def test_numbers_that_are_not_finite_are_found_before_training(tiny_arguments, t
     arguments = {**tiny_arguments, "features": str(path)}
     match = r"broken\.safetensors: features of viewpoint a4 of scan attic are not all finite"
     with pytest.raises(ValueError, match=match):
-        DeviceFeatures(VlnVectorEnv(2, **arguments, observe="indices"))
-    env = VlnVectorEnv(8, **arguments, observe="features", split="train")
+        DeviceFeatures(make_vln_vector_env(2, **arguments, observe="indices"))
+    env = make_vln_vector_env(8, **arguments, observe="features", split="train")
 
     def walk_everywhere():
         for seed in range(20):

@@ -116,5 +116,5 @@ def test_it_keeps_secret_goals_and_unknown_teachers_out(make_env):
     env = make_env(2, teacher="reference", split="test")
     _, info = env.reset(seed=0)
     assert not info["teacher_action"].any()
-    with pytest.raises(ValueError, match="teacher 'oracle' is none of shortest, reference"):
+    with pytest.raises(ValueError, match="teacher 'oracle' is not one of shortest, reference"):
         make_env(teacher="oracle")

@@ -124,7 +124,8 @@ def test_built_in_worlds_show_their_pictures(monkeypatch, world):
     env = gym.make_vec("R2R-CLIP-v0", 1, render_mode="rgb_array")
     core = env.unwrapped
     assert isinstance(core, VlnVectorEnv)
-    core.files = dataclasses.replace(core.files, world=world)
+    files = dataclasses.replace(core.files, world=world)
+    core.split = dataclasses.replace(core.split, files=files)
     _, info = env.reset(seed=0)
     (frame,) = env.render()
     assert asked == [(info["scan"][0], info["viewpoint"][0])]

@@ -70,5 +70,5 @@ def test_ndtw_rewards_of_a_faithful_walk_add_up(make_env):
 
 
 def test_unknown_rewards_are_refused(make_env):
-    with pytest.raises(ValueError, match="reward 'money' is none of distance, ndtw"):
+    with pytest.raises(ValueError, match="reward 'money' is not one of distance, ndtw"):
         make_env(reward="money")

@@ -9,8 +9,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import envs  # noqa: F401  (registers the environments)
-from envs.episodes.tokenizer import WordTokenizer
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import WordTokenizer
 
 
 def test_observations_lie_in_their_space_and_are_never_used_again(make_env):
@@ -217,8 +217,8 @@ def test_a_vocabulary_can_be_given(make_env, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"world": "moon"}, ValueError, "'moon' is none of"),
-        ({"dataset": "cvdn"}, ValueError, "'cvdn' is none of"),
+        ({"world": "moon"}, ValueError, "'moon' is not one of"),
+        ({"dataset": "cvdn"}, ValueError, "'cvdn' is not one of"),
         ({"split": "val_seen"}, FileNotFoundError, r"R2R_val_seen\.json"),
         ({"features": "gone.safetensors"}, FileNotFoundError, "gone.safetensors"),
         ({"features": None}, ValueError, "comes without features"),
@@ -227,14 +227,18 @@ def test_a_vocabulary_can_be_given(make_env, tmp_path):
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps is 0"),
         ({"max_instruction_length": -1}, ValueError, "max_instruction_length is -1"),
         ({"render_mode": "human"}, ValueError, "render_mode 'human'"),
-        ({"autoreset_mode": "sometimes"}, ValueError, "'sometimes' is none of NextStep, SameStep"),
+        (
+            {"autoreset_mode": "sometimes"},
+            ValueError,
+            "'sometimes' is not one of NextStep, Same",
+        ),
         ({"tokenizer": "gone.json"}, FileNotFoundError, r"gone\.json.*vocabulary\.json of a run"),
         ({"tokenizer": "tests"}, FileNotFoundError, "tests: no such file of a vocabulary"),
         ({"num_envs": 2.5}, ValueError, "num_envs is 2.5, but must be a whole number"),
         ({"max_instruction_length": float("nan")}, ValueError, "max_instruction_length is nan"),
         ({"exchanged_words": -1}, ValueError, "exchanged_words is -1"),
         ({"language": "hi"}, ValueError, r"R2R_train\.json.*'hi', only en; .*dataset rxr"),
-        ({"dataset": "rxr", "language": "fr"}, ValueError, "'fr', only en-IN, hi-IN; name one"),
+        ({"dataset": "rxr", "language": "fr"}, ValueError, "'fr', only en-IN, hi-IN; use one"),
     ],
 )
 def test_bad_arguments_are_refused(make_env, changes, error, message):
@@ -317,5 +321,5 @@ def test_final_observations_survive_the_restart_without_copies(make_env):
 
 
 def test_observing_nothing_known_is_refused(make_env):
-    with pytest.raises(ValueError, match="observe 'sounds' is none of features, indices"):
+    with pytest.raises(ValueError, match="observe 'sounds' is not one of features, indices"):
         make_env(observe="sounds")

@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 import envs  # noqa: F401  (registers the environments)
 from envs.metrics import score_path
-from envs.navigation.vln_env import VlnEnv
+from envs.navigation.making import make_vln_env
 
 IDS = ["R2R-CLIP-v0", "RxR-CLIP-v0"]
 # Features of an encoder have no bounds.
@@ -104,7 +104,7 @@ def test_the_time_limit_of_make_is_the_only_one(tiny_arguments, limit):
 
 
 def test_made_directly_it_keeps_its_own_limit(tiny_arguments):
-    env = VlnEnv(**tiny_arguments, max_episode_steps=2)
+    env = make_vln_env(**tiny_arguments, max_episode_steps=2)
     observation, _ = env.reset(seed=0)
     action = int(np.flatnonzero(observation["action_mask"])[1])
     observation, _, _, truncated, _ = env.step(action)
@@ -122,16 +122,16 @@ def test_made_directly_it_keeps_its_own_limit(tiny_arguments):
         ("langage", "did you mean 'language'"),
         ("num_envs", r"gymnasium\.make_vec"),
         ("autoreset_mode", r"gymnasium\.make_vec"),
-        ("zzz", "there are dataset, world, data_dir"),
+        ("zzz", "there are dataset, split, world"),
     ],
 )
 def test_arguments_that_one_agent_lacks_are_named(tiny_arguments, name, remedy):
     with pytest.raises(TypeError, match=f"VlnEnv has no argument '{name}'.*{remedy}"):
-        VlnEnv(**tiny_arguments, **{name: 2})
+        make_vln_env(**tiny_arguments, **{name: 2})
 
 
 def test_options_are_those_of_one_agent(tiny_arguments):
-    env = VlnEnv(**tiny_arguments)
+    env = make_vln_env(**tiny_arguments)
     for name in ("episode_ids", "reset_mask", "episode"):
         with pytest.raises(ValueError, match=rf"'episode_id'.*not \['{name}'\].*make_vec.*"):
             env.reset(options={name: ["102_1"]})
@@ -141,14 +141,14 @@ def test_options_are_those_of_one_agent(tiny_arguments):
 
 @pytest.mark.parametrize("action", [1.7, float("nan"), "1", None, np.array([0])])
 def test_actions_are_whole_numbers(tiny_arguments, action):
-    env = VlnEnv(**tiny_arguments)
+    env = make_vln_env(**tiny_arguments)
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"no whole number in 0\.\.5"):
         env.step(action)
 
 
 def test_secret_goals_give_no_metrics(tiny_arguments):
-    env = VlnEnv(**tiny_arguments, split="test")
+    env = make_vln_env(**tiny_arguments, split="test")
     _, info = env.reset(seed=0)
     assert "metrics" not in info
     assert np.isnan(info["distance_to_goal"])
@@ -201,7 +201,7 @@ def test_wrappers_of_gymnasium_work(tiny_arguments):
 
 
 def test_an_unknown_option_is_refused(tiny_arguments):
-    env = VlnEnv(**tiny_arguments)
+    env = make_vln_env(**tiny_arguments)
     with pytest.raises(ValueError, match="no episode 'x'"):
         env.reset(options={"episode_id": "x"})
     with pytest.raises(ValueError, match="not \\['scan'\\]"):

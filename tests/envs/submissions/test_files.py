@@ -66,7 +66,7 @@ def test_rxr_files_have_the_layout_of_the_server(spoken, stroll, own_files, tmp_
     ("walk", "message"),
     [
         ([("a1", 0.0, 0.0)], "it starts at 'a1', the episode at 'a0'"),
-        ([("a0", 0.0, 0.0), ("a2", 0.0, 0.0)], "'a0' and 'a2' are no neighbours in scan 'attic'"),
+        ([("a0", 0.0, 0.0), ("a2", 0.0, 0.0)], "'a0' and 'a2' are not neighbours in scan 'attic'"),
         ([("a0", 0.0, 0.0), ("z1", 0.0, 0.0)], "scan 'attic' has no viewpoint 'z1'"),
         ([("a0", math.nan, 0.0)], "a heading or elevation is not finite"),
         ([], "it is empty"),

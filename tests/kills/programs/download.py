@@ -5,7 +5,7 @@ from complaints import friendly_errors
 import sys
 from pathlib import Path
 
-from storage.download import fetch
+from storage.downloads.download import fetch
 
 if __name__ == "__main__":
     with friendly_errors():

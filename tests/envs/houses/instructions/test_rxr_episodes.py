@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from envs.episodes import load_episodes
-from envs.episodes.tokenizer import split_words
 from envs.graphs.nav_graph import NavGraph
 from envs.houses.building.sets import DATA_DIR, MINI
 from envs.houses.instructions.annotation_files import guide_path, read_annotations
@@ -17,6 +16,7 @@ from envs.houses.instructions.rxr_episodes import (
 )
 from envs.houses.language.grammar import parse
 from envs.houses.language.languages import language_of
+from envs.tokenizers import split_words
 from envs.worlds import world_files
 
 FIELDS = [

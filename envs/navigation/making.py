@@ -1,0 +1,79 @@
+"""Factories that `gymnasium.make` and `gymnasium.make_vec` call: plain arguments to environments.
+
+Code that has a loaded split already calls `VlnVectorEnv` or `VlnEnv` itself.
+"""
+
+import difflib
+import inspect
+from dataclasses import fields
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+
+from envs.episodes.splits import LoadedSplit, load_split
+from envs.navigation.settings import EnvSettings
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.navigation.vln_env import VlnEnv
+
+_OF_VECTOR_ENV = ("num_envs", "autoreset_mode")
+_OF_SPLIT = tuple(inspect.signature(load_split).parameters)
+_OF_SETTINGS = tuple(field.name for field in fields(EnvSettings))
+
+
+def make_vln_env(**arguments: Any) -> VlnEnv:
+    """Load a split and build an environment with one agent.
+
+    Args:
+        arguments: As listed in the docstring of `VlnEnv`.
+
+    Raises:
+        TypeError: There is no such argument; the message names the closest one.
+        FileNotFoundError: A file of the world is missing.
+        ValueError: A file is damaged, or files or arguments do not fit each other.
+        KeyError: The feature store lacks a viewpoint.
+    """
+    for name in _OF_VECTOR_ENV:
+        if name in arguments:
+            raise TypeError(
+                f"VlnEnv has no argument {name!r}, because it holds one agent; use "
+                "gymnasium.make_vec for several agents"
+            )
+    return VlnEnv(*_load("VlnEnv", arguments))
+
+
+def make_vln_vector_env(
+    num_envs: int = 1,
+    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    **arguments: Any,
+) -> VlnVectorEnv:
+    """Load a split and build an environment with a batch of agents.
+
+    Args:
+        num_envs: Number of agents B.
+        autoreset_mode: What happens after the end of an episode, see Gymnasium.
+        arguments: As listed in the docstring of `VlnVectorEnv`.
+
+    Raises:
+        TypeError, FileNotFoundError, ValueError, KeyError: As for `make_vln_env`.
+    """
+    split, settings = _load("VlnVectorEnv", arguments)
+    return VlnVectorEnv(split, num_envs, settings, autoreset_mode)
+
+
+# gymnasium.make reads here which render modes it can wrap ("human", "rgb_array_list").
+make_vln_env.metadata = VlnEnv.metadata  # type: ignore[attr-defined]
+
+
+def _load(env: str, arguments: dict[str, Any]) -> tuple[LoadedSplit, EnvSettings]:
+    """Sort arguments into those of the split and those of the settings, and load the split."""
+    known = {*_OF_SPLIT, *_OF_SETTINGS}
+    for name in arguments:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            names = ", ".join((*_OF_SPLIT, *_OF_SETTINGS))
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {names}"
+            raise TypeError(f"{env} has no argument {name!r}; {hint}")
+    own = {name: value for name, value in arguments.items() if name in _OF_SETTINGS}
+    settings = EnvSettings(**own)
+    split = load_split(**{k: value for k, value in arguments.items() if k not in own})
+    return split, settings

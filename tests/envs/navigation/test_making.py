@@ -1,0 +1,64 @@
+import dataclasses
+
+import gymnasium as gym
+import pytest
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
+
+import envs  # noqa: F401  (registers the environments)
+from envs.episodes.splits import load_split
+from envs.navigation.making import make_vln_vector_env
+from envs.navigation.settings import EnvSettings
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.navigation.vln_env import VlnEnv
+
+
+def test_make_vec_equals_an_environment_over_the_loaded_split(tiny_arguments):
+    arguments = {"observe": "indices", "reward": "ndtw", "max_instruction_length": 12}
+    made = gym.make_vec("RxR-CLIP-v0", 3, **tiny_arguments, **arguments)
+    split = load_split("rxr", **tiny_arguments, max_instruction_length=12)
+    built = VlnVectorEnv(split, 3, EnvSettings(observe="indices", reward="ndtw"))
+    assert built.max_episode_steps == made.unwrapped.max_episode_steps == 35
+    assert data_equivalence(made.reset(seed=3), built.reset(seed=3))
+    for _ in range(40):
+        actions = built.teacher_actions()
+        assert data_equivalence(made.step(actions), built.step(actions))
+
+
+def test_make_equals_an_environment_over_the_loaded_split(tiny_arguments):
+    made = gym.make("R2R-CLIP-v0", **tiny_arguments)
+    built = VlnEnv(load_split("r2r", **tiny_arguments))
+    assert data_equivalence(made.reset(seed=3), built.reset(seed=3))
+    assert data_equivalence(made.step(1), built.step(1))
+
+
+def test_one_split_serves_several_environments_and_other_episodes(make_env):
+    env = make_env(4, observe="indices")
+    own = dataclasses.replace(env.episodes[2], instr_id="mine", instruction="Walk to the door.")
+    split = dataclasses.replace(env.split, episodes=[own])
+    other = VlnVectorEnv(split, 1, env.settings, AutoresetMode.DISABLED)
+    observation, info = other.reset(seed=0)
+    assert info["instr_id"].tolist() == ["mine"]
+    tokens = env.tokenizer.encode(own.instruction, split.max_instruction_length)
+    assert observation["instruction"][0].tolist() == tokens.tolist()
+    assert other.nav_world is env.nav_world
+    assert len(env.episodes) > 1
+
+
+def test_an_unknown_argument_is_refused_with_the_closest_name(tiny_arguments):
+    with pytest.raises(TypeError, match=r"VlnVectorEnv has no argument 'langage'.*'language'"):
+        make_vln_vector_env(2, **tiny_arguments, langage="en")
+
+
+def test_gymnasium_collects_frames_of_an_environment_that_renders_arrays(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", render_mode="rgb_array_list", **tiny_arguments)
+    env.reset(seed=0)
+    env.step(1)
+    assert len(env.render()) == 2
+
+
+def test_settings_refuse_values_out_of_range():
+    with pytest.raises(ValueError, match="max_episode_steps is 0"):
+        EnvSettings(max_episode_steps=0)
+    with pytest.raises(ValueError, match="teacher 'oracle' is not one of shortest, reference"):
+        EnvSettings(teacher="oracle")  # type: ignore[arg-type]
