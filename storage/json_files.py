@@ -37,9 +37,9 @@ def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
 
 
 def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
-    """Read a file of another library that is one JSON object, with whatever numbers it holds.
+    """Read a file of another library that is one JSON object; numbers of any size are accepted.
 
-    transformers, for one, writes a `model_max_length` of 31 digits.
+    For example, transformers writes a `model_max_length` of 31 digits.
 
     Raises:
         FileNotFoundError: There is no such file; the message names the remedy.
@@ -82,7 +82,7 @@ def parse_json(
         source: The file, or a part of one, for error messages.
         remedy: How to get a correct document, for error messages.
         allow_nan: Accept NaN, Infinity and -Infinity, which `json.dumps` can write.
-        any_number: Accept these and numbers of any size.
+        any_number: Accept NaN, infinities and numbers of any size.
 
     Raises:
         ValueError: The text is not strict JSON; the message names source, problem and remedy.

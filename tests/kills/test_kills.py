@@ -44,14 +44,17 @@ class Attempts:
         return self._launcher.wait(process)
 
     def stage(self):
-        """Return which part of the output exists."""
+        """Return which part of the output exists, and of the cache while there is no output."""
         names = {path.name for path in self.output.rglob("*") if path.is_file()}
+        if not names:
+            cached = sum(path.is_file() for path in (self.folder / "cache").rglob("*"))
+            return f"with {cached} files in the cache" if cached else "with nothing yet"
+        if any(name.endswith(".partial") for name in names):
+            return "half way"
         for name in ("results.json", "trainer.pt", "store.safetensors", "scans.txt"):
             if name in names:
                 return f"with {name}"
-        if any(name.endswith(".partial") for name in names):
-            return "half way"
-        return "with files" if names - {".lock"} else "with nothing yet"
+        return "with files" if names - {".lock"} else "with a lock"
 
     def check_end(self, expected):
         assert self.command.state(self.output) == expected

@@ -52,7 +52,7 @@ def test_from_pictures_to_the_table_and_not_twice(
     command = [
         *("compare_encoders.py", "--encoders", clips[0], f"random={clips[1]}", "--seeds", "1"),
         *("--ablations", "no-language", "--world", "matterport", "--data-dir", tiny_world),
-        *("--pictures", skyboxes, "--splits", "val_unseen", "--output", output),
+        *("--scan-dir", skyboxes, "--splits", "val_unseen", "--output", output),
         *("--", "--iterations", "2", "--batch-size", "4", "--follower.hidden-size", "16"),
     ]
     printed = run_script(*command)
@@ -95,7 +95,7 @@ def test_names_of_encoders(clips):
 
 
 def test_two_encoders_of_one_name_are_refused(run_script, clips, tmp_path):
-    with pytest.raises(ValueError, match="name some, and differently"):
+    with pytest.raises(ValueError, match="no encoder, or two of one name"):
         run_script(
             *("compare_encoders.py", "--encoders", clips[0], f"first={clips[1]}"),
             *("--output", tmp_path),
@@ -103,5 +103,5 @@ def test_two_encoders_of_one_name_are_refused(run_script, clips, tmp_path):
 
 
 def test_a_folder_that_is_missing_is_refused(run_script, tmp_path):
-    with pytest.raises(ValueError, match="neither a folder nor a model that open_clip knows"):
+    with pytest.raises(ValueError, match="neither a folder nor a model of open_clip"):
         run_script("compare_encoders.py", "--encoders", f"x={tmp_path / 'no'}")

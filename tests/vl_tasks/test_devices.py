@@ -15,7 +15,7 @@ def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_pa
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = dataclasses.replace(VQA_PRESETS["houses"], device=device)
     blind = dataclasses.replace(config, vision=False)
-    pictures = ("--pictures", tmp_path, "--device", device)
+    pictures = ("--images", tmp_path, "--device", device)
     for attempt in (
         lambda: prepare(config),
         lambda: pictures_source(config, {}, device),

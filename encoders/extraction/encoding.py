@@ -1,4 +1,4 @@
-"""Encoding the 36 views of many viewpoints into feature stores, restartable at every row."""
+"""Encoding of the 36 views of many viewpoints into feature stores, resumable at every row."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -15,21 +15,21 @@ from storage.features.view_grid import NUM_VIEWS
 from storage.locks import sole_writer
 from training.interruption import interruption_message
 
-# Given keys, yields the views of each, (36, H, W, 3) uint8 RGB; None leaves a viewpoint out.
+# Yields, for each key, the views (36, H, W, 3) uint8 RGB; None skips the viewpoint.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
-# Given a key and what was loaded for it, makes the features (36, D).
+# Maps a key and the data loaded for it to features (36, D).
 MakeRow = Callable[[str, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class StoreToFill:
-    """A store that is to be written.
+    """A feature store to write.
 
     Attributes:
-        path: Where it shall lie; an older one there is replaced at the end.
-        width: D.
-        metadata: What it records.
-        make_row: See `MakeRow`.
+        path: File of the store; an existing file is replaced when all rows are complete.
+        width: D, the width of a view's features.
+        metadata: Metadata of the store.
+        make_row: Function that computes a row, see `MakeRow`.
     """
 
     path: Path
@@ -55,23 +55,23 @@ def encode_viewpoints_with(
     encoders: Mapping[Path, ClipEncoder] | Mapping[str, ClipEncoder],
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Encode viewpoints and write a feature store for each encoder, showing a bar.
+    """Encode viewpoints, write a feature store for each encoder, and show a progress bar.
 
-    The views of a viewpoint are loaded once for all encoders. What an interrupted run finished lies
-    in `<path>.partial`; the same call takes it up again and loads only viewpoints that some store
-    lacks.
+    The views of a viewpoint are loaded once for all encoders. An interrupted run keeps its finished
+    rows in `<path>.partial`; the same call resumes there and loads only viewpoints that are missing
+    in at least one store.
 
     Args:
         keys: `scan_viewpoint` of each row of the stores.
-        load_views: See `Loader`.
-        encoders: By the path where the store of each shall lie; older ones there are replaced at
-            the end. All take pictures of the same size.
-        metadata: What else to record, such as the field of view.
+        load_views: Function that loads views, see `Loader`.
+        encoders: Encoders by path of their store; existing files are replaced at the end. All
+            encoders must have the same input size.
+        metadata: Additional metadata of the stores, such as the field of view.
 
     Raises:
-        ValueError: Encoders take different sizes, or there are none; a partial file is of another
-            run; or views have another shape or count.
-        OutputInUseError: Another process fills one of the stores.
+        ValueError: Input sizes differ, there are no encoders, a partial file belongs to another
+            run, or the shape or number of views is wrong.
+        OutputInUseError: Another process writes one of the stores.
     """
     common_image_size(encoders)
     stores = [
@@ -87,55 +87,57 @@ def encode_viewpoints_with(
 
 
 def common_image_size(encoders: Mapping[Any, ClipEncoder]) -> tuple[int, int]:
-    """(height, width) in pixels of the pictures that all of some encoders take.
+    """Return the input size (height, width) in pixels that all encoders share.
 
     Raises:
-        ValueError: They take different ones, or there are no encoders.
+        ValueError: Input sizes differ, or there are no encoders.
     """
     sizes = {encoder.image_size: encoder.name for encoder in encoders.values()}
     if len(sizes) != 1:
-        found = ", ".join(f"{name} {size[0]} x {size[1]}" for size, name in sizes.items())
+        listed = ", ".join(f"{name} {size[0]} x {size[1]}" for size, name in sizes.items())
         raise ValueError(
-            f"encoders that share views must take pictures of one size, but here are: "
-            f"{found or 'none'}; encode with each of them by itself"
+            f"encoders that share views must have one input size, but there are: "
+            f"{listed or 'none'}; run the command for each encoder"
         )
     return next(iter(sizes))
 
 
 def view_features(key: str, views: np.ndarray, encoder: ClipEncoder) -> np.ndarray:
-    """Features (36, D) float32 of a viewpoint's views (36, H, W, 3).
+    """Encode a viewpoint's views (36, H, W, 3) as features (36, D) float32.
 
     Raises:
-        ValueError: There are not 36 of them.
+        ValueError: The number of views is not 36.
     """
     if views.ndim != 4 or views.shape[0] != NUM_VIEWS:
-        raise ValueError(f"{key}: views of shape {views.shape}, not ({NUM_VIEWS}, H, W, 3)")
+        raise ValueError(f"{key}: views have shape {views.shape}, not ({NUM_VIEWS}, H, W, 3)")
     return encoder.pooled(views)
 
 
 def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]) -> None:
-    """Write feature stores whose rows are made one after another, showing a bar.
+    """Write feature stores row by row, and show a progress bar.
 
     Args:
         keys: `scan_viewpoint` of each row.
-        load: Yields what the rows of a viewpoint are made of, or None to leave it out; asked only
-            for what an interrupted run has left to do.
-        stores: What to fill.
+        load: Yields the data of each viewpoint, or None to skip it; called only with the keys that
+            an interrupted run has not finished.
+        stores: Stores to write.
 
     Raises:
         ValueError: As for `encode_viewpoints_with`.
-        OutputInUseError: Another process fills one of the stores.
+        OutputInUseError: Another process writes one of the stores.
     """
     from tqdm import tqdm
 
-    with sole_writer(*(one.path for one in stores)), ExitStack() as stack:
+    with sole_writer(*(store.path for store in stores)), ExitStack() as stack:
         partials = [
-            stack.enter_context(closing(PartialStore(one.path, keys, one.width, one.metadata)))
-            for one in stores
+            stack.enter_context(
+                closing(PartialStore(store.path, keys, store.width, store.metadata))
+            )
+            for store in stores
         ]
-        first = min(one.done for one in partials)
-        stack.enter_context(interruption_message(lambda: _kept(partials, len(keys))))
-        names = " ".join(one.path.name for one in stores)
+        first = min(rows.done for rows in partials)
+        stack.enter_context(interruption_message(lambda: _progress(partials, len(keys))))
+        names = " ".join(store.path.name for store in stores)
         bar = stack.enter_context(
             tqdm(
                 total=NUM_VIEWS * len(keys),
@@ -149,26 +151,26 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
             zip(remaining, load(remaining), strict=True), start=first
         ):
             for store, rows in zip(stores, partials, strict=True):
-                # A store may be ahead: the run was killed between two of them, or is newly asked
-                # for.
+                # A store may be ahead of the others: the last run was killed between two stores, or
+                # this one has an additional encoder.
                 if rows.done == number:
                     rows.append(None if loaded is None else store.make_row(key, loaded))
             bar.update(NUM_VIEWS)
         for rows in partials:
             rows.write_store()
-        # Only now, so that a run killed before this needs no views again.
+        # Last, so that a run that is killed earlier need not load views again.
         for rows in partials:
             rows.remove()
 
 
-def _kept(partials: Sequence[PartialStore], total: int) -> str:
-    done = min(one.done for one in partials)
-    files = ", ".join(str(one.path) for one in partials)
-    return f"{done} of {total} viewpoints are kept in {files}; the same command goes on there"
+def _progress(partials: Sequence[PartialStore], total: int) -> str:
+    done = min(rows.done for rows in partials)
+    files = ", ".join(str(rows.path) for rows in partials)
+    return f"{done} of {total} viewpoints are saved in {files}; the same command resumes there"
 
 
 def encoder_metadata(encoder: ClipEncoder) -> dict[str, Any]:
-    """What a feature store records of the encoder that filled it."""
+    """Return the metadata that identifies an encoder in a feature store."""
     return {
         "encoder": encoder.name,
         "weights_sha256": encoder.weights_sha256,

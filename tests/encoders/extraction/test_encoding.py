@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from encoders.clip import ClipEncoder
-from encoders.extraction.extraction import encode_viewpoints, encode_viewpoints_with
+from encoders.extraction.encoding import encode_viewpoints, encode_viewpoints_with
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -25,7 +25,7 @@ def views_of(key: str) -> np.ndarray:
 
 
 class Loader:
-    """Yields views and remembers for which viewpoints; breaks off after `limit` of them."""
+    """Loader of views that records its viewpoints; it is interrupted after `limit` of them."""
 
     def __init__(self, limit: int = 99):
         self.loaded: list[str] = []
@@ -51,7 +51,7 @@ def test_rows_are_the_pooled_features_of_their_views(encoder: ClipEncoder, tmp_p
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(encoder: ClipEncoder, tmp_path: Path):
+def test_an_interrupted_run_resumes_where_it_stopped(encoder: ClipEncoder, tmp_path: Path):
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
     encode_viewpoints(KEYS, Loader(), encoder, whole)
     with pytest.raises(KeyboardInterrupt):
@@ -65,7 +65,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(encoder: ClipEncoder, tmp_p
     assert broken.read_bytes() == whole.read_bytes()
 
 
-def test_a_second_process_is_refused(encoder: ClipEncoder, tmp_path: Path, locked_elsewhere):
+def test_a_second_writer_is_refused(encoder: ClipEncoder, tmp_path: Path, locked_elsewhere):
     path, loader = tmp_path / "store.safetensors", Loader()
     with (
         locked_elsewhere(path) as other,
@@ -76,7 +76,7 @@ def test_a_second_process_is_refused(encoder: ClipEncoder, tmp_path: Path, locke
     assert not list(tmp_path.iterdir())
 
 
-def test_the_remains_of_another_run_are_refused(encoder: ClipEncoder, tmp_path: Path):
+def test_a_partial_file_of_another_run_is_refused(encoder: ClipEncoder, tmp_path: Path):
     path = tmp_path / "store.safetensors"
     with pytest.raises(KeyboardInterrupt):
         encode_viewpoints(KEYS, Loader(limit=1), encoder, path, {"vfov_degrees": 60})
@@ -84,7 +84,7 @@ def test_the_remains_of_another_run_are_refused(encoder: ClipEncoder, tmp_path: 
         encode_viewpoints(KEYS, Loader(), encoder, path, {"vfov_degrees": 75})
 
 
-def test_a_run_that_made_nothing_leaves_nothing_in_the_way(encoder: ClipEncoder, tmp_path: Path):
+def test_a_run_without_rows_leaves_no_file(encoder: ClipEncoder, tmp_path: Path):
     path = tmp_path / "store.safetensors"
     with pytest.raises(KeyboardInterrupt):
         encode_viewpoints(KEYS, Loader(limit=0), encoder, path, {"vfov_degrees": 60})
@@ -106,7 +106,7 @@ def other_encoder(tiny_transformer: Path) -> ClipEncoder:
     return ClipEncoder.load(str(tiny_transformer), device="cpu")
 
 
-def test_encoders_share_views_and_write_what_each_would_alone(
+def test_encoders_share_views_and_write_the_same_bytes_as_alone(
     encoder: ClipEncoder, other_encoder: ClipEncoder, tmp_path: Path
 ):
     together = {tmp_path / "a.safetensors": encoder, tmp_path / "b.safetensors": other_encoder}
@@ -120,7 +120,7 @@ def test_encoders_share_views_and_write_what_each_would_alone(
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_an_encoder_that_is_behind_catches_up_and_no_row_is_made_twice(
+def test_no_row_is_encoded_twice_when_one_store_is_behind(
     encoder: ClipEncoder, other_encoder: ClipEncoder, tmp_path: Path, monkeypatch
 ):
     whole, first, second = (tmp_path / f"{name}.safetensors" for name in ("whole", "a", "b"))
@@ -142,7 +142,7 @@ def test_an_encoder_that_is_behind_catches_up_and_no_row_is_made_twice(
     np.testing.assert_array_equal(open_store(first).views[2], expected)
 
 
-def test_a_run_killed_while_it_writes_its_stores_needs_no_views_again(
+def test_a_run_killed_while_writing_its_stores_loads_no_views_again(
     encoder: ClipEncoder, other_encoder: ClipEncoder, tmp_path: Path, monkeypatch
 ):
     together = {tmp_path / "a.safetensors": encoder, tmp_path / "b.safetensors": other_encoder}
@@ -165,7 +165,7 @@ def test_a_run_killed_while_it_writes_its_stores_needs_no_views_again(
 
 def test_encoders_of_different_sizes_are_refused(encoder: ClipEncoder, tmp_path: Path):
     house_clip = ClipEncoder.load("house_clip", device="cpu")
-    with pytest.raises(ValueError, match=r"one size.* tiny 64 x 64, house_clip 128 x 128"):
+    with pytest.raises(ValueError, match=r"one input size.* tiny 64 x 64, house_clip 128 x 128"):
         encode_viewpoints_with(
             KEYS, Loader(), {tmp_path / "a": encoder, tmp_path / "b": house_clip}
         )
