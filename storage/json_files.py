@@ -13,6 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
+from storage.messages import shortened
+
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64
 _MOST_DIGITS = 20  # of a 64-bit integer with its sign
@@ -35,9 +37,9 @@ def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
 
 
 def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
-    """Read a file of another library that is one JSON object, with whatever numbers it holds.
+    """Read a file of another library that is one JSON object; numbers of any size are accepted.
 
-    transformers, for one, writes a `model_max_length` of 31 digits.
+    For example, transformers writes a `model_max_length` of 31 digits.
 
     Raises:
         FileNotFoundError: There is no such file; the message names the remedy.
@@ -80,7 +82,7 @@ def parse_json(
         source: The file, or a part of one, for error messages.
         remedy: How to get a correct document, for error messages.
         allow_nan: Accept NaN, Infinity and -Infinity, which `json.dumps` can write.
-        any_number: Accept these and numbers of any size.
+        any_number: Accept NaN, infinities and numbers of any size.
 
     Raises:
         ValueError: The text is not strict JSON; the message names source, problem and remedy.
@@ -103,13 +105,6 @@ def parse_json(
             return document
         problem = f"nested deeper than {MOST_DEPTH} levels"
     raise ValueError(f"{source}: not valid JSON ({problem}); {remedy}")
-
-
-def shortened(value: object, most: int = 80) -> str:
-    """A value from a file in one line of bounded length, to be quoted in a message."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

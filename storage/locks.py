@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 _POLL_SECONDS = 0.2
-_LOOKS = 5  # for the name of a holder
+_READ_ATTEMPTS = 5  # until a new holder has recorded itself
 
 
 class OutputInUseError(OSError):
@@ -152,11 +152,11 @@ def _read_holder(path: Path) -> tuple[str | None, str]:
 
 def _describe_holder(path: Path) -> str:
     """Return id, host and start time of the process that holds a lock, if they are recorded."""
-    for _ in range(_LOOKS):
+    for _ in range(_READ_ATTEMPTS):
         pid, host = _read_holder(path)
         if pid is not None:
             break
-        time.sleep(_POLL_SECONDS)  # just taken, not recorded yet
+        time.sleep(_POLL_SECONDS)  # the holder may not have recorded itself yet
     else:
         return "another process"
     since = ""

@@ -1,10 +1,10 @@
-"""Orders in which training visits its records; each depends on seed and iteration only."""
+"""Orders of training records in batches; each depends on seed and iteration only."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-# Streams of random numbers, which keep the two kinds of order independent of other draws.
+# Streams of random numbers, separate from all other random numbers of a run.
 _BUCKETED, _SHUFFLED = 21, 29
 
 
@@ -13,7 +13,7 @@ class BucketedBatchOrder:
 
     Each epoch is a fresh permutation. Within pools of `bucket` batches, records are sorted by
     length before they are cut into batches, which saves padding; then the batches are shuffled.
-    Records that do not fill a batch are left out of that epoch.
+    Records that do not fill a batch are skipped in that epoch.
 
     Args:
         names: Names of the records.
@@ -37,7 +37,7 @@ class BucketedBatchOrder:
         multiple: int = 1,
     ) -> None:
         if len(names) < multiple:
-            raise ValueError(f"{len(names)} episodes, but a batch has at least {multiple}")
+            raise ValueError(f"{len(names)} episodes, but a batch needs at least {multiple}")
         self._names = list(names)
         self._lengths = np.asarray(lengths)
         self._batch_size = min(batch_size, len(self._names)) // multiple * multiple

@@ -18,7 +18,7 @@ class Stopped(SystemExit):
 
 
 @contextmanager
-def says_when_interrupted(message: Callable[[], str]) -> Iterator[None]:
+def interruption_message(message: Callable[[], str]) -> Iterator[None]:
     """Add a message about saved work and resuming to a KeyboardInterrupt of a block."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""What every training run sets before it builds its networks: torch, and its seeds."""
+"""Torch settings and random seeds of a training run."""
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ def iteration_seed(seed: int, stream: int, iteration: int) -> int:
 def rank_iteration_seed(seed: int, stream: int, iteration: int, rank: int) -> int:
     """Return the seed of torch's random numbers in an iteration of one rank.
 
-    Arguments are those of `iteration_seed`; every rank gets a seed of its own.
+    Arguments are those of `iteration_seed`; each rank gets a different seed.
     """
     sequence = np.random.SeedSequence((seed, stream, iteration, rank))
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)

@@ -17,7 +17,7 @@ from storage import UnwritableError, write_text
 from storage.locks import OutputInUseError, OutputLock
 from training.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
 from training.groups import Group, SingleProcess
-from training.interruption import Stopped, interruption, says_when_interrupted
+from training.interruption import Stopped, interruption, interruption_message
 from training.learners import Learner, Summary
 from training.log import RunLog
 from training.optimisers import clip_gradient, learning_rate
@@ -94,7 +94,7 @@ class Trainer:
             UnwritableError: The disk is full; the message names the state to resume from.
         """
         try:
-            with says_when_interrupted(lambda: self._resume_hint()):
+            with interruption_message(lambda: self._resume_hint()):
                 self._train()
         except UnwritableError as error:
             self.close()

@@ -24,7 +24,7 @@ from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
 from training.checkpoints import TRAINER, check_metadata
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 from training.settings import CONFIG, check_same_run
 
 METRICS = ("SR", "SPL", "nDTW")
@@ -108,7 +108,7 @@ def train_all(
         f"Runs that are finished are kept in {folder}, and those that had begun go on from their "
         "last states when the same command is given again"
     )
-    with sole_writer(folder), says_when_interrupted(lambda: way_on):
+    with sole_writer(folder), interruption_message(lambda: way_on):
         left = [job for job in every if not (job.run / SCORES).is_file()]
         trained = run_jobs(carry_out, left, workers, "trains")
         total, done = len(every), len(every) - len(left)

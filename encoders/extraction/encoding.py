@@ -13,7 +13,7 @@ from encoders.clip import ClipEncoder
 from storage.features.partial_store import PartialStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.locks import sole_writer
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 
 # Yields, for each key, the views (36, H, W, 3) uint8 RGB; None skips the viewpoint.
 Loader = Callable[[Sequence[str]], Iterable[np.ndarray | None]]
@@ -136,7 +136,7 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
             for store in stores
         ]
         first = min(rows.done for rows in partials)
-        stack.enter_context(says_when_interrupted(lambda: _progress(partials, len(keys))))
+        stack.enter_context(interruption_message(lambda: _progress(partials, len(keys))))
         names = " ".join(store.path.name for store in stores)
         bar = stack.enter_context(
             tqdm(

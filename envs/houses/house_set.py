@@ -23,7 +23,7 @@ from storage import write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 
 if TYPE_CHECKING:
     from envs.houses.survey.routes import Routes
@@ -137,7 +137,7 @@ def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> di
     build = partial(build_navigation, rebuild=rebuild)
     results = run_jobs(build, specs, workers, "builds houses")
     bar = tqdm(results, total=len(specs), desc="houses", unit="house")
-    with says_when_interrupted(
+    with interruption_message(
         lambda: (
             f"{bar.n} of {len(specs)} houses are finished and kept in {house_cache_dir()}; "
             "run the same command without --rebuild to build the others"

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from storage.json_files import MOST_DEPTH, parse_json, read_bytes, read_json
-from storage.messages import shortened
 
 
 @pytest.fixture
@@ -81,9 +80,3 @@ def test_large_files_are_refused_before_reading(tmp_path):
     assert read_bytes(path, "mend it", 5) == b"12345"
     with pytest.raises(ValueError, match="larger than 4 bytes"):
         read_bytes(path, "mend it", 4)
-
-
-def test_shortened_values_are_one_short_line():
-    assert shortened("a\nb\t c") == "a b c"
-    assert len(shortened("x" * 1000)) == 80
-    assert shortened([1, 2]) == "[1, 2]"

@@ -72,7 +72,7 @@ def root_of(raw):
 def test_a_truncated_file_is_refused(write, size):
     path = write(values(400, size))
     raw = path.read_bytes()
-    # The last pages may hold nothing behind the last value.
+    # The last pages may have no data after the last value.
     for keep in range(0, len(raw) - 4 * PAGE, 7 * PAGE + 100):
         path.write_bytes(raw[:keep])
         with pytest.raises(ValueError, match=r"data\.lmdb: truncated"):

@@ -113,9 +113,9 @@ def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, cap
         threads = [threading.Thread(target=make) for _ in range(3)]
         for thread in threads:
             thread.start()
-        while "waiting" not in (told := capsys.readouterr().err):
+        while "waiting" not in (printed := capsys.readouterr().err):
             pass
-        assert f"{entry}: waiting for process {other.pid} (on" in told
+        assert f"{entry}: waiting for process {other.pid} (on" in printed
         assert not made
         assert other.stdin is not None
         other.stdin.close()

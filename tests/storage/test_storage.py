@@ -55,7 +55,7 @@ with atomic_write(sys.argv[1]) as beside:
     assert killed.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     living = left.with_name(left.name.replace(f"-{_number(left)}.", f"-{os.getppid()}."))
-    living.write_text("somebody is at it")
+    living.write_text("unfinished")
     write_text(path, "whole")
     assert sorted(tmp_path.iterdir()) == sorted([living, path])
 

@@ -53,7 +53,7 @@ def test_batches_are_multiples_of_a_group():
     names = ["a", "b", "c", "d", "e", "f", "g"]
     few = BucketedBatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=2)
     assert len(few.batch(0)) == 6
-    with pytest.raises(ValueError, match="7 episodes, but a batch has at least 8"):
+    with pytest.raises(ValueError, match="7 episodes, but a batch needs at least 8"):
         BucketedBatchOrder(names, [1] * 7, batch_size=64, bucket=1, seed=0, multiple=8)
 
 

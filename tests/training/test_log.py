@@ -30,11 +30,11 @@ def test_events_of_a_resumed_run_replace_later_events(tmp_path):
     ],
 )
 def test_the_error_of_a_damaged_line_names_it(tmp_path, line, problem):
-    sound = b'{"kind": "train", "iteration": 1, "loss": NaN}\n'
-    (tmp_path / METRICS).write_bytes(sound + line + b"\n" + sound)
+    valid = b'{"kind": "train", "iteration": 1, "loss": NaN}\n'
+    (tmp_path / METRICS).write_bytes(valid + line + b"\n" + valid)
     with pytest.raises(ValueError, match=rf"metrics\.jsonl, line 2: .*{problem}.*; remove the dam"):
         read_log(tmp_path)
-    (tmp_path / METRICS).write_bytes(2 * sound + line)  # the end that a killed run left
+    (tmp_path / METRICS).write_bytes(2 * valid + line)  # incomplete
     assert [event["iteration"] for event in read_log(tmp_path)] == [1, 1]
 
 

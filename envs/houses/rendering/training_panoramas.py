@@ -21,7 +21,7 @@ from storage import atomic_write, write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
@@ -77,7 +77,7 @@ def render_houses(
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
     jobs = [(scan, folders[scan], extra, width) for scan in missing]
     done = run_jobs(_render_house, jobs, workers, "renders")
-    with says_when_interrupted(
+    with interruption_message(
         lambda: f"Finished houses are kept in {folder}; run the same command to render the others"
     ):
         for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
