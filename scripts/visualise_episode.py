@@ -25,7 +25,7 @@ from training.settings import check_counts
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
-    from agents.configs import TrainConfig
+    from agents.settings import TrainConfig
     from envs.episodes import Episode
     from envs.navigation.vector_env import VlnVectorEnv
     from viewer.scene.pictures import Pictures
@@ -284,7 +284,7 @@ def _chosen(names: tuple[str, ...], walks: "Mapping[str, Trace]", key: str) -> "
 
 
 def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
-    from agents.configs import TrainConfig
+    from agents.settings import TrainConfig
     from training.settings import read_config
 
     saved = read_config(run, TrainConfig)
@@ -294,8 +294,8 @@ def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
 
 def _load_run(config: VisualiseConfig, run: Path) -> "Run":
     """Settings, environment over the split, and by name the follower, first, and baselines."""
-    from agents.command_line import EvaluateConfig
     from agents.experiments.runs import load_walkers
+    from agents.settings import EvaluateConfig
 
     return load_walkers(
         EvaluateConfig(

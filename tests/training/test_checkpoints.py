@@ -61,10 +61,10 @@ def test_parts_that_no_width_tells_of_are_named(tmp_path):
 def test_model_from_before_a_part_was_made_has_it_not(tmp_path):
     save_model(tmp_path, make(), {})
     other = make()
-    other.architecture["marks visits"] = "no"
+    other.architecture["visit features"] = "no"
     load_model(tmp_path, other, {})
-    other.architecture["marks visits"] = "yes"
-    with pytest.raises(ValueError, match="marks visits no, but here it is yes"):
+    other.architecture["visit features"] = "yes"
+    with pytest.raises(ValueError, match="visit features no, but here it is yes"):
         load_model(tmp_path, other, {})
 
 
