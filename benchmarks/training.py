@@ -20,8 +20,8 @@ from plain_envdrop import PlainAgent
 from agents.acting.evaluation import by_length
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import Observation, walk
-from agents.configs import FollowerConfig, ReinforcementConfig, TrainConfig
 from agents.learning.follower_training import FollowerLearner
+from agents.settings import FollowerConfig, ReinforcementConfig, TrainConfig
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv

@@ -2,7 +2,7 @@
 
 $ compare_encoders.py --encoders house_clip labels=runs/house_supervised/house_supervised
 $ compare_encoders.py --encoders house_clip ViT-B-32:openai --world houses-standard --seeds 5
-$ compare_encoders.py --ablations no-language shuffled-language no-vision
+$ compare_encoders.py --ablations empty-instructions shuffled-instructions no-vision
 $ compare_encoders.py --encoders house_clip RN50:openai -- --dataset rxr --minutes 10
 
 Missing feature stores are written, a follower is trained on each store with each seed, and all
@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
-from comparisons import ComparisonArguments, carry_out_comparison, split_command_line
+from comparisons import ComparisonArguments, run_comparison, split_command_line
 
 from envs.worlds import World
 
 if TYPE_CHECKING:
-    from agents.experiments.comparison import Contestant
+    from agents.experiments.comparison import ComparisonRow
 
-Ablation = Literal["no-language", "shuffled-language", "no-vision"]
+Ablation = Literal["empty-instructions", "shuffled-instructions", "no-vision"]
 # In these names the colon does not separate a tag.
 _PREFIXES = ("local-dir:", "hf-hub:")
 
@@ -101,7 +101,7 @@ def main(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
     """
     common = common_arguments(arguments, training)
     rows = contestants(arguments, make_stores(arguments), common)
-    carry_out_comparison(arguments, arguments.folder, rows, common)
+    run_comparison(arguments, arguments.folder, rows, common)
 
 
 def common_arguments(arguments: CompareArguments, training: Sequence[str]) -> list[str]:
@@ -112,16 +112,16 @@ def common_arguments(arguments: CompareArguments, training: Sequence[str]) -> li
 
 def contestants(
     arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
-) -> "list[Contestant]":
+) -> "list[ComparisonRow]":
     """Return the rows to train: each encoder, then the ablations of the first one."""
-    from agents.experiments.comparison import ABLATIONS, Contestant
+    from agents.experiments.comparison import ABLATIONS, ComparisonRow
 
     rows = {name: [*common, "--features", str(path)] for name, path in stores.items()}
     first, *_ = rows
     return [
-        *(Contestant(name, tuple(words)) for name, words in rows.items()),
+        *(ComparisonRow(name, tuple(words)) for name, words in rows.items()),
         *(
-            Contestant(f"{first}, {name}", (*rows[first], *ABLATIONS[name]))
+            ComparisonRow(f"{first}, {name}", (*rows[first], *ABLATIONS[name]))
             for name in arguments.ablations
         ),
     ]

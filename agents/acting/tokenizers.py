@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agents.configs import RunConfig
+from agents.settings import RunConfig
 from envs.episodes import load_episodes
 from envs.tokenizers import (
     BOS,

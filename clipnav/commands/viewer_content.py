@@ -9,7 +9,7 @@ from clipnav.commands.visualise_config import VisualiseConfig
 
 if TYPE_CHECKING:
     from agents.acting.rollout import Agent
-    from agents.configs import TrainConfig
+    from agents.settings import TrainConfig
     from envs.episodes import Episode
     from envs.navigation.vector_env import VlnVectorEnv
     from viewer.scene.pictures import Pictures
@@ -115,7 +115,7 @@ def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
 
 
 def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
-    from agents.configs import TrainConfig
+    from agents.settings import TrainConfig
     from training.settings import read_config
 
     saved = read_config(run, TrainConfig)
@@ -125,8 +125,8 @@ def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
 
 def _load_run(config: VisualiseConfig, run: Path) -> "Run":
     """Load settings, the environment of the split, and the agents by name, the follower first."""
-    from agents.command_line import EvaluateConfig
     from agents.experiments.runs import load_walkers
+    from agents.settings import EvaluateConfig
 
     return load_walkers(
         EvaluateConfig(

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from agents.acting.environments import make_env
-from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from agents.learning.speaker_training import train_speaker
+from agents.settings import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.optimiser_settings import OptimiserConfig

@@ -19,7 +19,7 @@ def vocabulary(folder: Path) -> Sample:
 
 
 def vocabulary_of_pieces(folder: Path) -> Sample:
-    from agents.acting.tokenizers import SubwordTokenizer, load_tokenizer
+    from envs.tokenizers import SubwordTokenizer, load_tokenizer
 
     path = folder / "vocabulary.json"
     SubwordTokenizer.build(SENTENCES, 60).save(path)
@@ -35,7 +35,7 @@ def vocabulary_of_tasks(folder: Path) -> Sample:
 
 
 def config(folder: Path) -> Sample:
-    from agents.configs import TrainConfig
+    from agents.settings import TrainConfig
     from training.settings import CONFIG, read_config, to_json
 
     path = folder / CONFIG

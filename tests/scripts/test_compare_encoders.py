@@ -51,13 +51,13 @@ def test_from_pictures_to_the_table_and_not_twice(
     output = tmp_path / "comparison"
     command = [
         *("compare_encoders.py", "--encoders", clips[0], f"random={clips[1]}", "--seeds", "1"),
-        *("--ablations", "no-language", "--world", "matterport", "--data-dir", tiny_world),
+        *("--ablations", "empty-instructions", "--world", "matterport", "--data-dir", tiny_world),
         *("--scan-dir", skyboxes, "--splits", "val_unseen", "--output", output),
         *("--", "--iterations", "2", "--batch-size", "4", "--follower.hidden-size", "16"),
     ]
     printed = run_script(*command)
     report = json.loads((output / "comparison.json").read_text())
-    rows = ["first", "random", "first, no-language", "random agent", "forward agent"]
+    rows = ["first", "random", "first, empty-instructions", "random agent", "forward agent"]
     assert list(report["val_unseen"]) == rows
     told = printed.splitlines()[1 : 1 + len(rows)]
     assert [line[12:30].strip() for line in told] == rows
@@ -69,8 +69,10 @@ def test_from_pictures_to_the_table_and_not_twice(
         config = json.loads((output / "runs" / f"{name}-0" / "config.json").read_text())
         assert config["features"] == str(store.path)
         assert (config["select_by"], config["iterations"]) == ("val_unseen", 2)
-    deaf = json.loads((output / "runs" / "first-no-language-0" / "config.json").read_text())
-    assert deaf["language"] == "none"
+    ablated = json.loads(
+        (output / "runs" / "first-empty-instructions-0" / "config.json").read_text()
+    )
+    assert ablated["instruction_ablation"] == "empty"
 
     made = {path: path.stat().st_mtime_ns for path in output.rglob("*.safetensors")}
     assert len(made) == 5

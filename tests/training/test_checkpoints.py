@@ -61,10 +61,10 @@ def test_weights_that_the_architecture_omits_are_checked(tmp_path):
 def test_an_option_that_a_file_lacks_counts_as_no(tmp_path):
     save_model(tmp_path, make(), {})
     other = make()
-    other.architecture["marks visits"] = "no"
+    other.architecture["visit features"] = "no"
     load_model(tmp_path, other, {})
-    other.architecture["marks visits"] = "yes"
-    with pytest.raises(ValueError, match="marks visits no, but here it is yes"):
+    other.architecture["visit features"] = "yes"
+    with pytest.raises(ValueError, match="visit features no, but here it is yes"):
         load_model(tmp_path, other, {})
 
 

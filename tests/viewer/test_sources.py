@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from agents.configs import TrainConfig
+from agents.settings import TrainConfig
 from training.settings import to_json
 from viewer.trace import write_trace
 

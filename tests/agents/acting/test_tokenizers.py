@@ -4,7 +4,7 @@ import pytest
 
 from agents.acting.environments import make_env
 from agents.acting.tokenizers import make_tokenizer, run_tokenizer, shared_words
-from agents.configs import TextConfig
+from agents.settings import TextConfig
 from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, WordTokenizer
 
 SENTENCES = [
@@ -14,7 +14,7 @@ SENTENCES = [
 ] * 5
 
 
-def test_tokenizers_are_made_from_the_training_split(doors_config, tmp_path):
+def test_tokenizers_are_built_from_the_training_split(doors_config, tmp_path):
     rxr = dataclasses.replace(doors_config, dataset="rxr")
     words = make_tokenizer(rxr)
     assert words == make_env(rxr, "train").tokenizer
@@ -28,14 +28,14 @@ def test_tokenizers_are_made_from_the_training_split(doors_config, tmp_path):
     assert run_tokenizer(resumed) == pieces
 
 
-def test_a_model_needs_its_name():
+def test_pretrained_tokens_require_a_model():
     with pytest.raises(ValueError, match=r"--text\.model"):
         TextConfig(tokens="pretrained")
     with pytest.raises(ValueError, match=r"--text\.model"):
         TextConfig(model="bert-base-multilingual-cased")
 
 
-def test_words_and_pieces_that_are_whole_words_are_shared():
+def test_words_and_whole_word_pieces_are_shared():
     words = WordTokenizer.build(["walk to the red door, and stop"] * 5)
     pieces = SubwordTokenizer.build(SENTENCES, 300)
     pairs = shared_words(words, pieces)
@@ -52,7 +52,7 @@ def test_words_and_pieces_that_are_whole_words_are_shared():
     assert (same == [[number, number] for number in range(len(words))]).all()
 
 
-def test_a_models_words_are_shared_with_that_model_alone(tiny_bert):
+def test_words_of_a_model_are_shared_with_the_same_model_only(tiny_bert):
     words, model = WordTokenizer.build(SENTENCES, 1), PretrainedTokenizer(str(tiny_bert))
     for one, other in ((words, model), (model, words)):
         with pytest.raises(ValueError, match=r"--text\.model"):

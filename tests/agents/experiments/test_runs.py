@@ -6,12 +6,10 @@ import pytest
 import torch
 
 from agents.acting.evaluation import Evaluation
-from agents.command_line import EvaluateConfig
-from agents.configs import ReinforcementConfig
 from agents.experiments.runs import evaluate_run, load_walkers, write_submission
 from agents.learning.follower_training import follower_trainer, train
-from agents.presets import preset
-from agents.search_config import SearchConfig
+from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig
+from agents.settings.presets import preset
 from envs.episodes import load_episodes
 from envs.worlds import world_files
 from storage.features.opening import open_store
@@ -32,7 +30,7 @@ def run(tiny_world, small_config):
     return config.output
 
 
-def test_scores_a_split_beside_the_baselines(run, capsys):
+def test_evaluation_includes_the_baselines(run, capsys):
     results = evaluate_run(EvaluateConfig(run, threads=1))
     assert list(results) == ["val_unseen"]
     assert list(results["val_unseen"]) == ["follower", "random", "forward", "shortest path"]
@@ -41,7 +39,7 @@ def test_scores_a_split_beside_the_baselines(run, capsys):
     assert again["val_unseen"] == {"follower": results["val_unseen"]["follower"]}
 
 
-def test_critics_say_in_traces_what_they_expected(small_config):
+def test_traces_contain_the_values_of_the_critic(small_config):
     config = dataclasses.replace(
         small_config,
         iterations=1,
@@ -62,7 +60,7 @@ def test_critics_say_in_traces_what_they_expected(small_config):
     assert len(set(first.tolist())) > 1
 
 
-def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
+def test_submission_of_a_split_with_unpublished_goals(run, tmp_path, capsys):
     path = tmp_path / "test.json"
     assert evaluate_run(EvaluateConfig(run, ("test",), submission=path)) == {}
     items = json.loads(path.read_text())
@@ -70,7 +68,7 @@ def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
     for item in items:
         assert item["trajectory"][0][0] == {"300": "b2", "301": "b4"}[item["instr_id"][:3]]
         assert all(len(pose) == 3 for pose in item["trajectory"])
-    assert "secret" in capsys.readouterr().out
+    assert "not published" in capsys.readouterr().out
 
 
 def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
@@ -84,7 +82,7 @@ def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
         evaluate_run(EvaluateConfig(run, features=other))
 
 
-def test_a_device_that_is_not_there_is_named(run, monkeypatch):
+def test_a_missing_device_is_named(run, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match="--device cuda: torch finds 0 GPUs"):
         evaluate_run(EvaluateConfig(run, device="cuda"))
@@ -95,7 +93,7 @@ def test_missing_run_is_named(tmp_path):
         evaluate_run(EvaluateConfig(tmp_path / "none"))
 
 
-def test_several_splits_and_other_words_than_in_training(doors_config, capsys):
+def test_several_splits_and_ablations_of_a_trained_run(doors_config, capsys):
     train(doors_config)
     capsys.readouterr()
     told = EvaluateConfig(doors_config.output, ("val_seen", "val_unseen"), baselines=False)
@@ -103,14 +101,14 @@ def test_several_splits_and_other_words_than_in_training(doors_config, capsys):
     assert [heard[split]["follower"]["SR"] for split in told.splits] == [1.0, 1.0]
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["split", "val_seen", "val_unseen"]
-    misled = evaluate_run(dataclasses.replace(told, language="shuffled"))
+    misled = evaluate_run(dataclasses.replace(told, instruction_ablation="shuffled"))
     # Words of another path in the room, or in another one, name the wrong door three times of four.
-    assert misled["val_unseen"]["follower (shuffled language)"]["SR"] < 0.6
-    deaf = evaluate_run(dataclasses.replace(told, language="none"))
-    assert deaf["val_unseen"]["follower (no language)"]["SR"] < 0.6
+    assert misled["val_unseen"]["follower (shuffled instructions)"]["SR"] < 0.6
+    deaf = evaluate_run(dataclasses.replace(told, instruction_ablation="empty"))
+    assert deaf["val_unseen"]["follower (empty instructions)"]["SR"] < 0.6
 
 
-def test_what_is_missing_is_named_before_the_walk(run, monkeypatch):
+def test_missing_data_is_named_before_the_walk(run, monkeypatch):
     monkeypatch.setattr("agents.experiments.runs.load_run", None)
     with pytest.raises(
         FileNotFoundError, match=r"'gone' of r2r; name one of .*: test, train, val_"
@@ -123,12 +121,12 @@ def test_what_is_missing_is_named_before_the_walk(run, monkeypatch):
         evaluate_run(EvaluateConfig(run, search=search))
 
 
-def test_submission_is_of_one_split(tmp_path):
+def test_submission_requires_one_split(tmp_path):
     with pytest.raises(ValueError, match="--splits test val_seen"):
         EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")
 
 
-def test_submission_gets_its_folder(run, tmp_path):
+def test_submission_creates_its_folder(run, tmp_path):
     path = tmp_path / "new" / "folder" / "test.json"
     evaluate_run(EvaluateConfig(run, ("test",), submission=path))
     assert len(json.loads(path.read_text())) == 4
@@ -143,9 +141,7 @@ def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp
     told = EvaluateConfig(config.output, baselines=False, submission=path)
     with monkeypatch.context() as patch:
         patch.setattr("agents.experiments.runs.load_run", None)
-        with pytest.raises(
-            ValueError, match=r"reads hi alone \(--instruction-language\).*--partial"
-        ):
+        with pytest.raises(ValueError, match=r"has --instruction-language hi; .*--partial"):
             evaluate_run(told)
     assert not path.parent.exists()
     evaluate_run(dataclasses.replace(told, partial=True))

@@ -61,7 +61,7 @@ def train_split():
     return short + [episode("b", path) for path in shortest(GRAPHS["b"], 3, 2)]
 
 
-def test_paths_are_shortest_ones_with_moves_like_the_training_split():
+def test_sampled_paths_are_shortest_paths_of_similar_size():
     train = train_split()
     sampled = sample_paths(GRAPHS, train, [], 100, seed=1)
     assert len(set(sampled)) == len(sampled) == 100
@@ -77,7 +77,7 @@ def test_paths_are_shortest_ones_with_moves_like_the_training_split():
     assert max(lengths) <= max(known) + 0.01
 
 
-def test_secret_paths_never_come_up():
+def test_held_out_paths_are_excluded():
     train = train_split()
     everything = sample_paths(GRAPHS, train, [], 10_000, seed=1)
     secret = [episode(scan, path) for scan, path in everything[::2]]
@@ -92,7 +92,7 @@ def test_secret_paths_never_come_up():
     assert not set(drawn) & set(left)
 
 
-def test_ways_round_are_sampled_where_the_training_split_has_them():
+def test_detours_are_sampled_if_the_training_split_has_them():
     detours = list(itertools.islice(around(GRAPHS["a"]), 30))
     train = [episode("a", path) for path in detours]
     sampled = sample_paths(GRAPHS, train, [], 20, seed=1)

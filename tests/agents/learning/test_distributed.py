@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.learning.follower_training import train
+from agents.settings import BackTranslationConfig, ReinforcementConfig
 from training import distributed
 from training.checkpoints import RESULTS, load_trainer
 from training.optimiser_settings import OptimiserConfig
@@ -18,7 +18,7 @@ from training.optimiser_settings import OptimiserConfig
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 
-def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
+def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
     doors_config, speaker_run, tmp_path
 ):
     config = dataclasses.replace(
@@ -91,7 +91,7 @@ def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
     assert len(list(tmp_path.glob("two*"))) == 1
 
 
-def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
+def test_each_rank_has_its_own_gpu(monkeypatch):
     taken = []
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
     monkeypatch.setenv("LOCAL_RANK", "1")

@@ -2,15 +2,15 @@ import dataclasses
 
 import pytest
 
-from agents.configs import (
+from agents.learning.follower_training import follower_trainer, train
+from agents.learning.speaker_training import train_speaker
+from agents.settings import (
     BackTranslationConfig,
     ReinforcementConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
     TextConfig,
 )
-from agents.learning.follower_training import follower_trainer, train
-from agents.learning.speaker_training import train_speaker
 from envs.tokenizers import SubwordTokenizer
 from training.log import read_log
 from training.optimiser_settings import OptimiserConfig
@@ -56,7 +56,7 @@ def test_a_follower_of_one_language_reads_its_words(rxr):
     assert trainer.config.run_name == "rxr-matterport-te"
 
 
-def test_back_translation_speaks_the_languages_of_the_split(rxr, tmp_path):
+def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
     speaker = SpeakerTrainConfig(
         dataset="rxr",
         world="matterport",

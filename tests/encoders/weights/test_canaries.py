@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.pretrained import PretrainedEncoder
+from agents.settings import FollowerConfig, TextConfig
 from encoders.clip import ClipEncoder
 from encoders.weights.openai_weights import read_openai_weights
 from encoders.weights.transformers_weights import read_transformers_clip

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.command_line import EvaluateConfig
-from agents.configs import ReinforcementConfig
 from agents.experiments.runs import load_walkers
+from agents.learning.agent_trainer import prepare
 from agents.learning.follower_training import FollowerLearner, follower_trainer, train
-from agents.learning.training import prepare
+from agents.settings import EvaluateConfig, ReinforcementConfig
 from storage.features.opening import open_store
 from training.checkpoints import METRICS, MODEL, RESULTS, TRAINER, load_trainer
 from training.log import RunLog, read_log
@@ -50,9 +49,9 @@ def test_follower_learns_a_trivial_world(doors_config, feedback, capsys):
     assert report["iterations"] == 60
 
 
-def test_words_of_other_paths_mislead_in_training_and_evaluation(doors_config):
-    config = dataclasses.replace(doors_config, language="shuffled", iterations=2)
-    read = dataclasses.replace(config, language="read")
+def test_shuffled_instructions_apply_to_training_and_evaluation(doors_config):
+    config = dataclasses.replace(doors_config, instruction_ablation="shuffled", iterations=2)
+    read = dataclasses.replace(config, instruction_ablation="none")
     misled, learner = FollowerLearner(config), FollowerLearner(read)
     pairs = [(misled.env, learner.env)]
     pairs += zip(misled.evaluation_envs.values(), learner.evaluation_envs.values(), strict=True)
@@ -67,9 +66,9 @@ def test_words_of_other_paths_mislead_in_training_and_evaluation(doors_config):
         for tokens, text in zip(observation["instruction"], info["instruction"], strict=True):
             assert (tokens == own.tokenizer.encode(text, len(tokens))).all()
     results = train(dataclasses.replace(config, iterations=60))
-    assert results["val_unseen"]["follower (shuffled language)"]["SR"] < 0.6
+    assert results["val_unseen"]["follower (shuffled instructions)"]["SR"] < 0.6
     _, env, walkers = load_walkers(EvaluateConfig(config.output), "val_unseen")
-    assert next(iter(walkers)) == "follower (shuffled language)"
+    assert next(iter(walkers)) == "follower (shuffled instructions)"
     assert env.episodes == misled.evaluation_envs["val_unseen"].episodes
 
 
@@ -81,7 +80,7 @@ def test_imitation_and_reinforcement_learn_the_world_together(doors_config):
     assert results["val_unseen"]["follower"]["SPL"] == 1.0
 
 
-def test_rewards_alone_are_followed(doors_config):
+def test_reinforcement_alone_learns_the_world(doors_config):
     config = dataclasses.replace(
         doors_config,
         imitation_weight=0.0,
@@ -96,9 +95,9 @@ def test_rewards_alone_are_followed(doors_config):
 
 @pytest.mark.parametrize(
     ("missing", "changes"),
-    [("no vision", {"vision": False}), ("no language", {"language": "none"})],
+    [("no vision", {"vision": False}), ("empty instructions", {"instruction_ablation": "empty"})],
 )
-def test_world_needs_vision_and_language(doors_config, missing, changes):
+def test_ablated_followers_do_not_learn_the_world(doors_config, missing, changes):
     results = train(dataclasses.replace(doors_config, iterations=40, **changes))
     assert results["val_unseen"][f"follower ({missing})"]["SR"] < 0.7
 
@@ -130,7 +129,7 @@ def test_features_are_scaled_by_those_of_the_training_scans(small_config):
     assert scale.shift[4:].tolist() == [0] * 4
 
 
-def test_products_have_the_precision_that_is_asked_for(small_config):
+def test_matrix_products_have_the_precision_of_the_settings(small_config):
     steps = {}
     for precision in ("fp32", "bf16"):
         config = dataclasses.replace(small_config, precision=precision)
@@ -146,7 +145,7 @@ def test_products_have_the_precision_that_is_asked_for(small_config):
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_resumed_run_equals_an_unbroken_one(small_config, tmp_path, weight):
+def test_resume_is_bit_identical(small_config, tmp_path, weight):
     config = dataclasses.replace(
         small_config,
         iterations=20,
@@ -166,7 +165,7 @@ def test_resumed_run_equals_an_unbroken_one(small_config, tmp_path, weight):
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
-def test_interrupted_run_goes_on_as_if_nothing_had_happened(small_config, tmp_path, name):
+def test_resume_after_an_interrupt_is_bit_identical(small_config, tmp_path, name):
     optimiser = dataclasses.replace(small_config.optimiser, name=name)
     config = dataclasses.replace(small_config, optimiser=optimiser)
     make_trainer(dataclasses.replace(config, output=tmp_path / "whole")).train()
@@ -227,7 +226,7 @@ def test_state_of_another_follower_is_refused(small_config, tmp_path):
     assert "64" in str(error.value)
 
 
-def test_a_run_does_not_go_on_with_the_features_of_another_encoder(small_config, other_features):
+def test_resuming_with_features_of_another_encoder_is_refused(small_config, other_features):
     make_trainer(dataclasses.replace(small_config, iterations=2)).train()
     config = dataclasses.replace(small_config, features=other_features, resume=small_config.output)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades") as error:
@@ -260,7 +259,7 @@ def test_exploding_loss_stops_the_run_with_its_last_good_state(small_config):
     assert_equal_weights(weights(trainer.run), before)
 
 
-def test_a_run_that_explodes_ends_with_a_message(small_config):
+def test_a_diverged_run_ends_with_a_message(small_config):
     trainer = make_trainer(small_config)
     backward = trainer.learner.backward
     trainer.learner.backward = lambda iteration: {
@@ -272,7 +271,7 @@ def test_a_run_that_explodes_ends_with_a_message(small_config):
     assert load_trainer(trainer.run)["iteration"] == 3
 
 
-def test_weights_that_are_no_numbers_are_not_saved(small_config):
+def test_weights_that_are_not_finite_are_not_saved(small_config):
     trainer = make_trainer(small_config)
     trainer.save()
     before = weights(trainer.run)
@@ -295,7 +294,7 @@ def test_minutes_end_a_run_instead_of_iterations(small_config):
 @pytest.mark.parametrize(
     ("device", "problem"), [("gpu", "no such device"), ("cuda:1", "finds 1 GPUs")]
 )
-def test_a_device_that_is_not_there_is_named(small_config, monkeypatch, device, problem):
+def test_a_missing_device_is_named(small_config, monkeypatch, device, problem):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match=rf"--device {device}: torch .*{problem}.*cpu"):
         make_trainer(dataclasses.replace(small_config, device=device))

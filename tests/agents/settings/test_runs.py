@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import EvaluateConfig, parse_speaker, parse_train
-from agents.configs import (
+from agents.command_line import parse_speaker, parse_train
+from agents.settings import (
+    EvaluateConfig,
     FollowerConfig,
     ReinforcementConfig,
+    SearchConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
     TextConfig,
     TrainConfig,
 )
-from agents.presets import preset, speaker_preset
-from agents.search_config import SearchConfig
+from agents.settings.presets import preset, speaker_preset
 from training.checkpoints import TRAINER
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG, differences, read_config, to_json
@@ -34,16 +35,27 @@ def test_dataset_and_world_change_other_defaults():
     assert config.minutes == 2.5
 
 
-def test_language_is_left_out_by_a_short_form():
-    assert parse_train([]).language == "read"
-    short = parse_train(["--dataset", "rxr", "--no-language", "--no-vision"])
-    assert short == parse_train(["--dataset", "rxr", "--language", "none", "--no-vision"])
-    assert short.run_name == "rxr-houses-no-vision-no-language"
-    shuffled = parse_train(["--language", "shuffled", "--seed", "4"])
-    assert (shuffled.exchanged_words, shuffled.run_name) == (4, "r2r-houses-shuffled")
+def test_instruction_ablations_have_names_and_seeds():
+    assert parse_train([]).instruction_ablation == "none"
+    empty = parse_train(["--instruction-ablation", "empty", "--dataset", "rxr", "--no-vision"])
+    assert empty.run_name == "rxr-houses-no-vision-empty-instructions"
+    assert not empty.reads_instructions
+    assert empty.exchanged_words is None
+    shuffled = parse_train(["--instruction-ablation", "shuffled", "--seed", "4"])
+    assert shuffled.run_name == "r2r-houses-shuffled-instructions"
+    assert shuffled.reads_instructions
+    assert shuffled.exchanged_words == 4
 
 
-def test_a_run_that_goes_on_from_another_has_a_name_of_its_own():
+def test_runs_with_the_former_setting_of_the_ablation_are_refused(tmp_path):
+    values = json.loads(to_json(preset("r2r", "houses")))
+    values["language"] = values.pop("instruction_ablation")
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"config\.json: .* settings language; .*train"):
+        read_config(tmp_path, TrainConfig)
+
+
+def test_a_continued_run_has_another_name():
     first = parse_train([])
     second = dataclasses.replace(first, start_from=Path("runs", first.run_name))
     assert second.run_name == f"{first.run_name}-continued"
@@ -74,7 +86,7 @@ def test_recipes_are_read_first():
     assert speaker == speaker_preset("r2r", "matterport", "envdrop")
 
 
-def test_who_goes_on_from_a_run_is_rewarded_in_the_houses(tmp_path):
+def test_a_continued_run_in_the_houses_has_reinforcement(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(preset("r2r", "houses")))
     wanted = preset("r2r", "houses", continued=True)
     found = parse_train(["--start-from", str(tmp_path), "--seed", "2"])
@@ -85,7 +97,7 @@ def test_who_goes_on_from_a_run_is_rewarded_in_the_houses(tmp_path):
         assert found == dataclasses.replace(preset(dataset, world), start_from=tmp_path)
 
 
-def test_names_with_underscores_choose_defaults_too(tmp_path):
+def test_flags_with_underscores_determine_defaults(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(preset("r2r", "houses")))
     start = ["--start-from", str(tmp_path), "--output=a_b", "--max-training-steps=8"]
     words = [f"--start_from={tmp_path}", "--output=a_b", "--max_training_steps=8"]
@@ -97,7 +109,7 @@ def test_names_with_underscores_choose_defaults_too(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["--resume", "--start-from", "--dataset", "--preset"])
-def test_a_value_that_is_missing_is_named_by_the_parser_of_all_flags(name, capsys):
+def test_a_missing_value_is_reported(name, capsys):
     with pytest.raises(SystemExit):
         parse_train([name])
     complaint = capsys.readouterr().err
@@ -105,12 +117,12 @@ def test_a_value_that_is_missing_is_named_by_the_parser_of_all_flags(name, capsy
     assert "--back-translation.speaker" not in complaint
 
 
-def test_starts_from_no_folder_but_a_run(tmp_path):
+def test_start_from_requires_a_run(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
         parse_train(["--start-from", str(tmp_path)])
 
 
-def test_settings_that_make_no_sense_are_refused():
+def test_contradictory_settings_are_refused():
     with pytest.raises(ValueError, match="--batch-size"):
         TrainConfig(batch_size=0)
     with pytest.raises(ValueError, match="--select-by test"):
@@ -149,12 +161,12 @@ def test_settings_that_make_no_sense_are_refused():
         ("--batch-size 0", lambda: EvaluateConfig(Path("run"), batch_size=0)),
     ],
 )
-def test_numbers_that_make_no_sense_are_named(flag, make):
+def test_numbers_out_of_range_are_named(flag, make):
     with pytest.raises(ValueError, match=f"{flag}: "):
         make()
 
 
-def test_settings_of_a_search_that_would_change_nothing_are_refused():
+def test_search_settings_without_their_requirements_are_refused():
     speaker = Path("runs/speaker")
     with pytest.raises(
         ValueError, match=r"--search\.speaker runs/speaker .* --search\.method beam"
@@ -165,7 +177,7 @@ def test_settings_of_a_search_that_would_change_nothing_are_refused():
     SearchConfig(method="beam", speaker=speaker, tune="val_seen")
 
 
-def test_settings_survive_the_folder_of_a_run(tmp_path):
+def test_settings_are_equal_when_read_back(tmp_path):
     config = parse_train(
         ["--features", "a.safetensors", "--seed", "3", "--optimiser.learning-rate", "0.02"]
     )
@@ -173,7 +185,7 @@ def test_settings_survive_the_folder_of_a_run(tmp_path):
     assert read_config(tmp_path, TrainConfig) == config
 
 
-def test_settings_of_an_earlier_run_lack_what_came_later(tmp_path):
+def test_missing_settings_have_their_defaults(tmp_path):
     config = preset("r2r", "houses")
     values = json.loads(to_json(config))
     del values["sampled_steps"], values["follower"]["location_aware_attention"]
@@ -182,7 +194,7 @@ def test_settings_of_an_earlier_run_lack_what_came_later(tmp_path):
     assert read_config(tmp_path, TrainConfig) == dataclasses.replace(config, follower=follower)
 
 
-def test_settings_of_an_earlier_speaker_may_have_what_changed_nothing(tmp_path):
+def test_settings_without_effect_of_earlier_speakers_are_ignored(tmp_path):
     config = speaker_preset("rxr", "houses")
     assert not hasattr(config, "reward")
     (tmp_path / CONFIG).write_text(json.dumps({**json.loads(to_json(config)), "reward": "ndtw"}))
@@ -197,10 +209,13 @@ def test_damaged_settings_name_the_file(tmp_path):
         (text[:100], "not valid JSON"),
         (text.replace('"seed"', '"sead"'), "sead"),
         (text.replace('"hidden_size"', '"hiden"'), "hiden"),
-        (text.replace('"read"', "true"), "language is True, none of read, none, shuffled"),
+        (
+            text.replace('"instruction_ablation": "none"', '"instruction_ablation": true'),
+            "instruction_ablation is True, none of none, empty, shuffled",
+        ),
         (text.replace('"seed": 0', '"seed": "0"'), "seed is 0: Expected `int`, got `str`"),
         (text.replace('"hidden_size": 512', '"hidden_size": [512]'), "hidden_size is .512.: Exp"),
-        (text.replace('"dropout": 0.5', '"dropout": 7'), "a share to drop"),
+        (text.replace('"dropout": 0.5', '"dropout": 7'), "must be at least 0 and below 1"),
         (text.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' occurs 2 times"),
         ('{"follower": 3}', "follower: 3 is not a group of settings"),
         ("[]", "is not a group of settings"),
@@ -212,7 +227,7 @@ def test_damaged_settings_name_the_file(tmp_path):
         assert str(tmp_path / CONFIG) in str(error.value)
 
 
-def test_a_run_of_another_kind_is_told_from_a_damaged_one(tmp_path):
+def test_a_run_of_another_kind_is_named(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(SpeakerTrainConfig()))
     with pytest.raises(ValueError, match=r"config\.json: .*speaker; name a run of train_agent\.py"):
         read_config(tmp_path, TrainConfig)
@@ -229,7 +244,7 @@ def test_resuming_keeps_the_settings_of_the_run(tmp_path):
     assert resumed == dataclasses.replace(config, resume=tmp_path, iterations=9)
 
 
-def test_a_run_goes_on_in_its_own_folder(tmp_path):
+def test_a_resumed_run_keeps_its_folder(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(parse_train(["--output", "runs/first"])))
     (tmp_path / TRAINER).touch()
     assert parse_train(["--resume", str(tmp_path)]).output == Path("runs/first")
@@ -246,7 +261,7 @@ def test_resuming_with_other_settings_names_both_values(tmp_path):
     assert "follower.hidden_size: 256 against 64" in str(error.value)
 
 
-def test_differences_look_into_parts():
+def test_differences_include_nested_settings():
     one, other = preset("r2r", "matterport"), preset("r2r", "houses")
     found = differences(one, other, frozenset({"follower"}))
     assert "world: matterport against houses" in found

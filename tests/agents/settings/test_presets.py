@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from agents.acting.tokenizers import make_tokenizer
-from agents.presets import RECIPES, preset, speaker_preset
+from agents.settings.presets import RECIPES, preset, speaker_preset
 from envs.episodes import load_episodes
 from envs.worlds import MAX_EPISODE_STEPS, world_files
 
@@ -46,7 +46,7 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_recipes_of_back_translation(recipe):
+def test_back_translation_recipes_have_the_published_hyperparameters(recipe):
     config = preset("r2r", "matterport", recipe, translated=True)
     assert config.follower.feature_dropout == 0.4
     assert config.back_translation.imitation_weight == 0.6
@@ -56,7 +56,7 @@ def test_recipes_of_back_translation(recipe):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_recipes_of_speakers(recipe):
+def test_speaker_recipes_have_the_published_hyperparameters(recipe):
     config = speaker_preset("r2r", "matterport", recipe)
     assert config.dataset == AGENTS[recipe][0]
     assert (config.iterations, config.evaluate_every, config.batch_size) == (80_000, 500, 64)
@@ -71,7 +71,7 @@ def test_recipes_of_speakers(recipe):
     assert config.longest_decoded == (121 if length == 80 else length)
 
 
-def test_defaults_follow_annotated_paths_where_they_go_round():
+def test_defaults_follow_reference_paths_in_rxr_and_r4r():
     for world in ("matterport", "houses"):
         assert preset("r2r", world).teacher == "shortest"
         for dataset in ("rxr", "r4r"):
@@ -84,7 +84,7 @@ def test_defaults_follow_annotated_paths_where_they_go_round():
         assert speaker_preset("rxr", world).text == preset("rxr", world).text
 
 
-def test_houses_are_learnt_by_small_networks():
+def test_defaults_in_houses_are_small_networks():
     config = preset("r2r", "houses")
     assert config.follower.hidden_size < preset("r2r", "matterport").follower.hidden_size
     assert (config.imitation_weight, config.reinforcement.weight) == (1.0, 0.0)
@@ -110,7 +110,7 @@ def test_houses_are_learnt_by_small_networks():
 
 @pytest.mark.parametrize("dataset", ["r2r", "rxr", "r4r"])
 @pytest.mark.parametrize("choose", [preset, speaker_preset])
-def test_sets_of_houses_are_learnt_alike_but_for_time_noise_and_lead(choose, dataset):
+def test_defaults_of_house_sets_differ_in_length_dropout_and_feedback(choose, dataset):
     small, large = choose(dataset, "houses"), choose(dataset, "houses-standard")
     own = {"iterations": large.iterations, "evaluate_every": large.evaluate_every}
     if choose is preset:
@@ -121,7 +121,7 @@ def test_sets_of_houses_are_learnt_alike_but_for_time_noise_and_lead(choose, dat
     assert large.iterations >= small.iterations
 
 
-def test_defaults_have_room_for_the_paths_and_words_of_rxr_in_the_houses():
+def test_default_limits_suffice_for_rxr_in_the_houses():
     config = preset("rxr", "houses")
     assert config.max_episode_steps is None
     tokenizer = make_tokenizer(config)

@@ -1,14 +1,14 @@
-"""Default settings by data set and world, and the settings that were published.
+"""Default settings by dataset and world, and published settings (recipes).
 
 A recipe has the hyper-parameters of the released scripts: EnvDrop's `agent.bash`, `speaker.bash`
-and `bt_envdrop.bash`, which CLIP-ViL runs on CLIP's features (`agent_clip_vit.bash`, ...), and
-CLIP-ViL's `agent_rxr_clip_vit_{en,hi,te}.bash`. What those do not have is noted where it is set.
+and `bt_envdrop.bash`, which CLIP-ViL runs on CLIP features (`agent_clip_vit.bash`, ...), and
+CLIP-ViL's `agent_rxr_clip_vit_{en,hi,te}.bash`. A comment marks each setting that no script has.
 """
 
 import dataclasses
 from typing import Any
 
-from agents.configs import (
+from agents.settings import (
     BackTranslationConfig,
     FollowerConfig,
     Recipe,
@@ -22,10 +22,10 @@ from agents.configs import (
 from envs.worlds import Dataset, World
 from training.optimiser_settings import OptimiserConfig
 
-# Settings that speakers have too, and not with defaults of their own.
+# Settings that followers and speakers share, without those that have other defaults in speakers.
 _SHARED = {item.name for item in dataclasses.fields(RunConfig)} - {"teacher", "select_metric"}
 
-# What describes the data: RxR's paths go round, and only the annotated path is what was told.
+# RxR and R4R have detours: instructions describe the reference path, not the shortest path.
 _ANNOTATED: dict[str, Any] = {
     "teacher": "reference",
     "reward": "ndtw",
@@ -37,15 +37,15 @@ _DATASETS: dict[Dataset, dict[str, Any]] = {
     "rxr": {**_ANNOTATED, "text": TextConfig(tokens="subwords")},
     "r4r": _ANNOTATED,
 }
-# Loss weights of the recipes: the improved agents differ in what they see and are told, not here.
+# Loss weights of the recipes, used outside of the recipes as well.
 _LEARNING: dict[Dataset, dict[str, Any]] = {
     "r2r": {"imitation_weight": 0.2, "iterations": 80_000},
     "rxr": {"imitation_weight": 0.4, "iterations": 200_000, "evaluate_every": 1_000},
     "r4r": {"imitation_weight": 0.2, "iterations": 80_000},
 }
 
-# The built-in houses have a few thousand paths and a few hundred words: half the width and a step
-# twenty times as long learn them in minutes on two cores.
+# The built-in houses have a few thousand paths and a few hundred words. Networks of half the width
+# learn them in minutes on two cores, with a learning rate twenty times as high.
 _HOUSES: dict[str, Any] = {
     "iterations": 1_500,
     "evaluate_every": 250,
@@ -59,20 +59,20 @@ _HOUSES: dict[str, Any] = {
         clip_at=5.0,
     ),
 }
-# A purely teacher-forced follower never learns to recover: with student forcing in half of the
-# rows it reaches the goal more often. Paths have at most seven edges; longer walks teach it to
-# wander. In RxR and R4R, where the path itself counts, student-forced episodes cost more than they
-# gain; in RxR, single sampled steps do not.
-_HOUSES_LED: dict[Dataset, dict[str, Any]] = {
+# A purely teacher-forced follower never learns to recover. With student forcing in half of the
+# batch it reaches the goal more often. Paths have at most seven edges; longer training episodes
+# teach it to wander. In RxR and R4R, where metrics compare whole paths, student-forced episodes
+# lower the scores; in RxR, single sampled steps raise them.
+_HOUSES_FEEDBACK: dict[Dataset, dict[str, Any]] = {
     "r2r": {"feedback": "mixed", "max_training_steps": 9},
     "rxr": {"sampled_steps": 0.25},
 }
-# With many houses single steps teach as much, and to keep to the path.
-_STANDARD_LED: dict[Dataset, dict[str, Any]] = {
-    **_HOUSES_LED,
+# With many houses, single sampled steps reach the same success rate and a higher path fidelity.
+_STANDARD_FEEDBACK: dict[Dataset, dict[str, Any]] = {
+    **_HOUSES_FEEDBACK,
     "r2r": {"sampled_steps": 0.3, "max_training_steps": 9},
 }
-# What goes on from a run in the houses: rewards, in smaller steps.
+# A run that continues from another one in the houses: reinforcement, with a lower learning rate.
 _HOUSES_CONTINUED: dict[str, Any] = {
     "iterations": 1_000,
     "optimiser": dataclasses.replace(_HOUSES["optimiser"], learning_rate=5e-4),
@@ -80,8 +80,8 @@ _HOUSES_CONTINUED: dict[str, Any] = {
 # The large set has seven times as many paths.
 _STANDARD: dict[str, Any] = {"iterations": 6_000, "evaluate_every": 500}
 _STANDARD_CONTINUED: dict[str, Any] = {"iterations": 2_000}
-# A few dozen houses are learnt by heart by what they look like, so more features are dropped than
-# published; sentences made by rules need less noise than people's.
+# A follower overfits to the appearance of a few dozen houses, so the feature dropout is higher than
+# published. Generated instructions vary less than human ones, so the dropout is lower.
 _HOUSES_FOLLOWER = FollowerConfig(
     embedding_size=128,
     hidden_size=256,
@@ -93,12 +93,12 @@ _HOUSES_FOLLOWER = FollowerConfig(
     distance_feature=True,
     visit_features=True,
 )
-# Hundreds of houses are not, so that less need be dropped.
+# Hundreds of houses lead to less overfitting.
 _STANDARD_FOLLOWER = dataclasses.replace(_HOUSES_FOLLOWER, dropout=0.2, feature_dropout=0.3)
 _HOUSES_SPEAKER = SpeakerConfig(embedding_size=128, hidden_size=256, dropout=0.2)
 
-# RMSprop 1e-4 without a schedule and weight decay, batches of 64, gradients of encoder and decoder
-# cut at 40, at most 35 actions, weights kept by success on val_unseen.
+# RMSprop with a constant learning rate of 1e-4 and no weight decay, batches of 64, gradient norms
+# of encoder and decoder limited to 40, at most 35 actions, best weights by success on val_unseen.
 _PUBLISHED: dict[str, Any] = {
     "batch_size": 64,
     "bucket": 1,
@@ -128,8 +128,8 @@ _R2R: dict[str, Any] = {
     "evaluate_every": 100,
 }
 _ADAM = OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=40.0)
-# With ResNet features the original trains for 150,000 iterations. It has one follower per language
-# (--instruction-language).
+# With ResNet features the original trains for 150,000 iterations. It trains one follower per
+# language (--instruction-language).
 _RXR: dict[str, Any] = {
     "dataset": "rxr",
     "instruction_language": "en",
@@ -138,17 +138,17 @@ _RXR: dict[str, Any] = {
     "iterations": 200_000,
     "evaluate_every": 1_000,
 }
-# Speakers read 80 tokens but decode 120 words, and the mark that begins them (`--maxDecode`). RxR
-# has no script for speakers.
+# Speakers read 80 tokens but decode the start token and 120 words (`--maxDecode`). RxR has no
+# script for speakers.
 _DECODED: dict[Recipe, int] = {"envdrop": 121, "clip-vil-r2r": 121}
-# ImageNet's and CLIP's features are learnt from alike; only their width differs.
+# ImageNet and CLIP features have the same hyper-parameters; only their width differs.
 RECIPES: dict[Recipe, dict[str, Any]] = {
     "envdrop": _R2R,
     "clip-vil-r2r": _R2R,
     "clip-vil-rxr": _RXR,
 }
-# The script counts 200,000, two for each update, and evaluates every 100 of them. RxR has no such
-# script.
+# The script has 200,000 iterations, two for each update, and evaluates every 100 of them. RxR has
+# no script for back-translation.
 _TRANSLATED: dict[str, Any] = {"iterations": 100_000, "evaluate_every": 50}
 _RELEASED_PATHS = 180_000
 
@@ -160,14 +160,14 @@ def preset(
     translated: bool = False,
     continued: bool = False,
 ) -> TrainConfig:
-    """Default settings of a follower.
+    """Return the default settings of a follower.
 
     Args:
-        dataset: Instructions; a recipe brings its own.
-        world: Buildings.
+        dataset: Dataset of instructions; ignored with a recipe, which has its own.
+        world: Set of buildings.
         recipe: Published settings.
-        translated: With back-translation.
-        continued: From the follower of another run on the same data on.
+        translated: Whether the run has back-translation.
+        continued: Whether the run starts from the follower of a run on the same data.
     """
     if recipe is not None:
         values = {**_PUBLISHED, **_PUBLISHED_FOLLOWER, **RECIPES[recipe]}
@@ -178,12 +178,12 @@ def preset(
     if world == "matterport":
         return reinforced
     is_large = world == "houses-standard"
-    # Imitation alone learns the houses faster; rewards then improve what it has learnt.
+    # In the houses, imitation alone learns fastest; reinforcement then improves the follower.
     if translated or continued:
         config = reinforced
     else:
-        teacher_forced = (_STANDARD_LED if is_large else _HOUSES_LED).get(dataset, {})
-        config = dataclasses.replace(config, imitation_weight=1.0, **teacher_forced)
+        feedback = (_STANDARD_FEEDBACK if is_large else _HOUSES_FEEDBACK).get(dataset, {})
+        config = dataclasses.replace(config, imitation_weight=1.0, **feedback)
     values = _HOUSES | (_STANDARD if is_large else {})
     if continued:
         values |= _HOUSES_CONTINUED | (_STANDARD_CONTINUED if is_large else {})
@@ -197,7 +197,7 @@ def preset(
 def speaker_preset(
     dataset: Dataset, world: World, recipe: Recipe | None = None
 ) -> SpeakerTrainConfig:
-    """Default settings of a speaker; arguments as for `preset`."""
+    """Return the default settings of a speaker; arguments are those of `preset`."""
     if recipe is not None:
         data = {name: value for name, value in RECIPES[recipe].items() if name in _SHARED}
         return SpeakerTrainConfig(
@@ -228,7 +228,7 @@ def speaker_preset(
 
 
 def _with_translation(config: TrainConfig) -> TrainConfig:
-    """The recipe's second stage: from the trained follower on, with more features dropped."""
+    """Return the second stage of a recipe: back-translation with a higher feature dropout."""
     return dataclasses.replace(
         config,
         **_TRANSLATED,

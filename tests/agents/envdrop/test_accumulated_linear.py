@@ -7,7 +7,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from agents.envdrop.deferred import LSTMCell, RecurrentLinear
+from agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
 
 
 def twins(bias):
@@ -41,7 +41,7 @@ def test_gradients_are_those_of_torch(bias):
         torch.testing.assert_close(mine.grad, theirs.grad)
 
 
-def test_graphs_do_not_get_into_each_others_way():
+def test_graphs_are_independent():
     ours, torchs = twins(True)
     kept = {}
     for layer in (ours, torchs):
@@ -53,7 +53,7 @@ def test_graphs_do_not_get_into_each_others_way():
     torch.testing.assert_close(kept[ours], kept[torchs])
 
 
-def test_sequences_are_used_at_once():
+def test_whole_sequences_are_accepted():
     ours, torchs = twins(True)
     inputs = torch.randn(2, 3, 5)
     for layer in (ours, torchs):
@@ -62,7 +62,7 @@ def test_sequences_are_used_at_once():
     torch.testing.assert_close(ours.bias.grad, torchs.bias.grad)
 
 
-def test_without_gradients_it_is_plain():
+def test_without_gradients_it_equals_nn_linear():
     ours, torchs = twins(True)
     with torch.inference_mode():
         assert torch.equal(ours(torch.ones(2, 5)), torchs(torch.ones(2, 5)))
@@ -72,7 +72,7 @@ def test_without_gradients_it_is_plain():
     assert ours.weight.grad is None
 
 
-def test_copies_learn_by_themselves():
+def test_copies_have_independent_gradients():
     ours, _ = twins(True)
     unroll(ours, torch.ones(3, 5)).backward()
     other = copy.deepcopy(ours)
@@ -93,7 +93,7 @@ def test_autocast_gives_gradients_of_full_precision_weights():
     torch.testing.assert_close(ours.weight.grad, torchs.weight.grad, rtol=0.05, atol=0.05)
 
 
-def test_lstm_cell_is_torchs():
+def test_lstm_cell_equals_nn_lstm_cell():
     torch.manual_seed(0)
     ours, torchs = LSTMCell(5, 4), nn.LSTMCell(5, 4)
     with torch.no_grad():
@@ -215,13 +215,13 @@ def a_pass_within_a_pass(layer):
         a_pass_within_a_pass,
     ],
 )
-def test_every_backward_pass_counts_its_own_uses(do, bias):
+def test_every_backward_pass_collects_its_own_uses(do, bias):
     ours, torchs = both(do, bias)
     for mine, theirs in zip(ours, torchs, strict=True):
         torch.testing.assert_close(mine, theirs)
 
 
-def test_a_pass_that_does_not_come_to_the_weights_leaves_nothing_behind():
+def test_a_pass_that_skips_the_weights_leaves_no_gradients():
     layer, _ = twins(True)
     inputs = walk_inputs()
     kept = weakref.WeakSet()
@@ -264,7 +264,7 @@ def other_weights(layer):
 @pytest.mark.parametrize(
     "do", [freeze_bias_for_a_walk, freeze_weight_for_a_walk, double_precision, other_weights]
 )
-def test_gradients_come_to_the_weights_of_the_moment(do):
+def test_gradients_reach_replaced_weights(do):
     ours, torchs = both(do)
     for mine, theirs in zip(ours, torchs, strict=True):
         assert mine is not None
@@ -301,7 +301,7 @@ class Walk(nn.Module):
         return unroll(self.layer, inputs)
 
 
-def test_processes_that_train_together_see_all_uses(one_process):
+def test_ddp_averages_the_gradients_of_all_uses(one_process):
     def train(layer):
         walk = DistributedDataParallel(Walk(layer))
         with walk.no_sync():

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from agents.configs import FollowerConfig, SpeakerConfig
 from agents.envdrop.attention import Dropout
 from agents.envdrop.critic import Critic
-from agents.envdrop.encoders import Context, InstructionEncoder, State, unread
+from agents.envdrop.encoders import Context, InstructionEncoder, State, initial_history
 from agents.envdrop.follower import Follower
 from agents.envdrop.speaker import PathViews, Speaker
-from agents.envdrop.visual import View
+from agents.envdrop.visual import PanoramaView
+from agents.settings import FollowerConfig, SpeakerConfig
 
 SMALL = FollowerConfig(embedding_size=6, hidden_size=8, action_size=5, standardise=False)
 TOKENS = torch.tensor([[9, 3, 4, 5, 2], [9, 6, 2, 0, 0]])
@@ -50,11 +50,11 @@ def lstm_step(cell, inputs, hidden, memory):
 
 
 @pytest.mark.parametrize("embeds", [False, True])
-def test_a_step_of_the_follower(embeds):
+def test_dropout_of_a_follower_step(embeds):
     config = dataclasses.replace(SMALL, candidate_mlp=embeds)
     decoder = Follower(InstructionEncoder(10, config), 12, 8, config).decoder
     possible = torch.tensor([[True, True, True, False], [True, True, True, True]])
-    view = View(
+    view = PanoramaView(
         torch.randn(2, 36, 20),
         torch.randn(2, 4, 20),
         possible,
@@ -62,7 +62,7 @@ def test_a_step_of_the_follower(embeds):
         torch.rand(2, 4),
     )
     context = Context(torch.randn(2, 5, 8), TOKENS != 0)
-    state = State(torch.randn(2, 8), torch.randn(2, 8), unread(context.mask))
+    state = State(torch.randn(2, 8), torch.randn(2, 8), initial_history(context.mask))
     decision = decoder(view, context, state)
 
     action = drop(torch.tanh(decoder.action(view.angle)))
@@ -85,7 +85,7 @@ def test_a_step_of_the_follower(embeds):
     torch.testing.assert_close(decision.scores, scores)
 
 
-def test_the_encoder_of_instructions():
+def test_dropout_of_the_instruction_encoder():
     encoder = InstructionEncoder(10, SMALL)
     context, state = encoder(TOKENS)
     mask = TOKENS != 0
@@ -96,7 +96,7 @@ def test_the_encoder_of_instructions():
     torch.testing.assert_close(state.cell, cell)
 
 
-def test_the_speaker():
+def test_dropout_of_the_speaker():
     config = SpeakerConfig(embedding_size=6, hidden_size=8, standardise=False)
     speaker = Speaker(12, visual=12, angle=8, languages=1, config=config)
     steps, mask = torch.tensor([0, 1, 2]), torch.ones(1, 3, dtype=torch.bool)
@@ -119,7 +119,7 @@ def test_the_speaker():
     torch.testing.assert_close(said[0], drop(mixed))
 
 
-def test_the_critic():
+def test_dropout_of_the_critic():
     critic, hidden = Critic(8, 0.5), torch.randn(3, 8)
     values = critic.last(drop(torch.relu(critic.first(hidden))))[:, 0]
     torch.testing.assert_close(critic(hidden), values)

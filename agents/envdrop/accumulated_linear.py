@@ -1,8 +1,8 @@
-"""A linear layer for recurrent use: the gradient of its weights is computed once, not per step.
+"""A linear layer for recurrent use, whose weight gradient is computed once per backward pass.
 
-Backward through time adds a matrix to the gradient of a weight at every step. With few rows in a
-batch, making and adding these matrices takes half of the time of a backward pass. Here the inputs
-and output gradients of all steps are kept, and multiplied at the end.
+Backpropagation through time adds a matrix to the gradient of a weight at every step. With few rows
+in a batch, computing and adding these matrices takes half of the time of a backward pass. This
+layer collects the inputs and output gradients of all steps and multiplies them at the end.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 
 class _Pass:
-    """Inputs and output gradients of the uses that one backward pass has gone through so far."""
+    """Inputs and output gradients that one backward pass has collected so far."""
 
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []
@@ -24,44 +24,44 @@ class _Pass:
 
 
 class _Uses:
-    """What the backward passes that are under way have gathered, each for itself.
+    """Collected inputs and gradients of every backward pass in progress.
 
-    A pass need not come to the weights: `torch.autograd.grad` of inputs alone does not, nor does
-    one that ends with an exception. What it gathered is then lost with it, and no later pass may
-    add it to its own. The two underscored functions of torch are those by which its own
-    checkpointing and FSDP tell passes apart and learn of their end.
+    A pass may end before it reaches the weights: `torch.autograd.grad` with respect to inputs does
+    so, and so does a pass that raises an exception. Its collection is then discarded and never
+    added to that of a later pass. The two private functions of torch are those that its own
+    checkpointing and FSDP use to identify passes and their ends.
     """
 
     def __init__(self) -> None:
         self._passes: WeakValueDictionary[int, _Pass] = WeakValueDictionary()
 
     def add(self, inputs: Tensor, gradients: Tensor) -> None:
-        """Note a use, (R, in) and (R, out), in the backward pass that is under way."""
-        number = torch._C._current_graph_task_id()
-        gathered = self._passes.get(number)
-        if gathered is None:
-            gathered = self._passes[number] = _Pass()
-            # The engine drops what it is to call at the end with the pass itself, however that
-            # ends; until then it keeps what is gathered alive.
-            torch.autograd.Variable._execution_engine.queue_callback(partial(_end, gathered))
-        gathered.inputs.append(inputs)
-        gathered.gradients.append(gradients)
+        """Add inputs (R, in) and output gradients (R, out) to those of the current pass."""
+        task = torch._C._current_graph_task_id()
+        collected = self._passes.get(task)
+        if collected is None:
+            collected = self._passes[task] = _Pass()
+            # The engine holds the callback, and with it the collection, until the pass ends in
+            # any way; the dictionary has weak references only.
+            torch.autograd.Variable._execution_engine.queue_callback(partial(_end, collected))
+        collected.inputs.append(inputs)
+        collected.gradients.append(gradients)
 
     def take(self) -> tuple[Tensor, Tensor]:
-        """All uses of the pass that is under way, (R, in) and (R, out), in no particular order."""
-        gathered = self._passes.pop(torch._C._current_graph_task_id())
-        inputs, gradients = torch.cat(gathered.inputs), torch.cat(gathered.gradients)
-        gathered.inputs.clear()
-        gathered.gradients.clear()
+        """Remove and return all inputs (R, in) and gradients (R, out) of the current pass."""
+        collected = self._passes.pop(torch._C._current_graph_task_id())
+        inputs, gradients = torch.cat(collected.inputs), torch.cat(collected.gradients)
+        collected.inputs.clear()
+        collected.gradients.clear()
         return inputs, gradients
 
 
 def _end(_: _Pass) -> None:
-    """Called by the engine at the end of a pass, whose gathered uses may go now."""
+    """Callback of the engine at the end of a pass, which releases the collection."""
 
 
 class _Collect(torch.autograd.Function):
-    """Stands between the weights and their uses; autograd comes here after all of these."""
+    """Node between the weights and all uses; its backward runs after those of the uses."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, uses: _Uses) -> Tensor:
@@ -78,7 +78,7 @@ class _Collect(torch.autograd.Function):
 
 
 class _Use(torch.autograd.Function):
-    """One use of the weights."""
+    """One use of the weights in the forward pass."""
 
     @staticmethod
     def forward(
@@ -93,19 +93,19 @@ class _Use(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore
         inputs, weight = ctx.saved_tensors
         ctx.uses.add(inputs.flatten(0, -2).to(gradient.dtype), gradient.flatten(0, -2))
-        onward = (gradient @ weight.to(gradient.dtype)).to(inputs.dtype)
-        return onward, gradient.new_zeros((), dtype=ctx.token_type), None, None, None
+        inputs_gradient = (gradient @ weight.to(gradient.dtype)).to(inputs.dtype)
+        return inputs_gradient, gradient.new_zeros((), dtype=ctx.token_type), None, None, None
 
 
 class RecurrentLinear(nn.Linear):
-    """nn.Linear that may be used at every step of a sequence at little cost in backward."""
+    """nn.Linear for use at every step of a sequence, with a cheap backward pass."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__(inputs, outputs, bias)
         self._collector: _Collector | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Products (..., out) of inputs (..., in) and weights, plus the bias if there is one."""
+        """Apply the layer to inputs (..., in); return (..., out)."""
         weight, bias = self.weight, self.bias
         if not torch.is_grad_enabled() or not weight.requires_grad:
             return functional.linear(inputs, weight, bias)
@@ -116,16 +116,20 @@ class RecurrentLinear(nn.Linear):
         return _Use.apply(inputs, collector.token, weight.detach(), bias, collector.uses)  # type: ignore
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy makes a collector of its own: this one belongs to these weights' graph.
+        # A copy needs its own collector, because this one belongs to the graph of these weights.
         return {**self.__dict__, "_collector": None}
 
 
 class _Collector:
-    """The token that leads from uses to weights, and the uses that backward passes gather.
+    """A graph node over weight and bias, and the collections of backward passes.
 
     Args:
         weight: (out, in).
         bias: (out,).
+
+    Attributes:
+        uses: Collections of the backward passes.
+        token: Output of the node, an input of every use.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -135,7 +139,7 @@ class _Collector:
         self.token: Tensor = _Collect.apply(weight, bias, self.uses)  # type: ignore
 
     def is_of(self, weight: Tensor, bias: Tensor | None) -> bool:
-        """Whether gradients would reach these weights as they are now."""
+        """Return whether gradients would reach these weights in their present state."""
         same = self._weight is weight and self._bias is bias
         return same and self._kind == self._describe(weight, bias)
 
@@ -145,10 +149,10 @@ class _Collector:
 
 
 class LSTMCell(nn.Module):
-    """nn.LSTMCell with one product for inputs and state, and one bias.
+    """nn.LSTMCell with a single matrix product for inputs and state, and a single bias.
 
     Args:
-        inputs: Width of an input.
+        inputs: Width of the inputs.
         hidden: H, width of the states.
     """
 
@@ -159,9 +163,9 @@ class LSTMCell(nn.Module):
             nn.init.uniform_(weights, -(hidden**-0.5), hidden**-0.5)
 
     def forward(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Next hidden state and cell (B, H) from inputs (B, in) and the state before."""
+        """Return the next hidden state and cell (B, H) for inputs (B, in) and a state."""
         hidden, cell = state
         gates = self.gates(torch.cat([inputs, hidden], 1))  # (B, 4 H)
-        enter, keep, new, show = gates.chunk(4, 1)
-        cell = torch.sigmoid(keep) * cell + torch.sigmoid(enter) * torch.tanh(new)
-        return torch.sigmoid(show) * torch.tanh(cell), cell
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)
+        cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
+        return torch.sigmoid(output_gate) * torch.tanh(cell), cell

@@ -1,4 +1,4 @@
-"""Settings of searches; without torch, so that ``--help`` answers at once."""
+"""Settings of searches."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,41 +9,41 @@ from training.settings import check_counts, check_effects, check_numbers
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Look at many paths before walking one."""
+    """Search over many paths before walking one of them."""
 
     method: Literal["none", "beam", "best-first"] = "none"
-    """Walk greedily, keep the likeliest paths step by step, or follow whichever is likeliest."""
+    """Search method: greedy decoding, beam search, or best-first search over viewpoints."""
     paths: int = 5
-    """Width of the beam; or paths that best-first search looks for."""
+    """Beam width, or number of complete paths of best-first search."""
     expansions: int = 300
-    """Places at which best-first search looks around, at most."""
+    """Maximum number of viewpoints that best-first search expands."""
     speaker: Path | None = None
-    """Run of a speaker that has a say in the choice among the found paths."""
+    """Run of a speaker that re-ranks the paths that the search returns."""
     alpha: float = 0.5
-    """Weight of the speaker's log-log_prob; the follower's has the rest."""
+    """Weight of the speaker's log-probability; the follower's has weight 1 - alpha."""
     per_word: bool = False
-    """Divide the speaker's log-log_prob by the words of the instruction."""
+    """Divide the speaker's log-probability by the number of words of the instruction."""
     per_action: bool = False
-    """Divide the follower's log-log_prob by the actions of the path."""
+    """Divide the follower's log-probability by the number of actions of the path."""
     tune: str | None = None
-    """Split on which to choose the three settings above by success, such as val_seen."""
+    """Split, such as val_seen, to tune alpha, per-word and per-action on, by success rate."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("paths", "expansions"), "search.")
         check_numbers(self, ("alpha",), "search.", most=1)
         if self.speaker is not None and self.method == "none":
             raise ValueError(
-                f"--search.speaker {self.speaker} chooses among paths that are searched: add "
-                "--search.method beam or best-first"
+                f"--search.speaker {self.speaker} requires a search: add --search.method beam or "
+                "best-first"
             )
         if self.tune is not None and self.speaker is None:
             raise ValueError(
-                f"--search.tune {self.tune} weighs what a speaker says: add --search.speaker"
+                f"--search.tune {self.tune} requires a speaker to weight: add --search.speaker"
             )
         check_effects(self, self._idle(), part="search.")
 
     def _idle(self) -> dict[str, str]:
-        """Names of settings that have no effect beside the others, and why."""
+        """Return the settings that have no effect beside the others, each with the reason."""
         if self.method == "none":
             names = ("paths", "expansions", "alpha", "per_word", "per_action")
             return dict.fromkeys(names, "without --search.method")

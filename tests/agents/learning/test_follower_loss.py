@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from agents.acting.decisions import ActionSource, Decisions, Draws
 from agents.acting.environments import make_env, make_follower
-from agents.acting.follower_agent import ActionSource, Decisions, Draws, FollowerAgent, rollout
-from agents.configs import ReinforcementConfig
+from agents.acting.follower_agent import FollowerAgent, rollout
 from agents.envdrop.critic import Critic
-from agents.learning.lessons import Batch, Lesson, reinforcement, teacher_forced_rows
+from agents.learning.follower_loss import (
+    EpisodeBatch,
+    FollowerLoss,
+    actor_critic_loss,
+    teacher_forced_rows,
+)
 from agents.learning.objectives import imitation_loss
+from agents.settings import ReinforcementConfig
 from envs.navigation.device_features import DeviceFeatures
 
 
@@ -19,15 +25,15 @@ def lesson(doors_config, doors_env):
     rewarded = ReinforcementConfig(weight=0.7)
     config = dataclasses.replace(doors_config, reinforcement=rewarded, max_training_steps=3)
     follower = make_follower(config, doors_env)
-    return Lesson(follower, Critic(config.follower.hidden_size, 0.1), config).eval()
+    return FollowerLoss(follower, Critic(config.follower.hidden_size, 0.1), config).eval()
 
 
 def batch(env, seed=0):
     ids = [episode.instr_id for episode in env.episodes[:: len(env.episodes) // env.num_envs]]
-    return Batch(ids[: env.num_envs], np.random.default_rng(seed))
+    return EpisodeBatch(ids[: env.num_envs], np.random.default_rng(seed))
 
 
-def test_even_rows_imitate_and_odd_rows_are_rewarded(lesson, doors_env):
+def test_even_rows_imitate_and_odd_rows_have_reinforcement(lesson, doors_env):
     features, episodes = DeviceFeatures(doors_env), batch(doors_env)
     total, figures = lesson(doors_env, features, episodes, 0.2)
     wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
@@ -39,18 +45,20 @@ def test_even_rows_imitate_and_odd_rows_are_rewarded(lesson, doors_env):
     assert not all(right[1::2])
     # The imitation loss is that of the even episodes walking by themselves.
     ids = episodes.instr_ids[::2]
-    agent = FollowerAgent(lesson.follower, features, way=ActionSource(np.ones(len(ids), bool)))
+    agent = FollowerAgent(
+        lesson.follower, features, action_source=ActionSource(np.ones(len(ids), bool))
+    )
     alone = rollout(doors_env, agent, ids)
     loss = imitation_loss(alone.scores, alone.teacher, len(ids))
     assert figures["imitation"] == pytest.approx(loss.item(), rel=1e-5)
     # That of reinforcement is of the odd ones, some of which are cut off.
     even = np.arange(doors_env.num_envs) % 2 == 0
     way = ActionSource(even, Draws(np.random.default_rng(0), len(even), group=2))
-    agent = FollowerAgent(lesson.follower, features, way=way)
+    agent = FollowerAgent(lesson.follower, features, action_source=way)
     decisions = rollout(doors_env, agent, episodes.instr_ids, 3, look_ahead=True)
     assert decisions.cut.size
     config = ReinforcementConfig(weight=0.7)
-    gained, more = reinforcement(decisions, ~even, lesson.critic, config)
+    gained, more = actor_critic_loss(decisions, ~even, lesson.critic, config)
     assert {name: figures[name] for name in more} == pytest.approx(more, rel=1e-4)
     whole = 0.2 * loss.item() + 0.7 * gained.item()
     assert [total.item(), figures["loss"]] == pytest.approx([whole, whole], rel=1e-4)
@@ -63,7 +71,7 @@ class Judge(Critic):
         return 2 * hidden[:, 0]
 
 
-def test_rewards_are_discounted_and_go_on_with_the_value_of_what_was_cut_off():
+def test_returns_are_discounted_and_bootstrapped_at_truncation():
     # Episode 0 imitates; 1 takes a step and stops; 2 takes two and is cut off, with 5 to come.
     scores = torch.zeros(5, 2, requires_grad=True)
     hidden = torch.tensor([[9.0], [0.5], [1.0], [1.5], [2.0]], requires_grad=True)
@@ -81,7 +89,7 @@ def test_rewards_are_discounted_and_go_on_with_the_value_of_what_was_cut_off():
     )
     config = ReinforcementConfig(weight=1.0, discount=0.9, value=0.5, entropy=0.01)
     wanted = np.array([False, True, True])
-    loss, figures = reinforcement(decisions, wanted, Judge(1, 0.0), config)
+    loss, figures = actor_critic_loss(decisions, wanted, Judge(1, 0.0), config)
     returns = np.array([1 + 0.9 * 2, -1 + 0.9 * (1 + 0.9 * 5), 2, 1 + 0.9 * 5])
     ahead = returns - [1, 2, 3, 4]
     # Both actions are as likely as each other.
@@ -99,7 +107,7 @@ def test_rewards_are_discounted_and_go_on_with_the_value_of_what_was_cut_off():
     assert not scores.grad[0].any()
 
 
-def test_a_critic_is_two_layers_with_a_rectifier_between():
+def test_critic_is_a_two_layer_perceptron():
     torch.manual_seed(0)
     critic, hidden = Critic(6, 0.5).eval(), torch.randn(5, 6)
     (first, bias), (last, shift) = (
@@ -120,19 +128,19 @@ def test_gradient_reaches_follower_and_critic(lesson, doors_env):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_who_leads_in_imitation():
+def test_teacher_forced_rows_by_feedback():
     numbers = np.array([0, 0, 1, 1, 2, 2])
     assert teacher_forced_rows("teacher", numbers).all()
     assert not teacher_forced_rows("sample", numbers).any()
     assert teacher_forced_rows("mixed", numbers).tolist() == [True, True, False, False, True, True]
 
 
-def test_the_teacher_leads_every_other_row_of_those_that_imitate(doors_config, doors_env):
+def test_mixed_feedback_teacher_forces_half_of_the_imitation_rows(doors_config, doors_env):
     torch.manual_seed(0)
     rewarded = ReinforcementConfig(weight=1.0)
     config = dataclasses.replace(doors_config, reinforcement=rewarded, feedback="mixed")
     critic = Critic(config.follower.hidden_size, 0.1)
-    lesson = Lesson(make_follower(config, doors_env), critic, config).eval()
+    lesson = FollowerLoss(make_follower(config, doors_env), critic, config).eval()
     episodes = batch(doors_env)
     lesson(doors_env, DeviceFeatures(doors_env), episodes, 1.0)
     wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
@@ -143,10 +151,10 @@ def test_the_teacher_leads_every_other_row_of_those_that_imitate(doors_config, d
     assert not right[1::2].all()
 
 
-def test_steps_of_its_own_lead_a_follower_from_the_teachers_way(doors_config, doors_env):
+def test_sampled_steps_leave_the_path_of_the_teacher(doors_config, doors_env):
     torch.manual_seed(0)
     config = dataclasses.replace(doors_config, sampled_steps=0.5)
-    lesson = Lesson(make_follower(config, doors_env), None, config).eval()
+    lesson = FollowerLoss(make_follower(config, doors_env), None, config).eval()
     features, walks = DeviceFeatures(doors_env), []
     for seed in (0, 0, 1):
         lesson(doors_env, features, batch(doors_env, seed), 1.0)
@@ -156,8 +164,8 @@ def test_steps_of_its_own_lead_a_follower_from_the_teachers_way(doors_config, do
         dataclasses.replace(doors_config, sampled_steps=1.5)
 
 
-def test_without_a_critic_every_row_imitates(doors_config):
+def test_every_row_imitates_without_a_critic(doors_config):
     env = make_env(doors_config, "train", num_envs=6)
-    lesson = Lesson(make_follower(doors_config, env), None, doors_config).eval()
+    lesson = FollowerLoss(make_follower(doors_config, env), None, doors_config).eval()
     _, figures = lesson(env, DeviceFeatures(env), batch(env), 1.0)
     assert figures.keys() == {"loss", "imitation", "agreement"}

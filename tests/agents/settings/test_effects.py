@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import EvaluateConfig, parse_speaker, parse_train
-from agents.configs import TrainConfig
-from agents.search_config import SearchConfig
+from agents.command_line import parse_speaker, parse_train
+from agents.settings import EvaluateConfig, SearchConfig, TrainConfig
 from training.settings import CONFIG, to_json
 
 SPEAKER = "--back-translation.speaker runs/s"
@@ -24,9 +23,13 @@ WITHOUT_EFFECT = [
     ("--reinforcement.discount 0.5", "", "with --reinforcement.weight 0"),
     ("--reinforcement.value 0.1", "", "with --reinforcement.weight 0"),
     ("--reinforcement.entropy 0.1", "", "with --reinforcement.weight 0"),
-    ("--max-instruction-length 40", "--no-language", "with --language none"),
-    ("--max-training-steps 20", "", "cut off after 20 steps"),
-    ("--max-training-steps 9", "--dataset rxr --max-episode-steps 8", "cut off after 8 steps"),
+    (
+        "--max-instruction-length 40",
+        "--instruction-ablation empty",
+        "with --instruction-ablation empty",
+    ),
+    ("--max-training-steps 20", "", "end after 20 steps"),
+    ("--max-training-steps 9", "--dataset rxr --max-episode-steps 8", "end after 8 steps"),
     ("--feedback sample", "--imitation-weight 0 --reinforcement.weight 1", "--imitation-weight 0"),
     ("--sampled-steps 0.1", "--imitation-weight 0 --reinforcement.weight 1", "--imitation-weight"),
     ("--teacher reference", "--imitation-weight 0 --reinforcement.weight 1", "--imitation-weight"),
@@ -115,11 +118,11 @@ def test_settings_of_speakers_without_effect_are_refused(flag, beside, reason, c
         "--reinforcement.weight 1 --reward ndtw --reinforcement.discount 0.5",
     ],
 )
-def test_settings_with_effect_are_taken(words):
+def test_settings_with_effect_are_accepted(words):
     parse_train(words.split())
 
 
-def test_what_a_run_that_goes_on_would_not_heed_is_refused(tmp_path):
+def test_settings_without_effect_on_a_resumed_run_are_refused(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(parse_train(["--minutes", "3"])))
     resume = ["--resume", str(tmp_path)]
     assert parse_train([*resume, "--minutes", "5"]).minutes == 5
@@ -158,6 +161,6 @@ def test_settings_of_searches_without_effect_are_refused(given, beside, flag, re
     SearchConfig(**beside)
 
 
-def test_submissions_in_part_are_written_somewhere():
+def test_partial_requires_a_submission():
     with pytest.raises(ValueError, match="--partial has no effect without --submission"):
         EvaluateConfig(Path("run"), partial=True)
