@@ -11,7 +11,7 @@ import numpy as np
 
 from connectivity import read_scans
 from envs.panoramas.cameras import camera_turn, perspective_camera
-from envs.panoramas.cube_maps import cube_strip, draw, rays, sample_cube, turned
+from envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_cube
 from envs.panoramas.skyboxes import DamagedSkyboxError, read_depth, read_skybox, skybox_axes
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Renderer:
         if distances is None:
             return bgr, np.zeros((*self._size, 1), np.uint16)
         # `_level` are unit vectors with +y ahead: their y is the cosine to the optical axis.
-        planar = sample_cube(distances, turned(turn, self._level))[0] * self._level[1]
+        planar = sample_cube(distances, rotated(turn, self._level))[0] * self._level[1]
         return bgr, np.rint(planar).astype(np.uint16)[..., None]
 
     def _preload(self) -> None:
