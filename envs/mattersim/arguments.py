@@ -1,4 +1,4 @@
-"""What the methods of a simulator accept: the same types as MatterSim's binding."""
+"""Checks of the arguments of a simulator, which accept the types of MatterSim's binding."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def check_batch(method: str, size: int, *arguments: Sized) -> None:
     """Refuse arguments that are not sequences of at least `size` entries.
 
     Raises:
-        TypeError: Not a sequence.
-        IndexError: Too short.
+        TypeError: An argument is not a sequence.
+        IndexError: An argument is too short.
     """
     for number, argument in enumerate(arguments, start=1):
         if isinstance(argument, _TEXT) or not hasattr(argument, "__len__"):
             raise TypeError(
                 f"{method}(): incompatible function arguments: argument {number} is "
-                f"{argument!r}, but version 0.2 takes a list with an entry for each environment. "
-                'For code written for version 0.1 use envs.mattersim.install(version="0.1").'
+                f"{argument!r}, but version 0.2 takes a list with one entry per environment; for "
+                'code written for version 0.1 call envs.mattersim.install(version="0.1")'
             )
         if len(argument) < size:
             raise IndexError(
@@ -31,10 +31,10 @@ def check_batch(method: str, size: int, *arguments: Sized) -> None:
 
 
 def text(value: Any) -> str:
-    """A string as it is.
+    """Return a string unchanged.
 
     Raises:
-        TypeError: Not a string.
+        TypeError: The value is not a string.
     """
     if not isinstance(value, str):
         raise TypeError(f"incompatible function arguments: {value!r} is not a string")
@@ -42,10 +42,10 @@ def text(value: Any) -> str:
 
 
 def real(value: Any) -> float:
-    """A number as a 64-bit float.
+    """Return a number as a 64-bit float.
 
     Raises:
-        TypeError: Not a number.
+        TypeError: The value is not a number.
     """
     if isinstance(value, _TEXT) or not hasattr(value, "__float__"):
         raise TypeError(f"incompatible function arguments: {value!r} is not a number")
@@ -53,39 +53,39 @@ def real(value: Any) -> float:
 
 
 def natural(value: Any) -> int:
-    """A whole number from 0.
+    """Return a non-negative integer.
 
     Raises:
-        TypeError: Not a whole number, or negative.
+        TypeError: The value is not an integer, or negative.
     """
     try:
         number = integer(value)
     except TypeError:
         number = -1
     if number < 0:
-        raise TypeError(f"incompatible function arguments: {value!r} is not a whole number from 0")
+        raise TypeError(f"incompatible function arguments: {value!r} is not a non-negative integer")
     return number
 
 
 def picture_size(value: Any) -> int:
-    """Pixels along one side of a picture.
+    """Return the number of pixels along one side of an image.
 
     Raises:
-        TypeError: Not a whole number.
-        ValueError: Less than 1.
+        TypeError: The value is not an integer.
+        ValueError: The value is less than 1.
     """
     pixels = integer(value)
     if pixels < 1:
-        raise ValueError(f"MatterSim: a picture cannot be {pixels} pixels wide or high")
+        raise ValueError(f"MatterSim: an image cannot be {pixels} pixels wide or high")
     return pixels
 
 
 def field_of_view(value: Any) -> float:
-    """Radians.
+    """Return a field of view in radians.
 
     Raises:
-        TypeError: Not a number.
-        ValueError: Not finite.
+        TypeError: The value is not a number.
+        ValueError: The value is not finite.
     """
     vfov = real(value)
     if not math.isfinite(vfov):

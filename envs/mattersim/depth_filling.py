@@ -1,7 +1,7 @@
-"""Filling the holes of a depth image: the function `cbf` of the module MatterSim.
+"""Filling of holes in depth images: the function `cbf` of the module MatterSim.
 
-The cross bilateral filter of the NYU Depth V2 toolbox, with the three scales and widths that
-MatterSim fixes for it (MatterSimPython.cpp, cbf.cpp).
+The method is the cross bilateral filter of the NYU Depth V2 toolbox, with MatterSim's three scales
+and widths (MatterSimPython.cpp, cbf.cpp).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 _RADIUS = 5
-# Widths of the filter from the full size down to a quarter: pixels, and shares of full intensity.
+# Widths of the filter at full, half and quarter size: in pixels, and as shares of full intensity.
 _SPACE = 12.0, 5.0, 8.0
 _RANGE = 0.2, 0.08, 0.02
 
 
 @dataclass
 class _Level:
-    """Images (h, w) at one scale, 0 to 1; `known` pixels have a depth that others may use."""
+    """Images (h, w) at one scale, 0..1; `known` marks the pixels whose depth may be used."""
 
     depth: np.ndarray
     intensity: np.ndarray
@@ -29,16 +29,16 @@ class _Level:
 
 
 def cbf(depth: ArrayLike, intensity: ArrayLike, mask: ArrayLike, result: np.ndarray, /) -> None:
-    """Fill the holes of a depth image from pixels near in place and in intensity.
+    """Fill the holes of a depth image from pixels that are near in position and intensity.
 
-    Holes are filled at a quarter of the size, then at half and at full size, where what was filled
-    before counts as known. A hole with nothing known around it becomes 0.
+    Holes are filled at a quarter of the size, then at half and at full size; pixels that were
+    filled at a coarser scale count as known. A hole without known pixels around it becomes 0.
 
     Args:
-        depth: (H, W) uint8.
-        intensity: (H, W) uint8, the grey picture.
+        depth: (H, W) uint8 depth.
+        intensity: (H, W) uint8 grey image.
         mask: (H, W), nonzero where depth is missing.
-        result: (H, W) uint8, written to.
+        result: (H, W) uint8, overwritten.
 
     Raises:
         ValueError: The images differ in size.
@@ -47,7 +47,7 @@ def cbf(depth: ArrayLike, intensity: ArrayLike, mask: ArrayLike, result: np.ndar
     missing = np.asarray(mask) != 0
     shapes = {depth.shape, intensity.shape, missing.shape, np.shape(result)}
     if len(shapes) > 1 or depth.ndim != 2:
-        raise ValueError(f"cbf(): images of one size (H, W) expected, not {sorted(shapes)}")
+        raise ValueError(f"cbf(): images must have one size (H, W), not {sorted(shapes)}")
     full = _Level(
         (depth / 255.0).astype(np.float32),
         (intensity / 255.0).astype(np.float32),
@@ -58,7 +58,7 @@ def cbf(depth: ArrayLike, intensity: ArrayLike, mask: ArrayLike, result: np.ndar
     for scale in (2, 1, 0):
         _fill(levels[scale], _SPACE[scale], _RANGE[scale])
         if scale:
-            _hand_down(levels[scale], levels[scale - 1])
+            _copy_to_finer(levels[scale], levels[scale - 1])
     result[...] = np.where(missing, (full.depth * np.float32(255)).astype(np.uint8), depth)
 
 
@@ -71,12 +71,12 @@ def _shrunk(level: _Level, factor: int) -> _Level:
 
 
 def _sources(count: int, source_count: int) -> np.ndarray:
-    """(count,) positions in a row of `source_count` pixels that stand for those of another."""
+    """Return (count,) nearest-neighbour indices into a row of `source_count` pixels."""
     return np.arange(count) * source_count // max(count, 1)
 
 
-def _hand_down(coarse: _Level, fine: _Level) -> None:
-    """Give the holes of a level what is known at the coarser one."""
+def _copy_to_finer(coarse: _Level, fine: _Level) -> None:
+    """Copy known depth at a coarser level into the holes of a finer level."""
     rows, columns = np.nonzero(fine.missing)
     if not coarse.depth.size:
         return
@@ -89,7 +89,7 @@ def _hand_down(coarse: _Level, fine: _Level) -> None:
 
 
 def _fill(level: _Level, space: float, intensity_range: float) -> None:
-    """Set each hole to the weighted mean of what is known in the window around it."""
+    """Set each hole to the weighted mean of the known pixels in the window around it."""
     rows, columns = np.nonzero(level.missing)
     here = level.intensity[rows, columns]
     weights, values = np.zeros((2, len(rows)))
@@ -100,15 +100,15 @@ def _fill(level: _Level, space: float, intensity_range: float) -> None:
         weight = nearness * np.exp(-(difference**2) / (2 * intensity_range**2)) * level.known[at]
         weights[near] += weight
         values[near] += weight * level.depth[at]
-    found = weights > 0
-    level.depth[rows, columns] = np.divide(values, weights, out=np.zeros_like(values), where=found)
-    level.known[rows, columns] |= found
+    filled = weights > 0
+    level.depth[rows, columns] = np.divide(values, weights, out=np.zeros_like(values), where=filled)
+    level.known[rows, columns] |= filled
 
 
 def _window(
     rows: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]
 ) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Offsets y and x in the window, and which pixels stay in the image when shifted by them."""
+    """Yield offsets y and x in the window, and the pixels that stay in the image when shifted."""
     for y in range(-_RADIUS, _RADIUS + 1):
         for x in range(-_RADIUS, _RADIUS + 1):
             inside = (0 <= rows + y) & (rows + y < shape[0])

@@ -1,6 +1,6 @@
-"""The engine under both versions of the interface: agents that start, move and turn.
+"""Engine of both versions of the interface: poses at the start of episodes and after actions.
 
-It holds no agents. Views go in and new views come out, so that a refused action changes nothing.
+The engine stores no agents. It maps poses to new poses, so that a refused action changes nothing.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from connectivity import read_connectivity, read_scans
 from envs.graphs.nav_graph import NavGraph
 from envs.mattersim.angles import DISCRETIZED, TURNED, clamped, normalized, sign, snapped
 from envs.mattersim.arguments import check_batch, natural, real, text
-from envs.mattersim.places import NOWHERE, Building, Place, View, building
 from envs.mattersim.random_engine import RandomEngine
-from envs.mattersim.settings import Settings
+from envs.mattersim.settings import SimulatorSettings
+from envs.mattersim.viewpoints import NOWHERE, AgentPose, Building, BuildingViewpoint, building
 
 
 class InvalidActionError(ValueError):
-    """An action names a navigable location that there is not."""
+    """The index of an action is not in the list of navigable locations."""
 
     def __init__(self, index: int, environment: int, batch_size: int) -> None:
         super().__init__(
@@ -26,15 +26,15 @@ class InvalidActionError(ValueError):
 
 
 class Engine:
-    """Buildings and the rules of moving in them, for one initialised simulator.
+    """Buildings and movement rules of one initialised simulator.
 
     Args:
-        settings: Of the simulator. Camera and limits of elevation may be changed later on, as in
-            MatterSim, and then hold from the next episode or action.
+        settings: Settings of the simulator. As in MatterSim, the camera and the limits of elevation
+            may be changed later, and then apply from the next episode or action.
         listed: Whether scans must be listed in scans.txt, as in version 0.2.
     """
 
-    def __init__(self, settings: Settings, listed: bool) -> None:
+    def __init__(self, settings: SimulatorSettings, listed: bool) -> None:
         self._settings = settings
         self._listed = listed
         self._scans: frozenset[str] | None = None
@@ -48,26 +48,26 @@ class Engine:
         viewpoints: Sequence[str],
         headings: Sequence[float],
         elevations: Sequence[float],
-    ) -> list[View]:
-        """Views of agents at the start of an episode.
+    ) -> list[AgentPose]:
+        """Return the poses of agents at the start of an episode.
 
         Args:
-            scans: One each per agent, as all arguments; what goes beyond the batch is ignored.
-            viewpoints: Their names.
+            scans: One scan per agent, as in all arguments; entries beyond the batch are ignored.
+            viewpoints: Ids of the viewpoints.
             headings: Radians clockwise from +y, any number.
-            elevations: Radians above the horizon; snapped, or brought within the limits.
+            elevations: Radians above the horizon, which are snapped or clamped to the limits.
 
         Raises:
             IndexError: An argument is too short, or a scan is not listed.
-            TypeError: An argument is of the wrong type.
-            ValueError: There is no such viewpoint, no graph, or no list of scans.
+            TypeError: An argument has the wrong type.
+            ValueError: There is no such viewpoint, graph or list of scans.
         """
         size = self._settings.batch_size
         check_batch("newEpisode", size, scans, viewpoints, headings, elevations)
-        self._follow_camera()
+        self._update_camera()
         return [
-            self._view(
-                self._place(text(scans[i]), text(viewpoints[i])),
+            self._make_pose(
+                self._viewpoint(text(scans[i]), text(viewpoints[i])),
                 real(headings[i]),
                 real(elevations[i]),
             )
@@ -76,44 +76,46 @@ class Engine:
 
     def act(
         self,
-        views: Sequence[View],
+        poses: Sequence[AgentPose],
         indices: Sequence[int],
         headings: Sequence[float],
         elevations: Sequence[float],
-    ) -> list[View]:
-        """Views after each agent has moved, then turned.
+    ) -> list[AgentPose]:
+        """Return the poses after each agent has moved and then turned.
 
         Args:
-            views: Of the agents before.
-            indices: Places in their lists of navigable locations; 0 stays.
-            headings: Changes in radians; only the sign counts when angles are discretised.
-            elevations: Likewise.
+            poses: Poses of the agents before the action.
+            indices: Indices in their lists of navigable locations; 0 stays.
+            headings: Changes in radians; discretised angles use only the sign.
+            elevations: Changes in radians; discretised angles use only the sign.
 
         Raises:
-            InvalidActionError: No such location, or no episode has begun.
+            InvalidActionError: There is no such location, or no episode has started.
             IndexError: An argument is too short.
-            TypeError: An argument is of the wrong type.
+            TypeError: An argument has the wrong type.
         """
-        check_batch("makeAction", len(views), indices, headings, elevations)
-        places = _moved(views, indices)
+        check_batch("makeAction", len(poses), indices, headings, elevations)
+        viewpoints = _moved(poses, indices)
         if self._settings.min_cosine != self._min_cosine:
-            self._follow_camera()
-            places = [self._seen_anew(place) for place in places]
-        changes = zip(places, views, headings, elevations, strict=False)
+            self._update_camera()
+            viewpoints = [self._with_current_camera(viewpoint) for viewpoint in viewpoints]
+        changes = zip(viewpoints, poses, headings, elevations, strict=False)
         if self._settings.discretized:
             return [
-                _discretized(place, TURNED[view.view_index][sign(heading)][sign(elevation)])
-                for place, view, heading, elevation in changes
+                _discretized(viewpoint, TURNED[pose.view_index][sign(heading)][sign(elevation)])
+                for viewpoint, pose, heading, elevation in changes
             ]
         return [
-            self._view(place, view.heading + real(heading), view.elevation + real(elevation))
-            for place, view, heading, elevation in changes
+            self._make_pose(
+                viewpoint, pose.heading + real(heading), pose.elevation + real(elevation)
+            )
+            for viewpoint, pose, heading, elevation in changes
         ]
 
     def random_viewpoint(self, scan: str, generator: RandomEngine) -> str:
-        """A viewpoint that one can stand on, drawn as MatterSim draws it.
+        """Draw an included viewpoint in the same way as MatterSim.
 
-        Of the records of a scan one is drawn; from an excluded one it goes on to the next.
+        It draws one record of the scan; if that is excluded, it takes the next included record.
 
         Raises:
             IndexError: The scan is not listed.
@@ -126,27 +128,29 @@ class Engine:
                 return name
         raise ValueError(f"MatterSim: ScanId: {scan} has no included viewpoints!")
 
-    def _view(self, place: Place, heading: float, elevation: float) -> View:
+    def _make_pose(
+        self, viewpoint: BuildingViewpoint, heading: float, elevation: float
+    ) -> AgentPose:
         settings = self._settings
         if settings.discretized:
-            return _discretized(place, snapped(heading, elevation))
+            return _discretized(viewpoint, snapped(heading, elevation))
         elevation = clamped(elevation, settings.min_elevation, settings.max_elevation)
-        return View(place, normalized(heading), elevation)
+        return AgentPose(viewpoint, normalized(heading), elevation)
 
-    def _follow_camera(self) -> None:
+    def _update_camera(self) -> None:
         if self._settings.min_cosine != self._min_cosine:
             self._min_cosine = self._settings.min_cosine
             self._buildings.clear()
 
-    def _seen_anew(self, place: Place) -> Place:
-        """The same place through the present camera."""
-        assert place.location is not None
-        return self._building(place.scan_id).place(place.location.ix)
+    def _with_current_camera(self, viewpoint: BuildingViewpoint) -> BuildingViewpoint:
+        """Return the same viewpoint under the current camera."""
+        assert viewpoint.location is not None
+        return self._building(viewpoint.scan_id).viewpoint(viewpoint.location.ix)
 
-    def _place(self, scan: str, viewpoint: str) -> Place:
-        known = self._building(scan)
-        if viewpoint in known.graph:
-            return known.find(viewpoint)
+    def _viewpoint(self, scan: str, viewpoint: str) -> BuildingViewpoint:
+        scan_building = self._building(scan)
+        if viewpoint in scan_building.graph:
+            return scan_building.find(viewpoint)
         if (viewpoint, False) in self._scan_records(scan):
             raise ValueError(
                 f"MatterSim: ViewpointId: {viewpoint}, is excluded from the connectivity graph."
@@ -162,15 +166,15 @@ class Engine:
                 graph = NavGraph.load(scan, self._settings.connectivity_dir)
             except FileNotFoundError as error:
                 path = f"{self._settings.nav_graph_path}/{scan}_connectivity.json"
-                asked = "path" if self._listed else "scan id"
+                suspect = "path" if self._listed else "scan id"
                 raise ValueError(
-                    f"MatterSim: Could not open navigation graph file: {path}, is {asked} valid?"
+                    f"MatterSim: Could not open navigation graph file: {path}, is {suspect} valid?"
                 ) from error
             self._buildings[scan] = building(graph, self._min_cosine)
         return self._buildings[scan]
 
     def _scan_records(self, scan: str) -> list[tuple[str, bool]]:
-        """Names of the viewpoints in the connectivity file, and whether they are included."""
+        """Return the viewpoints of the connectivity file, and whether each is included."""
         self._building(scan)
         if scan not in self._records:
             records = read_connectivity(scan, self._settings.connectivity_dir)
@@ -194,29 +198,30 @@ class Engine:
             raise error
 
 
-def _moved(views: Sequence[View], indices: Sequence[int]) -> list[Place]:
-    """Where each agent stands after its move."""
-    places = []
-    for view, given in zip(views, indices, strict=False):
+def _moved(poses: Sequence[AgentPose], indices: Sequence[int]) -> list[BuildingViewpoint]:
+    """Return the viewpoint of each agent after its move."""
+    viewpoints = []
+    for pose, given in zip(poses, indices, strict=False):
         index = given if given.__class__ is int and given >= 0 else natural(given)
-        if index == 0 and view is not NOWHERE:
-            places.append(view.place)
+        if index == 0 and pose is not NOWHERE:
+            viewpoints.append(pose.viewpoint)
         else:
-            places.append(_target(view, index, len(places), len(views)))
-    return places
+            viewpoints.append(_target(pose, index, len(viewpoints), len(poses)))
+    return viewpoints
 
 
-def _target(view: View, index: int, environment: int, batch_size: int) -> Place:
-    navigable = view.navigable
+def _target(pose: AgentPose, index: int, environment: int, batch_size: int) -> BuildingViewpoint:
+    navigable = pose.navigable
     if index >= len(navigable):
         raise InvalidActionError(index, environment, batch_size)
-    assert view.place.building is not None
-    return view.place.building.place(navigable[index].ix)
+    assert pose.viewpoint.building is not None
+    return pose.viewpoint.building.viewpoint(navigable[index].ix)
 
 
-def _discretized(place: Place, view_index: int) -> View:
-    """One of the 36 views of a place, made when first seen."""
-    view = place.views[view_index]
-    if view is None:
-        view = place.views[view_index] = View(place, *DISCRETIZED[view_index], view_index)
-    return view
+def _discretized(viewpoint: BuildingViewpoint, view_index: int) -> AgentPose:
+    """Return one of the 36 discretised poses of a viewpoint, created on first use."""
+    pose = viewpoint.poses[view_index]
+    if pose is None:
+        pose = AgentPose(viewpoint, *DISCRETIZED[view_index], view_index)
+        viewpoint.poses[view_index] = pose
+    return pose

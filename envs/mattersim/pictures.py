@@ -1,4 +1,4 @@
-"""The pictures of a state: taken when they are first looked at."""
+"""Images of a state, rendered on first access."""
 
 from __future__ import annotations
 
@@ -9,32 +9,31 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from envs.mattersim.places import View
-from envs.mattersim.settings import Settings
+from envs.mattersim.settings import SimulatorSettings
+from envs.mattersim.viewpoints import AgentPose
 
 if TYPE_CHECKING:
     from envs.mattersim.rendering import Renderer
 
 
 class Mat(np.ndarray):
-    """A picture: (H, W, 3) uint8 in the order blue, green, red, or (H, W, 1) uint16 depth.
+    """Image: (H, W, 3) uint8 in the order blue, green, red, or (H, W, 1) uint16 depth.
 
-    MatterSim's class of this name offers the buffer protocol; this one is a NumPy array, which does
-    so too.
+    MatterSim's class of the same name supports the buffer protocol, as this NumPy array does.
     """
 
 
 class Camera:
-    """Takes the pictures of one initialised simulator, with the size it was initialised with.
+    """Camera of one initialised simulator, with the image size at initialisation.
 
     Attributes:
-        size: Rows and columns.
-        rendering: Whether there is anything on the pictures.
-        frames: How many pictures were rendered.
-        seconds: How long that took.
+        size: Rows and columns of an image.
+        rendering: Whether images are rendered; otherwise they are black.
+        frames: Number of rendered images.
+        seconds: Time spent on rendering.
     """
 
-    def __init__(self, settings: Settings, dataset_path: Path) -> None:
+    def __init__(self, settings: SimulatorSettings, dataset_path: Path) -> None:
         self.size = settings.height, settings.width
         self.rendering = settings.rendering
         self.frames = 0
@@ -52,7 +51,7 @@ class Camera:
         )
 
     def open(self) -> Renderer:
-        """Get ready for rendering; reads all pictures now if they are to be preloaded."""
+        """Create the renderer, which reads all skyboxes if preloading is enabled."""
         if self._renderer is None:
             from envs.mattersim.rendering import Renderer
 
@@ -60,25 +59,25 @@ class Camera:
         return self._renderer
 
     def close(self) -> None:
-        """Let go of the panoramas in memory."""
+        """Release the skyboxes in memory."""
         self._renderer = None
 
     def reset(self) -> None:
-        """Count frames and seconds from zero."""
+        """Reset the numbers of frames and seconds to zero."""
         self.frames, self.seconds = 0, 0.0
 
-    def take(self, view: View) -> tuple[Mat, Mat]:
-        """Colours and depth; zeros where rendering is off or no episode has begun.
+    def take(self, pose: AgentPose) -> tuple[Mat, Mat]:
+        """Return colours and depth; zeros without rendering or before the first episode.
 
         Raises:
             ValueError: The skybox of the viewpoint cannot be opened.
         """
-        location = view.place.location
+        location = pose.viewpoint.location
         if not self.rendering or location is None:
-            return BlankCamera(self.size).take(view)
+            return BlankCamera(self.size).take(pose)
         began = time.perf_counter()
         rgb, depth = self.open().render(
-            view.place.scan_id, location.viewpointId, view.heading, view.elevation
+            pose.viewpoint.scan_id, location.viewpointId, pose.heading, pose.elevation
         )
         self.frames += 1
         self.seconds += time.perf_counter() - began
@@ -87,12 +86,12 @@ class Camera:
 
 @dataclass(frozen=True)
 class BlankCamera:
-    """Takes black pictures of a size, rows and columns, and without depth."""
+    """Camera that returns black images of a size (rows, columns) with zero depth."""
 
     size: tuple[int, int]
     rendering: ClassVar[bool] = False
 
-    def take(self, view: View) -> tuple[Mat, Mat]:
-        """Zeros."""
+    def take(self, pose: AgentPose) -> tuple[Mat, Mat]:
+        """Return zeros."""
         rgb = np.zeros((*self.size, 3), np.uint8)
         return rgb.view(Mat), np.zeros((*self.size, 1), np.uint16).view(Mat)

@@ -1,4 +1,4 @@
-"""The frames of MatterSim's camera, from skyboxes and on the CPU."""
+"""Frames of MatterSim's camera, rendered from skyboxes on the CPU."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ import numpy as np
 
 from connectivity import read_scans
 from envs.panoramas.cameras import camera_turn, perspective_camera
-from envs.panoramas.cube_maps import cube_strip, draw, rays, sample_cube, turned
+from envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_cube
 from envs.panoramas.skyboxes import DamagedSkyboxError, read_depth, read_skybox, skybox_axes
 
 if TYPE_CHECKING:
     import torch
 
-# Decoding is mostly waiting for the disk and libjpeg, both without the interpreter's lock.
+# Decoding mostly waits for the disk and libjpeg, which both release the interpreter's lock.
 _PRELOADING_THREADS = 8
 
 _Viewpoint = tuple[str, str]
 
 
 class _Skybox(NamedTuple):
-    """Colours (S, 6 S, 3) uint8 RGB and distances (S, 6 S) uint16, if wanted."""
+    """Colours (S, 6 S, 3) uint8 RGB, and distances (S, 6 S) uint16 or None."""
 
     rgb: np.ndarray
     depth: np.ndarray | None
 
 
 class Renderer:
-    """Draws what a camera at a viewpoint sees, as MatterSim v0.2 does.
+    """Renders the camera at a viewpoint, as MatterSim v0.2 does.
 
-    A pixel is the bilinear sample of the face that it looks at, faces not blended with each other.
-    Depth is the distance from the camera's plane in quarters of a millimetre; unlike MatterSim's,
-    which passes through a framebuffer of 8 bits and has steps of 6.4 cm, it keeps its 16 bits.
+    A pixel is a bilinear sample of one face; faces are not blended. Depth is the distance from the
+    camera plane in quarters of a millimetre, with 16 bits; MatterSim's depth passes through a
+    framebuffer of 8 bits and has steps of 6.4 cm.
 
     Args:
-        dataset_path: folder of the scans; see `envs.panoramas.skyboxes`.
-        width: columns of a frame.
-        height: rows of a frame.
-        vfov: vertical field of view in radians.
-        depth: whether depth is drawn; else it is all zeros, as in MatterSim.
-        preload: read the skyboxes of all scans of `scans.txt` now and keep them all.
-        cache_size: without `preload`, how many of the last used skyboxes to keep besides the one
-            in use.
-        connectivity_dir: folder of the navigation graphs, which say how each skybox is turned.
+        dataset_path: Folder of the scans, see `envs.panoramas.skyboxes`.
+        width: Number of columns of a frame.
+        height: Number of rows of a frame.
+        vfov: Vertical field of view in radians.
+        depth: Whether to render depth; otherwise depth is zero, as in MatterSim.
+        preload: Whether to read the skyboxes of all scans of `scans.txt` now and keep them.
+        cache_size: Number of recently used skyboxes to keep besides the current one, without
+            `preload`.
+        connectivity_dir: Folder of the navigation graphs, which contain the orientation of the
+            skyboxes.
 
     Raises:
-        ValueError: a skybox cannot be opened (on preloading).
-        FileNotFoundError: no `scans.txt` or no navigation graph (on preloading).
+        ValueError: A skybox cannot be opened (with `preload`).
+        FileNotFoundError: `scans.txt` or a navigation graph does not exist (with `preload`).
     """
 
     def __init__(
@@ -71,8 +72,8 @@ class Renderer:
         self._connectivity = Path(connectivity_dir)
         self._axes: dict[str, dict[str, np.ndarray]] = {}
         self._kept: OrderedDict[_Viewpoint, _Skybox] = OrderedDict()
-        # Sampling wants floats (here BGR), four times the size of the skybox: kept for one
-        # viewpoint only, where most frames are drawn one after another.
+        # Sampling requires floats (here BGR), four times the size of the skybox. They are kept for
+        # one viewpoint only, because most consecutive frames are rendered at the same viewpoint.
         self._ready: tuple[_Viewpoint, torch.Tensor, torch.Tensor | None] | None = None
         self._level = rays(perspective_camera(self._size, 0.0, 0.0, vfov), self._size)
         if preload:
@@ -81,15 +82,15 @@ class Renderer:
     def render(
         self, scan_id: str, viewpoint_id: str, heading: float, elevation: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws a frame; heading and elevation in radians.
+        """Render a frame; heading and elevation are in radians.
 
         Returns:
             Colours (H, W, 3) uint8 BGR and depth (H, W, 1) uint16, both new arrays.
 
         Raises:
-            ValueError: the skybox cannot be opened; the message names the file.
-            FileNotFoundError: the scan has no navigation graph.
-            KeyError: the graph lacks the viewpoint.
+            ValueError: The skybox cannot be opened; the message names the file.
+            FileNotFoundError: The scan has no navigation graph.
+            KeyError: The graph lacks the viewpoint.
         """
         axes = self._scan_axes(scan_id)[viewpoint_id]
         colours, distances = self._strips((scan_id, viewpoint_id))
@@ -97,8 +98,8 @@ class Renderer:
         bgr = draw(colours, turn, self._level)
         if distances is None:
             return bgr, np.zeros((*self._size, 1), np.uint16)
-        # `_level` are unit vectors with +y ahead: their y is the cosine to the optical axis.
-        planar = sample_cube(distances, turned(turn, self._level))[0] * self._level[1]
+        # `_level` contains unit vectors with +y forward, whose y is the cosine to the optical axis.
+        planar = sample_cube(distances, rotated(turn, self._level))[0] * self._level[1]
         return bgr, np.rint(planar).astype(np.uint16)[..., None]
 
     def _preload(self) -> None:
@@ -125,7 +126,7 @@ class Renderer:
 
     def _skybox(self, viewpoint: _Viewpoint) -> _Skybox:
         skybox = self._kept.pop(viewpoint, None) or self._read(viewpoint)
-        self._kept[viewpoint] = skybox  # as the last one used
+        self._kept[viewpoint] = skybox  # now the most recently used
         while len(self._kept) > self._cache_size:
             self._kept.popitem(last=False)
         return skybox
@@ -137,7 +138,7 @@ class Renderer:
             kind = "depth"
             depth = read_depth(self._dataset, *viewpoint) if self._with_depth else None
         except (FileNotFoundError, DamagedSkyboxError) as error:
-            # MatterSim's type and the beginning of its message.
+            # The type and the beginning of the message are those of MatterSim.
             message = f"MatterSim: Could not open skybox {kind} files at: {error}"
             raise ValueError(message) from error
         return _Skybox(rgb, depth)

@@ -1,4 +1,4 @@
-"""What a simulator is told before it starts."""
+"""SimulatorSettings: the configuration of a simulator."""
 
 import math
 from dataclasses import dataclass
@@ -6,25 +6,25 @@ from pathlib import Path
 
 
 @dataclass(slots=True)
-class Settings:
+class SimulatorSettings:
     """Configuration of one simulator.
 
     Attributes:
         dataset_path: Folder of the scans with their skyboxes.
         nav_graph_path: Folder of the connectivity files.
-        rendering: Whether states have pictures.
-        depth: Whether depth is rendered too.
-        preloading: Whether all pictures are read on initialisation.
-        cache_size: Panoramas to keep in memory.
-        width: Columns of a picture.
-        height: Rows of a picture.
+        rendering: Whether states have images.
+        depth: Whether depth is rendered.
+        preloading: Whether all skyboxes are read at initialisation.
+        cache_size: Number of skyboxes to keep in memory.
+        width: Number of columns of an image.
+        height: Number of rows of an image.
         vfov: Vertical field of view in radians.
-        min_elevation: Lowest elevation in radians when angles are continuous.
-        max_elevation: Highest elevation in radians when angles are continuous.
-        discretized: Whether angles go in steps of 30 degrees.
+        min_elevation: Lowest continuous elevation in radians.
+        max_elevation: Highest continuous elevation in radians.
+        discretized: Whether angles change in steps of 30 degrees.
         restricted: Whether only neighbours in the camera's field of view are navigable.
-        batch_size: Agents.
-        seed: Of the random viewpoints.
+        batch_size: Number of agents.
+        seed: Random seed for viewpoints of random episodes.
     """
 
     dataset_path: str
@@ -45,10 +45,10 @@ class Settings:
 
     @property
     def min_cosine(self) -> float | None:
-        """Of the angle from the centre of the image at which a neighbour is still visible.
+        """Smallest cosine of the angle from the image centre at which neighbours are visible.
 
-        MatterSim takes vfov * width / height for the horizontal field of view, not the angle that
-        its pictures have. None where all neighbours are navigable.
+        MatterSim uses vfov * width / height as the horizontal field of view, which differs from
+        that of its images. None if all neighbours are navigable.
         """
         if not self.restricted:
             return None
@@ -60,10 +60,10 @@ class Settings:
         return Path(self.nav_graph_path)
 
     def set_elevation_limits(self, low: float, high: float) -> bool:
-        """Set both limits if they lie on both sides of the horizon and within pi / 2 of it.
+        """Set both limits if they are on different sides of the horizon and within pi / 2 of it.
 
         Returns:
-            Whether they were set.
+            Whether the limits were set.
         """
         if not -math.pi / 2.0 < low < 0.0 < high < math.pi / 2.0:
             return False

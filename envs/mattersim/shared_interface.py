@@ -1,4 +1,4 @@
-"""What both versions of the interface have in common."""
+"""Base classes of the states and simulators of both versions of the interface."""
 
 from __future__ import annotations
 
@@ -8,46 +8,47 @@ from pathlib import Path
 from envs.mattersim.arguments import field_of_view, picture_size, real
 from envs.mattersim.engine import Engine
 from envs.mattersim.pictures import BlankCamera, Camera
-from envs.mattersim.places import NOWHERE, View
-from envs.mattersim.settings import Settings
+from envs.mattersim.settings import SimulatorSettings
+from envs.mattersim.viewpoints import NOWHERE, AgentPose
 
 
 class StateFields:
-    """Fields that a state has in both versions; they can be read and not be set."""
+    """Read-only fields of a state in both versions."""
 
-    __slots__ = ("_camera", "_step", "_view")
+    __slots__ = ("_camera", "_pose", "_step")
 
-    scanId = property(attrgetter("_view.place.scan_id"))
+    scanId = property(attrgetter("_pose.viewpoint.scan_id"))
     step = property(attrgetter("_step"))
-    heading = property(attrgetter("_view.heading"))
-    elevation = property(attrgetter("_view.elevation"))
-    viewIndex = property(attrgetter("_view.view_index"))
+    heading = property(attrgetter("_pose.heading"))
+    elevation = property(attrgetter("_pose.elevation"))
+    viewIndex = property(attrgetter("_pose.view_index"))
 
-    def __init__(self, camera: Camera | BlankCamera, view: View = NOWHERE, step: int = 0) -> None:
+    def __init__(
+        self, camera: Camera | BlankCamera, pose: AgentPose = NOWHERE, step: int = 0
+    ) -> None:
         self._camera = camera
-        self._view = view
+        self._pose = pose
         self._step = step
 
 
 class ConfiguredSimulator:
-    """Settings of a simulator, and what comes of them on initialisation.
+    """Settings of a simulator, and the engine and camera that initialisation creates from them.
 
-    Settings that are given to an initialised simulator are ignored but for the camera's field of
-    view and resolution and the limits of elevation, which change navigation and leave pictures as
-    they are.
+    An initialised simulator ignores changes of settings, except for the camera's field of view and
+    resolution and the limits of elevation, which change navigation but not images.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
         self._engine: Engine | None = None
         self._camera: Camera | None = None
 
     def setRenderingEnabled(self, value: bool, /) -> None:
-        """Set whether states have pictures; without, no skybox is needed."""
+        """Set whether states have images; otherwise no skybox is read."""
         self._set("rendering", bool(value))
 
     def setCameraResolution(self, width: int, height: int, /) -> None:
-        """Set the size of pictures in pixels."""
+        """Set the size of images in pixels."""
         width, height = picture_size(width), picture_size(height)
         self._settings.width, self._settings.height = width, height
 
@@ -56,15 +57,15 @@ class ConfiguredSimulator:
         self._settings.vfov = field_of_view(vfov)
 
     def setElevationLimits(self, low: float, high: float, /) -> bool:
-        """Set the range of elevation in radians, for continuous angles; whether it was taken."""
+        """Set the range of continuous elevations in radians; return whether it is valid."""
         return self._settings.set_elevation_limits(real(low), real(high))
 
     def setDiscretizedViewingAngles(self, value: bool, /) -> None:
-        """Set whether angles go in steps of 30 degrees, by the sign of an action."""
+        """Set whether angles change in steps of 30 degrees, by the sign of an action."""
         self._set("discretized", bool(value))
 
     def close(self) -> None:
-        """Let go of buildings and panoramas; the simulator can be set up and used again."""
+        """Release buildings and skyboxes; the simulator can be configured and used again."""
         self._engine = None
         if self._camera is not None:
             self._camera.close()
@@ -74,7 +75,7 @@ class ConfiguredSimulator:
             setattr(self._settings, name, value)
 
     def _open(self, dataset_path: Path, listed: bool) -> Camera:
-        """Make camera and engine; a camera that cannot preload its pictures leaves neither."""
+        """Create camera and engine, or neither if preloading fails."""
         camera = Camera(self._settings, dataset_path)
         if self._settings.preloading and self._settings.rendering:
             camera.open()

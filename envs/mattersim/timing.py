@@ -1,13 +1,13 @@
-"""How long a simulator took, told as MatterSim's timingInfo does."""
+"""Timers of a simulator, reported in the format of MatterSim's timingInfo."""
 
 import time
 
 
 class Timers:
-    """Clocks of one simulator, all in seconds.
+    """Timers of one simulator, in seconds.
 
     Attributes:
-        process: Spent in episodes and actions.
+        process: Time spent in episodes and actions.
     """
 
     def __init__(self) -> None:
@@ -15,18 +15,18 @@ class Timers:
         self._began: float | None = None
 
     def begin(self) -> float:
-        """Start the wall clock if it stands; the present time."""
+        """Start the wall clock unless it is running, and return the current time."""
         now = time.perf_counter()
         if self._began is None:
             self._began = now
         return now
 
     def count(self, began: float) -> None:
-        """Add the time since `began` to that of the process."""
+        """Add the time since `began` to the process time."""
         self.process += time.perf_counter() - began
 
     def describe(self, frames: int, rendering: float) -> str:
-        """A line each about frames, wall time, and time in the simulator and in its renderer."""
+        """Return lines with the number of frames, the wall time, and the process times."""
         wall = 0.0 if self._began is None else time.perf_counter() - self._began
         process = self.process + rendering
         return (

@@ -1,11 +1,11 @@
-"""The Python module MatterSim, version 0.1: one agent per simulator, as EnvDrop uses it.
+"""Version 0.1 of the Python module MatterSim: one agent per simulator, as used by EnvDrop.
 
     import envs.mattersim
 
     envs.mattersim.install(version="0.1")
     import MatterSim
 
-`envs.mattersim` tells what is the same as in MatterSim and what is not.
+The docstring of `envs.mattersim` lists the differences from MatterSim.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.mattersim import places
+from envs.mattersim import viewpoints
 from envs.mattersim.arguments import integer, text
 from envs.mattersim.engine import InvalidActionError
 from envs.mattersim.pictures import BlankCamera, Camera
-from envs.mattersim.places import NOWHERE, View
 from envs.mattersim.random_engine import RandomEngine
-from envs.mattersim.settings import Settings
+from envs.mattersim.settings import SimulatorSettings
 from envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
+from envs.mattersim.viewpoints import NOWHERE, AgentPose
 
 __all__ = ["SimState", "Simulator", "ViewPoint"]
 
 
 class ViewPoint(NamedTuple):
-    """A place that can be moved to, seen from where the agent stands.
+    """Navigable location relative to the pose of an agent.
 
     Attributes:
-        viewpointId: Its name.
-        ix: Its record in the connectivity file.
+        viewpointId: Id of the viewpoint.
+        ix: Index of its record in the connectivity file.
         point: [x, y, z] in metres, z up.
         rel_heading: Radians to the right of the centre of the image.
         rel_elevation: Radians above the centre of the image.
-        rel_distance: Metres from the agent.
+        rel_distance: Distance from the agent in metres.
     """
 
     viewpointId: str
@@ -48,17 +48,18 @@ class ViewPoint(NamedTuple):
 
 
 class SimState(StateFields):
-    """The state of an agent at one time; it does not change when the agent acts.
+    """Snapshot of the state of an agent, which later actions do not change.
 
     Attributes:
         scanId: Name of the building.
-        step: Actions since the episode began.
-        rgb: Picture (H, W, 3) uint8, blue first; None when rendering is off.
-        location: Where the agent stands; None before the first episode.
+        step: Number of actions since the start of the episode.
+        rgb: Image (H, W, 3) uint8, blue first; None without rendering.
+        location: Viewpoint of the agent; None before the first episode.
         heading: Radians clockwise from +y.
         elevation: Radians above the horizon.
-        viewIndex: 12 * band + heading step when angles are discretised, else 0.
-        navigableLocations: Where it can go, itself first, then by angle from the image's centre.
+        viewIndex: 12 * elevation step + heading step for discretised angles, otherwise 0.
+        navigableLocations: Viewpoints that the agent can move to: its own, then the others by
+            their angle from the centre of the image.
     """
 
     __slots__ = ("_navigable", "_rgb")
@@ -66,50 +67,50 @@ class SimState(StateFields):
     def __init__(
         self,
         camera: Camera | BlankCamera,
-        view: View,
+        pose: AgentPose,
         step: int,
         rgb: np.ndarray | None = None,
     ) -> None:
-        super().__init__(camera, view, step)
+        super().__init__(camera, pose, step)
         self._rgb = rgb
         self._navigable: list[ViewPoint] | None = None
 
     def __reduce__(self) -> tuple[type[SimState], tuple[object, ...]]:
-        return SimState, (BlankCamera(self._camera.size), self._view, self._step, self.rgb)
+        return SimState, (BlankCamera(self._camera.size), self._pose, self._step, self.rgb)
 
     @property
     def location(self) -> ViewPoint | None:  # noqa: D102
-        location = self._view.place.location
+        location = self._pose.viewpoint.location
         return None if location is None else _with_point(location)
 
     @property
     def navigableLocations(self) -> list[ViewPoint]:  # noqa: D102
         if self._navigable is None:
-            self._navigable = [_with_point(viewpoint) for viewpoint in self._view.navigable]
+            self._navigable = [_with_point(viewpoint) for viewpoint in self._pose.navigable]
         return self._navigable
 
     @property
     def rgb(self) -> np.ndarray | None:  # noqa: D102
         if self._rgb is None and self._camera.rendering:
-            self._rgb = np.asarray(self._camera.take(self._view)[0])
+            self._rgb = np.asarray(self._camera.take(self._pose)[0])
         return self._rgb
 
 
 class Simulator(ConfiguredSimulator):
-    """One agent in buildings; see the package for differences from MatterSim.
+    """Simulator with one agent; the package docstring lists the differences from MatterSim.
 
-    As in version 0.1, a scan needs no entry in scans.txt, and the folder of the graphs and the seed
-    may be set at any time.
+    As in version 0.1, scans need not be listed in scans.txt, and the folder of the graphs and the
+    seed may be set at any time.
     """
 
     def __init__(self) -> None:
-        super().__init__(Settings(dataset_path="./data"))
-        self._view = NOWHERE
+        super().__init__(SimulatorSettings(dataset_path="./data"))
+        self._pose = NOWHERE
         self._step = 0
         self._random = RandomEngine()
 
     def setDatasetPath(self, path: str, /) -> None:
-        """Set the folder that holds v1/scans with the skyboxes."""
+        """Set the folder that contains v1/scans with the skyboxes."""
         self._settings.dataset_path = text(path)
 
     def setNavGraphPath(self, path: str, /) -> None:
@@ -117,49 +118,49 @@ class Simulator(ConfiguredSimulator):
         self._settings.nav_graph_path = text(path)
 
     def setSeed(self, seed: int, /) -> None:
-        """Start the random viewpoints anew from a seed."""
+        """Seed the generator of random viewpoints."""
         self._random = RandomEngine(integer(seed))
 
     def init(self) -> None:
-        """Take up the configuration; an initialised simulator stays as it is."""
+        """Apply the configuration; does nothing if the simulator is initialised."""
         if self._engine is None:
             self._open(Path(self._settings.dataset_path) / "v1/scans", listed=False)
-            self._view, self._step = NOWHERE, 0
+            self._pose, self._step = NOWHERE, 0
 
     def newEpisode(
         self, scanId: str, viewpointId: str, heading: float, elevation: float, /
     ) -> None:
-        """Put the agent at a viewpoint of a scan, looking along angles in radians.
+        """Start an episode at a viewpoint with a heading and elevation.
 
         Args:
             scanId: Name of the building.
-            viewpointId: A random one if empty.
-            heading: Clockwise from +y.
-            elevation: Above the horizon.
+            viewpointId: Id of the viewpoint; a random viewpoint if empty.
+            heading: Radians clockwise from +y.
+            elevation: Radians above the horizon.
 
         Raises:
             TypeError: An argument has the wrong type.
-            ValueError: No such viewpoint, or no graph of the scan.
+            ValueError: There is no such viewpoint, or the scan has no graph.
         """
         self.init()
         assert self._engine is not None
         drawing = self._random.copy()
         if viewpointId == "":
             viewpointId = self._engine.random_viewpoint(text(scanId), drawing)
-        (self._view,) = self._engine.start([scanId], [viewpointId], [heading], [elevation])
+        (self._pose,) = self._engine.start([scanId], [viewpointId], [heading], [elevation])
         self._step = 0
         self._random = drawing
 
     def getState(self) -> SimState:
-        """The present state, a new object at every call."""
+        """Return the current state, a new object at every call."""
         camera = self._camera or BlankCamera((self._settings.height, self._settings.width))
-        return SimState(camera, self._view, self._step)
+        return SimState(camera, self._pose, self._step)
 
     def makeAction(self, index: int, heading: float, elevation: float, /) -> None:
         """Move the agent to one of its navigable locations, then turn it.
 
         Args:
-            index: Place in `navigableLocations`; 0 stays.
+            index: BuildingViewpoint in `navigableLocations`; 0 stays.
             heading: Radians to the right; only the sign counts when angles are discretised.
             elevation: Radians up; likewise.
 
@@ -171,13 +172,13 @@ class Simulator(ConfiguredSimulator):
         try:
             if self._engine is None or index < 0:
                 raise InvalidActionError(index, 0, 1)
-            (view,) = self._engine.act((self._view,), (index,), (heading,), (elevation,))
+            (pose,) = self._engine.act((self._pose,), (index,), (heading,), (elevation,))
         except InvalidActionError:
             raise ValueError(f"MatterSim: Invalid action index: {index}") from None
-        self._view = view
+        self._pose = pose
         self._step += 1
 
 
-def _with_point(viewpoint: places.ViewPoint) -> ViewPoint:
+def _with_point(viewpoint: viewpoints.ViewPoint) -> ViewPoint:
     viewpoint_id, ix, x, y, z, rel_heading, rel_elevation, rel_distance = viewpoint
     return ViewPoint(viewpoint_id, ix, [x, y, z], rel_heading, rel_elevation, rel_distance)

@@ -1,4 +1,4 @@
-"""The Python module MatterSim, version 0.2: batches of agents, depth, random episodes."""
+"""Version 0.2 of the Python module MatterSim: batches of agents, depth, random episodes."""
 
 from __future__ import annotations
 
@@ -9,71 +9,72 @@ from pathlib import Path
 from envs.mattersim.arguments import check_batch, integer, natural, text
 from envs.mattersim.engine import Engine
 from envs.mattersim.pictures import BlankCamera, Camera, Mat
-from envs.mattersim.places import NOWHERE, View, ViewPoint
 from envs.mattersim.random_engine import RandomEngine
-from envs.mattersim.settings import Settings
+from envs.mattersim.settings import SimulatorSettings
 from envs.mattersim.shared_interface import ConfiguredSimulator, StateFields
 from envs.mattersim.timing import Timers
+from envs.mattersim.viewpoints import NOWHERE, AgentPose, ViewPoint
 
 
 class SimState(StateFields):
-    """The state of one agent, which follows the agent through its episodes.
+    """State of one agent, which every action and episode of the agent updates.
 
-    Pickling or copying gives a state of its own that stays as it is.
+    A copy or unpickled state is independent and does not change.
 
     Attributes:
         scanId: Name of the building.
-        step: Actions since the episode began.
-        rgb: Picture (H, W, 3) uint8, blue first; black when rendering is off.
-        depth: Picture (H, W, 1) uint16 in quarters of a millimetre; zeros when depth is off.
-        location: Where the agent stands; None before the first episode.
+        step: Number of actions since the start of the episode.
+        rgb: Image (H, W, 3) uint8, blue first; black without rendering.
+        depth: Image (H, W, 1) uint16 in quarters of a millimetre; zeros without depth.
+        location: Viewpoint of the agent; None before the first episode.
         heading: Radians clockwise from +y.
         elevation: Radians above the horizon.
-        viewIndex: 12 * band + heading step when angles are discretised, else 0.
-        navigableLocations: Where it can go, itself first, then by angle from the image's centre.
+        viewIndex: 12 * elevation step + heading step for discretised angles, otherwise 0.
+        navigableLocations: Viewpoints that the agent can move to: its own, then the others by
+            their angle from the centre of the image.
     """
 
     __slots__ = ("_pictures",)
 
-    location = property(attrgetter("_view.place.location"))
+    location = property(attrgetter("_pose.viewpoint.location"))
 
     def __init__(
         self,
         camera: Camera | BlankCamera,
-        view: View = NOWHERE,
+        pose: AgentPose = NOWHERE,
         step: int = 0,
         pictures: tuple[Mat, Mat] | None = None,
     ) -> None:
-        super().__init__(camera, view, step)
+        super().__init__(camera, pose, step)
         self._pictures = pictures
 
     def __reduce__(self) -> tuple[type[SimState], tuple[object, ...]]:
-        pictures = self._taken() if self._camera.rendering else self._pictures
-        return SimState, (BlankCamera(self._camera.size), self._view, self._step, pictures)
+        pictures = self._rendered() if self._camera.rendering else self._pictures
+        return SimState, (BlankCamera(self._camera.size), self._pose, self._step, pictures)
 
     @property
     def navigableLocations(self) -> list[ViewPoint]:  # noqa: D102
-        return list(self._view.navigable)
+        return list(self._pose.navigable)
 
     @property
     def rgb(self) -> Mat:  # noqa: D102
-        return self._taken()[0]
+        return self._rendered()[0]
 
     @property
     def depth(self) -> Mat:  # noqa: D102
-        return self._taken()[1]
+        return self._rendered()[1]
 
-    def _taken(self) -> tuple[Mat, Mat]:
+    def _rendered(self) -> tuple[Mat, Mat]:
         if self._pictures is None:
-            self._pictures = self._camera.take(self._view)
+            self._pictures = self._camera.take(self._pose)
         return self._pictures
 
 
 class Simulator(ConfiguredSimulator):
-    """A batch of agents in buildings; see the package for differences from MatterSim."""
+    """Simulator with a batch of agents; the package docstring lists differences from MatterSim."""
 
     def __init__(self) -> None:
-        super().__init__(Settings(dataset_path="./data/v1/scans/"))
+        super().__init__(SimulatorSettings(dataset_path="./data/v1/scans/"))
         self._states: list[SimState] = []
         self._random = RandomEngine()
         self._timers = Timers()
@@ -83,7 +84,7 @@ class Simulator(ConfiguredSimulator):
         self._set("dataset_path", text(path))
 
     def setNavGraphPath(self, path: str, /) -> None:
-        """Set the folder of the connectivity files and their scans.txt."""
+        """Set the folder of the connectivity files and of scans.txt."""
         self._set("nav_graph_path", text(path))
 
     def setRestrictedNavigation(self, value: bool, /) -> None:
@@ -91,7 +92,7 @@ class Simulator(ConfiguredSimulator):
         self._set("restricted", bool(value))
 
     def setPreloadingEnabled(self, value: bool, /) -> None:
-        """Set whether all skyboxes are read on initialisation."""
+        """Set whether all skyboxes are read at initialisation."""
         self._set("preloading", bool(value))
 
     def setDepthEnabled(self, value: bool, /) -> None:
@@ -103,15 +104,15 @@ class Simulator(ConfiguredSimulator):
         self._set("batch_size", natural(size))
 
     def setCacheSize(self, size: int, /) -> None:
-        """Set how many panoramas are kept in memory."""
+        """Set the number of skyboxes to keep in memory."""
         self._set("cache_size", natural(size))
 
     def setSeed(self, seed: int, /) -> None:
-        """Set the seed of random viewpoints."""
+        """Set the seed of the random viewpoints."""
         self._set("seed", integer(seed))
 
     def initialize(self) -> None:
-        """Take up the configuration; an initialised simulator stays as it is."""
+        """Apply the configuration; does nothing if the simulator is initialised."""
         if self._engine is not None:
             return
         camera = self._open(Path(self._settings.dataset_path), listed=True)
@@ -126,31 +127,30 @@ class Simulator(ConfiguredSimulator):
         elevations: Sequence[float],
         /,
     ) -> None:
-        """Put each agent at a viewpoint of a scan, looking along angles in radians.
+        """Start an episode of each agent at a viewpoint with a heading and elevation in radians.
 
         Raises:
             IndexError: A list is shorter than the batch, or a scan is not in scans.txt ("map::at").
             TypeError: An argument has the wrong type.
-            ValueError: No such viewpoint, graph or list of scans.
+            ValueError: There is no such viewpoint, graph or list of scans.
         """
         began = self._timers.begin()
-        views = self._started().start(scanIds, viewpointIds, headings, elevations)
-        for state, view in zip(self._states, views, strict=True):
-            state._view, state._step, state._pictures = view, 0, None
+        poses = self._initialized_engine().start(scanIds, viewpointIds, headings, elevations)
+        for state, pose in zip(self._states, poses, strict=True):
+            state._pose, state._step, state._pictures = pose, 0, None
         self._timers.count(began)
 
     def newRandomEpisode(self, scanIds: Sequence[str], /) -> None:
-        """Put each agent at a random viewpoint of a scan, level.
+        """Start an episode of each agent at a random viewpoint of a scan, with elevation 0.
 
-        Viewpoints go on from those drawn before; headings are the same at every call, as in
-        MatterSim.
+        As in MatterSim, each call draws new viewpoints, but the same headings.
 
         Raises:
             IndexError: The list is shorter than the batch, or a scan is not in scans.txt.
             TypeError: The argument has the wrong type.
-            ValueError: A scan has no graph or no viewpoint to stand on.
+            ValueError: A scan has no graph or no included viewpoint.
         """
-        engine = self._started()
+        engine = self._initialized_engine()
         check_batch("newRandomEpisode", self._settings.batch_size, scanIds)
         scans = [text(scan) for scan in scanIds]
         drawing, turning = self._random.copy(), RandomEngine()
@@ -160,7 +160,7 @@ class Simulator(ConfiguredSimulator):
         self._random = drawing
 
     def getState(self) -> list[SimState]:
-        """The states of the agents, the same objects at every call."""
+        """Return the states of the agents, the same objects at every call."""
         return list(self._states)
 
     def makeAction(
@@ -173,13 +173,13 @@ class Simulator(ConfiguredSimulator):
         """Move each agent to one of its navigable locations, then turn it.
 
         Args:
-            indices: Places in `navigableLocations`; 0 stays.
-            headings: Radians to the right; only the sign counts when angles are discretised.
-            elevations: Radians up; likewise.
+            indices: Indices in `navigableLocations`; 0 stays.
+            headings: Radians to the right; discretised angles use only the sign.
+            elevations: Radians up; discretised angles use only the sign.
 
         Raises:
-            RuntimeError: Not initialised.
-            ValueError: No such location, or no episode has begun.
+            RuntimeError: The simulator is not initialised.
+            ValueError: There is no such location, or no episode has started.
             IndexError: A list is shorter than the batch.
             TypeError: An argument has the wrong type.
         """
@@ -187,26 +187,26 @@ class Simulator(ConfiguredSimulator):
             raise RuntimeError("MatterSim: newEpisode must be called before makeAction")
         began = self._timers.begin()
         states = self._states
-        views = self._engine.act([s._view for s in states], indices, headings, elevations)
-        for state, view in zip(states, views, strict=True):
-            state._view = view
+        poses = self._engine.act([s._pose for s in states], indices, headings, elevations)
+        for state, pose in zip(states, poses, strict=True):
+            state._pose = pose
             state._step += 1
             state._pictures = None
         self._timers.count(began)
 
     def resetTimers(self) -> None:
-        """Set all clocks and the count of frames back to zero."""
+        """Reset all timers and the number of frames to zero."""
         self._timers = Timers()
         if self._camera is not None:
             self._camera.reset()
 
     def timingInfo(self) -> str:
-        """Text about frames and times since the first episode or the last reset."""
+        """Return a text with frames and times since the first episode or the last reset."""
         camera = self._camera
         frames, seconds = (camera.frames, camera.seconds) if camera else (0, 0.0)
         return self._timers.describe(frames, seconds)
 
-    def _started(self) -> Engine:
+    def _initialized_engine(self) -> Engine:
         self.initialize()
         assert self._engine is not None
         return self._engine

@@ -1,4 +1,4 @@
-"""Where pictures come from, and how a panorama is cut into the 36 views of R2R."""
+"""Panoramas from several sources, and the 36 views of R2R."""
 
 from envs.panoramas.panorama import Panorama, render_panorama
 from envs.panoramas.views import perspective, views36, views36_nearest

@@ -1,7 +1,7 @@
-"""Which way the pixels of a picture look, and pictures traced with smooth edges.
+"""Cameras, and ray-traced images with antialiased edges.
 
-A camera maps pixel coordinates to directions: `camera(x, y)` with arrays of x to the right and y
-down (pixel centres at whole numbers plus a half) gives unit vectors (..., 3).
+A camera maps pixel coordinates to directions: `camera(x, y)` returns unit vectors (..., 3) for
+arrays of x (to the right) and y (down); pixel centres are at integers plus 0.5.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 Camera = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-# Where the extra rays of an edge pixel pass, in pixels from its centre.
+# Offsets of the extra rays of an edge pixel from its centre, in pixels.
 _EDGE_OFFSETS = ((-0.36, -0.12), (0.12, -0.36), (0.24, 0.36))
 
 
 def direction(heading: np.ndarray | float, elevation: np.ndarray | float) -> np.ndarray:
-    """Unit vectors (..., 3) for a heading clockwise from +y and an elevation, radians."""
+    """Return unit vectors (..., 3) for headings clockwise from +y and elevations, in radians."""
     flat, rise = np.cos(elevation), np.sin(elevation)
     x, y = flat * np.sin(heading), flat * np.cos(heading)
     return np.stack(np.broadcast_arrays(x, y, rise), axis=-1)
 
 
 def equirectangular_camera(width: int) -> Camera:
-    """Camera of a (width/2, width) panorama: heading 0 in the middle column."""
+    """Return the camera of a (width/2, width) panorama with heading 0 in the middle column."""
 
     def look(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         heading = 2 * np.pi * x / width - np.pi
@@ -41,9 +41,13 @@ def equirectangular_camera(width: int) -> Camera:
 def perspective_camera(
     size: tuple[int, int], heading: float, elevation: float, vfov: float
 ) -> Camera:
-    """Camera of a (height, width) picture with square pixels, looking at heading and elevation.
+    """Return the camera of a (height, width) image with square pixels.
 
-    `vfov` is the vertical field of view in radians.
+    Args:
+        size: Height and width in pixels.
+        heading: Radians clockwise from +y.
+        elevation: Radians above the horizon.
+        vfov: Vertical field of view in radians.
     """
     height, width = size
     focal = height / 2 / np.tan(vfov / 2)
@@ -63,7 +67,7 @@ def perspective_camera(
 
 
 def camera_turn(heading: float, elevation: float) -> np.ndarray:
-    """(3, 3) that turns what a level camera along +y sees to where another one looks, radians."""
+    """Return the (3, 3) rotation from a level camera along +y to a heading and elevation."""
     sin_h, cos_h = np.sin(heading), np.cos(heading)
     sin_e, cos_e = np.sin(elevation), np.cos(elevation)
     right = (cos_h, -sin_h, 0.0)
@@ -80,19 +84,19 @@ def render(
     angle: float,
     rows: slice = slice(None),
 ) -> Hits:
-    """Traces a picture; pixels where surfaces meet get the mean of four rays.
+    """Render an image; pixels at edges between surfaces get the mean of four rays.
 
     Args:
-        tracer: the scene.
-        position: (3,) metres.
-        camera: see the module.
-        size: (height, width) in pixels.
-        angle: radians that a pixel spans.
-        rows: which rows of the picture, all by default; the first and last of them may miss edges
-            towards their neighbours.
+        tracer: Ray tracer of the scene.
+        position: (3,) position of the camera in metres.
+        camera: Camera, see the module docstring.
+        size: (height, width) of the whole image in pixels.
+        angle: Angle of a pixel in radians.
+        rows: Rows of the image to render, all by default. Edges between the first or last of these
+            rows and rows outside are not antialiased.
 
     Returns:
-        Hits of the pixels' centres in row order, with the smoothed `rgb`.
+        Hits of the pixel centres in row order, with antialiased `rgb`.
     """
     height, width = size
     x, y = np.arange(width) + 0.5, (np.arange(height) + 0.5)[rows]
@@ -109,7 +113,7 @@ def render(
 
 
 def _edges(tracer: RayTracer, hits: Hits, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool: a neighbour shows another object, texture or orientation."""
+    """Return (H, W) bool, whether a neighbour shows another object, texture or orientation."""
     identity = tracer.surface_class(hits.face).reshape(size)
     edge = np.zeros(size, bool)
     for axis in (0, 1):

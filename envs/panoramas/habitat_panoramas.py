@@ -1,10 +1,10 @@
-"""Panoramas and views of 3D models, drawn by habitat-sim.
+"""Panoramas and views of 3D models, rendered by habitat-sim.
 
-habitat-sim is optional and imported where it is used: conda install habitat-sim headless -c
-conda-forge -c aihabitat, or built from its source; PyPI has no usable package. Only calls that are
-the same in 0.2.2 and 0.3.4 are used, and its `__version__`, which is wrong in 0.3.4, is not asked.
+habitat-sim is an optional dependency, imported on use: conda install habitat-sim headless -c
+conda-forge -c aihabitat, or build it from source; PyPI has no usable package. The code uses only
+calls that are the same in 0.2.2 and 0.3.4; it does not read `__version__`, which is wrong in 0.3.4.
 
-Habitat's axes are x, height and -y of ours; its yaw counts counter-clockwise about the height.
+Habitat's axes are our x, z and -y; its yaw is counter-clockwise around the vertical axis.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import numpy as np
 
 from connectivity import read_connectivity
 from envs.panoramas.cameras import equirectangular_camera
-from envs.panoramas.cube_maps import cube_strip, draw, rays, sample_distance, turned
+from envs.panoramas.cube_maps import cube_strip, draw, rays, rotated, sample_distance
 from envs.panoramas.panorama import Panorama
 from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 _RGB, _DEPTH = "rgb", "depth"
-# Heading and elevation of the faces of a cube: up, four around, down.
+# Heading and elevation (in quarter turns) of the faces of a cube: up, four around, down.
 _FACES = tuple(
     (heading * np.pi / 2, elevation * np.pi / 2)
     for heading, elevation in ((0, 1), (0, 0), (1, 0), (2, 0), (3, 0), (0, -1))
 )
-# To the axes of that cube, which are right, up and ahead.
+# Matrix to the axes of that cube, which are right, up and forward.
 _CUBE_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 _INSTALL = (
     "habitat-sim is not installed: conda install habitat-sim headless -c conda-forge -c aihabitat"
@@ -37,19 +37,19 @@ _INSTALL = (
 
 
 class HabitatPanoramas:
-    """Shows what a viewpoint of a 3D model sees.
+    """Renders panoramas and views at the viewpoints of 3D models.
 
-    One simulator is made and reconfigured for each scan, for making one takes seconds. On a machine
-    without the graphics device that it is told, habitat-sim ends the process, which no `except`
-    catches: use this class in a process of its own where that matters.
+    One simulator is created and reconfigured for each scan, because creating one takes seconds. If
+    the machine lacks the requested graphics device, habitat-sim ends the process, which no `except`
+    catches; run this class in a separate process if that matters.
 
     Args:
-        scenes: folder with `<scan>.stage_config.json`, `<scan>.glb` or `<scan>/<scan>.glb`, looked
-            for in this order. A GLB alone is taken to have z up, as Matterport3D's have.
-        connectivity_dir: folder of the navigation graphs; None means the built-in houses'.
-        width: columns of a panorama; it has half as many rows.
-        gpu_device_id: CUDA device that draws, -1 for none (software); None chooses 0 where torch
-            sees a device, else -1.
+        scenes: Folder with `<scan>.stage_config.json`, `<scan>.glb` or `<scan>/<scan>.glb`, in this
+            order of preference. A GLB without configuration must have z up, as in Matterport3D.
+        connectivity_dir: Folder of the navigation graphs; None for those of the built-in houses.
+        width: Number of columns of a panorama, which has half as many rows.
+        gpu_device_id: CUDA device that renders, -1 for software rendering; None for 0 if torch
+            finds a device, otherwise -1.
 
     Raises:
         ModuleNotFoundError: habitat-sim is not installed.
@@ -74,45 +74,46 @@ class HabitatPanoramas:
     def views36(
         self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = VFOV
     ) -> np.ndarray:
-        """The 36 views of a viewpoint.
+        """Render the 36 views of a viewpoint.
 
         Args:
-            scan: name of the building.
-            viewpoint: its id.
-            size: height and width of a view, or one number for both.
-            vfov: vertical field of view in radians; pixels are square.
+            scan: Name of the building.
+            viewpoint: Id of the viewpoint.
+            size: Height and width of a view, or one number for both.
+            vfov: Vertical field of view in radians; pixels are square.
 
         Returns:
             (36, height, width, 3) uint8 RGB, in the order and geometry of
             `envs.panoramas.views.views36`.
 
         Raises:
-            FileNotFoundError: no 3D model or no navigation graph of the scan.
-            KeyError: the graph has no such viewpoint.
+            FileNotFoundError: The scan has no 3D model or no navigation graph.
+            KeyError: The graph has no such viewpoint.
         """
         shape = (size, size) if isinstance(size, int) else size
         directions = [view_direction(view) for view in range(NUM_VIEWS)]
-        seen = self._look(scan, viewpoint, directions, shape, vfov, (_RGB,))
-        return np.stack([picture[_RGB][..., :3] for picture in seen])
+        images = self._render(scan, viewpoint, directions, shape, vfov, (_RGB,))
+        return np.stack([image[_RGB][..., :3] for image in images])
 
     def panorama(self, scan: str, viewpoint: str) -> Panorama:
-        """RGB and depth around a viewpoint, from six square pictures.
+        """Render RGB and depth around a viewpoint from six square images.
 
-        Depth is metres along the ray, inf where nothing is hit. Objects are not told apart: -1.
+        Depth is the distance along the ray in metres, inf where nothing is hit. Object ids are
+        unknown (-1).
 
         Raises:
-            FileNotFoundError, KeyError: as for `views36`.
+            FileNotFoundError, KeyError: As for `views36`.
         """
         side = self._width // 4
-        seen = self._look(scan, viewpoint, _FACES, (side, side), np.pi / 2, (_RGB, _DEPTH))
-        rgb = np.concatenate([face[_RGB][..., :3] for face in seen], axis=1)
-        # Habitat measures depth from the plane of each face.
+        faces = self._render(scan, viewpoint, _FACES, (side, side), np.pi / 2, (_RGB, _DEPTH))
+        rgb = np.concatenate([face[_RGB][..., :3] for face in faces], axis=1)
+        # Habitat measures depth from the camera plane of each face.
         offset = (2 * np.arange(side) + 1) / side - 1
         stretch = np.sqrt(1 + offset[None, :] ** 2 + offset[:, None] ** 2).astype(np.float32)
-        distance = np.concatenate([face[_DEPTH] * stretch for face in seen], axis=1)
+        distance = np.concatenate([face[_DEPTH] * stretch for face in faces], axis=1)
         size = (self._width // 2, self._width)
         directions = rays(equirectangular_camera(self._width), size)
-        depth = sample_distance(distance, turned(_CUBE_AXES, directions))
+        depth = sample_distance(distance, rotated(_CUBE_AXES, directions))
         return Panorama(
             draw(cube_strip(rgb), _CUBE_AXES, directions),
             np.where(np.isnan(depth), np.float32(np.inf), depth),
@@ -120,12 +121,12 @@ class HabitatPanoramas:
         )
 
     def close(self) -> None:
-        """Let go of the simulator."""
+        """Close the simulator."""
         if self._simulator is not None:
             self._simulator.close()
         self._simulator = self._configured = None
 
-    def _look(
+    def _render(
         self,
         scan: str,
         viewpoint: str,
@@ -134,26 +135,26 @@ class HabitatPanoramas:
         vfov: float,
         sensors: tuple[str, ...],
     ) -> list[dict[str, np.ndarray]]:
-        """What the sensors give in each direction (heading, elevation)."""
+        """Return the observations of the sensors in each direction (heading, elevation)."""
         position = self._position(scan, viewpoint)
         self._configure(scan, size, vfov, sensors)
         agent = self._simulator.get_agent(0)
-        seen = []
+        renderings = []
         for heading, elevation in directions:
             pose = self._habitat.agent.SixDOFPose(position, self._rotation(heading, elevation))
             state = agent.get_state()
             state.position = position
             state.sensor_states = dict.fromkeys(sensors, pose)
             agent.set_state(state, reset_sensors=False, infer_sensor_states=False)
-            found = self._simulator.get_sensor_observations()
-            # Copied, for habitat may draw the next view into the same memory.
-            seen.append({sensor: np.array(found[sensor]) for sensor in sensors})
-        return seen
+            observations = self._simulator.get_sensor_observations()
+            # Copied, because habitat may render the next view into the same memory.
+            renderings.append({sensor: np.array(observations[sensor]) for sensor in sensors})
+        return renderings
 
     def _rotation(self, heading: float, elevation: float) -> Any:
-        turn = self._habitat.utils.common.quat_from_angle_axis
-        yaw = turn(-heading, np.array([0.0, 1.0, 0.0]))
-        return yaw * turn(elevation, np.array([1.0, 0.0, 0.0]))
+        rotation = self._habitat.utils.common.quat_from_angle_axis
+        yaw = rotation(-heading, np.array([0.0, 1.0, 0.0]))
+        return yaw * rotation(elevation, np.array([1.0, 0.0, 0.0]))
 
     def _configure(
         self, scan: str, size: tuple[int, int], vfov: float, sensors: tuple[str, ...]
@@ -183,8 +184,8 @@ class HabitatPanoramas:
         sensor.sensor_type = kinds[name]
         sensor.sensor_subtype = self._habitat.SensorSubType.PINHOLE
         sensor.resolution = [size[0], size[1]]
-        sensor.position = [0.0, 0.0, 0.0]  # an int among floats is a TypeError in 0.3
-        # Habitat only knows the horizontal field of view.
+        sensor.position = [0.0, 0.0, 0.0]  # 0.3 raises TypeError for integers
+        # Habitat takes the horizontal field of view only.
         sensor.hfov = float(np.degrees(2 * np.arctan(np.tan(vfov / 2) * size[1] / size[0])))
         return sensor
 
@@ -194,11 +195,12 @@ class HabitatPanoramas:
             if (self._scenes / name).is_file():
                 return self._scenes / name
         raise FileNotFoundError(
-            f"{self._scenes}: no 3D model of scan '{scan}', none of {', '.join(names)}"
+            f"{self._scenes}: no 3D model of scan '{scan}'; add one of {', '.join(names)}, or pass "
+            "another folder of 3D models"
         )
 
     def _position(self, scan: str, viewpoint: str) -> np.ndarray:
-        """(3,) float32 in habitat's axes."""
+        """Return the (3,) float32 position of a viewpoint in habitat's axes."""
         if scan not in self._positions:
             self._positions[scan] = {
                 record["image_id"]: np.reshape(record["pose"], (4, 4))[:3, 3]
@@ -214,14 +216,14 @@ def require_habitat() -> None:
     """Check that habitat-sim is installed, without importing it.
 
     Raises:
-        ModuleNotFoundError: It is not; says how to install it.
+        ModuleNotFoundError: habitat-sim is not installed; the message contains the command.
     """
     if importlib.util.find_spec("habitat_sim") is None:
         raise ModuleNotFoundError(_INSTALL)
 
 
 def _import_habitat() -> Any:
-    # Read when habitat-sim is imported; without them it fills the terminal.
+    # habitat-sim reads these variables on import; without them it logs a lot.
     os.environ.setdefault("HABITAT_SIM_LOG", "quiet")
     os.environ.setdefault("MAGNUM_LOG", "quiet")
     try:
@@ -233,7 +235,7 @@ def _import_habitat() -> Any:
 
 
 def _drawing_device() -> int:
-    """0 where there is a CUDA device; its default ends the process where there is none."""
+    """Return 0 if there is a CUDA device, otherwise -1; habitat's default ends the process."""
     import torch
 
     return 0 if torch.cuda.is_available() else -1

@@ -8,23 +8,23 @@ from pathlib import Path
 
 from storage import write_text
 
-# Without this habitat takes a GLB to have z up and lays it on its side.
+# Without this habitat assumes that z is up in a GLB, and rotates the scene.
 _UPRIGHT = {"up": [0, 1, 0], "front": [0, 0, -1]}
 
 
 def write_scene_dataset(folder: Path, scans: Iterable[str]) -> Path:
-    """Tells habitat-sim which way up the GLBs of a folder are.
+    """Write the configuration that gives habitat-sim the orientation of the GLBs of a folder.
 
-    Beside each `<scan>.glb` a `<scan>.stage_config.json` is written, which serves as `scene_id`,
-    and for all of them `houses.scene_dataset_config.json`, to load with
+    The function writes a `<scan>.stage_config.json` for each `<scan>.glb`, which can be used as
+    `scene_id`, and one `houses.scene_dataset_config.json` for
     `SimulatorConfiguration.scene_dataset_config_file`.
 
     Args:
-        folder: where the GLBs lie, or will lie.
-        scans: their names.
+        folder: Folder of the GLBs, which may be written later.
+        scans: Names of the scans.
 
     Returns:
-        Path of the scene dataset's configuration.
+        Path of the configuration of the scene dataset.
     """
     for scan in scans:
         stage = {"render_asset": f"{scan}.glb", **_UPRIGHT}

@@ -1,4 +1,4 @@
-"""Panoramas and views of Matterport3D's viewpoints, by scan and viewpoint."""
+"""Panoramas and views of Matterport3D's viewpoints, from their skyboxes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from envs.panoramas.cube_maps import (
     cube_strip,
     draw,
     rays,
+    rotated,
     sample_distance,
-    turned,
     whole_reduction,
 )
 from envs.panoramas.panorama import Panorama
@@ -28,13 +28,13 @@ from storage.features.view_grid import NUM_VIEWS, VFOV, view_direction
 
 
 class MatterportPanoramas:
-    """Shows what a viewpoint of Matterport3D sees, from its skybox.
+    """Panoramas and views at viewpoints of Matterport3D.
 
     Args:
-        dataset_path: folder of the scans; see `envs.panoramas.skyboxes`.
-        connectivity_dir: folder of the navigation graphs.
-        width: columns of a panorama; it has half as many rows.
-        full: prefer faces of full size to downsized ones, where both are there.
+        dataset_path: Folder of the scans, see `envs.panoramas.skyboxes`.
+        connectivity_dir: Folder of the navigation graphs.
+        width: Number of columns of a panorama, which has half as many rows.
+        full: Whether to prefer faces of full size to downsized faces if both exist.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class MatterportPanoramas:
         self._axes: dict[str, dict[str, np.ndarray]] = {}
 
     def panorama(self, scan: str, viewpoint: str) -> Panorama:
-        """RGB and depth around a viewpoint.
+        """Return RGB and depth around a viewpoint.
 
-        Depth is `nan` where nobody knows it, everywhere if the viewpoint has no depth skybox. What
-        objects there are is not known either: all are -1.
+        Depth is NaN where it is unknown, and everywhere if the viewpoint has no depth skybox.
+        Object ids are unknown (-1).
 
         Raises:
-            KeyError: the scan's navigation graph has no such viewpoint.
-            FileNotFoundError: no navigation graph, or no skybox.
-            DamagedSkyboxError: a file of the skybox is damaged.
+            KeyError: The navigation graph of the scan has no such viewpoint.
+            FileNotFoundError: The navigation graph or the skybox does not exist.
+            DamagedSkyboxError: A file of the skybox is damaged.
         """
         axes = self._viewpoint_axes(scan, viewpoint)
         directions = _equirectangular_rays(self._width)
@@ -65,27 +65,27 @@ class MatterportPanoramas:
         size = (self._width // 2, self._width)
         return Panorama(
             draw(strip, axes, directions),
-            self._depth(scan, viewpoint, turned(axes, directions)),
+            self._depth(scan, viewpoint, rotated(axes, directions)),
             np.full(size, -1, np.int32),
         )
 
     def views36(
         self, scan: str, viewpoint: str, size: int | tuple[int, int] = 224, vfov: float = VFOV
     ) -> np.ndarray:
-        """The 36 views of a viewpoint, cut from its skybox without a panorama in between.
+        """Return the 36 views of a viewpoint, sampled from its skybox without a panorama.
 
         Args:
-            scan: name of the building.
-            viewpoint: its id.
-            size: height and width of a view, or one number for both.
-            vfov: vertical field of view in radians; pixels are square.
+            scan: Name of the building.
+            viewpoint: Id of the viewpoint.
+            size: Height and width of a view, or one number for both.
+            vfov: Vertical field of view in radians; pixels are square.
 
         Returns:
             (36, height, width, 3) uint8 RGB, in the order and geometry of
             `envs.panoramas.views.views36`.
 
         Raises:
-            KeyError, FileNotFoundError, DamagedSkyboxError: as for `panorama`.
+            KeyError, FileNotFoundError, DamagedSkyboxError: As for `panorama`.
         """
         shape = (size, size) if isinstance(size, int) else size
         axes = self._viewpoint_axes(scan, viewpoint)
@@ -98,12 +98,12 @@ class MatterportPanoramas:
             views[view] = draw(strip, axes @ camera_turn(*view_direction(view)), level)
         return views
 
-    def _depth(self, scan: str, viewpoint: str, looks: np.ndarray) -> np.ndarray:
-        """(H, W) float32 metres along the ray."""
+    def _depth(self, scan: str, viewpoint: str, directions: np.ndarray) -> np.ndarray:
+        """Return the (H, W) float32 distances along the rays in metres."""
         if not depth_file(self._dataset, scan, viewpoint).is_file():
-            return np.full(looks.shape[1:], np.nan, np.float32)
+            return np.full(directions.shape[1:], np.nan, np.float32)
         units = read_depth(self._dataset, scan, viewpoint)
-        return sample_distance(units, looks) * np.float32(METRES_PER_DEPTH_UNIT)
+        return sample_distance(units, directions) * np.float32(METRES_PER_DEPTH_UNIT)
 
     def _viewpoint_axes(self, scan: str, viewpoint: str) -> np.ndarray:
         if scan not in self._axes:

@@ -1,4 +1,4 @@
-"""Panoramas of the built-in houses."""
+"""Panorama: an equirectangular image with depth and object ids, and its ray-traced version."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Panorama:
-    """An equirectangular picture: column c looks at heading 2 pi (c + 0.5) / W - pi.
+    """Equirectangular image; column c faces heading 2 pi (c + 0.5) / W - pi.
 
     Attributes:
-        rgb: (H, 2H, 3) uint8.
-        depth: (H, 2H) float32 metres along the ray; inf in the sky.
-        object_id: (H, 2H) int32 index into the scene's objects; -1 in the sky.
+        rgb: (H, 2H, 3) uint8 colours.
+        depth: (H, 2H) float32 distance along the ray in metres; inf in the sky, NaN if unknown.
+        object_id: (H, 2H) int32 index into the scene's objects; -1 in the sky or if unknown.
     """
 
     rgb: np.ndarray
@@ -31,27 +31,28 @@ class Panorama:
 def render_panorama(
     tracer: RayTracer, position: np.ndarray, width: int = 1024, rows: slice | None = None
 ) -> Panorama:
-    """Panorama (width/2, width) seen from a point.
+    """Render a (width/2, width) panorama.
 
     Args:
-        tracer: the scene.
-        position: (3,) metres.
-        width: columns.
-        rows: the rows that are needed, first to one past the last, such as `views.rows_seen`; the
-            others stay black, without distance and object. All by default.
+        tracer: Ray tracer of the scene.
+        position: (3,) position of the camera in metres.
+        width: Number of columns.
+        rows: Rows to render, such as `views.rows_seen`; None for all. The other rows stay black,
+            with infinite depth and object -1.
     """
     size = (width // 2, width)
     if rows is not None:
-        # Pixels at edges are smoothed, for which their neighbours must be known.
+        # Antialiasing of a row requires its neighbours.
         rows = slice(max(0, rows.start - 1), min(size[0], rows.stop + 1))
-    drawn = rows or slice(0, size[0])
-    hits = render(tracer, position, equirectangular_camera(width), size, 2 * np.pi / width, drawn)
+    rendered = rows or slice(0, size[0])
+    camera = equirectangular_camera(width)
+    hits = render(tracer, position, camera, size, 2 * np.pi / width, rendered)
     panorama = Panorama(
         np.zeros((*size, 3), np.uint8),
         np.full(size, np.inf, np.float32),
         np.full(size, -1, np.int32),
     )
-    panorama.rgb[drawn] = hits.rgb.reshape(-1, width, 3)
-    panorama.depth[drawn] = hits.distance.reshape(-1, width)
-    panorama.object_id[drawn] = hits.object_id.reshape(-1, width)
+    panorama.rgb[rendered] = hits.rgb.reshape(-1, width, 3)
+    panorama.depth[rendered] = hits.distance.reshape(-1, width)
+    panorama.object_id[rendered] = hits.object_id.reshape(-1, width)
     return panorama

@@ -1,4 +1,4 @@
-"""Rays against a house: colour, distance and object of what they meet."""
+"""RayTracer: colour, distance and object of the first surface along rays."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 MIRROR_TEXTURE, GLASS_TEXTURE = "mirror", "glass"
 SKY_RGB = (198, 220, 240)
 
-_CHUNK = 32768  # rays at a time: the temporaries of one chunk stay in the processor's cache
-_MOST_PANES = 6  # surfaces of glass that a ray passes, one behind the other
-_GLASS_SHARE = 0.1  # of such a surface's own colour in what one sees through it
-_SURFACE_GAP = 1e-3  # metres that a ray starts off, or stops short of, a surface
+_CHUNK = 32768  # rays per chunk, whose temporary arrays fit into the processor's cache
+_MOST_PANES = 6  # largest number of consecutive glass surfaces that a ray passes
+_GLASS_SHARE = 0.1  # share of a glass surface's own colour
+_SURFACE_GAP = 1e-3  # metres between a surface and the start or end of a ray
 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """What N rays met.
+    """First intersections of N rays.
 
     Attributes:
-        rgb: (N, 3) uint8.
-        distance: (N,) float32 metres along the ray, inf where it met nothing.
-        object_id: (N,) int32 index into `Scene.objects`, -1 where it met nothing.
-        face: (N,) int32 index into `Scene.faces`, -1 where it met nothing.
+        rgb: (N, 3) uint8 colours.
+        distance: (N,) float32 distance along the ray in metres, inf without an intersection.
+        object_id: (N,) int32 index into `Scene.objects`, -1 without an intersection.
+        face: (N,) int32 index into `Scene.faces`, -1 without an intersection.
     """
 
     rgb: np.ndarray
@@ -41,8 +41,8 @@ class Hits:
 class RayTracer:
     """Traces rays through a scene with Embree and shades them: texture times vertex colour.
 
-    Surfaces with the texture "mirror" reflect once, those with "glass" let one see through; their
-    distance and object stay the mirror's or the pane's.
+    Surfaces with the texture "mirror" reflect once and surfaces with "glass" are transparent; hits
+    on them keep the distance and object of the mirror or pane.
     """
 
     def __init__(self, scene: Scene):
@@ -63,12 +63,12 @@ class RayTracer:
     def trace(
         self, origins: np.ndarray, directions: np.ndarray, pixel_angle: float = 0.004
     ) -> Hits:
-        """First hits.
+        """Return the first intersections of rays.
 
         Args:
-            origins: (N, 3) or (3,) metres.
+            origins: (N, 3) or (3,) origins in metres.
             directions: (N, 3) unit vectors.
-            pixel_angle: radians that a pixel spans; textures are filtered to this footprint.
+            pixel_angle: Angle of a pixel in radians, to whose footprint textures are filtered.
         """
         directions = np.ascontiguousarray(directions, np.float32)
         count = len(directions)
@@ -85,12 +85,12 @@ class RayTracer:
         return hits
 
     def occluded(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """(N,) bool: whether anything lies between points a and b, each (N, 3) metres."""
+        """Return (N,) bool, whether a surface is between points a and b, each (N, 3) in metres."""
         a, b = np.broadcast_arrays(np.asarray(a, np.float32), np.asarray(b, np.float32))
         return segments_occluded(self._embree, a, b)
 
     def surface_class(self, face: np.ndarray) -> np.ndarray:
-        """(N,) int32 equal for neighbouring faces that show one smooth surface; -1 for no face."""
+        """Return (N,) int32 labels, equal for faces of one smooth surface; -1 for no face."""
         return np.where(face < 0, -1, self._surface[face])
 
     def _trace_chunk(
@@ -101,16 +101,16 @@ class RayTracer:
         out: Hits,
         part: slice,
     ) -> None:
-        found = self._intersect(origins, directions)
-        rgb = self._shade(found, directions, pixel_angle)
-        face = found["primID"]
+        hits = self._intersect(origins, directions)
+        rgb = self._shade(hits, directions, pixel_angle)
+        face = hits["primID"]
         if self._mirror >= 0:
-            self._reflect(rgb, found, origins, directions, pixel_angle)
+            self._reflect(rgb, hits, origins, directions, pixel_angle)
         if self._glass >= 0:
-            self._see_through(rgb, found, origins, directions, pixel_angle)
+            self._see_through(rgb, hits, origins, directions, pixel_angle)
         out.rgb[part] = rgb
         out.face[part] = face
-        out.distance[part] = np.where(face < 0, np.inf, found["tfar"])
+        out.distance[part] = np.where(face < 0, np.inf, hits["tfar"])
         out.object_id[part] = np.where(face < 0, -1, self.scene.face_object[face])
 
     def _intersect(self, origins: np.ndarray, directions: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,38 +119,38 @@ class RayTracer:
         )
 
     def _shade(
-        self, found: dict[str, np.ndarray], directions: np.ndarray, pixel_angle: float
+        self, hits: dict[str, np.ndarray], directions: np.ndarray, pixel_angle: float
     ) -> np.ndarray:
-        """(N, 3) uint8."""
-        face = found["primID"].astype(np.intp)  # once, where each gather would do it
-        # One attribute after another: numpy is slow where the last axis has but a few numbers.
+        """Return the (N, 3) uint8 colours of intersections."""
+        face = hits["primID"].astype(np.intp)  # converted once instead of by each gather
+        # One attribute at a time, because numpy is slow on arrays with a short last axis.
         values = np.empty((len(self._attributes), len(face)), np.float32)  # (5, N)
         for value, (start, to_second, to_third) in zip(values, self._attributes, strict=True):
-            np.multiply(to_second[face], found["u"], out=value)
-            value += to_third[face] * found["v"]
+            np.multiply(to_second[face], hits["u"], out=value)
+            value += to_third[face] * hits["v"]
             value += start[face]
         cosine = np.abs(np.einsum("ij,ij->i", self._normal[face], directions))
-        # The geometric mean of a slanted pixel's long and short side: sharper than mip-mapping
-        # by the long side, and calm enough on floors seen at a grazing angle.
-        footprint = found["tfar"] * pixel_angle / np.sqrt(np.maximum(cosine, 0.05))
+        # The geometric mean of the long and short side of a slanted pixel is sharper than
+        # mip-mapping by the long side, and shows little aliasing on floors at a grazing angle.
+        footprint = hits["tfar"] * pixel_angle / np.sqrt(np.maximum(cosine, 0.05))
         footprint *= self._texel_density[face]
         colour = self._atlas.sample(self.scene.face_texture[face], values[:2], footprint)
         colour *= values[2:]
         colour += 0.5
         rgb = np.empty((len(face), 3), np.uint8)
-        rgb.T[:] = colour  # cuts off what is behind the point
+        rgb.T[:] = colour  # truncates the fraction
         rgb[face < 0] = SKY_RGB
         return rgb
 
     def _reflect(
         self,
         rgb: np.ndarray,
-        found: dict[str, np.ndarray],
+        hits: dict[str, np.ndarray],
         origins: np.ndarray,
         directions: np.ndarray,
         pixel_angle: float,
     ) -> None:
-        face = found["primID"]
+        face = hits["primID"]
         rows = np.flatnonzero((face >= 0) & (self.scene.face_texture[face] == self._mirror))
         if not len(rows):
             return
@@ -158,45 +158,45 @@ class RayTracer:
         incoming = directions[rows]
         along = np.einsum("ij,ij->i", normal, incoming)[:, None]
         outgoing = np.ascontiguousarray(incoming - 2 * along * normal)
-        points = origins[rows] + incoming * found["tfar"][rows, None] + outgoing * _SURFACE_GAP
-        seen = self._intersect(points, outgoing)
-        reflected = self._shade(seen, outgoing, pixel_angle * 2)
+        points = origins[rows] + incoming * hits["tfar"][rows, None] + outgoing * _SURFACE_GAP
+        reflected_hits = self._intersect(points, outgoing)
+        reflected = self._shade(reflected_hits, outgoing, pixel_angle * 2)
         rgb[rows] = (0.88 * reflected + 0.12 * rgb[rows]).astype(np.uint8)
 
     def _see_through(
         self,
         rgb: np.ndarray,
-        found: dict[str, np.ndarray],
+        hits: dict[str, np.ndarray],
         origins: np.ndarray,
         directions: np.ndarray,
         pixel_angle: float,
     ) -> None:
-        rows = self._glass_rows(found)
+        rows = self._glass_rows(hits)
         if not len(rows):
             return
-        ways = np.ascontiguousarray(directions[rows])
-        points = origins[rows] + ways * (found["tfar"][rows, None] + _SURFACE_GAP)
-        seen = self._intersect(points, ways)
-        clearness = np.full((len(rows), 1), 1 - _GLASS_SHARE, np.float32)
+        rays = np.ascontiguousarray(directions[rows])
+        points = origins[rows] + rays * (hits["tfar"][rows, None] + _SURFACE_GAP)
+        behind = self._intersect(points, rays)
+        transmittance = np.full((len(rows), 1), 1 - _GLASS_SHARE, np.float32)
         for _ in range(_MOST_PANES - 1):
-            panes = self._glass_rows(seen)
+            panes = self._glass_rows(behind)
             if not len(panes):
                 break
-            clearness[panes] *= 1 - _GLASS_SHARE
-            points[panes] += ways[panes] * (seen["tfar"][panes, None] + _SURFACE_GAP)
-            beyond = self._intersect(points[panes], ways[panes])
+            transmittance[panes] *= 1 - _GLASS_SHARE
+            points[panes] += rays[panes] * (behind["tfar"][panes, None] + _SURFACE_GAP)
+            beyond = self._intersect(points[panes], rays[panes])
             for key, values in beyond.items():
-                seen[key][panes] = values
-        behind = self._shade(seen, ways, pixel_angle)
-        rgb[rows] = (clearness * behind + (1 - clearness) * rgb[rows]).astype(np.uint8)
+                behind[key][panes] = values
+        transmitted = self._shade(behind, rays, pixel_angle)
+        rgb[rows] = (transmittance * transmitted + (1 - transmittance) * rgb[rows]).astype(np.uint8)
 
-    def _glass_rows(self, found: dict[str, np.ndarray]) -> np.ndarray:
-        face = found["primID"]
+    def _glass_rows(self, hits: dict[str, np.ndarray]) -> np.ndarray:
+        face = hits["primID"]
         return np.flatnonzero((face >= 0) & (self.scene.face_texture[face] == self._glass))
 
 
 def embree_scene(corners: np.ndarray):
-    """An Embree scene of triangles (F, 3, 3) in metres."""
+    """Build an Embree scene of triangles (F, 3, 3) in metres."""
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
 
@@ -206,17 +206,20 @@ def embree_scene(corners: np.ndarray):
 
 
 def segments_occluded(embree, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N,) bool for segments from a to b, each (N, 3) float32; what lies at the ends is ignored."""
-    towards = b - a
-    length = np.maximum(np.linalg.norm(towards, axis=1), 1e-6)
-    towards = np.ascontiguousarray(towards / length[:, None], np.float32)
-    starts = np.ascontiguousarray(a + towards * _SURFACE_GAP, np.float32)
+    """Return (N,) bool, whether a surface intersects segments from a to b, (N, 3) float32 each.
+
+    Surfaces at the ends of a segment are ignored.
+    """
+    offsets = b - a
+    length = np.maximum(np.linalg.norm(offsets, axis=1), 1e-6)
+    directions = np.ascontiguousarray(offsets / length[:, None], np.float32)
+    starts = np.ascontiguousarray(a + directions * _SURFACE_GAP, np.float32)
     reach = np.maximum(length - 2 * _SURFACE_GAP, 1e-6).astype(np.float32)
-    return embree.run(starts, towards, dists=reach, query="OCCLUDED") != -1
+    return embree.run(starts, directions, dists=reach, query="OCCLUDED") != -1
 
 
 def _interpolation_table(scene: Scene) -> np.ndarray:
-    """(5, 3, F) float32: u, v, r, g, b as value at corner 0 and steps to corners 1 and 2."""
+    """Return (5, 3, F) float32: u, v, r, g, b at corner 0 and their steps to corners 1 and 2."""
     corners = np.concatenate([scene.uvs, scene.colours], axis=1)[scene.faces]
     table = corners.astype(np.float32)
     table[:, 1:] -= table[:, :1]
@@ -224,7 +227,7 @@ def _interpolation_table(scene: Scene) -> np.ndarray:
 
 
 def _texels_per_metre(scene: Scene, doubled_area: np.ndarray) -> np.ndarray:
-    """(F,) float32: how many texels of its texture lie on a metre of each triangle."""
+    """Return the (F,) float32 number of texels per metre of each triangle."""
     uv = scene.uvs[scene.faces]
     a, b = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
     uv_area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
@@ -233,7 +236,7 @@ def _texels_per_metre(scene: Scene, doubled_area: np.ndarray) -> np.ndarray:
 
 
 def _surface_classes(scene: Scene, normal: np.ndarray) -> np.ndarray:
-    """(F,) int32: number of each triangle's combination of object, texture and rough direction."""
+    """Return (F,) int32 labels for combinations of object, texture and coarse direction."""
     steps = np.rint(normal * 1.6).astype(np.int64) + 2
     key = scene.face_object.astype(np.int64) * len(scene.textures) + scene.face_texture
     key = ((key * 5 + steps[:, 0]) * 5 + steps[:, 1]) * 5 + steps[:, 2]

@@ -1,9 +1,9 @@
-"""Reading Matterport's skyboxes: six pictures of 90 degrees around each viewpoint, and depth.
+"""Reading Matterport's skyboxes: six images of 90 degrees around each viewpoint, and depth.
 
-`<dataset>/<scan>/matterport_skybox_images/` holds for a viewpoint either one file of all six faces,
-which the downsizing script of the Matterport3D Simulator makes and its version 0.2 reads, or a file
-per face, as Matterport3D ships them and the simulator's version 0.1 reads them. Faces are numbered
-0 up, 1 to 4 around to the right, 5 down.
+For each viewpoint, `<dataset>/<scan>/matterport_skybox_images/` contains either one file with all
+six faces, which the downsizing script of the Matterport3D Simulator writes and its version 0.2
+reads, or one file per face, as published with Matterport3D and read by version 0.1. Face 0 is up,
+faces 1 to 4 follow each other to the right, face 5 is down.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from connectivity import read_connectivity
 from envs.panoramas.cube_maps import FACES
 from storage.pictures import PictureError, load_picture
 
-# Depth images count quarters of a millimetre, README.md of the Matterport3D Simulator.
+# Depth images are in quarters of a millimetre, see README.md of the Matterport3D Simulator.
 METRES_PER_DEPTH_UNIT = 0.00025
 
 _MERGED = "{viewpoint}_skybox_small.jpg"
@@ -26,33 +26,34 @@ _DEPTH = "{viewpoint}_skybox_depth_small.png"
 
 
 class DamagedSkyboxError(ValueError):
-    """A file of a skybox is there but cannot be used.
+    """A file of a skybox exists but cannot be used.
 
     Attributes:
-        path: the file.
+        path: The file.
     """
 
     def __init__(self, path: Path, problem: str):
         super().__init__(
-            f"{path}: damaged skybox ({problem}); fetch or downsize it again, or leave the "
-            "viewpoint out where the command allows it"
+            f"{path}: damaged skybox ({problem}); download or downsize it again, or skip the "
+            "viewpoint if the command allows that"
         )
         self.path = path
 
 
 def skybox_axes(scan: str, connectivity_dir: Path | None = None) -> dict[str, np.ndarray]:
-    """Takes directions in a building to the cube of each viewpoint.
+    """Return the matrices from directions in a building to the cube map of each viewpoint.
 
-    The cube is seen through its centre: MatterSim looks backwards and keeps its picture upside down
-    (`renderScene` of MatterSim.cpp), which together is a point reflection.
+    They include a point reflection: MatterSim renders the opposite direction and flips the image
+    vertically (`renderScene` of MatterSim.cpp).
 
     Args:
-        scan: name of the building.
-        connectivity_dir: folder of the navigation graphs, whose poses say how skyboxes are turned.
+        scan: Name of the building.
+        connectivity_dir: Folder of the navigation graphs, whose poses contain the orientation of
+            the skyboxes.
 
     Returns:
-        (3, 3) by viewpoint, to multiply directions with from the left; the result is in the axes of
-        `envs.panoramas.cube_maps`.
+        (3, 3) matrices by viewpoint, which multiply directions from the left; the result is in the
+        axes of `envs.panoramas.cube_maps`.
     """
     return {
         record["image_id"]: -np.reshape(record["pose"], (4, 4))[:3, :3].T
@@ -61,21 +62,21 @@ def skybox_axes(scan: str, connectivity_dir: Path | None = None) -> dict[str, np
 
 
 def skybox_dir(dataset: Path, scan: str) -> Path:
-    """Folder of the skyboxes of a scan."""
+    """Return the folder of the skyboxes of a scan."""
     return Path(dataset) / scan / "matterport_skybox_images"
 
 
 def skybox_files(dataset: Path, scan: str, viewpoint: str, full: bool = False) -> list[Path]:
-    """Files that hold a viewpoint's colours: one of six faces, or six of one face each.
+    """Return the files of a viewpoint's colours: one file with six faces, or six files.
 
     Args:
-        dataset: folder of the scans, `v1/scans` in Matterport3D.
-        scan: name of the building.
-        viewpoint: its id.
-        full: prefer faces of full size to downsized ones, where both are there.
+        dataset: Folder of the scans, `v1/scans` in Matterport3D.
+        scan: Name of the building.
+        viewpoint: Id of the viewpoint.
+        full: Whether to prefer faces of full size to downsized faces if both exist.
 
     Raises:
-        FileNotFoundError: no file, or only some of the six.
+        FileNotFoundError: There is no file, or only some of the six.
     """
     folder = skybox_dir(dataset, scan)
     choices = [[folder / _MERGED.format(viewpoint=viewpoint)]]
@@ -89,22 +90,26 @@ def skybox_files(dataset: Path, scan: str, viewpoint: str, full: bool = False) -
     for paths in choices[1:]:
         missing = [path for path in paths if not path.is_file()]
         if len(missing) < FACES:
-            raise FileNotFoundError(f"{missing[0]}: this face of the skybox is missing")
+            raise FileNotFoundError(
+                f"{missing[0]}: this face of the skybox is missing; download or downsize the "
+                "skybox again"
+            )
     raise FileNotFoundError(
-        f"{choices[0][0]}: no skybox, neither six faces in this file nor as {choices[-1][0].name} "
-        f"to {choices[-1][-1].name}; get Matterport3D's skyboxes, or name another folder of scans"
+        f"{choices[0][0]}: no skybox, neither this file with six faces nor {choices[-1][0].name} "
+        f"to {choices[-1][-1].name}; download Matterport3D's skyboxes, or pass another folder of "
+        "scans"
     )
 
 
 def read_skybox(dataset: Path, scan: str, viewpoint: str, full: bool = False) -> np.ndarray:
-    """Colours around a viewpoint; arguments as for `skybox_files`.
+    """Read the colours around a viewpoint; arguments as for `skybox_files`.
 
     Returns:
         (S, 6 S, 3) uint8 RGB, the faces side by side.
 
     Raises:
-        FileNotFoundError: see `skybox_files`.
-        DamagedSkyboxError: a file is not a whole picture of square faces.
+        FileNotFoundError: As for `skybox_files`.
+        DamagedSkyboxError: A file is not a complete image of square faces.
     """
     paths = skybox_files(dataset, scan, viewpoint, full)
     if len(paths) == 1:
@@ -113,31 +118,31 @@ def read_skybox(dataset: Path, scan: str, viewpoint: str, full: bool = False) ->
 
 
 def read_depth(dataset: Path, scan: str, viewpoint: str) -> np.ndarray:
-    """Distances around a viewpoint, from its camera and not from a picture plane.
+    """Read the distances around a viewpoint, measured along the rays.
 
     Returns:
         (S, 6 S) uint16 in units of `METRES_PER_DEPTH_UNIT`, the faces side by side; 0 is unknown.
 
     Raises:
-        FileNotFoundError: the viewpoint has no depth.
-        DamagedSkyboxError: the file is not a whole 16-bit picture of square faces.
+        FileNotFoundError: The viewpoint has no depth skybox.
+        DamagedSkyboxError: The file is not a complete 16-bit image of square faces.
     """
     path = depth_file(dataset, scan, viewpoint)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no depth skybox; make it with depth_to_skybox.py of the Matterport3D "
-            "Simulator, or do without depth"
+            f"{path}: no depth skybox; create it with depth_to_skybox.py of the Matterport3D "
+            "Simulator, or disable depth"
         )
     return _strip(path, _read(path, None))
 
 
 def depth_file(dataset: Path, scan: str, viewpoint: str) -> Path:
-    """Where the depth of a viewpoint lies, if it has one."""
+    """Return the path of the depth skybox of a viewpoint, which may not exist."""
     return skybox_dir(dataset, scan) / _DEPTH.format(viewpoint=viewpoint)
 
 
 def _read(path: Path, mode: str | None) -> np.ndarray:
-    """Pixels of a picture in `mode`; None asks for 16 bits of grey."""
+    """Read the pixels of an image in a mode of Pillow; None for 16-bit grey."""
     try:
         image = load_picture(path)
     except PictureError as error:

@@ -1,20 +1,20 @@
-"""All textures of a scene with their mip levels in one flat array, so that a lookup is a gather."""
+"""TextureAtlas: the textures of a scene and their mip levels in one array, for lookup by gather."""
 
 import numpy as np
 
-# Where red, green and blue stand in a packed texel.
+# Bit positions of red, green and blue in a packed texel.
 _SHIFTS = np.array([0, 8, 16], np.uint32)
 _BYTE = np.uint32(255)
 
 
 class TextureAtlas:
-    """Looks up texture colours: bilinear within the mip level that fits the pixel's footprint.
+    """Bilinear texture lookup in the mip level that fits the footprint of a pixel.
 
     Args:
-        textures: RGB images (H, W, 3) uint8; H and W powers of two.
+        textures: RGB images (H, W, 3) uint8 whose sides are powers of two.
 
     Raises:
-        ValueError: a texture's size is not a power of two.
+        ValueError: A side of a texture is not a power of two.
     """
 
     def __init__(self, textures: tuple[np.ndarray, ...]):
@@ -38,11 +38,11 @@ class TextureAtlas:
         self._count = np.array(counts, np.int32)
 
     def sample(self, texture: np.ndarray, uv: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-        """Filtered colours.
+        """Return filtered colours.
 
         Args:
             texture: (N,) index of each sample's texture.
-            uv: (2, N) float32, repeating; v = 0 is the top row of the image.
+            uv: (2, N) float32 periodic coordinates; v = 0 is the top row of the image.
             footprint: (N,) size of a pixel in texels of the full-size texture.
 
         Returns:
@@ -50,7 +50,7 @@ class TextureAtlas:
         """
         level = np.log2(np.maximum(footprint, 1.0)) + 0.3
         level = self._first[texture] + np.minimum(level.astype(np.int32), self._count[texture] - 1)
-        level = level.astype(np.intp)  # once, where each gather would do it
+        level = level.astype(np.intp)  # converted once instead of by each gather
         width, height = self._width[level], self._height[level]
         x = uv[0] * width - np.float32(0.5)
         y = uv[1] * height - np.float32(0.5)
@@ -61,10 +61,10 @@ class TextureAtlas:
         base = self._offset[level]
         top = base + (row & (height - 1)) * width
         bottom = base + ((row + 1) & (height - 1)) * width
-        places = (top + left, top + right, bottom + left, bottom + right)
-        texels = [self._texels[place] for place in places]
+        corners = (top + left, top + right, bottom + left, bottom + right)
+        texels = [self._texels[corner] for corner in corners]
         colour = np.empty((3, len(footprint)), np.float32)
-        # Channel by channel: numpy is slow where the last axis has three or four numbers.
+        # One channel at a time, because numpy is slow on arrays with a short last axis.
         for number, channel in enumerate(colour):
             a, b, c, d = (_channel(texel, number) for texel in texels)
             channel[:] = _mix(_mix(a, b, fx), _mix(c, d, fx), fy)
@@ -72,7 +72,7 @@ class TextureAtlas:
 
 
 def _channel(texels: np.ndarray, number: int) -> np.ndarray:
-    """(N,) float32 of red, green or blue of packed texels (N,)."""
+    """Return the (N,) float32 red, green or blue values of packed texels (N,)."""
     return ((texels >> _SHIFTS[number]) & _BYTE).astype(np.float32)
 
 
@@ -84,7 +84,7 @@ def _mix(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _pack(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 -> (H*W,) uint32: one gather fetches a whole texel."""
+    """Pack (H, W, 3) uint8 into (H*W,) uint32, so that one gather reads a whole texel."""
     channels = image.reshape(-1, 3).astype(np.uint32)
     return (channels << _SHIFTS).sum(axis=1, dtype=np.uint32)
 

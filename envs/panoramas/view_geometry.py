@@ -1,50 +1,51 @@
-"""How the 36 views are cut and prepared for an encoder: as they should be, and as CLIP-ViL did it.
+"""Geometries of the 36 views that an encoder reads: square views, and those of CLIP-ViL.
 
-"square" views have the encoder's own size, a field of view of 60 degrees both ways and RGB.
+"square" views are RGB, have the image size of the encoder and a field of view of 60 degrees in both
+directions.
 
-"clip_vil" gives the pictures from which CLIP-ViL's released R2R and RxR features were encoded:
-frames of MatterSim's camera (640 x 480, 60 degrees vertically, 75 horizontally), blue and red
-swapped, for `precompute_imagenet_views.py` hands MatterSim's BGR to CLIP as if it were RGB, then
-CLIP's own preprocessing, which makes the shorter side as long as the encoder's and cuts off what
-lies beyond its square at the left and right. What is left spans 60 degrees both ways, too: swapped
-channels and one resampling more are all that sets these views apart from square ones.
+"clip_vil" views reproduce the input of CLIP-ViL's released R2R and RxR features: frames of
+MatterSim's camera (640 x 480, 60 degrees vertically, 75 horizontally) with red and blue swapped,
+because `precompute_imagenet_views.py` passes MatterSim's BGR to CLIP as RGB, and then CLIP's
+preprocessing, which resizes the shorter side to the encoder's size and crops the centre. The crop
+also spans 60 degrees in both directions, so the swapped channels and one more resampling are the
+only differences from square views.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from envs.arguments import check_choice
 from storage.features.view_grid import VFOV
 
 Geometry = Literal["square", "clip_vil"]
 
 MATTERSIM_SIZE = (480, 640)
 
-# Cuts the views of one viewpoint: given (height, width) in pixels and the vertical field of view in
-# radians, (36, height, width, 3) uint8 RGB.
+# Renders the views of one viewpoint, (36, height, width, 3) uint8 RGB, from (height, width) in
+# pixels and the vertical field of view in radians.
 Cutter = Callable[[tuple[int, int], float], np.ndarray]
 
 
 def cut_views(cut: Cutter, geometry: Geometry, image_size: tuple[int, int]) -> np.ndarray:
-    """The views of a viewpoint, ready to be normalised.
+    """Return the views of a viewpoint in the image size of an encoder, before normalisation.
 
     Args:
-        cut: where they come from.
-        geometry: see the module.
-        image_size: (height, width) in pixels that the encoder takes.
+        cut: Function that renders the views.
+        geometry: "square" or "clip_vil", see the module docstring.
+        image_size: (height, width) of the encoder's input in pixels.
 
     Returns:
-        (36, height, width, 3) uint8 of that size.
+        (36, height, width, 3) uint8.
 
     Raises:
-        ValueError: no such geometry.
+        ValueError: There is no such geometry.
     """
-    if geometry not in get_args(Geometry):
-        raise ValueError(f"view geometry {geometry!r} is none of {', '.join(get_args(Geometry))}")
+    check_choice("view geometry", geometry, Geometry)
     if geometry == "square":
         return cut(image_size, VFOV)
     frames = cut(MATTERSIM_SIZE, VFOV)
@@ -52,21 +53,21 @@ def cut_views(cut: Cutter, geometry: Geometry, image_size: tuple[int, int]) -> n
 
 
 def centre_cropped(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """What CLIP's preprocessing does to a picture before normalising it.
+    """Apply CLIP's preprocessing except for the normalisation.
 
-    torchvision's Resize with bicubic interpolation and CenterCrop on PIL images, in `_transform` of
-    OpenAI's clip.py.
+    It equals torchvision's Resize with bicubic interpolation and CenterCrop on PIL images, see
+    `_transform` of OpenAI's clip.py.
 
     Args:
         picture: (H, W, 3) uint8.
-        size: (height, width) of the result, equal numbers in every CLIP of OpenAI.
+        size: (height, width) of the result, which are equal in all models of OpenAI.
 
     Returns:
         (height, width, 3) uint8.
     """
     height, width = picture.shape[:2]
     scale = max(size) / min(height, width)
-    # Whole pixels are cut off, not rounded, as torchvision does.
+    # Sizes are truncated instead of rounded, as in torchvision.
     resized = Image.fromarray(np.ascontiguousarray(picture)).resize(
         (int(width * scale), int(height * scale)), Image.Resampling.BICUBIC
     )
@@ -75,9 +76,9 @@ def centre_cropped(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def geometry_metadata(geometry: Geometry) -> dict[str, Any]:
-    """What a feature store records of its views beyond their field of view.
+    """Return the metadata of a feature store about its views, besides their field of view.
 
-    Nothing for square RGB views, so that a store that says nothing has those.
+    The metadata is empty for square RGB views.
     """
     if geometry == "square":
         return {}

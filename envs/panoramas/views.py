@@ -1,4 +1,4 @@
-"""The 36 perspective views of a panorama: 12 headings at each of 3 elevations."""
+"""Perspective views of a panorama: the 36 views of MatterSim, 12 headings at 3 elevations."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     import torch
 
 _HALF = 0.5
-_PADDING = 2  # columns repeated past either side of a panorama, so that filtering wraps around
+_PADDING = (
+    2  # columns that are repeated on both sides of a panorama, so that filtering wraps around
+)
 
 
 def views36(
     panorama: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = VFOV
 ) -> np.ndarray:
-    """Resamples a panorama to its 36 views, bilinearly and in MatterSim's order.
+    """Resample a panorama to its 36 views, bilinearly and in MatterSim's order.
 
     Args:
         panorama: (H, 2H, 3) uint8 equirectangular RGB, heading 0 in the middle column.
-        size: height and width of a view, or one number for both.
-        vfov: vertical field of view in radians; pixels are square.
+        size: Height and width of a view, or one number for both.
+        vfov: Vertical field of view in radians; pixels are square.
 
     Returns:
         (36, height, width, 3) uint8.
@@ -35,12 +37,12 @@ def views36(
 
 
 def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV) -> slice:
-    """Rows of a panorama with `width` columns that `views36` reads, a third less than all.
+    """Return the rows of a panorama that `views36` reads, about two thirds of all rows.
 
     Args:
-        width: columns; there are half as many rows.
-        size: as for `views36`.
-        vfov: as for `views36`.
+        width: Number of columns of the panorama, which has half as many rows.
+        size: As for `views36`.
+        vfov: As for `views36`.
     """
     shape = _shape(size)
     reduction = _reduction(width, shape, vfov)
@@ -50,7 +52,7 @@ def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV)
         int(np.floor((0.5 - angle / np.pi) * rows - _HALF))
         for angle in (elevations.max(), elevations.min())
     )
-    # One row more than bilinear sampling takes, for its coordinates are rounded.
+    # One row more than bilinear sampling reads, because its coordinates are rounded.
     first, last = max(0, highest - 1), lowest + 2
     return slice(reduction * first, min(width // 2, reduction * (last + 1)))
 
@@ -58,7 +60,7 @@ def rows_seen(width: int, size: int | tuple[int, int] = 224, vfov: float = VFOV)
 def views36_nearest(
     image: np.ndarray, size: int | tuple[int, int] = 224, vfov: float = VFOV
 ) -> np.ndarray:
-    """Depth or object ids (H, 2H) in the geometry of `views36`: (36, height, width), same dtype."""
+    """Sample depth or object ids (H, 2H) like `views36`: (36, height, width) of the same type."""
     headings, elevations = _angles(_shape(size), vfov)
     height, width = image.shape[:2]
     column = np.floor((headings + np.pi) / (2 * np.pi) * width).astype(np.int64) % width
@@ -73,7 +75,7 @@ def perspective(
     size: int | tuple[int, int] = 224,
     vfov: float = VFOV,
 ) -> np.ndarray:
-    """One view (height, width, 3) uint8 of a panorama in any direction; angles in radians."""
+    """Return a (height, width, 3) uint8 view of a panorama in any direction, in radians."""
     shape = _shape(size)
     grid = _grid(*_directions(shape, vfov, heading, elevation))[None]
     return _resample(panorama, grid, _reduction(panorama.shape[1], shape, vfov))[0]
@@ -86,7 +88,7 @@ def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
 def _directions(
     shape: tuple[int, int], vfov: float, heading: float, elevation: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Heading and elevation of each pixel, both (height, width) radians."""
+    """Return heading and elevation of each pixel, both (height, width) in radians."""
     x, y = np.meshgrid(np.arange(shape[1]) + _HALF, np.arange(shape[0]) + _HALF)
     rays = perspective_camera(shape, heading, elevation, vfov)(x, y)
     return np.arctan2(rays[..., 0], rays[..., 1]), np.arcsin(np.clip(rays[..., 2], -1, 1))
@@ -100,7 +102,7 @@ def _angles(shape: tuple[int, int], vfov: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _grid(headings: np.ndarray, elevations: np.ndarray) -> torch.Tensor:
-    """Coordinates for `grid_sample` in an unpadded panorama, (..., 2) in -1..1."""
+    """Return coordinates for `grid_sample` in an unpadded panorama, (..., 2) in -1..1."""
     import torch
 
     return torch.from_numpy(
@@ -114,19 +116,19 @@ def _maps(shape: tuple[int, int], vfov: float) -> torch.Tensor:
 
 
 def _reduction(width: int, shape: tuple[int, int], vfov: float) -> int:
-    """Whole factor by which a panorama of `width` columns is finer than views at their centre."""
+    """Return the integer ratio of a panorama's resolution to that of a view at its centre."""
     finer = width / (2 * np.pi) / (shape[0] / 2 / np.tan(vfov / 2))
     return max(1, int(finer + 0.25))
 
 
 def _resample(panorama: np.ndarray, grid: torch.Tensor, reduction: int) -> np.ndarray:
-    """(N, h, w, 3) uint8 at the directions `grid` (N, h, w, 2)."""
+    """Sample a panorama at the directions `grid` (N, h, w, 2): (N, h, w, 3) uint8."""
     import torch
     import torch.nn.functional as functional
 
     image = torch.from_numpy(np.ascontiguousarray(panorama)).permute(2, 0, 1)[None].float()
     if reduction > 1:
-        image = functional.avg_pool2d(image, reduction)  # no shimmer where detail is too fine
+        image = functional.avg_pool2d(image, reduction)  # avoids aliasing of fine detail
     width = image.shape[-1]
     image = functional.pad(image, (_PADDING, _PADDING, 0, 0), mode="circular")
     scale = torch.tensor([width / (width + 2 * _PADDING), 1.0])

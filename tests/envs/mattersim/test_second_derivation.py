@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import envs.mattersim
 from connectivity import read_connectivity
 from envs.graphs.nav_graph import NavGraph
-from envs.mattersim.places import Building
+from envs.mattersim.viewpoints import Building
 
 angles = st.floats(-20.0, 20.0)
 

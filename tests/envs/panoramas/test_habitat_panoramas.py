@@ -1,4 +1,4 @@
-"""habitat-sim is told the right things, by a module in its place that records and checks them."""
+"""Calls of habitat-sim, recorded and checked by a fake module."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ TOLERANCE = np.cos(0.03)
 
 @pytest.fixture
 def habitat(monkeypatch: pytest.MonkeyPatch):
-    """The recording module, imported anew."""
+    """Freshly imported fake module."""
     monkeypatch.syspath_prepend(FAKES)
     for name in [name for name in sys.modules if name.startswith("habitat_sim")]:
         monkeypatch.delitem(sys.modules, name)
@@ -47,7 +47,7 @@ def seen(rgb: np.ndarray) -> np.ndarray:
     return looks / np.linalg.norm(looks, axis=-1, keepdims=True)
 
 
-def test_every_pixel_of_a_view_looks_where_the_camera_says(panoramas: HabitatPanoramas):
+def test_every_pixel_of_a_view_has_the_direction_of_the_camera(panoramas: HabitatPanoramas):
     views = panoramas.views36("attic", "a0", size=(24, 32), vfov=np.deg2rad(50))
     assert views.shape == (36, 24, 32, 3)
     x, y = np.meshgrid(np.arange(32) + 0.5, np.arange(24) + 0.5)
@@ -68,7 +68,7 @@ def test_panorama_has_heading_0_in_its_middle_and_distances_along_rays(
     assert np.isinf(panorama.depth[elevation > 1.3]).all()
 
 
-def test_habitat_is_told_position_camera_and_device(
+def test_habitat_gets_position_camera_and_device(
     panoramas: HabitatPanoramas, habitat, graphs: Path, tmp_path: Path
 ):
     panoramas.views36("attic", "a4", size=(480, 640))
@@ -82,7 +82,7 @@ def test_habitat_is_told_position_camera_and_device(
     assert habitat.calls[2:] == [("set_state", expected)] * 36
 
 
-def test_one_simulator_is_kept_and_reconfigured_only_for_another_scene_or_size(
+def test_the_simulator_is_reconfigured_only_for_another_scene_or_size(
     panoramas: HabitatPanoramas, habitat
 ):
     for scan, viewpoint, size in [
@@ -98,7 +98,7 @@ def test_one_simulator_is_kept_and_reconfigured_only_for_another_scene_or_size(
     assert habitat.calls[-1] == ("close",)
 
 
-def test_houses_are_set_upright(habitat, graphs: Path, tmp_path: Path):
+def test_scene_configurations_set_the_orientation(habitat, graphs: Path, tmp_path: Path):
     (tmp_path / "attic.glb").touch()
     dataset = write_scene_dataset(tmp_path, ["attic"])
     stage = tmp_path / "attic.stage_config.json"
@@ -114,7 +114,7 @@ def test_houses_are_set_upright(habitat, graphs: Path, tmp_path: Path):
     assert habitat.calls[1][1] == str(stage)
 
 
-def test_what_is_missing_is_named(panoramas: HabitatPanoramas, tmp_path: Path):
+def test_errors_name_the_missing_viewpoint_or_model(panoramas: HabitatPanoramas, tmp_path: Path):
     with pytest.raises(KeyError, match="no viewpoint 'a77'"):
         panoramas.views36("attic", "a77")
     (tmp_path / "attic.glb").unlink()
@@ -122,7 +122,7 @@ def test_what_is_missing_is_named(panoramas: HabitatPanoramas, tmp_path: Path):
         panoramas.views36("attic", "a0")
 
 
-def test_without_habitat_the_error_says_how_to_get_it(
+def test_without_habitat_the_error_contains_the_install_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setitem(sys.modules, "habitat_sim", None)

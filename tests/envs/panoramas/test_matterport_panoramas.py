@@ -1,4 +1,4 @@
-"""Panoramas and views of skyboxes whose colours say where they are seen."""
+"""Panoramas and views of skyboxes whose colours encode their directions."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from envs.panoramas.skyboxes import METRES_PER_DEPTH_UNIT, skybox_dir
 from envs.panoramas.views import views36
 from storage.features.view_grid import view_direction
 
-# A camera as it stands in Matterport3D: y of its pose points down, and it is turned and tilted.
+# A pose as in Matterport3D: the y axis points down, and the camera is rotated and tilted.
 HEADING, TILT = 2.1, 0.05
 TOLERANCE = np.cos(0.03)
 
@@ -28,7 +28,7 @@ def pose() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, marked_skybox) -> Path:
-    """Folder with the scan "lab": viewpoint `v` has a skybox and depth, `w` a skybox alone."""
+    """Folder with the scan "lab": viewpoint `v` has a skybox and depth, `w` only a skybox."""
     folder = tmp_path_factory.mktemp("matterport")
     skyboxes = skybox_dir(folder, "lab")
     skyboxes.mkdir(parents=True)
@@ -61,7 +61,7 @@ def panoramas(world: Path) -> MatterportPanoramas:
 
 
 def seen(rgb: np.ndarray) -> np.ndarray:
-    """Directions that colours stand for."""
+    """Return the directions that colours encode."""
     looks = (rgb.astype(float) - 127.5) / 127
     return looks / np.linalg.norm(looks, axis=-1, keepdims=True)
 
@@ -74,7 +74,7 @@ def test_views_are_in_matterport_order(panoramas: MatterportPanoramas):
         assert middle @ [*expected, np.sin(elevation)] > TOLERANCE
 
 
-def test_every_pixel_of_a_view_looks_where_the_camera_says(panoramas: MatterportPanoramas):
+def test_every_pixel_of_a_view_has_the_direction_of_the_camera(panoramas: MatterportPanoramas):
     views = panoramas.views36("lab", "v", size=(48, 64), vfov=np.deg2rad(50))
     assert views.shape == (36, 48, 64, 3)
     x, y = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
@@ -90,7 +90,7 @@ def test_panorama_has_heading_0_in_its_middle(panoramas: MatterportPanoramas):
     assert ((seen(rgb) * equirectangular_camera(256)(x, y)).sum(-1) > TOLERANCE).all()
 
 
-def test_views_equal_those_that_are_cut_from_the_panorama(panoramas: MatterportPanoramas):
+def test_views_equal_those_of_the_panorama(panoramas: MatterportPanoramas):
     direct = panoramas.views36("lab", "v", size=32).astype(int)
     cut = views36(panoramas.panorama("lab", "v").rgb, size=32).astype(int)
     assert np.abs(direct - cut).max() <= 3
@@ -104,7 +104,7 @@ def test_views_equal_the_frames_of_the_simulator(panoramas: MatterportPanoramas,
         assert np.array_equal(bgr[..., ::-1], views[view])
 
 
-def test_full_faces_are_averaged_before_they_are_thinned_out(world: Path, tmp_path: Path):
+def test_faces_of_full_size_are_averaged_before_sampling(world: Path, tmp_path: Path):
     skyboxes = skybox_dir(tmp_path, "lab")
     skyboxes.mkdir(parents=True)
     stripes = np.zeros((128, 128, 3), np.uint8)
@@ -121,7 +121,7 @@ def test_depth_is_metres_along_the_ray_and_nan_where_unknown(panoramas: Matterpo
     assert depth.dtype == np.float32
     known = ~np.isnan(depth)
     np.testing.assert_allclose(depth[known], 2.5, rtol=1e-5)
-    # Face 1 looks where the pose is turned to; its middle is unknown.
+    # Face 1 faces the direction of the pose; its middle is unknown.
     column = int((HEADING + np.pi) / (2 * np.pi) * 256) % 256
     assert not known[64, column]
     assert 0.8 < known.mean() < 1

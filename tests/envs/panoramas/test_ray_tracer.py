@@ -1,4 +1,4 @@
-"""Rays against small scenes whose answers are known in closed form."""
+"""Ray tracing of small scenes with known results."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ TEXTURES = {"plain": PLAIN, "quarters": QUARTERS, "mirror": PLAIN, "glass": PLAI
 
 
 def two_boxes() -> Scene:
-    """A red cube 3 m north and a green one 3 m east of the origin, both with sides of 2 m."""
+    """Build a red cube 3 m north and a green cube 3 m east of the origin, with sides of 2 m."""
     north = box((2, 2, 2), Material("plain", (1, 0, 0)), center=(0, 4, 0))
     east = box((2, 2, 2), Material("plain", (0, 1, 0)), center=(4, 0, 0))
     return scene_of_fixtures([Fixture("crate", 0, (north,)), Fixture("box", 0, (east,))], TEXTURES)
@@ -43,7 +43,7 @@ def test_occlusion_is_symmetric_and_ends_at_the_points():
     assert tracer.occluded(b, a).tolist() == [True, False, False, False]
 
 
-def test_pictures_stand_upright_and_are_not_mirrored():
+def test_images_are_upright_and_not_mirrored():
     wall = quad((-1, 2, -1), (2, 0, 0), (0, 0, 2), Material("quarters"), pictorial=True)
     scene = scene_of_fixtures([Fixture("picture", 0, (wall,))], TEXTURES)
     aims = np.array([[-0.5, 2, 0.5], [0.5, 2, 0.5], [-0.5, 2, -0.5], [0.5, 2, -0.5]])
@@ -52,7 +52,7 @@ def test_pictures_stand_upright_and_are_not_mirrored():
     assert rgb.tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 0, 0]]
 
 
-def test_mirror_shows_what_is_behind_the_viewer():
+def test_mirror_reflects_the_scene_behind_the_camera():
     glass = quad((-1, 2, -1), (2, 0, 0), (0, 0, 2), Material("mirror"))
     behind = box((2, 2, 2), Material("plain", (0, 0, 1)), center=(0, -4, 0))
     scene = scene_of_fixtures(
@@ -65,7 +65,7 @@ def test_mirror_shows_what_is_behind_the_viewer():
     assert hits.rgb[0, 0] < 60
 
 
-def test_one_sees_through_glass_but_the_pane_is_what_is_there():
+def test_glass_is_transparent_but_keeps_its_distance_and_object():
     panes = [quad((-1, y, -1), (2, 0, 0), (0, 0, 2), Material("glass")) for y in (1, 2)]
     behind = box((2, 2, 2), Material("plain", (0, 0, 1)), center=(0, 4, 0))
     fixtures = [Fixture("pane", 0, (pane,)) for pane in panes]
@@ -110,14 +110,14 @@ def test_panorama_columns_go_clockwise_from_south():
     assert panorama.depth[64, 128] == pytest.approx(3, abs=0.01)
 
 
-def test_edges_are_smoothed_but_ids_are_not():
+def test_edges_are_antialiased_but_ids_are_not():
     panorama = render_panorama(RayTracer(two_boxes()), np.zeros(3), width=128)
     assert set(np.unique(panorama.object_id)) == {-1, 0, 1}
     shades = {tuple(colour) for colour in panorama.rgb.reshape(-1, 3).tolist()}
     assert len(shades) > 3
 
 
-def test_named_rows_of_a_panorama_are_those_of_the_whole():
+def test_rows_of_a_panorama_equal_those_of_the_whole():
     tracer = RayTracer(two_boxes())
     whole = render_panorama(tracer, np.zeros(3), width=128)
     rows = slice(30, 45)

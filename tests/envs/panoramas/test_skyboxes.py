@@ -1,4 +1,4 @@
-"""Reading skyboxes: namings, depth, and files that are missing or damaged."""
+"""Reading skyboxes: file names, depth, and missing or damaged files."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
-    """Write without loss, whatever the name says."""
+    """Write an image without loss, whatever its suffix."""
     with path.open("wb") as file:
         Image.fromarray(pixels).save(file, format="PNG")
 
@@ -36,18 +36,18 @@ def save_faces(folder: Path, kind: str, strip: np.ndarray = STRIP) -> None:
         save(folder / f"v_skybox{face}_{kind}.jpg", pixels)
 
 
-def test_six_in_one_is_read_as_it_lies(tmp_path: Path, folder: Path):
+def test_a_merged_skybox_is_read_unchanged(tmp_path: Path, folder: Path):
     save(folder / "v_skybox_small.jpg", STRIP)
     assert np.array_equal(read_skybox(tmp_path, "scan", "v"), STRIP)
 
 
 @pytest.mark.parametrize("kind", ["sami", "small"])
-def test_single_faces_are_put_side_by_side(tmp_path: Path, folder: Path, kind: str):
+def test_single_faces_are_joined(tmp_path: Path, folder: Path, kind: str):
     save_faces(folder, kind)
     assert np.array_equal(read_skybox(tmp_path, "scan", "v"), STRIP)
 
 
-def test_downsized_faces_are_preferred_unless_full_ones_are_asked_for(tmp_path: Path, folder: Path):
+def test_downsized_faces_are_preferred_unless_full_is_set(tmp_path: Path, folder: Path):
     save_faces(folder, "sami")
     save(folder / "v_skybox_small.jpg", STRIP[::2, ::2])
     assert read_skybox(tmp_path, "scan", "v").shape == (SIZE // 2, 3 * SIZE, 3)
@@ -61,7 +61,7 @@ def test_jpeg_is_rgb(tmp_path: Path, folder: Path):
     assert np.abs(read_skybox(tmp_path, "scan", "v").astype(int) - red).max() <= 2
 
 
-def test_missing_files_are_named(tmp_path: Path, folder: Path):
+def test_errors_name_the_missing_file(tmp_path: Path, folder: Path):
     with pytest.raises(FileNotFoundError, match=r"v_skybox_small\.jpg: no skybox.*sami\.jpg"):
         skybox_files(tmp_path, "scan", "v")
     save_faces(folder, "sami")
@@ -80,7 +80,7 @@ def test_missing_files_are_named(tmp_path: Path, folder: Path):
         (None, "truncated"),
     ],
 )
-def test_damaged_files_are_named(tmp_path: Path, folder: Path, content, problem: str):
+def test_errors_name_the_damaged_file(tmp_path: Path, folder: Path, content, problem: str):
     path = folder / "v_skybox_small.jpg"
     Image.fromarray(STRIP).save(path)
     path.write_bytes(path.read_bytes()[:-200] if content is None else content)
@@ -90,7 +90,7 @@ def test_damaged_files_are_named(tmp_path: Path, folder: Path, content, problem:
     assert str(path) in str(caught.value)
 
 
-def test_one_damaged_face_of_six_is_named(tmp_path: Path, folder: Path):
+def test_errors_name_the_damaged_face(tmp_path: Path, folder: Path):
     save_faces(folder, "sami")
     save(folder / "v_skybox2_sami.jpg", STRIP[:4, :4])
     with pytest.raises(DamagedSkyboxError, match=r"v_skybox2_sami\.jpg.*\(4, 4\)"):

@@ -1,4 +1,4 @@
-"""Square views, and CLIP-ViL's: where they differ and where they do not."""
+"""Square views and CLIP-ViL's views: differences and agreement."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ SIZE = (56, 56)
 
 @pytest.fixture(scope="module")
 def cut(marked_skybox):
-    """Cuts views of a skybox whose colours say where they are seen."""
+    """Function that renders views of a skybox whose colours encode their directions."""
     rotation = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]])  # looks along +y
     strip = cube_strip(marked_skybox(rotation, size=128))
 
@@ -27,11 +27,11 @@ def cut(marked_skybox):
     return views
 
 
-def test_square_views_are_cut_in_the_size_of_the_encoder(cut):
+def test_square_views_have_the_size_of_the_encoder(cut):
     assert np.array_equal(cut_views(cut, "square", SIZE), cut(SIZE, np.pi / 3))
 
 
-def test_clip_vil_views_are_bgr_frames_after_clips_own_resizing_and_cropping(cut):
+def test_clip_vil_views_are_bgr_frames_after_clips_preprocessing(cut):
     frames = cut((480, 640), np.pi / 3)[:3]
     official = transforms.Compose(
         [
@@ -45,7 +45,7 @@ def test_clip_vil_views_are_bgr_frames_after_clips_own_resizing_and_cropping(cut
         assert np.array_equal(np.asarray(official(as_if_rgb)), view)
 
 
-def test_both_ways_show_the_same_but_for_swapped_channels(cut):
+def test_both_geometries_agree_except_for_swapped_channels(cut):
     right, legacy = cut_views(cut, "square", SIZE), cut_views(cut, "clip_vil", SIZE)
     assert np.abs(right.astype(int) - legacy[..., ::-1]).max() <= 3
     assert np.abs(right.astype(int) - legacy).max() > 150
@@ -53,14 +53,14 @@ def test_both_ways_show_the_same_but_for_swapped_channels(cut):
 
 
 @pytest.mark.parametrize("shape", [(480, 640), (640, 480), (50, 77), (56, 56)])
-def test_cropping_is_torchvisions(shape: tuple[int, int]):
+def test_cropping_equals_torchvision(shape: tuple[int, int]):
     picture = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     resize = transforms.Resize(SIZE[0], transforms.InterpolationMode.BICUBIC)
     expected = transforms.CenterCrop(SIZE)(resize(Image.fromarray(picture)))
     assert np.array_equal(centre_cropped(picture, SIZE), np.asarray(expected))
 
 
-def test_a_store_records_only_what_departs_from_square_rgb_views():
+def test_metadata_is_empty_for_square_views():
     assert geometry_metadata("square") == {}
     assert geometry_metadata("clip_vil")["channel_order"] == "BGR"
     assert geometry_metadata("clip_vil")["view_size"] == [480, 640]

@@ -1,4 +1,4 @@
-"""The 36 views: order, handedness, wrap-around and agreement with traced pictures."""
+"""The 36 views: order, handedness, wrap-around and agreement with ray-traced images."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ HEIGHT = 512
 
 
 def marked_panorama() -> np.ndarray:
-    """Red and green turn with the heading (cosine and sine), blue rises with the elevation."""
+    """Panorama whose red and green encode the heading (cosine, sine) and blue the elevation."""
     column = np.arange(2 * HEIGHT) + 0.5
     heading = 2 * np.pi * column / (2 * HEIGHT) - np.pi
     elevation = np.pi / 2 - np.pi * (np.arange(HEIGHT) + 0.5) / HEIGHT
@@ -28,7 +28,7 @@ def marked_panorama() -> np.ndarray:
 
 
 def read_marks(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Heading and elevation that colours (..., 3) of the marked panorama stand for."""
+    """Return the heading and elevation that colours (..., 3) of the marked panorama encode."""
     values = (rgb.astype(float) - 127.5) / 127
     return np.arctan2(values[..., 1], values[..., 0]), values[..., 2] * np.pi / 2
 
@@ -41,7 +41,7 @@ def test_views_are_in_matterport_order():
         assert elevation[view] == pytest.approx(np.deg2rad(30 * (view // 12 - 1)), abs=0.03)
 
 
-def test_right_is_clockwise_and_up_is_up():
+def test_columns_are_clockwise_and_rows_are_downward():
     heading, elevation = read_marks(views36(marked_panorama(), size=65)[12])
     assert heading[32, 64] == pytest.approx(np.deg2rad(30), abs=0.04)
     assert heading[32, 0] == pytest.approx(np.deg2rad(-30), abs=0.04)
@@ -49,7 +49,7 @@ def test_right_is_clockwise_and_up_is_up():
     assert elevation[64, 32] == pytest.approx(np.deg2rad(-30), abs=0.04)
 
 
-def test_every_pixel_looks_where_the_camera_says():
+def test_every_pixel_has_the_direction_of_the_camera():
     views = views36(marked_panorama(), size=(48, 64), vfov=np.deg2rad(50))
     x, y = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
     for view in (0, 5, 18, 35):
@@ -78,7 +78,7 @@ def test_nearest_keeps_values_and_geometry():
         assert np.pi / 2 - (row + 0.5) / 128 * np.pi == pytest.approx(elevation, abs=np.pi / 128)
 
 
-def test_fine_detail_is_averaged_before_it_is_thinned_out():
+def test_fine_detail_is_averaged_before_sampling():
     stripes = np.zeros((512, 1024, 3), np.uint8)
     stripes[:, ::2] = 200
     views = views36(stripes, size=32)
@@ -108,7 +108,7 @@ def test_unknown_view_is_refused():
         (64, 16, np.pi / 2),
     ],
 )
-def test_views_read_the_rows_that_are_said_to_be_seen_and_no_others(width, size, vfov):
+def test_views_read_exactly_rows_seen(width, size, vfov):
     shape = (width // 2, width, 3)
     panorama = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     rows = rows_seen(width, size, vfov)

@@ -1,8 +1,8 @@
-"""Places in a building and what is navigable from them, in MatterSim's own arithmetic.
+"""Viewpoints of a building and their navigable locations, in the arithmetic of MatterSim.
 
 MatterSim v0.2 (`populateNavigable` in MatterSim.cpp) computes positions, lengths and the direction
-of the camera in 32-bit floats and angles partly in 64 bits. Which neighbours are visible and how
-they are ordered follows from the rounded numbers, so each rounding is made where it makes it.
+of the camera in 32-bit floats and angles partly in 64 bits. The rounded numbers determine which
+neighbours are visible and their order, so this module rounds at the same points.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ import numpy as np
 from envs.graphs.nav_graph import NavGraph
 from storage.features.view_grid import NUM_VIEWS
 
-# Scans times cameras of which the places are kept: the 90 of Matterport3D under two cameras.
+# Number of cached buildings: the 90 scans of Matterport3D under two cameras, and a margin.
 _KEPT_BUILDINGS = 256
 
 _FLOAT32 = Struct("f")
 
 
 class ViewPoint(NamedTuple):
-    """A place that can be moved to, seen from where the agent stands.
+    """Navigable location relative to the pose of an agent.
 
     Attributes:
-        viewpointId: Its name.
-        ix: Its record in the connectivity file.
-        x: Metres.
-        y: Metres.
-        z: Metres, up.
+        viewpointId: Id of the viewpoint.
+        ix: Index of its record in the connectivity file.
+        x: x coordinate in metres.
+        y: y coordinate in metres.
+        z: z coordinate (up) in metres.
         rel_heading: Radians to the right of the centre of the image.
         rel_elevation: Radians above the centre of the image.
-        rel_distance: Metres from the agent.
+        rel_distance: Distance from the agent in metres.
     """
 
     viewpointId: str
@@ -50,7 +50,7 @@ class ViewPoint(NamedTuple):
 
 
 class _Neighbour(NamedTuple):
-    """What of a neighbour does not depend on the camera; `elevation` is above the horizon."""
+    """Values of a neighbour that do not depend on the camera; `elevation` is above the horizon."""
 
     viewpoint_id: str
     ix: int
@@ -61,13 +61,13 @@ class _Neighbour(NamedTuple):
     distance: float
 
 
-class Place:
-    """A viewpoint of a building, with its 36 discretised views as far as they have been seen.
+class BuildingViewpoint:
+    """Viewpoint of a building, with a cache of its 36 discretised poses.
 
-    A place without a building is one that came out of a pickle: it has a name and no neighbours.
+    A viewpoint that was unpickled has no building, and hence no neighbours.
     """
 
-    __slots__ = ("_east", "_neighbours", "_north", "building", "location", "scan_id", "views")
+    __slots__ = ("_east", "_neighbours", "_north", "building", "location", "poses", "scan_id")
 
     def __init__(
         self, scan_id: str, location: ViewPoint | None, building: Building | None = None
@@ -75,20 +75,20 @@ class Place:
         self.scan_id = scan_id
         self.location = location
         self.building = building
-        self.views: list[View | None] = [None] * NUM_VIEWS
+        self.poses: list[AgentPose | None] = [None] * NUM_VIEWS
         self._neighbours: list[_Neighbour] | None = None
 
-    def __reduce__(self) -> tuple[type[Place], tuple[str, ViewPoint | None]]:
-        return Place, (self.scan_id, self.location)
+    def __reduce__(self) -> tuple[type[BuildingViewpoint], tuple[str, ViewPoint | None]]:
+        return BuildingViewpoint, (self.scan_id, self.location)
 
     def navigable(self, heading: float, elevation: float) -> tuple[ViewPoint, ...]:
-        """Places to move to when looking along these angles (radians), in MatterSim's order.
+        """Return the navigable locations under a heading and elevation (radians), in order.
 
-        The first is this place itself; the others follow by their angle from the centre of the
-        image. The elevation changes that angle but not what is visible.
+        The first is this viewpoint; the others are sorted by their angle from the centre of the
+        image. The elevation changes that angle, but not which neighbours are visible.
         """
         if self.building is None or self.location is None:
-            raise RuntimeError("a place that came out of a pickle has no neighbours to look up")
+            raise RuntimeError("an unpickled viewpoint has no neighbours")
         if self._neighbours is None:
             self._neighbours, self._east, self._north = self.building.neighbourhood(self.location)
         if not self._neighbours:
@@ -96,7 +96,7 @@ class Place:
         x, y = _camera_direction(heading)
         cosines, aheads, asides = (self._east * x + self._north * y).tolist()
         min_cosine = self.building.min_cosine
-        seen = []
+        visible = []
         for neighbour, cosine, ahead, aside in zip(
             self._neighbours, cosines, aheads, asides, strict=True
         ):
@@ -108,34 +108,34 @@ class Place:
                 viewpoint = ViewPoint(
                     viewpoint_id, ix, x, y, z, rel_heading, rel_elevation, distance
                 )
-                seen.append((angle, viewpoint))
-        # Stable, as std::sort is on up to 16 entries; a neighbour at angle 0 stays behind "stay".
-        if len(seen) > 1:
-            seen.sort(key=itemgetter(0))
-        return (self.location, *[viewpoint for _, viewpoint in seen])
+                visible.append((angle, viewpoint))
+        # Stable, like std::sort on up to 16 entries; a neighbour at angle 0 stays after "stay".
+        if len(visible) > 1:
+            visible.sort(key=itemgetter(0))
+        return (self.location, *[viewpoint for _, viewpoint in visible])
 
 
-class View:
-    """Where an agent stands and looks: all of a state but its step and its pictures.
+class AgentPose:
+    """Viewpoint and direction of an agent: its state without the step and the images.
 
     Attributes:
-        place: Where it stands.
+        viewpoint: Viewpoint of the agent.
         heading: Radians clockwise from +y.
         elevation: Radians above the horizon.
-        view_index: 12 * band + heading step when angles are discretised, else 0.
+        view_index: 12 * elevation step + heading step for discretised angles, otherwise 0.
     """
 
-    __slots__ = ("_navigable", "elevation", "heading", "place", "view_index")
+    __slots__ = ("_navigable", "elevation", "heading", "view_index", "viewpoint")
 
     def __init__(
         self,
-        place: Place,
+        viewpoint: BuildingViewpoint,
         heading: float,
         elevation: float,
         view_index: int = 0,
         navigable: tuple[ViewPoint, ...] | None = None,
     ) -> None:
-        self.place = place
+        self.viewpoint = viewpoint
         self.heading = heading
         self.elevation = elevation
         self.view_index = view_index
@@ -143,27 +143,27 @@ class View:
 
     @property
     def navigable(self) -> tuple[ViewPoint, ...]:
-        """Places to move to from here, looked up when first asked for."""
+        """Navigable locations, computed on first access."""
         if self._navigable is None:
-            self._navigable = self.place.navigable(self.heading, self.elevation)
+            self._navigable = self.viewpoint.navigable(self.heading, self.elevation)
         return self._navigable
 
-    def __reduce__(self) -> tuple[type[View], tuple[object, ...]]:
-        state = self.place, self.heading, self.elevation, self.view_index, self.navigable
-        return View, state
+    def __reduce__(self) -> tuple[type[AgentPose], tuple[object, ...]]:
+        state = self.viewpoint, self.heading, self.elevation, self.view_index, self.navigable
+        return AgentPose, state
 
 
-NOWHERE = View(Place("", None), 0.0, 0.0, 0, ())
-"""The view of an agent whose first episode has not begun."""
+NOWHERE = AgentPose(BuildingViewpoint("", None), 0.0, 0.0, 0, ())
+"""Pose of an agent before its first episode."""
 
 
 class Building:
-    """The places of one navigation graph under a camera of one field of view.
+    """Viewpoints of one navigation graph under a camera with a fixed field of view.
 
     Attributes:
         graph: The navigation graph.
-        min_cosine: Of the angle between camera and neighbour, seen from above, at which the
-            neighbour is still visible; None where all neighbours are.
+        min_cosine: Smallest cosine of the horizontal angle between camera and neighbour at which
+            the neighbour is visible; None if all neighbours are visible.
     """
 
     def __init__(self, graph: NavGraph, min_cosine: float | None) -> None:
@@ -172,35 +172,36 @@ class Building:
         self._positions = graph.positions.astype(np.float32)
         self._records: list[int] = graph.record_indices.tolist()
         self._rows = {record: row for row, record in enumerate(self._records)}
-        self._places: dict[int, Place] = {}
+        self._viewpoints: dict[int, BuildingViewpoint] = {}
 
-    def place(self, ix: int) -> Place:
-        """Place of a record of the connectivity file.
+    def viewpoint(self, ix: int) -> BuildingViewpoint:
+        """Return the viewpoint of a record of the connectivity file.
 
         Raises:
             KeyError: There is no such record, or it is excluded from navigation.
         """
-        if ix not in self._places:
+        if ix not in self._viewpoints:
             row = self._rows[ix]
             x, y, z = self._positions[row].tolist()
             here = ViewPoint(self.graph.viewpoint_ids[row], ix, x, y, z, 0.0, 0.0, 0.0)
-            self._places[ix] = Place(self.graph.scan, here, self)
-        return self._places[ix]
+            self._viewpoints[ix] = BuildingViewpoint(self.graph.scan, here, self)
+        return self._viewpoints[ix]
 
-    def find(self, viewpoint_id: str) -> Place:
-        """Place of a viewpoint.
+    def find(self, viewpoint_id: str) -> BuildingViewpoint:
+        """Return the viewpoint with an id.
 
         Raises:
             KeyError: There is no such viewpoint, or it is excluded from navigation.
         """
-        return self.place(self._records[self.graph.index(viewpoint_id)])
+        return self.viewpoint(self._records[self.graph.index(viewpoint_id)])
 
     def neighbourhood(self, here: ViewPoint) -> tuple[list[_Neighbour], np.ndarray, np.ndarray]:
-        """The n neighbours of a place in file order, and their directions seen from above.
+        """Return the n neighbours of a viewpoint in file order, and their horizontal directions.
 
-        Directions are (3, n) float32 parts along x and along y: of the unit vector, the offset, and
-        the offset turned by 90 degrees. Their products with a camera's direction are the cosine of
-        the angle between, and how far ahead and aside the neighbour is.
+        The directions are two (3, n) float32 arrays with the x and y components of the unit vector,
+        of the offset, and of the offset rotated by 90 degrees. Their products with the direction of
+        a camera are the cosine of the angle between both, and the distances of the neighbour ahead
+        and aside.
         """
         row = self._rows[here.ix]
         rows = np.flatnonzero(self.graph.adjacency[row])
@@ -210,7 +211,8 @@ class Building:
         flat = np.sqrt(flat_squares).tolist()
         distances = np.sqrt(flat_squares + z * z).tolist()
         with np.errstate(divide="ignore", invalid="ignore"):
-            # Straight above or below there is no direction; NaN is never visible, as in MatterSim.
+            # A neighbour straight above or below has direction NaN, which is never visible, as in
+            # MatterSim.
             scale = np.float32(1) / np.sqrt(flat_squares)
             east, north = np.array([[x * scale, x, -y], [y * scale, y, x]])
         neighbours = [
@@ -228,15 +230,15 @@ class Building:
 
 @lru_cache(maxsize=_KEPT_BUILDINGS)
 def building(graph: NavGraph, min_cosine: float | None) -> Building:
-    """The building of a graph, one for all simulators that look at it through the same camera."""
+    """Return the building of a graph, shared by all simulators with the same camera."""
     return Building(graph, min_cosine)
 
 
 @lru_cache(maxsize=64)
 def _camera_direction(heading: float) -> tuple[np.ndarray, np.ndarray]:
-    """The camera's x and y seen from above, float32."""
+    """Return x and y of the camera's horizontal direction, float32."""
     angle = math.pi / 2.0 - heading
-    # Arrays without dimensions: NumPy multiplies by them twice as fast as by its scalars.
+    # NumPy multiplies by 0-dimensional arrays twice as fast as by scalars.
     return np.array(math.cos(angle), np.float32), np.array(math.sin(angle), np.float32)
 
 
@@ -245,5 +247,5 @@ def _rounded(
     pack: Callable[[float], bytes] = _FLOAT32.pack,
     unpack: Callable[[bytes], Sequence[float]] = _FLOAT32.unpack,
 ) -> float:
-    """The nearest 32-bit float."""
+    """Return the nearest 32-bit float."""
     return unpack(pack(value))[0]

@@ -3,7 +3,7 @@ import math
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
-from envs.mattersim.places import Building
+from envs.mattersim.viewpoints import Building
 
 
 def test_a_neighbour_straight_above_is_out_of_sight_unless_navigation_is_free():
