@@ -13,7 +13,7 @@ def check_device(device: str) -> None:
     try:
         named = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"--device {device}: unknown to torch; {remedy}") from error
+        raise ValueError(f"--device {device}: torch does not know this device; {remedy}") from error
     count = torch.cuda.device_count()
     if named.type == "cuda" and (named.index or 0) >= count:
         raise ValueError(f"--device {device}: torch detects {count} CUDA devices; {remedy}")

@@ -9,7 +9,7 @@ from vl_tasks.training import prepare
 
 
 @pytest.mark.parametrize(
-    ("device", "problem"), [("gpu", "no such device"), ("cuda:1", "finds 1 GPUs")]
+    ("device", "problem"), [("gpu", "does not know"), ("cuda:1", "detects 1 CUDA")]
 )
 def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)

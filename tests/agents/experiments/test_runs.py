@@ -84,7 +84,7 @@ def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
 
 def test_a_missing_device_is_named(run, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(ValueError, match="--device cuda: torch finds 0 GPUs"):
+    with pytest.raises(ValueError, match="--device cuda: torch detects 0 CUDA devices"):
         evaluate_run(EvaluateConfig(run, device="cuda"))
 
 

@@ -277,7 +277,7 @@ def test_weights_that_are_not_finite_are_not_saved(small_config):
     before = weights(trainer.run)
     with torch.no_grad():
         trainer.learner.follower.decoder.words.mix.weight.fill_(torch.nan)
-    with pytest.raises(DivergedError, match="the weights hold no numbers either"):
+    with pytest.raises(DivergedError, match="the weights are not finite either"):
         trainer.step()
     assert_equal_weights(weights(trainer.run), before)
 
@@ -292,7 +292,7 @@ def test_minutes_end_a_run_instead_of_iterations(small_config):
 
 
 @pytest.mark.parametrize(
-    ("device", "problem"), [("gpu", "no such device"), ("cuda:1", "finds 1 GPUs")]
+    ("device", "problem"), [("gpu", "does not know"), ("cuda:1", "detects 1 CUDA")]
 )
 def test_a_missing_device_is_named(small_config, monkeypatch, device, problem):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
