@@ -88,8 +88,8 @@ def main() -> None:
 
 def _graphs(config: ScoringConfig) -> list[NavGraph]:
     suffix = "_connectivity.json"
-    found = sorted(config.connectivity_dir.glob(f"*{suffix}"))
-    graphs = [NavGraph.load(p.name.removesuffix(suffix), config.connectivity_dir) for p in found]
+    paths = sorted(config.connectivity_dir.glob(f"*{suffix}"))
+    graphs = [NavGraph.load(p.name.removesuffix(suffix), config.connectivity_dir) for p in paths]
     if not graphs:
         raise FileNotFoundError(f"{config.connectivity_dir}: no navigation graphs")
     return sorted(graphs, key=len, reverse=True)[: config.scans]

@@ -16,23 +16,21 @@ def encoder(tiny_clip: Path) -> ClipEncoder:
 
 
 @pytest.fixture
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
 
 
-def reference(folder: Path, pictures: list[Image.Image]) -> np.ndarray:
+def reference(folder: Path, images: list[Image.Image]) -> np.ndarray:
     """Compute features with open_clip's own documented calls."""
     model, transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
     with torch.no_grad():
-        batch = torch.stack([transform(picture) for picture in pictures])
+        batch = torch.stack([transform(image) for image in images])
         return model.eval().encode_image(batch).numpy()
 
 
-def test_pooled_features_are_open_clips(
-    encoder: ClipEncoder, tiny_clip: Path, pictures: np.ndarray
-):
-    expected = reference(tiny_clip, [Image.fromarray(picture) for picture in pictures])
-    pooled = encoder.pooled(pictures)
+def test_pooled_features_are_open_clips(encoder: ClipEncoder, tiny_clip: Path, images: np.ndarray):
+    expected = reference(tiny_clip, [Image.fromarray(image) for image in images])
+    pooled = encoder.pooled(images)
     assert pooled.dtype == np.float32
     assert pooled.shape == (3, encoder.embed_dim) == (3, 32)
     np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-5)
@@ -51,9 +49,9 @@ def test_images_of_other_sizes_are_preprocessed_as_in_open_clip(
 
 
 def test_many_images_are_encoded_in_order(encoder: ClipEncoder):
-    pictures = np.random.default_rng(2).integers(0, 256, (70, 64, 64, 3)).astype(np.uint8)
-    alone = encoder.pooled(pictures[[66]])
-    np.testing.assert_allclose(encoder.pooled(pictures)[[66]], alone, rtol=1e-3, atol=1e-5)
+    images = np.random.default_rng(2).integers(0, 256, (70, 64, 64, 3)).astype(np.uint8)
+    alone = encoder.pooled(images[[66]])
+    np.testing.assert_allclose(encoder.pooled(images)[[66]], alone, rtol=1e-3, atol=1e-5)
 
 
 def test_text_features_are_unit_vectors_of_open_clip(encoder: ClipEncoder, tiny_clip: Path):
@@ -81,17 +79,17 @@ def test_attributes_and_digest_of_an_encoder(encoder: ClipEncoder, tiny_clip: Pa
     assert ClipEncoder(model, tokenizer, name, "fp32").weights_sha256 != encoder.weights_sha256
 
 
-def test_bf16_agrees_with_fp32(encoder: ClipEncoder, tiny_clip: Path, pictures: np.ndarray):
-    full = encoder.pooled(pictures)
-    half = ClipEncoder.load(str(tiny_clip), precision="bf16", device="cpu").pooled(pictures)
+def test_bf16_agrees_with_fp32(encoder: ClipEncoder, tiny_clip: Path, images: np.ndarray):
+    full = encoder.pooled(images)
+    half = ClipEncoder.load(str(tiny_clip), precision="bf16", device="cpu").pooled(images)
     cosine = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
     assert cosine.min() > 0.99
 
 
-def test_grid_and_dense_shapes(encoder: ClipEncoder, pictures: np.ndarray):
+def test_grid_and_dense_shapes(encoder: ClipEncoder, images: np.ndarray):
     side, channels = (2, 512) if encoder.name == "resnet" else (4, 48)
-    assert encoder.grid(pictures).shape == (3, side, side, channels)
-    dense = encoder.dense(pictures)
+    assert encoder.grid(images).shape == (3, side, side, channels)
+    dense = encoder.dense(images)
     assert dense.shape == (3, side, side, 32)
     np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, rtol=1e-5)
 
@@ -108,11 +106,11 @@ def test_unknown_models_and_weights_are_refused():
         ClipEncoder.load("RN50", pretrained="openia")
 
 
-def test_invalid_images_are_refused(encoder: ClipEncoder, pictures: np.ndarray):
+def test_invalid_images_are_refused(encoder: ClipEncoder, images: np.ndarray):
     with pytest.raises(ValueError, match="add a leading axis"):
-        encoder.pooled(pictures[0])
+        encoder.pooled(images[0])
     with pytest.raises(ValueError, match="float32"):
-        encoder.pooled(pictures.astype(np.float32))
+        encoder.pooled(images.astype(np.float32))
     with pytest.raises(ValueError, match="no images"):
         encoder.pooled([])
     with pytest.raises(ValueError, match="list of sentences"):
@@ -125,16 +123,16 @@ def test_cells_of_padding_are_masked_and_zero(encoder: ClipEncoder):
     images = [rng.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
     stride = encoder.tower.stride[0]
     side = 128 // stride
-    for found in (
+    for grid in (
         encoder.masked_grid(images, (128, 128), "pad"),
         encoder.masked_grid(images, fit="native"),
         encoder.masked_dense(images, (128, 128), "native"),
     ):
-        assert found.features.shape[:3] == found.mask.shape == (2, side, side)
-        assert found.mask[0, :, : side // 2].all()
-        assert found.mask.sum() == side * side
-        assert not found.features[~found.mask].any()
-        assert np.abs(found.features[found.mask]).max(axis=1).min() > 0
+        assert grid.features.shape[:3] == grid.mask.shape == (2, side, side)
+        assert grid.mask[0, :, : side // 2].all()
+        assert grid.mask.sum() == side * side
+        assert not grid.features[~grid.mask].any()
+        assert np.abs(grid.features[grid.mask]).max(axis=1).min() > 0
     alone = encoder.grid(images[:1], fit="native")
     both = encoder.grid(images, fit="native")
     np.testing.assert_allclose(both[:1, :, : side // 2], alone, rtol=1e-4, atol=1e-5)
@@ -144,16 +142,16 @@ def test_cells_of_padding_are_masked_and_zero(encoder: ClipEncoder):
 def test_images_of_odd_sides_have_a_full_mask(tiny_resnet: Path, size):
     """The first halving of a ResNet's input size rounds up."""
     encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
-    picture = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
+    image = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
     shape = tuple((side + 1) // 32 for side in size)
-    for found in (
-        encoder.masked_grid([picture], fit="native"),
-        encoder.masked_dense([picture], fit="native"),
-        encoder.masked_grid([picture], size, "pad"),
+    for grid in (
+        encoder.masked_grid([image], fit="native"),
+        encoder.masked_dense([image], fit="native"),
+        encoder.masked_grid([image], size, "pad"),
     ):
-        assert found.features.shape[1:3] == found.mask.shape[1:] == shape
-        assert found.mask.all()
-    assert encoder.pooled([picture], size, "pad").shape == (1, 32)
+        assert grid.features.shape[1:3] == grid.mask.shape[1:] == shape
+        assert grid.mask.all()
+    assert encoder.pooled([image], size, "pad").shape == (1, 32)
 
 
 def test_padding_does_not_change_features(encoder: ClipEncoder):
@@ -168,16 +166,16 @@ def test_padding_does_not_change_features(encoder: ClipEncoder):
     assert np.abs(together[1] - encoder.pooled([tall], fit="stretch")).max() > 1e-3
 
 
-def test_features_at_another_size(encoder: ClipEncoder, pictures: np.ndarray):
+def test_features_at_another_size(encoder: ClipEncoder, images: np.ndarray):
     stride = encoder.tower.stride[0]
-    wide = encoder.grid(pictures, (64, 96), "stretch")
+    wide = encoder.grid(images, (64, 96), "stretch")
     assert wide.shape[:3] == (3, 64 // stride, 96 // stride)
-    assert encoder.pooled(pictures, (64, 96), "stretch").shape == (3, 32)
-    assert encoder.dense(pictures, (96, 96)).shape == (3, 96 // stride, 96 // stride, 32)
+    assert encoder.pooled(images, (64, 96), "stretch").shape == (3, 32)
+    assert encoder.dense(images, (96, 96)).shape == (3, 96 // stride, 96 // stride, 32)
 
 
 def test_a_compiled_encoder_passes_its_whole_tower_to_the_compiler(
-    tiny_clip: Path, encoder: ClipEncoder, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    tiny_clip: Path, encoder: ClipEncoder, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
     """The compiler is replaced, because compiling takes a minute."""
     compiled_modules = []
@@ -190,4 +188,4 @@ def test_a_compiled_encoder_passes_its_whole_tower_to_the_compiler(
     compiled = ClipEncoder.load(str(tiny_clip), precision="fp32", device="cpu", compiled=True)
     weights = sum(weight.numel() for weight in encoder.model.visual.parameters())
     assert compiled_modules == [(weights, {"dynamic": False, "options": {"freezing": True}})]
-    np.testing.assert_array_equal(compiled.pooled(pictures), encoder.pooled(pictures))
+    np.testing.assert_array_equal(compiled.pooled(images), encoder.pooled(images))

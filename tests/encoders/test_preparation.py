@@ -21,7 +21,7 @@ def any_size() -> Preparation:
     return Preparation(CONFIG, (1, 1), (32, 32))
 
 
-def picture(height: int, width: int, seed: int = 0) -> Image.Image:
+def random_image(height: int, width: int, seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
     return Image.fromarray(pixels.astype(np.uint8))
 
@@ -33,7 +33,7 @@ def normalised(image: Image.Image) -> torch.Tensor:
 
 
 def test_stretching_keeps_the_whole_image(patches: Preparation):
-    image = picture(90, 70)
+    image = random_image(90, 70)
     (batch,) = patches.batches([image], (48, 96), "stretch")
     expected = normalised(image.resize((96, 48), Image.Resampling.BICUBIC))
     torch.testing.assert_close(batch.pixels[0], expected)
@@ -41,7 +41,7 @@ def test_stretching_keeps_the_whole_image(patches: Preparation):
 
 
 def test_padding_keeps_the_aspect_ratio_and_returns_the_covered_size(patches: Preparation):
-    images = [picture(100, 50), picture(20, 40, 1)]
+    images = [random_image(100, 50), random_image(20, 40, 1)]
     (batch,) = patches.batches(images, (64, 64), "pad")
     assert batch.real.tolist() == [[64, 32], [32, 64]]
     torch.testing.assert_close(
@@ -52,7 +52,12 @@ def test_padding_keeps_the_aspect_ratio_and_returns_the_covered_size(patches: Pr
 
 
 def test_native_images_keep_their_pixels_in_a_tower_for_any_size(any_size: Preparation):
-    images = [picture(60, 100), picture(33, 47, 1), picture(60, 100, 2), picture(8, 50, 3)]
+    images = [
+        random_image(60, 100),
+        random_image(33, 47, 1),
+        random_image(60, 100, 2),
+        random_image(8, 50, 3),
+    ]
     batches = list(any_size.batches(images, None, "native"))
     assert [batch.indices for batch in batches] == [[0, 2], [1], [3]]
     torch.testing.assert_close(batches[0].pixels[1], normalised(images[2]))
@@ -64,7 +69,7 @@ def test_native_images_are_rounded_to_patches_within_a_bound(patches: Preparatio
     shapes = [
         tuple(batch.pixels.shape[2:])
         for size in ((60, 100), (120, 200), (7, 300))
-        for batch in patches.batches([picture(*size)], (64, 128), "native")
+        for batch in patches.batches([random_image(*size)], (64, 128), "native")
     ]
     # 60 x 100 fits and is rounded; 120 x 200 shrinks by 0.533; 7 x 300 to one row of patches.
     assert shapes == [(64, 96), (64, 112), (16, 128)]
@@ -73,7 +78,7 @@ def test_native_images_are_rounded_to_patches_within_a_bound(patches: Preparatio
 def test_center_crop_is_open_clips_transform(patches: Preparation):
     from open_clip.transform import image_transform_v2
 
-    image = picture(90, 70)
+    image = random_image(90, 70)
     (batch,) = patches.batches([image], None, "center_crop")
     torch.testing.assert_close(batch.pixels[0], image_transform_v2(CONFIG, is_train=False)(image))
     squash = PreprocessCfg(size=(64, 64), resize_mode="squash")
@@ -82,7 +87,7 @@ def test_center_crop_is_open_clips_transform(patches: Preparation):
 
 
 def test_grey_and_transparent_images_are_converted_to_rgb(patches: Preparation):
-    image = picture(64, 64)
+    image = random_image(64, 64)
     for mode in ("L", "RGBA"):
         (batch,) = patches.batches([image.convert(mode)], None, "stretch")
         expected = normalised(image.convert(mode).convert("RGB"))
@@ -98,6 +103,6 @@ def test_large_images_are_batched_in_small_numbers(any_size: Preparation):
 
 def test_bad_sizes_and_fits_are_refused(patches: Preparation):
     with pytest.raises(ValueError, match=r"50 x 64 .* give multiples of 16 x 16"):
-        list(patches.batches([picture(64, 64)], (50, 64), "stretch"))
+        list(patches.batches([random_image(64, 64)], (50, 64), "stretch"))
     with pytest.raises(ValueError, match=r"'crop' .* center_crop, stretch, pad, native"):
-        list(patches.batches([picture(64, 64)], None, "crop"))  # pyright: ignore
+        list(patches.batches([random_image(64, 64)], None, "crop"))  # pyright: ignore

@@ -21,13 +21,13 @@ def test_results_are_in_the_order_of_the_items():
 
 
 def test_the_number_of_waiting_results_is_bounded():
-    begun: list[int] = []
+    started: list[int] = []
     with ThreadPoolExecutor(1) as pool:
-        results = prefetched(pool, lambda n: begun.append(n) or n, range(100), ahead=3)
+        results = prefetched(pool, lambda n: started.append(n) or n, range(100), ahead=3)
         for number in range(10):
             assert next(results) == number
         results.close()
-    assert len(begun) <= 10 + 3 + 1
+    assert len(started) <= 10 + 3 + 1
 
 
 def test_an_error_is_raised_instead_of_its_result():
@@ -42,12 +42,12 @@ def test_an_error_is_raised_instead_of_its_result():
 
 
 def test_results_are_computed_while_the_last_one_is_used():
-    lock, begun = Lock(), Event()
+    lock, started = Lock(), Event()
     lock.acquire()
 
     def work(number: int) -> int:
         if number == 1:
-            begun.set()
+            started.set()
             with lock:
                 pass
         return number
@@ -55,6 +55,6 @@ def test_results_are_computed_while_the_last_one_is_used():
     with ThreadPoolExecutor(1) as pool:
         results = prefetched(pool, work, range(3), ahead=1)
         assert next(results) == 0
-        assert begun.wait(60)  # the second has started before it is requested
+        assert started.wait(60)  # the second has started before it is requested
         lock.release()
         assert list(results) == [1, 2]

@@ -102,8 +102,8 @@ def test_a_tiny_clip_learns_colours(tiny_resnet: Path):
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     encoder = ClipEncoder(model, tokenizer, "colours", device="cpu")
     batch, labels = colour_batch(np.random.default_rng(1), 30)
-    pictures = (batch.images.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
-    nearest = (encoder.pooled(pictures) @ encoder.text(TEXTS).T).argmax(1)
+    pixels = (batch.images.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
+    nearest = (encoder.pooled(pixels) @ encoder.text(TEXTS).T).argmax(1)
     assert (nearest == labels).mean() > 0.9
 
 
@@ -138,10 +138,8 @@ def test_an_exported_model_has_the_same_features(tiny_resnet: Path, tmp_path: Pa
     assert len(list(tmp_path.iterdir())) == 2
     before = ClipEncoder.load(str(tiny_resnet), device="cpu")
     after = ClipEncoder.load(str(tmp_path), device="cpu")
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    np.testing.assert_allclose(
-        after.pooled(pictures), before.pooled(pictures), rtol=0.05, atol=0.02
-    )
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    np.testing.assert_allclose(after.pooled(pixels), before.pooled(pixels), rtol=0.05, atol=0.02)
     np.testing.assert_allclose(after.text(TEXTS), before.text(TEXTS), atol=5e-3)
     embedding = after.model.token_embedding.weight
     assert (embedding.abs().sum(1) > 0).sum() == len(words)

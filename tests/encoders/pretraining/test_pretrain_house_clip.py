@@ -65,8 +65,8 @@ def test_towers_without_captions_are_exported_with_unit_features(
     assert "TEXT TOWER IS UNTRAINED" in (arguments.model_dir / "README.md").read_text()
     encoder = ClipEncoder.load(str(arguments.model_dir), device="cpu", precision="fp32")
     views = command.training_views([house], arguments).views(0)[0]
-    pictures = (views.permute(0, 2, 3, 1) * 255).round().byte().numpy()
-    features = encoder.pooled(pictures)
+    pixels = (views.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    features = encoder.pooled(pixels)
     assert np.sqrt(np.square(features).mean()) == pytest.approx(1, abs=0.02)
     if objective == "random":
         assert classifier is None
@@ -119,8 +119,8 @@ def test_missing_houses_are_built_first(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("houses", "held_out"), [(2, 8), (8, 8), (None, -1)])
 def test_holding_out_all_houses_is_refused(monkeypatch, houses, held_out):
-    for place, name in ((house_set, "build_set"), (training_panoramas, "render_houses")):
-        monkeypatch.setattr(place, name, lambda *_: pytest.fail("goes on"))
+    for module, name in ((house_set, "build_set"), (training_panoramas, "render_houses")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("must not be called"))
     with pytest.raises(ValueError, match=f"--held-out {held_out} of "):
         command.main(PretrainArguments(houses=houses, held_out=held_out))
 

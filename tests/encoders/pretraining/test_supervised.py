@@ -74,11 +74,11 @@ def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged():
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     assert torch.equal(model.token_embedding.weight, text)
     batch = colour_batch(np.random.default_rng(1), 30)
-    pictures = (batch.images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
-    rooms, things = network.classify(pictures)
+    pixels = (batch.images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+    rooms, things = network.classify(pixels)
     scale_pooled_features(model, 3.0)
     network.undo_feature_scale(3.0)
-    for logits, expected in zip(network.classify(pictures), (rooms, things), strict=True):
+    for logits, expected in zip(network.classify(pixels), (rooms, things), strict=True):
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
     known = batch.room.numpy() != NO_ROOM
     assert (rooms.argmax(1) == batch.room.numpy())[known].mean() > 0.9

@@ -65,9 +65,9 @@ def test_extraction_views_equal_views36():
 
 
 def test_facts_of_extraction_views(house: HousePictures):
-    [(pictures, facts)] = list(extraction_views(house, 32))
-    assert pictures.shape == (36, 32, 32, 3)
-    assert pictures.dtype == np.uint8
+    [(views, facts)] = list(extraction_views(house, 32))
+    assert views.shape == (36, 32, 32, 3)
+    assert views.dtype == np.uint8
     sofa = [view for view in range(36) if ("thing", "sofa", "red") in facts[view].holds]
     bed = [view for view in range(36) if ("thing", "bed", "blue") in facts[view].holds]
     assert {12, 11 + 12, 1 + 12} <= set(sofa)  # level; headings 0, 330 and 30 degrees

@@ -67,9 +67,9 @@ def random_model(name: str) -> CLIP:
 def test_pooled_features_are_open_clips(name: str):
     side, width = MODELS[name]
     model = random_model(name)
-    picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3)).astype(np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3)).astype(np.uint8)
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    pixels = torch.tensor((picture / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    pixels = torch.tensor((image / 255 - mean) / std).permute(0, 3, 1, 2).float()
     with torch.no_grad():
         expected = model.encode_image(pixels).numpy()
     tokenizer = open_clip.get_tokenizer(name)
@@ -77,7 +77,7 @@ def test_pooled_features_are_open_clips(name: str):
     assert encoder.image_size == (side, side)
     assert 0.01 < np.abs(expected).mean() < 10
     assert expected.shape == (1, width)
-    np.testing.assert_allclose(encoder.pooled(picture), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(encoder.pooled(image), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "height", "width"), GRIDS)

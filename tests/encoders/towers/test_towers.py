@@ -85,12 +85,12 @@ def test_a_vit_equals_open_clips(vit, kind: str):
 @torch.no_grad()
 def test_a_resnet_at_another_size_has_resized_positions(resnet):
     """Compare with open_clip's attention pool and positions from its function for ViTs."""
-    found = image_tower(resnet).pooled(images(96, 160))
+    pooled = image_tower(resnet).pooled(images(96, 160))
     state = {"visual.positional_embedding": resnet.attnpool.positional_embedding.data}
     grid: Any = SimpleNamespace(visual=SimpleNamespace(grid_size=(3, 5)))
     resize_pos_embed(state, grid)
     resnet.attnpool.positional_embedding.data = state["visual.positional_embedding"]
-    torch.testing.assert_close(found, resnet(images(96, 160)))
+    torch.testing.assert_close(pooled, resnet(images(96, 160)))
 
 
 @torch.no_grad()
@@ -112,10 +112,10 @@ def test_padding_does_not_change_a_vits_features(vit, kind: str):
     one, other = images(), images()
     other[0, :, 48:] = other[0, :, :, 32:] = 3.0
     for features in (tower.pooled, tower.grid, tower.dense):
-        found, again = features(one, mask), features(other, mask)
-        if found.ndim == 4:
-            found, again = found[mask], again[mask]
-        torch.testing.assert_close(found, again)
+        first, second = features(one, mask), features(other, mask)
+        if first.ndim == 4:
+            first, second = first[mask], second[mask]
+        torch.testing.assert_close(first, second)
         torch.testing.assert_close(features(one, torch.ones_like(mask)), features(one))
     assert (tower.pooled(one) - tower.pooled(other))[0].abs().max() > 1e-3
 
@@ -123,13 +123,13 @@ def test_padding_does_not_change_a_vits_features(vit, kind: str):
 @torch.no_grad()
 def test_padding_is_excluded_from_a_resnets_pooling(resnet):
     tower: Any = image_tower(resnet)
-    places = torch.randn(2, 3, 5, 512, generator=torch.Generator().manual_seed(2))
+    grid = torch.randn(2, 3, 5, 512, generator=torch.Generator().manual_seed(2))
     mask = torch.zeros(2, 3, 5, dtype=torch.bool)
     mask[0, :2, :3] = mask[1] = True
-    pooled = tower.pool(places, mask)
-    torch.testing.assert_close(pooled[1:], tower.pool(places)[1:])
-    places[0, 2:] = places[0, :, 3:] = 9.0
-    torch.testing.assert_close(tower.pool(places, mask), pooled)
+    pooled = tower.pool(grid, mask)
+    torch.testing.assert_close(pooled[1:], tower.pool(grid)[1:])
+    grid[0, 2:] = grid[0, :, 3:] = 9.0
+    torch.testing.assert_close(tower.pool(grid, mask), pooled)
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from storage.hugging_face import load_text_model, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 COUNT = int(os.environ.get("CLIPNAV_FUZZ", "3"))
-PICTURE = np.zeros((1, 64, 64, 3), np.uint8)
+IMAGE = np.zeros((1, 64, 64, 3), np.uint8)
 ODD = (None, True, -1, 0, 1, 3, 10**9, 10**30, 1e308, float("nan"), "", "no", [], [0], {}, {"a": 1})
 
 
@@ -89,7 +89,7 @@ def survive(damaged_versions, tmp_path: Path):
 
 
 def encode(folder: Path) -> None:
-    ClipEncoder.load(str(folder), precision="fp32", device="cpu").pooled(PICTURE)
+    ClipEncoder.load(str(folder), precision="fp32", device="cpu").pooled(IMAGE)
 
 
 @pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
@@ -111,7 +111,7 @@ def test_damaged_weights_for_a_name(survive, tiny_transformer: Path, tmp_path: P
     open_clip.add_model_config(path)
 
     def read(folder: Path) -> None:
-        ClipEncoder.load("tiny-damaged", str(folder / WEIGHTS_FILE), "fp32", "cpu").pooled(PICTURE)
+        ClipEncoder.load("tiny-damaged", str(folder / WEIGHTS_FILE), "fp32", "cpu").pooled(IMAGE)
 
     assert survive(tiny_transformer, WEIGHTS_FILE, read)["ValueError"]
 

@@ -64,18 +64,20 @@ def save_archive(weights: dict[str, torch.Tensor], path: Path) -> None:
     torch.jit.save(torch.jit.script(Archive()), path)
 
 
-def pictures() -> np.ndarray:
+def random_images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
 
 
 def assert_same_clip(encoder: ClipEncoder, model: CLIP, atol: float = 1e-5) -> None:
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    batch = torch.tensor((pictures() / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    batch = torch.tensor((random_images() / 255 - mean) / std).permute(0, 3, 1, 2).float()
     sentences = ["a red sofa", "the kitchen"]
     tokens = open_clip.SimpleTokenizer(context_length=16)(sentences)
     with torch.no_grad():
         images, texts = model.encode_image(batch), model.encode_text(tokens, normalize=True)
-    np.testing.assert_allclose(encoder.pooled(pictures()), images.numpy(), atol=atol, rtol=1e-4)
+    np.testing.assert_allclose(
+        encoder.pooled(random_images()), images.numpy(), atol=atol, rtol=1e-4
+    )
     np.testing.assert_allclose(encoder.text(sentences), texts.numpy(), atol=atol, rtol=1e-4)
 
 
@@ -107,11 +109,11 @@ def test_the_configuration_is_derived_from_the_shapes_of_openais_models(name: st
     config = open_clip.get_model_config(name)
     assert config is not None
     with torch.device("meta"):
-        found = openai_model_config(CLIP(**config).state_dict())
-    assert found["quick_gelu"] is True
-    assert found["embed_dim"] == config["embed_dim"]
+        config_of_shapes = openai_model_config(CLIP(**config).state_dict())
+    assert config_of_shapes["quick_gelu"] is True
+    assert config_of_shapes["embed_dim"] == config["embed_dim"]
     for part in ("vision_cfg", "text_cfg"):
-        assert found[part] == {**found[part], **config[part]}
+        assert config_of_shapes[part] == {**config_of_shapes[part], **config[part]}
 
 
 def test_a_file_that_runs_code_is_refused(tmp_path: Path):
@@ -142,32 +144,32 @@ def test_conversion_to_and_from_transformers_keeps_the_outputs(tmp_path: Path):
     from transformers import CLIPModel
 
     model = openai_model("vit")
-    write_clip(model.state_dict(), tmp_path / "ours")
-    write_transformers_clip(tmp_path / "ours", tmp_path / "theirs")
-    theirs = CLIPModel.from_pretrained(tmp_path / "theirs").eval()
-    encoder = ClipEncoder.load(str(tmp_path / "ours"), precision="fp32", device="cpu")
+    write_clip(model.state_dict(), tmp_path / "converted")
+    write_transformers_clip(tmp_path / "converted", tmp_path / "transformers")
+    exported = CLIPModel.from_pretrained(tmp_path / "transformers").eval()
+    encoder = ClipEncoder.load(str(tmp_path / "converted"), precision="fp32", device="cpu")
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    batch = torch.tensor((pictures() / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    batch = torch.tensor((random_images() / 255 - mean) / std).permute(0, 3, 1, 2).float()
     tokens = open_clip.SimpleTokenizer(context_length=16)(["a red sofa", "the kitchen"])
-    vision = theirs.vision_model(pixel_values=batch)
-    pooled = theirs.visual_projection(vision.pooler_output).numpy()
-    np.testing.assert_allclose(encoder.pooled(pictures()), pooled, rtol=1e-4, atol=1e-5)
-    text = theirs.text_projection(theirs.text_model(input_ids=tokens).pooler_output)
+    vision = exported.vision_model(pixel_values=batch)
+    pooled = exported.visual_projection(vision.pooler_output).numpy()
+    np.testing.assert_allclose(encoder.pooled(random_images()), pooled, rtol=1e-4, atol=1e-5)
+    text = exported.text_projection(exported.text_model(input_ids=tokens).pooler_output)
     texts = encoder.text(["a red sofa", "the kitchen"])
     expected = torch.nn.functional.normalize(text, dim=-1).numpy()
     np.testing.assert_allclose(texts, expected, rtol=1e-4, atol=1e-5)
-    grid = theirs.vision_model.post_layernorm(vision.last_hidden_state[:, 1:]).view(2, 4, 4, 128)
-    np.testing.assert_allclose(encoder.grid(pictures()), grid.numpy(), rtol=1e-4, atol=1e-5)
+    grid = exported.vision_model.post_layernorm(vision.last_hidden_state[:, 1:]).view(2, 4, 4, 128)
+    np.testing.assert_allclose(encoder.grid(random_images()), grid.numpy(), rtol=1e-4, atol=1e-5)
     wide = np.random.default_rng(1).integers(0, 256, (1, 96, 64, 3)).astype(np.uint8)
     assert encoder.pooled(wide, (96, 64), "stretch").shape == pooled[:1].shape
 
-    weights, config, preprocessing = read_transformers_clip(tmp_path / "theirs")
+    weights, config, preprocessing = read_transformers_clip(tmp_path / "transformers")
     assert config["quick_gelu"]
     write_clip(weights, tmp_path / "back", config, preprocessing)
     back = ClipEncoder.load(str(tmp_path / "back"), precision="fp32", device="cpu")
     assert back.weights_sha256 == encoder.weights_sha256
-    np.testing.assert_array_equal(back.pooled(pictures()), encoder.pooled(pictures()))
-    restored = from_transformers(theirs.state_dict())
+    np.testing.assert_array_equal(back.pooled(random_images()), encoder.pooled(random_images()))
+    restored = from_transformers(exported.state_dict())
     assert restored.keys() == model.state_dict().keys()
 
 
