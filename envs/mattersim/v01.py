@@ -160,12 +160,12 @@ class Simulator(ConfiguredSimulator):
         """Move the agent to one of its navigable locations, then turn it.
 
         Args:
-            index: BuildingViewpoint in `navigableLocations`; 0 stays.
-            heading: Radians to the right; only the sign counts when angles are discretised.
-            elevation: Radians up; likewise.
+            index: Index in `navigableLocations`; 0 stays.
+            heading: Radians to the right; discretised angles use only the sign.
+            elevation: Radians up; discretised angles use only the sign.
 
         Raises:
-            ValueError: No such location, or no episode has begun.
+            ValueError: There is no such location, or no episode has started.
             TypeError: An argument has the wrong type.
         """
         index = integer(index)

@@ -8,7 +8,7 @@ from envs.mattersim import v01
 
 @pytest.fixture(scope="session")
 def tiny_graphs(tiny_world) -> str:
-    """Folder of the graphs of the two little buildings `attic` and `barn`."""
+    """Folder of the graphs of the two small buildings `attic` and `barn`."""
     return str(tiny_world / "matterport" / "connectivity")
 
 
@@ -19,7 +19,7 @@ def real_graphs(shared: Path) -> str:
 
 @pytest.fixture
 def simulator(tiny_graphs):
-    """Makes simulators of version 0.2 over the little buildings, discretised unless told not."""
+    """Function that builds simulators of version 0.2, with discretised angles by default."""
 
     def make(batch_size=1, discretized=True, graphs=tiny_graphs):
         made = envs.mattersim.Simulator()
@@ -36,7 +36,7 @@ def simulator(tiny_graphs):
 
 @pytest.fixture
 def old_simulator(tiny_graphs):
-    """Makes simulators of version 0.1 likewise."""
+    """Function that builds simulators of version 0.1, with discretised angles by default."""
 
     def make(discretized=True, graphs=tiny_graphs):
         made = v01.Simulator()

@@ -10,20 +10,20 @@ STEP = math.pi / 6
 
 
 @given(st.floats(-1e6, 1e6))
-def test_normalised_headings_point_the_same_way(heading):
+def test_normalised_headings_keep_their_direction(heading):
     result = normalized(heading)
     assert 0.0 <= result <= 2 * math.pi
     assert math.cos(result) == pytest.approx(math.cos(heading), abs=1e-9)
     assert math.sin(result) == pytest.approx(math.sin(heading), abs=1e-9)
 
 
-def test_the_tiniest_turn_to_the_left_gives_a_whole_turn():
+def test_tiny_negative_headings_become_two_pi():
     assert normalized(-1e-18) == 6.283185307179586
     assert normalized(2 * math.pi) == 0.0
 
 
 @pytest.mark.parametrize("heading", [math.nan, math.inf, -math.inf])
-def test_a_heading_that_is_no_angle_becomes_nan(heading):
+def test_non_finite_headings_become_nan(heading):
     assert math.isnan(normalized(heading))
     assert snapped(heading, 0.0) == 12
 
@@ -57,7 +57,7 @@ def test_clamping_keeps_nan():
     st.floats(allow_infinity=False),
     st.floats(allow_infinity=False),
 )
-def test_turning_is_adding_a_step_and_snapping(view, turn, tilt):
+def test_turning_equals_adding_a_step_and_snapping(view, turn, tilt):
     heading, elevation = DISCRETIZED[view]
     turned = heading + (turn if turn == 0 or math.isnan(turn) else math.copysign(STEP, turn))
     tilted = elevation + (tilt if tilt == 0 or math.isnan(tilt) else math.copysign(STEP, tilt))

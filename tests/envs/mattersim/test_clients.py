@@ -1,6 +1,6 @@
-"""Environments in the shapes of those that people have, over `import MatterSim` alone.
+"""Environments built like those of other codebases, which use only `import MatterSim`.
 
-EnvDrop, CLIP-ViL and Recurrent-VLN-BERT hold a simulator of version 0.1 per episode; the R2R
+EnvDrop, CLIP-ViL and Recurrent-VLN-BERT have one simulator of version 0.1 per episode; the R2R
 baseline and HAMT use the batches of version 0.2.
 """
 
@@ -19,13 +19,13 @@ VFOV = 60
 
 @pytest.fixture(params=["0.1", "0.2"])
 def version(request, monkeypatch):
-    monkeypatch.setitem(sys.modules, "MatterSim", None)  # taken back after the test
+    monkeypatch.setitem(sys.modules, "MatterSim", None)  # restored after the test
     envs.mattersim.install(version=request.param)
     return request.param
 
 
 class OldBatch:
-    """A simulator per episode, in the shape of EnvDrop's EnvBatch."""
+    """One simulator per episode, like EnvDrop's EnvBatch."""
 
     def __init__(self, graphs, size):
         import MatterSim
@@ -57,7 +57,7 @@ class OldBatch:
 
 
 class NewBatch:
-    """One-environment simulators of the batched interface, in the shape of HAMT's EnvBatch."""
+    """Batched simulators with one environment each, like HAMT's EnvBatch."""
 
     def __init__(self, graphs, size):
         import MatterSim
@@ -90,7 +90,7 @@ class NewBatch:
 
 
 def swept_candidates(batch, scan, viewpoint):
-    """Looks around from one viewpoint: {neighbour: (view, place in the list of that view)}."""
+    """Sweep over the 36 views of a viewpoint: {neighbour: (view, index in that view's list)}."""
     best = {}
     for view in range(36):
         if view == 0:
@@ -99,15 +99,15 @@ def swept_candidates(batch, scan, viewpoint):
             batch.act(0, 0, 1.0, 1.0 if view % 12 == 0 else 0)
         (state,) = batch.states()
         assert state.viewIndex == view
-        for k, place in enumerate(state.navigableLocations[1:], start=1):
-            distance = math.hypot(place.rel_heading, place.rel_elevation)
-            if place.viewpointId not in best or distance < best[place.viewpointId][0]:
-                best[place.viewpointId] = distance, view, k
-    return {name: found[1:] for name, found in best.items()}
+        for k, location in enumerate(state.navigableLocations[1:], start=1):
+            distance = math.hypot(location.rel_heading, location.rel_elevation)
+            if location.viewpointId not in best or distance < best[location.viewpointId][0]:
+                best[location.viewpointId] = distance, view, k
+    return {name: (view, k) for name, (_, view, k) in best.items()}
 
 
 def go(batch, i, view, index):
-    """Turns the camera to a view step by step, then moves."""
+    """Turn the camera to a view step by step, then move."""
     state = batch.states()[i]
     for _ in range(abs(view // 12 - state.viewIndex // 12)):
         batch.act(i, 0, 0, 1 if view > state.viewIndex else -1)
@@ -116,21 +116,21 @@ def go(batch, i, view, index):
     batch.act(i, index, 0, 0)
 
 
-def test_a_sweep_finds_the_candidates_and_leads_to_them(version, tiny_graphs):
+def test_a_sweep_finds_the_candidates_and_moves_reach_them(version, tiny_graphs):
     batch = (OldBatch if version == "0.1" else NewBatch)(tiny_graphs, 1)
     graph = NavGraph.load("attic", tiny_graphs)
     table = candidate_table(graph)
     for i, viewpoint in enumerate(graph.viewpoint_ids):
-        found = swept_candidates(batch, "attic", viewpoint)
+        candidates = swept_candidates(batch, "attic", viewpoint)
         present = table.targets[i] >= 0
         targets = [graph.viewpoint_ids[j] for j in table.targets[i][present]]
-        places = zip(
+        expected = zip(
             table.views[i][present].tolist(),
             table.navigable_indices[i][present].tolist(),
             strict=True,
         )
-        assert list(found.items()) == list(zip(targets, places, strict=True))
-        for target, (view, index) in found.items():
+        assert list(candidates.items()) == list(zip(targets, expected, strict=True))
+        for target, (view, index) in candidates.items():
             batch.begin(["attic"], [viewpoint], [0.9], [0.0])
             go(batch, 0, view, index)
             (state,) = batch.states()
@@ -139,7 +139,7 @@ def test_a_sweep_finds_the_candidates_and_leads_to_them(version, tiny_graphs):
 
 
 class OneBatch:
-    """One simulator with a batch of environments, in the shape of the R2R baseline's."""
+    """One simulator with a batch of environments, like that of the R2R baseline."""
 
     def __init__(self, graphs, size):
         import MatterSim
@@ -165,19 +165,19 @@ class OneBatch:
 
 
 def teacher_action(state, following):
-    """The baseline's: turn until the following viewpoint is ahead, then step forward."""
-    for index, place in enumerate(state.navigableLocations):
-        if place.viewpointId == following:
-            if place.rel_heading > math.pi / 6:
+    """Return the baseline's action: turn until the next viewpoint is ahead, then move."""
+    for index, location in enumerate(state.navigableLocations):
+        if location.viewpointId == following:
+            if location.rel_heading > math.pi / 6:
                 return 0, 1, 0
-            if place.rel_heading < -math.pi / 6:
+            if location.rel_heading < -math.pi / 6:
                 return 0, -1, 0
             return index, 0, 0
     return 0, 1, 0
 
 
 @pytest.mark.parametrize("shape", [OldBatch, NewBatch, OneBatch])
-def test_the_teacher_of_the_baseline_leads_everyone_to_the_goal(monkeypatch, tiny_graphs, shape):
+def test_the_teacher_of_the_baseline_reaches_all_goals(monkeypatch, tiny_graphs, shape):
     monkeypatch.setitem(sys.modules, "MatterSim", None)
     envs.mattersim.install(version="0.1" if shape is OldBatch else "0.2")
     graphs = {scan: NavGraph.load(scan, tiny_graphs) for scan in ("attic", "barn")}
@@ -198,7 +198,7 @@ def test_the_teacher_of_the_baseline_leads_everyone_to_the_goal(monkeypatch, tin
     assert {s.step for s in batch.states()} == {60}
 
 
-def test_the_module_has_what_its_version_offers(version):
+def test_the_module_has_the_names_of_its_version(version):
     import MatterSim
 
     common = {"Simulator", "SimState", "ViewPoint"}

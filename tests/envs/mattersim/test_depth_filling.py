@@ -22,7 +22,7 @@ def filled(depth, intensity, mask):
 
 
 def shrunk(image, scale):
-    """{(y, x): value} of an image at half of its size, `scale` times."""
+    """Return {(y, x): value} of an image that is halved `scale` times."""
     height, width = image.shape
     return {
         (y, x): image[y * height // (height >> scale), x * width // (width >> scale)]
@@ -32,7 +32,7 @@ def shrunk(image, scale):
 
 
 def weighted_mean(pixel, known, grey, space, grey_range):
-    """Mean of what is known in the window of 11 x 11 around a pixel; None if nothing is."""
+    """Return the mean of the known pixels in the 11 x 11 window around a pixel, or None."""
     y, x = pixel
     total = value = 0.0
     for v in range(y - 5, y + 6):
@@ -47,7 +47,7 @@ def weighted_mean(pixel, known, grey, space, grey_range):
 
 
 def filled_pixel_by_pixel(depth, intensity, mask):
-    """The filter by its definition, with dictionaries of pixels."""
+    """Apply the filter by its definition, with dictionaries of pixels."""
     handed_down = {}
     for scale, space, grey_range in ((2, 8.0, 0.02), (1, 5.0, 0.08), (0, 12.0, 0.2)):
         missing = shrunk(mask, scale)
@@ -68,16 +68,16 @@ def filled_pixel_by_pixel(depth, intensity, mask):
 
 
 @pytest.mark.parametrize(("height", "width", "holes"), [(16, 24, 0.3), (21, 13, 0.9), (4, 4, 0.5)])
-def test_holes_are_filled_as_the_definition_says(height, width, holes):
+def test_filled_holes_equal_the_definition(height, width, holes):
     depth, intensity, mask = images(height, width, holes)
     expected = filled_pixel_by_pixel(depth, intensity, mask)
-    # One grey level: fractions are cut off, and 32-bit floats differ from 64-bit ones.
+    # A tolerance of one grey level: fractions are truncated, and 32-bit floats are rounded.
     difference = filled(depth, intensity, mask).astype(int) - expected
     assert np.abs(difference).max() <= 1
     np.testing.assert_array_equal(filled(depth, intensity, mask)[~mask], depth[~mask])
 
 
-def test_a_hole_in_a_flat_wall_takes_its_depth():
+def test_a_hole_in_a_flat_wall_gets_the_depth_of_the_wall():
     depth = np.full((40, 40), 100, np.uint8)
     mask = np.zeros((40, 40), bool)
     mask[10:30, 10:30] = True
@@ -86,7 +86,7 @@ def test_a_hole_in_a_flat_wall_takes_its_depth():
     assert set(np.unique(result)) <= {99, 100}
 
 
-def test_depth_does_not_spread_across_an_edge_in_the_picture():
+def test_depth_does_not_spread_across_image_edges():
     depth, intensity = np.full((32, 32), 50, np.uint8), np.full((32, 32), 20, np.uint8)
     depth[:, 16:], intensity[:, 16:] = 200, 230
     mask = np.zeros((32, 32), bool)
@@ -97,7 +97,7 @@ def test_depth_does_not_spread_across_an_edge_in_the_picture():
     assert np.abs(result[:, 16:20] - 200).max() <= 10
 
 
-def test_nothing_known_gives_zero():
+def test_holes_without_known_depth_become_zero():
     nothing = np.zeros((12, 12), np.uint8)
     assert not filled(nothing, nothing + 9, nothing == 0).any()
 

@@ -1,4 +1,4 @@
-"""Both versions against what the real simulator did: golden/README.md says how it was recorded."""
+"""Both versions against recordings of the real simulator, described in golden/README.md."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ TRACES = [
     "trace_unrestricted_discrete",
     "trace_elevlimits_continuous",
 ]
-# Version 0.1 can neither lift the restriction of navigation.
+# Version 0.1 cannot disable restricted navigation either.
 OLD_TRACES = [name for name in TRACES if "unrestricted" not in name]
 
 
@@ -36,25 +36,27 @@ def configured(simulator, config, graphs):
 
 
 def row(state):
-    """A state as the golden files have it: names and counts, angles and lengths, rel_headings."""
-    places = state.navigableLocations
+    """Return a state in the format of the golden files: exact values, reals, rel_headings."""
+    locations = state.navigableLocations
     exact = [state.scanId, state.location.viewpointId, state.location.ix, state.viewIndex]
-    exact += [state.step, [(place.ix, place.viewpointId) for place in places]]
+    exact += [state.step, [(location.ix, location.viewpointId) for location in locations]]
     reals = [state.heading, state.elevation, *coordinates(state.location)]
-    reals += [r for place in places for r in (place.rel_elevation, place.rel_distance)]
-    return exact, reals, [place.rel_heading for place in places]
+    reals += [r for v in locations for r in (v.rel_elevation, v.rel_distance)]
+    return exact, reals, [location.rel_heading for location in locations]
 
 
-def coordinates(place):
-    return place.point if isinstance(place, v01.ViewPoint) else [place.x, place.y, place.z]
+def coordinates(location):
+    if isinstance(location, v01.ViewPoint):
+        return location.point
+    return [location.x, location.y, location.z]
 
 
 def golden_row(state):
     exact = [state[key] for key in ("scanId", "viewpointId", "ix", "viewIndex", "step")]
-    exact += [[(place[0], place[1]) for place in state["nav"]]]
+    exact += [[(location[0], location[1]) for location in state["nav"]]]
     reals = [state["heading"], state["elevation"], *state["xyz"]]
-    reals += [r for place in state["nav"] for r in place[3:]]
-    return exact, reals, [place[2] for place in state["nav"]]
+    reals += [r for location in state["nav"] for r in location[3:]]
+    return exact, reals, [location[2] for location in state["nav"]]
 
 
 def assert_equal_rows(rows, golden_rows):
@@ -71,7 +73,7 @@ def read_trace(shared, name):
 
 
 @pytest.mark.parametrize("name", TRACES)
-def test_version_02_retraces_the_real_simulator(shared, real_graphs, name):
+def test_version_02_equals_the_real_simulator(shared, real_graphs, name):
     trace = read_trace(shared, name)
     simulator = configured(envs.mattersim.Simulator(), trace["config"], real_graphs)
     simulator.initialize()
@@ -88,7 +90,7 @@ def test_version_02_retraces_the_real_simulator(shared, real_graphs, name):
 
 
 @pytest.mark.parametrize("name", OLD_TRACES)
-def test_version_01_retraces_the_real_simulator(shared, real_graphs, name):
+def test_version_01_equals_the_real_simulator(shared, real_graphs, name):
     trace = read_trace(shared, name)
     simulator = configured(v01.Simulator(), trace["config"], real_graphs)
     rows = []
@@ -103,7 +105,7 @@ def test_version_01_retraces_the_real_simulator(shared, real_graphs, name):
 
 
 @pytest.mark.parametrize("name", ["trace_envdrop_discrete", "trace_continuous"])
-def test_a_batch_retraces_many_episodes_at_once(shared, real_graphs, name):
+def test_a_batch_equals_episodes_of_the_real_simulator(shared, real_graphs, name):
     trace = read_trace(shared, name)
     episodes = trace["episodes"][:50]
     simulator = configured(envs.mattersim.Simulator(), trace["config"], real_graphs)
@@ -121,7 +123,7 @@ def test_a_batch_retraces_many_episodes_at_once(shared, real_graphs, name):
     assert_equal_rows(rows, golden_rows)
 
 
-def test_random_episodes_are_those_of_the_real_simulator(shared, real_graphs):
+def test_random_episodes_equal_the_real_simulator(shared, real_graphs):
     runs = json.loads((shared / "golden" / "random_episode.json").read_text())["runs"]
     for run in runs:
         simulator = envs.mattersim.Simulator()

@@ -1,4 +1,4 @@
-"""Pictures of states: when they are taken, by which camera, and that the renderer draws them."""
+"""Images of states: when they are rendered, by which camera, and with which contents."""
 
 import pickle
 
@@ -34,7 +34,7 @@ def with_pictures(simulator, scans, folder="v1/scans"):
     return sim
 
 
-def test_states_show_what_the_renderer_draws(simulator, scans, tiny_graphs):
+def test_images_of_states_equal_the_renderer(simulator, scans, tiny_graphs):
     sim = with_pictures(simulator(batch_size=2, discretized=False), scans)
     sim.setDepthEnabled(True)
     sim.newEpisode(["attic"] * 2, ["a4", "a5"], [0.3, 2.0], [0.1, -0.2])
@@ -53,7 +53,7 @@ def test_states_show_what_the_renderer_draws(simulator, scans, tiny_graphs):
     assert "Rendered 2 frames" in sim.timingInfo()
 
 
-def test_pictures_are_taken_when_looked_at_and_then_kept(simulator, scans):
+def test_images_are_rendered_on_first_access_and_kept(simulator, scans):
     sim = with_pictures(simulator(), scans)
     sim.newEpisode(["attic"], ["a4"], [0], [0])
     for _ in range(5):
@@ -71,7 +71,7 @@ def test_pictures_are_taken_when_looked_at_and_then_kept(simulator, scans):
     assert "Rendered 0 frames" in sim.timingInfo()
 
 
-def test_the_camera_of_pictures_is_that_of_the_initialisation(simulator, scans):
+def test_images_keep_the_camera_of_the_initialisation(simulator, scans):
     sim = with_pictures(simulator(), scans)
     sim.newEpisode(["attic"], ["a4"], [0], [0])
     (state,) = sim.getState()
@@ -82,7 +82,7 @@ def test_the_camera_of_pictures_is_that_of_the_initialisation(simulator, scans):
     np.testing.assert_array_equal(state.rgb, before)
 
 
-def test_a_pickled_state_takes_its_picture_along(simulator, scans):
+def test_a_pickled_state_contains_its_images(simulator, scans):
     sim = with_pictures(simulator(), scans)
     sim.newEpisode(["attic"], ["a4"], [0], [0])
     (state,) = sim.getState()
@@ -95,7 +95,7 @@ def test_a_pickled_state_takes_its_picture_along(simulator, scans):
     np.testing.assert_array_equal(again.rgb, before)
 
 
-def test_a_missing_skybox_is_named_when_the_picture_is_looked_at(simulator, scans):
+def test_a_missing_skybox_is_reported_on_access(simulator, scans):
     sim = with_pictures(simulator(), scans)
     sim.newEpisode(["attic"], ["a0"], [0], [0])
     (state,) = sim.getState()
@@ -104,17 +104,17 @@ def test_a_missing_skybox_is_named_when_the_picture_is_looked_at(simulator, scan
     assert state.location.viewpointId == "a0"
 
 
-def test_preloading_reads_all_skyboxes_on_initialisation(simulator, scans):
+def test_preloading_reads_all_skyboxes_at_initialisation(simulator, scans):
     sim = with_pictures(simulator(), scans)
     sim.setPreloadingEnabled(True)
     with pytest.raises(ValueError, match="Could not open skybox RGB files"):
-        sim.initialize()  # only two viewpoints have one
+        sim.initialize()  # only two viewpoints have a skybox
     sim.setPreloadingEnabled(False)
     sim.newEpisode(["attic"], ["a4"], [0], [0])
     assert sim.getState()[0].rgb.any()
 
 
-def test_a_closed_simulator_draws_again(simulator, scans):
+def test_a_closed_simulator_renders_again(simulator, scans):
     sim = with_pictures(simulator(), scans)
     sim.newEpisode(["attic"], ["a4"], [0], [0])
     before = sim.getState()[0].rgb

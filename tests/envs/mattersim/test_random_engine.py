@@ -6,23 +6,23 @@ from envs.mattersim.random_engine import RandomEngine
 
 
 def numbers(seed, count):
-    """What minstd_rand0 gives, by its definition in the C++ standard."""
+    """Return the numbers of minstd_rand0 by its definition in the C++ standard."""
     state = seed
     for _ in range(count):
         state = state * 16807 % 2147483647
         yield state
 
 
-def test_the_ten_thousandth_number_is_that_of_the_standard():
+def test_the_ten_thousandth_number_equals_the_standard():
     engine = RandomEngine()
     for _ in range(9_999):
-        engine.index(2**31 - 3)  # spans all but one value: one number each, hardly ever two
+        engine.index(2**31 - 3)  # covers all values except one: draws one number, rarely two
     *_, last = numbers(1, 10_000)
     assert last == 1043618065  # [rand.predef] of the C++ standard
     assert engine.index(2**31 - 3) == last - 1
 
 
-def test_headings_take_two_numbers_each_low_part_first():
+def test_headings_use_two_numbers_low_part_first():
     engine, (low, high) = RandomEngine(7), numbers(7, 2)
     size = 2147483646
     assert (
@@ -38,12 +38,12 @@ def test_indices_cover_their_range_evenly(count):
     assert all(200 < drawn.count(i) < 400 for i in range(count))
 
 
-def test_a_seed_of_0_is_1_and_negative_ones_are_taken_as_64_bits():
+def test_seed_0_means_1_and_negative_seeds_wrap_to_64_bits():
     assert RandomEngine(0).index(10**6) == RandomEngine(1).index(10**6)
     assert RandomEngine(-1).index(10**6) == RandomEngine(2**64 - 1).index(10**6)
 
 
-def test_a_copy_goes_on_by_itself():
+def test_a_copy_is_independent():
     engine = RandomEngine(5)
     engine.index(10)
     copy = engine.copy()

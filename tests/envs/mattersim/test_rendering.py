@@ -25,7 +25,7 @@ def graphs(shared: Path) -> Path:
 
 
 def golden_colours() -> np.ndarray:
-    """The faces from which the real simulator drew the samples, as its golden file says."""
+    """Faces from which the real simulator rendered the samples, from its golden file."""
     ramp = np.round(255 * np.arange(SIZE) / 255)
     faces = np.empty((SIZE, 6, SIZE, 3), np.uint8)
     faces[..., 0] = ramp
@@ -52,7 +52,7 @@ def scans(samples: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for scan, viewpoint in frames:
         folder = dataset / scan / "matterport_skybox_images"
         folder.mkdir(parents=True, exist_ok=True)
-        # PNG under the name of a JPEG, so that nothing is lost.
+        # PNG data under the name of a JPEG, which is lossless.
         with (folder / f"{viewpoint}_skybox_small.jpg").open("wb") as file:
             Image.fromarray(golden_colours()).save(file, format="PNG")
         Image.fromarray(golden_depth()).save(folder / f"{viewpoint}_skybox_depth_small.png")
@@ -73,9 +73,7 @@ def renderer_of(sample: dict, scans: Path, graphs: Path, depth: bool = False) ->
         "rgb_512x512_vfov90_continuous",
     ],
 )
-def test_colours_are_those_of_the_real_simulator(
-    samples: dict, scans: Path, graphs: Path, name: str
-):
+def test_colours_equal_the_real_simulator(samples: dict, scans: Path, graphs: Path, name: str):
     sample = samples[name]
     renderer = renderer_of(sample, scans, graphs)
     for frame in sample["frames"]:
@@ -88,7 +86,9 @@ def test_colours_are_those_of_the_real_simulator(
         assert not depth.any()
 
 
-def test_depth_is_finer_than_that_of_the_real_simulator(samples: dict, scans: Path, graphs: Path):
+def test_depth_matches_the_coarser_depth_of_the_real_simulator(
+    samples: dict, scans: Path, graphs: Path
+):
     sample = samples["depth_640x480_vfov60_continuous"]
     renderer = renderer_of(sample, scans, graphs, depth=True)
     for frame in sample["frames"]:
@@ -97,14 +97,14 @@ def test_depth_is_finer_than_that_of_the_real_simulator(samples: dict, scans: Pa
         )
         assert depth.dtype == np.uint16
         seen = depth[np.ix_(sample["rows"], sample["cols"])][..., 0].astype(int)
-        # The original rounds to multiples of 257, once in its texture and once in its framebuffer.
+        # The original rounds to multiples of 257 twice, in its texture and in its framebuffer.
         assert np.abs(seen - np.array(frame["depth"])).max() <= 257
         assert len(np.unique(depth)) > 40 * frame["distinct_values_in_frame"]
 
 
 @pytest.fixture
 def attic(tiny_world: Path, tmp_path: Path, marked_skybox) -> Path:
-    """Folder of scans with skyboxes of the tiny world's building of that name."""
+    """Folder of scans with skyboxes of the building `attic` of the tiny world."""
     folder = tmp_path / "attic" / "matterport_skybox_images"
     folder.mkdir(parents=True)
     for i in range(11):
@@ -119,7 +119,7 @@ def make(scans: Path, tiny_world: Path, **changes) -> Renderer:
     return Renderer(scans, 32, 24, connectivity_dir=graphs, **arguments)
 
 
-def test_the_last_used_skyboxes_are_kept(attic: Path, tiny_world: Path):
+def test_recently_used_skyboxes_are_cached(attic: Path, tiny_world: Path):
     renderer = make(attic, tiny_world)
     frames = {v: renderer.render("attic", v, 0.3, 0.1)[0] for v in ("a0", "a1", "a0", "a2")}
     for path in attic.rglob("*.jpg"):
@@ -147,7 +147,7 @@ def test_preloading_keeps_every_skybox(attic: Path, tiny_world: Path, tmp_path: 
         assert np.array_equal(renderer.render("attic", f"a{i}", 1.0, 0.0)[0], frame)
 
 
-def test_a_skybox_that_cannot_be_opened_is_named(attic: Path, tiny_world: Path):
+def test_errors_name_the_skybox_that_cannot_be_opened(attic: Path, tiny_world: Path):
     path = attic / "attic" / "matterport_skybox_images" / "a3_skybox_small.jpg"
     path.write_bytes(path.read_bytes()[:800])
     message = r"^MatterSim: Could not open skybox RGB files at: .*a3_skybox_small.jpg"
@@ -160,7 +160,7 @@ def test_a_skybox_that_cannot_be_opened_is_named(attic: Path, tiny_world: Path):
         make(attic, tiny_world, depth=True).render("attic", "a4", 0.0, 0.0)
 
 
-def test_without_a_cache_every_skybox_is_read_when_it_is_needed(attic: Path, tiny_world: Path):
+def test_without_a_cache_skyboxes_are_read_again(attic: Path, tiny_world: Path):
     renderer = make(attic, tiny_world, cache_size=0)
     first, _ = renderer.render("attic", "a0", 0.3, 0.1)
     renderer.render("attic", "a1", 0.3, 0.1)

@@ -1,4 +1,4 @@
-"""A simulator against a second derivation: one agent, neighbour and operation at a time."""
+"""The simulator against a second derivation with one agent, neighbour and operation at a time."""
 
 import math
 
@@ -16,7 +16,7 @@ angles = st.floats(-20.0, 20.0)
 
 @st.composite
 def graphs(draw):
-    """A building of up to 9 viewpoints, some excluded, some at one place or above each other."""
+    """Draw a building of up to 9 viewpoints, some excluded, coincident or above each other."""
     count = draw(st.integers(2, 9))
     coordinate = st.one_of(st.integers(-2, 2).map(float), st.floats(-30.0, 30.0, width=32))
     positions = draw(
@@ -42,7 +42,7 @@ def graphs(draw):
 
 
 def expected_locations(records, here, heading, elevation, half_field):
-    """Rows (ix, rel_heading, rel_elevation, rel_distance), one neighbour and operation at a time.
+    """Return rows (ix, rel_heading, rel_elevation, rel_distance), computed one at a time.
 
     Every operand is a NumPy float32 or a Python float, which keeps the precision of each step.
     """
@@ -67,13 +67,13 @@ def expected_locations(records, here, heading, elevation, half_field):
         rel_elevation = math.atan2(float(dz), float(flat)) - elevation
         distance = float(np.sqrt(dx * dx + dy * dy + dz * dz))
         rows.append((ix, rel_heading, rel_elevation, distance))
-    # Sorting by insertion, as std::sort does short lists: a later one goes before what is greater.
+    # Insertion sort, as std::sort on short lists: a later row is inserted before greater ones.
     ordered = []
     for row in rows:
-        place = len(ordered)
-        while place and offset(row) < offset(ordered[place - 1]):
-            place -= 1
-        ordered.insert(place, row)
+        position = len(ordered)
+        while position and offset(row) < offset(ordered[position - 1]):
+            position -= 1
+        ordered.insert(position, row)
     return [(here, 0.0, 0.0, 0.0), *ordered]
 
 
@@ -102,7 +102,7 @@ def test_locations_equal_a_second_derivation(records, heading, elevation, half_f
 
 
 class ExpectedAgent:
-    """One agent of a simulator, by the rules as they are told in words."""
+    """One agent of a simulator, by a direct implementation of the documented rules."""
 
     def __init__(self, graphs, camera, discretized, restricted, limits):
         self.graphs = graphs
@@ -160,7 +160,7 @@ def facts(state):
 
 cameras = st.tuples(st.integers(1, 1000), st.integers(1, 1000), st.floats(0.1, 3.0))
 turns = st.one_of(st.sampled_from([0.0, 1.0, -1.0]), st.floats(-7.0, 7.0))
-# Where to, as a share of the navigable locations; turn; tilt.
+# Target as a share of the navigable locations; turn; tilt.
 actions = st.tuples(st.floats(0.0, 1.0, exclude_max=True), turns, turns)
 starts = st.tuples(
     st.sampled_from([("attic", ix) for ix in range(9)] + [("barn", ix) for ix in range(6)]),

@@ -1,4 +1,4 @@
-"""Version 0.2: its errors, MatterSim's odd ways that are kept, and what is deliberately better."""
+"""Version 0.2: errors, preserved peculiarities of MatterSim, and deliberate differences."""
 
 import copy
 import json
@@ -29,13 +29,13 @@ def facts(state):
 
 
 def facing_a_neighbour(simulator, environments=1):
-    """Start all agents at a4 and turn them until there is somewhere to go."""
+    """Start all agents at a4 and turn them until they can move."""
     simulator.newEpisode(*(argument * environments for argument in START))
     while len(simulator.getState()[0].navigableLocations) == 1:
         simulator.makeAction([0] * environments, [1] * environments, [0] * environments)
 
 
-def test_a_bad_index_is_named_with_its_environment(simulator):
+def test_errors_name_the_invalid_index_and_its_environment(simulator):
     sim = simulator(batch_size=2)
     sim.newEpisode(["attic"] * 2, ["a4"] * 2, [0, 0], [0, 0])
     with pytest.raises(ValueError) as caught:  # noqa: PT011
@@ -43,7 +43,7 @@ def test_a_bad_index_is_named_with_its_environment(simulator):
     assert str(caught.value) == "MatterSim: Invalid action index: 9 in environment 1 of 2"
 
 
-def test_no_action_before_the_first_episode(simulator):
+def test_actions_before_the_first_episode_are_refused(simulator):
     sim = simulator()
     with pytest.raises(RuntimeError, match=r"^MatterSim: newEpisode must be called before m"):
         sim.makeAction([0], [0], [0])
@@ -111,7 +111,7 @@ def test_refused_actions_change_nothing(simulator, discretized, arguments, error
     assert [facts(state) for state in sim.getState()] == before
 
 
-def test_an_unlisted_scan_is_named_beside_the_message_of_mattersim(simulator):
+def test_the_error_about_an_unlisted_scan_has_a_note(simulator):
     with pytest.raises(IndexError) as caught:
         simulator().newEpisode(["nowhere"], ["a4"], [0], [0])
     assert str(caught.value) == "map::at"
@@ -119,7 +119,7 @@ def test_an_unlisted_scan_is_named_beside_the_message_of_mattersim(simulator):
     assert "scans.txt" in caught.value.__notes__[0]
 
 
-def test_missing_files_are_named(simulator, tmp_path):
+def test_errors_name_the_missing_file(simulator, tmp_path):
     with pytest.raises(ValueError, match=f"Could not open list of scans at: {tmp_path}/scans.txt"):
         simulator(graphs=str(tmp_path)).newEpisode(*START)
     (tmp_path / "scans.txt").write_text("attic\n")
@@ -127,24 +127,24 @@ def test_missing_files_are_named(simulator, tmp_path):
         simulator(graphs=str(tmp_path)).newEpisode(*START)
 
 
-def test_what_goes_beyond_the_batch_is_ignored(simulator):
+def test_entries_beyond_the_batch_are_ignored(simulator):
     sim = simulator()
     sim.newEpisode(["attic", "x"], ["a4", "y"], [0.0, 1.0], [0.0, 1.0])
     sim.makeAction([0, 99], [1, 1], [0, 0])
     assert sim.getState()[0].viewIndex == 13
 
 
-def test_lists_tuples_and_arrays_are_taken(simulator):
+def test_lists_tuples_and_arrays_are_accepted(simulator):
     sim = simulator(batch_size=2, discretized=False)
     sim.newEpisode(("attic", "barn"), np.array(["a4", "b1"]), np.zeros(2), (0, 0))
     sim.makeAction(np.zeros(2, np.uint8), np.float32([0.1, 0.2]), (np.int64(0), 0.25))
     first, second = sim.getState()
-    # A 32-bit change is taken as the 64-bit number it stands for.
+    # A 32-bit change is converted to a 64-bit number.
     assert first.heading == float(np.float32(0.1))
     assert (second.heading, second.elevation) == (float(np.float32(0.2)), 0.25)
 
 
-def test_a_state_follows_its_agent_and_a_copy_does_not(simulator):
+def test_a_state_is_updated_and_its_copy_is_not(simulator):
     sim = simulator()
     facing_a_neighbour(sim)
     (state,) = sim.getState()
@@ -160,7 +160,7 @@ def test_a_state_follows_its_agent_and_a_copy_does_not(simulator):
         assert other.rgb.shape == (480, 640, 3)
 
 
-def test_the_location_of_the_move_has_its_angles_zeroed_but_kept_lists_stay(simulator):
+def test_a_move_zeroes_the_angles_of_the_location_only(simulator):
     sim = simulator()
     facing_a_neighbour(sim)
     (state,) = sim.getState()
@@ -188,7 +188,7 @@ def test_states_and_viewpoints_are_read_only(simulator):
     assert isinstance(state.location, ViewPoint)
 
 
-def test_moving_comes_before_turning_and_every_action_is_a_step(simulator):
+def test_actions_move_before_turning_and_count_as_steps(simulator):
     sim = simulator(discretized=False)
     facing_a_neighbour(sim)
     (state,) = sim.getState()
@@ -209,7 +209,7 @@ def test_elevation_limits_hold_only_for_continuous_angles(simulator):
     assert sim.getState()[0].elevation == 0.1
     sim.makeAction([0], [0], [-1.0])
     assert sim.getState()[0].elevation == -0.2
-    assert sim.setElevationLimits(-0.5, 0.1) is True  # also later on
+    assert sim.setElevationLimits(-0.5, 0.1) is True  # also after initialisation
     sim.makeAction([0], [0], [-1.0])
     assert sim.getState()[0].elevation == -0.5
     snapping = simulator()
@@ -225,7 +225,7 @@ def test_continuous_angles_leave_the_view_index_at_0(simulator):
     assert sim.getState()[0].viewIndex == 0
 
 
-def test_settings_are_ignored_after_initialisation_but_for_the_camera(simulator):
+def test_only_camera_settings_change_after_initialisation(simulator):
     sim = simulator(discretized=False)
     sim.initialize()
     sim.setNavGraphPath("elsewhere")
@@ -236,7 +236,7 @@ def test_settings_are_ignored_after_initialisation_but_for_the_camera(simulator)
     (state,) = sim.getState()
     assert state.heading == 0.1
     narrow = state.navigableLocations
-    sim.setCameraVFOV(4.7)  # nearly 180 degrees to both sides
+    sim.setCameraVFOV(4.7)  # almost 180 degrees to both sides
     assert state.navigableLocations == narrow
     sim.makeAction([0], [0], [0])
     assert len(state.navigableLocations) == 1 + len(neighbours_of_a4(simulator))
@@ -244,7 +244,7 @@ def test_settings_are_ignored_after_initialisation_but_for_the_camera(simulator)
     sim.setCameraResolution(1, 480)
     with pytest.raises(ValueError, match="Invalid action index: 99"):
         sim.makeAction([99], [0], [0])
-    sim.makeAction([1], [0], [0])  # what was seen before the change can still be moved to
+    sim.makeAction([1], [0], [0])  # locations from before the change remain valid targets
     assert state.location.viewpointId != "a4"
     assert len(state.navigableLocations) == 1
     assert state.rgb.shape == (480, 640, 3)
@@ -257,23 +257,23 @@ def neighbours_of_a4(simulator):
     return sim.getState()[0].navigableLocations[1:]
 
 
-def test_restricted_navigation_leaves_what_is_in_view(simulator):
-    everywhere = {place.viewpointId for place in neighbours_of_a4(simulator)}
+def test_restricted_navigation_keeps_visible_neighbours(simulator):
+    everywhere = {location.viewpointId for location in neighbours_of_a4(simulator)}
     assert len(everywhere) >= 4
     sim = simulator()
     sim.newEpisode(*START)
     seen = set()
     for _ in range(12):
         locations = sim.getState()[0].navigableLocations[1:]
-        assert all(abs(place.rel_heading) <= math.radians(40.0) + 1e-6 for place in locations)
-        seen |= {place.viewpointId for place in locations}
+        assert all(abs(v.rel_heading) <= math.radians(40.0) + 1e-6 for v in locations)
+        seen |= {location.viewpointId for location in locations}
         sim.makeAction([0], [1], [0])
     assert seen == everywhere
 
 
 @pytest.fixture
 def other_attic(tmp_path):
-    """Folder with another building of the name `attic`: z1 is 3 m north of z0."""
+    """Folder with another building named `attic`, where z1 is 3 m north of z0."""
     records = [
         {
             "image_id": f"z{i}",
@@ -312,13 +312,13 @@ def test_simulators_do_not_share_seeds(simulator):
     assert drawn[0] == drawn[2] != drawn[1]
 
 
-def test_random_episodes_stand_on_included_viewpoints(simulator):
+def test_random_episodes_start_at_included_viewpoints(simulator):
     sim = simulator(batch_size=8)
-    places = set()
+    viewpoints = set()
     for _ in range(20):
         sim.newRandomEpisode(["attic"] * 8)
-        places |= {state.location.viewpointId for state in sim.getState()}
-    assert places == {f"a{i}" for i in range(11)} - {"a9"}
+        viewpoints |= {state.location.viewpointId for state in sim.getState()}
+    assert viewpoints == {f"a{i}" for i in range(11)} - {"a9"}
     before = [facts(state) for state in sim.getState()]
     for scans, error in ((["attic"] * 7, IndexError), (["attic"] * 7 + ["x"], IndexError)):
         with pytest.raises(error):
@@ -339,7 +339,7 @@ def test_a_refused_random_episode_draws_nothing(simulator):
     assert [facts(s) for s in once.getState()] == [facts(s) for s in again.getState()]
 
 
-def test_closing_makes_room_for_new_settings(simulator):
+def test_settings_can_change_after_close(simulator):
     sim = simulator()
     sim.newEpisode(*START)
     kept = sim.getState()[0]
@@ -355,7 +355,7 @@ def test_closing_makes_room_for_new_settings(simulator):
     assert (kept.scanId, kept.viewIndex) == ("attic", 12)
 
 
-def test_initialising_twice_is_initialising_once(simulator):
+def test_a_second_initialisation_does_nothing(simulator):
     sim = simulator(batch_size=2)
     sim.initialize()
     sim.initialize()
@@ -375,12 +375,12 @@ def test_initialising_twice_is_initialising_once(simulator):
         (lambda sim: sim.setSeed(1.5), TypeError),
     ],
 )
-def test_settings_of_the_wrong_kind_are_refused(simulator, call, error):
+def test_settings_of_the_wrong_type_are_refused(simulator, call, error):
     with pytest.raises(error):
         call(simulator())
 
 
-def test_timing_tells_of_frames_and_times(simulator):
+def test_timing_info_contains_frames_and_times(simulator):
     sim = simulator()
     assert "Rendered 0 frames" in sim.timingInfo()
     sim.newEpisode(*START)
@@ -395,7 +395,7 @@ def test_timing_tells_of_frames_and_times(simulator):
     assert "Wall time: 0 ms" in sim.timingInfo()
 
 
-def test_without_rendering_nothing_of_it_is_imported(tiny_graphs):
+def test_without_rendering_no_rendering_module_is_imported(tiny_graphs):
     program = f"""
 import sys
 import envs.mattersim
@@ -410,6 +410,6 @@ assert not {{"envs.mattersim.rendering", "torch", "PIL"}} & set(sys.modules)
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_unknown_versions_are_not_installed():
+def test_unknown_versions_are_refused():
     with pytest.raises(ValueError, match=r"no version '0\.3', only 0\.2 and 0\.1"):
         envs.mattersim.install("0.3")

@@ -25,7 +25,7 @@ def facing_a_neighbour(sim):
         sim.makeAction(0, 1, 0)
 
 
-def test_states_are_fresh_and_stay_as_they_are(old_simulator):
+def test_states_are_new_objects_and_do_not_change(old_simulator):
     sim = old_simulator()
     facing_a_neighbour(sim)
     state = sim.getState()
@@ -39,7 +39,7 @@ def test_states_are_fresh_and_stay_as_they_are(old_simulator):
     assert facts(pickle.loads(pickle.dumps(after))) == facts(after)
 
 
-def test_a_viewpoint_holds_its_position_as_a_list(old_simulator):
+def test_a_viewpoint_has_its_position_as_a_list(old_simulator):
     sim = old_simulator()
     sim.newEpisode("attic", "a4", 0, 0)
     location = sim.getState().location
@@ -50,7 +50,7 @@ def test_a_viewpoint_holds_its_position_as_a_list(old_simulator):
     assert sim.getState().location.point[0] != math.inf
 
 
-def test_there_is_no_picture_without_rendering(old_simulator):
+def test_without_rendering_there_is_no_image(old_simulator):
     sim = old_simulator()
     sim.newEpisode("attic", "a4", 0, 0)
     state = sim.getState()
@@ -58,7 +58,7 @@ def test_there_is_no_picture_without_rendering(old_simulator):
     assert not hasattr(state, "depth")
 
 
-def test_before_the_first_episode_there_is_a_state_but_no_action(old_simulator):
+def test_before_the_first_episode_there_is_a_state_and_actions_are_refused(old_simulator):
     sim = old_simulator()
     assert facts(sim.getState()) == ("", 0, None, 0.0, 0.0, 0, [], None)
     for _ in range(2):
@@ -114,7 +114,7 @@ def test_scans_need_not_be_listed(old_simulator, tiny_graphs, tmp_path):
     assert sim.getState().location.viewpointId == "b1"
 
 
-def test_an_empty_viewpoint_stands_for_a_random_one(old_simulator):
+def test_an_empty_viewpoint_draws_a_random_one(old_simulator):
     sims = [old_simulator() for _ in range(2)]
     walks = [[], []]
     for _ in range(60):
@@ -123,12 +123,12 @@ def test_an_empty_viewpoint_stands_for_a_random_one(old_simulator):
             walk.append(sim.getState().location.viewpointId)
     assert walks[0] == walks[1]
     assert set(walks[0]) == {f"a{i}" for i in range(11)} - {"a9"}
-    sims[0].setSeed(1)  # the seed that simulators begin with
+    sims[0].setSeed(1)  # the default seed
     sims[0].newEpisode("attic", "", 0.0, 0.0)
     assert sims[0].getState().location.viewpointId == walks[0][0]
 
 
-def test_closing_makes_room_for_new_settings(old_simulator):
+def test_settings_can_change_after_close(old_simulator):
     sim = old_simulator()
     sim.newEpisode("attic", "a4", 0.1, 0)
     sim.setDiscretizedViewingAngles(False)
@@ -141,7 +141,7 @@ def test_closing_makes_room_for_new_settings(old_simulator):
     assert sim.getState().heading == 0.1
 
 
-def test_elevation_limits_hold(old_simulator):
+def test_elevation_limits_apply(old_simulator):
     sim = old_simulator(discretized=False)
     assert sim.setElevationLimits(-0.2, 0.1) is True
     assert sim.setElevationLimits(0.1, 0.2) is False

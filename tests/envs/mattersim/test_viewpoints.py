@@ -6,7 +6,7 @@ from envs.graphs.nav_graph import NavGraph
 from envs.mattersim.viewpoints import Building
 
 
-def test_a_neighbour_straight_above_is_out_of_sight_unless_navigation_is_free():
+def test_a_neighbour_straight_above_is_navigable_only_without_restriction():
     records = [
         {
             "image_id": name,
