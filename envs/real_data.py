@@ -90,8 +90,11 @@ DEFAULT_GROUPS = ("connectivity", "r2r", "rxr")
 @lru_cache(maxsize=1)
 def catalogue() -> Mapping[str, Group]:
     """Return all groups by name."""
-    terms = "derived from Matterport3D: its Terms of Use"
-    groups = {
+    return {**_annotation_groups(), **_feature_groups()}
+
+
+def _annotation_groups() -> dict[str, Group]:
+    return {
         "connectivity": Group(
             "navigation graphs of the 90 buildings",
             "24 MB",
@@ -139,6 +142,12 @@ def catalogue() -> Mapping[str, Group]:
             "CC-BY (RxR)",
             (RemoteFile(f"{_CLIP_VIL}/RxR.zip", "rxr/RxR.zip", unpacked="rxr/clip_vil"),),
         ),
+    }
+
+
+def _feature_groups() -> dict[str, Group]:
+    terms = "derived from Matterport3D: its Terms of Use"
+    groups = {
         "features-imagenet": Group(
             "features of ResNet-152 (ImageNet), 2048 wide",
             "about 3 GB",

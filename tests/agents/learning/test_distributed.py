@@ -18,6 +18,36 @@ from training.optimiser_settings import OptimiserConfig
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 
+def flags_of_two_ranks(config, output, speaker_run):
+    """Return the flags with which two ranks train like one process with `config`."""
+    return {
+        "world": "matterport",
+        "data-dir": config.data_dir,
+        "features": config.features,
+        "angle-feature-size": 4,
+        "max-episode-steps": 6,
+        "batch-size": 4,
+        "iterations": 1,
+        "evaluation-splits": "val_unseen",
+        "imitation-weight": 1.0,
+        "bucket": config.bucket,
+        "seed": 0,
+        "threads": 1,
+        "output": output,
+        "reinforcement.weight": 1.0,
+        "back-translation.speaker": speaker_run,
+        "back-translation.paths": 40,
+        "follower.embedding-size": 16,
+        "follower.hidden-size": 32,
+        "follower.action-size": 4,
+        "follower.dropout": 0.0,
+        "follower.feature-dropout": 0.0,
+        "optimiser.name": "adam",
+        "optimiser.clip": "norm",
+        "optimiser.clip-at": 1e9,
+    }
+
+
 def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
     doors_config, speaker_run, tmp_path
 ):
@@ -34,32 +64,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
     )
     alone = train(config)
     both = tmp_path / "two"
-    flags = {
-        "world": "matterport",
-        "data-dir": config.data_dir,
-        "features": config.features,
-        "angle-feature-size": 4,
-        "max-episode-steps": 6,
-        "batch-size": 4,
-        "iterations": 1,
-        "evaluation-splits": "val_unseen",
-        "imitation-weight": 1.0,
-        "bucket": config.bucket,
-        "seed": 0,
-        "threads": 1,
-        "output": both,
-        "reinforcement.weight": 1.0,
-        "back-translation.speaker": speaker_run,
-        "back-translation.paths": 40,
-        "follower.embedding-size": 16,
-        "follower.hidden-size": 32,
-        "follower.action-size": 4,
-        "follower.dropout": 0.0,
-        "follower.feature-dropout": 0.0,
-        "optimiser.name": "adam",
-        "optimiser.clip": "norm",
-        "optimiser.clip-at": 1e9,
-    }
+    flags = flags_of_two_ranks(config, both, speaker_run)
     arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
     done = subprocess.run(
         [
