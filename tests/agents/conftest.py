@@ -1,4 +1,4 @@
-"""A world that a follower learns in seconds: rooms with a coloured door on each side."""
+"""Fixtures: a small world of rooms with a coloured door on each side, and runs in it."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ SCANS = {"train": TRAIN_SCANS, "val_seen": TRAIN_SCANS[:2], "val_unseen": ["othe
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Networks this small are slowed down by threads, a hundredfold on a busy machine."""
+    """Use one thread; more slow small networks down, up to a hundredfold on a busy machine."""
     torch.set_num_threads(1)
 
 
@@ -34,8 +34,8 @@ def one_thread():
 def doors(tmp_path_factory):
     """Data folder: per scan a centre `c` and doors 4 m to the north, east, south and west.
 
-    Which door has which colour differs between scans, so only who reads the instruction and sees
-    the colours arrives. Features: one of four numbers per view says which door it looks at.
+    The colours of the doors differ between scans, so that the goal depends on the instruction and
+    on the views. Features: four numbers per view, one for each colour.
     """
     folder = tmp_path_factory.mktemp("doors")
     connectivity = folder / "matterport" / "connectivity"
@@ -99,7 +99,7 @@ def record(scan, door, colour, path_id):
 
 
 def guide_records(record, colours):
-    """The path of a record, told in three languages."""
+    """Yield guide records of a path in three languages."""
     door = int(record["path"][-1][-1])
     colour = colours[record["scan"]][door]
     for number, (language, (sentence, names)) in enumerate(LANGUAGES.items()):
@@ -125,7 +125,7 @@ def write_features(path, colours):
 
 @pytest.fixture(scope="session")
 def other_features(doors, tmp_path_factory):
-    """The features of that world as another encoder would have them."""
+    """The same features with the metadata of another encoder."""
     store = open_store(doors / "features.safetensors")
     path = tmp_path_factory.mktemp("other") / "other.safetensors"
     FeatureStore.write(path, store.views[:], store.keys, {"encoder": "shades"})
@@ -134,7 +134,7 @@ def other_features(doors, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def doors_run(doors):
-    """What all small runs in that world have in common."""
+    """Settings of all small runs in that world."""
     return {
         "world": "matterport",
         "data_dir": doors,
@@ -149,7 +149,7 @@ def doors_run(doors):
 
 @pytest.fixture(scope="session")
 def speaker_config(doors_run):
-    """Settings of a speaker that learns the colours of the doors in a moment."""
+    """Settings of a speaker that learns the colours of the doors within seconds."""
     return SpeakerTrainConfig(
         **doors_run,
         iterations=150,
@@ -160,7 +160,7 @@ def speaker_config(doors_run):
 
 @pytest.fixture(scope="session")
 def speaker_run(speaker_config, tmp_path_factory):
-    """A speaker of the doors, hardly trained."""
+    """Run of a speaker in that world after few iterations."""
     run = tmp_path_factory.mktemp("speaker") / "run"
     config = dataclasses.replace(
         speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
@@ -189,13 +189,13 @@ def doors_config(doors_run, tmp_path):
 
 @pytest.fixture
 def doors_env(doors_config):
-    """Its training split."""
+    """Environment of the training split of that world."""
     return make_env(doors_config, "train")
 
 
 @pytest.fixture
 def small_config(doors_config):
-    """Settings of a run that is over in a moment."""
+    """Settings of a run of a few iterations."""
     return dataclasses.replace(
         doors_config,
         iterations=6,

@@ -11,7 +11,7 @@ from agents.settings.presets import preset
 
 
 class TurnedAgent(ForwardAgent):
-    """The random agent with the same turn in every episode."""
+    """Random agent with the same initial turns in every episode."""
 
     def __init__(self, world, turn):
         super().__init__(world)
@@ -30,7 +30,7 @@ def val_seen(shared):
 
 
 def mean_over_paths(env, agent):
-    """Means that weigh each path once, as the golden file has them."""
+    """Return means with equal weights of all paths, as in the golden file."""
     scores = evaluate(env, agent).scores
     by_path = {instr_id.split("_")[0]: score for instr_id, score in scores.items()}
     names = ("trajectory_length", "nav_error", "oracle_success", "success", "spl")

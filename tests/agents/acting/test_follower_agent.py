@@ -165,9 +165,9 @@ def test_given_tokens_replace_those_of_the_environment(doors_env, follower, feat
 def test_empty_instructions_hide_the_words(doors_env, follower, features):
     # Instructions 0 and 1 of one path differ; start and pictures are the same.
     ids = instr_ids(doors_env, 2)
-    told = teacher_forced(doors_env, follower, features, ids)
+    decisions = teacher_forced(doors_env, follower, features, ids)
     untold = teacher_forced(doors_env, follower, features, ids, reads_instructions=False)
-    assert not torch.equal(told.scores[0], told.scores[1])
+    assert not torch.equal(decisions.scores[0], decisions.scores[1])
     assert torch.equal(untold.scores[0], untold.scores[1])
 
 

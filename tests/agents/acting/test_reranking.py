@@ -97,12 +97,12 @@ def test_speaker_scores_found_paths_like_reference_paths(doors_env, searched):
         with torch.inference_mode():
             tokens = torch.from_numpy(described.tokens)
             context = speaker.encode(described.views)
-            spoken = speaker.log_probs(context, tokens, torch.zeros(1, dtype=torch.long)).sum()
+            log_prob = speaker.log_probs(context, tokens, torch.zeros(1, dtype=torch.long)).sum()
         ids = doors_env.nav_world.viewpoint_ids
         for ranked in found.ranked[episode.instr_id]:
             assert ranked.words == (described.tokens != 0).sum() - 1
             if [ids[position.node] for position in ranked.path.positions] == list(episode.path):
-                assert ranked.speaker_log_prob == pytest.approx(spoken.item(), rel=1e-5)
+                assert ranked.speaker_log_prob == pytest.approx(log_prob.item(), rel=1e-5)
                 compared += 1
     assert compared > 1
 
@@ -145,8 +145,8 @@ def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(
     follower_trainer(config)[0].train()
     path = tmp_path / "paths.json"
     search = SearchConfig(method="beam", paths=4, speaker=speaker_run, tune="val_seen")
-    told = EvaluateConfig(config.output, baselines=False, search=search, submission=path)
-    results = evaluate_run(told)["val_unseen"]
+    evaluation = EvaluateConfig(config.output, baselines=False, search=search, submission=path)
+    results = evaluate_run(evaluation)["val_unseen"]
     names = ["follower", "follower, beam and speaker"]
     assert list(results) == [*names, f"{names[1]}, whole walk"]
     tuned = capsys.readouterr().out.splitlines()[0]

@@ -5,7 +5,7 @@ from agents.acting.rollout import walk
 
 
 class Recorder:
-    """Stops row i after i moves between centre and door."""
+    """Agent that stops row i after i moves between centre and door."""
 
     def __init__(self):
         self.calls = []

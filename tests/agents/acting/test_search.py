@@ -37,7 +37,7 @@ def make_world():
 
 
 class Nodes:
-    """Features that say nothing but the node."""
+    """Features that contain the node only."""
 
     def gather(self, nodes, views, width):
         numbers = torch.as_tensor(nodes, dtype=torch.float32)
@@ -46,7 +46,7 @@ class Nodes:
 
 
 class Chooser(torch.nn.Module):
-    """Stands for a follower with the probabilities above."""
+    """Stub of a follower with the probabilities above."""
 
     visit_features = False
 
@@ -100,54 +100,54 @@ def probability(path):
 @pytest.mark.parametrize("method", ["beam", "best-first"])
 def test_search_finds_a_more_probable_path_than_greedy_decoding(world, searcher, method):
     if method == "beam":
-        findings = beam_search(searcher, 2, 6)
+        results = beam_search(searcher, 2, 6)
     else:
-        findings = best_first_search(searcher, 2, 300)
-    assert len(findings) == 2
-    for found in findings:
-        likeliest = found.paths[0]
+        results = best_first_search(searcher, 2, 300)
+    assert len(results) == 2
+    for result in results:
+        likeliest = result.paths[0]
         assert names(world, likeliest) == "sbd"
         assert likeliest.actions[-1] == 0
         assert len(likeliest.actions) == len(likeliest.positions)
         assert math.exp(likeliest.log_prob) == pytest.approx(0.4 * 0.8 * 0.9)
-        for path in found.paths:
+        for path in result.paths:
             assert math.exp(path.log_prob) == pytest.approx(probability(names(world, path)))
 
 
 def test_beam_width_one_is_greedy_decoding(world, searcher):
     # s, a, c, and at c going back and stopping are equally likely: the first found, stop, wins.
-    found = beam_search(searcher, 1, 6)[0]
-    assert [names(world, path) for path in found.paths] == ["sac"]
-    assert math.exp(found.paths[0].log_prob) == pytest.approx(0.6 * 0.4 * 0.5)
-    assert [world.viewpoint_ids[node] for node in found.expanded] == ["s", "a", "c"]
+    result = beam_search(searcher, 1, 6)[0]
+    assert [names(world, path) for path in result.paths] == ["sac"]
+    assert math.exp(result.paths[0].log_prob) == pytest.approx(0.6 * 0.4 * 0.5)
+    assert [world.viewpoint_ids[node] for node in result.expanded] == ["s", "a", "c"]
 
 
 def test_complete_paths_keep_their_slots_in_the_beam(world, searcher, monkeypatch):
     monkeypatch.setitem(CHOICES, "a", {"stop": 0.6, "s": 0.1, "c": 0.3})
     # Stopping at a is the likeliest after two steps; then there is room for one other path.
-    found = beam_search(searcher, 2, 6)[0]
-    assert [names(world, path) for path in found.paths] == ["sa", "sbd"]
-    assert [world.viewpoint_ids[node] for node in found.expanded] == ["s", "a", "b", "d"]
+    result = beam_search(searcher, 2, 6)[0]
+    assert [names(world, path) for path in result.paths] == ["sa", "sbd"]
+    assert [world.viewpoint_ids[node] for node in result.expanded] == ["s", "a", "b", "d"]
 
 
 def test_partial_paths_stop_at_the_maximum_number_of_steps(world, searcher):
-    found = beam_search(searcher, 2, 1)[0]
-    assert [names(world, path) for path in found.paths] == ["sa", "sb"]
-    assert math.exp(found.paths[0].log_prob) == pytest.approx(0.6)
+    result = beam_search(searcher, 2, 1)[0]
+    assert [names(world, path) for path in result.paths] == ["sa", "sb"]
+    assert math.exp(result.paths[0].log_prob) == pytest.approx(0.6)
 
 
 def test_best_first_search_expands_each_viewpoint_once(world, searcher):
-    found = best_first_search(searcher, 50, 300)[0]
-    assert sorted(world.viewpoint_ids[node] for node in found.expanded) == sorted(POSITIONS)
-    assert [names(world, path) for path in found.paths[:4]] == ["sbd", "sa", "sac", "sb"]
-    log_probs = [path.log_prob for path in found.paths]
+    result = best_first_search(searcher, 50, 300)[0]
+    assert sorted(world.viewpoint_ids[node] for node in result.expanded) == sorted(POSITIONS)
+    assert [names(world, path) for path in result.paths[:4]] == ["sbd", "sa", "sac", "sb"]
+    log_probs = [path.log_prob for path in result.paths]
     assert log_probs == sorted(log_probs, reverse=True)
 
 
 def test_best_first_search_ends_at_the_expansion_limit(world, searcher):
-    found = best_first_search(searcher, 1, 2)[0]
-    assert [world.viewpoint_ids[node] for node in found.expanded] == ["s", "a"]
-    assert len(found.paths) == 1
+    result = best_first_search(searcher, 1, 2)[0]
+    assert [world.viewpoint_ids[node] for node in result.expanded] == ["s", "a"]
+    assert len(result.paths) == 1
 
 
 @pytest.mark.parametrize("visit_features", [False, True])
@@ -170,8 +170,8 @@ def test_beam_width_one_equals_the_walk_of_the_follower(
         searcher = Searcher(
             follower, features, doors_env.nav_world, observation["instruction"], starts
         )
-        findings = beam_search(searcher, 1, doors_env.max_episode_steps)
+        results = beam_search(searcher, 1, doors_env.max_episode_steps)
         walk(doors_env, FollowerAgent(follower, features), ids)
     ids_of = doors_env.nav_world.viewpoint_ids
-    paths = [[ids_of[place.node] for place in found.paths[0].positions] for found in findings]
+    paths = [[ids_of[place.node] for place in result.paths[0].positions] for result in results]
     assert paths == doors_env.paths()

@@ -11,7 +11,7 @@ from agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
 
 
 def twins(bias):
-    """A layer and torch's with the same weights."""
+    """Return a RecurrentLinear and an nn.Linear with the same weights."""
     torch.manual_seed(0)
     ours, torchs = RecurrentLinear(5, 4, bias=bias), nn.Linear(5, 4, bias=bias)
     torchs.load_state_dict(ours.state_dict())
@@ -19,7 +19,7 @@ def twins(bias):
 
 
 def unroll(layer, inputs, steps=4):
-    """Use a layer again and again, with fewer rows from step to step."""
+    """Apply a layer repeatedly, with fewer rows at each step."""
     values, total = inputs, inputs.new_zeros(())
     for step in range(steps):
         values = torch.tanh(nn.functional.pad(layer(values[step:]), (0, 1)))
@@ -109,7 +109,7 @@ def test_lstm_cell_equals_nn_lstm_cell():
 
 
 def both(do, bias=True):
-    """What `do(layer)` leaves as gradients of weights, for the layer and for torch's."""
+    """Return the weight gradients after `do(layer)`, for both kinds of layers."""
     kept = []
     for layer in twins(bias):
         do(layer)
@@ -281,7 +281,7 @@ def test_gradients_of_gradients_are_refused():
 
 @pytest.fixture
 def one_process(tmp_path):
-    """A group of processes that has this one alone."""
+    """Process group with one rank."""
     distributed.init_process_group(
         "gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1
     )
@@ -291,7 +291,7 @@ def one_process(tmp_path):
 
 
 class Walk(nn.Module):
-    """A layer in a module that runs it step by step."""
+    """Module that applies a layer at each step."""
 
     def __init__(self, layer):
         super().__init__()

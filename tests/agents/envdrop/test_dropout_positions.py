@@ -1,4 +1,4 @@
-"""Where dropout stands in the networks, after `model.py` of EnvDrop, with one mask for all."""
+"""Positions of dropout in the networks, as in EnvDrop's `model.py`, with one mask for all."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ TOKENS = torch.tensor([[9, 3, 4, 5, 2], [9, 6, 2, 0, 0]])
 
 
 def drop(values):
-    """Values without every third, the rest scaled up."""
+    """Set every third value to 0 and scale up the others."""
     return 1.5 * values * (torch.arange(values.shape[-1]) % 3 > 0)
 
 
@@ -31,14 +31,14 @@ def one_mask(monkeypatch):
 
 
 def attended(query, keys, mask=None):
-    """Weighted sum of keys (B, N, W) for queries (B, W)."""
+    """Return the weighted sum of keys (B, N, W) for queries (B, W)."""
     scores = torch.einsum("bw,bnw->bn", query, keys)
     scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
     return torch.einsum("bn,bnw->bw", scores.softmax(1), keys)
 
 
 def lstm_step(cell, inputs, hidden, memory):
-    """torch's cell with the weights of ours."""
+    """Return an nn.LSTMCell with the weights of our cell."""
     width, size = inputs.shape[1], hidden.shape[1]
     torchs = nn.LSTMCell(width, size)
     with torch.no_grad():
@@ -111,12 +111,12 @@ def test_dropout_of_the_speaker():
     torch.testing.assert_close(context.words, sights)
 
     decoder, tokens = speaker.decoder, TOKENS[:1]
-    said, _ = decoder(tokens, context, decoder.start(torch.zeros(1, dtype=torch.long)))
+    decoded, _ = decoder(tokens, context, decoder.start(torch.zeros(1, dtype=torch.long)))
     hidden = drop(decoder.read(drop(decoder.embedding(tokens)))[0][0])
     words = context.words.expand(len(hidden), -1, -1)
     found = attended(hidden @ decoder.path.attention.query.weight.T, words)
     mixed = torch.tanh(torch.cat([found, hidden], 1) @ decoder.path.mix.weight.T)
-    torch.testing.assert_close(said[0], drop(mixed))
+    torch.testing.assert_close(decoded[0], drop(mixed))
 
 
 def test_dropout_of_the_critic():

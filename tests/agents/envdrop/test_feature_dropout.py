@@ -53,8 +53,8 @@ def test_feature_dropout_equals_zero_features(kind, embeds, distances):
 
 
 @pytest.fixture
-def sober(doors_config):
-    """Settings with no other dropout than that of features."""
+def config_without_dropout(doors_config):
+    """Settings with feature dropout only."""
 
     def settings(**changes):
         follower = dataclasses.replace(
@@ -73,9 +73,9 @@ def teacher_forced(env, follower, ids, noise=None):
 
 
 @pytest.mark.parametrize("kind", ["environment", "episode", "element"])
-def test_training_walks_drop_features(kind, sober, doors_env):
+def test_training_walks_drop_features(kind, config_without_dropout, doors_env):
     torch.manual_seed(0)
-    follower = make_follower(sober(feature_dropout_kind=kind), doors_env)
+    follower = make_follower(config_without_dropout(feature_dropout_kind=kind), doors_env)
     ids = [doors_env.episodes[0].instr_id] * 8
     exact = teacher_forced(doors_env, follower.eval(), ids).scores
     scores = teacher_forced(doors_env, follower.train(), ids).scores
@@ -85,7 +85,7 @@ def test_training_walks_drop_features(kind, sober, doors_env):
 
 
 @pytest.mark.parametrize("kind", ["environment", "batch", "episode", "step"])
-def test_masks_last_for_their_scope(kind, sober, doors_env, monkeypatch):
+def test_masks_last_for_their_scope(kind, config_without_dropout, doors_env, monkeypatch):
     masks = []
     drawn = VisualNoise.gate
 
@@ -95,7 +95,7 @@ def test_masks_last_for_their_scope(kind, sober, doors_env, monkeypatch):
 
     monkeypatch.setattr(VisualNoise, "gate", gate)
     torch.manual_seed(0)
-    follower = make_follower(sober(feature_dropout_kind=kind), doors_env).train()
+    follower = make_follower(config_without_dropout(feature_dropout_kind=kind), doors_env).train()
     # Two instructions in each of eight buildings; a walk moves once and stops.
     episodes = [doors_env.episodes[12 * number + one] for number in range(8) for one in (0, 1)]
     assert len({episode.scan for episode in episodes}) == 8
@@ -108,9 +108,9 @@ def test_masks_last_for_their_scope(kind, sober, doors_env, monkeypatch):
     assert torch.equal(first, second) is (kind != "step")
 
 
-def test_masks_stay_with_an_episode_when_others_end(sober, doors_env):
+def test_masks_stay_with_an_episode_when_others_end(config_without_dropout, doors_env):
     torch.manual_seed(0)
-    follower = make_follower(sober(), doors_env)
+    follower = make_follower(config_without_dropout(), doors_env)
     ids = [episode.instr_id for episode in doors_env.episodes[::12]]
     noise = follower.noise(torch.arange(len(ids)))
     agent = FollowerAgent(follower, DeviceFeatures(doors_env), noise=noise)

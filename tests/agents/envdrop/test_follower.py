@@ -196,14 +196,14 @@ def test_distance_feature_separates_candidates_in_one_view(embeds):
     noise = follower.noise(torch.arange(3))
     follower.eval()
     near, far = torch.tensor([0.0, 2.0, 2.0, 3.0]), torch.tensor([0.0, 2.0, 5.0, 3.0])
-    for distances, alike in ((near, True), (far, False)):
+    for distances, equal in ((near, True), (far, False)):
         seen = view._replace(distances=distances.expand(3, 4))
         scores = follower.decoder(seen, context, state, noise).scores
-        assert torch.allclose(scores[:, 1], scores[:, 2]) is alike
+        assert torch.allclose(scores[:, 1], scores[:, 2]) is equal
 
 
 def test_location_aware_attention_finds_the_next_of_equal_words():
-    # All words are alike, and what is wanted is the word after the one that was read.
+    # All words are equal; the target is the word after the one that was attended to.
     torch.manual_seed(0)
     attention, place = SoftDotAttention(4, 4), AttentionHistory(4)
     words, query = torch.ones(6, 6, 4), torch.ones(6, 4)

@@ -16,7 +16,7 @@ ONE = torch.zeros(2, dtype=torch.long)
 
 
 def paths(steps=(3, 2)):
-    """Paths of random views, step after step."""
+    """Return paths of random views, ordered by step."""
     rng = torch.Generator().manual_seed(0)
     places = sorted((step, row) for row, count in enumerate(steps) for step in range(count))
     step, row = (torch.tensor(column) for column in zip(*places, strict=True))
@@ -26,7 +26,7 @@ def paths(steps=(3, 2)):
 
 
 def part(seen, row):
-    """One path alone."""
+    """Return one of the paths."""
     chosen = seen.rows == row
     alone = PathViews(*(values[chosen] for values in seen))
     return alone._replace(rows=torch.zeros_like(alone.rows))
@@ -65,19 +65,19 @@ def test_generates_the_most_probable_words_without_special_tokens(speaker):
     with torch.no_grad():
         speaker.decoder.word.bias[[0, 1, FIRST]] = 100.0
     context = speaker.encode(paths())
-    spoken = speaker.generate(context, ONE, 7)
-    assert spoken.dtype == np.int32
-    assert (spoken[:, 0] == FIRST).all()
+    generated = speaker.generate(context, ONE, 7)
+    assert generated.dtype == np.int32
+    assert (generated[:, 0] == FIRST).all()
     for row in range(2):
-        said = spoken[row][spoken[row] != 0]
-        assert said[-1] == END
-        assert not {0, 1, FIRST} & set(said[1:].tolist())
+        tokens_of_row = generated[row][generated[row] != 0]
+        assert tokens_of_row[-1] == END
+        assert not {0, 1, FIRST} & set(tokens_of_row[1:].tolist())
         alone = speaker.generate(context.rows(torch.tensor([row])), ONE[:1], 7)
-        assert alone[0].tolist() == said.tolist()
-        tokens = torch.from_numpy(said)[None].long()
+        assert alone[0].tolist() == tokens_of_row.tolist()
+        tokens = torch.from_numpy(tokens_of_row)[None].long()
         likely = speaker.log_probs(context.rows(torch.tensor([row])), tokens, ONE[:1]).sum()
         for other in range(3, FIRST):
-            if said[1] not in (other, END):
+            if tokens_of_row[1] not in (other, END):
                 changed = tokens[:, :2].clone()
                 changed[0, 1] = other
                 rows = context.rows(torch.tensor([row]))

@@ -1,4 +1,4 @@
-"""Comparisons of trainings: what is counted, what goes on, and what is refused."""
+"""Comparisons of trainings: figures, resuming, and refused runs."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from training.settings import to_json as settings_text
 
 
 def scores(success, split="val_unseen"):
-    """Two instructions for each of the paths, in fractions of their metrics."""
+    """Return scores of two instructions for each path."""
     return {
         split: {
             f"{path}_{k}": {"path": path, "SR": value, "SPL": value / 2, "nDTW": 0.5}

@@ -47,8 +47,8 @@ def test_traces_contain_the_values_of_the_critic(small_config):
     )
     trainer, learner = follower_trainer(config)
     trainer.train()
-    told = EvaluateConfig(config.output, baselines=False, batch_size=8)
-    _, env, agents = load_walkers(told, "val_unseen")
+    evaluation = EvaluateConfig(config.output, baselines=False, batch_size=8)
+    _, env, agents = load_walkers(evaluation, "val_unseen")
     ids = [episode.instr_id for episode in env.episodes[:8]]
     with torch.inference_mode():
         traces = record(env, agents["follower"], ids, name="follower", split="val_unseen")
@@ -96,16 +96,16 @@ def test_missing_run_is_named(tmp_path):
 def test_several_splits_and_ablations_of_a_trained_run(doors_config, capsys):
     train(doors_config)
     capsys.readouterr()
-    told = EvaluateConfig(doors_config.output, ("val_seen", "val_unseen"), baselines=False)
-    heard = evaluate_run(told)
-    assert [heard[split]["follower"]["SR"] for split in told.splits] == [1.0, 1.0]
+    evaluation = EvaluateConfig(doors_config.output, ("val_seen", "val_unseen"), baselines=False)
+    results = evaluate_run(evaluation)
+    assert [results[split]["follower"]["SR"] for split in evaluation.splits] == [1.0, 1.0]
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["split", "val_seen", "val_unseen"]
-    misled = evaluate_run(dataclasses.replace(told, instruction_ablation="shuffled"))
+    shuffled = evaluate_run(dataclasses.replace(evaluation, instruction_ablation="shuffled"))
     # Words of another path in the room, or in another one, name the wrong door three times of four.
-    assert misled["val_unseen"]["follower (shuffled instructions)"]["SR"] < 0.6
-    deaf = evaluate_run(dataclasses.replace(told, instruction_ablation="empty"))
-    assert deaf["val_unseen"]["follower (empty instructions)"]["SR"] < 0.6
+    assert shuffled["val_unseen"]["follower (shuffled instructions)"]["SR"] < 0.6
+    empty = evaluate_run(dataclasses.replace(evaluation, instruction_ablation="empty"))
+    assert empty["val_unseen"]["follower (empty instructions)"]["SR"] < 0.6
 
 
 def test_missing_data_is_named_before_the_walk(run, monkeypatch):
@@ -138,13 +138,13 @@ def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp
     )
     follower_trainer(config)[0].train()
     path = tmp_path / "new" / "paths.jsonl"
-    told = EvaluateConfig(config.output, baselines=False, submission=path)
+    evaluation = EvaluateConfig(config.output, baselines=False, submission=path)
     with monkeypatch.context() as patch:
         patch.setattr("agents.experiments.runs.load_run", None)
         with pytest.raises(ValueError, match=r"has --instruction-language hi; .*--partial"):
-            evaluate_run(told)
+            evaluate_run(evaluation)
     assert not path.parent.exists()
-    evaluate_run(dataclasses.replace(told, partial=True))
+    evaluate_run(dataclasses.replace(evaluation, partial=True))
     assert len(path.read_text().splitlines()) == 8
 
 

@@ -11,7 +11,7 @@ from envs.graphs.nav_graph import NavGraph
 
 
 def grid(scan, size=5):
-    """Viewpoints 2 m apart on a square, joined to their neighbours; a few at odd places."""
+    """Return a grid of viewpoints 2 m apart, with edges between neighbours, and a few others."""
     places = [(x, y) for x in range(size) for y in range(size)]
     rng = np.random.default_rng(0)
     records = []
@@ -40,14 +40,14 @@ def episode(scan, path, number=0):
 
 
 def shortest(graph, moves, count):
-    """Some shortest paths of so many moves."""
+    """Return shortest paths with a number of moves."""
     ends = itertools.permutations(graph.viewpoint_ids, 2)
     paths = (graph.shortest_path(start, goal) for start, goal in ends)
     return [tuple(path) for path in itertools.islice(paths, 300) if len(path) == moves + 1][:count]
 
 
 def around(graph):
-    """Detours of four moves whose ends are two moves apart."""
+    """Return detours of four moves whose ends are two moves apart."""
     for start, middle, goal in itertools.permutations(graph.viewpoint_ids, 3):
         first, second = graph.shortest_path(start, middle), graph.shortest_path(middle, goal)
         path = (*first, *second[1:])

@@ -30,7 +30,7 @@ def config(small_config, speaker_run):
 
 @pytest.fixture
 def first(config):
-    """A run on the split alone that has just begun."""
+    """Run without back-translation after few iterations."""
     first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
     follower_trainer(first)[0].train()
     return first
@@ -50,10 +50,10 @@ def test_sampled_paths_have_generated_instructions(translator, doors_env):
     tokenizer = doors_env.tokenizer
     first, end = tokenizer.encode("", 2)
     for tokens in batch.tokens:
-        said = tokens[tokens != 0]
-        assert (said[0], said[-1]) == (first, end)
-        assert len(said) > 2
-        assert set(tokenizer.decode(said).split()) <= set(tokenizer.words[3:-1])
+        sentence = tokens[tokens != 0]
+        assert (sentence[0], sentence[-1]) == (first, end)
+        assert len(sentence) > 2
+        assert set(tokenizer.decode(sentence).split()) <= set(tokenizer.words[3:-1])
     assert len(translator.env.episodes) == 40
     assert {episode.scan for episode in translator.env.episodes} <= set(doors_env.nav_world.graphs)
 
@@ -165,19 +165,21 @@ def test_resume_is_bit_identical(config, tmp_path):
 
 def test_gradient_is_the_sum_over_both_batches(config):
     _, learner = follower_trainer(config)
-    lesson, translator = learner.network.train(), learner._translator
-    weights = list(lesson.parameters())
+    network, translator = learner.network.train(), learner._translator
+    weights = list(network.parameters())
     torch.manual_seed(5)
     figures = learner.backward(0)
     gradients = [weight.grad for weight in weights]
-    lesson.zero_grad()
+    network.zero_grad()
 
     torch.manual_seed(5)
-    told = EpisodeBatch(learner._order.batch(0), np.random.default_rng([config.seed, _ACTIONS, 0]))
-    own, _ = lesson(learner.env, learner.features, told, 1.0)
+    annotated = EpisodeBatch(
+        learner._order.batch(0), np.random.default_rng([config.seed, _ACTIONS, 0])
+    )
+    own, _ = network(learner.env, learner.features, annotated, 1.0)
     rng = np.random.default_rng([config.seed, _ACTIONS, 0, _BACK_TRANSLATION])
-    spoken = translator.batch(translator.names(0), rng)
-    back, _ = lesson(translator.env, translator.features, spoken, 0.6)
+    generated = translator.batch(translator.names(0), rng)
+    back, _ = network(translator.env, translator.features, generated, 0.6)
     (own + back).backward()
     assert figures["loss"] == pytest.approx((own + back).item())
     for weight, gradient in zip(weights, gradients, strict=True):

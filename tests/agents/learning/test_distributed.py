@@ -1,4 +1,4 @@
-"""Two processes that train together, as torchrun starts them on one machine."""
+"""Training on two ranks, started by torchrun on one machine."""
 
 import dataclasses
 import json

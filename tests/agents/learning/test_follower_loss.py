@@ -20,7 +20,7 @@ from envs.navigation.device_features import DeviceFeatures
 
 
 @pytest.fixture
-def lesson(doors_config, doors_env):
+def follower_loss(doors_config, doors_env):
     torch.manual_seed(0)
     rewarded = ReinforcementConfig(weight=0.7)
     config = dataclasses.replace(doors_config, reinforcement=rewarded, max_training_steps=3)
@@ -33,9 +33,9 @@ def batch(env, seed=0):
     return EpisodeBatch(ids[: env.num_envs], np.random.default_rng(seed))
 
 
-def test_even_rows_imitate_and_odd_rows_have_reinforcement(lesson, doors_env):
+def test_even_rows_imitate_and_odd_rows_have_reinforcement(follower_loss, doors_env):
     features, episodes = DeviceFeatures(doors_env), batch(doors_env)
-    total, figures = lesson(doors_env, features, episodes, 0.2)
+    total, figures = follower_loss(doors_env, features, episodes, 0.2)
     wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
     right = [
         path == wanted[instr_id]
@@ -43,29 +43,29 @@ def test_even_rows_imitate_and_odd_rows_have_reinforcement(lesson, doors_env):
     ]
     assert all(right[::2])
     assert not all(right[1::2])
-    # The imitation loss is that of the even episodes walking by themselves.
+    # The imitation loss is that of the even episodes walked by themselves.
     ids = episodes.instr_ids[::2]
     agent = FollowerAgent(
-        lesson.follower, features, action_source=ActionSource(np.ones(len(ids), bool))
+        follower_loss.follower, features, action_source=ActionSource(np.ones(len(ids), bool))
     )
     alone = rollout(doors_env, agent, ids)
     loss = imitation_loss(alone.scores, alone.teacher, len(ids))
     assert figures["imitation"] == pytest.approx(loss.item(), rel=1e-5)
     # That of reinforcement is of the odd ones, some of which are cut off.
     even = np.arange(doors_env.num_envs) % 2 == 0
-    way = ActionSource(even, Draws(np.random.default_rng(0), len(even), group=2))
-    agent = FollowerAgent(lesson.follower, features, action_source=way)
+    source = ActionSource(even, Draws(np.random.default_rng(0), len(even), group=2))
+    agent = FollowerAgent(follower_loss.follower, features, action_source=source)
     decisions = rollout(doors_env, agent, episodes.instr_ids, 3, look_ahead=True)
     assert decisions.cut.size
     config = ReinforcementConfig(weight=0.7)
-    gained, more = actor_critic_loss(decisions, ~even, lesson.critic, config)
-    assert {name: figures[name] for name in more} == pytest.approx(more, rel=1e-4)
-    whole = 0.2 * loss.item() + 0.7 * gained.item()
+    a2c_loss, a2c_figures = actor_critic_loss(decisions, ~even, follower_loss.critic, config)
+    assert {name: figures[name] for name in a2c_figures} == pytest.approx(a2c_figures, rel=1e-4)
+    whole = 0.2 * loss.item() + 0.7 * a2c_loss.item()
     assert [total.item(), figures["loss"]] == pytest.approx([whole, whole], rel=1e-4)
 
 
-class Judge(Critic):
-    """A critic whose values can be told at a glance: twice the hidden state."""
+class DoubledHidden(Critic):
+    """Critic with simple values: twice the hidden state."""
 
     def forward(self, hidden):
         return 2 * hidden[:, 0]
@@ -89,7 +89,7 @@ def test_returns_are_discounted_and_bootstrapped_at_truncation():
     )
     config = ReinforcementConfig(weight=1.0, discount=0.9, value=0.5, entropy=0.01)
     wanted = np.array([False, True, True])
-    loss, figures = actor_critic_loss(decisions, wanted, Judge(1, 0.0), config)
+    loss, figures = actor_critic_loss(decisions, wanted, DoubledHidden(1, 0.0), config)
     returns = np.array([1 + 0.9 * 2, -1 + 0.9 * (1 + 0.9 * 5), 2, 1 + 0.9 * 5])
     ahead = returns - [1, 2, 3, 4]
     # Both actions are as likely as each other.
@@ -120,10 +120,10 @@ def test_critic_is_a_two_layer_perceptron():
     np.testing.assert_allclose(critic(hidden).detach().numpy(), expected, rtol=1e-5)
 
 
-def test_gradient_reaches_follower_and_critic(lesson, doors_env):
-    loss, _ = lesson.train()(doors_env, DeviceFeatures(doors_env), batch(doors_env), 0.2)
+def test_gradient_reaches_follower_and_critic(follower_loss, doors_env):
+    loss, _ = follower_loss.train()(doors_env, DeviceFeatures(doors_env), batch(doors_env), 0.2)
     loss.backward()
-    for name, parameter in lesson.named_parameters():
+    for name, parameter in follower_loss.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
 
@@ -140,9 +140,9 @@ def test_mixed_feedback_teacher_forces_half_of_the_imitation_rows(doors_config, 
     rewarded = ReinforcementConfig(weight=1.0)
     config = dataclasses.replace(doors_config, reinforcement=rewarded, feedback="mixed")
     critic = Critic(config.follower.hidden_size, 0.1)
-    lesson = FollowerLoss(make_follower(config, doors_env), critic, config).eval()
+    follower_loss = FollowerLoss(make_follower(config, doors_env), critic, config).eval()
     episodes = batch(doors_env)
-    lesson(doors_env, DeviceFeatures(doors_env), episodes, 1.0)
+    follower_loss(doors_env, DeviceFeatures(doors_env), episodes, 1.0)
     wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
     paths = zip(doors_env.paths(), episodes.instr_ids, strict=True)
     right = np.array([path == wanted[instr_id] for path, instr_id in paths])
@@ -154,10 +154,10 @@ def test_mixed_feedback_teacher_forces_half_of_the_imitation_rows(doors_config, 
 def test_sampled_steps_leave_the_path_of_the_teacher(doors_config, doors_env):
     torch.manual_seed(0)
     config = dataclasses.replace(doors_config, sampled_steps=0.5)
-    lesson = FollowerLoss(make_follower(config, doors_env), None, config).eval()
+    follower_loss = FollowerLoss(make_follower(config, doors_env), None, config).eval()
     features, walks = DeviceFeatures(doors_env), []
     for seed in (0, 0, 1):
-        lesson(doors_env, features, batch(doors_env, seed), 1.0)
+        follower_loss(doors_env, features, batch(doors_env, seed), 1.0)
         walks.append(doors_env.paths())
     assert walks[0] == walks[1] != walks[2]
     with pytest.raises(ValueError, match=r"--sampled-steps 1\.5"):
@@ -166,6 +166,6 @@ def test_sampled_steps_leave_the_path_of_the_teacher(doors_config, doors_env):
 
 def test_every_row_imitates_without_a_critic(doors_config):
     env = make_env(doors_config, "train", num_envs=6)
-    lesson = FollowerLoss(make_follower(doors_config, env), None, doors_config).eval()
-    _, figures = lesson(env, DeviceFeatures(env), batch(env), 1.0)
+    follower_loss = FollowerLoss(make_follower(doors_config, env), None, doors_config).eval()
+    _, figures = follower_loss(env, DeviceFeatures(env), batch(env), 1.0)
     assert figures.keys() == {"loss", "imitation", "agreement"}

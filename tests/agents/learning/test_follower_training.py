@@ -52,15 +52,15 @@ def test_follower_learns_a_trivial_world(doors_config, feedback, capsys):
 def test_shuffled_instructions_apply_to_training_and_evaluation(doors_config):
     config = dataclasses.replace(doors_config, instruction_ablation="shuffled", iterations=2)
     read = dataclasses.replace(config, instruction_ablation="none")
-    misled, learner = FollowerLearner(config), FollowerLearner(read)
-    pairs = [(misled.env, learner.env)]
-    pairs += zip(misled.evaluation_envs.values(), learner.evaluation_envs.values(), strict=True)
+    shuffled, learner = FollowerLearner(config), FollowerLearner(read)
+    pairs = [(shuffled.env, learner.env)]
+    pairs += zip(shuffled.evaluation_envs.values(), learner.evaluation_envs.values(), strict=True)
     for exchanged, own in pairs:
         paths = {episode.instruction: set() for episode in own.episodes}
         for episode in own.episodes:
             paths[episode.instruction].add(episode.path_id)
-        told = [episode.instruction for episode in exchanged.episodes]
-        assert sorted(told) == sorted(episode.instruction for episode in own.episodes)
+        instructions = [episode.instruction for episode in exchanged.episodes]
+        assert sorted(instructions) == sorted(episode.instruction for episode in own.episodes)
         assert all(paths[e.instruction] - {e.path_id} for e in exchanged.episodes)
         observation, info = exchanged.reset(seed=0)
         for tokens, text in zip(observation["instruction"], info["instruction"], strict=True):
@@ -69,7 +69,7 @@ def test_shuffled_instructions_apply_to_training_and_evaluation(doors_config):
     assert results["val_unseen"]["follower (shuffled instructions)"]["SR"] < 0.6
     _, env, walkers = load_walkers(EvaluateConfig(config.output), "val_unseen")
     assert next(iter(walkers)) == "follower (shuffled instructions)"
-    assert env.episodes == misled.evaluation_envs["val_unseen"].episodes
+    assert env.episodes == shuffled.evaluation_envs["val_unseen"].episodes
 
 
 def test_imitation_and_reinforcement_learn_the_world_together(doors_config):

@@ -20,7 +20,7 @@ SUBWORDS = TextConfig(tokens="subwords", vocabulary_size=200)
 
 @pytest.fixture
 def rxr(doors_config):
-    """Annotated paths, fidelity rewarded."""
+    """Settings with reference paths and nDTW rewards."""
     return dataclasses.replace(
         doors_config,
         dataset="rxr",
@@ -90,10 +90,10 @@ def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
     assert figures["back_loss"] > 0
     texts = [learner.env.tokenizer.decode(row) for row in spied[0].tokens]
     for language, word in (("en", "door"), ("hi", "दरवाज़े"), ("te", "తలుపు")):
-        told = [
+        instructions = [
             text
             for instr_id, text in zip(spied[0].instr_ids, texts, strict=True)
             if translator._languages[instr_id] == language
         ]
-        assert told
-        assert sum(word in text for text in told) > len(told) / 2, told
+        assert instructions
+        assert sum(word in text for text in instructions) > len(instructions) / 2, instructions

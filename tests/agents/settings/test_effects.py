@@ -1,4 +1,4 @@
-"""Settings that have no effect beside others are refused, and presets may bring them."""
+"""Settings without effect are refused on a command line and accepted in a preset."""
 
 import re
 from pathlib import Path
@@ -74,7 +74,7 @@ def refusal(flag, reason):
 
 @pytest.fixture
 def complaint(capsys):
-    """What a parser says to a command line that it refuses; tyro frames what dataclasses say."""
+    """Return the error message of a refused command line, without the frame that tyro adds."""
 
     def of(parse, words):
         with pytest.raises((ValueError, SystemExit)) as refused:
@@ -88,22 +88,22 @@ def complaint(capsys):
 
 @pytest.mark.parametrize(("flag", "beside", "reason"), WITHOUT_EFFECT)
 def test_settings_of_followers_without_effect_are_refused(flag, beside, reason, complaint):
-    said = complaint(parse_train, [*flag.split(), *beside.split()])
-    assert re.search(refusal(flag, reason), said)
+    message = complaint(parse_train, [*flag.split(), *beside.split()])
+    assert re.search(refusal(flag, reason), message)
     parse_train(beside.split())
 
 
 @pytest.mark.parametrize(("flag", "beside", "reason"), WITHOUT_EFFECT_ON_SPEAKERS)
 def test_settings_of_speakers_without_effect_are_refused(flag, beside, reason, complaint):
-    said = complaint(parse_speaker, [*flag.split(), *beside.split()])
-    assert re.search(refusal(flag, reason), said)
+    message = complaint(parse_speaker, [*flag.split(), *beside.split()])
+    assert re.search(refusal(flag, reason), message)
     parse_speaker(beside.split())
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        # What a preset brings is no fault of who turns off what it is for.
+        # Settings of a preset may lose their effect by other flags.
         "--preset envdrop --optimiser.clip none",
         "--preset envdrop --optimiser.name adam --optimiser.betas 0.8 0.9",
         "--preset envdrop --follower.feature-dropout 0",
