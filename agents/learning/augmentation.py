@@ -5,17 +5,15 @@ in any world: shortest ways, and ways round through a third viewpoint as far as 
 has such (Room-across-Room), with as many moves and about as long as its paths.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
 
-UNTOLD = "What a speaker says."  # stands for an instruction in the file of paths
+UNTOLD = "What a speaker says."  # instruction of a sampled path
 _SLACK = 1e-3  # metres by which a path may be longer than the shortest and still be called so
 _TRIES = 100  # at ways round, per wanted one
 
@@ -66,24 +64,6 @@ def sample_paths(
     around = Counter({moves: n for (moves, round_), n in wanted.items() if round_})
     sampled += _ways_round(graphs, scans, around, bounds, forbidden, rng)
     return [sampled[index] for index in rng.permutation(len(sampled))]
-
-
-def write_paths(path: Path, paths: Sequence[tuple[str, Viewpoints]], seed: int) -> None:
-    """Write paths as R2R annotations, the format of `aug_paths.json`, with random headings."""
-    headings = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(paths))
-    records = [
-        {
-            "path_id": number,
-            "scan": scan,
-            "path": viewpoints,
-            "heading": heading,
-            "instructions": [UNTOLD],
-        }
-        for number, ((scan, viewpoints), heading) in enumerate(
-            zip(paths, headings.tolist(), strict=True)
-        )
-    ]
-    path.write_text(json.dumps(records), encoding="utf-8")
 
 
 def _shortest_pairs(
