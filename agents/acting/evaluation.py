@@ -10,7 +10,7 @@ from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.acting.rollout import Agent, walk
 from agents.settings import InstructionAblation, TrainConfig
 from envs.episodes import Episode, base_language
-from envs.metrics import aligned, score_paths, summarise, summarise_groups
+from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
 from envs.navigation.vector_env import VlnVectorEnv
 from training import distributed
 from training.learners import Summary
@@ -19,16 +19,8 @@ Pose = tuple[str, float, float]
 # Summaries by split, or by split/language, and then by agent.
 Results = dict[str, dict[str, Summary]]
 
-# Columns of the table: name in a summary, factor, and number of printed decimals.
-_COLUMNS = {
-    "TL": (1, 2),
-    "NE": (1, 2),
-    "OSR": (100, 1),
-    "SR": (100, 1),
-    "SPL": (100, 1),
-    "nDTW": (100, 1),
-    "sDTW": (100, 1),
-}
+_COLUMNS = ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
+_DECIMALS = {"m": 2, "%": 1}
 _ABLATIONS: dict[InstructionAblation, list[str]] = {
     "none": [],
     "empty": ["empty instructions"],
@@ -163,9 +155,11 @@ def table(results: Mapping[str, Mapping[str, Summary]]) -> str:
     rows = [["split", "agent", *_COLUMNS]]
     for split, agents in results.items():
         for agent, summary in agents.items():
-            figures = [
-                f"{factor * summary[column]:.{digits}f}"
-                for column, (factor, digits) in _COLUMNS.items()
-            ]
-            rows.append([split, agent, *figures])
+            rows.append([split, agent, *(_printed(name, summary[name]) for name in _COLUMNS)])
     return aligned(rows, texts=2)
+
+
+def _printed(name: str, value: float) -> str:
+    """Return a metric as tables print it."""
+    metric = SUMMARY_METRICS[name]
+    return f"{metric.factor * value:.{_DECIMALS[metric.unit]}f}"

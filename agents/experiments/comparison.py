@@ -17,7 +17,7 @@ from agents.command_line import parse_train
 from agents.experiments.runs import load_run
 from agents.learning.follower_training import train
 from agents.settings import TrainConfig
-from envs.metrics import SUMMARY
+from envs.metrics import SUMMARY_METRICS
 from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
 from storage.json_files import read_json
@@ -188,7 +188,10 @@ def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict
     return {
         episode.instr_id: {
             "path": episode.path_id,
-            **{short: evaluation.scores[episode.instr_id][SUMMARY[short]] for short in METRICS},
+            **{
+                short: evaluation.scores[episode.instr_id][SUMMARY_METRICS[short].column]
+                for short in METRICS
+            },
         }
         for episode in env.episodes
     }

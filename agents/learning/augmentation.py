@@ -5,17 +5,15 @@ in any world: shortest paths, and detours through a third viewpoint in the same 
 training split (Room-across-Room has them), with the same numbers of moves and range of lengths.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
 
-PLACEHOLDER = "What a speaker says."  # instruction of all paths in a file of sampled paths
+PLACEHOLDER = "What a speaker says."  # instruction of a sampled path
 _SLACK = 1e-3  # tolerance in metres of the comparison with the shortest path
 _TRIES = 100  # attempts per detour
 
@@ -66,24 +64,6 @@ def sample_paths(
     detours = Counter({moves: n for (moves, is_detour), n in wanted.items() if is_detour})
     sampled += _detours(graphs, scans, detours, bounds, excluded, rng)
     return [sampled[index] for index in rng.permutation(len(sampled))]
-
-
-def write_paths(path: Path, paths: Sequence[tuple[str, Viewpoints]], seed: int) -> None:
-    """Write paths as R2R annotations, the format of `aug_paths.json`, with random headings."""
-    headings = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(paths))
-    records = [
-        {
-            "path_id": number,
-            "scan": scan,
-            "path": viewpoints,
-            "heading": heading,
-            "instructions": [PLACEHOLDER],
-        }
-        for number, ((scan, viewpoints), heading) in enumerate(
-            zip(paths, headings.tolist(), strict=True)
-        )
-    ]
-    path.write_text(json.dumps(records), encoding="utf-8")
 
 
 def _shortest_pairs(

@@ -12,12 +12,11 @@ from envs.metrics.bootstrap import (
 from envs.metrics.path_scores import SUCCESS_THRESHOLD, path_metrics, score_path
 from envs.metrics.seeds import seed_interval
 from envs.metrics.split_scores import score_paths
-from envs.metrics.summaries import SUMMARY, SUMMARY_METRICS, Metric, summarise, summarise_groups
+from envs.metrics.summaries import SUMMARY_METRICS, Metric, summarise, summarise_groups
 from envs.metrics.tables import aligned
 
 __all__ = [
     "SUCCESS_THRESHOLD",
-    "SUMMARY",
     "SUMMARY_METRICS",
     "Interval",
     "Metric",

@@ -32,14 +32,13 @@ SUMMARY_METRICS = {
     "sDTW": Metric("sdtw", 100, "%"),
     "CLS": Metric("cls", 100, "%"),
 }
-SUMMARY = {short: metric.column for short, metric in SUMMARY_METRICS.items()}
 
 # One mapping per path (`score_path`), or one column per metric (`score_paths`).
 Scores = Sequence[Mapping[str, float]] | Mapping[str, np.ndarray]
 
 
 def summarise(scores: Scores) -> dict[str, float]:
-    """Return the mean of each metric under the short names of `SUMMARY`, and `episodes`.
+    """Return the mean of each metric under its short name, and the number of `episodes`.
 
     Raises:
         ValueError: There are no episodes.
@@ -76,10 +75,11 @@ def summarise_groups(scores: Scores, groups: Sequence[str]) -> dict[str, dict[st
 
 def columns_named(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the columns of the summary's metrics under their short names."""
-    return {short: columns[name] for short, name in SUMMARY.items()}
+    return {short: columns[metric.column] for short, metric in SUMMARY_METRICS.items()}
 
 
 def _columns(scores: Scores) -> Mapping[str, np.ndarray]:
     if isinstance(scores, Mapping):
         return scores
-    return {name: np.array([score[name] for score in scores]) for name in SUMMARY.values()}
+    names = [metric.column for metric in SUMMARY_METRICS.values()]
+    return {name: np.array([score[name] for score in scores]) for name in names}

@@ -1,11 +1,10 @@
 import itertools
-import json
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from agents.learning.augmentation import sample_paths, write_paths
+from agents.learning.augmentation import sample_paths
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
 
@@ -109,13 +108,3 @@ def test_same_seed_same_paths():
     train = train_split()
     assert sample_paths(GRAPHS, train, [], 30, 5) == sample_paths(GRAPHS, train, [], 30, 5)
     assert sample_paths(GRAPHS, train, [], 30, 5) != sample_paths(GRAPHS, train, [], 30, 6)
-
-
-def test_paths_are_written_as_annotations(tmp_path):
-    paths = sample_paths(GRAPHS, train_split(), [], 5, 1)
-    write_paths(tmp_path / "paths.json", paths, 0)
-    records = json.loads((tmp_path / "paths.json").read_text())
-    assert [(record["scan"], tuple(record["path"])) for record in records] == paths
-    assert len({record["path_id"] for record in records}) == 5
-    assert all(len(record["instructions"]) == 1 for record in records)
-    assert len({record["heading"] for record in records}) == 5

@@ -223,3 +223,11 @@ def test_start_from_a_run_with_another_vocabulary(first, tmp_path):
             assert torch.equal(value, old)
         else:
             assert torch.equal(value, before[name]), name
+
+
+def test_sampled_episodes_have_distinct_ids_and_headings(translator, doors_env):
+    episodes = translator.env.episodes
+    assert len({episode.path_id for episode in episodes}) == len(episodes) == 40
+    assert len({episode.heading for episode in episodes}) == 40
+    assert translator.env.files is doors_env.files
+    assert translator.env.max_episode_steps == doors_env.max_episode_steps

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from envs.metrics import score_path
-from envs.metrics.summaries import SUMMARY
+from envs.metrics.summaries import SUMMARY_METRICS
 from envs.submissions.scores import ScoringRules, load_ground
 from viewer.trace import (
     outcome,
@@ -43,7 +43,7 @@ def test_metrics_are_of_the_walk_up_to_each_step(tiny_env, traces):
         graph = tiny_env.nav_world.graphs[trace.scan]
         for number, step in enumerate(trace.steps):
             scores = score_path(graph, trace.walked[: number + 1], trace.path)
-            for short, name in SUMMARY.items():
+            for short, (name, _, _) in SUMMARY_METRICS.items():
                 assert step.metrics[short] == pytest.approx(scores[name], abs=6e-5)
 
 
