@@ -177,8 +177,8 @@ class CiderD:
             return "all captions are empty"
         if self.unseen_idf == 0:
             return (
-                "all references belong to a single image, so every n-gram has document frequency "
-                "weight 0; train on more images"
+                "all references belong to a single image, so every inverse document "
+                "frequency is 0; train on more images"
             )
         counted = self.table.count(captions, lengths)
         if not np.isin(counted.gram, self.gram).any():
@@ -187,8 +187,8 @@ class CiderD:
                 "references do not use another vocabulary each"
             )
         return (
-            "no caption shares an n-gram with the references of its image; do the images and "
-            "their references belong together, and has the captioner been trained before?"
+            "no caption shares an n-gram with the references of its image; check that "
+            "images and references match and that the captioner was trained first"
         )
 
     def save(self, path: str | Path, vocabulary: str) -> None:

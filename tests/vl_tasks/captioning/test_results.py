@@ -25,7 +25,7 @@ def test_annotations_of_coco(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[]", "it contains no caption in it"),
+        ("[]", "it contains no caption"),
         (
             '[{"image_id": 1, "caption": "a"}, {"image_id": 1, "caption": "b"}]',
             "record 1 .*two captions",
