@@ -1,4 +1,4 @@
-"""Answer questions about a picture with a model that finetune_vqa.py trained.
+"""Answer questions about an image with a model that finetune_vqa.py trained.
 
 $ answer.py photo.jpg "how many chairs are there?"
 $ answer.py photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
@@ -17,18 +17,18 @@ from training.settings import check_counts
 
 @dataclass(frozen=True)
 class AnswerConfig:
-    """What is asked about which picture, and who answers."""
+    """Image, questions and model."""
 
     image: tyro.conf.Positional[Path]
-    """The picture, or the .npz of its regions for a model that sees those."""
+    """Image file, or .npz file of region features for a model trained with --regions."""
     questions: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Questions about it."""
+    """Questions about the image."""
     run: Path = Path("runs/vqa-mcan-house")
-    """Folder of the run."""
+    """Folder of the trained run."""
     count: int = 5
-    """Answers to show for each question."""
+    """Number of answers to print per question, most probable first."""
     device: str = "cpu"
-    """Where the model computes."""
+    """Device of the model: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("count",))
@@ -38,14 +38,14 @@ def main() -> None:
     """Parse the command line and answer."""
     config = tyro.cli(AnswerConfig, description=__doc__)
     if not config.questions:
-        raise SystemExit('ask something: answer.py IMAGE "is there a lamp?"')
+        raise SystemExit('no question given; write answer.py IMAGE "is there a lamp?"')
     # Imported here so that --help answers without loading torch.
     from vl_tasks.vqa.answering import answer_questions
 
-    found = answer_questions(
+    ranked = answer_questions(
         config.run, config.image, config.questions, config.count, config.device
     )
-    for question, answers in zip(config.questions, found, strict=True):
+    for question, answers in zip(config.questions, ranked, strict=True):
         print(f"{question}: {answers[0][0]}")
         for answer, score in answers:
             print(f"  {score:6.1%}  {answer}")

@@ -1,4 +1,4 @@
-"""Write captions of pictures with a model that train_captioner.py trained.
+"""Generate captions of images with a model that train_captioner.py trained.
 
 $ caption.py photo.jpg
 $ caption.py a.jpg b.jpg --run runs/captions-xe-house --beams 1
@@ -17,26 +17,26 @@ from training.settings import check_counts
 
 @dataclass(frozen=True)
 class CaptionPicturesConfig:
-    """Which pictures are described, and who describes them."""
+    """Images, model and decoding."""
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """The pictures."""
+    """Image files."""
     run: Path = Path("runs/captions-scst-house")
-    """Folder of the run."""
+    """Folder of the trained run."""
     beams: int | None = None
-    """Beams of the search; the run's own by default."""
+    """Beam width; default: the run's setting."""
     device: str = "cpu"
-    """Where the model computes."""
+    """Device of the model: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("beams",))
 
 
 def main() -> None:
-    """Parse the command line and write."""
+    """Parse the command line and print the captions."""
     config = tyro.cli(CaptionPicturesConfig, description=__doc__)
     if not config.images:
-        raise SystemExit("name a picture: caption.py IMAGE ...")
+        raise SystemExit("no image given; write caption.py IMAGE ...")
     # Imported here so that --help answers without loading torch.
     from vl_tasks.captioning.writing import caption_pictures
 

@@ -1,4 +1,4 @@
-"""Write the pictures and questions of the pip package easy-vqa as VQA v2 files.
+"""Convert the images and questions of the pip package easy-vqa to VQA v2 files.
 
 $ convert_easy_vqa.py --out data/easy_vqa
 """
@@ -16,10 +16,10 @@ from vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
 
 @dataclass(frozen=True)
 class ConvertEasyVqaConfig:
-    """Write the pictures and questions of the pip package easy-vqa as VQA v2 files."""
+    """Convert the images and questions of the pip package easy-vqa to VQA v2 files."""
 
     out: Path = Path("data/easy_vqa")
-    """Where to write."""
+    """Output folder."""
 
 
 def main() -> None:

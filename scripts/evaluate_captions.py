@@ -1,11 +1,11 @@
-"""Score files of captions against what people wrote.
+"""Score captions against reference captions.
 
 $ evaluate_captions.py results.json --references captions_val2014.json
 $ evaluate_captions.py results.json --references dataset_coco.json
 
-A file is a JSON list of {"image_id", "caption"}, COCO's form of results. The references are an
-annotations file of COCO, or captions in Karpathy's form. Prints BLEU, ROUGE-L and CIDEr-D, METEOR
-where Java and pycocoevalcap are, SPICE if asked, and what cut the captions into words.
+A results file is a JSON list of {"image_id", "caption"} (COCO results format). The references are a
+COCO annotations file or a captions file in Karpathy's format. The script prints BLEU, ROUGE-L and
+CIDEr-D, METEOR if Java and pycocoevalcap are installed, SPICE with --spice, and the tokenizer.
 """
 
 from complaints import friendly_errors
@@ -20,44 +20,47 @@ import tyro
 
 @dataclass(frozen=True)
 class EvaluateCaptionsConfig:
-    """Score files of captions against what people wrote."""
+    """Score captions against reference captions."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]
-    """Files of captions, before the other arguments."""
+    """Results files, before the other arguments."""
     references: Path
-    """Annotations file of COCO, or captions in Karpathy's form."""
+    """COCO annotations file, or captions file in Karpathy's format."""
     tokenizer: Literal["auto", "java", "python"] = "auto"
-    """What cuts captions into words: java is the official one, auto takes it where it is."""
+    """Tokenizer of the captions: java (the official one), python, or auto (java if installed)."""
     meteor: Literal["auto", "yes", "no"] = "auto"
-    """Compute METEOR, which takes Java; auto does so where Java and pycocoevalcap are."""
+    """METEOR score, which requires Java; auto computes it if Java and pycocoevalcap are
+    installed."""
     spice: bool = False
-    """Compute SPICE, which needs a parser besides; see docs/vl_tasks.md."""
+    """SPICE score, which also requires a parser, see docs/vl_tasks.md."""
     json: Path | None = None
-    """Write all scores here."""
+    """Output file of all scores."""
 
 
 def main() -> None:
     """Parse the command line, score and print."""
     config = tyro.cli(EvaluateCaptionsConfig, description=__doc__)
     if not config.files:
-        raise SystemExit("name a file to score: evaluate_captions.py results.json --references ...")
-    # Imported here so that --help answers at once.
+        raise SystemExit(
+            "no results file given; write evaluate_captions.py results.json --references ..."
+        )
+    # Imported here so that --help returns at once.
     from storage import write_text
     from vl_tasks.captioning.metrics import evaluate_captions
     from vl_tasks.captioning.results import read_any_references, read_results
 
     references = read_any_references(config.references)
     meteor = {"auto": None, "yes": True, "no": False}[config.meteor]
-    found = {}
+    results = {}
     for file in config.files:
         captions = read_results(file)
         scores = evaluate_captions(captions, references, config.tokenizer, meteor, config.spice)
-        found[str(file)] = asdict(scores)
+        results[str(file)] = asdict(scores)
         print(f"{file}: {scores.images} captions, words by {scores.tokenizer}")
         for name, value in scores.scores.items():
             print(f"  {name:<8} {100 * value:7.2f}")
     if config.json:
-        write_text(config.json, json.dumps(found, indent=1) + "\n")
+        write_text(config.json, json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Train a model that says whether sentences about pictures hold: entailment, neutral or not.
+"""Train a visual entailment model: entailment, neutral or contradiction of image and sentence.
 
 $ finetune_snli_ve.py
 $ finetune_snli_ve.py --no-vision
 $ finetune_snli_ve.py --data data/snli_ve --images data/flickr30k_images --preset snli-ve-two-tower
 $ finetune_snli_ve.py --resume runs/snli-ve-fused-house
 
---data and --preset choose the defaults of the rest.
+--data and --preset choose the defaults of the other flags.
 """
 
 from complaints import friendly_errors

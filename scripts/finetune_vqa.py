@@ -1,13 +1,13 @@
-"""Train a model that answers questions about pictures, and score it as the VQA evaluators do.
+"""Train a visual question answering model and score it with the official VQA accuracy.
 
 $ finetune_vqa.py
 $ finetune_vqa.py --no-vision
 $ finetune_vqa.py --data easy-vqa
-$ finetune_vqa.py --data my_photos                      # with a file questions.csv
+$ finetune_vqa.py --data my_photos                      # photos and questions.csv
 $ finetune_vqa.py --preset movie-mcan-clip-vil --data data/vqa --submit test-dev
 $ finetune_vqa.py --resume runs/vqa-mcan-house
 
---data and --preset choose the defaults of the rest.
+--data and --preset choose the defaults of the other flags.
 """
 
 from complaints import friendly_errors

@@ -1,11 +1,11 @@
-"""Train a captioner, first by cross-entropy, then by the CIDEr-D of its own captions.
+"""Train an image captioner with cross-entropy, then with self-critical training (CIDEr-D reward).
 
 $ train_captioner.py
-$ train_captioner.py --start runs/captions-xe-house    # goes on by CIDEr-D
+$ train_captioner.py --start runs/captions-xe-house    # self-critical training
 $ train_captioner.py --preset coco --data data/coco
 $ train_captioner.py --resume runs/captions-scst-house
 
---data and --preset choose the defaults of the rest.
+--data and --preset choose the defaults of the other flags.
 """
 
 from complaints import friendly_errors

@@ -1,4 +1,4 @@
-"""Command lines of the tasks: settings whose defaults depend on the data and on a recipe."""
+"""Command-line parsing for the tasks; --data and --preset choose the defaults of other settings."""
 
 import argparse
 import dataclasses
@@ -22,36 +22,36 @@ from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_
 
 Config = TypeVar("Config", bound=RunConfig)
 
-# What may change when a run goes on. All else would make it another run.
+# Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
     "resume images regions iterations minutes evaluate_every evaluation_batch evaluation_splits "
     "submit threads device beams variant".split()
 )
-# Of captions this one cuts what is scored; of questions it makes the vocabulary.
+# For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
-# What self-critical training has from its start: weights are built after it, or learnt through it.
+# Settings that self-critical training must share with its cross-entropy run (--start).
 _OF_START = frozenset("preset vision standardise captioner min_count grids".split())
 
 
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
-    """Settings of a VQA training from its command line, see `_parse`."""
+    """Parse the command line of a VQA training, see `_parse`."""
     return _parse(VQA_PRESETS, arguments, description)
 
 
 def parse_entailment(arguments: Sequence[str], description: str | None = None) -> EntailmentConfig:
-    """Settings of an entailment training from its command line, see `_parse`."""
+    """Parse the command line of a visual entailment training, see `_parse`."""
     return _parse(ENTAILMENT_PRESETS, arguments, description)
 
 
 def parse_captions(arguments: Sequence[str], description: str | None = None) -> CaptionConfig:
-    """Settings of a captioner's training from its command line, see `_parse`.
+    """Parse the command line of a captioning training, see `_parse`.
 
-    --start is read first, too: self-critical training takes the settings of that run, with the
-    changes of the recipe.
+    With --start, the defaults are the settings of that run plus the preset's changes for
+    self-critical training.
 
     Raises:
-        FileNotFoundError: --start names no run.
-        ValueError: A flag contradicts what the weights of that run need; names both values.
+        FileNotFoundError: The folder --start is not a run.
+        ValueError: A flag is incompatible with the weights of that run; names both values.
     """
     start = _first(arguments, "start")
     if start is None or _first(arguments, "resume") is not None:
@@ -71,14 +71,14 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
 
 
 def _check_start(saved: CaptionConfig, config: CaptionConfig, start: Path) -> None:
-    """Refuse settings with which the weights of a run would not fit, or see something else."""
-    # Where grids are kept and how exactly they are worked out makes them no others.
+    """Refuse settings that are incompatible with the weights of a run."""
+    # The cache and the precision of the encoder may differ.
     grids = dataclasses.replace(
         config.grids, keep=saved.grids.keep, precision=saved.grids.precision
     )
     config = dataclasses.replace(config, grids=grids)
     may_change = {field.name for field in dataclasses.fields(config)} - _OF_START
-    remedy = "leave the flags out to go on from its weights, or train another without --start"
+    remedy = "omit the flags to start from its weights, or train a new run without --start"
     check_same_run(start, config, frozenset(may_change), "the command line", remedy)
 
 
@@ -87,20 +87,20 @@ def _parse(
     arguments: Sequence[str],
     description: str | None,
 ) -> Config:
-    """Settings of a training run from its command line.
+    """Parse the command line of a training run.
 
-    --preset and --data are read first, for they choose the defaults of the rest; --resume takes all
-    defaults from the run that it names.
+    --preset and --data are read first because they choose the defaults of the other flags; --resume
+    takes all defaults from the resumed run.
 
     Args:
-        presets: Recipes of the task.
-        arguments: Of the command line.
-        description: What --help begins with.
+        presets: Presets of the task by name.
+        arguments: Command-line arguments.
+        description: Introduction of the --help text.
 
     Raises:
-        FileNotFoundError: --resume names no run.
-        ValueError: There is no such recipe, a flag has no effect, or it contradicts the run to
-            resume; names both values.
+        FileNotFoundError: The folder --resume is not a run.
+        ValueError: The preset does not exist, a flag has no effect, or a flag contradicts the
+            resumed run; names both values.
     """
     kind = type(presets["houses"])
     resumed = _first(arguments, "resume")
@@ -112,9 +112,9 @@ def _parse(
         check_task_effects(saved, config)
         return config
     data = _first(arguments, "data") or "house"
-    preset = _first(arguments, "preset") or _recipe_for(data, presets)
+    preset = _first(arguments, "preset") or _preset_for(data, presets)
     if preset not in presets:
-        raise ValueError(f"--preset {preset} is none of {', '.join(presets)}")
+        raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
     default = presets[preset]
     config = tyro.cli(kind, description=description, default=default, args=list(arguments))
     check_effects(config, idle_training_settings(config), default)
@@ -122,7 +122,7 @@ def _parse(
     return config
 
 
-def _recipe_for(data: str, presets: Mapping[str, Config]) -> str:
+def _preset_for(data: str, presets: Mapping[str, Config]) -> str:
     if data == "house" or HouseTaskFiles(Path(data)).summary.is_file():
         return "houses"
     return data if data in presets else "small"
@@ -130,6 +130,6 @@ def _recipe_for(data: str, presets: Mapping[str, Config]) -> str:
 
 def _first(arguments: Sequence[str], name: str) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    # A value that is missing is complained of later, by the parser that knows all flags.
+    # nargs="?": the full parser reports a missing value later.
     parser.add_argument(f"--{name}", nargs="?")
     return getattr(parser.parse_known_args(list(arguments))[0], name)

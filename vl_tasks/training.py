@@ -1,4 +1,4 @@
-"""Runs of all tasks."""
+"""Training loop that all vision-and-language tasks share, and splits and batches of records."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -22,41 +22,41 @@ Record = TypeVar("Record")
 
 
 class Task(Protocol):
-    """A network, the records that it learns from, and what its weights are worth."""
+    """Network, training records and evaluation of a task."""
 
     metric: str
-    """Which of the figures of `evaluate` chooses the best weights, larger ones."""
+    """Name of the `evaluate` metric that selects the best checkpoint; larger is better."""
     records: int
-    """How many the training data has."""
+    """Number of training records."""
 
     @property
     def network(self) -> nn.Module:
-        """All that is learnt."""
+        """Network with all trainable parameters."""
         ...
 
     def loss(self, rows: np.ndarray) -> tuple[torch.Tensor, Summary]:
-        """Loss of some records (B,) of the training data, and other figures to log."""
+        """Return the loss of training records `rows` (B,), and further metrics to log."""
         ...
 
     def evaluate(self) -> Summary:
-        """Figures of the split that chooses."""
+        """Return the metrics of the split `select_by`."""
         ...
 
     def start(self, run: Path) -> None:
-        """Write what a fresh run's folder holds besides settings and weights."""
+        """Write the files of a new run besides settings and weights, such as vocabularies."""
         ...
 
     def save(self, run: Path, iteration: int) -> None:
-        """Write the weights to use."""
+        """Write the best weights."""
         ...
 
 
 class TaskLearner:
-    """A task, learnt record by record.
+    """Adapter from a task to the `Trainer`, with the optimiser and the order of batches.
 
     Args:
-        config: Settings.
-        task: What is learnt.
+        config: Settings of the run.
+        task: Task to train.
     """
 
     def __init__(self, config: RunConfig, task: Task) -> None:
@@ -68,27 +68,27 @@ class TaskLearner:
         self._order = ShuffledBatchOrder(task.records, config.batch_size, config.seed)
 
     def backward(self, iteration: int) -> Summary:
-        """Add the gradient of a batch."""
+        """Add the gradients of one batch and return its metrics."""
         loss, figures = self._task.loss(self._order.batch(iteration))
         loss.backward()
         return {"loss": loss.item(), **figures}
 
     def evaluate(self) -> dict[str, Summary]:
-        """Figures of the split that chooses."""
+        """Return the metrics of the split `select_by`."""
         with torch.inference_mode():
             return {self._config.select_by: self._task.evaluate()}
 
     def start(self, run: Path) -> None:
-        """Write what the task needs."""
+        """Write the files of the task for a new run."""
         self._task.start(run)
 
     def save_model(self, run: Path, iteration: int) -> None:
-        """Write the weights to use."""
+        """Write the best weights."""
         self._task.save(run, iteration)
 
 
 def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
-    """Build the trainer of a task: a new run, or the one that `config.resume` names."""
+    """Build the trainer of a task, for a new run or the run `config.resume`."""
 
     def noise(iteration: int) -> int:
         return iteration_seed(config.seed, _NOISE, iteration)
@@ -97,48 +97,48 @@ def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
 
 
 def prepare(config: RunConfig) -> None:
-    """Set up torch before anything is built.
+    """Set up torch before the network is built.
 
     Raises:
-        ValueError: torch cannot compute on the device.
+        ValueError: torch does not support the device.
     """
-    # On processors without TF32 "medium" is as exact and, through oneDNN, up to twice as fast.
+    # On CPUs without TF32, "medium" is equally exact and, through oneDNN, up to twice as fast.
     precision = "medium" if config.device == "cpu" else "high"
     set_up_torch(config.device, config.threads, precision, config.seed)
 
 
 def in_batches(count: int, size: int) -> Sequence[np.ndarray]:
-    """Places 0..count - 1 in pieces of `size`."""
+    """Split the indices 0..count - 1 into batches of `size`."""
     return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def is_held_out(image_id: int | str) -> bool:
-    """Whether a picture is one of the twentieth that "held-out" takes out of training."""
+    """Whether an image is one of the twentieth that the split "held-out" reserves."""
     return zlib.crc32(str(image_id).encode()) % 20 == 0
 
 
 def parted(
     records: Sequence[Record], picture: Callable[[Record], int | str]
 ) -> tuple[list[Record], list[Record]]:
-    """Part records into those of held-out pictures and those to learn from.
+    """Split records by image into a held-out split and a training split.
 
-    Of few pictures at least one is held out.
+    The held-out split has at least one image.
 
     Args:
-        records: To be parted.
-        picture: Gives a record's image id.
+        records: Records to split.
+        picture: Function from a record to its image id.
 
     Raises:
-        ValueError: All records are about one picture.
+        ValueError: All records belong to one image.
     """
     ids = {picture(record) for record in records}
     if len(ids) < 2:
         raise ValueError(
-            "--select-by held-out: all training records are about one picture; more are needed"
+            "--select-by held-out: all training records belong to one image; add further images"
         )
-    held = {one for one in ids if is_held_out(one)}
+    held = {image_id for image_id in ids if is_held_out(image_id)}
     if not held or held == ids:
-        held = {min(ids, key=lambda one: zlib.crc32(str(one).encode()))}
+        held = {min(ids, key=lambda image_id: zlib.crc32(str(image_id).encode()))}
     return (
         [record for record in records if picture(record) in held],
         [record for record in records if picture(record) not in held],

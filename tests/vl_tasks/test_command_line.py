@@ -20,7 +20,9 @@ def test_data_and_preset_choose_the_defaults():
     assert parse_entailment(["--preset", "snli-ve-two-tower"]).model == "two-tower"
     assert parse_captions(["--preset", "coco"]) == CAPTION_PRESETS["coco"]
     assert parse_captions(["--data", "mine"]).preset == "small"
-    with pytest.raises(ValueError, match="--preset magic is none of houses, easy-vqa"):
+    with pytest.raises(
+        ValueError, match="--preset magic does not exist; choose one of houses, easy-vqa"
+    ):
         parse_vqa(["--preset", "magic"])
 
 
@@ -47,10 +49,10 @@ def test_presets_name_themselves_and_have_runs_of_their_own():
 
 
 @pytest.mark.parametrize("flags", [["--evaluation-splits", "held-out"], ["--submit", "held-out"]])
-def test_what_is_held_out_must_be_taken_out_of_training(flags, capsys):
+def test_held_out_split_requires_select_by_held_out(flags, capsys):
     with pytest.raises(SystemExit):
         parse_vqa(flags)
-    assert "is there with --select-by" in capsys.readouterr().err
+    assert "exists only with --select-by" in capsys.readouterr().err
     assert parse_vqa(["--select-by", "held-out", *flags]).select_by == "held-out"
 
 
@@ -62,11 +64,11 @@ def test_self_critical_training_takes_the_settings_of_its_start(tmp_path):
     assert config == dataclasses.replace(
         saved, phase="scst", start=tmp_path, output=None, **changes
     )
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match="require each other"):
         dataclasses.replace(saved, phase="scst")
 
 
-def test_self_critical_training_keeps_what_weights_need(tmp_path):
+def test_self_critical_training_refuses_settings_that_do_not_fit_its_start(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(CAPTION_PRESETS["houses"]))
     start = ("--start", str(tmp_path))
     for flags, problem in {
@@ -78,13 +80,13 @@ def test_self_critical_training_keeps_what_weights_need(tmp_path):
         ("--no-vision",): "vision: True against False",
         ("--grids.fit", "pad"): "grids.fit: center_crop against pad",
     }.items():
-        with pytest.raises(ValueError, match=f"{problem}; leave the flags out"):
+        with pytest.raises(ValueError, match=f"{problem}; omit the flags"):
             parse_captions([*start, *flags])
     grids = parse_captions([*start, "--grids.no-keep", "--grids.precision", "fp32"]).grids
     assert (grids.keep, grids.precision) == (False, "fp32")
 
 
-def test_runs_go_on_as_they_were(tmp_path):
+def test_resumed_runs_keep_their_settings(tmp_path):
     saved = dataclasses.replace(VQA_PRESETS["houses"], output=tmp_path)
     (tmp_path / CONFIG).write_text(to_json(saved))
     (tmp_path / TRAINER).touch()

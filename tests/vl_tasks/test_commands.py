@@ -154,7 +154,7 @@ def test_java_is_missed_before_the_training(command, shapes, tmp_path, monkeypat
 @pytest.mark.parametrize("what", ["answers", "captions"])
 def test_a_file_to_score_must_be_named(command, what):
     flags = ("--questions", "q.json", "--annotations", "a.json")
-    with pytest.raises(SystemExit, match="name a file to score: evaluate_"):
+    with pytest.raises(SystemExit, match="file given; write evaluate_"):
         command(
             f"evaluate_{what}.py", *(("--references", "r.json") if what == "captions" else flags)
         )

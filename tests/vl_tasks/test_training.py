@@ -94,5 +94,5 @@ def test_of_few_pictures_one_is_held_out():
     held, learnt = parted(many, lambda record: record[0])
     assert {picture for picture, _ in held} == {one for one in range(400) if is_held_out(one)}
     assert sorted(held + learnt) == many
-    with pytest.raises(ValueError, match="all training records are about one picture"):
+    with pytest.raises(ValueError, match="all training records belong to one image"):
         parted([(1, 0), (1, 1)], lambda record: record[0])

@@ -1,9 +1,8 @@
-"""The captioner: a transformer from the places of a picture to words.
+"""Captioner: a transformer encoder over grid cells and an autoregressive decoder over words.
 
-That of CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, `TransformerModel.py`): places are
-embedded and encoded, there without positions, and words decoded with sinusoidal ones; layers are
-normed before they are used, and once more at the end. Number 0 begins a caption, ends it and pads
-it.
+Follows CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, `TransformerModel.py`): grid features are
+embedded and encoded (in the original without positions), and words are decoded with sinusoidal
+positions. Layers are pre-norm, with a final norm. Token id 0 starts, ends and pads a caption.
 """
 
 import math
@@ -18,11 +17,11 @@ from vl_tasks.networks.attention import Attention, FeedForward, layer_norm
 from vl_tasks.networks.positions import GridPositions
 from vl_tasks.settings.configs import CaptionerConfig
 
-_POSITIONS = 512  # words that a caption may have
+_POSITIONS = 512  # maximum number of words of a caption
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention over places and a feed-forward layer."""
+    """Self-attention over grid cells and a feed-forward layer."""
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
@@ -32,7 +31,7 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """New states of places x (B, N, C), of which `mask` (B, N) are real."""
+        """Return new states of grid cells x (B, N, C); `mask` (B, N) is False in the padding."""
         y = self.norms[0](x)
         x = x + self.dropout(self.attention(y, y, mask))
         return x + self.dropout(self.feed_forward(self.norms[1](x)))
@@ -40,13 +39,13 @@ class EncoderLayer(nn.Module):
 
 @dataclass
 class LayerMemory:
-    """What a decoder layer keeps while it writes a caption.
+    """Key-value cache of a decoder layer.
 
     Attributes:
-        place_keys: (B, heads, N, C / heads).
-        place_values: The same.
-        keys: (B, heads, T, C / heads) of the words so far; None before the first.
-        values: The same.
+        place_keys: (B, heads, N, C / heads) keys of the grid cells.
+        place_values: (B, heads, N, C / heads) values of the grid cells.
+        keys: (B, heads, T, C / heads) keys of the previous words; None before the first word.
+        values: Values of the previous words, like `keys`.
     """
 
     place_keys: Tensor
@@ -56,7 +55,7 @@ class LayerMemory:
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention over words, attention to places and a feed-forward layer."""
+    """Causal self-attention over words, cross-attention to grid cells and a feed-forward layer."""
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__()
@@ -67,14 +66,14 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, places: Tensor, mask: Tensor) -> Tensor:
-        """New states of all words x (B, T, C) of captions, each of which sees those before it."""
+        """Return the new states of all words x (B, T, C); each word attends to those before it."""
         y = self.norms[0](x)
         x = x + self.dropout(self.own.attend(y, *self.own.keys_values(y), None, causal=True))
         x = x + self.dropout(self.seen(self.norms[1](x), places, mask))
         return x + self.dropout(self.feed_forward(self.norms[2](x)))
 
     def step(self, x: Tensor, memory: LayerMemory, mask: Tensor) -> Tensor:
-        """New state of the next word x (B, 1, C), which is added to the memory."""
+        """Return the new state of the next word x (B, 1, C) and add the word to the memory."""
         y = self.norms[0](x)
         keys, values = self.own.keys_values(y)
         if memory.keys is not None and memory.values is not None:
@@ -82,20 +81,20 @@ class DecoderLayer(nn.Module):
             values = torch.cat([memory.values, values], dim=2)
         memory.keys, memory.values = keys, values
         x = x + self.dropout(self.own.attend(y, keys, values, None))
-        looked = self.seen.attend(
+        attended = self.seen.attend(
             self.norms[1](x), memory.place_keys, memory.place_values, mask[:, None, None]
         )
-        x = x + self.dropout(looked)
+        x = x + self.dropout(attended)
         return x + self.dropout(self.feed_forward(self.norms[2](x)))
 
 
 class Captioner(nn.Module):
-    """The network.
+    """Transformer captioner.
 
     Args:
-        channels: C of the grids.
-        vocabulary: How many numbers words have; 0 begins, ends and pads.
-        config: Sizes.
+        channels: Number C of feature channels.
+        vocabulary: Number of token ids; 0 starts, ends and pads a caption.
+        config: Sizes of the network.
     """
 
     positions: Tensor
@@ -115,12 +114,12 @@ class Captioner(nn.Module):
         self.decoder_norm = layer_norm(config.width, config.faithful)
         self.generator = nn.Linear(config.width, vocabulary)
         self.register_buffer("positions", sinusoids(_POSITIONS, config.width), persistent=False)
-        # As in the original, whose `att_embed` keeps the initial weights of a linear layer.
+        # As in the original, `embed` (`att_embed`) keeps torch's default initialisation.
         for part in (self.encoder, self.words, self.decoder, self.generator):
             draw_xavier(part)
 
     def encode(self, grids: Grids) -> Tensor:
-        """Encoded places (B, N, C)."""
+        """Encode the grid cells (B, N, C)."""
         x = self.embed(grids.features)
         if self.places is not None:
             x = x + self.places(grids)
@@ -129,15 +128,15 @@ class Captioner(nn.Module):
         return self.encoder_norm(x)
 
     def forward(self, places: Tensor, mask: Tensor, captions: Tensor) -> Tensor:
-        """Scores of the words of whole captions.
+        """Compute the logits of all words of captions with teacher forcing.
 
         Args:
-            places: (B, N, C), encoded.
-            mask: (B, N) which of them are real.
-            captions: (B, T) what comes before each word: 0, the first word, ...
+            places: (B, N, C) encoded grid cells.
+            mask: (B, N), False in the padding.
+            captions: (B, T) input words: 0, the first word, ...
 
         Returns:
-            (B, T, vocabulary).
+            (B, T, vocabulary) logits.
         """
         x = self._read(captions, 0)
         for layer in self.decoder:
@@ -145,13 +144,13 @@ class Captioner(nn.Module):
         return self.generator(self.decoder_norm(x))
 
     def begin(self, places: Tensor) -> list[LayerMemory]:
-        """Memory of the decoder before the first word."""
+        """Build the key-value cache of the decoder before the first word."""
         return [LayerMemory(*layer.seen.keys_values(places)) for layer in self._layers]
 
     def step(
         self, words: Tensor, position: int, memory: Sequence[LayerMemory], mask: Tensor
     ) -> Tensor:
-        """Scores (B, vocabulary) of the word that follows `words` (B,) at a position."""
+        """Compute the logits (B, vocabulary) of the word after `words` (B,) at `position`."""
         x = self._read(words[:, None], position)
         for layer, kept in zip(self._layers, memory, strict=True):
             x = layer.step(x, kept, mask)
@@ -167,9 +166,9 @@ class Captioner(nn.Module):
 
 
 def draw_xavier(module: nn.Module) -> None:
-    """Draw all matrices of a module by Xavier's uniform rule.
+    """Initialise all matrices of a module with Xavier uniform weights.
 
-    Keys and values, which are one matrix here, are drawn as the two of the original are.
+    The joint key-value matrix is initialised as the two separate matrices of the original.
     """
     for name, weight in module.named_parameters():
         if weight.dim() > 1:
@@ -178,9 +177,9 @@ def draw_xavier(module: nn.Module) -> None:
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Positions (length, width): sines and cosines of falling frequency, in turn."""
-    places = torch.arange(length)[:, None]
-    angles = places * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    """Return sinusoidal position encodings (length, width)."""
+    positions = torch.arange(length)[:, None]
+    angles = positions * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
     table = torch.zeros(length, width)
     table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()
     return table

@@ -1,9 +1,9 @@
-"""CIDEr-D of integer captions: the reward of self-critical training, and the metric.
+"""CIDEr-D of integer captions: the metric, and the reward of self-critical training.
 
 The formula is that of `cider_scorer.py` of tylin/coco-caption (pip: pycocoevalcap), which calls it
 CIDEr: clipped tf-idf products over n-grams of one to four words, a Gaussian penalty (sigma 6) on
-the difference of lengths, the mean over references, times ten. References are counted once; a
-batch of captions is then scored by a few sorted look-ups.
+the length difference, averaged over references, times ten. The n-grams of the references are
+counted once; a batch of captions is then scored by sorted look-ups.
 """
 
 from dataclasses import dataclass
@@ -22,19 +22,20 @@ _SCALE = 10.0
 
 @dataclass(frozen=True, eq=False)
 class CiderD:
-    """Statistics of the references of N images, R at most for each, and how to score with them.
+    """CIDEr-D scorer: n-gram statistics of the references of N images, at most R per image.
 
     Attributes:
-        table: Numbers of the G n-grams of all references.
-        idf: (G,) float64: log N minus log of the number of images in whose references it occurs.
-        unseen_idf: The same of an n-gram of no reference: log N.
-        first: (N + 1,) int64: from which entry on those of each image lie.
-        gram: (E,) n-grams of an image's references, ascending within the image.
-        count: (E, R) how often it occurs in each reference.
-        norm: (N, R, 4) float64 lengths of the tf-idf vectors.
-        length: (N, R) bigrams in each reference.
-        references: (N,) how many references each image has.
-        end_counts: Whether the 0 that ends a caption is a word of it.
+        table: Ids of the G n-grams of all references.
+        idf: (G,) float64 inverse document frequencies: log N minus the log of the number of images
+            whose references contain the n-gram.
+        unseen_idf: Inverse document frequency of an n-gram of no reference: log N.
+        first: (N + 1,) int64 offsets of the entries of each image.
+        gram: (E,) n-gram of each entry, ascending within an image.
+        count: (E, R) number of occurrences in each reference.
+        norm: (N, R, 4) float64 norms of the tf-idf vectors.
+        length: (N, R) number of bigrams in each reference.
+        references: (N,) number of references of each image.
+        end_counts: Whether the 0 that ends a caption counts as a word.
     """
 
     table: GramTable
@@ -52,20 +53,20 @@ class CiderD:
     def build(
         cls, captions: np.ndarray, first: np.ndarray, words: int, end_counts: bool = False
     ) -> "CiderD":
-        """Count references.
+        """Count the n-grams of reference captions.
 
         Args:
-            captions: (C, T) integers, each caption ended by the first 0, if it has one.
-            first: (N + 1,) from which row on the captions of each image lie.
-            words: Integers lie in 0..words - 1.
+            captions: (C, T) token ids; the first 0, if any, ends a caption.
+            first: (N + 1,) offsets of the captions of each image.
+            words: Number of token ids; all ids are in 0..words - 1.
             end_counts: Count the 0 that ends a caption as a word, as self-critical training does.
 
         Raises:
-            ValueError: No image, an image without a caption, or an integer out of range.
+            ValueError: There is no image, an image has no caption, or an id is out of range.
         """
         per_image = np.diff(first)
         if len(per_image) == 0 or per_image.min() < 1 or first[-1] != len(captions):
-            raise ValueError("CIDEr-D needs one reference or more for each image")
+            raise ValueError("CIDEr-D requires at least one reference for each image")
         _check_range(captions, words)
         lengths = caption_lengths(captions, end_counts)
         table = GramTable.build(captions, lengths, words)
@@ -97,17 +98,17 @@ class CiderD:
         )
 
     def scores(self, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
-        """CIDEr-D of B captions.
+        """Compute the CIDEr-D scores of B captions.
 
         Args:
-            images: (B,) which image each is of: its place in `first`.
-            captions: (B, T) integers, each caption ended by the first 0, if it has one.
+            images: (B,) index of the image of each caption.
+            captions: (B, T) token ids; the first 0, if any, ends a caption.
 
         Returns:
-            (B,) float64, 0..10.
+            (B,) float64 scores, 0..10.
 
         Raises:
-            ValueError: An integer out of range.
+            ValueError: An id is out of range.
         """
         _check_range(captions, self.table.words)
         lengths = caption_lengths(captions, self.end_counts)
@@ -118,10 +119,10 @@ class CiderD:
         idf[known] = self.idf[counted.gram[known]]
         weight = counted.count * idf
         norm = _norms(counted.caption, order, weight, len(captions))
-        entry, found = self._entries(images, counted.caption[known], counted.gram[known])
-        at = np.flatnonzero(known)[found]
-        theirs = self.count[entry] * idf[at, None]  # (M, R)
-        product = np.minimum(weight[at, None], theirs) * theirs
+        entry, matched = self._entries(images, counted.caption[known], counted.gram[known])
+        at = np.flatnonzero(known)[matched]
+        reference_weight = self.count[entry] * idf[at, None]  # (M, R)
+        product = np.minimum(weight[at, None], reference_weight) * reference_weight
         cell = counted.caption[at] * ORDERS + order[at]
         overlap = np.stack(
             [np.bincount(cell, column, len(captions) * ORDERS) for column in product.T], axis=-1
@@ -129,10 +130,10 @@ class CiderD:
         return self._mean(images, overlap, norm, np.maximum(lengths - 1, 0))
 
     def rewards(self, images: np.ndarray, captions: np.ndarray) -> np.ndarray:
-        """`scores` for training, which makes no sense if they are all 0.
+        """Compute the scores as rewards of self-critical training.
 
         Raises:
-            FloatingPointError: They are; says why.
+            FloatingPointError: All rewards are 0; contains the reason.
         """
         scores = self.scores(images, captions)
         if not scores.any():
@@ -143,10 +144,10 @@ class CiderD:
     def _entries(
         self, images: np.ndarray, caption: np.ndarray, gram: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Entries of n-grams of captions among those of their images.
+        """Look up n-grams of captions among the entries of their images.
 
         Returns:
-            (M,) entries, and (M,) which of the given n-grams they are; others have none.
+            (M,) entries, and (M,) indices of the n-grams that have one.
         """
         total = len(self.idf)
         distinct, local = np.unique(images, return_inverse=True)
@@ -157,13 +158,13 @@ class CiderD:
         wanted = local[caption] * total + gram
         place = np.searchsorted(keys, wanted)
         inside = np.flatnonzero(place < len(keys))
-        found = inside[keys[place[inside]] == wanted[inside]]
-        return entries[place[found]], found
+        matched = inside[keys[place[inside]] == wanted[inside]]
+        return entries[place[matched]], matched
 
     def _mean(
         self, images: np.ndarray, overlap: np.ndarray, norm: np.ndarray, length: np.ndarray
     ) -> np.ndarray:
-        """Scores (B,) from overlaps (B, 4, R), norms (B, 4) and lengths (B,) of captions."""
+        """Compute scores (B,) from overlaps (B, 4, R), norms (B, 4) and lengths (B,)."""
         both = norm[:, :, None] * self.norm[images].transpose(0, 2, 1)
         similarity = np.divide(overlap, both, out=np.zeros_like(both), where=both != 0)
         penalty = np.exp(-((length[:, None] - self.length[images]) ** 2) / (2 * _SIGMA**2))
@@ -175,24 +176,27 @@ class CiderD:
         if not (captions[:, :1] != 0).any():
             return "all captions are empty"
         if self.unseen_idf == 0:
-            return "the references are of a single image, so that no word tells it from others"
+            return (
+                "all references belong to a single image, so every inverse document "
+                "frequency is 0; train on more images"
+            )
         counted = self.table.count(captions, lengths)
         if not np.isin(counted.gram, self.gram).any():
             return (
-                "no word of the captions occurs in any reference; were the references numbered "
-                "with another vocabulary?"
+                "no word of the captions occurs in any reference; check that captions and "
+                "references do not use another vocabulary each"
             )
         return (
-            "no caption shares an n-gram with the references of its image; do the images and "
-            "their references belong together, and has the captioner been trained before?"
+            "no caption shares an n-gram with the references of its image; check that "
+            "images and references match and that the captioner was trained first"
         )
 
     def save(self, path: str | Path, vocabulary: str) -> None:
-        """Write the statistics as safetensors, whole or not at all.
+        """Write the statistics atomically as a safetensors file.
 
         Args:
-            path: The file.
-            vocabulary: Something that tells the vocabulary, for `load` to compare.
+            path: Output file.
+            vocabulary: Identifier of the vocabulary, which `load` compares.
         """
         from safetensors.numpy import save_file
 
@@ -215,8 +219,8 @@ class CiderD:
         """Read statistics that `save` wrote.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: It is damaged, or of another vocabulary.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is damaged or belongs to another vocabulary.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -225,11 +229,13 @@ class CiderD:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except SafetensorError as error:
-            raise ValueError(f"{path}: damaged ({error}); delete it, it is made again") from error
+            raise ValueError(
+                f"{path}: damaged ({error}); delete it, and it will be written again"
+            ) from error
         if metadata.get("format") != FORMAT or metadata.get("vocabulary") != vocabulary:
             raise ValueError(
-                f"{path}: not the reference statistics of this vocabulary; delete it, it is made "
-                "again"
+                f"{path}: not the reference statistics of this vocabulary; delete it, and it will "
+                "be written again"
             )
         try:
             return cls(
@@ -240,7 +246,8 @@ class CiderD:
             )
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"{path}: damaged (no {shortened(str(error))}); delete it, it is made again"
+                f"{path}: damaged ({shortened(str(error))} is missing); delete it, and it will be "
+                "written again"
             ) from error
 
 
@@ -248,7 +255,7 @@ _ARRAYS = ("idf", "first", "gram", "count", "norm", "length", "references")
 
 
 def caption_lengths(captions: np.ndarray, end_counts: bool = False) -> np.ndarray:
-    """(C,) words of captions (C, T), each ended by the first 0, if it has one."""
+    """Return the number of words (C,) of captions (C, T); the first 0, if any, ends a caption."""
     ends = np.concatenate([captions == 0, np.ones((len(captions), 1), bool)], axis=1)
     length = ends.argmax(1)
     return np.minimum(length + 1, captions.shape[1]) if end_counts else length
@@ -257,12 +264,12 @@ def caption_lengths(captions: np.ndarray, end_counts: bool = False) -> np.ndarra
 def _check_range(captions: np.ndarray, words: int) -> None:
     if captions.size and not 0 <= captions.min() <= captions.max() < words:
         raise ValueError(
-            f"captions hold integers from {captions.min()} to {captions.max()}, but the "
-            f"vocabulary of the references has {words}"
+            f"captions contain token ids from {captions.min()} to {captions.max()}, but the "
+            f"vocabulary of the references has {words}; use the same vocabulary for both"
         )
 
 
 def _norms(caption: np.ndarray, order: np.ndarray, weight: np.ndarray, captions: int) -> np.ndarray:
-    """(C, 4) lengths of tf-idf vectors by order of the n-grams."""
+    """Return the norms (C, 4) of the tf-idf vectors by n-gram order."""
     squares = np.bincount(caption * ORDERS + order, weight**2, captions * ORDERS)
     return np.sqrt(squares).reshape(captions, ORDERS)

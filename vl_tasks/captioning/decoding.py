@@ -1,7 +1,7 @@
-"""Writing captions: greedily, by sampling, and by beam search over a whole batch at once.
+"""Decoding of captions: greedy, sampling, and batched beam search.
 
-A step reads one word a caption; keys and values of what came before are kept. What is never
-written (the unknown word) gets a score of minus infinity.
+Each step decodes one word per caption with a key-value cache. Banned token ids (the unknown word)
+have a logit of minus infinity.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from vl_tasks.grids.grids import Grids
 def write_greedily(
     captioner: Captioner, grids: Grids, max_length: int, banned: Sequence[int] = ()
 ) -> Tensor:
-    """The likeliest word at each step.
+    """Decode captions greedily.
 
     Returns:
-        (B, T) captions, T at most `max_length`, each padded with 0 behind its end.
+        (B, T) captions, T <= `max_length`, padded with 0 after the end.
     """
     return _write(captioner, grids, 1, max_length, banned, lambda scores: scores.argmax(-1))
 
@@ -27,10 +27,10 @@ def write_greedily(
 def sample(
     captioner: Captioner, grids: Grids, times: int, max_length: int, banned: Sequence[int] = ()
 ) -> Tensor:
-    """Words drawn with the probabilities that the captioner gives them.
+    """Sample captions from the captioner's distribution.
 
     Returns:
-        (B S, T) captions, S = `times` of each picture one after another; see `write_greedily`.
+        (B S, T) captions, S = `times` consecutive ones per image; see `write_greedily`.
     """
 
     def draw(scores: Tensor) -> Tensor:
@@ -42,22 +42,22 @@ def sample(
 def beam_search(
     captioner: Captioner, grids: Grids, beams: int, max_length: int, banned: Sequence[int] = ()
 ) -> Tensor:
-    """Find likely captions by beam search, without weighing their length.
+    """Decode captions with beam search, without length normalisation.
 
-    As in ImageCaptioning.pytorch (`CaptionModel.beam_search`): a caption that ends leaves the beam
-    and is remembered, however many unfinished ones are likelier then, for they only get less
-    likely. A caption of `max_length` words counts as finished, and the likeliest finished one is
-    returned. Forbidden words are left out without giving their probability to the others.
+    As in ImageCaptioning.pytorch (`CaptionModel.beam_search`): a finished caption leaves the beam
+    and is stored, even if unfinished captions have a higher log-probability at that step. A caption
+    of `max_length` words counts as finished; the finished caption with the highest log-probability
+    is returned. Banned words are removed without renormalising the others.
 
     Args:
-        captioner: In evaluation mode.
-        grids: Of B pictures.
-        beams: K, unfinished captions that are extended at each step.
-        max_length: Words at most; longer captions are cut there.
-        banned: Numbers that are never written.
+        captioner: Captioner in evaluation mode.
+        grids: Grid features of B images.
+        beams: Beam width K.
+        max_length: Maximum number of words.
+        banned: Token ids that are never generated.
 
     Returns:
-        (B, T) captions, each padded with 0 behind its end.
+        (B, T) captions, padded with 0 after the end.
     """
     places = captioner.encode(grids)
     count, device = len(places), places.device
@@ -65,7 +65,7 @@ def beam_search(
     _reorder(memory, torch.arange(count, device=device).repeat_interleave(beams))
     mask = grids.mask.repeat_interleave(beams, 0)  # (B K, N)
     words = torch.zeros(count * beams, dtype=torch.long, device=device)
-    # Only the first beam is open at first: they all hold the same empty caption.
+    # Only the first beam is active at first, because all beams contain the same empty caption.
     totals = torch.full((count, beams), -torch.inf, device=device)
     totals[:, 0] = 0.0
     captions = torch.zeros(count, beams, 0, dtype=torch.long, device=device)
@@ -80,7 +80,7 @@ def beam_search(
         ended = (word == 0) | (position == max_length - 1)
         finished.keep_better(captions, totals.masked_fill(~ended, -torch.inf))
         totals = totals.masked_fill(ended, -torch.inf)
-        # Totals only fall, so what is unfinished and less likely cannot become likelier.
+        # Log-probabilities only decrease, so no unfinished caption can overtake a finished one.
         if bool((finished.totals >= totals.max(1).values).all()):
             break
         rows = origin + beams * torch.arange(count, device=device)[:, None]
@@ -90,11 +90,11 @@ def beam_search(
 
 
 class _Finished:
-    """The likeliest finished caption of each of B pictures.
+    """Finished caption with the highest log-probability of each of B images.
 
     Attributes:
-        totals: (B,) their log-probabilities; minus infinity where there is none yet.
-        captions: (B, max_length), padded with 0.
+        totals: (B,) log-probabilities; minus infinity before the first finished caption.
+        captions: (B, max_length) captions, padded with 0.
     """
 
     def __init__(self, count: int, max_length: int, device: torch.device) -> None:
@@ -102,7 +102,7 @@ class _Finished:
         self.captions = torch.zeros(count, max_length, dtype=torch.long, device=device)
 
     def keep_better(self, captions: Tensor, totals: Tensor) -> None:
-        """Take the likeliest of K captions (B, K, T) where its total (B, K) is a new best one."""
+        """Store the best of K captions (B, K, T) where its total (B, K) exceeds the stored one."""
         total, beam = totals.max(1)
         better = total > self.totals
         rows = torch.arange(len(beam), device=beam.device)
@@ -115,26 +115,26 @@ class _Finished:
 def caption_log_probabilities(
     captioner: Captioner, grids: Grids, captions: Tensor, banned: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:
-    """How likely the captioner is to write captions.
+    """Compute the log-probabilities of captions.
 
     Args:
-        captioner: The network.
-        grids: Of P pictures.
-        captions: (P S, T), S of each picture one after another, padded with 0.
-        banned: Numbers that are never written.
+        captioner: Captioner.
+        grids: Grid features of P images.
+        captions: (P S, T) captions, S consecutive ones per image, padded with 0.
+        banned: Token ids that are never generated.
 
     Returns:
-        (P S, T) logarithms of the probability of each word, and (P S, T) bool, which of them count:
-        the words and the 0 that ends them.
+        (P S, T) log-probability of each word, and the mask (P S, T) bool: True for the words and
+        the 0 that ends them.
     """
     times = len(captions) // len(grids.mask)
     places = captioner.encode(grids).repeat_interleave(times, 0)
     mask = grids.mask.repeat_interleave(times, 0)
     before = torch.cat([torch.zeros_like(captions[:, :1]), captions[:, :-1]], dim=1)
     scores = _without(captioner(places, mask, before), banned).log_softmax(-1)
-    found = scores.gather(2, captions[..., None])[..., 0]
+    log_probs = scores.gather(2, captions[..., None])[..., 0]
     counts = torch.cat([torch.ones_like(before[:, :1]), before[:, 1:]], dim=1) != 0
-    return found, counts
+    return log_probs, counts
 
 
 def _write(
@@ -145,7 +145,7 @@ def _write(
     banned: Sequence[int],
     choose: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Write captions word by word; `choose` picks words (B,) from scores (B, vocabulary)."""
+    """Decode captions word by word; `choose` selects words (B,) from logits (B, vocabulary)."""
     places = captioner.encode(grids)
     memory = captioner.begin(places)
     mask = grids.mask
@@ -167,7 +167,7 @@ def _write(
 
 
 def _without(scores: Tensor, banned: Sequence[int]) -> Tensor:
-    """Scores (..., vocabulary) with those of banned numbers at minus infinity."""
+    """Set the logits (..., vocabulary) of banned token ids to minus infinity."""
     if banned:
         ban = torch.zeros(scores.shape[-1], dtype=torch.bool, device=scores.device)
         ban[list(banned)] = True
@@ -176,7 +176,7 @@ def _without(scores: Tensor, banned: Sequence[int]) -> Tensor:
 
 
 def _reorder(memory: Sequence[LayerMemory], rows: Tensor) -> None:
-    """Let the memory follow captions: row k becomes what row rows[k] was."""
+    """Reorder the key-value cache: row k becomes the former row rows[k]."""
     for kept in memory:
         kept.place_keys, kept.place_values = kept.place_keys[rows], kept.place_values[rows]
         if kept.keys is not None and kept.values is not None:

@@ -1,4 +1,4 @@
-"""Training a captioner, and what it writes."""
+"""Train a captioner and evaluate its captions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -31,24 +31,27 @@ from vl_tasks.training import in_batches, make_task_trainer, prepare
 
 
 class CaptionLearner:
-    """A captioner and the pictures that it learns from.
+    """Captioner with its training and evaluation images.
 
     Args:
         config: Settings of the run.
 
     Raises:
-        FileNotFoundError: There is no file of captions in the folder of the data, or no Java, which
-            the final scores are to be made with.
-        ValueError: There are several, or a split is held out: Karpathy's file has splits enough.
+        FileNotFoundError: The data folder contains no captions file, or `tokenizer` is "java" and
+            Java is not installed.
+        ValueError: The data folder contains several captions files, or `select_by` is "held-out",
+            which captions do not support.
     """
 
     metric = "CIDEr-D"
 
     def __init__(self, config: CaptionConfig) -> None:
         if config.select_by == HELD_OUT:
-            raise ValueError("--select-by held-out: captions come with a split 'val'; take that")
+            raise ValueError(
+                "--select-by held-out: not supported for captions; set --select-by val"
+            )
         if config.tokenizer == "java" and not java_ready():
-            raise FileNotFoundError(f"--tokenizer java: {REMEDY}; or take python")
+            raise FileNotFoundError(f"--tokenizer java: {REMEDY}; or set --tokenizer python")
         self.config = config
         folder = data_folder(config)
         path = _captions_file(folder)
@@ -61,8 +64,8 @@ class CaptionLearner:
         self.words = self._vocabulary(path)
         pictures: dict[int, Path] = {}
         if config.vision:
-            shown = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-            pictures = caption_images(shown, picture_folders(config, folder))
+            images = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+            pictures = caption_images(images, picture_folders(config, folder))
         self.source = open_source(config, pictures)
         self.network = CaptionNetwork(config, self.source.channels, len(self.words))
         self._captions, self._first = encode_captions(self.learnt, self.words, config.max_words)
@@ -75,7 +78,7 @@ class CaptionLearner:
         self.network.to(config.device)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
-        """Loss of some training pictures."""
+        """Compute the loss of the training images `rows`."""
         config, device = self.config, self.config.device
         grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
         each = config.captions_per_image
@@ -85,36 +88,36 @@ class CaptionLearner:
         return self_critical(self.network, grids, rows, self._statistics, each, config.baseline)
 
     def evaluate(self) -> dict[str, float]:
-        """Scores of greedy captions of the split that chooses, words as the data has them."""
+        """Score greedy captions of the split `select_by`, with the tokens of the data file."""
         images = self.splits[self.config.select_by]
         references = {one.image_id: [" ".join(c) for c in one.captions] for one in images}
         return score_captions(self.write(images, beams=1), references)
 
     def write(self, images: Sequence[CaptionedImage], beams: int) -> dict[int, str]:
-        """A caption of each picture, by image id."""
+        """Generate one caption per image, by image id."""
         self.network.eval()
-        found: dict[int, str] = {}
+        texts: dict[int, str] = {}
         for rows in in_batches(len(images), self.config.evaluation_batch):
             ids = [images[row].image_id for row in rows]
             grids = self.source.batch(ids).to(self.config.device)
             with torch.inference_mode():
                 captions = self.network.write(grids, beams).tolist()
-            found |= {
+            texts |= {
                 one: " ".join(self.words.decode(caption))
                 for one, caption in zip(ids, captions, strict=True)
             }
-        return found
+        return texts
 
     def start(self, run: Path) -> None:
         """Write the vocabulary."""
         self.words.save(run / VOCABULARY)
 
     def save(self, run: Path, iteration: int) -> None:
-        """Write the network."""
+        """Write the weights of the network."""
         save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
 
     def load(self, run: Path) -> None:
-        """Read the network."""
+        """Load the weights of the network."""
         load_model(run, self.network, dict(self.source.metadata))
 
     def _begin(self) -> None:
@@ -133,7 +136,7 @@ class CaptionLearner:
         return caption_vocabulary(read_captions(path, secret=True), self.config.min_count)
 
     def _drawn(self, rows: np.ndarray, each: int) -> np.ndarray:
-        """Captions (B * each, T) of pictures: without repeats where there are enough."""
+        """Draw captions (B * each, T) of images, without replacement if there are enough."""
         chosen = []
         for row in rows:
             count = int(self._first[row + 1] - self._first[row])
@@ -147,13 +150,13 @@ class CaptionLearner:
 
 
 def train_captioner(config: CaptionConfig) -> None:
-    """Train, evaluate with the best weights, print the scores and leave them in the run's folder.
+    """Train a captioner, evaluate the best checkpoint, and print and save the scores.
 
     Raises:
-        OSError: A file of the data cannot be read.
-        ValueError: A file of the data is wrong; names file and record.
-        DivergedError: Training failed.
-        FloatingPointError: All rewards of a batch are 0; says why.
+        OSError: A data file cannot be read.
+        ValueError: A data file is invalid; names file and record.
+        DivergedError: The training diverged.
+        FloatingPointError: All rewards of a batch are 0; contains the reason.
     """
     prepare(config)
     learner = CaptionLearner(config)
@@ -170,20 +173,22 @@ def train_captioner(config: CaptionConfig) -> None:
             scores = evaluate_captions(captions, references, config.tokenizer, meteor)
             results[f"{split}, beams {beams}"] = asdict(scores)
             listed = ", ".join(f"{name} {100 * v:.1f}" for name, v in scores.scores.items())
-            print(f"{split} ({scores.images} pictures, beams {beams}): {listed}")
+            print(f"{split} ({scores.images} images, beams {beams}): {listed}")
     trainer.report(results)
     if config.submit is not None:
         path = trainer.run / f"submission_{config.submit}.json"
         write_results(path, learner.write(learner.splits[config.submit], config.beams))
-        print(f"captions of {config.submit} are in {path}")
+        print(f"captions of split {config.submit} are in {path}")
     print(f"the run is in {trainer.run}")
 
 
 def _captions_file(folder: Path) -> Path:
     found = sorted(folder.glob("dataset*.json"))
     if not found:
-        raise FileNotFoundError(f"{folder}: no dataset_*.json in Karpathy's form")
+        raise FileNotFoundError(
+            f"{folder}: there is no dataset*.json in Karpathy's format; see docs/vl_tasks.md"
+        )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise ValueError(f"{folder}: {names} are all in Karpathy's form; keep one of them there")
+        raise ValueError(f"{folder}: there are several captions files, {names}; keep one of them")
     return found[0]

@@ -1,7 +1,7 @@
-"""Scores of captions: BLEU, ROUGE-L and CIDEr-D of our own, METEOR and SPICE through Java.
+"""Caption metrics: BLEU, ROUGE-L and CIDEr-D in Python, METEOR and SPICE through Java.
 
-The definitions, with their small constants, are those of the COCO caption evaluation
-(tylin/coco-caption; pip: pycocoevalcap), whose results the first three repeat to 1e-9.
+The definitions, including their small constants, are those of the COCO caption evaluation
+(tylin/coco-caption; pip: pycocoevalcap); the first three equal its results to 1e-9.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -25,10 +25,10 @@ class CaptionScores:
     """Scores of a set of captions.
 
     Attributes:
-        scores: By name: "Bleu_1" to "Bleu_4", "ROUGE_L", "CIDEr-D", and "METEOR" and "SPICE" if
-            computed. CIDEr-D is 0..10 (papers print a hundred times that), the others 0..1.
-        tokenizer: What cut the captions into words, for it changes the scores.
-        images: How many captions were scored.
+        scores: Scores by name: "Bleu_1" to "Bleu_4", "ROUGE_L", "CIDEr-D", and "METEOR" and
+            "SPICE" if computed. CIDEr-D is 0..10 (papers print it times 100), the others 0..1.
+        tokenizer: Name of the tokenizer, which affects the scores.
+        images: Number of scored captions.
     """
 
     scores: dict[str, float]
@@ -43,51 +43,52 @@ def evaluate_captions(
     with_meteor: bool | None = None,
     with_spice: bool = False,
 ) -> CaptionScores:
-    """Score captions as people write them.
+    """Tokenise and score captions.
 
     Args:
-        predictions: A caption for each picture.
-        references: What people wrote of it.
-        tokenizer: "java" is the official one, "auto" takes it where Java and pycocoevalcap are.
-        with_meteor: Compute METEOR; None does so where Java and pycocoevalcap are.
-        with_spice: Compute SPICE, which needs a parser besides (see `captioning.java.spice`).
+        predictions: One caption per image.
+        references: Reference captions of each image.
+        tokenizer: "java" (the official one), "python", or "auto": java if Java and pycocoevalcap
+            are installed.
+        with_meteor: Compute METEOR; None computes it if Java and pycocoevalcap are installed.
+        with_spice: Compute SPICE, which also requires a parser (see `vl_tasks.text.java.spice`).
 
     Raises:
-        ValueError: The pictures of the two differ, or one has no reference.
-        FileNotFoundError: Something that Java needs is missing.
+        ValueError: There is no caption, or an image has no reference.
+        FileNotFoundError: Java, pycocoevalcap or the parser is missing.
         ChildProcessError: Java fails.
     """
     _check(predictions, references)
     given = {key: [text] for key, text in predictions.items()}
     words, name = tokenize(given, tokenizer)
-    theirs, _ = tokenize({key: references[key] for key in predictions}, tokenizer)
-    ours = {key: texts[0] for key, texts in words.items()}
-    scores = score_captions(ours, theirs)
+    reference_words, _ = tokenize({key: references[key] for key in predictions}, tokenizer)
+    captions = {key: texts[0] for key, texts in words.items()}
+    scores = score_captions(captions, reference_words)
     if java_ready() if with_meteor is None else with_meteor:
-        scores["METEOR"] = meteor(list(ours.values()), list(theirs.values()))[-1]
+        scores["METEOR"] = meteor(list(captions.values()), list(reference_words.values()))[-1]
     if with_spice:
-        named = {str(key): key for key in ours}
-        texts = {name: ours[key] for name, key in named.items()}
-        found = spice(texts, {name: theirs[key] for name, key in named.items()})
-        scores["SPICE"] = float(np.nanmean(found))
-    return CaptionScores(scores, name, len(ours))
+        keys = {str(key): key for key in captions}
+        texts = {text_key: captions[key] for text_key, key in keys.items()}
+        values = spice(texts, {text_key: reference_words[key] for text_key, key in keys.items()})
+        scores["SPICE"] = float(np.nanmean(values))
+    return CaptionScores(scores, name, len(captions))
 
 
 def score_captions(
     predictions: Mapping[Key, str], references: Mapping[Key, Sequence[str]]
 ) -> dict[str, float]:
-    """Scores of captions that are cut into words already.
+    """Score tokenised captions.
 
     Args:
-        predictions: A caption for each picture, words with single spaces between.
-        references: The same of what people wrote; other pictures are not looked at.
+        predictions: One caption per image, words separated by single spaces.
+        references: Reference captions of each image in the same form; other images are ignored.
 
     Returns:
-        "Bleu_1" to "Bleu_4", "ROUGE_L" (0..1) and "CIDEr-D" (0..10), whose document frequencies
-        are those of these references.
+        "Bleu_1" to "Bleu_4", "ROUGE_L" (0..1) and "CIDEr-D" (0..10) with the document frequencies
+        of these references.
 
     Raises:
-        ValueError: No caption, or a picture without a reference.
+        ValueError: There is no caption, or an image has no reference.
     """
     _check(predictions, references)
     hypotheses = list(predictions.values())
@@ -105,10 +106,9 @@ def score_captions(
 
 
 def rouge_l(caption: str, references: Sequence[str]) -> float:
-    """F-score of the longest common subsequence, best precision and best recall over references.
+    """Compute ROUGE-L: F-score of the longest common subsequence, best values over references.
 
-    Words are what lies between spaces, so that an empty caption is one empty word, as in
-    `rouge.py`.
+    Text is split at single spaces, so an empty caption is one empty word, as in `rouge.py`.
     """
     words, others = caption.split(" "), [reference.split(" ") for reference in references]
     common = [_common_subsequence(words, other) for other in others]
@@ -120,7 +120,7 @@ def rouge_l(caption: str, references: Sequence[str]) -> float:
 
 
 def cider_d(captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """CIDEr-D (N,) of captions, with the document frequencies of these references."""
+    """Compute CIDEr-D (N,) of captions with the document frequencies of these references."""
     numbers: dict[str, int] = {}
     ours = [_numbered(caption, numbers) for caption in captions]
     theirs = [_numbered(text, numbers) for given in references for text in given]
@@ -135,12 +135,13 @@ def _check(predictions: Mapping[Key, str], references: Mapping[Key, Sequence[str
     without = [key for key in predictions if not references.get(key)]
     if without:
         raise ValueError(
-            f"picture {without[0]!r} has no reference; nor have {len(without) - 1} others"
+            f"image {without[0]!r} and {len(without) - 1} others have no reference; add references "
+            "or remove the captions"
         )
 
 
 def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence."""
+    """Return the length of the longest common subsequence."""
     best = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0

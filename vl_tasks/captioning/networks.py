@@ -1,4 +1,4 @@
-"""The captioner behind the scale of its features."""
+"""Caption network: standardisation of features, then the captioner."""
 
 from torch import Tensor, nn
 
@@ -9,12 +9,12 @@ from vl_tasks.settings.configs import CaptionConfig
 
 
 class CaptionNetwork(nn.Module):
-    """A captioner with what its weights depend on.
+    """Standardisation of features followed by a captioner.
 
     Args:
         config: Settings of the run.
-        channels: C of the grids.
-        vocabulary: How many numbers words have; the last one is the unknown word.
+        channels: Number C of feature channels.
+        vocabulary: Number of token ids; the last one is the unknown word.
     """
 
     def __init__(self, config: CaptionConfig, channels: int, vocabulary: int) -> None:
@@ -22,11 +22,11 @@ class CaptionNetwork(nn.Module):
         self.scale = GridScale(channels)
         self.captioner = Captioner(channels, vocabulary, config.captioner)
         self.max_length = config.max_length
-        self.banned = (vocabulary - 1,)  # the unknown word is never written
+        self.banned = (vocabulary - 1,)  # the unknown word is never generated
         self.architecture = {"feature width": str(channels), "vocabulary size": str(vocabulary)}
 
     def write(self, grids: Grids, beams: int) -> Tensor:
-        """Captions (B, T) of pictures, each padded with 0 behind its end."""
+        """Generate captions (B, T) of images, padded with 0 after the end."""
         scaled = self.scale(grids)
         if beams == 1:
             return write_greedily(self.captioner, scaled, self.max_length, self.banned)

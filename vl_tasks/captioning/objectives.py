@@ -1,4 +1,4 @@
-"""What a captioner is trained by: cross-entropy, then the CIDEr-D of what it writes itself."""
+"""Training objectives of the captioner: cross-entropy, then self-critical sequence training."""
 
 from typing import Literal
 
@@ -15,12 +15,12 @@ Baseline = Literal["greedy", "samples"]
 
 
 def cross_entropy(network: CaptionNetwork, grids: Grids, captions: Tensor) -> Tensor:
-    """Mean cross-entropy of the words of captions and of their ends.
+    """Compute the mean cross-entropy of the words of captions and of their ends.
 
     Args:
-        network: What learns.
-        grids: Of P pictures.
-        captions: (P S, T), S of each picture one after another, each ended by a 0.
+        network: Network to train.
+        grids: Grid features of P images.
+        captions: (P S, T) captions, S consecutive ones per image, each ended by a 0.
     """
     scores, counts = caption_log_probabilities(network.captioner, network.scale(grids), captions)
     return -(scores * counts).sum() / counts.sum()
@@ -34,25 +34,25 @@ def self_critical(
     samples: int,
     baseline: Baseline,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of self-critical sequence training (Rennie et al., arXiv 1612.00563).
+    """Compute the loss of self-critical sequence training (Rennie et al., arXiv 1612.00563).
 
-    Captions are sampled and scored without dropout, so that the gradient is that of the policy
-    they were drawn from; the originals sample with it.
+    Captions are sampled and scored without dropout, so that the gradient is that of the sampling
+    policy; the original implementations sample with dropout.
 
     Args:
-        network: What learns.
-        grids: Of P pictures.
-        images: (P,) which image of the statistics each is.
-        statistics: Of the references, numbered as the captions are.
-        samples: S, captions that are drawn of each picture.
-        baseline: What a sample's reward is compared with: that of the greedy caption, or the mean
-            of the picture's other samples.
+        network: Network to train.
+        grids: Grid features of P images.
+        images: (P,) index of each image in the statistics.
+        statistics: CIDEr-D statistics of the references, with the vocabulary of the captions.
+        samples: Number S of sampled captions per image.
+        baseline: Reward baseline of a sample: the greedy caption, or the mean of the image's other
+            samples.
 
     Returns:
         The loss, and mean rewards to log.
 
     Raises:
-        FloatingPointError: All rewards are 0; says why.
+        FloatingPointError: All rewards are 0; contains the reason.
     """
     network.eval()
     captioner, banned = network.captioner, network.banned
@@ -70,18 +70,21 @@ def self_critical(
             compared = mean_of_others(rewards)
     advantages = torch.from_numpy(rewards - compared).float().flatten().to(captions.device)
     scores, counts = caption_log_probabilities(captioner, scaled, captions, banned)
-    # Behind the end a banned word's minus infinity may stand, which times 0 is no number.
+    # After the end, a banned word's minus infinity times 0 would be nan.
     scores = scores.masked_fill(~counts, 0.0)
     return -(advantages[:, None] * scores).sum() / counts.sum(), figures
 
 
 def mean_of_others(rewards: np.ndarray) -> np.ndarray:
-    """For each of the samples (P, S) of a picture, the mean reward of its others.
+    """Return, for each sample (P, S), the mean reward of the image's other samples.
 
     Raises:
-        ValueError: There are no others.
+        ValueError: There is only one sample per image.
     """
     samples = rewards.shape[1]
     if samples < 2:
-        raise ValueError("one sample has no others to compare with; draw several of each picture")
+        raise ValueError(
+            "--baseline samples requires several samples per image; set --captions-per-image 2 or "
+            "more"
+        )
     return (rewards.sum(1, keepdims=True) - rewards) / (samples - 1)

@@ -1,4 +1,4 @@
-"""Files of captions in the forms of COCO: results of a model, and what people wrote."""
+"""Caption files in COCO format: results of a model, and reference annotations."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from vl_tasks.data.captions import read_captions
 from vl_tasks.data.documents import AnnotationError, read_document
 
 REMEDY = 'results are a JSON list of {"image_id": number, "caption": text}'
-ANNOTATIONS_REMEDY = "take captions_val2014.json anew from cocodataset.org"
+ANNOTATIONS_REMEDY = "download captions_val2014.json again from cocodataset.org"
 
 
 class _Caption(msgspec.Struct, gc=False):
@@ -25,48 +25,49 @@ class _Annotations(msgspec.Struct):
 
 
 def read_results(path: Path) -> dict[int, str]:
-    """Captions by image id.
+    """Read a model's captions by image id.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged or empty, or a picture has two captions; names file and record.
+        ValueError: The file is damaged or empty, or an image has two captions; names file and
+            record.
     """
-    found: dict[int, str] = {}
+    captions: dict[int, str] = {}
     for number, record in enumerate(read_records(path, _Caption, REMEDY)):
-        if record.image_id in found:
-            problem = "the picture has a caption already"
+        if record.image_id in captions:
+            problem = "the image has two captions"
             raise RecordError(path, number, problem, REMEDY, f"image_id {record.image_id}")
-        found[record.image_id] = record.caption
-    if not found:
-        raise ValueError(f"{path}: there is no caption in it; {REMEDY}")
-    return found
+        captions[record.image_id] = record.caption
+    if not captions:
+        raise ValueError(f"{path}: it contains no caption; {REMEDY}")
+    return captions
 
 
 def write_results(path: Path, captions: Mapping[int, str]) -> None:
-    """Write captions by image id, whole or not at all."""
+    """Write captions by image id atomically."""
     rows = [{"image_id": key, "caption": text} for key, text in captions.items()]
     write_text(path, json.dumps(rows, ensure_ascii=False))
 
 
 def read_references(path: Path) -> dict[int, list[str]]:
-    """What people wrote of each picture, from an annotations file of COCO.
+    """Read the reference captions of each image from a COCO annotations file.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged or empty; names file and record.
+        ValueError: The file is damaged or empty; names file and record.
     """
-    found: dict[int, list[str]] = {}
+    references: dict[int, list[str]] = {}
     for record in read_document(path, _Annotations, ANNOTATIONS_REMEDY).annotations:
-        found.setdefault(record.image_id, []).append(record.caption)
-    if not found:
-        raise AnnotationError(path, "", "there is no caption in it", ANNOTATIONS_REMEDY)
-    return found
+        references.setdefault(record.image_id, []).append(record.caption)
+    if not references:
+        raise AnnotationError(path, "", "it contains no caption", ANNOTATIONS_REMEDY)
+    return references
 
 
 def read_any_references(path: Path) -> dict[int, list[str]]:
-    """What people wrote, from an annotations file of COCO or captions in Karpathy's form.
+    """Read reference captions from a COCO annotations file or a file in Karpathy's format.
 
-    Errors are those of `read_references` and `captioning.data.read_captions`.
+    Errors are those of `read_references` and `vl_tasks.data.captions.read_captions`.
     """
     if b'"annotations"' in path.read_bytes():
         return read_references(path)

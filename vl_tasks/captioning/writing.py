@@ -1,4 +1,4 @@
-"""Captions of any pictures, by the model of a run."""
+"""Generate captions of any images with the model of a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,17 +17,17 @@ from vl_tasks.training import in_batches
 def caption_pictures(
     run: Path, images: Sequence[Path], beams: int | None = None, device: str = "cpu"
 ) -> list[str]:
-    """A caption of each picture.
+    """Generate one caption per image.
 
     Args:
         run: Folder of the run.
-        images: The pictures.
-        beams: Of the search; the run's own by default.
-        device: Where to compute.
+        images: Image files.
+        beams: Beam width; default: the run's setting.
+        device: Device of the model.
 
     Raises:
-        FileNotFoundError: The folder is no run, or a picture is not there.
-        ValueError: The run is of another task or damaged, or a picture cannot be read.
+        FileNotFoundError: The folder is not a run, or an image file does not exist.
+        ValueError: The run belongs to another task or is damaged, or an image cannot be read.
     """
     config = read_config(run, CaptionConfig)
     words = Vocabulary.load(run / VOCABULARY)

@@ -14,7 +14,7 @@ import numpy as np
 from vl_tasks.data.documents import AnnotationError, read_document
 from vl_tasks.text.vocabulary import Vocabulary
 
-REMEDY = "take the file anew from cs.stanford.edu/people/karpathy/deepimagesent"
+REMEDY = "download the file again from cs.stanford.edu/people/karpathy/deepimagesent"
 MIN_COUNT = 6  # ImageCaptioning.pytorch: words that occur five times or less are unknown
 MAX_WORDS = 16
 _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val nor test
@@ -22,14 +22,14 @@ _TRAIN = ("train", "restval")  # the images of val2014 that are in neither val n
 
 @dataclass(frozen=True, slots=True)
 class CaptionedImage:
-    """A picture with what people wrote of it.
+    """Image with its reference captions.
 
     Attributes:
-        image_id: Number of the picture.
-        file: Its place below the folder of pictures.
+        image_id: Id of the image.
+        file: Path of the image below the image folder.
         split: "train", "restval", "val" or "test".
-        captions: Words of each caption: lower-case, without punctuation; none where secret.
-        raw: The captions as they were written.
+        captions: Lower-case words of each caption without punctuation; empty if not public.
+        raw: The captions as written.
     """
 
     image_id: int
@@ -60,17 +60,17 @@ class _File(msgspec.Struct):
 def read_captions(
     path: Path, split: str | None = None, secret: bool = False
 ) -> list[CaptionedImage]:
-    """Read the pictures of a split, in the order of the file.
+    """Read the images of a split, in the order of the file.
 
     Args:
-        path: The file.
-        split: "train" includes "restval", as everywhere; None for all.
-        secret: Pictures need have no captions.
+        path: Captions file in Karpathy's format.
+        split: Split to read; "train" includes "restval". None reads all splits.
+        secret: Whether images without captions are allowed.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged, the split is empty, a picture has no id or no caption, or an id
-            occurs twice. The message names file and record.
+        ValueError: The file is damaged, the split is empty, an image has no id or no caption, or an
+            id occurs twice. The message names file and record.
     """
     wanted = _TRAIN if split == "train" else (split,)
     images: dict[int, CaptionedImage] = {}
@@ -90,14 +90,14 @@ def read_captions(
 
 
 def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) -> dict[int, Path]:
-    """Find the files of pictures by image id.
+    """Find the image files by image id.
 
     Args:
-        images: The pictures.
-        folders: Where their paths may begin; the first that has a picture counts.
+        images: Images to find.
+        folders: Root folders in order of priority.
 
     Raises:
-        FileNotFoundError: One is in none of them.
+        FileNotFoundError: An image is in none of the folders.
     """
     files = {}
     for image in images:
@@ -112,7 +112,7 @@ def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) ->
 
 
 def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int = MIN_COUNT) -> Vocabulary:
-    """Words of captions.
+    """Build the vocabulary of captions.
 
     ImageCaptioning.pytorch counts over all splits, which gives its 9,487 words of COCO.
     """
@@ -122,11 +122,11 @@ def caption_vocabulary(images: Iterable[CaptionedImage], min_count: int = MIN_CO
 def encode_captions(
     images: Sequence[CaptionedImage], vocabulary: Vocabulary, max_words: int = MAX_WORDS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Captions of N pictures as integers, C of them in all.
+    """Convert the C captions of N images to token ids.
 
     Returns:
-        (C, max_words + 1) int32, longer captions cut to `max_words`, each closed by at least one
-        0; and (N + 1,) int64, from which row on the captions of each picture lie.
+        (C, max_words + 1) int32 token ids, truncated to `max_words` and ended by at least one 0;
+        and (N + 1,) int64 offsets of the captions of each image.
     """
     counts = [len(image.captions) for image in images]
     captions = [caption[:max_words] for image in images for caption in image.captions]
@@ -135,11 +135,11 @@ def encode_captions(
 
 
 def _captioned(image_id: int, record: _Image) -> CaptionedImage:
-    spoken = [sentence for sentence in record.sentences if sentence.tokens]
+    sentences = [sentence for sentence in record.sentences if sentence.tokens]
     return CaptionedImage(
         image_id,
         str(Path(record.filepath) / record.filename),
         record.split,
-        tuple(tuple(sentence.tokens) for sentence in spoken),
-        tuple(sentence.raw or " ".join(sentence.tokens) for sentence in spoken),
+        tuple(tuple(sentence.tokens) for sentence in sentences),
+        tuple(sentence.raw or " ".join(sentence.tokens) for sentence in sentences),
     )

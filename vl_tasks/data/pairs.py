@@ -1,6 +1,6 @@
-"""SNLI-VE: sentences about pictures, each borne out, contradicted or left open by its picture.
+"""SNLI-VE: hypotheses about images with the labels entailment, neutral and contradiction.
 
-Two forms of files, one record a line or all in one JSON list: as published
+Two file formats, one record per line or one JSON list: as published
 (github.com/necla-ml/SNLI-VE: "Flickr30K_ID", "pairID", "sentence2", "gold_label"; some editions
 write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS).
 """
@@ -18,8 +18,11 @@ from vl_tasks.data.images import SUFFIXES, find_named
 # In the order of UNITER and LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")
 UNLABELLED = -1
-_UNDECIDED = "-"  # what the files have in the place of a label
-REMEDY = "take the file anew from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its form"
+_UNDECIDED = "-"  # the files' mark of a missing label
+REMEDY = (
+    "download the file again from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its "
+    "format"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""VQA v2: questions and the ten answers to each, from the published files.
+"""VQA v2: read questions and their ten annotated answers from the published files.
 
 Questions file: {"questions": [{"question_id", "image_id", "question"}]}. Annotations file:
 {"annotations": [{"question_id", "image_id", "question_type", "answer_type",
@@ -14,7 +14,10 @@ import msgspec
 from vl_tasks.data.documents import AnnotationError, read_document
 from vl_tasks.data.images import find_numbered
 
-REMEDY = "take the file anew from visualqa.org/download.html, or see docs/vl_tasks.md for its form"
+REMEDY = (
+    "download the file again from visualqa.org/download.html, or see docs/vl_tasks.md for its "
+    "format"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,12 @@ class Question:
 
     Attributes:
         question_id: Unique in its split.
-        image_id: Number of the picture.
-        text: As it was asked.
-        answers: What the annotators said, unchanged; ten in VQA v2, none where they are secret.
+        image_id: Id of the image.
+        text: Text of the question.
+        answers: Annotated answers, unchanged; ten in VQA v2, none if they are not public.
         question_type: First words of the question, "how many"; "" where unknown.
         answer_type: "yes/no", "number" or "other"; "" where unknown.
-        majority_answer: The commonest answer (`multiple_choice_answer`); "" where unknown.
+        majority_answer: Most frequent answer (`multiple_choice_answer`); "" where unknown.
     """
 
     question_id: int

@@ -1,1 +1,1 @@
-"""Visual entailment: does a picture bear out a sentence?"""
+"""Visual entailment: classify whether an image entails or contradicts a sentence, or neither."""

@@ -1,4 +1,4 @@
-"""Training a model of visual entailment, and what it says."""
+"""Train a visual entailment model and evaluate its labels."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
 
 
 class EntailmentLearner:
-    """A network and the hypotheses that it learns from.
+    """Entailment network with its training and evaluation hypotheses.
 
     Args:
         config: Settings of the run.
@@ -40,7 +40,7 @@ class EntailmentLearner:
         self.config = config
         self.folder = data_folder(config)
         self.splits: dict[str, list[Hypothesis]] = {}
-        # Nothing can be learnt from those on which the annotators did not agree.
+        # Hypotheses without agreement of the annotators have no label to train on.
         learnt = [one for one in self._read("train") if one.label != UNLABELLED]
         if config.select_by == HELD_OUT:
             self.splits[HELD_OUT], learnt = parted(learnt, lambda one: one.image)
@@ -60,27 +60,27 @@ class EntailmentLearner:
             self.inputs = TowerInputs(config, images)
             network = Towers(config, self.inputs.width)
         self.network: Fused | Towers = network.to(config.device)
-        self._sentences = self.inputs.numbered(learnt)
-        self._judged: dict[str, Sentences | Tensor] = {}  # those of splits
+        self._sentences = self.inputs.encode(learnt)
+        self._split_sentences: dict[str, Sentences | Tensor] = {}
         self._labels = np.array([one.label for one in learnt])
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of the labels of some training hypotheses."""
+        """Compute the cross-entropy of the training hypotheses `rows`."""
         scores = self._scores(self.learnt, self._sentences, rows)
         labels = torch.from_numpy(self._labels[rows]).to(scores.device)
         return F.cross_entropy(scores, labels), {}
 
     def evaluate(self) -> dict[str, float]:
-        """Accuracy of the split that chooses, and of each label."""
+        """Return the accuracy 0..1 on the split `select_by`, overall and by label."""
         return self.score(self.config.select_by)
 
-    def judge(self, split: str) -> list[int]:
-        """The likeliest label of each hypothesis of a split."""
+    def predict(self, split: str) -> list[int]:
+        """Return the most probable label of each hypothesis of a split."""
         self.network.eval()
         hypotheses = self.splits[split]
-        if split not in self._judged:
-            self._judged[split] = self.inputs.numbered(hypotheses)
-        sentences = self._judged[split]
+        if split not in self._split_sentences:
+            self._split_sentences[split] = self.inputs.encode(hypotheses)
+        sentences = self._split_sentences[split]
         labels: list[int] = []
         with torch.inference_mode():
             for rows in in_batches(len(hypotheses), self.config.evaluation_batch):
@@ -88,26 +88,26 @@ class EntailmentLearner:
         return labels
 
     def score(self, split: str) -> dict[str, float]:
-        """Accuracy 0..1 of a split, and of each label."""
-        return accuracy_by_class([one.label for one in self.splits[split]], self.judge(split))
+        """Return the accuracy 0..1 on a split, overall and by label."""
+        return accuracy_by_class([one.label for one in self.splits[split]], self.predict(split))
 
     def start(self, run: Path) -> None:
         """Write the vocabulary."""
         self.words.save(run / VOCABULARY)
 
     def save(self, run: Path, iteration: int) -> None:
-        """Write the network."""
+        """Write the weights of the network."""
         save_model(run, self.network, {**self.inputs.metadata, "iteration": str(iteration)})
 
     def load(self, run: Path) -> None:
-        """Read the network."""
+        """Load the weights of the network."""
         load_model(run, self.network, self.inputs.metadata)
 
     def _scores(self, hypotheses, sentences, rows) -> Tensor:
         return self.network(*self.inputs.batch(hypotheses, sentences, rows))
 
     def _begin(self, network: Fused) -> None:
-        """Fit the scale and put in word vectors, where the run is a fresh one."""
+        """Fit the feature scale and load GloVe embeddings, for a new run only."""
         if self.config.resume is not None:
             return
         assert isinstance(self.inputs, FusedInputs)
@@ -123,8 +123,8 @@ class EntailmentLearner:
     def _pictures(self) -> dict[str, Path]:
         if not self.config.vision:
             return {}
-        stated = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-        return hypothesis_images(stated, picture_folder(self.config, self.folder))
+        hypotheses = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+        return hypothesis_images(hypotheses, picture_folder(self.config, self.folder))
 
     def _vocabulary(self) -> Vocabulary:
         if self.config.resume is not None:
@@ -133,12 +133,12 @@ class EntailmentLearner:
 
 
 def train_entailment(config: EntailmentConfig) -> None:
-    """Train, evaluate with the best weights, print the scores and leave them in the run's folder.
+    """Train an entailment model, evaluate the best checkpoint, and print and save the scores.
 
     Raises:
-        OSError: A file of the data cannot be read.
-        ValueError: A file of the data is wrong; names file and record.
-        DivergedError: Training failed.
+        OSError: A data file cannot be read.
+        ValueError: A data file is invalid; names file and record.
+        DivergedError: The training diverged.
     """
     prepare(config)
     learner = EntailmentLearner(config)
@@ -156,9 +156,9 @@ def train_entailment(config: EntailmentConfig) -> None:
         rows = [
             {"pairID": one.pair_id, "prediction": LABELS[label]}
             for one, label in zip(
-                learner.splits[config.submit], learner.judge(config.submit), strict=True
+                learner.splits[config.submit], learner.predict(config.submit), strict=True
             )
         ]
         write_text(path, json.dumps(rows))
-        print(f"labels of {config.submit} are in {path}")
+        print(f"labels of split {config.submit} are in {path}")
     print(f"the run is in {trainer.run}")

@@ -1,4 +1,4 @@
-"""The entailment networks, each called with what it needs of rows of the data."""
+"""Entailment networks, and the inputs that each of them requires."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ _STEP = 64
 
 
 class Fused(nn.Module):
-    """MCAN over the words of a hypothesis and the places of its picture."""
+    """MCAN over the words of a hypothesis and the grid cells of its image."""
 
     def __init__(self, config: EntailmentConfig, channels: int, vocabulary: int) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ class Fused(nn.Module):
         }
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
-        """Scores (B, labels) of hypotheses (B, T) about grids."""
+        """Compute the logits (B, labels) of hypotheses, token ids (B, T), about grids."""
         return self.reasoner(self.scale(grids), tokens)
 
 
 class Towers(nn.Module):
-    """The two-tower baseline."""
+    """Two-tower baseline."""
 
     def __init__(self, config: EntailmentConfig, width: int) -> None:
         super().__init__()
@@ -50,17 +50,17 @@ class Towers(nn.Module):
         self.architecture = {"model": config.model, "feature width": str(width)}
 
     def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
-        """Scores (B, labels)."""
+        """Compute the logits (B, labels) of image and sentence embeddings (B, D)."""
         return self.reasoner(pictures, sentences)
 
 
 class FusedInputs:
-    """Grids and tokens of hypotheses.
+    """Grid features and token ids of hypotheses.
 
     Args:
         config: Settings of the run.
-        images: File of each picture by its name.
-        vocabulary: Of the words.
+        images: Image files by name.
+        vocabulary: Vocabulary of the hypotheses.
     """
 
     def __init__(
@@ -70,24 +70,24 @@ class FusedInputs:
         self.source = open_source(config, images)
         self.metadata = dict(self.source.metadata)
 
-    def numbered(self, hypotheses: Sequence[Hypothesis]) -> Sentences:
-        """Tokens of hypotheses."""
+    def encode(self, hypotheses: Sequence[Hypothesis]) -> Sentences:
+        """Convert hypotheses to token ids."""
         return Sentences([h.text for h in hypotheses], self._vocabulary, self._config.words)
 
     def batch(
         self, hypotheses: Sequence[Hypothesis], sentences: Sentences, rows: np.ndarray
     ) -> tuple[Grids, Tensor]:
-        """What `Fused` takes of some of the hypotheses."""
+        """Return the inputs of `Fused` for the hypotheses `rows`."""
         grids = self.source.batch([hypotheses[row].image for row in rows])
         return grids.to(self._config.device), sentences.batch(rows).to(self._config.device)
 
 
 class TowerInputs:
-    """CLIP's embeddings of pictures and hypotheses, worked out once, kept in memory.
+    """CLIP embeddings of images and hypotheses, computed once and kept in memory.
 
     Args:
         config: Settings of the run.
-        images: File of each picture by its name.
+        images: Image files by name.
     """
 
     def __init__(self, config: EntailmentConfig, images: Mapping[str, Path]) -> None:
@@ -100,26 +100,26 @@ class TowerInputs:
         else:
             self.encoder = load_encoder(config.grids, config.device)
         self.width = self.encoder.embed_dim
-        # Runs that were made before size and fit were noted are of the encoder's own.
-        seen = {
+        # Runs saved without size and fit use the encoder's own.
+        metadata = {
             name: value
             for name, value in source.metadata.items()
             if value not in ("own", "center_crop")
         }
         self.metadata = {
-            **seen,
+            **metadata,
             "encoder": self.encoder.weights_sha256,
             "vision": str(config.vision),
         }
 
-    def numbered(self, hypotheses: Sequence[Hypothesis]) -> Tensor:
-        """Embeddings (N, D) of hypotheses."""
+    def encode(self, hypotheses: Sequence[Hypothesis]) -> Tensor:
+        """Compute the embeddings (N, D) of hypotheses."""
         return torch.from_numpy(self.encoder.text([h.text for h in hypotheses]))
 
     def batch(
         self, hypotheses: Sequence[Hypothesis], sentences: Tensor, rows: np.ndarray
     ) -> tuple[Tensor, Tensor]:
-        """What `Towers` takes of some of the hypotheses."""
+        """Return the inputs of `Towers` for the hypotheses `rows`."""
         texts = sentences[torch.from_numpy(rows)]
         if self._config.vision:
             pictures = torch.stack([self._pictures[hypotheses[row].image] for row in rows])
@@ -129,13 +129,13 @@ class TowerInputs:
 
 
 def _unit_vectors(source: GridSource) -> dict[str, Tensor]:
-    """Embeddings (D,) of all pictures by their names."""
+    """Compute the unit-length embeddings (D,) of all images by name."""
     names = list(source.images)
-    found: dict[str, Tensor] = {}
+    vectors: dict[str, Tensor] = {}
     with tqdm(total=len(names), desc="reading", unit=" images", disable=not names) as bar:
         for rows in in_batches(len(names), _STEP):
             part = [names[row] for row in rows]
             pooled = source.batch(part).features[:, 0]  # (B, D)
-            found |= zip(part, F.normalize(pooled, dim=1), strict=True)
+            vectors |= zip(part, F.normalize(pooled, dim=1), strict=True)
             bar.update(len(part))
-    return found
+    return vectors

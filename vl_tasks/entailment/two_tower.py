@@ -1,17 +1,17 @@
-"""A baseline for visual entailment: a small network over CLIP's embeddings of both sides."""
+"""Visual entailment baseline: a small network over the CLIP embeddings of image and sentence."""
 
 import torch
 from torch import Tensor, nn
 
 
 class TwoTower(nn.Module):
-    """Compares an embedding of the picture with one of the sentence.
+    """Classifier of an image embedding and a sentence embedding.
 
     Args:
-        width: D of the embeddings.
-        hidden: Hidden width.
-        classes: How many labels there are.
-        dropout: On the hidden layer.
+        width: Width D of the embeddings.
+        hidden: Width of the hidden layers.
+        classes: Number of labels.
+        dropout: Dropout rate of the hidden layers.
     """
 
     def __init__(self, width: int, hidden: int, classes: int, dropout: float) -> None:
@@ -27,6 +27,6 @@ class TwoTower(nn.Module):
         )
 
     def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
-        """Scores (B, classes) of pictures (B, D) and sentences (B, D), both of unit length."""
+        """Compute the logits (B, classes) of unit-length image and sentence embeddings (B, D)."""
         parts = [pictures, sentences, (pictures - sentences).abs(), pictures * sentences]
         return self.layers(torch.cat(parts, dim=1))

@@ -17,8 +17,8 @@ from storage.locks import sole_maker
 from storage.tensor_files import header_bytes, read_header
 
 FORMAT = "clipnav grids 1"
-_REMEDY = "delete it, and its pictures are encoded anew"
-_WITHOUT = "work grids out each time with --grids.no-keep"
+_REMEDY = "delete it, and its images will be encoded again"
+_WITHOUT = "disable the cache with --grids.no-keep"
 
 
 class GridCache:

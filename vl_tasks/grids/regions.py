@@ -1,4 +1,4 @@
-"""Features of image regions, which openvqa's models see in place of grids.
+"""Region features of images, which openvqa's models use instead of grid features.
 
 A file of openvqa (bottom-up attention, "COCO_val2014_000000000042.jpg.npz") holds `x` (C, N): N
 regions, 10 to 100 of them, of C = 2048 features.
@@ -20,8 +20,8 @@ from vl_tasks.grids.grids import Grids
 MOST = 100  # regions of a picture that are seen
 _NUMBER = re.compile(r"(\d+)(?:\.jpg)?\.npz$")
 _REMEDY = (
-    "fetch openvqa's bottom-up features again, or see pictures by --preset mcan-small-grid "
-    "or --regions None"
+    "download openvqa's bottom-up features again, or use images with --preset mcan-small-grid or "
+    "--regions None"
 )
 
 

@@ -42,24 +42,24 @@ _WORDS_TAG = 62
 
 @dataclass(frozen=True)
 class HouseTasksConfig:
-    """What is made."""
+    """Settings of the generated house tasks."""
 
     train: int = 4800
-    """Pictures of the split train."""
+    """Number of images of the split train."""
     val_seen: int = 320
-    """Pictures of the split val_seen: the training houses from other places."""
+    """Number of images of the split val_seen: other viewpoints in the training houses."""
     val_unseen: int = 480
-    """Pictures of the split val_unseen: other houses."""
+    """Number of images of the split val_unseen: houses without training images."""
     questions: float = 6.0
-    """Questions per picture, at most."""
+    """Maximum average number of questions per image."""
     hypotheses: float = 6.0
-    """Hypotheses per picture, at most."""
+    """Maximum average number of hypotheses per image."""
     size: int = 224
-    """Pixels of a picture's side."""
+    """Height and width of an image in pixels."""
     houses: int = 40
-    """Houses to use, a fifth of them for val_unseen; fewer are quicker to build."""
+    """Number of houses, one fifth of them for val_unseen."""
     seed: int = 0
-    """Of all that is drawn."""
+    """Random seed for images, questions, hypotheses and captions."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("size",))

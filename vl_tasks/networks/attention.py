@@ -1,4 +1,4 @@
-"""Blocks of transformers that several models share; padding takes no part in any of them."""
+"""Transformer blocks that several models share; padding is masked in all of them."""
 
 import torch
 from torch import Tensor, nn
@@ -6,18 +6,20 @@ from torch.nn import functional as F
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention of several heads, over contiguous rows.
+    """Multi-head scaled dot-product attention.
 
     Args:
-        width: C of queries, contexts and results.
-        heads: They share the channels evenly.
-        dropout: Of attention weights.
+        width: Width C of queries, contexts and outputs.
+        heads: Number of heads; must divide the width.
+        dropout: Dropout rate of the attention weights.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"{heads} heads cannot share {width} channels evenly")
+            raise ValueError(
+                f"width {width} is not divisible by {heads} heads; set another number of heads"
+            )
         self.heads, self.dropout = heads, dropout
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
@@ -59,7 +61,7 @@ class Attention(nn.Module):
         return self.output(mixed.transpose(1, 2).flatten(2))
 
     def forward(self, query: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attend from (B, Q, C) to a context (B, L, C) whose real rows `mask` (B, L) tells."""
+        """Attend from (B, Q, C) to a context (B, L, C); `mask` (B, L) is False in the padding."""
         given = None if mask is None else mask[:, None, None]
         return self.attend(query, *self.keys_values(context), given)
 
@@ -68,7 +70,7 @@ class Attention(nn.Module):
 
 
 class UnbiasedNorm(nn.Module):
-    """Layer norm of openvqa and ImageCaptioning.pytorch.
+    """Layer normalisation of openvqa and ImageCaptioning.pytorch.
 
     The standard deviation is the unbiased one (divided by C - 1), and epsilon is added to it
     instead of to the variance.
@@ -103,7 +105,7 @@ class FeedForward(nn.Sequential):
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None, dim: int) -> Tensor:
-    """Softmax in which only places with True in the mask (broadcast) take part."""
+    """Compute the softmax over the entries where the mask (broadcast) is True."""
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(dim)

@@ -1,7 +1,7 @@
-"""MCAN: words that attend to each other guide attention over the places of a picture.
+"""MCAN: self-attention over words, and attention over grid cells guided by the words.
 
 Yu et al., "Deep Modular Co-Attention Networks for Visual Question Answering" (arXiv 1906.10770),
-in the form of openvqa (`openvqa/models/mcan`). Padding is masked everywhere, as there.
+as implemented in openvqa (`openvqa/models/mcan`). Padding is masked everywhere, as there.
 """
 
 import torch
@@ -17,8 +17,8 @@ class Words(nn.Module):
     """Words in their context: embedding and a unidirectional LSTM.
 
     Args:
-        vocabulary: How many numbers words have; 0 is padding.
-        embedding: Width of word vectors.
+        vocabulary: Number of token ids; 0 is padding.
+        embedding: Width of the word embeddings.
         hidden: Width of a word in its context.
     """
 
@@ -70,7 +70,7 @@ class GuidedAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor, guide: Tensor, guide_mask: Tensor) -> Tensor:
-        """New states of x (B, N, C) after a look at the guide (B, L, C)."""
+        """Return the new states of x (B, N, C) after attention to the guide (B, L, C)."""
         x = self.norms[0](x + self.dropout(self.own(x, x, mask)))
         x = self.norms[1](x + self.dropout(self.guided(x, guide, guide_mask)))
         return self.norms[2](x + self.dropout(self.feed_forward(x)))
@@ -99,8 +99,8 @@ class QuestionReader(nn.Module):
     """Words in their context, through self-attention.
 
     Args:
-        vocabulary: How many numbers words have; 0 is padding.
-        embedding: Width of word vectors.
+        vocabulary: Number of token ids; 0 is padding.
+        embedding: Width of the word embeddings.
         config: Sizes.
         unbiased: Which layer norm, see `vl_tasks.networks.attention.layer_norm`.
     """
@@ -122,7 +122,7 @@ class QuestionReader(nn.Module):
 
 
 class GuidedPlaces(nn.Module):
-    """Places of a picture, guided by words.
+    """Grid cells of an image, with attention guided by words.
 
     Args:
         channels: C of the grids.
@@ -137,7 +137,7 @@ class GuidedPlaces(nn.Module):
         self.layers = nn.ModuleList(GuidedAttention(config, unbiased) for _ in range(config.layers))
 
     def forward(self, grids: Grids, words: Tensor, word_mask: Tensor) -> Tensor:
-        """States (B, N, hidden) of the places."""
+        """Compute the states (B, N, hidden) of the grid cells."""
         x = self.project(grids.features)
         if self.positions is not None:
             x = x + self.positions(grids)
@@ -147,15 +147,15 @@ class GuidedPlaces(nn.Module):
 
 
 class Mcan(nn.Module):
-    """The plain MCAN.
+    """MCAN network.
 
     Args:
         channels: C of the grids.
-        vocabulary: How many numbers words have; 0 is padding.
-        embedding: Width of word vectors.
-        classes: How many answers there are.
+        vocabulary: Number of token ids; 0 is padding.
+        embedding: Width of the word embeddings.
+        classes: Number of answers.
         config: Sizes; openvqa's small and large models are presets.
-        faithful: Have openvqa's layer norms.
+        faithful: Use openvqa's layer normalisation.
     """
 
     def __init__(
@@ -177,11 +177,11 @@ class Mcan(nn.Module):
 
     @property
     def word_vectors(self) -> nn.Embedding:
-        """Where GloVe goes."""
+        """Word embeddings, which GloVe can initialise."""
         return self.reader.words.embedding
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
-        """Scores (B, classes) of tokens (B, T) asked about grids."""
+        """Compute the logits (B, classes) of questions, token ids (B, T), about grids."""
         words, word_mask = self.reader(tokens)  # (B, T, hidden)
         places = self.places(grids, words, word_mask)  # (B, N, hidden)
         pooled = (self.pools[0](words, word_mask), self.pools[1](places, grids.mask))

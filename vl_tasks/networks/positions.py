@@ -1,6 +1,6 @@
-"""Where in a picture places are, for models that must tell left from right.
+"""Position embeddings of grid cells, for models that must distinguish left from right.
 
-CLIP's grids hardly tell: what a convolution or a patch gives depends on what is there, not where.
+CLIP's grid features depend on the content of a cell and hardly on its position.
 """
 
 import math
@@ -14,13 +14,13 @@ _FREQUENCIES = 4
 
 
 class GridPositions(nn.Module):
-    """Learnt vectors of places, from sines and cosines of their row and column.
+    """Learned projection of sinusoidal row and column encodings.
 
-    Rows and columns are counted as shares of the picture, so that grids of all sizes are read
-    alike; padding does not count.
+    Rows and columns are relative to the unpadded image, so that the encoding does not depend on the
+    grid size.
 
     Args:
-        width: C.
+        width: Width C of the embeddings.
     """
 
     def __init__(self, width: int) -> None:
@@ -28,7 +28,7 @@ class GridPositions(nn.Module):
         self.project = nn.Linear(4 * _FREQUENCIES, width)
 
     def forward(self, grids: Grids) -> Tensor:
-        """Vectors (B, N, C) of the places of grids; padding's mean nothing."""
+        """Compute the embeddings (B, N, C) of grid cells; those of padding are meaningless."""
         mask = grids.mask.unflatten(1, grids.shape)  # (B, h, w)
         rows, columns = mask.any(2), mask.any(1)  # (B, h), (B, w)
         down, across = waves(rows), waves(columns)  # (B, h, F), (B, w, F)
@@ -44,9 +44,9 @@ class GridPositions(nn.Module):
 
 
 def waves(real: Tensor) -> Tensor:
-    """Sines and cosines (B, L, 2 * frequencies) of places in rows whose first ones are real (B, L).
+    """Return sines and cosines (B, L, 2 * frequencies) of positions; `real` (B, L) masks padding.
 
-    The lowest frequency goes half way round from one end of the picture to the other.
+    The lowest frequency covers half a period over the image.
     """
     count = real.sum(1, keepdim=True).clamp(min=1)
     along = (torch.arange(real.shape[1], device=real.device) + 0.5) / count  # (B, L) from 0 to 1

@@ -1,6 +1,7 @@
-"""Settings of the tasks: frozen dataclasses whose field docstrings are the command line's help.
+"""Settings of the vision-and-language tasks: frozen dataclasses.
 
-Nothing here imports torch, so that ``--help`` answers at once.
+The field docstrings are the ``--help`` texts. This module does not import torch, so that ``--help``
+returns at once.
 """
 
 from abc import ABC, abstractmethod
@@ -15,91 +16,96 @@ from vl_tasks.text.words import Tokenizer
 Fit = Literal["center_crop", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan"]
 Reduction = Literal["mean", "sum"]
-HELD_OUT = "held-out"  # a split of every twentieth picture of the training split
+HELD_OUT = "held-out"  # split with one twentieth of the training images
 
 
 @dataclass(frozen=True)
 class GridConfig:
-    """Where features of pictures come from."""
+    """Settings of the image encoder and its grid features."""
 
     encoder: str = "house_clip"
-    """CLIP that sees the pictures: "house_clip", a folder, or a name that open_clip knows."""
+    """CLIP image encoder: "house_clip", a folder, or the name of an open_clip model."""
     pretrained: str | None = None
-    """Weights of an open_clip name: a tag ("openai") or a file."""
+    """Weights of an open_clip model: a tag ("openai") or a file."""
     random_weights: bool = False
-    """Draw the encoder's weights instead, to see what trained ones are worth."""
+    """Random instead of trained encoder weights, to measure the benefit of pretraining."""
     precision: str = "auto"
-    """fp32, medium, bf16 or fp16; auto takes the fastest that the processor is made for."""
+    """Precision of the encoder: fp32, medium, bf16 or fp16; auto selects the fastest precision that
+    the hardware supports natively."""
     fit: Fit = "center_crop"
-    """How pictures come to size: as the encoder was trained, stretched, padded, or in their own."""
+    """Resizing of images: center_crop (as in the encoder's training), stretch (to the input size), pad (to
+    the input size) or native (original size)."""
     size: tuple[int, int] | None = None
-    """Height and width in pixels; the encoder's own by default."""
+    """Height and width of the encoder input in pixels; default: the encoder's training size."""
     keep: bool = True
-    """Keep grids on disk (below $CLIPNAV_CACHE), in half precision."""
+    """Cache of grid features on disk (below $CLIPNAV_CACHE), in half precision."""
 
 
 @dataclass(frozen=True)
 class RunConfig(ABC):
-    """What every training has."""
+    """Settings that all trainings share."""
 
     data: str = "house"
-    """"house" (the built-in houses), "easy-vqa" (questions only), or a folder; docs/vl_tasks.md
-    says what must lie in it."""
+    """Training data: "house" (the built-in houses), "easy-vqa" (questions only), or a folder with
+    the files that docs/vl_tasks.md lists."""
     images: Path | None = None
-    """Folder of the pictures, if it is not in the data's."""
+    """Folder of the images; default: the data folder or its images/."""
     vision: bool = True
-    """See the pictures; without, what language alone gives away is measured."""
+    """Image input; --no-vision trains a language-only baseline."""
     grids: GridConfig = field(default_factory=GridConfig)
-    """Features of pictures."""
+    """Image encoder and grid features."""
     standardise: bool = True
-    """Bring features to mean 0 and spread 1 over the training pictures (the originals: no);
-    two-tower never does, it compares vectors of unit length."""
+    """Standardisation of features to mean 0 and standard deviation 1 over the training images (off
+    in the original implementations). The two-tower model uses unit vectors instead."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    """How weights follow gradients."""
+    """Optimiser, learning rate schedule and gradient clipping."""
     iterations: int = 1000
-    """Weight updates."""
+    """Number of weight updates."""
     minutes: float | None = None
-    """End after this much training time, evaluation not counted, and not after --iterations."""
+    """Training time in minutes, without evaluation, as the stopping criterion instead of
+    --iterations."""
     batch_size: int = 64
-    """Records in an update (captions: pictures)."""
+    """Batch size: questions, hypotheses or (captioning) images per weight update."""
     evaluate_every: int = 500
-    """Iterations between looks at the validation split."""
+    """Number of iterations between two evaluations on the split --select-by."""
     evaluation_batch: int = 256
-    """Records that are evaluated at once."""
+    """Batch size of the evaluation."""
     select_by: str = "val"
-    """Split that is evaluated during training and chooses the best weights; "held-out" takes every
-    twentieth picture out of the training split for that."""
+    """Validation split that selects the best checkpoint; "held-out" reserves one twentieth of the
+    training images for it."""
     evaluation_splits: tuple[str, ...] = ("val",)
-    """Splits that are evaluated with the best weights when training is over."""
+    """Splits that are evaluated with the best checkpoint after training."""
     submit: str | None = None
-    """Answer this split, too, when training is over, its answers known or not:
-    RUN/submission_SPLIT.json."""
+    """Split, with or without ground truth, whose predictions are written to
+    RUN/submission_SPLIT.json after training."""
     output: Path | None = None
-    """Folder of the run; runs/NAME by default."""
+    """Folder of the run; default: runs/NAME."""
     resume: Path | None = None
-    """Folder of a run to go on with; its settings are taken over."""
+    """Folder of a run to resume with its own settings."""
     seed: int = 0
-    """Of weights, order and dropout."""
+    """Random seed for weights, data order and dropout."""
     threads: int | None = None
-    """Processor threads of torch; its own choice by default."""
+    """Number of CPU threads of torch; default: torch's own."""
     device: str = "cpu"
-    """Where the model computes."""
+    """Device of the model: cpu, cuda, cuda:0, ..."""
 
     def __post_init__(self) -> None:
         sizes = ("iterations", "batch_size", "evaluate_every", "evaluation_batch")
         check_counts(self, (*sizes, "threads"))
         check_minutes(self.minutes)
         if self.optimiser.warmup_stairs and not self.optimiser.warmup:
-            raise ValueError("--optimiser.warmup-stairs: there is no --optimiser.warmup to divide")
+            raise ValueError(
+                "--optimiser.warmup-stairs has no effect without --optimiser.warmup; set both"
+            )
         if HELD_OUT in (*self.evaluation_splits, self.submit) and self.select_by != HELD_OUT:
             raise ValueError(
-                f"the split {HELD_OUT} is there with --select-by {HELD_OUT} only; add that, or "
-                "leave it out of --evaluation-splits and --submit"
+                f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; add this flag, or "
+                f"remove {HELD_OUT} from --evaluation-splits and --submit"
             )
 
     @property
     def run_name(self) -> str:
-        """Folder of the run below runs/ where none is given."""
+        """Default name of the run's folder below runs/."""
         data = Path(self.data).name
         return f"{self.task}-{data}{'' if self.vision else '-no-vision'}"
 
@@ -114,15 +120,15 @@ class PythiaConfig:
     """Sizes of Pythia."""
 
     hidden: int = 1024
-    """Width of the question's LSTM."""
+    """Width of the question LSTM."""
     attention: int = 512
     """Hidden width of the attention over words."""
     product: int = 5000
-    """Width of the products of picture and question."""
+    """Width of the joint image-question embedding (elementwise product)."""
     text_head: int = 300
-    """Width of the classifier's branch that ends in word vectors."""
+    """Hidden width of the classifier's text branch."""
     dropout: float = 0.1
-    """Dropout on products."""
+    """Dropout rate of the joint image-question embedding."""
 
 
 @dataclass(frozen=True)
@@ -130,72 +136,74 @@ class McanConfig:
     """Sizes of MCAN and MoVie+MCAN."""
 
     hidden: int = 512
-    """Width of words and places."""
+    """Width of words and grid cells."""
     feed_forward: int = 2048
     """Hidden width of the feed-forward layers."""
     layers: int = 6
-    """Self-attention layers over words, and as many guided ones over places."""
+    """Number of self-attention layers over words, and of guided-attention layers over cells."""
     heads: int = 8
-    """Attention heads."""
+    """Number of attention heads."""
     pooling: int = 512
-    """Hidden width of the attention that pools words and places."""
+    """Hidden width of the attention pooling over words and grid cells."""
     fused: int = 1024
-    """Width of the fused vector."""
+    """Width of the fused image-question vector."""
     dropout: float = 0.1
-    """Dropout on attention, on feed-forward layers and in pooling."""
+    """Dropout rate of attention, feed-forward layers and pooling."""
     positions: bool = False
-    """Tell the model where in the picture places are (the originals: no)."""
+    """Position embeddings of the grid cells (off in the original implementations)."""
 
 
 @dataclass(frozen=True)
 class VqaConfig(RunConfig):
-    """Settings of a training on questions."""
+    """Settings of a visual question answering training."""
 
     COMMAND: ClassVar[str] = "finetune_vqa.py"
-    """What makes such runs."""
+    """Script that trains such runs."""
     preset: str = "houses"
-    """Recipe that the defaults are of."""
+    """Preset that sets the defaults."""
     model: Reasoner = "mcan"
-    """What brings picture and question together."""
+    """Architecture of the VQA model."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
     """Sizes of Pythia."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of MCAN and MoVie+MCAN."""
     regions: Path | None = None
-    """Folder of openvqa's bottom-up features (an .npz of each picture), to be seen in place of
-    grids."""
+    """Folder of openvqa's bottom-up region features (one .npz per image), used instead of grid
+    features."""
     faithful: bool = False
-    """Compute as the published code does: in Pythia and MoVie+MCAN padding takes part, MCAN has
-    openvqa's layer norms."""
+    """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
+    openvqa's layer normalisation."""
     loss: Reduction = "mean"
-    """Mean (mmf) or sum (openvqa) of the loss over the questions of a batch."""
+    """Reduction of the loss over the questions of a batch: mean (mmf) or sum (openvqa)."""
     tokenizer: Tokenizer = "ours"
-    """What cuts questions into words: our rule, or that of openvqa or mmf."""
+    """Tokenizer of the questions: ours, openvqa's or mmf's."""
     embedding: int = 300
-    """Width of word vectors."""
+    """Width of the word embeddings."""
     glove: Path | None = None
-    """GloVe text file that word vectors begin with."""
+    """GloVe text file that initialises the word embeddings."""
     words: int = 14
-    """Words of a question that are read."""
+    """Maximum number of words of a question; longer questions are truncated."""
     answers: Path | None = None
-    """Vocabulary of answers, ours or a published one; made of the training split by default."""
+    """Answer vocabulary file, ours or a published one; default: built from the training split."""
     min_count: int = 9
-    """How often an answer must be given to be one of the classes."""
+    """Minimum number of occurrences of an answer in the answer vocabulary."""
     train_splits: tuple[str, ...] = ("train",)
-    """Splits to learn from."""
+    """Training splits."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
-    """Official evaluator that accuracy is of, see docs/vl_tasks.md."""
+    """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("embedding", "words", "min_count"))
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
-                "--regions: movie-mcan convolves a grid, which regions are not; take --model mcan "
-                "or pythia, or leave --regions out"
+                "--regions: movie-mcan requires grid features for its convolutions; set --model "
+                "mcan or pythia, or omit --regions"
             )
         if self.regions is not None and self.model == "mcan" and self.mcan.positions:
-            raise ValueError("--regions: regions have no places in a grid; add --no-mcan.positions")
+            raise ValueError(
+                "--regions: regions have no position in a grid; add --no-mcan.positions"
+            )
 
     @property
     def task(self) -> str:
@@ -205,26 +213,27 @@ class VqaConfig(RunConfig):
 
 @dataclass(frozen=True)
 class EntailmentConfig(RunConfig):
-    """Settings of a training on entailment."""
+    """Settings of a visual entailment training."""
 
     COMMAND: ClassVar[str] = "finetune_snli_ve.py"
-    """What makes such runs."""
+    """Script that trains such runs."""
     preset: str = "houses"
-    """Recipe that the defaults are of."""
+    """Preset that sets the defaults."""
     model: Literal["fused", "two-tower"] = "fused"
-    """MCAN over words and places, or a small network over CLIP's two embeddings."""
+    """Architecture: fused (MCAN over words and grid cells) or two-tower (a small network over the
+    CLIP embeddings of image and sentence)."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of the fused model."""
     hidden: int = 512
     """Hidden width of the two-tower model."""
     embedding: int = 300
-    """Width of word vectors."""
+    """Width of the word embeddings."""
     glove: Path | None = None
-    """GloVe text file that word vectors begin with."""
+    """GloVe text file that initialises the word embeddings."""
     words: int = 30
-    """Words of a hypothesis that are read."""
+    """Maximum number of words of a hypothesis; longer hypotheses are truncated."""
     dropout: float = 0.1
-    """Dropout of the two-tower model."""
+    """Dropout rate of the two-tower model."""
 
     @property
     def task(self) -> str:
@@ -237,61 +246,65 @@ class CaptionerConfig:
     """Sizes of the captioner."""
 
     width: int = 512
-    """Width of words and places."""
+    """Width of words and grid cells."""
     feed_forward: int = 2048
     """Hidden width of the feed-forward layers."""
     layers: int = 6
-    """Layers of the encoder, and as many of the decoder."""
+    """Number of layers of the encoder and of the decoder."""
     heads: int = 8
-    """Attention heads."""
+    """Number of attention heads."""
     dropout: float = 0.1
-    """Dropout in the layers."""
+    """Dropout rate of the layers."""
     input_dropout: float = 0.5
-    """Dropout on embedded places."""
+    """Dropout rate of the embedded grid features."""
     positions: bool = False
-    """Tell the model where in the picture places are (the original: no)."""
+    """Position embeddings of the grid cells (off in the original implementation)."""
     faithful: bool = False
-    """Layer norms as in the published code: unbiased spread, epsilon outside the root."""
+    """Layer normalisation of the published code: unbiased standard deviation, epsilon added
+    outside the square root."""
 
 
 @dataclass(frozen=True)
 class CaptionConfig(RunConfig):
-    """Settings of a captioner's training.
+    """Settings of a captioning training.
 
-    The phase "scst" goes on from the weights of a cross-entropy run, named by `start`.
+    The phase "scst" starts from the weights of the cross-entropy run `start`.
     """
 
     COMMAND: ClassVar[str] = "train_captioner.py"
-    """What makes such runs."""
+    """Script that trains such runs."""
     preset: str = "houses"
-    """Recipe that the defaults are of."""
+    """Preset that sets the defaults."""
     phase: Literal["xe", "scst"] = "xe"
-    """Cross-entropy, or self-critical sequence training."""
+    """Training objective: xe (cross-entropy) or scst (self-critical sequence training)."""
     start: Path | None = None
-    """Folder of the run whose weights self-critical training begins with."""
+    """Folder of the cross-entropy run whose weights initialise self-critical training."""
     captioner: CaptionerConfig = field(default_factory=CaptionerConfig)
     """Sizes of the captioner."""
     captions_per_image: int = 5
-    """Captions of a picture in a batch (cross-entropy), or samples of it (self-critical)."""
+    """Number of reference captions (cross-entropy) or sampled captions (self-critical) per image in
+    a batch."""
     baseline: Literal["greedy", "samples"] = "greedy"
-    """What the reward of a sample is compared with: the greedy caption's, or the other samples'."""
+    """Baseline of the self-critical reward: greedy caption, or mean of the other samples."""
     max_words: int = 16
-    """Words of a caption that are learnt."""
+    """Maximum number of words of a training caption; longer captions are truncated."""
     min_count: int = 6
-    """How often a word must occur to be known."""
+    """Minimum number of occurrences of a word in the vocabulary."""
     beams: int = 5
-    """Beams of the final evaluation; during training captions are greedy."""
+    """Beam width of the final evaluation; evaluations during training decode greedily."""
     max_length: int = 20
-    """Words of a caption at most."""
+    """Maximum number of words of a generated caption."""
     tokenizer: Literal["auto", "java", "python"] = "auto"
-    """What cuts captions into words for the final scores: the official one in Java, or "python",
-    which needs no Java and leaves METEOR out."""
+    """Tokenizer of the final scores: java (the official one), python (without Java and METEOR), or
+    auto (java if it is installed)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("captions_per_image", "max_words", "beams", "max_length"))
         if (self.phase == "scst") != (self.start is not None):
-            raise ValueError("--phase scst and --start RUN (of a cross-entropy run) go together")
+            raise ValueError(
+                "--phase scst and --start RUN (a cross-entropy run) require each other; set both"
+            )
 
     @property
     def task(self) -> str:

@@ -1,31 +1,29 @@
-"""Refusing flags that change nothing, given the other settings."""
+"""Reject flags that have no effect with the other settings."""
 
 from collections.abc import Iterator
 
 from training.settings import differences
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 
-# Of which settings nothing is read, and why. A name stands for the settings below it, too.
+# Names of settings that are not read, and the reason. A name includes the settings below it.
 _Rule = tuple[tuple[str, ...], str]
 
 
 def check_task_effects(default: RunConfig, config: RunConfig) -> None:
-    """Make sure that each setting that differs from its default has an effect.
+    """Check that each setting that differs from its default has an effect.
 
     Args:
-        default: What the settings are without flags.
-        config: Settings.
+        default: Settings without flags.
+        config: Settings to check.
 
     Raises:
-        ValueError: One has none; names its flag and says why.
+        ValueError: A setting has no effect; names its flag and the reason.
     """
     given = [difference.split(":")[0] for difference in differences(default, config, frozenset())]
     for names, reason in _idle(config):
         for setting in given:
             if any(setting == name or setting.startswith(f"{name}.") for name in names):
-                raise ValueError(
-                    f"--{setting.replace('_', '-')} changes nothing: {reason}; leave it out"
-                )
+                raise ValueError(f"--{setting.replace('_', '-')} has no effect: {reason}; omit it")
 
 
 def _idle(config: RunConfig) -> Iterator[_Rule]:
@@ -34,13 +32,13 @@ def _idle(config: RunConfig) -> Iterator[_Rule]:
     if isinstance(config, EntailmentConfig):
         yield from _idle_in_entailment(config)
     if isinstance(config, CaptionConfig) and config.phase == "xe":
-        yield ("baseline",), "without --start nothing is trained by its own captions"
+        yield ("baseline",), "self-critical training requires --start"
     if config.vision:
         return
-    yield ("images",), "with --no-vision no picture is opened"
-    # The two-tower model reads its sentences by the encoder.
+    yield ("images",), "with --no-vision no image is read"
+    # The two-tower model encodes its sentences with the CLIP encoder.
     if not (isinstance(config, EntailmentConfig) and config.model == "two-tower"):
-        yield ("grids", "standardise"), "with --no-vision no picture is encoded"
+        yield ("grids", "standardise"), "with --no-vision no image is encoded"
 
 
 def _idle_in_vqa(config: VqaConfig) -> Iterator[_Rule]:
@@ -49,16 +47,16 @@ def _idle_in_vqa(config: VqaConfig) -> Iterator[_Rule]:
     else:
         yield ("pythia",), f"--model is {config.model}"
     if config.answers is not None:
-        yield ("min_count",), "--answers names the vocabulary of answers"
+        yield ("min_count",), "--answers sets the answer vocabulary"
     if config.regions is not None:
-        yield ("images", "grids"), "--regions is seen in place of pictures"
+        yield ("images", "grids"), "--regions replaces the images"
     if not config.vision:
-        yield ("regions",), "with --no-vision nothing is seen"
+        yield ("regions",), "with --no-vision no features are read"
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> Iterator[_Rule]:
     if config.model == "two-tower":
         names = ("mcan", "embedding", "glove", "words", "standardise")
-        yield names, "the two-tower model has no such part"
+        yield names, "the two-tower model does not use it"
     else:
-        yield ("hidden", "dropout"), "it is of the two-tower model, and --model is fused"
+        yield ("hidden", "dropout"), "it belongs to the two-tower model, and --model is fused"

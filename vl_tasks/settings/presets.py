@@ -1,7 +1,4 @@
-"""Recipes: settings that were published, and some that suit the data on board.
-
-The sources of published ones are named with them.
-"""
+"""Presets: published settings with their sources, and our own for the built-in data."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +21,10 @@ _SMALL = McanConfig(
 )
 _SMALL_PYTHIA = PythiaConfig(hidden=128, attention=64, product=512, text_head=64)
 _LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
-# CLIP-ViL stretches pictures to 600 x 1000, which gives 18 x 31 places.
+# CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
 _CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
-# Where openvqa's bottom-up features of VQA v2 are looked for.
+# Default folder of openvqa's bottom-up features of VQA v2.
 _REGIONS = Path("data/vqa/regions")
 # Adam as in "Attention Is All You Need", section 5.3.
 _ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
@@ -39,7 +36,7 @@ def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
         learning_rate,
         **_ADAM,
         schedule="cosine",
-        # The first update counts as the first of the growth and learns something.
+        # The first update is step 1 of the warm-up, not step 0, so its rate is not 0.
         warmup=warmup - 1,
         warmup_start=1 / warmup,
         clip="norm",
@@ -47,7 +44,7 @@ def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
     )
 
 
-# Pictures of the training houses choose the weights, those of other houses are the test.
+# Images of the training houses select the checkpoint; images of other houses are the test split.
 _HOUSE_SPLITS: dict[str, Any] = {
     "select_by": "val_seen",
     "evaluation_splits": ("val_seen", "val_unseen"),
@@ -56,10 +53,10 @@ _HELD_OUT_ALONE: dict[str, Any] = {"select_by": HELD_OUT, "evaluation_splits": (
 
 
 def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfig:
-    """MCAN of openvqa (configs/vqa/mcan_SIZE.yml): 13 epochs, cuts after 10 and 12.
+    """Build openvqa's MCAN preset (configs/vqa/mcan_SIZE.yml): 13 epochs, decays after 10 and 12.
 
-    The warm-up of three epochs is a staircase (openvqa/utils/optim.py). An epoch leaves out the
-    questions that do not fill a batch, but the warm-up counts them (train_engine.py).
+    The warm-up of three epochs is a staircase (openvqa/utils/optim.py). An epoch drops the last
+    incomplete batch, but the warm-up counts its questions (train_engine.py).
     """
     epoch = _VQA_V2_TRAIN // 64
     return VqaConfig(
@@ -90,7 +87,7 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
 
 
 def _on_grids(published: VqaConfig) -> VqaConfig:
-    """Build openvqa's recipe for CLIP's grids instead of regions, which nobody published."""
+    """Build openvqa's preset with CLIP grid features instead of regions (unpublished)."""
     return replace(
         published, preset=f"{published.preset}-grid", regions=None, grids=_CLIP_VIL_GRIDS
     )
@@ -118,7 +115,7 @@ VQA_PRESETS = {
         data="easy-vqa",
         select_by="held-out",
         evaluation_splits=("test",),
-        # One shape a picture: MCAN learns these few pictures by heart instead.
+        # One shape per image: MCAN overfits to this small number of images.
         model="pythia",
         pythia=_SMALL_PYTHIA,
         embedding=64,
@@ -127,7 +124,7 @@ VQA_PRESETS = {
         batch_size=128,
         evaluate_every=250,
     ),
-    # A few hundred photos of one's own, on a laptop and without a network.
+    # A few hundred of the user's own photos, on a laptop and without a network connection.
     "small": VqaConfig(
         preset="small",
         data="photos",
@@ -167,7 +164,7 @@ VQA_PRESETS = {
         evaluate_every=1000,
     ),
     # CLIP-ViL-Direct/vqa/mmf_configs/mcan/local_clip_*.yaml on mmf's movie_mcan. Its training data
-    # holds Visual Genome besides, whose features are of another encoder.
+    # also contains Visual Genome, with features of another encoder.
     "movie-mcan-clip-vil": VqaConfig(
         preset="movie-mcan-clip-vil",
         data="data/vqa",
@@ -210,9 +207,9 @@ _HOUSE_ENTAILMENT = EntailmentConfig(
 )
 ENTAILMENT_PRESETS = {
     "houses": _HOUSE_ENTAILMENT,
-    # The same for one's own sentences.
+    # The same for the user's own sentences.
     "small": replace(_HOUSE_ENTAILMENT, preset="small", data="photos", **_HELD_OUT_ALONE),
-    # Our own: no recipe for SNLI-VE was published with CLIP-ViL.
+    # Our own: CLIP-ViL published no settings for SNLI-VE.
     "snli-ve": EntailmentConfig(
         preset="snli-ve",
         data="data/snli_ve",
@@ -224,7 +221,7 @@ ENTAILMENT_PRESETS = {
         batch_size=64,
         evaluate_every=3000,
     ),
-    # The same for CLIP's two embeddings, which train in minutes.
+    # The two-tower model over CLIP embeddings, which trains in minutes.
     "snli-ve-two-tower": EntailmentConfig(
         preset="snli-ve-two-tower",
         data="data/snli_ve",
@@ -245,7 +242,7 @@ _SMALL_CAPTIONER = CaptionerConfig(
 _XE_IMAGES = 113_287  # train and restval of Karpathy's split
 _COCO_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448))
 
-# The file of the houses has Karpathy's names: val is val_seen, test is val_unseen.
+# The house captions use Karpathy's split names: val is val_seen, test is val_unseen.
 _HOUSE_CAPTIONS = CaptionConfig(
     preset="houses",
     evaluation_splits=("val", "test"),
@@ -262,10 +259,10 @@ _HOUSE_CAPTIONS = CaptionConfig(
 )
 CAPTION_PRESETS = {
     "houses": _HOUSE_CAPTIONS,
-    # The same for one's own photos.
+    # The same for the user's own photos.
     "small": replace(_HOUSE_CAPTIONS, preset="small", data="photos", evaluation_splits=("val",)),
     # CLIP-ViL-Direct/caption (ImageCaptioning.pytorch, configs/transformer): 15 epochs; the peak
-    # of Noam's rate is the root of 1 / (width * warm-up).
+    # learning rate of the Noam schedule is 1 / sqrt(width * warm-up).
     "coco": CaptionConfig(
         preset="coco",
         data="data/coco",
@@ -295,7 +292,7 @@ _HOUSE_SCST: dict[str, Any] = {
     "baseline": "samples",
     "evaluate_every": 250,
 }
-# What self-critical training changes: the originals' Adam has betas .9, .999 and epsilon 1e-8.
+# Changes for self-critical training. The original Adam has betas 0.9, 0.999 and epsilon 1e-8.
 SCST_CHANGES: dict[str, dict[str, Any]] = {
     "houses": _HOUSE_SCST,
     "small": _HOUSE_SCST,

@@ -12,7 +12,7 @@ from storage.json_files import read_json
 from vl_tasks.text.words import Tokenizer
 
 UNKNOWN = "UNK"
-_REMEDY = "train the run anew"
+_REMEDY = "train the run again"
 
 
 class Vocabulary:
@@ -69,7 +69,7 @@ class Vocabulary:
         if vocabulary.tokenizer != tokenizer:
             raise ValueError(
                 f"{path}: its words were cut by the tokenizer {vocabulary.tokenizer!r}, not "
-                f"{tokenizer!r}; set --tokenizer {vocabulary.tokenizer}, or train the run anew"
+                f"{tokenizer!r}; set --tokenizer {vocabulary.tokenizer}, or train the run again"
             )
         return vocabulary
 

@@ -1,13 +1,13 @@
 """The official VQA accuracy, in the variants that published numbers were made with.
 
-An answer is worth min(1, n / 3) when n of the other annotators gave it, averaged over leaving out
-each annotator. What counts as the same answer differs:
+The accuracy of an answer is min(1, n / 3), where n of the other annotators gave it, averaged over
+leaving out each annotator. The variants differ in how they normalise answers before comparing them:
 
     V0  GT-Vision-Lab/VQA of 2015 (07aecec)
     V1  openvqa, LAVIS, and GT-Vision-Lab/VQA from 2016 to March 2021: predictions are normalised,
-        what annotators said only loses its punctuation
-    V2  GT-Vision-Lab/VQA since (a013f00), the default: both are normalised, unless all annotators
-        agree to the letter; then the comparison is literal
+        annotated answers only lose their punctuation
+    V2  GT-Vision-Lab/VQA since (a013f00), the default: both are normalised, unless all annotated
+        answers are identical; then the comparison is literal
     V3  reliable_vqa (d9586af): V2 with other rules for punctuation
 """
 
@@ -20,7 +20,7 @@ from vl_tasks.data.questions import Question
 from vl_tasks.vqa.normalising import Variant, normalise, strip_answer, without_marks
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-_ENOUGH = 3  # annotators with whom an answer is wholly right
+_ENOUGH = 3  # matching annotators that give accuracy 1
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class VqaScores:
     """Accuracy of a split in percent, rounded to two places as the official evaluators do.
 
     Attributes:
-        variant: Of the evaluator.
-        questions: How many were scored.
+        variant: Variant of the evaluator.
+        questions: Number of scored questions.
         overall: Mean over all questions.
         by_question_type: Mean over the questions of each type.
         by_answer_type: Mean over the questions of each answer type.
@@ -43,42 +43,45 @@ class VqaScores:
 
 
 def vqa_accuracy(prediction: str, answers: Sequence[str], variant: Variant = "V2") -> float:
-    """Accuracy 0..1 of an answer.
+    """Return the accuracy 0..1 of a predicted answer.
 
     Args:
-        prediction: The answer.
-        answers: What the annotators said, unchanged; ten in VQA v2.
-        variant: Of the evaluator; see the module.
+        prediction: Predicted answer.
+        answers: Annotated answers, unchanged; ten in VQA v2.
+        variant: Variant of the evaluator; see the module.
 
     Raises:
-        ValueError: No annotator, or no such variant.
+        ValueError: There is no annotated answer, or the variant does not exist.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"no variant {variant!r} of VQA accuracy; there are {', '.join(VARIANTS)}")
+        raise ValueError(
+            f"no variant {variant!r} of VQA accuracy; choose one of {', '.join(VARIANTS)}"
+        )
     if not answers:
-        raise ValueError("an answer cannot be scored against no annotator")
-    given, said = compared(prediction, answers, variant)
-    return agreement(said.count(given), len(said))
+        raise ValueError("an answer cannot be scored: no annotator answered the question")
+    given, annotated = compared(prediction, answers, variant)
+    return agreement(annotated.count(given), len(annotated))
 
 
 def compared(
     prediction: str, answers: Sequence[str], variant: Variant
 ) -> tuple[str, tuple[str, ...]]:
-    """A prediction and what annotators said, in the forms that a variant compares."""
+    """Return the prediction and the annotated answers, normalised as the variant compares them."""
     if variant in ("V0", "V1"):
         differ = len(set(answers)) > 1
-        said = tuple(without_marks(a, variant) for a in answers) if differ else tuple(answers)
-        return normalise(prediction, variant), said
-    said = tuple(strip_answer(answer) for answer in answers)
-    if len(set(said)) == 1:
-        return strip_answer(prediction), said
-    return normalise(prediction, variant), tuple(normalise(answer, variant) for answer in said)
+        annotated = tuple(without_marks(a, variant) for a in answers) if differ else tuple(answers)
+        return normalise(prediction, variant), annotated
+    annotated = tuple(strip_answer(answer) for answer in answers)
+    if len(set(annotated)) == 1:
+        return strip_answer(prediction), annotated
+    return normalise(prediction, variant), tuple(normalise(text, variant) for text in annotated)
 
 
 def agreement(matching: int, annotators: int) -> float:
-    """Accuracy 0..1 of an answer that `matching` of the annotators gave.
+    """Return the accuracy 0..1 of an answer that `matching` of the annotators gave.
 
-    Leaving out one who gave it leaves `matching` - 1; leaving out another leaves all.
+    Leaving out one of the matching annotators leaves `matching` - 1 matches; leaving out another
+    annotator leaves `matching`.
     """
     others = matching * min(_ENOUGH, matching - 1) if matching else 0
     others += (annotators - matching) * min(_ENOUGH, matching)
@@ -88,18 +91,18 @@ def agreement(matching: int, annotators: int) -> float:
 def score_predictions(
     questions: Sequence[Question], predictions: Mapping[int, str], variant: Variant = "V2"
 ) -> VqaScores:
-    """Score the answers to all questions of a split.
+    """Score the predictions for all questions of a split.
 
-    V0's own evaluator gives, for each type, the mean over the last annotator only; this is the mean
-    over all for every variant.
+    The original V0 evaluator computes the mean per type over the last annotator only; this function
+    averages over all annotators for every variant.
 
     Args:
-        questions: With answers.
-        predictions: By question id; others than those of the questions are not looked at.
-        variant: Of the evaluator.
+        questions: Questions with annotated answers.
+        predictions: Predicted answers by question id; other ids are ignored.
+        variant: Variant of the evaluator.
 
     Raises:
-        ValueError: No question, or one without an answer, predicted or annotated.
+        ValueError: There is no question, or a question without a predicted or annotated answer.
     """
     if not questions:
         raise ValueError("no question to score")

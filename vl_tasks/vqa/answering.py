@@ -1,4 +1,4 @@
-"""Answering questions about any picture with the model of a run."""
+"""Answer questions about any image with the model of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +22,15 @@ from vl_tasks.vqa.networks import VqaNetwork
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """The model of a run and what it needs to answer questions about one picture, number 0.
+    """Model of a run with its vocabularies, and the features of one image (image id 0).
 
     Attributes:
-        config: The run's.
-        words: Of its questions.
-        answers: That it knows.
-        source: Sees the picture.
-        network: In evaluation mode.
-        device: Where it computes.
+        config: Settings of the run.
+        words: Vocabulary of the questions.
+        answers: Answer vocabulary.
+        source: Features of the image.
+        network: Network in evaluation mode.
+        device: Device of the network.
     """
 
     config: VqaConfig
@@ -41,7 +41,7 @@ class OpenedRun:
     device: str
 
     def tokens(self, questions: Sequence[str]) -> torch.Tensor:
-        """Questions as the network reads them."""
+        """Return the token ids (B, T) of questions."""
         sentences = Sentences(questions, self.words, self.config.words)
         return sentences.batch(np.arange(len(questions)), whole=self.config.faithful).to(
             self.device
@@ -51,17 +51,17 @@ class OpenedRun:
 def open_run(
     run: Path, image: Path, device: str = "cpu", precision: str | None = None
 ) -> OpenedRun:
-    """Load the model of a run for a picture.
+    """Load the model of a run for one image.
 
     Args:
         run: Folder of the run.
-        image: The picture, or the .npz of its regions where the model sees those.
-        device: Where to compute.
-        precision: Of the encoder, if not the run's.
+        image: Image file, or .npz file of region features for a model that uses regions.
+        device: Device of the model.
+        precision: Precision of the encoder; default: the run's setting.
 
     Raises:
-        FileNotFoundError: The folder is no run.
-        ValueError: The run is of another task or damaged.
+        FileNotFoundError: The folder is not a run.
+        ValueError: The run belongs to another task or is damaged.
     """
     config = read_config(run, VqaConfig)
     if precision is not None:
@@ -82,18 +82,18 @@ def open_run(
 def answer_questions(
     run: Path, image: Path, questions: Sequence[str], count: int = 5, device: str = "cpu"
 ) -> list[list[tuple[str, float]]]:
-    """The likeliest answers to each question, with the score 0..1 that the model gives them.
+    """Return the most probable answers to each question, with their scores 0..1.
 
     Args:
         run: Folder of the run.
-        image: The picture.
-        questions: About it.
-        count: How many answers to each.
-        device: Where to compute.
+        image: Image file, or .npz file of region features for a model that uses regions.
+        questions: Questions about the image.
+        count: Number of answers per question.
+        device: Device of the model.
 
     Raises:
-        FileNotFoundError: The folder is no run, or the picture is not there.
-        ValueError: The run is of another task or damaged, or the picture cannot be read.
+        FileNotFoundError: The folder is not a run, or the image file does not exist.
+        ValueError: The run belongs to another task or is damaged, or the image cannot be read.
     """
     opened = open_run(run, image, device)
     answers = opened.answers

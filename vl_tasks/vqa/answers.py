@@ -1,4 +1,4 @@
-"""Answers as classes: the vocabulary of frequent ones and soft scores as targets."""
+"""Answer vocabulary (frequent answers as classes) and soft scores as training targets."""
 
 import json
 from collections import Counter
@@ -15,24 +15,25 @@ from vl_tasks.vqa.normalising import normalise
 
 MIN_COUNT = 9  # ViLT `write_vqa.py`: 3,129 answers of VQA v2's train and val
 Rule = Literal["leave-one-out", "steps"]
-# ViLT, openvqa, LXMERT: score of an answer that so many of ten annotators gave.
-_REMEDY = "name a file in one of the forms that docs/vl_tasks.md lists"
+_REMEDY = "choose a file in one of the formats that docs/vl_tasks.md lists"
+# ViLT, openvqa, LXMERT: score of an answer that 0, 1, 2, 3, or 4 and more of ten annotators gave.
 _STEPS = (0.0, 0.3, 0.6, 0.9, 1.0)
 
 
 def normalised(answer: str) -> str:
-    """An answer as the vocabularies of ViLT and openvqa have it.
+    """Normalise an answer as the vocabularies of ViLT and openvqa do.
 
-    That is the evaluator's V2, also where all annotators agree (`normalize_word`, `prep_ans`).
+    This is variant V2 of the evaluator, also if all annotators agree (`normalize_word`,
+    `prep_ans`).
     """
     return normalise(answer, "V2")
 
 
 def soft_scores(answers: Sequence[str], rule: Rule = "leave-one-out") -> dict[str, float]:
-    """Score 0..1 of each normalised answer that annotators gave.
+    """Return the soft score 0..1 of each normalised annotated answer.
 
-    The rules are the same for ten annotators: "leave-one-out" is mmf's (the accuracy that the
-    answer would get), "steps" the table 0, .3, .6, .9, 1 of ViLT, openvqa and LXMERT.
+    For ten annotators both rules are equal: "leave-one-out" (mmf) is the accuracy of the answer,
+    "steps" is the table 0, 0.3, 0.6, 0.9, 1 of ViLT, openvqa and LXMERT.
     """
     counts = Counter(normalised(answer) for answer in answers)
     if rule == "steps":
@@ -44,45 +45,46 @@ class AnswerVocabulary:
     """Answers that a classifier chooses from.
 
     Attributes:
-        answers: In the order of their classes.
+        answers: Answers in the order of their classes.
     """
 
     def __init__(self, answers: Sequence[str]) -> None:
         if not answers or len(set(answers)) != len(answers):
-            raise ValueError("a vocabulary of answers has one or more distinct answers")
+            raise ValueError("an answer vocabulary requires at least one answer and no duplicates")
         self.answers = tuple(answers)
         self._classes = {answer: number for number, answer in enumerate(self.answers)}
 
     @classmethod
     def build(cls, questions: Iterable[Question], min_count: int = MIN_COUNT) -> "AnswerVocabulary":
-        """Collect the normalised majority answers that occur often enough, most frequent first.
+        """Collect the normalised majority answers with `min_count` occurrences, by frequency.
 
         Raises:
-            ValueError: None does; names the count of the most frequent.
+            ValueError: No answer is frequent enough; names the largest count.
         """
         counts = Counter(
-            normalised(question.majority_answer or _commonest(question)) for question in questions
+            normalised(question.majority_answer or _most_frequent(question))
+            for question in questions
         )
         frequent = sorted((-n, answer) for answer, n in counts.items() if n >= min_count)
         if not frequent:
             most = max(counts.values(), default=0)
             raise ValueError(
-                f"no answer occurs {min_count} times, the commonest {most} times; "
-                "lower min_count, or look whether the questions carry answers"
+                f"no answer occurs {min_count} times, the most frequent answer {most} times; "
+                "lower --min-count, or check that the questions have answers"
             )
         return cls([answer for _, answer in frequent])
 
     @classmethod
     def load(cls, path: str | Path) -> "AnswerVocabulary":
-        """Read a vocabulary: of `save`, or of openvqa, ViLT, LXMERT or mmf.
+        """Read an answer vocabulary written by `save`, openvqa, ViLT, LXMERT or mmf.
 
-        Those are JSON, a list or a dictionary of classes (`trainval_ans2label.json`; openvqa's
-        `answer_dict.json` is a list of two such), or text with an answer a line
-        (`answers_vqa.txt`).
+        Formats: a JSON list, a JSON dictionary from answers to classes
+        (`trainval_ans2label.json`; openvqa's `answer_dict.json` is a list of two dictionaries), or
+        a text file with one answer per line (`answers_vqa.txt`).
 
         Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: It is none of these.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file has none of these formats.
         """
         path = Path(path)
         raw = read_bytes(path, _REMEDY)
@@ -91,9 +93,7 @@ class AnswerVocabulary:
             return cls(raw.decode().splitlines() if content is None else _listed(content))
         except (ValueError, TypeError, KeyError) as error:
             problem = shortened(str(error), 200)
-            raise ValueError(
-                f"{path}: not a vocabulary of answers ({problem}); {_REMEDY}"
-            ) from error
+            raise ValueError(f"{path}: not an answer vocabulary ({problem}); {_REMEDY}") from error
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary as a JSON list."""
@@ -109,19 +109,19 @@ class AnswerVocabulary:
         return hash(self.answers)
 
     def scores(self, question: Question) -> dict[int, float]:
-        """Soft scores by class; answers that are not in the vocabulary are left out."""
+        """Return soft scores by class, without answers outside the vocabulary."""
         scores = soft_scores(question.answers)
         return {self._classes[a]: s for a, s in scores.items() if a in self._classes}
 
 
-def _commonest(question: Question) -> str:
-    """The answer that most annotators gave, of several the first in the alphabet."""
+def _most_frequent(question: Question) -> str:
+    """Return the most frequent annotated answer; ties are broken alphabetically."""
     counts = Counter(question.answers)
     return min(counts, key=lambda answer: (-counts[answer], answer), default="")
 
 
 def _listed(content: object) -> list[str]:
-    """Answers in the order of their classes from one of the known JSON forms."""
+    """Return the answers in the order of their classes from one of the known JSON formats."""
     if isinstance(content, list) and content and isinstance(content[0], dict):
         content = content[0]
     if isinstance(content, dict):
@@ -129,6 +129,6 @@ def _listed(content: object) -> list[str]:
         if sorted(classes) != list(range(len(content))):
             raise ValueError("the classes are not numbered from 0 without gaps")
         content = [classes[number] for number in range(len(classes))]
-    if not isinstance(content, list) or not all(isinstance(one, str) for one in content):
+    if not isinstance(content, list) or not all(isinstance(answer, str) for answer in content):
         raise ValueError("expected a list of answers, or a dictionary from answers to classes")
     return content

@@ -3,7 +3,7 @@
 Questions file: {"<id>": {"question", "answer", "isBalanced", "types", "groups", "semantic",
 "entailed"}}; choices file: {"<id>": {"valid": [...], "plausible": [...]}}; predictions:
 [{"questionId", "prediction"}] (cs.stanford.edu/people/dorarad/gqa/evaluate.html). An answer is
-right if it equals the true one to the letter.
+correct only if it is identical to the true answer.
 """
 
 from collections import Counter, defaultdict
@@ -20,15 +20,18 @@ from vl_tasks.data.documents import read_table
 
 Name = TypeVar("Name", str, int)
 
-REMEDY = "take the file anew from cs.stanford.edu/people/dorarad/gqa, or see docs/vl_tasks.md"
-# What a comparison of two things may be about, of whatever things.
+REMEDY = (
+    "download the file again from cs.stanford.edu/people/dorarad/gqa, or see docs/vl_tasks.md for "
+    "its format"
+)
+# Valid answers of every comparison of two objects.
 _COMMON = ("color", "material", "shape")
-# Steps that look up the answer and are no reasoning.
+# Operations that only look up the answer and do not count as reasoning steps.
 _NO_STEPS = ("exist", "query: name", "choose name")
 
 
 class Types(msgspec.Struct, frozen=True):
-    """What kind of question it is; "query" is the structural type of open ones."""
+    """Types of a question; the structural type "query" marks open questions."""
 
     structural: str
     semantic: str
@@ -36,20 +39,20 @@ class Types(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A step of a question's functional programme."""
+    """Step of a question's functional programme."""
 
     operation: str
     argument: str
 
 
 class Groups(msgspec.Struct, frozen=True):
-    """Groups of questions that share a distribution of answers."""
+    """Groups of questions that share an answer distribution."""
 
     global_: str | None = msgspec.field(default=None, name="global")
 
 
 class GqaQuestion(msgspec.Struct, frozen=True):
-    """A question of GQA."""
+    """GQA question."""
 
     question: str
     answer: str
@@ -62,7 +65,7 @@ class GqaQuestion(msgspec.Struct, frozen=True):
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """Answers that fit a question, and those that fit the world besides."""
+    """Valid answers (in the question's scope) and plausible answers of a question."""
 
     valid: tuple[str, ...]
     plausible: tuple[str, ...]
@@ -70,7 +73,7 @@ class Choices(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Share:
-    """Percent of right answers to so many questions."""
+    """Percentage of correct answers, and the number of questions."""
 
     percent: float
     questions: int
@@ -78,22 +81,22 @@ class Share:
 
 @dataclass(frozen=True)
 class GqaScores:
-    """Scores over the balanced questions, in percent unless said otherwise.
+    """Scores over the balanced questions, in percent unless stated otherwise.
 
     Attributes:
-        accuracy: Of all.
-        binary: Of questions to choose or verify; None if there are none, here and below.
-        open: Of questions that ask for something.
-        consistency: Mean, over rightly answered questions, of the share of entailed questions that
-            are rightly answered; None if not asked for.
-        validity: Answers that fit the question; None without choices.
-        plausibility: Answers that fit the world; None without choices.
-        distribution: Chi-square of predicted against true answers per group, weighted by its size,
-            over 100; lower is better. None if no question is in a group.
-        by_structural_type: "verify", "query", ...
-        by_semantic_type: "attr", "rel", ...
-        by_steps: By length of the reasoning.
-        by_words: By length of the question.
+        accuracy: Accuracy over all questions.
+        binary: Accuracy of the choose and verify questions; None without such questions.
+        open: Accuracy of the query questions; None without such questions.
+        consistency: Mean, over correctly answered questions, of the accuracy on their entailed
+            questions; None if not requested.
+        validity: Share of answers in the question's scope; None without choices.
+        plausibility: Share of plausible answers; None without choices.
+        distribution: Chi-square of predicted against true answers per group, weighted by group
+            size, divided by 100; lower is better. None if no question is in a group.
+        by_structural_type: Accuracy by structural type: "verify", "query", ...
+        by_semantic_type: Accuracy by semantic type: "attr", "rel", ...
+        by_steps: Accuracy by number of reasoning steps.
+        by_words: Accuracy by number of words of the question.
     """
 
     accuracy: float
@@ -118,8 +121,8 @@ def read_gqa_questions(path: Path) -> dict[str, GqaQuestion]:
     """Read a questions file.
 
     Raises:
-        OSError: It cannot be opened.
-        ValueError: It is damaged.
+        OSError: The file cannot be opened.
+        ValueError: The file is damaged.
     """
     return read_table(path, GqaQuestion, REMEDY)
 
@@ -134,21 +137,26 @@ def read_gqa_predictions(path: Path, questions: Mapping[str, GqaQuestion]) -> di
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged, or a question is answered twice, or one that is not there, or a
-            balanced one not at all; the message names it.
+        ValueError: The file is damaged, a question is answered twice, an answered question does
+            not exist, or a balanced question has no answer; the message names the question.
     """
-    found: dict[str, str] = {}
+    predictions: dict[str, str] = {}
     for record in read_records(path, _Prediction, REMEDY):
-        if record.questionId in found:
-            raise ValueError(f"{path}: question {shortened(record.questionId)} is answered twice")
+        if record.questionId in predictions:
+            raise ValueError(
+                f"{path}: question {shortened(record.questionId)} is answered twice; remove one "
+                "of the answers"
+            )
         if record.questionId not in questions:
-            raise ValueError(f"{path}: there is no question {shortened(record.questionId)}")
-        found[record.questionId] = record.prediction
+            raise ValueError(
+                f"{path}: question {shortened(record.questionId)} does not exist; remove its answer"
+            )
+        predictions[record.questionId] = record.prediction
     try:
-        _check_answered(questions, found, lambda question: question.balanced)
+        _check_answered(questions, predictions, lambda question: question.balanced)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return found
+    return predictions
 
 
 def score_gqa(
@@ -159,12 +167,12 @@ def score_gqa(
 ) -> GqaScores:
     """Score predictions.
 
-    The official programme needs answers to unbalanced questions even where it does not look at
-    them; they are needed here for consistency only.
+    The official programme always requires answers to unbalanced questions; this function requires
+    them for consistency only.
 
     Raises:
-        ValueError: A needed prediction, or an entailed question, is missing; names it. Or no
-            question is balanced.
+        ValueError: A required prediction or an entailed question is missing (the message names
+            it), or no question is balanced.
     """
     _check_answered(questions, predictions, lambda one: with_consistency or one.balanced)
     balanced = {key: one for key, one in questions.items() if one.balanced}
@@ -188,7 +196,7 @@ def score_gqa(
 
 
 def count_steps(question: GqaQuestion) -> int:
-    """Steps of reasoning: those of the programme that do not merely look up the answer."""
+    """Count the reasoning steps: operations that do more than look up the answer."""
     texts = (f"{step.operation}: {step.argument}" for step in question.semantic)
     return sum(not any(part in text for part in _NO_STEPS) for text in texts)
 
@@ -212,7 +220,9 @@ def _check_answered(
 ) -> None:
     missing = [key for key, one in questions.items() if needed(one) and key not in predictions]
     if missing:
-        raise ValueError(f"question {missing[0]} is not answered, nor {len(missing) - 1} others")
+        raise ValueError(
+            f"question {missing[0]} and {len(missing) - 1} others have no answer; add the answers"
+        )
 
 
 def _shares(
@@ -220,10 +230,12 @@ def _shares(
     right: Mapping[str, bool],
     name_of: Callable[[GqaQuestion], Name],
 ) -> dict[Name, Share]:
-    found: dict[Name, list[bool]] = defaultdict(list)
-    for key, one in balanced.items():
-        found[name_of(one)].append(right[key])
-    return {name: Share(_percent(found[name]) or 0.0, len(found[name])) for name in sorted(found)}
+    groups: dict[Name, list[bool]] = defaultdict(list)
+    for key, question in balanced.items():
+        groups[name_of(question)].append(right[key])
+    return {
+        name: Share(_percent(groups[name]) or 0.0, len(groups[name])) for name in sorted(groups)
+    }
 
 
 def _percent(right: Iterable[float]) -> float | None:
@@ -242,8 +254,8 @@ def _consistency(
         unknown = next((other for other in entailed if other not in questions), None)
         if unknown is not None:
             raise ValueError(
-                f"question {key} entails {unknown}, which is not there; consistency needs the "
-                "file of all questions, not only of the balanced ones"
+                f"question {key} entails {unknown}, which is missing; consistency requires the "
+                "file of all questions, not only the balanced ones"
             )
         if entailed:
             shares.append(
@@ -262,7 +274,7 @@ def _fitting(
         return None
     missing = next((key for key in balanced if key not in choices), None)
     if missing is not None:
-        raise ValueError(f"question {missing} has no choices")
+        raise ValueError(f"question {missing} has no choices; take the choices file of this split")
     return _percent(
         predictions[key]
         in (_COMMON if "Common" in one.types.detailed else getattr(choices[key], which))

@@ -1,4 +1,4 @@
-"""Training a model that answers questions, and what it answers."""
+"""Train a VQA model and evaluate its answers."""
 
 import logging
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ class SoftTargets:
     """Soft scores of the answers to N questions, as sparse rows.
 
     Args:
-        questions: With answers.
-        answers: Classes.
+        questions: Questions with annotated answers.
+        answers: Answer vocabulary.
     """
 
     def __init__(self, questions: Sequence[Question], answers: AnswerVocabulary) -> None:
@@ -47,7 +47,7 @@ class SoftTargets:
         self._value = np.array([v for one in scores for v in one.values()], np.float32)
 
     def batch(self, rows: np.ndarray) -> Tensor:
-        """Targets (B, classes) of some questions."""
+        """Return the targets (B, classes) of the questions `rows`."""
         targets = np.zeros((len(rows), self._classes), np.float32)
         for target, row in zip(targets, rows, strict=True):
             entries = slice(self._first[row], self._first[row + 1])
@@ -56,10 +56,10 @@ class SoftTargets:
 
 
 def answer_loss(scores: Tensor, targets: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Binary cross-entropy summed over answers, and the mean or sum of it over questions.
+    """Compute the binary cross-entropy, summed over answers and reduced over questions.
 
-    The mean is mmf's `logit_bce`; for the three branches (B, 3, classes) of MoVie+MCAN their sum,
-    `triple_logit_bce`. The sum is openvqa's `BCELoss(reduction="sum")`.
+    "mean" is mmf's `logit_bce`, and for the three branches (B, 3, classes) of MoVie+MCAN
+    `triple_logit_bce`, the sum over branches. "sum" is openvqa's `BCELoss(reduction="sum")`.
     """
     if scores.dim() == 3:
         targets = targets[:, None].expand_as(scores)
@@ -68,7 +68,7 @@ def answer_loss(scores: Tensor, targets: Tensor, reduction: Reduction = "mean") 
 
 
 class VqaLearner:
-    """A network and the questions that it learns from.
+    """VQA network with its training and evaluation questions.
 
     Args:
         config: Settings of the run.
@@ -80,7 +80,9 @@ class VqaLearner:
         self.config = config
         for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
             if split in config.train_splits:
-                _LOG.warning("%s is among --train-splits: its accuracy is of training data", split)
+                _LOG.warning(
+                    "%s is one of --train-splits: its accuracy is measured on training data", split
+                )
         self.folder = data_folder(config)
         own = own_file(self.folder)
         self._own = None if own is None else read_own(own)
@@ -104,11 +106,11 @@ class VqaLearner:
             fit_scale(self.network.scale, self.source, ids)
         if config.glove is not None and config.resume is None:
             put_glove(self.network.reasoner.word_vectors, config.glove, self.words)
-        self._sentences = self._numbered(learnt)
+        self._sentences = self._tokens(learnt)
         self._targets = SoftTargets(learnt, self.answers)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
-        """Loss of some training questions."""
+        """Compute the loss of the training questions `rows`."""
         device = self.config.device
         grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
         tokens = self._sentences.batch(rows, whole=self.config.faithful).to(device)
@@ -116,29 +118,29 @@ class VqaLearner:
         return answer_loss(self.network(grids, tokens), targets, self.config.loss), {}
 
     def evaluate(self) -> dict[str, float]:
-        """Accuracy 0..1 of the split that chooses, overall and by answer type."""
+        """Return the accuracy 0..1 on the split `select_by`, overall and by answer type."""
         scores = self.score(self.splits[self.config.select_by])
         by_type = {name or "other": value / 100 for name, value in scores.by_answer_type.items()}
         return {"accuracy": scores.overall / 100, **by_type}
 
     def answer(self, questions: Sequence[Question]) -> dict[int, str]:
-        """The likeliest answer to each question, by its id."""
-        sentences = self._numbered(questions)
-        found: dict[int, str] = {}
+        """Return the most probable answer to each question by question id."""
+        sentences = self._tokens(questions)
+        answers: dict[int, str] = {}
         self.network.eval()
         for rows in in_batches(len(questions), self.config.evaluation_batch):
-            asked = [questions[row] for row in rows]
-            grids = self.source.batch([one.image_id for one in asked]).to(self.config.device)
+            batch = [questions[row] for row in rows]
+            grids = self.source.batch([one.image_id for one in batch]).to(self.config.device)
             tokens = sentences.batch(rows, whole=self.config.faithful).to(self.config.device)
             with torch.inference_mode():
                 best = self.network(grids, tokens).argmax(1).tolist()
-            found |= {
-                one.question_id: self.answers.answers[k] for one, k in zip(asked, best, strict=True)
+            answers |= {
+                one.question_id: self.answers.answers[k] for one, k in zip(batch, best, strict=True)
             }
-        return found
+        return answers
 
     def score(self, questions: Sequence[Question]) -> VqaScores:
-        """Official accuracy of the answers to questions."""
+        """Score the model's answers to questions with the official accuracy."""
         return score_predictions(questions, self.answer(questions), self.config.variant)
 
     def start(self, run: Path) -> None:
@@ -147,19 +149,19 @@ class VqaLearner:
         self.answers.save(run / ANSWERS)
 
     def save(self, run: Path, iteration: int) -> None:
-        """Write the network."""
+        """Write the weights of the network."""
         save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
 
     def load(self, run: Path) -> None:
-        """Read the network."""
+        """Load the weights of the network."""
         load_model(run, self.network, dict(self.source.metadata))
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
             if split != "train" or secret:
                 raise ValueError(
-                    f"{self.folder}: own questions have no split {split!r}; take --select-by "
-                    "held-out --evaluation-splits held-out, and leave --submit out"
+                    f"{self.folder}: a questions.csv or questions.json has no split {split!r}; set "
+                    "--select-by held-out --evaluation-splits held-out, and omit --submit"
                 )
             return self._own.questions
         questions = split_file(self.folder, split, r"_questions\.json")
@@ -168,17 +170,17 @@ class VqaLearner:
         return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
 
     def _source(self) -> Source:
-        """Open what is seen of all pictures; no file is needed by a blind model."""
+        """Open the features of all images; a model without vision requires no image files."""
         config = self.config
         if not config.vision:
             return open_source(config, {})
-        asked = [*self.learnt, *(one for split in self.splits.values() for one in split)]
+        questions = [*self.learnt, *(one for split in self.splits.values() for one in split)]
         if config.regions is not None:
-            needed = {one.image_id: f"question_id {one.question_id}" for one in asked}
+            needed = {one.image_id: f"question_id {one.question_id}" for one in questions}
             return RegionSource(find_regions(config.regions, needed))
         if self._own is not None:
             return open_source(config, self._own.find(picture_folders(config, self.folder)))
-        return open_source(config, question_images(asked, picture_folder(config, self.folder)))
+        return open_source(config, question_images(questions, picture_folder(config, self.folder)))
 
     def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
         config = self.config
@@ -192,17 +194,17 @@ class VqaLearner:
             return words, AnswerVocabulary.load(config.answers)
         return words, AnswerVocabulary.build(self.learnt, config.min_count)
 
-    def _numbered(self, questions: Sequence[Question]) -> Sentences:
+    def _tokens(self, questions: Sequence[Question]) -> Sentences:
         return Sentences([one.text for one in questions], self.words, self.config.words)
 
 
 def train_vqa(config: VqaConfig) -> None:
-    """Train, evaluate with the best weights, print the scores and leave them in the run's folder.
+    """Train a VQA model, evaluate the best checkpoint, and print and save the scores.
 
     Raises:
-        OSError: A file of the data cannot be read.
-        ValueError: A file of the data is wrong; names file and record.
-        DivergedError: Training failed.
+        OSError: A data file cannot be read.
+        ValueError: A data file is invalid; names file and record.
+        DivergedError: The training diverged.
     """
     prepare(config)
     learner = VqaLearner(config)
@@ -222,5 +224,5 @@ def train_vqa(config: VqaConfig) -> None:
     if config.submit is not None:
         path = trainer.run / f"submission_{config.submit}.json"
         write_submission(path, learner.answer(learner.splits[config.submit]))
-        print(f"answers to {config.submit} are in {path}")
+        print(f"answers of split {config.submit} are in {path}")
     print(f"the run is in {trainer.run}")

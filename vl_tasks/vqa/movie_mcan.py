@@ -1,13 +1,12 @@
 """MoVie+MCAN with three branches, the "MCAN" of CLIP-ViL.
 
 Nguyen et al., "MoVie: Revisiting Modulated Convolutions for Visual Counting and Beyond" (arXiv
-2004.11883), in the form of mmf's `movie_mcan`. One branch is MCAN's guided attention, another a
-stack of convolutions that the question modulates, the third both together; only that one answers
-outside of training.
+2004.11883), as implemented in mmf's `movie_mcan`. The first branch is MCAN's guided attention, the
+second a stack of convolutions modulated by the question, the third the sum of both; inference uses
+only the third.
 
-mmf pads every grid with zeros to 32 x 32 places and lets them all take part. Here padding takes no
-part, neither in attention nor in means, and convolutions see zeros there; `faithful` brings mmf's
-way back.
+mmf pads every grid with zeros to 32 x 32 cells and attends to the padding. Here padding is masked
+in attention and in means, and convolutions read zeros there; `faithful` restores mmf's computation.
 """
 
 import torch
@@ -24,7 +23,7 @@ _FAITHFUL_SIDE = 32  # mmf: the root of `max_features` 1024, rounded up
 
 
 class Gates(nn.Module):
-    """Squeeze and excitation of channels, then a gate for each place from a 7 x 7 convolution."""
+    """Squeeze and excitation of channels, then a gate per grid cell from a 7 x 7 convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -33,21 +32,21 @@ class Gates(nn.Module):
         self.place = nn.Conv2d(1, 1, 7, padding=3, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Gated x (B, W, h, w), 0 where the mask (B, 1, h, w) is."""
+        """Return gated x (B, W, h, w), 0 where the mask (B, 1, h, w) is 0."""
         gate = self.excite(self.squeeze(masked_mean(x, mask)).relu()).sigmoid()  # (B, W)
         x = x * gate[..., None, None]
         return x * self.place(x.mean(1, keepdim=True)).sigmoid()
 
 
 class ModulatedBottleneck(nn.Module):
-    """A ResNet bottleneck that the question modulates.
+    """ResNet bottleneck modulated by the question.
 
-    To its first convolution another one is added, of the input scaled by channels. mmf's batch
-    norms are frozen at mean 0 and variance 1, which is no norm at all; they are left out.
+    A second convolution, of the input scaled per channel, is added to the first. mmf's batch norms
+    are frozen at mean 0 and variance 1, so they have no effect and are omitted.
 
     Args:
-        channels: Of the input.
-        width: W of the result.
+        channels: Number of input channels.
+        width: Number W of output channels.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -63,30 +62,30 @@ class ModulatedBottleneck(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels, width, 1, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor, question: Tensor) -> Tensor:
-        """New places (B, W, h, w).
+        """Return the modulated features (B, W, h, w).
 
         Args:
-            x: (B, channels, h, w), 0 where nothing is.
-            mask: (B, 1, h, w) 1 where a picture is.
+            x: (B, channels, h, w), 0 in the padding.
+            mask: (B, 1, h, w), 1 in the image and 0 in the padding.
             question: (B, W).
         """
         scale = self.modulation(question)[..., None, None]
         y = self.first(x) + self.modulated(x * scale)  # (B, W / 4, h, w)
-        # The bias has filled the padding, which must not reach its neighbours.
+        # The bias is added to the padding too; mask it before the 3 x 3 convolution.
         y = self.second(y.relu() * mask).relu() * mask
         return (self.gates(self.third(y), mask) + self.shortcut(x)).relu()
 
 
 class MovieMcan(nn.Module):
-    """The network with three branches.
+    """MoVie+MCAN network with three branches.
 
     Args:
-        channels: C of the grids.
-        vocabulary: How many numbers words have; 0 is padding.
-        embedding: Width of word vectors.
-        classes: How many answers there are.
-        config: Sizes; `fused` is twice `hidden` in mmf.
-        faithful: Pad grids to 32 x 32 and let padding take part.
+        channels: Number C of feature channels.
+        vocabulary: Number of token ids; 0 is padding.
+        embedding: Width of the word embeddings.
+        classes: Number of answers.
+        config: Sizes of the network; `fused` is twice `hidden` in mmf.
+        faithful: Pad grids to 32 x 32 and attend to the padding.
     """
 
     def __init__(
@@ -117,15 +116,15 @@ class MovieMcan(nn.Module):
 
     @property
     def word_vectors(self) -> nn.Embedding:
-        """Where GloVe goes."""
+        """Word embeddings, which GloVe can initialise."""
         return self.reader.words.embedding
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
-        """Scores of tokens (B, T) asked about grids.
+        """Compute the logits of questions, token ids (B, T), about grids.
 
         Returns:
-            In training (B, 3, classes), those of both branches together, of the modulated
-            convolutions and of guided attention; else (B, classes) of the first.
+            In training (B, 3, classes): logits of both branches together, of the modulated
+            convolutions, and of guided attention. In evaluation (B, classes): the first of them.
         """
         if self.faithful:
             grids = padded_square(grids, _FAITHFUL_SIDE)
@@ -147,7 +146,7 @@ class MovieMcan(nn.Module):
         return torch.stack(scores, dim=1) if self.training else scores[0]
 
     def _movie(self, grids: Grids, condition: Tensor) -> Tensor:
-        """The branch of modulated convolutions: (B, hidden)."""
+        """Compute the branch of modulated convolutions (B, hidden)."""
         mask = grids.mask.unflatten(1, grids.shape)[:, None].float()  # (B, 1, h, w)
         x = grids.features.transpose(1, 2).unflatten(2, grids.shape) * mask  # (B, C, h, w)
         for bottleneck in self.bottlenecks:
@@ -156,19 +155,22 @@ class MovieMcan(nn.Module):
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean (B, W) of x (B, W, h, w) over the places where the mask (B, 1, h, w) is 1."""
+    """Return the mean (B, W) of x (B, W, h, w) over the cells where the mask (B, 1, h, w) is 1."""
     return (x * mask).sum((2, 3)) / mask.sum((2, 3))
 
 
 def padded_square(grids: Grids, side: int) -> Grids:
-    """Grids padded with zeros to side x side places, all of which take part.
+    """Pad grids with zeros to side x side cells and mark all cells as real.
 
     Raises:
-        ValueError: They are larger.
+        ValueError: The grids are larger.
     """
     height, width = grids.shape
     if height > side or width > side:
-        raise ValueError(f"grids of {height} x {width} places do not fit into {side} x {side}")
+        raise ValueError(
+            f"grids of {height} x {width} cells do not fit into {side} x {side}; set a smaller "
+            "--grids.size, or --no-faithful"
+        )
     x = (grids.features * grids.mask[..., None]).unflatten(1, grids.shape)
     x = F.pad(x, (0, 0, 0, side - width, 0, side - height)).flatten(1, 2)
     return Grids(x, torch.ones(x.shape[:2], dtype=torch.bool, device=x.device), (side, side))

@@ -1,4 +1,4 @@
-"""The VQA networks by name, with what they have in common."""
+"""VQA network: standardisation of features, then Pythia, MCAN or MoVie+MCAN."""
 
 from torch import Tensor, nn
 
@@ -10,10 +10,10 @@ from vl_tasks.vqa.pythia import Pythia
 
 
 class VqaNetwork(nn.Module):
-    """A reasoner behind the scale of its features.
+    """Standardisation of features followed by a VQA architecture.
 
     Attributes:
-        widths: What another network must have alike to take its weights.
+        architecture: Properties that must match to load saved weights.
     """
 
     def __init__(self, config: VqaConfig, channels: int, vocabulary: int, classes: int) -> None:
@@ -25,14 +25,14 @@ class VqaNetwork(nn.Module):
             "feature width": str(channels),
             "vocabulary size": str(vocabulary),
             "answers": str(classes),
-            # Runs that were made before there was a choice have none.
+            # Runs saved without this key use torch's layer normalisation.
             "unbiased layer norms": "yes" if config.faithful and config.model == "mcan" else "no",
         }
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
-        """Scores (B, classes) of tokens (B, T) asked about grids.
+        """Compute the logits (B, classes) of questions, token ids (B, T), about grids.
 
-        MoVie+MCAN gives (B, 3, classes) in training, see there.
+        MoVie+MCAN returns (B, 3, classes) in training, see `MovieMcan`.
         """
         return self.reasoner(self.scale(grids), tokens)
 

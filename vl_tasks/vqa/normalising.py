@@ -1,8 +1,8 @@
-"""What the official VQA evaluators do to an answer before they compare it, in four variants.
+"""Normalisation of answers in the official VQA evaluators, in four variants.
 
-Facts, odd ones included, are those of `VQAEval.processPunctuation` and `processDigitArticle` of
-GT-Vision-Lab/VQA at 07aecec (V0), 458a8b2 (V1) and a013f00 (V2), and of `eval_scripts` of
-facebookresearch/reliable_vqa at d9586af (V3).
+The rules, including their oddities, are those of `VQAEval.processPunctuation` and
+`processDigitArticle` of GT-Vision-Lab/VQA at 07aecec (V0), 458a8b2 (V1) and a013f00 (V2), and of
+`eval_scripts` of facebookresearch/reliable_vqa at d9586af (V3).
 """
 
 import re
@@ -16,7 +16,7 @@ _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _MARKS_V0 = ";:/'[]\"()=+\\_><@`,?"
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
-# `re.UNICODE` is passed where `re.sub` takes the count, so only that many periods are removed.
+# The evaluators pass `re.UNICODE` (32) as the count of `re.sub`, so only 32 periods are removed.
 _PERIODS = int(re.UNICODE)
 
 _CLASS = f"[{re.escape(_MARKS)}]"
@@ -33,7 +33,7 @@ _NUMBERS = {
     for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
 } | {"none": "0"}
 _ARTICLES = frozenset({"a", "an", "the"})
-# Contractions that the evaluators restore where one of the apostrophes is missing.
+# Contractions that the evaluators restore if an apostrophe is missing.
 _CONTRACTIONS = """
 ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
 haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've
@@ -45,7 +45,7 @@ when's where'd where's where've who'd who'd've who'll who's who've why'll why're
 would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
 """.split()
 _TYPOGRAPHIC = "\N{RIGHT SINGLE QUOTATION MARK}"
-# V0 has typographic apostrophes in its table, save in these.
+# V0 has typographic apostrophes in its table, except in these.
 _PLAIN_IN_V0 = frozenset("ain't aren't can't could've couldn't we've where's who've".split())
 _NO_KEY_IN_V0 = frozenset({"couldn'tve", "hadn'tve"})
 
@@ -71,15 +71,15 @@ _RESTORED_V0 = _curled(_RESTORED)
 
 
 def strip_answer(text: str) -> str:
-    """An answer on one line, without spaces around it."""
+    """Return an answer on one line, without surrounding spaces."""
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
 def strip_marks(text: str, marks: str = _MARKS) -> str:
-    """Answer without punctuation, as V1 and V2 (and, with its own marks, V0) remove it.
+    """Remove punctuation as V1 and V2 do (and V0 with its own marks).
 
-    A mark is deleted if it has a space beside it somewhere, or if a comma lies between two digits
-    anywhere; otherwise a space takes its place. Periods go unless a digit follows.
+    A mark is deleted if any of its occurrences is next to a space, or if the text contains a comma
+    between two digits; otherwise a space replaces it. Periods are deleted unless a digit follows.
     """
     thousands = _DIGIT_COMMA_DIGIT.search(text) is not None
     left = text
@@ -91,7 +91,7 @@ def strip_marks(text: str, marks: str = _MARKS) -> str:
 
 
 def strip_marks_v3(text: str) -> str:
-    """Answer without punctuation, as V3 removes it: not between digits or other letters."""
+    """Remove punctuation as V3 does: not between digits or non-ASCII letters."""
     left = _V3_END.sub("", _V3_BEGIN.sub("", text))
     left = _V3_DOUBLE.sub(" ", _V3_THOUSANDS.sub("", left))
     left = _V3_INSIDE.sub(" ", _V3_SPACES.sub(" ", left))
@@ -99,21 +99,21 @@ def strip_marks_v3(text: str) -> str:
 
 
 def plain_words(text: str, restored: Mapping[str, str] = _RESTORED) -> str:
-    """Lower-case words without articles, numbers up to ten as digits, apostrophes restored."""
+    """Lower-case words, remove articles, write numbers up to ten as digits, restore apostrophes."""
     words = (_NUMBERS.get(word, word) for word in text.lower().split())
     return " ".join(restored.get(word, word) for word in words if word not in _ARTICLES)
 
 
 @lru_cache(maxsize=1 << 16)
 def normalise(text: str, variant: Variant = "V2") -> str:
-    """What a variant makes of an answer in full: lines, punctuation, words."""
+    """Normalise an answer with all rules of a variant: line breaks, punctuation, words."""
     marks, words = _STEPS[variant]
     return words(marks(strip_answer(text)))
 
 
 @lru_cache(maxsize=1 << 16)
 def without_marks(text: str, variant: Variant) -> str:
-    """Answer without punctuation only; V0 and V1 do no more to what annotators said."""
+    """Remove punctuation only, which is all that V0 and V1 do to annotated answers."""
     return _STEPS[variant][0](text)
 
 

@@ -1,8 +1,7 @@
-"""Pythia: the question attends to the places of a picture and is multiplied with what it finds.
+"""Pythia: question-guided attention over grid cells, and the product of image and question vectors.
 
-Jiang et al., "Pythia v0.1" (arXiv 1807.09956), in the form of mmf's `pythia` with the settings of
-CLIP-ViL: one list of grid features, without the fine-tuned layer that stock Pythia puts before
-them.
+Jiang et al., "Pythia v0.1" (arXiv 1807.09956), as implemented in mmf's `pythia` with the settings
+of CLIP-ViL: one list of grid features, without the fine-tuned layer of the original Pythia.
 """
 
 import torch
@@ -18,26 +17,26 @@ _GLIMPSES = 2
 
 
 def normed_linear(inputs: int, outputs: int) -> nn.Module:
-    """A linear layer whose whole weight has one learned length."""
+    """Build a linear layer with weight normalisation over the whole weight matrix."""
     return weight_norm(nn.Linear(inputs, outputs), dim=None)  # pyright: ignore[reportArgumentType]
 
 
 def normed_relu(inputs: int, outputs: int) -> nn.Sequential:
-    """The same with a ReLU behind."""
+    """Build a weight-normalised linear layer followed by a ReLU."""
     return nn.Sequential(normed_linear(inputs, outputs), nn.ReLU())
 
 
 class Pythia(nn.Module):
-    """The network.
+    """Pythia network.
 
     Args:
-        channels: C of the grids.
-        vocabulary: How many numbers words have; 0 is padding.
-        embedding: Width of word vectors.
-        classes: How many answers there are.
-        config: Sizes.
-        faithful: Let padding take part in the attention over words, as mmf does; then answers
-            depend on how far questions are padded.
+        channels: Number C of feature channels.
+        vocabulary: Number of token ids; 0 is padding.
+        embedding: Width of the word embeddings.
+        classes: Number of answers.
+        config: Sizes of the network.
+        faithful: Attend to the padding of questions, as mmf does; then answers depend on the
+            length of the padding.
     """
 
     def __init__(
@@ -72,17 +71,19 @@ class Pythia(nn.Module):
 
     @property
     def word_vectors(self) -> nn.Embedding:
-        """Where GloVe goes."""
+        """Word embeddings, which GloVe can initialise."""
         return self.words.embedding
 
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
-        """Scores (B, classes) of tokens (B, T) asked about grids."""
+        """Compute the logits (B, classes) of questions, token ids (B, T), about grids."""
         question = self._question(tokens)  # (B, 2 hidden)
         keys = self.place_key(grids.features) * self.question_key(question)[:, None]
         scores = self.attention(self.dropout(keys))  # (B, N, 1)
         weights = masked_softmax(scores, grids.mask[..., None], dim=1)
-        seen = (weights * grids.features).sum(1)  # (B, C)
-        joint = self.dropout(self.place_value(seen) * self.question_value(question))  # (B, product)
+        image = (weights * grids.features).sum(1)  # (B, C)
+        joint = self.dropout(
+            self.place_value(image) * self.question_value(question)
+        )  # (B, product)
         texts = self.text_classifier(self.text_head(joint))
         return texts + self.place_classifier(self.place_head(joint))
 

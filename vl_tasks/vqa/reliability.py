@@ -1,7 +1,7 @@
-"""How well a model knows when to keep silent: risk and coverage, and reliability under a penalty.
+"""Selective prediction: risk-coverage metrics and effective reliability.
 
-As `eval_scripts/reliable_vqa_eval.py` of facebookresearch/reliable_vqa (d9586af) computes it; odd
-details are kept and named. Answers are given in the order of their confidence, the surest first.
+Computed as in `eval_scripts/reliable_vqa_eval.py` of facebookresearch/reliable_vqa (d9586af),
+including its documented oddities. Questions are answered in order of decreasing confidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ DECIMALS = 2
 
 @dataclass(frozen=True)
 class Coverage:
-    """The share of questions that can be answered within a risk.
+    """Coverage at a tolerated risk: the share of questions that can be answered.
 
     Attributes:
-        coverage: Percent.
-        threshold: Least confidence to answer with; None where no question can be answered. The
-            official programme says 0.0 then, which would mean to answer all of them.
+        coverage: Share in percent.
+        threshold: Lowest confidence that is answered; None if no question can be answered. The
+            official programme returns 0.0 then, which would mean to answer all questions.
     """
 
     coverage: float
@@ -30,15 +30,15 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Effective:
-    """Effective reliability: a wrong answer costs, a right one counts, silence is free.
+    """Effective reliability: a wrong answer has a cost, a correct one counts, abstention is free.
 
     Attributes:
-        threshold: Least confidence to answer with, chosen on other questions. It never means to
-            answer none, even where that is best.
-        phi: Percent.
-        coverage: Percent of the questions answered.
-        risk: Percent; of no answer it is 100.
-        phi_without_abstention: Percent, if every question is answered.
+        threshold: Lowest confidence that is answered, chosen on other questions. At least one of
+            those is answered, even if abstaining from all would be better.
+        phi: Effective reliability in percent.
+        coverage: Percentage of answered questions.
+        risk: Risk in percent; 100 if no question is answered.
+        phi_without_abstention: Effective reliability in percent if every question is answered.
     """
 
     threshold: float
@@ -50,7 +50,7 @@ class Effective:
 
 @dataclass(frozen=True)
 class BestEffective:
-    """Effective reliability of a model that knows which of its answers are wrong; percent."""
+    """Effective reliability with an oracle that abstains from wrong answers; in percent."""
 
     phi: float
     coverage: float
@@ -59,18 +59,18 @@ class BestEffective:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Scores of a split; all percents are rounded.
+    """Scores of a split; all percentages are rounded.
 
     Attributes:
         accuracy: Mean accuracy.
-        auc: Area under risk over coverage, lower is better; None for a single question. Equal
-            confidences count in the most favourable order, as the official programme has it.
-        auc_of_ties_averaged: The same, equal confidences in random order.
-        best_auc: The same of the best order.
-        coverage: By tolerated risk 0..1.
-        best_coverage: The same in the best order.
-        effective: By cost.
-        best_effective: By cost.
+        auc: Area under the risk-coverage curve, lower is better; None for a single question. Ties
+            in confidence are sorted by accuracy, as in the official programme.
+        auc_of_ties_averaged: The same with the mean accuracy of ties.
+        best_auc: The same with an oracle ranking.
+        coverage: Coverage by tolerated risk 0..1.
+        best_coverage: Coverage by tolerated risk with an oracle ranking.
+        effective: Effective reliability by cost of a wrong answer.
+        best_effective: Effective reliability with an oracle by cost of a wrong answer.
     """
 
     accuracy: float
@@ -98,12 +98,15 @@ class Answers:
     def __post_init__(self) -> None:
         shapes = np.shape(self.accuracy), np.shape(self.confidence)
         if shapes[0] != shapes[1] or len(shapes[0]) != 1 or shapes[0][0] == 0:
-            raise ValueError(f"accuracies and confidences of shapes {shapes[0]} and {shapes[1]}")
+            raise ValueError(
+                f"accuracy and confidence have shapes {shapes[0]} and {shapes[1]}; both must be "
+                "(N,) with N > 0"
+            )
         if not np.isfinite(self.confidence).all():
             raise ValueError(f"confidence {np.argmin(np.isfinite(self.confidence))} is not finite")
 
     def take(self, order: np.ndarray) -> "Answers":
-        """The answers in another order."""
+        """Return the answers in another order."""
         return Answers(self.accuracy[order], self.confidence[order])
 
 
@@ -117,13 +120,13 @@ def reliability(
     """Score the answers to a split.
 
     Args:
-        answers: Of the split.
+        answers: Answers to the split.
         chosen_on: Answers to other questions, on which the thresholds of effective reliability are
             chosen.
         risks: Tolerated risks 0..1.
-        costs: Of a wrong answer.
-        decimals: Of percents, also of each question's accuracy before effective reliability is
-            computed; the official programme has 2.
+        costs: Costs of a wrong answer.
+        decimals: Decimals of percentages, including the accuracy of each question before effective
+            reliability is computed; 2 in the official programme.
     """
     percent = _Percent(decimals)
     rounded = percent(answers.accuracy)
@@ -145,17 +148,17 @@ def reliability(
 
 
 def risk_curve(ordered: Answers) -> np.ndarray:
-    """(N,) mean risk 0..1 of the first 1, 2, ... N answers."""
+    """Return the mean risk 0..1 of the first 1, 2, ... N answers, (N,)."""
     return np.cumsum(1 - ordered.accuracy) / np.arange(1, len(ordered.accuracy) + 1)
 
 
 def coverage_at(ordered: Answers, risk: float, percent: "_Percent | None" = None) -> Coverage:
-    """Most answers whose mean risk is tolerated, where equal confidences stand or fall together.
+    """Return the largest coverage with a tolerated mean risk; ties are answered all or not at all.
 
     Args:
-        ordered: The surest first.
-        risk: 0..1.
-        percent: How percents are rounded; not at all if None.
+        ordered: Answers by decreasing confidence.
+        risk: Tolerated risk 0..1.
+        percent: Rounding of percentages; None for no rounding.
     """
     curve, confidence = risk_curve(ordered), ordered.confidence
     count = len(curve)
@@ -171,36 +174,36 @@ def coverage_at(ordered: Answers, risk: float, percent: "_Percent | None" = None
 
 
 def threshold_at(answers: Answers, cost: float, decimals: int = DECIMALS) -> float:
-    """Confidence from which on it pays to answer: the lowest of those with the largest sum."""
+    """Return the confidence threshold with the largest total gain, the lowest one of ties."""
     order = np.argsort(-answers.confidence, kind="stable")
     accuracy = _Percent(decimals)(answers.accuracy[order]) / 100
-    # Sums in order, for whether two of them are equal is decided to the last bit.
+    # The order of summation is fixed because ties are compared to the last bit.
     total = np.cumsum(np.where(accuracy == 0, -cost, accuracy))
     best = np.flatnonzero(total == total.max())[-1]
     return float(answers.confidence[order][best])
 
 
 class _Percent:
-    """Percents of shares, rounded as Python rounds."""
+    """Percentages of shares, rounded with Python's round."""
 
     def __init__(self, decimals: int) -> None:
         self._decimals = decimals
 
     def __call__(self, share: np.ndarray | float) -> np.ndarray:
-        # Not np.round, which scales and so rounds 100 x 0.285 otherwise than round does.
-        flat = [round(100.0 * one, self._decimals) for one in np.ravel(share).tolist()]
+        # Not np.round, which scales first and rounds 100 x 0.285 differently.
+        flat = [round(100.0 * value, self._decimals) for value in np.ravel(share).tolist()]
         return np.array(flat).reshape(np.shape(share))
 
 
 def _auc(curve: np.ndarray, percent: _Percent) -> float | None:
-    """Area under risk over coverage, which begins at 1 / N."""
+    """Return the area under the risk-coverage curve, which starts at coverage 1 / N."""
     if len(curve) < 2:
         return None
     return float(percent(float((curve[1:] + curve[:-1]).sum()) / 2 / len(curve)))
 
 
 def _ties_averaged(ordered: Answers) -> Answers:
-    """Each accuracy replaced by the mean of those with the same confidence."""
+    """Replace each accuracy by the mean accuracy of the answers with the same confidence."""
     _, group = np.unique(ordered.confidence, return_inverse=True)
     mean = np.bincount(group, ordered.accuracy) / np.bincount(group)
     return Answers(mean[group], ordered.confidence)

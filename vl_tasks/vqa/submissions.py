@@ -1,6 +1,6 @@
-"""Submission files of VQA: [{"question_id": 1, "answer": "yes"}, ...].
+"""VQA submission files: [{"question_id": 1, "answer": "yes"}, ...].
 
-reliable_vqa's have a "confidence" besides.
+reliable_vqa's files also have the field "confidence".
 """
 
 import json
@@ -15,7 +15,7 @@ from storage.records import read_records
 from vl_tasks.data.questions import Question
 
 REMEDY = 'a submission is a JSON list of {"question_id": number, "answer": text}'
-_NAMED = 5  # how many of the concerned a message names
+_NAMED = 5  # ids that a message lists
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -38,44 +38,44 @@ def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged, answers a question twice or one that the split does not have, or
-            leaves one out; the message names them.
+        ValueError: The file is damaged, answers a question twice, answers a question outside the
+            split, or misses a question; the message lists the question ids.
     """
-    return {key: one.answer for key, one in _read(path, questions, _Record).items()}
+    return {key: record.answer for key, record in _read(path, questions, _Record).items()}
 
 
 def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int, tuple[str, float]]:
-    """The same with the confidence of each answer, which `vqa.reliability` looks at."""
-    found = _read(path, questions, _SureRecord)
-    return {key: (one.answer, one.confidence) for key, one in found.items()}
+    """Read the answers with their confidence, the input of `vqa.reliability`."""
+    records = _read(path, questions, _SureRecord)
+    return {key: (record.answer, record.confidence) for key, record in records.items()}
 
 
 def write_submission(path: Path, answers: Mapping[int, str]) -> None:
-    """Write answers by question id, whole or not at all."""
-    rows = [{"question_id": one, "answer": answer} for one, answer in answers.items()]
+    """Write answers by question id atomically."""
+    rows = [{"question_id": key, "answer": answer} for key, answer in answers.items()]
     write_text(path, json.dumps(rows, ensure_ascii=False))
 
 
 def _read(path: Path, questions: Iterable[Question], kind: type[Record]) -> dict[int, Record]:
-    found: dict[int, Record] = {}
+    records: dict[int, Record] = {}
     twice: list[int] = []
     for record in read_records(path, kind, REMEDY):
-        if record.question_id in found:
+        if record.question_id in records:
             twice.append(record.question_id)
-        found[record.question_id] = record
+        records[record.question_id] = record
     expected = [question.question_id for question in questions]
     known = set(expected)
     faults = {
         "answered twice": twice,
-        "that the split does not have": [one for one in found if one not in known],
-        "without an answer": [one for one in expected if one not in found],
+        "that the split does not have": [key for key in records if key not in known],
+        "without an answer": [key for key in expected if key not in records],
     }
-    named = [f"{len(ids)} {_listed(ids)} {what}" for what, ids in faults.items() if ids]
-    if named:
-        raise ValueError(f"{path}: questions {'; '.join(named)}")
-    return {one: found[one] for one in expected}
+    listed = [f"{len(ids)} {_listed(ids)} {fault}" for fault, ids in faults.items() if ids]
+    if listed:
+        raise ValueError(f"{path}: questions {'; '.join(listed)}")
+    return {key: records[key] for key in expected}
 
 
 def _listed(ids: Collection[int]) -> str:
-    named = ", ".join(str(one) for one in list(ids)[:_NAMED])
-    return f"({named}{', ...' if len(ids) > _NAMED else ''})"
+    listed = ", ".join(str(key) for key in list(ids)[:_NAMED])
+    return f"({listed}{', ...' if len(ids) > _NAMED else ''})"

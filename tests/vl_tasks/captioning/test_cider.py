@@ -74,7 +74,7 @@ def test_no_reward_at_all_says_why(statistics, encoded):
     with pytest.raises(FloatingPointError, match="another vocabulary"):
         statistics.rewards(images, unknown)
     single = CiderD.build(rows[:1], np.array([0, 1]), len(vocabulary))
-    with pytest.raises(FloatingPointError, match="of a single image"):
+    with pytest.raises(FloatingPointError, match="belong to a single image"):
         single.rewards(np.array([0]), rows[:1])
 
 
@@ -98,7 +98,7 @@ def test_bad_integers(statistics, encoded):
     vocabulary, rows, *_ = encoded
     with pytest.raises(ValueError, match="but the vocabulary of the references has"):
         statistics.scores(np.array([0]), np.array([[len(vocabulary)]]))
-    with pytest.raises(ValueError, match="one reference or more"):
+    with pytest.raises(ValueError, match="at least one reference"):
         CiderD.build(rows, np.array([0, 0, len(rows)]), len(vocabulary))
 
 

@@ -44,7 +44,7 @@ def test_known_values():
 def test_gaps_are_named():
     with pytest.raises(ValueError, match="no caption to score"):
         score_captions({}, {})
-    with pytest.raises(ValueError, match="picture 7 has no reference"):
+    with pytest.raises(ValueError, match="image 7 and 0 others have no reference"):
         score_captions({7: "a dog"}, {8: ["a dog"]})
 
 

@@ -18,17 +18,17 @@ def test_annotations_of_coco(tmp_path):
     path.write_text(json.dumps({"info": {}, "images": [], "annotations": rows}))
     assert read_references(path) == {0: ["caption 0", "caption 2"], 1: ["caption 1", "caption 3"]}
     path.write_text('{"annotations": []}')
-    with pytest.raises(ValueError, match=r"captions_val2014\.json: there is no caption"):
+    with pytest.raises(ValueError, match=r"captions_val2014\.json: it contains no caption"):
         read_references(path)
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[]", "there is no caption in it"),
+        ("[]", "it contains no caption"),
         (
             '[{"image_id": 1, "caption": "a"}, {"image_id": 1, "caption": "b"}]',
-            "record 1 .*already",
+            "record 1 .*two captions",
         ),
         ('[{"image_id": "1", "caption": "a"}]', r"record 0 \(image_id 1\): field 'image_id'"),
     ],

@@ -25,7 +25,7 @@ def test_two_towers_see_pictures_at_the_size_and_fit_of_the_run(images, monkeypa
     hypotheses = [Hypothesis(name, name, "it is red", 0) for name in images]
     rows = np.array([3, 1])
     kept = TowerInputs(config, images)
-    pictures, texts = kept.batch(hypotheses, kept.numbered(hypotheses), rows)
+    pictures, texts = kept.batch(hypotheses, kept.encode(hypotheses), rows)
     encoder = ClipEncoder.load("house_clip", precision="fp32", device="cpu")
     shown = [read_image(images[hypotheses[row].image]) for row in rows]
     pooled = torch.from_numpy(encoder.pooled(shown, (64, 96), "stretch"))

@@ -45,5 +45,5 @@ def test_words_of_another_tokenizer_are_refused(tmp_path):
 @pytest.mark.parametrize("text", ["{}", '{"words": ["a", "a"]}', '{"words": ["UNK"]}', "not"])
 def test_no_vocabulary(tmp_path, text):
     (tmp_path / "words.json").write_text(text)
-    with pytest.raises(ValueError, match=r"words\.json: not .*; train the run anew"):
+    with pytest.raises(ValueError, match=r"words\.json: not .*; train the run again"):
         Vocabulary.load(tmp_path / "words.json")

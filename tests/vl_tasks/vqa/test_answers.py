@@ -34,7 +34,7 @@ def test_frequent_majority_answers():
     few = [_question(k, majority="zebra") for k in range(8)]
     vocabulary = AnswerVocabulary.build([*many, *some, *few])
     assert vocabulary.answers == ("2", "yes")
-    with pytest.raises(ValueError, match="no answer occurs 9 times, the commonest 8"):
+    with pytest.raises(ValueError, match="no answer occurs 9 times, the most frequent answer 8"):
         AnswerVocabulary.build(few)
 
 
@@ -76,5 +76,5 @@ def test_text_files_and_our_own(tmp_path):
 def test_no_vocabulary(tmp_path, content):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"answers\.json: not a vocabulary"):
+    with pytest.raises(ValueError, match=r"answers\.json: not an answer vocabulary"):
         AnswerVocabulary.load(path)

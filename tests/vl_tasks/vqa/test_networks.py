@@ -94,7 +94,7 @@ def test_faithful_movie_mcan_attends_to_padding_places(padded_grids):
         assert (faithful(tight, TOKENS) - clean(tight, TOKENS)).abs().max() > 1e-3
         # What the padding of a batch holds is taken for zeros.
         torch.testing.assert_close(faithful(padded, TOKENS), faithful(tight, TOKENS))
-    with pytest.raises(ValueError, match="33 x 3 places do not fit into 32 x 32"):
+    with pytest.raises(ValueError, match="33 x 3 cells do not fit into 32 x 32"):
         padded_square(
             Grids(torch.zeros(1, 99, 2), torch.ones(1, 99, dtype=torch.bool), (33, 3)), 32
         )
