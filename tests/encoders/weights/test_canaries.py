@@ -155,7 +155,7 @@ def test_a_text_tower_with_code_is_refused(multilingual_clip: Path, canary: Path
     put_code(folder / "text", canary, "config.json", AutoConfig="evil.Evil", AutoModel="evil.Evil")
     check(lambda: ClipEncoder.load(str(folder)), canary, r"text/config\.json: names Python code")
     edit(folder / "text/config.json", auto_map=None, attn_implementation="owner/kernel")
-    check(lambda: ClipEncoder.load(str(folder)), canary, "names code to fetch")
+    check(lambda: ClipEncoder.load(str(folder)), canary, "names code to download")
 
 
 def encoder_of(folder: Path) -> PretrainedEncoder:
@@ -168,7 +168,7 @@ def test_a_text_model_with_code_is_refused(tiny_text_model: Path, canary: Path):
     (folder / "model.safetensors").rename(folder / "kept")
     shutil.copy(pickled(canary), folder / "pytorch_model.bin")
     check(
-        lambda: encoder_of(folder), canary, r"model: transformers cannot read it .*get the folder"
+        lambda: encoder_of(folder), canary, r"model: transformers cannot read it .*write the folder"
     )
     (folder / "kept").rename(folder / "model.safetensors")
     assert encoder_of(folder).words.in_features == 32
