@@ -1,11 +1,10 @@
-"""How fast captions are scored for self-critical training, and how fast they are written.
+"""Speed of CIDEr-D rewards for self-critical training, and of caption decoding.
 
-Scores are measured beside pycocoevalcap, writing (see `decoding`) beside a captioner that reads
-each prefix again. A batch is that of ImageCaptioning.pytorch: 10 pictures with 5 sampled captions
-and a greedy one each, and 5 references per picture. Words are drawn by Zipf's law from a vocabulary
-of COCO's size; samples share phrases with the references. Results are checked against
-pycocoevalcap's before anything is timed. Its captions are given to it as text, which it needs and
-which is not timed.
+Rewards are compared with pycocoevalcap, and decoding (see `decoding`) with a captioner that
+recomputes each prefix. A batch is that of ImageCaptioning.pytorch: 10 images with 5 sampled
+captions and a greedy one each, and 5 references per image. Words are drawn by Zipf's law from a
+vocabulary of COCO's size; samples share phrases with the references. Results are checked against
+pycocoevalcap's before timing. pycocoevalcap requires captions as text; the conversion is not timed.
 """
 
 from dataclasses import dataclass
@@ -25,33 +24,33 @@ BAR = 20.0
 
 @dataclass(frozen=True)
 class CaptioningConfig:
-    """Time the scoring and the writing of captions."""
+    """Measure the speed of caption rewards and caption decoding."""
 
     images: int = 20_000
-    """Pictures whose references the statistics are of; COCO's training split has 113,287."""
+    """Number of images in the reference statistics; COCO's training split has 113,287."""
     batch: int = 10
-    """Pictures in a batch."""
+    """Number of images in a batch."""
     samples: int = 6
-    """Captions to score for each picture of a batch."""
+    """Number of captions to score for each image of a batch."""
     references: int = 5
-    """References for each picture."""
-    places: int = 7
-    """Side of the grids that captions are written of; 14 (CLIP-ViL) takes some minutes."""
+    """Number of references for each image."""
+    grid_side: int = 7
+    """Side of the captioned grids; 14 (CLIP-ViL) takes some minutes."""
     seconds: float = 4.0
     """CPU seconds per figure."""
     seed: int = 0
-    """Of the captions."""
+    """Random seed for the captions."""
     quick: bool = False
-    """Few pictures and little time, to see that it works."""
+    """Use little data and time, to test the benchmark itself."""
 
 
 def main() -> None:
     """Parse the command line, measure and report."""
     config = tyro.cli(CaptioningConfig)
     seconds = 0.05 if config.quick else config.seconds
-    places = 3 if config.quick else config.places
-    written = decoding_figures(config.batch, places, seconds, config.quick)
-    report("captioning", [*_reward_figures(config), *written])
+    side = 3 if config.quick else config.grid_side
+    decoding = decoding_figures(config.batch, side, seconds, config.quick)
+    report("captioning", [*_reward_figures(config), *decoding])
 
 
 def _reward_figures(config: CaptioningConfig) -> list[Figure]:
@@ -65,36 +64,36 @@ def _reward_figures(config: CaptioningConfig) -> list[Figure]:
     images = np.repeat(chosen, config.samples)
     captions = _samples(references, first[images] + np.arange(len(images)) % config.references, rng)
     texts = _texts(captions)
-    given = {k: [text] for k, text in enumerate(texts)}
-    theirs = {
+    candidates = {k: [text] for k, text in enumerate(texts)}
+    reference_texts = {
         k: _texts(references[first[image] : first[image + 1]]) for k, image in enumerate(images)
     }
-    _check_equal(references, first, images, captions, given, theirs)
+    _check_equal(references, first, images, captions, candidates, reference_texts)
     unit, size = "batches per CPU second", f"reward of {len(images)} captions"
-    peer = rate(lambda: Cider().compute_score(theirs, given), 1, seconds)
-    ours = rate(lambda: statistics.rewards(images, captions), 1, seconds)
+    baseline = rate(lambda: Cider().compute_score(reference_texts, candidates), 1, seconds)
+    clipnav = rate(lambda: statistics.rewards(images, captions), 1, seconds)
     built = rate(lambda: CiderD.build(references, first, WORDS), 1, seconds)
     return [
-        Figure(f"{size}: pycocoevalcap", peer, unit),
-        Figure(f"{size}: ours", ours, unit),
-        Figure(f"{size}: ours to pycocoevalcap", ours / peer, "times", BAR),
-        Figure(f"statistics of {count} pictures", 1 / built, "CPU seconds"),
+        Figure(f"{size}: pycocoevalcap", baseline, unit),
+        Figure(f"{size}: clipnav", clipnav, unit),
+        Figure(f"{size}: clipnav relative to pycocoevalcap", clipnav / baseline, "times", BAR),
+        Figure(f"statistics of {count} images", 1 / built, "CPU seconds"),
         Figure("peak memory", peak_memory(), "MiB"),
     ]
 
 
 def _captions(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, LENGTH) captions of 8 to 14 words, padded with 0."""
+    """Draw captions (count, LENGTH) of 8 to 14 words, padded with 0."""
     words = np.minimum(rng.zipf(1.2, (count, LENGTH)), WORDS - 1)
     length = rng.integers(8, 15, count)
     return np.where(np.arange(LENGTH) < length[:, None], words, 0)
 
 
 def _samples(references: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """References in which about every fourth word is another."""
+    """Replace about a quarter of the words of references."""
     captions = references[rows]
-    other = rng.random(captions.shape) < 0.25
-    return np.where(other & (captions > 0), _captions(len(rows), rng).clip(1), captions)
+    replaced = rng.random(captions.shape) < 0.25
+    return np.where(replaced & (captions > 0), _captions(len(rows), rng).clip(1), captions)
 
 
 def _texts(captions: np.ndarray) -> list[str]:
@@ -107,14 +106,14 @@ def _check_equal(
     first: np.ndarray,
     images: np.ndarray,
     captions: np.ndarray,
-    given: dict[int, list[str]],
-    theirs: dict[int, list[str]],
+    candidates: dict[int, list[str]],
+    reference_texts: dict[int, list[str]],
 ) -> None:
-    """Compare with pycocoevalcap, whose document frequencies are those of the batch."""
+    """Compare with pycocoevalcap, which computes document frequencies on the batch."""
     rows = np.concatenate([references[first[image] : first[image + 1]] for image in images])
     starts = np.concatenate([[0], np.cumsum(first[images + 1] - first[images])])
     scores = CiderD.build(rows, starts, WORDS).scores(np.arange(len(images)), captions)
-    if np.abs(scores - Cider().compute_score(theirs, given)[1]).max() > 1e-9:
+    if np.abs(scores - Cider().compute_score(reference_texts, candidates)[1]).max() > 1e-9:
         raise AssertionError("the implementations differ")
 
 

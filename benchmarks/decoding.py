@@ -1,9 +1,9 @@
-"""How fast captions are written with kept keys and values, and with prefixes read again.
+"""Speed of caption decoding with cached keys and values, and with recomputed prefixes.
 
 A captioner of the published size (ImageCaptioning.pytorch: 6 + 6 layers of 512, 9,488 words) with
-random weights describes a batch of grids in 20 words; the end of a caption is never written, so
-that all are equally long. Who reads prefixes again runs the same search; the words of both are
-compared before anything is timed.
+random weights describes a batch of grids in 20 words; the end token is banned, so that all captions
+have the same length. Both captioners run the same search, and their captions are compared before
+timing.
 """
 
 from collections.abc import Sequence
@@ -22,64 +22,66 @@ BEAMS = 5
 BAR = 3.0
 
 
-class Rereading(Captioner):
-    """Decodes the whole prefix at each step, as ImageCaptioning.pytorch does (`core`)."""
+class RecomputingCaptioner(Captioner):
+    """Captioner that decodes the whole prefix at each step, as ImageCaptioning.pytorch (`core`)."""
 
     def begin(self, places: Tensor) -> list[LayerMemory]:
-        """Places, and no words so far, in the places of keys and values."""
+        """Store the grid and an empty prefix in the fields of keys and values."""
         return [LayerMemory(places, places)]
 
     def step(
         self, words: Tensor, position: int, memory: Sequence[LayerMemory], mask: Tensor
     ) -> Tensor:
-        """Scores of the next word, from all those before it."""
-        kept = memory[0]
+        """Compute the logits of the next word from the whole prefix."""
+        state = memory[0]
         prefix = words[:, None]
-        if kept.keys is not None:
-            prefix = torch.cat([kept.keys, prefix], dim=1)
-        kept.keys = kept.values = prefix
+        if state.keys is not None:
+            prefix = torch.cat([state.keys, prefix], dim=1)
+        state.keys = state.values = prefix
         x = self._read(prefix, 0)
         for layer in self.decoder:
-            x = layer(x, kept.place_keys, mask)
+            x = layer(x, state.place_keys, mask)
         return self.generator(self.decoder_norm(x[:, -1]))
 
 
-def decoding_figures(pictures: int, places: int, seconds: float, quick: bool) -> list[Figure]:
-    """Captions a CPU second, greedily and by beam search.
+def decoding_figures(images: int, side: int, seconds: float, quick: bool) -> list[Figure]:
+    """Measure captions per CPU second, with greedy decoding and with beam search.
 
     Args:
-        pictures: In a batch.
-        places: Side of a grid.
+        images: Number of images in a batch.
+        side: Side of a grid.
         seconds: CPU seconds per figure.
-        quick: Take a small captioner.
+        quick: Whether a small captioner is used.
     """
     torch.manual_seed(0)
     sizes = CaptionerConfig(32, 64, 2, 4) if quick else CaptionerConfig()
     words = 50 if quick else WORDS
-    ours, peer = (kind(CHANNELS, words, sizes).eval() for kind in (Captioner, Rereading))
-    peer.load_state_dict(ours.state_dict())
-    count = places**2
-    mask = torch.ones(pictures, count, dtype=torch.bool)
-    grids = Grids(torch.randn(pictures, count, CHANNELS), mask, (places, places))
+    cached, recomputing = (
+        kind(CHANNELS, words, sizes).eval() for kind in (Captioner, RecomputingCaptioner)
+    )
+    recomputing.load_state_dict(cached.state_dict())
+    count = side**2
+    mask = torch.ones(images, count, dtype=torch.bool)
+    grids = Grids(torch.randn(images, count, CHANNELS), mask, (side, side))
     figures = []
     for name, beams in (("greedy", 1), (f"{BEAMS} beams", BEAMS)):
         with torch.inference_mode():
-            if not torch.equal(_write(ours, grids, beams), _write(peer, grids, beams)):
+            if not torch.equal(_decode(cached, grids, beams), _decode(recomputing, grids, beams)):
                 raise AssertionError("the captions differ")
             rates = [
-                rate(lambda one=one, k=beams: _write(one, grids, k), pictures, seconds)
-                for one in (peer, ours)
+                rate(lambda c=captioner, k=beams: _decode(c, grids, k), images, seconds)
+                for captioner in (recomputing, cached)
             ]
-        title = f"{name}, {count} places"
+        title = f"{name}, {count} cells"
         figures += [
-            Figure(f"{title}: prefixes read again", rates[0], "captions per CPU second"),
-            Figure(f"{title}: kept keys and values", rates[1], "captions per CPU second"),
-            Figure(f"{title}: kept to read again", rates[1] / rates[0], "times", BAR),
+            Figure(f"{title}: recomputed prefixes", rates[0], "captions per CPU second"),
+            Figure(f"{title}: cached keys and values", rates[1], "captions per CPU second"),
+            Figure(f"{title}: cached relative to recomputed", rates[1] / rates[0], "times", BAR),
         ]
     return figures
 
 
-def _write(captioner: Captioner, grids: Grids, beams: int) -> Tensor:
+def _decode(captioner: Captioner, grids: Grids, beams: int) -> Tensor:
     if beams == 1:
         return write_greedily(captioner, grids, LENGTH, banned=(0,))
     return beam_search(captioner, grids, beams, LENGTH, banned=(0,))

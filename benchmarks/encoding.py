@@ -1,11 +1,11 @@
-"""How fast CLIP's image towers encode on the CPU, beside open_clip, ONNX Runtime and OpenVINO.
+"""Speed of CLIP's image towers on the CPU, compared with open_clip, ONNX Runtime and OpenVINO.
 
-Weights are random: times do not depend on them. Decoding and resizing of pictures is not part of
-what is timed, normalising is. ONNX Runtime and OpenVINO are measured where they are installed: pip
-install "clipnav[bench]".
+Weights are random, because times do not depend on them. Decoding and resizing of images is not
+timed, normalisation is. ONNX Runtime and OpenVINO are measured if they are installed: pip install
+"clipnav[bench]".
 
-The last figures are of the way from a built-in house to the rows of a feature store: rendering
-panoramas, cutting views, encoding them with the house CLIP.
+The last figures cover the extraction of a built-in house: rendering panoramas, cutting views, and
+encoding them with the house CLIP.
 """
 
 import os
@@ -16,7 +16,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-# Threads that wait for work must not be counted as working, and OpenMP reads this once.
+# Waiting threads must not consume CPU time. OpenMP reads these variables once, when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
@@ -39,22 +39,22 @@ Work = Callable[[], np.ndarray]
 
 @dataclass(frozen=True)
 class EncodingConfig:
-    """Time the pooled features of a batch of pictures."""
+    """Measure the speed of pooled features for a batch of images."""
 
     models: tuple[str, ...] = ("ViT-B-32", "RN50")
-    """Names that open_clip knows."""
+    """Model names of open_clip."""
     batch_size: int = 36
-    """Pictures at once: the views of a viewpoint."""
+    """Number of images in a batch; by default the views of a viewpoint."""
     threads: int = len(os.sched_getaffinity(0))
-    """Of every engine."""
+    """Number of threads of every engine."""
     rounds: int = 4
-    """Engines take turns; the best turn of each counts."""
+    """Number of rounds over all engines; the best round of each engine counts."""
     seconds: float = 8.0
-    """CPU seconds of a turn."""
+    """CPU seconds of an engine in a round."""
     compiled: bool = False
-    """Measure torch.compile as well, which takes minutes to start."""
+    """Measure torch.compile too, which takes minutes to start."""
     quick: bool = False
-    """A small model, no other engines and little time, to see that it works."""
+    """Use a small model, no other engines and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -76,12 +76,12 @@ def _figures(config: EncodingConfig, name: str) -> list[Figure]:
     encoders = _encoders(config, name)
     size = encoders["fp32"].image_size
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (config.batch_size, *size, 3)).astype(np.uint8)
-    pixels = _normalised(encoders["fp32"], pictures)
+    images = rng.integers(0, 256, (config.batch_size, *size, 3)).astype(np.uint8)
+    pixels = _normalised(encoders["fp32"], images)
     visual: Any = encoders["fp32"].model.visual
     works: dict[str, Work] = {
         "open_clip fp32": lambda: _eager(visual, pixels),
-        **{key: lambda e=encoder: e.pooled(pictures) for key, encoder in encoders.items()},
+        **{key: lambda e=encoder: e.pooled(images) for key, encoder in encoders.items()},
     }
     if not config.quick:
         works |= _onnx_runtime(config, visual, pixels)
@@ -102,17 +102,17 @@ def _figures(config: EncodingConfig, name: str) -> list[Figure]:
 
 def _ratios(name: str, rates: dict[str, float]) -> list[Figure]:
     gain = rates["bf16"] / rates["open_clip fp32"]
-    figures = [Figure(f"{name}: bf16 against open_clip fp32", gain, "times", 3.0)]
+    figures = [Figure(f"{name}: bf16 relative to open_clip fp32", gain, "times", 3.0)]
     if "OpenVINO bf16" in rates:
         share = rates["bf16"] / rates["OpenVINO bf16"]
-        figures.append(Figure(f"{name}: bf16 against OpenVINO bf16", share, "times", 0.9))
+        figures.append(Figure(f"{name}: bf16 relative to OpenVINO bf16", share, "times", 0.9))
         bound = rates["OpenVINO bf16"] / rates["open_clip fp32"]
-        figures.append(Figure(f"{name}: OpenVINO bf16 against open_clip fp32", bound, "times"))
+        figures.append(Figure(f"{name}: OpenVINO bf16 relative to open_clip fp32", bound, "times"))
     return figures
 
 
 def _house_figures(config: EncodingConfig) -> list[Figure]:
-    """The whole extraction of a house in this process, and what its parts take."""
+    """Measure the extraction of a house in this process, and its parts."""
     encoder = ClipEncoder.load("house_clip", device="cpu")
     width = 128 if config.quick else 1024
     size = encoder.image_size
@@ -142,7 +142,7 @@ def _house_figures(config: EncodingConfig) -> list[Figure]:
 
 
 def _encoders(config: EncodingConfig, name: str) -> dict[str, ClipEncoder]:
-    """Ours in every precision of a CPU, with the same weights."""
+    """Load encoders of every CPU precision with the same weights."""
     precisions: tuple[Precision, ...] = ("fp32", "medium", "bf16")
     encoders = {key: _load(name, key) for key in precisions}
     if config.compiled:
@@ -157,15 +157,15 @@ def _load(name: str, precision: Precision, compiled: bool = False) -> ClipEncode
     model, tokenizer, name = load_model(name, None)
     for key, weight in model.named_parameters():
         if key.endswith("bn3.weight") and not weight.any():
-            # Zero before training, which would leave residual blocks without effect.
+            # With the initial value 0 residual blocks would have no effect.
             torch.nn.init.ones_(weight)
     return ClipEncoder(model, tokenizer, name, precision, "cpu", compiled)
 
 
-def _normalised(encoder: ClipEncoder, pictures: np.ndarray) -> torch.Tensor:
+def _normalised(encoder: ClipEncoder, images: np.ndarray) -> torch.Tensor:
     mean, std = (np.array(encoder.preprocessing[key], np.float32) for key in ("mean", "std"))
     return (
-        torch.from_numpy((pictures / np.float32(255) - mean) / std).permute(0, 3, 1, 2).contiguous()
+        torch.from_numpy((images / np.float32(255) - mean) / std).permute(0, 3, 1, 2).contiguous()
     )
 
 
@@ -210,7 +210,7 @@ def _openvino(config: EncodingConfig, visual: Any, pixels: torch.Tensor) -> dict
 
 
 def _export(export: Callable[[], Any]) -> Any:
-    """Export without nn.MultiheadAttention's fast path, which no exporter knows."""
+    """Export without nn.MultiheadAttention's fast path, which no exporter supports."""
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad():
@@ -219,9 +219,9 @@ def _export(export: Callable[[], Any]) -> Any:
         torch.backends.mha.set_fastpath_enabled(True)
 
 
-def _smallest_cosine(found: np.ndarray, reference: np.ndarray) -> float:
-    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(reference, axis=1)
-    return float(((found * reference).sum(1) / lengths).min())
+def _smallest_cosine(features: np.ndarray, reference: np.ndarray) -> float:
+    norms = np.linalg.norm(features, axis=1) * np.linalg.norm(reference, axis=1)
+    return float(((features * reference).sum(1) / norms).min())
 
 
 if __name__ == "__main__":

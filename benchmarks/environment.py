@@ -1,7 +1,8 @@
-"""How fast environments load and step, and how near to the memory's limit that is.
+"""Speed of loading and stepping environments, and its share of the memory bandwidth.
 
-EnvDrop's environment on two cores of an AMD EPYC: 8,800 to 14,600 steps per CPU second at batch 64
-with features of 512 numbers and angle features of 128; 5 to 10 s to start, and 2.1 GB of memory.
+For comparison, EnvDrop's environment on two cores of an AMD EPYC: 8,800 to 14,600 steps per CPU
+second at batch size 64 with features of width 512 and angle features of width 128; 5 to 10 s to
+start, and 2.1 GB of memory.
 """
 
 import os
@@ -23,33 +24,34 @@ from envs.navigation.making import make_vln_vector_env
 from envs.navigation.observations import Observe
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import WorldFiles, world_files
-from storage.features.store import FeatureStore, feature_key
+from storage.features.store import FeatureStore
+from storage.features.store_file import feature_key
 from storage.features.view_grid import NUM_VIEWS
 
-STEPS = 20  # between two looks at the clock
+STEPS = 20  # between two readings of the clock
 UNIT = "environment steps per CPU second"
-# What a step shall reach at least, by way of observing and batch size.
+# Target rates by kind of observation and batch size.
 BARS = {("features", 64): 50_000, ("indices", 64): 400_000, ("indices", 512): 2_000_000}
 
 
 @dataclass(frozen=True)
 class EnvironmentConfig:
-    """Time environments that follow their teacher."""
+    """Measure the speed of environments whose agents follow the teacher."""
 
     data_dir: Path | None = None
-    """Folder of Matterport3D's graphs and R2R's annotations; without, the built-in houses."""
+    """Folder of Matterport3D's graphs and R2R's annotations; the built-in houses by default."""
     width: int = 512
-    """Numbers of a view in a feature store of random numbers."""
+    """Width of a view's features, which are random."""
     angle_feature_size: int = 128
-    """Numbers of a direction."""
+    """Width of angle features."""
     batch_sizes: tuple[int, ...] = (1, 64, 512)
-    """Agents at once."""
+    """Batch sizes to measure."""
     seconds: float = 3.0
     """CPU seconds per figure."""
     seed: int = 0
-    """Of features and episodes."""
+    """Random seed for features and episodes."""
     quick: bool = False
-    """Few numbers and little time, to see that it works."""
+    """Use narrow features and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -61,13 +63,13 @@ def main() -> None:
         store = _random_store(config, files, Path(folder) / "features.safetensors")
         figures += _step_figures(config, files, store)
         figures += _gather_figures(config, files, store)
-    figures.append(Figure("largest memory", peak_memory(), "MiB"))
+    figures.append(Figure("peak memory", peak_memory(), "MiB"))
     report("environment", figures)
 
 
 def _start_up_figures(files: WorldFiles, folder: Path) -> list[Figure]:
-    """CPU seconds to load all graphs, without and with a cache of their own."""
-    import safetensors.numpy  # noqa: F401  (imports are not what is measured)
+    """Measure the CPU seconds to load all graphs, with an empty and with a filled cache."""
+    import safetensors.numpy  # noqa: F401  (imports are not measured)
     import scipy.sparse.csgraph  # noqa: F401
     import torch  # noqa: F401
 
@@ -75,7 +77,7 @@ def _start_up_figures(files: WorldFiles, folder: Path) -> list[Figure]:
     os.environ["CLIPNAV_CACHE"] = str(folder / "cache")
     figures = []
     for name, bar in (("without a cache", 3.0), ("from the cache", 0.3)):
-        # Graphs of a folder that was read before are still in memory: read a copy of it.
+        # Graphs of a folder stay in memory once they are read, so a copy is read.
         copy = shutil.copytree(files.connectivity_dir, folder / name)
         suffix = "_connectivity.json"
         scans = sorted(path.name.removesuffix(suffix) for path in copy.glob(f"*{suffix}"))
@@ -111,7 +113,7 @@ def _make_env(
 
 
 def _random_store(config: EnvironmentConfig, files: WorldFiles, path: Path) -> str:
-    """Write features of all viewpoints that the training episodes know."""
+    """Write random features of all viewpoints in the scans of the training episodes."""
     world = _make_env(config, files, 1, "none").nav_world
     names = zip(world.scan_names, world.viewpoint_ids, strict=True)
     keys = [feature_key(scan, viewpoint) for scan, viewpoint in names]
@@ -136,17 +138,17 @@ def _step_figures(config: EnvironmentConfig, files: WorldFiles, store: str) -> l
                 env = _make_env(config, files, size, features, observe, copy)
                 spent = time.process_time() - began
                 steps = rate(_stepping(config, env), STEPS * size, _seconds(config))
-                label = f"{name}, batch {size}, {'copied' if copy else 'kept'}"
+                label = f"{name}, batch {size}, {'copied' if copy else 'reused'}"
                 figures.append(Figure(label, steps, UNIT, BARS.get((name, size))))
                 if name == "features" and copy:
-                    figures.append(Figure(f"making that of batch {size}", spent, "CPU seconds"))
+                    figures.append(Figure(f"creation with batch {size}", spent, "CPU seconds"))
                 if name == "features" and not copy:
                     figures.append(_bandwidth_figure(config, env, size, steps))
     return figures
 
 
 def _stepping(config: EnvironmentConfig, env: VlnVectorEnv) -> Callable[[], None]:
-    """Steps along the teacher's way, episode after episode."""
+    """Return a function that steps along the teacher's path, episode after episode."""
     _, info = env.reset(seed=config.seed)
     actions = info["teacher_action"]
 
@@ -161,7 +163,7 @@ def _stepping(config: EnvironmentConfig, env: VlnVectorEnv) -> Callable[[], None
 def _bandwidth_figure(
     config: EnvironmentConfig, env: VlnVectorEnv, size: int, steps: float
 ) -> Figure:
-    """How much of what copying large arrays moves is moved by reading and writing features."""
+    """Compare the bytes moved by reading and writing features with those of a large copy."""
     assert env.feature_store is not None
     observation, _ = env.reset(seed=config.seed)
     written = observation["panorama"].nbytes + observation["candidates"].nbytes
@@ -170,12 +172,12 @@ def _bandwidth_figure(
     source = np.ones(megabytes * 2**20, dtype=np.uint8)
     copy = partial(np.copyto, np.empty_like(source), source)
     copied = rate(copy, 2 * source.nbytes, _seconds(config))
-    name = f"features, batch {size}, kept: of a copy's bandwidth"
+    name = f"features, batch {size}, reused: share of a copy's bandwidth"
     return Figure(name, 100 * steps * moved / copied, "%")
 
 
 def _gather_figures(config: EnvironmentConfig, files: WorldFiles, store: str) -> list[Figure]:
-    """Looking indices up on the devices that are there."""
+    """Measure the gathering of features by index on each available device."""
     import torch
 
     figures = []
@@ -183,11 +185,11 @@ def _gather_figures(config: EnvironmentConfig, files: WorldFiles, store: str) ->
         for size in config.batch_sizes:
             env = _make_env(config, files, size, store, "indices")
             features = DeviceFeatures(env, device)
-            seen, _ = env.reset(seed=config.seed)
-            gather = partial(features.gather, seen["viewpoint"], seen["view"])
+            observation, _ = env.reset(seed=config.seed)
+            gather = partial(features.gather, observation["viewpoint"], observation["view"])
             label = f"DeviceFeatures.gather, {device}, batch {size}"
-            looks = rate(gather, size, _seconds(config))
-            figures.append(Figure(label, looks, "observations per CPU second"))
+            observations = rate(gather, size, _seconds(config))
+            figures.append(Figure(label, observations, "observations per CPU second"))
     return figures
 
 

@@ -1,19 +1,35 @@
-"""How benchmarks measure and report: work per CPU second, a table, one JSON line at the end."""
+"""Measurement and report of benchmarks: work per CPU second, a table, and a final line of JSON."""
 
 import json
 import os
 import platform
 import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
+
+# Python puts the folder of a command first in its path. Here training.py would shadow the package
+# of that name, so the root of the project goes first, and this folder last.
+_FOLDER = Path(__file__).resolve().parent
+_OTHERS = [path for path in sys.path if Path(path).resolve() != _FOLDER]
+sys.path[:] = [str(_FOLDER.parent), *_OTHERS, str(_FOLDER)]
 
 PACKAGES = ("numpy", "torch", "gymnasium")
 
 
 class Figure(NamedTuple):
-    """One measured figure; `bar` is what it should reach (at least, or at most if so marked)."""
+    """A measured figure.
+
+    Attributes:
+        name: Name in the table.
+        value: Measured value.
+        unit: Unit of the value.
+        bar: Target value, if there is one.
+        at_most: Whether the bar is an upper bound instead of a lower one.
+    """
 
     name: str
     value: float
@@ -23,19 +39,19 @@ class Figure(NamedTuple):
 
     @property
     def reached(self) -> bool | None:
-        """Whether the bar is reached; None where there is none."""
+        """Whether the bar is reached; None without a bar."""
         if self.bar is None:
             return None
         return self.value <= self.bar if self.at_most else self.value >= self.bar
 
 
 def rate(work: Callable[[], object], units: float, seconds: float = 2.0) -> float:
-    """Units of work per CPU second of this process, all threads together.
+    """Measure units of work per CPU second of this process, summed over all threads.
 
     Args:
-        work: What to measure; called once to warm up, then again and again.
-        units: Units of work that one call does.
-        seconds: CPU seconds to spend at least.
+        work: Function to measure; called once to warm up, then repeatedly.
+        units: Units of work in one call.
+        seconds: Minimum CPU seconds to spend.
     """
     work()
     calls, start = 0, time.process_time()
@@ -46,12 +62,12 @@ def rate(work: Callable[[], object], units: float, seconds: float = 2.0) -> floa
 
 
 def peak_memory() -> float:
-    """Largest resident memory of this process so far, in MiB."""
+    """Return the peak resident memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, cores that may be used, and versions."""
+    """Return the processor, the number of usable cores, and package versions."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -61,15 +77,15 @@ def machine() -> dict[str, str | int]:
 
 
 def report(title: str, figures: Sequence[Figure]) -> None:
-    """Print the machine, a table of figures, and all of it again as one line of JSON."""
-    described = machine()
+    """Print the machine and a table of figures, then both as one line of JSON."""
+    properties = machine()
     print(title)
-    print(", ".join(f"{name} {value}" for name, value in described.items()))
+    print(", ".join(f"{name} {value}" for name, value in properties.items()))
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
         print(f"  {figure.name:<{width}}  {_number(figure.value):>12} {figure.unit}{_bar(figure)}")
     values = {figure.name: figure._asdict() | {"reached": figure.reached} for figure in figures}
-    print(json.dumps({"benchmark": title, "machine": described, "figures": values}))
+    print(json.dumps({"benchmark": title, "machine": properties, "figures": values}))
 
 
 def _bar(figure: Figure) -> str:

@@ -1,7 +1,7 @@
-"""How long the viewer's page waits for answers, beside a server that only sends bytes back.
+"""Latency of the viewer's server, compared with a server that echoes bytes.
 
-One connection asks again and again (keep-alive), and then many connections are opened at once.
-Times are of the wall, since what could be slow here is waiting.
+Many requests are sent over one connection (keep-alive), then many connections are opened at once.
+Wall-clock times are measured, because the possible delay is waiting.
 """
 
 import re
@@ -21,7 +21,7 @@ from envs.worlds import world_files
 from viewer.scene.pictures import NoPictures
 from viewer.site.drives import Drives
 from viewer.site.library import Library
-from viewer.site.routes import Site
+from viewer.site.routes import Routes
 from viewer.site.server import ViewerServer
 
 _REQUEST = b"GET /api/site HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -29,14 +29,14 @@ _REQUEST = b"GET /api/site HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Time the answers of the page's server."""
+    """Measure the latency of the viewer's server."""
 
     requests: int = 2000
-    """Requests over one connection."""
+    """Number of requests over one connection."""
     connections: int = 500
-    """Connections opened at once."""
+    """Number of connections opened at once."""
     quick: bool = False
-    """Few of both, to see that it works."""
+    """Use few requests and connections, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -50,61 +50,61 @@ def main() -> None:
 
 def _figures(config: ServerConfig, folder: Path) -> list[Figure]:
     library = Library(world_files("houses"), "r2r")
-    site = Site(library, NoPictures("none"), Drives(library, folder))
+    site = Routes(library, NoPictures("none"), Drives(library, folder))
     with ViewerServer(site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = "127.0.0.1", int(server.server_address[1])
-        kept = _kept(address, config.requests)
-        many = _at_once(address, config.connections)
+        keep_alive = _keep_alive_seconds(address, config.requests)
+        simultaneous = _simultaneous_seconds(address, config.connections)
         server.shutdown()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_send_back, args=(listener,), daemon=True).start()
-        echo = _kept(listener.getsockname(), config.requests)
+        threading.Thread(target=_echo, args=(listener,), daemon=True).start()
+        echo = _keep_alive_seconds(listener.getsockname(), config.requests)
     return [
-        Figure("request over a kept connection", 1000 * kept, "ms"),
-        Figure("the same bytes sent back", 1000 * echo, "ms"),
-        Figure("request to sending back", kept / echo, "times"),
-        Figure(f"{config.connections} connections opened at once", 1000 * many, "ms in all"),
+        Figure("request over a keep-alive connection", 1000 * keep_alive, "ms"),
+        Figure("echo of the same bytes", 1000 * echo, "ms"),
+        Figure("request relative to echo", keep_alive / echo, "times"),
+        Figure(f"{config.connections} simultaneous connections", 1000 * simultaneous, "ms in all"),
     ]
 
 
-def _kept(address: tuple[str, int], requests: int) -> float:
-    """Median seconds of a request over one connection, until all of the answer is there."""
+def _keep_alive_seconds(address: tuple[str, int], requests: int) -> float:
+    """Measure the median seconds from a request to its complete response, over one connection."""
     with socket.create_connection(address) as connection:
 
-        def ask() -> None:
+        def request() -> None:
             connection.sendall(_REQUEST)
-            _whole_answer(connection)
+            _receive_response(connection)
 
-        ask()
-        return statistics.median(_seconds(ask) for _ in range(requests))
+        request()
+        return statistics.median(_seconds(request) for _ in range(requests))
 
 
-def _whole_answer(connection: socket.socket) -> bytes:
-    answer = b""
+def _receive_response(connection: socket.socket) -> bytes:
+    response = b""
     while True:
-        head, ends, body = answer.partition(b"\r\n\r\n")
+        head, separator, body = response.partition(b"\r\n\r\n")
         length = re.search(rb"Content-Length: (\d+)", head)
-        if ends and len(body) >= (int(length[1]) if length else 0):
-            return answer
+        if separator and len(body) >= (int(length[1]) if length else 0):
+            return response
         received = connection.recv(1 << 16)
         if not received:
-            raise ConnectionError(f"the answer ends after {len(answer)} bytes")
-        answer += received
+            raise ConnectionError(f"the response ends after {len(response)} bytes")
+        response += received
 
 
-def _at_once(address: tuple[str, int], count: int) -> float:
-    """Seconds until as many connections, all open together, have their answers."""
+def _simultaneous_seconds(address: tuple[str, int], count: int) -> float:
+    """Measure the seconds until `count` simultaneous connections have their responses."""
 
-    def ask_all() -> None:
+    def request_all() -> None:
         connections = [socket.create_connection(address) for _ in range(count)]
         for connection in connections:
             connection.sendall(_REQUEST)
         for connection in connections:
-            _whole_answer(connection)
+            _receive_response(connection)
             connection.close()
 
-    return _seconds(ask_all)
+    return _seconds(request_all)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -113,7 +113,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _send_back(listener: socket.socket) -> None:
+def _echo(listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,11 +1,11 @@
-"""EnvDrop's training loop the plain way: what `benchmarks/training.py` compares with.
+"""A baseline implementation of EnvDrop's training loop, for `benchmarks/training.py`.
 
-A re-creation of how the released code spends its time (`r2r_src/agent.py`, `r2r_src/model.py`), not
-of its text: all rows are decoded until the slowest episode ends, imitation and reinforcement walk
-one after the other, dropout draws a mask over all numbers of all views at every step, some
-projections lead nowhere, observations are put together candidate by candidate, and evaluation
-builds the graph of a backward pass that never comes. Where agents stand is told by our environment,
-which is faster than a simulator.
+It reproduces the computations of the released code (`r2r_src/agent.py`, `r2r_src/model.py`), not
+its text: all rows are decoded until the slowest episode ends, the rollouts of imitation and
+reinforcement run one after the other, dropout draws a mask over all features of all views at every
+step, the results of some projections are unused, observations are assembled candidate by candidate,
+and evaluation builds an autograd graph without a backward pass. The environment is clipnav's, which
+is faster than a simulator.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Choice = Callable[[dict[str, Any], np.ndarray, Tensor], np.ndarray]
 
 
 class Encoder(nn.Module):
-    """Packed bidirectional LSTM; the first state is the maximum over padding, too."""
+    """Packed bidirectional LSTM; the maximum for the initial state includes padding."""
 
     def __init__(self, vocabulary: int, hidden: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         self.drop = nn.Dropout(0.5)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode (B, L) tokens, sorted by length: words (B, L, H) and two states (B, H)."""
+        """Encode tokens (B, L), sorted by length, as words (B, L, H) and two states (B, H)."""
         packed = pack_padded_sequence(self.drop(self.embedding(tokens)), lengths, batch_first=True)
         outputs, (_, cell) = self.lstm(packed)
         words, _ = pad_packed_sequence(outputs, batch_first=True)
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
 
 class Attention(nn.Module):
-    """Dot products; the mixture is computed whether somebody needs it or not."""
+    """Dot-product attention."""
 
     def __init__(self, query: int, key: int) -> None:
         super().__init__()
@@ -53,19 +53,19 @@ class Attention(nn.Module):
     def forward(
         self, hidden: Tensor, keys: Tensor, mask: Tensor | None = None, mixed: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """Mixture or weighted sum, and scores (B, N)."""
+        """Return the mixed output or the weighted sum, and the logits (B, N)."""
         scores = torch.bmm(keys, self.query(hidden).unsqueeze(2)).squeeze(2)
         if mask is not None:
             scores.masked_fill_(mask, -float("inf"))
         weights = functional.softmax(scores, 1)
-        found = torch.bmm(weights.unsqueeze(1), keys).squeeze(1)
+        attended = torch.bmm(weights.unsqueeze(1), keys).squeeze(1)
         if not mixed:
-            return found, scores
-        return torch.tanh(self.mix(torch.cat([found, hidden], 1))), scores
+            return attended, scores
+        return torch.tanh(self.mix(torch.cat([attended, hidden], 1))), scores
 
 
 class Decoder(nn.Module):
-    """One step."""
+    """One step of the decoder."""
 
     def __init__(self, visual: int, angle: int, hidden: int) -> None:
         super().__init__()
@@ -78,14 +78,14 @@ class Decoder(nn.Module):
         self.drop, self.drop_features = nn.Dropout(0.5), nn.Dropout(0.3)
 
     def forward(
-        self, seen: dict[str, Tensor], state: tuple[Tensor, Tensor], words: Tensor, mask: Tensor
+        self, inputs: dict[str, Tensor], state: tuple[Tensor, Tensor], words: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Scores (B, K), hidden state and next state."""
-        action = self.drop(self.action(seen["angle"]))
-        panorama, candidates = seen["panorama"], seen["candidates"]
+        """Return the logits (B, K), the hidden state and the next state."""
+        action = self.drop(self.action(inputs["angle"]))
+        panorama, candidates = inputs["panorama"], inputs["candidates"]
         panorama[..., : self.visual] = self.drop_features(panorama[..., : self.visual])
-        looked, _ = self.views(self.drop(state[0]), panorama, mixed=False)
-        hidden, cell = self.cell(torch.cat([action, looked], 1), state)
+        view, _ = self.views(self.drop(state[0]), panorama, mixed=False)
+        hidden, cell = self.cell(torch.cat([action, view], 1), state)
         attended, _ = self.words(self.drop(hidden), words, mask)
         candidates[..., : self.visual] = self.drop_features(candidates[..., : self.visual])
         _, scores = self.candidates(self.drop(attended), candidates)
@@ -93,11 +93,11 @@ class Decoder(nn.Module):
 
 
 class PlainAgent:
-    """Networks, optimisers and both rollouts.
+    """Networks, optimisers and rollouts of the baseline.
 
     Args:
-        env: Observes indices; without autoreset.
-        hidden: Width of the states.
+        env: Environment that observes indices, without autoreset.
+        hidden: Width of the hidden states.
     """
 
     def __init__(self, env: VlnVectorEnv, hidden: int = 512) -> None:
@@ -105,7 +105,7 @@ class PlainAgent:
         self.angle = env.angle_feature_size
         store = env.feature_store
         assert store is not None
-        # The original reads all features into a dictionary, too.
+        # The released code also reads all features into a dictionary.
         views = store.views
         self.features = {key: views[row].astype(np.float32) for row, key in enumerate(store.keys)}
         self.panorama_angles = panorama_angles(self.angle)
@@ -119,7 +119,7 @@ class PlainAgent:
         self.rng = np.random.default_rng(0)
 
     def iterate(self, imitate: list[str], explore: list[str]) -> None:
-        """One update by imitation and reinforcement."""
+        """Run one update by imitation and reinforcement."""
         for part, optimiser in zip(self.parts, self.optimisers, strict=True):
             part.train()
             optimiser.zero_grad()
@@ -132,18 +132,18 @@ class PlainAgent:
             optimiser.step()
 
     def evaluate(self, ids: list[str], choice: Choice) -> int:
-        """Walk a batch; returns the number of decoder calls."""
+        """Roll out a batch; return the number of decoder calls."""
         for part in self.parts:
             part.eval()
         self.rollout(ids, choice, reinforce=False)
         return self.calls
 
     def sample(self, _: dict[str, Any], __: np.ndarray, scores: Tensor) -> np.ndarray:
-        """Draw actions from the follower's probabilities."""
+        """Sample actions from the follower's probabilities."""
         return torch.distributions.Categorical(functional.softmax(scores, 1)).sample().numpy()
 
     def rollout(self, ids: list[str], choice: Choice, reinforce: bool) -> Tensor:
-        """Walk a batch to the end of its slowest episode; returns the loss."""
+        """Roll out a batch to the end of its slowest episode; return the loss."""
         observation, info = self.env.reset(options={"episode_ids": ids})
         tokens = torch.from_numpy(observation["instruction"]).long()
         lengths = (tokens != 0).sum(1)
@@ -157,7 +157,7 @@ class PlainAgent:
         policy, hiddens, entropies, rewards, alive = [], [], [], [], []
         self.calls = 0
         for _ in range(self.env.max_episode_steps):
-            scores, hidden, state = self.decoder(self.see(observation), state, words, mask)
+            scores, hidden, state = self.decoder(self.to_tensors(observation), state, words, mask)
             self.calls += 1
             possible = torch.from_numpy(observation["action_mask"] == 0)
             scores.masked_fill_(possible, -float("inf"))
@@ -188,13 +188,13 @@ class PlainAgent:
         rewards: list[np.ndarray],
         alive: list[np.ndarray],
     ) -> Tensor:
-        """Advantage actor-critic, step by step from the end."""
-        ahead = np.zeros(len(rewards[0]))
+        """Compute the advantage actor-critic loss, step by step from the end."""
+        discounted = np.zeros(len(rewards[0]))
         loss, live = torch.zeros(()), 0
         for step in reversed(range(len(rewards))):
-            ahead = rewards[step] + 0.9 * ahead
+            discounted = rewards[step] + 0.9 * discounted
             mask = torch.from_numpy(alive[step]).float()
-            returns = torch.from_numpy(ahead).float()
+            returns = torch.from_numpy(discounted).float()
             values = self.critic(hiddens[step]).squeeze(1)
             advantage = (returns - values).detach()
             terms = -policy[step] * advantage + 0.5 * (returns - values) ** 2
@@ -202,8 +202,8 @@ class PlainAgent:
             live += int(alive[step].sum())
         return loss / live
 
-    def see(self, observation: dict[str, Any]) -> dict[str, Tensor]:
-        """Tensors of an observation, agent by agent and candidate by candidate."""
+    def to_tensors(self, observation: dict[str, Any]) -> dict[str, Tensor]:
+        """Assemble the tensors of an observation, agent by agent and candidate by candidate."""
         world, heading = self.env.nav_world, observation["heading"]
         count, most = observation["action_mask"].shape
         width = self.decoder.visual + self.angle
@@ -216,10 +216,12 @@ class PlainAgent:
             panorama[agent] = np.concatenate([visual, self.panorama_angles[view % 12]], 1)
             for action in np.flatnonzero(observation["action_mask"][agent])[1:]:
                 four = world.angles[node, view % 12, action]
-                seen = visual[world.views[node, action]]
-                candidates[agent, action] = np.concatenate([seen, np.tile(four, self.angle // 4)])
-            own = angle_feature(heading[agent], observation["elevation"][agent], self.angle)
-            angle[agent] = own
+                view_features = visual[world.views[node, action]]
+                candidates[agent, action] = np.concatenate(
+                    [view_features, np.tile(four, self.angle // 4)]
+                )
+            elevation = observation["elevation"][agent]
+            angle[agent] = angle_feature(heading[agent], elevation, self.angle)
         return {
             "panorama": torch.from_numpy(panorama),
             "candidates": torch.from_numpy(candidates),

@@ -1,8 +1,8 @@
-"""How fast paths are scored: one by one, a split at once, and beside a plain implementation.
+"""Speed of path scoring: one by one, in a batch, and compared with a baseline implementation.
 
-The plain one is what published evaluation scripts look like: distances of all pairs as dictionaries
-of networkx, the textbook recurrence of DTW, loops over pairs of viewpoints for CLS. Its results are
-checked against ours before anything is timed.
+The baseline resembles published evaluation scripts: all-pairs distances as dictionaries of
+networkx, the textbook recurrence of DTW, loops over pairs of viewpoints for CLS. The results are
+compared before timing.
 """
 
 import math
@@ -29,23 +29,23 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Time the scoring of paths."""
+    """Measure the speed of path scoring."""
 
     connectivity_dir: Path = CONNECTIVITY_DIR
-    """Graphs to walk in."""
+    """Folder of the navigation graphs."""
     scans: int = 11
-    """Buildings, of those with the most viewpoints; val_unseen has 11."""
+    """Number of scans to use, those with the most viewpoints; val_unseen has 11."""
     seconds: float = 4.0
     """CPU seconds per figure."""
     seed: int = 0
-    """Of the walks."""
+    """Random seed for the paths."""
     quick: bool = False
-    """Few paths and little time, to see that it works."""
+    """Use few paths and little time, to test the benchmark itself."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Paths of the size of a split: instructions, paths, and how long both kinds of path are."""
+    """Size of a split: number of instructions, instructions per path, and lengths of paths."""
 
     name: str
     instructions: int
@@ -54,14 +54,14 @@ class Split:
     longest_walk: int
 
 
-# RxR's references wander: here, over several shortest paths. Numbers of instructions are those of
-# R2R val_unseen and about those of RxR val_unseen.
+# RxR's reference paths are not shortest paths; here they are concatenations of shortest paths. The
+# numbers of instructions are those of R2R val_unseen and, approximately, of RxR val_unseen.
 SPLITS = (Split("R2R", 2_349, 3, 1, 14), Split("RxR", 13_650, 9, 2, 50))
 
 
 @dataclass(frozen=True)
 class Walks:
-    """What is scored: for each instruction building, walked path and described path."""
+    """Paths to score: for each instruction the graph, the trajectory and the reference path."""
 
     graphs: list[NavGraph]
     predictions: list[list[str]]
@@ -75,7 +75,7 @@ def main() -> None:
     graphs = _graphs(config)
     tables = {g.scan: _plain_distances(g, config.connectivity_dir) for g in graphs}
     figures = [
-        _setup_figure("files to distances, plain", graphs, config, _plain_distances),
+        _setup_figure("files to distances, baseline", graphs, config, _plain_distances),
         _setup_figure("files to distances, clipnav", graphs, config, _fresh_distances),
     ]
     for split in SPLITS:
@@ -88,8 +88,8 @@ def main() -> None:
 
 def _graphs(config: ScoringConfig) -> list[NavGraph]:
     suffix = "_connectivity.json"
-    found = sorted(config.connectivity_dir.glob(f"*{suffix}"))
-    graphs = [NavGraph.load(p.name.removesuffix(suffix), config.connectivity_dir) for p in found]
+    paths = sorted(config.connectivity_dir.glob(f"*{suffix}"))
+    graphs = [NavGraph.load(p.name.removesuffix(suffix), config.connectivity_dir) for p in paths]
     if not graphs:
         raise FileNotFoundError(f"{config.connectivity_dir}: no navigation graphs")
     return sorted(graphs, key=len, reverse=True)[: config.scans]
@@ -112,7 +112,7 @@ def _walks(split: Split, graphs: list[NavGraph], config: ScoringConfig) -> Walks
 
 
 def _reference(graph: NavGraph, legs: int, rng: np.random.Generator) -> list[str]:
-    """Some shortest paths of 4 to 7 viewpoints one after another, or shorter in small graphs."""
+    """Concatenate shortest paths of 4 to 7 viewpoints, or fewer in small graphs."""
     path = [graph.viewpoint_ids[rng.integers(len(graph))]]
     for _ in range(legs):
         goals = np.flatnonzero(np.isfinite(graph.distances[graph.index(path[-1])]))
@@ -130,10 +130,10 @@ def _random_walk(graph: NavGraph, start: str, steps: int, rng: np.random.Generat
 
 
 def plain_score(distances: Distances, prediction: list[str], reference: list[str]) -> Scores:
-    """All metrics of a path by textbook loops over dictionaries."""
+    """Compute all metrics of a path by textbook loops over dictionaries."""
     goal = reference[-1]
     length = sum(distances[a][b] for a, b in pairwise(prediction))
-    described = sum(distances[a][b] for a, b in pairwise(reference))
+    reference_length = sum(distances[a][b] for a, b in pairwise(reference))
     shortest = distances[reference[0]][goal]
     nav_error = distances[prediction[-1]][goal]
     oracle_error = min(distances[viewpoint][goal] for viewpoint in prediction)
@@ -141,14 +141,16 @@ def plain_score(distances: Distances, prediction: list[str], reference: list[str
     table = [[math.inf] * (len(reference) + 1) for _ in range(len(prediction) + 1)]
     table[0][0] = 0.0
     for i, walked in enumerate(prediction, start=1):
-        for j, wanted in enumerate(reference, start=1):
+        for j, described in enumerate(reference, start=1):
             cheapest = min(table[i - 1][j], table[i][j - 1], table[i - 1][j - 1])
-            table[i][j] = distances[walked][wanted] + cheapest
+            table[i][j] = distances[walked][described] + cheapest
     dtw = table[-1][-1]
     ndtw = math.exp(-dtw / (THRESHOLD * len(reference)))
-    nearest = [min(distances[wanted][walked] for walked in prediction) for wanted in reference]
+    nearest = [
+        min(distances[described][walked] for walked in prediction) for described in reference
+    ]
     coverage = sum(math.exp(-metres / THRESHOLD) for metres in nearest) / len(reference)
-    expected = coverage * described
+    expected = coverage * reference_length
     spread = expected + abs(expected - length)
     return {
         "trajectory_length": length,
@@ -157,7 +159,7 @@ def plain_score(distances: Distances, prediction: list[str], reference: list[str
         "success": success,
         "oracle_success": float(oracle_error < THRESHOLD),
         "spl": success * shortest / max(length, shortest, 0.01),
-        "spl_reference": success * described / max(length, described, 0.01),
+        "spl_reference": success * reference_length / max(length, reference_length, 0.01),
         "dtw": dtw,
         "ndtw": ndtw,
         "sdtw": success * ndtw,
@@ -194,31 +196,31 @@ def _figures(
     count = len(walks.graphs)
     seconds = 0.05 if config.quick else config.seconds
 
-    def at_once() -> dict[str, np.ndarray]:
+    def score_batch() -> dict[str, np.ndarray]:
         return score_paths(walks.graphs, walks.predictions, walks.references)
 
-    columns = columns_named(at_once())
+    columns = columns_named(score_batch())
     unit = "paths per CPU second"
     size = f"{split.name} size ({count})"
-    described = np.mean([len(path) for path in walks.references])
-    walked = np.mean([len(path) for path in walks.predictions])
+    reference_mean = np.mean([len(path) for path in walks.references])
+    trajectory_mean = np.mean([len(path) for path in walks.predictions])
     return [
-        Figure(f"{size}: viewpoints walked", float(walked), "mean"),
-        Figure(f"{size}: viewpoints described", float(described), "mean"),
-        Figure(f"{size}: plain", rate(lambda: _plain(walks, tables), count, seconds), unit),
+        Figure(f"{size}: viewpoints of a trajectory", float(trajectory_mean), "mean"),
+        Figure(f"{size}: viewpoints of a reference path", float(reference_mean), "mean"),
+        Figure(f"{size}: baseline", rate(lambda: _plain(walks, tables), count, seconds), unit),
         Figure(f"{size}: score_path", rate(lambda: _one_by_one(walks), count, seconds), unit),
-        Figure(f"{size}: score_paths", rate(at_once, count, seconds), unit),
+        Figure(f"{size}: score_paths", rate(score_batch, count, seconds), unit),
         Figure(
             f"{size}: intervals of all metrics",
             1 / rate(lambda: bootstrap_intervals(columns, clusters=walks.paths), 1, seconds),
             "CPU seconds",
         ),
-        Figure(f"{size}: memory of score_paths", _allocated(at_once), "MiB"),
+        Figure(f"{size}: memory of score_paths", _allocated(score_batch), "MiB"),
     ]
 
 
 def _allocated(work: Callable[[], object]) -> float:
-    """Most memory in MiB that Python and numpy hold at once while some work is done."""
+    """Measure the peak memory in MiB that Python and numpy allocate during some work."""
     tracemalloc.start()
     work()
     peak = tracemalloc.get_traced_memory()[1]
@@ -239,7 +241,7 @@ def _setup_figure(
 
 
 def _plain_distances(graph: NavGraph, directory: Path) -> Distances:
-    """All-pairs distances by networkx, from the file on."""
+    """Compute all-pairs distances with networkx, starting from the file."""
     records = read_connectivity(graph.scan, directory)
     plain = networkx.Graph()
     for record in records:
@@ -252,7 +254,7 @@ def _plain_distances(graph: NavGraph, directory: Path) -> Distances:
 
 
 def _fresh_distances(graph: NavGraph, directory: Path) -> np.ndarray:
-    """Distances of a graph that has not computed them yet."""
+    """Compute the distances of a new graph, starting from the file."""
     return NavGraph(graph.scan, read_connectivity(graph.scan, directory)).distances
 
 

@@ -1,8 +1,8 @@
-"""How fast MatterSim's stand-in starts, turns and walks, through Python and without pictures.
+"""Speed of the MatterSim replacement: start-up, turns and moves, without rendering.
 
-The C++ simulator through Python, on two cores of an AMD EPYC: 172,000 turns per CPU second with one
-agent, 200,000 with 64, 137,000 with 64 and every field of the states read; 0.6 to 0.8 s to load the
-90 graphs of Matterport3D.
+For comparison, the C++ simulator with its Python bindings on two cores of an AMD EPYC: 172,000
+turns per CPU second with one agent, 200,000 with 64 agents, 137,000 with 64 agents and all fields
+of the states read; 0.6 to 0.8 s to load the 90 graphs of Matterport3D.
 """
 
 import math
@@ -25,18 +25,18 @@ UNIT = "environment steps per CPU second"
 
 @dataclass(frozen=True)
 class SimulatorConfig:
-    """Time the stand-in for the Matterport3D Simulator."""
+    """Measure the speed of the replacement for the Matterport3D Simulator."""
 
     connectivity_dir: Path = CONNECTIVITY_DIR
-    """Graphs to walk in."""
+    """Folder of the navigation graphs."""
     batch_size: int = 64
-    """Agents of the larger batch."""
+    """Number of agents in the larger batch."""
     seconds: float = 4.0
     """CPU seconds per figure."""
     seed: int = 0
-    """Of places and actions."""
+    """Random seed for actions."""
     quick: bool = False
-    """Few scans and little time, to see that it works."""
+    """Use few scans and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     config = tyro.cli(SimulatorConfig)
     scans = read_scans(config.connectivity_dir)
     scans = scans[:2] if config.quick else scans
-    # Before anything else has loaded a graph.
+    # Measured first, before any graph is loaded.
     figures = _start_up_figures(config, scans)
     figures += _turn_figures(config, scans)
     figures += _sweep_figures(config, scans)
@@ -88,8 +88,8 @@ def _turn_figures(config: SimulatorConfig, scans: list[str]) -> list[Figure]:
             simulator.newRandomEpisode([scans[i % len(scans)] for i in range(size)])
             works = {
                 "turning": (_turning(config, simulator, size), 100_000 if size == 1 else 150_000),
-                "turning, every field read": (_turning(config, simulator, size, _read), None),
-                "walking, every field read": (_walking(config, simulator, size), None),
+                "turning, all fields read": (_turning(config, simulator, size, _read), None),
+                "moving, all fields read": (_walking(config, simulator, size), None),
             }
             for name, (work, bar) in works.items():
                 steps = rate(work, STEPS * size, seconds)
@@ -104,9 +104,9 @@ def _turning(
     config: SimulatorConfig,
     simulator: mattersim.Simulator,
     size: int,
-    look: Callable[[mattersim.SimState], object] | None = None,
+    read: Callable[[mattersim.SimState], object] | None = None,
 ) -> Callable[[], None]:
-    """Turns of all agents at random, with a look at each state or none."""
+    """Return a function that turns all agents at random, and reads each state if requested."""
     rng = np.random.default_rng(config.seed)
     turns = rng.uniform(-0.5, 0.5, (STEPS, 2, size)).tolist()
     stay = [0] * size
@@ -114,9 +114,9 @@ def _turning(
     def work() -> None:
         for headings, elevations in turns:
             simulator.makeAction(stay, headings, elevations)
-            if look is not None:
+            if read is not None:
                 for state in simulator.getState():
-                    look(state)
+                    read(state)
 
     return work
 
@@ -124,7 +124,7 @@ def _turning(
 def _walking(
     config: SimulatorConfig, simulator: mattersim.Simulator, size: int
 ) -> Callable[[], None]:
-    """Each agent goes to the location nearest to the centre of its image, if any, and turns."""
+    """Return a function that moves each agent to the location nearest to its image centre."""
     rng = np.random.default_rng(config.seed)
     turns = rng.uniform(-0.5, 0.5, (STEPS, 2, size)).tolist()
 
@@ -152,7 +152,7 @@ def _old_turning(config: SimulatorConfig, scans: list[str], seconds: float) -> t
 
 
 def _sweep_figures(config: SimulatorConfig, scans: list[str]) -> list[Figure]:
-    """What looking around everywhere costs the first time, and takes up afterwards."""
+    """Measure the first sweep over all views of all viewpoints, and its memory."""
     simulator = _simulator(config, 1, discretized=True)
     (state,) = simulator.getState()
     viewpoints = [
@@ -169,19 +169,19 @@ def _sweep_figures(config: SimulatorConfig, scans: list[str]) -> list[Figure]:
     spent = time.process_time() - began
     count = len(viewpoints)
     return [
-        Figure("first sweeps over 36 views", 36 * count / spent, "views per CPU second"),
+        Figure("first sweep over 36 views", 36 * count / spent, "views per CPU second"),
         Figure(f"memory of all views of {count} viewpoints", peak_memory() - before, "MiB"),
         Figure("peak memory of the process", peak_memory(), "MiB"),
     ]
 
 
 def _read(state: mattersim.SimState) -> int:
-    """Read every field but the pictures; the number of navigable locations."""
+    """Read every field except images; return the number of navigable locations."""
     _ = state.scanId, state.step, state.location, state.heading, state.elevation, state.viewIndex
     locations = state.navigableLocations
-    for place in locations:
-        _ = place.viewpointId, place.ix, place.x, place.y, place.z
-        _ = place.rel_heading, place.rel_elevation, place.rel_distance
+    for location in locations:
+        _ = location.viewpointId, location.ix, location.x, location.y, location.z
+        _ = location.rel_heading, location.rel_elevation, location.rel_distance
     return len(locations)
 
 

@@ -1,7 +1,7 @@
-"""How fast features of random viewpoints are read, beside HDF5 with a data set per viewpoint.
+"""Speed of reading features of random viewpoints, compared with HDF5.
 
-The latter is how HAMT and DUET keep them; HAMT opens the file anew whenever it misses a viewpoint.
-All files are warm, that is in the page cache, after the first read.
+HAMT and DUET store features in HDF5 with one data set per viewpoint; HAMT opens the file again for
+each viewpoint that is not in memory. All files are in the page cache after the first read.
 """
 
 import time
@@ -16,28 +16,29 @@ import tyro
 from measuring import Figure, rate, report
 
 from storage.features.formats import write_features
+from storage.features.opening import open_store
 from storage.features.shards import Shard
 from storage.features.store import FeatureStore
 
-_BLOCK = 100  # viewpoints that are drawn; they repeat
+_BLOCK = 100  # number of distinct random viewpoints, which are repeated
 
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """Time random reads of features."""
+    """Measure the speed of random reads of features."""
 
     viewpoints: int = 10_000
-    """In the store; Matterport3D has 10,567."""
+    """Number of viewpoints in the store; Matterport3D has 10,567."""
     width: int = 512
-    """Numbers of a view, of 36 a viewpoint."""
+    """Width of a view's features."""
     batch_size: int = 64
-    """Viewpoints read at once."""
+    """Number of viewpoints per read."""
     shards: int = 8
-    """Files of the store in parts."""
+    """Number of shards of the sharded store."""
     seconds: float = 3.0
     """CPU seconds per figure."""
     quick: bool = False
-    """A small store and little time, to see that it works."""
+    """Use a small store and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -51,15 +52,17 @@ def main() -> None:
 
 def _figures(config: StoreConfig, folder: Path) -> list[Figure]:
     keys = [f"scan_{i % 90}_{i}" for i in range(config.viewpoints)]
-    one, parts, hdf5 = folder / "one.safetensors", folder / "parts.safetensors", folder / "keys.h5"
-    write_features(one, keys, _rows(config, keys), {})
+    single, sharded, hdf5 = (
+        folder / name for name in ("single.safetensors", "sharded.safetensors", "keys.h5")
+    )
+    write_features(single, keys, _rows(config, keys), {})
     write_features(hdf5, keys, _rows(config, keys), {})
     for index in range(config.shards):
         shard = Shard(index, config.shards)
         part = shard.part(keys)
-        write_features(shard.path(parts), part, _rows(config, part), {})
+        write_features(shard.path(sharded), part, _rows(config, part), {})
     figures = []
-    for name, path in (("store", one), ("store in shards", parts)):
+    for name, path in (("store", single), ("sharded store", sharded)):
         store, opening = _opened(path)
         figures.append(Figure(f"opening the {name}", opening, "CPU ms"))
         bar = 1.0 if name == "store" and not config.quick else None
@@ -69,11 +72,11 @@ def _figures(config: StoreConfig, folder: Path) -> list[Figure]:
         ]
     with h5py.File(hdf5) as file:
         read = _by_key(file, keys)
-        figures.append(_figure(config, "HDF5 by keys, kept open", read))
+        figures.append(_figure(config, "HDF5 by keys, open file", read))
     figures.append(
-        _figure(config, "HDF5 by keys, opened anew for each", lambda rows: _anew(hdf5, keys, rows))
+        _figure(config, "HDF5 by keys, reopened for each", lambda rows: _reopened(hdf5, keys, rows))
     )
-    size = one.stat().st_size / 2**20
+    size = single.stat().st_size / 2**20
     return [*figures, Figure("size of the store", size, "MiB")]
 
 
@@ -98,7 +101,7 @@ def _rows(config: StoreConfig, keys: Sequence[str]) -> Iterator[np.ndarray]:
 
 def _opened(path: Path) -> tuple[FeatureStore, float]:
     start = time.process_time()
-    store = FeatureStore.open(path)
+    store = open_store(path)
     return store, 1000 * (time.process_time() - start)
 
 
@@ -106,7 +109,7 @@ def _by_key(file: h5py.File, keys: list[str]) -> Callable[[np.ndarray], object]:
     return lambda rows: [file[keys[row]][...] for row in rows]  # pyright: ignore
 
 
-def _anew(path: Path, keys: list[str], rows: np.ndarray) -> None:
+def _reopened(path: Path, keys: list[str], rows: np.ndarray) -> None:
     for row in rows:
         with h5py.File(path) as file:
             file[keys[row]][...]  # pyright: ignore

@@ -1,7 +1,8 @@
-"""How fast followers are trained and evaluated, beside the plain way of doing it.
+"""Speed of training and evaluating followers, compared with a baseline implementation.
 
-The networks have the sizes of the published recipes: 36 views of 512 numbers, hidden states of 512.
-Features are random, walks those of an untrained follower. One thread; CPU seconds.
+The networks have the sizes of the published recipes: 36 views of width 512, hidden states of width
+512. Features are random, and trajectories are those of an untrained follower. CPU seconds of one
+thread.
 """
 
 import dataclasses
@@ -19,8 +20,8 @@ from plain_envdrop import PlainAgent
 from agents.acting.evaluation import by_length
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import Observation, walk
-from agents.configs import FollowerConfig, ReinforcementConfig, TrainConfig
 from agents.learning.follower_training import FollowerLearner
+from agents.settings import FollowerConfig, ReinforcementConfig, TrainConfig
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
@@ -28,11 +29,11 @@ from envs.worlds import named_world, world_files
 from storage.features.store import FeatureStore
 
 WIDTH = 512
-# CPU seconds of an iteration at batches of 64 and of 8: half of what EnvDrop itself takes on a
-# machine of the same kind, 1.76 and 0.308.
+# CPU seconds of an iteration at batch sizes 64 and 8: about half of EnvDrop's on the same kind of
+# machine, 1.76 and 0.308.
 BARS = (0.9, 0.16)
-# CPU seconds of a decoder call of 64 in its evaluation. The scripted walks of 64 episodes need
-# CALLS of them; three times as fast is the bar.
+# CPU seconds of a decoder call of 64 in EnvDrop's evaluation. The scripted trajectories of 64
+# episodes require CALLS calls; the bar is three times that speed.
 ORIGINAL_CALL = 0.0207
 CALLS = 16
 WALKS = "instructions evaluated"
@@ -40,16 +41,16 @@ WALKS = "instructions evaluated"
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Time one iteration of imitation and reinforcement, and the walks of an evaluation."""
+    """Measure an iteration of imitation and reinforcement, and an evaluation."""
 
     data_dir: Path | None = None
-    """Folder with matterport/ and r2r/, to time on R2R instead of the built-in houses."""
+    """Folder with matterport/ and r2r/, to use R2R instead of the built-in houses."""
     seconds: float = 20.0
     """CPU seconds per figure."""
     seed: int = 0
-    """Of features, weights and walks."""
+    """Random seed for features, weights and trajectories."""
     quick: bool = False
-    """Small batches and little time, to see that it works."""
+    """Use small batches and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -74,16 +75,16 @@ def main() -> None:
 
 
 def _settings(config: TrainingConfig, features: Path) -> TrainConfig:
-    """Settings of a run whose features are random."""
+    """Write random features and return the settings of a run that uses them."""
     world = named_world(None, config.data_dir)
     files = world_files(world, config.data_dir)
     suffix = "_connectivity.json"
     scans = sorted(p.name.removesuffix(suffix) for p in files.connectivity_dir.glob(f"*{suffix}"))
     nav_world = NavWorld.load(scans, files.connectivity_dir)
     rng = np.random.default_rng(config.seed)
-    # A panorama for all would do, were it not for the processor's cache: a hundred are shuffled.
-    some = rng.normal(size=(100, 36, WIDTH)).astype(np.float16)
-    views = some[rng.integers(len(some), size=len(nav_world))]
+    # A single panorama would stay in the CPU cache, so a hundred different ones are shuffled.
+    panoramas = rng.normal(size=(100, 36, WIDTH)).astype(np.float16)
+    views = panoramas[rng.integers(len(panoramas), size=len(nav_world))]
     names = zip(nav_world.scan_names, nav_world.viewpoint_ids, strict=True)
     keys = [f"{scan}_{viewpoint}" for scan, viewpoint in names]
     FeatureStore.write(features, views, keys, {"encoder": "random"})
@@ -107,7 +108,7 @@ def _iteration(
     config: TrainingConfig,
     precision: str = "fp32",
 ) -> Figure:
-    """One weight update by imitation and by reinforcement."""
+    """Measure one weight update by imitation and reinforcement."""
     torch.manual_seed(config.seed)
     settings = dataclasses.replace(settings, batch_size=size, precision=precision)
     learner = FollowerLearner(settings)
@@ -119,7 +120,7 @@ def _iteration(
         learner.backward(next(iterations))
         for part in learner.clipped:
             torch.nn.utils.clip_grad_norm_(part.parameters(), 40.0)
-        # Weights that stay as they are keep the walks those of an untrained follower.
+        # With constant weights the trajectories remain those of an untrained follower.
         learner.optimiser.param_groups[0]["lr"] = 0.0
         learner.optimiser.step()
 
@@ -128,12 +129,12 @@ def _iteration(
 
 
 def _evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:
-    """A decoder call for a batch, and walks that end one after the other."""
+    """Measure a decoder call for a batch, and trajectories of different lengths."""
     learner = FollowerLearner(dataclasses.replace(settings, evaluation_batch_size=4 * size))
     learner.network.eval()
     env = learner.evaluation_envs["val_unseen"]
     agent = learner.agent("val_unseen")
-    ids = _alike(env, 4 * size)
+    ids = _middle_episodes(env, 4 * size)
     observation, info = env.reset(options={"episode_ids": ids})
     live = np.arange(size)
     walker = ScriptedAgent(agent, config.seed)
@@ -147,36 +148,36 @@ def _evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> lis
     ]
 
 
-def _alike(env: VlnVectorEnv, count: int) -> list[str]:
-    """Episodes with instructions of middle length, as a batch of an evaluation has them."""
+def _middle_episodes(env: VlnVectorEnv, count: int) -> list[str]:
+    """Return episodes with instructions of medium length, like a batch of an evaluation."""
     episodes = by_length(env.episodes)
     start = (len(episodes) - count) // 2
     return [episode.instr_id for episode in episodes[start : start + count]]
 
 
 class ScriptedAgent:
-    """Lets a follower decide, and goes where an untrained one would, whatever it decides.
+    """Agent that runs a follower but replaces its actions with those of an untrained one.
 
-    So two implementations are timed on the same walks: to any neighbour or not at all, all alike
-    likely; most are short and a few take long.
+    Two implementations are thus measured on the same trajectories. All candidates and STOP are
+    equally likely, so most trajectories are short and a few are long.
     """
 
     def __init__(self, agent: FollowerAgent, seed: int) -> None:
         self._agent, self._seed = agent, seed
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
-        """Take up new episodes."""
+        """Start new episodes."""
         self._agent.begin(observation, info, live)
         self._rng = np.random.default_rng(self._seed)
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
-        """Decide for the live rows, and go."""
+        """Run the follower on the live rows and return scripted actions."""
         self._agent.act(observation, info, live)
         return scripted(self._rng, observation)[live]
 
 
 def scripted(rng: np.random.Generator, observation: Observation) -> np.ndarray:
-    """Actions (B,) of an untrained agent."""
+    """Draw actions (B,) of an untrained agent."""
     possible = observation["action_mask"].sum(1)
     return (rng.random(len(possible)) * possible).astype(int)
 
@@ -195,13 +196,13 @@ def _plain_iteration(settings: TrainConfig, size: int, config: TrainingConfig) -
         agent.iterate(chosen[:size], chosen[size:])
 
     seconds = 1 / rate(iterate, 1, config.seconds)
-    return Figure(f"iteration, batch {size}, the plain way", seconds, "CPU s")
+    return Figure(f"iteration, batch {size}, baseline", seconds, "CPU s")
 
 
 def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:
     env = _plain_env(settings, size, "val_unseen")
     agent = PlainAgent(env)
-    ids = _alike(env, size)
+    ids = _middle_episodes(env, size)
     calls = 0
 
     def evaluate() -> None:
@@ -212,9 +213,9 @@ def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) 
     walks = rate(evaluate, size, config.seconds)
     call = 1000 * size / walks / calls
     return [
-        Figure(f"decoder call of {size} in evaluation, the plain way", call, "CPU ms"),
-        Figure(f"{WALKS}, the plain way", walks, "/CPU s"),
-        Figure(f"decoder calls for {size} scripted walks", calls, ""),
+        Figure(f"decoder call of {size} in evaluation, baseline", call, "CPU ms"),
+        Figure(f"{WALKS}, baseline", walks, "/CPU s"),
+        Figure(f"decoder calls for {size} scripted trajectories", calls, ""),
     ]
 
 

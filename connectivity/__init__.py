@@ -1,7 +1,7 @@
 """Navigation graphs in the connectivity format of the Matterport3D Simulator.
 
-This folder holds the graphs of the built-in houses, one `<scan>_connectivity.json` each, and
-`scans.txt` with their names. The same reader serves the graphs of real Matterport3D buildings.
+This folder contains the graphs of the built-in houses, one `<scan>_connectivity.json` each, and
+`scans.txt` with their names. The same functions read the graphs of real Matterport3D buildings.
 """
 
 import math
@@ -20,7 +20,7 @@ _REMEDY = (
 
 
 def read_connectivity(scan: str, directory: str | Path | None = None) -> list[dict[str, Any]]:
-    """Reads and checks the navigation graph of one building.
+    """Read and check the navigation graph of one building.
 
     Each of the N records has `image_id` (str), `pose` (16 floats, row-major camera-to-world matrix,
     metres, z up), `included` (bool), `visible` and `unobstructed` (N bools each, the latter
@@ -29,10 +29,10 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
 
     Args:
         scan: Name of the building.
-        directory: Folder of the graphs; the built-in houses' when None.
+        directory: Folder of the graphs; by default that of the built-in houses.
 
     Raises:
-        FileNotFoundError: There is no graph of that scan.
+        FileNotFoundError: There is no graph of the scan.
         ValueError: The file is damaged; the message names file, record, field and remedy.
     """
     path = Path(directory or CONNECTIVITY_DIR) / f"{scan}_connectivity.json"
@@ -55,10 +55,10 @@ def read_connectivity(scan: str, directory: str | Path | None = None) -> list[di
 
 
 def read_scans(directory: str | Path | None = None) -> list[str]:
-    """Reads the names of the scans listed in `scans.txt`, in file order.
+    """Read the names of the scans in `scans.txt`, in file order.
 
     Args:
-        directory: Folder of the graphs; the built-in houses' when None.
+        directory: Folder of the graphs; by default that of the built-in houses.
 
     Raises:
         FileNotFoundError: The folder has no `scans.txt`.
@@ -70,7 +70,7 @@ def read_scans(directory: str | Path | None = None) -> list[str]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: the list of scans is missing; {_REMEDY}") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not text in UTF-8 ({error.reason}); {_REMEDY}") from error
+        raise ValueError(f"{path}: not valid UTF-8 ({error.reason}); {_REMEDY}") from error
     repeated = _first_repeated(scans)
     if not scans or repeated:
         problem = f"scan '{repeated}' is listed twice" if repeated else "no scan is listed"
@@ -79,7 +79,7 @@ def read_scans(directory: str | Path | None = None) -> list[str]:
 
 
 def _record_problem(record: Any, count: int) -> str | None:
-    """Says what is wrong with one record of a graph of `count` viewpoints, or None."""
+    """Return the problem of one record in a graph of `count` viewpoints, or None."""
     if not isinstance(record, dict):
         return "not an object"
     missing = {"image_id", "pose", "included", "visible", "unobstructed", "height"} - record.keys()
@@ -103,14 +103,14 @@ def _record_problem(record: Any, count: int) -> str | None:
 
 
 def _graph_problem(records: list[dict[str, Any]]) -> str | None:
-    """Says what is wrong between the (individually sound) records of a graph, or None."""
+    """Return the problem of a graph whose records are valid on their own, or None."""
     repeated = _first_repeated(record["image_id"] for record in records)
     if repeated:
         return f"field 'image_id': viewpoint '{repeated}' occurs twice"
     for i, record in enumerate(records):
         for j, unobstructed in enumerate(record["unobstructed"]):
             if unobstructed and not records[j]["unobstructed"][i]:
-                return f"record {i}: field 'unobstructed' has an edge to {j} but not back"
+                return f"record {i}: field 'unobstructed' has an edge to {j}, but {j} has none back"
     return None
 
 

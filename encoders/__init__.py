@@ -1,1 +1,1 @@
-"""CLIP encoders and the feature store, shared by navigation and by `vl_tasks`."""
+"""CLIP encoders for navigation and for `vl_tasks`: models, weights, extraction, pre-training."""

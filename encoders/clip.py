@@ -1,4 +1,4 @@
-"""CLIP as an encoder of pictures and sentences, with its own preprocessing."""
+"""CLIP as an encoder of images and sentences, with the preprocessing that belongs to it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,20 +16,20 @@ from encoders.precision import (
     matmul_precision,
 )
 from encoders.preparation import Fit, Images, Preparation, PreparedBatch
-from encoders.towers.towers import Tower, image_tower
+from encoders.towers.tower import Tower, image_tower
 from encoders.weights.loading import load_model, weights_sha256
 
 _SENTENCES = 64
-# Takes pictures (N, 3, H, W) and the mask of their real places, see `encoders.towers.towers.Tower`.
+# Takes images (N, 3, H, W) and a mask, see `encoders.towers.tower.Tower`.
 _Encode = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
 class MaskedGrid(NamedTuple):
-    """Features of places, and which places are real.
+    """Grid features with a mask of the cells that are covered by an image.
 
     Attributes:
-        features: (N, h, w, C) float32; 0 where no picture is.
-        mask: (N, h, w) bool, True where one is.
+        features: (N, h, w, C) float32; 0 in cells that are padding.
+        mask: (N, h, w) bool; False in cells that are padding.
     """
 
     features: np.ndarray
@@ -37,24 +37,24 @@ class MaskedGrid(NamedTuple):
 
 
 class ClipEncoder:
-    """A CLIP for inference. Make one with `ClipEncoder.load`.
+    """A CLIP for inference; `ClipEncoder.load` builds one.
 
-    Pictures are RGB, as a uint8 array (N, H, W, 3) or a list of PIL images or arrays (H, W, 3) of
-    any sizes. They are resized as the encoder's training had it unless `size` (height, width) or
-    `fit` say otherwise, see `encoders.preparation.Preparation.batches`; positions are resized with
-    them. Everything returned is float32.
+    Images are RGB: a uint8 array (N, H, W, 3), or a list of PIL images or arrays (H, W, 3) of any
+    sizes. By default they are resized and cropped as in the training of the model; `size` (height,
+    width) and `fit` change that, see `encoders.preparation.Preparation.batches`. Position
+    embeddings are resized to match. All results are float32.
 
     Attributes:
-        name: What was loaded, for people and for the metadata of features.
+        name: Name of the model, recorded in the metadata of feature stores.
         model: The open_clip model.
-        tower: Its image tower, `encoders.towers.towers.Tower`.
-        preparation: Makes pictures ready for it, `encoders.preparation.Preparation`.
-        device: Where it computes.
-        precision: "fp32", "medium", "bf16" or "fp16", how exactly the image tower computes.
-        weights_sha256: Digest of the float32 weights.
-        preprocessing: Size, mean, standard deviation, interpolation and so on.
-        embed_dim: D, the width of pooled and text features.
-        image_size: (height, width) in pixels that the encoder takes.
+        tower: The image tower, `encoders.towers.tower.Tower`.
+        preparation: Preprocessing of images for the tower, `encoders.preparation.Preparation`.
+        device: Device of the model.
+        precision: Precision of the image tower: "fp32", "medium", "bf16" or "fp16".
+        weights_sha256: SHA-256 digest of the float32 weights.
+        preprocessing: open_clip's preprocessing: size, mean, standard deviation, interpolation etc.
+        embed_dim: D, the width of pooled features and of text features.
+        image_size: (height, width) in pixels of the tower's input.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ClipEncoder:
         visual = self.model.visual
         size = visual.image_size
         self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
-        # Fields that the model leaves out are open_clip's defaults, OpenAI's mean among them.
+        # Fields that the model does not set keep open_clip's defaults, such as OpenAI's mean.
         config = PreprocessCfg(**{**getattr(visual, "preprocess_cfg", {}), "size": size})
         self.preprocessing: dict[str, Any] = vars(config)
         self.tower: Tower = image_tower(visual)
@@ -101,29 +101,30 @@ class ClipEncoder:
         """Load any CLIP that open_clip can load.
 
         Args:
-            name_or_path: "house_clip" (shipped), a folder (with or without "local-dir:"), an
-                open_clip name such as "RN50", or "hf-hub:...".
-            pretrained: For an open_clip name, a tag ("openai") or a file of weights.
-            precision: "fp32"; "medium": the same weights, products as oneDNN does them; "bf16" or
-                "fp16", of the image tower's weights and activations; "auto" chooses the fastest
-                that the device has instructions for, see `encoders.precision`.
+            name_or_path: "house_clip" (shipped with the project), a folder (with or without
+                "local-dir:"), an open_clip name such as "RN50", or "hf-hub:...".
+            pretrained: For an open_clip name, a tag ("openai") or a weight file.
+            precision: "fp32"; "medium": float32 weights, matrix products by oneDNN; "bf16" or
+                "fp16": type of the image tower's weights and activations; "auto": the fastest one
+                that the device supports in hardware, see `encoders.precision`.
             device: A torch device; by default the GPU if there is one.
-            compiled: Compile `pooled` with torch.compile, which takes a C++ compiler and up to a
-                minute at the first batch of each size; for thousands of pictures.
-            random_weights: Draw the weights, the same ones each time; the name says so.
+            compiled: Compile `pooled` with torch.compile. This requires a C++ compiler and takes up
+                to a minute at the first batch of each size; use it for thousands of images.
+            random_weights: Initialise the weights at random with a fixed seed instead of loading
+                them; "/random" is appended to the name.
 
         Raises:
             FileNotFoundError: A folder or file is missing.
-            ValueError: There is no such model, weights or precision, or a file is damaged.
-            ConnectionError: The weights cannot be fetched.
+            ValueError: Model, weights or precision are unknown, or a file is damaged.
+            ConnectionError: The weights cannot be downloaded.
         """
         model, tokenizer, name = load_model(name_or_path, pretrained, random_weights)
         return cls(model, tokenizer, name, precision, device, compiled)
 
     def pooled(
-        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "own"
+        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "center_crop"
     ) -> np.ndarray:
-        """Features of whole pictures.
+        """Return features of whole images.
 
         Returns:
             (N, D), not normalised, as CLIP-ViL feeds them to its agents.
@@ -134,35 +135,35 @@ class ClipEncoder:
         return outputs
 
     def grid(
-        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "own"
+        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "center_crop"
     ) -> np.ndarray:
-        """Feature maps before pooling: (N, h, w, C). See `encoders.towers.towers`.
+        """Return grid features, the feature maps before pooling: (N, h, w, C).
 
-        Where pictures fill less than (h, w), with `fit` "pad" or "native", features are 0;
-        `masked_grid` says where.
+        With `fit` "pad" or "native" an image may cover less than (h, w) cells; features of the
+        other cells are 0, and `masked_grid` returns their mask. See `encoders.towers.tower`.
         """
         return self.masked_grid(images, size, fit).features
 
     def dense(
-        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "own"
+        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "center_crop"
     ) -> np.ndarray:
-        """Unit vectors of places, comparable with `text`: (N, h, w, D)."""
+        """Return dense features, unit vectors of cells comparable with `text`: (N, h, w, D)."""
         return self.masked_dense(images, size, fit).features
 
     def masked_grid(
-        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "own"
+        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "center_crop"
     ) -> MaskedGrid:
-        """`grid` with the mask of its real places."""
-        return self._places(images, size, fit, self.tower.grid)
+        """Return `grid` with the mask of cells that are not padding."""
+        return self._cells(images, size, fit, self.tower.grid)
 
     def masked_dense(
-        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "own"
+        self, images: Images, size: tuple[int, int] | None = None, fit: Fit = "center_crop"
     ) -> MaskedGrid:
-        """`dense` with the mask of its real places."""
-        return self._places(images, size, fit, self.tower.dense)
+        """Return `dense` with the mask of cells that are not padding."""
+        return self._cells(images, size, fit, self.tower.dense)
 
     def text(self, sentences: Sequence[str]) -> np.ndarray:
-        """Unit vectors of sentences: (N, D)."""
+        """Return unit vectors of sentences: (N, D)."""
         if isinstance(sentences, str):
             raise ValueError("text() takes a list of sentences, not one string")
         outputs = []
@@ -176,23 +177,24 @@ class ClipEncoder:
     def prepared(
         self, batch: PreparedBatch, fit: Fit
     ) -> tuple[torch.Tensor, torch.Tensor | None, np.ndarray]:
-        """A batch on the device.
+        """Move a batch to the device and build its masks.
 
         Returns:
-            Pictures (N, 3, H, W); the mask for the tower, None where nothing is padding; and the
-            mask (N, h, w) of real places.
+            Images (N, 3, H, W); the mask for the tower, None where nothing is padded; and the mask
+            (N, h, w) of cells that are not padding.
         """
         layout = self.tower.layout
         pixels = batch.pixels.to(self.device, DTYPES[self.precision], memory_format=layout)
         rows, columns = self.tower.grid_shape(pixels)
-        real = -(-batch.real // np.array(self.tower.stride))  # (N, 2) places, begun ones too
-        mask = (np.arange(rows)[None, :, None] < real[:, :1, None]) & (
-            np.arange(columns)[None, None] < real[:, 1:, None]
+        # (N, 2) cells; one that is partly covered by the image counts.
+        covered = -(-batch.real // np.array(self.tower.stride))
+        mask = (np.arange(rows)[None, :, None] < covered[:, :1, None]) & (
+            np.arange(columns)[None, None] < covered[:, 1:, None]
         )
-        given = torch.from_numpy(mask).to(self.device) if fit == "pad" else None
-        return pixels, given, mask
+        tower_mask = torch.from_numpy(mask).to(self.device) if fit == "pad" else None
+        return pixels, tower_mask, mask
 
-    def _places(
+    def _cells(
         self, images: Images, size: tuple[int, int] | None, fit: Fit, encode: _Encode
     ) -> MaskedGrid:
         parts = []
@@ -202,21 +204,21 @@ class ClipEncoder:
         width = parts[0][1].shape[-1]
         features = np.zeros((len(images), rows, columns, width), np.float32)
         mask = np.zeros((len(images), rows, columns), bool)
-        for indices, found, real in parts:
-            place = np.s_[indices, : real.shape[1], : real.shape[2]]
-            features[place] = found * real[..., None]
-            mask[place] = real
+        for indices, part_features, part_mask in parts:
+            target = np.s_[indices, : part_mask.shape[1], : part_mask.shape[2]]
+            features[target] = part_features * part_mask[..., None]
+            mask[target] = part_mask
         return MaskedGrid(features, mask)
 
     def _encode(
         self, batch: PreparedBatch, encode: _Encode, fit: Fit
     ) -> tuple[np.ndarray, np.ndarray]:
-        pixels, given, mask = self.prepared(batch, fit)
+        pixels, tower_mask, mask = self.prepared(batch, fit)
         with torch.inference_mode(), matmul_precision(self.precision):
-            return encode(pixels, given).float().cpu().numpy(), mask
+            return encode(pixels, tower_mask).float().cpu().numpy(), mask
 
     def _place_model(self) -> None:
-        """Bring the model to the device and its image tower to the precision."""
+        """Move the model to the device and convert its image tower to the precision."""
         visual = self.model.visual
         if self.precision != "fp32":
             fold_batch_norms(visual)
@@ -227,7 +229,7 @@ class ClipEncoder:
 
 
 class _Pooled(nn.Module):
-    """A tower's `pooled` as a module, whose weights a compiler may take for constants."""
+    """A tower's `pooled` as a module, so that the compiler can treat its weights as constants."""
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
@@ -239,5 +241,5 @@ class _Pooled(nn.Module):
 
 
 def _compiled(tower: Tower) -> _Encode:
-    """`pooled` compiled, with the weights laid out beforehand as its products want them."""
+    """Compile `pooled`; freezing lets the compiler choose the memory layout of the weights."""
     return torch.compile(_Pooled(tower), dynamic=False, options={"freezing": True})

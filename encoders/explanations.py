@@ -1,8 +1,8 @@
-"""Which places of a picture speak for a text or an answer.
+"""Heat maps of the image regions that support a text or an answer.
 
-For towers with a feature map: Grad-CAM (Selvaraju et al., arXiv 1610.02391) on the map before the
-pooling. For ViTs: relevance that attention passes on (Chefer et al., arXiv 2103.15679, equations 5
-and 6 for self-attention), which CLIP-ViL's notebook shows as well.
+For towers with a feature map: Grad-CAM (Selvaraju et al., arXiv 1610.02391) on the map before
+pooling. For ViTs: relevance propagated through attention (Chefer et al., arXiv 2103.15679,
+equations 5 and 6 for self-attention), as in CLIP-ViL's notebook.
 """
 
 from collections.abc import Callable
@@ -19,28 +19,28 @@ from encoders.precision import matmul_precision
 from encoders.preparation import Fit, PreparedBatch
 from encoders.towers.vit_tower import ViTTower, run_block
 
-# Makes one number, to be explained, of features: pooled (1, D) or grid (1, h, w, C).
+# Maps features, pooled (1, D) or grid (1, h, w, C), to the scalar that is explained.
 Score = Callable[[torch.Tensor], torch.Tensor]
-# From cold to hot: dark blue, cyan, yellow, red.
+# From low to high: dark blue, cyan, yellow, red.
 _COLOURS = np.array([[20, 20, 120], [0, 190, 220], [250, 220, 40], [220, 20, 20]], np.float32)
 
 
 class Explanation(NamedTuple):
-    """What speaks for a score.
+    """Heat map of a score.
 
     Attributes:
-        heat: (h, w) float32 of places, from 0 to 1; 0 everywhere if nothing speaks for it.
-        picture: (H, W, 3) uint8, as the encoder saw it.
-        score: The number that is explained.
+        heat: (h, w) float32 by cell, from 0 to 1; 0 everywhere if no cell supports the score.
+        image: (H, W, 3) uint8, the encoder's input.
+        score: The explained score.
     """
 
     heat: np.ndarray
-    picture: np.ndarray
+    image: np.ndarray
     score: float
 
 
 def text_score(encoder: ClipEncoder, text: str) -> Score:
-    """Cosine between a picture's pooled features and a text."""
+    """Return the score "cosine between pooled image features and a text"."""
     vector = torch.from_numpy(encoder.text([text])[0]).to(encoder.device)
     return lambda pooled: F.normalize(pooled.float(), dim=-1)[0] @ vector
 
@@ -51,20 +51,20 @@ def explain(
     score: Score,
     of: Literal["pooled", "grid"] = "pooled",
     size: tuple[int, int] | None = None,
-    fit: Fit = "own",
+    fit: Fit = "center_crop",
 ) -> Explanation:
-    """Find the places of a picture that a score comes from.
+    """Compute the heat map of a score over an image.
 
     Args:
-        encoder: Best in float32: gradients of bfloat16 are coarse.
-        image: RGB.
-        score: See `text_score`; for an answer, what a model makes of the grid.
-        of: Whether the score takes pooled features or the grid.
-        size: As `ClipEncoder.pooled` takes it.
-        fit: The same.
+        encoder: Preferably in float32, because gradients in bfloat16 are coarse.
+        image: RGB image.
+        score: Score to explain: see `text_score`, or a model's score of an answer.
+        of: Input of the score: pooled features or grid features.
+        size: As in `ClipEncoder.pooled`.
+        fit: As in `ClipEncoder.pooled`.
 
     Raises:
-        ValueError: The tower's attention cannot be looked into.
+        ValueError: The tower does not expose its attention probabilities.
     """
     (batch,) = encoder.preparation.batches([image], size, fit)
     pixels, mask, real = encoder.prepared(batch, fit)
@@ -75,17 +75,17 @@ def explain(
         else:
             heat, value = _grad_cam(tower, pixels, mask, score, of)
     heat = heat.float().cpu().numpy() * real[0]
-    return Explanation(heat / (heat.max() or 1), _seen(encoder, batch), value)
+    return Explanation(heat / (heat.max() or 1), _encoder_input(encoder, batch), value)
 
 
-def overlay(picture: Image.Image | np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay heat over a picture: (H, W, 3) uint8, hot places red, cold ones as they are.
+def overlay(image: Image.Image | np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Blend a heat map over an image: (H, W, 3) uint8, high values in red, zeros unchanged.
 
     Args:
-        picture: RGB, of any size.
-        heat: (h, w) from 0 to 1; stretched over the picture.
+        image: RGB, of any size.
+        heat: (h, w) from 0 to 1; stretched to the size of the image.
     """
-    pixels = np.asarray(picture, np.float32)
+    pixels = np.asarray(image, np.float32)
     height, width = pixels.shape[:2]
     stretched = Image.fromarray(heat.astype(np.float32)).resize(
         (width, height), Image.Resampling.BICUBIC
@@ -100,7 +100,7 @@ def overlay(picture: Image.Image | np.ndarray, heat: np.ndarray) -> np.ndarray:
 def _grad_cam(
     tower: Any, pixels: torch.Tensor, mask: torch.Tensor | None, score: Score, of: str
 ) -> tuple[torch.Tensor, float]:
-    """Heat (h, w), not scaled, and the score."""
+    """Return the unscaled Grad-CAM heat map (h, w) and the score."""
     with torch.no_grad():
         features = tower.features(pixels)
     features.requires_grad_()
@@ -111,51 +111,56 @@ def _grad_cam(
     else:
         value = score(tower.pool(features, mask))
     (gradient,) = torch.autograd.grad(value, features)
-    places, gradient = (tower.arrange(x.detach(), pixels)[0] for x in (features, gradient))
-    weights = gradient.mean((0, 1))  # of each channel
-    return (places @ weights).relu(), value.item()
+    grid, gradient = (tower.arrange(x.detach(), pixels)[0] for x in (features, gradient))
+    channel_weights = gradient.mean((0, 1))
+    return (grid @ channel_weights).relu(), value.item()
 
 
 def _relevance(
     tower: ViTTower, pixels: torch.Tensor, mask: torch.Tensor | None, score: Score, of: str
 ) -> tuple[torch.Tensor, float]:
-    """The same for a ViT."""
+    """Return the unscaled relevance map (h, w) of a ViT and the score."""
     visual = tower.visual
     if visual.attn_pool is not None:
-        raise ValueError("explanations through an attentional pooler (CoCa) are not known")
+        raise ValueError(
+            "explanations of a tower with an attentional pooler (CoCa) are not supported; use a "
+            "plain ViT, or a ResNet"
+        )
     allowed = None if mask is None else F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
     maps: list[torch.Tensor] = []
 
-    def watched(attention: nn.MultiheadAttention, tokens: torch.Tensor) -> torch.Tensor:
-        mixed, probabilities = _open_attention(attention, tokens, allowed)
+    def recorded(attention: nn.MultiheadAttention, tokens: torch.Tensor) -> torch.Tensor:
+        mixed, probabilities = _attention_with_probabilities(attention, tokens, allowed)
         maps.append(probabilities)
         return mixed
 
     x = tower.embed(pixels).detach().requires_grad_()
     for block in visual.transformer.resblocks:
         if not isinstance(block.attn, nn.MultiheadAttention):
-            raise ValueError("the attention of this ViT's blocks cannot be looked into")
-        x = run_block(block, x, attention=watched)
+            raise ValueError(
+                "this ViT does not expose its attention probabilities; use a plain ViT, or a ResNet"
+            )
+        x = run_block(block, x, attention=recorded)
     value = score(tower.arrange(x, pixels) if of == "grid" else tower.pool(x, mask))
     *gradients, last = torch.autograd.grad(value, [*maps, x], allow_unused=True)
     length = x.shape[1]
     relevance = torch.eye(length, device=x.device)
     for probabilities, gradient in zip(maps, gradients, strict=True):
-        if gradient is not None:  # None where the score reads no attention of the block
-            passed = (gradient * probabilities)[0].float().clamp(min=0).mean(0)  # over heads
-            relevance = relevance + passed @ relevance
+        if gradient is not None:  # None where the score does not depend on the block's attention
+            propagated = (gradient * probabilities)[0].float().clamp(min=0).mean(0)  # over heads
+            relevance = relevance + propagated @ relevance
     if of == "pooled" and visual.pool_type == "tok":
         heat = relevance[0, 1:]
-    else:  # what each place that is read speaks for
+    else:  # weight the relevance of each output token by its contribution to the score
         share = (last * x)[0, 1:].sum(-1).float().clamp(min=0)
         heat = share @ relevance[1:, 1:]
     return heat.detach().unflatten(0, tower.grid_shape(pixels)), value.item()
 
 
-def _open_attention(
+def _attention_with_probabilities(
     attention: nn.MultiheadAttention, tokens: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`encoders.towers.attention.self_attention`, and its probabilities (N, heads, L, L)."""
+    """Compute `encoders.towers.attention.self_attention` and its probabilities (N, heads, L, L)."""
     heads = attention.num_heads
     qkv = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
     query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in qkv.chunk(3, -1))
@@ -167,8 +172,8 @@ def _open_attention(
     return attention.out_proj(mixed), probabilities
 
 
-def _seen(encoder: ClipEncoder, batch: PreparedBatch) -> np.ndarray:
-    """The picture (H, W, 3) uint8 that a batch of one holds."""
+def _encoder_input(encoder: ClipEncoder, batch: PreparedBatch) -> np.ndarray:
+    """Return the image (H, W, 3) uint8 of a batch of one."""
     mean, std = (np.array(encoder.preprocessing[name]) for name in ("mean", "std"))
     pixels = batch.pixels[0].permute(1, 2, 0).numpy() * std + mean
     return np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)

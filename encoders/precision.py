@@ -1,4 +1,4 @@
-"""How exactly an image tower computes: what this processor does fast, and what is safe."""
+"""Numerical precision of an image tower, and the choice of a fast and safe one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,30 +18,30 @@ DTYPES: dict[str, torch.dtype] = {
 
 
 def choose_precision(precision: str, device: torch.device) -> Precision:
-    """What "auto" is on a device; anything else is itself.
+    """Resolve "auto" for a device; return any other precision unchanged.
 
-    The choice follows from what the processor can do and from nothing measured, so that all
-    processes of a run choose alike: "fp16" on a GPU, "bf16" on a CPU with instructions for it,
-    "medium" on any other.
+    "auto" is "fp16" on a GPU, "bf16" on a CPU with bfloat16 instructions, and "medium" on any other
+    CPU. The choice depends on the instruction set only, never on a measurement, so all processes of
+    a run make the same choice.
 
     Raises:
-        ValueError: No such precision.
+        ValueError: The precision is unknown.
     """
     if precision == "auto":
         if device.type != "cpu":
             return "fp16"
         return "bf16" if _cpu_computes_bf16() else "medium"
     if precision not in get_args(Precision):
-        raise ValueError(f"precision {precision!r} is none of auto, {', '.join(DTYPES)}")
+        raise ValueError(f"precision {precision!r} is unknown; use auto, {', '.join(DTYPES)}")
     return precision  # pyright: ignore[reportReturnType]
 
 
 @contextmanager
 def matmul_precision(precision: Precision) -> Iterator[None]:
-    """Let products of float32 matrices be as exact as a precision says, for this process.
+    """Set the precision of float32 matrix products in this process within the context.
 
-    "medium" lets PyTorch hand them from MKL to oneDNN, which takes half the time on AMD's
-    processors; on those that have bfloat16 products it may use them within.
+    "medium" makes PyTorch use oneDNN instead of MKL, which takes half the time on AMD processors;
+    oneDNN may use bfloat16 products internally where the processor has them.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium" if precision == "medium" else "highest")
@@ -52,10 +52,10 @@ def matmul_precision(precision: Precision) -> Iterator[None]:
 
 
 def fold_batch_norms(visual: nn.Module) -> None:
-    """Put each batch norm of a ModifiedResNet in evaluation mode into the convolution before it.
+    """Fold each batch norm of a ModifiedResNet in evaluation mode into its convolution.
 
-    This spares a pass over each feature map, and rounds once where the weights are halved later.
-    Other towers stay as they are.
+    This saves a pass over each feature map, and rounds only once if the weights are converted to
+    half precision afterwards. Other towers are left unchanged.
     """
     from open_clip.modified_resnet import ModifiedResNet
 
@@ -64,7 +64,7 @@ def fold_batch_norms(visual: nn.Module) -> None:
     for module in visual.modules():
         pairs = [(f"conv{i}", f"bn{i}") for i in (1, 2, 3)]
         if isinstance(module, nn.Sequential):
-            pairs = [("0", "1")]  # of a block's shortcut
+            pairs = [("0", "1")]  # the shortcut of a block
         for convolution_name, norm_name in pairs:
             norm = getattr(module, norm_name, None)
             convolution = getattr(module, convolution_name, None)
@@ -74,7 +74,7 @@ def fold_batch_norms(visual: nn.Module) -> None:
 
 
 def _cpu_computes_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices in hardware (AVX-512 BF16 or AMX)."""
+    """Return whether the CPU multiplies bfloat16 matrices in hardware (AVX-512 BF16 or AMX)."""
     if not torch.backends.mkldnn.is_available():
         return False
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

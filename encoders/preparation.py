@@ -1,4 +1,4 @@
-"""Pictures made ready for an image tower: resized, cut or padded, and normalised."""
+"""Preprocessing of images for an image tower: resizing, cropping or padding, and normalisation."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,21 +10,21 @@ import torch
 from PIL import Image
 
 Images = np.ndarray | Sequence[Image.Image | np.ndarray]
-Fit = Literal["own", "stretch", "pad", "native"]
+Fit = Literal["center_crop", "stretch", "pad", "native"]
 Size = tuple[int, int]
-# Pixels of a batch: what 64 pictures of CLIP's first models have.
+# Pixels of a batch: those of 64 images at the input size of CLIP's first models.
 _BATCH_PIXELS = 64 * 224 * 224
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """Pictures of one size.
+    """Preprocessed images of one size.
 
     Attributes:
-        indices: Where they stand among those that were given.
-        pixels: (N, 3, H, W) float32, normalised; what is padding is 0, the mean colour.
-        real: (N, 2) rows and columns that are no padding, from the upper left corner.
+        indices: Indices of the images in the input.
+        pixels: (N, 3, H, W) float32, normalised; padding is 0, which is the mean colour.
+        real: (N, 2) rows and columns without padding, from the upper left corner.
     """
 
     indices: list[int]
@@ -33,12 +33,12 @@ class PreparedBatch:
 
 
 class Preparation:
-    """How pictures come to the size that a tower takes.
+    """Preprocessing of images for one tower.
 
     Args:
         config: open_clip's preprocessing: mean, standard deviation, interpolation, resize mode.
-        multiple: Heights and widths must be multiples of these (of `encoders.towers.towers.Tower`).
-        stride: (height, width) in pixels of a place; no picture is made smaller.
+        multiple: Required divisors of (height, width), see `encoders.towers.tower.Tower`.
+        stride: (height, width) in pixels of a grid cell, the smallest size of an image.
     """
 
     def __init__(self, config: Any, multiple: Size, stride: Size) -> None:
@@ -50,29 +50,32 @@ class Preparation:
         self._resampling = _RESAMPLING.get(config.interpolation, Image.Resampling.BICUBIC)
 
     def batches(self, images: Images, size: Size | None, fit: Fit) -> Iterator[PreparedBatch]:
-        """Prepare pictures, those of one size together.
+        """Preprocess images and yield them in batches of one size.
 
         Args:
-            images: As `encoders.clip.ClipEncoder` takes them.
-            size: (height, width) in pixels; None for the encoder's own, and for "native" for no
-                bound.
-            fit: "own": as the encoder's training had it, for CLIP the shorter side resized and the
-                middle cut out. "stretch": the whole picture, its aspect not kept. "pad": the whole
-                picture, its aspect kept, padded at the right or below. "native": the picture's own
-                size, made smaller to fit into `size` if that is given, and brought to whole places
-                where the tower needs them.
+            images: As in `encoders.clip.ClipEncoder`.
+            size: (height, width) in pixels; None for the encoder's input size, or, with "native",
+                for no upper bound.
+            fit: How an image is brought to `size`.
+
+                * "center_crop": the preprocessing of the model's training; for CLIP, resize the
+                  shorter side and crop the centre.
+                * "stretch": resize the whole image, ignoring its aspect ratio.
+                * "pad": resize the whole image, keep its aspect ratio, and pad at the right or
+                  bottom.
+                * "native": keep the size of the image, reduced to fit into `size` if that is given,
+                  and rounded to the multiples that the tower requires.
 
         Raises:
-            ValueError: There are no pictures, they are no RGB, or `fit` or `size` is unknown.
+            ValueError: There are no images, an image is not RGB, or `fit` or `size` is invalid.
         """
         check_images(images)
         if fit not in get_args(Fit):
-            raise ValueError(f"fit {fit!r} is none of {', '.join(get_args(Fit))}")
+            raise ValueError(f"fit {fit!r} is unknown; use one of {', '.join(get_args(Fit))}")
         if fit != "native":
             size = size or tuple(self._config.size)
         if size is not None:
             self._check_size(size)
-        # Resizing to one size or another takes the same pictures, so sizes are known beforehand.
         groups: dict[Size, list[int]] = {}
         for index, image in enumerate(images):
             target = self._native_size(image, size) if fit == "native" else size
@@ -85,23 +88,23 @@ class Preparation:
     def _batch(self, images: Images, indices: list[int], size: Size, fit: Fit) -> PreparedBatch:
         real = np.tile(np.array(size), (len(indices), 1))
         if isinstance(images, np.ndarray) and images.shape[1:3] == size:
-            # Pictures of the right size need no resizing in any way: one pass over the batch.
+            # Images of the target size need no resizing with any `fit`: convert the batch at once.
             chosen = images[indices[0] : indices[-1] + 1]
             pixels = torch.from_numpy(np.ascontiguousarray(chosen)).permute(0, 3, 1, 2)
             return PreparedBatch(indices, (pixels.float() / 255 - self._mean) / self._std, real)
-        if fit == "own":
-            transform = _own_transform(self._config, size)
-            prepared = [transform(_picture(images[index])) for index in indices]
+        if fit == "center_crop":
+            transform = _training_transform(self._config, size)
+            prepared = [transform(_as_pil(images[index])) for index in indices]
             return PreparedBatch(indices, torch.stack(prepared), real)
         pixels = torch.zeros(len(indices), 3, *size)
         for row, index in enumerate(indices):
-            picture = _picture(images[index]).convert("RGB")
+            image = _as_pil(images[index]).convert("RGB")
             if fit == "pad":
-                real[row] = _inside(picture.height, picture.width, size)
+                real[row] = _inside(image.height, image.width, size)
             height, width = (int(side) for side in real[row])
-            if picture.size != (width, height):
-                picture = picture.resize((width, height), self._resampling)
-            content = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+            if image.size != (width, height):
+                image = image.resize((width, height), self._resampling)
+            content = torch.from_numpy(np.array(image)).permute(2, 0, 1)
             pixels[row, :, :height, :width] = (content.float() / 255 - self._mean) / self._std
         return PreparedBatch(indices, pixels, real)
 
@@ -117,37 +120,37 @@ class Preparation:
         for side, multiple, stride in zip(size, self._multiple, self._stride, strict=True):
             if side % multiple or side < stride:
                 raise ValueError(
-                    f"size {size[0]} x {size[1]}: this tower takes multiples of "
+                    f"size {size[0]} x {size[1]} does not fit this tower; give multiples of "
                     f"{self._multiple[0]} x {self._multiple[1]} pixels, at least {stride}"
                 )
 
 
 def check_images(images: Images) -> None:
-    """Make sure that pictures are RGB.
+    """Check that images are uint8 RGB.
 
     Raises:
-        ValueError: They are not, or there are none.
+        ValueError: An image is not, or there are no images.
     """
     if len(images) == 0:
-        raise ValueError("no pictures to encode")
+        raise ValueError("no images to encode; give at least one")
     if isinstance(images, np.ndarray) and images.ndim != 4:
-        raise ValueError(f"pictures must be (N, H, W, 3), not {images.shape}; add a leading axis")
+        raise ValueError(f"images must be (N, H, W, 3), not {images.shape}; add a leading axis")
     for image in images:
         if isinstance(image, Image.Image):
             continue
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
-                f"pictures must be uint8 RGB (H, W, 3), not {image.dtype} {image.shape}"
+                f"images must be uint8 RGB (H, W, 3), not {image.dtype} {image.shape}; convert them"
             )
 
 
-def _own_transform(config: Any, size: Size) -> Any:
+def _training_transform(config: Any, size: Size) -> Any:
     from open_clip.transform import image_transform_v2
 
     return image_transform_v2(replace(config, size=size), is_train=False)
 
 
-def _picture(image: Image.Image | np.ndarray) -> Image.Image:
+def _as_pil(image: Image.Image | np.ndarray) -> Image.Image:
     return image if isinstance(image, Image.Image) else Image.fromarray(image)
 
 
@@ -158,6 +161,6 @@ def _height_width(image: Image.Image | np.ndarray) -> Size:
 
 
 def _inside(height: int, width: int, size: Size) -> Size:
-    """The largest size of this aspect within another."""
+    """Return the largest size with this aspect ratio that fits into `size`."""
     scale = min(size[0] / height, size[1] / width)
     return max(1, round(height * scale)), max(1, round(width * scale))

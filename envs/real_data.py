@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from storage.archives import unpack_zip
-from storage.checksums import Checksums
-from storage.download import DownloadError, fetch
+from storage.downloads.archives import unpack_zip
+from storage.downloads.checksums import Checksums
+from storage.downloads.download import DownloadError, fetch
 
 # A fixed commit, whose graphs have the checksums below.
 _SIMULATOR = (
@@ -90,7 +90,80 @@ DEFAULT_GROUPS = ("connectivity", "r2r", "rxr")
 @lru_cache(maxsize=1)
 def catalogue() -> Mapping[str, Group]:
     """Return all groups by name."""
-    return {**_r2r_groups(), **_rxr_groups(), **_feature_groups()}
+    return {**_annotation_groups(), **_feature_groups()}
+
+
+def _annotation_groups() -> dict[str, Group]:
+    return {
+        "connectivity": Group(
+            "navigation graphs of the 90 buildings",
+            "24 MB",
+            "Matterport3DSimulator (MIT); Terms of Use of Matterport3D",
+            _graphs(),
+            "git clone https://github.com/peteanderson80/Matterport3DSimulator contains all graphs "
+            "in its folder connectivity/",
+        ),
+        "r2r": Group(
+            "R2R annotations",
+            "6 MB",
+            "published with Matterport3DSimulator",
+            tuple(RemoteFile(url, f"r2r/R2R_{split}.json") for split, url in _R2R.items()),
+            "https://storage.googleapis.com/bringmeaspoon/R2Rdata/R2R_train.json is an older "
+            "address of R2R; the other splits are beside it",
+        ),
+        "r2r-augmentation": Group(
+            "paths of EnvDrop for back-translation, as split aug_paths of r2r",
+            "about 80 MB",
+            "published with R2R-EnvDrop",
+            (RemoteFile(_AUGMENTATION, "r2r/R2R_aug_paths.json"),),
+        ),
+        "rxr": Group(
+            "RxR guide annotations, including the two test splits without goals",
+            "101 MB",
+            "CC-BY",
+            _rxr("train_guide", "val_seen_guide", "val_unseen_guide")
+            + _rxr("test_standard_public_guide", "test_challenge_public_guide"),
+        ),
+        "rxr-followers": Group(
+            "RxR follower annotations",
+            "16 MB",
+            "CC-BY",
+            _rxr("train_follower", "val_seen_follower", "val_unseen_follower"),
+        ),
+        "rxr-marky": Group(
+            "a million instructions by Marky-mT5, as split marky_train of rxr",
+            "255 MB",
+            "published with RxR",
+            _rxr("marky_train_guide"),
+        ),
+        "rxr-clip-vil": Group(
+            "RxR in the format of CLIP-ViL's agents, with parsed sentences",
+            "not published",
+            "CC-BY (RxR)",
+            (RemoteFile(f"{_CLIP_VIL}/RxR.zip", "rxr/RxR.zip", unpacked="rxr/clip_vil"),),
+        ),
+    }
+
+
+def _feature_groups() -> dict[str, Group]:
+    terms = "derived from Matterport3D: its Terms of Use"
+    groups = {
+        "features-imagenet": Group(
+            "features of ResNet-152 (ImageNet), 2048 wide",
+            "about 3 GB",
+            terms,
+            (RemoteFile(_IMAGENET, "features/imagenet.zip", unpacked="features/imagenet"),),
+        ),
+    }
+    for name in ("ViT-B-32", "ResNet-50", "ResNet-101", "ResNet-50x4"):
+        file = f"features/CLIP-{name}-views.tsv"
+        groups[f"features-{name.lower()}"] = Group(
+            f"CLIP-ViL's features of CLIP {name}, computed from images with red and blue swapped",
+            "1 to 3 GB",
+            terms,
+            (RemoteFile(f"{_CLIP_VIL}/{file}", file),),
+        )
+    return groups
 
 
 def download(names: Sequence[str], data_dir: Path, bar: bool = True) -> list[Failure]:
@@ -152,89 +225,11 @@ def _obtain(file: RemoteFile, data_dir: Path, checksums: Checksums, bar: bool) -
     path = data_dir / file.path
     if not path.exists():
         sha256 = fetch(file.url, path, file.sha256, bar)
-        if checksums.seen(file.path) is None:
+        if checksums.recorded(file.path) is None:
             print(f"{path}: SHA-256 {sha256}")
     checksums.check(file.path, file.sha256, file.url)
     if file.unpacked is not None and not (data_dir / file.unpacked).exists():
         unpack_zip(path, data_dir / file.unpacked)
-
-
-def _r2r_groups() -> dict[str, Group]:
-    return {
-        "connectivity": Group(
-            "navigation graphs of the 90 buildings",
-            "24 MB",
-            "Matterport3DSimulator (MIT); Terms of Use of Matterport3D",
-            _graphs(),
-            "git clone https://github.com/peteanderson80/Matterport3DSimulator contains all graphs "
-            "in its folder connectivity/",
-        ),
-        "r2r": Group(
-            "R2R annotations",
-            "6 MB",
-            "published with Matterport3DSimulator",
-            tuple(RemoteFile(url, f"r2r/R2R_{split}.json") for split, url in _R2R.items()),
-            "https://storage.googleapis.com/bringmeaspoon/R2Rdata/R2R_train.json is an older "
-            "address of R2R; the other splits are beside it",
-        ),
-        "r2r-augmentation": Group(
-            "paths of EnvDrop for back-translation, as split aug_paths of r2r",
-            "about 80 MB",
-            "published with R2R-EnvDrop",
-            (RemoteFile(_AUGMENTATION, "r2r/R2R_aug_paths.json"),),
-        ),
-    }
-
-
-def _rxr_groups() -> dict[str, Group]:
-    return {
-        "rxr": Group(
-            "RxR guide annotations, including the two test splits without goals",
-            "101 MB",
-            "CC-BY",
-            _rxr("train_guide", "val_seen_guide", "val_unseen_guide")
-            + _rxr("test_standard_public_guide", "test_challenge_public_guide"),
-        ),
-        "rxr-followers": Group(
-            "RxR follower annotations",
-            "16 MB",
-            "CC-BY",
-            _rxr("train_follower", "val_seen_follower", "val_unseen_follower"),
-        ),
-        "rxr-marky": Group(
-            "a million instructions by Marky-mT5, as split marky_train of rxr",
-            "255 MB",
-            "published with RxR",
-            _rxr("marky_train_guide"),
-        ),
-        "rxr-clip-vil": Group(
-            "RxR in the format of CLIP-ViL's agents, with parsed sentences",
-            "not published",
-            "CC-BY (RxR)",
-            (RemoteFile(f"{_CLIP_VIL}/RxR.zip", "rxr/RxR.zip", unpacked="rxr/clip_vil"),),
-        ),
-    }
-
-
-def _feature_groups() -> dict[str, Group]:
-    terms = "derived from Matterport3D: its Terms of Use"
-    groups = {
-        "features-imagenet": Group(
-            "features of ResNet-152 (ImageNet), 2048 wide",
-            "about 3 GB",
-            terms,
-            (RemoteFile(_IMAGENET, "features/imagenet.zip", unpacked="features/imagenet"),),
-        ),
-    }
-    for name in ("ViT-B-32", "ResNet-50", "ResNet-101", "ResNet-50x4"):
-        file = f"features/CLIP-{name}-views.tsv"
-        groups[f"features-{name.lower()}"] = Group(
-            f"CLIP-ViL's features of CLIP {name}, computed from images with red and blue swapped",
-            "1 to 3 GB",
-            terms,
-            (RemoteFile(f"{_CLIP_VIL}/{file}", file),),
-        )
-    return groups
 
 
 def _graphs() -> tuple[RemoteFile, ...]:

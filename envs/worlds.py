@@ -93,7 +93,7 @@ class WorldFiles:
             ValueError: The world comes without features, or the file is damaged.
             FileNotFoundError: The file does not exist.
         """
-        from storage.features.store import FeatureStore
+        from storage.features.opening import open_store
 
         if features == "none":
             return None
@@ -104,7 +104,7 @@ class WorldFiles:
                 "scripts/extract_features.py and pass it, or pass 'none' for direction features "
                 "only"
             )
-        return FeatureStore.open(path)
+        return open_store(path)
 
     def _first(self, names: list[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]

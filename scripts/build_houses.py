@@ -1,12 +1,12 @@
-"""Build a set of houses: GLB files into the cache, graphs and episodes into two folders.
+"""Build a set of houses: GLB files in the cache, navigation graphs and episodes in two folders.
 
-$ build_houses.py                                  # the 40 that come with the project
-$ build_houses.py --set standard --workers 8       # 260 large ones
+$ build_houses.py                                  # the 40 shipped houses
+$ build_houses.py --set standard --workers 8       # 260 large houses
 $ build_houses.py --set standard --contact-sheet houses.jpg
 $ build_houses.py --scans house_00-house_03 --rebuild houses
-$ build_houses.py --statistics data/matterport/connectivity    # beside those of real graphs
+$ build_houses.py --statistics data/matterport/connectivity    # compare with real graphs
 
-What an interrupted run left over is built when the command is given again without --rebuild.
+To resume an interrupted run, give the same command again without --rebuild.
 """
 
 from complaints import friendly_errors
@@ -22,46 +22,47 @@ from training.settings import check_counts
 
 @dataclass(frozen=True)
 class BuildArguments:
-    """What to build of which set, and where it goes."""
+    """Houses to build and folders to write to."""
 
     set: Literal["mini", "standard", "gallery"] = "mini"
-    """Which set: the 40 houses that come with the project, 260 large ones below the cache, or 96
-    without episodes, of whose pictures encoders learn."""
+    """House set: the 40 shipped houses (mini), 260 large houses in the cache (standard), or 96
+    houses without episodes whose pictures train encoders (gallery)."""
     scans: tuple[str, ...] = ()
-    """Houses of the set to build; "house_00-house_03" is a range. All by default."""
+    """Houses of the set to build; "house_00-house_03" is a range. Default: all houses."""
     workers: int = 2
-    """Processes. The result does not depend on their number."""
+    """Number of worker processes. The result does not depend on it."""
     rebuild: Literal["nothing", "paths", "houses"] = "nothing"
-    """What to make anew although it is there: nothing, paths (graphs and episodes) or houses."""
+    """What to build again although it exists: nothing, paths (graphs and episodes) or houses."""
     connectivity_dir: Path | None = None
-    """Folder that gets the navigation graphs instead of the set's own."""
+    """Output folder of the navigation graphs. Default: the folder of the set."""
     data_dir: Path | None = None
-    """Folder that gets R2R_<split>.json and the RxR guides instead of the set's own."""
+    """Output folder of R2R_<split>.json and the RxR guides. Default: the folder of the set."""
     contact_sheet: Path | None = None
-    """Picture to write of the houses' plans, graphs and rooms."""
+    """Output picture (.png or .jpg) of the houses' plans, graphs and rooms."""
     sheet_houses: int = 20
-    """Most houses on it, spread over the set."""
+    """Maximum number of houses on the contact sheet, spread evenly over the set."""
     statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
-    """Build nothing; print figures of the set's graphs and of those in other folders."""
+    """Folders of other navigation graphs. Build nothing; print statistics of the set's graphs and
+    of these."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("workers", "sheet_houses"))
         sheet = self.contact_sheet
         if sheet and (sheet.suffix not in (".png", ".jpg") or not sheet.parent.is_dir()):
             raise ValueError(
-                f"--contact-sheet {sheet}: must be a .png or .jpg in a folder that is there"
+                f"--contact-sheet {sheet}: must be a .png or .jpg file in an existing folder"
             )
 
 
 def main(arguments: BuildArguments) -> None:
-    """Runs the command."""
+    """Run the command."""
     from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import build_set, expand_scans
 
     house_set = HOUSE_SETS[arguments.set]
     graphs = arguments.connectivity_dir or house_set.connectivity_dir
     if arguments.statistics:
-        from envs.houses.graph.graph_statistics import statistics_table
+        from envs.houses.graph.statistics import statistics_table
 
         print(statistics_table([graphs, *arguments.statistics]))
         return

@@ -1,13 +1,14 @@
-"""Follow the words of the built-in episodes with ground-truth sight, and count who arrives.
+"""Check the instructions of the built-in episodes with a symbolic follower.
 
 $ check_instructions.py
 $ check_instructions.py --scans house_32-house_39
 $ check_instructions.py --set standard
 
-Needs the houses in the cache (scripts/build_houses.py). An instruction arrives if its symbolic
-follower ends within 3 m of the goal; it is clear if every way to take its words ends there. "At
-once" (RxR alone) is the share of walks that end there if each clause is followed by chance on one
-of the walks that it fits, as by one who cannot know what comes of a step.
+Requires the houses in the cache (scripts/build_houses.py). An instruction is a success if its
+symbolic follower ends within 3 m of the goal, and clear if all its interpretations end there. "No
+lookahead" (RxR only) is the success rate of random walks: each clause is followed on a random walk
+among those that it fits, without knowledge of later clauses. "Other texts" is the success rate with
+the texts of other episodes.
 """
 
 from complaints import friendly_errors
@@ -21,18 +22,18 @@ import tyro
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """Follow the words of the built-in episodes with ground-truth sight, and count who arrives."""
+    """Check the instructions of the built-in episodes with a symbolic follower."""
 
     set: Literal["mini", "standard"] = "mini"
-    """Which set: the 40 houses that come with the project, or 260 large ones below the cache."""
+    """House set: the 40 houses in the repository, or 260 large houses in the cache."""
     scans: tuple[str, ...] = ()
-    """Houses of the set to check; "house_00-house_03" is a range. All by default."""
+    """Houses of the set; "house_00-house_03" is a range. Default: all houses."""
     data_dir: Path | None = None
-    """Folder of the annotations instead of the set's own."""
+    """Folder of the annotation files. Default: the folder of the set."""
 
 
 def main() -> None:
-    """Parse the command line, check and print a table."""
+    """Parse the command line, check the instructions and print a table."""
     config = tyro.cli(CheckConfig, description=__doc__)
 
     from envs.houses.building.sets import HOUSE_SETS

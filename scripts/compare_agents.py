@@ -1,19 +1,19 @@
-r"""Which training makes the better agent? Train in several ways, each with several seeds.
+r"""Compare ways of training an agent: train each with several seeds and score the runs.
 
-$ compare_agents.py --rows imitation= "rewards too=--reinforcement.weight 1" -- --iterations 2000
-$ compare_agents.py --rows "annotated=--teacher reference" "shortest=--teacher shortest" \
+$ compare_agents.py --rows imitation= "reinforcement=--reinforcement.weight 1" -- --iterations 2000
+$ compare_agents.py --rows "reference=--teacher reference" "shortest=--teacher shortest" \
     -- --dataset rxr
 $ compare_agents.py --rows "longer=" "with a speaker=--back-translation.speaker runs/speaker" \
     -- --start-from runs/comparison/runs/imitation-{seed}
 
-All rows are scored on the evaluation splits: OUTPUT gets comparison.json, comparison.md and
-comparison.png, with a mean and its interval over seeds for each metric, and each row's difference
-from the first one on the same paths. What an interrupted comparison finished is kept, and what it
-began goes on when the same command is given again. Arguments behind -- are those of train_agent.py
-and hold for all rows.
+All rows are scored on the evaluation splits. The folder --output receives comparison.json,
+comparison.md and comparison.png: for each metric the mean with its interval over seeds, and the
+difference of each row from the first on the same paths. Arguments after -- are those of
+train_agent.py and apply to all rows. To resume an interrupted comparison, give the same command
+again: finished runs are kept.
 
-The weights of a run are those that were best on the first of the splits, so that the second one
-has had no say in anything.
+The first of the splits selects the best weights of a run; the other splits are used for scores
+only.
 """
 
 from complaints import friendly_errors
@@ -25,44 +25,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from comparisons import ComparisonArguments, carry_out_comparison, split_command_line
+from comparisons import ComparisonArguments, run_comparison, split_command_line
 
 
 @dataclass(frozen=True)
 class CompareArguments(ComparisonArguments):
-    """Which followers are trained, and how each is named."""
+    """Rows of the comparison and folder of the results."""
 
     rows: tuple[str, ...] = ("imitation=", "reinforcement=--reinforcement.weight 1")
-    """Rows of the table, each a name, "=" and the arguments of train_agent.py that are its own. The
-    first is what others are held against. In all arguments {seed} stands for the seed, so that rows
-    can start from the runs of an earlier comparison."""
+    """Rows of the table: a name, "=" and arguments of train_agent.py. The others are compared with
+    the first row. {seed} in an argument is replaced by the seed, so that rows can start from the
+    runs of an earlier comparison."""
     output: Path | None = None
-    """Folder of runs and results, by default runs/comparison."""
+    """Folder of runs and results; runs/comparison by default."""
 
 
 def main(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
-    """Run the command.
+    """Train and compare the rows.
 
     Args:
-        arguments: Its own arguments.
-        training: Those of train_agent.py.
+        arguments: Arguments of this command.
+        training: Arguments of train_agent.py for all rows.
     """
-    from agents.experiments.comparison import Contestant
+    from agents.experiments.comparison import ComparisonRow
 
     common = [*arguments.choice, *training]
-    rows = [Contestant(name, (*common, *words)) for name, words in map(parse_row, arguments.rows)]
-    carry_out_comparison(arguments, arguments.output or Path("runs/comparison"), rows, common)
+    rows = [
+        ComparisonRow(name, (*common, *words)) for name, words in map(parse_row, arguments.rows)
+    ]
+    run_comparison(arguments, arguments.output or Path("runs/comparison"), rows, common)
 
 
 def parse_row(text: str) -> tuple[str, list[str]]:
-    """Name and arguments of a row.
+    """Return the name and the arguments of a row.
 
     Raises:
-        ValueError: It has no name or no "=".
+        ValueError: The row has no name or no "=".
     """
     name, equals, words = text.partition("=")
     if not name.strip() or not equals:
-        raise ValueError(f"--rows {text!r}: write NAME=ARGUMENTS, or NAME= where there are none")
+        raise ValueError(f"--rows {text!r}: not a row; write NAME=ARGUMENTS, or NAME=")
     return name.strip(), shlex.split(words)
 
 

@@ -1,4 +1,4 @@
-"""What the commands that compare trainings share: arguments, and the files that they leave."""
+"""Arguments and output files that compare_agents.py and compare_encoders.py share."""
 
 import json
 from collections.abc import Sequence
@@ -9,52 +9,52 @@ from typing import TYPE_CHECKING, Literal
 from training.settings import check_counts
 
 if TYPE_CHECKING:
-    from agents.experiments.comparison import Contestant
+    from agents.experiments.comparison import ComparisonRow
 
 Baseline = Literal["random", "forward"]
 
 
 @dataclass(frozen=True)
 class ComparisonArguments:
-    """How often each row is trained, and what is done with it."""
+    """Seeds, splits and baselines of a comparison."""
 
     baselines: tuple[Baseline, ...] = ("random", "forward")
-    """More rows: agents that learn nothing."""
+    """Non-learning baselines to add as rows."""
     seeds: int = 3
-    """Trainings of each row, with seeds from 0."""
+    """Number of trainings of each row, with seeds from 0."""
     splits: tuple[str, ...] = ("val_seen", "val_unseen")
-    """Splits to score on; the first one says which weights of a run are used."""
+    """Splits to score on; the first one selects the best weights of a run."""
     workers: int = 2
-    """Processes that train, each on one thread."""
+    """Number of worker processes that train, with one thread each."""
 
     def __post_init__(self) -> None:
         check_counts(self, ("seeds", "workers"))
         if not self.splits:
-            raise ValueError("--splits: name one at least")
+            raise ValueError("--splits: no split; name at least one")
 
     @property
     def choice(self) -> list[str]:
-        """Arguments of train_agent.py about splits and threads."""
+        """Arguments of train_agent.py for splits and threads."""
         splits = ["--evaluation-splits", *self.splits, "--select-by", self.splits[0]]
         return [*splits, "--threads", "1"]
 
 
-def carry_out_comparison(
+def run_comparison(
     arguments: ComparisonArguments,
     folder: Path,
-    contestants: "Sequence[Contestant]",
+    rows: "Sequence[ComparisonRow]",
     common: Sequence[str],
 ) -> None:
-    """Train, score, write comparison.json, comparison.md and comparison.png, print the table.
+    """Train and score rows, write comparison.json, .md and .png, and print the table.
 
     Args:
-        arguments: Of the command.
-        folder: Where to write.
-        contestants: Rows to train; the first is what others are held against.
-        common: Arguments of train_agent.py that hold for all rows, baselines included.
+        arguments: Arguments of the command.
+        folder: Folder of runs and results.
+        rows: Rows to train; the others are compared with the first.
+        common: Arguments of train_agent.py for all rows, baselines included.
 
     Raises:
-        ValueError: A row has the name of a baseline; for the rest see `train_all`.
+        ValueError: A row has the name of a baseline. For other errors, see `train_all`.
     """
     from agents.experiments.comparison import baseline_scores, train_all
     from agents.experiments.comparison_report import (
@@ -68,13 +68,13 @@ def carry_out_comparison(
     from viewer.outputs import plots
 
     named = {f"{name} agent": name for name in arguments.baselines}
-    taken = named.keys() & {one.name for one in contestants}
+    taken = named.keys() & {row.name for row in rows}
     if taken:
-        raise ValueError(f"{min(taken)!r} is a baseline's name; call the row something else")
-    rows = train_all(contestants, arguments.seeds, folder / "runs", arguments.workers)
-    for row, name in named.items():
-        rows[row] = baseline_scores(common, name, arguments.seeds)
-    report = make_report(rows)
+        raise ValueError(f"{min(taken)!r} is the name of a baseline; rename the row")
+    scores = train_all(rows, arguments.seeds, folder / "runs", arguments.workers)
+    for row_name, baseline in named.items():
+        scores[row_name] = baseline_scores(common, baseline, arguments.seeds)
+    report = make_report(scores)
     write_text(folder / "comparison.json", json.dumps(to_json(report), indent=2) + "\n")
     write_text(folder / "comparison.md", markdown_table(report))
     plots.save(plots.intervals(seed_intervals(report)), folder / "comparison.png")
@@ -83,7 +83,7 @@ def carry_out_comparison(
 
 
 def split_command_line(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stands before -- and what behind it."""
+    """Split a command line at -- into the words before it and the words after it."""
     words = list(words)
-    place = words.index("--") if "--" in words else len(words)
-    return words[:place], words[place + 1 :]
+    index = words.index("--") if "--" in words else len(words)
+    return words[:index], words[index + 1 :]

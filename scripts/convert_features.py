@@ -1,10 +1,10 @@
-r"""Convert features of panoramas between formats: safetensors, CLIP-ViL's TSV, HAMT's HDF5, LMDB.
+r"""Convert panorama features between safetensors, CLIP-ViL's TSV, HAMT's HDF5 and LMDB.
 
 $ convert_features.py --features CLIP-ViT-B-32-views.tsv --output features/vit_b32.safetensors \
     --encoder "ViT-B/32 openai" --channel-order BGR
 $ convert_features.py --features features/rn50.safetensors --output rn50.hdf5
 
-The suffixes name the formats. Other commands read these files directly as well, and keep a
+The suffixes select the formats. Other commands can also read these files directly; they store a
 converted copy in the cache.
 """
 
@@ -21,31 +21,33 @@ import tyro
 
 @dataclass(frozen=True)
 class ConvertArguments:
-    """Converts a file of features; the suffixes name the formats."""
+    """Convert a feature file; the suffixes select the formats."""
 
     features: Path
     """File to read: .tsv, .h5, .hdf5, .lmdb or .safetensors."""
     output: Path
     """File to write, with one of these suffixes."""
     width: int | None = None
-    """Numbers to keep of each view. By default all but the 1000 logits behind those of HAMT."""
+    """Width of a view's features to keep. By default all, except for the 1000 logits that HAMT's
+    files append."""
     encoder: str | None = None
-    """What made the features, to be recorded where the file does not say."""
+    """Name of the encoder, recorded in the metadata; for files that do not contain it."""
     channel_order: Literal["RGB", "BGR"] | None = None
-    """Order of colours that they were made from, to be recorded; CLIP-ViL's files are BGR."""
+    """Channel order of the encoded images, recorded in the metadata; CLIP-ViL's files are BGR."""
     view_order: Literal["bottom_first", "top_first"] = "bottom_first"
-    """Order of the file's rows; scripts/inspect_features.py --reference finds it out."""
+    """Order of the file's 36 views; scripts/inspect_features.py --reference determines it."""
 
 
 def main(arguments: ConvertArguments) -> None:
     """Run the command."""
     from tqdm import tqdm
 
-    from storage.features.formats import read_features, write_features
+    from storage.features.formats import write_features
+    from storage.features.opening import read_features
     from storage.locks import sole_writer
 
     keys, rows, metadata = read_features(arguments.features, arguments.width)
-    metadata = {**metadata, **_known(arguments)}
+    metadata = {**metadata, **_given_metadata(arguments)}
     if arguments.view_order == "top_first":
         rows = _bottom_first(rows)
     bar = tqdm(rows, total=len(keys), desc=arguments.output.name, unit=" viewpoints")
@@ -55,7 +57,7 @@ def main(arguments: ConvertArguments) -> None:
     print(f"{arguments.output}: {len(keys)} viewpoints, {size:.1f} MB")
 
 
-def _known(arguments: ConvertArguments) -> dict[str, Any]:
+def _given_metadata(arguments: ConvertArguments) -> dict[str, Any]:
     given = {"encoder": arguments.encoder, "channel_order": arguments.channel_order}
     return {name: value for name, value in given.items() if value is not None}
 

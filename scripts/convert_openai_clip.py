@@ -1,4 +1,4 @@
-"""Convert OpenAI's CLIP files, or those of transformers, into folders that every command reads.
+"""Convert CLIP weights of OpenAI or transformers to folders that every command can read.
 
 $ convert_openai_clip.py --weights RN50.pt --output models/rn50_openai
 $ convert_openai_clip.py --weights clip-vit-base-patch32/ --output models/vit_b32
@@ -16,15 +16,15 @@ import tyro
 
 @dataclass(frozen=True)
 class ConvertArguments:
-    """Converts a CLIP without running code from its file."""
+    """Convert a CLIP without running code from its file."""
 
     weights: Path
-    """OpenAI's file (RN50.pt, ViT-B-32.pt: a TorchScript archive, or a file of tensors), or a
-    folder with a CLIPModel of transformers."""
+    """File of OpenAI (RN50.pt, ViT-B-32.pt: a TorchScript archive or a file of tensors), or folder
+    of a CLIPModel of transformers; with --to transformers, folder in open_clip's format."""
     output: Path
-    """Folder to write; then --encoder OUTPUT."""
+    """Folder to write; other commands read it with --encoder OUTPUT."""
     to: Literal["open_clip", "transformers"] = "open_clip"
-    """Format to write. Of transformers only ViTs are known; --weights is then such a folder."""
+    """Format to write. transformers supports ViTs only."""
 
 
 def main(arguments: ConvertArguments) -> None:
@@ -37,7 +37,7 @@ def main(arguments: ConvertArguments) -> None:
 
     if arguments.to == "transformers":
         write_transformers_clip(arguments.weights, arguments.output)
-        print(f"{arguments.output}: CLIPModel.from_pretrained reads it")
+        print(f"{arguments.output}: written; load it with CLIPModel.from_pretrained")
         return
     source = str(arguments.weights)
     if arguments.weights.is_dir():
@@ -46,7 +46,7 @@ def main(arguments: ConvertArguments) -> None:
     else:
         weights, _ = read_openai_weights(arguments.weights)
         write_clip(weights, arguments.output, source=source)
-    print(f"written; --encoder {arguments.output} uses it")
+    print(f"{arguments.output}: written; use it with --encoder {arguments.output}")
 
 
 if __name__ == "__main__":

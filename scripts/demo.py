@@ -34,7 +34,7 @@ def main(config: DemoConfig) -> None:
     """Train, evaluate and show."""
     # Imported here so that --help answers without loading torch.
     from agents.learning.follower_training import follower_trainer, train
-    from agents.presets import preset
+    from agents.settings.presets import preset
     from training.run_folder import free_folder
 
     run = free_folder(config.output)
@@ -57,8 +57,8 @@ def show_outcomes(run: Path) -> None:
     """Write pages of a success and of a failure of a run, beside what the baselines did."""
     import torch
 
-    from agents.command_line import EvaluateConfig
     from agents.experiments.runs import load_walkers
+    from agents.settings import EvaluateConfig
     from viewer.scene.pictures import world_pictures
     from viewer.site.export import export_outcomes
     from viewer.site.library import Library

@@ -1,12 +1,11 @@
-"""Evaluate the follower of a run on one split or several.
+"""Evaluate the follower of a run on one or more splits.
 
 $ evaluate_agent.py runs/r2r-houses --splits val_seen val_unseen
-$ evaluate_agent.py runs/r2r-houses --language shuffled
+$ evaluate_agent.py runs/r2r-houses --instruction-ablation shuffled
 $ evaluate_agent.py runs/r2r-matterport --split test --submission test.json
 $ evaluate_agent.py runs/r2r-houses --traces traces    # see visualise_episode.py, plot_results.py
 
-The follower walks greedily, or searches first. Settings come from the run; what is given here takes
-their place.
+The follower walks greedily, or searches before it walks. Flags override the settings of the run.
 """
 
 from complaints import friendly_errors
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import tyro
 
-from agents.command_line import EvaluateConfig
+from agents.settings import EvaluateConfig
 
 
 def main() -> None:
@@ -23,8 +22,8 @@ def main() -> None:
     config = tyro.cli(EvaluateConfig, description=__doc__)
     if config.traces is not None and config.search.method != "none":
         raise ValueError(
-            f"--traces {config.traces}: traces are of walks without a search; record them in a "
-            f"call of its own, without --search.method {config.search.method}"
+            f"--traces {config.traces}: traces of a search are not supported; record traces "
+            f"without --search.method {config.search.method}"
         )
     # Imported here so that --help answers without loading torch.
     from agents.experiments.runs import evaluate_run
@@ -37,7 +36,7 @@ def main() -> None:
 
 
 def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
-    """Walk a split once more, with a trace of each episode in a folder per agent."""
+    """Walk a split again and write a trace of each episode, with a folder for each agent."""
     import torch
 
     from agents.experiments.runs import load_walkers

@@ -1,4 +1,4 @@
-"""Show which places of a picture speak for a text, or for an answer to a question.
+"""Highlight the image regions that support a text, or an answer to a question.
 
 $ explain_image.py photo.jpg "a red sofa"
 $ explain_image.py photo.jpg "a red sofa" --encoder RN50 --pretrained openai --output sofa.png
@@ -21,28 +21,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExplainArguments:
-    """Writes the picture, and beside it the same with what speaks for the text in red."""
+    """Write the image, and beside it a copy in which supporting regions are red."""
 
     image: tyro.conf.Positional[Path]
-    """The picture."""
+    """Image file."""
     text: tyro.conf.Positional[str]
-    """What it is compared with; or, with a question, the answer."""
+    """Text to compare the image with; with --question, the answer."""
     output: Path = Path("explanation.png")
-    """PNG to write."""
+    """PNG file to write."""
     encoder: str = "house_clip"
-    """"house_clip", a folder in open_clip's local-dir format, or a name that open_clip knows."""
+    """Encoder: "house_clip", a folder in open_clip's local-dir format, or an open_clip name."""
     pretrained: str | None = None
-    """For an open_clip name: a tag such as openai, or a file of weights."""
-    fit: Literal["own", "stretch", "pad", "native"] = "stretch"
-    """How the picture comes to the encoder's size: cut as in its training (own), whole but its
-    aspect not kept, whole and padded, or in its own size."""
+    """Weights of an open_clip name: a tag such as openai, or a weight file."""
+    fit: Literal["center_crop", "stretch", "pad", "native"] = "stretch"
+    """How the image is resized: cropped as in CLIP's training, stretched, padded, or kept at its
+    native size."""
     size: tuple[int, int] | None = None
-    """Height and width to encode at, if not the encoder's; more places, if larger."""
+    """Height and width of the encoder's input in pixels; by default those of its training. Larger
+    images give a finer heat map."""
     question: str | None = None
-    """A question that the text answers. The model of RUN then says what it comes from; encoder,
-    fit and size are the run's."""
+    """Question that the text answers. The model of --run is explained instead of --encoder, with
+    the encoder, fit and size of the run."""
     run: Path = Path("runs/vqa-mcan-house")
-    """Folder of a run of finetune_vqa.py."""
+    """Folder of a run of finetune_vqa.py; used with --question."""
 
 
 def main(arguments: ExplainArguments) -> None:
@@ -56,31 +57,31 @@ def main(arguments: ExplainArguments) -> None:
 
     image = read_image(arguments.image)
     if arguments.question is None:
-        fit, (score, found) = arguments.fit, explained_text(arguments, image)
+        fit, (score, explanation) = arguments.fit, explain_text(arguments, image)
     else:
         from vl_tasks.vqa.explaining import explain_answer
 
         answer = (arguments.run, arguments.image, arguments.question, arguments.text)
-        fit, (_, found) = "", explain_answer(*answer)
-        score = f"score {found.score:.3f}"
-    # Where the whole picture was seen, the heat fits it as it was given.
-    picture = np.asarray(image) if fit in ("stretch", "native") else found.picture
-    pair = np.concatenate([picture, overlay(picture, found.heat)], axis=1)
-    with atomic_write(arguments.output) as beside:
-        Image.fromarray(pair).save(beside)
-    rows, columns = found.heat.shape
-    print(f"{arguments.output}: {score}, {rows} x {columns} places")
+        fit, (_, explanation) = "", explain_answer(*answer)
+        score = f"score {explanation.score:.3f}"
+    # With these fits the heat map covers the whole image, so the original is shown.
+    shown = np.asarray(image) if fit in ("stretch", "native") else explanation.image
+    pair = np.concatenate([shown, overlay(shown, explanation.heat)], axis=1)
+    with atomic_write(arguments.output) as temporary:
+        Image.fromarray(pair).save(temporary)
+    rows, columns = explanation.heat.shape
+    print(f"{arguments.output}: {score}, grid of {rows} x {columns}")
 
 
-def explained_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str, "Explanation"]:
-    """The text's score in words, and what of the picture speaks for it."""
+def explain_text(arguments: ExplainArguments, image: "Image.Image") -> tuple[str, "Explanation"]:
+    """Return the printable score of the text and its explanation."""
     from encoders.clip import ClipEncoder
     from encoders.explanations import explain, text_score
 
     encoder = ClipEncoder.load(arguments.encoder, arguments.pretrained, "fp32")
     score = text_score(encoder, arguments.text)
-    found = explain(encoder, image, score, size=arguments.size, fit=arguments.fit)
-    return f"cosine {found.score:.3f}", found
+    explanation = explain(encoder, image, score, size=arguments.size, fit=arguments.fit)
+    return f"cosine {explanation.score:.3f}", explanation
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-r"""Encode all pictures of a folder and of those below it into the cache that vl_tasks reads.
+r"""Encode all images of a folder and its subfolders into the cache that vl_tasks reads.
 
-$ extract_image_features.py --pictures coco --grids.encoder RN50 --grids.pretrained openai \
+$ extract_image_features.py --images coco --grids.encoder RN50 --grids.pretrained openai \
     --grids.fit stretch --grids.size 448 448
-$ extract_image_features.py --pictures photos --what pooled --output features/photos
-$ extract_image_features.py --pictures coco ... --shard 0/4   # and 1/4, 2/4, 3/4
+$ extract_image_features.py --images photos --kind pooled --output features/photos
+$ extract_image_features.py --images coco ... --shard 0/4   # and 1/4, 2/4, 3/4
 
-Training and answering with the same --grids settings then find what they would encode themselves.
-A run that was interrupted goes on where it stopped when the same command is given again.
+Training and inference with the same --grids settings read these features instead of encoding the
+images. Run the same command again to resume an interrupted run.
 """
 
 from complaints import friendly_errors
@@ -22,25 +22,25 @@ from vl_tasks.settings.configs import GridConfig
 
 @dataclass(frozen=True)
 class ExtractImagesArguments:
-    """Encodes a folder of pictures."""
+    """Encode a folder of images."""
 
-    pictures: Path
-    """Folder of .jpg, .jpeg and .png files, at any depth."""
+    images: Path
+    """Folder of .jpg, .jpeg and .png files, searched recursively."""
     grids: GridConfig = field(default_factory=GridConfig)
     """Encoder, size and fit."""
-    what: Literal["grid", "dense", "pooled"] = "grid"
-    """Features of places before pooling, which vl_tasks reads; of places in the space of texts; or
-    of whole pictures."""
+    kind: Literal["grid", "dense", "pooled"] = "grid"
+    """Kind of features: grid features before pooling, which vl_tasks reads; dense features in the
+    joint space with texts; or pooled features of whole images."""
     output: Path | None = None
-    """Folder of the features; by default that of vl_tasks, below $CLIPNAV_CACHE."""
+    """Folder of the features; by default the cache of vl_tasks in $CLIPNAV_CACHE."""
     shard: str | None = None
-    """Part to encode: i/n with i from 0 to n - 1, or auto under torchrun or Slurm. All parts lie in
-    one folder and need no merging."""
+    """Shard to encode: i/n with i from 0 to n - 1, or auto to read it from torchrun or Slurm. All
+    shards are written to one folder and need no merging."""
     skip_damaged: bool = False
-    """Leave out pictures that cannot be read instead of ending there."""
+    """Skip images that cannot be read instead of stopping."""
     device: str = "cpu"
-    """Where to encode, as of the training that shall find the features: automatic precision, and
-    with it what they are kept under, follows from it."""
+    """Device of the encoder. Use that of the training which reads the features: it determines the
+    automatic precision, which is part of the key of the features."""
 
 
 def main(arguments: ExtractImagesArguments) -> None:
@@ -53,9 +53,11 @@ def main(arguments: ExtractImagesArguments) -> None:
     from vl_tasks.grids.sources import GridSource
 
     if not arguments.grids.keep:
-        raise ValueError("--grids.no-keep leaves nothing to do here: features are kept")
+        raise ValueError(
+            "--grids.no-keep has no effect here, because features are always written; remove it"
+        )
     check_device(arguments.device)
-    names = [str(path) for path in picture_tree(arguments.pictures)]
+    names = [str(path) for path in picture_tree(arguments.images)]
     prefix = ""
     if arguments.shard:
         shard = Shard.parse(arguments.shard)
@@ -63,11 +65,11 @@ def main(arguments: ExtractImagesArguments) -> None:
     encoder = load_encoder(arguments.grids, arguments.device)
     folder = arguments.output or cache_dir() / "grids"
     images = {name: Path(name) for name in names}
-    source = GridSource(encoder, images, arguments.grids, folder, arguments.what, prefix)
+    source = GridSource(encoder, images, arguments.grids, folder, arguments.kind, prefix)
     damaged = source.prepare(arguments.skip_damaged)
-    print(f"{folder / source.key}: {len(images) - len(damaged)} pictures")
+    print(f"{folder / source.key}: {len(images) - len(damaged)} images")
     if damaged:
-        print(f"{len(damaged)} damaged ones left out: {' '.join(map(str, damaged))}")
+        print(f"{len(damaged)} damaged images skipped: {' '.join(map(str, damaged))}")
 
 
 if __name__ == "__main__":

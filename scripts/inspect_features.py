@@ -1,4 +1,4 @@
-"""Show what a file of features holds and what made it, and check its numbers and order of views.
+"""Print the metadata and statistics of a feature file, and check its values and its view order.
 
 $ inspect_features.py --features features/rn50.safetensors
 $ inspect_features.py --features CLIP-ViT-B-32-views.tsv --reference features/rn50.safetensors
@@ -21,39 +21,39 @@ _SAMPLE = 256  # viewpoints for the statistics
 
 @dataclass(frozen=True)
 class InspectArguments:
-    """Inspects a feature store or a file of another format."""
+    """Inspect a feature store or a feature file of another format."""
 
     features: Path
     """A .safetensors store, in one file or in shards, or a .tsv, .h5, .hdf5 or .lmdb file."""
     reference: Path | None = None
-    """Features of the same viewpoints in the right order, by any encoder: tells top from bottom
-    and left from right."""
+    """Features of the same viewpoints in the correct order, by any encoder. They are required to
+    detect inverted bands or headings."""
 
 
 def main(arguments: InspectArguments) -> None:
     """Run the command."""
-    from storage.features.store import FeatureStore
+    from storage.features.opening import open_store
     from storage.features.view_order import layout_matches, reference_matches
 
-    store = FeatureStore.open(arguments.features)
+    store = open_store(arguments.features)
     print(f"{arguments.features}")
-    print("  recorded:")
+    print("  metadata:")
     for name, value in store.metadata.items():
         print(f"    {name:<22} {value}")
     store.check_finite(np.arange(len(store)))
-    for name, value in _facts(arguments.features, store).items():
+    for name, value in _statistics(arguments.features, store).items():
         print(f"  {name:<24} {value}")
-    print("  layout of the rows, by how alike neighbouring views are:")
+    print("  layout of the rows, by the similarity of neighbouring views:")
     for match in layout_matches(store):
         print(f"    {match.agreement:+.3f}  {match.order}")
     if arguments.reference is not None:
-        reference = FeatureStore.open(arguments.reference)
-        print(f"  order of the rows, beside {arguments.reference}:")
+        reference = open_store(arguments.reference)
+        print(f"  order of the rows, compared with {arguments.reference}:")
         for match in reference_matches(store, reference)[:3]:
             print(f"    {match.agreement:+.3f}  {match.order}")
 
 
-def _facts(path: Path, store: "FeatureStore") -> dict[str, str]:
+def _statistics(path: Path, store: "FeatureStore") -> dict[str, str]:
     from storage import file_sha256
     from storage.features.shards import shard_paths
 
@@ -63,9 +63,9 @@ def _facts(path: Path, store: "FeatureStore") -> dict[str, str]:
     scans = {key.rpartition("_")[0] for key in store.keys}
     return {
         "viewpoints": f"{len(store)} of {len(scans)} scans",
-        "numbers of a view": str(store.width),
-        "length of a view": f"{norms.mean():.4g}, standard deviation {norms.std():.4g}",
-        "views of zeros": f"{(norms == 0).mean():.1%}",
+        "width of a view": str(store.width),
+        "norm of a view": f"{norms.mean():.4g}, standard deviation {norms.std():.4g}",
+        "zero views": f"{(norms == 0).mean():.1%}",
         **{f"SHA-256 of {file.name}": file_sha256(file) for file in files},
     }
 

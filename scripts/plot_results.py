@@ -1,4 +1,4 @@
-"""Draw figures of runs and traces: training curves, success by path length, endings, languages.
+"""Plot runs and traces: training curves, success by path length, endings, languages.
 
 $ plot_results.py runs/demo --output figures
 $ plot_results.py runs/one runs/other traces/follower traces/random --kind pdf
@@ -17,42 +17,42 @@ import tyro
 
 @dataclass(frozen=True)
 class PlotConfig:
-    """Draw figures of runs and traces."""
+    """Sources and output of the figures."""
 
     sources: tyro.conf.Positional[tuple[Path, ...]]
-    """Runs of train_agent.py, and files or folders of traces."""
+    """Folders of runs of train_agent.py, and files or folders of traces."""
     output: Path = Path("figures")
-    """Folder to write to."""
+    """Folder of the figures."""
     kind: Literal["png", "pdf", "svg"] = "png"
-    """File format."""
+    """File format of the figures."""
 
 
 def main() -> None:
-    """Parse the command line and draw."""
+    """Parse the command line, plot and print the names of the files."""
     config = tyro.cli(PlotConfig, description=__doc__)
     if not config.sources:
-        raise SystemExit("name a run or traces: plot_results.py runs/demo ...")
+        raise SystemExit("plot_results.py: no source; name runs or traces, such as runs/demo")
     for path in draw(config):
         print(path)
 
 
 def draw(config: PlotConfig) -> list[Path]:
-    """Draw all figures that the sources have something for; tells the files."""
+    """Plot the figures that the sources provide data for; return the files."""
     from training.log import read_log
     from viewer.outputs import plots
     from viewer.site.opening import kind_of, short_names, told_apart
     from viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}
-    odd = [str(source) for source, kind in kinds.items() if kind == "submission"]
-    if odd:
+    submissions = [str(source) for source, kind in kinds.items() if kind == "submission"]
+    if submissions:
         raise ValueError(
-            f"{odd[0]}: neither a run nor traces; score it with evaluate_submission.py"
+            f"{submissions[0]}: neither a run nor traces; score it with evaluate_submission.py"
         )
     runs = short_names(source for source, kind in kinds.items() if kind == "run")
     logs = {name: read_log(source) for source, name in runs.items()}
-    told = told_apart({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
-    traces = [trace for walks in told.values() for trace in walks]
+    sources = told_apart({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
+    traces = [trace for source_traces in sources.values() for trace in source_traces]
     figures = {}
     if logs:
         figures["training"] = plots.training_curves(logs)

@@ -2,11 +2,11 @@
 
 $ train_agent.py --dataset rxr --minutes 5
 $ train_agent.py --dataset r2r --world matterport --data-dir data --features vit_b32.safetensors
-$ train_agent.py --start-from runs/r2r-houses     # goes on with rewards
+$ train_agent.py --start-from runs/r2r-houses     # continue with reinforcement
 $ train_agent.py --resume runs/r2r-houses
 
-Data sets r2r, rxr and r4r in two worlds (the built-in houses, Matterport3D); each choice brings
-its own defaults for everything below.
+Datasets: r2r, rxr and r4r. Worlds: the built-in houses and Matterport3D. Dataset, world, --preset,
+--start-from and --back-translation.speaker determine the defaults of the other flags.
 """
 
 from complaints import friendly_errors

@@ -1,10 +1,10 @@
-"""Train a speaker, which describes paths in words: for back-translation and for search.
+"""Train a speaker, which generates instructions for paths, for back-translation and search.
 
 $ train_speaker.py --dataset r2r
 $ train_speaker.py --dataset r2r --world matterport --data-dir data --features vit_b32.safetensors
 $ train_speaker.py --resume runs/speaker-r2r-houses
 
-The weights with the best BLEU are kept.
+BLEU on the split --select-by selects the best weights.
 """
 
 from complaints import friendly_errors

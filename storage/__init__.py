@@ -1,4 +1,4 @@
-"""Files on disk: written whole or not at all, known by their digest, cached in one folder."""
+"""Files on disk: atomic writes, digests and the cache folder."""
 
 import errno
 import hashlib
@@ -10,48 +10,49 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-# What the system says of a disk, a quota or a limit that lets nothing more be written.
+# Errors of a full disk, an exhausted quota, a file size limit or a failing disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _UNWRITABLE = (*_FULL, errno.EROFS, errno.EACCES)
 _HOST = socket.gethostname()
-_BESIDE = re.compile(rf"\.{re.escape(_HOST)}-(\d+)\.writing(\.[^.]*)?$")
+_TEMPORARY = re.compile(rf"\.{re.escape(_HOST)}-(\d+)\.writing(\.[^.]*)?$")
 
 
-# Files that are being written, for who ends the process in the middle of it.
+# Unfinished files of this process; `remove_unfinished` deletes them when it is terminated.
 _unfinished: set[Path] = set()
 
 
 class UnwritableError(OSError):
-    """A file could not be written; the message names it and says why."""
+    """A file could not be written; the message names the file and the reason."""
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Path to write to, which takes the place of `path` when the block ends without an error.
+    """Yield a temporary path to write to, and move it to `path` when the block ends.
 
-    It lies beside `path`, with the same suffix, and carries host and number of the process, so that
-    several may write the same file. The folder is made if it is missing. An error leaves no file
-    behind and `path` as it was; what a killed process left in the folder goes, too.
+    The temporary file is in the same folder with the same suffix, and its name contains host and
+    process id, so that several processes can write the same file. The folder is created if it is
+    missing. After an error `path` is unchanged and the temporary file is deleted. Temporary files
+    of killed processes in the folder are deleted, too.
 
     Raises:
-        UnwritableError: The disk is full, or the file may not be written.
+        UnwritableError: The disk is full, or writing is not permitted.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent.resolve())
+    _remove_abandoned(path.parent.resolve())
     beside = path.with_name(f"{path.stem}.{_HOST}-{os.getpid()}.writing{path.suffix}")
     _unfinished.add(beside)
     try:
         beside.touch()
-        usual = beside.stat().st_mode
+        default_mode = beside.stat().st_mode
         yield beside
-        beside.chmod(usual)  # safetensors makes files that nobody else may read
+        beside.chmod(default_mode)  # safetensors creates files that only their owner may read
         os.replace(beside, path)
     except Exception as error:
         if reason := unwritable_reason(error, beside):
-            left = "is as it was" if path.exists() else "was not made"
+            state = "is unchanged" if path.exists() else "was not created"
             raise UnwritableError(
-                f"{path}: cannot be written ({reason}); the file {left}"
+                f"{path}: cannot be written ({reason}); the file {state}"
             ) from error
         raise
     finally:
@@ -60,67 +61,67 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def remove_unfinished() -> None:
-    """Remove what `atomic_write` is writing in this process, which is about to end."""
+    """Delete the temporary files of `atomic_write` before this process is terminated."""
     for beside in tuple(_unfinished):
         beside.unlink(missing_ok=True)
 
 
 def unwritable_reason(error: BaseException, written: Path) -> str | None:
-    """Why a file could not be written, if that is what an error is about.
+    """Return why a file could not be written, or None if an error has another cause.
 
-    Libraries that write in C++ or Rust raise errors of their own, with the system's words in them.
+    Libraries in C++ or Rust raise their own exceptions, which contain the system's message.
 
     Args:
-        error: With those that it arose from.
+        error: The error; its causes and contexts are searched, too.
         written: The file.
     """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UnwritableError):
-            return None  # of another file, which it names
-        of_another = getattr(cause, "filename", None) not in (None, str(written), written)
-        if isinstance(cause, OSError) and cause.errno in _UNWRITABLE and not of_another:
+            return None  # about another file, which its message names
+        is_other_file = getattr(cause, "filename", None) not in (None, str(written), written)
+        if isinstance(cause, OSError) and cause.errno in _UNWRITABLE and not is_other_file:
             return os.strerror(cause.errno)
         for number in _FULL:
-            if os.strerror(number) in str(cause) and not of_another:
+            if os.strerror(number) in str(cause) and not is_other_file:
                 return os.strerror(number)
         if re.fullmatch(r"\d+ requested and \d+ written", str(cause)):  # numpy
-            return "no room is left"
+            return "no space left"
         cause = cause.__cause__ or cause.__context__
     return None
 
 
-@cache  # once for a folder: it costs a look at all names in it
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes of this host were writing in a folder."""
+@cache  # once per folder, as it lists the whole folder
+def _remove_abandoned(folder: Path) -> None:
+    """Delete the temporary files that killed processes of this host left in a folder."""
     for name in os.listdir(folder):
-        found = _BESIDE.search(name)
-        if found and not _lives(int(found[1])):
+        match = _TEMPORARY.search(name)
+        if match and not _is_running(int(match[1])):
             (folder / name).unlink(missing_ok=True)
 
 
-def _lives(process: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
-        os.kill(process, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # the process of another user
         return True
     return True
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
 def file_sha256(path: str | Path) -> str:
-    """Digest of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_dir() -> Path:
-    """Folder of what can be made again: `$CLIPNAV_CACHE`, else ~/.cache/clipnav."""
+    """Return the cache folder: `$CLIPNAV_CACHE`, else ~/.cache/clipnav."""
     return Path(os.environ.get("CLIPNAV_CACHE") or Path.home() / ".cache" / "clipnav")

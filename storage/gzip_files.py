@@ -1,9 +1,9 @@
-"""Opening files that may be compressed with gzip, with a bound on what they expand to.
+"""Open files that may be compressed with gzip, with a limit on their decompressed size.
 
 A file of 1 MB can expand to 1 GB (DEFLATE reaches 1032 : 1). Annotations, submissions and traces
-are JSON, which shrinks to a fifth or a twentieth. So a file may expand to `MOST_EXPANSION` times
-its size at most, but small ones to `ALWAYS_ALLOWED` bytes in any case, and none to more than
-`MOST_BYTES`.
+are JSON, which gzip compresses by a factor of 5 to 20. A file may therefore expand to at most
+`MOST_EXPANSION` times its size. Any file may expand to `ALWAYS_ALLOWED` bytes, and none to more
+than `MOST_BYTES`.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 MOST_EXPANSION = 100
 ALWAYS_ALLOWED = 1 << 24
 MOST_BYTES = 1 << 33
-# What a damaged file makes the reader of gzip raise.
+# Exceptions that the gzip reader raises on damaged files.
 DAMAGE = (EOFError, OSError, zlib.error)
 
 _MAGIC = b"\x1f\x8b"
@@ -25,22 +25,24 @@ _MAGIC = b"\x1f\x8b"
 
 @contextmanager
 def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[BinaryIO]:
-    """Open a file to read its bytes; it is unpacked if its content is that of gzip.
+    """Open a file to read its bytes, decompressed if its content is gzip.
 
-    Reading may raise `DAMAGE`, or `ExpansionError`.
+    Reading can raise `DAMAGE` or `ExpansionError`.
 
     Args:
         path: The file.
-        most_bytes: That it may have, unpacked.
+        most_bytes: Maximum size, decompressed.
 
     Raises:
         OSError: The file cannot be opened.
-        ExpansionError: It is larger than that.
+        ExpansionError: The file is larger than `most_bytes`.
     """
     with path.open("rb") as raw:
         size = path.stat().st_size
         if size > most_bytes:
-            raise ExpansionError(f"{path}: {size:,} bytes, but {most_bytes:,} are read at most")
+            raise ExpansionError(
+                f"{path}: {size:,} bytes, but the limit is {most_bytes:,}; use a smaller file"
+            )
         if raw.peek(2)[:2] != _MAGIC:
             yield raw
             return
@@ -50,11 +52,11 @@ def open_maybe_packed(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[Bina
 
 
 class ExpansionError(ValueError):
-    """A file expands to more than is read; the message names file, limit and remedy."""
+    """A file exceeds the size limit; the message names file, limit and remedy."""
 
 
 class _Bounded(io.RawIOBase):
-    """Unpacked bytes of a file up to a limit."""
+    """Decompressed bytes of a file up to a limit."""
 
     def __init__(self, path: Path, unpacked: gzip.GzipFile, most: int) -> None:
         self._path = path
@@ -66,12 +68,12 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        count = self._unpacked.readinto1(buffer)  # as far as it is sound
+        count = self._unpacked.readinto1(buffer)  # returns the bytes before any damage
         self._count += count
         if self._count > self._most:
             raise ExpansionError(
-                f"{self._path}: expands to more than {self._most:,} bytes, the most that is read "
-                f"of a gzip file of its size ({MOST_EXPANSION} times the size, and at least "
-                f"{ALWAYS_ALLOWED:,}); unpack it with gunzip if it is what you expect"
+                f"{self._path}: expands to more than {self._most:,} bytes, the limit for a gzip "
+                f"file of its size ({MOST_EXPANSION} times the size, and at least "
+                f"{ALWAYS_ALLOWED:,}); if you trust the file, decompress it with gunzip"
             )
         return count

@@ -1,7 +1,8 @@
-"""Models and tokenizers of transformers, by folder or by name, without the code that they bring.
+"""Load models and tokenizers of transformers from a folder or by name, without running their code.
 
-A folder can name Python files (`auto_map`) that transformers imports for whoever trusts it; nobody
-is trusted here. Its numbers are checked before anything of their size is made.
+A folder can name Python files (`auto_map`) that transformers would import with
+`trust_remote_code=True`; this is always off here. Sizes in the configuration are checked before
+memory is allocated.
 """
 
 from collections.abc import Iterator
@@ -13,26 +14,26 @@ from storage.json_files import read_json_object
 from storage.messages import in_one_line
 
 _CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-_REMEDY = "get the folder anew with save_pretrained of transformers"
+_REMEDY = "write the folder again with save_pretrained of transformers"
 _LARGEST = 10_000_000
-# By parts of names: what transformers makes Python objects of, one by one.
+# Limits, by part of the name, of counts for each of which transformers creates a Python object.
 _COUNTED = {"layer": 512, "num_labels": 100_000, "extra_ids": 100_000, "expert": 1024}
-_UNBOUNDED = ("model_max_length",)  # 10^30 says that there is no limit
+_UNBOUNDED = ("model_max_length",)  # 10^30 means no limit
 _KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
-# What no model here reads, so that weights without it are complete.
-_UNREAD = "pooler."
+# Prefix of weights that no model here uses, so they may be missing.
+_UNUSED = "pooler."
 
 
 def load_text_model(name: str) -> Any:
-    """A model of transformers in evaluation mode, with all of its weights.
+    """Load a model of transformers with all of its weights, in evaluation mode.
 
     Args:
-        name: Its folder, or its name on Hugging Face.
+        name: Folder, or name on Hugging Face.
 
     Raises:
         FileNotFoundError: A file of the folder is missing.
-        ValueError: The folder is damaged, brings code, or lacks weights.
-        ConnectionError: A model that is no folder cannot be fetched.
+        ValueError: The folder is damaged, requires its own code, or lacks weights.
+        ConnectionError: A model on Hugging Face cannot be downloaded.
     """
     import torch
     from transformers import AutoModel
@@ -47,17 +48,17 @@ def load_text_model(name: str) -> Any:
         model, info = AutoModel.from_pretrained(
             name, config=config, trust_remote_code=False, output_loading_info=True
         )
-    missing = sorted(one for one in info["missing_keys"] if not one.startswith(_UNREAD))
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith(_UNUSED))
     if missing:
         raise ValueError(
-            f"{name}: {len(missing)} of its weights are missing and would be random, the first is "
+            f"{name}: {len(missing)} weights are missing and would be random, the first is "
             f"{missing[0]}; {_REMEDY}"
         )
     return model.eval()
 
 
 def text_model_config(name: str) -> Any:
-    """Configuration of a model that transformers has the code of; see `load_text_model`."""
+    """Load the configuration of a model that transformers implements; see `load_text_model`."""
     from transformers import AutoConfig
 
     check_folder(name, _CONFIG)
@@ -66,34 +67,34 @@ def text_model_config(name: str) -> Any:
 
 
 def load_tokenizer(name: str) -> Any:
-    """A tokenizer of transformers; errors as of `load_text_model`."""
+    """Load a tokenizer of transformers; raises the errors of `load_text_model`."""
     from transformers import AutoTokenizer
 
     check_folder(name)
     with reading(name):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        tokenizer("a room")  # whatever its settings are used for goes wrong here at the latest
+        tokenizer("a room")  # invalid settings fail here at the latest
         return tokenizer
 
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Let what transformers raises, on damage of every kind, come out as one line with a remedy.
+    """Convert any exception of transformers into an error of one line with a remedy.
 
     Raises:
-        ConnectionError: A model that is no folder cannot be fetched.
-        ValueError: Anything else is wrong with it.
+        ConnectionError: A model on Hugging Face cannot be downloaded.
+        ValueError: transformers raised any other exception.
     """
     try:
         yield
     except BaseException as error:
-        # What goes wrong in Rust arrives as an exception that is none of Python's usual ones.
+        # Errors in Rust code arrive as PanicException, which is not an Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         if isinstance(error, OSError) and not Path(name).exists():
             raise ConnectionError(
-                f"cannot fetch {name}; fetch it where there is a network and name its folder "
-                f"({in_one_line(error)})"
+                f"{name}: cannot be downloaded ({in_one_line(error)}); download it on a machine "
+                "with network access and name its folder"
             ) from error
         raise ValueError(
             f"{name}: transformers cannot read it ({in_one_line(error)}); {_REMEDY}"
@@ -101,15 +102,15 @@ def reading(name: str) -> Iterator[None]:
 
 
 def check_folder(name: str, *needed: str) -> None:
-    """Refuse a folder that brings code, or sizes that no model has; names of the Hub pass.
+    """Check that the configurations of a folder name no code and have plausible sizes.
 
     Args:
-        name: The folder, or a name on Hugging Face.
-        needed: Files that must be in it.
+        name: Folder, or name on Hugging Face, which passes.
+        needed: Files that the folder must contain.
 
     Raises:
-        FileNotFoundError: One of those is missing.
-        ValueError: A configuration is damaged, names code, or has an absurd size.
+        FileNotFoundError: One of these files is missing.
+        ValueError: A configuration is damaged, names code, or has an implausible size.
     """
     folder = Path(name)
     if not folder.exists():
@@ -125,19 +126,19 @@ def _check_entries(config: Any, path: Path) -> None:
     for name, value in _entries(config):
         if name == "auto_map" and value:
             raise ValueError(
-                f"{path}: names Python code (auto_map), which is not run; use a model whose code "
-                "is part of transformers, or remove auto_map if it is"
+                f"{path}: names Python code (auto_map), which is not run; use a model that "
+                "transformers implements, or remove auto_map if it does"
             )
         if name in _KERNELS and isinstance(value, str) and "/" in value:
-            raise ValueError(f"{path}: {name} names code to fetch, which is not run; remove it")
+            raise ValueError(f"{path}: {name} names code to download, which is not run; remove it")
         if isinstance(value, (int, float)) and name not in _UNBOUNDED:
             counted = [most for part, most in _COUNTED.items() if part in name]
             if not abs(value) <= min(counted, default=_LARGEST):
-                raise ValueError(f"{path}: {name} is {value}, which no model has; {_REMEDY}")
+                raise ValueError(f"{path}: {name} is {value}, an implausible size; {_REMEDY}")
 
 
 def _entries(config: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values at all levels of a JSON object."""
+    """Yield the names and values at all levels of a JSON object."""
     if isinstance(config, dict):
         for name, value in config.items():
             yield name, value
@@ -148,16 +149,16 @@ def _entries(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_size(folder: Path, model: Any) -> None:
-    """Refuse a model that its folder's weights, of at least a byte each, cannot fill."""
+    """Refuse a model with more weights than its files have bytes."""
     files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
     if not files:
         raise FileNotFoundError(f"{folder / 'model.safetensors'}: missing; {_REMEDY}")
     count = sum(
-        weight.numel() for name, weight in model.named_parameters() if not name.startswith(_UNREAD)
+        weight.numel() for name, weight in model.named_parameters() if not name.startswith(_UNUSED)
     )
     size = sum(file.stat().st_size for file in files)
     if count > size:
         raise ValueError(
-            f"{folder / _CONFIG}: describes a model of {count} weights, more than its files of "
-            f"{size} bytes hold; {_REMEDY}"
+            f"{folder / _CONFIG}: describes a model of {count} weights, but the files of weights "
+            f"have only {size} bytes; {_REMEDY}"
         )

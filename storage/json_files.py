@@ -1,9 +1,9 @@
-"""Strict reading of small JSON documents: bounded in size and depth, and free of ambiguity.
+"""Read one small JSON document strictly, with limits on size and depth.
 
-Python's parser takes what other parsers refuse or read differently: NaN and infinities, a key that
-occurs twice, integers of thousands of digits, numbers that overflow to infinity, and nesting up to
-its recursion limit. None of these is ever meant in a file that clipnav reads. Arrays of records and
-JSON Lines are read by `storage.records`.
+Python's parser accepts input that other parsers refuse or read differently: NaN and infinities,
+duplicate keys, integers of thousands of digits, numbers that overflow to infinity, and nesting up
+to its recursion limit. Here all of these are errors. Data sets (arrays of records and JSON Lines)
+are read by `storage.records`.
 """
 
 import json
@@ -13,9 +13,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
+from storage.messages import shortened
+
 MOST_BYTES = 1 << 28
 MOST_DEPTH = 64
-_MOST_DIGITS = 20  # of an integer of 64 bits, with its sign
+_MOST_DIGITS = 20  # of a 64-bit integer with its sign
 
 
 def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
@@ -23,68 +25,76 @@ def read_json(path: str | Path, remedy: str, allow_nan: bool = False) -> Any:
 
     Args:
         path: The file.
-        remedy: How to get a sound file, for the error.
-        allow_nan: As for `parse_json`.
+        remedy: How to get a correct file, for error messages.
+        allow_nan: As in `parse_json`.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is larger than `MOST_BYTES`, or no strict JSON; the message names file,
-            problem and remedy.
+        ValueError: The file is larger than `MOST_BYTES` or not strict JSON; the message names
+            file, problem and remedy.
     """
     return parse_json(read_bytes(path, remedy), str(path), remedy, allow_nan)
 
 
 def read_json_object(path: str | Path, remedy: str) -> dict[str, Any]:
-    """Read a file that is one JSON object.
+    """Read a file of another library that is one JSON object; numbers of any size are accepted.
+
+    For example, transformers writes a `model_max_length` of 31 digits.
 
     Raises:
         FileNotFoundError: There is no such file; the message names the remedy.
-        ValueError: It is no strict JSON, or no object; the message names file and remedy.
+        ValueError: The file is not JSON, or not an object; names file and remedy.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: missing; {remedy}")
-    document = read_json(path, remedy)
+    document = parse_json(read_bytes(path, remedy), str(path), remedy, any_number=True)
     if not isinstance(document, dict):
         raise ValueError(f"{path}: not a JSON object; {remedy}")
     return document
 
 
 def read_bytes(path: str | Path, remedy: str, most_bytes: int = MOST_BYTES) -> bytes:
-    """Content of a file that is not larger than expected.
+    """Return the content of a file of at most `most_bytes`.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is larger; the message names file, limit and remedy.
+        ValueError: The file is larger; the message names file, limit and remedy.
     """
     with Path(path).open("rb") as file:
         if os.fstat(file.fileno()).st_size > most_bytes:
             raise ValueError(
-                f"{path}: larger than {most_bytes:,} bytes, the most that is read of such a file; "
-                f"{remedy}"
+                f"{path}: larger than {most_bytes:,} bytes, the limit for such a file; {remedy}"
             )
         return file.read()
 
 
-def parse_json(raw: bytes | str, source: str, remedy: str, allow_nan: bool = False) -> Any:
+def parse_json(
+    raw: bytes | str,
+    source: str,
+    remedy: str,
+    allow_nan: bool = False,
+    any_number: bool = False,
+) -> Any:
     """Parse a JSON document.
 
     Args:
-        raw: The text, in UTF-8 if bytes.
-        source: Where it stands, for the error: a file, or a part of one.
-        remedy: How to get a sound one, for the error.
-        allow_nan: Accept NaN, Infinity and -Infinity, as `json.dumps` writes them.
+        raw: The text; bytes are decoded as UTF-8.
+        source: The file, or a part of one, for error messages.
+        remedy: How to get a correct document, for error messages.
+        allow_nan: Accept NaN, Infinity and -Infinity, which `json.dumps` can write.
+        any_number: Accept NaN, infinities and numbers of any size.
 
     Raises:
-        ValueError: The text is no strict JSON; the message names source, problem and remedy.
+        ValueError: The text is not strict JSON; the message names source, problem and remedy.
     """
     try:
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
         document = json.loads(
             text,
             object_pairs_hook=_unique_keys,
-            parse_int=_integer,
-            parse_float=_number,
-            parse_constant=float if allow_nan else _refuse_constant,
+            parse_int=int if any_number else _integer,
+            parse_float=float if any_number else _number,
+            parse_constant=float if allow_nan or any_number else _refuse_constant,
         )
     except RecursionError:
         problem = f"nested deeper than {MOST_DEPTH} levels"
@@ -97,19 +107,12 @@ def parse_json(raw: bytes | str, source: str, remedy: str, allow_nan: bool = Fal
     raise ValueError(f"{source}: not valid JSON ({problem}); {remedy}")
 
 
-def shortened(value: object, most: int = 80) -> str:
-    """A value from a file in one line of bounded length, to be quoted in a message."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 3] + "..."
-
-
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         name, count = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ValueError(f"key {shortened(name)!r} occurs {count} times in one object")
-    return found
+    return values
 
 
 def _integer(text: str) -> int:
@@ -126,11 +129,11 @@ def _number(text: str) -> float:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _depth_is_bounded(document: Any) -> bool:
-    """Whether no list or object lies more than `MOST_DEPTH` levels deep."""
+    """Return whether lists and objects are nested at most `MOST_DEPTH` levels deep."""
     level = [document]
     for _ in range(MOST_DEPTH):
         level = [

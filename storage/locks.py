@@ -1,8 +1,8 @@
-"""One writer per output: locks that name their holder and free themselves when it dies.
+"""Locks that give each output one writer, name their holder and end with its process.
 
-A lock is a file beside the output (`NAME.lock`), or `.lock` inside an output folder. The operating
-system holds it (flock), so that it is free again the moment its process ends, however it ends. On
-file systems without flock the library filelock checks the process id that the file names instead.
+A lock is a file beside the output (`NAME.lock`), or `.lock` inside an output folder. It is locked
+with flock, so the operating system releases it when its process ends for any reason. On file
+systems without flock, the library filelock checks the process id that the file contains instead.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 _POLL_SECONDS = 0.2
+_READ_ATTEMPTS = 5  # until a new holder has recorded itself
 
 
 class OutputInUseError(OSError):
@@ -24,12 +25,12 @@ class OutputInUseError(OSError):
 
 
 class OutputLock:
-    """The right to write an output.
+    """Lock of an output, which gives this process the exclusive right to write it.
 
-    Several of one output exclude other processes, not each other.
+    Several locks of one output exclude other processes, but not each other.
 
     Args:
-        output: The file, or a folder that exists.
+        output: The file, or an existing folder.
     """
 
     def __init__(self, output: Path) -> None:
@@ -39,24 +40,24 @@ class OutputLock:
         self._is_held = False
 
     def acquire(self) -> None:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises:
-            OutputInUseError: Another process has it.
+            OutputInUseError: Another process holds the lock.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise OutputInUseError(
-                f"{self.output}: {_holder(self._path)} is writing it; wait until that process has "
-                f"ended, or choose another output{_remedy(self._path)}"
+                f"{self.output}: {_describe_holder(self._path)} is writing it; wait until that "
+                f"process ends, or choose another output{_remedy(self._path)}"
             ) from None
         self._is_held = True
-        _note_holder(self._path, self._lock)
+        _record_holder(self._path, self._lock)
 
     def release(self) -> None:
-        """Give the lock back; nothing happens if it is not held."""
+        """Release the lock if it is held."""
         if self._is_held:
             self._is_held = False
             _release(self._path, self._lock)
@@ -64,16 +65,16 @@ class OutputLock:
 
 @contextlib.contextmanager
 def sole_writer(*outputs: Path) -> Iterator[None]:
-    """Hold the locks of some outputs within a block.
+    """Hold the locks of outputs within a block.
 
     Args:
-        outputs: Files, or folders that exist.
+        outputs: Files, or existing folders.
 
     Raises:
-        OutputInUseError: Another process has one of them.
+        OutputInUseError: Another process holds one of the locks.
     """
     with contextlib.ExitStack() as stack:
-        # In one order, so that of two processes with common outputs one gets them all.
+        # Sorted, so that of two processes with common outputs one acquires all of them.
         for output in sorted(set(outputs)):
             lock = OutputLock(output)
             lock.acquire()
@@ -83,28 +84,28 @@ def sole_writer(*outputs: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sole_maker(entry: Path) -> Iterator[None]:
-    """Hold the lock of something shared, such as an entry of the cache, within a block.
+    """Hold the lock of a shared file, such as a cache entry, within a block.
 
-    Waits while another process or thread holds it, and prints for which process. The caller then
-    looks whether there is still something to do.
+    Wait while another process or thread holds the lock, and print which process it is. The caller
+    checks inside the block whether the file still has to be made.
 
     Args:
-        entry: The file, or a folder that exists.
+        entry: The file, or an existing folder.
     """
     path = lock_path(entry)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not the lock of the whole process: its threads exclude each other, too.
+    # Not a singleton per process, so that threads exclude each other, too.
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         if _read_holder(path)[0] != str(os.getpid()):
             tqdm.write(
-                f"{entry}: waiting for {_holder(path)}, which is making it{_remedy(path)}",
+                f"{entry}: waiting for {_describe_holder(path)}, which is making it{_remedy(path)}",
                 sys.stderr,
             )
         lock.acquire(timeout=-1, poll_interval=_POLL_SECONDS)
-    _note_holder(path, lock)
+    _record_holder(path, lock)
     try:
         yield
     finally:
@@ -112,58 +113,62 @@ def sole_maker(entry: Path) -> Iterator[None]:
 
 
 def lock_path(output: Path) -> Path:
-    """Where the lock of a file, or of a folder that exists, lies."""
+    """Return the path of the lock of a file or of an existing folder."""
     output = output.resolve()
     return output / ".lock" if output.is_dir() else output.with_name(output.name + ".lock")
 
 
 def _is_marker(lock: FileLock) -> bool:
-    """Whether flock is missing here, so that the file itself is the lock, with filelock's text."""
+    """Return whether flock is unavailable, so that filelock uses the existence of the file."""
     return hasattr(lock, "pid")
 
 
-def _note_holder(path: Path, lock: FileLock) -> None:
-    """Write who holds a lock into its file, in the form of filelock's own markers."""
+def _record_holder(path: Path, lock: FileLock) -> None:
+    """Write the holder into the file of a lock, in the format of filelock."""
     if lock.lock_counter > 1 or _is_marker(lock):
         return
-    # On a full disk nothing is noted, and whoever comes next is refused by "another process".
+    # On a full disk the holder is not recorded, and messages name "another process".
     with contextlib.suppress(OSError):
         path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
 
 
 def _release(path: Path, lock: FileLock) -> None:
     if lock.lock_counter == 1 and not _is_marker(lock):
-        # While it is held: who waits looks whether what it opened still has a name.
+        # Before the release: waiting processes check that the file they opened still exists.
         path.unlink(missing_ok=True)
     lock.release()
 
 
 def _read_holder(path: Path) -> tuple[str | None, str]:
-    """Process id and host of who holds a lock; no id where the file does not say."""
+    """Return process id and host of a lock's holder; the id is None if it is not recorded."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # its holder has just gone
+    except OSError:  # the holder has just released it
         lines = []
     if len(lines) < 2:
         return None, socket.gethostname()
     return lines[0], lines[1]
 
 
-def _holder(path: Path) -> str:
-    """The process that holds a lock, as far as its file says: id, host and when it began."""
-    pid, host = _read_holder(path)
-    if pid is None:
+def _describe_holder(path: Path) -> str:
+    """Return id, host and start time of the process that holds a lock, if they are recorded."""
+    for _ in range(_READ_ATTEMPTS):
+        pid, host = _read_holder(path)
+        if pid is not None:
+            break
+        time.sleep(_POLL_SECONDS)  # the holder may not have recorded itself yet
+    else:
         return "another process"
     since = ""
     with contextlib.suppress(OSError):
-        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(path.stat().st_mtime))
-        since = f", since {began}"
+        start = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(path.stat().st_mtime))
+        since = f", since {start}"
     return f"process {pid} (on {host}{since})"
 
 
 def _remedy(path: Path) -> str:
-    """What to do about a lock whose holder lives on another host, where nobody can check on it."""
+    """Return what to do about a lock of another host, whose processes cannot be checked here."""
     _, host = _read_holder(path)
     if host == socket.gethostname():
         return ""
-    return f"; if that process has ended and this message stays, delete {path}"
+    return f"; if that process has ended and this message persists, delete {path}"

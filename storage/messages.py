@@ -1,11 +1,16 @@
-"""Texts of errors that other libraries raise, brought to one line."""
+"""Text from files and from errors of other libraries, shortened for one-line messages."""
 
-_WIDTH = 240
+_ERROR_WIDTH = 240  # characters
+
+
+def shortened(value: object, most: int = 80) -> str:
+    """Return a value as one line of at most `most` characters, to quote it in a message."""
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def in_one_line(error: BaseException) -> str:
-    """Kind and text of an error in one line, cut where it is long."""
-    text = " ".join(str(error).split())
-    if len(text) > _WIDTH:
-        text = text[:_WIDTH] + "..."
+    """Return the type and the text of an error in one line."""
+    text = shortened(str(error), _ERROR_WIDTH)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

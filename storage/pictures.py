@@ -1,4 +1,4 @@
-"""Opening pictures that strangers made: bounded in size, and with one error for all damage."""
+"""Open untrusted image files, with a size limit and one error type for all damage."""
 
 import io
 import struct
@@ -6,20 +6,22 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.messages import shortened
+
 if TYPE_CHECKING:
     from PIL import Image
 
-# Of all the formats that Pillow knows, those of pictures in data sets: fewer readers to trust.
+# Only the formats of images in data sets, so that fewer decoders of Pillow are exposed.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-# 268 MB as RGB; the largest pictures of Matterport3D, COCO and Flickr30K have 1.3 million.
+# 268 MB as RGB; the largest images of Matterport3D, COCO and Flickr30K have 1.3 million pixels.
 MOST_PIXELS = 89_478_485
 
 
 class PictureError(ValueError):
-    """A picture cannot be read.
+    """An image cannot be read.
 
     Attributes:
-        problem: Why, without the name of the file.
+        problem: The reason, without the name of the file.
     """
 
     def __init__(self, source: object, problem: str) -> None:
@@ -28,16 +30,17 @@ class PictureError(ValueError):
 
 
 def load_picture(source: Path | bytes, name: object = None, upright: bool = False) -> "Image.Image":
-    """Read a picture wholly; its size is checked before memory is taken for it.
+    """Read and decode an image; its size is checked before memory is allocated.
 
     Args:
         source: The file, or its content.
-        name: What the error calls it; the file by default.
-        upright: Turn it as its EXIF says.
+        name: Name of the image in errors; the file by default.
+        upright: Rotate the image as its EXIF orientation requires.
 
     Raises:
         FileNotFoundError: There is no such file.
-        PictureError: It is damaged, cut short, of another format or has more than `MOST_PIXELS`.
+        PictureError: The image is damaged or truncated, has another format, or has more than
+            `MOST_PIXELS`.
     """
     from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  (registers its format)
 
@@ -69,4 +72,4 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
     except FileNotFoundError:
         raise
     except damage as error:
-        raise PictureError(name, " ".join(str(error).split()) or type(error).__name__) from error
+        raise PictureError(name, shortened(str(error) or type(error).__name__, 240)) from error

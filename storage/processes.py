@@ -1,4 +1,4 @@
-"""Worker processes: jobs that leave files, and what ends the processes that do them."""
+"""Worker processes for jobs that write files, and their termination."""
 
 import os
 import signal
@@ -17,75 +17,75 @@ Result = TypeVar("Result")
 
 
 class WorkerPool(ProcessPoolExecutor):
-    """Processes that begin afresh, as Embree and torch do not survive a fork.
+    """Pool of spawned worker processes; Embree and torch do not support fork.
 
-    Ctrl-C does not reach them: who started them says what becomes of them. SIGTERM ends the job at
-    hand, which removes what it has half written. They end with the process that started them,
-    however that ends.
+    Workers ignore Ctrl-C, which the main process handles. SIGTERM ends a worker and deletes its
+    temporary files. Workers end when the main process ends for any reason.
 
     Args:
-        workers: How many.
-        begin: What each does before its first job.
+        workers: Number of processes.
+        initializer: Function that each worker calls before its first job.
     """
 
-    def __init__(self, workers: int, begin: Callable[[], None] | None = None) -> None:
-        super().__init__(workers, get_context("spawn"), initializer=_begin_work, initargs=(begin,))
+    def __init__(self, workers: int, initializer: Callable[[], None] | None = None) -> None:
+        context = get_context("spawn")
+        super().__init__(workers, context, initializer=_start_worker, initargs=(initializer,))
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a process do a job; a process that is started for it never hears of Ctrl-C."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        """Submit a job; a worker that is started for it inherits a blocked SIGINT."""
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             return super().submit(function, *args, **kwargs)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def run_jobs(
-    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, what: str
+    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, task: str
 ) -> Iterator[tuple[Job, Result]]:
-    """Jobs and their results, in the order in which they get ready.
+    """Run jobs in worker processes; yield each job and its result, in order of completion.
 
-    No job begins after one has failed, nor after Ctrl-C; those at work end by themselves.
+    No job starts after one has failed or after Ctrl-C; running jobs are completed.
 
     Args:
-        function: What does a job; both travel to another process.
-        jobs: What there is to do.
-        workers: Processes, each of which does one job at a time.
-        what: What a process does, for the message: "builds houses".
+        function: Function of one job; both must be picklable.
+        jobs: Arguments of the function.
+        workers: Number of processes.
+        task: What a process does, for the error message: "builds houses".
 
     Raises:
         ChildProcessError: A process was killed.
-        Exception: What the function raised.
+        Exception: Any exception of the function.
     """
     pool = WorkerPool(workers)
-    waiting = iter(jobs)
+    pending = iter(jobs)
     try:
-        # One for each process: what a pool has queued for them cannot be recalled.
-        at_work = {pool.submit(function, job): job for job in islice(waiting, workers)}
-        while at_work:
-            done, _ = wait(at_work, return_when=FIRST_COMPLETED)
+        # One job per process, as jobs in the queue of a pool cannot be cancelled.
+        running = {pool.submit(function, job): job for job in islice(pending, workers)}
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                job, result = at_work.pop(future), future.result()
-                at_work |= {pool.submit(function, other): other for other in islice(waiting, 1)}
+                job, result = running.pop(future), future.result()
+                running |= {pool.submit(function, other): other for other in islice(pending, 1)}
                 yield job, result
     except BrokenProcessPool as error:
         raise ChildProcessError(
-            f"a process that {what} was killed; give the command again, with fewer --workers if "
+            f"a process that {task} was killed; run the command again, with fewer --workers if "
             "memory ran out"
         ) from error
     finally:
         pool.shutdown(wait=False)
 
 
-def _begin_work(begin: Callable[[], None] | None) -> None:
-    signal.signal(signal.SIGTERM, _end_job)
+def _start_worker(initializer: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if begin is not None:
-        begin()
+    if initializer is not None:
+        initializer()
 
 
-def _end_job(*_: object) -> NoReturn:
-    # No exception: within a destructor it would be printed, and the job would go on.
+def _terminate(*_: object) -> NoReturn:
+    # No exception: Python would only print one that is raised in a destructor, and continue.
     remove_unfinished()
     os._exit(128 + signal.SIGTERM)
 

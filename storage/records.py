@@ -1,4 +1,9 @@
-"""Reading JSON arrays and JSON Lines, compressed or not, record by record with exact complaints."""
+"""Read data sets: many records of one type, as a JSON array or JSON Lines, optionally gzipped.
+
+Records are parsed by `msgspec` into typed objects, up to several gigabytes. A file that is one
+small document (settings, a manifest, a graph) is read by `storage.json_files`, which is stricter
+and returns plain Python values.
+"""
 
 import json
 import re
@@ -9,12 +14,12 @@ import msgspec
 
 from storage.gzip_files import DAMAGE as GZIP_DAMAGE
 from storage.gzip_files import MOST_BYTES, ExpansionError, open_maybe_packed
-from storage.json_files import shortened
+from storage.messages import shortened
 
 Record = TypeVar("Record")
 
 _SPACE = re.compile("[ \t\r\n]*")
-_NAMES = (
+_ID_FIELDS = (
     "instruction_id",
     "demonstration_id",
     "path_id",
@@ -24,7 +29,7 @@ _NAMES = (
     "pairID",
     "image_id",
 )
-# What a damaged file makes the readers of gzip, UTF-8 and JSON raise.
+# Exceptions that gzip, UTF-8 and JSON readers raise on damaged files.
 _DAMAGE = (ValueError, RecursionError, *GZIP_DAMAGE)
 _LONGEST_PROBLEM = 400  # characters
 
@@ -34,48 +39,48 @@ def read_records(
 ) -> list[Record]:
     """Read all records of a file.
 
-    Whether the file is compressed, and whether it is one JSON array or JSON Lines, is seen from
-    its content: some RxR files that circulate are one array under the name of JSON Lines.
+    The content decides whether the file is compressed, and whether it is one JSON array or JSON
+    Lines: some RxR files that circulate are an array although their name ends in .jsonl.
 
     Args:
         path: The file.
-        kind: What a record is, for `msgspec`; fields that it does not name are skipped.
-        remedy: How to get a sound file, for the error.
-        most_bytes: That the file may have, unpacked.
+        kind: Type of a record, for `msgspec`; fields that it does not name are skipped.
+        remedy: How to get a correct file, for error messages.
+        most_bytes: Maximum size, decompressed.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged or too large; names file, record, field and remedy.
+        ValueError: The file is damaged or too large; names file, record, field and remedy.
     """
     decode = msgspec.json.Decoder(kind).decode
     records: list[Record] = []
     with open_maybe_packed(path, most_bytes) as file:
         line = b""
         try:
-            # A JSON string may hold line separators such as U+2028, but never the byte \n.
+            # A JSON string may contain line separators such as U+2028, but never the byte \n.
             for line in file:
                 if not records and line.lstrip()[:1] == b"[":
                     return _read_array(line + file.read(), kind, path, remedy)
                 if not line.isspace():
                     records.append(decode(line))
-                line = b""  # what fails to be read next is not this line
+                line = b""  # an error of the next read is not about this line
         except (RecordError, ExpansionError):
             raise
         except _DAMAGE as error:
             problem = _problem(error)
-            raise RecordError(path, len(records), problem, remedy, _name(line)) from error
+            raise RecordError(path, len(records), problem, remedy, _record_id(line)) from error
     return records
 
 
 class RecordError(ValueError):
-    """A record of a file is wrong; the message names file, record, problem and remedy."""
+    """A record of a file is invalid; the message names file, record, problem and remedy."""
 
     def __init__(
-        self, path: Path, number: int, problem: str, remedy: str, name: str | None = None
+        self, path: Path, number: int, problem: str, remedy: str, identity: str | None = None
     ) -> None:
-        named = f" ({shortened(name)})" if name else ""
+        identity = f" ({shortened(identity)})" if identity else ""
         problem = shortened(problem, _LONGEST_PROBLEM)
-        super().__init__(f"{path}: record {number}{named}: {problem}; {remedy}")
+        super().__init__(f"{path}: record {number}{identity}: {problem}; {remedy}")
 
 
 def _read_array(raw: bytes, kind: type[Record], path: Path, remedy: str) -> list[Record]:
@@ -83,62 +88,63 @@ def _read_array(raw: bytes, kind: type[Record], path: Path, remedy: str) -> list
         return msgspec.json.decode(raw, type=list[kind])
     except _DAMAGE:
         number, piece, problem = _locate(raw, msgspec.json.Decoder(kind))
-        raise RecordError(path, number, problem, remedy, _name(piece)) from None
+        raise RecordError(path, number, problem, remedy, _record_id(piece)) from None
 
 
 def _locate(raw: bytes, decoder: msgspec.json.Decoder) -> tuple[int, bytes, str]:
-    """First damaged record of an array that is known to be damaged: number, bytes and problem."""
-    # One character per byte, so that places in the text are places in the bytes.
+    """Return number, bytes and problem of the first invalid record of an invalid array."""
+    # Latin-1 has one character per byte, so offsets in the text are offsets in the bytes.
     text = raw.decode("latin-1")
     scan = json.JSONDecoder(strict=False).raw_decode
-    number, place = 0, _after_space(text, text.index("[") + 1)
-    if text[place : place + 1] == "]":
-        return number, b"", "there is text after the end of the list"
+    number, offset = 0, _after_space(text, text.index("[") + 1)
+    if text[offset : offset + 1] == "]":
+        return number, b"", "text follows the end of the list"
     while True:
         try:
-            end = scan(text, place)[1]
+            end = scan(text, offset)[1]
         except (ValueError, RecursionError):
             end = len(text)
-        piece = raw[place:end]
+        piece = raw[offset:end]
         try:
             decoder.decode(piece)
         except _DAMAGE as error:
             return number, piece, _problem(error)
-        place = _after_space(text, end)
-        if text[place : place + 1] == "]":
-            return number, b"", "there is text after the end of the list"
-        if text[place : place + 1] != ",":
-            return number, piece, "neither a comma nor the end of the list follows it"
-        number, place = number + 1, _after_space(text, place + 1)
+        offset = _after_space(text, end)
+        if text[offset : offset + 1] == "]":
+            return number, b"", "text follows the end of the list"
+        if text[offset : offset + 1] != ",":
+            return number, piece, "a comma or the end of the list is missing after it"
+        number, offset = number + 1, _after_space(text, offset + 1)
 
 
-def _after_space(text: str, place: int) -> int:
-    match = _SPACE.match(text, place)
-    return match.end() if match else place
+def _after_space(text: str, offset: int) -> int:
+    match = _SPACE.match(text, offset)
+    return match.end() if match else offset
 
 
 def _problem(error: BaseException) -> str:
-    """What is wrong with a record, in our words where msgspec names a place (`$.path[1]`)."""
+    """Describe the problem of a record, with the field that msgspec names (`$.path[1]`)."""
     if isinstance(error, GZIP_DAMAGE):
         return f"the compressed data is damaged ({error})"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if not isinstance(error, msgspec.ValidationError):
         return f"not valid JSON ({error})"
-    what, _, where = str(error).partition(" - at `$")
-    place = where.rstrip("`").lstrip(".")
-    if what.startswith("Object missing required field"):
-        field = what.split("`")[1]
-        return f"field '{f'{place}.{field}' if place else field}' is missing"
-    what = what[0].lower() + what[1:].replace("`", "")
-    return f"field '{place}': {what}" if place else what
+    problem, _, path = str(error).partition(" - at `$")
+    parent = path.rstrip("`").lstrip(".")
+    if problem.startswith("Object missing required field"):
+        field = problem.split("`")[1]
+        return f"field '{f'{parent}.{field}' if parent else field}' is missing"
+    problem = problem[0].lower() + problem[1:].replace("`", "")
+    return f"field '{parent}': {problem}" if parent else problem
 
 
-def _name(piece: bytes) -> str | None:
-    """Identifies a record that may be damaged, as in "path_id 101"."""
+def _record_id(piece: bytes) -> str | None:
+    """Return field and id of a record that may be invalid, such as "path_id 101"."""
     try:
         record = json.loads(piece)
     except _DAMAGE:
         return None
-    names = _NAMES if isinstance(record, dict) else ()
-    return next((f"{name} {shortened(record[name])}" for name in names if name in record), None)
+    fields = _ID_FIELDS if isinstance(record, dict) else ()
+    ids = (f"{field} {shortened(record[field])}" for field in fields if field in record)
+    return next(ids, None)

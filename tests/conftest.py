@@ -292,3 +292,37 @@ def damage(raw: bytes, seed: int, count: int):
             continue
         end = {"cut": len(raw), "huge": start + (4 if length % 2 else 8)}.get(name, start + length)
         yield f"{name} at {start}", raw[:start] + kinds[name](raw[start:end], length) + raw[end:]
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """Folder of a Hugging Face model with one small layer and random weights."""
+    # Imported here so that tests of other folders do not load torch.
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(special_tokens=marks, show_progress=False)
+    colours = ("red", "green", "blue", "white")
+    sentences = [f"go to the {colour} door. walk up, one stop there" for colour in colours]
+    tokenizer.train_from_iterator(sentences, trainer)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
+    given = dict(zip(names, marks, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **given).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=90,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder

@@ -25,12 +25,12 @@ def _write(directory: Path, records) -> None:
     (directory / "home_connectivity.json").write_text(text)
 
 
-def test_reads_what_was_written(tmp_path):
+def test_written_graphs_are_read(tmp_path):
     _write(tmp_path, _records(3))
     assert read_connectivity("home", tmp_path) == _records(3)
 
 
-def test_missing_graph_names_the_file_and_the_remedy(tmp_path):
+def test_the_error_of_a_missing_graph_names_file_and_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"home_connectivity\.json.*build_houses"):
         read_connectivity("home", tmp_path)
 
@@ -50,7 +50,7 @@ def test_missing_graph_names_the_file_and_the_remedy(tmp_path):
         ("height", None, "record 1: field 'height'"),
     ],
 )
-def test_damaged_field_is_named(tmp_path, field, value, message):
+def test_the_error_of_an_invalid_field_names_it(tmp_path, field, value, message):
     records = _records()
     records[1][field] = value
     _write(tmp_path, records)
@@ -65,7 +65,7 @@ def test_damaged_file_is_refused(tmp_path, text):
         read_connectivity("home", tmp_path)
 
 
-def test_scans(tmp_path):
+def test_scan_lists_are_read_and_checked(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"scans\.txt"):
         read_scans(tmp_path)
     (tmp_path / "scans.txt").write_text("b\na\n")
@@ -75,7 +75,7 @@ def test_scans(tmp_path):
         read_scans(tmp_path)
 
 
-def test_real_graphs_are_sound(shared):
+def test_real_graphs_are_valid(shared):
     directory = shared / "data" / "matterport" / "connectivity"
     counts = [len(read_connectivity(scan, directory)) for scan in read_scans(directory)]
     assert len(counts) == 90

@@ -1,19 +1,19 @@
-"""Devices that networks compute on."""
+"""Torch devices."""
 
 import torch
 
 
 def check_device(device: str) -> None:
-    """Make sure that torch can compute on a device.
+    """Check that torch can compute on a device.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: The device is unknown or not available.
     """
-    remedy = "name another --device, such as cpu"
+    remedy = "choose another --device, such as cpu"
     try:
         named = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"--device {device}: torch knows no such device; {remedy}") from error
+        raise ValueError(f"--device {device}: torch does not know this device; {remedy}") from error
     count = torch.cuda.device_count()
     if named.type == "cuda" and (named.index or 0) >= count:
-        raise ValueError(f"--device {device}: torch finds {count} GPUs of CUDA here; {remedy}")
+        raise ValueError(f"--device {device}: torch detects {count} CUDA devices; {remedy}")

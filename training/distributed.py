@@ -1,4 +1,4 @@
-"""Several world_size that train one agent, as torchrun starts them; one alone needs none of it."""
+"""Distributed training under torchrun; without torchrun all functions work for a single process."""
 
 import gc
 import os
@@ -16,12 +16,12 @@ Value = TypeVar("Value")
 
 
 def join(device: str) -> None:
-    """Join the other world_size if torchrun started this one; gloo on CPUs, NCCL on GPUs.
+    """Initialise the process group if torchrun started this process; gloo on CPUs, NCCL on GPUs.
 
-    Of several GPUs each process takes its own, and "cuda" means that one to it.
+    With device "cuda", each process uses the GPU of its local rank.
 
     Raises:
-        ValueError: All world_size are to share one GPU, or there are too few.
+        ValueError: The device names one GPU for all processes, or there are too few GPUs.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or distributed.is_initialized():
         return
@@ -33,47 +33,47 @@ def join(device: str) -> None:
 
 
 def destroys_process_group(run: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
-    """Make a function end what `join` began, when all that it has made is gone.
+    """Decorate a function to destroy the process group after it returns and its objects are freed.
 
-    A wrap_ddp module keeps the group of world_size, whose threads abort the process if they still
-    hold tensors when the interpreter ends (https://github.com/pytorch/pytorch/pull/179291).
+    A DistributedDataParallel module keeps the process group, whose threads abort the process if
+    they still own tensors at interpreter exit (https://github.com/pytorch/pytorch/pull/179291).
     """
 
     @wraps(run)
-    def run_and_leave(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
+    def run_and_destroy(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
         value = run(*args, **kwargs)
         if distributed.is_initialized():
             gc.collect()
             distributed.destroy_process_group()
         return value
 
-    return run_and_leave
+    return run_and_destroy
 
 
 def rank() -> int:
-    """Number of this process, from 0; the first one writes the run's folder."""
+    """Return the rank of this process; rank 0 writes the run's folder."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many train together."""
+    """Return the number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def wrap_ddp(module: nn.Module) -> nn.Module:
-    """The module, whose gradients are averaged over all world_size."""
+    """Wrap a module so that its gradients are averaged over all ranks."""
     if world_size() == 1:
         return module
     return DistributedDataParallel(module)
 
 
 def unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
-    """Within it gradients add up in each process, to be averaged by a later pass."""
+    """Return a context in which gradients accumulate per rank; a later backward averages them."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
 def all_gather(value: Value) -> list[Value]:
-    """A value of each process, in their order."""
+    """Gather one value per rank, in rank order."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -82,23 +82,23 @@ def all_gather(value: Value) -> list[Value]:
 
 
 def _take_gpu(device: str) -> None:
-    """Make "cuda" mean the GPU that torchrun numbered for this process."""
+    """Make "cuda" the GPU of this process's local rank."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if device != "cuda":
         raise ValueError(
-            f"--device {device}: under torchrun name cuda alone, of which each process takes its "
-            "own; CUDA_VISIBLE_DEVICES says which there are"
+            f"--device {device}: each process of torchrun uses its own GPU; use --device cuda, and "
+            "select GPUs with CUDA_VISIBLE_DEVICES"
         )
     if number >= count:
         raise ValueError(
-            f"--device cuda: this is process {number + 1} of the machine, which has {count} GPUs; "
+            f"--device cuda: local rank {number} has no GPU, as this machine has {count}; "
             "start torchrun with a lower --nproc-per-node"
         )
     torch.cuda.set_device(number)
 
 
 def total(number: float, device: torch.device) -> float:
-    """Sum of a number over all world_size."""
+    """Return the sum of a number over all ranks."""
     if world_size() == 1:
         return number
     shared = torch.tensor(number, dtype=torch.float64, device=device)

@@ -1,4 +1,4 @@
-"""Processes that train together."""
+"""Processes of a distributed run, as the training loop sees them."""
 
 from typing import Protocol, TypeVar
 
@@ -6,24 +6,24 @@ Value = TypeVar("Value")
 
 
 class Group(Protocol):
-    """Processes that train together."""
+    """Processes of a distributed run."""
 
     def rank(self) -> int:
-        """Number of this process, from 0; the first one writes the run's folder."""
+        """Return the rank of this process; rank 0 writes the run's folder."""
         ...
 
     def all_gather(self, value: Value) -> list[Value]:
-        """A value of each process, in their order."""
+        """Gather one value per rank, in rank order."""
         ...
 
 
 class SingleProcess:
-    """A process that trains by itself."""
+    """Group of a single process."""
 
     def rank(self) -> int:
-        """It is the first."""
+        """Return 0."""
         return 0
 
     def all_gather(self, value: Value) -> list[Value]:
-        """Its own value."""
+        """Return the value of this process."""
         return [value]

@@ -1,4 +1,4 @@
-"""Ctrl-C, or a scheduler's word that time is up, as a request to stop at the next good place."""
+"""Ctrl-C and SIGTERM as requests to stop after the current iteration."""
 
 import signal
 import sys
@@ -7,16 +7,19 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-_REQUESTS = (signal.SIGINT, signal.SIGTERM)  # clusters send SIGTERM, and kill some seconds later
+_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+)  # schedulers send SIGTERM before SIGKILL
 
 
 class Stopped(SystemExit):
-    """The program ends because it was asked to; the message says how to go on."""
+    """The program ends on request; the message explains how to resume."""
 
 
 @contextmanager
-def says_when_interrupted(message: Callable[[], str]) -> Iterator[None]:
-    """Have a KeyboardInterrupt that leaves a block say what is kept and how to go on."""
+def interruption_message(message: Callable[[], str]) -> Iterator[None]:
+    """Add a message about saved work and resuming to a KeyboardInterrupt of a block."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -27,22 +30,22 @@ def says_when_interrupted(message: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def interruption() -> Iterator[list[bool]]:
-    """A list that becomes non-empty at the first request; a second one ends the program at once."""
-    interrupted: list[bool] = []
+    """Yield a list that the first request makes non-empty; a second request ends the program."""
+    requests: list[bool] = []
 
-    def note(*_: object) -> None:
-        if interrupted:
+    def record(*_: object) -> None:
+        if requests:
             raise KeyboardInterrupt
-        interrupted.append(True)
+        requests.append(True)
         tqdm.write("Stopping after this iteration; press Ctrl-C again to stop at once.", sys.stderr)
 
     try:
-        previous = [signal.signal(request, note) for request in _REQUESTS]
-    except ValueError:  # not the main thread: its owner handles signals
-        yield interrupted
+        previous = [signal.signal(number, record) for number in _SIGNALS]
+    except ValueError:  # only the main thread can handle signals
+        yield requests
         return
     try:
-        yield interrupted
+        yield requests
     finally:
-        for request, handler in zip(_REQUESTS, previous, strict=True):
-            signal.signal(request, handler)
+        for number, handler in zip(_SIGNALS, previous, strict=True):
+            signal.signal(number, handler)

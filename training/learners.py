@@ -1,4 +1,4 @@
-"""What a training run needs of whatever it trains."""
+"""Interface between the training loop and what it trains."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,40 +11,40 @@ Summary = dict[str, float]
 
 
 class Learner(Protocol):
-    """Networks, the gradient of an iteration and their evaluation."""
+    """Networks, the gradient of an iteration, and evaluation."""
 
     @property
     def network(self) -> nn.Module:
-        """All that is learnt."""
+        """All trained weights."""
         ...
 
     @property
     def metric(self) -> str:
-        """Which of the figures of `evaluate` chooses the best weights, larger ones."""
+        """Name of the score of `evaluate` whose maximum selects the best weights."""
         ...
 
     @property
     def clipped(self) -> list[nn.Module]:
-        """Parts whose gradient may be limited, each on its own."""
+        """Modules whose gradients are clipped separately."""
         ...
 
     @property
     def optimiser(self) -> torch.optim.Optimizer:
-        """Over all weights of the network."""
+        """Optimiser of all weights of the network."""
         ...
 
     def backward(self, iteration: int) -> dict[str, float]:
-        """Add the gradient of an iteration (from 0); returns what to log, `loss` among it."""
+        """Accumulate the gradient of an iteration (from 0); return figures to log, with `loss`."""
         ...
 
     def evaluate(self) -> Mapping[str, Summary]:
-        """Summaries by split; also of parts of a split, under names of their own."""
+        """Return summaries by split; parts of a split may have separate names."""
         ...
 
     def start(self, run: Path) -> None:
-        """Write what a fresh run's folder holds besides settings and weights."""
+        """Write the files of a new run other than settings and weights."""
         ...
 
     def save_model(self, run: Path, iteration: int) -> None:
-        """Write the weights to use."""
+        """Write the weights to `model.safetensors`."""
         ...

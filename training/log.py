@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON per event, and the same figures for TensorBoard."""
+"""Log of a run: one line of JSON per event, and the same figures for TensorBoard."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from storage import UnwritableError, unwritable_reason, write_text
 from storage.json_files import parse_json, read_bytes
 from training.checkpoints import METRICS
 
-_REMEDY = "remove the damaged line, or start the run anew"
+_REMEDY = "remove the damaged line, or train the run again"
 
 
 class RunLog:
@@ -20,10 +20,10 @@ class RunLog:
 
     Args:
         run: Folder of the run.
-        iteration: Where the run goes on; later events of an earlier try are removed.
+        iteration: Iteration from which the run resumes; later events are deleted.
 
     Raises:
-        UnwritableError: The disk is full, or a file may not be written.
+        UnwritableError: The disk is full, or writing is not permitted.
     """
 
     def __init__(self, run: Path, iteration: int) -> None:
@@ -36,7 +36,7 @@ class RunLog:
         """Log the figures of one event, such as "train" or "val_unseen".
 
         Raises:
-            UnwritableError: The disk is full; the log has the events before.
+            UnwritableError: The disk is full; the log contains only the earlier events.
         """
         event = {"kind": kind, "iteration": iteration, **figures}
         _append(self._path, (json.dumps(event) + "\n").encode())
@@ -44,20 +44,21 @@ class RunLog:
 
 
 class EventFile:
-    """A file of events for TensorBoard.
+    """Event file for TensorBoard.
 
-    torch's SummaryWriter writes from a thread, whose errors (a full disk) come as tracebacks.
+    torch's SummaryWriter is not used: it writes from a thread, so errors such as a full disk
+    cannot be caught.
 
     Args:
-        folder: Gets the file.
-        first: Iteration that it begins with; TensorBoard drops later events of earlier files.
+        folder: Folder of the file.
+        first: First iteration; TensorBoard ignores events of earlier files from here on.
     """
 
     def __init__(self, folder: Path, first: int) -> None:
-        # Imported here: it costs half a second that nothing else needs.
+        # Imported here, as the import takes half a second.
         from tensorboard.compat.proto import event_pb2
 
-        self._format: Any = event_pb2  # protobuf makes its classes when it is imported
+        self._format: Any = event_pb2  # protobuf creates its classes at import time
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time_ns()
         name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{os.getpid()}.{now}"
@@ -70,7 +71,7 @@ class EventFile:
         """Write the figures of an event as scalars KIND/NAME.
 
         Raises:
-            UnwritableError: The disk is full; the file has the events before.
+            UnwritableError: The disk is full; the file contains only the earlier events.
         """
         event = self._format.Event(step=iteration)
         for name, value in figures.items():
@@ -87,13 +88,13 @@ class EventFile:
 
 
 def _append(path: Path, data: bytes) -> None:
-    """Append to a file, all or nothing."""
+    """Append to a file, or restore it after an error."""
     with path.open("ab", buffering=0) as file:
         size = file.tell()
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
         except OSError as error:
             os.ftruncate(file.fileno(), size)
             reason = unwritable_reason(error, path)
@@ -103,12 +104,12 @@ def _append(path: Path, data: bytes) -> None:
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """Events of a run in order; none if there is no log.
+    """Read the events of a run in order; an empty list if there is no log.
 
-    A last line without its end, left by a run that was killed, is no event.
+    An incomplete last line, which a killed run can leave, is ignored.
 
     Raises:
-        ValueError: A line is damaged; names file and line.
+        ValueError: A line is damaged; the message names file and line.
     """
     path = run / METRICS
     if not path.is_file():
@@ -118,6 +119,6 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         event = parse_json(line, f"{path}, line {number}", _REMEDY, allow_nan=True)
         if not isinstance(event, dict) or type(event.get("iteration")) is not int:
-            raise ValueError(f"{path}, line {number}: no event of a training run; {_REMEDY}")
+            raise ValueError(f"{path}, line {number}: not an event of a training run; {_REMEDY}")
         events.append(event)
     return events

@@ -1,4 +1,4 @@
-"""Settings of optimisers; without torch, so that ``--help`` answers at once."""
+"""Settings of optimisers; this module does not import torch, so that ``--help`` is fast."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,38 +8,38 @@ from training.settings import check_counts, check_numbers
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """How weights follow gradients."""
+    """Settings of the optimiser and its learning rate schedule."""
 
     name: Literal["adam", "adamw", "adamax", "rmsprop"] = "adam"
-    """Update rule."""
+    """Optimiser."""
     learning_rate: float = 1e-4
-    """Step size at its highest."""
+    """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the running means of gradients and of their squares (not rmsprop)."""
+    """Decay rates of the running means of gradients and squared gradients (not for rmsprop)."""
     epsilon: float = 1e-8
-    """Added to the root of the mean square."""
+    """Term added to the denominator for numerical stability."""
     weight_decay: float = 0.0
-    """Decoupled weight decay (adamw only; no other update rule has any)."""
+    """Decoupled weight decay; requires adamw."""
     schedule: Literal["constant", "steps", "cosine", "noam"] = "constant"
-    """Learning rate after the warm-up; cosine ends at zero with the run, noam falls with the root
-    of the iterations."""
+    """Learning rate schedule after the warm-up; cosine decays to zero at the end of the run, noam
+    decays with the inverse square root of the iteration."""
     warmup: int = 0
-    """Iterations of growth up to the learning rate, which the next one has; linear but for noam,
-    where this one has it, and for stairs."""
+    """Number of warm-up iterations. The warm-up is linear, except with warmup-stairs; the first
+    iteration after it has the full learning rate (with noam, the last iteration of it)."""
     warmup_start: float = 0.0
-    """Share of the learning rate that the first iteration has."""
+    """Fraction of the learning rate in the first iteration."""
     warmup_stairs: int = 0
-    """Grow in so many equal stairs instead: S stairs have 1/(S+1) to S/(S+1) of the learning rate
-    (openvqa: one an epoch)."""
+    """Number of equal steps of the warm-up, instead of a linear one: S steps have 1/(S+1) to
+    S/(S+1) of the learning rate (openvqa: one per epoch)."""
     milestones: tuple[int, ...] = ()
-    """Iterations at which the learning rate is multiplied by `decay` (steps)."""
+    """Iterations at which the learning rate is multiplied by `decay` (schedule steps)."""
     decay: float = 0.1
     """Factor at each milestone."""
     clip: Literal["none", "norm", "value"] = "none"
-    """Whether the gradient's norm or each of its values is limited; of followers and speakers, that
-    of encoder and decoder each, and not the critic's."""
+    """Gradient clipping, by norm or by value; followers and speakers clip encoder and decoder
+    separately, and never the critic."""
     clip_at: float = 1.0
-    """The limit."""
+    """Limit of gradient clipping."""
 
     def __post_init__(self) -> None:
         rates = ("learning_rate", "epsilon", "weight_decay", "decay", "clip_at")
@@ -47,20 +47,20 @@ class OptimiserConfig:
         check_numbers(self, ("warmup_start",), "optimiser.", most=1)
         check_counts(self, ("warmup",), "optimiser.", least=0)
         if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"--optimiser.betas {self.betas}: each is at least 0 and below 1")
+            raise ValueError(f"--optimiser.betas {self.betas}: each must be at least 0 and below 1")
         if self.weight_decay and self.name != "adamw":
             raise ValueError(
                 f"--optimiser.weight-decay {self.weight_decay:g} has no effect with "
-                f"--optimiser.name {self.name}: choose adamw, or leave it at 0"
+                f"--optimiser.name {self.name}; choose adamw, or use 0"
             )
         if self.schedule == "steps" and not self.milestones:
             raise ValueError(
-                "--optimiser.schedule steps changes nothing without --optimiser.milestones: name "
-                "the iterations, or choose constant"
+                "--optimiser.schedule steps requires --optimiser.milestones; name the iterations, "
+                "or choose constant"
             )
 
     def idle(self) -> dict[str, str]:
-        """Names of settings that have no effect beside the others, and why."""
+        """Return the names of settings that the other settings make ineffective, and why."""
         idle: dict[str, str] = {}
         if self.name == "rmsprop":
             idle["betas"] = "with --optimiser.name rmsprop"

@@ -1,4 +1,4 @@
-"""How weights follow gradients."""
+"""Optimisers, learning rate schedules and gradient clipping."""
 
 import math
 from typing import Any
@@ -15,17 +15,17 @@ def make_optimiser(
     slow: nn.Module | None = None,
     slow_rate: float = 0.0,
 ) -> torch.optim.Optimizer:
-    """Optimiser over all weights of a network.
+    """Build the optimiser of all weights of a network.
 
     Args:
-        network: What learns.
-        config: Settings.
-        slow: Part of the network that has a learning rate of its own.
-        slow_rate: That rate, at its highest.
+        network: Network to train.
+        config: Settings of the optimiser.
+        slow: Part of the network with a separate learning rate.
+        slow_rate: Peak learning rate of that part.
     """
-    own = set() if slow is None else set(slow.parameters())
+    slow_weights = set() if slow is None else set(slow.parameters())
     groups: list[dict[str, Any]] = [
-        {"params": [weight for weight in network.parameters() if weight not in own]}
+        {"params": [weight for weight in network.parameters() if weight not in slow_weights]}
     ]
     if slow is not None:
         factor = slow_rate / config.learning_rate
@@ -41,16 +41,22 @@ def make_optimiser(
 
 
 def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> float:
-    """Learning rate of an iteration (from 0), `progress` (0 to 1) of the way through the run.
+    """Return the learning rate of an iteration.
 
-    Published schedules count differently: openvqa's and that of captioning (`WarmupOptimizer`,
-    `NoamOpt`: `step`) count an update before they take its rate, so the first is number 1; mmf's
-    (`lr_lambda_update`, `MultiStepScheduler`) are LambdaLR's, which count it after, from 0.
+    Published schedules count updates differently: those of openvqa and of captioning
+    (`WarmupOptimizer`, `NoamOpt`: `step`) increment the count before they compute the rate, so the
+    first update is number 1; those of mmf (`lr_lambda_update`, `MultiStepScheduler`), which are
+    LambdaLR's, increment it afterwards, so the first update is number 0.
+
+    Args:
+        config: Settings of the optimiser.
+        iteration: Iteration, from 0.
+        progress: Completed fraction of the run, 0 to 1.
     """
     if config.schedule == "noam":
         warmup, update = max(config.warmup, 1), iteration + 1
         return config.learning_rate * min(update / warmup, math.sqrt(warmup / update))
-    rate = config.learning_rate * _warmed_up(config, iteration)
+    rate = config.learning_rate * _warmup_factor(config, iteration)
     if config.schedule == "cosine":
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
     if config.schedule == "steps":
@@ -58,8 +64,8 @@ def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> f
     return rate
 
 
-def _warmed_up(config: OptimiserConfig, iteration: int) -> float:
-    """Share of the learning rate at which the warm-up has arrived in an iteration."""
+def _warmup_factor(config: OptimiserConfig, iteration: int) -> float:
+    """Return the fraction of the learning rate that the warm-up has reached in an iteration."""
     if iteration >= config.warmup:
         return 1.0
     if config.warmup_stairs:
@@ -69,8 +75,8 @@ def _warmed_up(config: OptimiserConfig, iteration: int) -> float:
     return config.warmup_start + (1 - config.warmup_start) * iteration / config.warmup
 
 
-def limit_gradient(network: nn.Module, config: OptimiserConfig) -> float:
-    """Limit the gradient as the settings say; returns its norm before."""
+def clip_gradient(network: nn.Module, config: OptimiserConfig) -> float:
+    """Clip the gradient in place according to the settings; return its norm before clipping."""
     weights = [weight for weight in network.parameters() if weight.grad is not None]
     limit = config.clip_at if config.clip == "norm" else math.inf
     norm = nn.utils.clip_grad_norm_(weights, limit).item()

@@ -1,4 +1,4 @@
-"""Command lines that go on with a run."""
+"""Command lines with --resume."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from training.run_folder import has_learnt
+from training.run_folder import has_saved
 from training.settings import Config, check_same_run, read_config
 
 
@@ -18,26 +18,26 @@ def parse_resumed(
     may_change: frozenset[str],
     description: str | None = None,
 ) -> Config:
-    """Settings of a run to go on with: its own, with what a command line may change.
+    """Return the settings of a run to resume, with the permitted changes of a command line.
 
-    A run that was killed before it saved anything begins again, in its folder.
+    A run that was killed before it saved anything starts again in its folder.
 
     Args:
-        kind: Settings of which kind of training.
-        run: Its folder.
-        arguments: Of the command line.
-        may_change: Names of settings that may change when a run goes on.
-        description: What --help begins with.
+        kind: Settings dataclass of the training.
+        run: Folder of the run.
+        arguments: Arguments of the command line.
+        may_change: Names of settings that may change when a run is resumed.
+        description: First lines of --help.
 
     Raises:
-        FileNotFoundError: The folder is no run.
-        ValueError: The command line changes others; names both values.
+        FileNotFoundError: The folder is not a run.
+        ValueError: The command line changes other settings; the message names both values.
     """
     config: Any = tyro.cli(
         kind, description=description, default=read_config(run, kind), args=list(arguments)
     )
-    remedy = "leave the flags out to go on with the run, or start another one without --resume"
+    remedy = "omit these flags to resume the run, or start another one without --resume"
     check_same_run(run, config, may_change, "the command line", remedy)
-    if has_learnt(run):
+    if has_saved(run):
         return config
     return dataclasses.replace(config, output=run, resume=None)

@@ -1,4 +1,4 @@
-"""Folders of training runs, whatever is trained: settings, weights, log, and going on."""
+"""Settings protocol of training runs, and the choice of their folder."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -6,37 +6,37 @@ from typing import Any, ClassVar, Protocol
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG
 
-# Of a run's files, those that hold something of what it has learnt.
-_LEARNT = ("model.safetensors", "trainer.pt", "results.json")
+# Files of a run that exist only after it has saved weights.
+_SAVED = ("model.safetensors", "trainer.pt", "results.json")
 
 
 class RunLocation(Protocol):
-    """Settings of a run that say where its folder is."""
+    """Settings that determine the folder of a run."""
 
     @property
     def resume(self) -> Path | None:
-        """Folder of a run to go on with."""
+        """Folder of a run to resume."""
         ...
 
     @property
     def output(self) -> Path | None:
-        """Folder asked for."""
+        """Folder of a new run."""
         ...
 
     @property
     def run_name(self) -> str:
-        """Name of the folder below runs/ where none is asked for."""
+        """Default name of the folder below runs/."""
         ...
 
 
 class Settings(RunLocation, Protocol):
-    """A frozen dataclass that says how long a run is, and how it goes on."""
+    """Settings of a training run, as a frozen dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def optimiser(self) -> OptimiserConfig:
-        """How weights follow gradients."""
+        """Settings of the optimiser."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Settings(RunLocation, Protocol):
 
     @property
     def minutes(self) -> float | None:
-        """Training time that ends the run in place of the iterations."""
+        """Training time that ends the run instead of the iterations."""
         ...
 
     @property
@@ -56,24 +56,24 @@ class Settings(RunLocation, Protocol):
 
     @property
     def select_by(self) -> str:
-        """Split that says which weights are the best."""
+        """Split that selects the best weights."""
         ...
 
 
 def run_folder(config: RunLocation) -> Path:
-    """Folder of a run: the one to resume, the one asked for, or a free default one.
+    """Return the folder of a run: the run to resume, the given output, or an unused default.
 
-    A run that was killed before it saved anything is no run: another one may take its folder.
+    The folder of a run that was killed before it saved anything can be used again.
 
     Raises:
-        FileExistsError: The folder asked for holds a run already.
+        FileExistsError: The output already contains a run.
     """
     if config.resume is not None:
         return config.resume
     if config.output is not None:
-        if (config.output / CONFIG).exists() and has_learnt(config.output):
+        if (config.output / CONFIG).exists() and has_saved(config.output):
             raise FileExistsError(
-                f"{config.output} holds a run already; go on with it by --resume "
+                f"{config.output}: already contains a run; resume it with --resume "
                 f"{config.output}, or choose another --output"
             )
         return config.output
@@ -81,13 +81,13 @@ def run_folder(config: RunLocation) -> Path:
 
 
 def free_folder(folder: Path) -> Path:
-    """The folder itself if there is none of that name, else with the next free number."""
+    """Return the folder if it does not exist, otherwise append the next unused number."""
     free, number = folder, 2
     while free.exists():
         free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
     return free
 
 
-def has_learnt(run: Path) -> bool:
-    """Whether a run has saved anything of what it has learnt."""
-    return any((run / name).exists() for name in _LEARNT)
+def has_saved(run: Path) -> bool:
+    """Return whether a run has saved weights or results."""
+    return any((run / name).exists() for name in _SAVED)

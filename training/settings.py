@@ -1,8 +1,8 @@
-"""Settings of a run, a frozen dataclass, in its folder.
+"""Read, write and check the settings of a run, a frozen dataclass.
 
-A setting that is added later has a default that does what was done before, so that earlier runs,
-whose files lack it, mean what they meant. One that never had an effect may go: its name then stands
-in WITHOUT_EFFECT of the dataclass, and files that have it are read without it.
+A new setting needs a default that keeps the earlier behaviour, because the files of earlier runs
+lack it. A setting that never had an effect can be removed: its name is then added to WITHOUT_EFFECT
+of the dataclass, and is ignored in files.
 """
 
 import dataclasses
@@ -14,30 +14,31 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from storage.json_files import read_json, shortened
+from storage.json_files import read_json
+from storage.messages import shortened
 
-_REMEDY = "train the run anew"
+_REMEDY = "train the run again"
 CONFIG = "config.json"  # within the folder of a run
 
 Config = TypeVar("Config")
 
 
 def to_json(config: Any) -> str:
-    """Settings as JSON text; `read_config` reads it back."""
+    """Return settings as JSON text, which `read_config` reads."""
     return json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n"
 
 
 def read_config(run: Path, kind: type[Config]) -> Config:
-    """Settings of a run from its folder.
+    """Read the settings of a run from its folder.
 
     Args:
         run: The folder.
-        kind: Settings of which kind of training.
+        kind: Settings dataclass of the training.
 
     Raises:
-        FileNotFoundError: The folder is no run.
-        ValueError: The file is damaged, of another kind of training or from another version; names
-            file and setting.
+        FileNotFoundError: The folder is not a run.
+        ValueError: The file is damaged, of another training or of another version; the message
+            names file and setting.
     """
     path = run / CONFIG
     if not path.is_file():
@@ -47,47 +48,47 @@ def read_config(run: Path, kind: type[Config]) -> Config:
 
 def _build(kind: Any, values: Any, source: str) -> Any:
     if not isinstance(values, dict):
-        raise ValueError(f"{source}: {shortened(values)} is no group of settings; {_REMEDY}")
+        raise ValueError(f"{source}: {shortened(values)} is not a group of settings; {_REMEDY}")
     hints = get_type_hints(kind)
     known = {item.name: hints[item.name] for item in dataclasses.fields(kind)}
-    left_out = getattr(kind, "WITHOUT_EFFECT", ())
-    values = {name: value for name, value in values.items() if name not in left_out}
-    needed = {item.name for item in dataclasses.fields(kind) if not _has_default(item)}
-    odd = sorted((values.keys() - known.keys()) | (needed - values.keys()))
-    if odd:
-        listed = ", ".join(odd[:3]) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
-        command = getattr(kind, "COMMAND", "the wanted kind")
+    ignored = getattr(kind, "WITHOUT_EFFECT", ())
+    values = {name: value for name, value in values.items() if name not in ignored}
+    required = {item.name for item in dataclasses.fields(kind) if not _has_default(item)}
+    wrong = sorted((values.keys() - known.keys()) | (required - values.keys()))
+    if wrong:
+        listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        command = getattr(kind, "COMMAND", "this training")
         raise ValueError(
             f"{source}: missing or unknown settings {listed}; name a run of {command}, or "
-            "train it anew if it is one of another version of clipnav"
+            "train it again if it is of another version of clipnav"
         )
-    found = {name: _value(known[name], values[name], f"{source}: {name}") for name in values}
+    settings = {name: _value(known[name], values[name], f"{source}: {name}") for name in values}
     try:
-        return kind(**found)
+        return kind(**settings)
     except ValueError as error:
         raise ValueError(f"{source}: {error}; {_REMEDY}") from error
 
 
 def _path(kind: type, value: Any) -> Any:
-    """What `msgspec.convert` asks about the one type of settings that JSON does not know."""
+    """Convert a string to a Path for `msgspec.convert`, which does not know the type."""
     if kind is Path and isinstance(value, str):
         return Path(value)
     raise ValueError(f"expected {kind.__name__}")
 
 
 def _has_default(item: dataclasses.Field[Any]) -> bool:
-    absent = dataclasses.MISSING
-    return item.default is not absent or item.default_factory is not absent
+    missing = dataclasses.MISSING
+    return item.default is not missing or item.default_factory is not missing
 
 
 def _value(kind: Any, value: Any, source: str) -> Any:
-    """A value as JSON holds it, turned into what a setting of that type holds."""
+    """Convert a JSON value to the type of a setting."""
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, source)
     if get_origin(kind) is Literal and value not in get_args(kind):
         raise ValueError(
-            f"{source} is {value!r}, none of {', '.join(map(str, get_args(kind)))}; the run was "
-            "made by another version of clipnav: train it anew"
+            f"{source} is {value!r}, none of {', '.join(map(str, get_args(kind)))}; another "
+            "version of clipnav made the run: train it again"
         )
     try:
         return msgspec.convert(value, kind, strict=True, dec_hook=_path)
@@ -96,16 +97,16 @@ def _value(kind: Any, value: Any, source: str) -> Any:
 
 
 def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int = 1) -> None:
-    """Make sure that settings that count something, unless left open, are large enough.
+    """Check that integer settings are not too small; None passes.
 
     Args:
         settings: A dataclass.
-        names: Of its settings.
-        part: What stands before these in the names of flags: "search.".
-        least: What they are at least, if not 1.
+        names: Names of its settings.
+        part: Prefix of the flags, such as "search.".
+        least: Minimum.
 
     Raises:
-        ValueError: One is less; names its flag.
+        ValueError: A setting is less than the minimum; names its flag.
     """
     for name in names:
         count = getattr(settings, name)
@@ -116,29 +117,29 @@ def check_counts(settings: Any, names: Iterable[str], part: str = "", least: int
 def check_effects(
     settings: Any, idle: Mapping[str, str], defaults: Any = None, part: str = ""
 ) -> None:
-    """Refuse settings that were given and have no effect beside the others.
+    """Refuse given settings that have no effect.
 
     Args:
         settings: A dataclass.
-        idle: Names of its settings that have no effect, dotted where they are in parts, and why.
-        defaults: What they are where nobody gives them; those of the dataclass by default.
-        part: What stands before the names in those of flags: "search.".
+        idle: Names of settings without effect, dotted if nested, and the reasons.
+        defaults: Settings that were not given by the user; by default those of the dataclass.
+        part: Prefix of the flags, such as "search.".
 
     Raises:
-        ValueError: One of them is no default; names its flag and the reason.
+        ValueError: A setting without effect differs from its default; names flag and reason.
     """
     given = _flat(dataclasses.asdict(settings))
     if defaults is None:
-        usual = {item.name: item.default for item in dataclasses.fields(settings)}
+        default_values = {item.name: item.default for item in dataclasses.fields(settings)}
     else:
-        usual = _flat(dataclasses.asdict(defaults))
+        default_values = _flat(dataclasses.asdict(defaults))
     for name, reason in idle.items():
-        if given[name] != usual[name]:
+        if given[name] != default_values[name]:
             raise ValueError(f"{_flag(part + name, given[name])} has no effect {reason}")
 
 
 def _flag(name: str, value: Any) -> str:
-    """A setting as a command line has it."""
+    """Return a setting in the form of the command line."""
     *parts, last = name.replace("_", "-").split(".")
     if isinstance(value, bool):
         return "--" + ".".join((*parts, last if value else f"no-{last}"))
@@ -147,10 +148,10 @@ def _flag(name: str, value: Any) -> str:
 
 
 def idle_training_settings(config: Any) -> dict[str, str]:
-    """Names of settings of any run that have no effect beside others, and why.
+    """Return the names of training settings that other settings make ineffective, and why.
 
     Args:
-        config: As for `training.training.Trainer`.
+        config: Settings as for `training.trainer.Trainer`.
     """
     idle = {f"optimiser.{name}": reason for name, reason in config.optimiser.idle().items()}
     if config.minutes is not None:
@@ -161,16 +162,16 @@ def idle_training_settings(config: Any) -> dict[str, str]:
 def check_numbers(
     settings: Any, names: Iterable[str], part: str = "", most: float | None = None
 ) -> None:
-    """Check that settings are finite numbers, not negative and not above a limit.
+    """Check that settings are finite numbers from 0 to a maximum.
 
     Args:
         settings: A dataclass.
-        names: Of its settings.
-        part: What stands before these in the names of flags: "reinforcement.".
-        most: The limit, if there is one.
+        names: Names of its settings.
+        part: Prefix of the flags, such as "reinforcement.".
+        most: Maximum; None for no maximum.
 
     Raises:
-        ValueError: One is something else; names its flag.
+        ValueError: A setting is out of range; names its flag.
     """
     limit = "a finite number that is at least 0" if most is None else f"a number from 0 to {most:g}"
     for name in names:
@@ -181,29 +182,29 @@ def check_numbers(
 
 
 def check_minutes(minutes: float | None) -> None:
-    """Make sure that a run that ends by the clock has some time.
+    """Check that the training time, if given, is positive.
 
     Raises:
-        ValueError: It has none.
+        ValueError: It is not positive.
     """
     if minutes is not None and not minutes > 0:
-        raise ValueError(f"--minutes {minutes:g}: a run needs some time")
+        raise ValueError(f"--minutes {minutes:g}: must be greater than 0")
 
 
 def check_same_run(
     run: Path, settings: Any, may_change: frozenset[str], whose: str, remedy: str
 ) -> None:
-    """Make sure that settings are those of the run in a folder.
+    """Check that settings are equal to those of the run in a folder.
 
     Args:
         run: The folder.
         settings: A frozen dataclass.
-        may_change: Names of settings that may differ from those in the folder.
-        whose: What the settings are of, for the message: "the command line".
-        remedy: What to do if they are not.
+        may_change: Names of settings that may differ.
+        whose: Source of the settings, for the message: "the command line".
+        remedy: What to do if they differ, for the message.
 
     Raises:
-        ValueError: They are not; names the settings that differ, and the remedy.
+        ValueError: Settings differ; names them and the remedy.
     """
     contradictions = differences(read_config(run, type(settings)), settings, may_change)
     if contradictions:
@@ -213,7 +214,7 @@ def check_same_run(
 
 
 def differences(one: Any, other: Any, ignore: frozenset[str]) -> list[str]:
-    """Settings in which two configurations differ, as "name: value against value"."""
+    """Return the settings in which two configurations differ, as "name: value against value"."""
     left, right = _flat(dataclasses.asdict(one)), _flat(dataclasses.asdict(other))
     return [
         f"{name}: {left[name]} against {right[name]}"

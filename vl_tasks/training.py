@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.devices import check_device
+from training.batches import ShuffledBatchOrder
 from training.learners import Summary
 from training.optimisers import make_optimiser
-from training.training import Trainer
+from training.setup import iteration_seed, set_up_torch
+from training.trainer import Trainer
 from vl_tasks.settings.configs import RunConfig
 
-_NOISE, _ORDER = 17, 29
+_NOISE = 17
 
 Record = TypeVar("Record")
 
@@ -50,38 +51,6 @@ class Task(Protocol):
         ...
 
 
-class BatchOrder:
-    """Which records each iteration takes: all of them in an order of their own in each epoch.
-
-    A batch may reach into the next epoch, so that every iteration has as many records.
-
-    Args:
-        records: How many there are.
-        batch_size: How many an iteration takes.
-        seed: Of the orders.
-    """
-
-    def __init__(self, records: int, batch_size: int, seed: int) -> None:
-        self._records, self._size, self._seed = records, batch_size, seed
-        self._orders: dict[int, np.ndarray] = {}
-
-    def batch(self, iteration: int) -> np.ndarray:
-        """Records (batch_size,) of an iteration (from 0)."""
-        places = np.arange(iteration * self._size, (iteration + 1) * self._size)
-        epochs = places // self._records
-        self._orders = {int(e): self._order(int(e)) for e in np.unique(epochs)}
-        rows = [
-            self._orders[int(e)][p] for e, p in zip(epochs, places % self._records, strict=True)
-        ]
-        return np.array(rows)
-
-    def _order(self, epoch: int) -> np.ndarray:
-        if epoch in self._orders:
-            return self._orders[epoch]
-        rng = np.random.default_rng([self._seed, _ORDER, epoch])
-        return rng.permutation(self._records)
-
-
 class TaskLearner:
     """A task, learnt record by record.
 
@@ -96,7 +65,7 @@ class TaskLearner:
         self.metric = task.metric
         self.clipped = [task.network]
         self.optimiser = make_optimiser(task.network, config.optimiser)
-        self._order = BatchOrder(task.records, config.batch_size, config.seed)
+        self._order = ShuffledBatchOrder(task.records, config.batch_size, config.seed)
 
     def backward(self, iteration: int) -> Summary:
         """Add the gradient of a batch."""
@@ -118,27 +87,24 @@ class TaskLearner:
         self._task.save(run, iteration)
 
 
-def make_trainer(config: RunConfig, task: Task) -> Trainer:
-    """A run of a task, fresh or taken up again."""
+def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
+    """Build the trainer of a task: a new run, or the one that `config.resume` names."""
 
     def noise(iteration: int) -> int:
-        return int(np.random.default_rng([config.seed, _NOISE, iteration]).integers(2**63))
+        return iteration_seed(config.seed, _NOISE, iteration)
 
     return Trainer(config, TaskLearner(config, task), noise)
 
 
 def prepare(config: RunConfig) -> None:
-    """Set up torch as a run wants it; before anything is built.
+    """Set up torch before anything is built.
 
     Raises:
-        ValueError: There is no such device.
+        ValueError: torch cannot compute on the device.
     """
-    check_device(config.device)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     # On processors without TF32 "medium" is as exact and, through oneDNN, up to twice as fast.
-    torch.set_float32_matmul_precision("medium" if config.device == "cpu" else "high")
-    torch.manual_seed(config.seed)
+    precision = "medium" if config.device == "cpu" else "high"
+    set_up_torch(config.device, config.threads, precision, config.seed)
 
 
 def in_batches(count: int, size: int) -> Sequence[np.ndarray]:

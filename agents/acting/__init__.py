@@ -1,1 +1,1 @@
-"""What walks: rollouts, follower agents, baselines, search, speakers, and their evaluation."""
+"""Agents that walk: rollouts, followers, baselines and search, and their evaluation."""

@@ -1,4 +1,4 @@
-"""Agents that learn nothing: they say what a follower's numbers are worth."""
+"""Non-learning baselines that put a follower's scores in context."""
 
 import zlib
 from typing import Any
@@ -14,23 +14,23 @@ _SIGHT = np.deg2rad(40.0)
 
 
 class TeacherAgent:
-    """Walks the way that the environment's teacher shows: the best that can be done."""
+    """Agent that takes the actions of the environment's teacher: an upper bound."""
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
-        """Nothing to prepare."""
+        """Do nothing; the agent has no state."""
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
-        """Do as the teacher does."""
+        """Return the actions of the teacher."""
         return np.asarray(info["teacher_action"])[live]
 
 
 class ForwardAgent:
-    """Walks five moves straight ahead from its start heading, then stops.
+    """Agent that moves forward five times from its start heading, then stops.
 
-    One move takes the neighbour nearest to the middle of the level view ahead, of those less than
-    40 degrees to its side (going forward in MatterSim's action space); where there is none, the
-    agent turns right by 30 degrees until there is one. Moving does not change its heading. Moves
-    and turns together are at most 30, as in MatterSim's tasks/R2R/agent.py.
+    A move goes to the neighbour nearest to the centre of the level view ahead, among those less
+    than 40 degrees to either side (the forward action of MatterSim). Without such a neighbour, the
+    agent turns right by 30 degrees until there is one. Moves do not change the heading. The number
+    of moves and turns is limited to 30, as in MatterSim's tasks/R2R/agent.py.
     """
 
     moves = 5
@@ -40,7 +40,7 @@ class ForwardAgent:
         self._world = world
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
-        """Face the view nearest to the start heading, turned by `turns`."""
+        """Face the view nearest to the start heading, after `turns`."""
         turns = self.turns(info["instr_id"])
         step = np.rint(observation["heading"].astype(np.float64) / STEP)
         self._heading = (step + turns) * STEP  # (B,) radians
@@ -48,11 +48,11 @@ class ForwardAgent:
         self._patience = self.patience - turns
 
     def turns(self, instr_ids: np.ndarray) -> np.ndarray:
-        """Turns to the right by 30 degrees (B,) with which each episode begins."""
+        """Return the number (B,) of initial turns to the right by 30 degrees."""
         return np.zeros(len(instr_ids), int)
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
-        """Take the neighbour straight ahead."""
+        """Return the actions that move forward."""
         headings, elevations = candidate_directions(
             self._world, observation, live
         )  # (N, K) radians
@@ -74,10 +74,10 @@ class ForwardAgent:
 
 
 class RandomAgent(ForwardAgent):
-    """Turns to a random heading of twelve, walks five moves straight ahead, stops.
+    """Agent that turns to one of twelve random headings, moves forward five times, then stops.
 
     The random baseline of the Room-to-Room paper (Anderson et al. 2018, section 5.3; MatterSim's
-    tasks/R2R/agent.py). The heading depends on seed and instruction id, not on their order.
+    tasks/R2R/agent.py). The heading depends on seed and instruction id, not on the episode order.
     """
 
     def __init__(self, world: NavWorld, seed: int = 0) -> None:
@@ -85,7 +85,7 @@ class RandomAgent(ForwardAgent):
         self._seed = seed
 
     def turns(self, instr_ids: np.ndarray) -> np.ndarray:
-        """A draw of 0..11 per episode."""
+        """Return a random number (B,) of turns in 0..11."""
         return np.array([self._draw(str(instr_id)) for instr_id in instr_ids], int)
 
     def _draw(self, instr_id: str) -> int:
@@ -96,7 +96,7 @@ class RandomAgent(ForwardAgent):
 def candidate_directions(
     world: NavWorld, observation: Observation, live: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Headings and elevations (N, K) in radians of the candidates of the rows `live` (N,)."""
-    # The world's angles are relative to one of twelve headings; heading 0 makes them absolute.
+    """Return headings and elevations (N, K) in radians of the candidates of rows `live` (N,)."""
+    # Angles of the world are relative to one of twelve headings; heading 0 gives absolute angles.
     four = world.angles[observation["viewpoint"][live], 0].astype(np.float64)  # (N, K, 4)
     return np.arctan2(four[..., 0], four[..., 1]), np.arctan2(four[..., 2], four[..., 3])

@@ -1,4 +1,4 @@
-"""Environments and followers as the settings of a run describe them."""
+"""Environments and followers built from the settings of a run."""
 
 from typing import Any
 
@@ -7,36 +7,37 @@ import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from agents.configs import RunConfig, TrainConfig
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.envdrop.visual import VisualScale
-from envs.episodes.tokenizer import WordTokenizer
+from agents.settings import RunConfig, TrainConfig
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import Tokenizer
 from envs.worlds import world_files
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
 _ENCODER_FIELDS = ("encoder", "weights_sha256")
-_STATISTICS = 1_000  # panoramas
+_STATISTICS = 1_000  # panoramas to estimate mean and standard deviation from
 
 
 def make_env(
     config: RunConfig,
     split: str,
-    tokenizer: WordTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     num_envs: int | None = None,
 ) -> VlnVectorEnv:
-    """Vector environment over a split, in which a batch of episodes starts and ends together.
+    """Build the vector environment of a split, without autoreset.
 
-    It tells where agents are; `DeviceFeatures` then looks up what they see.
+    Its observations contain indices of viewpoints and views; `DeviceFeatures` gathers the features.
 
     Args:
         config: Settings of the run.
         split: "train", "val_seen", ...
-        tokenizer: Vocabulary; built from the training split without.
-        num_envs: Episodes at once; the batch size of the settings without.
+        tokenizer: Tokenizer; by default words of the training split.
+        num_envs: Number of episodes in a batch; the batch size of the settings by default.
     """
     return make_vln_vector_env(
         num_envs or config.batch_size,
@@ -55,17 +56,17 @@ def make_env(
         observe="indices",
         copy=False,
         teacher=config.teacher,
-        # A speaker gets none.
+        # Speakers are trained without rewards.
         reward=config.reward if isinstance(config, TrainConfig) else "distance",
         exchanged_words=config.exchanged_words,
     )
 
 
-def make_evaluation_envs(config: RunConfig, tokenizer: WordTokenizer) -> dict[str, VlnVectorEnv]:
-    """Environments over the splits that a run is evaluated on, by split.
+def make_evaluation_envs(config: RunConfig, tokenizer: Tokenizer) -> dict[str, VlnVectorEnv]:
+    """Build the environments of the evaluation splits of a run, by split.
 
     Raises:
-        FileNotFoundError: There is no such split; names the flags that choose them.
+        FileNotFoundError: A split does not exist.
     """
     files = world_files(config.world, config.data_dir)
     for split in config.evaluation_splits:
@@ -73,8 +74,7 @@ def make_evaluation_envs(config: RunConfig, tokenizer: WordTokenizer) -> dict[st
             files.annotations(config.dataset, split)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{error}; splits of evaluation are named by --evaluation-splits, and the one that "
-                "chooses weights by --select-by"
+                f"{error}; choose the evaluation splits with --evaluation-splits and --select-by"
             ) from error
     return {
         split: make_env(config, split, tokenizer, config.evaluation_batch_size)
@@ -83,14 +83,14 @@ def make_evaluation_envs(config: RunConfig, tokenizer: WordTokenizer) -> dict[st
 
 
 def make_follower(
-    config: TrainConfig, env: VlnVectorEnv, tokenizer: WordTokenizer | None = None
+    config: TrainConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
 ) -> Follower:
-    """Untrained follower for an environment.
+    """Build an untrained follower for an environment.
 
     Args:
         config: Settings of the run.
-        env: Says how wide features are.
-        tokenizer: Vocabulary in place of the environment's.
+        env: Environment, which determines the width of the features.
+        tokenizer: Tokenizer; that of the environment by default.
     """
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
@@ -102,30 +102,30 @@ def make_follower(
 
 
 def fit_scale(scale: VisualScale | None, env: VlnVectorEnv) -> None:
-    """Measure features on the scans of an environment, for networks that standardise them."""
+    """Set the scale of standardised features from the scans of an environment, if there is one."""
     if scale is not None and env.feature_store is not None:
         scale.fit(*feature_statistics(env.feature_store, env))
 
 
 def feature_store(config: RunConfig) -> FeatureStore:
-    """The visual features of a run.
+    """Open the visual features of a run.
 
     Raises:
-        ValueError: The world has none and none are named.
+        ValueError: The world has no features of its own and --features is not given.
     """
     path = config.features or world_files(config.world, config.data_dir).features
     if path is None:
         raise ValueError(
-            f"world {config.world} comes without features: name a store with --features, "
+            f"--world {config.world} has no features of its own; name a store with --features, "
             "or train with --no-vision"
         )
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and standard deviation (D,) of a store over the scans of an environment."""
+    """Return mean (D,) and standard deviation (D,) of features over the scans of an environment."""
     world = env.nav_world
-    # Some hundred panoramas tell both to a few per cent.
+    # A few hundred panoramas give both to a few per cent.
     chosen = range(0, len(world), max(1, len(world) // _STATISTICS))
     rows = [store.row(world.scan_names[node], world.viewpoint_ids[node]) for node in chosen]
     views = torch.from_numpy(store.take(np.array(rows))).flatten(0, 1)  # (N * 36, D)
@@ -133,7 +133,7 @@ def feature_statistics(store: FeatureStore, env: VlnVectorEnv) -> tuple[Tensor, 
 
 
 def feature_metadata(config: RunConfig) -> dict[str, str]:
-    """What made the visual features: weights trained on one encoder's mean nothing to another's."""
+    """Return the encoder of the visual features; weights are valid for this encoder only."""
     if not config.vision:
         return {"encoder": "none"}
     metadata: dict[str, Any] = feature_store(config).metadata

@@ -1,4 +1,4 @@
-"""Scoring agents over whole splits, and the table that compares them."""
+"""Evaluation of agents on whole splits, and the table that compares them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.acting.rollout import Agent, walk
-from agents.configs import Language, TrainConfig
+from agents.settings import InstructionAblation, TrainConfig
 from envs.episodes import Episode, base_language
 from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
 from envs.navigation.vector_env import VlnVectorEnv
@@ -16,27 +16,27 @@ from training import distributed
 from training.learners import Summary
 
 Pose = tuple[str, float, float]
-# By split or a language of it, then by agent.
+# Summaries by split, or by split/language, and then by agent.
 Results = dict[str, dict[str, Summary]]
 
 _COLUMNS = ("TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW")
 _DECIMALS = {"m": 2, "%": 1}
-_DEPRIVED: dict[Language, list[str]] = {
-    "read": [],
-    "none": ["no language"],
-    "shuffled": ["shuffled language"],
+_ABLATIONS: dict[InstructionAblation, list[str]] = {
+    "none": [],
+    "empty": ["empty instructions"],
+    "shuffled": ["shuffled instructions"],
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """An agent's walks through a split.
+    """Trajectories and scores of an agent on a split.
 
     Attributes:
-        trajectories: By instr_id, poses (viewpoint, heading, elevation) from start to end.
-        scores: By instr_id, the metrics of `envs.metrics.score_path`; empty for a split whose goals
-            are secret.
-        languages: By instr_id, the language without its country.
+        trajectories: Poses (viewpoint, heading, elevation) from start to end, by instr_id.
+        scores: Metrics of `envs.metrics.score_path`, by instr_id; empty for a split whose goals are
+            not published.
+        languages: Language without its country, by instr_id.
     """
 
     trajectories: dict[str, list[Pose]]
@@ -44,24 +44,24 @@ class Evaluation:
     languages: dict[str, str]
 
     def summary(self) -> Summary:
-        """Means over all episodes."""
+        """Return the means over all episodes."""
         return summarise(list(self.scores.values()))
 
     def by_language(self) -> dict[str, Summary]:
-        """Means per language."""
+        """Return the means of each language."""
         languages = [self.languages[instr_id] for instr_id in self.scores]
         return summarise_groups(list(self.scores.values()), languages)
 
 
 def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
-    """Let an agent walk every episode of an environment's split once.
+    """Walk every episode of an environment's split once and score the trajectories.
 
-    Several processes share the episodes, and all of them get the whole evaluation.
+    Several ranks share the episodes; all of them return the whole evaluation.
 
     Args:
         env: Environment without autoreset.
-        agent: Put a network into evaluation mode before.
-        name: Label of the progress bar; no bar without it.
+        agent: Agent, with its network in evaluation mode.
+        name: Label of the progress bar; without it there is no bar.
     """
     episodes = by_length(env.episodes)[distributed.rank() :: distributed.world_size()]
     trajectories: dict[str, list[Pose]] = {}
@@ -80,12 +80,12 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
 
 
 def by_length(episodes: Sequence[Episode]) -> list[Episode]:
-    """Episodes with the longest instruction first: those of a batch are alike then."""
+    """Sort episodes by decreasing instruction length, which reduces padding."""
     return sorted(episodes, key=lambda episode: -len(episode.instruction))
 
 
 def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Evaluation:
-    """Score a walk for each episode of an environment's split."""
+    """Score a trajectory for each episode of an environment's split."""
     known = [episode for episode in env.episodes if episode.has_goal]
     scores: dict[str, dict[str, float]] = {}
     if known:
@@ -107,48 +107,51 @@ def score_walks(env: VlnVectorEnv, trajectories: Mapping[str, list[Pose]]) -> Ev
 
 
 def summaries(split: str, evaluation: Evaluation) -> dict[str, Summary]:
-    """Summary of a split, and of each language if there are several, as "split/language"."""
+    """Return the summary of a split and, if it has several languages, those of "split/language"."""
     languages = evaluation.by_language()
     parts = {f"{split}/{language}": summary for language, summary in languages.items()}
     return {split: evaluation.summary(), **(parts if len(parts) > 1 else {})}
 
 
 def compare(env: VlnVectorEnv, agents: Mapping[str, Agent], seed: int, split: str) -> Results:
-    """Summaries of agents, and below them of the baselines, on one split.
+    """Evaluate agents, and then the baselines, on one split.
 
     Args:
-        env: Environment over the split.
-        agents: By name.
-        seed: Of the random baseline.
+        env: Environment of the split.
+        agents: Agents by name.
+        seed: Random seed of the random baseline.
         split: Name of the split.
     """
     results: Results = {}
-    for who, agent in {**agents, **baselines(env, seed)}.items():
-        for part, summary in summaries(split, evaluate(env, agent, f"{split} {who}")).items():
-            results.setdefault(part, {})[who] = summary
+    for name, agent in {**agents, **baselines(env, seed)}.items():
+        for part, summary in summaries(split, evaluate(env, agent, f"{split} {name}")).items():
+            results.setdefault(part, {})[name] = summary
     return results
 
 
 def baselines(env: VlnVectorEnv, seed: int) -> dict[str, Agent]:
-    """Agents that learn nothing, by name; the random one draws from the seed."""
+    """Return the non-learning baselines by name; the random one uses the seed."""
     world = env.nav_world
-    way = {"shortest": "shortest path", "reference": "reference path"}[env.teacher]
+    teacher = {"shortest": "shortest path", "reference": "reference path"}[env.teacher]
     return {
         "random": RandomAgent(world, seed),
         "forward": ForwardAgent(world),
-        way: TeacherAgent(),
+        teacher: TeacherAgent(),
     }
 
 
 def follower_name(config: TrainConfig) -> str:
-    """How tables call a follower."""
-    deprived = [] if config.vision else ["no vision"]
-    deprived += _DEPRIVED[config.language]
-    return f"follower ({', '.join(deprived)})" if deprived else "follower"
+    """Return the name of a follower in tables, with its ablations."""
+    ablations = [] if config.vision else ["no vision"]
+    ablations += _ABLATIONS[config.instruction_ablation]
+    return f"follower ({', '.join(ablations)})" if ablations else "follower"
 
 
 def table(results: Mapping[str, Mapping[str, Summary]]) -> str:
-    """Aligned text: a line per split and agent; TL and NE in metres, the rest in per cent."""
+    """Return an aligned table with a line per split and agent.
+
+    TL and NE are in metres, the other metrics in per cent.
+    """
     rows = [["split", "agent", *_COLUMNS]]
     for split, agents in results.items():
         for agent, summary in agents.items():

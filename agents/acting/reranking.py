@@ -1,8 +1,8 @@
-"""Choosing among found paths with a speaker, and the walk that a search costs.
+"""Re-ranking of found paths with a speaker, and the walk that a search requires.
 
-EnvDrop's re-ranking (`r2r_src/train.py: beam_valid`): alpha times what the speaker says of the
-instruction given the path, plus 1 - alpha times what the follower says of the path given the
-instruction. The speaker is asked in evaluation mode; the released code left its dropout on.
+EnvDrop's re-ranking (`r2r_src/train.py: beam_valid`): alpha times the speaker's log-probability of
+the instruction given the path, plus 1 - alpha times the follower's log-probability of the path
+given the instruction. The speaker is in evaluation mode; the released code left its dropout on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,25 +14,25 @@ import torch
 from torch import Tensor
 
 from agents.acting.evaluation import Pose
-from agents.acting.search import FoundPath, Place, SearchResult
-from agents.acting.speaking import look_along
+from agents.acting.path_recording import gather_views
+from agents.acting.search import FoundPath, Position, SearchResult
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
 from storage.features.view_grid import view_direction
 
-_PATHS = 64  # judged at once
+_PATHS = 64  # paths in a batch of the speaker
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """How speaker and follower are weighed.
+    """Weights of speaker and follower.
 
     Attributes:
-        alpha: weight of the speaker; 0 leaves the choice to the follower.
-        per_word: divide the speaker's log-log_prob by the words of the instruction.
-        per_action: divide the follower's by the actions of the path.
+        alpha: Weight of the speaker's log-probability; the follower's has weight 1 - alpha.
+        per_word: Divide the speaker's log-probability by the number of words of the instruction.
+        per_action: Divide the follower's log-probability by the number of actions of the path.
     """
 
     alpha: float = 0.5
@@ -42,85 +42,92 @@ class Weighting:
 
 @dataclass(frozen=True)
 class RankedPath:
-    """A found path and what the speaker says of it: log-log_prob of so many words."""
+    """A found path with the score of a speaker.
+
+    Attributes:
+        path: The path.
+        speaker_log_prob: The speaker's log-probability of the instruction given the path.
+        words: Number of tokens of the instruction, without the start token.
+    """
 
     path: FoundPath
     speaker_log_prob: float
     words: int
 
     def score(self, weighting: Weighting) -> float:
-        """What the path is chosen by."""
+        """Return the weighted sum of both log-probabilities."""
         speaker = self.speaker_log_prob / (self.words if weighting.per_word else 1)
         actions = len(self.path.actions) if weighting.per_action else 1
         follower = self.path.log_prob / actions
         return weighting.alpha * speaker + (1 - weighting.alpha) * follower
 
 
-def judge(
-    findings: Sequence[SearchResult],
+def rank_paths(
+    results: Sequence[SearchResult],
     speaker: Speaker,
     features: DeviceFeatures,
     tokens: np.ndarray,
     languages: Tensor,
 ) -> list[list[RankedPath]]:
-    """Ask a speaker about the found paths of B instructions.
+    """Score the found paths of B instructions with a speaker.
 
     Args:
-        findings: B of them.
-        speaker: In evaluation mode.
-        features: Of the world.
-        tokens: (B, L) instructions in the speaker's words.
-        languages: (B,) numbers of theirs.
+        results: Results of the searches, one per instruction.
+        speaker: Speaker in evaluation mode.
+        features: Features of the world.
+        tokens: (B, L) instructions in the speaker's vocabulary.
+        languages: (B,) language ids of the instructions.
     """
-    judged: list[list[RankedPath]] = [[] for _ in findings]
-    found = [(row, path) for row, finding in enumerate(findings) for path in finding.paths]
+    ranked: list[list[RankedPath]] = [[] for _ in results]
+    found = [(row, path) for row, result in enumerate(results) for path in result.paths]
     for start in range(0, len(found), _PATHS):
         rows, paths = zip(*found[start : start + _PATHS], strict=True)
-        spoken = _spoken(paths, speaker, features, tokens[list(rows)], languages[list(rows)])
-        for row, path, total in zip(rows, paths, spoken, strict=True):
-            judged[row].append(RankedPath(path, total, int((tokens[row] != PAD).sum()) - 1))
-    return judged
+        log_probs = _instruction_log_probs(
+            paths, speaker, features, tokens[list(rows)], languages[list(rows)]
+        )
+        for row, path, log_prob in zip(rows, paths, log_probs, strict=True):
+            ranked[row].append(RankedPath(path, log_prob, int((tokens[row] != PAD).sum()) - 1))
+    return ranked
 
 
-def _spoken(
+def _instruction_log_probs(
     paths: Sequence[FoundPath],
     speaker: Speaker,
     features: DeviceFeatures,
     tokens: np.ndarray,
     languages: Tensor,
 ) -> list[float]:
-    """Log-log_prob of an instruction of (P, L) for each of P paths."""
+    """Return the log-probability of each instruction (P, L) given its path."""
     steps = [
-        (number, step, *place, action)
-        for number, path in enumerate(paths)
-        for step, (place, action) in enumerate(zip(path.places, path.actions, strict=True))
+        (row, step, *position, action)
+        for row, path in enumerate(paths)
+        for step, (position, action) in enumerate(zip(path.positions, path.actions, strict=True))
     ]
-    seen = look_along(features, *np.array(steps).T)
-    device = seen.panorama.device
-    given = torch.from_numpy(tokens).to(device)
-    log_probs = speaker.log_probs(speaker.encode(seen), given, languages)
+    views = gather_views(features, *np.array(steps).T)
+    instructions = torch.from_numpy(tokens).to(views.panorama.device)
+    log_probs = speaker.log_probs(speaker.encode(views), instructions, languages)
     return log_probs.double().sum(1).tolist()
 
 
-def best(judged: Sequence[RankedPath], weighting: Weighting) -> FoundPath:
-    """The path with the highest score; of equal ones the follower's favourite."""
-    return max(judged, key=lambda item: item.score(weighting)).path
+def best_path(ranked: Sequence[RankedPath], weighting: Weighting) -> FoundPath:
+    """Return the path with the highest score; of equal ones, the first (the follower's best)."""
+    return max(ranked, key=lambda item: item.score(weighting)).path
 
 
-def tune(
-    judged: Sequence[Sequence[RankedPath]], value: Sequence[Mapping[FoundPath, float]]
+def tune_weighting(
+    ranked: Sequence[Sequence[RankedPath]], values: Sequence[Mapping[FoundPath, float]]
 ) -> tuple[Weighting, float]:
-    """The weighting with the highest mean value of the chosen paths.
+    """Return the weighting with the highest mean value of the chosen paths.
 
-    All alphas from 0 to 1 by hundredths are tried, with and without averaging, as `--paramSearch`
-    does; tune on one split what is reported on another.
+    Alpha runs from 0 to 1 in steps of 0.01, with and without both divisions, as in EnvDrop's
+    `--paramSearch`. Tune on a split other than the one to report.
 
     Args:
-        judged: Paths of each instruction.
-        value: Of each of these paths, such as its success.
+        ranked: Paths of each instruction.
+        values: Value of each of these paths, such as its success.
 
     Returns:
-        The weighting (of equally good ones the first) and the mean value.
+        The weighting (the first of equally good ones) and the mean value.
     """
     trials = [
         Weighting(hundredths / 100, per_word, per_action)
@@ -128,28 +135,29 @@ def tune(
         for per_action in (False, True)
         for hundredths in range(101)
     ]
+    instructions = list(zip(ranked, values, strict=True))
     means = [
-        float(np.mean([own[best(paths, trial)] for paths, own in zip(judged, value, strict=True)]))
+        float(np.mean([value[best_path(paths, trial)] for paths, value in instructions]))
         for trial in trials
     ]
     index = int(np.argmax(means))
     return trials[index], means[index]
 
 
-def whole_walk(world: NavWorld, found: SearchResult, chosen: FoundPath) -> list[int]:
-    """Nodes that an agent in the building walks for a search: what leaderboards count.
+def search_walk(world: NavWorld, result: SearchResult, chosen: FoundPath) -> list[int]:
+    """Return the nodes of the walk that a search requires, which leaderboards count.
 
-    It goes to each place where the search looked around, the shortest way that it knows by then,
-    back to the start, and along the chosen path.
+    The agent walks to each expanded viewpoint in turn, by the shortest path in the graph that it
+    has seen so far, then back to the start and along the chosen path.
 
     Args:
-        world: Where the search was.
-        found: What it looked at.
-        chosen: Where to go in the end.
+        world: World of the search.
+        result: Result of the search.
+        chosen: Path to walk at the end.
     """
     known = networkx.Graph()
-    walked = [found.looked_at[0]]
-    for node in [*found.looked_at, found.looked_at[0]]:
+    walked = [result.expanded[0]]
+    for node in [*result.expanded, result.expanded[0]]:
         if node != walked[-1]:
             walked += networkx.shortest_path(known, walked[-1], node, weight="metres")[1:]
         neighbours = world.targets[node, np.flatnonzero(world.mask[node])[1:]]
@@ -157,14 +165,14 @@ def whole_walk(world: NavWorld, found: SearchResult, chosen: FoundPath) -> list[
             neighbours, world.distance(np.array(node), neighbours), strict=True
         ):
             known.add_edge(node, int(other), metres=float(metres))
-    return walked + [place.node for place in chosen.places[1:]]
+    return walked + [position.node for position in chosen.positions[1:]]
 
 
-def poses(world: NavWorld, start: Place, nodes: Sequence[int]) -> list[Pose]:
-    """Viewpoint, heading and elevation (radians) along a walk, as an environment tells them."""
-    places = [start]
+def poses(world: NavWorld, start: Position, nodes: Sequence[int]) -> list[Pose]:
+    """Return viewpoint, heading and elevation (radians) along a walk, as environments do."""
+    positions = [start]
     for node in nodes[1:]:
-        here = places[-1].node
-        action = int(np.flatnonzero(world.targets[here, 1:] == node)[0]) + 1
-        places.append(Place(int(node), int(world.views[here, action])))
-    return [(str(world.viewpoint_ids[node]), *view_direction(view)) for node, view in places]
+        current = positions[-1].node
+        action = int(np.flatnonzero(world.targets[current, 1:] == node)[0]) + 1
+        positions.append(Position(int(node), int(world.views[current, action])))
+    return [(str(world.viewpoint_ids[node]), *view_direction(view)) for node, view in positions]

@@ -1,7 +1,7 @@
-"""Walking agents through a vector environment.
+"""Rollouts of agents in a vector environment.
 
-Episodes of a batch start together. One that has ended leaves the batch: agents see and decide for
-live rows only, so nothing is computed for episodes that are over.
+All episodes of a batch start at the same time. Agents observe and decide for live rows only, so
+that nothing is computed for episodes that have ended.
 """
 
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ STOP = 0
 
 
 class Agent(Protocol):
-    """Something that walks episodes of a vector environment."""
+    """Interface of agents in a vector environment."""
 
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
-        """Take up new episodes: the rows `live` of the batch."""
+        """Start new episodes in the rows `live` of the batch."""
         ...
 
     def act(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> np.ndarray:
-        """Choose actions (N,) for the rows `live` (N,), in their order; 0 stops."""
+        """Return actions (N,) for the rows `live` (N,), in their order; 0 stops."""
         ...
 
 
-class Walked(NamedTuple):
-    """What the environment said to a batch of walks.
+class RolloutResult(NamedTuple):
+    """Rewards and end of a batch of walks.
 
     Attributes:
-        rewards: per step the rewards (N,) of the rows that were live.
-        cut: (C,) rows that were still under way at the end.
-        observation: of all rows at the end.
+        rewards: Rewards (N,) of the live rows, for each step.
+        cut: (C,) rows that were truncated.
+        observation: Last observation of all rows.
     """
 
     rewards: list[np.ndarray]
@@ -44,14 +44,14 @@ class Walked(NamedTuple):
 
 def walk(
     env: VlnVectorEnv, agent: Agent, instr_ids: Sequence[str], max_steps: int | None = None
-) -> Walked:
-    """Let an agent walk episodes to their end; `env.trajectories()` then tells where it went.
+) -> RolloutResult:
+    """Walk episodes to their end; `env.trajectories()` then returns the trajectories.
 
     Args:
         env: Environment without autoreset (`AutoresetMode.DISABLED`).
-        agent: Who chooses.
-        instr_ids: Episodes, at most `env.num_envs`; row i of the environment walks the i-th.
-        max_steps: Stop here even where the environment would go on.
+        agent: Agent that chooses the actions.
+        instr_ids: Episodes, at most `env.num_envs`, one for each row of the environment.
+        max_steps: Maximum number of actions; that of the environment by default.
     """
     spare = env.num_envs - len(instr_ids)
     if spare < 0:
@@ -65,9 +65,9 @@ def walk(
     for _ in range(max_steps or env.max_episode_steps):
         actions = np.full(env.num_envs, STOP)
         actions[live] = agent.act(observation, info, live)
-        observation, gained, stopped, truncated, info = env.step(actions)
-        rewards.append(gained[live])
+        observation, reward, stopped, truncated, info = env.step(actions)
+        rewards.append(reward[live])
         live = live[~stopped[live]]
         if truncated[live].any() or not live.size:
             break
-    return Walked(rewards, live, observation)
+    return RolloutResult(rewards, live, observation)

@@ -1,8 +1,8 @@
-"""Search for a likely path: beam search, and best-first search over viewpoints.
+"""Search for probable paths: beam search, and best-first search over viewpoints.
 
-Both look at many places before they decide, which an agent in a building could only do by walking
-there; `agents.acting.reranking` counts that walk. Everything is deterministic: networks are in
-evaluation mode, and of equally likely paths the one found first is kept.
+A search expands many viewpoints before it chooses a path. A real agent would have to walk to them;
+`agents.acting.reranking.search_walk` returns that walk. Searches are deterministic: networks are in
+evaluation mode, and of equally probable paths the one that was found first is kept.
 """
 
 import heapq
@@ -14,18 +14,23 @@ import numpy as np
 import torch
 
 from agents.acting.rollout import STOP
-from agents.acting.visits import padded, with_visits
+from agents.acting.visits import add_visits, pad_histories
 from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Follower
-from agents.envdrop.visual import View
+from agents.envdrop.visual import PanoramaView
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
 
-_ROWS = 256  # decoder rows computed at once
+_ROWS = 256  # decoder rows in a batch
 
 
-class Place(NamedTuple):
-    """Where a path stands: node of the world, and the view 0..35 that is looked along."""
+class Position(NamedTuple):
+    """Position of an agent.
+
+    Attributes:
+        node: Node of the world.
+        view: View 0..35 that the agent faces.
+    """
 
     node: int
     view: int
@@ -33,55 +38,76 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class FoundPath:
-    """A path that ends with stopping.
+    """A complete path.
 
     Attributes:
-        places: from start to end.
-        actions: taken at each place; the last is the stop.
-        log_prob: sum of the follower's log-probabilities of the actions.
+        positions: Positions from start to end.
+        actions: Action at each position; the last is stop.
+        log_prob: Sum of the follower's log-probabilities of the actions.
     """
 
-    places: tuple[Place, ...]
+    positions: tuple[Position, ...]
     actions: tuple[int, ...]
     log_prob: float
 
 
 @dataclass
 class SearchResult:
-    """What a search found for one instruction.
+    """Result of a search for one instruction.
 
     Attributes:
-        paths: the likeliest first.
-        looked_at: nodes where the follower looked around, in their order.
+        paths: Complete paths, the most probable first.
+        expanded: Nodes that the search expanded, in order.
     """
 
     paths: list[FoundPath] = field(default_factory=list)
-    looked_at: list[int] = field(default_factory=list)
+    expanded: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class _Partial:
-    """A path under way; `row` is its instruction, the state lies before looking at its end."""
+class _PartialPath:
+    """A path without stop.
+
+    Attributes:
+        row: Index of its instruction.
+        positions: Positions from the start.
+        actions: Actions taken, one less than positions.
+        log_prob: Sum of the log-probabilities of the actions.
+        state: Decoder state before the expansion of the last position.
+    """
 
     row: int
-    places: tuple[Place, ...]
+    positions: tuple[Position, ...]
     actions: tuple[int, ...]
     log_prob: float
     state: State
 
     def stopped(self, log_prob: float) -> FoundPath:
-        return FoundPath(self.places, (*self.actions, STOP), self.log_prob + log_prob)
+        """Return the path completed by a stop of this log-probability."""
+        return FoundPath(self.positions, (*self.actions, STOP), self.log_prob + log_prob)
+
+    def extended(self, log_prob: float, action: int, position: Position) -> "_PartialPath":
+        """Return the path after a move; `log_prob` is that of the whole new path."""
+        return replace(
+            self,
+            positions=(*self.positions, position),
+            actions=(*self.actions, action),
+            log_prob=log_prob,
+        )
 
 
 class Searcher:
-    """A follower that thinks its way through a world instead of walking it.
+    """Expansion of paths by a follower, without walking.
 
     Args:
-        follower: In evaluation mode.
-        features: Of the world.
-        world: Where it searches.
-        tokens: (B, L) instructions, as an environment gives them.
-        starts: B places.
+        follower: Follower in evaluation mode.
+        features: Features of the world.
+        world: World to search in.
+        tokens: (B, L) token ids of the instructions.
+        starts: B start positions.
+
+    Attributes:
+        starts: Partial paths at the start positions.
     """
 
     def __init__(
@@ -90,163 +116,162 @@ class Searcher:
         features: DeviceFeatures,
         world: NavWorld,
         tokens: np.ndarray,
-        starts: Sequence[Place],
+        starts: Sequence[Position],
     ) -> None:
         self._follower, self._features, self._world = follower, features, world
         self._device = next(follower.parameters()).device
-        given = torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)
-        self._context, first = follower.encoder(given)
+        ids = torch.from_numpy(np.ascontiguousarray(tokens)).to(self._device)
+        self._context, first = follower.encoder(ids)
         self.starts = [
-            _Partial(row, (start,), (), 0.0, state)
+            _PartialPath(row, (start,), (), 0.0, state)
             for row, (start, state) in enumerate(zip(starts, first.split(), strict=True))
         ]
 
-    def expand(self, partials: Sequence[_Partial]) -> list[tuple[_Partial, np.ndarray]]:
-        """Look around at the ends of paths; each with the new state and its log-probabilities."""
-        expanded: list[tuple[_Partial, np.ndarray]] = []
+    def expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
+        """Return each path with its next state, and the log-probabilities (K,) of its actions."""
+        expanded: list[tuple[_PartialPath, np.ndarray]] = []
         for start in range(0, len(partials), _ROWS):
             expanded += self._expand(partials[start : start + _ROWS])
         return expanded
 
-    def moves(self, partial: _Partial, log_probs: np.ndarray) -> list[tuple[float, int, Place]]:
-        """Likelihood of the path after each possible move, the action, and where it leads."""
-        node = partial.places[-1].node
+    def moves(
+        self, partial: _PartialPath, log_probs: np.ndarray
+    ) -> list[tuple[float, int, Position]]:
+        """Return each possible move: log-probability of the path after it, action and position."""
+        node = partial.positions[-1].node
+        targets, views = self._world.targets[node], self._world.views[node]
         return [
             (
                 partial.log_prob + float(log_probs[action]),
                 action,
-                Place(int(self._world.targets[node, action]), int(self._world.views[node, action])),
+                Position(int(targets[action]), int(views[action])),
             )
             for action in (np.flatnonzero(self._world.mask[node, 1:]) + 1).tolist()
         ]
 
-    @staticmethod
-    def go(partial: _Partial, log_prob: float, action: int, place: Place) -> _Partial:
-        """The path after a move."""
-        return replace(
-            partial,
-            places=(*partial.places, place),
-            actions=(*partial.actions, action),
-            log_prob=log_prob,
-        )
-
-    def _expand(self, partials: Sequence[_Partial]) -> list[tuple[_Partial, np.ndarray]]:
-        nodes = np.array([partial.places[-1].node for partial in partials])
-        views = np.array([partial.places[-1].view for partial in partials])
+    def _expand(self, partials: Sequence[_PartialPath]) -> list[tuple[_PartialPath, np.ndarray]]:
+        nodes = np.array([partial.positions[-1].node for partial in partials])
+        views = np.array([partial.positions[-1].view for partial in partials])
         rows = torch.tensor([partial.row for partial in partials], device=self._device)
         width = 1 + int(np.flatnonzero(self._world.mask[nodes].any(0))[-1])
         state = State.joined([partial.state for partial in partials])
         context: Context = self._context.rows(rows)
-        view = View(*self._features.gather(nodes, views, width))
+        view = PanoramaView(*self._features.gather(nodes, views, width))
         if self._follower.visit_features:
-            trails = padded([[place.node for place in partial.places] for partial in partials])
-            view = with_visits(view, trails, self._world.targets)
+            histories = [[position.node for position in partial.positions] for partial in partials]
+            view = add_visits(view, pad_histories(histories), self._world.targets)
         decision = self._follower.decide(view, context, state)
-        # Doubles, so that sums over a path do not depend on the order of a batch.
+        # float64, so that sums over a path do not depend on the order of a batch.
         log_probs = torch.log_softmax(decision.scores.double(), 1).cpu().numpy()
-        seen = zip(partials, decision.state.split(), log_probs, strict=True)
-        return [(replace(partial, state=state), chances) for partial, state, chances in seen]
+        return [
+            (replace(partial, state=next_state), row_log_probs)
+            for partial, next_state, row_log_probs in zip(
+                partials, decision.state.split(), log_probs, strict=True
+            )
+        ]
 
 
 def beam_search(searcher: Searcher, width: int, max_steps: int) -> list[SearchResult]:
-    """Keep the likeliest `width` paths of each instruction, step by step.
+    """Run a beam search for each instruction.
 
-    A path that stops leaves its place in the beam to others no more; the search ends when all have
-    stopped, or after `max_steps` actions, where paths under way count as if they stopped there.
+    A complete path keeps its slot in the beam. The search ends when all paths of the beam are
+    complete, or after `max_steps` actions, where the other paths stop with probability 1.
 
     Args:
-        searcher: With the instructions.
-        width: Of the beam.
-        max_steps: Actions of a path.
+        searcher: Searcher with the instructions.
+        width: Beam width.
+        max_steps: Maximum number of actions in a path.
     """
-    findings = [SearchResult() for _ in searcher.starts]
+    results = [SearchResult() for _ in searcher.starts]
     beams = [[start] for start in searcher.starts]
     for _ in range(max_steps):
-        under_way = [partial for beam in beams for partial in beam]
-        if not under_way:
+        partials = [partial for beam in beams for partial in beam]
+        if not partials:
             break
         beams = [[] for _ in beams]
-        options: list[list[tuple[float, _Partial | FoundPath]]] = [[] for _ in beams]
-        for partial, log_probs in searcher.expand(under_way):
-            found = findings[partial.row]
-            found.looked_at.append(partial.places[-1].node)
+        options: list[list[tuple[float, _PartialPath | FoundPath]]] = [[] for _ in beams]
+        for partial, log_probs in searcher.expand(partials):
+            results[partial.row].expanded.append(partial.positions[-1].node)
             stop = partial.stopped(float(log_probs[STOP]))
             options[partial.row].append((stop.log_prob, stop))
-            for log_prob, action, place in searcher.moves(partial, log_probs):
-                onward = searcher.go(partial, log_prob, action, place)
-                options[partial.row].append((log_prob, onward))
-        for row, found in enumerate(findings):
-            free = width - len(found.paths)
+            for log_prob, action, position in searcher.moves(partial, log_probs):
+                extended = partial.extended(log_prob, action, position)
+                options[partial.row].append((log_prob, extended))
+        for row, result in enumerate(results):
+            free = width - len(result.paths)
             for _, option in sorted(options[row], key=lambda item: -item[0])[:free]:
                 if isinstance(option, FoundPath):
-                    found.paths.append(option)
+                    result.paths.append(option)
                 else:
                     beams[row].append(option)
     for beam in beams:
         for partial in beam:
-            findings[partial.row].paths.append(partial.stopped(0.0))
-    return [_sorted(found) for found in findings]
+            results[partial.row].paths.append(partial.stopped(0.0))
+    return [_sorted(result) for result in results]
 
 
 def best_first_search(searcher: Searcher, count: int, max_expansions: int) -> list[SearchResult]:
-    """Follow the likeliest path so far, whichever it is, and visit no viewpoint twice.
+    """Run a best-first search for each instruction: expand the most probable path so far.
 
-    EnvDrop's `r2r_src/agent.py: _dijkstra`, without its errors: states are viewpoints, and stops at
-    viewpoints; it ends with so many stops, or after so many expansions.
+    EnvDrop's `r2r_src/agent.py: _dijkstra`, without its errors. Each viewpoint is expanded at most
+    once. The search ends with `count` complete paths, or after `max_expansions` expansions.
 
     Args:
-        searcher: With the instructions.
-        count: Paths to find for each instruction.
-        max_expansions: Places to look around at, for each instruction.
+        searcher: Searcher with the instructions.
+        count: Number of complete paths for each instruction.
+        max_expansions: Maximum number of expanded viewpoints for each instruction.
     """
-    findings = [SearchResult() for _ in searcher.starts]
-    frontiers: list[list[tuple[float, int, _Partial | FoundPath]]] = [
+    results = [SearchResult() for _ in searcher.starts]
+    frontiers: list[list[tuple[float, int, _PartialPath | FoundPath]]] = [
         [(0.0, 0, start)] for start in searcher.starts
     ]
-    numbers = [1] * len(frontiers)
+    counters = [1] * len(frontiers)  # break ties in favour of the path that was found first
     while True:
         chosen = [
             partial
-            for found, frontier in zip(findings, frontiers, strict=True)
-            if (partial := _likeliest(found, frontier, count, max_expansions)) is not None
+            for result, frontier in zip(results, frontiers, strict=True)
+            if (partial := _next_path(result, frontier, count, max_expansions)) is not None
         ]
         if not chosen:
-            return [_sorted(found) for found in findings]
+            return [_sorted(result) for result in results]
         for partial, log_probs in searcher.expand(chosen):
             row, frontier = partial.row, frontiers[partial.row]
             stop = partial.stopped(float(log_probs[STOP]))
-            onward = [
-                searcher.go(partial, log_prob, action, place)
-                for log_prob, action, place in searcher.moves(partial, log_probs)
-                if place.node not in findings[row].looked_at
+            extended = [
+                partial.extended(log_prob, action, position)
+                for log_prob, action, position in searcher.moves(partial, log_probs)
+                if position.node not in results[row].expanded
             ]
-            for item in (stop, *onward):
-                heapq.heappush(frontier, (-item.log_prob, numbers[row], item))
-                numbers[row] += 1
+            for item in (stop, *extended):
+                heapq.heappush(frontier, (-item.log_prob, counters[row], item))
+                counters[row] += 1
 
 
-def _likeliest(
-    found: SearchResult,
-    frontier: list[tuple[float, int, _Partial | FoundPath]],
+def _next_path(
+    result: SearchResult,
+    frontier: list[tuple[float, int, _PartialPath | FoundPath]],
     count: int,
     max_expansions: int,
-) -> _Partial | None:
-    """Take from a frontier the path to go on with, and the stops before it; None at the end."""
-    while frontier and len(found.paths) < count:
+) -> _PartialPath | None:
+    """Remove and return the next path to expand from a frontier; None at the end of the search.
+
+    Complete paths that precede it are moved from the frontier to the result.
+    """
+    while frontier and len(result.paths) < count:
         _, _, item = heapq.heappop(frontier)
         if isinstance(item, FoundPath):
-            found.paths.append(item)
-        elif item.places[-1].node not in found.looked_at:
-            if len(found.looked_at) < max_expansions:
-                found.looked_at.append(item.places[-1].node)
+            result.paths.append(item)
+        elif item.positions[-1].node not in result.expanded:
+            if len(result.expanded) < max_expansions:
+                result.expanded.append(item.positions[-1].node)
                 return item
-            # No more looking around: without any stop so far, the likeliest path ends here.
-            if not found.paths:
-                found.paths.append(item.stopped(0.0))
+            # At the limit, the most probable partial path stops if there is no complete path.
+            if not result.paths:
+                result.paths.append(item.stopped(0.0))
             break
     frontier.clear()
     return None
 
 
-def _sorted(found: SearchResult) -> SearchResult:
-    return SearchResult(sorted(found.paths, key=lambda path: -path.log_prob), found.looked_at)
+def _sorted(result: SearchResult) -> SearchResult:
+    return SearchResult(sorted(result.paths, key=lambda path: -path.log_prob), result.expanded)

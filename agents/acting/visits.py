@@ -1,4 +1,4 @@
-"""How often walks have been at the places to which an agent may go."""
+"""Number of earlier visits of each candidate's viewpoint."""
 
 from collections.abc import Sequence
 
@@ -6,41 +6,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.envdrop.visual import View
+from agents.envdrop.visual import PanoramaView
 
-_NOWHERE = -1  # before a walk began; no candidate leads there
-
-
-def padded(trails: Sequence[Sequence[int]]) -> np.ndarray:
-    """(N, T) walks of nodes, the shorter ones filled up in front."""
-    longest = max(len(trail) for trail in trails)
-    return np.array([[_NOWHERE] * (longest - len(trail)) + [*trail] for trail in trails])
+_NO_NODE = -1  # padding before the start of a walk; no candidate leads there
 
 
-def visits(trails: np.ndarray, targets: np.ndarray) -> Tensor:
-    """Count visits.
+def pad_histories(histories: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the nodes (N, T) of walks of unequal length, padded at the front."""
+    longest = max(len(history) for history in histories)
+    return np.array([[_NO_NODE] * (longest - len(history)) + [*history] for history in histories])
+
+
+def count_visits(histories: np.ndarray, targets: np.ndarray) -> Tensor:
+    """Count the visits of each candidate.
 
     Args:
-        trails: (N, T) nodes of walks, from the start or what `padded` put before it to where each
-            agent stands.
-        targets: (N, K) nodes to which the candidates lead.
+        histories: (N, T) nodes of each walk up to the current node, padded at the front.
+        targets: (N, K) nodes of the candidates.
 
     Returns:
-        (N, K) float32: how often each walk has been at a candidate's node; for stop, candidate 0,
-        how often it had been where it is now.
+        (N, K) float32 number of visits of each candidate's node. For stop, candidate 0: number of
+        earlier visits of the current node.
     """
-    counts = (trails[:, :, None] == targets[:, None]).sum(1)
-    counts[:, 0] = (trails[:, :-1] == trails[:, -1:]).sum(1)
+    counts = (histories[:, :, None] == targets[:, None]).sum(1)
+    counts[:, 0] = (histories[:, :-1] == histories[:, -1:]).sum(1)
     return torch.from_numpy(counts.astype(np.float32))
 
 
-def with_visits(view: View, trails: np.ndarray, targets: np.ndarray) -> View:
-    """A view that tells what was visited.
+def add_visits(view: PanoramaView, histories: np.ndarray, targets: np.ndarray) -> PanoramaView:
+    """Return a view with visit counts.
 
     Args:
-        view: What N agents see.
-        trails: As for `visits`.
-        targets: (V, candidates) nodes to which the candidates of all nodes of the world lead.
+        view: Visual input of N agents.
+        histories: As in `count_visits`.
+        targets: (V, candidates) nodes of the candidates of all nodes of the world.
     """
-    counts = visits(trails, targets[trails[:, -1], : view.mask.shape[1]])
+    counts = count_visits(histories, targets[histories[:, -1], : view.mask.shape[1]])
     return view._replace(visits=counts.to(view.mask.device))

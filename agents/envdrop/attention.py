@@ -1,20 +1,20 @@
-"""What the networks of the family share: attention by dot products, and dropout.
+"""Dot-product attention and fast dropout, shared by follower and speaker.
 
-Letters in the shape comments: B episodes, N keys, Q query and W key width.
+Letters in shapes: B episodes, N keys, Q query width, W key width.
 """
 
 import torch
 from torch import Tensor, nn
 
-from agents.envdrop.deferred import RecurrentLinear
+from agents.envdrop.accumulated_linear import RecurrentLinear
 
 
 def drop(values: Tensor, rate: float) -> Tensor:
-    """Set a share of the numbers to 0 and scale up the rest.
+    """Set a random share `rate` of the values to 0 and scale up the others.
 
-    Sixteen random bits decide about a number, a quarter of the draws of torch's dropout: on a CPU
-    three times as fast. The share is exact to 1 / 65,536. One product with 0 or the factor, both
-    ways, takes half of the time of filling and scaling.
+    Each value uses sixteen random bits, a quarter of what torch's dropout draws, which is three
+    times as fast on a CPU. The rate is exact to 1 / 65,536. A single multiplication by 0 or the
+    factor takes half of the time of filling and scaling.
     """
     limit, count = round(rate * 2**16), values.numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64, device=values.device)
@@ -24,31 +24,34 @@ def drop(values: Tensor, rate: float) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """Dropout by few random bits."""
+    """Dropout with sixteen random bits per value."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
     def forward(self, values: Tensor) -> Tensor:
-        """Set a share of the numbers to 0 and scale up the rest; only in training mode."""
+        """Apply dropout in training mode; return the values unchanged in evaluation mode."""
         if not self.training or not self.rate:
             return values
         return drop(values, self.rate)
 
 
 class SoftDotAttention(nn.Module):
-    """Attention by dot products of keys with a projected query."""
+    """Attention by dot products between keys and a projected query."""
 
     def __init__(self, query_size: int, key_size: int) -> None:
         super().__init__()
         self.query = RecurrentLinear(query_size, key_size, bias=False)
 
     def scores(self, query: Tensor, keys: Tensor, gate: Tensor | None = None) -> Tensor:
-        """Dot products (B, N) of keys (B, N, W), times a gate (B, W), with a query (B, Q)."""
+        """Return the dot products (B, N) of keys (B, N, W) and a query (B, Q).
+
+        The keys are multiplied by the gate (B, W), if there is one.
+        """
         query = self.query(query)  # (B, W)
         query = query if gate is None else query * gate
-        # The query as a row: on a CPU ten times as fast as keys times a column.
+        # With the query as a row this is ten times as fast on a CPU as keys times a column.
         return torch.bmm(query.unsqueeze(1), keys.transpose(1, 2)).squeeze(1)  # (B, N)
 
     def forward(
@@ -59,17 +62,14 @@ class SoftDotAttention(nn.Module):
         gate: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Attend.
+        """Return the weighted sum of keys (B, W) and the attention weights (B, N).
 
         Args:
-            query: (B, Q).
-            keys: (B, N, W).
-            mask: (B, N) true on keys that may be attended; all by default.
+            query: (B, Q) query.
+            keys: (B, N, W) keys.
+            mask: (B, N) bool, true where a key may be attended to; all keys by default.
             gate: (B, W) multiplier of every key.
-            bias: (B, N) what to add to the scores.
-
-        Returns:
-            The weighted sum of keys (B, W) and the weights (B, N).
+            bias: (B, N) values to add to the scores.
         """
         scores = self.scores(query, keys, gate)
         if bias is not None:
@@ -82,16 +82,16 @@ class SoftDotAttention(nn.Module):
 
 
 class AttentionHistory(nn.Module):
-    """Scores of words by where attention lay before: location-aware attention.
+    """Location-aware attention: scores of words from the attention weights of earlier steps.
 
-    After Chorowski et al. 2015, with dot products in place of a perceptron. By its content alone a
-    sentence is hard to tell from the next one that is like it; from the place where reading was,
-    it is simply the next one.
+    After Chorowski et al. 2015, with dot products instead of a perceptron. By content alone, two
+    similar sentences of an instruction can hardly be distinguished; their positions relative to
+    the previous attention differ.
 
     Args:
         query_size: Q.
-        filters: Shapes that a query can ask for.
-        reach: Words to either side of a word that bear on its score.
+        filters: Number of convolution filters over the previous weights.
+        reach: Words on either side that a filter covers.
     """
 
     def __init__(self, query_size: int, filters: int = 16, reach: int = 20) -> None:
@@ -99,20 +99,19 @@ class AttentionHistory(nn.Module):
         self.query = RecurrentLinear(query_size, filters)
         self.shapes = nn.Conv1d(2, filters, 2 * reach + 1, padding=reach, bias=False)
 
-    def forward(self, query: Tensor, read: Tensor) -> Tensor:
-        """Scores (B, N) for a query (B, Q) after what was read (B, 2, N), see `State.read`."""
-        return torch.bmm(self.query(query).unsqueeze(1), self.shapes(read)).squeeze(1)
+    def forward(self, query: Tensor, history: Tensor) -> Tensor:
+        """Return scores (B, N) for a query (B, Q) and a history (B, 2, N), see `State.history`."""
+        return torch.bmm(self.query(query).unsqueeze(1), self.shapes(history)).squeeze(1)
 
     @staticmethod
-    def read_on(read: Tensor, weights: Tensor) -> Tensor:
-        """What was read (B, 2, N) after attention with weights (B, N)."""
-        # With gradients through all that was read before, and sums without bound, training
-        # explodes on long walks.
-        return torch.stack([weights, (read[:, 1] + weights).clamp(max=1)], 1).detach()
+    def updated(history: Tensor, weights: Tensor) -> Tensor:
+        """Return the history (B, 2, N) after a step with attention weights (B, N)."""
+        # Training diverges on long episodes with gradients through the history or unbounded sums.
+        return torch.stack([weights, (history[:, 1] + weights).clamp(max=1)], 1).detach()
 
 
 class AttendedState(nn.Module):
-    """Attention followed by a mixture of what was found with who asked (EnvDrop's "tilde")."""
+    """Attention followed by a layer over its result and the query (EnvDrop's "h_tilde")."""
 
     def __init__(self, hidden: int, key_size: int) -> None:
         super().__init__()
@@ -127,16 +126,20 @@ class AttendedState(nn.Module):
         gate: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Attend with hidden states (B, H) to keys (B, N, W); the rest as in the attention.
+        """Return the attended states (B, H) and the attention weights (B, N).
 
-        Returns:
-            The mixture (B, H) and the weights (B, N).
+        Args:
+            hidden: (B, H) hidden states, the queries.
+            keys: (B, N, W) keys.
+            mask: As in `SoftDotAttention.forward`, like gate and bias.
+            gate: See mask.
+            bias: See mask.
         """
-        found, weights = self.attention(hidden, keys, mask, gate, bias)  # (B, W), (B, N)
-        return torch.tanh(self.mix(torch.cat([found, hidden], 1))), weights
+        attended, weights = self.attention(hidden, keys, mask, gate, bias)  # (B, W), (B, N)
+        return torch.tanh(self.mix(torch.cat([attended, hidden], 1))), weights
 
     def each(self, hidden: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """Mixtures (B, L, H) of hidden states (B, L, H), each with what it found by itself."""
+        """Return the attended states (B, L, H) of hidden states (B, L, H), one query each."""
         scores = torch.bmm(self.attention.query(hidden), keys.transpose(1, 2))  # (B, L, N)
         weights = torch.softmax(scores.masked_fill(~mask.unsqueeze(1), -torch.inf), 2)
         return torch.tanh(self.mix(torch.cat([torch.bmm(weights, keys), hidden], 2)))

@@ -1,4 +1,4 @@
-"""The critic: what the rest of an episode is worth."""
+"""The critic: an estimate of the return."""
 
 from torch import Tensor, nn
 
@@ -15,5 +15,5 @@ class Critic(nn.Module):
         self.last = nn.Linear(hidden, 1)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """Values (N,) of hidden states (N, H)."""
+        """Return the values (N,) of hidden states (N, H)."""
         return self.last(self.dropout(self.first(hidden).relu())).squeeze(1)

@@ -1,6 +1,6 @@
-"""Instruction encoders: tokens in, encoded words and the decoder's first state out.
+"""Instruction encoder: from tokens to encoded words and the initial decoder state.
 
-Letters in the shape comments: B sentences, L words, E embedding, H hidden.
+Letters in shapes: B instructions, L words, E embedding width, H hidden width.
 """
 
 from collections.abc import Sequence
@@ -9,21 +9,26 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.configs import FollowerConfig
 from agents.envdrop.attention import Dropout
 from agents.envdrop.recurrent import BidirectionalLSTM
+from agents.settings import FollowerConfig
 
 PAD = 0
 
 
 class Context(NamedTuple):
-    """Encoded instructions: `words` (B, L, H) and `mask` (B, L), true on real words."""
+    """Encoded instructions.
+
+    Attributes:
+        words: (B, L, H) encoded words.
+        mask: (B, L) bool, false on padding.
+    """
 
     words: Tensor
     mask: Tensor
 
     def rows(self, index: Tensor) -> "Context":
-        """The instructions at `index` (N,)."""
+        """Return the instructions at `index` (N,)."""
         return Context(*(part.index_select(0, index) for part in self))
 
 
@@ -33,37 +38,41 @@ class State(NamedTuple):
     Attributes:
         attended: (B, H) attended hidden state.
         cell: (B, H) LSTM cell.
-        read: (B, 2, L) attention over the words at the step before, and how much of each word has
-            been read, at most 1; kept by followers that keep their place in the text.
+        history: (B, 2, L) attention weights over the words at the previous step, and their sum over
+            all steps, limited to 1; updated with location-aware attention only.
     """
 
     attended: Tensor
     cell: Tensor
-    read: Tensor
+    history: Tensor
 
     def rows(self, index: Tensor) -> "State":
-        """The states at `index` (N,)."""
+        """Return the states at `index` (N,)."""
         return State(*(part.index_select(0, index) for part in self))
 
     def split(self) -> list["State"]:
-        """The state of each row, as a batch of one."""
+        """Return the state of each row as a batch of one."""
         return [State(*parts) for parts in zip(*(part.split(1) for part in self), strict=True)]
 
     @classmethod
     def joined(cls, states: Sequence["State"]) -> "State":
-        """States one below the other."""
+        """Concatenate states into one batch."""
         return cls(*(torch.cat(parts) for parts in zip(*states, strict=True)))
 
 
-def unread(mask: Tensor) -> Tensor:
-    """(B, 2, L) `State.read` before the first step: on the first word of those in `mask` (B, L)."""
-    read = torch.zeros(len(mask), 2, mask.shape[1], device=mask.device)
-    read[:, :, 0] = 1.0
-    return read
+def initial_history(mask: Tensor) -> Tensor:
+    """Return `State.history` (B, 2, L) before the first step: all attention on the first word.
+
+    Args:
+        mask: (B, L) bool, false on padding.
+    """
+    history = torch.zeros(len(mask), 2, mask.shape[1], device=mask.device)
+    history[:, :, 0] = 1.0
+    return history
 
 
 class InstructionEncoder(nn.Module):
-    """Bidirectional LSTM over words, and the decoder's first state."""
+    """Bidirectional LSTM over words, with the initial decoder state."""
 
     def __init__(self, vocabulary: int, config: FollowerConfig) -> None:
         super().__init__()
@@ -74,7 +83,7 @@ class InstructionEncoder(nn.Module):
 
     @property
     def architecture(self) -> dict[str, str]:
-        """What must be alike for weights to fit."""
+        """Sizes that must match for weights to be loaded."""
         return {
             "vocabulary size": str(self.embedding.num_embeddings),
             "embedding size": str(self.embedding.embedding_dim),
@@ -84,18 +93,18 @@ class InstructionEncoder(nn.Module):
         """Encode instructions.
 
         Args:
-            tokens: (B, L) integers, padded with 0 at the end; trimmed to the longest here.
+            tokens: (B, L) token ids, padded with 0 at the end; columns of padding only are cut.
 
         Returns:
-            The encoded words and the decoder's first state.
+            The encoded words and the initial decoder state.
         """
         longest = int((tokens != PAD).sum(1).max())
         tokens = tokens[:, :longest].long()
         mask = tokens != PAD  # (B, L)
-        # The embedding of padding is zero, and dropout leaves it so.
+        # The embedding of padding is zero, also after dropout.
         encoded, cell = self.read(self.dropout(self.embedding(tokens)), mask)  # (B, L, H), (B, H)
-        # Maximum over real words only: over padding too, as in the reference, a sentence's code
-        # would depend on its neighbours in the batch.
+        # The maximum excludes padding. EnvDrop includes it, so that the encoding of an instruction
+        # depends on the other instructions of the batch.
         peak = encoded.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1)  # (B, H)
-        first = State(torch.tanh(self.initial(peak)), cell, unread(mask))
+        first = State(torch.tanh(self.initial(peak)), cell, initial_history(mask))
         return Context(self.dropout(encoded), mask), first

@@ -1,8 +1,8 @@
-"""The EnvDrop follower: reads an instruction, looks around, chooses the next viewpoint.
+"""The EnvDrop follower: an attentive LSTM decoder over views and words that scores candidates.
 
 After "Learning to Navigate Unseen Environments" (Tan, Yu, Bansal 2019, section 3.2) as CLIP-ViL
-trains it, without that code's projections that no output depends on. Letters in the shape comments:
-B episodes, L words, H hidden, K candidates (0 = stop), D visual and A angle width of a view,
+trains it, without the projections of that code that no output depends on. Letters in shapes: B
+episodes, L words, H hidden width, K candidates (0 = stop), D visual and A angle width of a view,
 F = D + A.
 """
 
@@ -13,26 +13,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.configs import FeatureDropout, FollowerConfig
+from agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
 from agents.envdrop.attention import AttendedState, AttentionHistory, Dropout, SoftDotAttention
-from agents.envdrop.deferred import LSTMCell, RecurrentLinear
 from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
-from agents.envdrop.visual import View, VisualNoise, VisualScale
+from agents.envdrop.visual import PanoramaView, VisualNoise, VisualScale
+from agents.settings import FeatureDropout, FollowerConfig
 
-_STRIDE = 2.2  # metres between neighbours, on average, in Matterport3D as in the houses
+_STRIDE = 2.2  # mean distance of neighbours in metres, in Matterport3D and in the houses
 _EMBEDDING = "encoder.embedding.weight"
 
 
 class Decision(NamedTuple):
-    """What one step of the decoder gives.
+    """Output of one step of the decoder.
 
     Attributes:
-        scores: (B, K) logits of the candidates, minus infinity where impossible.
-        state: the next state.
-        hidden: (B, H) of the LSTM, which a critic judges.
-        word_weights: (B, L) attention over the instruction.
-        view_weights: (B, 36) attention over the panorama.
+        scores: (B, K) logits of the candidates, minus infinity for impossible actions.
+        state: Decoder state after the step.
+        hidden: (B, H) hidden state of the LSTM, the input of a critic.
+        word_weights: (B, L) attention weights over the instruction.
+        view_weights: (B, 36) attention weights over the panorama.
     """
 
     scores: Tensor
@@ -43,7 +43,7 @@ class Decision(NamedTuple):
 
 
 class CandidateEmbedding(nn.Module):
-    """Two layers that read a candidate by itself."""
+    """Two-layer perceptron over the features of a candidate."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -51,14 +51,17 @@ class CandidateEmbedding(nn.Module):
         self.combine = RecurrentLinear(hidden, hidden)
 
     def forward(self, candidates: Tensor, gate: Tensor | None) -> Tensor:
-        """Embeddings (B, K, H) of candidates (B, K, F), times a gate (B, F) if there is one."""
+        """Return embeddings (B, K, H) of candidates (B, K, F).
+
+        The features are multiplied by the gate (B, F), if there is one.
+        """
         if gate is not None:
             candidates = candidates * gate.unsqueeze(1)
         return self.combine(torch.relu(self.read(candidates)))
 
 
 class Decoder(nn.Module):
-    """One step of the follower: views and words in, scores of the candidates out."""
+    """One step of the follower: scores of the candidates from views, words and state."""
 
     def __init__(self, visual: int, angle: int, config: FollowerConfig) -> None:
         super().__init__()
@@ -67,23 +70,23 @@ class Decoder(nn.Module):
         self.views = SoftDotAttention(hidden, width)
         self.cell = LSTMCell(config.action_size + width, hidden)
         self.words = AttendedState(hidden, hidden)
-        self.place = AttentionHistory(hidden) if config.location_aware_attention else None
-        self._sees_distances = config.distance_feature
-        told = width + self._sees_distances
-        self.embed = CandidateEmbedding(told, hidden) if config.candidate_mlp else None
-        self.candidates = SoftDotAttention(hidden, told if self.embed is None else hidden)
-        self.marks = nn.Linear(hidden, 2) if config.visit_features else None
+        self.history = AttentionHistory(hidden) if config.location_aware_attention else None
+        self._distance_feature = config.distance_feature
+        features = width + self._distance_feature
+        self.embed = CandidateEmbedding(features, hidden) if config.candidate_mlp else None
+        self.candidates = SoftDotAttention(hidden, features if self.embed is None else hidden)
+        self.visits = nn.Linear(hidden, 2) if config.visit_features else None
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, view: View, context: Context, state: State, noise: VisualNoise | None = None
+        self, view: PanoramaView, context: Context, state: State, noise: VisualNoise | None = None
     ) -> Decision:
-        """Look, read, and score the candidates; `noise` drops visual features."""
+        """Attend to views and words, and score the candidates; `noise` drops visual features."""
         panorama, candidates = view.panorama, view.candidates  # (B, 36, F), (B, K, F)
         gate = None
         if noise is not None:
             panorama, candidates = noise.drop(panorama), noise.drop(candidates)
-            gate = noise.gate(panorama)  # (B, F), of all that is seen in this step
+            gate = noise.gate(panorama)  # (B, F), for all views of this step
 
         action = self.dropout(torch.tanh(self.action(view.angle)))  # (B, action)
         query = self.dropout(state.attended)  # (B, H)
@@ -92,36 +95,38 @@ class Decoder(nn.Module):
         hidden, cell = self.cell(inputs, (state.attended, state.cell))  # (B, H) each
 
         query = self.dropout(hidden)
-        bias = None if self.place is None else self.place(query, state.read)
+        history = state.history
+        bias = None if self.history is None else self.history(query, history)
         attended, word_weights = self.words(query, context.words, context.mask, bias=bias)
-        read = state.read if self.place is None else self.place.read_on(state.read, word_weights)
+        if self.history is not None:
+            history = self.history.updated(history, word_weights)
         query = self.dropout(attended)
-        if self._sees_distances:
+        if self._distance_feature:
             candidates = torch.cat([candidates, view.distances.unsqueeze(2) / _STRIDE], 2)
             gate = None if gate is None else functional.pad(gate, (0, 1), value=1.0)
         if self.embed is not None:
             candidates = self.dropout(self.embed(candidates, gate))  # (B, K, H)
             gate = None
         scores = self.candidates.scores(query, candidates, gate)  # (B, K)
-        if self.marks is not None:
+        if self.visits is not None:
             if view.visits is None:
-                raise ValueError("a follower that marks visits needs View.visits")
-            been = torch.stack([view.visits.clamp(max=1), view.visits], 1)  # (B, 2, K)
-            scores = scores + torch.bmm(self.marks(query).unsqueeze(1), been).squeeze(1)
-        # Whatever the precision inside, losses and choices are made of full numbers.
+                raise ValueError("a follower with visit features requires PanoramaView.visits")
+            counts = torch.stack([view.visits.clamp(max=1), view.visits], 1)  # (B, 2, K)
+            scores = scores + torch.bmm(self.visits(query).unsqueeze(1), counts).squeeze(1)
+        # Losses and choices are computed in float32, whatever the precision of the products.
         scores = scores.float().masked_fill(~view.mask, -torch.inf)
-        state = State(attended, cell, read)
+        state = State(attended, cell, history)
         return Decision(scores, state, hidden.float(), word_weights, view_weights)
 
 
 class Follower(nn.Module):
-    """Encoder and decoder together.
+    """Instruction encoder and action decoder.
 
     Args:
-        encoder: Reads instructions.
-        visual: D.
-        angle: A.
-        config: Sizes and noise.
+        encoder: Encoder of the instructions.
+        visual: D, width of the visual features of a view.
+        angle: A, width of the angle features of a view.
+        config: Layer sizes and dropout.
     """
 
     def __init__(
@@ -141,53 +146,53 @@ class Follower(nn.Module):
 
     @property
     def architecture(self) -> dict[str, str]:
-        """What must be alike for weights to fit."""
+        """Sizes and options that must match for weights to be loaded."""
         return {
             **self.encoder.architecture,
             "visual width": str(self.visual),
             "angle width": str(self.angle),
             "hidden size": str(self.config.hidden_size),
-            "embeds candidates": "yes" if self.config.candidate_mlp else "no",
-            "keeps place": "yes" if self.config.location_aware_attention else "no",
-            "sees distances": "yes" if self.config.distance_feature else "no",
-            "marks visits": "yes" if self.visit_features else "no",
+            "candidate MLP": "yes" if self.config.candidate_mlp else "no",
+            "location-aware attention": "yes" if self.config.location_aware_attention else "no",
+            "distance feature": "yes" if self.config.distance_feature else "no",
+            "visit features": "yes" if self.visit_features else "no",
         }
 
     @property
     def visit_features(self) -> bool:
-        """Whether views must tell how often the walk has been at each candidate's place."""
-        return self.decoder.marks is not None
+        """Whether views must contain the number of visits of each candidate."""
+        return self.decoder.visits is not None
 
     def load(self, other: "Follower", words: np.ndarray) -> None:
-        """Take the weights of a follower of the same sizes that may have read other words.
+        """Copy the weights of a follower of the same sizes, whose vocabulary may differ.
 
         Args:
-            other: Its weights.
-            words: (N, 2) number there and number here of the words that both read; the embeddings
-                of all others here stay as they are.
+            other: Follower to copy from.
+            words: (N, 2) ids of each shared word, in the other's vocabulary and in this one's. The
+                embeddings of all other words are kept.
         """
         weights = other.state_dict()
         if _EMBEDDING in weights:
-            there, here = torch.from_numpy(words).T
+            source, target = torch.from_numpy(words).T
             embedding = self.state_dict()[_EMBEDDING].clone()
-            embedding[here] = weights[_EMBEDDING][there]
+            embedding[target] = weights[_EMBEDDING][source]
             weights[_EMBEDDING] = embedding
         self.load_state_dict(weights)
 
     def decide(
-        self, view: View, context: Context, state: State, noise: VisualNoise | None = None
+        self, view: PanoramaView, context: Context, state: State, noise: VisualNoise | None = None
     ) -> Decision:
-        """Score the candidates of a view as it comes from an environment."""
+        """Score the candidates of a view with the features of the environment, unscaled."""
         if self.scale is not None:
             view = self.scale(view)
         return self.decoder(view, context, state, noise)
 
     def noise(self, scans: Tensor, kind: FeatureDropout | None = None) -> VisualNoise | None:
-        """Feature dropout for a batch of episodes; none in evaluation mode.
+        """Return the feature dropout of a batch of episodes; None in evaluation mode.
 
         Args:
-            scans: (B,) number of the building of each episode.
-            kind: What shares a mask, if not what the configuration says.
+            scans: (B,) index of the building of each episode.
+            kind: Scope of a mask; that of the configuration by default.
         """
         if not self.training:
             return None

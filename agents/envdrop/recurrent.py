@@ -1,15 +1,15 @@
-"""A bidirectional LSTM over sequences of unequal length."""
+"""Bidirectional LSTM over sequences of unequal length."""
 
 import torch
 from torch import Tensor, nn
 
 
 class BidirectionalLSTM(nn.Module):
-    """Reads sequences padded at their end forwards and backwards, without packing them.
+    """Bidirectional LSTM over padded sequences, without packing.
 
-    An extra input is 1 on what is real and 0 on padding and carries the bias: an LSTM without bias
-    leaves its zero state untouched while it reads zeros. Sequences padded at the front need no
-    packing then, which is two to three times faster on a CPU.
+    The LSTM has no bias but an extra input, which is 1 on real elements and 0 on padding. Its zero
+    state therefore stays zero while it reads padding at the front, and no packing is needed. This
+    is two to three times faster on a CPU.
 
     Args:
         inputs: W, width of an element.
@@ -23,15 +23,15 @@ class BidirectionalLSTM(nn.Module):
         self.backwards = nn.LSTM(inputs + 1, half, bias=False, batch_first=True)
 
     def forward(self, sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Read sequences.
+        """Encode sequences.
 
         Args:
             sequence: (B, L, W), zero on padding.
-            mask: (B, L) true on what is real, which comes first.
+            mask: (B, L) bool, true on real elements, which precede the padding.
 
         Returns:
-            Outputs (B, L, H), zero on padding, and last cells (B, H), those of backward reading
-            first, as EnvDrop joins them.
+            Outputs (B, L, H), zero on padding, and last cell states (B, H), the backward direction
+            first, in EnvDrop's order.
         """
         real = mask.unsqueeze(2)
         sequence = torch.cat([sequence, real.to(sequence.dtype)], 2)  # (B, L, W+1)

@@ -1,9 +1,9 @@
-"""The EnvDrop speaker: looks at a path, says an instruction that describes it.
+"""The EnvDrop speaker: generates an instruction for a path.
 
 After CLIP-ViL's `r2r_src/model.py` (SpeakerEncoder, SpeakerDecoder), without the projections that
-no output depends on, and with paths encoded independently of their batch. Letters in the shape
-comments: B paths, T steps of the longest, M steps of all together, L words, E embedding, H hidden,
-F width of a view, V vocabulary.
+no output depends on, and with the encoding of a path independent of its batch. Letters in shapes: B
+paths, T steps of the longest path, M steps of all paths, L words, E embedding width, H hidden
+width, F width of a view, V vocabulary size.
 """
 
 from typing import NamedTuple
@@ -13,25 +13,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.configs import SpeakerConfig
 from agents.envdrop.attention import AttendedState, Dropout
 from agents.envdrop.encoders import PAD, Context
 from agents.envdrop.recurrent import BidirectionalLSTM
 from agents.envdrop.visual import VisualNoise, VisualScale
+from agents.settings import SpeakerConfig
 
-# Places in every vocabulary; its last entry begins a sentence.
+# Ids in every vocabulary; the last id of a vocabulary is the start token.
 UNKNOWN, END = 1, 2
 
 
 class PathViews(NamedTuple):
-    """What is seen along B paths: M steps in all, the last of each path being the stop.
+    """Views along B paths with M steps in total; the last step of each path is the stop.
 
     Attributes:
-        rows: (M,) path of each step.
-        steps: (M,) place of each step in its path, from 0.
+        rows: (M,) index of the path of each step.
+        steps: (M,) index of each step in its path, from 0.
         panorama: (M, 36, F) features of the views.
-        taken: (M, F) features of the candidate that is taken; zero for stop.
-        stops: (M,) true where the path ends.
+        taken: (M, F) features of the chosen candidate; zero for stop.
+        stops: (M,) bool, true at the stop.
     """
 
     rows: Tensor
@@ -41,13 +41,13 @@ class PathViews(NamedTuple):
     stops: Tensor
 
     def spread(self, values: Tensor) -> Tensor:
-        """Put values (M, W) of steps at their places: (B, T, W), zero where there is no step."""
+        """Arrange values (M, W) of steps as (B, T, W), padded with zero."""
         shape = int(self.rows.max()) + 1, int(self.steps.max()) + 1, values.shape[1]
         return values.new_zeros(shape).index_put((self.rows, self.steps), values)
 
 
 class PathEncoder(nn.Module):
-    """Reads the steps of a path, looks around at each, and reads what it saw."""
+    """Encoder of a path: an LSTM over actions, attention to the views, an LSTM over its results."""
 
     def __init__(self, width: int, config: SpeakerConfig) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class PathEncoder(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, seen: PathViews, noise: VisualNoise | None) -> Context:
-        """Encode paths; `noise` drops visual features, with a row for each step."""
+        """Encode paths; `noise` drops visual features and has a row for each step."""
         panorama, taken, gate = seen.panorama, seen.taken, None
         if noise is not None:
             panorama, taken = noise.drop(panorama), noise.drop(taken.unsqueeze(1)).squeeze(1)
@@ -73,7 +73,7 @@ class PathEncoder(nn.Module):
 
 
 class WordDecoder(nn.Module):
-    """Says the next word, given the words before and the encoded path."""
+    """Decoder of the next word from the previous words and the encoded path."""
 
     def __init__(self, vocabulary: int, languages: int, config: SpeakerConfig) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class WordDecoder(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def start(self, languages: Tensor) -> tuple[Tensor, Tensor]:
-        """LSTM state (1, B, H) before the first word in languages (B,): zero if there is one."""
+        """Return the initial LSTM state (1, B, H) for languages (B,); zero for one language."""
         if self.language is None:
             zero = self.word.weight.new_zeros(1, len(languages), self.word.in_features)
             return zero, zero
@@ -96,21 +96,21 @@ class WordDecoder(nn.Module):
     def forward(
         self, tokens: Tensor, context: Context, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Read words (B, L); gives what each next word (B, L, H) is chosen by, and the state."""
+        """Return the attended states (B, L, H) after the words (B, L), and the LSTM state."""
         hidden, state = self.read(self.dropout(self.embedding(tokens)), state)  # (B, L, H)
-        mixed = self.path.each(self.dropout(hidden), context.words, context.mask)
-        return self.dropout(mixed), state
+        attended = self.path.each(self.dropout(hidden), context.words, context.mask)
+        return self.dropout(attended), state
 
 
 class Speaker(nn.Module):
-    """Path encoder and word decoder together.
+    """Path encoder and word decoder.
 
     Args:
-        vocabulary: V, number of words, the marks among them.
-        visual: Width of the visual part of a view.
-        angle: Width of the angle part.
-        languages: Number of languages to tell apart.
-        config: Sizes and noise.
+        vocabulary: V, size of the vocabulary, special tokens included.
+        visual: Width of the visual features of a view.
+        angle: Width of the angle features of a view.
+        languages: Number of languages.
+        config: Layer sizes and dropout.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Speaker(nn.Module):
 
     @property
     def architecture(self) -> dict[str, str]:
-        """What must be alike for weights to fit."""
+        """Sizes that must match for weights to be loaded."""
         return {
             "vocabulary size": str(self.decoder.embedding.num_embeddings),
             "visual width": str(self.visual),
@@ -141,61 +141,58 @@ class Speaker(nn.Module):
         }
 
     def encode(self, seen: PathViews, noise: VisualNoise | None = None) -> Context:
-        """Encode paths as an environment shows them; `noise` has a row for each step."""
+        """Encode paths with the features of an environment; `noise` has a row for each step."""
         if self.scale is not None:
             taken = self.scale.features(seen.taken).masked_fill(seen.stops.unsqueeze(1), 0.0)
             seen = seen._replace(panorama=self.scale.features(seen.panorama), taken=taken)
         return self.encoder(seen, noise)
 
     def log_probs(self, context: Context, tokens: Tensor, languages: Tensor) -> Tensor:
-        """Log-log_prob of each word of instructions, given the words before it.
+        """Return the log-probability (B, L - 1) of each next token, zero for padding.
 
         Args:
             context: Encoded paths.
-            tokens: (B, L) from first to last token, then padding.
-            languages: (B,).
-
-        Returns:
-            (B, L - 1), zero for padding.
+            tokens: (B, L) token ids of the instructions, padded at the end.
+            languages: (B,) language ids.
         """
         tokens = tokens[:, : int((tokens != PAD).sum(1).max())].long()
         hidden, _ = self.decoder(tokens[:, :-1], context, self.decoder.start(languages))
-        wanted = tokens[:, 1:]
-        real = wanted != PAD  # (B, L-1)
-        # Words of padding are not worth a row of the largest matrix.
+        targets = tokens[:, 1:]
+        real = targets != PAD  # (B, L-1)
+        # The largest matrix product skips padding.
         logits = self.decoder.word(hidden[real])  # (N, V)
-        spoken = -functional.cross_entropy(logits, wanted[real], reduction="none")
-        return spoken.new_zeros(real.shape).masked_scatter(real, spoken)
+        log_probs = -functional.cross_entropy(logits, targets[real], reduction="none")
+        return log_probs.new_zeros(real.shape).masked_scatter(real, log_probs)
 
     def generate(self, context: Context, languages: Tensor, longest: int) -> np.ndarray:
-        """Say the likeliest next word, again and again; never the unknown one.
+        """Generate instructions by greedy decoding, without the unknown word.
 
         Args:
             context: Encoded paths.
-            languages: (B,).
-            longest: Tokens of an instruction, the marks at its ends included.
+            languages: (B,) language ids.
+            longest: Maximum number of tokens, start and end token included.
 
         Returns:
-            (B, L) int32 from first to last token, then padding; L is `longest` at most.
+            (B, L) int32 token ids, padded at the end; L is at most `longest`.
         """
-        spoken = np.full((len(languages), longest), PAD, np.int32)
+        generated = np.full((len(languages), longest), PAD, np.int32)
         first = self.decoder.word.out_features - 1
-        spoken[:, 0] = first
+        generated[:, 0] = first
         live = np.arange(len(languages))
         words = torch.full((len(live), 1), first, device=languages.device)
         state = self.decoder.start(languages)
-        for place in range(1, longest):
+        for position in range(1, longest):
             hidden, state = self.decoder(words, context, state)  # (N, 1, H)
             logits = self.decoder.word(hidden[:, 0])  # (N, V)
             logits[:, [PAD, UNKNOWN, first]] = -torch.inf
             words = logits.argmax(1, keepdim=True)  # (N, 1)
             chosen = words[:, 0].cpu().numpy()
-            spoken[live, place] = END if place == longest - 1 else chosen
-            on = np.flatnonzero(chosen != END)
-            if len(on) < len(live):
-                live, index = live[on], torch.from_numpy(on).to(words.device)
+            generated[live, position] = END if position == longest - 1 else chosen
+            unfinished = np.flatnonzero(chosen != END)
+            if len(unfinished) < len(live):
+                live, index = live[unfinished], torch.from_numpy(unfinished).to(words.device)
                 words, context = words[index], context.rows(index)
                 state = state[0][:, index], state[1][:, index]
             if not live.size:
                 break
-        return spoken[:, : int((spoken != PAD).sum(1).max())]
+        return generated[:, : int((generated != PAD).sum(1).max())]

@@ -1,7 +1,7 @@
-"""What the follower sees, and what is done to visual features before it reads them.
+"""Visual input of the follower, its standardisation and its feature dropout.
 
-Letters in the shape comments: B episodes, N views, K candidates, D visual and A angle width of a
-view, F = D + A.
+Letters in shapes: B episodes, N views, K candidates, D visual and A angle width of a view,
+F = D + A.
 """
 
 from copy import copy
@@ -10,20 +10,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agents.configs import FeatureDropout
 from agents.envdrop.attention import drop
+from agents.settings import FeatureDropout
 
 
-class View(NamedTuple):
-    """What an agent sees.
+class PanoramaView(NamedTuple):
+    """Visual input of B agents.
 
     Attributes:
         panorama: (B, 36, D + A) features of the views.
-        candidates: (B, K, D + A) features of the neighbours; row 0, stop, is zero.
-        mask: (B, K) true where an action is possible.
-        angle: (B, A) angle feature of the agent's own heading and elevation.
-        distances: (B, K) metres to the candidates, 0 for stop.
-        visits: (B, K) float, see `agents.acting.visits`; only for followers that mark visits.
+        candidates: (B, K, D + A) features of the candidates; row 0, stop, is zero.
+        mask: (B, K) bool, true where an action is possible.
+        angle: (B, A) angle features of the agent's heading and elevation.
+        distances: (B, K) distances to the candidates in metres, 0 for stop.
+        visits: (B, K) float counts of `agents.acting.visits`; only with visit features.
     """
 
     panorama: Tensor
@@ -35,10 +35,10 @@ class View(NamedTuple):
 
 
 class VisualScale(nn.Module):
-    """Brings visual features to mean 0 and spread 1, and leaves angles alone.
+    """Standardisation of visual features to mean 0 and standard deviation 1; angles are unchanged.
 
-    What CLIP says about all pictures alike outweighs what tells them apart, and its scale differs
-    between models; attention by dot products learns several times faster without either.
+    The mean of CLIP features is larger than their variation, and their scale differs between
+    models. Dot-product attention learns several times faster on standardised features.
     """
 
     def __init__(self, visual: int, angle: int) -> None:
@@ -50,35 +50,35 @@ class VisualScale(nn.Module):
         self.register_buffer("shift", torch.zeros(visual + angle))
 
     def fit(self, mean: Tensor, spread: Tensor) -> None:
-        """Take the mean (D,) and standard deviation (D,) of the training scans' features."""
+        """Set the mean (D,) and standard deviation (D,) of the features of the training scans."""
         spread = spread.clamp_min(1e-6)
         self.scale[: self._visual] = 1 / spread
         self.shift[: self._visual] = -mean / spread
 
-    def forward(self, view: View) -> View:
-        """The view with features of like scale; stop stays zero."""
+    def forward(self, view: PanoramaView) -> PanoramaView:
+        """Return the view with standardised features; stop stays zero."""
         candidates = self.features(view.candidates)  # (B, K, F)
         candidates[:, 0] = 0.0
         return view._replace(panorama=self.features(view.panorama), candidates=candidates)
 
     def features(self, views: Tensor) -> Tensor:
-        """Views (..., F) with features of like scale."""
+        """Return views (..., F) with standardised features."""
         return torch.addcmul(self.shift, views, self.scale)
 
 
 class VisualNoise:
     """Dropout of visual features in one batch of episodes.
 
-    A mask shared by all views costs nothing on the views themselves: (f * m) . q = f . (m * q), and
-    the weighted sum of f * m is m times the weighted sum of f: it is the `gate` of an attention.
-    Shared by all episodes in one building it is the environment dropout of EnvDrop's paper.
+    A mask m that all views share need not be applied to the views f: (f * m) . q = f . (m * q), and
+    the weighted sum of f * m is m times the weighted sum of f. It is the `gate` of an attention. A
+    mask that all episodes in one building share is the environment dropout of the EnvDrop paper.
 
     Args:
-        rate: Share of features to drop.
-        kind: What shares a mask, see `FollowerConfig`.
-        visual: D, width of the visual part of a view.
+        rate: Dropout rate.
+        kind: Scope of a mask, see `FollowerConfig`.
+        visual: D, width of the visual features of a view.
         width: F, width of a view.
-        scans: (B,) number of the building of each episode.
+        scans: (B,) index of the building of each episode.
     """
 
     def __init__(
@@ -95,23 +95,23 @@ class VisualNoise:
             self._episode = masks if kind == "episode" else masks[scans]
 
     def rows(self, index: Tensor) -> "VisualNoise":
-        """The same dropout for the episodes at `index` (N,), which may repeat."""
+        """Return the same dropout for the episodes at `index` (N,), which may repeat."""
         chosen = copy(self)
         if self._episode is not None:
             chosen._episode = self._episode.index_select(0, index)
         return chosen
 
     def gate(self, views: Tensor) -> Tensor | None:
-        """Multiplier (B, F) of views (B, N, F); None if there is nothing to multiply.
+        """Return the multiplier (B, F) of views (B, N, F), or None.
 
-        Ask once a step, for all that is seen in it: a mask per step is drawn anew by each call.
+        Call it once per step: with one mask per step, every call draws a new one.
         """
         if self._rate and self._kind == "step":
             return self._draw(len(views), views.device)
         return self._episode
 
     def drop(self, views: Tensor) -> Tensor:
-        """Views (B, N, F) with single numbers dropped, if the configuration says so."""
+        """Return views (B, N, F) with single numbers dropped, if `kind` is "element"."""
         if not self._rate or self._kind != "element":
             return views
         visual, angle = views.split([self._visual, self._width - self._visual], 2)

@@ -1,1 +1,1 @@
-"""Trained runs opened again, and comparisons of several runs."""
+"""Evaluation of trained runs, and comparisons of several runs."""

@@ -1,4 +1,4 @@
-"""The same training run several times, with what is to be compared and with several seeds."""
+"""Comparison of ways of training, each with several seeds."""
 
 import contextlib
 import json
@@ -14,9 +14,9 @@ from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import baselines, evaluate
 from agents.acting.rollout import Agent
 from agents.command_line import parse_train
-from agents.configs import TrainConfig
 from agents.experiments.runs import load_run
 from agents.learning.follower_training import train
+from agents.settings import TrainConfig
 from envs.metrics import SUMMARY_METRICS
 from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
@@ -24,40 +24,40 @@ from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
 from training.checkpoints import TRAINER, check_metadata
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 from training.settings import CONFIG, check_same_run
 
 METRICS = ("SR", "SPL", "nDTW")
-SCORES = "scores.json"  # within the folder of a run: of each episode, written last
-LOG = "output.txt"  # what the training of the run printed
-# What may be told a follower less than all, as arguments of train_agent.py.
+SCORES = "scores.json"  # in the folder of a run: scores of each episode, written last
+LOG = "output.txt"  # in the folder of a run: output of its training
+# Ablations of a follower, as arguments of train_agent.py.
 ABLATIONS: dict[str, tuple[str, ...]] = {
-    "no-language": ("--language", "none"),
-    "shuffled-language": ("--language", "shuffled"),
+    "empty-instructions": ("--instruction-ablation", "empty"),
+    "shuffled-instructions": ("--instruction-ablation", "shuffled"),
     "no-vision": ("--no-vision",),
 }
-# Where a run is and on what it computes changes nothing that it learns; which features it saw is
-# told by the notes of its weights.
+# Folder and device of a run do not change its result; its features are compared by the metadata of
+# its weights.
 _MAY_CHANGE = frozenset("resume output features data_dir threads device".split())
 
-# Of each split, of each episode by instr_id: the METRICS, and the id of the path as "path".
+# By split and instr_id: the METRICS of an episode, and the id of its path as "path".
 Scores = dict[str, dict[str, dict[str, float]]]
 
 
 @dataclass(frozen=True)
-class Contestant:
+class ComparisonRow:
     """One row of a comparison.
 
     Attributes:
-        name: For people.
-        arguments: Of train_agent.py; "{seed}" in them stands for the seed of a training.
+        name: Name of the row.
+        arguments: Arguments of train_agent.py; "{seed}" is replaced by the seed of each training.
     """
 
     name: str
     arguments: tuple[str, ...]
 
-    def told(self, seed: int) -> list[str]:
-        """Arguments of the training with a seed."""
+    def arguments_for(self, seed: int) -> list[str]:
+        """Return the arguments of the training with a seed."""
         return [
             *(word.replace("{seed}", str(seed)) for word in self.arguments),
             *("--seed", str(seed)),
@@ -66,80 +66,80 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, with the folder of its run."""
+    """One training, and the folder of its run."""
 
     run: Path
     config: TrainConfig
 
 
 def train_all(
-    contestants: Sequence[Contestant], seeds: int, folder: Path, workers: int
+    rows: Sequence[ComparisonRow], seeds: int, folder: Path, workers: int
 ) -> dict[str, list[Scores]]:
-    """Train each contestant once for each seed, and score its best weights, under a bar.
+    """Train each row with each seed, and score the best weights of each run.
 
-    Runs that are finished are read, and runs that were stopped go on.
+    Finished runs are read, and interrupted runs are resumed.
 
     Args:
-        contestants: Different names.
-        seeds: How many, from 0.
-        folder: Gets the folder of each run.
-        workers: Processes, each of which trains one run at a time.
+        rows: Rows with different names.
+        seeds: Number of seeds, from 0.
+        folder: Folder of the runs.
+        workers: Number of worker processes; each trains one run at a time.
 
     Returns:
-        By name, the scores of each seed.
+        The scores of each seed, by name of the row.
 
     Raises:
-        ValueError: Two names are alike as folders; or a run in the folder has other settings or
+        ValueError: Two names give the same folder; or a run in the folder has other settings or
             was trained on other features.
-        ChildProcessError: A training failed, with the name of its log, or was killed.
-        OutputInUseError: Another comparison trains there.
+        ChildProcessError: A training failed or was killed; the message names its log.
+        OutputInUseError: Another comparison writes to the folder.
     """
-    folders = _folders([one.name for one in contestants])
+    folders = _folders([row.name for row in rows])
     jobs = {
-        one.name: [
-            make_job(folder / f"{folders[one.name]}-{seed}", one.told(seed))
+        row.name: [
+            make_job(folder / f"{folders[row.name]}-{seed}", row.arguments_for(seed))
             for seed in range(seeds)
         ]
-        for one in contestants
+        for row in rows
     }
-    every = [job for own in jobs.values() for job in own]
+    all_jobs = [job for row_jobs in jobs.values() for job in row_jobs]
     folder.mkdir(parents=True, exist_ok=True)
-    way_on = (
-        f"Runs that are finished are kept in {folder}, and those that had begun go on from their "
-        "last states when the same command is given again"
+    remedy = (
+        f"Finished runs are kept in {folder}; give the same command again to resume the others "
+        "from their last saved states"
     )
-    with sole_writer(folder), says_when_interrupted(lambda: way_on):
-        left = [job for job in every if not (job.run / SCORES).is_file()]
-        trained = run_jobs(carry_out, left, workers, "trains")
-        total, done = len(every), len(every) - len(left)
+    with sole_writer(folder), interruption_message(lambda: remedy):
+        unfinished = [job for job in all_jobs if not (job.run / SCORES).is_file()]
+        trained = run_jobs(run_job, unfinished, workers, "trains")
+        total, done = len(all_jobs), len(all_jobs) - len(unfinished)
         for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
             pass
-    return {name: [_read_scores(job.run) for job in own] for name, own in jobs.items()}
+    return {name: [_read_scores(job.run) for job in row_jobs] for name, row_jobs in jobs.items()}
 
 
 def make_job(run: Path, arguments: Sequence[str]) -> Job:
-    """The training in a folder, which is new, stopped or finished.
+    """Return the job of a training in a folder, which is new, interrupted or finished.
 
     Raises:
-        ValueError: Another training lies there.
+        ValueError: The folder contains another training.
     """
     config = replace(parse_train(arguments), output=run)
     if not (run / CONFIG).is_file():
         return Job(run, config)
     remedy = "choose another --output, or remove the folder of the run"
     check_same_run(run, config, _MAY_CHANGE, "this comparison", remedy)
-    if not (run / TRAINER).is_file():  # killed before it had anything to go on from
+    if not (run / TRAINER).is_file():  # killed before its first state was saved
         return Job(run, config)
-    # Also for finished runs, whose scores are read.
+    # Also checked for finished runs, whose scores are read.
     check_metadata(run, feature_metadata(config), remedy)
     return Job(run, replace(config, resume=run))
 
 
-def carry_out(job: Job) -> None:
-    """Train to the end and write the scores, with what is printed going to a file in the run.
+def run_job(job: Job) -> None:
+    """Train a run to its end and write its scores; all output goes to a file in the run.
 
     Raises:
-        ChildProcessError: The training gave up or was stopped.
+        ChildProcessError: The training failed or was interrupted.
     """
     job.run.mkdir(parents=True, exist_ok=True)
     log = job.run / LOG
@@ -151,7 +151,7 @@ def carry_out(job: Job) -> None:
         try:
             train(job.config)
         except (SystemExit, FloatingPointError) as end:
-            raise ChildProcessError(f"{job.run}: {end} ({log} has all that was printed)") from end
+            raise ChildProcessError(f"{job.run}: {end} ({log} contains the whole output)") from end
         scores = {}
         for split in job.config.evaluation_splits:
             env, agent = load_run(job.run, split, job.config)
@@ -160,30 +160,31 @@ def carry_out(job: Job) -> None:
 
 
 def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Scores]:
-    """Scores of a baseline, with as many seeds as it knows of.
+    """Return the scores of a baseline for each seed; one if the baseline is deterministic.
 
     Args:
-        arguments: Of train_agent.py, as a contestant's.
+        arguments: Arguments of train_agent.py, as in a row.
         name: "random" or "forward".
-        seeds: How many random baselines.
+        seeds: Number of seeds of the random baseline.
     """
-    told = Contestant(name, tuple(arguments)).told(seed=0)
-    config = replace(parse_train(told), vision=False)
-    # The walk straight ahead knows no chance.
-    found: list[Scores] = [{} for _ in range(seeds if name == "random" else 1)]
+    row = ComparisonRow(name, tuple(arguments))
+    config = replace(parse_train(row.arguments_for(seed=0)), vision=False)
+    seed_scores: list[Scores] = [{} for _ in range(seeds if name == "random" else 1)]
     for split in config.evaluation_splits:
         env = make_env(config, split, num_envs=config.evaluation_batch_size)
-        for seed, scores in enumerate(found):
+        for seed, scores in enumerate(seed_scores):
             agent = baselines(env, seed)[name]
             scores[split] = episode_scores(env, agent, f"{split} {name}")
-    return found
+    return seed_scores
 
 
 def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict[str, float]]:
-    """The metrics of each episode of a split, and its path; see `Scores`."""
+    """Return the metrics and the path of each episode of a split, see `Scores`."""
     evaluation = evaluate(env, agent, name)
     if not evaluation.scores:
-        raise ValueError(f"{name}: the goals of the split are secret, nothing can be compared")
+        raise ValueError(
+            f"{name}: the goals of the split are not published; compare on another split"
+        )
     return {
         episode.instr_id: {
             "path": episode.path_id,
@@ -199,13 +200,13 @@ def episode_scores(env: VlnVectorEnv, agent: Agent, name: str) -> dict[str, dict
 def _folders(names: Sequence[str]) -> Mapping[str, str]:
     folders = {name: re.sub(r"[^\w.+-]+", "-", name) for name in names}
     if len(set(folders.values())) < len(names):
-        raise ValueError(f"two of {', '.join(names)} are alike; give each row a name of its own")
+        raise ValueError(f"two of {', '.join(names)} give the same folder; rename one of the rows")
     return folders
 
 
 def _read_scores(run: Path) -> Scores:
     path = run / SCORES
-    remedy = "delete it to score the run anew"
+    remedy = "delete it to score the run again"
     scores = read_json(path, remedy, allow_nan=True)
     if not _are_scores(scores):
         raise ValueError(f"{path}: not the scores of a run; {remedy}")
@@ -213,12 +214,12 @@ def _read_scores(run: Path) -> Scores:
 
 
 def _are_scores(scores: Any) -> bool:
-    """Whether a value from JSON is a `Scores`."""
+    """Return whether a value from JSON is a `Scores`."""
     return isinstance(scores, dict) and all(
         isinstance(episodes, dict)
         and all(
-            isinstance(one, dict) and all(isinstance(v, int | float) for v in one.values())
-            for one in episodes.values()
+            isinstance(metrics, dict) and all(isinstance(v, int | float) for v in metrics.values())
+            for metrics in episodes.values()
         )
         for episodes in scores.values()
     )

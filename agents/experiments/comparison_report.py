@@ -1,4 +1,4 @@
-"""What a comparison of trainings found: means with intervals, as text, Markdown and JSON."""
+"""Report of a comparison: means with confidence intervals, as text, Markdown and JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,13 @@ from envs.metrics import Interval, aligned, bootstrap_interval, paired_differenc
 
 @dataclass(frozen=True)
 class Figure:
-    """One metric of one row on one split; fractions.
+    """One metric of one row on one split, as fractions.
 
     Attributes:
-        runs: Its mean in each training.
-        over_seeds: Their mean with Student's 95 % interval, which speaks of other seeds; its ends
-            are NaN for a single training.
-        over_paths: The same mean with the bootstrap's 95 % interval, which speaks of other paths.
-        against_first: Of the same paths, this row less the first one, with the bootstrap's 95 %
+        runs: Mean of each training.
+        over_seeds: Mean with Student's 95 % interval over seeds; NaN ends for a single training.
+        over_paths: Mean with the bootstrap's 95 % interval over paths.
+        against_first: Difference from the first row on the same paths, with the bootstrap's 95 %
             interval; None for the first row.
     """
 
@@ -30,16 +29,15 @@ class Figure:
     against_first: Interval | None
 
 
-# By split, row and metric.
+# Figures by split, row and metric.
 Report = dict[str, dict[str, dict[str, Figure]]]
 
 
 def make_report(rows: Mapping[str, Sequence[Scores]]) -> Report:
-    """Figures of each row.
+    """Compute the figures of each row.
 
     Args:
-        rows: By name, the scores of each of its trainings; the first is what others are held
-            against.
+        rows: Scores of each training, by name of the row; others are compared with the first row.
 
     Raises:
         ValueError: The rows were not scored on the same episodes.
@@ -48,7 +46,7 @@ def make_report(rows: Mapping[str, Sequence[Scores]]) -> Report:
     report: Report = {}
     for split in rows[first][0]:
         ids = sorted(rows[first][0][split])
-        paths = [rows[first][0][split][one]["path"] for one in ids]
+        paths = [rows[first][0][split][instr_id]["path"] for instr_id in ids]
         values = {
             name: {metric: _values(name, runs, split, ids, metric) for metric in METRICS}
             for name, runs in rows.items()
@@ -56,11 +54,11 @@ def make_report(rows: Mapping[str, Sequence[Scores]]) -> Report:
         report[split] = {
             name: {
                 metric: _figure(
-                    own[metric], None if name == first else values[first][metric], paths
+                    row_values[metric], None if name == first else values[first][metric], paths
                 )
                 for metric in METRICS
             }
-            for name, own in values.items()
+            for name, row_values in values.items()
         }
     return report
 
@@ -68,14 +66,14 @@ def make_report(rows: Mapping[str, Sequence[Scores]]) -> Report:
 def _values(
     name: str, runs: Sequence[Scores], split: str, ids: Sequence[str], metric: str
 ) -> np.ndarray:
-    """(runs, episodes) of a metric."""
+    """Return the values (runs, episodes) of a metric."""
     for scores in runs:
         if scores[split].keys() != set(ids):
             raise ValueError(
                 f"{name} was scored on other episodes of {split} than the first row; remove its "
-                "runs to train them anew"
+                "runs and train them again"
             )
-    return np.array([[scores[split][one][metric] for one in ids] for scores in runs])
+    return np.array([[scores[split][instr_id][metric] for instr_id in ids] for scores in runs])
 
 
 def _figure(values: np.ndarray, first: np.ndarray | None, paths: Sequence[float]) -> Figure:
@@ -91,14 +89,14 @@ def _figure(values: np.ndarray, first: np.ndarray | None, paths: Sequence[float]
 
 
 def text_table(report: Report) -> str:
-    """Aligned text; per cent, with half of the interval over seeds behind each mean."""
+    """Return an aligned table in per cent, with half of the interval over seeds after each mean."""
     rows = _cells(report)
     lines = aligned(rows, texts=len(rows[0]))
     return "\n".join([lines, "", *_legend(report)])
 
 
 def markdown_table(report: Report) -> str:
-    """The same as Markdown."""
+    """Return the same table as Markdown."""
     head, *rows = _cells(report)
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -106,7 +104,7 @@ def markdown_table(report: Report) -> str:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Everything that was found, in fractions; null where there is no interval."""
+    """Return all figures as fractions; null where there is no interval."""
     return {
         split: {
             name: {metric: _json_figure(figure) for metric, figure in figures.items()}
@@ -117,7 +115,7 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def seed_intervals(report: Report) -> dict[str, dict[str, dict[str, Interval]]]:
-    """Means with their intervals over seeds by metric, split and row, for a figure."""
+    """Return the means with intervals over seeds, by metric, split and row."""
     return {
         metric: {
             split: {name: figures[metric].over_seeds for name, figures in rows.items()}
@@ -143,8 +141,8 @@ def _legend(report: Report) -> list[str]:
     first = next(iter(next(iter(report.values()))))
     return [
         "Per cent; ± is half of Student's 95 % interval over training seeds.",
-        f'"- first": less {first} on the same paths, seeds averaged, with the bootstrap\'s 95 % '
-        "interval over paths.",
+        f'"- first": difference from {first} on the same paths, averaged over seeds, with the '
+        "bootstrap's 95 % interval over paths.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Evaluating a run on a split, and writing its paths for a test server."""
+"""Evaluation of a trained follower, and submission files for test servers."""
 
 from pathlib import Path
 
@@ -18,21 +18,20 @@ from agents.acting.evaluation import (
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.reranking import Weighting
 from agents.acting.rollout import Agent
-from agents.acting.tokenizers import load_tokenizer
-from agents.command_line import EvaluateConfig
-from agents.configs import SpeakerTrainConfig, TrainConfig
 from agents.experiments.search_evaluation import (
-    Searched,
+    SplitSearch,
+    best_weighting,
     evaluate_search,
     search_split,
-    tuned_weighting,
 )
-from agents.learning.lessons import make_lesson
+from agents.learning.follower_loss import make_follower_loss
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
+from agents.settings import EvaluateConfig, SpeakerTrainConfig, TrainConfig
 from envs.episodes import load_episodes
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
+from envs.tokenizers import load_tokenizer
 from envs.worlds import world_files
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
@@ -40,24 +39,24 @@ from training.settings import read_config
 
 
 def evaluate_run(config: EvaluateConfig) -> Results:
-    """Walk splits with the follower of a run; print metrics, write a submission if asked for.
+    """Evaluate the follower of a run on splits, print the table and write a submission.
 
     Returns:
-        Summaries by split and agent, without splits whose goals are secret.
+        Summaries by split and agent; splits with unpublished goals are left out.
 
     Raises:
-        FileNotFoundError, ValueError: As for `load_run`; or a submission would not be whole.
+        FileNotFoundError, ValueError: As in `load_run`; or the submission would be incomplete.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = config.settings(read_config(config.run, TrainConfig))
     if config.submission is not None:
-        # What would stop its writing stops the walk before it begins.
+        # Problems of the submission are reported before the evaluation, which takes minutes.
         if settings.dataset == "rxr" and settings.instruction_language and not config.partial:
             raise ValueError(
-                f"--submission {config.submission}: the test server wants all languages, but "
-                f"{config.run} reads {settings.instruction_language} alone "
-                "(--instruction-language); evaluate a run of all languages, or add --partial"
+                f"--submission {config.submission}: the test server requires all languages, but "
+                f"{config.run} has --instruction-language {settings.instruction_language}; "
+                "evaluate a run of all languages, or add --partial"
             )
         config.submission.parent.mkdir(parents=True, exist_ok=True)
     _check_data(config, settings)
@@ -70,11 +69,11 @@ def evaluate_run(config: EvaluateConfig) -> Results:
 
 
 def _check_data(config: EvaluateConfig, settings: TrainConfig) -> None:
-    """Find splits and a speaker that are not there before anybody walks, which takes minutes.
+    """Check that splits and speaker exist before the evaluation, which takes minutes.
 
     Raises:
-        FileNotFoundError: There is no such split, or no such run.
-        ValueError: The run is no speaker's.
+        FileNotFoundError: A split or the run of the speaker does not exist.
+        ValueError: The run is not that of a speaker.
     """
     files = world_files(settings.world, settings.data_dir)
     tune = [] if config.search.tune is None else [config.search.tune]
@@ -95,15 +94,15 @@ def _evaluate_split(config: EvaluateConfig, settings: TrainConfig, split: str) -
         write_submission(config.submission, submitted, settings, split, config.partial)
         print(f"{len(submitted.trajectories)} paths: {config.submission}")
     if not evaluations[name].scores:
-        print(f"The goals of {split} are secret: nothing to score.")
+        print(f"The goals of {split} are not published: no scores.")
         return {}
     results: Results = {}
-    for who, evaluation in evaluations.items():
+    for agent_name, evaluation in evaluations.items():
         for part, summary in summaries(split, evaluation).items():
-            results.setdefault(part, {})[who] = summary
+            results.setdefault(part, {})[agent_name] = summary
     if config.baselines:
-        for part, others in compare(env, {}, settings.seed, split).items():
-            results[part] |= others
+        for part, baseline_summaries in compare(env, {}, settings.seed, split).items():
+            results[part] |= baseline_summaries
     return results
 
 
@@ -114,19 +113,22 @@ def searches(
     agent: FollowerAgent,
     split: str,
 ) -> dict[str, Evaluation]:
-    """Evaluations of a follower that searches: without, and last with the walk of the search."""
+    """Search a split and return the evaluations of the chosen paths, by name.
+
+    The first has the chosen paths by themselves, the last the walk of the search before them.
+    """
     search = config.search
     speaker = None
     if search.speaker is not None:
         speaker = load_speaker(search.speaker, env, feature_metadata(settings), settings.device)
     weighting = Weighting(search.alpha, search.per_word, search.per_action)
     if speaker is not None and search.tune is not None:
-        other, guide = load_run(config.run, search.tune, settings)
-        found = _search(other, guide, config, speaker, search.tune)
-        weighting, success = tuned_weighting(other, found)
+        tune_env, tune_agent = load_run(config.run, search.tune, settings)
+        tune_search = _search(tune_env, tune_agent, config, speaker, search.tune)
+        weighting, success = best_weighting(tune_env, tune_search)
         print(f"{search.tune}: success {100 * success:.1f} with {weighting}")
-    found = _search(env, agent, config, speaker, split)
-    alone, whole = evaluate_search(env, found, weighting)
+    split_search = _search(env, agent, config, speaker, split)
+    alone, whole = evaluate_search(env, split_search, weighting)
     name = f"{follower_name(settings)}, {search.method}"
     name += "" if speaker is None else " and speaker"
     return {name: alone, f"{name}, whole walk": whole}
@@ -138,55 +140,62 @@ def _search(
     config: EvaluateConfig,
     speaker: LoadedSpeaker | None,
     split: str,
-) -> Searched:
-    name = f"{split} search"
+) -> SplitSearch:
     return search_split(
-        env, agent.follower, agent.features, config.search, speaker, agent.reads, name
+        env,
+        agent.follower,
+        agent.features,
+        config.search,
+        speaker,
+        agent.reads_instructions,
+        name=f"{split} search",
     )
 
 
 def load_run(
     run: Path, split: str, settings: TrainConfig | None = None
 ) -> tuple[VlnVectorEnv, FollowerAgent]:
-    """Environment over a split and the follower of a run, to walk it greedily.
+    """Build the environment of a split and load the follower of a run as a greedy agent.
 
     Args:
-        run: Folder that the training wrote.
+        run: Folder of a run of train_agent.py.
         split: "train", "val_seen", ...
-        settings: In place of the run's own.
+        settings: Settings; those of the run by default.
 
     Raises:
-        FileNotFoundError: The folder is no run, or data is missing.
-        ValueError: Files are damaged, the weights do not fit the settings or the data, or there is
-            no such device.
+        FileNotFoundError: The folder does not contain a run, or data is missing.
+        ValueError: Files are damaged, the weights do not match the settings or the data, or torch
+            cannot compute on the device.
     """
     settings = settings or read_config(run, TrainConfig)
     check_device(settings.device)
-    notes = feature_metadata(settings)
+    metadata = feature_metadata(settings)
     env = make_env(
         settings, split, load_tokenizer(run / VOCABULARY), settings.evaluation_batch_size
     )
-    lesson = make_lesson(settings, env)
-    load_model(run, lesson, notes)
-    lesson.eval()
+    network = make_follower_loss(settings, env)
+    load_model(run, network, metadata)
+    network.eval()
     features = DeviceFeatures(env, settings.device)
-    agent = FollowerAgent(lesson.follower, features, settings.reads)
-    agent.critic = lesson.critic
+    agent = FollowerAgent(network.follower, features, settings.reads_instructions)
+    agent.critic = network.critic
     return env, agent
 
 
 def load_walkers(
     config: EvaluateConfig, split: str
 ) -> tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]:
-    """Settings of a run, environment over a split, and by name follower, first, and baselines.
+    """Return the settings of a run, the environment of a split, and the agents by name.
+
+    The follower is the first agent; baselines follow if `config.baselines`.
 
     Raises:
-        FileNotFoundError, ValueError: As for `load_run`.
+        FileNotFoundError, ValueError: As in `load_run`.
     """
     settings = config.settings(read_config(config.run, TrainConfig))
     env, agent = load_run(config.run, split, settings)
-    others = baselines(env, settings.seed) if config.baselines else {}
-    return settings, env, {follower_name(settings): agent, **others}
+    baseline_agents = baselines(env, settings.seed) if config.baselines else {}
+    return settings, env, {follower_name(settings): agent, **baseline_agents}
 
 
 def write_submission(
@@ -196,19 +205,19 @@ def write_submission(
     split: str,
     partial: bool = False,
 ) -> None:
-    """Write walked paths as the test server of the data set wants them.
+    """Write trajectories in the format of the dataset's test server.
 
-    R2R and R4R: JSON for EvalAI; RxR: JSON Lines. In all worlds alike.
+    R2R and R4R: JSON for EvalAI. RxR: JSON Lines.
 
     Args:
         path: File to write.
-        evaluation: The walks.
-        settings: Of the run.
-        split: That was walked.
-        partial: Write the file although instructions or languages are missing.
+        evaluation: Evaluation with the trajectories.
+        settings: Settings of the run.
+        split: Split of the evaluation.
+        partial: Allow missing instructions and languages.
 
     Raises:
-        ValueError: Not every instruction of the split was walked, in all its languages.
+        ValueError: An instruction of the split has no trajectory.
     """
     files = world_files(settings.world, settings.data_dir)
     episodes = load_episodes(settings.dataset, split, files)

@@ -1,4 +1,4 @@
-"""Evaluating a follower that searches, beside the walk that the search costs."""
+"""Evaluation of searches, with and without the walk that a search requires."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,20 @@ import torch
 from tqdm import tqdm
 
 from agents.acting.evaluation import Evaluation, Pose, by_length, score_walks
-from agents.acting.follower_agent import without_words
-from agents.acting.reranking import RankedPath, Weighting, best, judge, poses, tune, whole_walk
-from agents.acting.search import Place, Searcher, SearchResult, beam_search, best_first_search
+from agents.acting.follower_agent import empty_instructions
+from agents.acting.reranking import (
+    RankedPath,
+    Weighting,
+    best_path,
+    poses,
+    rank_paths,
+    search_walk,
+    tune_weighting,
+)
+from agents.acting.search import Position, Searcher, SearchResult, beam_search, best_first_search
 from agents.envdrop.follower import Follower
 from agents.learning.speaker_training import LoadedSpeaker
-from agents.search_config import SearchConfig
+from agents.settings import SearchConfig
 from envs.episodes import Episode, base_language
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.navigation.device_features import DeviceFeatures
@@ -20,12 +28,18 @@ from envs.navigation.vector_env import VlnVectorEnv
 
 
 @dataclass(frozen=True, eq=False)
-class Searched:
-    """What searches found in a split, by instr_id; `judged` holds a speaker's opinion of it."""
+class SplitSearch:
+    """Searches for all episodes of a split, by instr_id.
 
-    starts: dict[str, Place]
-    findings: dict[str, SearchResult]
-    judged: dict[str, list[RankedPath]]
+    Attributes:
+        starts: Start positions.
+        results: Results of the searches.
+        ranked: Found paths with the scores of a speaker; empty without a speaker.
+    """
+
+    starts: dict[str, Position]
+    results: dict[str, SearchResult]
+    ranked: dict[str, list[RankedPath]]
 
 
 def search_split(
@@ -34,21 +48,21 @@ def search_split(
     features: DeviceFeatures,
     config: SearchConfig,
     speaker: LoadedSpeaker | None = None,
-    reads: bool = True,
+    reads_instructions: bool = True,
     name: str = "",
-) -> Searched:
-    """Search a path for each episode of an environment's split.
+) -> SplitSearch:
+    """Run a search for each episode of an environment's split.
 
     Args:
         env: Environment without autoreset.
-        follower: In evaluation mode.
-        features: Of the environment.
-        config: Kind and size of the search.
-        speaker: Judges what is found.
-        reads: Read the instructions.
-        name: Label of the progress bar; no bar without it.
+        follower: Follower in evaluation mode.
+        features: Features of the environment.
+        config: Settings of the search.
+        speaker: Speaker that ranks the found paths.
+        reads_instructions: Whether the follower reads whole instructions, or empty ones.
+        name: Label of the progress bar; without it there is no bar.
     """
-    searched = Searched({}, {}, {})
+    search = SplitSearch({}, {}, {})
     episodes = by_length(env.episodes)
     with (
         torch.inference_mode(),
@@ -56,68 +70,72 @@ def search_split(
     ):
         for start in range(0, len(episodes), env.num_envs):
             batch = episodes[start : start + env.num_envs]
-            _search_batch(env, follower, features, config, speaker, reads, batch, searched)
+            tokens = _start_batch(env, batch, search)
+            if not reads_instructions:
+                tokens = empty_instructions(tokens)
+            ids = [episode.instr_id for episode in batch]
+            starts = [search.starts[instr_id] for instr_id in ids]
+            searcher = Searcher(follower, features, env.nav_world, tokens, starts)
+            if config.method == "beam":
+                results = beam_search(searcher, config.paths, env.max_episode_steps)
+            else:
+                results = best_first_search(searcher, config.paths, config.expansions)
+            search.results.update(zip(ids, results, strict=True))
+            if speaker is not None:
+                ranked = _rank(results, speaker, features, batch)
+                search.ranked.update(zip(ids, ranked, strict=True))
             bar.update(len(batch))
-    return searched
+    return search
 
 
 def evaluate_search(
-    env: VlnVectorEnv, searched: Searched, weighting: Weighting
+    env: VlnVectorEnv, search: SplitSearch, weighting: Weighting
 ) -> tuple[Evaluation, Evaluation]:
-    """Score the chosen paths: by themselves, and with the walk of the search before them."""
+    """Score the chosen paths: by themselves, and preceded by the walk of the search."""
     alone: dict[str, list[Pose]] = {}
     whole: dict[str, list[Pose]] = {}
     world = env.nav_world
-    for instr_id, found in searched.findings.items():
-        judged = searched.judged.get(instr_id)
-        chosen = best(judged, weighting) if judged else found.paths[0]
-        start = searched.starts[instr_id]
-        alone[instr_id] = poses(world, start, [place.node for place in chosen.places])
-        whole[instr_id] = poses(world, start, whole_walk(world, found, chosen))
+    for instr_id, result in search.results.items():
+        ranked = search.ranked.get(instr_id)
+        chosen = best_path(ranked, weighting) if ranked else result.paths[0]
+        start = search.starts[instr_id]
+        alone[instr_id] = poses(world, start, [position.node for position in chosen.positions])
+        whole[instr_id] = poses(world, start, search_walk(world, result, chosen))
     return score_walks(env, alone), score_walks(env, whole)
 
 
-def tuned_weighting(env: VlnVectorEnv, searched: Searched) -> tuple[Weighting, float]:
-    """The weighting with the highest success on a split whose goals are known."""
-    world, judged, values = env.nav_world, [], []
+def best_weighting(env: VlnVectorEnv, search: SplitSearch) -> tuple[Weighting, float]:
+    """Return the weighting with the highest success rate on a split with known goals."""
+    world, ranked, values = env.nav_world, [], []
     for episode in env.episodes:
-        paths = searched.judged[episode.instr_id]
+        paths = search.ranked[episode.instr_id]
         goal = world.node(episode.scan, episode.path[-1])
-        ends = np.array([item.path.places[-1].node for item in paths])
-        won = world.distance(ends, np.array(goal)) < SUCCESS_THRESHOLD
-        judged.append(paths)
-        values.append(dict(zip((item.path for item in paths), won.astype(float), strict=True)))
-    return tune(judged, values)
+        ends = np.array([item.path.positions[-1].node for item in paths])
+        success = world.distance(ends, np.array(goal)) < SUCCESS_THRESHOLD
+        ranked.append(paths)
+        values.append(dict(zip((item.path for item in paths), success.astype(float), strict=True)))
+    return tune_weighting(ranked, values)
 
 
-def _search_batch(
-    env: VlnVectorEnv,
-    follower: Follower,
-    features: DeviceFeatures,
-    config: SearchConfig,
-    speaker: LoadedSpeaker | None,
-    reads: bool,
-    batch: list[Episode],
-    searched: Searched,
-) -> None:
+def _start_batch(env: VlnVectorEnv, batch: list[Episode], search: SplitSearch) -> np.ndarray:
+    """Reset the environment to a batch, record start positions and return the instructions."""
     ids = [episode.instr_id for episode in batch]
     padded = [*ids, *[ids[0]] * (env.num_envs - len(ids))]
     observation, _ = env.reset(options={"episode_ids": padded})
-    tokens = observation["instruction"][: len(ids)]
-    starts = [
-        Place(int(observation["viewpoint"][row]), int(observation["view"][row]))
-        for row in range(len(ids))
-    ]
-    read = tokens if reads else without_words(tokens)
-    searcher = Searcher(follower, features, env.nav_world, read, starts)
-    if config.method == "beam":
-        findings = beam_search(searcher, config.paths, env.max_episode_steps)
-    else:
-        findings = best_first_search(searcher, config.paths, config.expansions)
-    searched.starts.update(zip(ids, starts, strict=True))
-    searched.findings.update(zip(ids, findings, strict=True))
-    if speaker is not None:
-        told = speaker.tokens([episode.instruction for episode in batch])
-        languages = speaker.numbers([base_language(episode.language) for episode in batch])
-        judged = judge(findings, speaker.network, features, told, languages)
-        searched.judged.update(zip(ids, judged, strict=True))
+    for row, instr_id in enumerate(ids):
+        search.starts[instr_id] = Position(
+            int(observation["viewpoint"][row]), int(observation["view"][row])
+        )
+    return observation["instruction"][: len(ids)]
+
+
+def _rank(
+    results: list[SearchResult],
+    speaker: LoadedSpeaker,
+    features: DeviceFeatures,
+    batch: list[Episode],
+) -> list[list[RankedPath]]:
+    """Score the found paths of a batch with a speaker."""
+    tokens = speaker.token_ids([episode.instruction for episode in batch])
+    languages = speaker.language_ids([base_language(episode.language) for episode in batch])
+    return rank_paths(results, speaker.network, features, tokens, languages)

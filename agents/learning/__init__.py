@@ -1,1 +1,1 @@
-"""What learns: followers by imitation and reinforcement, speakers, and their data."""
+"""Training of followers (imitation, reinforcement, back-translation) and of speakers."""

@@ -1,8 +1,8 @@
-"""Paths that nobody has described, like those of a training split, for a speaker to describe.
+"""Sampling of paths without instructions, similar to those of a training split.
 
-EnvDrop comes with a file of such paths (`aug_paths.json`), for Matterport3D; these are sampled,
-in any world: shortest ways, and ways round through a third viewpoint as far as the training split
-has such (Room-across-Room), with as many moves and about as long as its paths.
+EnvDrop provides a file of such paths for Matterport3D (`aug_paths.json`). This module samples them
+in any world: shortest paths, and detours through a third viewpoint in the same proportion as in the
+training split (Room-across-Room has them), with the same numbers of moves and range of lengths.
 """
 
 from collections import Counter
@@ -13,9 +13,9 @@ import numpy as np
 from envs.episodes import Episode
 from envs.graphs.nav_graph import NavGraph
 
-UNTOLD = "What a speaker says."  # instruction of a sampled path
-_SLACK = 1e-3  # metres by which a path may be longer than the shortest and still be called so
-_TRIES = 100  # at ways round, per wanted one
+PLACEHOLDER = "What a speaker says."  # instruction of a sampled path
+_SLACK = 1e-3  # tolerance in metres of the comparison with the shortest path
+_TRIES = 100  # attempts per detour
 
 Viewpoints = tuple[str, ...]
 
@@ -23,21 +23,21 @@ Viewpoints = tuple[str, ...]
 def sample_paths(
     graphs: dict[str, NavGraph],
     train: Sequence[Episode],
-    secret: Iterable[Episode],
+    held_out: Iterable[Episode],
     count: int,
     seed: int | Sequence[int],
 ) -> list[tuple[str, Viewpoints]]:
     """Sample paths in the buildings of a training split.
 
     Args:
-        graphs: By scan; those of the training split.
-        train: Its episodes, whose paths the sampled ones are to be like.
-        secret: Episodes of validation and test, whose paths must not come up.
-        count: Paths to sample; there are fewer where the buildings hold no more.
-        seed: Of the sampling.
+        graphs: Graphs of the scans of the training split, by scan.
+        train: Episodes of the training split.
+        held_out: Episodes of validation and test, whose paths are excluded.
+        count: Number of paths to sample; the result is shorter if the buildings have fewer.
+        seed: Random seed.
 
     Returns:
-        Scan and viewpoints of each, all different.
+        Scan and viewpoints of each path; all paths are different.
     """
     rng = np.random.default_rng(seed)
     known = list({(episode.scan, episode.path) for episode in train})
@@ -49,62 +49,65 @@ def sample_paths(
         for (scan, path), length in zip(known, lengths, strict=True)
     ]
     wanted = Counter(shapes[index] for index in rng.integers(len(shapes), size=count))
-    forbidden = {(episode.scan, episode.path) for episode in secret}
+    excluded = {(episode.scan, episode.path) for episode in held_out}
     scans = sorted({scan for scan, _ in known})
     sampled: list[tuple[str, Viewpoints]] = []
     pools = _shortest_pairs(graphs, scans, bounds)
-    for moves in sorted(moves for moves, around in wanted if not around):
+    for moves in sorted(moves for moves, is_detour in wanted if not is_detour):
         pool = pools.get(moves, np.empty((0, 3), int))
         paths = (
             (scans[scan], _between(graphs[scans[scan]], start, goal))
             for scan, start, goal in rng.permutation(pool)
         )
-        allowed = (item for item in paths if item not in forbidden)
+        allowed = (item for item in paths if item not in excluded)
         sampled += [item for item, _ in zip(allowed, range(wanted[moves, False]), strict=False)]
-    around = Counter({moves: n for (moves, round_), n in wanted.items() if round_})
-    sampled += _ways_round(graphs, scans, around, bounds, forbidden, rng)
+    detours = Counter({moves: n for (moves, is_detour), n in wanted.items() if is_detour})
+    sampled += _detours(graphs, scans, detours, bounds, excluded, rng)
     return [sampled[index] for index in rng.permutation(len(sampled))]
 
 
 def _shortest_pairs(
     graphs: dict[str, NavGraph], scans: Sequence[str], bounds: tuple[float, float]
 ) -> dict[int, np.ndarray]:
-    """By moves of the shortest path: (N, 3) number of the scan, start and goal."""
+    """Return (N, 3) scan index, start and goal of shortest paths, by their number of moves."""
     pairs: dict[int, list[np.ndarray]] = {}
-    for number, scan in enumerate(scans):
+    for scan_index, scan in enumerate(scans):
         graph = graphs[scan]
         moves = _moves(graph)
         fits = (graph.distances > bounds[0]) & (graph.distances < bounds[1])
         for count in np.unique(moves[fits & (moves > 0)]).tolist():
             ends = np.argwhere(fits & (moves == count))
-            numbers = np.full((len(ends), 1), number)
-            pairs.setdefault(count, []).append(np.hstack([numbers, ends]))
+            scan_indices = np.full((len(ends), 1), scan_index)
+            pairs.setdefault(count, []).append(np.hstack([scan_indices, ends]))
     return {count: np.concatenate(parts) for count, parts in pairs.items()}
 
 
 def _moves(graph: NavGraph) -> np.ndarray:
-    """(N, N) moves of the shortest path, -1 where there is none."""
+    """Return the number (N, N) of moves of the shortest paths, -1 where there is no path."""
     size = len(graph)
-    here = np.repeat(np.arange(size)[:, None], size, axis=1)
+    current = np.repeat(np.arange(size)[:, None], size, axis=1)
     goals = np.arange(size)[None]
     moves = np.where(graph.next_hops < 0, -1, 0)
-    while (going := (here != goals) & (moves >= 0)).any():
-        moves[going] += 1
-        here = np.where(going, graph.next_hops[here, goals], here)
+    while (unfinished := (current != goals) & (moves >= 0)).any():
+        moves[unfinished] += 1
+        current = np.where(unfinished, graph.next_hops[current, goals], current)
     return moves
 
 
-def _ways_round(
+def _detours(
     graphs: dict[str, NavGraph],
     scans: Sequence[str],
     wanted: Counter[int],
     bounds: tuple[float, float],
-    forbidden: set[tuple[str, Viewpoints]],
+    excluded: set[tuple[str, Viewpoints]],
     rng: np.random.Generator,
 ) -> Iterator[tuple[str, Viewpoints]]:
-    """Ways through a third viewpoint that visit none twice, as many of each size as wanted."""
+    """Sample paths through a third viewpoint without repeated viewpoints.
+
+    `wanted` contains how many to sample for each number of moves.
+    """
     sizes = np.array([len(graphs[scan]) for scan in scans])
-    found: set[tuple[str, Viewpoints]] = set()
+    sampled: set[tuple[str, Viewpoints]] = set()
     left = Counter(wanted)
     for _ in range(_TRIES * wanted.total()):
         if not left.total():
@@ -118,14 +121,14 @@ def _ways_round(
             continue
         length = graph.path_length(path)
         longer = length > graph.distances[start, goal] + _SLACK
-        if longer and bounds[0] < length < bounds[1] and (scan, path) not in forbidden | found:
+        if longer and bounds[0] < length < bounds[1] and (scan, path) not in excluded | sampled:
             left[len(path) - 1] -= 1
-            found.add((scan, path))
+            sampled.add((scan, path))
             yield scan, path
 
 
 def _between(graph: NavGraph, start: int, goal: int) -> Viewpoints:
-    """Viewpoints of the shortest path between rows of a graph; none if there is no way."""
+    """Return the viewpoints of the shortest path between two rows of a graph, () without one."""
     if graph.next_hops[start, goal] < 0:
         return ()
     return tuple(graph.shortest_path(graph.viewpoint_ids[start], graph.viewpoint_ids[goal]))

@@ -1,7 +1,7 @@
-"""Back-translation: a speaker describes paths in environments that dropout has changed.
+"""Back-translation: sampled paths with generated instructions, under environment dropout.
 
-"Learning to Navigate Unseen Environments" (Tan, Yu, Bansal 2019, section 3.4): the same features
-are dropped for the speaker and for the follower, in all views of a building, as if it were another.
+"Learning to Navigate Unseen Environments" (Tan, Yu, Bansal 2019, section 3.4): speaker and follower
+share one dropout mask for all views of a building, which simulates another building.
 """
 
 import dataclasses
@@ -11,38 +11,38 @@ import numpy as np
 import torch
 
 from agents.acting.environments import feature_metadata
-from agents.acting.speaking import described_paths
-from agents.configs import TrainConfig
+from agents.acting.path_recording import record_paths
 from agents.envdrop.follower import Follower
-from agents.learning.augmentation import UNTOLD, sample_paths
-from agents.learning.batches import BatchOrder
-from agents.learning.lessons import Batch
+from agents.learning.augmentation import PLACEHOLDER, sample_paths
+from agents.learning.follower_loss import EpisodeBatch
 from agents.learning.speaker_training import load_speaker
+from agents.settings import TrainConfig
 from envs.episodes import Episode, base_language, load_episodes
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import world_files
+from training.batches import BucketedBatchOrder
 
 _PATHS, _LANGUAGES = 51, 52
-# Whichever of them a run evaluates on, its follower must not learn their paths.
+# A follower must not be trained on the paths of these splits.
 _HELD_OUT = ("val_seen", "val_unseen", "test", "test_standard", "test_challenge")
 
 
 class BackTranslator:
-    """Batches of sampled paths, with the instructions that a speaker gives.
+    """Batches of sampled paths with instructions that a speaker generates.
 
     Args:
-        config: Settings of the run; they name the speaker.
-        follower: Whose environment dropout is shared with the speaker.
-        train: Environment over the training split.
-        secret: Episodes of validation and test, whose paths are left out.
-        rows: Episodes of a batch in this process.
-        processes: How many share the batches.
-        group: Rows that belong together; a batch has as many groups in each process.
+        config: Settings of the run, with the run of the speaker.
+        follower: Follower that shares its dropout masks with the speaker.
+        train: Environment of the training split.
+        held_out: Episodes of validation and test, whose paths are excluded.
+        rows: Rows of a batch on this rank.
+        world_size: Number of ranks that share the batches.
+        group: Rows that must stay on the same rank.
 
     Raises:
-        ValueError: The run tells the words of other paths; the speaker does not fit it; or there
+        ValueError: The run has shuffled instructions; the speaker does not match the run; or there
             are too few paths to sample.
     """
 
@@ -51,17 +51,17 @@ class BackTranslator:
         config: TrainConfig,
         follower: Follower,
         train: VlnVectorEnv,
-        secret: Iterable[Episode],
+        held_out: Iterable[Episode],
         rows: int,
-        processes: int,
+        world_size: int,
         group: int = 1,
     ) -> None:
         settings = config.back_translation
         assert settings.speaker is not None
-        if config.language == "shuffled":
+        if config.instruction_ablation == "shuffled":
             raise ValueError(
-                "--language shuffled and --back-translation.speaker exclude each other: a speaker "
-                "tells of the right path"
+                "--instruction-ablation shuffled and --back-translation.speaker exclude each "
+                "other, because generated instructions describe their own paths; leave one out"
             )
         self._config, self._follower = config, follower
         self.speaker = load_speaker(
@@ -70,64 +70,63 @@ class BackTranslator:
         self._tokenizer = train.tokenizer
         graphs = train.nav_world.graphs
         seed = [config.seed, _PATHS]
-        paths = sample_paths(graphs, train.episodes, secret, settings.paths, seed)
-        multiple = group * processes
+        paths = sample_paths(graphs, train.episodes, held_out, settings.paths, seed)
+        multiple = group * world_size
         if len(paths) < multiple:
             raise ValueError(
-                f"--back-translation.paths {settings.paths}: {len(paths)} could be sampled in the "
-                f"training scans, but a batch needs {multiple}; ask for more, or learn without "
-                "--back-translation.speaker where the scans hold no more"
+                f"--back-translation.paths {settings.paths}: {len(paths)} paths could be sampled "
+                f"in the training scans, but a batch requires {multiple}; set a higher number, or "
+                "train without --back-translation.speaker"
             )
         self.env = _environment(train, paths, rows, config.seed)
         self.features = DeviceFeatures(self.env, config.device)
         ids = [episode.instr_id for episode in self.env.episodes]
-        # Like the training split, which says how many of all instructions are in which language.
-        spoken = [base_language(episode.language) for episode in train.episodes]
+        # Languages have the same frequencies as in the training split.
+        languages = [base_language(episode.language) for episode in train.episodes]
         rng = np.random.default_rng([config.seed, _LANGUAGES])
-        drawn = rng.integers(len(spoken), size=len(ids))
-        self._languages = dict(zip(ids, (spoken[index] for index in drawn), strict=True))
-        self.speaker.numbers(sorted(set(spoken)))  # raises where it lacks a language
+        drawn = rng.integers(len(languages), size=len(ids))
+        self._languages = dict(zip(ids, (languages[index] for index in drawn), strict=True))
+        self.speaker.language_ids(sorted(set(languages)))  # raises if the speaker lacks a language
         lengths = [len(episode.path) for episode in self.env.episodes]
-        self._order = BatchOrder(
-            ids, lengths, rows * processes, config.bucket, config.seed, multiple
+        self._order = BucketedBatchOrder(
+            ids, lengths, rows * world_size, config.bucket, config.seed, multiple
         )
 
     def names(self, iteration: int) -> list[str]:
-        """Episodes of an iteration (from 0), of all processes."""
+        """Return the episodes of an iteration (from 0) on all ranks."""
         return self._order.batch(iteration)
 
-    def batch(self, instr_ids: list[str], rng: np.random.Generator) -> Batch:
-        """Have the paths of episodes described.
+    def batch(self, instr_ids: list[str], rng: np.random.Generator) -> EpisodeBatch:
+        """Return a batch with generated instructions.
 
         Args:
-            instr_ids: The episodes.
-            rng: Source of the follower's actions.
+            instr_ids: Episodes of the batch.
+            rng: Random generator of the follower's actions.
         """
-        described = described_paths(self.env, self.features, instr_ids)
-        device = described.seen.panorama.device
-        scans = torch.from_numpy(described.scans).to(device)
+        paths = record_paths(self.env, self.features, instr_ids)
+        scans = torch.from_numpy(paths.scans).to(paths.views.panorama.device)
         kind = self._config.back_translation.dropout
         noise = self._follower.noise(scans, kind)
-        own = None if noise is None else noise.rows(described.seen.rows)
-        languages = self.speaker.numbers([self._languages[instr_id] for instr_id in instr_ids])
+        step_noise = None if noise is None else noise.rows(paths.views.rows)
+        languages = self.speaker.language_ids([self._languages[instr_id] for instr_id in instr_ids])
         with torch.no_grad():
-            context = self.speaker.network.encode(described.seen, own)
+            context = self.speaker.network.encode(paths.views, step_noise)
             tokens = self.speaker.network.generate(context, languages, self.speaker.longest_decoded)
         if self.speaker.tokenizer != self._tokenizer:
-            tokens = self._translated(tokens)
-        return Batch(instr_ids, rng, tokens, noise)
+            tokens = self._encode_again(tokens)
+        return EpisodeBatch(instr_ids, rng, tokens, noise)
 
-    def _translated(self, tokens: np.ndarray) -> np.ndarray:
-        """Instructions in the words of the follower instead of the speaker's."""
+    def _encode_again(self, tokens: np.ndarray) -> np.ndarray:
+        """Convert token ids from the vocabulary of the speaker to that of the follower."""
         texts = [self.speaker.tokenizer.decode(row) for row in tokens]
         longest = self._config.max_instruction_length
         return np.stack([self._tokenizer.encode(text, longest) for text in texts])
 
 
 def held_out_episodes(config: TrainConfig) -> list[Episode]:
-    """Episodes of all splits for validation and test that are there, in all languages.
+    """Return the episodes of all existing validation and test splits, in all languages.
 
-    Whatever else the run evaluates on counts among them.
+    The evaluation splits of the run are included.
     """
     files = world_files(config.world, config.data_dir)
     episodes: list[Episode] = []
@@ -153,7 +152,7 @@ def _environment(
     """
     headings = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(paths))
     episodes = [
-        Episode(f"{number}_0", number, scan, path, heading, UNTOLD, "en")
+        Episode(f"{number}_0", number, scan, path, heading, PLACEHOLDER, "en")
         for number, ((scan, path), heading) in enumerate(zip(paths, headings.tolist(), strict=True))
     ]
     scans = sorted({scan for scan, _ in paths})

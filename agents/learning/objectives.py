@@ -1,6 +1,6 @@
-"""What training minimises, from the decisions of a batch of episodes.
+"""Losses of imitation and of advantage actor-critic (A2C), from the decisions of a batch.
 
-Letters in the shape comments: M decisions, B episodes, K candidates, H hidden.
+Letters in shapes: M decisions, B episodes, K candidates, H hidden width.
 """
 
 from typing import NamedTuple
@@ -10,12 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.acting.follower_agent import Decisions
-from agents.configs import ReinforcementConfig
+from agents.acting.decisions import Decisions
+from agents.settings import ReinforcementConfig
 
 
-class ActorCritic(NamedTuple):
-    """Sums over decisions: of policy loss, squared error of the critic and entropy."""
+class ActorCriticTerms(NamedTuple):
+    """Terms of A2C, each summed over decisions.
+
+    Attributes:
+        policy: Policy gradient loss.
+        error: Squared error of the critic.
+        entropy: Entropy of the policy.
+    """
 
     policy: Tensor
     error: Tensor
@@ -23,65 +29,70 @@ class ActorCritic(NamedTuple):
 
 
 def imitation_loss(scores: Tensor, teacher: Tensor, episodes: int) -> Tensor:
-    """Cross-entropy of the teacher's actions, summed over steps, per episode.
+    """Return the cross-entropy of the teacher's actions, summed over steps, per episode.
 
-    The sum over steps is divided by the number of episodes, not of steps, as in EnvDrop's agent.py.
+    The sum is divided by the number of episodes, not of steps, as in EnvDrop's agent.py.
 
     Args:
         scores: (M, K) logits.
-        teacher: (M,) actions.
-        episodes: How many the decisions belong to.
+        teacher: (M,) actions of the teacher.
+        episodes: Number of episodes that the decisions belong to.
     """
     return functional.cross_entropy(scores, teacher, reduction="sum") / episodes
 
 
 def agreement(scores: Tensor, teacher: Tensor) -> float:
-    """Share of decisions (M, K) in which the best action is the teacher's (M,)."""
+    """Return the share of decisions (M, K) whose best action is the teacher's (M,)."""
     return float((scores.argmax(1) == teacher).double().mean())
 
 
 def discounted_returns(decisions: Decisions, discount: float, last: np.ndarray) -> np.ndarray:
-    """(M,) discounted sum of the rewards from each decision on.
+    """Return the discounted return (M,) of each decision.
 
     Args:
-        decisions: Of which the rewards count.
-        discount: What a reward is worth one step earlier.
-        last: (C,) what is still to come for the episodes that were cut off.
+        decisions: Decisions with their rewards.
+        discount: Discount factor.
+        last: (C,) estimated return after the last step of each truncated episode.
     """
-    ahead = np.zeros(decisions.rows.max() + 1)
-    ahead[decisions.cut] = last
+    following = np.zeros(decisions.rows.max() + 1)
+    following[decisions.cut] = last
     returns = np.empty(len(decisions.rows))
     end = len(returns)
     for size in reversed(decisions.sizes):
         step = slice(end - size, end)
         rows = decisions.rows[step]
-        ahead[rows] = returns[step] = decisions.rewards[step] + discount * ahead[rows]
+        following[rows] = returns[step] = decisions.rewards[step] + discount * following[rows]
         end -= size
     return returns
 
 
-def actor_critic(scores: Tensor, actions: Tensor, values: Tensor, returns: Tensor) -> ActorCritic:
-    """Terms of advantage actor-critic, as in EnvDrop's agent.py: no normalised advantages, no GAE.
+def actor_critic_terms(
+    scores: Tensor, actions: Tensor, values: Tensor, returns: Tensor
+) -> ActorCriticTerms:
+    """Return the terms of A2C as in EnvDrop's agent.py: no normalised advantages, no GAE.
 
     Args:
-        scores: (M, K) logits, minus infinity where impossible.
+        scores: (M, K) logits, minus infinity for impossible actions.
         actions: (M,) actions taken.
-        values: (M,) what the critic expected.
-        returns: (M,) what came.
+        values: (M,) values of the critic.
+        returns: (M,) discounted returns.
     """
-    logs = torch.log_softmax(scores, 1)  # (M, K)
-    taken = logs.gather(1, actions.unsqueeze(1)).squeeze(1)  # (M,)
-    # Impossible actions have probability 0 and log minus infinity: their product is 0.
-    entropy = -(logs.exp() * logs.masked_fill(logs == -torch.inf, 0.0)).sum(1)  # (M,)
+    log_probs = torch.log_softmax(scores, 1)  # (M, K)
+    taken = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)  # (M,)
+    # Impossible actions have probability 0 and log-probability minus infinity; they count 0.
+    finite = log_probs.masked_fill(log_probs == -torch.inf, 0.0)
+    entropy = -(log_probs.exp() * finite).sum(1)  # (M,)
     advantages = (returns - values).detach()
-    return ActorCritic(
+    return ActorCriticTerms(
         policy=-(taken * advantages).sum(),
         error=(returns - values).square().sum(),
         entropy=entropy.sum(),
     )
 
 
-def reinforcement_loss(terms: ActorCritic, steps: float, config: ReinforcementConfig) -> Tensor:
-    """The terms weighted and per live step (EnvDrop's `--normalize total`)."""
+def reinforcement_loss(
+    terms: ActorCriticTerms, steps: float, config: ReinforcementConfig
+) -> Tensor:
+    """Return the weighted sum of the terms, per live step (EnvDrop's `--normalize total`)."""
     total = terms.policy + config.value * terms.error - config.entropy * terms.entropy
     return total / steps

@@ -1,4 +1,4 @@
-"""Training a speaker, and choosing the one whose words are most like those of people."""
+"""Training of a speaker; BLEU against human instructions selects the best weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,33 +14,33 @@ from agents.acting.environments import (
     make_env,
     make_evaluation_envs,
 )
-from agents.acting.speaking import Described, described_paths
-from agents.acting.tokenizers import load_tokenizer, own_tokenizer
-from agents.configs import SpeakerTrainConfig
+from agents.acting.path_recording import DescribedPaths, record_paths
+from agents.acting.tokenizers import run_tokenizer
 from agents.envdrop.encoders import PAD
 from agents.envdrop.speaker import Speaker
 from agents.envdrop.visual import VisualNoise
-from agents.learning.batches import BatchOrder
-from agents.learning.bleu import corpus_bleu
-from agents.learning.training import large_products, make_trainer, prepare
+from agents.learning.agent_trainer import make_agent_trainer, mixed_precision, prepare
+from agents.settings import SpeakerTrainConfig
 from envs.episodes import Episode, base_language
-from envs.episodes.tokenizer import WordTokenizer, split_words
+from envs.metrics.bleu import corpus_bleu
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import Tokenizer, load_tokenizer, split_words
 from training import distributed
+from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, model_metadata, save_model
 from training.learners import Summary
 from training.optimisers import make_optimiser
 from training.settings import read_config
 
-_LANGUAGES = "languages"  # a note beside the weights
+_LANGUAGES = "languages"  # key in the metadata of the weights
 
 
 class SpeakerLoss(nn.Module):
-    """A speaker, called with the paths of a batch and what people say about them.
+    """The cross-entropy of human instructions under a speaker.
 
     Args:
-        speaker: What learns to describe.
+        speaker: Speaker to train.
         config: Settings of the run.
     """
 
@@ -49,33 +49,39 @@ class SpeakerLoss(nn.Module):
         self.speaker = speaker
         self._config = config
 
-    def forward(self, described: Described, languages: Tensor) -> Tensor:
-        """Mean cross-entropy of the words of all processes, times the share of this one's."""
-        speaker, seen = self.speaker, described.seen
-        tokens = torch.from_numpy(described.tokens).to(languages.device)
+    def forward(self, paths: DescribedPaths, languages: Tensor) -> Tensor:
+        """Return the loss of this rank; its mean over ranks is the mean over all words."""
+        speaker, views = self.speaker, paths.views
+        tokens = torch.from_numpy(paths.tokens).to(languages.device)
         noise = None
         if self.training:
             config, width = speaker.config, speaker.visual + speaker.angle
             rate, kind = config.feature_dropout, config.feature_dropout_kind
-            scans = torch.from_numpy(described.scans).to(languages.device)
-            noise = VisualNoise(rate, kind, speaker.visual, width, scans).rows(seen.rows)
-        with large_products(speaker, self._config):
-            log_probs = speaker.log_probs(speaker.encode(seen, noise), tokens, languages)
+            scans = torch.from_numpy(paths.scans).to(languages.device)
+            noise = VisualNoise(rate, kind, speaker.visual, width, scans).rows(views.rows)
+        with mixed_precision(speaker, self._config):
+            log_probs = speaker.log_probs(speaker.encode(views, noise), tokens, languages)
         words = int((tokens[:, 1:] != PAD).sum())
         share = distributed.total(words, tokens.device) / distributed.world_size()
         return -log_probs.float().sum() / share
 
 
-class Spoken(NamedTuple):
-    """What is said of a path, and the log-log_prob of the words that a person says of it."""
+class GeneratedInstruction(NamedTuple):
+    """A generated instruction, with the speaker's score of a human instruction of the same path.
+
+    Attributes:
+        words: Words of the generated instruction.
+        log_prob: Log-probability of the human instruction.
+        reference_tokens: Number of tokens of the human instruction, without the start token.
+    """
 
     words: list[str]
     log_prob: float
-    heard_words: int
+    reference_tokens: int
 
 
 class SpeakerLearner:
-    """A speaker and the paths that it learns to describe.
+    """A speaker, and the paths to learn from.
 
     Args:
         config: Settings of the run.
@@ -84,7 +90,7 @@ class SpeakerLearner:
     def __init__(self, config: SpeakerTrainConfig) -> None:
         self.config = config
         self.metric = config.select_metric
-        self.env = make_env(config, "train", own_tokenizer(config))
+        self.env = make_env(config, "train", run_tokenizer(config))
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.languages = sorted({base_language(e.language) for e in self.env.episodes})
@@ -95,9 +101,9 @@ class SpeakerLearner:
         self.clipped: list[nn.Module] = [self.speaker.encoder, self.speaker.decoder]
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self._loss = distributed.wrap_ddp(self.network)
-        self._spoken = {e.instr_id: base_language(e.language) for e in self.env.episodes}
-        self._order = BatchOrder(
-            list(self._spoken),
+        self._episode_languages = {e.instr_id: base_language(e.language) for e in self.env.episodes}
+        self._order = BucketedBatchOrder(
+            list(self._episode_languages),
             [len(episode.instruction) for episode in self.env.episodes],
             config.batch_size * distributed.world_size(),
             config.bucket,
@@ -105,15 +111,18 @@ class SpeakerLearner:
         )
 
     def backward(self, iteration: int) -> dict[str, float]:
-        """Add the gradient of a batch."""
+        """Add the gradient of a batch and return the figures to log."""
         ids = self._order.batch(iteration)[distributed.rank() :: distributed.world_size()]
-        languages = self._numbers([self._spoken[instr_id] for instr_id in ids])
-        loss = self._loss(described_paths(self.env, self.features, ids), languages)
+        languages = self._language_ids([self._episode_languages[instr_id] for instr_id in ids])
+        loss = self._loss(record_paths(self.env, self.features, ids), languages)
         loss.backward()
         return {"loss": loss.item()}
 
     def evaluate(self) -> Mapping[str, Summary]:
-        """BLEU of greedy instructions against all of people's for the path, and loss."""
+        """Return BLEU, loss and mean length of greedy instructions on the evaluation splits.
+
+        BLEU compares with all human instructions of a path.
+        """
         return {split: self._evaluate_split(env) for split, env in self.evaluation_envs.items()}
 
     def start(self, run: Path) -> None:
@@ -125,62 +134,64 @@ class SpeakerLearner:
         save_model(run, self.speaker, {**self.metadata, "iteration": str(iteration)})
 
     def load_model(self, run: Path) -> None:
-        """Read the speaker."""
+        """Load the speaker."""
         load_model(run, self.speaker, self.metadata)
 
     def _evaluate_split(self, env: VlnVectorEnv) -> Summary:
-        own = by_path(env.episodes)[distributed.rank() :: distributed.world_size()]
+        share = by_path(env.episodes)[distributed.rank() :: distributed.world_size()]
         with torch.inference_mode():
-            spoken = self._describe(env, [episodes[0] for episodes in own])
-        heard = [[split_words(e.instruction) for e in episodes] for episodes in own]
-        parts = distributed.all_gather(list(zip(spoken, heard, strict=True)))
-        told = [item for part in parts for item in part]
-        said = [spoken.words for spoken, _ in told]
-        words = sum(spoken.heard_words for spoken, _ in told)
+            generated = self._generate(env, [episodes[0] for episodes in share])
+        references = [[split_words(e.instruction) for e in episodes] for episodes in share]
+        parts = distributed.all_gather(list(zip(generated, references, strict=True)))
+        pairs = [pair for part in parts for pair in part]
+        sentences = [generated.words for generated, _ in pairs]
+        tokens = sum(generated.reference_tokens for generated, _ in pairs)
         return {
-            "BLEU": corpus_bleu(said, [heard for _, heard in told]),
-            "loss": -sum(spoken.log_prob for spoken, _ in told) / words,
-            "words": float(np.mean([len(sentence) for sentence in said])),
+            "BLEU": corpus_bleu(sentences, [references for _, references in pairs]),
+            "loss": -sum(generated.log_prob for generated, _ in pairs) / tokens,
+            "words": float(np.mean([len(sentence) for sentence in sentences])),
         }
 
-    def _describe(self, env: VlnVectorEnv, episodes: Sequence[Episode]) -> list[Spoken]:
-        """What the speaker says of paths, and how likely what a person says is to it."""
+    def _generate(
+        self, env: VlnVectorEnv, episodes: Sequence[Episode]
+    ) -> list[GeneratedInstruction]:
+        """Generate an instruction for the path of each episode, and score the human one."""
         features = DeviceFeatures(env, self.config.device)
-        told: list[Spoken] = []
+        generated: list[GeneratedInstruction] = []
         for start in range(0, len(episodes), env.num_envs):
             batch = episodes[start : start + env.num_envs]
-            described = described_paths(env, features, [e.instr_id for e in batch])
-            languages = self._numbers([base_language(e.language) for e in batch])
-            context = self.speaker.encode(described.seen)
-            tokens = torch.from_numpy(described.tokens).to(languages.device)
+            paths = record_paths(env, features, [e.instr_id for e in batch])
+            languages = self._language_ids([base_language(e.language) for e in batch])
+            context = self.speaker.encode(paths.views)
+            tokens = torch.from_numpy(paths.tokens).to(languages.device)
             log_probs = self.speaker.log_probs(context, tokens, languages).sum(1).tolist()
-            lengths = (described.tokens[:, 1:] != PAD).sum(1).tolist()
+            lengths = (paths.tokens[:, 1:] != PAD).sum(1).tolist()
             longest = self.config.longest_decoded
             texts = map(env.tokenizer.decode, self.speaker.generate(context, languages, longest))
-            told += map(Spoken, map(split_words, texts), log_probs, lengths)
-        return told
+            generated += map(GeneratedInstruction, map(split_words, texts), log_probs, lengths)
+        return generated
 
-    def _numbers(self, languages: Sequence[str]) -> Tensor:
-        return language_numbers(self.languages, languages).to(self.config.device)
+    def _language_ids(self, languages: Sequence[str]) -> Tensor:
+        return language_ids(self.languages, languages).to(self.config.device)
 
 
-def language_numbers(known: Sequence[str], languages: Sequence[str]) -> Tensor:
-    """(B,) numbers of languages among those that a speaker speaks.
+def language_ids(known: Sequence[str], languages: Sequence[str]) -> Tensor:
+    """Return the indices (B,) of languages among those of a speaker.
 
     Raises:
-        ValueError: It does not speak one of them.
+        ValueError: The speaker was not trained on one of the languages.
     """
-    odd = set(languages) - set(known)
-    if odd:
+    unknown = set(languages) - set(known)
+    if unknown:
         raise ValueError(
-            f"the speaker speaks {' '.join(known)}, but not {' '.join(sorted(odd))}; train one on "
-            "these languages"
+            f"the speaker was trained on {' '.join(known)}, not on {' '.join(sorted(unknown))}; "
+            "train one on these languages"
         )
     return torch.tensor([known.index(language) for language in languages])
 
 
 def by_path(episodes: Sequence[Episode]) -> list[list[Episode]]:
-    """Episodes that describe the same path in the same language, together."""
+    """Group the episodes that describe the same path in the same language."""
     paths: dict[tuple[int, str], list[Episode]] = {}
     for episode in episodes:
         paths.setdefault((episode.path_id, base_language(episode.language)), []).append(episode)
@@ -190,7 +201,14 @@ def by_path(episodes: Sequence[Episode]) -> list[list[Episode]]:
 def make_speaker(
     config: SpeakerTrainConfig, env: VlnVectorEnv, vocabulary: int, languages: int
 ) -> Speaker:
-    """Untrained speaker of so many words and languages for an environment."""
+    """Build an untrained speaker for an environment.
+
+    Args:
+        config: Settings of the run.
+        env: Environment, which determines the width of the features.
+        vocabulary: Size of the vocabulary.
+        languages: Number of languages.
+    """
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
     speaker = Speaker(vocabulary, visual, angle, languages, config.speaker)
@@ -201,63 +219,64 @@ class LoadedSpeaker(NamedTuple):
     """A trained speaker.
 
     Attributes:
-        network: in evaluation mode.
-        languages: that it speaks, in their order.
-        tokenizer: of its words.
-        longest_read: tokens of an instruction that it reads at most.
-        longest_decoded: tokens that it says at most.
+        network: Network in evaluation mode.
+        languages: Languages in the order of their ids.
+        tokenizer: Tokenizer of its instructions.
+        longest_encoded: Maximum number of tokens of a given instruction.
+        longest_decoded: Maximum number of tokens of a generated instruction.
     """
 
     network: Speaker
     languages: list[str]
-    tokenizer: WordTokenizer
-    longest_read: int
+    tokenizer: Tokenizer
+    longest_encoded: int
     longest_decoded: int
 
-    def tokens(self, instructions: Sequence[str]) -> np.ndarray:
-        """(B, L) int32 instructions in its words."""
-        return np.stack([self.tokenizer.encode(text, self.longest_read) for text in instructions])
+    def token_ids(self, instructions: Sequence[str]) -> np.ndarray:
+        """Return the token ids (B, L) int32 of instructions."""
+        length = self.longest_encoded
+        return np.stack([self.tokenizer.encode(text, length) for text in instructions])
 
-    def numbers(self, languages: Sequence[str]) -> Tensor:
-        """(B,) numbers of languages, on its device.
+    def language_ids(self, languages: Sequence[str]) -> Tensor:
+        """Return the ids (B,) of languages, on the device of the speaker.
 
         Raises:
-            ValueError: It does not speak one of them.
+            ValueError: The speaker was not trained on one of the languages.
         """
         device = self.network.decoder.word.weight.device
-        return language_numbers(self.languages, languages).to(device)
+        return language_ids(self.languages, languages).to(device)
 
 
 def load_speaker(
-    run: Path, env: VlnVectorEnv, notes: Mapping[str, str], device: str
+    run: Path, env: VlnVectorEnv, metadata: Mapping[str, str], device: str
 ) -> LoadedSpeaker:
-    """The speaker of a run.
+    """Load the speaker of a run.
 
     Args:
-        run: Folder that train_speaker.py wrote.
-        env: Environment that it is to speak in.
-        notes: Of the features that it is to see (`feature_metadata`).
-        device: Where it computes.
+        run: Folder of a run of train_speaker.py.
+        env: Environment with the paths to describe.
+        metadata: Metadata of the environment's features (`feature_metadata`).
+        device: Device of the speaker.
 
     Raises:
-        FileNotFoundError: The folder is no run.
-        ValueError: Files are damaged, or do not fit the environment or its features.
+        FileNotFoundError: The folder does not contain a run.
+        ValueError: Files are damaged, or do not match the environment or its features.
     """
     config = read_config(run, SpeakerTrainConfig)
     languages = model_metadata(run).get(_LANGUAGES, "").split()
     tokenizer = load_tokenizer(run / VOCABULARY)
     speaker = make_speaker(config, env, len(tokenizer), len(languages)).to(device)
-    load_model(run, speaker, notes)
+    load_model(run, speaker, metadata)
     lengths = config.max_instruction_length, config.longest_decoded
     return LoadedSpeaker(speaker.eval(), languages, tokenizer, *lengths)
 
 
 @distributed.destroys_process_group
 def train_speaker(config: SpeakerTrainConfig) -> dict[str, Summary]:
-    """Train, evaluate the best weights, print their figures and write RUN/results.json."""
+    """Train a speaker, evaluate its best weights, print the results and write RUN/results.json."""
     prepare(config)
     learner = SpeakerLearner(config)
-    trainer = make_trainer(config, learner)
+    trainer = make_agent_trainer(config, learner)
     trainer.train()
     learner.load_model(trainer.run)
     learner.network.eval()

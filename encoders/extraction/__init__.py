@@ -1,1 +1,1 @@
-"""Encoding the 36 views of many viewpoints into feature stores."""
+"""Feature extraction: encoding the 36 views of many viewpoints into feature stores."""

@@ -1,4 +1,4 @@
-"""Preparing what comes next while what is there is worked on."""
+"""Computing the next results in a pool while the current one is used."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,18 +12,18 @@ Result = TypeVar("Result")
 def prefetched(
     pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Iterator[Result]:
-    """Results of a function in the order of its items, worked out in a pool.
+    """Apply a function to items in a pool and yield the results in the order of the items.
 
     Args:
-        pool: Threads where the function waits or leaves the interpreter's lock (decoding pictures),
-            processes where it does not.
-        function: What makes a result.
-        items: Its arguments.
-        ahead: How many results may be waiting, so that they do not pile up in memory.
+        pool: Threads for a function that waits or releases the GIL (such as decoding images),
+            processes for any other.
+        function: Function to apply.
+        items: Arguments of the function.
+        ahead: Maximum number of results computed in advance, which bounds the memory they take.
 
     Raises:
-        Exception: What the function raised, in the place of that item's result; those before it
-            have been yielded.
+        Exception: The function's exception, raised instead of the item's result, after all earlier
+            results have been yielded.
     """
     jobs: deque[Future[Result]] = deque()
     try:

@@ -1,7 +1,7 @@
-"""The rows of a feature store made by Ray Data, over the processors of a cluster.
+"""Computation of feature-store rows by Ray Data on a cluster.
 
-Ray is an extra: pip install "clipnav[ray]". A cluster that runs already is used where the variable
-RAY_ADDRESS names it; otherwise Ray starts one on this machine.
+Ray is an optional dependency: pip install "clipnav[ray]". If the environment variable RAY_ADDRESS
+names a running cluster, that cluster is used; otherwise Ray starts one on this machine.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-# Makes the features (36, D) of one key, or None where its viewpoint is left out.
+# Returns the features (36, D) of one key, or None if its viewpoint is skipped.
 Encode = Callable[[str], np.ndarray | None]
 
 _KEYS_PER_TASK = 8
@@ -18,16 +18,16 @@ _KEYS_PER_TASK = 8
 def ray_rows(
     keys: Sequence[str], make_encode: Callable[[], Encode], workers: int
 ) -> Iterator[np.ndarray | None]:
-    """Features of each key, in order.
+    """Yield the features of each key, in order.
 
     Args:
         keys: `scan_viewpoint` of each row.
-        make_encode: Called once in each worker; must be picklable.
-        workers: How many encode at once; each has a processor, and all share the cluster's GPUs.
+        make_encode: Factory that is called once in each worker; must be picklable.
+        workers: Number of encoding workers; each gets one CPU, and all share the cluster's GPUs.
 
     Raises:
         ModuleNotFoundError: Ray is not installed.
-        Exception: What encoding a key raised, as Ray reports it.
+        Exception: An exception raised while a key is encoded, as Ray reports it.
     """
     try:
         import ray  # pyright: ignore[reportMissingImports]
@@ -36,11 +36,11 @@ def ray_rows(
     if not keys:
         return
     ray.init(ignore_reinit_error=True)
-    # Shared out evenly; Ray hides the GPUs from a worker that asks for none.
+    # An equal share for each worker; Ray hides the GPUs from workers that do not request any.
     gpus = min(1.0, ray.cluster_resources().get("GPU", 0) / workers)
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
-    context.enable_progress_bars = False  # the writer of the store shows one
+    context.enable_progress_bars = False  # `fill_stores` shows one
     blocks = -(-len(keys) // _KEYS_PER_TASK)
     dataset = ray.data.from_items([{"key": key} for key in keys], override_num_blocks=blocks)
     encoded = dataset.map_batches(
@@ -55,14 +55,14 @@ def ray_rows(
 
 
 class _Worker:
-    """An actor: holds the encoder, so that it is loaded once."""
+    """A Ray actor that holds the encoder, so that it is loaded once."""
 
     def __init__(self, make_encode: Callable[[], Encode]) -> None:
         self._encode = make_encode()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         rows = [self._encode(str(key)) for key in batch["key"]]
-        # As bytes, which Arrow passes on unchanged.
+        # Bytes, because Arrow transfers them unchanged.
         return {
             "features": [b"" if row is None else row.astype("<f4").tobytes() for row in rows],
             "views": [0 if row is None else len(row) for row in rows],

@@ -1,4 +1,4 @@
-"""The views of any world's viewpoints, in a form that other threads and processes can take up."""
+"""The views of any world's viewpoints, from an object that can be sent to other processes."""
 
 from __future__ import annotations
 
@@ -20,48 +20,47 @@ from storage.processes import WorkerPool
 _LOG = logging.getLogger(__name__)
 
 SourceWorld = Literal["houses", "houses-standard", "matterport", "habitat"]
-# Worlds whose panoramas are rendered here.
 _RENDERED = ("houses", "houses-standard")
 
-# Cuts the views of a scan's viewpoint in a size (height, width) and vertical field of view.
+# Returns the views of (scan, viewpoint) for a size (height, width) and a vertical field of view.
 _WorldCutter = Callable[[str, str, tuple[int, int], float], np.ndarray]
 
 
 @dataclass(frozen=True)
 class ViewSource:
-    """Where views come from and how they are cut; small, to be sent to where they are made.
+    """Source and geometry of views; small and picklable, so that workers can receive it.
 
     Attributes:
-        world: "houses" and "houses-standard" render the built-in houses, "matterport" reads
-            skyboxes, "habitat" has habitat-sim render 3D models.
-        geometry: see `envs.panoramas.view_geometry`.
-        image_size: (height, width) in pixels that the encoder takes.
-        width: columns of the built-in houses' panoramas.
-        pictures: folder of the scans' skyboxes ("matterport") or of 3D models ("habitat").
-        connectivity_dir: folder of the navigation graphs; None for those of each built-in
-            house's set.
-        full_faces: prefer skyboxes of full size to downsized ones.
-        skip_damaged: leave viewpoints with damaged skyboxes out.
-        gpu_device_id: of "habitat", see `HabitatPanoramas`.
+        world: Source of the images. "houses" and "houses-standard" render the built-in houses,
+            "matterport" reads skyboxes, "habitat" renders 3D models with habitat-sim.
+        geometry: Shape and projection of the views, see `envs.panoramas.view_geometry`.
+        image_size: (height, width) in pixels of the encoder's input.
+        width: Columns of the built-in houses' panoramas.
+        scan_dir: Folder of the scans' skyboxes ("matterport") or of 3D models ("habitat").
+        connectivity_dir: Folder of the navigation graphs; None for the graphs of the built-in
+            houses.
+        full_faces: Whether full-size skyboxes are preferred to downsized ones.
+        skip_damaged: Whether viewpoints with damaged skyboxes are skipped.
+        gpu_device_id: CUDA device of "habitat", see `HabitatPanoramas`.
     """
 
     world: SourceWorld
     geometry: Geometry
     image_size: tuple[int, int]
     width: int = 1024
-    pictures: Path | None = None
+    scan_dir: Path | None = None
     connectivity_dir: Path | None = None
     full_faces: bool = False
     skip_damaged: bool = False
     gpu_device_id: int | None = None
 
     def views(self, scan: str, viewpoint: str) -> np.ndarray:
-        """(36, height, width, 3) uint8 of a viewpoint, of `image_size`.
+        """Return the views (36, height, width, 3) uint8 of a viewpoint, of `image_size`.
 
         Raises:
-            KeyError: no such scan or viewpoint.
-            FileNotFoundError: its picture or the scan's navigation graph is missing.
-            DamagedSkyboxError: a file of its skybox is damaged.
+            KeyError: The scan or the viewpoint is unknown.
+            FileNotFoundError: The image or the scan's navigation graph is missing.
+            DamagedSkyboxError: A file of the skybox is damaged.
         """
         cut = _cutter(self)
         return cut_views(
@@ -69,24 +68,24 @@ class ViewSource:
         )
 
     def load(self, viewpoint: tuple[str, str]) -> np.ndarray | None:
-        """Views of a (scan, viewpoint), or None if its skybox is damaged and may be left out.
+        """Return the views of a (scan, viewpoint), or None to skip one with a damaged skybox.
 
         Raises:
-            KeyError, FileNotFoundError, DamagedSkyboxError: as for `views`.
+            KeyError, FileNotFoundError, DamagedSkyboxError: As for `views`.
         """
         try:
             return self.views(*viewpoint)
         except DamagedSkyboxError as error:
             if not self.skip_damaged:
                 raise
-            _LOG.warning("left out %s of %s: %s", viewpoint[1], viewpoint[0], error)
+            _LOG.warning("skipped %s of %s: %s", viewpoint[1], viewpoint[0], error)
             return None
 
     def pool(self, workers: int) -> Executor:
-        """What should make views beside the encoder.
+        """Return the executor that loads views while the encoder works.
 
-        Decoding JPEGs and sampling leave the interpreter's lock, so skyboxes are read by threads.
-        Tracing rays does not, and habitat-sim may end its process: these get processes.
+        Decoding JPEGs and sampling release the GIL, so threads read skyboxes. Ray tracing does not
+        release it, and habitat-sim may terminate its process, so both run in processes.
         """
         if self.world == "matterport":
             return ThreadPoolExecutor(workers)
@@ -94,36 +93,39 @@ class ViewSource:
 
     @property
     def metadata(self) -> dict[str, object]:
-        """What a feature store records of where its pictures come from."""
-        found: dict[str, object] = {"world": self.world, "vfov_degrees": round(np.degrees(VFOV))}
+        """Metadata of the images, as recorded in a feature store."""
+        metadata: dict[str, object] = {"world": self.world, "vfov_degrees": round(np.degrees(VFOV))}
         if self.world in _RENDERED:
-            found["panorama_width"] = self.width
+            metadata["panorama_width"] = self.width
         if self.world == "matterport":
-            found["skybox_faces"] = f"{'full' if self.full_faces else 'downsized'} preferred"
-        return {**found, **geometry_metadata(self.geometry)}
+            metadata["skybox_faces"] = f"{'full' if self.full_faces else 'downsized'} preferred"
+        return {**metadata, **geometry_metadata(self.geometry)}
 
 
-# Panoramas of the last source; a process or a thread pool serves one.
+# One entry is enough: each process or thread pool serves one source.
 @lru_cache(maxsize=1)
 def _cutter(source: ViewSource) -> _WorldCutter:
     if source.world in _RENDERED:
         return _house_cutter(source)
     if source.world not in get_args(SourceWorld):
-        raise ValueError(f"world {source.world!r} is none of {', '.join(get_args(SourceWorld))}")
-    if source.pictures is None:
-        raise ValueError(f"world '{source.world}' needs the folder of its pictures")
+        worlds = ", ".join(get_args(SourceWorld))
+        raise ValueError(f"world {source.world!r} is unknown; use one of {worlds}")
+    if source.scan_dir is None:
+        raise ValueError(f"world '{source.world}' requires the folder of its scans; give scan_dir")
     if source.world == "habitat":
         from envs.panoramas.habitat_panoramas import HabitatPanoramas
 
         return HabitatPanoramas(
-            source.pictures, source.connectivity_dir, gpu_device_id=source.gpu_device_id
+            source.scan_dir, source.connectivity_dir, gpu_device_id=source.gpu_device_id
         ).views36
     if source.connectivity_dir is None:
-        raise ValueError("world 'matterport' needs the folder of its navigation graphs")
+        raise ValueError(
+            "world 'matterport' requires the folder of its navigation graphs; give connectivity_dir"
+        )
     from envs.panoramas.matterport_panoramas import MatterportPanoramas
 
     return MatterportPanoramas(
-        source.pictures, source.connectivity_dir, full=source.full_faces
+        source.scan_dir, source.connectivity_dir, full=source.full_faces
     ).views36
 
 
@@ -141,5 +143,5 @@ def _house_cutter(source: ViewSource) -> _WorldCutter:
 
 
 def _use_one_thread() -> None:
-    # Heeded by torch, which loads later and only in the processes that need it.
+    # torch reads these when it is imported, which happens later, in the processes that use it.
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")

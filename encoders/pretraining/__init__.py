@@ -1,1 +1,1 @@
-"""Training of a CLIP on pictures of the built-in houses."""
+"""Pre-training of a CLIP on views of the built-in houses."""

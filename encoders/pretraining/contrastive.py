@@ -1,8 +1,8 @@
-"""Contrastive training of a small CLIP on pictures and sentences of which the truth is known.
+"""Contrastive training of a small CLIP on views and captions with known truth values.
 
-CLIP's own loss takes every sentence but one for wrong. Sentences made by templates repeat, and one
-that was written for a picture often fits others too; here each pair of a batch is true, false, or
-not to be judged, and each true pair is told apart from the false ones only.
+The CLIP loss treats every other caption as a negative. Template captions repeat, and a caption
+written for one view is often true of others. Here each pair of a batch is true, false or undecided,
+and a true pair is contrasted with false pairs only.
 """
 
 import math
@@ -22,14 +22,14 @@ _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more 
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """B pictures, T different sentences and what is known of each pair.
+class CaptionBatch:
+    """B views, T distinct captions, and the truth value of each pair.
 
     Attributes:
         images: (B, 3, H, W) float32 RGB in 0..1.
-        texts: T sentences.
+        texts: T captions.
         true: (B, T) bool.
-        false: (B, T) bool; a pair that is neither has no part in the loss.
+        false: (B, T) bool; pairs that are neither true nor false are excluded from the loss.
     """
 
     images: torch.Tensor
@@ -39,15 +39,15 @@ class Batch:
 
 
 class Contrastive(nn.Module):
-    """A whole CLIP, learning which sentences are true of which pictures.
+    """Contrastive objective that trains both towers of a CLIP.
 
     Args:
-        model: An open_clip model; its `visual.image_mean` and `image_std` normalise the pictures.
+        model: An open_clip model; its `visual.image_mean` and `image_std` normalise the images.
         tokenize: The model's tokenizer.
-        half: Run both towers in bfloat16.
+        half: Whether both towers run in bfloat16.
 
     Attributes:
-        words: Token ids that training has met.
+        words: Token ids that occurred in training.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Contrastive(nn.Module):
         self._tokenize = tokenize
         self._half = half
 
-    def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """See `multi_positive_loss`; logs the scale of the logits and the true share of pairs."""
+    def loss(self, batch: CaptionBatch) -> tuple[torch.Tensor, dict[str, float]]:
+        """Return `multi_positive_loss`, the scale of the logits and the share of true pairs."""
         model = self.model
         tokens = self._tokenize(batch.texts)
         self.words.update(tokens.unique().tolist())
@@ -71,29 +71,29 @@ class Contrastive(nn.Module):
         text_features = F.normalize(text_features.float(), dim=-1)
         scale = model.logit_scale.exp()
         loss = multi_positive_loss(scale * features @ text_features.T, batch.true, batch.false)
-        judged = (batch.true | batch.false).sum()
-        return loss, {"scale": scale.item(), "true_share": (batch.true.sum() / judged).item()}
+        decided = (batch.true | batch.false).sum()
+        return loss, {"scale": scale.item(), "true_share": (batch.true.sum() / decided).item()}
 
     @torch.no_grad()
     def constrain(self) -> None:
-        """Keep the scale of the logits within CLIP's bounds."""
+        """Clip the scale of the logits to CLIP's bounds."""
         self.model.logit_scale.clamp_(0, _LARGEST_SCALE)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The words, which belong to the state of training."""
+        """Return the token ids, which are part of the training state."""
         return {"words": sorted(self.words)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take up `get_extra_state`."""
+        """Restore the result of `get_extra_state`."""
         self.words = set(state["words"])
 
 
 def multi_positive_loss(
     logits: torch.Tensor, true: torch.Tensor, false: torch.Tensor
 ) -> torch.Tensor:
-    """Mean over true pairs of -log(p / (p + sum of the false ones)), by rows and by columns.
+    """Average -log(p / (p + sum of the false pairs)) over true pairs, by rows and by columns.
 
-    With one true pair in each row and column and all others false this is CLIP's loss.
+    With one true pair in each row and column and all other pairs false this is CLIP's loss.
 
     Args:
         logits: (B, T) scaled similarities.
@@ -107,7 +107,7 @@ def multi_positive_loss(
     for axis in (1, 0):
         rivals = logits.masked_fill(~false, -torch.inf).logsumexp(axis, keepdim=True)
         pairs = F.softplus(rivals - logits)  # (B, T)
-        # Every row counts the same, however many sentences are true of it.
+        # Every row has the same weight, however many of its pairs are true.
         counts = true.sum(axis)
         means = (pairs * true).sum(axis) / counts.clamp(min=1)
         losses.append(means.sum() / (counts > 0).sum().clamp(min=1))
@@ -115,10 +115,9 @@ def multi_positive_loss(
 
 
 def scale_pooled_features(model: Any, factor: float) -> None:
-    """Multiply the pooled features of a ModifiedResNet CLIP by a factor, through its weights.
+    """Multiply the pooled features of a ModifiedResNet CLIP by a factor, by scaling its weights.
 
-    Directions, and with them all similarities, stay; a network that reads the features gets them
-    in a range that suits it.
+    Directions and cosine similarities do not change.
     """
     projection = model.visual.attnpool.c_proj
     with torch.no_grad():
@@ -133,18 +132,18 @@ def export_local_dir(
     folder: str | Path,
     words: Iterable[int] | None = None,
 ) -> int:
-    """Write a model as an open_clip local directory with float16 weights.
+    """Write a model as a folder in open_clip's local-dir format with float16 weights.
 
     Args:
         model: The trained model.
-        model_config: open_clip's `model_cfg` that it was built from.
+        model_config: open_clip's `model_cfg` of the model.
         preprocess_config: open_clip's `preprocess_cfg`.
-        folder: Made if it is missing; other files in it stay.
-        words: Token ids that training has met. The embeddings of all others are still noise and
-            are written as zeros, which compress well and disturb no sentence.
+        folder: Folder to write; created if missing, other files in it are kept.
+        words: Token ids that occurred in training. The embeddings of all other ids are still
+            random; they are written as zeros, which compress well.
 
     Returns:
-        Bytes of the weight file.
+        Size of the weight file in bytes.
     """
     tensors = {}
     for name, tensor in model.state_dict().items():

@@ -1,4 +1,4 @@
-"""A pretraining with a folder of its own: settings, log, and a state to go on from."""
+"""A pre-training run in a folder: settings, log and a state to resume from."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,16 +24,16 @@ def run_pretraining(
     views: int,
     save_every: int,
 ) -> None:
-    """Train to the end under a bar, from where an earlier call in the folder stopped.
+    """Train to the end with a progress bar; resume if the folder contains a saved state.
 
-    Ctrl-C saves and ends the program after the step at hand.
+    Ctrl-C finishes the current step, saves the state and ends the program.
 
     Args:
-        pretraining: Fresh; takes up the state in the folder if there is one.
-        batches: Gives the batches from a number on.
-        run: Folder that `claim_run` has checked.
-        views: Pictures of a batch.
-        save_every: Steps between two writings of the state.
+        pretraining: A new training; the state in the folder is loaded into it if there is one.
+        batches: Function that returns the batches from a given index on.
+        run: Folder of the run, checked by `prepare_run`.
+        views: Number of views in a batch.
+        save_every: Number of steps between two saved states.
 
     Raises:
         OutputInUseError: Another process trains in the folder.
@@ -44,7 +44,7 @@ def run_pretraining(
             _train(pretraining, batches, run, views, save_every)
         except UnwritableError as error:
             raise UnwritableError(
-                f"{error}. Make room; the same command goes on from the last state that was saved"
+                f"{error}. Make room; the same command resumes from the last saved state"
             ) from error
 
 
@@ -56,48 +56,50 @@ def _train(
     save_every: int,
 ) -> None:
     if (run / TRAINER).exists():
-        _take_up(pretraining, run)
+        _load_state(pretraining, run)
     log = RunLog(run, pretraining.step - 1)
     total, done = views * pretraining.steps, views * pretraining.step
     with (
         interruption() as interrupted,
         tqdm(total=total, initial=done, desc="training", unit="view", unit_scale=True) as bar,
     ):
-        for one in pretraining.run(batches(pretraining.step)):
+        for figures in pretraining.run(batches(pretraining.step)):
             bar.update(views)
-            bar.set_postfix(loss=f"{one['loss']:.3f}")
+            bar.set_postfix(loss=f"{figures['loss']:.3f}")
             finished = pretraining.step == pretraining.steps
-            if one["step"] % _LOG_EVERY == 0 or finished:
-                log.write("pretrain", int(one["step"]), one)
+            if figures["step"] % _LOG_EVERY == 0 or finished:
+                log.write("pretrain", int(figures["step"]), figures)
             if pretraining.step % save_every == 0 or finished or interrupted:
                 save_trainer(run, pretraining.state_dict())
             if interrupted and not finished:
                 bar.close()
-                raise Stopped(f"Stopped after {pretraining.step} steps; the same command goes on.")
+                raise Stopped(
+                    f"Stopped after {pretraining.step} steps; run the same command to resume."
+                )
 
 
-def claim_run(run: Path, settings: Any, may_change: frozenset[str]) -> None:
-    """Make the folder of a training, or make sure that the training in it is the same.
+def prepare_run(run: Path, settings: Any, may_change: frozenset[str]) -> None:
+    """Create the folder of a run, or check that the run in it has the same settings.
 
     Args:
-        run: The folder.
+        run: Folder of the run.
         settings: A frozen dataclass.
-        may_change: Names of settings that may differ from those in the folder.
+        may_change: Names of settings that may differ when a run is resumed.
 
     Raises:
-        ValueError: Another training has begun there; names the settings that differ.
+        ValueError: The folder contains another run; the message names the settings that differ.
     """
     run.mkdir(parents=True, exist_ok=True)
     if (run / TRAINER).exists():
-        remedy = "give another --run-dir, or remove the folder to begin anew"
+        remedy = "give another --run-dir, or remove the folder to start again"
         check_same_run(run, settings, may_change, "the command line", remedy)
     write_text(run / CONFIG, to_json(settings))
 
 
-def _take_up(pretraining: Pretraining, run: Path) -> None:
+def _load_state(pretraining: Pretraining, run: Path) -> None:
     try:
         pretraining.load_state_dict(load_trainer(run))
     except (KeyError, RuntimeError) as error:
         raise ValueError(
-            f"{run / TRAINER}: is of another training ({error}); remove it to begin anew"
+            f"{run / TRAINER}: belongs to another run ({error}); remove it to start again"
         ) from error

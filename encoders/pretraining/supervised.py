@@ -1,6 +1,6 @@
-"""Training of an image tower by labels: the kind of room and the things that a picture shows.
+"""Supervised training of an image tower by labels: room type and visible object categories.
 
-It shows what sentences teach a tower beyond labels: the tower, the pictures, the steps and the
+It is a control for the benefit of captions over labels: the tower, the views, the steps and the
 optimiser are those of `encoders.pretraining.contrastive`; only the objective differs.
 """
 
@@ -19,14 +19,13 @@ NO_ROOM = -1
 
 @dataclass(frozen=True, eq=False)
 class LabelledBatch:
-    """B pictures with their labels among R kinds of rooms and T categories of things.
+    """B views with labels among R room types and T object categories.
 
     Attributes:
         images: (B, 3, H, W) float32 RGB in 0..1.
-        room: (B,) int64, `NO_ROOM` where no kind of room is plain.
-        shown: (B, T) bool, which things can be made out.
-        judged: (B, T) bool, contains `shown`; of the others it is doubtful, and they have no part
-            in the loss.
+        room: (B,) int64, `NO_ROOM` where no room type dominates.
+        shown: (B, T) bool, True for categories that are visible.
+        judged: (B, T) bool, True where `shown` is certain; all others are excluded from the loss.
     """
 
     images: torch.Tensor
@@ -36,13 +35,13 @@ class LabelledBatch:
 
 
 class Supervised(nn.Module):
-    """An image tower with a linear layer for rooms and one for things over its pooled features.
+    """Supervised objective: linear classifiers of rooms and objects over pooled features.
 
     Args:
-        model: An open_clip model, of which the image tower alone is trained.
-        rooms: R.
-        things: T.
-        half: Run the tower in bfloat16.
+        model: An open_clip model; only its image tower is trained.
+        rooms: R, the number of room types.
+        things: T, the number of object categories.
+        half: Whether the tower runs in bfloat16.
     """
 
     def __init__(self, model: Any, rooms: int, things: int, half: bool = False) -> None:
@@ -54,35 +53,35 @@ class Supervised(nn.Module):
         self.thing_head = nn.Linear(width, things)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (B, R) of rooms and (B, T) of things of pictures (B, 3, H, W) in 0..1."""
+        """Return logits (B, R) of rooms and (B, T) of objects for images (B, 3, H, W) in 0..1."""
         features = image_features(self.visual, images, self._half)
         return self.room_head(features), self.thing_head(features)
 
     @torch.inference_mode()
     def classify(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (B, R) and (B, T) of pictures (B, H, W, 3) uint8 RGB of the tower's size."""
+        """Return logits (B, R) and (B, T) for views (B, H, W, 3) uint8 RGB of the input size."""
         images = torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255
         rooms, things = self(images)
         return rooms.numpy(), things.numpy()
 
     def loss(self, batch: LabelledBatch) -> tuple[torch.Tensor, dict[str, float]]:
-        """See `labels_loss`; logs its two parts and how many plain rooms are named right."""
+        """Return the sum of `labels_loss`, its two parts and the accuracy on labelled rooms."""
         rooms, things = self(batch.images)
         room_loss, thing_loss = labels_loss(rooms, things, batch)
-        plain = batch.room != NO_ROOM
-        right = (rooms.argmax(1) == batch.room).sum() / plain.sum().clamp(min=1)
+        labelled = batch.room != NO_ROOM
+        accuracy = (rooms.argmax(1) == batch.room).sum() / labelled.sum().clamp(min=1)
         return room_loss + thing_loss, {
             "room_loss": room_loss.item(),
             "thing_loss": thing_loss.item(),
-            "room_accuracy": right.item(),
+            "room_accuracy": accuracy.item(),
         }
 
     def constrain(self) -> None:
-        """Nothing is kept within bounds."""
+        """Do nothing, because no weight is bounded."""
 
     @torch.no_grad()
-    def features_were_scaled(self, factor: float) -> None:
-        """Read features that have been multiplied by a factor as they were read before."""
+    def undo_feature_scale(self, factor: float) -> None:
+        """Divide the classifiers' weights by the factor that the features were multiplied by."""
         for head in (self.room_head, self.thing_head):
             head.weight.div_(factor)
 
@@ -90,17 +89,17 @@ class Supervised(nn.Module):
 def labels_loss(
     rooms: torch.Tensor, things: torch.Tensor, batch: LabelledBatch
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean over the pictures of -log p of what is known of each: its room, and its things.
+    """Compute the negative log-likelihood of rooms and objects, averaged over the views.
 
-    The kind of room is one of R (softmax); each thing is there or not by itself (sigmoid).
+    The room type is one of R (softmax); each object category is binary (sigmoid).
 
     Args:
         rooms: (B, R) logits.
         things: (B, T) logits.
-        batch: The labels.
+        batch: Labels.
 
     Returns:
-        Two scalars, of rooms and of things; a part of which nothing is known is 0.
+        Two scalars, for rooms and for objects; 0 for a part without labels.
     """
     count = len(batch.images)
     room_loss = F.cross_entropy(rooms, batch.room, ignore_index=NO_ROOM, reduction="sum")

@@ -1,4 +1,4 @@
-"""Labels of views instead of captions: the kind of room, and which things can be made out."""
+"""Labels of views instead of captions: room type and visible object categories."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelNames:
-    """What the labels of some houses' views are called.
+    """Names of the labels of a set of houses.
 
     Attributes:
-        rooms: R kinds of rooms, in alphabetical order.
-        things: T categories of things.
+        rooms: R room types, in alphabetical order.
+        things: T object categories, in alphabetical order.
     """
 
     rooms: tuple[str, ...]
@@ -31,31 +31,31 @@ class LabelNames:
 
     @classmethod
     def of(cls, houses: Sequence[HousePictures]) -> LabelNames:
-        """Every kind of room and every category that some houses have."""
+        """Collect every room type and every object category of some houses."""
         rooms = {kind for house in houses for kind in house.room_kinds}
         things = {thing.category for house in houses for thing in house.objects}
         return cls(tuple(sorted(rooms)), tuple(sorted(things - UNMENTIONED)))
 
     def room(self, facts: Sequence[ViewFacts]) -> np.ndarray:
-        """(B,) int64: place in `rooms` of the only kind that a view plainly shows, else -1.
+        """Return (B,) int64: index in `rooms` of the room type that dominates each view, or -1.
 
-        A kind that `rooms` lacks counts as none.
+        A room type that is not in `rooms` counts as none.
         """
-        kinds = [known.room for known in facts]
-        places = [self.rooms.index(kind) if kind in self.rooms else -1 for kind in kinds]
-        return np.array(places, np.int64)
+        kinds = [view.room for view in facts]
+        indices = [self.rooms.index(kind) if kind in self.rooms else -1 for kind in kinds]
+        return np.array(indices, np.int64)
 
     def shown(self, facts: Sequence[ViewFacts]) -> tuple[np.ndarray, np.ndarray]:
-        """Which things can be made out, and of which that is beyond doubt: two (B, T) bool."""
+        """Return which categories are visible, and for which that is certain: two (B, T) bool."""
         names = [("thing", name) for name in self.things]
-        shown = np.array([[name in known.holds for name in names] for known in facts], bool)
-        may = np.array([[name in known.may_hold for name in names] for known in facts], bool)
-        return shown, shown | ~may
+        shown = np.array([[name in view.holds for name in names] for view in facts], bool)
+        possible = np.array([[name in view.may_hold for name in names] for view in facts], bool)
+        return shown, shown | ~possible
 
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Scores of a classifier of views, as those of the same names in `ZeroShotScores`."""
+    """Scores of a view classifier; fields are defined as in `ZeroShotScores`."""
 
     room_accuracy: float
     room_views: int
@@ -74,7 +74,7 @@ def label_scores(
 ) -> LabelScores:
     """Score the logits (N, R) and (N, T) of N views."""
     true = names.room(facts)
-    plain = true >= 0
+    labelled = true >= 0
     shown, judged = names.shown(facts)
     precisions = [
         average_precision(things[judge, column], show[judge])
@@ -82,8 +82,10 @@ def label_scores(
         if enough_to_judge(show, judge)
     ]
     return LabelScores(
-        room_accuracy=float((rooms.argmax(1) == true)[plain].mean()) if plain.any() else np.nan,
-        room_views=int(plain.sum()),
+        room_accuracy=(
+            float((rooms.argmax(1) == true)[labelled].mean()) if labelled.any() else np.nan
+        ),
+        room_views=int(labelled.sum()),
         thing_precision=float(np.mean(precisions)) if precisions else np.nan,
         thing_categories=len(precisions),
     )
@@ -92,14 +94,14 @@ def label_scores(
 def labelled_batches(
     sampler: ViewSampler, names: LabelNames, first: int = 0
 ) -> Iterator[LabelledBatch]:
-    """The views of a sampler's batches with their labels, without end, from a number on."""
+    """Yield labelled batches of the sampler's views without end, from batch index `first` on."""
     import torch
 
     from encoders.pretraining.supervised import LabelledBatch
 
-    number = first
+    index = first
     while True:
-        images, facts, _ = sampler.views(number)
+        images, facts, _ = sampler.views(index)
         shown, judged = (torch.from_numpy(part) for part in names.shown(facts))
         yield LabelledBatch(images, torch.from_numpy(names.room(facts)), shown, judged)
-        number += 1
+        index += 1

@@ -1,8 +1,8 @@
-"""Random views of rendered houses with captions to train the house CLIP; fixed ones to test it.
+"""Random captioned views of rendered houses to train the house CLIP; fixed views to test it.
 
-A training view differs from what extraction encodes in heading, elevation, field of view, mirror
-image, brightness and tint. Its facts are read from the same pixels of the object-id panorama, so
-they stay true: a mirrored view has its left and right swapped.
+A training view differs from those of feature extraction in heading, elevation, field of view,
+mirroring, brightness and tint. Its facts are read from the same pixels of the object-id panorama,
+so they remain true: a mirrored view has left and right swapped.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from storage.features.view_grid import NUM_VIEWS, STEP, VFOV, VIEW_ELEVATIONS, V
 if TYPE_CHECKING:
     import torch
 
-    from encoders.pretraining.contrastive import Batch
+    from encoders.pretraining.contrastive import CaptionBatch
     from envs.houses.rendering.training_panoramas import HousePictures
 
 VIEW_TAG = 52
-_ID_STRIDE = 2  # facts are read from every second pixel in each direction
-_CAMERAS = 256  # elevations and fields of view drawn once; headings are drawn for each view
+_ID_STRIDE = 2  # facts are read from every second row and column
+_CAMERAS = 256  # cameras (elevation, field of view) drawn once; headings are drawn for each view
 
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """How training views are drawn."""
+    """Distribution of training views and their captions."""
 
     views: int = 64
-    """In a batch."""
+    """Number of views in a batch."""
     views_per_panorama: int = 4
-    """Views that share a panorama, whose conversion costs as much as several views."""
+    """Number of views cut from one panorama, whose conversion costs as much as several views."""
     captions_per_view: int = 8
-    """Sentences drawn for each view; equal ones of a batch are one. A sentence costs a
-    fraction of a view, and each is told apart from all others of the batch."""
+    """Number of captions drawn for each view; duplicates in a batch are merged. A caption costs a
+    fraction of a view and is contrasted with all views of the batch."""
     contradictions: float = 0.5
-    """Share of the sentences beside which one stands that differs in a colour, a side or a
-    distance alone."""
+    """Share of captions for which a negative is added that differs in one colour, side or distance
+    only."""
     vfov_degrees: tuple[float, float] = (48.0, 75.0)
-    """Interval of the vertical field of view."""
+    """Range of the vertical field of view in degrees."""
     elevation_jitter_degrees: float = 8.0
-    """Largest distance from the three elevations of the 36 views."""
+    """Maximum deviation from the three elevations of the 36 views, in degrees."""
     level_share: float = 0.5
     """Share of views at the middle elevation; the others look up or down."""
     recoloured: float = 0.3
-    """Share of views in wrong colours, of which no colour is said. Without them the few
-    training houses' paint and fabrics are taken for the rooms themselves."""
+    """Share of views with permuted colour channels, whose captions mention no colour. They prevent
+    the model from recognising rooms by the paint and fabrics of the few training houses."""
 
 
 class ViewSampler:
-    """Draws batches for `encoders.pretraining.contrastive`, or their views alone.
+    """Sampler of batches for `encoders.pretraining.contrastive`, or of their views only.
 
-    Batch n is a function of the seed and n alone.
+    Batch n depends on the seed and on n only.
     """
 
     def __init__(
@@ -73,37 +73,37 @@ class ViewSampler:
         self._first = np.concatenate([[0], np.cumsum([len(house.rgb) for house in houses])])
         self._cameras = self._draw_cameras()
 
-    def batches(self, first: int = 0) -> Iterator[Batch]:
-        """Batches without end, from a given number on."""
-        number = first
+    def batches(self, first: int = 0) -> Iterator[CaptionBatch]:
+        """Yield batches without end, from batch index `first` on."""
+        index = first
         while True:
-            yield self.batch(number)
-            number += 1
+            yield self.batch(index)
+            index += 1
 
-    def batch(self, number: int) -> Batch:
-        """One batch of views with the captions drawn for them and the truth of each pair."""
+    def batch(self, index: int) -> CaptionBatch:
+        """Draw a batch of views and captions, with the truth value of each pair."""
         import torch
 
-        from encoders.pretraining.contrastive import Batch
+        from encoders.pretraining.contrastive import CaptionBatch
 
-        images, facts, rng = self.views(number)
+        images, facts, rng = self.views(index)
         captions = [
-            sample_caption(known, rng)
-            for known in facts
+            sample_caption(view, rng)
+            for view in facts
             for _ in range(self._config.captions_per_view)
         ]
-        doubled = rng.random(len(captions)) < self._config.contradictions
-        rivals = [contradict(captions[number], rng) for number in np.flatnonzero(doubled)]
-        captions += [rival for rival in rivals if rival is not None]
+        contradicted = rng.random(len(captions)) < self._config.contradictions
+        negatives = [contradict(captions[row], rng) for row in np.flatnonzero(contradicted)]
+        captions += [negative for negative in negatives if negative is not None]
         stated = {caption.text: caption.facts for caption in captions}
         true, false = truth(facts, list(stated.values()))
-        return Batch(images, list(stated), torch.from_numpy(true), torch.from_numpy(false))
+        return CaptionBatch(images, list(stated), torch.from_numpy(true), torch.from_numpy(false))
 
-    def views(self, number: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
-        """Views (B, 3, size, size) of a batch, their facts, and the generator of its captions."""
+    def views(self, index: int) -> tuple[torch.Tensor, list[ViewFacts], np.random.Generator]:
+        """Draw views (B, 3, size, size) of a batch; return them, their facts and the generator."""
         import torch
 
-        rng = np.random.default_rng([self._seed, VIEW_TAG, number])
+        rng = np.random.default_rng([self._seed, VIEW_TAG, index])
         size, each = self._size, self._config.views_per_panorama
         images, facts = torch.empty(self._config.views, 3, size, size), []
         for start in range(0, self._config.views, each):
@@ -115,7 +115,7 @@ class ViewSampler:
         return images, facts, rng
 
     def _draw_cameras(self) -> np.ndarray:
-        """(_CAMERAS, size, size, 2) directions of views with heading 0."""
+        """Draw cameras with heading 0; return pixel directions (_CAMERAS, size, size, 2)."""
         config = self._config
         rng = np.random.default_rng([self._seed, VIEW_TAG])
         side = (1 - config.level_share) / 2
@@ -127,7 +127,7 @@ class ViewSampler:
     def _draw_views(
         self, house: HousePictures, panorama: int, rng: np.random.Generator, images: torch.Tensor
     ) -> list[ViewFacts]:
-        """Fill `images` (n, 3, size, size) with views of a panorama; returns their facts."""
+        """Fill `images` (n, 3, size, size) with views of a panorama; return their facts."""
         count = len(images)
         directions = self._cameras[rng.integers(_CAMERAS, size=count)]
         directions[..., 0] += rng.uniform(-np.pi, np.pi, count)[:, None, None]
@@ -139,43 +139,43 @@ class ViewSampler:
         _tint(images, recoloured, rng)
         facts = facts_of_views(house, panorama, directions)
         return [
-            known.without_colours() if wrong else known
-            for known, wrong in zip(facts, recoloured, strict=True)
+            view.without_colours() if is_recoloured else view
+            for view, is_recoloured in zip(facts, recoloured, strict=True)
         ]
 
 
 def truth(
     facts: Sequence[ViewFacts], stated: Sequence[tuple[Fact, ...]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which captions are true and which are false of which views.
+    """Compute the truth value of every caption for every view.
 
     Args:
-        facts: Of B views.
-        stated: Facts that T captions state.
+        facts: Facts of B views.
+        stated: Facts that each of T captions states.
 
     Returns:
-        Two bool arrays (B, T): all stated facts hold; one of them clearly does not.
+        Two bool arrays (B, T): whether all stated facts hold, and whether one certainly does not.
     """
-    number = {fact: n for n, fact in enumerate(sorted({f for said in stated for f in said}))}
-    needs = np.zeros((len(stated), len(number)), np.float32)
-    for row, said in enumerate(stated):
-        needs[row, [number[fact] for fact in said]] = 1
-    holds = np.zeros((len(facts), len(number)), np.float32)
+    column = {fact: n for n, fact in enumerate(sorted({f for caption in stated for f in caption}))}
+    states = np.zeros((len(stated), len(column)), np.float32)
+    for row, caption in enumerate(stated):
+        states[row, [column[fact] for fact in caption]] = 1
+    holds = np.zeros((len(facts), len(column)), np.float32)
     may_hold = np.zeros_like(holds)
-    for row, known in enumerate(facts):
-        holds[row, [number[fact] for fact in known.holds if fact in number]] = 1
-        may_hold[row, [number[fact] for fact in known.may_hold if fact in number]] = 1
-    wanted = needs.sum(1)
-    return holds @ needs.T == wanted, may_hold @ needs.T < wanted
+    for row, view in enumerate(facts):
+        holds[row, [column[fact] for fact in view.holds if fact in column]] = 1
+        may_hold[row, [column[fact] for fact in view.may_hold if fact in column]] = 1
+    total = states.sum(1)
+    return holds @ states.T == total, may_hold @ states.T < total
 
 
 def extraction_views(
     house: HousePictures, image_size: int
 ) -> Iterator[tuple[np.ndarray, list[ViewFacts]]]:
-    """The 36 views of each viewpoint of a house as extraction cuts them, with their facts.
+    """Yield the 36 views of each viewpoint of a house, as in feature extraction, with their facts.
 
     Yields:
-        (36, H, W, 3) uint8 and 36 facts.
+        Views (36, H, W, 3) uint8, and the facts of the 36 views.
     """
     vfov = np.full(NUM_VIEWS, VFOV)
     directions = view_directions(VIEW_HEADINGS, VIEW_ELEVATIONS, vfov, image_size)
@@ -188,12 +188,12 @@ def extraction_views(
 def view_directions(
     heading: np.ndarray, elevation: np.ndarray, vfov: np.ndarray, size: int
 ) -> np.ndarray:
-    """Heading and elevation of each pixel of N square views.
+    """Compute heading and elevation of each pixel of N square views.
 
     Args:
         heading: (N,) radians clockwise from +y.
-        elevation: (N,) radians.
-        vfov: (N,) radians.
+        elevation: (N,) radians above the horizon.
+        vfov: (N,) vertical field of view in radians.
         size: Pixels of a side.
 
     Returns:
@@ -211,12 +211,12 @@ def view_directions(
 
 
 def sample_pixels(panorama: np.ndarray, directions: np.ndarray) -> torch.Tensor:
-    """Colours of a panorama (H, 2H, 3) uint8 in directions (N, h, w, 2): (N, 3, h, w) in 0..1."""
+    """Sample a panorama (H, 2H, 3) uint8 in directions (N, h, w, 2): (N, 3, h, w) in 0..1."""
     import torch
     from torch.nn import functional
 
     image = torch.from_numpy(np.array(panorama)).permute(2, 0, 1)[None].float().div_(255)
-    # Where the panorama's two ends meet, the outer half pixels are not interpolated but repeated.
+    # At the seam of the panorama the outer half pixels are repeated instead of interpolated.
     grid = torch.from_numpy(directions * np.array([1 / np.pi, -2 / np.pi], np.float32))
     count, height = grid.shape[:2]
     flat = functional.grid_sample(
@@ -226,7 +226,7 @@ def sample_pixels(panorama: np.ndarray, directions: np.ndarray) -> torch.Tensor:
 
 
 def facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) -> list[ViewFacts]:
-    """Facts of the views that look in given directions (N, h, w, 2) of a panorama."""
+    """Return the facts of views with pixel directions (N, h, w, 2) in a panorama."""
     height, width = house.object_id.shape[1:]
     half = _ID_STRIDE // 2
     sparse = directions[:, half::_ID_STRIDE, half::_ID_STRIDE]
@@ -235,18 +235,18 @@ def facts_of_views(house: HousePictures, panorama: int, directions: np.ndarray) 
     ids = np.asarray(house.object_id[panorama])[row, column].astype(np.int32)
     depth = np.asarray(house.depth[panorama])[row, column].astype(np.float32)
     return [
-        view_facts(one, house.objects, house.room_kinds, away)
-        for one, away in zip(ids, depth, strict=True)
+        view_facts(view_ids, house.objects, house.room_kinds, view_depth)
+        for view_ids, view_depth in zip(ids, depth, strict=True)
     ]
 
 
 def _tint(images: torch.Tensor, recoloured: np.ndarray, rng: np.random.Generator) -> None:
-    """Vary brightness, contrast and tint in place; in recoloured views, swap the channels too."""
+    """Vary brightness, contrast and tint in place; permute the channels of recoloured views."""
     import torch
 
-    for image, wrong in zip(images, recoloured, strict=True):
+    for image, is_recoloured in zip(images, recoloured, strict=True):
         gain = rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
-        if wrong:
+        if is_recoloured:
             image.copy_(image[torch.from_numpy(rng.permutation(3))])
             gain *= rng.uniform(0.7, 1.3, 3)
         contrast = rng.uniform(0.85, 1.15)

@@ -1,8 +1,8 @@
-"""Attention over contiguous rows, in place of nn.MultiheadAttention.
+"""Attention over contiguous tensors, used instead of nn.MultiheadAttention.
 
-Whenever nn.MultiheadAttention leaves its fast path it hands transposed views to its linear layers,
-which in bfloat16 on a CPU takes sixty times as long as contiguous ones (vs. `benchmarks/encoding`).
-The functions here use its weights and give its results.
+Outside its fast path nn.MultiheadAttention passes transposed views to its linear layers. In
+bfloat16 on a CPU these take sixty times as long as contiguous tensors (see `benchmarks/encoding`).
+The functions here use the weights of an nn.MultiheadAttention and return its results.
 """
 
 import torch
@@ -17,14 +17,14 @@ def attend(
     heads: int,
     mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Scaled dot-product attention of several heads.
+    """Compute multi-head scaled dot-product attention.
 
     Args:
         query: (N, Q, C).
         key: (N, L, C).
         value: (N, L, C).
-        heads: They share the C channels evenly.
-        mask: Bool, broadcast to (N, heads, Q, L); True takes part.
+        heads: Number of heads, a divisor of C.
+        mask: Bool, broadcast to (N, heads, Q, L); False excludes a key.
 
     Returns:
         (N, Q, C).
@@ -40,13 +40,13 @@ def self_attention(
     mask: torch.Tensor | None = None,
     queries: int | None = None,
 ) -> torch.Tensor:
-    """What a self-attention with batch_first gives.
+    """Compute the output of a self-attention module that has batch_first set.
 
     Args:
-        attention: Its weights.
+        attention: Module with the weights.
         tokens: (N, L, C).
         mask: As in `attend`.
-        queries: Only the first so many tokens ask; all if None.
+        queries: Number of tokens, from the first, that are used as queries; all if None.
 
     Returns:
         (N, L or `queries`, C).
@@ -61,7 +61,7 @@ def self_attention(
 
 
 def value_projection(attention: nn.MultiheadAttention, tokens: torch.Tensor) -> torch.Tensor:
-    """What the attention gives where only one token takes part: (N, L, kdim) to (N, L, C)."""
+    """Compute attention in which each token attends only to itself: (N, L, kdim) to (N, L, C)."""
     width = attention.embed_dim
     weight = attention.v_proj_weight
     if weight is None:

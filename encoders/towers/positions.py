@@ -1,4 +1,4 @@
-"""Position embeddings of a grid of places, for grids that the weights were not trained on."""
+"""Position embeddings resized to grids that the weights were not trained on."""
 
 import math
 
@@ -7,16 +7,16 @@ from torch.nn import functional as F
 
 
 class Positions:
-    """A table of learned positions, stretched over any grid.
+    """A table of learned position embeddings, resized to any grid.
 
-    ViT towers and the pooling attention of CLIP's ResNets both have one: a row for the whole
-    picture, then one for each place of a square grid, row by row. It is resized as open_clip does
-    for ViTs when it loads them for another size (`open_clip.model.resize_pos_embed`: bicubic with
-    antialiasing); open_clip does not resize the ResNets' at all.
+    ViT towers and the attention pooling of CLIP's ResNets both have such a table: a row for the
+    whole image, then one for each cell of a square grid in row-major order. It is resized as
+    open_clip does for ViTs that are loaded for another size (`open_clip.model.resize_pos_embed`:
+    bicubic with antialiasing); open_clip does not resize the table of the ResNets at all.
 
     Args:
         table: (1 + h * w, C).
-        native: (h, w) of the grid that the table is for; the square one if None.
+        native: (h, w) of the table's grid; square if None.
     """
 
     def __init__(self, table: torch.Tensor, native: tuple[int, int] | None = None) -> None:
@@ -26,19 +26,17 @@ class Positions:
         self._resized: dict[tuple[int, int], torch.Tensor] = {}
 
     def __call__(self, height: int, width: int) -> torch.Tensor:
-        """Positions (1 + height * width, C) of a grid."""
+        """Return the position embeddings (1 + height * width, C) of a grid."""
         grid = height, width
         if grid == self._native:
             return self._table
         if grid not in self._resized:
-            with torch.inference_mode(False):  # so that gradients may pass by later
+            with torch.inference_mode(False):  # explanations need tensors that allow autograd
                 self._resized[grid] = self._resize(grid)
         return self._resized[grid]
 
     def _resize(self, grid: tuple[int, int]) -> torch.Tensor:
-        whole, places = self._table.detach()[:1], self._table.detach()[1:].float()
-        picture = places.T.reshape(1, -1, *self._native)  # (1, C, h, w)
-        picture = F.interpolate(
-            picture, size=grid, mode="bicubic", antialias=True, align_corners=False
-        )
-        return torch.cat([whole, picture[0].flatten(1).T.to(whole.dtype)])
+        whole, cells = self._table.detach()[:1], self._table.detach()[1:].float()
+        image = cells.T.reshape(1, -1, *self._native)  # (1, C, h, w)
+        image = F.interpolate(image, size=grid, mode="bicubic", antialias=True, align_corners=False)
+        return torch.cat([whole, image[0].flatten(1).T.to(whole.dtype)])

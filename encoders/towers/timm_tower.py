@@ -1,4 +1,4 @@
-"""Image towers that open_clip takes from timm: ConvNeXt, SigLIP, EVA-02, MobileCLIP and others."""
+"""timm models as image towers of open_clip: ConvNeXt, SigLIP, EVA-02, MobileCLIP and others."""
 
 import copy
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-# Poolings of which a single place is a picture like any other.
+# Poolings that can be applied to a single cell.
 _LOCAL_POOLS = ("", "avg", "map")
 _KEPT_SIZES = 16
 
 
 class TimmTower:
-    """Wraps open_clip's TimmModel; see `encoders.towers.towers.Tower`.
+    """Wrapper of open_clip's TimmModel; see `encoders.towers.tower.Tower`.
 
-    Its places are those of timm's `forward_features`, without class and register tokens. Dense
-    features are what the tower's own head makes of each place alone; a head that reads a class
-    token would make nothing of them, so towers with one have none.
+    Its grid is the output of timm's `forward_features`, without class and register tokens. Dense
+    features are the output of the model's head for each cell alone. A head that reads a class token
+    cannot be applied to a cell, so such towers have no dense features.
     """
 
     layout = torch.channels_last
@@ -30,36 +30,36 @@ class TimmTower:
         self._resized: dict[tuple[int, int], Any] = {}
 
     def grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
-        """(h, w) of the places of pictures."""
+        """Return (h, w) of the images' grid."""
         return images.shape[2] // self.stride[0], images.shape[3] // self.stride[1]
 
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Features of whole pictures."""
+        """Return pooled features (N, D)."""
         self._refuse(mask)
         return self.pool(self.features(images))
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """What `forward_features` knows of places."""
+        """Return grid features (N, h, w, C), the output of `forward_features`."""
         self._refuse(mask)
         return self.arrange(self.features(images), images)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """What timm's `forward_features` makes of pictures, in the trunk's own form."""
+        """Return the output of timm's `forward_features` in the layout of the trunk."""
         return self._trunk(images).forward_features(images)
 
     def arrange(self, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """(N, h, w, C) of features of pictures."""
+        """Rearrange features of images as a grid (N, h, w, C)."""
         if features.ndim == 3:
-            places = features[:, self.visual.trunk.num_prefix_tokens :]
-            return places.unflatten(1, self.grid_shape(images))
+            cells = features[:, self.visual.trunk.num_prefix_tokens :]
+            return cells.unflatten(1, self.grid_shape(images))
         return features if self._channels_last else features.permute(0, 2, 3, 1)
 
     def pool(self, features: torch.Tensor) -> torch.Tensor:
-        """(N, D) of features."""
+        """Pool features into (N, D)."""
         return self.visual.head(self.visual.trunk.forward_head(features))
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Places through the head, one by one.
+        """Apply the head to each cell alone and return unit vectors (N, h, w, D).
 
         Raises:
             ValueError: The head reads a class token.
@@ -68,24 +68,24 @@ class TimmTower:
         pool = getattr(trunk, "global_pool", "")
         if "pool" in dict(self.visual.head.named_children()) or pool not in _LOCAL_POOLS:
             raise ValueError(
-                f"dense features of a {type(trunk).__name__} that pools by '{pool}' are not known; "
+                f"a {type(trunk).__name__} with pooling '{pool}' has no dense features; "
                 "use grid features, or a ResNet or ViT of open_clip"
             )
         grid = self.grid(images)  # (N, h, w, C)
-        places = grid.flatten(0, 2)
+        cells = grid.flatten(0, 2)
         if hasattr(trunk, "num_prefix_tokens"):
-            # The pooling skips prefix tokens, so as many stand before the place.
-            places = places[:, None].expand(-1, 1 + trunk.num_prefix_tokens, -1)
+            # The pooling skips the prefix tokens, so the cell is repeated to fill their positions.
+            cells = cells[:, None].expand(-1, 1 + trunk.num_prefix_tokens, -1)
         else:
-            places = places[:, None, None] if self._channels_last else places[:, :, None, None]
-        return F.normalize(self.pool(places), dim=-1).unflatten(0, grid.shape[:3])
+            cells = cells[:, None, None] if self._channels_last else cells[:, :, None, None]
+        return F.normalize(self.pool(cells), dim=-1).unflatten(0, grid.shape[:3])
 
     @property
     def _channels_last(self) -> bool:
         return str(getattr(self.visual.trunk, "output_fmt", "NCHW")).endswith("NHWC")
 
     def _trunk(self, images: torch.Tensor) -> Any:
-        """The trunk for pictures of this size, which shares all weights but positions."""
+        """Return the trunk for images of this size; copies share all weights except positions."""
         size = images.shape[2], images.shape[3]
         trunk = self.visual.trunk
         if size == self._native or not hasattr(trunk, "set_input_size"):
@@ -93,7 +93,7 @@ class TimmTower:
         if size in self._resized:
             return self._resized[size]
         shared = {id(tensor): tensor for tensor in (*trunk.parameters(), *trunk.buffers())}
-        # timm puts resized positions in the place of the old ones, and never writes into those.
+        # timm assigns new position tensors and never writes into the shared ones.
         with torch.inference_mode(False):
             resized = copy.deepcopy(trunk, shared)
             resized.set_input_size(img_size=size)
@@ -106,6 +106,6 @@ class TimmTower:
     def _refuse(self, mask: torch.Tensor | None) -> None:
         if mask is not None:
             raise ValueError(
-                f"a {type(self.visual.trunk).__name__} cannot leave padding out; use fit "
+                f"a {type(self.visual.trunk).__name__} does not support masked padding; use fit "
                 "'stretch' or 'native'"
             )

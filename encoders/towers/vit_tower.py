@@ -1,4 +1,4 @@
-"""open_clip's VisionTransformer as an image tower for any size of picture."""
+"""open_clip's VisionTransformer as an image tower for any input size."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,15 @@ from torch.nn import functional as F
 from encoders.towers.attention import self_attention, value_projection
 from encoders.towers.positions import Positions
 
-# Runs the attention of a block over tokens (N, L, C) that went through its first norm.
+# Computes the attention of a block over tokens (N, L, C) after its first layer norm.
 Attention = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 class ViTTower:
-    """Wraps open_clip's VisionTransformer; see `encoders.towers.towers.Tower`.
+    """Wrapper of open_clip's VisionTransformer; see `encoders.towers.tower.Tower`.
 
-    Its places are patches. Their grid features are the tokens after the last layer norm, without
-    the class token; before it where an attentional pooler comes between (CoCa).
+    Its cells are patches. Grid features are the patch tokens after the last layer norm; with an
+    attentional pooler (CoCa) they are the patch tokens before it.
     """
 
     layout = torch.contiguous_format
@@ -29,11 +29,11 @@ class ViTTower:
         self.multiple = self.stride
         self._positions = Positions(visual.positional_embedding, tuple(visual.grid_size))
         self._pooler = visual.attn_pool
-        # Where the class token alone is read, the last block need not work out any other.
+        # If only the class token is pooled, the last block computes no other query.
         self._class_only = visual.pool_type == "tok" and self._pooler is None
 
     def pooled(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Features of whole pictures."""
+        """Return pooled features (N, D)."""
         blocks = self.visual.transformer.resblocks
         allowed = _allowed_keys(mask)
         x = self.embed(images)
@@ -43,14 +43,14 @@ class ViTTower:
         return self.pool(x, mask)
 
     def grid(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Patch tokens of the last block."""
+        """Return the patch tokens of the last block (N, h, w, C)."""
         x = self.embed(images)
         for block in self.visual.transformer.resblocks:
             x = run_block(block, x, _allowed_keys(mask))
         return self.arrange(x, images)
 
     def dense(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Patch tokens that attend to themselves only in the last block, projected (MaskCLIP)."""
+        """Project patch tokens that attend only to themselves in the last block (MaskCLIP)."""
         visual, blocks = self.visual, self.visual.transformer.resblocks
         x = self.embed(images)
         for block in blocks[:-1]:
@@ -64,7 +64,7 @@ class ViTTower:
         return F.normalize(x, dim=-1).unflatten(1, self.grid_shape(images))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Class token and patches with their positions, (N, 1 + h * w, C)."""
+        """Embed the class token and the patches, with positions: (N, 1 + h * w, C)."""
         visual = self.visual
         patches = visual.conv1(images).flatten(2).transpose(1, 2)  # (N, h * w, C)
         first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
@@ -73,28 +73,31 @@ class ViTTower:
         return visual.ln_pre(visual.patch_dropout(x))
 
     def grid_shape(self, images: torch.Tensor) -> tuple[int, int]:
-        """(h, w) of pictures (N, 3, H, W)."""
+        """Return (h, w) of the patches of images (N, 3, H, W)."""
         return images.shape[2] // self.stride[0], images.shape[3] // self.stride[1]
 
     def pool(self, tokens: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, D) of the tokens (N, 1 + h * w, C) of the last block."""
+        """Pool the tokens (N, 1 + h * w, C) of the last block into (N, D)."""
         pooled = self._pool(tokens, mask)
         return pooled if self.visual.proj is None else pooled @ self.visual.proj
 
     def arrange(self, tokens: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Grid features (N, h, w, C) of the tokens of the last block."""
+        """Rearrange the tokens of the last block as grid features (N, h, w, C)."""
         x = tokens[:, 1:]
         x = x if self._pooler is not None else self.visual.ln_post(x)
         return x.unflatten(1, self.grid_shape(images))
 
     def _pool(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Pool (N, 1 + h * w, C), as VisionTransformer._pool does where nothing is masked."""
+        """Pool (N, 1 + h * w, C); without a mask this equals VisionTransformer._pool."""
         visual = self.visual
         if mask is None or self._class_only:
             return visual._pool(x)[0]
         if self._pooler is not None:
             if visual.attn_pool_contrastive is not None:
-                raise ValueError("masked pictures in a tower with two poolers are not known")
+                raise ValueError(
+                    "a tower with two poolers does not support masked padding; use fit 'stretch' "
+                    "or 'native'"
+                )
             return visual._global_pool(visual.ln_post(_masked_pooler(self._pooler, x, mask)))[0]
         real = mask.flatten(1)[..., None]  # (N, h * w, 1)
         last_norm = visual.ln_post
@@ -110,14 +113,14 @@ def run_block(
     queries: int | None = None,
     attention: Attention | None = None,
 ) -> torch.Tensor:
-    """One block of an open_clip transformer.
+    """Run one block of an open_clip transformer.
 
     Args:
         block: ResidualAttentionBlock or CustomResidualAttentionBlock.
         x: (N, L, C).
-        mask: Bool, broadcast to (N, heads, L, L); True takes part.
-        queries: Work out only the first so many tokens; all if None.
-        attention: Takes the place of the block's own one.
+        mask: Bool, broadcast to (N, heads, L, L); False excludes a key.
+        queries: Number of tokens, from the first, to compute; all if None.
+        attention: Function that replaces the attention of the block.
 
     Returns:
         (N, L or `queries`, C).
@@ -137,12 +140,12 @@ def run_block(
 
 
 def _allowed_keys(mask: torch.Tensor | None) -> torch.Tensor | None:
-    """(N, 1, 1, 1 + h * w): the class token and the real places."""
+    """Return the attention mask (N, 1, 1, 1 + h * w): the class token and cells without padding."""
     return None if mask is None else F.pad(mask.flatten(1), (1, 0), value=True)[:, None, None]
 
 
 def _masked_pooler(pooler: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """open_clip's AttentionalPooler over the real places only."""
+    """Apply open_clip's AttentionalPooler to the cells without padding."""
     keys = pooler.ln_k(x)
     queries = pooler.ln_q(pooler.query).expand(len(x), -1, -1)
     padding = ~F.pad(mask.flatten(1), (1, 0), value=True)

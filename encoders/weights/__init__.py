@@ -1,1 +1,1 @@
-"""Where CLIP weights come from: open_clip names, folders, and OpenAI's and transformers' files."""
+"""Sources of CLIP weights: open_clip names, folders, and files of OpenAI and transformers."""

@@ -1,4 +1,4 @@
-"""Where CLIP models come from: the shipped one, open_clip names, folders and weight files."""
+"""Loading of CLIP models: the shipped one, open_clip names, folders and weight files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, r
 from encoders.weights.model_building import build_model
 from encoders.weights.model_config import REMEDY, check_model_config
 from encoders.weights.openai_weights import read_openai_weights
-from encoders.weights.reachability import is_fetched, is_reachable, source_of
+from encoders.weights.reachability import is_downloaded, is_reachable, source_of
 from encoders.weights.weight_files import read_weights
 from storage.hugging_face import check_folder, reading, text_model_config
 from storage.messages import in_one_line
@@ -22,57 +22,60 @@ from storage.messages import in_one_line
 HOUSE_CLIP = "house_clip"
 HOUSE_CLIP_DIR = Path(__file__).parents[1] / "house_clip"
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
-_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # what tags bring along
-_SEED = 0  # of random weights, so that an interrupted command goes on with the same ones
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # entries of an open_clip tag
+_SEED = 0  # fixed, so that an interrupted command with random weights resumes with the same ones
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """All that a model is made of."""
+    """Configuration, weights and names that a model is built from."""
 
     config: dict[str, Any]
-    """open_clip's `model_cfg`, checked."""
+    """open_clip's `model_cfg`, validated."""
     preprocessing: dict[str, Any]
-    """What differs from open_clip's defaults."""
+    """Preprocessing fields that differ from open_clip's defaults."""
     weights: dict[str, torch.Tensor] | None
+    """Weights by name; None for random ones."""
     tokenizer: str
-    """What `open_clip.get_tokenizer` takes."""
+    """Argument of `open_clip.get_tokenizer`."""
     name: str
-    """To record beside features."""
+    """Name of the model in the metadata of features."""
     file: str
-    """What errors name: the file of the weights, or the folder."""
+    """Weight file, folder or model name, for error messages."""
     is_folder: bool = False
-    """Whether configuration and weights lie together and fit exactly."""
+    """Whether configuration and weights are in one folder and must match exactly."""
 
 
 def load_model(
     name_or_path: str, pretrained: str | None = None, random_weights: bool = False
 ) -> tuple[nn.Module, Any, str]:
-    """Build a CLIP in float32 on the CPU. No file that is read for it can run code.
+    """Build a CLIP in float32 on the CPU. Files are read without running any code from them.
 
     Args:
         name_or_path: "house_clip", a folder (with or without "local-dir:"), an open_clip name, or
             "hf-hub:..."
-        pretrained: For an open_clip name, a tag that open_clip lists or a file of weights; OpenAI's
-            own TorchScript archives are read as well.
-        random_weights: Draw the weights instead, the same ones each time; of a folder, too.
+        pretrained: For an open_clip name, a tag that open_clip lists or a weight file, including
+            OpenAI's own TorchScript archives.
+        random_weights: Initialise the weights at random with a fixed seed instead of loading them.
 
     Returns:
-        The model in evaluation mode, its tokenizer, and the name to record beside features.
+        The model in evaluation mode, its tokenizer, and its name for the metadata of features.
 
     Raises:
         FileNotFoundError: A folder or file is missing.
-        ValueError: open_clip knows no such model, or no such weights of it; a file is damaged; or
-            neither weights nor random ones are asked for.
-        ConnectionError: The weights cannot be fetched.
+        ValueError: Model or weights are unknown to open_clip, a file is damaged, or neither weights
+            nor random weights are requested.
+        ConnectionError: The weights cannot be downloaded.
     """
     if random_weights and pretrained is not None:
-        raise ValueError(f"random weights and the weights {pretrained!r} exclude each other")
+        raise ValueError(
+            f"random weights and the weights {pretrained!r} exclude each other; give one of them"
+        )
     origin = _origin(name_or_path, pretrained, random_weights)
     _check_text_tower(origin)
     tokenizer = _tokenizer(origin)
     with torch.random.fork_rng([]):
-        # Nothing of what is drawn here stays unless random weights are asked for.
+        # Building a model draws weights; they are kept only if random weights are requested.
         torch.manual_seed(_SEED)
         model = build_model(origin.config, origin.weights, origin.file, not origin.is_folder)
         if random_weights:
@@ -84,7 +87,10 @@ def load_model(
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """SHA-256 over names, shapes and float32 values of all weights, whatever file held them."""
+    """Return the SHA-256 of names, shapes and float32 values of all weights.
+
+    The digest does not depend on the format of the file that contained them.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
@@ -93,7 +99,7 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def draw_weights(model: nn.Module) -> None:
-    """Draw all weights of a model anew, as its modules do it; those of no such module, by width."""
+    """Initialise all weights at random: by each module's own rule, else by normal noise."""
     modules = list(model.modules())
     for module in modules:
         if hasattr(module, "reset_parameters"):
@@ -104,18 +110,18 @@ def draw_weights(model: nn.Module) -> None:
         if isinstance(module, nn.MultiheadAttention):
             module._reset_parameters()
             continue
-        # Positions, class tokens and projections; a number alone, such as the temperature, stays.
+        # Positions, class tokens and projections. Scalars such as the temperature are kept.
         for weight in module.parameters(recurse=False):
             if weight.ndim:
                 nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
 
 
 def _origin(name_or_path: str, pretrained: str | None, random_weights: bool) -> _Origin:
-    """Where a model comes from, with its files read and checked."""
+    """Read and check the configuration and the weights of a model."""
     folder = _folder(name_or_path)
     hub = name_or_path.startswith(_HUB)
     if (folder or hub) and pretrained is not None:
-        raise ValueError(f"{name_or_path} brings its own weights; leave out {pretrained!r}")
+        raise ValueError(f"{name_or_path} contains its own weights; leave out {pretrained!r}")
     if folder:
         return _from_folder(folder, random_weights)
     if hub:
@@ -134,8 +140,8 @@ def _folder(name_or_path: str) -> Path | None:
 def _from_folder(folder: Path, random_weights: bool) -> _Origin:
     config, preprocessing = read_config(folder)
     text = config["text_cfg"]
-    # A text tower of transformers may lie in the folder; open_clip would look for it on
-    # Hugging Face.
+    # A text tower of transformers may be a subfolder, which open_clip would look for on Hugging
+    # Face.
     tower = folder / str(text.get("hf_model_name"))
     if tower.is_dir():
         text["hf_model_name"] = str(tower)
@@ -154,12 +160,12 @@ def _from_hub(source: str, random_weights: bool) -> _Origin:
     from open_clip.pretrained import download_pretrained_from_hf
 
     hub_name = source.removeprefix(_HUB)
-    with _fetching(source, "name its folder"):
+    with _downloading(source, "give its folder instead"):
         config_file = download_pretrained_from_hf(hub_name, filename=CONFIG_FILE)
     config, preprocessing = read_config_file(Path(config_file))
     weights = None
     if not random_weights:
-        with _fetching(source, "name its folder"):
+        with _downloading(source, "give its folder instead"):
             file = download_pretrained_from_hf(hub_name)
         weights, _ = read_weights(Path(file))
     return _Origin(config, preprocessing, weights, source, source, source)
@@ -172,15 +178,15 @@ def _from_name(name: str, pretrained: str | None, random_weights: bool) -> _Orig
     config = open_clip.get_model_config(name.replace("/", "-"))
     if config is None:
         raise ValueError(
-            f"{name!r} is neither a folder nor a model that open_clip knows; "
-            "open_clip.list_models() lists those"
+            f"{name!r} is neither a folder nor a model of open_clip; give a folder, or a name that "
+            "open_clip.list_models() lists"
         )
     config = check_model_config(config, name)
     if pretrained is None:
         if not random_weights:
             raise ValueError(
-                f"{name} comes without weights: name some of {_tags(name)} or a file as "
-                "`pretrained` (--pretrained), or ask for random weights (--random-weights, "
+                f"{name} has no weights of its own; give a tag of {_tags(name)} or a file as "
+                "`pretrained` (--pretrained), or request random weights (--random-weights, "
                 "random_weights=True)"
             )
         return _Origin(config, {}, None, name, name, name)
@@ -188,22 +194,22 @@ def _from_name(name: str, pretrained: str | None, random_weights: bool) -> _Orig
     if not file.is_file():
         if not tag:
             raise ValueError(
-                f"{name} has no weights {pretrained!r}: no such file, and open_clip's tags of it "
-                f"are {_tags(name)}"
+                f"{name} has no weights {pretrained!r}: there is no such file; give a weight file, "
+                f"or one of open_clip's tags {_tags(name)}"
             )
-        with _fetching(f"the weights {pretrained!r} of {name}", "pass the file as `pretrained`"):
-            if not is_fetched(tag) and not is_reachable(source_of(tag)):
+        with _downloading(f"the weights {pretrained!r} of {name}", "give the file as `pretrained`"):
+            if not is_downloaded(tag) and not is_reachable(source_of(tag)):
                 raise OSError(f"{source_of(tag)} cannot be reached")
             file = Path(download_pretrained(tag))
     else:
         tag = {}
     weights, openai = read_openai_weights(file)
     if openai or tag.get("quick_gelu"):
-        # The plain configurations use GELU, but weights like OpenAI's were trained with QuickGELU.
+        # open_clip's plain configurations use GELU, but OpenAI's weights need QuickGELU.
         config["quick_gelu"] = True
     preprocessing = {key: value for key, value in tag.items() if key in _PREPROCESSING}
-    told = f"{name}/{Path(pretrained).name}"
-    return _Origin(config, preprocessing, weights, name, told, str(file))
+    full_name = f"{name}/{Path(pretrained).name}"
+    return _Origin(config, preprocessing, weights, name, full_name, str(file))
 
 
 def _tags(name: str) -> list[str]:
@@ -213,25 +219,25 @@ def _tags(name: str) -> list[str]:
 
 
 @contextmanager
-def _fetching(thing: str, remedy: str) -> Iterator[None]:
+def _downloading(thing: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, OSError) as error:
         raise ConnectionError(
-            f"cannot fetch {thing}; fetch it where there is a network and {remedy} "
-            f"({in_one_line(error)})"
+            f"cannot download {thing} ({in_one_line(error)}); download it on a machine with a "
+            f"network and {remedy}"
         ) from error
 
 
 def _check_text_tower(origin: _Origin) -> None:
-    """Refuse a text tower of transformers that brings code; open_clip would ask who is there."""
+    """Refuse a transformers text tower that contains code; open_clip would prompt the user."""
     name = origin.config["text_cfg"].get("hf_model_name")
     if name:
         text_model_config(name)
 
 
 def _tokenizer(origin: _Origin) -> Any:
-    """The tokenizer that open_clip chooses, which must not bring code either."""
+    """Return open_clip's tokenizer of the model; one that contains code is refused."""
     import open_clip
 
     options: dict[str, Any] = {}
@@ -246,17 +252,17 @@ def _tokenizer(origin: _Origin) -> Any:
 
 
 def _check_towers(model: Any, tokenizer: Any, origin: _Origin) -> None:
-    """Refuse a model whose towers do not fit its tokenizer and its size of pictures."""
+    """Refuse a model whose towers do not match its tokenizer or its image size."""
     try:
         with torch.inference_mode():
             model.eval().encode_text(tokenizer(["a room"]))
-    except Exception as error:  # what open_clip and transformers raise where numbers do not fit
+    except Exception as error:  # open_clip and transformers raise many types for a wrong size
         raise ValueError(
-            f"{origin.file}: its text tower cannot read what its tokenizer makes of a sentence "
+            f"{origin.file}: the text tower does not accept the tokens of its tokenizer "
             f"({in_one_line(error)}); {REMEDY}"
         ) from error
     trunk, size = getattr(model.visual, "trunk", None), model.visual.image_size
-    # open_clip's own ViTamin-XL-384 is given another size than its trunk's.
+    # Folders only: open_clip's own ViTamin-XL-384 has an image size that differs from its trunk's.
     fixed = getattr(getattr(trunk, "patch_embed", None), "img_size", None)
     if (
         origin.is_folder
@@ -264,13 +270,13 @@ def _check_towers(model: Any, tokenizer: Any, origin: _Origin) -> None:
         and tuple(fixed) != ((size, size) if isinstance(size, int) else tuple(size))
     ):
         raise ValueError(
-            f"{origin.file}: its image tower takes pictures of {tuple(fixed)} pixels, not of "
+            f"{origin.file}: the image tower requires images of {tuple(fixed)} pixels, not of "
             f"{size}; {REMEDY}"
         )
 
 
 def _set_preprocessing(model: Any, origin: _Origin) -> None:
-    """As `open_clip.create_model` does it."""
+    """Set the preprocessing configuration of a model as `open_clip.create_model` does."""
     from open_clip.model import set_model_preprocess_cfg
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 

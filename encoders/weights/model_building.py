@@ -1,4 +1,4 @@
-"""Models of open_clip, built of a configuration and weights that belong to it."""
+"""Building of open_clip models from a configuration and matching weights."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ from torch import nn
 from encoders.weights.model_config import REMEDY
 from storage.messages import in_one_line
 
+_MATCH_REMEDY = "give the model that they were trained with, or the weights of this model"
 _POSITIONS = {"visual.positional_embedding", "positional_embedding", "text.positional_embedding"}
-_MOST_WEIGHTS = 10**10  # twice as many as the largest CLIP that has been published
+_MOST_WEIGHTS = 10**10  # twice the size of the largest published CLIP
 
 
 def build_model(
@@ -20,27 +21,28 @@ def build_model(
     source: str,
     resize_positions: bool = True,
 ) -> nn.Module:
-    """Build a model of a checked configuration and give it weights.
+    """Build a model from a checked configuration and load weights into it.
 
-    The names and shapes of the weights are compared with a model without memory, so that a
-    configuration to which they do not belong is refused before anything is allocated.
+    The names and shapes of the weights are compared with those of a model on the meta device, so
+    that a mismatch is refused before any memory is allocated.
 
     Args:
         config: See `check_model_config`.
-        weights: By open_clip's names, or older ones that it still reads; None for random ones.
-        source: Where both are from, for errors.
-        resize_positions: Let positions be resized where they are those of pictures or texts of
-            another size, as open_clip does it.
+        weights: Weights by open_clip's names, or older names that open_clip still reads; None for
+            random weights.
+        source: File or model name, for error messages.
+        resize_positions: Whether position embeddings for another image or context size are resized,
+            as open_clip does.
 
     Raises:
-        ValueError: There is no such model, or the weights are not of it.
+        ValueError: The model cannot be built, or the weights do not match it.
     """
     with torch.device("meta"):
         probe = _build(config, source)
     if weights is None:
         count = sum(weight.numel() for weight in probe.parameters())
         if count > _MOST_WEIGHTS:
-            raise ValueError(f"{source}: describes {count} weights, which no CLIP has; {REMEDY}")
+            raise ValueError(f"{source}: describes {count} weights, more than any CLIP; {REMEDY}")
         return _build(config, source)
     state = _converted(weights, probe, source, resize_positions)
     _check_shapes(state, probe, source)
@@ -50,10 +52,10 @@ def build_model(
 
 
 def check_fit(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], source: str) -> None:
-    """Refuse weights that are not exactly those of a checked configuration.
+    """Check that weights match a checked configuration exactly.
 
     Raises:
-        ValueError: There is no such model, or the weights are not of it.
+        ValueError: The model cannot be built, or the weights do not match it.
     """
     with torch.device("meta"):
         _check_shapes(weights, _build(config, source), source)
@@ -61,21 +63,20 @@ def check_fit(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], so
 
 def _check_shapes(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    wrong = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    actual = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wrong = [name for name in {**expected, **actual} if expected.get(name) != actual.get(name)]
     if not wrong:
         return
     name = wrong[0]
-    if name not in found:
+    if name not in actual:
         problem = f"{name} is missing"
     elif name not in expected:
-        problem = f"{name} is not part of such a model"
+        problem = f"{name} is not part of the model"
     else:
-        problem = f"{name} has shape {found[name]}, not {expected[name]}"
-    more = f" (as {len(wrong)} names or shapes in all)"
+        problem = f"{name} has shape {actual[name]}, not {expected[name]}"
     raise ValueError(
-        f"{source}: the weights are not those of the model: {problem}{more}; name the model that "
-        "they were made with, or the weights of this one"
+        f"{source}: the weights do not match the model: {problem} ({len(wrong)} mismatches in "
+        f"all); {_MATCH_REMEDY}"
     )
 
 
@@ -95,17 +96,17 @@ def _build(config: Mapping[str, Any], source: str) -> nn.Module:
         kind = CoCa if "multimodal_cfg" in own else CustomTextCLIP
     try:
         return kind(**own)
-    except Exception as error:  # open_clip, timm and transformers raise many kinds
+    except Exception as error:  # open_clip, timm and transformers raise many types
         raise ValueError(
-            f"{source}: open_clip builds no model of this configuration ({in_one_line(error)}); "
-            f"{REMEDY}"
+            f"{source}: open_clip cannot build a model from this configuration "
+            f"({in_one_line(error)}); {REMEDY}"
         ) from error
 
 
 def _converted(
     weights: Mapping[str, torch.Tensor], model: nn.Module, source: str, resize_positions: bool
 ) -> dict[str, torch.Tensor]:
-    """Weights as `open_clip.load_checkpoint`, which takes a file, converts them."""
+    """Convert weights as `open_clip.load_checkpoint` does, which accepts files only."""
     from open_clip.convert import convert_state_dict
     from open_clip.model import (
         convert_to_custom_text_state_dict,
@@ -113,31 +114,30 @@ def _converted(
         resize_text_pos_embed,
     )
 
-    found: Any = model
+    untyped: Any = model  # open_clip's functions are annotated for CLIP only
     try:
-        state = convert_state_dict(found, dict(weights))
+        state = convert_state_dict(untyped, dict(weights))
         if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
             state = convert_to_custom_text_state_dict(state)
         for name in ("logit_scale", "logit_bias"):
             own = getattr(model, name, None)
             if own is not None and name in state:
-                state[name] = state[name].reshape(own.shape)  # a number, or one in a list
+                state[name] = state[name].reshape(own.shape)  # () or (1,)
             elif own is not None and name == "logit_bias":
                 state[name] = torch.zeros(own.shape)
         own_state = model.state_dict()
         positions = _POSITIONS & set(state) & set(own_state)
-        alike = all(state[name].shape[1:] == own_state[name].shape[1:] for name in positions)
-        if resize_positions and alike:  # else they are of another model
+        same_width = all(state[name].shape[1:] == own_state[name].shape[1:] for name in positions)
+        if resize_positions and same_width:  # another width means another model
             for name in positions:
                 state[name] = state[name].float()  # half precision cannot be resized on a CPU
-            resize_pos_embed(state, found)
-            resize_text_pos_embed(state, found)
+            resize_pos_embed(state, untyped)
+            resize_text_pos_embed(state, untyped)
     except Exception as error:  # open_clip's functions expect weights of the right shapes
         raise ValueError(
-            f"{source}: the weights are not those of the model ({in_one_line(error)}); name the "
-            "model that they were made with, or the weights of this one"
+            f"{source}: the weights do not match the model ({in_one_line(error)}); {_MATCH_REMEDY}"
         ) from error
-    # transformers kept the numbers of positions among the weights until version 4.31.
+    # transformers saved position indices among the weights until version 4.31.
     for name in set(state) - set(own_state):
         if name.endswith("embeddings.position_ids"):
             del state[name]

@@ -1,6 +1,6 @@
-"""Configurations of open_clip, checked before anything is built of them.
+"""Validation of open_clip's configurations before a model is built from them.
 
-open_clip builds whatever a configuration says: a width of 10^9 ends in the operating system's
+open_clip does not validate a configuration: a width of 10^9 ends in the operating system's
 out-of-memory killer, and a misspelt field in a traceback. Field names and types are those of
 open_clip's own dataclasses.
 """
@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-# Smallest and largest value of what decides how large a model becomes; far around all known ones.
+# Bounds of the fields that determine the size of a model; far beyond those of all known models.
 _RANGES = {
     "embed_dim": (1, 1 << 16),
     "width": (1, 1 << 15),
@@ -28,8 +28,8 @@ _RANGES = {
     "attn_pooler_heads": (1, 1024),
     "patch_dropout": (0, 1),
 }
-_LARGEST = 1e6  # of any other number
-_MOST_PLACES = 1 << 16
+_LARGEST = 1e6  # bound of all other numbers
+_MOST_CELLS = 1 << 16
 _RESNET_STRIDE = 32
 _PARTS = ("vision_cfg", "text_cfg", "multimodal_cfg")
 _TOP = {
@@ -41,7 +41,7 @@ _TOP = {
     "init_logit_bias": float | None,
     "pad_id": int,
 }
-# Of open_clip's tokenizers; others would be handed on to transformers.
+# Options of open_clip's tokenizers; any other would be passed to transformers.
 _TOKENIZER_OPTIONS = {
     "clean": str,
     "strip_sep_token": bool,
@@ -55,15 +55,15 @@ _CHOICES = {
     "mode": ("RGB",),
     "hf_proj_type": ("linear", "mlp"),
 }
-REMEDY = "correct it, or get the configuration anew"
+REMEDY = "correct it, or download the model again"
 
 
 def check_model_config(config: Any, source: str) -> dict[str, Any]:
-    """A copy of open_clip's `model_cfg` that a model of bounded size can be built of.
+    """Validate open_clip's `model_cfg` and return a copy; the model has a bounded size.
 
     Args:
-        config: What a file holds as such.
-        source: Where it is from, for errors.
+        config: Value of `model_cfg` in a JSON file.
+        source: File or model name, for error messages.
 
     Raises:
         ValueError: A field is unknown, missing, of a wrong type or out of range.
@@ -90,7 +90,7 @@ def check_model_config(config: Any, source: str) -> dict[str, Any]:
 
 
 def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
-    """A copy of open_clip's `preprocess_cfg`.
+    """Validate open_clip's `preprocess_cfg` and return a copy.
 
     Raises:
         ValueError: A field is unknown, of a wrong type or out of range.
@@ -103,14 +103,14 @@ def check_preprocess_config(config: Any, source: str) -> dict[str, Any]:
         values = checked.get(name, (1, 1, 1))
         if len(values) != 3 or (name == "std" and min(values) <= 0):
             raise ValueError(
-                f"{source}: preprocess_cfg.{name} is {values}, not one number for each of red, "
-                f"green and blue{' above 0' if name == 'std' else ''}; {REMEDY}"
+                f"{source}: preprocess_cfg.{name} is {values}, not one number "
+                f"{'above 0 ' if name == 'std' else ''}for each of red, green and blue; {REMEDY}"
             )
     return checked
 
 
 def _fields(value: Any, name: str, source: str) -> dict[str, Any]:
-    """A copy of an object of JSON without what is null, which stands for the default."""
+    """Copy a JSON object without its null values, which mean the default."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{source}: {name} is not a JSON object; {REMEDY}")
     return {key: entry for key, entry in value.items() if entry is not None}
@@ -120,23 +120,23 @@ def _check_types(
     values: Mapping[str, Any], kinds: Mapping[str, Any], part: str, source: str
 ) -> None:
     for name, value in values.items():
-        told = f"{source}: {part}.{name}"
+        field = f"{source}: {part}.{name}"
         if name not in kinds:
-            raise ValueError(f"{told} is not a field that open_clip knows; {REMEDY}")
+            raise ValueError(f"{field} is not a field of open_clip; {REMEDY}")
         try:
             msgspec.convert(value, kinds[name])
         except msgspec.ValidationError as error:
-            raise ValueError(f"{told} is {_shown(value)}: {error}; {REMEDY}") from error
+            raise ValueError(f"{field} is {_shortened(value)}: {error}; {REMEDY}") from error
         low, high = _RANGES.get(name, (-_LARGEST, _LARGEST))
         if not all(low <= number <= high for number in _numbers(value)):
-            raise ValueError(f"{told} is {_shown(value)}, not from {low} to {high}; {REMEDY}")
+            raise ValueError(f"{field} is {_shortened(value)}, not from {low} to {high}; {REMEDY}")
         if value not in _CHOICES.get(name, (value,)):
             known = ", ".join(_CHOICES[name])
-            raise ValueError(f"{told} is {_shown(value)}, not one of {known}; {REMEDY}")
+            raise ValueError(f"{field} is {_shortened(value)}, not one of {known}; {REMEDY}")
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """All numbers in a value of JSON."""
+    """Yield all numbers in a JSON value."""
     if isinstance(value, (list, tuple)):
         for part in value:
             yield from _numbers(part)
@@ -146,48 +146,47 @@ def _numbers(value: Any) -> Iterator[float]:
         yield value
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:60] + "..."
 
 
-def _check_vision(given: Mapping[str, Any], told: str) -> None:
+def _check_vision(values: Mapping[str, Any], field: str) -> None:
     from open_clip.model import CLIPVisionCfg
 
-    config = {**vars(CLIPVisionCfg()), **given}
+    config = {**vars(CLIPVisionCfg()), **values}
     if config["timm_model_name"]:
         import timm
 
-        # Others, such as those that begin with "hf-hub:", would be fetched.
+        # Any other name, such as one with "hf-hub:", would be downloaded.
         if not timm.is_model(config["timm_model_name"]):
-            raise ValueError(f"{told}.timm_model_name: timm has no such model; {REMEDY}")
+            raise ValueError(f"{field}.timm_model_name: timm has no such model; {REMEDY}")
         return
     size = config["image_size"]
     height, width = (size, size) if isinstance(size, int) else size
     if isinstance(config["layers"], int):
-        stride, inner = config["patch_size"], config["width"]
-        heads = inner // config["head_width"]
+        stride, channels = config["patch_size"], config["width"]
     else:
-        stride, inner = _RESNET_STRIDE, _RESNET_STRIDE * config["width"]
-        heads = inner // config["head_width"]
-    if heads < 1 or inner % heads:
+        stride, channels = _RESNET_STRIDE, _RESNET_STRIDE * config["width"]
+    heads = channels // config["head_width"]
+    if heads < 1 or channels % heads:
         raise ValueError(
-            f"{told}: width {config['width']} cannot be divided into heads of head_width "
+            f"{field}: width {config['width']} cannot be divided into heads of head_width "
             f"{config['head_width']}; {REMEDY}"
         )
-    if min(height, width) < stride or (height // stride) * (width // stride) > _MOST_PLACES:
+    if min(height, width) < stride or (height // stride) * (width // stride) > _MOST_CELLS:
         raise ValueError(
-            f"{told}: pictures of image_size {size} make no or too many places of {stride} x "
-            f"{stride} pixels; {REMEDY}"
+            f"{field}: image_size {size} has no or too many grid cells of {stride} x {stride} "
+            f"pixels; {REMEDY}"
         )
 
 
-def _check_text(given: Mapping[str, Any], told: str) -> None:
+def _check_text(values: Mapping[str, Any], field: str) -> None:
     from open_clip.model import CLIPTextCfg
 
-    config = {**vars(CLIPTextCfg()), **given}
+    config = {**vars(CLIPTextCfg()), **values}
     if not config["hf_model_name"] and config["width"] % config["heads"]:
         raise ValueError(
-            f"{told}: width {config['width']} cannot be divided among {config['heads']} heads; "
+            f"{field}: width {config['width']} cannot be divided among {config['heads']} heads; "
             f"{REMEDY}"
         )

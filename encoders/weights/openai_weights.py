@@ -1,4 +1,4 @@
-"""OpenAI's original CLIP files: read, described by their shapes, and written for open_clip."""
+"""OpenAI's original CLIP files: reading, configuration from tensor shapes, and conversion."""
 
 import math
 import re
@@ -13,24 +13,24 @@ from encoders.weights.model_building import check_fit
 from encoders.weights.model_config import check_model_config
 from encoders.weights.weight_files import read_weights
 
-# Sizes that OpenAI's files carry as if they were weights; open_clip refuses them.
+# Sizes that OpenAI's files store among the weights; open_clip refuses them.
 _EXTRAS = ("input_resolution", "context_length", "vocab_size")
-_HEAD_WIDTH = 64  # of every model that OpenAI published (clip/model.py: width // 64 heads)
+_HEAD_WIDTH = 64  # in every model published by OpenAI (clip/model.py: width // 64 heads)
 _RESNET_STRIDE = 32
 
 
 def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
-    """Weights of a PyTorch file, as they are in it: float16 in those that OpenAI published.
+    """Read the weights of a PyTorch file in their stored type (float16 in OpenAI's files).
 
-    No file can run code, see `encoders.weights.weight_files`.
+    No code from the file is run, see `encoders.weights.weight_files`.
 
     Returns:
-        The weights by open_clip's names, which are OpenAI's, and whether the file is marked as
-        OpenAI's: it is a TorchScript archive or carries the sizes that theirs do.
+        The weights by open_clip's names, which are OpenAI's; and whether the file is marked as
+        OpenAI's, that is, a TorchScript archive or a file that contains the sizes `_EXTRAS`.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds more than tensors, or is damaged.
+        FileNotFoundError: The file is missing.
+        ValueError: The file contains more than tensors, or is damaged.
     """
     weights, archive = read_weights(Path(path), _EXTRAS)
     marked = archive or bool(set(_EXTRAS) & set(weights))
@@ -40,14 +40,14 @@ def read_openai_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], bool
 def openai_model_config(
     weights: Mapping[str, torch.Tensor], source: str = "weights"
 ) -> dict[str, Any]:
-    """open_clip's `model_cfg` of weights in OpenAI's layout, read from their shapes.
+    """Derive open_clip's `model_cfg` from the shapes of weights in OpenAI's layout.
 
     Args:
         weights: See `read_openai_weights`.
-        source: Where they are from, for errors.
+        source: File of the weights, for error messages.
 
     Raises:
-        ValueError: Something is missing that every CLIP has, or of a wrong shape.
+        ValueError: A tensor that every CLIP has is missing or has a wrong shape.
     """
     shapes = _Shapes(weights, source)
     vision = _vit_config(shapes) if "visual.proj" in weights else _resnet_config(shapes)
@@ -75,17 +75,17 @@ def write_clip(
     preprocessing: Mapping[str, Any] | None = None,
     source: str = "weights",
 ) -> None:
-    """Write weights as a folder that `ClipEncoder.load` reads.
+    """Write weights as a folder that `ClipEncoder.load` can read.
 
     Args:
-        weights: By open_clip's names; their types are kept.
-        folder: Made if it is missing.
+        weights: Weights by open_clip's names; their types are kept.
+        folder: Folder to write; created if missing.
         config: open_clip's `model_cfg`; by default that of an OpenAI model, with QuickGELU.
-        preprocessing: Where it differs from OpenAI's.
-        source: Where the weights are from, for errors.
+        preprocessing: Preprocessing fields that differ from OpenAI's.
+        source: File of the weights, for error messages.
 
     Raises:
-        ValueError: The weights do not make such a CLIP.
+        ValueError: The weights do not match the configuration.
     """
     from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
@@ -103,29 +103,29 @@ def write_clip(
 
 
 class _Shapes:
-    """Shapes of weights by name, of which none may be missing."""
+    """Shapes of weights by name; a missing one is an error."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], source: str) -> None:
         self._shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         self._source = source
 
     def of(self, name: str, dimensions: int) -> tuple[int, ...]:
-        """The shape of a tensor.
+        """Return the shape of a tensor.
 
         Raises:
-            ValueError: It is missing, or has another number of dimensions.
+            ValueError: The tensor is missing, or has another number of dimensions.
         """
         shape = self._shapes.get(name)
         if shape is None or len(shape) != dimensions:
             problem = "is missing" if shape is None else f"has shape {shape}"
             raise ValueError(
-                f"{self._source}: not a CLIP in OpenAI's layout: {name!r} {problem}; name a file "
+                f"{self._source}: not a CLIP in OpenAI's layout: {name!r} {problem}; give a file "
                 "of OpenAI's CLIP, or a folder with a CLIPModel of transformers"
             )
         return shape
 
     def count(self, pattern: str) -> int:
-        """How many different numbers stand at the group of a pattern in the names."""
+        """Count the distinct values of the pattern's group over all names."""
         return len({match[1] for name in self._shapes if (match := re.match(pattern, name))})
 
 
@@ -151,5 +151,5 @@ def _resnet_config(shapes: _Shapes) -> dict[str, Any]:
 
 
 def _side(shapes: _Shapes, positions: str) -> int:
-    """Places along a side of a square picture, of which there is a position each and one more."""
+    """Return the side of the square grid of a position table with 1 + side ** 2 rows."""
     return math.isqrt(max(shapes.of(positions, 2)[0] - 1, 0))

@@ -1,4 +1,4 @@
-"""Whether weights can be fetched, found out in a moment instead of by retries of a minute."""
+"""Quick checks whether weights can be downloaded, instead of a minute of retries."""
 
 import socket
 import threading
@@ -11,11 +11,11 @@ _SECONDS = 1.5
 _PORTS = {"http": 80, "https": 443}
 
 
-def is_fetched(tag: dict[str, Any]) -> bool:
-    """Whether the weights of an open_clip tag are on this machine.
+def is_downloaded(tag: dict[str, Any]) -> bool:
+    """Return whether the weights of an open_clip tag are on this machine.
 
     Args:
-        tag: Of `open_clip.get_pretrained_cfg`.
+        tag: Result of `open_clip.get_pretrained_cfg`.
     """
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -27,27 +27,27 @@ def is_fetched(tag: dict[str, Any]) -> bool:
     return any(folder.glob("*/*"))
 
 
-def any_is_fetched() -> bool:
-    """Whether any weights of open_clip are on this machine."""
+def any_is_downloaded() -> bool:
+    """Return whether any weights of open_clip are on this machine."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    fetched = Path(HF_HUB_CACHE).glob("models--*/snapshots/*/open_clip*")
-    return any(fetched) or any((Path.home() / ".cache/clip").glob("*"))
+    downloaded = Path(HF_HUB_CACHE).glob("models--*/snapshots/*/open_clip*")
+    return any(downloaded) or any((Path.home() / ".cache/clip").glob("*"))
 
 
 def source_of(tag: dict[str, Any]) -> str:
-    """Address that the weights of an open_clip tag are fetched from."""
+    """Return the URL that the weights of an open_clip tag are downloaded from."""
     from huggingface_hub.constants import ENDPOINT
 
     return ENDPOINT if tag.get("hf_hub") else tag.get("url", "")
 
 
 def is_reachable(address: str, seconds: float = _SECONDS) -> bool:
-    """Whether the host of an address, or the proxy that stands for it, takes a connection in time.
+    """Return whether the host of a URL, or its proxy, accepts a connection in time.
 
     Args:
-        address: "https://huggingface.co".
-        seconds: To wait at most.
+        address: URL such as "https://huggingface.co".
+        seconds: Time limit.
     """
     scheme = urlsplit(address).scheme
     host = urlsplit(address).hostname or ""
@@ -65,7 +65,7 @@ def is_reachable(address: str, seconds: float = _SECONDS) -> bool:
             return
         connected.set()
 
-    # Looking up a name knows no time limit, so it is waited for from outside.
+    # A name lookup has no time limit of its own, so a thread is joined with one.
     worker = threading.Thread(target=connect, daemon=True)
     worker.start()
     worker.join(seconds)

@@ -1,8 +1,8 @@
-"""The pickle in a TorchScript archive, followed without looking up or calling anything it names.
+"""Parser of the pickle in a TorchScript archive; it never imports or calls anything named there.
 
 `pickletools.genops` splits a pickle into opcodes and executes none of them. A small stack machine
-follows those that PyTorch writes (torch/csrc/jit/serialization/pickler.cpp) and refuses others;
-tensors come out as descriptions of where their numbers lie.
+interprets the opcodes that PyTorch writes (torch/csrc/jit/serialization/pickler.cpp) and refuses
+all others; tensors are returned as descriptions of where their elements are stored.
 """
 
 import math
@@ -30,13 +30,13 @@ _MOST_DIMENSIONS = 8
 
 
 class _Name(NamedTuple):
-    """A class or function that a pickle names; never looked up."""
+    """Name of a class or function in a pickle; never imported."""
 
     text: str
 
 
 class StorageSpec(NamedTuple):
-    """Numbers of one type in a file of the archive, `data/KEY`."""
+    """A storage: elements of one type in the file `data/KEY` of the archive."""
 
     key: str
     dtype: torch.dtype
@@ -44,7 +44,7 @@ class StorageSpec(NamedTuple):
 
 
 class TensorSpec(NamedTuple):
-    """A tensor within a storage, in elements; it is no larger than the storage."""
+    """Offset, size and stride of a tensor within a storage, in elements."""
 
     storage: StorageSpec
     offset: int
@@ -54,27 +54,27 @@ class TensorSpec(NamedTuple):
 
 @dataclass
 class ScriptObject:
-    """An object of a class of the archive."""
+    """An object whose class is defined in the archive."""
 
     type: str
     attributes: dict[Any, Any] | None = field(default=None, repr=False)
 
 
 class _Opaque:
-    """Something of which no tensor is part of a module's state, such as a list with its type."""
+    """A value that contains no tensor of a module's state, such as a typed list."""
 
 
 def read_pickle(raw: bytes) -> Any:
-    """What a pickle describes: dictionaries, lists, numbers, `ScriptObject` and `TensorSpec`.
+    """Parse a pickle into dictionaries, lists, numbers, `ScriptObject` and `TensorSpec`.
 
     Raises:
-        ValueError: It is damaged, or no pickle that PyTorch writes for an archive.
+        ValueError: The pickle is damaged, or PyTorch does not write such pickles.
     """
     return _Machine().run(raw)
 
 
 class _Machine:
-    """Follows the opcodes of a pickle that PyTorch wrote."""
+    """Stack machine for the pickle opcodes that PyTorch writes."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -111,24 +111,24 @@ class _Machine:
             self._opcodes[f"TUPLE{count}"] = self._tuple(count)
 
     def run(self, raw: bytes) -> Any:
-        """The object that a pickle describes."""
+        """Return the object that a pickle describes."""
         for opcode, argument, _ in pickletools.genops(raw):
             if opcode.name not in self._opcodes:
-                raise ValueError(f"its pickle has {opcode.name}, which PyTorch does not write")
+                raise ValueError(f"its pickle has opcode {opcode.name}, which is not supported")
             self._opcodes[opcode.name](argument)
         return self._pop()
 
     def _pop(self, kind: type | tuple[type, ...] = object) -> Any:
         if len(self._stack) <= (self._marks[-1] if self._marks else 0):
-            raise ValueError("its pickle takes more than it gives")
+            raise ValueError("its pickle pops from an empty stack")
         value = self._stack.pop()
         if not isinstance(value, kind):
-            raise ValueError(f"its pickle has a {type(value).__name__} in a wrong place")
+            raise ValueError(f"its pickle has an unexpected {type(value).__name__}")
         return value
 
     def _marked(self) -> list[Any]:
         if not self._marks:
-            raise ValueError("its pickle takes more than it gives")
+            raise ValueError("its pickle pops from an empty stack")
         start = self._marks.pop()
         values = self._stack[start:]
         del self._stack[start:]
@@ -147,7 +147,7 @@ class _Machine:
 
     def _get(self, number: int) -> None:
         if number not in self._memo:
-            raise ValueError(f"its pickle refers to {number}, which it has not named")
+            raise ValueError(f"its pickle refers to memo {number}, which is not set")
         self._stack.append(self._memo[number])
 
     def _extend(self, values: list[Any]) -> None:
@@ -156,7 +156,7 @@ class _Machine:
     def _update(self, values: list[Any]) -> None:
         keys = values[::2]
         if len(values) % 2 or not all(isinstance(key, (str, int, float)) for key in keys):
-            raise ValueError("its pickle has a dictionary with odd keys")
+            raise ValueError("its pickle has a dictionary with invalid keys")
         self._top(dict).update(zip(keys, values[1::2], strict=True))
 
     def _new(self, _: Any) -> None:
@@ -165,13 +165,13 @@ class _Machine:
 
     def _build(self, _: Any) -> None:
         state = self._pop()
-        # Another state than a dictionary is for the class's own `__setstate__`.
+        # A state that is not a dictionary would be passed to the class's own `__setstate__`.
         self._top(ScriptObject).attributes = state if isinstance(state, dict) else None
 
     def _call(self, _: Any) -> None:
         arguments, function = self._pop(tuple), self._pop(_Name).text
         if function == "torch._utils._rebuild_tensor_v2":
-            self._stack.append(_described_tensor(arguments))
+            self._stack.append(_tensor_spec(arguments))
         elif function == "torch._utils._rebuild_parameter" and arguments:
             self._stack.append(arguments[0])
         elif function == "collections.OrderedDict" and not arguments:
@@ -179,35 +179,35 @@ class _Machine:
         elif function.startswith("torch.jit._pickle."):
             self._stack.append(_Opaque())
         else:
-            raise ValueError(f"its pickle calls {function}, which is refused")
+            raise ValueError(f"its pickle calls {function}, which is not allowed")
 
 
 def _storage(identity: tuple[Any, ...]) -> StorageSpec:
-    """The storage that a persistent id ("storage", type, key, device, elements) names."""
+    """Return the storage of a persistent id ("storage", type, key, device, elements)."""
     if len(identity) == 5 and isinstance(identity[1], _Name):
         _, kind, key, _, count = identity
         if kind.text in _STORAGE_TYPES and isinstance(key, str) and _is_count(count):
             return StorageSpec(key, _STORAGE_TYPES[kind.text], count)
-    raise ValueError("a storage is of an unknown kind")
+    raise ValueError("a storage has an unknown type")
 
 
-def _described_tensor(arguments: tuple[Any, ...]) -> TensorSpec:
-    """A tensor that lies within its storage, and is no larger."""
+def _tensor_spec(arguments: tuple[Any, ...]) -> TensorSpec:
+    """Check the arguments of a tensor, which must be contained in its storage."""
     if len(arguments) < 4 or not isinstance(arguments[0], StorageSpec):
-        raise ValueError("a tensor is of an unknown kind")
+        raise ValueError("a tensor has an unknown type")
     storage, offset, size, stride = arguments[:4]
-    numbers = (size, stride)
-    if not all(isinstance(many, tuple) and all(map(_is_count, many)) for many in numbers):
-        raise ValueError("a tensor has a size that is none")
+    shapes = (size, stride)
+    if not all(isinstance(shape, tuple) and all(map(_is_count, shape)) for shape in shapes):
+        raise ValueError("a tensor has an invalid size")
     if not _is_count(offset) or not len(size) == len(stride) <= _MOST_DIMENSIONS:
-        raise ValueError("a tensor has a size that is none")
+        raise ValueError("a tensor has an invalid size")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    # More elements than the storage has are one element repeated: a copy would fill the memory.
+    # A tensor larger than its storage repeats elements; a copy of it could fill the memory.
     if max(size, default=0) >= 2**31 or (
         count and (last >= storage.count or count > storage.count)
     ):
-        raise ValueError(f"a tensor of size {size} does not fit its {storage.count} numbers")
+        raise ValueError(f"a tensor of size {size} exceeds its storage of {storage.count} elements")
     return TensorSpec(storage, offset, size, stride)
 
 

@@ -1,4 +1,4 @@
-"""CLIPs of transformers (CLIPModel, ViT only) as open_clip's, and back."""
+"""Conversion of CLIPs between transformers (CLIPModel, ViT only) and open_clip."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from storage.hugging_face import check_folder, reading
 from storage.json_files import read_json_object
 
 _WEIGHTS, _CONFIG, _PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
-# (transformers, open_clip), by parts of names.
+# Parts of parameter names: (transformers, open_clip).
 _NAMES = (
     ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
     ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"),
@@ -38,41 +38,43 @@ _NAMES = (
 _TRANSPOSED = ("visual.proj", "text_projection")
 _QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
-_REMEDY = "get the folder anew with CLIPModel.save_pretrained"
+_REMEDY = "write the folder again with CLIPModel.save_pretrained"
 
 
 def from_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of a CLIPModel by open_clip's names.
+    """Convert the weights of a CLIPModel to open_clip's names.
 
     Raises:
-        ValueError: Some of an attention's weights are missing.
+        ValueError: Some weights of an attention module are missing.
     """
-    found: dict[str, torch.Tensor] = {}
+    converted: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
         if name.endswith("position_ids") or ".k_proj." in name or ".v_proj." in name:
             continue
         if ".q_proj." in name:
             names = [name.replace("q_proj", part) for part in _QUERY_KEY_VALUE]
-            parts = [weights[one] for one in names if one in weights]
+            parts = [weights[part] for part in names if part in weights]
             if len({part.shape for part in parts}) > 1 or len(parts) < len(names):
-                raise ValueError(f"{' or '.join(names[1:])} is missing, or unlike {name}")
+                raise ValueError(
+                    f"{' or '.join(names[1:])} is missing, or its shape differs from {name}"
+                )
             tensor, name = torch.cat(parts), name.replace("q_proj.", "in_proj_")
         name = _renamed(name, 0, 1)
-        found[name] = tensor.T if name in _TRANSPOSED and tensor.ndim == 2 else tensor
-    return found
+        converted[name] = tensor.T if name in _TRANSPOSED and tensor.ndim == 2 else tensor
+    return converted
 
 
 def to_transformers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights of open_clip's CLIP with a ViT by the names of a CLIPModel."""
-    found: dict[str, torch.Tensor] = {}
+    """Convert the weights of open_clip's CLIP with a ViT to the names of a CLIPModel."""
+    converted: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
         new = _renamed(name, 1, 0)
         if ".in_proj_" in new:
             for part, piece in zip(_QUERY_KEY_VALUE, tensor.chunk(3), strict=True):
-                found[new.replace("in_proj_", f"{part}.")] = piece
+                converted[new.replace("in_proj_", f"{part}.")] = piece
         else:
-            found[new] = tensor.T if name in _TRANSPOSED else tensor
-    return found
+            converted[new] = tensor.T if name in _TRANSPOSED else tensor
+    return converted
 
 
 def read_transformers_clip(
@@ -81,48 +83,54 @@ def read_transformers_clip(
     """Read a folder that CLIPModel.save_pretrained wrote.
 
     Returns:
-        Weights by open_clip's names, its `model_cfg`, and what the folder says of preprocessing.
+        Weights by open_clip's names, open_clip's `model_cfg`, and the preprocessing fields that the
+        folder contains.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: It is no CLIP, or one whose activation open_clip does not have.
+        ValueError: The model is not a CLIP, or open_clip does not support its activation.
     """
     folder = Path(folder)
     for file in (_CONFIG, _WEIGHTS):
         if not (folder / file).is_file():
-            raise FileNotFoundError(f"{folder / file}: missing in a CLIPModel of transformers")
+            raise FileNotFoundError(f"{folder / file}: the file is missing; {_REMEDY}")
     check_folder(str(folder), _CONFIG)
     config = read_json_object(folder / _CONFIG, _REMEDY)
     if config.get("model_type") != "clip":
-        raise ValueError(f"{folder / _CONFIG}: model_type {config.get('model_type')!r}, not 'clip'")
-    described = _open_clip_config(folder, config)
+        raise ValueError(
+            f"{folder / _CONFIG}: model_type is {config.get('model_type')!r}, not 'clip'; give the "
+            "folder of a CLIPModel"
+        )
+    model_config = _open_clip_config(folder, config)
     weights, _ = read_weights(folder / _WEIGHTS)
     try:
         converted = from_transformers(weights)
     except ValueError as error:
         raise ValueError(f"{folder / _WEIGHTS}: {error}; {_REMEDY}") from error
-    return converted, described, _preprocessing(folder)
+    return converted, model_config, _preprocessing(folder)
 
 
 def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
-    """Write a folder in open_clip's local-dir format as a CLIPModel of transformers.
+    """Convert a folder in open_clip's local-dir format to a CLIPModel of transformers.
 
     Raises:
         FileNotFoundError: A file of the source is missing.
-        ValueError: The source is a file, or its image tower is no plain ViT.
+        ValueError: The source is a file, or its image tower is not a plain ViT.
     """
     from transformers import CLIPConfig, CLIPModel
 
     source = Path(source)
     if source.is_file():
         raise ValueError(
-            f"{source}: a file, not a folder in open_clip's format; make one of it with "
-            "scripts/convert_openai_clip.py --output FOLDER, and convert that"
+            f"{source}: a file, not a folder in open_clip's format; convert it to a folder with "
+            "scripts/convert_openai_clip.py --output FOLDER first"
         )
     model, _ = read_config(source)
     weights, _ = read_weights(source / WEIGHTS_FILE)
     if "visual.proj" not in weights or "text_projection" not in weights:
-        raise ValueError(f"{source}: transformers has no CLIP with such towers, only plain ViTs")
+        raise ValueError(
+            f"{source}: transformers does not support these towers; give a CLIP with a plain ViT"
+        )
     check_fit(model, weights, str(source))
     vision, text = model["vision_cfg"], model["text_cfg"]
     activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
@@ -154,7 +162,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
 
 def _renamed(name: str, old: int, new: int) -> str:
     for names in _NAMES:
-        # Names that begin at the top must do so here as well; those of parts lie within.
+        # Parts with a leading dot match anywhere in a name, all others only at its start.
         start = "" if names[old].startswith(".") else "^"
         name = re.sub(start + re.escape(names[old]), names[new], name)
     return name
@@ -174,22 +182,22 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
     from transformers import CLIPConfig
 
     with reading(str(folder)):
-        full = CLIPConfig(**config)  # fills in what the file leaves to defaults
+        full = CLIPConfig(**config)  # adds the defaults
     vision: Any = full.vision_config
     text: Any = full.text_config
     if vision.hidden_act not in _ACTIVATIONS or vision.hidden_act != text.hidden_act:
         raise ValueError(
-            f"{folder / _CONFIG}: activations {vision.hidden_act!r} and {text.hidden_act!r}, but "
-            f"one of {sorted(_ACTIVATIONS)} is expected for both"
+            f"{folder / _CONFIG}: activations {vision.hidden_act!r} and {text.hidden_act!r} are "
+            f"not supported; open_clip requires one of {sorted(_ACTIVATIONS)} for both"
         )
     for tower in (vision, text):
         sizes = (tower.hidden_size, tower.intermediate_size, tower.num_attention_heads)
         if min(sizes) < 1 or tower.hidden_size % tower.num_attention_heads:
             raise ValueError(
                 f"{folder / _CONFIG}: hidden_size, intermediate_size and num_attention_heads "
-                f"{sizes} make no heads; {_REMEDY}"
+                f"{sizes} cannot be divided into heads; {_REMEDY}"
             )
-    described = {
+    model_config = {
         "embed_dim": full.projection_dim,
         "quick_gelu": _ACTIVATIONS[vision.hidden_act],
         "vision_cfg": {
@@ -209,7 +217,7 @@ def _open_clip_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]
             "mlp_ratio": text.intermediate_size / text.hidden_size,
         },
     }
-    return check_model_config(described, str(folder / _CONFIG))
+    return check_model_config(model_config, str(folder / _CONFIG))
 
 
 def _preprocessing(folder: Path) -> dict[str, Any]:
@@ -217,6 +225,6 @@ def _preprocessing(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     names = {"image_mean": "mean", "image_std": "std"}
-    found = read_json_object(path, _REMEDY)
-    given = {names[key]: value for key, value in found.items() if key in names}
-    return check_preprocess_config(given, str(path))
+    preprocessor = read_json_object(path, _REMEDY)
+    config = {names[key]: value for key, value in preprocessor.items() if key in names}
+    return check_preprocess_config(config, str(path))

@@ -11,8 +11,8 @@ import numpy as np
 from envs.arguments import whole_number
 from envs.episodes import Episode, load_episodes
 from envs.episodes.exchanged_words import exchange_words
-from envs.episodes.tokenizer import WordTokenizer
 from envs.graphs.nav_world import NavWorld
+from envs.tokenizers import Tokenizer, WordTokenizer, load_tokenizer
 from envs.worlds import Dataset, World, WorldFiles, world_files
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class LoadedSplit:
     dataset: Dataset
     files: WorldFiles
     episodes: list[Episode]
-    tokenizer: WordTokenizer
+    tokenizer: Tokenizer
     nav_world: NavWorld
     store: "FeatureStore | None"
     max_instruction_length: int
@@ -86,7 +86,7 @@ def load_split(
     data_dir: str | Path | None = None,
     features: str | Path | None = None,
     language: str | None = None,
-    tokenizer: WordTokenizer | str | Path | None = None,
+    tokenizer: Tokenizer | str | Path | None = None,
     max_instruction_length: int | None = None,
     exchanged_words: int | None = None,
 ) -> LoadedSplit:
@@ -120,8 +120,8 @@ def load_split(
         known = split == "train"
         train = episodes if known else load_episodes(dataset, "train", files, language)
         tokenizer = WordTokenizer.build(episode.instruction for episode in train)
-    elif not isinstance(tokenizer, WordTokenizer):
-        tokenizer = WordTokenizer.load(tokenizer)
+    elif isinstance(tokenizer, str | Path):
+        tokenizer = load_tokenizer(tokenizer)
     scans = sorted({episode.scan for episode in episodes})
     nav_world = NavWorld.load(scans, files.connectivity_dir)
     store = files.open_features(features)

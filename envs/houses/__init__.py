@@ -1,1 +1,1 @@
-"""The built-in world: furnished houses made from seeds, with pictures, graphs and instructions."""
+"""The built-in world: furnished houses generated from seeds, with panoramas and instructions."""

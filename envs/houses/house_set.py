@@ -1,4 +1,4 @@
-"""Building sets of houses with their graphs and their episodes."""
+"""Build house sets with their navigation graphs and episodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storage import write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 
 if TYPE_CHECKING:
     from envs.houses.survey.routes import Routes
@@ -38,7 +38,7 @@ __all__ = [
     "navigate",
 ]
 
-# The houses that the project ships.
+# The shipped houses.
 TRAIN_SCANS: tuple[str, ...] = MINI.scans["train"]
 UNSEEN_SCANS: tuple[str, ...] = MINI.scans["val_unseen"]
 
@@ -58,23 +58,25 @@ def build_set(
     connectivity_dir: Path | None = None,
     data_dir: Path | None = None,
 ) -> None:
-    """Builds houses into the cache, their graphs and episodes into two folders, showing a bar.
+    """Build houses in the cache and write their graphs and episodes; show a progress bar.
 
-    What an interrupted run finished is kept in the cache and taken up again; a house that another
-    process is building is waited for. Records of other scans in the two folders stay. Episodes of
-    the test split have no goals; with their goals they lie in a folder of their own, `answers`.
+    Houses that an interrupted run finished are reused from the cache. A house that another process
+    is building is awaited. Records of other scans in the two folders stay. Episodes of the test
+    split have no goals; the subfolder `answers` contains them with their goals.
 
     Args:
-        house_set: The set.
-        scans: Names of houses of the set; none means all.
-        workers: Processes; the result does not depend on it.
-        rebuild: What to make anew although it is in the cache: "paths" means graphs and episodes.
-        connectivity_dir: Gets `<scan>_connectivity.json` and `scans.txt`; None means the set's own.
-        data_dir: Gets `R2R_<split>.json` and the guides of RxR; None means the set's own.
+        house_set: The house set.
+        scans: Names of houses of the set; all houses if empty.
+        workers: Number of worker processes; the result does not depend on it.
+        rebuild: What to build again although it is cached; "paths" means graphs and episodes.
+        connectivity_dir: Output folder of `<scan>_connectivity.json` and `scans.txt`; None means
+            the folder of the set.
+        data_dir: Output folder of `R2R_<split>.json` and the RxR guides; None means the folder of
+            the set.
 
     Raises:
         ValueError: A scan is not in the set, or a file in the cache or a folder is damaged.
-        ChildProcessError: A process was killed.
+        ChildProcessError: A worker process was killed.
     """
     scans = tuple(scans) or tuple(house_set.specs)
     unknown = [scan for scan in scans if scan not in house_set.specs]
@@ -82,7 +84,7 @@ def build_set(
         raise ValueError(_unknown(unknown[0], house_set))
     connectivity_dir = connectivity_dir or house_set.connectivity_dir
     data_dir = data_dir or house_set.data_dir
-    built = _built([house_set.specs[scan] for scan in scans], workers, rebuild)
+    built = _build_all([house_set.specs[scan] for scan in scans], workers, rebuild)
     connectivity_dir.mkdir(parents=True, exist_ok=True)
     with sole_maker(connectivity_dir):
         _merge_graphs(connectivity_dir, scans, built)
@@ -95,11 +97,11 @@ def build_set(
 
 
 def _merge_graphs(connectivity_dir: Path, scans: Sequence[str], built: dict[str, Json]) -> None:
-    """Puts the built scans' graphs into a folder, and the names of all that are there."""
+    """Write the graphs of the built scans and the list of all scans in the folder."""
     for scan in scans:
         path = connectivity_dir / f"{scan}_connectivity.json"
         text = json_text(built[scan]["connectivity"])
-        # A graph that is as it was keeps its time, from which others tell what they made of it.
+        # An unchanged graph keeps its modification time: renderings are compared with it.
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_text(path, text)
     names = {path.name.split("_connectivity")[0] for path in connectivity_dir.glob("*_conn*.json")}
@@ -107,73 +109,81 @@ def _merge_graphs(connectivity_dir: Path, scans: Sequence[str], built: dict[str,
 
 
 def _merge_split(data_dir: Path, split: str, scans: Sequence[str], built: dict[str, Json]) -> None:
-    """Puts the built scans' episodes of a split into its files, the goals of a test split apart."""
-    records = [one for scan in scans for one in built[scan]["rxr"].get(split, [])]
-    episodes = [one for scan in scans for one in built[scan].get(split, [])]
-    whole = data_dir / ANSWERS if split == "test" else data_dir
-    whole.mkdir(parents=True, exist_ok=True)
+    """Merge the episodes of the built scans into the files of a split; keep test goals separate."""
+    rxr_records = [record for scan in scans for record in built[scan]["rxr"].get(split, [])]
+    r2r_records = [record for scan in scans for record in built[scan].get(split, [])]
+    answers_dir = data_dir / ANSWERS if split == "test" else data_dir
+    answers_dir.mkdir(parents=True, exist_ok=True)
     if split == "test":
-        open_records = [_without_goal(one) for one in records]
-        merge_guide(data_dir / "rxr_test_public_guide.jsonl.gz", scans, open_records)
-        merge_r2r(r2r_path(data_dir, split), scans, [_without_goal(one) for one in episodes])
-    merge_guide(guide_path(whole, split), scans, records)
-    merge_r2r(r2r_path(whole, split), scans, episodes)
+        public_guide = data_dir / "rxr_test_public_guide.jsonl.gz"
+        merge_guide(public_guide, scans, list(map(_without_goal, rxr_records)))
+        merge_r2r(r2r_path(data_dir, split), scans, list(map(_without_goal, r2r_records)))
+    merge_guide(guide_path(answers_dir, split), scans, rxr_records)
+    merge_r2r(r2r_path(answers_dir, split), scans, r2r_records)
 
 
 def _without_goal(record: Json) -> Json:
-    """A record as test splits are published: the path is its start, and nothing tells the rest."""
-    open_record = {**record, "path": record["path"][:1]}
+    """Return the published form of a test record: its path has only the start viewpoint."""
+    public_record = {**record, "path": record["path"][:1]}
     for field in ("distance", "alignment"):
-        open_record.pop(field, None)
-    return open_record
+        public_record.pop(field, None)
+    return public_record
 
 
-def _built(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
-    """Graphs and episodes by scan, made in several processes under a bar."""
+def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
+    """Build graphs and episodes in worker processes with a progress bar; return them by scan."""
     from tqdm import tqdm
 
     build = partial(build_navigation, rebuild=rebuild)
-    made = run_jobs(build, specs, workers, "builds houses")
-    bar = tqdm(made, total=len(specs), desc="houses", unit="house")
-    with says_when_interrupted(
+    results = run_jobs(build, specs, workers, "builds houses")
+    bar = tqdm(results, total=len(specs), desc="houses", unit="house")
+    with interruption_message(
         lambda: (
             f"{bar.n} of {len(specs)} houses are finished and kept in {house_cache_dir()}; "
-            "the same command, without --rebuild, builds the others"
+            "run the same command without --rebuild to build the others"
         )
     ):
         return {spec.scan: navigation for spec, navigation in bar}
 
 
 def build_navigation(spec: HouseSpec, rebuild: Rebuild = "nothing") -> Json:
-    """Graph and episodes of one house, from the cache if they are there.
+    """Return the graph and the episodes of one house, from the cache if possible.
 
     Returns:
-        "connectivity": its records; for each split the R2R records of this house; and "rxr": its
-        RxR records by split.
+        "connectivity": connectivity records; for each split its R2R records; and "rxr": RxR records
+        by split.
     """
     cache = house_cache_dir()
     cache.mkdir(parents=True, exist_ok=True)
-    kept = cache / f"{spec.scan}.navigation.json"
-    with sole_maker(kept):
-        return _navigation(spec, rebuild, kept)
+    cached = cache / f"{spec.scan}.navigation.json"
+    with sole_maker(cached):
+        return _navigation(spec, rebuild, cached)
 
 
-def _navigation(spec: HouseSpec, rebuild: Rebuild, kept: Path) -> Json:
-    from envs.houses.building.house import is_saved, keep_house, load_house
+def _navigation(spec: HouseSpec, rebuild: Rebuild, cached: Path) -> Json:
+    from envs.houses.building.house import ensure_house, is_saved, load_house
 
-    cache = kept.parent
-    house = cache / f"{spec.scan}.json"  # written last of a house's files
+    cache = cached.parent
+    side_file = cache / f"{spec.scan}.json"  # the last file that is written of a house
     if rebuild == "houses" or not is_saved(spec, cache):
-        keep_house(spec, cache, rebuild=rebuild == "houses")
-    elif rebuild == "nothing" and kept.exists() and kept.stat().st_mtime > house.stat().st_mtime:
-        return read_json(kept, "delete it to have it made anew")
+        ensure_house(spec, cache, rebuild=rebuild == "houses")
+    elif rebuild == "nothing" and cached.exists() and _is_newer(cached, side_file):
+        return read_json(cached, "delete it; the next run builds it again")
     navigation = navigate(load_house(spec.scan, cache))
-    write_text(kept, json_text(navigation))
+    write_text(cached, json_text(navigation))
     return navigation
 
 
+def _is_newer(path: Path, other: Path) -> bool:
+    return path.stat().st_mtime > other.stat().st_mtime
+
+
 def navigate(house: House) -> Json:
-    """Places viewpoints in a house and writes its episodes; see `build_navigation`."""
+    """Place viewpoints in a house and write its episodes; see `build_navigation`.
+
+    Raises:
+        ValueError: The house has too few viewpoints.
+    """
     from envs.houses.graph.viewpoints import place_viewpoints
     from envs.houses.instructions.rxr_episodes import rxr_records
     from envs.houses.survey.routes import Routes, choose_episodes
@@ -181,22 +191,22 @@ def navigate(house: House) -> Json:
     from envs.panoramas.ray_tracer import RayTracer
 
     scan = house.spec.scan
-    home = set_of(scan)
+    house_set = set_of(scan)
     tracer = RayTracer(house.scene)
     records = place_viewpoints(house, tracer)
     count = sum(record["included"] for record in records)
-    if count < home.fewest_viewpoints:
+    if count < house_set.fewest_viewpoints:
         raise ValueError(
-            f"{scan}: only {count} viewpoints. Choose another plan seed than "
-            f"{house.spec.plan_seed} in sets.py"
+            f"{scan}: only {count} viewpoints; replace its plan seed {house.spec.plan_seed} in "
+            "sets.py"
         )
-    if not home.paths:
+    if not house_set.paths:
         return {"connectivity": records, "rxr": {}}
     survey = survey_house(house, tracer, records)
     routes = Routes.of(survey)
     rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, EPISODE_TAG])
-    counts = {split: home.paths[split] for split in home.splits_of(scan)}
-    navigation: Json = {"connectivity": records, **{split: [] for split in home.splits}}
+    counts = {split: house_set.paths[split] for split in house_set.splits_of(scan)}
+    navigation: Json = {"connectivity": records, **{split: [] for split in house_set.splits}}
     taken: set[tuple[int, int]] = set()
     for split, count in counts.items():
         episodes = choose_episodes(
@@ -208,28 +218,29 @@ def navigate(house: House) -> Json:
             lambda path: _episode(survey, routes, path, rng),
             rng,
         )
-        first_id = 1000 * home.number(scan) + 500 * (split == "val_seen")
+        first_id = 1000 * house_set.number(scan) + 500 * (split == "val_seen")
         navigation[split] = [
-            {**one, "path_id": first_id + number} for number, one in enumerate(episodes)
+            {**episode, "path_id": first_id + k} for k, episode in enumerate(episodes)
         ]
     rng = np.random.default_rng([house.spec.plan_seed, house.spec.style_seed, RXR_TAG])
-    paths = {split: home.rxr_paths[split] for split in counts}
-    navigation["rxr"] = rxr_records(survey, routes, paths, home.number(scan), rng)
+    paths = {split: house_set.rxr_paths[split] for split in counts}
+    navigation["rxr"] = rxr_records(survey, routes, paths, house_set.number(scan), rng)
     return navigation
 
 
 def _episode(
     survey: Survey, routes: Routes, path: tuple[int, ...], rng: np.random.Generator
 ) -> Json | None:
-    """The R2R record of a path without its id, or None if no words mean it alone.
+    """Return the R2R record of a path without its id, or None if no instruction is unambiguous.
 
-    The extra field "alignment" has, for each instruction, a list [first character, last character
-    + 1, first position in the path, last position, objects spoken of ...] per clause.
+    The extra field "alignment" contains, for each clause of each instruction, a list [first
+    character, last character + 1, first position in the path, last position, mentioned objects
+    ...].
     """
     from envs.houses.instructions.instructions import write_instructions
 
-    written = write_instructions(survey, routes, path, rng)
-    if not written:
+    instructions = write_instructions(survey, routes, path, rng)
+    if not instructions:
         return None
     return {
         "scan": survey.scan,
@@ -237,15 +248,16 @@ def _episode(
         "path": [survey.viewpoints[viewpoint] for viewpoint in path],
         "distance": round(float(routes.lengths[path[0], path[-1]]), 2),
         "heading": round(float(rng.uniform(0, 2 * np.pi)), 3),
-        "instructions": [one.text for one in written],
+        "instructions": [instruction.text for instruction in instructions],
         "alignment": [
-            [[s.start, s.end, s.first, s.last, *s.things] for s in one.spans] for one in written
+            [[s.start, s.end, s.first, s.last, *s.things] for s in instruction.spans]
+            for instruction in instructions
         ],
     }
 
 
 def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
-    """Names of houses of a set from names and ranges such as "house_00-house_03".
+    """Expand names and ranges such as "house_00-house_03" into names of houses of a set.
 
     Raises:
         ValueError: A name is not in the set, or a range ends before it begins.
@@ -258,10 +270,10 @@ def expand_scans(names: Iterable[str], house_set: HouseSet = MINI) -> list[str]:
         for end in (first, last):
             if end not in known:
                 raise ValueError(_unknown(end, house_set))
-        found = known[known.index(first) : known.index(last) + 1]
-        if not found:
+        expanded = known[known.index(first) : known.index(last) + 1]
+        if not expanded:
             raise ValueError(f"'{name}' ends before it begins; write {last}-{first}")
-        scans += found
+        scans += expanded
     return list(dict.fromkeys(scans))
 
 
@@ -269,6 +281,6 @@ def _unknown(scan: str, house_set: HouseSet) -> str:
     known = list(house_set.specs)
     sets = ", ".join(HOUSE_SETS)
     return (
-        f"no built-in house '{scan}' in the set '{house_set.name}'; there are {known[0]} to "
-        f"{known[-1]}. The sets are {sets}"
+        f"no built-in house '{scan}' in the set '{house_set.name}'; use {known[0]} to {known[-1]}, "
+        f"or another set of {sets}"
     )

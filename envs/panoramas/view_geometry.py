@@ -14,12 +14,11 @@ only differences from square views.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
-from envs.arguments import check_choice
 from storage.features.view_grid import VFOV
 
 Geometry = Literal["square", "clip_vil"]
@@ -45,7 +44,9 @@ def cut_views(cut: Cutter, geometry: Geometry, image_size: tuple[int, int]) -> n
     Raises:
         ValueError: There is no such geometry.
     """
-    check_choice("view geometry", geometry, Geometry)
+    if geometry not in get_args(Geometry):
+        known = ", ".join(get_args(Geometry))
+        raise ValueError(f"view geometry {geometry!r} is not one of {known}")
     if geometry == "square":
         return cut(image_size, VFOV)
     frames = cut(MATTERSIM_SIZE, VFOV)

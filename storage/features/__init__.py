@@ -1,1 +1,1 @@
-"""View features on disk: stores, shards, and other people's formats."""
+"""View features on disk: feature stores, shards, and file formats of other projects."""

@@ -1,7 +1,7 @@
-"""Readers of other people's files of features, row by row: TSV, HDF5 and LMDB.
+"""Row-by-row readers of feature files of other projects: TSV, HDF5 and LMDB.
 
-The files come from anywhere, so that their sizes, types and numbers are checked before they are
-used. `storage.features.formats` says who makes which format.
+The files are not trusted: their sizes, types and numbers are checked before they are used.
+`storage.features.formats` describes the formats.
 """
 
 import binascii
@@ -14,24 +14,25 @@ import numpy as np
 
 from storage.features.hdf5_rows import Hdf5Rows
 from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import parse_json, shortened
+from storage.json_files import parse_json
 from storage.lmdb_files import LmdbFile
+from storage.messages import shortened
 
 LMDB_METADATA = b"__metadata__"
 _TSV_FIELDS = ("scanId", "viewpointId", "image_w", "image_h", "vfov", "features")
-_LONGEST_LINE = 1 << 26  # bytes; 36 views of 340,000 numbers
-_REMEDY = "fetch the file again, or make it anew"
-# Numbers in arrays of features: float16, float32 or float64.
+_LONGEST_LINE = 1 << 26  # bytes; 36 views of 340,000 values
+_REMEDY = "download the file again, or create it again"
+# Types of features: float16, float32 or float64.
 _DTYPE = re.compile("[<>=|]?f[248]")
 
 
 class FeatureRows(NamedTuple):
-    """Features that are read one viewpoint after another.
+    """Features that are read one viewpoint at a time.
 
     Attributes:
         keys: `scan_viewpoint` of each row.
         rows: Yields (36, D) for each key.
-        metadata: What is known of them.
+        metadata: Recorded metadata, such as the encoder.
     """
 
     keys: list[str]
@@ -40,53 +41,53 @@ class FeatureRows(NamedTuple):
 
 
 def read_tsv(path: Path) -> FeatureRows:
-    """Read the lines of MatterSim's and CLIP-ViL's scripts.
+    """Read a TSV file as written by the scripts of MatterSim and CLIP-ViL.
 
     Raises:
-        ValueError: A line is damaged; names file and line.
+        ValueError: A line is damaged; the message names file and line.
     """
     keys: list[str] = []
-    described: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     with path.open("rb") as file:
         for number, line in _lines(path, file):
             count = 1 + line.count(b"\t")
             if count != len(_TSV_FIELDS):
                 _refuse_line(path, number, f"{count} fields, not {_TSV_FIELDS}")
             try:
-                # Without decoding the long last field.
+                # The last field is long and not needed here, so it is not decoded.
                 scan, viewpoint, width, height, vfov = (
                     field.decode() for field in line.split(b"\t", 5)[:5]
                 )
                 if number == 1 and scan == _TSV_FIELDS[0]:
-                    raise ValueError(f"{path}: has a line of titles; remove it")
+                    raise ValueError(f"{path}: the first line is a header; remove it")
                 if number == 1:
                     size = [int(height), int(width)]
-                    described = {"view_size": size, "vfov_degrees": float(vfov)}
+                    metadata = {"view_size": size, "vfov_degrees": float(vfov)}
             except UnicodeDecodeError:
-                _refuse_line(path, number, "a field is no text in UTF-8")
+                _refuse_line(path, number, "a field is not valid UTF-8")
             except ValueError as error:
                 if str(error).startswith(str(path)):
                     raise
-                _refuse_line(path, number, f"no size and field of view ({error})")
+                _refuse_line(path, number, f"image size or field of view is not a number ({error})")
             keys.append(f"{scan}_{viewpoint}")
-    return FeatureRows(keys, _tsv_rows(path), described)
+    return FeatureRows(keys, _tsv_rows(path), metadata)
 
 
 def read_hdf5(path: Path) -> FeatureRows:
-    """Read the data sets of HAMT and DUET.
+    """Read an HDF5 file as used by HAMT and DUET.
 
     Raises:
-        ValueError: The file is no HDF5 file, or damaged.
+        ValueError: The file is damaged or not an HDF5 file.
     """
     rows = Hdf5Rows(path)
     return FeatureRows(rows.keys, iter(rows), _metadata(path, rows.metadata))
 
 
 def read_lmdb(path: Path) -> FeatureRows:
-    """Read arrays of msgpack-numpy, or bare numbers whose type a record tells.
+    """Read an LMDB file of msgpack-numpy arrays, or of raw numbers whose type a record contains.
 
     Raises:
-        ValueError: The file is no LMDB file, or damaged.
+        ValueError: The file is damaged or not an LMDB file.
     """
     file = LmdbFile(path)
     names = [key for key in file.keys() if not key.startswith(b"__")]
@@ -97,12 +98,12 @@ def read_lmdb(path: Path) -> FeatureRows:
         dtype = metadata.pop("dtype", None)
         if dtype is not None and not (isinstance(dtype, str) and _DTYPE.fullmatch(dtype)):
             raise ValueError(
-                f"{path}: record {LMDB_METADATA.decode()} has dtype {shortened(dtype)}, which is "
-                "no type of features"
+                f"{path}: record {LMDB_METADATA.decode()} has dtype {shortened(dtype)}, but a "
+                "floating-point type is expected; create the file again"
             )
     except UnicodeDecodeError as error:
         file.close()
-        raise ValueError(f"{path}: a key is no text in UTF-8; {_REMEDY}") from error
+        raise ValueError(f"{path}: a key is not valid UTF-8; {_REMEDY}") from error
     except ValueError:
         file.close()
         raise
@@ -110,12 +111,12 @@ def read_lmdb(path: Path) -> FeatureRows:
 
 
 def _metadata(path: Path, recorded: str | bytes | None) -> dict[str, Any]:
-    """What a file says of itself in a record of JSON, if it has one."""
+    """Parse the JSON metadata of a file; empty if there is none."""
     if not recorded:
         return {}
-    metadata = parse_json(recorded, f"{path}: record of metadata", _REMEDY)
+    metadata = parse_json(recorded, f"{path}: metadata", _REMEDY)
     if not isinstance(metadata, dict):
-        raise ValueError(f"{path}: its metadata is no JSON object; {_REMEDY}")
+        raise ValueError(f"{path}: its metadata is not a JSON object; {_REMEDY}")
     return metadata
 
 
@@ -124,7 +125,7 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     while line := file.readline(_LONGEST_LINE):
         number += 1
         if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
-            _refuse_line(path, number, f"it is longer than {_LONGEST_LINE:,} bytes")
+            _refuse_line(path, number, f"the line is longer than {_LONGEST_LINE:,} bytes")
         yield number, line
 
 
@@ -151,7 +152,7 @@ def _lmdb_rows(path: Path, file: LmdbFile, keys: list[str], dtype: str | None) -
 
 
 def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.ndarray:
-    """An array of msgpack-numpy, or bare numbers if their type is known."""
+    """Decode an array of msgpack-numpy, or raw numbers if their type is known."""
     import msgspec
 
     if dtype is not None:
@@ -159,7 +160,7 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
             return np.frombuffer(value, dtype).reshape(NUM_VIEWS, -1)
         except ValueError as error:
             raise ValueError(
-                f"{path}: the value of {shortened(key)} is no {dtype} (36, width), but "
+                f"{path}: the value of {shortened(key)} is not a {dtype} array (36, width), but "
                 f"{len(value)} bytes; {_REMEDY}"
             ) from error
     try:
@@ -178,7 +179,7 @@ def _lmdb_array(path: Path, key: str, value: bytes, dtype: str | None) -> np.nda
         RecursionError,
     ) as error:
         raise ValueError(
-            f"{path}: the value of {shortened(key)} is no array of msgpack-numpy, and no record "
-            f"{LMDB_METADATA.decode()} tells the type of bare numbers, as "
-            '{"dtype": "<f2"} would'
+            f"{path}: the value of {shortened(key)} is not a msgpack-numpy array; if the values "
+            f"are raw numbers, add a record {LMDB_METADATA.decode()} with their type, such as "
+            '{"dtype": "<f2"}'
         ) from error

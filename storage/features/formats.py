@@ -1,15 +1,14 @@
-"""Features of panoramas in other people's files, read row by row and written for them.
+"""Feature files of other projects: read row by row, and written.
 
-TSV: lines of scanId, viewpointId, image_w, image_h, vfov and base64 of float32 (36, D), as
-MatterSim's `precompute_img_features.py` and CLIP-ViL's `precomute_imagenet_views.py` write them.
-HDF5: a data set (36, >= D) named `scan_viewpoint` for each viewpoint, as HAMT and DUET read them;
-the tail may be the 1000 logits of ImageNet. LMDB: under the same names either arrays in
-msgpack-numpy's form or bare numbers. All of them keep the rows in MatterSim's order of views
-(its `precompute_img_features.py` asserts it), none says so.
+TSV: lines of scanId, viewpointId, image_w, image_h, vfov and base64 of float32 (36, D), as written
+by MatterSim's `precompute_img_features.py` and CLIP-ViL's `precomute_imagenet_views.py`.
+HDF5: a data set (36, >= D) named `scan_viewpoint` for each viewpoint, as read by HAMT and DUET; the
+last 1000 columns may be ImageNet logits. LMDB: under the same keys, either arrays encoded by
+msgpack-numpy or raw numbers. In all of them the rows are in MatterSim's view order (its
+`precompute_img_features.py` asserts it), but no file records that.
 """
 
 import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from storage import atomic_write, cache_dir
+from storage import atomic_write
 from storage.features.foreign_formats import (
     LMDB_METADATA,
     FeatureRows,
@@ -28,74 +27,50 @@ from storage.features.foreign_formats import (
 )
 from storage.features.hdf5_writing import write_hdf5
 from storage.features.store import FeatureStore
+from storage.features.store_file import FORMAT_FIELDS
 from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import shortened
-from storage.locks import sole_maker
+from storage.messages import shortened
 
-_LMDB_BYTES = 1 << 40  # what a file may grow to at most
+_LMDB_BYTES = 1 << 40  # maximum size of a written file
 _LOGITS = 1000
-_WIDTHS = (512, 640, 768, 1024, 1280, 2048)  # of encoders behind which logits may stand
+_WIDTHS = (512, 640, 768, 1024, 1280, 2048)  # feature widths that logits may follow
 _ASSUMED_ORDER = "not recorded in the source; taken to be MatterSim's"
 
 
-def read_features(path: str | Path, width: int | None = None) -> FeatureRows:
-    """Read features of any known format.
+def read_foreign_features(path: Path, width: int | None = None) -> FeatureRows:
+    """Read features in a format of another project, row by row.
 
     Args:
-        path: A .tsv, .h5, .hdf5, .lmdb or .safetensors file.
-        width: D: the first so many numbers of each view. By default all, but for those that are
-            1000 wider than an encoder of 512, 640, 768, 1024, 1280 or 2048: theirs are logits at
-            the end, and are left off.
+        path: A .tsv, .h5, .hdf5 or .lmdb file.
+        width: D, the number of leading values of each view to read. By default all; but if the file
+            is 1000 wider than 512, 640, 768, 1024, 1280 or 2048, the last 1000 are taken to be
+            logits and skipped.
 
     Raises:
-        FileNotFoundError: No such file.
+        FileNotFoundError: There is no such file.
         ValueError: The format is unknown, or a record is damaged or does not fit; the message names
             it.
     """
-    path = Path(path)
-    if path.suffix == ".safetensors":
-        store = FeatureStore.open(path, width)
-        return FeatureRows(store.keys, _stored_rows(store), dict(store.metadata))
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file of features")
+        raise FileNotFoundError(f"{path}: no such feature file")
     keys, rows, metadata = _reader(path)(path)
     if not keys:
-        raise ValueError(f"{path}: holds no features of any viewpoint")
+        raise ValueError(f"{path}: contains no features; download it again, or create it again")
     if len(set(keys)) < len(keys):
-        twice = next(key for key, count in Counter(keys).items() if count > 1)
-        raise ValueError(f"{path}: holds features of {shortened(twice)} twice; make it anew")
+        repeated = next(key for key, count in Counter(keys).items() if count > 1)
+        raise ValueError(
+            f"{path}: contains features of {shortened(repeated)} twice; create it again"
+        )
     first = next(rows)
     kept = width or _without_logits(first.shape[-1])
-    described = {
+    recorded = {
         "encoder": f"unknown, of {path.name}",
         "source": path.name,
         "view_order_source": _ASSUMED_ORDER,
         **({"source_width": first.shape[-1]} if kept != first.shape[-1] else {}),
         **metadata,
     }
-    return FeatureRows(keys, _cut(path, keys, first, rows, kept), described)
-
-
-def cached_store(path: Path, width: int | None = None) -> Path:
-    """The feature store of a file in another format, made in the cache when it is first asked for.
-
-    Raises:
-        ValueError: As `read_features`.
-    """
-    from tqdm import tqdm
-
-    stat = path.stat()
-    seen = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
-    digest = hashlib.sha256(seen.encode()).hexdigest()[:16]
-    store = cache_dir() / "features" / f"{path.stem}-{digest}.safetensors"
-    if store.is_file():
-        return store
-    with sole_maker(store):
-        if not store.is_file():
-            keys, rows, metadata = read_features(path, width)
-            bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
-            FeatureStore.write(store, bar, keys, metadata)
-    return store
+    return FeatureRows(keys, _cut(path, keys, first, rows, kept), recorded)
 
 
 def write_features(
@@ -110,16 +85,16 @@ def write_features(
         path: A .tsv, .h5, .hdf5, .lmdb or .safetensors file.
         keys: `scan_viewpoint` of each row.
         rows: Yields (36, D) for each key.
-        metadata: Recorded where the format has a place for it.
+        metadata: Recorded if the format can record metadata.
 
     Raises:
         ModuleNotFoundError: LMDB is not installed.
-        ValueError: The format is unknown, or there are more or fewer rows than keys.
+        ValueError: The format is unknown, or the numbers of rows and keys differ.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
-        own = ("format_version", "view_order")
-        FeatureStore.write(path, rows, keys, {k: v for k, v in metadata.items() if k not in own})
+        given = {k: v for k, v in metadata.items() if k not in FORMAT_FIELDS}
+        FeatureStore.write(path, rows, keys, given)
         return
     writers: dict[str, Callable[[Path, Iterable[Any], Mapping[str, Any]], None]] = {
         ".tsv": _write_tsv,
@@ -128,21 +103,15 @@ def write_features(
         ".lmdb": _write_lmdb,
     }
     if path.suffix not in writers:
-        raise ValueError(f"{path}: features are written as .safetensors, {', '.join(writers)}")
+        raise ValueError(f"{path}: unknown format; name a .safetensors, {', '.join(writers)} file")
     with atomic_write(path) as beside:
         writers[path.suffix](beside, zip(keys, rows, strict=True), metadata)
-
-
-def _stored_rows(store: FeatureStore) -> Iterator[np.ndarray]:
-    for row, views in enumerate(store.views):
-        store.check_finite(np.array([row]))
-        yield views
 
 
 def _reader(path: Path) -> Callable[[Path], FeatureRows]:
     readers = {".tsv": read_tsv, ".h5": read_hdf5, ".hdf5": read_hdf5, ".lmdb": read_lmdb}
     if path.suffix not in readers:
-        raise ValueError(f"{path}: features are read from .safetensors, {', '.join(readers)}")
+        raise ValueError(f"{path}: unknown format; name a .safetensors, {', '.join(readers)} file")
     return readers[path.suffix]
 
 
@@ -162,8 +131,8 @@ def _cut(
         kept = row[:, :width]
         if not np.isfinite(kept).all():
             raise ValueError(
-                f"{path}: features of {key} are not all finite; the file is damaged or was made "
-                "wrongly: fetch it again, or make it anew"
+                f"{path}: features of {key} are not all finite; download the file again, or create "
+                "it again"
             )
         return kept
 
@@ -189,8 +158,8 @@ def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -
         _lmdb().open(str(path), **options) as environment,
         environment.begin(write=True) as transaction,
     ):
-        described = {**metadata, "dtype": "<f2"}
-        transaction.put(LMDB_METADATA, json.dumps(described).encode())
+        recorded = {**metadata, "dtype": "<f2"}
+        transaction.put(LMDB_METADATA, json.dumps(recorded).encode())
         for key, row in items:
             transaction.put(key.encode(), np.asarray(row, "<f2").tobytes())
 
@@ -199,5 +168,5 @@ def _lmdb() -> Any:
     try:
         import lmdb
     except ImportError as error:
-        raise ModuleNotFoundError('LMDB is not installed: pip install "clipnav[lmdb]"') from error
+        raise ModuleNotFoundError('LMDB is missing; run pip install "clipnav[lmdb]"') from error
     return lmdb

@@ -1,10 +1,10 @@
-"""Reading HDF5 files of features in a process of its own.
+"""Read HDF5 feature files in a child process.
 
-The HDF5 library may crash on a damaged file, or never return. Here it runs in a child process that
-sends one data set after another; when that process dies or is silent for too long, the reader gets
-an error that names the file. What a data set declares is checked before anything of it is read.
+The HDF5 library can crash or hang on a damaged file. Here it runs in a child process that sends one
+data set at a time. If that process dies or sends nothing for too long, the reader raises an error
+that names the file. Type and shape of a data set are checked before its values are read.
 
-$ python -m storage.features.hdf5_rows FILE   # what the child process runs
+$ python -m storage.features.hdf5_rows FILE   # the command of the child process
 """
 
 import json
@@ -19,38 +19,38 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import shortened
+from storage.messages import shortened
 
-_PATIENCE = 60.0  # seconds; without a message for twice as long the child process is ended
-_MEMORY = 4 << 30  # bytes that the child process may map besides what its imports take
-_WIDEST = 1 << 16  # numbers that describe a view, at most
-_KEYS_PER_SIGN = 500  # the child process gives a sign of life after so many keys
-_REMEDY = "fetch the file again"
-# What damaged files make h5py raise.
+_PATIENCE = 60.0  # seconds; the child process is killed after twice as long without a message
+_MEMORY = 4 << 30  # bytes that the child process may map in addition to its imports
+_WIDEST = 1 << 16  # maximum values per view
+_KEYS_PER_MESSAGE = 500  # the child process sends a keep-alive message after so many keys
+_REMEDY = "download the file again"
+# Exceptions that h5py raises on damaged files.
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError)
 
 
 class Hdf5Rows:
-    """The data sets (36, D) of a file, read in a child process.
+    """Data sets (36, D) of a file, read in a child process.
 
     Attributes:
-        keys: Their names.
-        metadata: JSON text that the file has as attribute `metadata`; None if there is none.
+        keys: Names of the data sets.
+        metadata: JSON text of the file's attribute `metadata`; None if there is none.
     """
 
     def __init__(self, path: Path) -> None:
         """Start the child process and read the names.
 
         Raises:
-            ValueError: The file is no HDF5 file, or damaged.
+            ValueError: The file is damaged or not an HDF5 file.
         """
         self._path = path
-        places = os.pathsep.join(place for place in sys.path if place)
+        search_path = os.pathsep.join(folder for folder in sys.path if folder)
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(path)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": places},
+            env={**os.environ, "PYTHONPATH": search_path},
         )
         self._messages = 0
         self._is_waiting = False
@@ -68,10 +68,10 @@ class Hdf5Rows:
         self.metadata: str | None = message["metadata"]
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Features of each key; may be asked for once.
+        """Yield the features of each key; works only once.
 
         Raises:
-            ValueError: A data set is damaged or does not hold features; names it.
+            ValueError: A data set is damaged or does not contain features; the message names it.
         """
         try:
             for _ in self.keys:
@@ -83,7 +83,7 @@ class Hdf5Rows:
             self.close()
 
     def close(self) -> None:
-        """End the child process."""
+        """Kill the child process."""
         self._closed.set()
         self._process.kill()
         self._process.wait()
@@ -107,12 +107,12 @@ class Hdf5Rows:
         return message
 
     def _watch(self) -> None:
-        """End a child process from which no message comes while one is waited for."""
-        before = None
+        """Kill the child process if an expected message does not arrive."""
+        previous = None
         while not self._closed.wait(_PATIENCE):
-            if self._is_waiting and self._messages == before:
+            if self._is_waiting and self._messages == previous:
                 self._process.kill()
-            before = self._messages
+            previous = self._messages
 
     def _fill(self, target: memoryview) -> None:
         while target:
@@ -123,82 +123,82 @@ class Hdf5Rows:
 
     def _raise_lost(self) -> NoReturn:
         raise ValueError(
-            f"{self._path}: the HDF5 library ended or gave no answer within {2 * _PATIENCE:g} s, "
-            f"so that the file is taken to be damaged; {_REMEDY}"
+            f"{self._path}: damaged, as the HDF5 library crashed or did not respond within "
+            f"{2 * _PATIENCE:g} s; {_REMEDY}"
         )
 
 
-class _UnfitError(ValueError):
-    """A file is sound but does not hold features as expected."""
+class _ContentError(ValueError):
+    """A file is intact but does not contain features as expected."""
 
 
 def _send(path: str, output: BinaryIO) -> None:
-    """Send a file: messages are lines of JSON, and those of rows are followed by the numbers."""
+    """Write the content of a file: messages are lines of JSON, then come the values of the row."""
     import h5py
 
     _limit_memory()
 
-    def say(**message: Any) -> None:
+    def send_message(**message: Any) -> None:
         output.write(json.dumps(message).encode() + b"\n")
         output.flush()
 
     try:
         with h5py.File(path) as opened:
-            file: Any = opened  # whose types h5py cannot tell
-            keys = _data_sets(file, say)
+            file: Any = opened  # h5py has no type annotations
+            keys = _data_sets(file, send_message)
             recorded = file.attrs.get("metadata")
-            if isinstance(recorded, bytes):  # a text of fixed length
+            if isinstance(recorded, bytes):  # a string of fixed length
                 recorded = recorded.decode(errors="replace")
-            say(keys=keys)
-            say(metadata=recorded if isinstance(recorded, str) else None)
+            send_message(keys=keys)
+            send_message(metadata=recorded if isinstance(recorded, str) else None)
             for key in keys:
                 _check(key, file[key])
                 row = np.ascontiguousarray(file[key][...])
-                say(shape=row.shape, dtype=row.dtype.str)
+                send_message(shape=row.shape, dtype=row.dtype.str)
                 output.write(row.data)
     except BrokenPipeError:
         raise
-    except _UnfitError as error:
-        say(error=str(error))
+    except _ContentError as error:
+        send_message(error=str(error))
     except _DAMAGE as error:
-        say(error=f"no HDF5 file, or damaged ({shortened(str(error), 200)})")
+        send_message(error=f"damaged or not an HDF5 file ({shortened(str(error), 200)})")
 
 
-def _data_sets(file: Any, say: Callable[..., None]) -> list[str]:
-    """Names of the data sets of a file."""
+def _data_sets(file: Any, send_message: Callable[..., None]) -> list[str]:
+    """Return the names of the data sets of a file."""
     import h5py
 
     keys = []
     for number, key in enumerate(file, 1):
         if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
-            raise _UnfitError(f"{shortened(key)} lies in another file")
+            raise _ContentError(f"{shortened(key)} is stored in another file")
         if isinstance(file[key], h5py.Dataset):
             keys.append(key)
-        if number % _KEYS_PER_SIGN == 0:
-            say(keys=[])
+        if number % _KEYS_PER_MESSAGE == 0:
+            send_message(keys=[])
     return keys
 
 
 def _check(key: str, dataset: Any) -> None:
-    """Check that a data set is what it should be before it is read.
+    """Check type, shape and storage of a data set before it is read.
 
     Raises:
-        _UnfitError: It is not.
+        _ContentError: The data set cannot be features.
     """
     name = shortened(key)
     if dataset.external or dataset.is_virtual:
-        raise _UnfitError(f"the numbers of {name} lie in another file")
+        raise _ContentError(f"the values of {name} are stored in another file")
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8:
-        raise _UnfitError(f"{name} holds {dataset.dtype}, not floating-point numbers")
+        raise _ContentError(f"{name} contains {dataset.dtype}, not floating-point numbers")
     shape, chunks = dataset.shape, dataset.chunks or ()
     if shape is None or len(shape) != 2 or shape[0] != NUM_VIEWS or not 0 < shape[1] <= _WIDEST:
-        raise _UnfitError(f"features of {name} have shape {shape}, not ({NUM_VIEWS}, width)")
+        raise _ContentError(f"features of {name} have shape {shape}, not ({NUM_VIEWS}, width)")
     if np.prod(chunks, dtype=object) > NUM_VIEWS * _WIDEST:
-        raise _UnfitError(f"{name} is stored in pieces of {chunks} numbers")
+        raise _ContentError(f"{name} is stored in chunks of {chunks} values")
 
 
 def _limit_memory() -> None:
-    if sys.platform != "linux":  # others have no such limit, or do not keep it
+    if sys.platform != "linux":  # other systems lack this limit or do not enforce it
         return
     import resource
 
@@ -213,4 +213,4 @@ if __name__ == "__main__":
     try:
         _send(sys.argv[1], sys.stdout.buffer)
     except BrokenPipeError:
-        os._exit(1)  # nobody reads any more; nothing is left to be flushed
+        os._exit(1)  # the reader is gone; a normal exit would fail to flush the output

@@ -1,4 +1,4 @@
-"""Writing features into HDF5, in the layout that HAMT and DUET read."""
+"""Write features to HDF5, in the layout that HAMT and DUET read."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,9 @@ def write_hdf5(
     """Write a data set for each viewpoint.
 
     Args:
-        path: Where to write.
-        items: `scan_viewpoint` and features (36, D) of each.
-        metadata: Becomes an attribute of the file, as JSON.
+        path: The file to write.
+        items: `scan_viewpoint` and features (36, D) of each viewpoint.
+        metadata: Values that are stored as JSON in an attribute of the file.
 
     Raises:
         OSError: The disk is full.
@@ -25,7 +25,7 @@ def write_hdf5(
     import h5py
 
     with FileIO(path, "w+") as raw:
-        disk = _PatientFile(raw)
+        disk = _DeferredErrorFile(raw)
         with h5py.File(disk, "w") as file:
             file.attrs["metadata"] = json.dumps(dict(metadata))
             for key, row in items:
@@ -36,10 +36,10 @@ def write_hdf5(
         disk.check()
 
 
-class _PatientFile:
-    """A file that keeps the errors of its writing to itself until it is asked.
+class _DeferredErrorFile:
+    """A file that stores write errors until `check` raises them.
 
-    HDF5 2.x ends the process with a segmentation fault when it closes a file on a full disk.
+    HDF5 2.x crashes with a segmentation fault when it closes a file on a full disk.
     """
 
     def __init__(self, file: FileIO) -> None:
@@ -47,15 +47,15 @@ class _PatientFile:
         self._error: OSError | None = None
 
     def check(self) -> None:
-        """Raise what has gone wrong."""
+        """Raise the stored error."""
         if self._error is not None:
             raise self._error
 
     def write(self, data: Any) -> int:
-        rest = memoryview(data)
+        remaining = memoryview(data)
         try:
-            while rest and self._error is None:
-                rest = rest[self._file.write(rest) :]
+            while remaining and self._error is None:
+                remaining = remaining[self._file.write(remaining) :]
         except OSError as error:
             self._error = error
         return len(data)
@@ -68,7 +68,7 @@ class _PatientFile:
         return size
 
     def flush(self) -> None:
-        """Nothing waits: the file has no buffer."""
+        """Do nothing, as the file has no buffer."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)

@@ -1,4 +1,4 @@
-"""A feature store in the making: a file of finished rows that a killed run leaves behind."""
+"""Unfinished feature stores: a file of finished rows, from which the next run resumes."""
 
 import hashlib
 import json
@@ -11,34 +11,33 @@ import numpy as np
 
 from storage import UnwritableError, atomic_write
 from storage.features.store import FeatureStore
+from storage.features.store_file import SKIPPED
 from storage.features.view_grid import NUM_VIEWS
-from storage.json_files import shortened
+from storage.messages import shortened
 
 SUFFIX = ".partial"
 _LONGEST_HEADER = 1 << 20  # bytes
 FORMAT = 2
 _DIGEST_BYTES = hashlib.sha256().digest_size
-# Of viewpoints that were left out, in the metadata of a store.
-SKIPPED = "skipped_viewpoints"
 
 
 class PartialStore:
-    """Rows of a store that is not finished, in `<path>.partial`.
+    """Rows of an unfinished store, in `<path>.partial`.
 
-    The file has one line of JSON that says of what run it is, then records in the order of the
-    keys: the SHA-256 of key and row, and the row in float16. So a record that is torn, damaged or
-    of another viewpoint is found; it and all behind it are made again. A row of NaN, which no
-    feature is, stands for a viewpoint that is left out. Only who holds the lock of the store may
-    write it (`storage.locks`).
+    The file contains one line of JSON that identifies the run, then records in the order of the
+    keys: the SHA-256 of key and row, and the row in float16. The digest detects a record that is
+    incomplete, damaged or of another viewpoint; that record and all later ones are computed again.
+    A row of NaN, which no encoder may return, represents a skipped viewpoint. Only the holder of
+    the store's lock may write the file (`storage.locks`).
 
     Args:
-        path: Where the store shall lie.
+        path: Path of the finished store.
         keys: `scan_viewpoint` of each row.
-        width: D, numbers that describe a view.
-        metadata: What the store shall record.
+        width: D, the numbers per view.
+        metadata: Metadata of the finished store.
 
     Raises:
-        ValueError: The file is of another run.
+        ValueError: The file belongs to another run.
     """
 
     def __init__(
@@ -54,11 +53,11 @@ class PartialStore:
         run = {**metadata, "records": FORMAT, "viewpoints": len(keys), "keys_sha256": digest}
         self._header = json.dumps(run, sort_keys=True).encode() + b"\n"
         self.done = self._rows_done()
-        # Without a buffer: a killed process loses no finished row, a full disk is noticed at once.
+        # Without a buffer, a killed process loses no finished row and a full disk raises at once.
         self._file = self.path.open("ab", buffering=0)
 
     def append(self, row: np.ndarray | None) -> None:
-        """Add the features (36, D) of the next viewpoint; None leaves it out."""
+        """Append the features (36, D) of the next viewpoint; None skips it."""
         if row is None:
             half = np.full(self._shape, np.nan, "<f2")
         else:
@@ -69,30 +68,31 @@ class PartialStore:
         self.done += 1
 
     def write_store(self) -> None:
-        """Write the store; the partial file stays until `remove`.
+        """Write the store; `remove` deletes the partial file.
 
         Raises:
-            ValueError: Rows are missing or damaged, or all viewpoints were left out.
+            ValueError: Rows are missing or damaged, or all viewpoints were skipped.
         """
         self._file.close()
         kept = [bool(np.isfinite(row[0, 0])) for row in self._rows()]
         if len(kept) != len(self._keys) or not any(kept):
             raise ValueError(
-                f"{self.path}: {sum(kept)} of {len(self._keys)} viewpoints have features"
+                f"{self.path}: {sum(kept)} of {len(self._keys)} viewpoints have features; "
+                "run the same command again"
             )
-        keys = [key for key, there in zip(self._keys, kept, strict=True) if there]
-        skipped = [key for key, there in zip(self._keys, kept, strict=True) if not there]
+        keys = [key for key, is_kept in zip(self._keys, kept, strict=True) if is_kept]
+        skipped = [key for key, is_kept in zip(self._keys, kept, strict=True) if not is_kept]
         metadata = {**self._metadata, SKIPPED: skipped} if skipped else self._metadata
-        rows = (row for row, there in zip(self._rows(), kept, strict=True) if there)
+        rows = (row for row, is_kept in zip(self._rows(), kept, strict=True) if is_kept)
         FeatureStore.write(self._store, rows, keys, metadata)
 
     def remove(self) -> None:
-        """Remove the partial file."""
+        """Delete the partial file."""
         self._file.close()
         self.path.unlink()
 
     def close(self) -> None:
-        """Leave the file for a later run; without rows it would only be in the way of others."""
+        """Keep the file for a later run; delete it if it has no rows, which no run could reuse."""
         self._file.close()
         if self.done == 0:
             self.path.unlink(missing_ok=True)
@@ -105,7 +105,7 @@ class PartialStore:
             raise ValueError(f"{where} are not all finite in float16")
 
     def _rows_done(self) -> int:
-        """Start the file, or cut it after its last good row and count those."""
+        """Create the file, or truncate it after its last intact row; return the number of rows."""
         if not self.path.exists():
             with atomic_write(self.path) as beside:
                 beside.write_bytes(self._header)
@@ -113,38 +113,38 @@ class PartialStore:
         with self.path.open("rb") as file:
             header = file.readline(_LONGEST_HEADER)
         if header != self._header:
-            both = (header, self._header)
-            other, own = (shortened(one.decode(errors="replace"), 600) for one in both)
+            headers = (header, self._header)
+            other, own = (shortened(raw.decode(errors="replace"), 600) for raw in headers)
             raise ValueError(
-                f"{self.path} holds what another run began: {other!r}, while this one is {own!r}; "
-                "finish that run, or move the file away to begin anew"
+                f"{self.path}: belongs to another run, {other!r}, but this run is {own!r}; finish "
+                "that run, or move the file away to start again"
             )
         rows = sum(1 for _ in self._rows())
         os.truncate(self.path, self._end(rows))
         return rows
 
     def _end(self, rows: int) -> int:
-        """Bytes of the file when it has so many rows."""
+        """Return the size of the file in bytes when it has `rows` rows."""
         return len(self._header) + rows * (_DIGEST_BYTES + self._row_bytes)
 
     def _record(self, key: str, row: bytes) -> bytes:
         return hashlib.sha256(key.encode() + b"\n" + row).digest() + row
 
     def _write(self, record: bytes) -> None:
-        """Write a record, or nothing of it."""
+        """Write a whole record, or restore the file."""
         try:
-            rest = memoryview(record)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            remaining = memoryview(record)
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
         except OSError as error:
             os.truncate(self.path, self._end(self.done))
             raise UnwritableError(
-                f"{self.path}: cannot be written ({error.strerror}); the {self.done} of "
-                f"{len(self._keys)} viewpoints before are kept, and the same command goes on there"
+                f"{self.path}: cannot be written ({error.strerror}); {self.done} of "
+                f"{len(self._keys)} viewpoints are saved: make room and run the same command again"
             ) from error
 
     def _rows(self) -> Iterator[np.ndarray]:
-        """The rows up to the first record that is not whole, or of another viewpoint."""
+        """Yield the rows up to the first record that is incomplete, damaged or misplaced."""
         with self.path.open("rb") as file:
             file.seek(len(self._header))
             for key in self._keys:

@@ -1,4 +1,4 @@
-"""The views of several stores as those of one."""
+"""Views of several stores, read as one array."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ import numpy as np
 class ShardedViews:
     """Arrays (V_i, 36, D) that are read like one array (V, 36, D).
 
-    Rows are taken by a number, a slice or an array of numbers; each is a copy. `np.asarray` brings
-    all of it into memory.
+    Rows are indexed by an integer, a slice or an array of integers, and are copies. `np.asarray`
+    reads all views into memory.
 
     Attributes:
         parts: The arrays.
@@ -26,16 +26,16 @@ class ShardedViews:
         self.dtype = parts[0].dtype
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        wanted = np.arange(len(self))[rows]  # checks bounds, and counts negative ones from the end
-        shards = np.searchsorted(self._starts, wanted, side="right") - 1
-        found = np.empty((*wanted.shape, *self.shape[1:]), self.dtype)
-        for shard in np.unique(shards):
-            here = shards == shard
-            found[here] = self.parts[shard][wanted[here] - self._starts[shard]]
-        return found
+        indices = np.arange(len(self))[rows]  # checks bounds and resolves negative indices
+        parts = np.searchsorted(self._starts, indices, side="right") - 1
+        views = np.empty((*indices.shape, *self.shape[1:]), self.dtype)
+        for part in np.unique(parts):
+            in_part = parts == part
+            views[in_part] = self.parts[part][indices[in_part] - self._starts[part]]
+        return views
 
     def part_of(self, row: int) -> int:
-        """Which of the parts holds a row."""
+        """Return the index of the part that contains a row."""
         return int(np.searchsorted(self._starts, row, side="right")) - 1
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Encoding in parts, by several processes or machines, and putting the parts together."""
+"""Shards of a feature store, encoded by several processes or machines, and their merging."""
 
 import json
 import os
@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from storage.features.partial_store import SKIPPED
-from storage.features.store import FeatureStore
+from storage.features.store import FeatureStore, common_metadata, own_metadata
+from storage.features.store_file import SKIPPED
 from storage.locks import sole_writer
 
-# Names of a process's number and of how many there are: torchrun's, then Slurm's.
+# Environment variables of rank and world size: torchrun's, then Slurm's.
 _LAUNCHERS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))
-# What `FeatureStore.write` adds by itself.
-_WRITERS_OWN = ("format_version", "view_order")
 
 
 @dataclass(frozen=True)
@@ -29,25 +27,27 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str, environ: Mapping[str, str] = os.environ) -> "Shard":
-        """Read "i/n", or "auto" for the number that torchrun or Slurm gave this process.
+        """Parse "i/n", or "auto" for the rank that torchrun or Slurm gave this process.
 
         Raises:
-            ValueError: It is neither, i is not below n, or no launcher gave a number.
+            ValueError: The text is neither, i is not less than n, or no launcher set a rank.
         """
         if text == "auto":
-            for number, total in _LAUNCHERS:
-                if number in environ and total in environ:
-                    text = f"{environ[number]}/{environ[total]}"
+            for rank, world_size in _LAUNCHERS:
+                if rank in environ and world_size in environ:
+                    text = f"{environ[rank]}/{environ[world_size]}"
                     break
             else:
-                raise ValueError("shard auto: neither torchrun nor Slurm numbered this process")
+                raise ValueError(
+                    "shard auto: neither torchrun nor Slurm started this process; name i/n instead"
+                )
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         if match is None or int(match[1]) >= int(match[2]):
-            raise ValueError(f"shard {text!r} is not i/n with i from 0 to n - 1")
+            raise ValueError(f"shard {text!r}: must be i/n with i from 0 to n - 1")
         return cls(int(match[1]), int(match[2]))
 
     def part(self, keys: Sequence[str]) -> Sequence[str]:
-        """Neighbouring keys, so that each building is met by as few processes as possible.
+        """Return consecutive keys, so that as few processes as possible load each building.
 
         Raises:
             ValueError: There are fewer keys than shards.
@@ -58,71 +58,54 @@ class Shard:
         return keys[start:stop]
 
     def path(self, output: Path) -> Path:
-        """Where the shard of a store lies: store-00000-of-00004.safetensors beside the store."""
+        """Return the path of this shard: store-00000-of-00004.safetensors beside the store."""
         return output.with_name(f"{output.stem}-{self.index:05}-of-{self.count:05}{output.suffix}")
 
 
 def is_finished(path: Path, keys: Sequence[str], metadata: Mapping[str, Any]) -> bool:
-    """Whether a store of these viewpoints that records the same lies at `path` already."""
+    """Return whether `path` is a store of these viewpoints with the same metadata."""
     if not path.is_file():
         return False
-    store = FeatureStore.open(path)
-    found = {*store.keys, *store.metadata.get(SKIPPED, ())}
-    return found == set(keys) and _own_metadata(store) == json.loads(json.dumps(metadata))
+    store = FeatureStore.from_file(path)
+    stored = {*store.keys, *store.metadata.get(SKIPPED, ())}
+    return stored == set(keys) and own_metadata(store) == json.loads(json.dumps(metadata))
 
 
 def merge_shards(output: str | Path) -> None:
-    """Put the shards beside `output` together; the bytes are those of a run without shards.
+    """Merge the shards beside `output`; the result equals a store written without shards.
 
     Raises:
         FileNotFoundError: There is no shard, or some are missing.
-        ValueError: Shards of several splittings lie there, or they differ in what they record.
-        OutputInUseError: Another process writes the store.
+        ValueError: The folder contains shards of different counts, or their metadata differs.
+        OutputInUseError: Another process is writing the store.
     """
     output = Path(output)
     paths = shard_paths(output)
     if not paths:
-        raise FileNotFoundError(f"{Shard(0, 1).path(output)}: no shard of this store, of any count")
-    stores = [FeatureStore.open(path) for path in paths]
+        raise FileNotFoundError(
+            f"{output}: no shards such as {Shard(0, 1).path(output).name}; make them with "
+            "scripts/extract_features.py --shard"
+        )
+    stores = [FeatureStore.from_file(path) for path in paths]
     metadata = common_metadata(stores)
     keys = [key for store in stores for key in store.keys]
     with sole_writer(output):
         FeatureStore.write(output, _rows(stores), keys, metadata)
 
 
-def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
-    """What the shards of a store record together.
-
-    Raises:
-        ValueError: They differ in something.
-    """
-    metadata = _own_metadata(stores[0])
-    for store in stores[1:]:
-        found = _own_metadata(store)
-        differing = [k for k in {**metadata, **found} if metadata.get(k) != found.get(k)]
-        if differing:
-            key = differing[0]
-            raise ValueError(
-                f"{store.path} and {stores[0].path} are of different runs: '{key}' is "
-                f"{found.get(key)!r} and {metadata.get(key)!r}; encode one of them again"
-            )
-    skipped = [key for store in stores for key in store.metadata.get(SKIPPED, ())]
-    return {**metadata, SKIPPED: skipped} if skipped else metadata
-
-
 def shard_paths(output: Path) -> list[Path]:
-    """Files of the shards that lie beside where a store would; none if there are none.
+    """Return the paths of all shards of a store in order; an empty list if there are none.
 
     Raises:
         FileNotFoundError: Some are missing.
-        ValueError: Shards of several splittings lie there.
+        ValueError: The folder contains shards of different counts.
     """
     pattern = re.compile(re.escape(output.stem) + r"-(\d{5})-of-(\d{5})" + re.escape(output.suffix))
-    found = [match for path in output.parent.glob("*") if (match := pattern.fullmatch(path.name))]
-    counts = {int(match[2]) for match in found}
+    names = (path.name for path in output.parent.glob("*"))
+    counts = {int(match[2]) for name in names if (match := pattern.fullmatch(name))}
     if len(counts) > 1:
         raise ValueError(
-            f"{output}: shards of {sorted(counts)} parts lie beside each other; delete the old ones"
+            f"{output}: the folder contains shards of {sorted(counts)} parts; delete the old ones"
         )
     if not counts:
         return []
@@ -130,12 +113,8 @@ def shard_paths(output: Path) -> list[Path]:
     paths = [Shard(index, count).path(output) for index in range(count)]
     for path in paths:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: this shard of the store is missing or not finished")
+            raise FileNotFoundError(f"{path}: this shard is missing or not finished; encode it")
     return paths
-
-
-def _own_metadata(store: FeatureStore) -> dict[str, Any]:
-    return {k: v for k, v in store.metadata.items() if k not in (*_WRITERS_OWN, SKIPPED)}
 
 
 def _rows(stores: Sequence[FeatureStore]) -> Iterator[np.ndarray]:

@@ -1,6 +1,5 @@
-"""CLIP features of panoramas on disk: safetensors files, read through memory maps."""
+"""CLIP features of panoramas: the feature store, read through memory maps."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,36 +8,31 @@ import numpy as np
 
 from storage import atomic_write
 from storage.features.sharded_views import ShardedViews
-from storage.features.store_files import (
-    FORMAT_VERSION,
-    OTHER_FORMATS,
+from storage.features.store_file import (
+    FORMAT_FIELDS,
     REMEDY,
-    TENSOR,
-    read_store_file,
+    SKIPPED,
+    feature_key,
+    map_store_file,
+    write_store_file,
 )
-from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
-from storage.tensor_files import header_bytes
 
-_INFINITE = 0x7C00  # exponent bits of float16: infinities and NaN have all of them
+_EXPONENT = 0x7C00  # exponent bits of float16: all are set in infinities and NaN
 _ROWS_AT_ONCE = 64
 
 
-def feature_key(scan: str, viewpoint: str) -> str:
-    """Name of a viewpoint within a store: `scan_viewpoint`."""
-    return f"{scan}_{viewpoint}"
-
-
 class FeatureStore:
-    """Features of V viewpoints, 36 views each, D numbers a view.
+    """Features of V viewpoints, 36 views each, D numbers per view.
 
-    Open one with `FeatureStore.open`. A store pickles as its path, so that worker processes share
-    the pages of the file instead of receiving copies of it.
+    `storage.features.opening.open_store` opens a store. A store pickles as the paths of its files,
+    so that worker processes share the pages of the files instead of receiving copies.
 
     Attributes:
-        path: The safetensors file, or where it would lie if the store were not in shards.
+        path: The safetensors file; of a sharded store, the path that the merged file would have.
         keys: `scan_viewpoint` of each row, in row order.
         metadata: Format version, encoder, SHA-256 of its weights, preprocessing, view order, ...
         views: (V, 36, D) float16, memory-mapped, read-only.
+        files: The file, or the files of the shards in order.
     """
 
     def __init__(
@@ -47,62 +41,42 @@ class FeatureStore:
         keys: list[str],
         metadata: dict[str, Any],
         views: np.memmap | ShardedViews,
+        files: Sequence[Path] = (),
     ) -> None:
         self.path = path
         self.keys = keys
         self.metadata = metadata
         self.views = views
+        self.files = tuple(files) or (path,)
         self._rows = {key: row for row, key in enumerate(keys)}
         self._known_finite = np.zeros(len(keys), bool)
 
     @classmethod
-    def open(cls, path: str | Path, expected_width: int | None = None) -> "FeatureStore":
-        """Map a store into memory.
-
-        Args:
-            path: A file that `FeatureStore.write` made; where shards of one lie, the name that they
-                have without their numbers; or a file of another format that
-                `storage.features.formats` reads, of which a store is kept in the cache.
-            expected_width: Refuse a store whose D is another number. Of files of other formats,
-                the first so many numbers of each view are read.
+    def from_file(cls, path: Path) -> "FeatureStore":
+        """Map one file into memory.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is damaged, or its format, view order or width does not fit.
+            ValueError: The file is damaged, or its format or view order does not fit.
         """
-        path = Path(path)
-        if path.suffix in OTHER_FORMATS and path.exists():
-            from storage.features.formats import cached_store
-
-            path = cached_store(path, expected_width)
-        if path.is_file():
-            store = cls._open_file(path)
-        else:
-            store = cls._open_shards(path)
-        if expected_width is not None and store.width != expected_width:
-            raise ValueError(
-                f"{path}: features are {store.width} wide, but {expected_width} are expected; "
-                "encode the views again with the encoder that the run was trained with"
-            )
-        return store
+        return cls(path, *map_store_file(path))
 
     @classmethod
-    def _open_file(cls, path: Path) -> "FeatureStore":
-        return cls(path, *read_store_file(path))
+    def from_shards(cls, path: Path, files: Sequence[Path]) -> "FeatureStore":
+        """Map the shards of a store into memory.
 
-    @classmethod
-    def _open_shards(cls, path: Path) -> "FeatureStore":
-        from storage.features.shards import common_metadata, shard_paths
+        Args:
+            path: The path that the merged file would have.
+            files: All shards, in order.
 
-        stores = [cls._open_file(shard) for shard in shard_paths(path)]
-        if not stores:
-            raise FileNotFoundError(
-                f"{path}: no such feature store; make it with scripts/extract_features.py"
-            )
-        own = {key: stores[0].metadata[key] for key in ("format_version", "view_order")}
+        Raises:
+            ValueError: A shard is damaged, or the shards are from different runs.
+        """
+        stores = [cls.from_file(file) for file in files]
+        format_metadata = {name: stores[0].metadata[name] for name in FORMAT_FIELDS}
         keys = [key for store in stores for key in store.keys]
         views = ShardedViews([np.asarray(store.views) for store in stores])
-        return cls(path, keys, {**common_metadata(stores), **own}, views)
+        return cls(path, keys, {**common_metadata(stores), **format_metadata}, views, files)
 
     @staticmethod
     def write(
@@ -111,30 +85,30 @@ class FeatureStore:
         keys: Sequence[str],
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write a store beside its place and move it there.
+        """Write a store; an existing file is replaced when the new one is complete.
 
         Args:
-            path: Where the store shall lie.
+            path: The safetensors file.
             views: (V, 36, D) array, or an iterable of V arrays (36, D); stored as float16.
             keys: V distinct names `scan_viewpoint`.
-            metadata: What else a reader should know; values that JSON can hold.
+            metadata: Further values to record; JSON must be able to represent them.
 
         Raises:
             ValueError: Shapes or counts do not fit, or a feature is not a finite float16.
         """
         path = Path(path)
         if len(set(keys)) != len(keys):
-            raise ValueError(f"{path}: the keys of a feature store must differ from each other")
+            raise ValueError(f"{path}: the keys of a feature store must be distinct")
         with atomic_write(path) as beside:
-            _write_file(beside, path, iter(views), list(keys), dict(metadata or {}))
+            write_store_file(beside, path, iter(views), list(keys), dict(metadata or {}))
 
     @property
     def width(self) -> int:
-        """D, the numbers that describe one view."""
+        """D, the numbers per view."""
         return self.views.shape[2]
 
     def row(self, scan: str, viewpoint: str) -> int:
-        """Row of a viewpoint.
+        """Return the row of a viewpoint.
 
         Raises:
             KeyError: The store lacks that viewpoint.
@@ -154,7 +128,7 @@ class FeatureStore:
             rows: (N,) integers.
 
         Raises:
-            ValueError: There is an infinity or NaN; names the viewpoint.
+            ValueError: A feature is infinite or NaN; names the viewpoint.
         """
         known = self._known_finite[rows]
         if known.all():
@@ -162,14 +136,14 @@ class FeatureStore:
         new = np.unique(rows[~known])
         for start in range(0, len(new), _ROWS_AT_ONCE):
             chosen = new[start : start + _ROWS_AT_ONCE]
-            bits = np.asarray(self.views[chosen]).view(np.uint16) & _INFINITE
-            finite = bits.reshape(len(chosen), -1).max(1) < _INFINITE
+            exponents = np.asarray(self.views[chosen]).view(np.uint16) & _EXPONENT
+            finite = exponents.reshape(len(chosen), -1).max(1) < _EXPONENT
             if not finite.all():
                 row = int(chosen[finite.argmin()])
                 scan, _, viewpoint = self.keys[row].rpartition("_")
                 raise ValueError(
                     f"{self._file_of(row)}: features of viewpoint {viewpoint} of scan {scan} are "
-                    f"not all finite; the file is damaged or was made wrongly: {REMEDY}"
+                    f"not all finite; {REMEDY}"
                 )
             self._known_finite[chosen] = True
 
@@ -185,18 +159,16 @@ class FeatureStore:
         Raises:
             ValueError: They are not all finite.
         """
-        import torch  # numpy widens number by number, torch sixteen at once
+        import torch  # converts sixteen float16 numbers at once; numpy converts one at a time
 
         self.check_finite(rows)
         return torch.from_numpy(np.asarray(self.views[rows])).float().numpy()
 
     def _file_of(self, row: int) -> Path:
-        """The file that holds a row."""
-        from storage.features.shards import shard_paths
-
+        """Return the file that contains a row."""
         if not isinstance(self.views, ShardedViews):
             return self.path
-        return shard_paths(self.path)[self.views.part_of(row)]
+        return self.files[self.views.part_of(row)]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -205,54 +177,34 @@ class FeatureStore:
         return key in self._rows
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FeatureStore.open, (self.path,)
+        if isinstance(self.views, ShardedViews):
+            return FeatureStore.from_shards, (self.path, self.files)
+        return FeatureStore.from_file, (self.path,)
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.path)!r}, viewpoints={len(self)}, width={self.width})"
 
 
-def _write_file(
-    beside: Path, path: Path, views: Any, keys: list[str], metadata: dict[str, Any]
-) -> None:
-    first = np.asarray(next(views, np.zeros((NUM_VIEWS, 0))))
-    if first.ndim != 2 or first.shape[0] != NUM_VIEWS:
-        raise ValueError(
-            f"{path}: features of {keys[:1]} have shape {first.shape}, not ({NUM_VIEWS}, width)"
-        )
-    with beside.open("wb") as file:
-        file.write(_header_bytes(len(keys), first.shape[1], keys, metadata))
-        written = 0
-        if keys:
-            file.write(_row_bytes(path, keys[0], first, first.shape))
-            written = 1
-        for row in views:
-            if written < len(keys):
-                file.write(_row_bytes(path, keys[written], np.asarray(row), first.shape))
-            written += 1
-    if written != len(keys):
-        raise ValueError(f"{path}: {written} viewpoints were given for {len(keys)} keys")
+def common_metadata(stores: Sequence[FeatureStore]) -> dict[str, Any]:
+    """Return the metadata of a sharded store, without its format version and view order.
+
+    Raises:
+        ValueError: The metadata of two shards differs.
+    """
+    metadata = own_metadata(stores[0])
+    for store in stores[1:]:
+        other = own_metadata(store)
+        differing = [k for k in {**metadata, **other} if metadata.get(k) != other.get(k)]
+        if differing:
+            key = differing[0]
+            raise ValueError(
+                f"{store.path} and {stores[0].path} are from different runs: '{key}' is "
+                f"{other.get(key)!r} and {metadata.get(key)!r}; encode one of them again"
+            )
+    skipped = [key for store in stores for key in store.metadata.get(SKIPPED, ())]
+    return {**metadata, SKIPPED: skipped} if skipped else metadata
 
 
-def _header_bytes(count: int, width: int, keys: list[str], metadata: dict[str, Any]) -> bytes:
-    described = {
-        **metadata,
-        "format_version": FORMAT_VERSION,
-        "view_order": VIEW_ORDER,
-        "keys": keys,
-    }
-    # safetensors wants strings only, hence JSON within JSON.
-    texts = {name: json.dumps(value) for name, value in described.items()}
-    return header_bytes({TENSOR: ("F16", (count, NUM_VIEWS, width))}, texts)
-
-
-def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) -> bytes:
-    if row.shape != shape:
-        raise ValueError(f"{path}: features of {key} have shape {row.shape}, not {shape}")
-    with np.errstate(over="ignore"):
-        half = row.astype("<f2")
-    if not np.isfinite(half).all():
-        raise ValueError(
-            f"{path}: features of {key} are not all finite in float16; the file or the encoder "
-            "that they come from is damaged"
-        )
-    return half.tobytes()
+def own_metadata(store: FeatureStore) -> dict[str, Any]:
+    """Return the metadata that all shards of a store share, as given to `FeatureStore.write`."""
+    return {k: v for k, v in store.metadata.items() if k not in (*FORMAT_FIELDS, SKIPPED)}

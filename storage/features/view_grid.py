@@ -1,7 +1,8 @@
 """The grid of 36 views at a viewpoint: 12 headings at each of 3 elevations.
 
 View v = 12 * band + heading step, as MatterSim numbers its views (MatterSim.cpp:378-390): band 0
-looks 30 degrees down, 1 level, 2 up; headings go clockwise from +y in steps of 30 degrees.
+looks 30 degrees down, band 1 is level, band 2 looks 30 degrees up; headings increase clockwise from
++y in steps of 30 degrees.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ NUM_HEADINGS, NUM_BANDS = 12, 3
 NUM_VIEWS = NUM_HEADINGS * NUM_BANDS
 STEP = np.pi / 6  # radians between neighbouring headings, and between neighbouring elevations
 VFOV = np.pi / 3  # radians, vertical field of view of a view
-# How feature stores record the order of their rows.
+# View order that feature stores record.
 VIEW_ORDER = "bottom,middle,top x 12 headings clockwise from 0"
 
 VIEW_HEADINGS = STEP * (np.arange(NUM_VIEWS) % NUM_HEADINGS)
@@ -20,7 +21,7 @@ VIEW_ELEVATIONS = STEP * (np.arange(NUM_VIEWS) // NUM_HEADINGS - 1)
 
 
 def view_direction(view: int) -> tuple[float, float]:
-    """Return heading and elevation of a view in radians.
+    """Return the heading and elevation of a view in radians.
 
     Raises:
         ValueError: `view` is not in 0..35.

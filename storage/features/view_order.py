@@ -1,8 +1,8 @@
-"""Which view stands in which row: checked on the features themselves.
+"""Infer the view order of a feature file from its features.
 
-Views that look in like directions show much the same, so their features are alike. How alike the
-rows of a viewpoint are to each other therefore tells how they are laid out, and two stores of the
-same viewpoints must agree in it, whatever encoders made them.
+Views of similar directions have similar features. The similarities between the rows of a viewpoint
+therefore reveal the view order, and two stores of the same viewpoints must agree in them, even if
+different encoders made them.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from storage.features.view_grid import (
     VIEW_HEADINGS,
 )
 
-_SAMPLE = 64  # viewpoints that are looked at
+_SAMPLE = 64  # viewpoints that are compared
 _BAND_NAMES = ("bottom", "middle", "top")
 _PAIRS = np.triu_indices(NUM_VIEWS, 1)
 
 
 @dataclass(frozen=True)
 class OrderMatch:
-    """How well an order explains a store.
+    """Agreement of a view order with the features of a store.
 
     Attributes:
-        order: In words; "as expected" for `storage.features.store.VIEW_ORDER`.
-        agreement: Correlation, 1 at best.
-        rows: (36,) rows of the store in the expected order.
+        order: Description; "as expected" for `storage.features.view_grid.VIEW_ORDER`.
+        agreement: Correlation of similarities, at most 1.
+        rows: (36,) rows of the store, sorted into the expected order.
     """
 
     order: str
@@ -40,54 +40,57 @@ class OrderMatch:
 
 
 def layout_matches(store: FeatureStore) -> list[OrderMatch]:
-    """Layouts, the best first, by whether like directions have like features.
+    """Return layouts of the rows, sorted by how well feature and direction similarities correlate.
 
-    Features alone cannot tell top from bottom nor left from right; `reference_matches` can.
+    This cannot distinguish top from bottom or left from right; `reference_matches` can.
     """
-    likeness = np.mean([_likeness(views) for views in _sample(store)], axis=0)
+    similarity = np.mean([_similarity(views) for views in _sample(store)], axis=0)
     directions = _directions()
     expected = (directions @ directions.T)[_PAIRS]
-    rows = np.arange(NUM_VIEWS).reshape(NUM_BANDS, NUM_HEADINGS)
+    rings = np.arange(NUM_VIEWS).reshape(NUM_BANDS, NUM_HEADINGS)
     layouts = {
-        "as expected: three rings of twelve headings": rows.ravel(),
+        "as expected: three rings of twelve headings": rings.ravel(),
         "twelve columns of three elevations": np.arange(NUM_VIEWS)
         .reshape(NUM_HEADINGS, NUM_BANDS)
         .T.ravel(),
         "rings that turn back at their ends": np.stack(
-            [ring if band % 2 == 0 else ring[::-1] for band, ring in enumerate(rows)]
+            [ring if band % 2 == 0 else ring[::-1] for band, ring in enumerate(rings)]
         ).ravel(),
     }
     matches = [
-        OrderMatch(order, _correlation(likeness[np.ix_(found, found)][_PAIRS], expected), found)
-        for order, found in layouts.items()
+        OrderMatch(order, _correlation(similarity[np.ix_(rows, rows)][_PAIRS], expected), rows)
+        for order, rows in layouts.items()
     ]
     return sorted(matches, key=lambda match: -match.agreement)
 
 
 def reference_matches(store: FeatureStore, reference: FeatureStore) -> list[OrderMatch]:
-    """Orders, the best first, by whether they make a store like one whose order is right.
+    """Return view orders, sorted by how well they make a store agree with a reference.
 
-    Tried are all orders of rings in which bands may be upside down, headings run the other way
-    round, and start anywhere.
+    The candidates are all orders of three rings: bands from bottom or from top, headings clockwise
+    or anticlockwise, and any first heading.
 
     Args:
-        store: In question.
-        reference: A store that shares viewpoints with it; of any encoder and width.
+        store: Store whose order is unknown.
+        reference: Store of the expected order with some of the same viewpoints; its encoder and
+            width may differ.
 
     Raises:
-        ValueError: They share no viewpoints.
+        ValueError: The stores have no viewpoint in common.
     """
     shared = [key for key in store.keys if key in reference]
     if not shared:
-        raise ValueError(f"{store.path} and {reference.path} have no viewpoint in common")
+        raise ValueError(
+            f"{store.path} and {reference.path} have no viewpoint in common; name another reference"
+        )
     shared = shared[:: max(1, len(shared) // _SAMPLE)][:_SAMPLE]
-    mine = [_likeness(view) for view in _take(store, shared)]
-    right = [_likeness(view) for view in _take(reference, shared)]
-    target = np.concatenate([likeness[_PAIRS] for likeness in right])
+    similarities = [_similarity(views) for views in _take(store, shared)]
+    expected = [_similarity(views) for views in _take(reference, shared)]
+    target = np.concatenate([similarity[_PAIRS] for similarity in expected])
     matches = []
     for order, rows in _ring_orders().items():
-        pairs = np.concatenate([likeness[np.ix_(rows, rows)][_PAIRS] for likeness in mine])
-        matches.append(OrderMatch(order, _correlation(pairs, target), rows))
+        pairs = [similarity[np.ix_(rows, rows)][_PAIRS] for similarity in similarities]
+        matches.append(OrderMatch(order, _correlation(np.concatenate(pairs), target), rows))
     return sorted(matches, key=lambda match: -match.agreement)
 
 
@@ -100,20 +103,20 @@ def _ring_orders() -> dict[str, np.ndarray]:
                 steps = np.arange(NUM_HEADINGS) * (-1 if backwards else 1)
                 headings = (steps + shift) % NUM_HEADINGS
                 rows = (NUM_HEADINGS * bands[:, None] + headings).ravel()
-                orders[_described(upside_down, backwards, shift)] = rows
+                orders[_order_name(upside_down, backwards, shift)] = rows
     return orders
 
 
-def _described(upside_down: bool, backwards: bool, shift: int) -> str:
+def _order_name(upside_down: bool, backwards: bool, shift: int) -> str:
     if not (upside_down or backwards or shift):
         return "as expected"
     bands = _BAND_NAMES[::-1] if upside_down else _BAND_NAMES
-    way = "anticlockwise" if backwards else "clockwise"
-    return f"{','.join(bands)} x 12 headings {way}, heading 0 in column {shift}"
+    direction = "anticlockwise" if backwards else "clockwise"
+    return f"{','.join(bands)} x 12 headings {direction}, heading 0 in column {shift}"
 
 
 def _directions() -> np.ndarray:
-    """(36, 3) unit vectors along which the views look."""
+    """Return (36, 3) unit vectors, the directions of the views."""
     heading, elevation = VIEW_HEADINGS, VIEW_ELEVATIONS
     return np.stack(
         [
@@ -135,14 +138,14 @@ def _take(store: FeatureStore, keys: list[str]) -> np.ndarray:
     return store.take(np.array([rows[key] for key in keys]))
 
 
-def _likeness(views: Any) -> np.ndarray:
-    """(36, 36) cosines of a viewpoint's views, about their mean."""
+def _similarity(views: Any) -> np.ndarray:
+    """Return (36, 36) cosine similarities of a viewpoint's views, relative to their mean."""
     centred = views - views.mean(0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True) + 1e-6
     return centred @ centred.T
 
 
-def _correlation(found: np.ndarray, expected: np.ndarray) -> float:
-    if found.std() < 1e-9 or expected.std() < 1e-9:
+def _correlation(values: np.ndarray, expected: np.ndarray) -> float:
+    if values.std() < 1e-9 or expected.std() < 1e-9:
         return 0.0
-    return float(np.corrcoef(found, expected)[0, 1])
+    return float(np.corrcoef(values, expected)[0, 1])

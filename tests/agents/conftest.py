@@ -1,4 +1,4 @@
-"""A world that a follower learns in seconds: rooms with a coloured door on each side."""
+"""Fixtures: a small world of rooms with a coloured door on each side, and runs in it."""
 
 import dataclasses
 import json
@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from agents.acting.environments import make_env
-from agents.configs import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
 from agents.learning.speaker_training import train_speaker
+from agents.settings import FollowerConfig, SpeakerConfig, SpeakerTrainConfig, TrainConfig
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.optimiser_settings import OptimiserConfig
 
@@ -25,7 +26,7 @@ SCANS = {"train": TRAIN_SCANS, "val_seen": TRAIN_SCANS[:2], "val_unseen": ["othe
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Networks this small are slowed down by threads, a hundredfold on a busy machine."""
+    """Use one thread; more slow small networks down, up to a hundredfold on a busy machine."""
     torch.set_num_threads(1)
 
 
@@ -33,8 +34,8 @@ def one_thread():
 def doors(tmp_path_factory):
     """Data folder: per scan a centre `c` and doors 4 m to the north, east, south and west.
 
-    Which door has which colour differs between scans, so only who reads the instruction and sees
-    the colours arrives. Features: one of four numbers per view says which door it looks at.
+    The colours of the doors differ between scans, so that the goal depends on the instruction and
+    on the views. Features: four numbers per view, one for each colour.
     """
     folder = tmp_path_factory.mktemp("doors")
     connectivity = folder / "matterport" / "connectivity"
@@ -98,7 +99,7 @@ def record(scan, door, colour, path_id):
 
 
 def guide_records(record, colours):
-    """The path of a record, told in three languages."""
+    """Yield guide records of a path in three languages."""
     door = int(record["path"][-1][-1])
     colour = colours[record["scan"]][door]
     for number, (language, (sentence, names)) in enumerate(LANGUAGES.items()):
@@ -124,47 +125,16 @@ def write_features(path, colours):
 
 @pytest.fixture(scope="session")
 def other_features(doors, tmp_path_factory):
-    """The features of that world as another encoder would have them."""
-    store = FeatureStore.open(doors / "features.safetensors")
+    """The same features with the metadata of another encoder."""
+    store = open_store(doors / "features.safetensors")
     path = tmp_path_factory.mktemp("other") / "other.safetensors"
     FeatureStore.write(path, store.views[:], store.keys, {"encoder": "shades"})
     return path
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory):
-    """Folder of a Hugging Face model with one small layer and random weights."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny_bert")
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(special_tokens=marks, show_progress=False)
-    sentences = [f"go to the {colour} door. walk up, one stop there" for colour in COLOURS]
-    tokenizer.train_from_iterator(sentences, trainer)
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    names = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"]
-    given = dict(zip(names, marks, strict=True))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **given).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=90,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def doors_run(doors):
-    """What all small runs in that world have in common."""
+    """Settings of all small runs in that world."""
     return {
         "world": "matterport",
         "data_dir": doors,
@@ -179,7 +149,7 @@ def doors_run(doors):
 
 @pytest.fixture(scope="session")
 def speaker_config(doors_run):
-    """Settings of a speaker that learns the colours of the doors in a moment."""
+    """Settings of a speaker that learns the colours of the doors within seconds."""
     return SpeakerTrainConfig(
         **doors_run,
         iterations=150,
@@ -190,7 +160,7 @@ def speaker_config(doors_run):
 
 @pytest.fixture(scope="session")
 def speaker_run(speaker_config, tmp_path_factory):
-    """A speaker of the doors, hardly trained."""
+    """Run of a speaker in that world after few iterations."""
     run = tmp_path_factory.mktemp("speaker") / "run"
     config = dataclasses.replace(
         speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
@@ -219,13 +189,13 @@ def doors_config(doors_run, tmp_path):
 
 @pytest.fixture
 def doors_env(doors_config):
-    """Its training split."""
+    """Environment of the training split of that world."""
     return make_env(doors_config, "train")
 
 
 @pytest.fixture
 def small_config(doors_config):
-    """Settings of a run that is over in a moment."""
+    """Settings of a run of a few iterations."""
     return dataclasses.replace(
         doors_config,
         iterations=6,

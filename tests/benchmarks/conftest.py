@@ -1,4 +1,4 @@
-"""How tests run benchmarks: as commands, in little time."""
+"""Fixture that runs benchmarks as commands with --quick."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def figures_of() -> Callable[..., dict[str, Any]]:
-    """Gives the figures by name that a benchmark reports with --quick and further arguments."""
+    """Return a function that runs a benchmark and returns its figures by name."""
 
     def run(name: str, *arguments: str) -> dict[str, Any]:
         done = subprocess.run(

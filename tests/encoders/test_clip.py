@@ -16,29 +16,27 @@ def encoder(tiny_clip: Path) -> ClipEncoder:
 
 
 @pytest.fixture
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
 
 
-def reference(folder: Path, pictures: list[Image.Image]) -> np.ndarray:
-    """What open_clip itself computes, by its own documented calls."""
+def reference(folder: Path, images: list[Image.Image]) -> np.ndarray:
+    """Compute features with open_clip's own documented calls."""
     model, transform = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
     with torch.no_grad():
-        batch = torch.stack([transform(picture) for picture in pictures])
+        batch = torch.stack([transform(image) for image in images])
         return model.eval().encode_image(batch).numpy()
 
 
-def test_pooled_features_are_open_clips(
-    encoder: ClipEncoder, tiny_clip: Path, pictures: np.ndarray
-):
-    expected = reference(tiny_clip, [Image.fromarray(picture) for picture in pictures])
-    pooled = encoder.pooled(pictures)
+def test_pooled_features_are_open_clips(encoder: ClipEncoder, tiny_clip: Path, images: np.ndarray):
+    expected = reference(tiny_clip, [Image.fromarray(image) for image in images])
+    pooled = encoder.pooled(images)
     assert pooled.dtype == np.float32
     assert pooled.shape == (3, encoder.embed_dim) == (3, 32)
     np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_pictures_of_other_sizes_are_prepared_as_open_clip_does(
+def test_images_of_other_sizes_are_preprocessed_as_in_open_clip(
     encoder: ClipEncoder, tiny_clip: Path
 ):
     rng = np.random.default_rng(1)
@@ -50,10 +48,10 @@ def test_pictures_of_other_sizes_are_prepared_as_open_clip_does(
     np.testing.assert_allclose(encoder.pooled(arrays[0][None]), expected[:1], rtol=1e-4, atol=1e-5)
 
 
-def test_many_pictures_are_encoded_in_order(encoder: ClipEncoder):
-    pictures = np.random.default_rng(2).integers(0, 256, (70, 64, 64, 3)).astype(np.uint8)
-    alone = encoder.pooled(pictures[[66]])
-    np.testing.assert_allclose(encoder.pooled(pictures)[[66]], alone, rtol=1e-3, atol=1e-5)
+def test_many_images_are_encoded_in_order(encoder: ClipEncoder):
+    images = np.random.default_rng(2).integers(0, 256, (70, 64, 64, 3)).astype(np.uint8)
+    alone = encoder.pooled(images[[66]])
+    np.testing.assert_allclose(encoder.pooled(images)[[66]], alone, rtol=1e-3, atol=1e-5)
 
 
 def test_text_features_are_unit_vectors_of_open_clip(encoder: ClipEncoder, tiny_clip: Path):
@@ -62,13 +60,13 @@ def test_text_features_are_unit_vectors_of_open_clip(encoder: ClipEncoder, tiny_
     tokens = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")(sentences)
     with torch.no_grad():
         expected = model.eval().encode_text(tokens, normalize=True).numpy()
-    found = encoder.text(sentences)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    features = encoder.text(sentences)
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+    assert np.abs(features[0] - features[1]).max() > 1e-3
 
 
-def test_what_an_encoder_says_of_itself(encoder: ClipEncoder, tiny_clip: Path):
+def test_attributes_and_digest_of_an_encoder(encoder: ClipEncoder, tiny_clip: Path):
     assert encoder.name == tiny_clip.name
     assert encoder.image_size == (64, 64)
     assert encoder.precision == "fp32"
@@ -81,17 +79,17 @@ def test_what_an_encoder_says_of_itself(encoder: ClipEncoder, tiny_clip: Path):
     assert ClipEncoder(model, tokenizer, name, "fp32").weights_sha256 != encoder.weights_sha256
 
 
-def test_bf16_agrees_with_fp32(encoder: ClipEncoder, tiny_clip: Path, pictures: np.ndarray):
-    full = encoder.pooled(pictures)
-    half = ClipEncoder.load(str(tiny_clip), precision="bf16", device="cpu").pooled(pictures)
+def test_bf16_agrees_with_fp32(encoder: ClipEncoder, tiny_clip: Path, images: np.ndarray):
+    full = encoder.pooled(images)
+    half = ClipEncoder.load(str(tiny_clip), precision="bf16", device="cpu").pooled(images)
     cosine = (full * half).sum(1) / np.linalg.norm(full, axis=1) / np.linalg.norm(half, axis=1)
     assert cosine.min() > 0.99
 
 
-def test_grid_and_dense_shapes(encoder: ClipEncoder, pictures: np.ndarray):
+def test_grid_and_dense_shapes(encoder: ClipEncoder, images: np.ndarray):
     side, channels = (2, 512) if encoder.name == "resnet" else (4, 48)
-    assert encoder.grid(pictures).shape == (3, side, side, channels)
-    dense = encoder.dense(pictures)
+    assert encoder.grid(images).shape == (3, side, side, channels)
+    dense = encoder.dense(images)
     assert dense.shape == (3, side, side, 32)
     np.testing.assert_allclose(np.linalg.norm(dense, axis=-1), 1, rtol=1e-5)
 
@@ -108,56 +106,56 @@ def test_unknown_models_and_weights_are_refused():
         ClipEncoder.load("RN50", pretrained="openia")
 
 
-def test_bad_pictures_are_refused(encoder: ClipEncoder, pictures: np.ndarray):
+def test_invalid_images_are_refused(encoder: ClipEncoder, images: np.ndarray):
     with pytest.raises(ValueError, match="add a leading axis"):
-        encoder.pooled(pictures[0])
+        encoder.pooled(images[0])
     with pytest.raises(ValueError, match="float32"):
-        encoder.pooled(pictures.astype(np.float32))
-    with pytest.raises(ValueError, match="no pictures"):
+        encoder.pooled(images.astype(np.float32))
+    with pytest.raises(ValueError, match="no images"):
         encoder.pooled([])
     with pytest.raises(ValueError, match="list of sentences"):
         encoder.text("a red sofa")
 
 
-def test_places_of_padding_are_masked_and_zero(encoder: ClipEncoder):
+def test_cells_of_padding_are_masked_and_zero(encoder: ClipEncoder):
     rng = np.random.default_rng(3)
     shapes = [(128, 64, 3), (64, 128, 3)]
     images = [rng.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
     stride = encoder.tower.stride[0]
     side = 128 // stride
-    for found in (
+    for grid in (
         encoder.masked_grid(images, (128, 128), "pad"),
         encoder.masked_grid(images, fit="native"),
         encoder.masked_dense(images, (128, 128), "native"),
     ):
-        assert found.features.shape[:3] == found.mask.shape == (2, side, side)
-        assert found.mask[0, :, : side // 2].all()
-        assert found.mask.sum() == side * side
-        assert not found.features[~found.mask].any()
-        assert np.abs(found.features[found.mask]).max(axis=1).min() > 0
+        assert grid.features.shape[:3] == grid.mask.shape == (2, side, side)
+        assert grid.mask[0, :, : side // 2].all()
+        assert grid.mask.sum() == side * side
+        assert not grid.features[~grid.mask].any()
+        assert np.abs(grid.features[grid.mask]).max(axis=1).min() > 0
     alone = encoder.grid(images[:1], fit="native")
     both = encoder.grid(images, fit="native")
     np.testing.assert_allclose(both[:1, :, : side // 2], alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(159, 160), (127, 95), (158, 191)])
-def test_pictures_of_odd_sides_have_a_mask_of_their_places(tiny_resnet: Path, size):
-    """The first halving of a ResNet rounds up."""
+def test_images_of_odd_sides_have_a_full_mask(tiny_resnet: Path, size):
+    """The first halving of a ResNet's input size rounds up."""
     encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
-    picture = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
+    image = np.random.default_rng(5).integers(0, 256, (*size, 3)).astype(np.uint8)
     shape = tuple((side + 1) // 32 for side in size)
-    for found in (
-        encoder.masked_grid([picture], fit="native"),
-        encoder.masked_dense([picture], fit="native"),
-        encoder.masked_grid([picture], size, "pad"),
+    for grid in (
+        encoder.masked_grid([image], fit="native"),
+        encoder.masked_dense([image], fit="native"),
+        encoder.masked_grid([image], size, "pad"),
     ):
-        assert found.features.shape[1:3] == found.mask.shape[1:] == shape
-        assert found.mask.all()
-    assert encoder.pooled([picture], size, "pad").shape == (1, 32)
+        assert grid.features.shape[1:3] == grid.mask.shape[1:] == shape
+        assert grid.mask.all()
+    assert encoder.pooled([image], size, "pad").shape == (1, 32)
 
 
-def test_what_is_padded_is_encoded_as_if_alone(encoder: ClipEncoder):
-    """Two pictures of other content where the padding of the first lies, in one batch."""
+def test_padding_does_not_change_features(encoder: ClipEncoder):
+    """In one batch, the other image has content where the first has padding."""
     rng = np.random.default_rng(4)
     tall, square = (rng.integers(0, 256, s).astype(np.uint8) for s in ((64, 32, 3), (64, 64, 3)))
     together = encoder.pooled([square, tall], fit="pad")
@@ -168,26 +166,26 @@ def test_what_is_padded_is_encoded_as_if_alone(encoder: ClipEncoder):
     assert np.abs(together[1] - encoder.pooled([tall], fit="stretch")).max() > 1e-3
 
 
-def test_features_at_another_size(encoder: ClipEncoder, pictures: np.ndarray):
+def test_features_at_another_size(encoder: ClipEncoder, images: np.ndarray):
     stride = encoder.tower.stride[0]
-    wide = encoder.grid(pictures, (64, 96), "stretch")
+    wide = encoder.grid(images, (64, 96), "stretch")
     assert wide.shape[:3] == (3, 64 // stride, 96 // stride)
-    assert encoder.pooled(pictures, (64, 96), "stretch").shape == (3, 32)
-    assert encoder.dense(pictures, (96, 96)).shape == (3, 96 // stride, 96 // stride, 32)
+    assert encoder.pooled(images, (64, 96), "stretch").shape == (3, 32)
+    assert encoder.dense(images, (96, 96)).shape == (3, 96 // stride, 96 // stride, 32)
 
 
-def test_a_compiled_encoder_hands_its_whole_tower_to_the_compiler(
-    tiny_clip: Path, encoder: ClipEncoder, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def test_a_compiled_encoder_passes_its_whole_tower_to_the_compiler(
+    tiny_clip: Path, encoder: ClipEncoder, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
-    """Without compiling, which takes a minute."""
-    handed = []
+    """The compiler is replaced, because compiling takes a minute."""
+    compiled_modules = []
 
     def compile_module(module, **options):
-        handed.append((sum(weight.numel() for weight in module.parameters()), options))
+        compiled_modules.append((sum(weight.numel() for weight in module.parameters()), options))
         return module
 
     monkeypatch.setattr(torch, "compile", compile_module)
     compiled = ClipEncoder.load(str(tiny_clip), precision="fp32", device="cpu", compiled=True)
     weights = sum(weight.numel() for weight in encoder.model.visual.parameters())
-    assert handed == [(weights, {"dynamic": False, "options": {"freezing": True}})]
-    np.testing.assert_array_equal(compiled.pooled(pictures), encoder.pooled(pictures))
+    assert compiled_modules == [(weights, {"dynamic": False, "options": {"freezing": True}})]
+    np.testing.assert_array_equal(compiled.pooled(images), encoder.pooled(images))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from encoders.clip import ClipEncoder
 from encoders.explanations import explain, overlay, text_score
 from encoders.preparation import Preparation
-from encoders.towers.towers import image_tower
+from encoders.towers.tower import image_tower
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,66 +24,68 @@ def encoder(tiny_clip: Path) -> ClipEncoder:
 
 
 @pytest.fixture
-def picture() -> Image.Image:
+def image() -> Image.Image:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     return Image.fromarray(pixels)
 
 
 def encoder_of(visual: Any, size: int) -> Any:
-    """As much of an encoder as explanations read, around any image tower."""
+    """Build a stand-in for an encoder around any image tower, with what `explain` uses."""
     from open_clip.transform import PreprocessCfg
 
     config = PreprocessCfg(size=(size, size))
     tower = image_tower(visual)
     prepare = ClipEncoder.prepared
-    found = SimpleNamespace(
+    encoder = SimpleNamespace(
         tower=tower,
         precision="fp32",
         device=torch.device("cpu"),
         preprocessing=vars(config),
         preparation=Preparation(config, tower.multiple, tower.stride),
     )
-    found.prepared = lambda batch, fit: prepare(found, batch, fit)  # type: ignore
-    return found
+    encoder.prepared = lambda batch, fit: prepare(encoder, batch, fit)  # type: ignore
+    return encoder
 
 
-def test_pictures_of_odd_sides_are_explained(tiny_resnet: Path, picture: Image.Image):
+def test_images_of_odd_sides_are_explained(tiny_resnet: Path, image: Image.Image):
     encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
     score = text_score(encoder, "a sofa")
-    assert explain(encoder, picture, score, size=(159, 160), fit="stretch").heat.shape == (5, 5)
+    assert explain(encoder, image, score, size=(159, 160), fit="stretch").heat.shape == (5, 5)
 
 
-def test_grad_cam_of_one_channel_is_that_channel(tiny_resnet: Path, picture: Image.Image):
+def test_grad_cam_of_one_channel_is_that_channel(tiny_resnet: Path, image: Image.Image):
     """The mean of a channel has the same gradient everywhere, and none for other channels."""
     encoder = ClipEncoder.load(str(tiny_resnet), precision="fp32", device="cpu")
-    grid = encoder.grid([picture], (128, 128), "stretch")[0]  # (4, 4, C)
+    grid = encoder.grid([image], (128, 128), "stretch")[0]  # (4, 4, C)
     channel = int(grid.max((0, 1)).argmax())
-    found = explain(
-        encoder, picture, lambda x: x[0, ..., channel].mean(), "grid", (128, 128), "stretch"
+    explanation = explain(
+        encoder, image, lambda x: x[0, ..., channel].mean(), "grid", (128, 128), "stretch"
     )
-    assert found.score == pytest.approx(grid[..., channel].mean(), rel=1e-4)
+    assert explanation.score == pytest.approx(grid[..., channel].mean(), rel=1e-4)
     expected = grid[..., channel] / grid[..., channel].max()
-    np.testing.assert_allclose(found.heat, expected, atol=1e-4)
-    # What speaks against the score is cold.
-    against = explain(encoder, picture, lambda x: -x[0, ..., channel].mean(), "grid")
+    np.testing.assert_allclose(explanation.heat, expected, atol=1e-4)
+    # Cells that lower the score have heat 0.
+    against = explain(encoder, image, lambda x: -x[0, ..., channel].mean(), "grid")
     assert not against.heat.any()
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_relevance_is_its_formula(picture: Image.Image, layers: int):
-    """Chefer et al.: the class token's row of what max(gradient x attention, 0) hands on."""
+def test_relevance_is_its_formula(image: Image.Image, layers: int):
+    """Chefer et al.: the class token's row of the propagated max(gradient x attention, 0)."""
     torch.manual_seed(0)
     visual = VisionTransformer(
         image_size=64, patch_size=16, width=48, layers=layers, heads=3, mlp_ratio=2.0, output_dim=8
     ).eval()
     encoder = encoder_of(visual, 64)
     direction = torch.randn(8)
-    found = explain(encoder, picture, lambda pooled: pooled[0] @ direction)
+    explanation = explain(encoder, image, lambda pooled: pooled[0] @ direction)
 
-    (batch,) = encoder.preparation.batches([picture], None, "own")
+    (batch,) = encoder.preparation.batches([image], None, "center_crop")
     with torch.no_grad():
         x = visual._embeds(batch.pixels)
-        assert found.score == pytest.approx((visual(batch.pixels)[0] @ direction).item(), rel=1e-4)
+        assert explanation.score == pytest.approx(
+            (visual(batch.pixels)[0] @ direction).item(), rel=1e-4
+        )
     y, maps = x[0].requires_grad_(), []
     blocks: Any = visual.transformer.resblocks
     for block in blocks:
@@ -100,71 +102,73 @@ def test_relevance_is_its_formula(picture: Image.Image, layers: int):
         relevance = relevance + (gradient * attention).clamp(min=0).mean(0) @ relevance
     expected = relevance[0, 1:].view(4, 4)
     expected = (expected / expected.max()).detach().numpy()
-    np.testing.assert_allclose(found.heat, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(explanation.heat, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_a_text_is_explained_by_its_cosine(encoder: ClipEncoder, picture: Image.Image):
-    found = explain(encoder, picture, text_score(encoder, "a red sofa"))
-    pooled, text = encoder.pooled([picture])[0], encoder.text(["a red sofa"])[0]
-    assert found.score == pytest.approx(pooled @ text / np.linalg.norm(pooled), abs=1e-5)
-    np.testing.assert_array_equal(found.picture, np.asarray(picture))
-    assert found.heat.min() >= 0
-    assert found.heat.max() in (0, 1)
+def test_a_text_is_explained_by_its_cosine(encoder: ClipEncoder, image: Image.Image):
+    explanation = explain(encoder, image, text_score(encoder, "a red sofa"))
+    pooled, text = encoder.pooled([image])[0], encoder.text(["a red sofa"])[0]
+    assert explanation.score == pytest.approx(pooled @ text / np.linalg.norm(pooled), abs=1e-5)
+    np.testing.assert_array_equal(explanation.image, np.asarray(image))
+    assert explanation.heat.min() >= 0
+    assert explanation.heat.max() in (0, 1)
 
 
-def test_padding_is_cold(encoder: ClipEncoder, picture: Image.Image):
-    wide = picture.resize((128, 64))
+def test_padding_has_no_heat(encoder: ClipEncoder, image: Image.Image):
+    wide = image.resize((128, 64))
     for of in ("pooled", "grid"):
-        found = explain(encoder, wide, lambda x: x.square().sum(), of, (128, 128), "pad")
-        rows, columns = found.heat.shape
+        explanation = explain(encoder, wide, lambda x: x.square().sum(), of, (128, 128), "pad")
+        rows, columns = explanation.heat.shape
         assert (rows, columns) == (128 // encoder.tower.stride[0],) * 2
-        assert not found.heat[rows // 2 :].any()
-        assert found.heat.max() == 1 or of == "pooled"
+        assert not explanation.heat[rows // 2 :].any()
+        assert explanation.heat.max() == 1 or of == "pooled"
 
 
-def test_a_grid_of_a_vit_is_explained_by_what_is_read(tiny_transformer: Path, picture: Image.Image):
-    """A score of one place, which has attended mostly to itself."""
+def test_the_score_of_a_vit_cell_is_explained_by_that_cell(
+    tiny_transformer: Path, image: Image.Image
+):
+    """The cell attends mostly to itself."""
     encoder = ClipEncoder.load(str(tiny_transformer), precision="fp32", device="cpu")
-    found = explain(encoder, picture, lambda x: x[0, 2, 1].square().sum(), "grid")
-    assert np.unravel_index(found.heat.argmax(), found.heat.shape) == (2, 1)
+    explanation = explain(encoder, image, lambda x: x[0, 2, 1].square().sum(), "grid")
+    assert np.unravel_index(explanation.heat.argmax(), explanation.heat.shape) == (2, 1)
 
 
-def test_towers_of_timm_and_those_that_are_closed(picture: Image.Image):
+def test_timm_towers_are_explained_and_towers_without_attention_maps_refused(image: Image.Image):
     torch.manual_seed(0)
     convnext = encoder_of(TimmModel("test_convnext", 16, 160, pool="", proj="linear").eval(), 160)
-    found = explain(convnext, picture, lambda pooled: pooled.square().sum(), fit="stretch")
-    assert found.heat.shape == (5, 5)
-    assert found.heat.max() == 1
+    explanation = explain(convnext, image, lambda pooled: pooled.square().sum(), fit="stretch")
+    assert explanation.heat.shape == (5, 5)
+    assert explanation.heat.max() == 1
     sizes: dict[str, Any] = {"image_size": 64, "patch_size": 16, "width": 48, "layers": 1}
     for options, message in (
         ({"attentional_pool": True}, "attentional pooler"),
-        ({"qk_norm": True}, "cannot be looked into"),
+        ({"qk_norm": True}, "does not expose its attention"),
     ):
         visual = VisionTransformer(**sizes, heads=3, mlp_ratio=2.0, output_dim=8, **options)
         with pytest.raises(ValueError, match=message):
-            explain(encoder_of(visual.eval(), 64), picture, lambda pooled: pooled.sum())
+            explain(encoder_of(visual.eval(), 64), image, lambda pooled: pooled.sum())
 
 
-def test_an_overlay_leaves_cold_places_alone():
-    picture = np.full((40, 60, 3), 100, np.uint8)
+def test_an_overlay_changes_hot_cells_only():
+    image = np.full((40, 60, 3), 100, np.uint8)
     heat = np.zeros((4, 6), np.float32)
     heat[1, 1] = 1
-    laid = overlay(picture, heat)
-    assert laid.shape == picture.shape
-    np.testing.assert_array_equal(laid[25:, 35:], 100)
-    red, green, blue = laid[15, 15].astype(int)
+    blended = overlay(image, heat)
+    assert blended.shape == image.shape
+    np.testing.assert_array_equal(blended[25:, 35:], 100)
+    red, green, blue = blended[15, 15].astype(int)
     assert red > 150
     assert max(green, blue) < 100
 
 
-def test_the_command_writes_the_picture_and_its_heat(run_script, tmp_path: Path):
+def test_the_command_writes_the_image_and_its_heat_map(run_script, tmp_path: Path):
     with Image.open(ROOT / "docs" / "rooms.jpg") as rooms:
         room = rooms.convert("RGB").crop((0, 0, 320, 240))
     room.save(tmp_path / "room.png")
     output = ("--output", tmp_path / "heat.png")
     size = ("--size", 128, 256)
     printed = run_script("explain_image.py", tmp_path / "room.png", "a coat", *output, *size)
-    assert "4 x 8 places" in printed
+    assert "grid of 4 x 8" in printed
     pixels = np.asarray(Image.open(tmp_path / "heat.png")).astype(int)
     assert pixels.shape == (240, 2 * 320, 3)
     np.testing.assert_array_equal(pixels[:, :320], np.asarray(room))

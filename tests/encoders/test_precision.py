@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("bf16", "chosen"), [(True, "bf16"), (False, "medium")])
-def test_auto_follows_the_processor(monkeypatch: pytest.MonkeyPatch, bf16: bool, chosen: str):
+def test_auto_depends_on_the_cpu(monkeypatch: pytest.MonkeyPatch, bf16: bool, chosen: str):
     monkeypatch.setattr(precision, "_cpu_computes_bf16", lambda: bf16)
     assert choose_precision("auto", CPU) == chosen
     assert choose_precision("fp32", CPU) == "fp32"
@@ -20,11 +20,11 @@ def test_auto_follows_the_processor(monkeypatch: pytest.MonkeyPatch, bf16: bool,
 
 
 def test_unknown_precisions_are_refused():
-    with pytest.raises(ValueError, match="'int8' is none of auto, fp32, medium, bf16, fp16"):
+    with pytest.raises(ValueError, match="'int8' is unknown; use auto, fp32, medium, bf16, fp16"):
         choose_precision("int8", CPU)
 
 
-def test_matmul_precision_is_left_as_it_was():
+def test_matmul_precision_is_restored():
     before = torch.get_float32_matmul_precision()
     with matmul_precision("medium"):
         assert torch.get_float32_matmul_precision() == "medium"
@@ -34,7 +34,7 @@ def test_matmul_precision_is_left_as_it_was():
 
 
 @torch.no_grad()
-def test_folded_norms_change_nothing_but_rounding(tiny_resnet: Path):
+def test_folded_batch_norms_equal_the_original_up_to_rounding(tiny_resnet: Path):
     visual = load_model(str(tiny_resnet), None)[0].visual
     generator = torch.Generator().manual_seed(0)
     for module in visual.modules():

@@ -11,17 +11,17 @@ CONFIG = PreprocessCfg(size=(64, 64), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3)
 
 @pytest.fixture
 def patches() -> Preparation:
-    """For a tower of 16-pixel patches."""
+    """Preparation for a tower of 16-pixel patches."""
     return Preparation(CONFIG, (16, 16), (16, 16))
 
 
 @pytest.fixture
 def any_size() -> Preparation:
-    """For a tower of stride 32 that takes any size."""
+    """Preparation for a tower of stride 32 and any input size."""
     return Preparation(CONFIG, (1, 1), (32, 32))
 
 
-def picture(height: int, width: int, seed: int = 0) -> Image.Image:
+def random_image(height: int, width: int, seed: int = 0) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
     return Image.fromarray(pixels.astype(np.uint8))
 
@@ -32,16 +32,16 @@ def normalised(image: Image.Image) -> torch.Tensor:
     return (pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1)
 
 
-def test_stretching_keeps_the_whole_picture(patches: Preparation):
-    image = picture(90, 70)
+def test_stretching_keeps_the_whole_image(patches: Preparation):
+    image = random_image(90, 70)
     (batch,) = patches.batches([image], (48, 96), "stretch")
     expected = normalised(image.resize((96, 48), Image.Resampling.BICUBIC))
     torch.testing.assert_close(batch.pixels[0], expected)
     assert batch.real.tolist() == [[48, 96]]
 
 
-def test_padding_keeps_the_aspect_and_says_what_is_real(patches: Preparation):
-    images = [picture(100, 50), picture(20, 40, 1)]
+def test_padding_keeps_the_aspect_ratio_and_returns_the_covered_size(patches: Preparation):
+    images = [random_image(100, 50), random_image(20, 40, 1)]
     (batch,) = patches.batches(images, (64, 64), "pad")
     assert batch.real.tolist() == [[64, 32], [32, 64]]
     torch.testing.assert_close(
@@ -51,45 +51,50 @@ def test_padding_keeps_the_aspect_and_says_what_is_real(patches: Preparation):
     assert not batch.pixels[1, :, 32:].any()
 
 
-def test_native_pictures_keep_their_pixels_where_the_tower_can(any_size: Preparation):
-    images = [picture(60, 100), picture(33, 47, 1), picture(60, 100, 2), picture(8, 50, 3)]
+def test_native_images_keep_their_pixels_in_a_tower_for_any_size(any_size: Preparation):
+    images = [
+        random_image(60, 100),
+        random_image(33, 47, 1),
+        random_image(60, 100, 2),
+        random_image(8, 50, 3),
+    ]
     batches = list(any_size.batches(images, None, "native"))
     assert [batch.indices for batch in batches] == [[0, 2], [1], [3]]
     torch.testing.assert_close(batches[0].pixels[1], normalised(images[2]))
     assert batches[1].pixels.shape == (1, 3, 33, 47)
-    assert batches[2].pixels.shape == (1, 3, 32, 50)  # no smaller than one place
+    assert batches[2].pixels.shape == (1, 3, 32, 50)  # no smaller than one cell
 
 
-def test_native_pictures_come_to_whole_patches_within_a_bound(patches: Preparation):
+def test_native_images_are_rounded_to_patches_within_a_bound(patches: Preparation):
     shapes = [
         tuple(batch.pixels.shape[2:])
         for size in ((60, 100), (120, 200), (7, 300))
-        for batch in patches.batches([picture(*size)], (64, 128), "native")
+        for batch in patches.batches([random_image(*size)], (64, 128), "native")
     ]
     # 60 x 100 fits and is rounded; 120 x 200 shrinks by 0.533; 7 x 300 to one row of patches.
     assert shapes == [(64, 96), (64, 112), (16, 128)]
 
 
-def test_own_size_and_way_are_open_clips(patches: Preparation):
+def test_center_crop_is_open_clips_transform(patches: Preparation):
     from open_clip.transform import image_transform_v2
 
-    image = picture(90, 70)
-    (batch,) = patches.batches([image], None, "own")
+    image = random_image(90, 70)
+    (batch,) = patches.batches([image], None, "center_crop")
     torch.testing.assert_close(batch.pixels[0], image_transform_v2(CONFIG, is_train=False)(image))
     squash = PreprocessCfg(size=(64, 64), resize_mode="squash")
-    (batch,) = Preparation(squash, (16, 16), (16, 16)).batches([image], None, "own")
+    (batch,) = Preparation(squash, (16, 16), (16, 16)).batches([image], None, "center_crop")
     torch.testing.assert_close(batch.pixels[0], image_transform_v2(squash, is_train=False)(image))
 
 
-def test_grey_and_transparent_pictures_become_rgb(patches: Preparation):
-    image = picture(64, 64)
+def test_grey_and_transparent_images_are_converted_to_rgb(patches: Preparation):
+    image = random_image(64, 64)
     for mode in ("L", "RGBA"):
         (batch,) = patches.batches([image.convert(mode)], None, "stretch")
         expected = normalised(image.convert(mode).convert("RGB"))
         torch.testing.assert_close(batch.pixels[0], expected)
 
 
-def test_large_pictures_come_in_small_batches(any_size: Preparation):
+def test_large_images_are_batched_in_small_numbers(any_size: Preparation):
     images = np.zeros((5, 1000, 1500, 3), np.uint8)
     batches = list(any_size.batches(images, None, "native"))
     assert [batch.indices for batch in batches] == [[0, 1], [2, 3], [4]]
@@ -97,7 +102,7 @@ def test_large_pictures_come_in_small_batches(any_size: Preparation):
 
 
 def test_bad_sizes_and_fits_are_refused(patches: Preparation):
-    with pytest.raises(ValueError, match="50 x 64: this tower takes multiples of 16 x 16"):
-        list(patches.batches([picture(64, 64)], (50, 64), "stretch"))
-    with pytest.raises(ValueError, match="'crop' is none of own, stretch, pad, native"):
-        list(patches.batches([picture(64, 64)], None, "crop"))  # pyright: ignore
+    with pytest.raises(ValueError, match=r"50 x 64 .* give multiples of 16 x 16"):
+        list(patches.batches([random_image(64, 64)], (50, 64), "stretch"))
+    with pytest.raises(ValueError, match=r"'crop' .* center_crop, stretch, pad, native"):
+        list(patches.batches([random_image(64, 64)], None, "crop"))  # pyright: ignore

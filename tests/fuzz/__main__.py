@@ -1,9 +1,9 @@
-"""Reads files that may be damaged, as lines on the standard input ask for, in bounded memory.
+"""Read damaged files with limited memory, on requests from the standard input.
 
 $ python tests/fuzz FOLDER
 
-A request is the name of a reader; the answer is a line of JSON: the file to be damaged the first
-time, what became of reading it from then on.
+A request is the name of a reader. The response is a line of JSON: for the first request of a
+reader, the path of the file to damage; for later ones, the outcome of reading it.
 """
 
 import json
@@ -23,12 +23,12 @@ READERS = {
     for module in (navigation_files, feature_files, run_files, task_files, picture_files)
     for reader in module.READERS
 }
-# Each reading starts a process.
+# Readers that start a process for each file.
 SLOW = ("features_hdf5", "features_hdf5_packed")
 
-# Bytes that a reader may map besides what the imports take.
+# Bytes that a reader may map in addition to the imports.
 MEMORY = 1 << 30
-# What the commands print in a line, see scripts/complaints.py.
+# Exceptions that commands print as one line, see scripts/complaints.py.
 EXPECTED = (OSError, ValueError, KeyError)
 
 
@@ -37,9 +37,9 @@ def outcome(read, path):
         read()
     except EXPECTED as error:
         message = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-        is_sound = path.name in message and "\n" not in message and len(message) < 2000
-        where = "" if is_sound else traceback.format_exc()
-        return {"outcome": "refused" if is_sound else "unclear", "message": message + where}
+        is_clear = path.name in message and "\n" not in message and len(message) < 2000
+        where = "" if is_clear else traceback.format_exc()
+        return {"outcome": "refused" if is_clear else "unclear", "message": message + where}
     except BaseException:
         return {"outcome": "escaped", "message": traceback.format_exc()}
     return {"outcome": "read", "message": ""}
@@ -55,23 +55,23 @@ def main(folder):
 
     storage.features.hdf5_rows._PATIENCE = 4.0
     torch.set_num_threads(1)
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what readers print is no answer
+    responses = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # output of readers must not mix with responses
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     samples = {}
     for line in sys.stdin:
         name = line.strip()
         if name in samples:
             resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, resource.RLIM_INFINITY))
-            answer = outcome(samples[name][1], samples[name][0])
+            response = outcome(samples[name][1], samples[name][0])
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
         else:
-            place = folder / name
-            place.mkdir(parents=True)
-            samples[name] = READERS[name](place)
-            samples[name][1]()  # a sound file is read
-            answer = {"path": str(samples[name][0])}
-        answers.write(json.dumps(answer) + "\n")
+            sample_folder = folder / name
+            sample_folder.mkdir(parents=True)
+            samples[name] = READERS[name](sample_folder)
+            samples[name][1]()  # checks that the undamaged file is read
+            response = {"path": str(samples[name][0])}
+        responses.write(json.dumps(response) + "\n")
 
 
 if __name__ == "__main__":

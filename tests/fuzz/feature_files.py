@@ -1,4 +1,4 @@
-"""Files of features of panoramas, and grids of pictures."""
+"""Samples of feature files of panoramas, and of grid features of images."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ def _views() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((3, 36, 8)).astype(np.float16)
 
 
-def _whole(path: Path, **options: Any) -> object:
-    from storage.features.store import FeatureStore
+def _read_all(path: Path, **options: Any) -> object:
+    from storage.features.opening import open_store
 
-    store = FeatureStore.open(path, **options)
+    store = open_store(path, **options)
     return store.take(np.arange(len(store)))
 
 
@@ -23,7 +23,7 @@ def store(folder: Path) -> Sample:
 
     path = folder / "store.safetensors"
     FeatureStore.write(path, _views(), KEYS, {"encoder": "test"})
-    return path, lambda: _whole(path)
+    return path, lambda: _read_all(path)
 
 
 def store_in_shards(folder: Path) -> Sample:
@@ -35,11 +35,12 @@ def store_in_shards(folder: Path) -> Sample:
     for number, shard in enumerate(shards):
         keys = [f"{key}{number}" for key in KEYS]
         FeatureStore.write(shard, _views(), keys, {"encoder": "test"})
-    return shards[1], lambda: _whole(path)
+    return shards[1], lambda: _read_all(path)
 
 
 def _features(folder: Path, suffix: str) -> Sample:
-    from storage.features.formats import read_features, write_features
+    from storage.features.formats import write_features
+    from storage.features.opening import read_features
 
     path = folder / f"features{suffix}"
     write_features(path, KEYS, _views(), {})

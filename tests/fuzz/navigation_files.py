@@ -1,4 +1,4 @@
-"""Files of navigation: graphs, annotations, submissions and traces."""
+"""Samples of navigation files: graphs, annotations, submissions and traces."""
 
 import gzip
 import importlib.util
@@ -11,7 +11,7 @@ from samples import Sample, write_json, write_lines
 
 
 def _world(folder: Path) -> Any:
-    """The world of two tiny buildings in a folder."""
+    """Write the world of two tiny buildings into a folder."""
     from envs.worlds import world_files
 
     spec = importlib.util.spec_from_file_location(
@@ -106,8 +106,11 @@ def _submission(folder: Path, packed: bool) -> Sample:
     rules = ScoringRules(split=("train",), data_dir=folder, resamples=10)
     ground = load_ground(rules)
     records = [
-        {"instr_id": f"{one['path_id']}_{k}", "trajectory": [[v, 0.1, 0.0] for v in one["path"]]}
-        for one in json.loads(files.annotations("r2r", "train").read_text())
+        {
+            "instr_id": f"{record['path_id']}_{k}",
+            "trajectory": [[viewpoint, 0.1, 0.0] for viewpoint in record["path"]],
+        }
+        for record in json.loads(files.annotations("r2r", "train").read_text())
         for k in range(2)
     ]
     path = write_json(folder / "walks.json", records, packed)

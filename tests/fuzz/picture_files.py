@@ -1,4 +1,4 @@
-"""Pictures, skyboxes and houses."""
+"""Samples of images, skyboxes and houses."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def picture_jpeg(folder: Path) -> Sample:
     from PIL import Image
 
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
+    exif[0x0112] = 6  # rotated by 90 degrees
     return _picture(folder, "picture.jpg", exif=exif)
 
 

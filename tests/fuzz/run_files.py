@@ -1,4 +1,4 @@
-"""Files of training runs and downloads."""
+"""Samples of files of training runs and downloads."""
 
 import shutil
 from pathlib import Path
@@ -11,8 +11,7 @@ SENTENCES = ["Walk past the red sofa.", "Stop near the door, then turn left."]
 
 
 def vocabulary(folder: Path) -> Sample:
-    from agents.acting.tokenizers import load_tokenizer
-    from envs.episodes.tokenizer import WordTokenizer
+    from envs.tokenizers import WordTokenizer, load_tokenizer
 
     path = folder / "vocabulary.json"
     WordTokenizer(WORDS).save(path)
@@ -20,7 +19,7 @@ def vocabulary(folder: Path) -> Sample:
 
 
 def vocabulary_of_pieces(folder: Path) -> Sample:
-    from agents.acting.tokenizers import SubwordTokenizer, load_tokenizer
+    from envs.tokenizers import SubwordTokenizer, load_tokenizer
 
     path = folder / "vocabulary.json"
     SubwordTokenizer.build(SENTENCES, 60).save(path)
@@ -36,7 +35,7 @@ def vocabulary_of_tasks(folder: Path) -> Sample:
 
 
 def config(folder: Path) -> Sample:
-    from agents.configs import TrainConfig
+    from agents.settings import TrainConfig
     from training.settings import CONFIG, read_config, to_json
 
     path = folder / CONFIG
@@ -78,7 +77,7 @@ def model(folder: Path) -> Sample:
 
 
 def checksums(folder: Path) -> Sample:
-    from storage.checksums import Checksums
+    from storage.downloads.checksums import Checksums
 
     seen = Checksums(folder)
     for name in "abc":
@@ -89,7 +88,7 @@ def checksums(folder: Path) -> Sample:
 def archive(folder: Path) -> Sample:
     import zipfile
 
-    from storage.archives import unpack_zip
+    from storage.downloads.archives import unpack_zip
 
     path = folder / "data.zip"
     with zipfile.ZipFile(path, "w") as content:

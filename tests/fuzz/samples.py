@@ -1,7 +1,7 @@
-"""What samples of files have in common.
+"""Type and helpers of samples.
 
-A sample is the file to be damaged and a call that reads it. A reader is a function that writes what
-it needs into a folder and returns its sample.
+A sample is a file to damage and a function that reads it. Each function in `READERS` writes the
+files of its sample into a folder and returns the sample.
 """
 
 import gzip

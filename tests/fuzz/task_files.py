@@ -1,4 +1,4 @@
-"""Files of questions, answers, hypotheses, captions and words."""
+"""Samples of files of questions, answers, hypotheses, captions and vocabularies."""
 
 from pathlib import Path
 

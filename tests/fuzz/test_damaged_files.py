@@ -1,7 +1,7 @@
-"""Damaged files are read or refused with one line that names them; nothing crashes or hangs.
+"""Damaged files are read, or refused with one line that names them, without crashes or hangs.
 
-Few files are tried by default; CLIPNAV_FUZZ=1000 tries so many for each reader. pytest -rP shows
-the counts of outcomes.
+CLIPNAV_FUZZ sets the number of damaged files per reader (default 8). pytest -rP prints the counts
+of outcomes.
 """
 
 import json
@@ -16,23 +16,23 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bounds memory as Linux counts it")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux counts it")
 
 HERE = Path(__file__).resolve().parent
 COUNT = int(os.environ.get("CLIPNAV_FUZZ", "8"))
-SECONDS = 60  # in which a reader answers
+SECONDS = 60  # timeout of a reader
 TABLE = runpy.run_path(str(HERE))
 
 
 class ReadingProcess:
-    """A process that reads files in bounded memory; started anew when a reader kills it."""
+    """Process that reads files with limited memory; restarted after a crash or timeout."""
 
     def __init__(self, folder):
         self.folder = folder
         self.starts = 0
         self.process = None
 
-    def ask(self, name):
+    def request(self, name):
         if self.process is None:
             self.starts += 1
             self.process = subprocess.Popen(
@@ -46,12 +46,12 @@ class ReadingProcess:
         self.process.stdin.flush()
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            is_answered = selector.select(SECONDS)
-        line = self.process.stdout.readline() if is_answered else ""
+            has_responded = selector.select(SECONDS)
+        line = self.process.stdout.readline() if has_responded else ""
         if line:
             return json.loads(line)
         self.close()
-        problem = "died" if is_answered else f"gave no answer in {SECONDS} s"
+        problem = "died" if has_responded else f"did not respond within {SECONDS} s"
         return {"outcome": problem, "message": f"the process {problem}"}
 
     def close(self):
@@ -70,18 +70,18 @@ def reading_process(tmp_path_factory):
 
 @pytest.mark.parametrize("name", TABLE["READERS"])
 def test_damage_is_read_or_refused(name, reading_process, damaged_versions):
-    path = Path(reading_process.ask(name)["path"])
-    sound = path.read_bytes()
+    path = Path(reading_process.request(name)["path"])
+    intact = path.read_bytes()
     counts, failures = Counter(), []
     count = COUNT // 4 if name in TABLE["SLOW"] else COUNT
-    for damage, damaged in damaged_versions(sound, zlib.crc32(name.encode()), count):
-        if reading_process.process is None:  # the last reading ended it
-            path = Path(reading_process.ask(name)["path"])
+    for damage, damaged in damaged_versions(intact, zlib.crc32(name.encode()), count):
+        if reading_process.process is None:  # the last file ended it
+            path = Path(reading_process.request(name)["path"])
         path.write_bytes(damaged)
-        answer = reading_process.ask(name)
-        counts[answer["outcome"]] += 1
-        if answer["outcome"] not in ("read", "refused"):
-            failures.append(f"{damage}: {answer['message']}")
+        response = reading_process.request(name)
+        counts[response["outcome"]] += 1
+        if response["outcome"] not in ("read", "refused"):
+            failures.append(f"{damage}: {response['message']}")
     print(f"{name}: {dict(counts)}")
     assert not failures, f"{len(failures)} of {count}:\n" + "\n".join(failures[:5])
     assert counts.total() == count

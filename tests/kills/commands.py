@@ -1,4 +1,4 @@
-"""The long commands: how each is given, and what shall be alike however often it was killed."""
+"""Long commands: their arguments, and the part of their output that kills must not change."""
 
 import hashlib
 import json
@@ -22,11 +22,11 @@ class Command:
     """A long command.
 
     Attributes:
-        program: What is run.
-        arguments: For a folder of outputs.
-        state: What is compared, by name.
-        waits: Whether a second one waits for the first instead of being refused.
-        resumes: Whether one that has begun goes on with --resume.
+        program: Python file of the command.
+        arguments: Function from the output folder to the arguments.
+        state: Function from the output folder to the values that are compared.
+        waits: Whether a second process waits for the first instead of being refused.
+        resumes: Whether an interrupted run is resumed with --resume.
     """
 
     program: Path
@@ -37,7 +37,7 @@ class Command:
 
 
 def files_in(folder: Path) -> dict[str, str]:
-    """Digest of each file in a folder and below it."""
+    """Return the digest of each file in a folder and its subfolders."""
     return {
         str(path.relative_to(folder)): file_sha256(path)
         for path in sorted(folder.rglob("*"))
@@ -46,40 +46,40 @@ def files_in(folder: Path) -> dict[str, str]:
 
 
 def run_state(output: Path) -> dict[str, Any]:
-    """What a training has come to, without what depends on the clock."""
+    """Return the files and values of a run that do not depend on time."""
     run = output / "run"
     trainer = torch.load(run / "trainer.pt", weights_only=True)
-    # By tensors: the order of the notes in its header is another one each time.
-    found: dict[str, Any] = {"model": digest(load_file(run / "model.safetensors"))}
-    found |= {name: digest(value) for name, value in trainer.items() if name not in _CLOCK}
+    # Compares tensors, as the order of metadata in the header changes from run to run.
+    state: dict[str, Any] = {"model": digest(load_file(run / "model.safetensors"))}
+    state |= {name: digest(value) for name, value in trainer.items() if name not in _CLOCK}
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     results = json.loads((run / "results.json").read_text())
-    found["log"] = [without_clock(event) for event in events]
-    found["results"] = without_clock(results)
-    found["files"] = sorted(
+    state["log"] = [without_clock(event) for event in events]
+    state["results"] = without_clock(results)
+    state["files"] = sorted(
         str(path.relative_to(run)) for path in run.iterdir() if path.name != "tensorboard"
     )
-    return found
+    return state
 
 
 def without_clock(values: dict[str, Any]) -> dict[str, Any]:
-    """Figures that do not depend on how fast the machine is."""
+    """Remove values that depend on time."""
     return {name: value for name, value in values.items() if name not in _CLOCK}
 
 
 def digest(value: Any) -> str:
-    """Digest of a nest of tensors and numbers."""
+    """Return a digest of nested tensors and numbers."""
     if isinstance(value, torch.Tensor):
         return hashlib.sha256(value.contiguous().numpy().tobytes()).hexdigest()
     if isinstance(value, Mapping):
-        return json.dumps({str(name): digest(one) for name, one in value.items()})
+        return json.dumps({str(name): digest(item) for name, item in value.items()})
     if isinstance(value, list | tuple):
-        return json.dumps([digest(one) for one in value])
+        return json.dumps([digest(item) for item in value])
     return repr(value)
 
 
 def clip_state(output: Path) -> dict[str, Any]:
-    """What a training of the house CLIP has come to."""
+    """Return the weights, log and training state of a pretraining of CLIP on houses."""
     run = output / "run"
     trainer = torch.load(run / "trainer.pt", weights_only=True)
     log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -91,12 +91,12 @@ def clip_state(output: Path) -> dict[str, Any]:
 
 
 def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Command]:
-    """All of them.
+    """Return all commands by name.
 
     Args:
         world: Folder of a tiny world.
-        shapes: Folder of tiny data of the tasks about pictures.
-        download: Address and SHA-256 of a file.
+        shapes: Folder of a tiny VQA data set.
+        download: URL and SHA-256 of a file.
     """
     small = ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
     tiny = ["--world", "matterport", "--data-dir", str(world)]

@@ -1,4 +1,4 @@
-"""What the commands that are killed work on, and what starts them."""
+"""Data of the commands that are killed, and the process that starts them."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
 
 class Launcher:
-    """Starts commands, see launcher.py."""
+    """Client of launcher.py, which starts commands."""
 
     def __init__(self, process):
         self._process = process
-        assert self._ask(None) == "ready"
+        assert self._request(None) == "ready"
 
-    def _ask(self, line):
+    def _request(self, line):
         if line is not None:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
@@ -38,11 +38,11 @@ class Launcher:
             "environment": {name: str(value) for name, value in environment.items()},
             "log": str(log),
         }
-        return int(self._ask(json.dumps(request)))
+        return int(self._request(json.dumps(request)))
 
     def wait(self, process: int) -> int:
-        """Exit status of a process; minus the signal that killed it."""
-        return int(self._ask(f"wait {process}"))
+        """Return the exit status of a process; negative if a signal killed it."""
+        return int(self._request(f"wait {process}"))
 
 
 @pytest.fixture(scope="session")
@@ -67,11 +67,11 @@ def environment():
 
 
 class SlowSite(BaseHTTPRequestHandler):
-    """Sends a file in pieces, from where it is asked to."""
+    """Server that sends a file slowly, from the requested byte on."""
 
     def do_GET(self):
-        asked = self.headers.get("Range")
-        start = int(asked[6:-1]) if asked else 0
+        requested = self.headers.get("Range")
+        start = int(requested[6:-1]) if requested else 0
         self.send_response(416 if start >= len(CONTENT) else 206 if start else 200)
         if start >= len(CONTENT):
             self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
@@ -81,10 +81,10 @@ class SlowSite(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(max(len(CONTENT) - start, 0)))
         self.send_header("ETag", '"one"')
         self.end_headers()
-        for place in range(start, len(CONTENT), 100_000):
+        for offset in range(start, len(CONTENT), 100_000):
             try:
-                self.wfile.write(CONTENT[place : place + 100_000])
-            except OSError:  # who asked was killed
+                self.wfile.write(CONTENT[offset : offset + 100_000])
+            except OSError:  # the client was killed
                 return
             time.sleep(0.02)
 

@@ -1,7 +1,8 @@
-"""Starts commands in forks of a process that has imported what they need, which saves seconds.
+"""Start commands in forks of a process that has already imported large packages, to save time.
 
-Reads a line of JSON for each: the program, its arguments and environment, and a file for what it
-prints; answers with the process id. "wait PID" is answered with the exit status of the process.
+Each request is a line of JSON with the program, its arguments and environment, and a file for its
+output; the response is the process id. The response to "wait PID" is the exit status of the
+process.
 """
 
 import json
@@ -20,10 +21,10 @@ from vl_tasks.vqa import learning  # noqa: F401
 
 
 def run(request: dict) -> None:
-    """Become the command."""
+    """Execute the command in this process."""
     os.setsid()
-    for request_ in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(request_, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -34,7 +35,7 @@ def run(request: dict) -> None:
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve requests until the input ends."""
     print("ready", flush=True)
     for line in sys.stdin:
         word, _, rest = line.partition(" ")

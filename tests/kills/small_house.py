@@ -1,4 +1,4 @@
-"""Houses that are built in a moment in place of the real ones, by workers that begin at once."""
+"""Replace houses by simple ones that are built fast, and spawned workers by forked ones."""
 
 import multiprocessing
 
@@ -11,9 +11,9 @@ from envs.houses.building.house import House, HouseSpec
 from envs.houses.building.sets import set_of
 from envs.houses.instructions.annotation_files import guide_path, r2r_path, read_annotations
 from envs.houses.meshes.geometry import Material, box
-from envs.houses.meshes.scene import scene_of_fixtures
 from envs.houses.plan.floor_plan import FloorPlan, Room
-from envs.houses.shell.structure import Fixture
+from envs.houses.shell.assembly import scene_of_fixtures
+from envs.houses.shell.fixture import Fixture
 from storage import processes
 
 THINGS = ("sofa", "chair", "floor_lamp", "armchair", "bed", "table")
@@ -21,7 +21,7 @@ TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.6, 0.2), "blue": (0.1, 0.2, 0.
 
 
 def small_house(spec: HouseSpec) -> House:
-    """Boxes on a floor without walls."""
+    """Build a house of boxes on a floor without walls."""
     rng = np.random.default_rng(spec.plan_seed)
     floor = box((40, 40, 0.1), Material("plain"), (10, 10, -0.1))
     fixtures = [Fixture("floor", 0, (floor,))]
@@ -36,22 +36,23 @@ def small_house(spec: HouseSpec) -> House:
 
 
 def shipped_navigation(built: House) -> dict:
-    """Graph and episodes that the project ships for a house of that name."""
+    """Return the graph and episodes of the built-in house with the same name."""
     scan = built.spec.scan
     home = set_of(scan)
     navigation = {"connectivity": read_connectivity(scan), "rxr": {}}
     for split in home.splits_of(scan):
         files = (r2r_path(home.data_dir, split), guide_path(home.data_dir, split))
         records, guides = (
-            [one for one in read_annotations(path) if one["scan"] == scan] for path in files
+            [record for record in read_annotations(path) if record["scan"] == scan]
+            for path in files
         )
         navigation[split], navigation["rxr"][split] = records, guides
     return navigation
 
 
 def use_small_houses() -> None:
-    """Have everything in this process and its workers build them."""
+    """Replace the functions that build houses in this process and its workers."""
     house.build_house = small_house
     house_set.navigate = shipped_navigation
-    # No rays have been traced here, and a fresh interpreter would import for seconds.
+    # Forks are safe here, as no rays have been traced, and start faster than new interpreters.
     processes.get_context = lambda _: multiprocessing.get_context("fork")

@@ -1,6 +1,6 @@
-"""Commands that are killed at random moments and given again end as if nothing had happened.
+"""Commands that are killed at random times and repeated end with the result of an unkilled one.
 
-CLIPNAV_KILLS=20 kills each so often (once by default), and prints a table with -s.
+CLIPNAV_KILLS sets the number of kills per command (default 1); pytest -s prints a summary.
 """
 
 import os
@@ -15,18 +15,18 @@ import pytest
 KILLS = int(os.environ.get("CLIPNAV_KILLS", "1"))
 NAMES = [*"follower speaker vqa extraction houses tasks".split(), "house clip", "download"]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
-_LEFTOVERS = (".lock", ".partial", "-tag")
+_LEFTOVERS = (".lock", ".partial", ".partial-version", ".partial-lock")
 
 
 class Attempts:
-    """A command with a folder of its own, started again and again."""
+    """A command with its own folder, which can be started repeatedly."""
 
     def __init__(self, command, folder, launcher):
         self.command, self.folder, self._launcher = command, folder, launcher
         self.output, self.log = folder / "output", folder / "log.txt"
-        self.start_anew()
+        self.clear()
 
-    def start_anew(self):
+    def clear(self):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.output.mkdir(parents=True)
 
@@ -44,14 +44,17 @@ class Attempts:
         return self._launcher.wait(process)
 
     def stage(self):
-        """What there is of the output."""
+        """Return which part of the output exists, and of the cache while there is no output."""
         names = {path.name for path in self.output.rglob("*") if path.is_file()}
+        if not names:
+            cached = sum(path.is_file() for path in (self.folder / "cache").rglob("*"))
+            return f"with {cached} files in the cache" if cached else "with nothing yet"
+        if any(name.endswith(".partial") for name in names):
+            return "half way"
         for name in ("results.json", "trainer.pt", "store.safetensors", "scans.txt"):
             if name in names:
                 return f"with {name}"
-        if any(name.endswith(".partial") for name in names):
-            return "half way"
-        return "with files" if names - {".lock"} else "with nothing yet"
+        return "with files" if names - {".lock"} else "with a lock"
 
     def check_end(self, expected):
         assert self.command.state(self.output) == expected
@@ -62,26 +65,26 @@ class Attempts:
 
 @pytest.fixture(scope="module")
 def expected(long_commands, launcher, tmp_path_factory):
-    """Gives what a command ends with that nobody kills, and the seconds that it took."""
-    found = {}
+    """Return a function from a command to its state and duration (s) without kills."""
+    results = {}
 
     def get(name):
-        if name not in found:
+        if name not in results:
             folder = tmp_path_factory.mktemp("whole") / "folder"
             whole = Attempts(long_commands[name], folder, launcher)
-            begin = time.perf_counter()
+            start = time.perf_counter()
             code = whole.wait(whole.start())
             assert code == 0, whole.log.read_text()
-            seconds = time.perf_counter() - begin
-            found[name] = whole.command.state(whole.output), seconds
-            whole.check_end(found[name][0])
-        return found[name]
+            seconds = time.perf_counter() - start
+            results[name] = whole.command.state(whole.output), seconds
+            whole.check_end(results[name][0])
+        return results[name]
 
     return get
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_killed_commands_end_as_if_nothing_had_happened(
+def test_killed_commands_end_with_the_same_result(
     long_commands, launcher, expected, tmp_path, name
 ):
     state, seconds = expected(name)
@@ -92,41 +95,39 @@ def test_killed_commands_end_as_if_nothing_had_happened(
         process = attempts.start()
         time.sleep(rng.uniform(0, seconds))
         stage = attempts.stage()
-        request = SIGNALS[rng.integers(len(SIGNALS))]
-        os.kill(process, request)  # to a process that has ended, which nobody has waited for, too
+        number = SIGNALS[rng.integers(len(SIGNALS))]
+        os.kill(process, number)  # works for a finished process, too, until it is waited for
         code = attempts.wait(process)
         if code == 0:
             attempts.check_end(state)
-            attempts.start_anew()
+            attempts.clear()
             continue
-        told = attempts.log.read_text()
-        assert code in (-request, 130), told
+        output = attempts.log.read_text()
+        assert code in (-number, 130), output
         if code == 130:
-            assert "Traceback" not in told
-            assert "Stopped" in told.splitlines()[-1]
+            assert "Traceback" not in output
+            assert "Stopped" in output.splitlines()[-1]
         stages[stage] += 1
     code = attempts.wait(attempts.start())
     assert code == 0, attempts.log.read_text()
     attempts.check_end(state)
     listed = ", ".join(f"{count} {stage}" for stage, count in sorted(stages.items()))
-    print(f"\n{name}: {stages.total()} kills ({listed}); the end is equal")
+    print(f"\n{name}: {stages.total()} kills ({listed}); the result is equal")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "download"])
-def test_of_two_at_a_time_one_is_refused_or_waits(
-    long_commands, launcher, expected, tmp_path, name
-):
+def test_a_second_process_is_refused_or_waits(long_commands, launcher, expected, tmp_path, name):
     state, _ = expected(name)
     attempts = Attempts(long_commands[name], tmp_path / "folder", launcher)
     logs = [tmp_path / "first.txt", tmp_path / "second.txt"]
     processes = [attempts.start(log) for log in logs]
     codes = [attempts.wait(process) for process in processes]
-    told = [log.read_text() for log in logs]
-    assert not any("Traceback" in text for text in told)
+    outputs = [log.read_text() for log in logs]
+    assert not any("Traceback" in text for text in outputs)
     if attempts.command.waits:
-        assert codes == [0, 0], told
+        assert codes == [0, 0], outputs
     else:
-        assert sorted(codes) == [0, 1], told
+        assert sorted(codes) == [0, 1], outputs
         winner = processes[codes.index(0)]
-        assert f"process {winner} (on" in told[codes.index(1)]
+        assert f"process {winner} (on" in outputs[codes.index(1)]
     attempts.check_end(state)

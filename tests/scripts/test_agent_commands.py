@@ -80,11 +80,12 @@ def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, run_scrip
             "--instruction-language",
             "hi",
             "--no-vision",
-            "--no-language",
+            "--instruction-ablation",
+            "empty",
         ),
         *("--iterations", "1", "--output", tmp_path / "run"),
     )
-    assert "follower (no vision, no language)" in printed
+    assert "follower (no vision, empty instructions)" in printed
 
 
 def test_rxr_of_the_houses_is_learnt_and_scored_by_language(tmp_path, run_script):

@@ -38,7 +38,7 @@ def test_rows_without_a_name_are_refused(run_script, tmp_path):
 def test_a_comparison_of_nothing_is_refused(run_script, capsys):
     for given, complaint in (
         (["--seeds", "0"], "--seeds 0: must be at least 1"),
-        (["--splits"], "--splits: name one at least"),
+        (["--splits"], "--splits: no split; name at least one"),
     ):
         with pytest.raises(SystemExit):
             run_script("compare_agents.py", *given)
@@ -46,5 +46,5 @@ def test_a_comparison_of_nothing_is_refused(run_script, capsys):
 
 
 def test_rows_do_not_take_the_name_of_a_baseline(run_script, tmp_path):
-    with pytest.raises(ValueError, match="'random agent' is a baseline's name"):
+    with pytest.raises(ValueError, match="'random agent' is the name of a baseline"):
         run_script("compare_agents.py", "--rows", "random agent=", "--output", tmp_path)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import write_local_dir
-from storage.features.store import FeatureStore
+from storage.features.opening import open_store
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare_encoders.py"
 
@@ -51,26 +51,28 @@ def test_from_pictures_to_the_table_and_not_twice(
     output = tmp_path / "comparison"
     command = [
         *("compare_encoders.py", "--encoders", clips[0], f"random={clips[1]}", "--seeds", "1"),
-        *("--ablations", "no-language", "--world", "matterport", "--data-dir", tiny_world),
-        *("--pictures", skyboxes, "--splits", "val_unseen", "--output", output),
+        *("--ablations", "empty-instructions", "--world", "matterport", "--data-dir", tiny_world),
+        *("--scan-dir", skyboxes, "--splits", "val_unseen", "--output", output),
         *("--", "--iterations", "2", "--batch-size", "4", "--follower.hidden-size", "16"),
     ]
     printed = run_script(*command)
     report = json.loads((output / "comparison.json").read_text())
-    rows = ["first", "random", "first, no-language", "random agent", "forward agent"]
+    rows = ["first", "random", "first, empty-instructions", "random agent", "forward agent"]
     assert list(report["val_unseen"]) == rows
     told = printed.splitlines()[1 : 1 + len(rows)]
     assert [line[12:30].strip() for line in told] == rows
     assert (output / "comparison.md").read_text().count("| val_unseen |") == len(rows)
     assert (output / "comparison.png").read_bytes().startswith(b"\x89PNG")
     for name, clip in (("first", clips[0]), ("random", clips[1])):
-        store = FeatureStore.open(output / "features" / f"{name}.safetensors")
+        store = open_store(output / "features" / f"{name}.safetensors")
         assert store.metadata["weights_sha256"] == ClipEncoder.load(str(clip)).weights_sha256
         config = json.loads((output / "runs" / f"{name}-0" / "config.json").read_text())
         assert config["features"] == str(store.path)
         assert (config["select_by"], config["iterations"]) == ("val_unseen", 2)
-    deaf = json.loads((output / "runs" / "first-no-language-0" / "config.json").read_text())
-    assert deaf["language"] == "none"
+    ablated = json.loads(
+        (output / "runs" / "first-empty-instructions-0" / "config.json").read_text()
+    )
+    assert ablated["instruction_ablation"] == "empty"
 
     made = {path: path.stat().st_mtime_ns for path in output.rglob("*.safetensors")}
     assert len(made) == 5
@@ -95,7 +97,7 @@ def test_names_of_encoders(clips):
 
 
 def test_two_encoders_of_one_name_are_refused(run_script, clips, tmp_path):
-    with pytest.raises(ValueError, match="name some, and differently"):
+    with pytest.raises(ValueError, match="no encoder, or two of one name"):
         run_script(
             *("compare_encoders.py", "--encoders", clips[0], f"first={clips[1]}"),
             *("--output", tmp_path),
@@ -103,5 +105,5 @@ def test_two_encoders_of_one_name_are_refused(run_script, clips, tmp_path):
 
 
 def test_a_folder_that_is_missing_is_refused(run_script, tmp_path):
-    with pytest.raises(ValueError, match="neither a folder nor a model that open_clip knows"):
+    with pytest.raises(ValueError, match="neither a folder nor a model of open_clip"):
         run_script("compare_encoders.py", "--encoders", f"x={tmp_path / 'no'}")

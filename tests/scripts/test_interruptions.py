@@ -68,7 +68,7 @@ def test_nothing_is_imported_before(script):
 def test_what_is_kept_is_said(monkeypatch, capsys):
     from complaints import friendly_errors
 
-    from training.interruption import Stopped, says_when_interrupted
+    from training.interruption import Stopped, interruption_message
 
     monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
     handler = signal.getsignal(signal.SIGTERM)
@@ -76,7 +76,7 @@ def test_what_is_kept_is_said(monkeypatch, capsys):
         with (
             pytest.raises(SystemExit) as end,
             friendly_errors(),
-            says_when_interrupted(lambda: "3 of 4 are kept"),
+            interruption_message(lambda: "3 of 4 are kept"),
         ):
             signal.raise_signal(signal.SIGTERM)
     finally:

@@ -25,4 +25,4 @@ def test_a_number_without_sense_is_named(command, flags, run_script, capsys):
             run_script(*command.split(), *flag.split())
         assert ended.value.code == 2
         told = capsys.readouterr().err
-        assert f"{flag}: must be at least" in told or f"{flag}: a run needs some time" in told
+        assert f"{flag}: must be at least" in told or f"{flag}: must be greater than 0" in told

@@ -78,7 +78,7 @@ def test_what_cannot_be_shown_is_said(submission, tiny_world, tmp_path):
         "name a run": (tmp_path / "nothing",),
         "there is no episode '7_7'": (submission, *world, "--episode", "7_7", "--export", page),
         "no walk that can be shown": (submission, "--export", page),
-        "choose what --export, --video and --rerun write": (submission, "--episode", "7_7"),
+        "apply to --export, --video and --rerun": (submission, "--episode", "7_7"),
     }
     for complaint, arguments in cases.items():
         done = command("visualise_episode.py", *arguments)

@@ -1,4 +1,4 @@
-"""Locks of outputs: who is refused, who waits, and what a dead holder leaves."""
+"""Locks of outputs: refusal, waiting and locks of dead processes."""
 
 import errno
 import fcntl
@@ -18,7 +18,7 @@ fcntl.flock = missing
 """
 
 
-def test_a_second_process_is_refused_with_the_name_of_the_first(tmp_path, locked_elsewhere):
+def test_the_error_of_a_second_process_names_the_first(tmp_path, locked_elsewhere):
     output = tmp_path / "store.safetensors"
     with locked_elsewhere(output) as other:
         with pytest.raises(OutputInUseError) as refused, sole_writer(output):
@@ -30,7 +30,7 @@ def test_a_second_process_is_refused_with_the_name_of_the_first(tmp_path, locked
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_and_other_names_of_it_have_one_lock(tmp_path, locked_elsewhere):
+def test_all_paths_of_a_folder_share_one_lock(tmp_path, locked_elsewhere):
     run = tmp_path / "run"
     run.mkdir()
     (tmp_path / "same").symlink_to(run)
@@ -43,7 +43,7 @@ def test_a_folder_and_other_names_of_it_have_one_lock(tmp_path, locked_elsewhere
 
 
 @pytest.mark.parametrize("prelude", ["", WITHOUT_FLOCK])
-def test_a_killed_holder_is_no_holder(tmp_path, locked_elsewhere, prelude):
+def test_the_lock_of_a_killed_process_is_free(tmp_path, locked_elsewhere, prelude):
     output = tmp_path / "run"
     with locked_elsewhere(output, prelude=prelude) as other:
         other.kill()
@@ -54,7 +54,7 @@ def test_a_killed_holder_is_no_holder(tmp_path, locked_elsewhere, prelude):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_flock_a_living_holder_is_named(tmp_path, locked_elsewhere, monkeypatch):
+def test_without_flock_the_error_names_a_running_holder(tmp_path, locked_elsewhere, monkeypatch):
     def missing(*_):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
@@ -69,7 +69,7 @@ def test_without_flock_a_living_holder_is_named(tmp_path, locked_elsewhere, monk
             lock.acquire()
 
 
-def test_a_holder_on_another_host_comes_with_the_remedy(tmp_path, locked_elsewhere):
+def test_the_error_about_another_host_contains_the_remedy(tmp_path, locked_elsewhere):
     output = tmp_path / "run"
     with locked_elsewhere(output):
         lock_path(output).write_text("7\nelsewhere\n")
@@ -77,7 +77,7 @@ def test_a_holder_on_another_host_comes_with_the_remedy(tmp_path, locked_elsewhe
             OutputLock(output).acquire()
 
 
-def test_one_process_may_take_a_lock_again(tmp_path):
+def test_a_process_may_acquire_its_lock_again(tmp_path):
     output = tmp_path / "run"
     with sole_writer(output):
         os.utime(lock_path(output), (1, 1))
@@ -87,7 +87,7 @@ def test_one_process_may_take_a_lock_again(tmp_path):
     assert not lock_path(output).exists()
 
 
-def test_a_lock_holds_on_a_full_disk(tmp_path, locked_elsewhere):
+def test_a_lock_works_on_a_full_disk(tmp_path, locked_elsewhere):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
     output = tmp_path / "run"
     with (
@@ -98,8 +98,8 @@ def test_a_lock_holds_on_a_full_disk(tmp_path, locked_elsewhere):
         pass
 
 
-def test_makers_wait_for_each_other(tmp_path, locked_elsewhere, capsys):
-    """Of another process as well as of a thread; each finds what the one before has made."""
+def test_makers_of_one_entry_wait_for_each_other(tmp_path, locked_elsewhere, capsys):
+    """This holds for processes and threads; each finds the entry that an earlier one made."""
     entry = tmp_path / "entry"
     made = []
 
@@ -113,9 +113,9 @@ def test_makers_wait_for_each_other(tmp_path, locked_elsewhere, capsys):
         threads = [threading.Thread(target=make) for _ in range(3)]
         for thread in threads:
             thread.start()
-        while "waiting" not in (told := capsys.readouterr().err):
+        while "waiting" not in (printed := capsys.readouterr().err):
             pass
-        assert f"{entry}: waiting for process {other.pid} (on" in told
+        assert f"{entry}: waiting for process {other.pid} (on" in printed
         assert not made
         assert other.stdin is not None
         other.stdin.close()

@@ -9,7 +9,7 @@ from storage.pictures import PictureError, load_picture
 
 
 def png(width, height, rows=b""):
-    """A PNG that declares its size and holds next to nothing."""
+    """Return a PNG with a declared size and almost no data."""
 
     def chunk(kind, data):
         return (
@@ -22,14 +22,14 @@ def png(width, height, rows=b""):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("size", [(60_000, 60_000), (10_000, 10_000), (1, 100_000_000)])
-def test_pictures_with_too_many_pixels_are_refused_unread(tmp_path, size):
+def test_images_with_too_many_pixels_are_refused_before_decoding(tmp_path, size):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(*size))
     with pytest.raises(PictureError, match=r"bomb\.png: .*pixels"):
         load_picture(path)
 
 
-def test_pictures_cut_short_or_of_other_formats_are_refused(tmp_path):
+def test_truncated_images_and_other_formats_are_refused(tmp_path):
     path = tmp_path / "a.jpg"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
@@ -45,7 +45,7 @@ def test_pictures_cut_short_or_of_other_formats_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
-def test_formats_of_data_sets_are_read_whatever_their_name(tmp_path, kind):
+def test_the_format_is_read_from_the_content(tmp_path, kind):
     Image.new("RGB", (6, 4), (200, 10, 10)).save(tmp_path / "a.jpg", kind)
     image = load_picture(tmp_path / "a.jpg")
     assert image.size == (6, 4)

@@ -1,4 +1,4 @@
-"""Jobs in other processes: what comes back, and what stops them."""
+"""Jobs in worker processes: results and failures."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from storage.processes import run_jobs
 
 
 def do(job):
-    """Leave a file; the name of the job says how it ends."""
+    """Write a file, then end as the name of the job requires."""
     job.touch()
     match job.stem:
         case "wrong":
@@ -21,10 +21,10 @@ def do(job):
     return job.suffix
 
 
-def test_each_job_comes_back_with_its_result(tmp_path):
+def test_each_job_is_yielded_with_its_result(tmp_path):
     jobs = [tmp_path / f"good.{number}" for number in range(5)]
-    found = dict(run_jobs(do, jobs, 2, "does jobs"))
-    assert found == {job: job.suffix for job in jobs}
+    results = dict(run_jobs(do, jobs, 2, "does jobs"))
+    assert results == {job: job.suffix for job in jobs}
     assert not list(run_jobs(do, [], 2, "does jobs"))
 
 
@@ -36,7 +36,7 @@ def test_each_job_comes_back_with_its_result(tmp_path):
         ("killed", ChildProcessError, "that does jobs was killed; .* fewer --workers"),
     ],
 )
-def test_no_job_begins_after_one_that_failed(tmp_path, end, error, message):
+def test_no_job_starts_after_a_failed_one(tmp_path, end, error, message):
     jobs = [tmp_path / name for name in ("good.0", f"{end}.1", "good.2", "good.3")]
     with pytest.raises(error, match=message):
         list(run_jobs(do, jobs, 1, "does jobs"))

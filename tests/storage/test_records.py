@@ -37,7 +37,7 @@ def read(tmp_path):
         '{"path_id": 1, "text": "a\u2028b"}\r\n{"path_id": 2, "more": [{"x": null}]}\r\n',
     ],
 )
-def test_arrays_and_lines_are_told_apart_by_content(read, text):
+def test_arrays_and_lines_are_distinguished_by_content(read, text):
     expected = [Item(1, "a\u2028b"), Item(2)]
     assert read(text) == expected
     assert read(gzip.compress(text.encode())) == expected
@@ -53,12 +53,18 @@ def test_arrays_and_lines_are_told_apart_by_content(read, text):
         ('["a"]', "record 0: expected object, got str"),
         ("{}", "record 0: field 'path_id' is missing"),
         ("[", "record 0: not valid JSON"),
-        ("[]]", "record 0: there is text after"),
-        ('[{"path_id": 1}, {"path_id": 2} {}]', r"record 1 \(path_id 2\): neither a comma nor"),
-        ('[{"path_id": 1}, {"path_id": 2}', r"record 1 \(path_id 2\): neither a comma nor"),
+        ("[]]", "record 0: text follows the end"),
+        (
+            '[{"path_id": 1}, {"path_id": 2} {}]',
+            r"record 1 \(path_id 2\): a comma or the end of the list",
+        ),
+        (
+            '[{"path_id": 1}, {"path_id": 2}',
+            r"record 1 \(path_id 2\): a comma or the end of the list",
+        ),
         ('[{"path_id": 1}, {"path_id"', "record 1: not valid JSON"),
         ('[{"path_id": 1},]', "record 1: not valid JSON"),
-        ('[{"path_id": 1}] []', "record 0: there is text after"),
+        ('[{"path_id": 1}] []', "record 0: text follows the end"),
         (
             '[{"path_id": 1}, {"path_id": 2, "text": "\\ud800"}]',
             r"record 1 \(path_id 2\): not valid JSON",
@@ -75,14 +81,14 @@ def test_arrays_and_lines_are_told_apart_by_content(read, text):
         ('{"instr_id": "7_1", "path_id": 1.5}', r"record 0 \(path_id 1.5\): field 'path_id': "),
     ],
 )
-def test_damage_is_named(read, tmp_path, text, message):
+def test_errors_name_file_record_and_remedy(read, tmp_path, text, message):
     with pytest.raises(RecordError, match=rf"^{tmp_path}/items\.json: {message}.*; mend it$"):
         read(text)
 
 
 @st.composite
 def damages(draw):
-    """Where and how bytes of a file change."""
+    """Draw a random change of some bytes."""
     kind = draw(st.sampled_from(["replace", "insert", "delete", "cut"]))
     where = draw(st.floats(0, 1, exclude_max=True))
     token = st.sampled_from(
@@ -101,7 +107,7 @@ def change(data, damage):
 
 
 def load_or_explain(folder, dataset):
-    """The complaint about a damaged training split, or None where it could be read."""
+    """Return the error of a damaged training split, or None if it is read."""
     try:
         episodes = load_episodes(dataset, "train", world_files("matterport", folder), timed=True)
     except ValueError as error:
@@ -112,7 +118,7 @@ def load_or_explain(folder, dataset):
 
 @pytest.fixture(scope="module")
 def fuzzed(tiny_world, tmp_path_factory):
-    """A data folder with the tiny world's graphs, whose annotations are written again and again."""
+    """Data folder with the graphs of the tiny world; tests overwrite its annotations."""
     folder = tmp_path_factory.mktemp("fuzzed")
     (folder / "matterport").symlink_to(tiny_world / "matterport")
     for dataset in ("r2r", "rxr"):
@@ -123,15 +129,17 @@ def fuzzed(tiny_world, tmp_path_factory):
 @settings(max_examples=80, deadline=None)
 @given(damage=st.lists(damages(), min_size=1, max_size=3), packed=st.booleans())
 @pytest.mark.parametrize("name", ["r2r/R2R_train.json", "rxr/rxr_train_guide.jsonl"])
-def test_damaged_bytes_never_crash(tiny_world, fuzzed, name, damage, packed):
+def test_damaged_bytes_are_read_or_refused(tiny_world, fuzzed, name, damage, packed):
     data = (tiny_world / name).read_bytes()
     data = gzip.compress(data, mtime=0) if packed else data
-    for one in damage:
-        data = change(data, one)
+    for change_of_bytes in damage:
+        data = change(data, change_of_bytes)
     (fuzzed / name).write_bytes(data)
     complaint = load_or_explain(fuzzed, name[:3])
     if complaint is not None:
-        assert complaint.startswith((f"{fuzzed / name}: record ", f"{fuzzed / name}: no episode"))
+        assert complaint.startswith(
+            (f"{fuzzed / name}: record ", f"{fuzzed / name}: the file contains no")
+        )
 
 
 values = st.recursive(
@@ -143,7 +151,7 @@ values = st.recursive(
 
 @settings(max_examples=80, deadline=None)
 @given(number=st.integers(0, 13), value=values, data=st.data())
-def test_any_value_in_any_field_is_read_or_named(tiny_world, fuzzed, number, value, data):
+def test_any_value_in_any_field_is_read_or_refused(tiny_world, fuzzed, number, value, data):
     text = (tiny_world / "rxr" / "rxr_train_guide.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     field = data.draw(st.sampled_from([*lines[0], "edit_distance", "timed_instruction"]))
@@ -152,5 +160,5 @@ def test_any_value_in_any_field_is_read_or_named(tiny_world, fuzzed, number, val
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     complaint = load_or_explain(fuzzed, "rxr")
     if complaint is not None:
-        # Of two records with one id the second is named.
+        # The error of a duplicate id names the second record.
         assert complaint.startswith(f"{path}: record {number}") or "occurs twice" in complaint

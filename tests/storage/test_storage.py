@@ -17,7 +17,7 @@ from storage.features.store import FeatureStore
 from training.checkpoints import save_model, save_trainer
 
 
-def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     with atomic_write(path) as beside:
         assert beside.suffix == ".png"
@@ -33,7 +33,7 @@ def fail_half_way(path: Path) -> None:
         raise OSError("no space left")
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text("old")
     with pytest.raises(OSError, match="no space"):
@@ -42,7 +42,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_was_writing_goes(tmp_path: Path) -> None:
+def test_temporary_files_of_killed_processes_are_deleted(tmp_path: Path) -> None:
     program = """
 import os, signal, sys
 from storage import atomic_write
@@ -55,7 +55,7 @@ with atomic_write(sys.argv[1]) as beside:
     assert killed.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     living = left.with_name(left.name.replace(f"-{_number(left)}.", f"-{os.getppid()}."))
-    living.write_text("somebody is at it")
+    living.write_text("unfinished")
     write_text(path, "whole")
     assert sorted(tmp_path.iterdir()) == sorted([living, path])
 
@@ -87,7 +87,7 @@ def save_picture(path: Path) -> None:
     ("name", "save"),
     [
         ("trainer.pt", lambda path: save_trainer(path.parent, {"weights": torch.zeros(9999)})),
-        ("model.safetensors", lambda path: save_model(path.parent, Widthless(9999, 9), {})),
+        ("model.safetensors", lambda path: save_model(path.parent, FixedLayer(9999, 9), {})),
         ("store.safetensors", save_store),
         ("text.json", lambda path: write_text(path, 99999 * "x")),
         ("array.npy", save_array),
@@ -97,24 +97,26 @@ def save_picture(path: Path) -> None:
         ("picture.png", save_picture),
     ],
 )
-def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path, file_size_limit, name, save):
-    """Whatever library writes: each has errors of its own for it."""
+def test_the_error_of_a_full_disk_names_the_file_and_keeps_the_old_one(
+    tmp_path, file_size_limit, name, save
+):
+    """Each library that writes files raises its own exceptions."""
     path = tmp_path / name
     with file_size_limit(20_000):
-        with pytest.raises(UnwritableError, match=rf"{name}: cannot be written .* was not made"):
+        with pytest.raises(UnwritableError, match=rf"{name}: cannot be written .* was not created"):
             save(path)
         path.write_text("old")
-        with pytest.raises(UnwritableError, match=rf"{name}: cannot .* the file is as it was"):
+        with pytest.raises(UnwritableError, match=rf"{name}: cannot .* the file is unchanged"):
             save(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-class Widthless(torch.nn.Linear):
-    widths: ClassVar[dict[str, str]] = {}
+class FixedLayer(torch.nn.Linear):
+    architecture: ClassVar[dict[str, str]] = {}
 
 
-def test_other_errors_stay_what_they_are(tmp_path):
+def test_other_errors_are_not_converted(tmp_path):
     for error in (ValueError("wrong"), FileNotFoundError(2, "No such file", "another")):
         with pytest.raises(type(error)), atomic_write(tmp_path / "a"):
             raise error
@@ -125,26 +127,26 @@ def test_text_is_utf_8(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes().decode("utf-8") == "सीढ़ी\n"
 
 
-def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_created(tmp_path: Path) -> None:
     path = tmp_path / "made" / "too" / "text.txt"
     write_text(path, "here")
     assert path.read_text(encoding="utf-8") == "here"
 
 
-def test_digest_is_of_the_bytes(tmp_path: Path) -> None:
+def test_file_sha256_is_the_digest_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
 
 
-def test_the_cache_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_can_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
     assert cache_dir() == tmp_path
     monkeypatch.delenv("CLIPNAV_CACHE")
     assert cache_dir() == Path.home() / ".cache" / "clipnav"
 
 
-def test_files_have_the_usual_permissions(tmp_path: Path):
-    """safetensors, among others, makes files that nobody else may read."""
+def test_files_have_default_permissions(tmp_path: Path):
+    """safetensors, among others, creates files that only their owner may read."""
     usual = tmp_path / "usual"
     usual.touch()
     with atomic_write(tmp_path / "file") as beside:

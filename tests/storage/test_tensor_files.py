@@ -11,7 +11,7 @@ HALVES = np.arange(6, dtype=np.float16).reshape(2, 3)
 MASK = np.array([1, 0, 1], np.uint8)
 
 
-def test_the_library_reads_what_is_written(tmp_path):
+def test_the_library_reads_written_headers(tmp_path):
     path = tmp_path / "a.safetensors"
     header = header_bytes({"x": ("F16", (2, 3)), "m": ("U8", (3,))}, {"b": "1", "a": "2"})
     path.write_bytes(header + HALVES.tobytes() + MASK.tobytes())
@@ -21,7 +21,7 @@ def test_the_library_reads_what_is_written(tmp_path):
     assert read_header(path)[1] == len(header)
 
 
-def test_what_the_library_writes_is_read(tmp_path):
+def test_files_of_the_library_are_read(tmp_path):
     path = tmp_path / "a.safetensors"
     save_file({"x": HALVES}, path, {"a": "2"})
     header, start = read_header(path)
@@ -32,7 +32,7 @@ def test_what_the_library_writes_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"1234", b"\xff" * 20, b"\x08" + bytes(7) + b'{"a": 1'])
-def test_damaged_files_are_named(tmp_path, content):
+def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.safetensors: not a safetensors file, or damaged"):
@@ -72,7 +72,7 @@ def entry(dtype="F16", shape=(2, 3), offsets=(0, 12)):
         "[" * 100_000,
     ],
 )
-def test_headers_that_do_not_fit_themselves_are_refused(tmp_path, header):
+def test_inconsistent_headers_are_refused(tmp_path, header):
     path = written(tmp_path, header)
     with pytest.raises(ValueError, match=r"a\.safetensors: not a safetensors file, or damaged"):
         read_header(path)
@@ -82,5 +82,5 @@ def test_headers_that_do_not_fit_themselves_are_refused(tmp_path, header):
 
 @pytest.mark.parametrize("size", [0, 5, 11, 13])
 def test_files_shorter_or_longer_than_their_tensors_are_refused(tmp_path, size):
-    with pytest.raises(ValueError, match=r"a\.safetensors: (cut short|too long)"):
+    with pytest.raises(ValueError, match=r"a\.safetensors: (truncated|too long)"):
         read_header(written(tmp_path, {"x": entry()}, bytes(size)))

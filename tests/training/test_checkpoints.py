@@ -23,11 +23,11 @@ def make(visual=12, vocabulary=10):
     return Reader(visual, vocabulary)
 
 
-def test_model_survives_its_file(tmp_path):
+def test_a_saved_model_is_loaded_with_its_metadata(tmp_path):
     network, other = make(), make()
     save_model(tmp_path, network, {"encoder": "house_clip", "iteration": "40"})
-    notes = load_model(tmp_path, other, {"encoder": "house_clip"})
-    assert notes["iteration"] == "40"
+    metadata = load_model(tmp_path, other, {"encoder": "house_clip"})
+    assert metadata["iteration"] == "40"
     for name, weights in network.state_dict().items():
         assert torch.equal(weights, other.state_dict()[name])
     assert [path.name for path in tmp_path.iterdir()] == [MODEL]
@@ -41,14 +41,14 @@ def test_model_survives_its_file(tmp_path):
         (make(), "b", "encoder a, but here it is b"),
     ],
 )
-def test_model_of_another_setting_names_both_values(tmp_path, other, encoder, problem):
+def test_the_error_of_other_settings_names_both_values(tmp_path, other, encoder, problem):
     save_model(tmp_path, make(), {"encoder": "a"})
     with pytest.raises(ValueError, match=problem) as error:
         load_model(tmp_path, other, {"encoder": encoder})
     assert str(tmp_path / MODEL) in str(error.value)
 
 
-def test_parts_that_no_width_tells_of_are_named(tmp_path):
+def test_weights_that_the_architecture_omits_are_checked(tmp_path):
     save_model(tmp_path, make(), {})
     other = make()
     other.scale = nn.Linear(1, 1)
@@ -58,18 +58,18 @@ def test_parts_that_no_width_tells_of_are_named(tmp_path):
     assert "scale.weight" in str(error.value)
 
 
-def test_model_from_before_a_part_was_made_has_it_not(tmp_path):
+def test_an_option_that_a_file_lacks_counts_as_no(tmp_path):
     save_model(tmp_path, make(), {})
     other = make()
-    other.architecture["marks visits"] = "no"
+    other.architecture["visit features"] = "no"
     load_model(tmp_path, other, {})
-    other.architecture["marks visits"] = "yes"
-    with pytest.raises(ValueError, match="marks visits no, but here it is yes"):
+    other.architecture["visit features"] = "yes"
+    with pytest.raises(ValueError, match="visit features no, but here it is yes"):
         load_model(tmp_path, other, {})
 
 
 @pytest.mark.parametrize("kept", [0, 5, 400])
-def test_damaged_files_are_named(tmp_path, kept):
+def test_damaged_files_are_refused(tmp_path, kept):
     save_model(tmp_path, make(), {})
     save_trainer(tmp_path, {"iteration": 3, "weights": make().state_dict()})
     for name, load in (
@@ -83,7 +83,7 @@ def test_damaged_files_are_named(tmp_path, kept):
         assert str(path) in str(error.value)
 
 
-def test_missing_files_are_named(tmp_path):
+def test_the_errors_of_missing_files_name_them(tmp_path):
     with pytest.raises(FileNotFoundError, match=MODEL):
         load_model(tmp_path, make(), {})
     with pytest.raises(FileNotFoundError, match=TRAINER):

@@ -6,7 +6,7 @@ from training.checkpoints import METRICS
 from training.log import RunLog, read_log
 
 
-def test_what_comes_after_a_run_is_taken_up_again_replaces_what_came_before(tmp_path):
+def test_events_of_a_resumed_run_replace_later_events(tmp_path):
     first = RunLog(tmp_path, 0)
     for iteration in (1, 2, 3, 4):
         first.write("val", iteration, {"SR": iteration / 8})
@@ -23,22 +23,22 @@ def test_what_comes_after_a_run_is_taken_up_again_replaces_what_came_before(tmp_
     [
         (b'{"kind": "train"', "not valid JSON"),
         (b"[" * 100_000, "nested deeper"),
-        (b'{"kind": "train"}', "no event of a training run"),
-        (b'{"iteration": "7"}', "no event"),
-        (b"7", "no event"),
+        (b'{"kind": "train"}', "not an event of a training run"),
+        (b'{"iteration": "7"}', "not an event"),
+        (b"7", "not an event"),
         (b"\xff", "utf-8"),
     ],
 )
-def test_a_damaged_line_is_named(tmp_path, line, problem):
-    sound = b'{"kind": "train", "iteration": 1, "loss": NaN}\n'
-    (tmp_path / METRICS).write_bytes(sound + line + b"\n" + sound)
+def test_the_error_of_a_damaged_line_names_it(tmp_path, line, problem):
+    valid = b'{"kind": "train", "iteration": 1, "loss": NaN}\n'
+    (tmp_path / METRICS).write_bytes(valid + line + b"\n" + valid)
     with pytest.raises(ValueError, match=rf"metrics\.jsonl, line 2: .*{problem}.*; remove the dam"):
         read_log(tmp_path)
-    (tmp_path / METRICS).write_bytes(2 * sound + line)  # the end that a killed run left
+    (tmp_path / METRICS).write_bytes(2 * valid + line)  # incomplete
     assert [event["iteration"] for event in read_log(tmp_path)] == [1, 1]
 
 
-def test_a_full_disk_leaves_whole_events(tmp_path, file_size_limit):
+def test_a_full_disk_leaves_complete_events(tmp_path, file_size_limit):
     log = RunLog(tmp_path, 0)
     log.write("val", 1, {"SR": 0.5})
     path = tmp_path / "metrics.jsonl"

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from training.optimiser_settings import OptimiserConfig
-from training.optimisers import learning_rate, limit_gradient, make_optimiser
+from training.optimisers import clip_gradient, learning_rate, make_optimiser
 from training.settings import check_effects, idle_training_settings
 
 
-def test_learning_rates_follow_their_schedules():
+def test_learning_rates_follow_the_schedules():
     steps = OptimiserConfig(
         learning_rate=1.0, schedule="steps", warmup=10, warmup_start=0.2, milestones=(20, 30)
     )
@@ -29,8 +29,8 @@ def test_learning_rates_follow_their_schedules():
     assert learning_rate(OptimiserConfig(learning_rate=1.0), 999, 1.0) == 1.0
 
 
-def test_warm_up_is_that_of_torchs_schedulers_stepped_after_each_update():
-    """mmf steps a LambdaLR after each update: the first update has the rate of number 0."""
+def test_warmup_equals_torch_schedulers_stepped_after_each_update():
+    """mmf steps a LambdaLR after each update, so the first update has the rate of step 0."""
     start, length, milestones = 0.25, 7, (11, 13)
     settings = OptimiserConfig(
         learning_rate=0.5,
@@ -40,24 +40,24 @@ def test_warm_up_is_that_of_torchs_schedulers_stepped_after_each_update():
         milestones=milestones,
         decay=0.2,
     )
-    made = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.5)
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.5)
 
     def published(update):
         if update <= length:
             return start * (1 - update / length) + update / length
         return 0.2 ** bisect.bisect(milestones, update)
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(made, published)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, published)
     for iteration in range(16):
-        used = made.param_groups[0]["lr"]
+        used = optimiser.param_groups[0]["lr"]
         assert learning_rate(settings, iteration, iteration / 16) == pytest.approx(used)
-        made.step()
+        optimiser.step()
         schedule.step()
 
 
 @pytest.mark.parametrize(("records", "batch"), [(443_757, 64), (1_000, 30), (90, 30)])
-def test_stairs_of_warm_up_are_openvqas(records, batch):
-    """Its WarmupOptimizer counts an update, then takes its rate by quarters of four epochs."""
+def test_warmup_stairs_equal_those_of_openvqa(records, batch):
+    """Its WarmupOptimizer counts an update first; each of four epochs adds a quarter."""
     epoch = records / batch
     settings = OptimiserConfig(learning_rate=2.0, warmup=int(3 * epoch), warmup_stairs=3)
     edges = [int(epoch * 4 * quarter) for quarter in (0.25, 0.5, 0.75)]
@@ -68,8 +68,8 @@ def test_stairs_of_warm_up_are_openvqas(records, batch):
         assert learning_rate(settings, iteration, 0.0) == pytest.approx(2.0 * quarters / 4)
 
 
-def test_a_staircase_warms_up_as_openvqa_does():
-    """Rates of `WarmupOptimizer.rate` (openvqa/utils/optim.py), step by step around its stairs."""
+def test_rates_around_each_warmup_stair_equal_openvqa():
+    """Compares with `WarmupOptimizer.rate` (openvqa/utils/optim.py)."""
     size, epochs = 443_757, 3
     warmup = epochs * size // 64
     config = OptimiserConfig(
@@ -90,38 +90,38 @@ def test_a_staircase_warms_up_as_openvqa_does():
 @pytest.mark.parametrize(
     ("clip", "expected"), [("none", [3, 4]), ("norm", [0.3, 0.4]), ("value", [0.5, 0.5])]
 )
-def test_gradients_are_limited_by_norm_or_by_value(clip, expected):
+def test_gradients_are_clipped_by_norm_or_by_value(clip, expected):
     layer = nn.Linear(2, 1, bias=False)
     layer.weight.grad = torch.tensor([[3.0, 4.0]])
-    assert limit_gradient(layer, OptimiserConfig(clip=clip, clip_at=0.5)) == pytest.approx(5)
+    assert clip_gradient(layer, OptimiserConfig(clip=clip, clip_at=0.5)) == pytest.approx(5)
     assert layer.weight.grad[0].tolist() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "adamax"])
-def test_optimisers_take_their_settings(name):
+def test_optimisers_receive_their_settings(name):
     decay = 0.3 if name == "adamw" else 0.0
     config = OptimiserConfig(name, 0.25, (0.8, 0.9), 1e-7, weight_decay=decay)
-    made = make_optimiser(nn.Linear(2, 1), config)
-    assert type(made).__name__.lower() == name
-    group = made.param_groups[0]
+    optimiser = make_optimiser(nn.Linear(2, 1), config)
+    assert type(optimiser).__name__.lower() == name
+    group = optimiser.param_groups[0]
     assert (group["lr"], group["betas"], group["eps"]) == (0.25, (0.8, 0.9), 1e-7)
     assert group["weight_decay"] == decay
 
 
 @pytest.mark.parametrize("name", ["adam", "adamax", "rmsprop"])
-def test_weight_decay_is_refused_where_there_is_none(name):
-    with pytest.raises(ValueError, match=f"--optimiser.weight-decay 0.3 .* {name}: choose adamw"):
+def test_weight_decay_requires_adamw(name):
+    with pytest.raises(ValueError, match=f"--optimiser.weight-decay 0.3 .* {name}; choose adamw"):
         OptimiserConfig(name, weight_decay=0.3)
 
 
-def test_a_schedule_of_steps_names_them():
+def test_the_schedule_steps_requires_milestones():
     with pytest.raises(ValueError, match=r"--optimiser.schedule steps .* --optimiser.milestones"):
         OptimiserConfig(schedule="steps")
 
 
 @dataclass(frozen=True)
 class Run:
-    """Settings of a run, as far as they can be idle."""
+    """Settings of a run that can be without effect."""
 
     optimiser: OptimiserConfig
     minutes: float | None = None
@@ -156,23 +156,23 @@ def test_settings_of_an_optimiser_without_effect_are_refused(given, beside, flag
         check_effects(config, idle_training_settings(config), default)
     # What a preset brings may be idle.
     check_effects(config, idle_training_settings(config), config)
-    assert learning_rate_of(config) == learning_rate_of(default)
+    assert rates_and_weights(config) == rates_and_weights(default)
 
 
-def learning_rate_of(config):
-    """Learning rates of a run, and what is done in an update, without what cannot matter there."""
+def rates_and_weights(config):
+    """Return the learning rates of a run, and its weights after clipped updates."""
     rates = [learning_rate(config.optimiser, k, k / 10) for k in range(10)]
     layer = nn.Linear(2, 1, bias=False)
     layer.weight.data.fill_(1.0)
-    made = make_optimiser(layer, config.optimiser)
+    optimiser = make_optimiser(layer, config.optimiser)
     for _ in range(3):
         layer.weight.grad = torch.full((1, 2), 40.0)
-        limit_gradient(layer, config.optimiser)
-        made.step()
+        clip_gradient(layer, config.optimiser)
+        optimiser.step()
     return rates, layer.weight.tolist()
 
 
-def test_iterations_are_refused_where_the_clock_ends_a_run():
+def test_iterations_have_no_effect_with_minutes():
     default = Run(OptimiserConfig(), minutes=2.5)
     config = replace(default, iterations=20)
     with pytest.raises(ValueError, match=r"^--iterations 20 has no effect with --minutes 2\.5"):
@@ -181,12 +181,12 @@ def test_iterations_are_refused_where_the_clock_ends_a_run():
     check_effects(config, idle_training_settings(config), default)
 
 
-def test_a_part_may_learn_at_a_rate_of_its_own():
+def test_a_part_can_have_a_separate_learning_rate():
     network = nn.ModuleList([nn.Linear(2, 1), nn.Linear(3, 1)])
     config = OptimiserConfig("rmsprop", 0.5, epsilon=1e-5)
-    made = make_optimiser(network, config, network[1], 0.1)
-    assert isinstance(made, torch.optim.RMSprop)
-    assert {(group["lr"], group["eps"]) for group in made.param_groups} == {(0.5, 1e-5)}
-    assert [len(group["params"]) for group in made.param_groups] == [2, 2]
-    assert made.param_groups[1]["params"][0] is network[1].weight
-    assert made.param_groups[1]["rate_factor"] == pytest.approx(0.2)
+    optimiser = make_optimiser(network, config, network[1], 0.1)
+    assert isinstance(optimiser, torch.optim.RMSprop)
+    assert {(group["lr"], group["eps"]) for group in optimiser.param_groups} == {(0.5, 1e-5)}
+    assert [len(group["params"]) for group in optimiser.param_groups] == [2, 2]
+    assert optimiser.param_groups[1]["params"][0] is network[1].weight
+    assert optimiser.param_groups[1]["rate_factor"] == pytest.approx(0.2)

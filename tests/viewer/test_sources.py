@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from agents.configs import TrainConfig
+from agents.settings import TrainConfig
 from training.settings import to_json
 from viewer.trace import write_trace
 
@@ -119,5 +119,7 @@ def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
         with pytest.raises(SystemExit):
             run_script("visualise_episode.py", run, "--split", "train", *arguments)
     assert agent.walks == 0
-    with pytest.raises(ValueError, match="'me' has not walked train/100_0; there are follower"):
+    with pytest.raises(
+        ValueError, match="'me' has not walked train/100_0; the agents are follower"
+    ):
         run_script("visualise_episode.py", run, "--split", "train", *film, "--agent", "me")

@@ -76,7 +76,7 @@ def test_self_critical_training_keeps_what_weights_need(tmp_path):
         ("--min-count", "9"): "min_count: 2 against 9",
         ("--no-standardise",): "standardise: True against False",
         ("--no-vision",): "vision: True against False",
-        ("--grids.fit", "pad"): "grids.fit: own against pad",
+        ("--grids.fit", "pad"): "grids.fit: center_crop against pad",
     }.items():
         with pytest.raises(ValueError, match=f"{problem}; leave the flags out"):
             parse_captions([*start, *flags])

@@ -90,7 +90,7 @@ def test_entailment_learns_what_holds(command, shapes, runs, model):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", model)
     flags = (*flags, *(SMALL if model == "fused" else ()))
     flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.001")
-    command("finetune_snli_ve.py", *flags, "--iterations", "150", "--output", run)
+    command("finetune_snli_ve.py", *flags, "--iterations", "400", "--output", run)
     assert results(run)["val"]["accuracy"] > 0.8
     command("finetune_snli_ve.py", "--resume", run, "--submit", "test")
     submission = json.loads((run / "submission_test.json").read_text())

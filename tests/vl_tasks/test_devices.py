@@ -9,13 +9,13 @@ from vl_tasks.training import prepare
 
 
 @pytest.mark.parametrize(
-    ("device", "problem"), [("gpu", "no such device"), ("cuda:1", "finds 1 GPUs")]
+    ("device", "problem"), [("gpu", "does not know"), ("cuda:1", "detects 1 CUDA")]
 )
 def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = dataclasses.replace(VQA_PRESETS["houses"], device=device)
     blind = dataclasses.replace(config, vision=False)
-    pictures = ("--pictures", tmp_path, "--device", device)
+    pictures = ("--images", tmp_path, "--device", device)
     for attempt in (
         lambda: prepare(config),
         lambda: pictures_source(config, {}, device),

@@ -42,7 +42,7 @@ def extract(run_script, pictures, monkeypatch):
 
     def run(*arguments) -> str:
         settings = ("--grids.precision", "fp32", *arguments)
-        return run_script("extract_image_features.py", "--pictures", pictures, *settings)
+        return run_script("extract_image_features.py", "--images", pictures, *settings)
 
     return run
 
@@ -54,7 +54,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("what", ["grid", "dense", "pooled"])
 def test_what_is_kept_is_what_the_encoder_gives(extract, pictures, encoder, tmp_path, what):
     shape = ("--grids.fit", "stretch", "--grids.size", "64", "96")
-    extract("--skip-damaged", "--what", what, "--output", tmp_path, *shape)
+    extract("--skip-damaged", "--kind", what, "--output", tmp_path, *shape)
     config = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
     images = {path: path for path in picture_tree(pictures)}
     source = GridSource(encoder, images, config, tmp_path, what)
@@ -74,7 +74,7 @@ def test_trainings_find_the_features_in_their_cache(extract, pictures, encoder, 
     del images[damaged.stem]
     source = GridSource(encoder, images, config, cache / "grids")
     assert str(cache / "grids" / source.key) in printed
-    assert f"1 damaged ones left out: {damaged}" in printed
+    assert f"1 damaged images skipped: {damaged}" in printed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "_fill", lambda ids, **_: [] if not ids else pytest.fail("encodes"))
         assert source.batch(list(images)).features.shape == (10, 16, 512)

@@ -14,7 +14,7 @@ from vl_tasks.captioning.learning import CaptionLearner
 from vl_tasks.entailment.learning import EntailmentLearner
 from vl_tasks.settings.configs import CaptionerConfig, McanConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
-from vl_tasks.training import make_trainer
+from vl_tasks.training import make_task_trainer
 from vl_tasks.vqa.learning import VqaLearner, answer_loss
 
 MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
@@ -130,7 +130,7 @@ def test_a_run_that_goes_on_is_the_run_without_a_stop(learner, config, blind, tm
         output = tmp_path / name
         torch.manual_seed(0)
         settings = config({**blind, "iterations": 4, "output": output, "resume": resume})
-        trainer = make_trainer(settings, learner(settings))
+        trainer = make_task_trainer(settings, learner(settings))
         for _ in range(steps):
             trainer.step()
         trainer.save()
@@ -168,7 +168,7 @@ def test_any_of_a_pictures_captions_is_a_right_one(blind, monkeypatch):
 
 def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
     config = captions({**blind, "output": tmp_path})
-    trainer = make_trainer(config, CaptionLearner(config))
+    trainer = make_task_trainer(config, CaptionLearner(config))
     trainer.save()
     trainer.close()
     assert (tmp_path / CONFIG).is_file()

@@ -9,7 +9,7 @@ from torch import nn
 
 from training.checkpoints import MODEL, load_trainer
 from vl_tasks.settings.configs import RunConfig
-from vl_tasks.training import BatchOrder, is_held_out, make_trainer, parted
+from vl_tasks.training import is_held_out, make_task_trainer, parted
 
 
 class NamedRun(RunConfig):
@@ -58,17 +58,17 @@ def config(tmp_path, **changes):
 
 
 def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_same_run):
-    whole = make_trainer(config(tmp_path / "whole"), Sums())
+    whole = make_task_trainer(config(tmp_path / "whole"), Sums())
     whole.train()
     assert (whole.run / "numbers.txt").read_text() == "two"
     half = config(tmp_path / "halves")
     # A cosine's rate depends on the length of the run, which is the same: it is stopped.
-    first = make_trainer(half, stopping := Sums())
+    first = make_task_trainer(half, stopping := Sums())
     stopping.before_loss = lambda rows: interrupt_at(first, 9)
     with pytest.raises(SystemExit, match=rf"after 10 iterations.*--resume {first.run}"):
         first.train()
     assert load_trainer(first.run)["iteration"] == 10
-    second = make_trainer(dataclasses.replace(half, resume=first.run), Sums())
+    second = make_task_trainer(dataclasses.replace(half, resume=first.run), Sums())
     second.train()
     check_same_run(whole, second)
 
@@ -76,15 +76,6 @@ def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_
 def interrupt_at(trainer, iteration):
     if trainer.iteration == iteration:
         os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_every_epoch_takes_every_record_once():
-    order = BatchOrder(10, 4, seed=3)
-    taken = np.concatenate([order.batch(k) for k in range(5)])
-    assert sorted(taken[:10]) == sorted(taken[10:]) == list(range(10))
-    assert taken[:10].tolist() != taken[10:].tolist()
-    np.testing.assert_array_equal(BatchOrder(10, 4, 3).batch(3), order.batch(3))
-    assert BatchOrder(3, 8, 0).batch(1).shape == (8,)
 
 
 def test_a_twentieth_of_the_pictures_is_held_out():

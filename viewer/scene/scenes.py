@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
-from envs.houses.plan.plan_elements import Opening
+from envs.houses.plan.elements import Opening
 from envs.worlds import World, is_built_in
 from viewer.scene.storeys import storeys
 
@@ -18,7 +18,7 @@ def scene(graph: NavGraph, world: World) -> Json:
     Returns:
         `scan`; `viewpoints`: by name [x, y, z of the floor, storey]; `edges`: pairs of names;
         `storeys`: how many; `plan`: None, or rooms and openings by storey as in
-        `envs.houses.plan.plan_elements`.
+        `envs.houses.plan.elements`.
     """
     plan = _plan(graph.scan) if is_built_in(world) else None
     floors = graph.positions[:, 2] - graph.heights

@@ -55,7 +55,7 @@ class RequestError(Exception):
         self.status = status
 
 
-class Site:
+class Routes:
     """Answers requests.
 
     Args:

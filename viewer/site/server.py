@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from storage.json_files import parse_json
-from viewer.site.routes import Answer, RequestError, Site
+from viewer.site.routes import Answer, RequestError, Routes
 
 _LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 100_000  # bytes
@@ -42,9 +42,9 @@ class ViewerServer(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 1024  # connections that the system holds until there is a thread for them
-    site: Site
+    site: Routes
 
-    def __init__(self, site: Site | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, site: Routes | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
         self.connections = _Connections(_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:

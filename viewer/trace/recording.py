@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.episodes.tokenizer import WordTokenizer
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import Tokenizer
 from envs.worlds import Dataset
 from viewer.trace.building import Moment, Setting, build_trace
 from viewer.trace.format import Trace, write_trace
@@ -140,7 +140,7 @@ def explanation(agent: Walker) -> Explanation:
 
 
 def noted(
-    tokenizer: WordTokenizer,
+    tokenizer: Tokenizer,
     observation: dict[str, Any],
     info: dict[str, Any],
     row: int,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.episodes.tokenizer import WordTokenizer, split_words
+from envs.tokenizers import Tokenizer, WordTokenizer, split_words
 
 _WINDOW = 40  # characters among which a token is looked for; beyond, it was not found
 
@@ -21,7 +21,7 @@ def word_pieces(text: str) -> tuple[str, ...]:
 
 
 def word_attention(
-    tokenizer: WordTokenizer, text: str, ids: Sequence[int], weights: np.ndarray
+    tokenizer: Tokenizer, text: str, ids: Sequence[int], weights: np.ndarray
 ) -> tuple[float, ...]:
     """Attention over tokens, added up by word.
 
@@ -47,7 +47,7 @@ def word_attention(
     return tuple(np.round(total, 4).tolist())
 
 
-def unknown_words(tokenizer: WordTokenizer, text: str) -> tuple[int, ...]:
+def unknown_words(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     """Indices of the `word_pieces` of a text that a tokenizer reads as unknown, all or in part."""
     ids = tokenizer.encode(text, len(text) + 2)
     read = ids[1 : np.count_nonzero(ids) - 1].tolist()
@@ -76,7 +76,7 @@ def _lowered(text: str) -> tuple[str, list[int]]:
     return "".join(low for low, _ in letters), [place for _, place in letters]
 
 
-def _places(tokenizer: WordTokenizer, text: str, ids: list[int]) -> list[int]:
+def _places(tokenizer: Tokenizer, text: str, ids: list[int]) -> list[int]:
     """Word that each token belongs to."""
     starts = _starts(text)
     if type(tokenizer) is WordTokenizer:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from storage import atomic_write
-from storage.json_files import shortened
+from storage.messages import shortened
 from vl_tasks.text.ngrams import ORDERS, GramTable
 
 FORMAT = "clipnav reference statistics 1"

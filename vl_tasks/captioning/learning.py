@@ -27,7 +27,7 @@ from vl_tasks.house_tasks.folders import data_folder, picture_folders
 from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
 from vl_tasks.text.java import REMEDY, java_ready
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches, make_trainer, prepare
+from vl_tasks.training import in_batches, make_task_trainer, prepare
 
 
 class CaptionLearner:
@@ -157,7 +157,7 @@ def train_captioner(config: CaptionConfig) -> None:
     """
     prepare(config)
     learner = CaptionLearner(config)
-    trainer = make_trainer(config, learner)
+    trainer = make_task_trainer(config, learner)
     trainer.train()
     learner.load(trainer.run)
     results: dict[str, Any] = {}

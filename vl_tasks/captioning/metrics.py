@@ -4,23 +4,20 @@ The definitions, with their small constants, are those of the COCO caption evalu
 (tylin/coco-caption; pip: pycocoevalcap), whose results the first three repeat to 1e-9.
 """
 
-import math
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from envs.metrics.bleu import coco_bleu
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.text.java import java_ready, meteor, spice
-from vl_tasks.text.ngrams import ORDERS
 from vl_tasks.text.ptb import Tokenizer, tokenize
 
 Key = TypeVar("Key", bound=Hashable)
 
 BETA = 1.2  # weight of recall in ROUGE-L
-_SMALL, _TINY = 1e-9, 1e-15
 
 
 @dataclass(frozen=True)
@@ -96,32 +93,15 @@ def score_captions(
     hypotheses = list(predictions.values())
     theirs = [list(references[key]) for key in predictions]
     pairs = list(zip(hypotheses, theirs, strict=True))
-    bleu = corpus_bleu(pairs)
+    bleu = coco_bleu(
+        [caption.split() for caption in hypotheses],
+        [[text.split() for text in given] for given in theirs],
+    )
     return {
         **{f"Bleu_{n}": value for n, value in enumerate(bleu, start=1)},
         "ROUGE_L": sum(rouge_l(caption, given) for caption, given in pairs) / len(pairs),
         "CIDEr-D": float(cider_d(hypotheses, theirs).mean()),
     }
-
-
-def corpus_bleu(pairs: Sequence[tuple[str, Sequence[str]]]) -> list[float]:
-    """BLEU of one to four words over captions with their references, closest reference length."""
-    matched, possible = np.zeros(ORDERS), np.zeros(ORDERS)
-    length = closest = 0
-    for caption, given in pairs:
-        words, others = caption.split(), [reference.split() for reference in given]
-        length += len(words)
-        closest += min((abs(len(other) - len(words)), len(other)) for other in others)[1]
-        for n in range(1, ORDERS + 1):
-            most: Counter[tuple[str, ...]] = Counter()
-            for other in others:
-                most |= _grams(other, n)
-            matched[n - 1] += (_grams(words, n) & most).total()
-            possible[n - 1] += max(0, len(words) - n + 1)
-    product = np.cumprod((matched + _TINY) / (possible + _SMALL))
-    ratio = (length + _TINY) / (closest + _SMALL)
-    brevity = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
-    return [float(value) ** (1 / n) * brevity for n, value in enumerate(product, start=1)]
 
 
 def rouge_l(caption: str, references: Sequence[str]) -> float:
@@ -157,10 +137,6 @@ def _check(predictions: Mapping[Key, str], references: Mapping[Key, Sequence[str
         raise ValueError(
             f"picture {without[0]!r} has no reference; nor have {len(without) - 1} others"
         )
-
-
-def _grams(words: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
-    return Counter(zip(*(words[k:] for k in range(n)), strict=False))
 
 
 def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:

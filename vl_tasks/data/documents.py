@@ -7,7 +7,8 @@ from typing import TypeVar
 import msgspec
 
 from storage.gzip_files import MOST_BYTES
-from storage.json_files import read_bytes, shortened
+from storage.json_files import read_bytes
+from storage.messages import shortened
 
 Document = TypeVar("Document")
 

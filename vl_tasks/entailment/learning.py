@@ -24,7 +24,7 @@ from vl_tasks.house_tasks.folders import data_folder, picture_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
 from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches, make_trainer, parted, prepare
+from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
 
 
 class EntailmentLearner:
@@ -142,7 +142,7 @@ def train_entailment(config: EntailmentConfig) -> None:
     """
     prepare(config)
     learner = EntailmentLearner(config)
-    trainer = make_trainer(config, learner)
+    trainer = make_task_trainer(config, learner)
     trainer.train()
     learner.load(trainer.run)
     results = {}

@@ -101,7 +101,11 @@ class TowerInputs:
             self.encoder = load_encoder(config.grids, config.device)
         self.width = self.encoder.embed_dim
         # Runs that were made before size and fit were noted are of the encoder's own.
-        seen = {name: value for name, value in source.metadata.items() if value != "own"}
+        seen = {
+            name: value
+            for name, value in source.metadata.items()
+            if value not in ("own", "center_crop")
+        }
         self.metadata = {
             **seen,
             "encoder": self.encoder.weights_sha256,

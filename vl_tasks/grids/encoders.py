@@ -7,7 +7,7 @@ once.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encoders.weights.reachability import any_is_fetched, is_reachable
+from encoders.weights.reachability import any_is_downloaded, is_reachable
 from vl_tasks.settings.configs import GridConfig, RunConfig
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check_encoder(config: RunConfig) -> None:
     grids = config.grids
     seen = config.vision and getattr(config, "regions", None) is None
     fetches = grids.pretrained is not None and not Path(grids.pretrained).is_file()
-    if not seen or not fetches or any_is_fetched():
+    if not seen or not fetches or any_is_downloaded():
         return
     from huggingface_hub.constants import ENDPOINT
 

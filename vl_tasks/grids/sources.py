@@ -15,7 +15,7 @@ from encoders.clip import ClipEncoder
 from encoders.extraction.prefetch import prefetched
 from storage import cache_dir
 from training.devices import check_device
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 from vl_tasks.data.images import read_image
 from vl_tasks.grids.encoders import load_encoder
 from vl_tasks.grids.grid_cache import GridCache
@@ -137,7 +137,7 @@ class GridSource:
         folder = self._cache.folder
         with (
             self._cache.only_writer(),
-            says_when_interrupted(
+            interruption_message(
                 lambda: f"What is encoded is kept in {folder}; the same command goes on"
             ),
         ):

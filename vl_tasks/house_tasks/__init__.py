@@ -20,7 +20,7 @@ import numpy as np
 from storage import cache_dir, write_text
 from storage.locks import sole_maker, sole_writer
 from storage.processes import run_jobs
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 from training.settings import check_counts
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
@@ -104,7 +104,7 @@ def make_house_tasks(
 
 def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     files.summary.unlink(missing_ok=True)
-    with says_when_interrupted(
+    with interruption_message(
         lambda: f"{files.folder} is not complete, and the same command makes it anew"
     ):
         _write_all(files, config, workers)

@@ -12,7 +12,7 @@ from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
 from vl_tasks.text.words import Tokenizer
 
-Fit = Literal["own", "stretch", "pad", "native"]
+Fit = Literal["center_crop", "stretch", "pad", "native"]
 Reasoner = Literal["pythia", "mcan", "movie-mcan"]
 Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # a split of every twentieth picture of the training split
@@ -30,7 +30,7 @@ class GridConfig:
     """Draw the encoder's weights instead, to see what trained ones are worth."""
     precision: str = "auto"
     """fp32, medium, bf16 or fp16; auto takes the fastest that the processor is made for."""
-    fit: Fit = "own"
+    fit: Fit = "center_crop"
     """How pictures come to size: as the encoder was trained, stretched, padded, or in their own."""
     size: tuple[int, int] | None = None
     """Height and width in pixels; the encoder's own by default."""
@@ -151,7 +151,7 @@ class McanConfig:
 class VqaConfig(RunConfig):
     """Settings of a training on questions."""
 
-    COMMAND: ClassVar = "finetune_vqa.py"
+    COMMAND: ClassVar[str] = "finetune_vqa.py"
     """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""
@@ -207,7 +207,7 @@ class VqaConfig(RunConfig):
 class EntailmentConfig(RunConfig):
     """Settings of a training on entailment."""
 
-    COMMAND: ClassVar = "finetune_snli_ve.py"
+    COMMAND: ClassVar[str] = "finetune_snli_ve.py"
     """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""
@@ -261,7 +261,7 @@ class CaptionConfig(RunConfig):
     The phase "scst" goes on from the weights of a cross-entropy run, named by `start`.
     """
 
-    COMMAND: ClassVar = "train_captioner.py"
+    COMMAND: ClassVar[str] = "train_captioner.py"
     """What makes such runs."""
     preset: str = "houses"
     """Recipe that the defaults are of."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.json_files import shortened
+from storage.messages import shortened
 from vl_tasks.text.vocabulary import Vocabulary
 
 _LONGEST_LINE = 1 << 20  # bytes; 40,000 numbers

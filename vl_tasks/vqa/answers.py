@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from storage import write_text
-from storage.json_files import parse_json, read_bytes, shortened
+from storage.json_files import parse_json, read_bytes
+from storage.messages import shortened
 from vl_tasks.data.questions import Question
 from vl_tasks.vqa.accuracy import agreement
 from vl_tasks.vqa.normalising import normalise

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from storage.json_files import shortened
+from storage.messages import shortened
 from storage.records import read_records
 from vl_tasks.data.documents import read_table
 

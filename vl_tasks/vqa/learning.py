@@ -20,7 +20,7 @@ from vl_tasks.house_tasks.folders import data_folder, picture_folder, picture_fo
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
 from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches, make_trainer, parted, prepare
+from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.networks import VqaNetwork
@@ -206,7 +206,7 @@ def train_vqa(config: VqaConfig) -> None:
     """
     prepare(config)
     learner = VqaLearner(config)
-    trainer = make_trainer(config, learner)
+    trainer = make_task_trainer(config, learner)
     trainer.train()
     learner.load(trainer.run)
     results: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""Scenes as GLB files (glTF 2.0, y up) that any viewer opens: unlit, light in the vertex colours.
+"""Scenes as GLB files (glTF 2.0, y up, unlit) with the baked light in the vertex colours.
 
-One mesh per object and texture, called `<object index>|<texture>`; what the objects are is kept in
-the extras of the meshes and, for our own reader, in the house's side file.
+A file has one mesh per object and texture, named `<object index>|<texture>`. Objects are described
+in the extras of the meshes and, for `read_glb`, in the side file of the house.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from PIL import Image
 from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.panoramas.ray_tracer import GLASS_TEXTURE
 from storage import atomic_write
-from storage.json_files import shortened
+from storage.messages import shortened
 
 if TYPE_CHECKING:
     import trimesh
 
-_GLASS = [255, 255, 255, 70]  # lets one see through panes
+_GLASS = [255, 255, 255, 70]  # RGBA of transparent panes
 _UNLIT = "KHR_materials_unlit"
 
 
 def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
-    """Writes a scene; the file appears whole or not at all.
+    """Write a scene atomically.
 
-    Its textures are PNG, or JPEG where it shall be `compact`.
+    Its textures are PNG images, or JPEG images if `compact`.
     """
     import trimesh
     from trimesh.exchange.gltf import export_glb
@@ -53,8 +53,8 @@ def write_glb(scene: Scene, path: Path, compact: bool = False) -> None:
         beside.write_bytes(content)
 
 
-# What damaged bytes make trimesh and Pillow raise; trimesh wants a package that we lack to find the
-# encoding of JSON that is no UTF-8.
+# Exceptions that trimesh and Pillow raise on damaged bytes. ImportError: trimesh needs a missing
+# package to detect the encoding of JSON that is not UTF-8.
 _DAMAGE = (
     ValueError,
     LookupError,
@@ -72,14 +72,14 @@ _DAMAGE = (
 
 
 def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
-    """Reads a file that `write_glb` wrote.
+    """Read a file that `write_glb` wrote.
 
     Args:
-        path: the GLB.
-        objects: what its meshes belong to.
+        path: The GLB file.
+        objects: The objects that its meshes belong to.
 
     Raises:
-        ValueError: the file is damaged or not one of ours.
+        ValueError: The file is damaged or `write_glb` did not write it.
     """
     import trimesh
 
@@ -96,12 +96,12 @@ def read_glb(path: Path, objects: tuple[ObjectInfo, ...]) -> Scene:
     except _DAMAGE as error:
         raise ValueError(
             f"{path}: not a readable house ({shortened(str(error) or repr(error), 200)}); delete "
-            "it and it will be built again"
+            "it, and it is built again"
         ) from error
 
 
 def _runs(scene: Scene) -> Iterator[slice]:
-    """Stretches of faces with one object and one texture."""
+    """Yield runs of faces that share one object and one texture."""
     key = scene.face_object.astype(np.int64) * len(scene.textures) + scene.face_texture
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     for start, stop in zip(starts, [*starts[1:], len(key)], strict=True):
@@ -182,16 +182,16 @@ def _join(
 
 
 def _check_mesh(vertices: int, faces: np.ndarray, block: dict[str, np.ndarray]) -> None:
-    """Check that a mesh fits itself: Embree reads beyond the vertices if a face does.
+    """Check that a mesh is consistent: Embree would read out of bounds if a face index did.
 
     Raises:
-        ValueError: It does not.
+        ValueError: The mesh is inconsistent.
     """
     if faces.size and not 0 <= faces.min() <= faces.max() < vertices:
-        raise ValueError("a face has a corner that is no vertex")
+        raise ValueError("a face refers to a missing vertex")
     for key in ("positions", "normals", "uvs", "colours"):
         if len(block[key]) != vertices or not np.isfinite(block[key]).all():
-            raise ValueError(f"there are not as many finite {key} as vertices")
+            raise ValueError(f"the number of finite {key} differs from the number of vertices")
 
 
 def _mesh_name(index: int, texture: str) -> str:
@@ -201,7 +201,7 @@ def _mesh_name(index: int, texture: str) -> str:
 def _parse_name(name: str) -> tuple[int, str]:
     index, texture = name.split("|")
     if not index.isdecimal():
-        raise ValueError(f"mesh {shortened(name)!r} has no number of an object")
+        raise ValueError(f"the name of mesh {shortened(name)!r} has no object index")
     return int(index), texture
 
 

@@ -1,4 +1,4 @@
-"""One built-in house: from two seeds to a lit scene, and to disk and back."""
+"""One built-in house: build it from two seeds, save it and load it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from envs.houses.meshes.scene import ObjectInfo, Scene
 from envs.houses.plan.floor_plan import FloorPlan, Outline, make_floor_plan
 from envs.houses.shell.assembly import assemble
 from storage import cache_dir, write_text
-from storage.json_files import read_json, shortened
+from storage.json_files import read_json
 from storage.locks import sole_maker
+from storage.messages import shortened
 
-GENERATOR_VERSION = 1  # part of the cache's path: raise it when equal seeds give other houses
+GENERATOR_VERSION = 1  # part of the cache path: increase it when equal seeds give other houses
 
-_REMEDY = "delete it and the house will be built again"
+_REMEDY = "delete it, and the house is built again"
 _FURNISHING_TAG = 21
 _LIGHTS_TAG = 42
 _CLUTTER_TAG = 43
@@ -27,23 +28,23 @@ _CLUTTER_TAG = 43
 
 @dataclass(frozen=True)
 class HouseSpec:
-    """What a house is made from: its name, the seeds of its plan and style, and its options.
+    """Specification of a house: its name, the seeds of its plan and style, and its options.
 
-    The defaults are those of the 40 houses that the project ships.
+    The defaults are those of the 40 shipped houses.
 
     Attributes:
-        scan: name.
-        plan_seed: of rooms, doors and windows.
-        style_seed: of colours, textures and the shapes of furniture.
-        outline: of the ground it covers: "rectangle", "l" or "t".
-        storeys: 1 or 2.
-        open_plan: kitchen, dining and living room open into each other nearly wall to wall.
-        closed_doors: some doors are shut for good.
-        clutter: small things lie on furniture and here and there on the floor.
-        contact_shadows: floors are lit finely round the furniture.
-        dense_graph: viewpoints lie as close together as in Matterport3D; see `viewpoints.DENSE`.
-        clear_glass: showers have panes that one sees through.
-        compact: fewer triangles and less furniture to a room, and JPEG textures in the file.
+        scan: Name of the house.
+        plan_seed: Random seed of rooms, doors and windows.
+        style_seed: Random seed of colours, textures and the shapes of furniture.
+        outline: Shape of the ground plan: "rectangle", "l" or "t".
+        storeys: Number of storeys, 1 or 2.
+        open_plan: Whether wide openings join kitchen, dining room and living room.
+        closed_doors: Whether some doors are permanently closed.
+        clutter: Whether small objects lie on furniture and on the floor.
+        contact_shadows: Whether floors have more vertices around the furniture.
+        dense_graph: Whether viewpoints are as dense as in Matterport3D; see `viewpoints.DENSE`.
+        clear_glass: Whether showers have transparent panes.
+        compact: Whether rooms have fewer triangles and less furniture, and textures are JPEG.
     """
 
     scan: str
@@ -60,11 +61,14 @@ class HouseSpec:
     compact: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields that are not at their defaults, and the first three."""
+        """Return the first three fields and those that differ from their defaults."""
         defaults = asdict(HouseSpec(self.scan, self.plan_seed, self.style_seed))
-        named = ("scan", "plan_seed", "style_seed")
-        mine = asdict(self)
-        return {key: mine[key] for key in mine if key in named or mine[key] != defaults[key]}
+        always = ("scan", "plan_seed", "style_seed")
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key in always or value != defaults[key]
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +81,10 @@ class House:
 
 
 def build_house(spec: HouseSpec) -> House:
-    """Builds a house; a pure function of the seeds and `GENERATOR_VERSION`."""
+    """Build a house, a pure function of its specification and `GENERATOR_VERSION`."""
     from envs.houses.furnishing.clutter import scatter
-    from envs.houses.furnishing.furnishing import furnish
-    from envs.houses.lighting.lighting import bake
+    from envs.houses.furnishing.rooms import furnish
+    from envs.houses.lighting.baking import bake
     from envs.houses.lighting.lights import find_lights
     from envs.houses.materials.style import make_style
     from envs.houses.materials.textures import make_textures
@@ -98,24 +102,24 @@ def build_house(spec: HouseSpec) -> House:
 
 
 def plan_of(spec: HouseSpec) -> FloorPlan:
-    """The floor plan of a house; takes milliseconds."""
+    """Return the floor plan of a house. This takes milliseconds."""
     return make_floor_plan(
         spec.plan_seed, spec.outline, spec.storeys, spec.open_plan, spec.closed_doors
     )
 
 
 def house_cache_dir() -> Path:
-    """Folder of built houses: below `$CLIPNAV_CACHE`, else below ~/.cache/clipnav."""
+    """Return the folder of built houses, in `$CLIPNAV_CACHE` or else in ~/.cache/clipnav."""
     return cache_dir() / "houses" / f"v{GENERATOR_VERSION}"
 
 
-def keep_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> None:
-    """Builds a house into a folder if it is not there; waits where another process builds it.
+def ensure_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> None:
+    """Build a house in a folder unless it exists; wait if another process is building it.
 
     Args:
-        spec: what it is made from.
-        directory: gets its files.
-        rebuild: build it although it is there.
+        spec: Specification of the house.
+        directory: Folder of its files.
+        rebuild: Whether to build it although it exists.
     """
     if not rebuild and is_saved(spec, directory):
         return
@@ -127,10 +131,10 @@ def keep_house(spec: HouseSpec, directory: Path, rebuild: bool = False) -> None:
 
 
 def save_house(house: House, directory: Path) -> None:
-    """Writes `<scan>.glb`, then `<scan>.json` with seeds, plan and objects."""
+    """Write `<scan>.glb`, then `<scan>.json` with specification, plan and objects."""
     directory.mkdir(parents=True, exist_ok=True)
     glb, side_file = _paths(house.spec.scan, directory)
-    side_file.unlink(missing_ok=True)  # the one of another house must not describe the new GLB
+    side_file.unlink(missing_ok=True)  # an old side file must not describe the new GLB
     write_glb(house.scene, glb, compact=house.spec.compact)
     record = {
         "generator_version": GENERATOR_VERSION,
@@ -142,7 +146,7 @@ def save_house(house: House, directory: Path) -> None:
 
 
 def is_saved(spec: HouseSpec, directory: Path) -> bool:
-    """Whether the house of exactly these seeds lies complete in the folder."""
+    """Return whether the folder contains the complete house of exactly this specification."""
     glb, side_file = _paths(spec.scan, directory)
     if not (glb.is_file() and side_file.is_file()):
         return False
@@ -151,18 +155,17 @@ def is_saved(spec: HouseSpec, directory: Path) -> bool:
 
 
 def load_house(scan: str, directory: Path) -> House:
-    """Reads a house that `save_house` wrote.
+    """Read a house that `save_house` wrote.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: a file is damaged.
+        FileNotFoundError: A file is missing.
+        ValueError: A file is damaged.
     """
     glb, side_file = _paths(scan, directory)
     for path in (glb, side_file):
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing; scripts/build_houses.py builds it, with the --set that has it "
-                f"and --scans {scan}"
+                f"{path} is missing; build it: scripts/build_houses.py --set SET --scans {scan}"
             )
     record = _read_side_file(side_file)
     try:
@@ -181,8 +184,8 @@ def _paths(scan: str, directory: Path) -> tuple[Path, Path]:
 def _read_side_file(path: Path) -> dict[str, Any]:
     record = read_json(path, _REMEDY)
     if not isinstance(record, dict):
-        raise ValueError(f"{path}: damaged, no JSON object; {_REMEDY}")
+        raise ValueError(f"{path}: damaged, not a JSON object; {_REMEDY}")
     missing = {"generator_version", "spec", "plan", "objects"} - set(record)
     if missing:
-        raise ValueError(f"{path}: lacks {', '.join(sorted(missing))}; {_REMEDY}")
+        raise ValueError(f"{path}: {', '.join(sorted(missing))} missing; {_REMEDY}")
     return record

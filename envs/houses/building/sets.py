@@ -1,9 +1,9 @@
-"""Sets of houses: which houses each has, their splits, and where its files lie.
+"""House sets: their houses, their splits and the locations of their files.
 
-`mini` is small and comes with the project: graphs, episodes and features. `standard` is large and
-varied; `scripts/build_houses.py --set standard` makes it below the cache. Nobody walks in the
-houses of `gallery`: encoders learn from their pictures, as CLIP has learnt from pictures of other
-places than those that it is used in.
+`mini` is small; its graphs, episodes and features are shipped. `standard` is large and varied;
+`scripts/build_houses.py --set standard` builds it in the cache. `gallery` has no episodes: encoders
+are pretrained on its pictures, as CLIP was trained on pictures of other places than those where it
+is used.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ SPLITS = ("train", "val_seen", "val_unseen", "test")
 
 @dataclass(frozen=True)
 class HouseSet:
-    """A set of houses; no seed of a plan or a style occurs twice in one.
+    """A set of houses; no plan seed and no style seed occurs twice in it.
 
     Attributes:
-        name: of the set.
-        specs: the houses by name, in the order of their numbers.
-        scans: names by the split whose houses they are: "train", "val_unseen" and perhaps "test".
-        paths: R2R-style paths of a house by the split of its episodes; training houses have
-            those of "train" and of "val_seen". Empty where nobody walks.
-        rxr_paths: the same for RxR-style paths, each of which is told in three languages.
-        fewest_viewpoints: of a house.
+        name: Name of the set.
+        specs: Specification of each house by name, in the order of their numbers.
+        scans: Names of the houses by split: "train", "val_unseen" and, in some sets, "test".
+        paths: Number of R2R-style paths of a house by split of its episodes; training houses have
+            episodes of "train" and of "val_seen". Empty in a set without episodes.
+        rxr_paths: The same for RxR-style paths, each of which is described in three languages.
+        fewest_viewpoints: Minimum number of viewpoints of a house.
     """
 
     name: str
@@ -43,17 +43,17 @@ class HouseSet:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Splits of its episodes."""
+        """Splits that have episodes."""
         return tuple(split for split in SPLITS if split in self.paths)
 
     def splits_of(self, scan: str) -> tuple[str, ...]:
-        """Splits for which a house has episodes."""
-        home = next(split for split, names in self.scans.items() if scan in names)
-        splits = ("train", "val_seen") if home == "train" else (home,)
+        """Return the splits for which a house has episodes."""
+        scan_split = next(split for split, names in self.scans.items() if scan in names)
+        splits = ("train", "val_seen") if scan_split == "train" else (scan_split,)
         return tuple(split for split in splits if split in self.paths)
 
     def number(self, scan: str) -> int:
-        """Place of a house in the set, from 0."""
+        """Return the index of a house in the set, from 0."""
         return list(self.specs).index(scan)
 
     @property
@@ -80,15 +80,15 @@ MINI = HouseSet(
     fewest_viewpoints=20,
 )
 
-# Numbers of the houses. Followers learn a few by heart, so that most are there to train in.
+# Numbers of the houses. Most are training houses, because agents memorise a small number of them.
 STANDARD_NUMBERS = {
     "train": [*range(60), *range(80, 260)],
     "val_unseen": [*range(60, 70)],
     "test": [*range(70, 80)],
 }
 _OUTLINES: tuple[Outline, ...] = ("rectangle", "l", "t")
-# Plans of more than 120,000 triangles or with a room too small for its furniture, and the seeds
-# that stand in for them.
+# Replacement seeds for plans of more than 120,000 triangles or with a room too small for its
+# furniture.
 # fmt: off
 _PLAN_SEEDS = {
     11: 3111, 17: 3117, 53: 3153, 59: 3559, 70: 3170, 77: 3177, 83: 33_083, 89: 33_089,
@@ -101,7 +101,7 @@ _PLAN_SEEDS = {
 
 
 def _large_spec(scan: str, number: int, plan_seed: int, style_seed: int) -> HouseSpec:
-    """Outlines and storeys take turns with the number, so that each split has all of them."""
+    """Return a large house; the number sets its shape, so that each split has all shapes."""
     return HouseSpec(
         scan,
         plan_seed=plan_seed,
@@ -125,14 +125,14 @@ def _standard_spec(number: int) -> HouseSpec:
 
 
 def _standard() -> HouseSet:
-    numbers = sorted(number for some in STANDARD_NUMBERS.values() for number in some)
+    numbers = sorted(k for split_numbers in STANDARD_NUMBERS.values() for k in split_numbers)
     specs = {number: _standard_spec(number) for number in numbers}
     return HouseSet(
         name="standard",
         specs={spec.scan: spec for spec in specs.values()},
         scans={
-            split: tuple(specs[number].scan for number in some)
-            for split, some in STANDARD_NUMBERS.items()
+            split: tuple(specs[number].scan for number in split_numbers)
+            for split, split_numbers in STANDARD_NUMBERS.items()
         },
         paths={"train": 80, "val_seen": 2, "val_unseen": 60, "test": 60},
         rxr_paths={"train": 36, "val_seen": 1, "val_unseen": 20, "test": 20},
@@ -143,12 +143,12 @@ def _standard() -> HouseSet:
 STANDARD = _standard()
 
 GALLERY_HOUSES = 96
-# As above: plans that would have too many triangles.
+# Replacement seeds for plans of too many triangles.
 _GALLERY_PLAN_SEEDS = {11: 10_311, 23: 10_323, 55: 10_255, 59: 10_359, 81: 10_381}
 
 
 def _gallery_spec(number: int) -> HouseSpec:
-    """Every other house is like those of `mini`, the others like those of `standard`."""
+    """Return a house like those of `mini` (even number) or of `standard` (odd number)."""
     scan = f"gallery_{number:02d}"
     plan_seed, style_seed = _GALLERY_PLAN_SEEDS.get(number, 10_000 + number), 20_000 + number
     if number % 2:
@@ -169,17 +169,17 @@ def _gallery() -> HouseSet:
 
 
 GALLERY = _gallery()
-HOUSE_SETS: dict[str, HouseSet] = {one.name: one for one in (MINI, STANDARD, GALLERY)}
+HOUSE_SETS: dict[str, HouseSet] = {s.name: s for s in (MINI, STANDARD, GALLERY)}
 
 
 def set_of(scan: str) -> HouseSet:
-    """The set that has a house.
+    """Return the set that contains a house.
 
     Raises:
-        KeyError: no set has it.
+        KeyError: No set contains it.
     """
-    for one in HOUSE_SETS.values():
-        if scan in one.specs:
-            return one
+    for house_set in HOUSE_SETS.values():
+        if scan in house_set.specs:
+            return house_set
     names = ", ".join(f"{s.name}: {next(iter(s.specs))}, ..." for s in HOUSE_SETS.values())
-    raise KeyError(f"no built-in house is called {scan!r}; there are {names}")
+    raise KeyError(f"no built-in house is named {scan!r}; use one of {names}")

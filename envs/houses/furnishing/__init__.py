@@ -1,1 +1,1 @@
-"""Which piece of furniture stands where."""
+"""Choice and placement of furniture in the rooms of a floor plan."""

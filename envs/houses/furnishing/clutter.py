@@ -1,4 +1,4 @@
-"""Clutter: small things on tables and chests, and here and there on the floor by the wall."""
+"""Clutter: small objects on tables and chests, and on the floor along walls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envs.houses.furniture import Item, make_item
 from envs.houses.materials.style import Style, pick
 from envs.houses.plan.floor_plan import FloorPlan
 
-# What lies on what, with the most pieces.
+# Maximum number and categories of small objects by the furniture on which they lie.
 ON_TOP: dict[str, tuple[int, tuple[str, ...]]] = {
     "coffee table": (2, ("cup", "books", "fruit bowl", "candle")),
     "dining table": (4, ("plate", "plate", "cup", "bottle", "fruit bowl")),
@@ -26,7 +26,7 @@ ON_TOP: dict[str, tuple[int, tuple[str, ...]]] = {
     "entrance bench": (1, ("bag", "books")),
     "toy chest": (1, ("toy blocks",)),
 }
-# What lies on the floors of rooms; of rooms that are not listed, nothing.
+# Categories of small objects on the floor by kind of room; other rooms have none.
 ON_FLOOR: dict[str, tuple[str, ...]] = {
     "hallway": ("shoes", "bag", "shoes"),
     "landing": ("bag", "books"),
@@ -42,31 +42,31 @@ ON_FLOOR: dict[str, tuple[str, ...]] = {
 }
 MOST_ON_FLOOR = 3
 _TOP_CHANCE, _FLOOR_CHANCE = 0.65, 0.6
-_SPOTS = 14  # tried for each thing
-_EDGE = 0.02  # metres that a thing keeps from the edge of what it lies on
-_FLAT = 0.004  # metres by which the surface below a thing may vary
-_TOPS = (0.25, 1.3)  # metres between which surfaces lie that one puts things on
+_SPOTS = 14  # positions to try for each object
+_EDGE = 0.02  # minimum distance in metres of an object from the edge of its surface
+_FLAT = 0.004  # maximum height difference in metres of the surface below an object
+_TOPS = (0.25, 1.3)  # range of heights in metres of suitable surfaces
 
 
 def scatter(
     plan: FloorPlan, placed: Sequence[PlacedObject], rng: np.random.Generator, style: Style
 ) -> list[PlacedObject]:
-    """Small things for a furnished house; people still walk everywhere."""
-    found: list[PlacedObject] = []
+    """Place small objects in a furnished house whose floor stays walkable; return them."""
+    clutter: list[PlacedObject] = []
     for thing in placed:
         most, names = ON_TOP.get(thing.item.category, (0, ()))
         if most:
-            found += _on_top(thing, most, names, rng, style)
+            clutter += _on_top(thing, most, names, rng, style)
     for room in plan.rooms:
         if room.kind in ON_FLOOR:
-            found += _on_floor(plan, room.index, placed, rng, style)
-    return found
+            clutter += _on_floor(plan, room.index, placed, rng, style)
+    return clutter
 
 
 def _on_top(
     thing: PlacedObject, most: int, names: tuple[str, ...], rng: np.random.Generator, style: Style
 ) -> Iterator[PlacedObject]:
-    """Up to `most` things where the top of another is flat and free."""
+    """Yield up to `most` objects at flat and free positions on top of another object."""
     surface = _Surface(thing.item)
     for _ in range(most):
         if rng.random() > _TOP_CHANCE:
@@ -82,13 +82,13 @@ def _on_top(
             thing.position[1] + float(s * x + c * y),
             thing.position[2] + z,
         )
-        # Seen from the front of what it lies on, as one left it there.
+        # Roughly aligned with the furniture below.
         angle = thing.angle + float(rng.uniform(-0.5, 0.5))
         yield PlacedObject(item, thing.room, at, angle, blocks_floor=False)
 
 
 class _Surface:
-    """The top of a piece of furniture in its own frame, as seen by rays from above."""
+    """The top of a piece of furniture in its own frame, measured by rays from above."""
 
     def __init__(self, item: Item) -> None:
         from envs.panoramas.ray_tracer import embree_scene
@@ -99,7 +99,7 @@ class _Surface:
         self._taken: list[tuple[float, float, float]] = []  # x, y, radius
 
     def find(self, item: Item, rng: np.random.Generator) -> tuple[float, float, float] | None:
-        """A place (x, y, z) where an item lies flat however it is turned, or None."""
+        """Return a position (x, y, z) where an item lies flat at any angle, or None."""
         radius = float(np.hypot(*item.size[:2])) / 2
         free = np.array(self._size[:2]) / 2 - _EDGE
         inner = free - (radius if min(free) > radius else min(item.size[:2]) / 2)
@@ -115,15 +115,15 @@ class _Surface:
         return None
 
     def _heights(self, x: float, y: float, radius: float) -> np.ndarray:
-        """Height of the surface at the middle and on two circles round it."""
+        """Return the heights of the surface at a point and on two circles around it."""
         turn = np.arange(12) * pi / 6
         ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
         around = np.concatenate([np.zeros((1, 2)), 0.55 * radius * ring, radius * ring])
         above = self._size[2] + 1.0
         origins = np.column_stack([around + np.array([x, y]), np.full(len(around), above)])
         down = np.tile(np.array([0, 0, -1], np.float32), (len(around), 1))
-        found = self._embree.run(origins.astype(np.float32), down, query="INTERSECT", output=True)
-        return np.where(found["primID"] < 0, -np.inf, above - found["tfar"])
+        hits = self._embree.run(origins.astype(np.float32), down, query="INTERSECT", output=True)
+        return np.where(hits["primID"] < 0, -np.inf, above - hits["tfar"])
 
 
 def _on_floor(
@@ -133,7 +133,7 @@ def _on_floor(
     rng: np.random.Generator,
     style: Style,
 ) -> Iterator[PlacedObject]:
-    """A few things along the walls of a room, out of everybody's way."""
+    """Yield a few objects along the walls of a room, where its floor stays walkable."""
     room, space = plan.rooms[room_index], RoomSpace(plan, room_index)
     for thing in placed:
         if thing.room == room_index and thing.blocks_floor:

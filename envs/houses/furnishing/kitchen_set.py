@@ -1,4 +1,4 @@
-"""The kitchen: one unbroken run of units along a wall, cabinets and hood above, the fridge."""
+"""Furnishing of a kitchen: a continuous run of units, cabinets and hood above, and a fridge."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,13 +11,13 @@ PROBE_WIDTH = 0.2
 LONGEST_RUN = 4.2
 NARROWEST_COUNTER = 0.45
 WIDEST_COUNTER = 0.8
-COUNTER_BETWEEN = 0.5  # least worktop between sink and stove
+COUNTER_BETWEEN = 0.5  # minimum worktop between sink and stove
 CABINET_BOTTOM = 1.45
 HOOD_BOTTOM = 1.6
 
 
 class Stretch(NamedTuple):
-    """A free piece of wall: the wall's name and both ends along it in metres."""
+    """A free piece of wall: name of the wall and both ends along it in metres."""
 
     side: str
     start: float
@@ -25,19 +25,20 @@ class Stretch(NamedTuple):
 
 
 def furnish_kitchen(room: RoomBuilder) -> None:
-    """A run with sink and stove along the longest free wall that takes it, and a fridge."""
+    """Place a run with sink and stove along the longest suitable wall, and a fridge."""
     sink, stove = room.draw("kitchen sink"), room.draw("stove")
     fridge, hood = room.draw("fridge"), room.draw("range hood")
     unit = room.draw("kitchen counter", width=0.6)
-    alone = room.chance(0.3) and room.against_wall(fridge, "corner") is not None
+    is_fridge_apart = room.chance(0.3) and room.against_wall(fridge, "corner") is not None
     deepest = max(unit.size[1], sink.size[1], stove.size[1])
     stretches = _free_stretches(room, (PROBE_WIDTH, deepest, unit.size[2]))
-    for in_row in (None,) if alone else (fridge, None):
+    for fridge_in_row in (None,) if is_fridge_apart else (fridge, None):
         for stretch in stretches:
-            for row in _rows(room, stretch, [sink, stove], in_row, unit):
+            for row in _rows(room, stretch, [sink, stove], fridge_in_row, unit):
                 if _place_row(room, stretch.side, row, hood):
-                    if in_row is None and not alone and not room.against_wall(fridge, "corner"):
-                        room.missing.append("fridge")
+                    if fridge_in_row is None and not is_fridge_apart:
+                        if not room.against_wall(fridge, "corner"):
+                            room.missing.append("fridge")
                     _hang_cabinets(room, stretch.side, row)
                     _second_run(room)
                     return
@@ -45,8 +46,8 @@ def furnish_kitchen(room: RoomBuilder) -> None:
 
 
 def _free_stretches(room: RoomBuilder, size: tuple[float, float, float]) -> list[Stretch]:
-    """Pieces of wall free for units of this depth and height, the longest first."""
-    found: list[Stretch] = []
+    """Return the pieces of wall that are free for units of this size, the longest first."""
+    stretches: list[Stretch] = []
     front = FRONT_SPACE["kitchen counter"]
     for side in SIDES:
         low, high = room.space.span(side)
@@ -56,24 +57,24 @@ def _free_stretches(room: RoomBuilder, size: tuple[float, float, float]) -> list
             if room.space.fits(footprint(size, pose), size[2], front_box(size, pose, front)):
                 start = along - PROBE_WIDTH / 2 if start is None else start
             elif start is not None:
-                found.append(Stretch(side, start, along - 0.05 + PROBE_WIDTH / 2))
+                stretches.append(Stretch(side, start, along - 0.05 + PROBE_WIDTH / 2))
                 start = None
             along += 0.05
-    return sorted(found, key=lambda s: s.start - s.end)
+    return sorted(stretches, key=lambda s: s.start - s.end)
 
 
 class Unit(NamedTuple):
-    """One unit of a row: its middle along the wall, and its size, all in metres."""
+    """One unit of a row: its middle along the wall and its size in metres."""
 
     along: float
     size: tuple[float, float, float]
-    item: Item | None  # None for a counter, which is made to measure once the row fits
+    item: Item | None  # None for a counter, which is built once the row fits
 
 
 def _rows(
     room: RoomBuilder, stretch: Stretch, pieces: list[Item], fridge: Item | None, counter: Item
 ) -> Iterator[list[Unit]]:
-    """Ways to fill a stretch: sink and stove in both orders, the fridge at either end or absent."""
+    """Yield ways to fill a stretch: sink and stove in both orders, a fridge at either end."""
     length = min(stretch.end - stretch.start, LONGEST_RUN)
     fixed = sum(p.size[0] for p in pieces) + (fridge.size[0] if fridge else 0.0)
     spare = length - fixed
@@ -81,7 +82,7 @@ def _rows(
         return
     between = min(max(COUNTER_BETWEEN, 0.4 * spare), 1.2)
     rest = spare - between
-    # One end gets the rest where two would be slivers.
+    # One end gets the whole rest if two parts would be too narrow.
     shares = (0.5, 1.0, 0.0) if rest >= 2 * NARROWEST_COUNTER else (1.0, 0.0)
     for first, second in room.shuffled((pieces, pieces[::-1])):
         for share in shares:
@@ -94,7 +95,7 @@ def _rows(
 
 
 def _lay_out(start: float, body: list[Item | float], counter: Item) -> list[Unit]:
-    """The units of a row; a number in `body` is a length of worktop to be filled with counters."""
+    """Return the units of a row; numbers in `body` are lengths of worktop to fill with counters."""
     row: list[Unit] = []
     for piece in body:
         if isinstance(piece, Item):
@@ -110,7 +111,7 @@ def _lay_out(start: float, body: list[Item | float], counter: Item) -> list[Unit
 
 
 def _place_row(room: RoomBuilder, side: str, row: list[Unit], hood: Item) -> bool:
-    """Put a row of units against a wall if all of it and the hood above the stove fit."""
+    """Place a row of units at a wall if the row and the hood above the stove fit."""
     poses = [room.space.wall_pose(side, unit.along, unit.size[1] / 2 + WALL_GAP) for unit in row]
     boxes = [footprint(unit.size, pose) for unit, pose in zip(row, poses, strict=True)]
     for unit, pose, box in zip(row, poses, boxes, strict=True):
@@ -128,7 +129,7 @@ def _place_row(room: RoomBuilder, side: str, row: list[Unit], hood: Item) -> boo
 
 
 def _hang_cabinets(room: RoomBuilder, side: str, row: list[Unit]) -> None:
-    """Cabinets above the worktop wherever no window or hood is in the way."""
+    """Hang cabinets above the worktop wherever there is no window or hood."""
     hung = 0
     for unit in row:
         if unit.item is None or unit.item.category == "kitchen sink":
@@ -148,7 +149,7 @@ def _hang_cabinets(room: RoomBuilder, side: str, row: list[Unit]) -> None:
 
 
 def _second_run(room: RoomBuilder) -> None:
-    """A shorter counter on another wall of a large kitchen, with a cabinet above it."""
+    """Place a shorter counter with a cabinet above it at another wall of a large kitchen."""
     for width in (1.8, 1.2):
         counter = room.draw("kitchen counter", width=width)
         pose = room.against_wall(counter)

@@ -1,4 +1,4 @@
-"""Draws furniture for one room and puts it in its place."""
+"""Builder that draws and places the furniture of one room."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from envs.houses.furniture import Item, make_item
 from envs.houses.materials.style import Style
 from envs.houses.plan.floor_plan import FloorPlan
 
-# Free floor before an item in metres, where a person stands who uses it.
+# Free floor in metres in front of an item, which its users need.
 FRONT_SPACE: dict[str, float] = {
     "aquarium": 0.5,
     "bathtub": 0.5,
@@ -36,7 +36,7 @@ FRONT_SPACE: dict[str, float] = {
     "washbasin": 0.55,
     "washing machine": 0.6,
 }
-# Things that people tell apart by colour: no two of these in a house look alike if that can be.
+# Categories that are distinguished by colour: if possible, no two items of a house are equal.
 VARIED = frozenset(
     {
         "armchair",
@@ -59,15 +59,15 @@ VARIED = frozenset(
         "wardrobe",
     }
 )
-# Made of fewer triangles in compact houses.
+# Categories with fewer triangles in compact houses.
 COARSENED = frozenset({"armchair", "bed", "curtain", "plant", "rug", "sofa"})
-MOST_FURNITURE_TRIANGLES = 58_000  # of a compact house, unless its rooms need more
+MOST_FURNITURE_TRIANGLES = 58_000  # of a compact house, unless required furniture has more
 PLANT_DRAWS = 6
 WIDEST_PLANT = 0.85
 SIZE_DRAWS = 4
-FULLEST = 0.42  # share of a room's floor that furniture may cover
+FULLEST = 0.42  # maximum share of a room's floor that furniture covers
 PICTURE_HEIGHT = 1.55
-HANGING_DEPTH = 0.4  # what stands nearer to the wall than this hides what hangs on it
+HANGING_DEPTH = 0.4  # items closer to the wall than this hide objects that hang on it
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,37 +82,50 @@ class PlacedObject:
 
     @property
     def triangles(self) -> int:
-        """Number of its triangles."""
+        """Number of triangles."""
         return sum(len(part.faces) for part in self.item.parts)
 
     @property
     def footprint(self) -> Box:
-        """The box (x0, y0, x1, y1) that the item covers on the floor plan."""
+        """Box (x0, y0, x1, y1) that the item covers on the floor plan."""
         return footprint(self.item.size, Pose(self.position[0], self.position[1], self.angle))
 
 
 @dataclass
-class House:
-    """What all rooms of a house share while they are furnished."""
+class FurnishingState:
+    """State that all rooms of a house share while they are furnished.
+
+    Attributes:
+        plan: Floor plan.
+        rng: Source of randomness.
+        style: Style of the house.
+        compact: Whether meshes are coarser and optional items fewer.
+        clear_glass: Whether showers have clear panes.
+        scan: Name of the house in warnings.
+        doors: Leaves of the inner doors.
+        seen: Category and colour of the items in finished rooms.
+        stock: Unplaced items by category and options.
+        triangles: Number of triangles of the items in finished rooms.
+    """
 
     plan: FloorPlan
     rng: np.random.Generator
     style: Style
     compact: bool = False
     clear_glass: bool = False
-    scan: str = "a house"  # for people
+    scan: str = "a house"
     doors: list["PlacedObject"] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     stock: dict[tuple, list[Item]] = field(default_factory=dict)
-    triangles: int = 0  # of what has been placed
+    triangles: int = 0
 
     def triangles_left(self, room_index: int) -> bool:
-        """Whether a compact house may have more in its rooms up to this one than it needs."""
+        """Return whether the triangle budget up to this room allows optional items."""
         share = (room_index + 1) / len(self.plan.rooms)
         return not self.compact or self.triangles < share * MOST_FURNITURE_TRIANGLES
 
     def make(self, category: str, **options: Any) -> Item:
-        """Make an item; plants are redrawn until their leaves do not fill the room."""
+        """Make an item; plants are drawn again until they are narrow enough."""
         if self.compact and category in COARSENED:
             options = {**options, "coarse": True}
         if self.clear_glass and category == "shower":
@@ -126,8 +139,8 @@ class House:
 
 
 @dataclass(frozen=True)
-class Hung:
-    """A piece of wall that something covers: along the wall and in height, in metres."""
+class CoveredWall:
+    """A covered piece of wall, with limits along the wall and in height in metres."""
 
     side: str
     start: float
@@ -140,57 +153,58 @@ class RoomBuilder:
     """One attempt at furnishing a room.
 
     Attributes:
-        space: the free floor and walls.
-        objects: what stands and hangs so far.
-        missing: required categories for which there was no place.
+        space: Free floor and walls of the room.
+        objects: Objects placed so far.
+        missing: Required categories for which there was no space.
+        covered: Pieces of wall that are covered by objects.
     """
 
-    def __init__(self, house: House, room_index: int) -> None:
-        self.house = house
-        self.rng = house.rng
-        self.space = RoomSpace(house.plan, room_index)
+    def __init__(self, state: FurnishingState, room_index: int) -> None:
+        self.state = state
+        self.rng = state.rng
+        self.space = RoomSpace(state.plan, room_index)
         self.objects: list[PlacedObject] = []
         self.missing: list[str] = []
-        self.hung: list[Hung] = []
+        self.covered: list[CoveredWall] = []
         self._drawn: list[tuple[tuple, Item]] = []
-        for door in house.doors:
+        for door in state.doors:
             if door.room == room_index:
                 self.space.occupy(door.footprint, door.item.size[2])
 
     def chance(self, probability: float) -> bool:
-        """Toss a coin that shows heads with this probability."""
+        """Return True with this probability."""
         return bool(self.rng.random() < probability)
 
     def draw(self, category: str, **options: Any) -> Item:
-        """Make an item, or take one that found no place before.
+        """Make an item, or take an unplaced one from the stock.
 
-        Varied categories get a colour of the house that they do not have yet.
+        Varied categories get a colour of the house that no item of the category has yet.
         """
         key = (category, *sorted(options.items()))
-        waiting = self.house.stock.get(key)
-        item = waiting.pop() if waiting else self.house.make(category, **options)
-        taken = self.house.seen | {(o.item.category, o.item.colour) for o in self.objects}
+        unplaced = self.state.stock.get(key)
+        item = unplaced.pop() if unplaced else self.state.make(category, **options)
+        taken = self.state.seen | {(o.item.category, o.item.colour) for o in self.objects}
         if category in VARIED and (category, item.colour) in taken:
-            style = self.house.style
+            style = self.state.style
             palettes = {"rug": style.rugs, "picture": style.paintings}
             names = {str(colour.name) for colour in palettes.get(category, style.fabrics)}
             fresh = sorted(name for name in names if (category, name) not in taken)
             if fresh:
                 colour = self.shuffled(fresh)[0]
-                item = self.house.make(category, **options, colour=colour)
+                item = self.state.make(category, **options, colour=colour)
         self._drawn.append((key, item))
         return item
 
     def return_unplaced(self) -> None:
-        """Put what found no place back into the stock of the house."""
+        """Return drawn but unplaced items to the stock of the house."""
         placed = {id(o.item) for o in self.objects}
         for key, item in self._drawn:
             if id(item) not in placed:
-                self.house.stock.setdefault(key, []).append(item)
+                self.state.stock.setdefault(key, []).append(item)
         self._drawn.clear()
 
     def put(self, item: Item, pose: Pose, z: float = 0.0, blocks: bool = True) -> Pose:
-        """Place an item without asking whether it fits; z is its height above the floor."""
+        """Place an item without checking whether it fits; `z` is its height above the floor."""
         depth = FRONT_SPACE.get(item.category, 0.0)
         if blocks:
             access = front_box(item.size, pose, depth) if depth else None
@@ -201,7 +215,7 @@ class RoomBuilder:
         return pose
 
     def allows(self, item: Item, pose: Pose, tucked: bool = False) -> bool:
-        """Whether an item may stand at a pose: free, and people can still walk around."""
+        """Return whether a pose is free for an item and the floor stays walkable with it."""
         depth = FRONT_SPACE.get(item.category, 0.0)
         front = front_box(item.size, pose, depth) if depth else None
         box = footprint(item.size, pose)
@@ -209,12 +223,12 @@ class RoomBuilder:
         return is_free and self.space.stays_walkable([box])
 
     def shuffled(self, values: Iterable[Any]) -> list[Any]:
-        """The values in random order."""
+        """Return the values in random order."""
         values = list(values)
         return [values[i] for i in self.rng.permutation(len(values))]
 
     def poses(self, item: Item, where: str = "any") -> list[Pose]:
-        """Free poses of an item against the walls in random order."""
+        """Return free poses of an item against the walls in random order."""
         front = FRONT_SPACE.get(item.category, 0.0)
         return self.shuffled(self.space.wall_poses(item.size, front, where))
 
@@ -224,7 +238,11 @@ class RoomBuilder:
         where: str = "any",
         near: tuple[float, float] | None = None,
     ) -> Pose | None:
-        """Place an item with its back to a wall, near a point if asked; None without room."""
+        """Place an item with its back to a wall, if possible close to a point `near`.
+
+        Returns:
+            Its pose, or None if there is no space.
+        """
         poses = self.poses(item, where)
         if near is not None:
             poses.sort(key=lambda p: abs(p.x - near[0]) + abs(p.y - near[1]))
@@ -234,7 +252,7 @@ class RoomBuilder:
         return None
 
     def require(self, category: str, where: str = "any", **options: Any) -> Pose | None:
-        """Place one of a category against a wall; sizes differ, so several are tried."""
+        """Place an item of a category at a wall; try several items, because sizes differ."""
         for _ in range(SIZE_DRAWS):
             pose = self.against_wall(self.draw(category, **options), where)
             if pose is not None:
@@ -243,14 +261,14 @@ class RoomBuilder:
         return None
 
     def try_put(self, item: Item, pose: Pose, tucked: bool = False) -> bool:
-        """Place an item at a pose if it is allowed there."""
+        """Place an item at a pose if it is allowed there; return whether it is."""
         if not self.allows(item, pose, tucked):
             return False
         self.put(item, pose)
         return True
 
     def lay_rug(self, pose: Pose, **options: Any) -> bool:
-        """Lay a rug if it does not reach into a wall or another rug."""
+        """Lay a rug if it overlaps no wall and no other rug; return whether it does not."""
         rug = self.draw("rug", **options)
         box = footprint(rug.size, pose)
         others = [o.footprint for o in self.objects if o.item.category == "rug"]
@@ -260,7 +278,7 @@ class RoomBuilder:
         return True
 
     def is_full(self) -> bool:
-        """Whether furniture covers as much of the floor as a room should have."""
+        """Return whether furniture covers the maximum share of the floor."""
         inner = self.space.inner
         area = (inner.x1 - inner.x0) * (inner.y1 - inner.y0)
         boxes = [o.footprint for o in self.objects if o.blocks_floor]
@@ -268,36 +286,37 @@ class RoomBuilder:
         return covered > FULLEST * area
 
     def hang(self, item: Item, side: str, along: float, z: float, margin: float = 0.08) -> bool:
-        """Hang an item with its middle at height z, unless something covers that piece of wall."""
+        """Hang an item centred at height `z` if the piece of wall is free; return whether it is."""
         width, depth, height = item.size
-        place = Hung(side, along - width / 2, along + width / 2, z - height / 2, z + height / 2)
-        if not self._wall_is_free(place, margin, max(HANGING_DEPTH, depth)):
+        start, end = along - width / 2, along + width / 2
+        piece = CoveredWall(side, start, end, z - height / 2, z + height / 2)
+        if not self._wall_is_free(piece, margin, max(HANGING_DEPTH, depth)):
             return False
-        self.hung.append(place)
+        self.covered.append(piece)
         self.put(item, self.space.wall_pose(side, along, 0.005), z, blocks=False)
         return True
 
-    def _wall_is_free(self, place: Hung, margin: float, depth: float) -> bool:
+    def _wall_is_free(self, piece: CoveredWall, margin: float, depth: float) -> bool:
         space = self.space
-        low, high = space.span(place.side)
-        start, end = place.start - margin, place.end + margin
+        low, high = space.span(piece.side)
+        start, end = piece.start - margin, piece.end + margin
         if start < low or end > high:
             return False
-        strip = space.wall_strip(place.side, start, end, depth)
-        if any(o.box.overlaps(strip) and o.height > place.bottom for o in space.obstacles):
+        strip = space.wall_strip(piece.side, start, end, depth)
+        if any(o.box.overlaps(strip) and o.height > piece.bottom for o in space.obstacles):
             return False
         if any(curtain.overlaps(strip) for curtain in space.curtains):
             return False
         for opening in space.openings:
-            if space.side_of(opening) == place.side and opening.bottom < place.top:
+            if space.side_of(opening) == piece.side and opening.bottom < piece.top:
                 if opening.start - 0.1 < end and opening.end + 0.1 > start:
-                    if opening.top + 0.1 > place.bottom:
+                    if opening.top + 0.1 > piece.bottom:
                         return False
         return not any(
-            h.side == place.side
+            h.side == piece.side
             and h.start < end
             and h.end > start
-            and h.bottom < place.top
-            and h.top > place.bottom
-            for h in self.hung
+            and h.bottom < piece.top
+            and h.top > piece.bottom
+            for h in self.covered
         )

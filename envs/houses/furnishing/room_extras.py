@@ -1,4 +1,4 @@
-"""What makes a furnished room a home: further furniture, pictures, rugs, curtains and lamps."""
+"""Optional furniture, pictures, mirrors, curtains and lamps of furnished rooms."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from envs.houses.plan.room_layout import HALL_KINDS
 
 
 class Extra(NamedTuple):
-    """An optional item, its chance, and where along a free piece of wall it goes or hangs."""
+    """An optional item, its probability, and its position along a free piece of wall."""
 
     category: str
     chance: float
@@ -146,8 +146,8 @@ EXTRAS: dict[str, tuple[Extra, ...]] = {
         Extra("sideboard", 0.3),
     ),
 }
-COMPACT_SHARE = 0.7  # of the chances above, in compact houses
-# Most pictures per room; rooms that are not listed have none.
+COMPACT_SHARE = 0.7  # factor of the probabilities above in compact houses
+# Maximum number of pictures by kind of room; other rooms have none.
 PICTURES = {
     "hallway": 5,
     "landing": 5,
@@ -162,17 +162,17 @@ PICTURES = {
 }
 GYM_MIRROR = {"width": 1.8, "height": 1.3}
 MIRROR_CHANCE = {"hallway": 0.6, "landing": 0.3, "bedroom": 0.5, "closet": 1.0, "gym": 1.0}
-ROD_ABOVE_WINDOW, HEM = 0.12, 0.03  # top and bottom of curtains, from the window and the floor
-# A picture looks best above one of these.
+ROD_ABOVE_WINDOW, HEM = 0.12, 0.03  # of curtains, above the window and above the floor
+# Preferred furniture below a picture.
 BELOW_PICTURES = ("sofa", "bed", "sideboard", "dresser", "piano", "entrance bench", "desk")
 
 
 def add_extras(room: RoomBuilder) -> None:
-    """Add optional furniture while the room has space to live in."""
+    """Add optional furniture until the room is full."""
     for extra in room.shuffled(EXTRAS[room.space.room.kind]):
-        if room.is_full() or not room.house.triangles_left(room.space.room.index):
+        if room.is_full() or not room.state.triangles_left(room.space.room.index):
             return
-        if room.chance(extra.chance * (COMPACT_SHARE if room.house.compact else 1.0)):
+        if room.chance(extra.chance * (COMPACT_SHARE if room.state.compact else 1.0)):
             item = room.draw(extra.category)
             if item.mount == "wall":
                 _hang_somewhere(room, item)
@@ -181,7 +181,7 @@ def add_extras(room: RoomBuilder) -> None:
 
 
 def hang_curtains(room: RoomBuilder) -> None:
-    """Curtains beside the windows; the builder has kept their place free."""
+    """Hang curtains beside the windows, in the space that `RoomSpace` reserves."""
     space = room.space
     if space.room.kind in BARE_WINDOWS:
         return
@@ -198,7 +198,7 @@ def hang_curtains(room: RoomBuilder) -> None:
 
 
 def decorate_walls(room: RoomBuilder) -> None:
-    """A mirror in some rooms, and pictures, above furniture first and then anywhere."""
+    """Hang a mirror in some rooms and pictures, first above furniture and then anywhere."""
     kind = room.space.room.kind
     if room.chance(MIRROR_CHANCE.get(kind, 0.0)):
         size = GYM_MIRROR if kind == "gym" else {}
@@ -230,7 +230,7 @@ def _hang_somewhere(room: RoomBuilder, item: Item) -> None:
 
 
 def hang_ceiling_lights(room: RoomBuilder) -> None:
-    """One light, or three along a hall."""
+    """Hang one light, or three along a hall."""
     light = room.draw("ceiling light")
     for pose in room.space.in_row(3 if room.space.room.kind in HALL_KINDS else 1):
         room.put(light, pose, WALL_HEIGHT, blocks=False)

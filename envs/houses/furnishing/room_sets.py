@@ -1,4 +1,4 @@
-"""What belongs into each kind of room: first what names the room, then what makes it a home."""
+"""Required furniture of each kind of room."""
 
 from collections.abc import Callable
 from math import pi
@@ -13,11 +13,11 @@ from envs.houses.furniture import Item
 
 SHELVES_OF_LIBRARY = 3
 FEWEST_SEATS = 4
-NEAREST_TELEVISION = 2.05  # from the sofa, between their middles in metres
+NEAREST_TELEVISION = 2.05  # minimum distance in metres between centres of sofa and television
 
 
 def furnish_living_room(room: RoomBuilder) -> None:
-    """Sofa facing the television over a rug and a coffee table, with armchairs beside them."""
+    """Place a sofa that faces the television, a rug, a coffee table and armchairs."""
     sofa, tv = room.draw("sofa", seats=3 - room.chance(0.35)), room.draw("tv stand")
     pair = _facing_pair(room, sofa, tv)
     if pair is None:
@@ -35,19 +35,19 @@ def furnish_living_room(room: RoomBuilder) -> None:
     for side in room.shuffled((-1, 1))[: 1 + room.chance(0.5)]:
         chair = room.draw("armchair")
         reach = table.size[0] / 2 + 0.4 + chair.size[1] / 2
-        # An armchair at the table's end turns its front to the table.
+        # An armchair at the table's end faces the table.
         pose = table_pose.aside(side * reach, turn=-side * pi / 2)
         if not room.try_put(chair, pose, tucked=True):
             room.against_wall(chair, where="corner")
 
 
 def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | None:
-    """Poses of a sofa and a television that look at each other, the television at a wall."""
+    """Return poses of a sofa and a television that face each other, the television at a wall."""
     for tv_pose in room.poses(tv):
         box = footprint(tv.size, tv_pose)
         at_wall = _depth_before(room, tv_pose) - sofa.size[1] / 2
         afloat = [d for d in room.rng.uniform(2.05, 3.1, 3) if d < at_wall - 0.4]
-        # Against the wall, or a little off it where a curtain hangs.
+        # At the wall, or slightly in front of it because of a curtain.
         backed = [at_wall, at_wall - 0.22]
         for distance in [*afloat, *backed] if at_wall > 3.9 else [*backed, *afloat]:
             if distance < NEAREST_TELEVISION:
@@ -62,7 +62,7 @@ def _facing_pair(room: RoomBuilder, sofa: Any, tv: Any) -> tuple[Pose, Pose] | N
 
 
 def _depth_before(room: RoomBuilder, pose: Pose) -> float:
-    """Distance from an item's middle at a wall to the opposite wall, less half a skirting."""
+    """Return the distance from an item's centre at a wall to the opposite wall, less a margin."""
     inner = room.space.inner
     along_y = abs(np.cos(pose.angle)) > 0.5
     length = inner.y1 - inner.y0 if along_y else inner.x1 - inner.x0
@@ -75,7 +75,7 @@ def _depth_before(room: RoomBuilder, pose: Pose) -> float:
 
 
 def furnish_dining_room(room: RoomBuilder) -> None:
-    """A table in the free middle of the room with chairs all around."""
+    """Place a table near the centre of the room with chairs around it."""
     inner = room.space.inner
     length, breadth = inner.x1 - inner.x0, inner.y1 - inner.y0
     widest = float(np.clip(max(length, breadth) - 2.4, 1.2, 2.0))
@@ -97,7 +97,7 @@ def furnish_dining_room(room: RoomBuilder) -> None:
 
 
 def _free_seats(room: RoomBuilder, table: Item, chair: Item, pose: Pose) -> list[Pose]:
-    """Where chairs fit around a table at a pose; none where the table or people would not."""
+    """Return free chair poses around a table; none if the table does not fit at the pose."""
     box = footprint(table.size, pose)
     if not room.space.fits(box, table.size[2], gap=0.4):
         return []
@@ -113,7 +113,7 @@ def _free_seats(room: RoomBuilder, table: Item, chair: Item, pose: Pose) -> list
 def _seats(
     table: Pose, size: tuple[float, float, float], chair: tuple[float, float, float]
 ) -> list[Pose]:
-    """Poses of chairs around a table, a little pushed in, facing it."""
+    """Return poses of chairs around a table, facing it and slightly tucked under it."""
     tuck = 0.12
     across, along = size[1] / 2 + chair[1] / 2 - tuck, size[0] / 2 + chair[1] / 2 - tuck
     per_side = max(1, int(size[0] // 0.62))
@@ -127,7 +127,7 @@ def _seats(
 
 
 def furnish_bathroom(room: RoomBuilder) -> None:
-    """Bathtub or shower, toilet, and a washbasin below a mirror."""
+    """Place a bathtub or shower, a toilet, and a washbasin below a mirror."""
     bath = room.draw("bathtub") if room.chance(0.6) else room.draw("shower")
     if room.against_wall(bath, where="corner") is None:
         room.require("shower" if bath.category == "bathtub" else "bathtub", where="corner")
@@ -146,7 +146,7 @@ def furnish_bathroom(room: RoomBuilder) -> None:
 
 
 def furnish_bedroom(room: RoomBuilder) -> None:
-    """A double bed with nightstands and a wardrobe."""
+    """Place a double bed with nightstands and a wardrobe."""
     bed = room.draw("bed", double=True)
     stand = room.draw("nightstand")
     offset = bed.size[0] / 2 + 0.06 + stand.size[0] / 2
@@ -157,7 +157,7 @@ def furnish_bedroom(room: RoomBuilder) -> None:
         return [s for s in sides if room.space.fits(footprint(stand.size, s), stand.size[2])]
 
     poses = [p for p in room.poses(bed) if room.space.stays_walkable([footprint(bed.size, p)])]
-    # Two nightstands are better than one, but not worth a bedroom without a wardrobe.
+    # Prefer two nightstands to one, but not if the wardrobe would then not fit.
     poses.sort(key=lambda p: -len(stands(p)) + 1.5 * room.rng.random())
     if not poses or not stands(poses[0]):
         room.missing += ["bed", "nightstand"]
@@ -172,7 +172,7 @@ def furnish_bedroom(room: RoomBuilder) -> None:
 
 
 def furnish_kids_bedroom(room: RoomBuilder) -> None:
-    """A single bed in a corner, toys and a place to draw."""
+    """Place a single bed in a corner, toys and a desk."""
     bed = room.draw("bed", double=False)
     if room.against_wall(bed, where="corner") is None and room.against_wall(bed) is None:
         room.missing.append("bed")
@@ -197,13 +197,13 @@ def _desk_with_chair(room: RoomBuilder, chair_category: str, required: bool = Fa
 
 
 def furnish_office(room: RoomBuilder) -> None:
-    """A desk with its chair and a bookshelf."""
+    """Place a desk with its chair and a bookshelf."""
     _desk_with_chair(room, "office chair", required=True)
     room.require("bookshelf")
 
 
 def furnish_library(room: RoomBuilder) -> None:
-    """Bookshelves along the walls around a place to read."""
+    """Place bookshelves along the walls and an armchair."""
     room.require("armchair", where="corner")
     for _ in range(SHELVES_OF_LIBRARY):
         room.require("bookshelf")
@@ -214,7 +214,7 @@ def furnish_library(room: RoomBuilder) -> None:
 
 
 def furnish_laundry_room(room: RoomBuilder) -> None:
-    """Two machines side by side and baskets."""
+    """Place two washing machines side by side and a laundry basket."""
     machine = room.draw("washing machine")
     pose = room.against_wall(machine)
     if pose is None:
@@ -227,14 +227,14 @@ def furnish_laundry_room(room: RoomBuilder) -> None:
 
 
 def furnish_gym(room: RoomBuilder) -> None:
-    """A treadmill, dumbbells and a ball."""
+    """Place a treadmill, dumbbells and a ball."""
     room.require("treadmill")
     room.require("dumbbell rack")
     room.require("exercise ball")
 
 
 def furnish_closet(room: RoomBuilder) -> None:
-    """Wardrobes and shoes."""
+    """Place wardrobes and a shoe rack."""
     room.require("wardrobe")
     if room.against_wall(room.draw("wardrobe")) is None:
         room.require(room.shuffled(("wardrobe", "dresser"))[0])
@@ -243,7 +243,7 @@ def furnish_closet(room: RoomBuilder) -> None:
 
 
 def furnish_music_room(room: RoomBuilder) -> None:
-    """A piano, chairs for those who listen, and a guitar."""
+    """Place a piano, chairs for an audience, and a guitar."""
     piano = room.draw("piano")
     pose = room.against_wall(piano, where="middle") or room.against_wall(piano)
     if pose is None:
@@ -257,7 +257,7 @@ def furnish_music_room(room: RoomBuilder) -> None:
 
 
 def furnish_hallway(room: RoomBuilder) -> None:
-    """Coats and shoes near the entrance, if it is here, and runners along the way."""
+    """Place a coat rack and shoes or a bench near an entrance, and rugs along the hall."""
     entrance = next((o.centre for o in room.space.openings if o.kind == "entrance"), None)
     if entrance is not None:
         if room.against_wall(room.draw("coat rack"), near=entrance) is None:

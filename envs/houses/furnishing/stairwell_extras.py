@@ -1,21 +1,21 @@
-"""What hangs in a stairwell: a lamp above and pictures along the walls."""
+"""Furnishing of a stairwell: a lamp above and pictures along the walls."""
 
 from envs.houses.furnishing.placement import SIDES, Pose
 from envs.houses.furnishing.room_builder import PICTURE_HEIGHT, PlacedObject, RoomBuilder
+from envs.houses.plan.elements import STOREY_HEIGHT
 from envs.houses.plan.floor_plan import WALL_HEIGHT
-from envs.houses.plan.plan_elements import STOREY_HEIGHT
 
 _PICTURE_CHANCE = 0.75
 
 
 def furnish_stairwell(room: RoomBuilder) -> list[PlacedObject]:
-    """Furnishes the upper room of a stairwell; the lower one has steps and nothing else."""
+    """Furnish the upper room of a stairwell; the lower one contains only steps."""
     space = room.space
     if space.room.storey == 0:
         return []
     lamp = Pose(*space.room.centre, space.in_row(1)[0].angle)
     room.put(room.draw("ceiling light"), lamp, WALL_HEIGHT, blocks=False)
-    # Halfway between the floors, half a metre above the eyes of who stands on the landing.
+    # Halfway between the floors, half a metre above eye height on the landing.
     height = PICTURE_HEIGHT - STOREY_HEIGHT / 2 + 0.5
     open_sides = {space.side_of(o) for o in space.openings if o.kind != "window"}
     for side in SIDES:

@@ -1,4 +1,4 @@
-"""The floor that people can walk on: a grid that tells whether furniture cuts a room apart."""
+"""Walkable floor of a room: a grid that checks whether furniture divides it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,15 +7,15 @@ import numpy as np
 from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, Opening
 
 CELL = 0.05
-CLEARANCE = 0.2  # half the width of a person who squeezes through
-PASSAGE_CLEARANCE = 0.26  # kept on the ways from door to door
-STANDING_RADIUS = 0.5  # of the open place that every room keeps
-LARGEST_POCKET = 0.04  # m2 of floor that may be cut off, as in a corner between two curtains
+CLEARANCE = 0.2  # half of the narrowest walkable width
+PASSAGE_CLEARANCE = 0.26  # minimum clearance of the routes between doors
+STANDING_RADIUS = 0.5  # of the open area that every room needs
+LARGEST_POCKET = 0.04  # m2 of floor that may be unreachable, as in a corner between two curtains
 PAD = 0.4
 
 
 class WalkableFloor:
-    """Free cells of one room, with a stub of floor behind each of its passages."""
+    """Free cells of one room, with a short piece of floor behind each of its passages."""
 
     def __init__(
         self, inner: tuple[float, float, float, float], passages: Sequence[Opening]
@@ -51,14 +51,14 @@ class WalkableFloor:
         (self.free if grid is None else grid)[x0:x1, y0:y1] = value
 
     def block(self, box: Sequence[float]) -> None:
-        """Take a box of floor away for good."""
+        """Remove a box of floor permanently."""
         self._set(box, False)
 
     def stays_walkable(self, boxes: Iterable[Sequence[float]] = ()) -> bool:
-        """Whether, with these boxes blocked too, the floor is one piece that meets its needs.
+        """Return whether the floor stays walkable if these boxes are blocked too.
 
-        One connected region at `CLEARANCE`, all passages joined at `PASSAGE_CLEARANCE`, and an
-        open place of `STANDING_RADIUS` to stand on.
+        It must be one connected region at `CLEARANCE`, join all passages at `PASSAGE_CLEARANCE` and
+        contain an open area of `STANDING_RADIUS`.
         """
         grid = self.free.copy()
         for box in boxes:
@@ -75,14 +75,14 @@ class WalkableFloor:
 
 
 def _clearance(free: np.ndarray) -> np.ndarray:
-    """Distance in metres from each free cell to what is blocked."""
+    """Return the distance in metres from each free cell to the nearest blocked cell."""
     from scipy import ndimage
 
     return np.asarray(ndimage.distance_transform_edt(free)) * CELL - CELL / 2
 
 
 def _pieces(mask: np.ndarray) -> np.ndarray:
-    """Number of the connected piece of each cell, from 1; 0 where the mask is False."""
+    """Return the label of the connected piece of each cell, from 1; 0 where the mask is False."""
     from scipy import ndimage
 
     labels = np.zeros(mask.shape, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Furniture built in code: `make_item` makes a piece of any category in the taste of a house."""
+"""Procedural furniture: `make_item` makes an item of any category in the style of a house."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,16 +6,14 @@ from typing import Any
 import numpy as np
 
 from envs.houses.furniture import (
-    appliances,
     bathroom,
     beds,
     doors,
     hallway,
-    hobby,
     kitchen,
+    leisure,
     lighting_fixtures,
     plants,
-    playroom,
     seating,
     showpieces,
     small_things,
@@ -46,7 +44,7 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "kitchen counter": kitchen.kitchen_counter,
     "kitchen sink": kitchen.kitchen_sink,
     "stove": kitchen.stove,
-    "fridge": appliances.fridge,
+    "fridge": kitchen.fridge,
     "kitchen cabinet": kitchen.kitchen_cabinet,
     "range hood": kitchen.range_hood,
     "stool": seating.stool,
@@ -61,12 +59,12 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "rug": wall_and_floor.rug,
     "curtain": wall_and_floor.curtain,
     "ceiling light": lighting_fixtures.ceiling_light,
-    "washing machine": appliances.washing_machine,
+    "washing machine": kitchen.washing_machine,
     "laundry basket": hallway.laundry_basket,
-    "treadmill": hobby.treadmill,
-    "exercise ball": hobby.exercise_ball,
-    "piano": hobby.piano,
-    "toy chest": playroom.toy_chest,
+    "treadmill": leisure.treadmill,
+    "exercise ball": leisure.exercise_ball,
+    "piano": leisure.piano,
+    "toy chest": leisure.toy_chest,
     "coat rack": hallway.coat_rack,
     "shoe rack": hallway.shoe_rack,
     "aquarium": showpieces.aquarium,
@@ -76,10 +74,10 @@ MAKERS: dict[str, Callable[..., Item]] = {
     "wall clock": wall_and_floor.wall_clock,
     "statue": showpieces.statue,
     "globe": showpieces.globe,
-    "guitar": hobby.guitar,
-    "dumbbell rack": hobby.dumbbell_rack,
-    "rocking horse": playroom.rocking_horse,
-    "teddy bear": playroom.teddy_bear,
+    "guitar": leisure.guitar,
+    "dumbbell rack": leisure.dumbbell_rack,
+    "rocking horse": leisure.rocking_horse,
+    "teddy bear": leisure.teddy_bear,
     "umbrella stand": hallway.umbrella_stand,
     "ironing board": hallway.ironing_board,
     "trash can": hallway.trash_can,
@@ -106,16 +104,16 @@ def make_item(category: str, rng: np.random.Generator, style: Style, **options: 
 
     Args:
         category: One of `CATEGORIES`.
-        rng: Decides what the options leave open; the same state gives the same piece.
-        style: Taste of the house.
-        **options: `colour` for every category (ignored where a thing has only one colour, such as a
-            toilet), and what else the maker of the category takes, such as `double` for a bed or
+        rng: Source of randomness for everything that the options leave open.
+        style: Style of the house.
+        **options: `colour` for every category (ignored if the item has only one colour, such as a
+            toilet), and the other options of the category's maker, such as `double` for a bed or
             `width` and `height` for a curtain.
 
     Raises:
-        ValueError: If no such category or colour exists.
-        TypeError: If the maker of the category does not know an option.
+        ValueError: The category or the colour is unknown.
+        TypeError: The maker of the category does not accept an option.
     """
     if category not in MAKERS:
-        raise ValueError(f"no furniture called {category!r}; choose from {', '.join(CATEGORIES)}")
+        raise ValueError(f"no furniture named {category!r}; choose from {', '.join(CATEGORIES)}")
     return MAKERS[category](rng, style, **options)

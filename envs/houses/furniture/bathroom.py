@@ -1,4 +1,4 @@
-"""Sanitary ware."""
+"""Bathroom furniture."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ CLEAR = Material("glass", (0.84, 0.93, 0.93))
 
 
 def toilet(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A bowl with its seat and the cistern behind; white."""
+    """Build a white toilet with seat and cistern."""
     del rng, style, colour
     bowl = [(0, 0), (0.13, 0), (0.11, 0.10), (0.16, 0.28), (0.20, 0.37), (0.205, 0.40)]
     seat = [
@@ -59,7 +59,7 @@ def toilet(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 
 def washbasin(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A bowl with a tap on a cupboard with two doors; the colour is that of the cupboard."""
+    """Build a basin with a tap on a cupboard with two doors; `colour` is that of the cupboard."""
     finish = cabinetry(rng, style, colour)
     width = pick(rng, (0.7, 0.9))
     parts = [
@@ -82,7 +82,7 @@ def washbasin(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 
 def bathtub(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A built-in tub with a tap and a towel over its side; white."""
+    """Build a white built-in bathtub with a tap and a towel over its side."""
     del colour
     width, depth, height, rim = 1.7, 0.75, 0.56, 0.08
     parts = [box((width, depth, height - 0.02), CERAMIC, (0, 0, (height - 0.02) / 2), faces="xXyY")]
@@ -105,7 +105,7 @@ def bathtub(rng: np.random.Generator, style: Style, colour: str | None = None) -
 
 
 def _hollow(width: float, depth: float, height: float) -> Part:
-    """The inside of a tub, 0.42 m deep, open at the top."""
+    """Build the inside of a tub, 0.42 m deep, open at the top."""
     x, y = np.meshgrid(np.linspace(-1, 1, 22), np.linspace(-1, 1, 12), indexing="ij")
     square = np.clip(1 - np.maximum(np.abs(x) ** 4, np.abs(y) ** 4) ** 1.2, 0, 1)
     points = np.stack([x * width / 2, y * depth / 2, height - 0.42 * np.sqrt(square)], -1)
@@ -115,7 +115,7 @@ def _hollow(width: float, depth: float, height: float) -> Part:
 def shower(
     rng: np.random.Generator, style: Style, colour: str | None = None, clear: bool = False
 ) -> Item:
-    """A cabin of frosted or clear panes in a steel frame before a tiled back, half open; white."""
+    """Build a white, half open cabin of frosted or clear panes with a tiled back."""
     del colour
     pane = CLEAR if clear else FROSTED
     side, height = 0.9, 2.05
@@ -142,7 +142,7 @@ def shower(
 
 
 def towel_rail(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A ladder of warm bars on the wall with a towel over it; the colour is that of the towel."""
+    """Build a heated towel rail with a towel on it; `colour` is that of the towel."""
     towel = cloth(rng, style, colour)
     parts = [tube([(x, -0.05, -0.45), (x, -0.05, 0.45)], 0.018, CHROME) for x in (-0.24, 0.24)]
     for z in np.linspace(-0.40, 0.40, 7):

@@ -16,9 +16,9 @@ def bed(
     colour: str | None = None,
     coarse: bool = False,
 ) -> Item:
-    """A bed with its head at the wall; `colour` is that of the duvet, which prevails.
+    """Build a bed with its head at the wall; `colour` is that of the duvet, the dominant colour.
 
-    A `coarse` one has half the triangles.
+    A `coarse` bed has half the triangles.
     """
     width = rng.uniform(1.5, 1.75) if double else 0.95
     duvet, frame = cloth(rng, style, colour), _frame(rng, style)
@@ -50,7 +50,7 @@ def bed(
 
 
 def _frame(rng: np.random.Generator, style: Style) -> Finish:
-    """Wood, paint, or now and then upholstery."""
+    """Draw the finish of a bed frame: wood, paint, or sometimes upholstery."""
     return cloth(rng, style) if rng.random() < 0.3 else cabinetry(rng, style)
 
 
@@ -67,6 +67,6 @@ def _pillow(
     at: Sequence[float],
     coarse: bool,
 ) -> list[Part]:
-    """A pillow that leans towards the head by `tilt` radians."""
+    """Build a pillow that is tilted towards the head by `tilt` radians."""
     pillow = box((width, depth, 0.11), surface, bevel=0.05, cell=0.4 if coarse else 0.25, puff=0.04)
     return transform([pillow], -tilt, at, axis="x")

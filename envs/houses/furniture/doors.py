@@ -16,7 +16,7 @@ def door(
     height: float = 2.03,
     colour: str | None = None,
 ) -> Item:
-    """The leaf of an inner door with two panels, its handle at +x, the hinges at -x."""
+    """Build the leaf of an inner door with two panels, its handle at +x, the hinges at -x."""
     drawn = shade(rng, (*style.paints, style.woods[0]), colour)
     wooden = drawn in style.woods
     surface = wood_surface(drawn) if wooden else paint(drawn.rgb)
@@ -32,7 +32,7 @@ def door(
 
 
 def _lever(metal: Material, x: float, side: int) -> list[Part]:
-    """A handle on one face of a leaf, pointing to the hinges."""
+    """Build a handle on one face of a leaf, pointing to the hinges."""
     y = side * (LEAF_THICKNESS / 2 + 0.03)
     return [
         box((0.035, 0.012, 0.16), metal, (x, side * (LEAF_THICKNESS / 2 + 0.005), 1.02)),

@@ -1,4 +1,4 @@
-"""What stands in a hallway or a utility room: coats, shoes, umbrellas, laundry, rubbish."""
+"""Furniture of hallways and utility rooms: coats, shoes, umbrellas, laundry, waste."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ WICKERS = (
 
 
 def coat_rack(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A stand with two coats and a hat; the colour is that of the longer coat."""
+    """Build a stand with two coats and a hat; `colour` is that of the longer coat."""
     long, short = cloth(rng, style, colour), cloth(rng, style)
     wood = timber(rng, style).surface
     parts = [
@@ -53,7 +53,7 @@ def coat_rack(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 
 def _coat(surface: Material, length: float) -> list[Part]:
-    """A coat on a hook, its hem at z = 0."""
+    """Build a coat on a hook, its hem at z = 0."""
     hem = [(0, 0), (0.19, 0), (0.16, length * 0.5), (0.15, length * 0.82), (0.04, length)]
     body = lathe(hem, surface, sides=12, crease=1.0)
     flat = body.positions * (1, 0.7, 1)
@@ -67,7 +67,7 @@ def _coat(surface: Material, length: float) -> list[Part]:
 
 
 def shoe_rack(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """Three slatted shelves with pairs of shoes."""
+    """Build three slatted shelves with pairs of shoes."""
     finish = timber(rng, style, colour)
     surface, width, depth = finish.surface, 0.85, 0.32
     parts = posts(width, depth, 0.62, surface, 0.035)
@@ -84,7 +84,7 @@ def shoe_rack(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 
 def _shoe(leather: Material) -> list[Part]:
-    """One shoe that points to -y."""
+    """Build one shoe that points to -y."""
     return [
         sphere(0.045, leather, (0, -0.04, 0.04), (1.0, 2.3, 0.9), sides=8),
         sphere(0.045, leather, (0, 0.07, 0.06), (0.95, 1.4, 1.4), sides=8),
@@ -92,7 +92,7 @@ def _shoe(leather: Material) -> list[Part]:
 
 
 def umbrella_stand(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A tall pot with two umbrellas; the colour is that of the pot."""
+    """Build a tall pot with two umbrellas; `colour` is that of the pot."""
     drawn = shade(rng, style.fabrics, colour)
     pot = [(0, 0), (0.13, 0), (0.13, 0.50), (0.14, 0.52), (0.115, 0.52), (0.11, 0.10), (0, 0.10)]
     parts = [lathe(pot, paint(drawn.rgb), sides=20)]
@@ -106,7 +106,7 @@ def umbrella_stand(rng: np.random.Generator, style: Style, colour: str | None = 
 
 
 def laundry_basket(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A tall wicker basket with clothes on top."""
+    """Build a tall wicker basket with clothes on top."""
     drawn = shade(rng, (*WICKERS, style.fabrics[0]), colour)
     wicker = Material("wicker", drawn.rgb)
     wall = [(0, 0), (0.20, 0), (0.25, 0.55), (0.26, 0.56), (0.245, 0.565), (0.23, 0.40)]
@@ -120,7 +120,7 @@ def laundry_basket(rng: np.random.Generator, style: Style, colour: str | None = 
 
 
 def ironing_board(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A board on crossed legs with an iron and a folded shirt; the colour is that of its cover."""
+    """Build an ironing board with an iron and a folded shirt; `colour` is that of its cover."""
     cover = cloth(rng, style, colour)
     along = np.array([-0.62, -0.62, 0.25, 0.48, 0.60, 0.64])
     half = np.array([0.14, 0.17, 0.18, 0.14, 0.07, 0.0])
@@ -143,7 +143,7 @@ def ironing_board(rng: np.random.Generator, style: Style, colour: str | None = N
 
 
 def trash_can(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A bin with a pedal and a domed lid."""
+    """Build a bin with a pedal and a domed lid."""
     drawn = shade(rng, (Colour("grey", (0.66, 0.68, 0.71)), *style.fabrics[:2]), colour)
     surface = Material("metal", drawn.rgb)
     dome = [(0.165, 0.50), (0.15, 0.56), (0.09, 0.60), (0, 0.61)]

@@ -1,4 +1,4 @@
-"""What a piece of furniture is, and the finishes and small parts that many pieces share."""
+"""Furniture items, and the finishes and small parts that many items share."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ LINEN = Material("fabric", (0.98, 0.97, 0.94))
 class Item:
     """A piece of furniture in its own frame: x width, +y back (wall side), z up.
 
-    The origin lies on the floor in the middle of the footprint; for `mount == "wall"` in the middle
+    The origin is on the floor at the centre of the footprint; for `mount == "wall"` at the centre
     of the back; for `mount == "ceiling"` on the ceiling.
 
     Attributes:
         category: One of `envs.houses.furniture.CATEGORIES`.
         parts: Its meshes.
-        size: Width, depth and height of the box round it, metres.
-        colour: Plain English name of the colour that prevails.
+        size: Width, depth and height of its bounding box in metres.
+        colour: Plain English name of the dominant colour.
         material: "wooden", "leather", "fabric", "metal", "ceramic", "glass" or "".
         mount: "floor", "wall" or "ceiling".
     """
@@ -54,7 +54,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Finish:
-    """A material with the words for it.
+    """A material with the words that describe it.
 
     Attributes:
         surface: Texture and tint.
@@ -70,7 +70,7 @@ class Finish:
 def finished(
     category: str, parts: Sequence[Part], colour: str, material: str = "", mount: str = "floor"
 ) -> Item:
-    """Centre the parts on the origin that belongs to the mount and measure them."""
+    """Make an item of parts: move them to the origin of the mount and measure them."""
     lower, upper = bounds(parts)
     middle = (lower + upper) / 2
     anchor = {
@@ -84,7 +84,7 @@ def finished(
 
 
 def shade(rng: np.random.Generator, palette: Sequence[Colour], colour: str | None) -> Colour:
-    """Draw from a palette, or find the colour of the asked name, in the palette if it is there."""
+    """Draw from a palette, or return a shade named `colour`, from the palette if possible."""
     if colour is None:
         return pick(rng, palette)
     known = [candidate for candidate in palette if candidate.name == colour]
@@ -92,13 +92,13 @@ def shade(rng: np.random.Generator, palette: Sequence[Colour], colour: str | Non
 
 
 def cloth(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
-    """Draw a woven cover from the palette of the house."""
+    """Draw a cloth from the palette of the house."""
     drawn = shade(rng, style.fabrics, colour)
     return Finish(Material("fabric", drawn.rgb), drawn.name, "fabric")
 
 
 def upholstery(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
-    """Draw cloth, or now and then leather."""
+    """Draw cloth, or sometimes leather."""
     if rng.random() < 0.25:
         drawn = shade(rng, style.leathers, colour)
         return Finish(Material("leather", drawn.rgb), drawn.name, "leather")
@@ -106,14 +106,14 @@ def upholstery(rng: np.random.Generator, style: Style, colour: str | None = None
 
 
 def timber(rng: np.random.Generator, style: Style, colour: str | None = None) -> Finish:
-    """Draw a tone of wood; the leading one half of the time."""
+    """Draw a tone of wood; the main tone is more likely."""
     palette = style.woods if rng.random() < 0.5 else style.woods[:1]
     drawn = shade(rng, palette, colour)
     return Finish(wood_surface(drawn), drawn.name, "wooden")
 
 
 def wood_surface(tone: Colour) -> Material:
-    """The material of a tone of wood; white wood is painted, its grain would look grey."""
+    """Return the material of a tone of wood; white is paint, because grain would look grey."""
     return Material("plain" if tone.name == "white" else "wood", tone.rgb)
 
 
@@ -127,13 +127,13 @@ def cabinetry(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 
 def darker(surface: Material, factor: float = 0.8) -> Material:
-    """The same material in a deeper tone, to set parts off."""
+    """Return the same material in a darker tone."""
     red, green, blue = (channel * factor for channel in surface.tint)
     return Material(surface.texture, (red, green, blue))
 
 
 def paint(rgb: RGB | Iterable[float]) -> Material:
-    """Plain paint or plastic of a display-space colour."""
+    """Return a plain material of a display-space colour."""
     red, green, blue = (float(channel) for channel in rgb)
     return Material("plain", (red, green, blue))
 
@@ -141,7 +141,7 @@ def paint(rgb: RGB | Iterable[float]) -> Material:
 def feet(
     width: float, depth: float, height: float, surface: Material, radius: float = 0.02
 ) -> list[Part]:
-    """Four round feet whose axes stand at the corners of a rectangle."""
+    """Build four round feet with axes at the corners of a rectangle."""
     corners = [(x * width / 2, y * depth / 2, 0) for x in (-1, 1) for y in (-1, 1)]
     return [
         cylinder(radius * 0.75, height, surface, corner, top_radius=radius, sides=8)
@@ -150,7 +150,7 @@ def feet(
 
 
 def posts(width: float, depth: float, height: float, surface: Material, side: float) -> list[Part]:
-    """Four square legs; `width` and `depth` are measured outside."""
+    """Build four square legs; `width` and `depth` are outer measures."""
     x, y = (width - side) / 2, (depth - side) / 2
     return [
         box((side, side, height), surface, (sx * x, sy * y, height / 2))
@@ -160,23 +160,23 @@ def posts(width: float, depth: float, height: float, surface: Material, side: fl
 
 
 def knob(surface: Material, at: Sequence[float], radius: float = 0.016) -> Part:
-    """A small round handle."""
+    """Build a small round handle."""
     return sphere(radius, surface, at, sides=6)
 
 
 def bar_handle(
     surface: Material, at: Sequence[float], length: float, upright: bool = False
 ) -> Part:
-    """A straight bar in front of a door or drawer."""
+    """Build a straight bar handle in front of a door or drawer."""
     half = np.array([0, 0, length / 2] if upright else [length / 2, 0, 0])
     return tube([at - half, at + half], 0.008, surface, sides=5)
 
 
 def slab(size: Sequence[float], surface: Material, at: Sequence[float]) -> list[Part]:
-    """A door or drawer front with a raised panel, its back at y = `at[1]`.
+    """Build a door or drawer front with a raised panel and its back at y = `at[1]`.
 
-    The panel is raised, not recessed, because light is stored at vertices: those of a recessed one
-    would lie in the dark behind the frame.
+    The panel is raised, not recessed, because light is stored at vertices: those of a recessed
+    panel would be in the dark behind the frame.
     """
     width, thickness, height = size
     x, y, z = at

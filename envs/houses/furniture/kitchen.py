@@ -1,4 +1,7 @@
-"""Kitchen units. All of one house have the same fronts and worktop, so that they form one run."""
+"""Kitchen units and household appliances.
+
+All kitchen units of one house have the same fronts and worktop, so that they form one run.
+"""
 
 import numpy as np
 
@@ -7,6 +10,7 @@ from envs.houses.furniture.item import (
     CHROME,
     DARK_STEEL,
     STEEL,
+    WHITE,
     Item,
     bar_handle,
     darker,
@@ -16,6 +20,7 @@ from envs.houses.furniture.item import (
     slab,
 )
 from envs.houses.furniture.plants import fruit
+from envs.houses.materials.colours import Colour
 from envs.houses.materials.style import Style
 from envs.houses.meshes.geometry import (
     Material,
@@ -29,6 +34,8 @@ from envs.houses.meshes.geometry import (
     tube,
 )
 
+STEEL_GREY = Colour("grey", (0.66, 0.67, 0.69))
+ENAMEL_WHITE = Colour("white", (0.95, 0.95, 0.94))
 WORKTOP = 0.92
 DEPTH = 0.62
 
@@ -40,7 +47,7 @@ def _fronts(rng: np.random.Generator, style: Style, colour: str | None) -> tuple
 
 
 def _base(style: Style, width: float, front: Material) -> list[Part]:
-    """Carcass, plinth, worktop, and a drawer over a door every 0.6 m."""
+    """Build carcass, plinth and worktop, with a drawer over a door every 0.6 m."""
     units = max(1, round(width / 0.6))
     parts = [
         box((width, 0.55, 0.79), front, (0, 0.03, 0.485)),
@@ -60,7 +67,7 @@ def _base(style: Style, width: float, front: Material) -> list[Part]:
 def kitchen_counter(
     rng: np.random.Generator, style: Style, width: float = 0.6, colour: str | None = None
 ) -> Item:
-    """A stretch of worktop over cupboards, with a board, fruit or jars on it."""
+    """Build a stretch of worktop over cupboards, with a board, fruit or jars on it."""
     front, name = _fronts(rng, style, colour)
     parts = _base(style, width, front)
     clutter = _chopping_board() if rng.random() < 0.5 else _jars(rng, style)
@@ -69,13 +76,13 @@ def kitchen_counter(
 
 
 def _chopping_board() -> list[Part]:
-    """A board with fruit on z = 0."""
+    """Build a board with fruit on z = 0."""
     board = box((0.36, 0.22, 0.02), Material("wood", (0.78, 0.58, 0.38)), (0, 0, 0.01))
     return [board, *transform(fruit(), offset=(0, 0, 0.02))]
 
 
 def _jars(rng: np.random.Generator, style: Style) -> list[Part]:
-    """Three lidded jars of falling size."""
+    """Build three lidded jars of decreasing size."""
     glaze = paint(style.fabrics[int(rng.integers(4))].rgb)
     parts = []
     for k in range(3):
@@ -88,7 +95,7 @@ def _jars(rng: np.random.Generator, style: Style) -> list[Part]:
 def kitchen_sink(
     rng: np.random.Generator, style: Style, width: float = 0.8, colour: str | None = None
 ) -> Item:
-    """A steel basin with a tall tap in the worktop."""
+    """Build a steel basin with a tall tap in the worktop."""
     front, name = _fronts(rng, style, colour)
     parts = _base(style, width, front)
     parts += [
@@ -107,7 +114,7 @@ def kitchen_sink(
 
 
 def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A free-standing cooker with an oven door, four rings and a pot."""
+    """Build a free-standing cooker with an oven door, four rings and a pot."""
     drawn = shade(rng, (style.kitchen,), colour).name if colour else None
     body = {"black": paint((0.10, 0.10, 0.11)), "white": paint((0.94, 0.94, 0.93))}.get(
         drawn or "", STEEL
@@ -130,7 +137,7 @@ def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
         (0.14, 0.13, 0.09),
     ):
         ring = [(radius, 0.002), (radius + 0.012, 0.008), (radius + 0.024, 0.002)]
-        # The profile runs outwards over the top, so it is turned round to face up.
+        # The profile runs outwards over the top; reversed, its surface faces up.
         parts.append(lathe(ring[::-1], DARK_STEEL, (x, y, WORKTOP), sides=18))
     pot = [(0, 0), (0.10, 0), (0.11, 0.13), (0.095, 0.13), (0.09, 0.02), (0, 0.02)]
     parts.append(lathe(pot, paint((0.75, 0.15, 0.12)), (-0.14, 0.13, WORKTOP + 0.008), sides=16))
@@ -140,7 +147,7 @@ def stove(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 def kitchen_cabinet(
     rng: np.random.Generator, style: Style, width: float = 0.6, colour: str | None = None
 ) -> Item:
-    """A wall cupboard, 0.7 m high."""
+    """Build a wall cupboard, 0.7 m high."""
     front, name = _fronts(rng, style, colour)
     doors = max(1, round(width / 0.5))
     parts = [box((width, 0.33, 0.70), front, (0, -0.165, 0))]
@@ -154,7 +161,7 @@ def kitchen_cabinet(
 
 
 def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A steel canopy with a chimney, for the wall over a stove."""
+    """Build a steel canopy with a chimney, for the wall over a stove."""
     del rng, style, colour
     parts = [
         box((0.60, 0.50, 0.06), STEEL, (0, 0, -0.27)),
@@ -164,3 +171,53 @@ def range_hood(rng: np.random.Generator, style: Style, colour: str | None = None
         box((0.44, 0.34, 0.01), DARK_STEEL, (0, 0, -0.302)),
     ]
     return finished("range hood", parts, "grey", "metal", "wall")
+
+
+def fridge(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """Build a tall refrigerator over a freezer, with magnets and a note on the door."""
+    palette = (
+        STEEL_GREY,
+        ENAMEL_WHITE,
+        ENAMEL_WHITE,
+        style.fabrics[0],
+        Colour("black", (0.1, 0.1, 0.11)),
+    )
+    drawn = shade(rng, palette, colour)
+    body = Material("metal" if drawn == STEEL_GREY else "plain", drawn.rgb)
+    parts = [
+        box((0.70, 0.62, 1.80), body, (0, 0.03, 0.93), bevel=0.015),
+        box((0.69, 0.06, 0.62), body, (0, -0.31, 0.36), bevel=0.02),
+        box((0.69, 0.06, 1.12), body, (0, -0.31, 1.26), bevel=0.02),
+        box((0.66, 0.55, 0.04), BLACK, (0, 0.03, 0.02)),
+        bar_handle(CHROME, (-0.28, -0.37, 0.54), 0.22, upright=True),
+        bar_handle(CHROME, (-0.28, -0.37, 0.95), 0.36, upright=True),
+        box((0.13, 0.004, 0.17), paint((0.97, 0.96, 0.85)), (0.10, -0.342, 1.45)),
+    ]
+    for x, z, rgb in (
+        (0.12, 1.56, (0.8, 0.1, 0.1)),
+        (-0.05, 1.62, (0.95, 0.8, 0.1)),
+        (0.22, 1.35, (0.1, 0.4, 0.8)),
+    ):
+        parts.append(box((0.03, 0.012, 0.03), paint(rgb), (x, -0.346, z)))
+    return finished("fridge", parts, drawn.name, "metal")
+
+
+def washing_machine(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
+    """Build a front-loading washing machine with a round glass door."""
+    del style
+    drawn = shade(rng, (ENAMEL_WHITE, ENAMEL_WHITE, STEEL_GREY), colour)
+    body = Material("plain", drawn.rgb)
+    ring = [(0.15, 0), (0.22, 0.0), (0.22, 0.03), (0.17, 0.045), (0.15, 0.02), (0, 0.03)]
+    parts = [
+        box((0.60, 0.56, 0.85), body, (0, 0, 0.425), bevel=0.015),
+        box((0.58, 0.01, 0.12), DARK_STEEL, (0, -0.282, 0.77)),
+        box((0.16, 0.012, 0.08), WHITE, (-0.18, -0.286, 0.77)),
+        quad((0.08, -0.289, 0.745), (0.14, 0, 0), (0, 0, 0.05), Material("monitor"), 1, True),
+    ]
+    door = [
+        lathe(ring[:5], CHROME, sides=24),
+        lathe([(0.155, 0.02), (0, 0.045)], paint((0.13, 0.17, 0.22)), sides=24),
+    ]
+    parts += transform(door, np.pi / 2, (0, -0.28, 0.40), axis="x")
+    parts += transform([cylinder(0.035, 0.03, CHROME)], np.pi / 2, (0.0, -0.287, 0.77), axis="x")
+    return finished("washing machine", parts, drawn.name, "metal")

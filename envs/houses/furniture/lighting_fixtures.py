@@ -1,4 +1,4 @@
-"""Lamps. The parts with texture "lampshade" give light."""
+"""Lamps. Parts with the texture "lampshade" emit light."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ GLOW = Material("lampshade", (1.0, 0.95, 0.85))
 def shade_parts(
     low_radius: float, top_radius: float, bottom: float, top: float, surface: Material
 ) -> list[Part]:
-    """An open lampshade: an outer and, a little inside, an inner wall."""
+    """Build an open lampshade of an outer and an inner wall."""
     outer = [(low_radius, bottom), (top_radius, top)]
     inner = [(top_radius - 0.004, top), (low_radius - 0.004, bottom)]
     return [lathe(outer, surface, sides=20), lathe(inner, surface, sides=20)]
 
 
 def floor_lamp(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A standing lamp, straight or arched."""
+    """Build a standing lamp, straight or arched."""
     drawn = shade(rng, style.fabrics, colour)
     pole = style.metal
     parts = [cylinder(0.15, 0.025, pole, sides=20)]
@@ -29,20 +29,20 @@ def floor_lamp(rng: np.random.Generator, style: Style, colour: str | None = None
 
 
 def _lit(rgb: tuple[float, float, float]) -> tuple[float, float, float]:
-    """A lampshade's colour with the lamp on behind it."""
+    """Return the colour of a lampshade that is lit from inside."""
     red, green, blue = (min(1.0, 0.05 + 1.1 * channel) for channel in rgb)
     return red, green, blue
 
 
 def table_lamp(rng: np.random.Generator, style: Style) -> list[Part]:
-    """A lamp with a glazed foot, standing on z = 0."""
+    """Build a lamp with a glazed foot on z = 0."""
     foot = paint(pick(rng, style.fabrics).rgb)
     profile = [(0, 0), (0.07, 0), (0.08, 0.02), (0.03, 0.06), (0.06, 0.15), (0.02, 0.24), (0, 0.26)]
     return [lathe(profile, foot, sides=12, crease=1.2), *shade_parts(0.13, 0.09, 0.22, 0.42, GLOW)]
 
 
 def ceiling_light(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A light of the kind that the house has; coloured ones take a colour of the palette."""
+    """Build a ceiling light of the house's shape; pendants have a colour of the palette."""
     drawn = shade(rng, style.fabrics, colour)
     if style.lamp == "pendant":
         profile = [(0.23, -0.74), (0.06, -0.52), (0.0, -0.51)]

@@ -25,7 +25,7 @@ FRUIT = ((0.85, 0.18, 0.14), (0.95, 0.60, 0.10), (0.55, 0.74, 0.20))
 
 
 def vase(rng: np.random.Generator, style: Style, blossoms: int = 6) -> list[Part]:
-    """A vase of flowers that stands on z = 0."""
+    """Build a vase of flowers that stands on z = 0."""
     profile = [(0, 0), (0.05, 0), (0.075, 0.06), (0.07, 0.12), (0.035, 0.19), (0.045, 0.22)]
     glaze = paint(pick(rng, style.fabrics).rgb)
     parts = [lathe([*profile, (0.03, 0.215)], glaze, sides=12, crease=1.2)]
@@ -39,7 +39,7 @@ def vase(rng: np.random.Generator, style: Style, blossoms: int = 6) -> list[Part
 
 
 def fruit(radius: float = 0.045) -> list[Part]:
-    """Three fruits side by side on z = 0."""
+    """Build three fruits side by side on z = 0."""
     spots = ((-2, 0), (0, 0.9), (2, -0.4))
     return [
         sphere(radius, paint(rgb), (x * radius, y * radius, radius), sides=8)
@@ -48,7 +48,7 @@ def fruit(radius: float = 0.045) -> list[Part]:
 
 
 def bowl_of_fruit() -> list[Part]:
-    """A white bowl with fruit that stands on z = 0."""
+    """Build a white bowl with fruit that stands on z = 0."""
     profile = [(0, 0), (0.06, 0), (0.15, 0.08), (0.14, 0.08), (0.05, 0.015), (0, 0.015)]
     bowl = lathe(profile, paint(CHALK), sides=16)
     return [bowl, *transform(fruit(), offset=(0, 0, 0.035))]
@@ -57,7 +57,7 @@ def bowl_of_fruit() -> list[Part]:
 def plant(
     rng: np.random.Generator, style: Style, colour: str | None = None, coarse: bool = False
 ) -> Item:
-    """A large plant in a pot: a palm, a small tree or a snake plant; green to the eye."""
+    """Build a large plant in a pot, mainly green: a palm, a small tree or a snake plant."""
     del style, colour
     height = rng.uniform(1.0, 1.6)
     pot = paint(pick(rng, (TERRACOTTA, CHALK, SLATE)))
@@ -70,7 +70,7 @@ def plant(
 
 
 def _palm(rng: np.random.Generator, height: float, rows: int) -> list[Part]:
-    """Arching leaves from one point."""
+    """Build arching leaves from one point."""
     leaves = []
     for _ in range(24):
         reach, rise = rng.uniform(0.35, 0.6) * height, rng.uniform(0.5, 1.05) * height
@@ -80,7 +80,7 @@ def _palm(rng: np.random.Generator, height: float, rows: int) -> list[Part]:
 
 
 def _small_tree(rng: np.random.Generator, height: float, rows: int) -> list[Part]:
-    """Three thin trunks with broad leaves."""
+    """Build three thin trunks with broad leaves."""
     bark = Material("wood", (0.35, 0.27, 0.17))
     parts = []
     for _ in range(3):
@@ -96,7 +96,7 @@ def _small_tree(rng: np.random.Generator, height: float, rows: int) -> list[Part
 
 
 def _snake_plant(rng: np.random.Generator, height: float, rows: int) -> list[Part]:
-    """Stiff leaves that stand upright."""
+    """Build stiff upright leaves."""
     leaves = []
     for _ in range(20):
         reach, rise = rng.uniform(0.05, 0.28), rng.uniform(0.6, 1.0) * height
@@ -113,7 +113,7 @@ def _blade(
     rows: int,
     bend: float = 0.6,
 ) -> Part:
-    """One leaf from the origin: `reach` outwards, rising over `bend` of half a wave, drooping."""
+    """Build one leaf from the origin, `reach` outwards, rising over `bend` of half a sine."""
     along = np.linspace(0, 1, rows)
     out = reach * along
     up = rise * np.sin(along * np.pi * bend) - droop * along**2

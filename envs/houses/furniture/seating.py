@@ -1,4 +1,4 @@
-"""Things to sit on."""
+"""Seats: sofas, chairs, stools and benches."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def sofa(
     colour: str | None = None,
     coarse: bool = False,
 ) -> Item:
-    """A couch of two or three seats with loose cushions of another colour."""
+    """Build a couch of two or three seats with loose cushions of another colour."""
     cover = upholstery(rng, style, colour)
     parts = _couch(rng, cover, seats, coarse)
     for x in rng.permutation(np.linspace(-0.5, 0.5, 3))[: rng.integers(1, 4)]:
@@ -39,13 +39,13 @@ def sofa(
 def armchair(
     rng: np.random.Generator, style: Style, colour: str | None = None, coarse: bool = False
 ) -> Item:
-    """One deep seat between arms."""
+    """Build an armchair with one deep seat."""
     cover = upholstery(rng, style, colour)
     return finished("armchair", _couch(rng, cover, 1, coarse), cover.colour, cover.word)
 
 
 def _couch(rng: np.random.Generator, cover: Finish, seats: int, coarse: bool) -> list[Part]:
-    """Base, arms, back and one cushion below and behind each seat."""
+    """Build base, arms, back, and a seat and a back cushion for each seat."""
     surface, seat = cover.surface, 0.62
     segments, cell = (1, 0.6) if coarse else (2, 0.3)
     arm, depth = pick(rng, ((0.12, 0.88), (0.20, 0.92), (0.26, 0.95)))
@@ -70,14 +70,14 @@ def _couch(rng: np.random.Generator, cover: Finish, seats: int, coarse: bool) ->
 
 
 def _pillow(rng: np.random.Generator, surface: Material, x: float) -> list[Part]:
-    """A loose cushion that leans on the back of a couch."""
+    """Build a loose cushion that leans on the back of a couch."""
     pillow = box((0.42, 0.42, 0.10), surface, bevel=0.045, cell=0.18, puff=0.05)
     leaning = transform([pillow], 1.15, axis="x")
     return transform(leaning, rng.uniform(-0.3, 0.3), (x, 0.0, 0.70))
 
 
 def chair(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A chair for a table: slatted wood, upholstered, or a plastic shell."""
+    """Build a chair for a table: slatted wood, upholstered, or a plastic shell."""
     build = pick(rng, (_slatted_chair, _upholstered_chair, _shell_chair))
     return build(rng, style, colour)
 
@@ -124,7 +124,7 @@ def _shell_chair(rng: np.random.Generator, style: Style, colour: str | None) -> 
 
 
 def stool(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A high round seat on four splayed legs, for a kitchen bar."""
+    """Build a high round seat on four splayed legs, for a kitchen bar."""
     seat = cabinetry(rng, style, colour)
     legs = style.metal if rng.random() < 0.5 else seat.surface
     parts = [cylinder(0.19, 0.08, seat.surface, (0, 0, 0.58), top_radius=0.18, sides=24)]
@@ -139,7 +139,7 @@ def stool(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 
 
 def office_chair(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A swivel chair on five castors."""
+    """Build a swivel chair on five castors."""
     cover = upholstery(rng, style, colour)
     surface = cover.surface
     parts = [box((0.50, 0.48, 0.10), surface, (0, 0, 0.48), bevel=0.04, cell=0.2, puff=0.02)]
@@ -159,7 +159,7 @@ def office_chair(rng: np.random.Generator, style: Style, colour: str | None = No
 
 
 def entrance_bench(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A long upholstered bench without a back, on wooden feet, with a throw over one end."""
+    """Build a long upholstered bench without a back, on wooden feet, with a throw over one end."""
     cover, wood = cloth(rng, style, colour), timber(rng, style).surface
     throw = darker(cloth(rng, style).surface, 0.95)
     parts = [

@@ -1,4 +1,4 @@
-"""Things that rooms are remembered by: a fire, clocks, fish, a statue, a globe."""
+"""Distinctive furniture: aquarium, fireplace, grandfather clock, statue and globe."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ LOG = Material("wood", (0.38, 0.25, 0.16))
 
 
 def aquarium(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A tank with fish on a cupboard; blue to the eye."""
+    """Build an aquarium with fish on a cupboard, mainly blue."""
     del colour
     cupboard = timber(rng, style).surface
     width, depth = 1.2, 0.42
@@ -52,7 +52,7 @@ def aquarium(rng: np.random.Generator, style: Style, colour: str | None = None) 
 
 
 def fireplace(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A mantelpiece round a burning fire: red brick, or painted."""
+    """Build a mantelpiece around a burning fire, of red brick or painted."""
     if colour == "red" or (colour is None and rng.random() < 0.5):
         surface, name = Material("brick"), "red"
     else:
@@ -85,7 +85,7 @@ def fireplace(rng: np.random.Generator, style: Style, colour: str | None = None)
 
 
 def grandfather_clock(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A tall clock with a dial, and a pendulum behind glass."""
+    """Build a tall clock with a dial, and a pendulum behind glass."""
     finish = timber(rng, style, colour)
     wood, dark = finish.surface, darker(finish.surface, 0.75)
     parts = [
@@ -105,7 +105,7 @@ def grandfather_clock(rng: np.random.Generator, style: Style, colour: str | None
 
 
 def statue(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A bust on a column."""
+    """Build a bust on a column."""
     drawn = shade(
         rng, (Colour("white", (0.94, 0.93, 0.90)), Colour("black", (0.12, 0.12, 0.13))), colour
     )
@@ -125,11 +125,11 @@ def statue(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 
 def globe(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A globe of the Earth in a wooden stand; blue to the eye."""
+    """Build a globe of the Earth in a wooden stand, mainly blue."""
     del colour
     wood = timber(rng, style).surface
     ball = sphere(0.27, Material("globe"), sides=20)
-    # A pictorial texture goes once round the ball.
+    # A pictorial texture covers the ball once.
     ball.uvs[:] = ball.uvs / (2 * np.pi * 0.27)
     parts = transform([ball], 0.4, (0, 0, 0.84), axis="y")
     turn = np.linspace(0, 2 * np.pi, 25)
@@ -144,7 +144,7 @@ def globe(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 
 
 def ornament(rng: np.random.Generator, style: Style) -> list[Part]:
-    """Two small boxes, one on the other, on z = 0."""
+    """Build two small boxes, one on the other, on z = 0."""
     first, second = (paint(style.fabrics[k].rgb) for k in rng.permutation(len(style.fabrics))[:2])
     return [
         box((0.24, 0.18, 0.09), first, (0, 0, 0.045)),

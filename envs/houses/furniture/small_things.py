@@ -1,4 +1,4 @@
-"""Small things that lie about: crockery, books, shoes, bags, toys. About 400 triangles at most."""
+"""Small objects of at most about 400 triangles: crockery, books, shoes, bags and toys."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _GLASS = paint((0.36, 0.56, 0.42))
 
 
 def cup(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A mug with a handle."""
+    """Build a mug with a handle."""
     drawn = shade(rng, (*style.fabrics[:4], *style.paints[-1:]), colour)
     body = [(0, 0), (0.036, 0), (0.042, 0.09), (0.036, 0.09), (0.03, 0.01), (0, 0.01)]
     handle = [(0.036, 0, 0.07), (0.062, 0, 0.062), (0.062, 0, 0.035), (0.036, 0, 0.022)]
@@ -21,7 +21,7 @@ def cup(rng: np.random.Generator, style: Style, colour: str | None = None) -> It
 
 
 def plate(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A plate with a knife and a fork beside it; white with a coloured rim."""
+    """Build a white plate with a coloured rim, a knife and a fork."""
     del colour
     rim = paint(pick(rng, style.fabrics[:4]).rgb)
     parts = [
@@ -34,13 +34,13 @@ def plate(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 
 
 def fruit_bowl(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A white bowl with fruit."""
+    """Build a white bowl with fruit."""
     del rng, style, colour
     return finished("fruit bowl", bowl_of_fruit(), "white", "ceramic")
 
 
 def bottle(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A tall bottle of dark green glass with a label."""
+    """Build a tall bottle of dark green glass with a label."""
     del style, colour
     profile = [(0, 0), (0.038, 0), (0.038, 0.17), (0.013, 0.23), (0.013, 0.29), (0, 0.29)]
     label = [(0.039, 0.05), (0.039, 0.13)]
@@ -50,7 +50,7 @@ def bottle(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 
 def books(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """Two to four books in a pile; the colour is that of the one on top."""
+    """Build a pile of two to four books; `colour` is that of the top book."""
     drawn = shade(rng, style.fabrics, colour)
     count = int(rng.integers(2, 5))
     parts: list[Part] = []
@@ -69,7 +69,7 @@ def books(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
 
 
 def laptop(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """An open portable computer that shows a picture."""
+    """Build an open laptop that shows a picture."""
     del rng, style, colour
     grey = paint((0.62, 0.63, 0.66))
     lid = [
@@ -83,7 +83,7 @@ def laptop(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 
 def candle(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """Two candles of different height on a tray."""
+    """Build two candles of different height on a tray."""
     drawn = shade(rng, style.fabrics, colour)
     wax = paint(drawn.rgb)
     parts = [lathe([(0, 0), (0.10, 0), (0.11, 0.015), (0, 0.015)], BLACK, sides=16)]
@@ -94,10 +94,10 @@ def candle(rng: np.random.Generator, style: Style, colour: str | None = None) ->
 
 
 def shoes(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A pair of shoes, not quite side by side."""
+    """Build a pair of shoes, not quite side by side."""
     drawn = shade(rng, (*style.fabrics, *style.leathers), colour)
     leather = paint(drawn.rgb)
-    one = [
+    shoe = [
         sphere(0.045, leather, (0, -0.05, 0.035), (1.0, 2.3, 0.8), sides=8),
         sphere(0.045, leather, (0, 0.06, 0.055), (0.95, 1.4, 1.2), sides=8),
         box((0.08, 0.27, 0.016), BLACK, (0, -0.01, 0.008), bevel=0.006),
@@ -105,12 +105,12 @@ def shoes(rng: np.random.Generator, style: Style, colour: str | None = None) -> 
     parts: list[Part] = []
     for side in (-1, 1):
         at = (side * 0.065, float(rng.uniform(-0.04, 0.04)), 0.0)
-        parts += transform(one, float(rng.uniform(-0.15, 0.15)), at)
+        parts += transform(shoe, float(rng.uniform(-0.15, 0.15)), at)
     return finished("shoes", parts, drawn.name)
 
 
 def bag(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A soft bag with two handles."""
+    """Build a soft bag with two handles."""
     finish = cloth(rng, style, colour)
     parts = [box((0.42, 0.22, 0.27), finish.surface, (0, 0, 0.135), bevel=0.06)]
     for y in (-0.07, 0.07):
@@ -120,14 +120,14 @@ def bag(rng: np.random.Generator, style: Style, colour: str | None = None) -> It
 
 
 def ball(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A rubber ball to play with."""
+    """Build a rubber toy ball."""
     drawn = shade(rng, style.fabrics[:4], colour)
     parts = [sphere(0.11, paint(drawn.rgb), (0, 0, 0.11), sides=14)]
     return finished("ball", parts, drawn.name)
 
 
 def toy_blocks(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A little tower of wooden blocks and two beside it, one of them of another colour."""
+    """Build a small tower of wooden blocks and two beside it, one of another colour."""
     drawn, other = shade(rng, style.fabrics[:4], colour), pick(rng, style.fabrics[:4])
     side = 0.075
     parts = []
@@ -139,7 +139,7 @@ def toy_blocks(rng: np.random.Generator, style: Style, colour: str | None = None
 
 
 def cardboard_box(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A box of brown cardboard with tape across it."""
+    """Build a box of brown cardboard with tape across it."""
     del style, colour
     width, height = float(rng.uniform(0.34, 0.46)), float(rng.uniform(0.24, 0.34))
     parts = [

@@ -23,7 +23,7 @@ from envs.houses.meshes.geometry import Material, Part, box, quad, sphere, trans
 
 
 def nightstand(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A small chest of two drawers with a lamp, for the side of a bed."""
+    """Build a small chest of two drawers with a lamp, for the side of a bed."""
     finish = cabinetry(rng, style, colour)
     parts = [box((0.46, 0.40, 0.44), finish.surface, (0, 0, 0.30), bevel=0.01)]
     for z in (0.20, 0.40):
@@ -37,7 +37,7 @@ def nightstand(rng: np.random.Generator, style: Style, colour: str | None = None
 def wardrobe(
     rng: np.random.Generator, style: Style, width: float | None = None, colour: str | None = None
 ) -> Item:
-    """A tall cupboard for clothes with panelled doors, a cornice and a plinth.
+    """Build a tall cupboard for clothes with panelled doors, a cornice and a plinth.
 
     Of three doors the middle one is a mirror.
     """
@@ -66,7 +66,7 @@ def wardrobe(
 def _raised_panels(
     x: float, broad: float, tall: float, middle: float, surface: Material
 ) -> list[Part]:
-    """The lower and the upper panel of a wardrobe door."""
+    """Build the lower and the upper panel of a wardrobe door."""
     panel = darker(surface, 0.86)
     return [
         box((broad - 0.17, 0.03, tall * 0.34), panel, (x, -0.288, middle - tall * 0.25)),
@@ -75,7 +75,7 @@ def _raised_panels(
 
 
 def dresser(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A wide chest of six drawers with flowers and boxes on it."""
+    """Build a wide chest of six drawers with flowers and boxes on it."""
     finish = cabinetry(rng, style, colour)
     surface, width = finish.surface, rng.uniform(1.1, 1.35)
     parts = [
@@ -94,7 +94,7 @@ def dresser(rng: np.random.Generator, style: Style, colour: str | None = None) -
 
 
 def sideboard(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A long low cupboard on legs, drawers in the middle and a door on either side."""
+    """Build a long low cupboard on legs, drawers in the middle and a door on either side."""
     finish = cabinetry(rng, style, colour)
     surface, width = finish.surface, rng.uniform(1.4, 1.7)
     front, third = darker(surface, 0.9), width / 3
@@ -116,7 +116,7 @@ def sideboard(rng: np.random.Generator, style: Style, colour: str | None = None)
 def bookshelf(
     rng: np.random.Generator, style: Style, width: float | None = None, colour: str | None = None
 ) -> Item:
-    """A tall open shelf full of books."""
+    """Build a tall open shelf full of books."""
     finish = cabinetry(rng, style, colour)
     surface, width = finish.surface, width or rng.uniform(0.8, 1.2)
     height, depth, shelves = rng.uniform(1.75, 2.05), 0.32, 5
@@ -140,11 +140,11 @@ def bookshelf(
 def _books(
     rng: np.random.Generator, style: Style, width: float, depth: float, rise: float
 ) -> list[Part]:
-    """Books on one shelf from its left wall on, and a ball where room is left."""
+    """Build books on one shelf, starting at its left wall, and a ball in the remaining space."""
     length, height, left = width * rng.uniform(0.6, 1.0), rise * 0.86, -width / 2
     surface = Material(f"books{rng.integers(4)}")
     spines = quad((left, 0.05 - depth / 2, 0), (length, 0, 0), (0, 0, height), surface, 1.0, True)
-    # Books are as broad on a short shelf as on a long one, and every shelf shows other ones.
+    # Books are equally wide on short and long shelves, and every shelf shows other books.
     spines.uvs[:, 0] = spines.uvs[:, 0] * length / 0.9 + rng.random()
     leaves = paint((0.20, 0.16, 0.13))
     block = (length, depth - 0.09, height * 0.7)
@@ -156,7 +156,7 @@ def _books(
 
 
 def tv_stand(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A low cupboard with a large television."""
+    """Build a low cupboard with a large television."""
     finish = cabinetry(rng, style, colour)
     surface, width = finish.surface, 1.75
     third, front = width / 3, darker(finish.surface, 0.9)

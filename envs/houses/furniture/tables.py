@@ -22,7 +22,7 @@ from envs.houses.meshes.geometry import Material, Part, box, cylinder, quad, tra
 def dining_table(
     rng: np.random.Generator, style: Style, width: float = 1.6, colour: str | None = None
 ) -> Item:
-    """A table to eat at, 0.75 m high, with a vase on it."""
+    """Build a dining table, 0.75 m high, with a vase on it."""
     finish = timber(rng, style, colour)
     parts = _four_legged(finish, width, 0.9, 0.75)
     parts += transform(vase(rng, style), offset=(0, 0, 0.75))
@@ -41,7 +41,7 @@ def _four_legged(finish: Finish, width: float, depth: float, height: float) -> l
 
 
 def coffee_table(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A low table with books and a vase: four-legged with a shelf, or round."""
+    """Build a low table with books and a vase: four-legged with a shelf, or round."""
     finish = cabinetry(rng, style, colour)
     if rng.random() < 0.3:
         parts = [cylinder(0.42, 0.04, finish.surface, (0, 0, 0.38), sides=32)]
@@ -58,7 +58,7 @@ def coffee_table(rng: np.random.Generator, style: Style, colour: str | None = No
 
 
 def desk(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A desk with drawers, a computer and a lamp."""
+    """Build a desk with drawers, a computer and a lamp."""
     finish = cabinetry(rng, style, colour)
     surface, width, depth, height = finish.surface, 1.4, 0.66, 0.74
     parts = _four_legged(finish, width, depth, height)
@@ -73,7 +73,7 @@ def desk(rng: np.random.Generator, style: Style, colour: str | None = None) -> I
 
 
 def _computer() -> list[Part]:
-    """Monitor, keyboard and mouse on a plane z = 0."""
+    """Build monitor, keyboard and mouse on z = 0."""
     picture = quad((-0.29, 0.128, 0.13), (0.58, 0, 0), (0, 0, 0.33), Material("monitor"), 1, True)
     return [
         box((0.62, 0.03, 0.37), BLACK, (0, 0.145, 0.295)),

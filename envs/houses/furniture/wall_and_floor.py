@@ -1,4 +1,4 @@
-"""Pictures, mirrors, rugs and curtains: what dresses walls, floors and windows."""
+"""Furniture of walls, floors and windows: pictures, mirrors, clocks, rugs and curtains."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ RUG_SIZES = ((2.4, 1.7), (2.0, 1.4), (1.7, 1.2))
 
 
 def picture(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A framed painting, of the asked colour if one is asked for."""
+    """Build a framed painting, optionally of a given colour."""
     chosen = _choose(rng, [c.name for c in style.paintings], colour, "painting")
     width, height = pick(rng, PICTURE_SIZES)
     frame = pick(rng, (BLACK, BRASS, WHITE, Material("wood", (0.45, 0.29, 0.17))))
@@ -42,18 +42,22 @@ def picture(rng: np.random.Generator, style: Style, colour: str | None = None) -
 
 
 def _choose(rng: np.random.Generator, names: list[str], colour: str | None, thing: str) -> int:
-    """Index of one of the things, of the asked colour if one is asked for."""
+    """Draw the index of one of several named colours, optionally of a given one.
+
+    Raises:
+        ValueError: The house has no `thing` of that colour.
+    """
     fitting = [k for k, name in enumerate(names) if colour in (None, name)]
     if not fitting:
         known = ", ".join(sorted(set(names)))
-        raise ValueError(f"this house has no {colour} {thing}; ask for one of {known}")
+        raise ValueError(f"this house has no {colour} {thing}; use one of {known}")
     return pick(rng, fitting)
 
 
 def _framed(
     width: float, height: float, rim: float, frame: Material, picture_surface: Material
 ) -> list[Part]:
-    """An upright picture in a frame of four bars whose backs lie at y = 0."""
+    """Build an upright picture in a frame of four bars with their backs at y = 0."""
     thickness = 0.04
     lying, standing = (width + 2 * rim, thickness, rim), (rim, thickness, height)
     parts = []
@@ -71,7 +75,7 @@ def mirror(
     height: float | None = None,
     colour: str | None = None,
 ) -> Item:
-    """A mirror in a broad frame, rectangular or round; the colour is that of the frame."""
+    """Build a rectangular or round mirror in a wide frame; `colour` is that of the frame."""
     drawn = shade(rng, (*style.woods, *style.paints), colour)
     frame = wood_surface(drawn) if drawn in style.woods else paint(drawn.rgb)
     if width is None and height is None and rng.random() < 0.4:
@@ -82,7 +86,7 @@ def mirror(
 
 
 def _round_mirror(radius: float, frame: Material) -> list[Part]:
-    """A disc of mirror in a round rim."""
+    """Build a round mirror in a round rim."""
     turn = np.linspace(0, 2 * np.pi, 29)
     cosine, sine = np.cos(turn), np.sin(turn)
     ring = np.stack([radius * cosine, np.full_like(turn, -0.035), radius * sine], 1)
@@ -90,7 +94,7 @@ def _round_mirror(radius: float, frame: Material) -> list[Part]:
 
 
 def _picture_disc(radius: float, y: float, surface: Material, share: float = 1.0) -> Part:
-    """A disc that faces -y and shows the middle `share` of a picture."""
+    """Build a disc that faces -y and shows the middle `share` of a picture."""
     turn = np.linspace(0, 2 * np.pi, 29)
     reach = np.array([0.0, 0.5, 1.0])[:, None] * radius
     points = np.stack(np.broadcast_arrays(reach * np.cos(turn), y, reach * np.sin(turn)), -1)
@@ -99,7 +103,7 @@ def _picture_disc(radius: float, y: float, surface: Material, share: float = 1.0
 
 
 def wall_clock(rng: np.random.Generator, style: Style, colour: str | None = None) -> Item:
-    """A large round clock; the colour is that of its rim."""
+    """Build a large round clock; `colour` is that of its rim."""
     drawn = shade(rng, (*style.fabrics[:4], Colour("black", (0.08, 0.08, 0.09))), colour)
     rim = [(0, 0), (0.30, 0), (0.30, 0.05), (0.215, 0.055), (0.21, 0.03)]
     parts = transform([lathe(rim, paint(drawn.rgb), sides=28)], np.pi / 2, axis="x")
@@ -115,7 +119,7 @@ def rug(
     colour: str | None = None,
     coarse: bool = False,
 ) -> Item:
-    """A rug, of the asked colour if one is asked for."""
+    """Build a rug, optionally of a given colour."""
     chosen = _choose(rng, [c.name for c in style.rugs], colour, "rug")
     usual_width, usual_depth = pick(rng, RUG_SIZES)
     width, depth = width or usual_width, depth or usual_depth
@@ -139,15 +143,15 @@ def curtain(
     colour: str | None = None,
     coarse: bool = False,
 ) -> Item:
-    """Two drawn-back curtains on a rod.
+    """Build two drawn-back curtains on a rod.
 
     Args:
-        rng: Source of the colour, if none is asked.
-        style: Taste of the house.
-        width: Width of the window; the curtains reach 0.15 m and the rod 0.25 m beyond its sides.
+        rng: Source of the colour, if none is given.
+        style: Style of the house.
+        width: Width of the window; the curtains extend 0.15 m and the rod 0.25 m beyond its sides.
         height: Height from the hems to the rod.
-        colour: Name of their colour.
-        coarse: Make them of fewer triangles.
+        colour: Name of the colour.
+        coarse: Whether to use fewer triangles.
     """
     cover = cloth(rng, style, colour)
     parts = [_hanging(side, width, height, cover.surface, coarse) for side in (-1, 1)]
@@ -161,7 +165,7 @@ def curtain(
 
 
 def _hanging(side: int, width: float, height: float, surface: Material, coarse: bool) -> Part:
-    """One curtain in four folds; `side` is -1 for the left one."""
+    """Build one curtain in four folds; `side` is -1 for the left one."""
     columns, rows = (17, 3) if coarse else (25, 5)
     across, down = np.linspace(0, 1, columns), np.linspace(height - 0.03, 0, rows)
     breadth = 0.15 + width * 0.20

@@ -1,1 +1,1 @@
-"""Viewpoints and edges of a house."""
+"""Navigation graphs of houses: viewpoints and edges."""

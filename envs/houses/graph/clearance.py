@@ -1,4 +1,4 @@
-"""Where one can walk in a house: the free floor and the distance of each spot to an obstacle."""
+"""Free floor of a house and its clearance, the distance to the nearest obstacle."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 from envs.houses.plan.floor_plan import WALL_HALF_THICKNESS, FloorPlan
-from envs.houses.plan.plan_elements import STAIRWELL, STOREY_HEIGHT
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
     from envs.panoramas.ray_tracer import RayTracer
 
 CELL = 0.05  # metres
-STEP_HEIGHT = 0.08  # metres; what lies lower is walked over (rugs, thresholds)
-PROBE_HEIGHT = 1.7  # metres; below the head of a door, above most of what one bumps into
-# What is no obstacle, or one that the floor plan tells of.
+STEP_HEIGHT = 0.08  # metres; lower objects are no obstacles (rugs, thresholds)
+PROBE_HEIGHT = 1.7  # metres; below the head of a door, above most obstacles
+# Categories that are no obstacles or that the floor plan covers.
 STRUCTURE = {
     "archway",
     "ceiling",
@@ -40,42 +40,42 @@ class ClearanceMap:
     """Clearance of the floor in cells of `CELL` metres; cell (0, 0) has its corner at the origin.
 
     Attributes:
-        clearance: (X, Y) metres from the cell's centre to the nearest obstacle, 0 inside one.
-        floor: height of this storey's floor in metres.
+        clearance: (X, Y) metres from the cell's centre to the nearest obstacle, 0 inside obstacles.
+        floor: Height of this storey's floor in metres.
     """
 
     clearance: np.ndarray
     floor: float = 0.0
 
     def cells(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Indices (N,), (N,) of the cells that hold points (N, 2) in metres."""
+        """Return the indices (N,), (N,) of the cells that contain points (N, 2) in metres."""
         cells = (np.asarray(points) / CELL).astype(int)
         cells = np.clip(cells, 0, np.array(self.clearance.shape) - 1)
         return cells[:, 0], cells[:, 1]
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        """Clearance (N,) in metres at points (N, 2) in metres."""
+        """Return the clearance (N,) in metres at points (N, 2) in metres."""
         return self.clearance[self.cells(points)]
 
     def along(self, start: np.ndarray, end: np.ndarray) -> float:
-        """Smallest clearance in metres on the straight walk between two points (2,) in metres."""
-        if tuple(start) > tuple(end):  # so that both ways give the same, rounding included
+        """Return the minimum clearance in metres on the straight line between two points (2,)."""
+        if tuple(start) > tuple(end):  # so that both directions round to the same value
             start, end = end, start
         steps = int(np.linalg.norm(end - start) / (0.8 * CELL)) + 2
         return float(self.at(np.linspace(start, end, steps)).min())
 
     def centres(self) -> np.ndarray:
-        """Centres (X, Y, 2) of the cells in metres."""
+        """Return the centres (X, Y, 2) of the cells in metres."""
         axes = (CELL * (np.arange(size) + 0.5) for size in self.clearance.shape)
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
 def clearance_map(house: House, tracer: RayTracer, storey: int = 0) -> ClearanceMap:
-    """Measures the free floor of a storey by vertical rays; stairs are no floor.
+    """Measure the free floor of a storey, without stairs, with vertical rays.
 
-    A ray that comes down on something low has found floor. Rays that start inside a wall, in a tall
-    piece of furniture or beside a thin door leaf say nothing: walls come from the floor plan, tall
-    things from their boxes.
+    A cell is free if its ray ends low enough. Rays that start inside a wall, in a tall piece of
+    furniture or beside a thin door leaf are not reliable: walls are taken from the floor plan, and
+    tall objects from their boxes.
     """
     from scipy import ndimage
 
@@ -93,13 +93,13 @@ def clearance_map(house: House, tracer: RayTracer, storey: int = 0) -> Clearance
             lower = np.array(thing.lower)[:2] - CELL / 2
             upper = np.array(thing.upper)[:2] + CELL / 2
             free &= ~((grid >= lower) & (grid <= upper)).all(axis=-1)
-    padded = np.pad(free, 1)  # beyond the outline there is no floor
+    padded = np.pad(free, 1)  # there is no floor outside the outline
     clearance = CELL * np.asarray(ndimage.distance_transform_edt(padded))
     return ClearanceMap(clearance[1:-1, 1:-1], floor)
 
 
 def _walkable_by_plan(plan: FloorPlan, grid: np.ndarray, storey: int) -> np.ndarray:
-    """Whether cells (X, Y, 2) lie within a room's inner walls or in a passage: (X, Y) bool."""
+    """Return a mask (X, Y) bool of the cells (X, Y, 2) inside rooms or passages."""
     walkable = np.zeros(grid.shape[:2], bool)
     for room in plan.rooms:
         if room.storey != storey or room.kind == STAIRWELL:

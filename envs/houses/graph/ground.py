@@ -1,4 +1,4 @@
-"""One storey to walk on: what its points see of each other, and which of them an edge can join."""
+"""One storey of a house: visibility between its points and edges between them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envs.houses.graph.clearance import CELL, ClearanceMap
-from envs.houses.plan.plan_elements import EYE_HEIGHT
+from envs.houses.plan.elements import EYE_HEIGHT
 
 if TYPE_CHECKING:
     from envs.panoramas.ray_tracer import RayTracer
 
-WALKING_CLEARANCE = 0.14  # metres around the straight walk along an edge
-# Around a walk from cell to cell; a straight line between two of its cells strays by up to a cell.
+WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
+# Of a walk from cell to cell; a straight line between two of its cells deviates by up to one cell.
 PATH_CLEARANCE = WALKING_CLEARANCE + CELL
 
 
 @dataclass(frozen=True)
 class GraphRule:
-    """How dense a navigation graph is.
+    """Density of a navigation graph.
 
     Attributes:
-        most_viewpoints: of a storey, before repairs; each costs 36 views of features.
-        closest: metres between viewpoints, if that gives no more than `most_viewpoints`.
-        longest_edge: metres.
+        most_viewpoints: Maximum number of viewpoints of a storey before repairs; each viewpoint
+            needs features of 36 views.
+        closest: Minimum distance of viewpoints in metres; it grows until `most_viewpoints` holds.
+        longest_edge: Maximum length of an edge in metres.
     """
 
     most_viewpoints: int
@@ -35,12 +36,12 @@ class GraphRule:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """A storey of a house as one who stands on it finds it.
+    """A storey of a house with its free floor, ray tracer and graph rule.
 
     Attributes:
-        floor: where one can walk.
-        tracer: of the whole house; says what is visible.
-        rule: which edges there are.
+        floor: Clearance map of the storey.
+        tracer: Ray tracer of the whole house.
+        rule: Density of the graph.
     """
 
     floor: ClearanceMap
@@ -48,15 +49,15 @@ class Ground:
     rule: GraphRule
 
     def eyes(self, points: np.ndarray) -> np.ndarray:
-        """Eyes (N, 3) of people who stand at points (N, 2)."""
+        """Return camera positions (N, 3) above points (N, 2)."""
         return np.hstack([points, np.full((len(points), 1), self.floor.floor + EYE_HEIGHT)])
 
     def sees(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Whether N pairs of points (N, 2) see each other at eye height, both ways: (N,) bool."""
+        """Return a mask (N,) bool of the pairs of points (N, 2) with sight at eye height."""
         return see_each_other(self.eyes(first), self.eyes(second), self.tracer)
 
     def edges(self, points: np.ndarray) -> np.ndarray:
-        """Which points (N, 2) a straight walk in sight of each other joins: (N, N) bool."""
+        """Return edges (N, N) bool between points (N, 2): short, visible and with clearance."""
         distance = np.linalg.norm(points[:, None] - points[None], axis=2)
         edges = visibility(self.eyes(points), self.tracer) & (distance <= self.rule.longest_edge)
         for i, j in np.argwhere(np.triu(edges)):
@@ -66,7 +67,7 @@ class Ground:
 
 
 def visibility(eyes: np.ndarray, tracer: RayTracer) -> np.ndarray:
-    """Which eyes (N, 3) see each other: (N, N) bool, False on the diagonal."""
+    """Return which cameras (N, 3) see each other: (N, N) bool, False on the diagonal."""
     first, second = np.triu_indices(len(eyes), 1)
     visible = np.zeros((len(eyes), len(eyes)), bool)
     visible[first, second] = see_each_other(eyes[first], eyes[second], tracer)
@@ -74,5 +75,5 @@ def visibility(eyes: np.ndarray, tracer: RayTracer) -> np.ndarray:
 
 
 def see_each_other(first: np.ndarray, second: np.ndarray, tracer: RayTracer) -> np.ndarray:
-    """Whether N pairs of eyes (N, 3) see each other, both ways: (N,) bool."""
+    """Return a mask (N,) bool of the pairs of cameras (N, 3) that see each other both ways."""
     return ~(tracer.occluded(first, second) | tracer.occluded(second, first))

@@ -1,4 +1,4 @@
-"""Where panoramas are taken on one storey: beside passages, then the widest places."""
+"""Choice of viewpoints on one storey: beside passages first, then at open positions."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ import numpy as np
 
 from envs.houses.graph.clearance import ClearanceMap
 from envs.houses.graph.ground import PATH_CLEARANCE, GraphRule
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.plan.floor_plan import FloorPlan
-from envs.houses.plan.plan_elements import STAIRWELL
 
 STANDING_CLEARANCE = 0.25  # metres around a viewpoint
 DOORSTEP = 0.85  # metres from the middle of a passage to the viewpoint beside it
-STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint before them
+STAIR_STEP = 0.7  # metres from the front of stairs to the viewpoint in front of them
 VIEWPOINT_TAG = 11
 
 
 def choose_points(
     plan: FloorPlan, floor: ClearanceMap, rule: GraphRule, storey: int, seed: int
 ) -> np.ndarray:
-    """Spots to stand on, (N, 2) metres rounded to millimetres.
+    """Choose the viewpoints of a storey.
 
-    Before the stairs and on both sides of every passage come first, then the widest places, at a
-    spacing that keeps the number of viewpoints (and so of panoramas to encode) within its limits.
+    Positions in front of stairs and on both sides of every passage have priority. Open positions
+    follow, at a spacing that limits the number of viewpoints and thus of panoramas to encode.
 
     Args:
-        plan: of the house.
-        floor: where one can walk on this storey.
-        rule: how many and how close.
-        storey: counts from 0.
-        seed: of the noise that breaks up rows.
+        plan: Floor plan of the house.
+        floor: Clearance map of the storey.
+        rule: Density of the graph.
+        storey: Storey, counted from 0.
+        seed: Random seed of the noise that breaks up regular rows.
+
+    Returns:
+        (N, 2) metres, rounded to millimetres.
     """
     from scipy import ndimage
 
@@ -39,8 +42,8 @@ def choose_points(
     spots, clearance = floor.centres()[standing], floor.clearance[standing]
     rooms = np.array([plan.room_at(x, y, floor.floor) for x, y in spots])
     rng = np.random.default_rng([seed, VIEWPOINT_TAG] + [storey] * (storey > 0))
-    # Beyond 0.8 m more room makes a place no better, and a little noise breaks up the rows that
-    # straight walls would give.
+    # Clearance above 0.8 m adds no preference, and noise breaks up the rows that straight walls
+    # would give.
     preference = np.minimum(clearance, 0.8) + rng.uniform(0, 0.15, len(spots))
     wanted = _stair_steps(plan, storey) + _doorsteps(plan, storey)
     doorsteps = [spot for want in wanted for spot in _nearest(plan, floor, want, spots, rooms)]
@@ -53,7 +56,7 @@ def choose_points(
 
 
 def _stair_steps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
-    """Points (2,) before the foot and the head of stairs."""
+    """Return points (2,) in front of the foot and the head of stairs."""
     return [
         np.array(flight.end(upper, STAIR_STEP)[:2])
         for flight in plan.stairs
@@ -63,7 +66,7 @@ def _stair_steps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
 
 
 def _doorsteps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
-    """Points (2,) on both sides of every passage between rooms."""
+    """Return points (2,) on both sides of every passage between rooms."""
     doorsteps = []
     for opening in plan.openings:
         if not opening.is_passage or -1 in opening.rooms or opening.storey != storey:
@@ -78,7 +81,7 @@ def _doorsteps(plan: FloorPlan, storey: int) -> list[np.ndarray]:
 def _nearest(
     plan: FloorPlan, floor: ClearanceMap, wanted: np.ndarray, spots: np.ndarray, rooms: np.ndarray
 ) -> list[int]:
-    """The spot of the same room that is nearest to a wanted one, if it is near."""
+    """Return the index of the nearest spot of the same room to a wanted point, if within 0.6 m."""
     room = plan.room_at(float(wanted[0]), float(wanted[1]), floor.floor)
     distance = np.where(rooms == room, np.linalg.norm(spots - wanted, axis=1), np.inf)
     return [int(distance.argmin())] if distance.min() < 0.6 else []
@@ -91,9 +94,9 @@ def _fill(
     doorsteps: list[int],
     spacing: float,
 ) -> list[int]:
-    """Picks spots greedily: doorsteps, one in every room, then by preference, `spacing` m apart.
+    """Pick spots greedily: doorsteps, one in every room, then by preference, `spacing` m apart.
 
-    Across a wall two viewpoints may stand closer, for neither sees the other.
+    Viewpoints on both sides of a wall may be closer, because they do not see each other.
     """
     chosen: list[int] = []
     in_room = np.full(len(spots), np.inf)  # metres to the nearest chosen spot of the same room

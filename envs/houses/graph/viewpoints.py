@@ -1,7 +1,7 @@
-"""Navigation graph of a house: where its panoramas are taken and which of them connect.
+"""Navigation graph of a house: its viewpoints and edges.
 
 The graph has the format of the Matterport3D Simulator (see `connectivity`). As there, an edge means
-that one sees and walks straight from one viewpoint to the next, on a floor or along stairs.
+that the straight line between two viewpoints is visible and walkable, on a floor or along stairs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.houses.graph.clearance import clearance_map
-from envs.houses.graph.graph_repair import join_components, thin
 from envs.houses.graph.ground import (
     WALKING_CLEARANCE,
     GraphRule,
@@ -20,31 +19,32 @@ from envs.houses.graph.ground import (
     see_each_other,
     visibility,
 )
+from envs.houses.graph.repair import join_components, thin
 from envs.houses.graph.standing_points import choose_points
-from envs.houses.plan.plan_elements import EYE_HEIGHT, STAIRWELL, Stairs
+from envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, Stairs
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
     from envs.panoramas.ray_tracer import RayTracer
 
 LONGEST_EDGE = 4.5  # metres
-# Few viewpoints: cheap to render and to encode.
+# Few viewpoints, which are cheap to render and to encode.
 SPARSE = GraphRule(most_viewpoints=30, closest=1.3, longest_edge=LONGEST_EDGE)
-# As in Matterport3D (see `graph_statistics`): edges of about 2.2 m, about four at a viewpoint.
+# As in Matterport3D (see `graph.statistics`): edges of about 2.2 m, about four per viewpoint.
 DENSE = GraphRule(most_viewpoints=90, closest=1.4, longest_edge=4.3)
-_AT_FRONT = 0.2  # metres before the stairs up to which the free floor is measured
-_STAIR_MARGIN = 0.12  # metres that a walk on stairs keeps from the rail and from the wall
+_AT_FRONT = 0.2  # metres in front of the stairs up to which clearance is checked
+_STAIR_MARGIN = 0.12  # minimum distance in metres of a walk on stairs from rail and wall
 
 
 def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
-    """Places the viewpoints of a house and connects them.
+    """Place the viewpoints of a house and connect them.
 
     Returns:
         Connectivity records. The included ones form one connected component that reaches every
         room; the others could not be connected.
 
     Raises:
-        ValueError: A room cannot be reached on foot.
+        ValueError: A room is unreachable.
     """
     rule = DENSE if house.spec.dense_graph else SPARSE
     eyes, unobstructed = _join_storeys(house, tracer, rule)
@@ -67,7 +67,7 @@ def place_viewpoints(house: House, tracer: RayTracer) -> list[dict[str, Any]]:
 def _join_storeys(
     house: House, tracer: RayTracer, rule: GraphRule
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eyes (N, 3) and edges (N, N): the storeys from below, then the landings of the stairs."""
+    """Return cameras (N, 3) and edges (N, N) of all storeys, from the lowest, then of landings."""
     plan = house.plan
     eyes, blocks, grounds = [], [], []
     for storey in range(plan.storeys):
@@ -84,8 +84,8 @@ def _join_storeys(
     starts = np.cumsum([0] + [len(part) for part in eyes])
     for start, block in zip(starts, blocks, strict=False):
         edges[start : start + len(block), start : start + len(block)] = block
-    for number, flight in enumerate(plan.stairs):
-        landing = int(starts[-2]) + number
+    for k, flight in enumerate(plan.stairs):
+        landing = int(starts[-2]) + k
         for upper in (False, True):
             storey = flight.storey + upper
             part = slice(starts[storey], starts[storey + 1])
@@ -99,9 +99,9 @@ def _join_storeys(
 def _joins_landing(
     stairs: Stairs, upper: bool, eyes: np.ndarray, landing: np.ndarray, ground: Ground
 ) -> np.ndarray:
-    """From which eyes (N, 3) of a storey one walks straight up or down to a landing: (N,) bool.
+    """Return which cameras (N, 3) of a storey have an edge to a landing: (N,) bool.
 
-    The walk must be free as far as the stairs, and from there keep to the middle of its flight.
+    The straight line must be free up to the stairs and stay inside its flight from there.
     """
     gate = np.array(stairs.end(upper, _AT_FRONT)[:2])
     forward, side = np.array(stairs.forward), np.array(stairs.point(1.0, 0.0)) - stairs.front
@@ -114,7 +114,7 @@ def _joins_landing(
         if before <= 0:
             joined[i] = False
             continue
-        # Where the straight line crosses the front of the stairs, from the flight's middle line.
+        # Distance from the flight's middle line where the line crosses the front of the stairs.
         crossing = float((start + before / float(way @ forward) * way) @ side) - middle
         is_inside = abs(crossing) <= stairs.flight_width / 2 - _STAIR_MARGIN
         at_front = gate + crossing * side
@@ -124,27 +124,27 @@ def _joins_landing(
 
 
 def _check_rooms(house: House, eyes: np.ndarray) -> None:
-    """Raises a ValueError if a room has no viewpoint; stairwells have theirs on the landing."""
+    """Raise a ValueError if a room other than a stairwell has no viewpoint."""
     rooms = {house.plan.room_at(*eye) for eye in eyes}
     unreached = [
         room.kind for room in house.plan.rooms if room.index not in rooms and room.kind != STAIRWELL
     ]
     if unreached:
         raise ValueError(
-            f"{house.spec.scan}: no viewpoint reaches {', '.join(unreached)}: the furniture blocks "
-            f"the way. Choose another plan seed than {house.spec.plan_seed} in sets.py"
+            f"{house.spec.scan}: no viewpoint reaches {', '.join(unreached)} (furniture blocks the "
+            f"way); replace its plan seed {house.spec.plan_seed} in sets.py"
         )
 
 
 def _image_id(house: House, eye: tuple[float, float, float]) -> str:
-    """Digest of the house's name and the place; the height counts above the ground only."""
+    """Return a digest of the house's name and the position, with the height above ground level."""
     x, y, z = eye
     above = f",{z:.3f}" if z > EYE_HEIGHT else ""
     return hashlib.md5(f"{house.spec.scan}:{x:.3f},{y:.3f}{above}".encode()).hexdigest()
 
 
 def _largest_component(edges: np.ndarray) -> np.ndarray:
-    """Which viewpoints belong to the largest connected component of edges (N, N): (N,) bool."""
+    """Return a mask (N,) bool of the largest connected component of edges (N, N)."""
     from scipy.sparse.csgraph import connected_components
 
     _, labels = connected_components(edges)

@@ -1,1 +1,1 @@
-"""Annotation files of a set of houses: paths and instructions."""
+"""Episodes of the built-in houses: paths, instructions and annotation files."""

@@ -1,4 +1,4 @@
-"""Files of R2R- and RxR-style episodes, in which those of some houses take the old ones' place."""
+"""Read annotation files of R2R- and RxR-style episodes, and replace the episodes of some houses."""
 
 import gzip
 import json
@@ -9,29 +9,31 @@ from typing import Any
 from storage import atomic_write, write_text
 from storage.records import read_records
 
-ANSWERS = "answers"  # folder, in that of the episodes, of test episodes with their goals
+ANSWERS = "answers"  # subfolder with the test episodes including their goals
 
 Json = dict[str, Any]
 
-_REMEDY = "scripts/build_houses.py makes it with all houses of its set; delete a damaged one first"
+_REMEDY = (
+    "build it with scripts/build_houses.py for all houses of the set; delete a damaged file first"
+)
 
 
 def r2r_path(data_dir: Path, split: str) -> Path:
-    """File of a split's R2R-style episodes."""
+    """Return the path of the R2R-style episodes of a split."""
     return data_dir / f"R2R_{split}.json"
 
 
 def guide_path(data_dir: Path, split: str) -> Path:
-    """File of a split's RxR-style guide annotations."""
+    """Return the path of the RxR-style guide annotations of a split."""
     return data_dir / f"rxr_{split}_guide.jsonl.gz"
 
 
 def read_annotations(path: Path) -> list[Json]:
-    """Records of a file of either kind.
+    """Read the records of an R2R or a guide file.
 
     Raises:
-        FileNotFoundError: It is not there; names the remedy.
-        ValueError: It is damaged; names file, record and remedy.
+        FileNotFoundError: The file is missing; the message contains the remedy.
+        ValueError: The file is damaged; the message contains the file, the record and the remedy.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {_REMEDY}")
@@ -39,28 +41,29 @@ def read_annotations(path: Path) -> list[Json]:
 
 
 def merge_r2r(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:
-    """Puts episodes of some scans into an R2R file in place of older ones of those scans."""
+    """Replace the episodes of some scans in an R2R file."""
     write_text(path, json_text(_merged(path, scans, records, "path_id")))
 
 
 def merge_guide(path: Path, scans: Sequence[str], records: Sequence[Json]) -> None:
-    """Puts records of some scans into a guide file in place of older ones of those scans."""
+    """Replace the records of some scans in a guide file."""
     merged = _merged(path, scans, records, "instruction_id")
-    lines = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in merged]
+    lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in merged]
     text = "".join(f"{line}\n" for line in lines)
-    with atomic_write(path) as beside:
-        beside.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
+    with atomic_write(path) as partial:
+        partial.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
 
 
 def json_text(value: list[Json] | Json) -> str:
-    """Compact JSON, one list element a line so that versions compare well."""
+    """Return compact JSON, with one list element per line so that diffs are readable."""
     if isinstance(value, list):
-        return "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in value) + "\n]\n"
+        lines = ",\n".join(json.dumps(record, separators=(",", ":")) for record in value)
+        return f"[\n{lines}\n]\n"
     return json.dumps(value, separators=(",", ":")) + "\n"
 
 
 def _merged(path: Path, scans: Sequence[str], records: Iterable[Json], key: str) -> list[Json]:
     kept: list[Json] = []
     if path.exists():
-        kept = [one for one in read_annotations(path) if one["scan"] not in scans]
-    return sorted([*kept, *records], key=lambda one: one[key])
+        kept = [record for record in read_annotations(path) if record["scan"] not in scans]
+    return sorted([*kept, *records], key=lambda record: record[key])

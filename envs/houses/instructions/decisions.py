@@ -1,8 +1,8 @@
-"""Where one who follows the words of a plan might leave its path, and what is said there.
+"""Find the viewpoints where a plan is ambiguous, and add clauses that resolve the ambiguity.
 
-People who write instructions say which way to go where several ways lie open. A walker who is told
-nothing goes on ahead; at every other step something should tell the way taken from those that are
-not: a room that it leads into, something that shows there, or a turn.
+Human annotators mention the direction where several are possible. Without a clause, a follower
+continues straight ahead. At every other step, a clause should distinguish the next viewpoint from
+the other neighbours: a room to enter, a visible landmark or a turn.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.houses.language.realiser import in_order
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.language.r2r_realiser import sort_clauses
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.plan.room_layout import HALL_KINDS
 from envs.houses.survey.clauses import Clause
 from envs.houses.survey.routes import Routes
 from envs.houses.survey.visibility import Survey
-from envs.houses.survey.waymarks import draw, turned
+from envs.houses.survey.waymarks import draw, wrap_angle
 
-SAME_WAY = np.radians(40)  # between two steps within a room that one would not tell apart
-AHEAD = np.radians(45)  # one who is told nothing goes on within this angle
-SLIGHT_TURN, SHARP_TURN = np.radians(40), np.radians(150)  # what "turn left" may mean
-DETOUR = 0.5  # metres; a way that is longer by less is as good
-# How readily each kind of clause is chosen where several would do: what is seen, before turns.
-_READINESS = {"enter": 2.0, "turn": 1.0, "waymark": 2.0}
+SAME_DIRECTION = np.radians(40)  # two steps within a room at a smaller angle are equivalent
+AHEAD = np.radians(45)  # largest turn of a follower without a clause
+SLIGHT_TURN, SHARP_TURN = np.radians(40), np.radians(150)  # range of "turn left"
+DETOUR = 0.5  # metres; a route that is longer by less is equally good
+# Weight of each kind of clause. Visible things are preferred to turns.
+_KIND_WEIGHTS = {"enter": 2.0, "turn": 1.0, "waymark": 2.0}
 
 
-def guided(
+def add_guidance(
     survey: Survey,
     routes: Routes,
     path: tuple[int, ...],
@@ -35,65 +35,68 @@ def guided(
     waymarks: Sequence[tuple[Clause, float]],
     rng: np.random.Generator,
 ) -> list[Clause]:
-    """Adds to a plan what its walker would have to know and is not told.
+    """Add the clauses that a follower needs at ambiguous steps.
 
     Args:
-        survey: The house.
-        routes: Its shortest paths.
+        survey: Survey of the house.
+        routes: Shortest paths of the house.
         path: Viewpoints from start to goal.
-        clauses: The plan; its last clause is the stop.
-        waymarks: What could be mentioned on the way, with weights.
-        rng: Source of all choices.
+        clauses: Plan; its last clause is the stop.
+        waymarks: Landmarks that can be mentioned on the path, with weights.
+        rng: Source of all random choices.
 
     Returns:
-        The plan with more clauses, in the order of the path. Steps that nothing tells apart stay.
+        The plan with the added clauses, in the order of the path. A step remains ambiguous if no
+        clause resolves it.
     """
     plan = list(clauses)
     for step in range(len(path) - 1):
-        while before := len(open_ways(survey, routes, path, step, plan)):
+        while before := len(rival_neighbours(survey, routes, path, step, plan)):
             options = []
             for clause, weight in _additions(survey, path, step, plan, waymarks):
-                left = len(open_ways(survey, routes, path, step, [clause, *plan]))
-                if left < before:
-                    options.append((clause, weight * (before - left) ** 2))
+                after = len(rival_neighbours(survey, routes, path, step, [clause, *plan]))
+                if after < before:
+                    options.append((clause, weight * (before - after) ** 2))
             if not options:
                 break
-            plan = in_order([*plan, draw(options, rng)])
+            plan = sort_clauses([*plan, draw(options, rng)])
     return plan
 
 
-def open_ways(
+def rival_neighbours(
     survey: Survey, routes: Routes, path: tuple[int, ...], step: int, clauses: Sequence[Clause]
 ) -> list[int]:
-    """Neighbours to which the words of a plan might lead in place of the next viewpoint.
+    """Return the neighbours that a follower of a plan could choose instead of the next viewpoint.
 
     Args:
-        survey: The house.
-        routes: Its shortest paths.
+        survey: Survey of the house.
+        routes: Shortest paths of the house.
         path: Viewpoints from start to goal.
         step: Position in the path.
-        clauses: The plan.
+        clauses: Plan.
 
     Returns:
-        Viewpoints that are a detour, that lie another way, and that nothing said at this step
-        tells from the right one.
+        Viewpoints that are a detour, that are in another direction or room, and that no clause of
+        this step rules out.
     """
     here, there, goal = path[step], path[step + 1], path[-1]
-    told = [one for one in clauses if one.first <= step < max(one.last, one.first + 1)]
-    found = []
+    current = [
+        clause for clause in clauses if clause.first <= step < max(clause.last, clause.first + 1)
+    ]
+    rivals = []
     for other in np.flatnonzero(survey.edges[here]).tolist():
         detour = routes.lengths[here, other] + routes.lengths[other, goal]
         if other in path or detour - routes.lengths[here, goal] < DETOUR:
             continue
-        apart = abs(turned(survey.heading(here, other) - survey.heading(here, there)))
-        is_alike = apart < SAME_WAY and survey.rooms[other] == survey.rooms[there]
-        if not is_alike and not _is_ruled_out(survey, path, step, other, told):
-            found.append(other)
-    return found
+        apart = abs(wrap_angle(survey.heading(here, other) - survey.heading(here, there)))
+        is_equivalent = apart < SAME_DIRECTION and survey.rooms[other] == survey.rooms[there]
+        if not is_equivalent and not _is_ruled_out(survey, path, step, other, current):
+            rivals.append(other)
+    return rivals
 
 
-def is_room(survey: Survey, room: int, clause: Clause) -> bool:
-    """Whether a room is of the kind that a clause names, and has what marks it."""
+def room_matches(survey: Survey, room: int, clause: Clause) -> bool:
+    """Return whether a room has the kind that a clause mentions, and its landmark if any."""
     if survey.room_kinds[room] != clause.room:
         return False
     if clause.kind != "enter" or clause.landmark is None:
@@ -101,49 +104,52 @@ def is_room(survey: Survey, room: int, clause: Clause) -> bool:
     return bool((clause.landmark.matches(survey) & (survey.object_rooms == room)).any())
 
 
-def enters(survey: Survey, before: int, room: int) -> bool:
-    """Whether one would say that a step from one room into another enters it."""
+def counts_as_entering(survey: Survey, before: int, room: int) -> bool:
+    """Return whether a step from room `before` into `room` is described as entering the room."""
     kind = survey.room_kinds[room]
-    if before == room or kind == STAIRWELL:  # "go up the stairs" says it
+    if before == room or kind == STAIRWELL:  # "go up the stairs" implies it
         return False
-    # The arms of a bent hallway are one to a walker.
+    # A walker perceives the arms of a bent hallway as one room.
     return kind not in HALL_KINDS or survey.room_kinds[before] != kind
 
 
-def turn_of(survey: Survey, path: tuple[int, ...], step: int) -> float:
-    """Angle in radians by which a path turns at a position after its first; right is positive."""
+def turn_angle(survey: Survey, path: tuple[int, ...], step: int) -> float:
+    """Return the turn of a path at a position after the first, in radians; right is positive."""
     before = survey.heading(path[step - 1], path[step])
-    return turned(survey.heading(path[step], path[step + 1]) - before)
+    return wrap_angle(survey.heading(path[step], path[step + 1]) - before)
 
 
 def _is_ruled_out(
-    survey: Survey, path: tuple[int, ...], step: int, other: int, told: Sequence[Clause]
+    survey: Survey, path: tuple[int, ...], step: int, other: int, current: Sequence[Clause]
 ) -> bool:
-    """Whether something that is said at a step does not fit another neighbour."""
+    """Return whether a clause of the current step does not fit another neighbour."""
     here = path[step]
     room = int(survey.rooms[other])
-    for clause in told:
+    for clause in current:
         if clause.kind == "leave" and step == clause.last - 1 and room == survey.rooms[here]:
             return True
-        if clause.kind in ("enter", "through") and not is_room(survey, room, clause):
+        if clause.kind in ("enter", "through") and not room_matches(survey, room, clause):
             return True
         if clause.kind in ("up", "down") and not survey.climb(here, other):
             return True
         if clause.first == step and _points_elsewhere(survey, path, step, other, clause):
             return True
-    if step == 0 or any(clause.first == step and clause.kind == "turn" for clause in told):
+    if step == 0 or any(clause.first == step and clause.kind == "turn" for clause in current):
         return False
-    taken, rival = turn_of(survey, path, step), turn_of(survey, (*path[: step + 1], other), step)
-    return abs(taken) < AHEAD and abs(rival) > abs(taken) + SAME_WAY / 2
+    taken, rival = (
+        turn_angle(survey, path, step),
+        turn_angle(survey, (*path[: step + 1], other), step),
+    )
+    return abs(taken) < AHEAD and abs(rival) > abs(taken) + SAME_DIRECTION / 2
 
 
 def _points_elsewhere(
     survey: Survey, path: tuple[int, ...], step: int, other: int, clause: Clause
 ) -> bool:
-    """Whether a turn, or something to pass or make for, is not where another neighbour lies."""
+    """Return whether a turn or landmark of a clause is not in the direction of a neighbour."""
     here = path[step]
     if clause.kind == "turn":
-        rival = turn_of(survey, (*path[: step + 1], other), step)
+        rival = turn_angle(survey, (*path[: step + 1], other), step)
         side = 1 if clause.side == "right" else -1
         return not SLIGHT_TURN <= side * rival <= SHARP_TURN
     if clause.kind not in ("past", "across", "toward") or clause.landmark is None:
@@ -159,27 +165,32 @@ def _additions(
     plan: Sequence[Clause],
     waymarks: Sequence[tuple[Clause, float]],
 ) -> list[tuple[Clause, float]]:
-    """What could be said at a step and is not, with weights that add up by kind."""
+    """Return clauses that can be added at a step, with weights.
+
+    The weights of all clauses of one kind add up to the weight of the kind.
+    """
     here, there = path[step], path[step + 1]
-    nouns = {one.landmark.noun for one in plan if one.landmark}
-    kinds = {one.kind for one in plan if one.first == step}
-    found: list[tuple[Clause, float]] = []
-    is_new = enters(survey, survey.rooms[here], survey.rooms[there])
+    nouns = {clause.landmark.noun for clause in plan if clause.landmark}
+    kinds = {clause.kind for clause in plan if clause.first == step}
+    additions: list[tuple[Clause, float]] = []
+    is_new = counts_as_entering(survey, survey.rooms[here], survey.rooms[there])
     if is_new and not kinds & {"enter", "up", "down"}:
         enter = Clause("enter", step, step + 1, survey.room_kind(there))
-        found.append((enter, _READINESS["enter"]))
-    # Where one faces at first is chance, so that a turn means something only after a walk.
-    if step and "turn" not in kinds and any(one.first < step for one in plan):
-        turn = turn_of(survey, path, step)
+        additions.append((enter, _KIND_WEIGHTS["enter"]))
+    # The initial heading is random, so that a turn has a meaning only after a walk.
+    if step and "turn" not in kinds and any(clause.first < step for clause in plan):
+        turn = turn_angle(survey, path, step)
         if SLIGHT_TURN <= abs(turn) <= SHARP_TURN:
             side = "right" if turn > 0 else "left"
-            found.append((Clause("turn", step, step, side=side), _READINESS["turn"]))
+            additions.append((Clause("turn", step, step, side=side), _KIND_WEIGHTS["turn"]))
     if not kinds & {"past", "across", "toward"}:
-        fresh = [
+        unused = [
             (clause, weight)
             for clause, weight in waymarks
             if clause.first == step and clause.landmark and clause.landmark.noun not in nouns
         ]
-        total = sum(weight for _, weight in fresh)
-        found += [(clause, _READINESS["waymark"] * weight / total) for clause, weight in fresh]
-    return found
+        total = sum(weight for _, weight in unused)
+        additions += [
+            (clause, _KIND_WEIGHTS["waymark"] * weight / total) for clause, weight in unused
+        ]
+    return additions

@@ -1,8 +1,8 @@
-"""Plans what an instruction says about a path, and checks that it means no other goal.
+"""Plan R2R-style instructions for a path, and check that they describe no other goal.
 
-The plan is a list of clauses on the survey's ground truth: rooms left and entered, landmarks that
-single out the way, and a landmark that pins the goal; `decisions` adds what would still leave a way
-open, and `realiser` puts it into words.
+A plan is a list of clauses based on the ground truth of the survey: rooms to leave and enter,
+landmarks that identify the direction, and a landmark that identifies the goal. `decisions` adds
+clauses at ambiguous steps, and `r2r_realiser` writes the text.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.instructions.decisions import enters, guided, is_room
-from envs.houses.language.realiser import in_order, realise
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.instructions.decisions import add_guidance, counts_as_entering, room_matches
+from envs.houses.language.r2r_realiser import realise_clauses, sort_clauses
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.survey.clauses import Clause, Instruction
 from envs.houses.survey.landmarks import NOTICED, Landmark, references
 from envs.houses.survey.routes import Routes, flights
@@ -23,14 +23,14 @@ from envs.houses.survey.waymarks import choose_waymarks, draw, waymark_options
 from envs.metrics import SUCCESS_THRESHOLD
 
 ATTEMPTS = 24
-# How many landmarks each of the three instructions of a path mentions on the way (low, high) beside
-# those that tell where to go.
+# Number of landmarks (low, high) on the path that each of its three instructions mentions, in
+# addition to those that resolve ambiguous steps.
 LANDMARKS_ON_THE_WAY = ((0, 0), (0, 1), (1, 2))
 
 
 @dataclass(frozen=True)
-class Visit:
-    """An unbroken stay of a path in one room, from its `first` to its `last` viewpoint."""
+class RoomVisit:
+    """Consecutive viewpoints of a path in one room, from position `first` to `last`."""
 
     room: int
     first: int
@@ -40,26 +40,26 @@ class Visit:
 def write_instructions(
     survey: Survey, routes: Routes, path: tuple[int, ...], rng: np.random.Generator
 ) -> list[Instruction]:
-    """Writes three different instructions for a path.
+    """Write three different instructions for a path.
 
     Returns:
-        Three instructions, or none if too few were found that mean this goal alone.
+        Three instructions, or an empty list if too few unambiguous instructions exist.
     """
-    pins = _goal_pins(survey, path[-1], rng)
+    goal_landmarks = _goal_landmarks(survey, path[-1], rng)
     written: list[Instruction] = []
-    if not pins:
+    if not goal_landmarks:
         return written
     waymarks = waymark_options(survey, path, rng)
     for low, high in LANDMARKS_ON_THE_WAY:
         for _ in range(ATTEMPTS):
-            pin = draw(pins, rng)
-            chosen = choose_waymarks(waymarks, {pin.noun}, int(rng.integers(low, high + 1)), rng)
-            clauses = plan_clauses(survey, path, pin, chosen, rng)
-            clauses = guided(survey, routes, path, clauses, waymarks, rng)
-            if not means_only(survey, routes, path, clauses):
+            goal = draw(goal_landmarks, rng)
+            chosen = choose_waymarks(waymarks, {goal.noun}, int(rng.integers(low, high + 1)), rng)
+            clauses = plan_clauses(survey, path, goal, chosen, rng)
+            clauses = add_guidance(survey, routes, path, clauses, waymarks, rng)
+            if not is_unambiguous(survey, routes, path, clauses):
                 continue
-            instruction = realise(clauses, rng)
-            if instruction.text not in [one.text for one in written]:
+            instruction = realise_clauses(clauses, rng)
+            if instruction.text not in [earlier.text for earlier in written]:
                 written.append(instruction)
                 break
         else:
@@ -70,46 +70,48 @@ def write_instructions(
 def plan_clauses(
     survey: Survey,
     path: tuple[int, ...],
-    pin: Landmark,
+    goal: Landmark,
     waymarks: list[Clause],
     rng: np.random.Generator,
 ) -> list[Clause]:
-    """Plans one instruction.
+    """Plan one instruction.
 
     Args:
-        survey: The house.
+        survey: Survey of the house.
         path: Viewpoints from start to goal.
-        pin: The landmark at the goal.
-        waymarks: What to mention on the way.
-        rng: Source of all choices.
+        goal: Landmark at the goal.
+        waymarks: Clauses about landmarks on the path.
+        rng: Source of all random choices.
     """
     visits = list(room_visits(survey, path))
-    spoken = {pin.noun} | {one.landmark.noun for one in waymarks if one.landmark}
-    clauses = waymarks + _room_clauses(survey, path, visits, spoken, rng)
+    mentioned = {goal.noun} | {clause.landmark.noun for clause in waymarks if clause.landmark}
+    clauses = waymarks + _room_clauses(survey, path, visits, mentioned, rng)
     clauses += [Clause(kind, first, last) for kind, first, last in flights(survey, path)]
     goal_kind = survey.room_kinds[visits[-1].room]
-    is_said = any(one.kind in ("enter", "through") and one.room == goal_kind for one in clauses)
-    room = "" if is_said and rng.random() < 0.85 else goal_kind
-    return [*in_order(clauses), Clause("stop", len(path) - 1, len(path) - 1, room, pin)]
+    is_mentioned = any(
+        clause.kind in ("enter", "through") and clause.room == goal_kind for clause in clauses
+    )
+    room = "" if is_mentioned and rng.random() < 0.85 else goal_kind
+    return [*sort_clauses(clauses), Clause("stop", len(path) - 1, len(path) - 1, room, goal)]
 
 
-def room_visits(survey: Survey, path: tuple[int, ...]) -> Iterator[Visit]:
-    """The rooms along a path, in order."""
+def room_visits(survey: Survey, path: tuple[int, ...]) -> Iterator[RoomVisit]:
+    """Yield the rooms along a path, in order."""
     first = 0
     for step in range(1, len(path) + 1):
         if step == len(path) or survey.rooms[path[step]] != survey.rooms[path[first]]:
-            yield Visit(int(survey.rooms[path[first]]), first, step - 1)
+            yield RoomVisit(int(survey.rooms[path[first]]), first, step - 1)
             first = step
 
 
-def means_only(
+def is_unambiguous(
     survey: Survey, routes: Routes, path: tuple[int, ...], clauses: list[Clause]
 ) -> bool:
-    """Whether no goal but those within 3 m of the path's end fits the words equally well.
+    """Return whether a plan fits no goal more than 3 m from the end of its path.
 
-    A shortest path from the same start fits if it takes the mentioned stairs, visits the mentioned
-    rooms in order, ends in a room of the goal's kind if the last clause names it, and ends near
-    something that the last landmark's words fit.
+    A plan fits a shortest path from the same start if the path takes the mentioned stairs, visits
+    the mentioned rooms in order, ends in a room of the kind that the last clause mentions, and ends
+    near an object that the last landmark can refer to.
     """
     goal = path[-1]
     for other in routes.from_start(path[0]):
@@ -119,7 +121,7 @@ def means_only(
 
 
 def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
-    """Whether a path agrees with what a plan says about rooms and about the goal."""
+    """Return whether a path agrees with the rooms, stairs and goal of a plan."""
     stop = clauses[-1]
     goal = path[-1]
     if stop.landmark is None or (stop.room and survey.room_kind(goal) != stop.room):
@@ -133,58 +135,62 @@ def _fits(survey: Survey, path: tuple[int, ...], clauses: list[Clause]) -> bool:
 
 
 def _has_rooms(rooms: Sequence[int], survey: Survey, clauses: list[Clause]) -> bool:
-    """Whether the rooms that one comes to are those that clauses name, in their order."""
-    here = 0  # position in `rooms` of the one that was named last
+    """Return whether a path visits the rooms of the clauses in their order."""
+    here = 0  # position in `rooms` of the last room that a clause matched
     for clause in clauses[:-1]:
         if clause.kind not in ("leave", "enter", "through"):
             continue
-        # One may enter a room and go through it, but one is in the first without entering.
+        # A room can be entered and then walked through; the first room is not entered.
         first = here + (clause.kind == "enter")
-        fitting = (n for n in range(first, len(rooms)) if is_room(survey, rooms[n], clause))
+        fitting = (n for n in range(first, len(rooms)) if room_matches(survey, rooms[n], clause))
         here = next(fitting, -1)
         if here < 0:
             return False
     return True
 
 
-def _goal_pins(survey: Survey, goal: int, rng: np.random.Generator) -> list[tuple[Landmark, float]]:
-    """Landmarks that tell one where in the goal's room to stop, with weights.
+def _goal_landmarks(
+    survey: Survey, goal: int, rng: np.random.Generator
+) -> list[tuple[Landmark, float]]:
+    """Return landmarks that identify the goal within its room, with weights.
 
-    They must stand near the goal and hardly nearer to any other viewpoint.
+    They are near the goal, and not much nearer to any other viewpoint of the room.
     """
     roommates = np.flatnonzero(survey.rooms == survey.rooms[goal])
     nearest = survey.gaps[roommates].min(axis=0)
     fits = survey.near(goal) & (survey.areas[goal].max(axis=0) >= 2 * NOTICED)
     fits &= survey.gaps[goal] <= nearest + 0.4
-    pins = []
+    landmarks = []
     for thing in np.flatnonzero(fits).tolist():
         for landmark, weight in references(survey, goal, [thing], rng):
             if len(landmark.things) == 1:
-                pins.append((landmark, weight / (0.5 + survey.gaps[goal, thing])))
-    return pins
+                landmarks.append((landmark, weight / (0.5 + survey.gaps[goal, thing])))
+    return landmarks
 
 
 def _room_clauses(
     survey: Survey,
     path: tuple[int, ...],
-    visits: list[Visit],
-    spoken: set[str],
+    visits: list[RoomVisit],
+    mentioned: set[str],
     rng: np.random.Generator,
 ) -> list[Clause]:
-    """What is said about rooms: the goal's room always, those before it mostly."""
+    """Return the clauses about rooms: always the goal's room, most of the rooms before it."""
     clauses = []
     for number, visit in enumerate(visits):
         kind = survey.room_kinds[visit.room]
         is_last = number == len(visits) - 1
-        is_stairs = kind == STAIRWELL  # also where a path starts on them
-        if is_stairs or (number and not enters(survey, visits[number - 1].room, visit.room)):
+        is_stairs = kind == STAIRWELL  # also if the path starts on the stairs
+        if is_stairs or (
+            number and not counts_as_entering(survey, visits[number - 1].room, visit.room)
+        ):
             continue
         if number == 0 and not is_last:
-            # One hardly says "leave the hallway": it is where the way goes on.
+            # People rarely say "leave the hallway".
             if rng.random() < (0.25 if kind == "hallway" else 0.85):
                 clauses.append(Clause("leave", visit.last, visit.last + 1, kind))
         elif is_last and number > 0:
-            detail = _room_detail(survey, path[visit.first - 1], visit.room, spoken, rng)
+            detail = _room_detail(survey, path[visit.first - 1], visit.room, mentioned, rng)
             clauses.append(Clause("enter", visit.first - 1, visit.first, kind, detail))
         elif visit.last > visit.first and (kind == "hallway" or rng.random() < 0.6):
             if number == 0 or rng.random() < 0.7:
@@ -195,9 +201,9 @@ def _room_clauses(
 
 
 def _room_detail(
-    survey: Survey, door: int, room: int, spoken: set[str], rng: np.random.Generator
+    survey: Survey, door: int, room: int, mentioned: set[str], rng: np.random.Generator
 ) -> Landmark | None:
-    """Something in a room that shows from its door, to tell it from others of its kind."""
+    """Return a landmark visible from the door, which distinguishes a room from others like it."""
     is_only = survey.room_kinds.count(survey.room_kinds[room]) == 1
     if is_only and rng.random() < 0.85:
         return None
@@ -207,8 +213,8 @@ def _room_detail(
         if thing.room == room and survey.areas[door, :, thing.index].max() >= NOTICED
     ]
     options = [
-        (one, weight)
-        for one, weight in references(survey, door, things, rng)
-        if one.noun not in spoken and (one.colour or is_only)
+        (landmark, weight)
+        for landmark, weight in references(survey, door, things, rng)
+        if landmark.noun not in mentioned and (landmark.colour or is_only)
     ]
     return draw(options, rng) if options else None

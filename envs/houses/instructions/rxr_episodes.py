@@ -1,8 +1,8 @@
-"""RxR-style episodes of a built-in house: long paths told in English, Hindi and Telugu.
+"""RxR-style episodes of a built-in house: long paths described in English, Hindi and Telugu.
 
-Each path is told anew in each language, from a plan of its own. A text is kept only if a symbolic
-follower that reads it ends within 3 m of the goal however it takes the words, and misses the goal
-with the words of the episode before it in that language, be it the English of another country.
+Each path has a separate plan for each language. A text is kept only if all interpretations of the
+symbolic follower end within 3 m of the goal, and if the text of the previous episode in the same
+language (of either English variety) does not lead there.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from envs.houses.instructions.rxr_paths import choose_paths
 from envs.houses.language.acts import Act
 from envs.houses.language.grammar import Language, parse
-from envs.houses.language.languages import TAGS, language_of
+from envs.houses.language.grammars.languages import TAGS, language_of
 from envs.houses.language.plan import Planner, with_statements
-from envs.houses.language.realising import realise
+from envs.houses.language.rxr_realiser import realise_acts
 from envs.houses.language.sight import Sight
 from envs.houses.language.speech import time_words
 from envs.houses.language.symbolic_follower import follow
@@ -27,12 +27,12 @@ from envs.houses.survey.visibility import Survey
 from envs.metrics import SUCCESS_THRESHOLD
 
 FEWEST_WORDS, MOST_WORDS = 60, 110
-PLANS, WORDINGS = 12, 6  # tries for a text
-STATEMENTS = (2, 6)  # fewest and one above the most, at first
-FIRST_PATH_ID = 100_000  # beyond those of the R2R-style episodes of mini
-# Speaking rates of the speakers of a language; their numbers are RxR's annotators.
+PLANS, WORDINGS = 12, 6  # attempts per text, and per plan
+STATEMENTS = (2, 6)  # range of the initial number of statements; the end is exclusive
+FIRST_PATH_ID = 100_000  # greater than the ids of the R2R-style episodes of mini
+# Speech rates of the simulated speakers of a language; `annotator_id` identifies the speaker.
 RATES = (0.85, 0.95, 1.05, 1.2)
-# Each path is told once in a language of each group.
+# Each path gets one text in a language of each group.
 GROUPS: tuple[tuple[str, ...], ...] = (("en-US", "en-IN"), ("hi-IN",), ("te-IN",))
 
 Json = dict[str, Any]
@@ -45,62 +45,62 @@ def rxr_records(
     house_number: int,
     rng: np.random.Generator,
 ) -> dict[str, list[Json]]:
-    """Guide annotations of a house, by split, in RxR's format.
+    """Return the guide annotations of a house for each split, in RxR's format.
 
-    A record has RxR's fields and "alignment": a list [first character, last character + 1, first
-    position in the path, last position, objects spoken of ...] per clause.
+    A record has RxR's fields and "alignment": for each clause a list [first character, last
+    character + 1, first position in the path, last position, mentioned objects ...].
 
     Args:
-        survey: The house.
-        routes: Its shortest paths.
-        counts: Number of paths by split, 500 at most; no pair of start and goal occurs twice.
-        house_number: Of the house in its set, for the numbers of paths.
-        rng: Source of all choices.
+        survey: Survey of the house.
+        routes: Shortest paths of the house.
+        counts: Number of paths per split, at most 500. Each pair of start and goal occurs once.
+        house_number: Number of the house in its set, for the path ids.
+        rng: Source of all random choices.
     """
     writer = _Writer(survey, routes, rng)
     taken: set[tuple[int, int]] = set()
     records: dict[str, list[Json]] = {}
-    for place, (split, count) in enumerate(counts.items()):
-        told = choose_paths(survey, routes, count, taken, writer.tell, rng)
-        first_id = FIRST_PATH_ID + 1000 * house_number + 500 * place
+    for split_number, (split, count) in enumerate(counts.items()):
+        episodes = choose_paths(survey, routes, count, taken, writer.write, rng)
+        first_id = FIRST_PATH_ID + 1000 * house_number + 500 * split_number
         records[split] = [
-            _record(split, first_id + number, group, one)
-            for number, texts in enumerate(told)
-            for group, one in enumerate(texts)
+            _record(split, first_id + number, group, text_fields)
+            for number, texts in enumerate(episodes)
+            for group, text_fields in enumerate(texts)
         ]
     return records
 
 
 class _Writer:
-    """Tells paths of one house."""
+    """Writer of the instructions of one house."""
 
     def __init__(self, survey: Survey, routes: Routes, rng: np.random.Generator) -> None:
         self._survey, self._routes, self._rng = survey, routes, rng
         self._sight = Sight(survey)
         self._planner = Planner(self._sight)
-        # Acts and goal of the last text of each group, whose words must not do for the next path.
-        self._last: dict[int, tuple[list[Act], int]] = {}
+        # Acts and goal of the previous text of each group, which must not fit the next path.
+        self._previous: dict[int, tuple[list[Act], int]] = {}
 
-    def tell(self, path: tuple[int, ...]) -> list[Json] | None:
-        """What a path's records hold in each group of languages; None if one cannot tell it."""
+    def write(self, path: tuple[int, ...]) -> list[Json] | None:
+        """Write a path's instruction in each language group; None if one of them fails."""
         heading = round(float(self._rng.uniform(0, 2 * np.pi)), 3)
-        told = []
-        read: dict[int, tuple[list[Act], int]] = {}
+        texts = []
+        parsed: dict[int, tuple[list[Act], int]] = {}
         for group, tags in enumerate(GROUPS):
             tag = tags[int(self._rng.integers(len(tags)))]
-            found = self._instruction(language_of(tag), path, heading, group)
-            if found is None:
+            written = self._instruction(language_of(tag), path, heading, group)
+            if written is None:
                 return None
-            instruction, acts = found
-            read[group] = acts, path[-1]
-            told.append(self._describe(tag, path, heading, instruction))
-        self._last.update(read)
-        return told
+            instruction, acts = written
+            parsed[group] = acts, path[-1]
+            texts.append(self._text_fields(tag, path, heading, instruction))
+        self._previous.update(parsed)
+        return texts
 
     def _instruction(
         self, language: Language, path: tuple[int, ...], heading: float, group: int
     ) -> tuple[Instruction, list[Act]] | None:
-        """A text of the right length that means the path's goal alone, with what was read in it."""
+        """Return an unambiguous text of the right length and its parsed acts, or None."""
         for _ in range(PLANS):
             instruction = self._draft(language, path, heading)
             if instruction is None:
@@ -123,7 +123,7 @@ class _Writer:
         statements = int(self._rng.integers(*STATEMENTS))
         for _ in range(WORDINGS):
             steps = with_statements(plan, statements, self._rng)
-            instruction = realise(language, steps, self._rng)
+            instruction = realise_acts(language, steps, self._rng)
             words = len(instruction.text.split(" "))
             if FEWEST_WORDS <= words <= MOST_WORDS:
                 return instruction
@@ -131,13 +131,13 @@ class _Writer:
         return None
 
     def _is_clear(self, acts: Sequence[Act], path: tuple[int, ...], heading: float) -> bool:
-        """Whether every way to take the words that is kept ends within 3 m of the goal."""
+        """Return whether all interpretations of the acts end within 3 m of the goal."""
         followed = follow(self._sight, acts, path[0], heading)
         return followed.is_complete and all(self._is_hit(end, path) for end in followed.ends)
 
     def _is_needed(self, path: tuple[int, ...], heading: float, group: int) -> bool:
-        """Whether the words of the episode before this one lead elsewhere."""
-        acts, goal = self._last.get(group, ([], -1))
+        """Return whether the text of the previous episode does not lead to this goal."""
+        acts, goal = self._previous.get(group, ([], -1))
         if not acts or self._is_hit(goal, path):
             return True
         return not self._is_hit(follow(self._sight, acts, path[0], heading).path[-1], path)
@@ -145,7 +145,7 @@ class _Writer:
     def _is_hit(self, end: int, path: tuple[int, ...]) -> bool:
         return bool(self._routes.lengths[end, path[-1]] <= SUCCESS_THRESHOLD)
 
-    def _describe(
+    def _text_fields(
         self, tag: str, path: tuple[int, ...], heading: float, instruction: Instruction
     ) -> Json:
         speaker = int(self._rng.integers(len(RATES)))
@@ -158,17 +158,19 @@ class _Writer:
             "heading": heading,
             "instruction": text,
             "timed_instruction": time_words(text, spans, tag, RATES[speaker], self._rng),
-            "alignment": [[s.start, s.end, s.first, s.last, *s.things] for s in spans],
+            "alignment": [
+                [span.start, span.end, span.first, span.last, *span.things] for span in spans
+            ],
         }
 
 
-def _record(split: str, path_id: int, group: int, told: Json) -> Json:
-    """A record with RxR's fields in RxR's order.
+def _record(split: str, path_id: int, group: int, text_fields: Json) -> Json:
+    """Return a record with RxR's fields in RxR's order.
 
-    RxR's edit distance is between what was transcribed and what was heard; here they are one.
+    In RxR, "edit_distance" compares the transcript with the recognised speech; here they are equal.
     """
     values = {
-        **told,
+        **text_fields,
         "split": split,
         "path_id": path_id,
         "instruction_id": 10 * path_id + group,

@@ -1,4 +1,4 @@
-"""Paths of RxR-style episodes: long, and mostly led through a place that is not on the way."""
+"""Paths of RxR-style episodes: long, and mostly not the shortest path to the goal."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from envs.houses.survey.routes import Routes
 from envs.houses.survey.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 8, 14
-NEAREST_GOAL = 4.0  # metres from the start, so that staying there is no success
-LONGEST_DETOUR = 2.5  # times the shortest way to the goal
-SHORTEST_SHARE = 0.25  # of the episodes that take the shortest way, where the house has such
-DRAWS = 24  # candidates among which the one is taken whose goal, room and length are least used
-MOST_VIAS = 80  # viewpoints of a house that detours lead by; larger houses have paths enough
-LENGTH_WEIGHT = 1.5  # of a path's number of edges against its goal, when choosing
+NEAREST_GOAL = 4.0  # metres from the start, so that an agent that does not move fails
+LONGEST_DETOUR = 2.5  # largest ratio of a path to the shortest path
+SHORTEST_SHARE = 0.25  # probability of drawing a shortest path, if the house has long enough ones
+DRAWS = 24  # number of candidates; the one with the least used goal, room and length is chosen
+MOST_VIAS = 80  # largest number of intermediate viewpoints; larger houses have enough paths
+LENGTH_WEIGHT = 1.5  # weight of the number of edges in this choice
 
 Path = tuple[int, ...]
 Episode = TypeVar("Episode")
 
 
 def candidate_paths(routes: Routes) -> tuple[list[Path], list[Path]]:
-    """Paths of a house that suit: shortest ones, and those by way of one more viewpoint.
+    """Return the suitable paths of a house: shortest paths, and detours via another viewpoint.
 
-    None comes by a viewpoint twice. Both lists are in a fixed order.
+    No path visits a viewpoint twice. Both lists are sorted.
     """
     count = len(routes.lengths)
-    ways = {(a, b): routes.path(a, b) for a in range(count) for b in range(count)}
-    shortest = {path for path in ways.values() if _fits(routes, path)}
-    edges = np.array([[len(ways[a, b]) - 1 for b in range(count)] for a in range(count)])
+    paths = {(a, b): routes.path(a, b) for a in range(count) for b in range(count)}
+    shortest = {path for path in paths.values() if _fits(routes, path)}
+    edges = np.array([[len(paths[a, b]) - 1 for b in range(count)] for a in range(count)])
     detours: set[Path] = set()
     for via in range(0, count, 1 + count // MOST_VIAS):
         total = edges[:, via, None] + edges[None, via]
@@ -38,8 +38,8 @@ def candidate_paths(routes: Routes) -> tuple[list[Path], list[Path]]:
         suits = (total >= FEWEST_EDGES) & (total <= MOST_EDGES)
         suits &= detour <= LONGEST_DETOUR * routes.lengths + 1e-9
         for start, goal in np.argwhere(suits).tolist():
-            path = ways[start, via] + ways[via, goal][1:]
-            if path != ways[start, goal] and _fits(routes, path):
+            path = paths[start, via] + paths[via, goal][1:]
+            if path != paths[start, goal] and _fits(routes, path):
                 detours.add(path)
     return sorted(shortest), sorted(detours)
 
@@ -60,18 +60,18 @@ def choose_paths(
     make: Callable[[Path], Episode | None],
     rng: np.random.Generator,
 ) -> list[Episode]:
-    """Chooses paths spread over starts, goals, rooms and lengths and makes episodes of them.
+    """Choose paths with varied starts, goals, rooms and lengths, and build episodes from them.
 
     Args:
-        survey: The house.
-        routes: Its shortest paths.
-        count: How many episodes to make.
-        taken: Pairs of start and goal that are spoken for; the chosen ones are added.
-        make: Turns a path into an episode, or None if it cannot be told.
-        rng: Source of all choices.
+        survey: Survey of the house.
+        routes: Shortest paths of the house.
+        count: Number of episodes.
+        taken: Used pairs of start and goal; the chosen pairs are added.
+        make: Function that builds an episode from a path, or returns None if it cannot.
+        rng: Source of all random choices.
 
     Returns:
-        At most `count` episodes; fewer where the house has no more paths.
+        At most `count` episodes; fewer if the house has no more paths.
     """
     pools = candidate_paths(routes)
     episodes: list[Episode] = []
@@ -79,7 +79,7 @@ def choose_paths(
     while len(episodes) < count and any(pools):
         pool = pools[0] if pools[0] and rng.random() < SHORTEST_SHARE else pools[1] or pools[0]
         drawn = rng.choice(len(pool), size=min(DRAWS, len(pool)), replace=False)
-        number = min(drawn.tolist(), key=lambda one: _worn(survey, pool[one], uses))
+        number = min(drawn.tolist(), key=lambda index: _usage(survey, pool[index], uses))
         path = pool.pop(number)
         if (path[0], path[-1]) in taken:
             continue
@@ -93,12 +93,12 @@ def choose_paths(
     return episodes
 
 
-def _worn(survey: Survey, path: Path, uses: dict[tuple[str, int], float]) -> float:
+def _usage(survey: Survey, path: Path, uses: dict[tuple[str, int], float]) -> float:
     return sum(uses.get(key, 0.0) for key, _ in _features(survey, path))
 
 
 def _features(survey: Survey, path: Path) -> list[tuple[tuple[str, int], float]]:
-    """What of a path should be spread over a house's episodes, with weights."""
+    """Return the features of a path that should vary between episodes, with weights."""
     return [
         (("start", path[0]), 1.0),
         (("goal", path[-1]), 2.0),

@@ -1,1 +1,1 @@
-"""What route instructions say, in no language, and how English, Hindi and Telugu say it."""
+"""Route instructions: language-neutral plans, and grammars that write and parse them."""

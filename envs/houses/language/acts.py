@@ -1,16 +1,16 @@
 """The language-neutral content of a route instruction: a list of acts.
 
-A planner makes acts from a path, a grammar puts them into words and takes words back to acts, and
-a symbolic follower walks them. What depends on a path (its positions, the objects meant) is not
-compared, so that a parsed act equals the planned one.
+A planner builds acts from a path, a grammar writes them as text and parses text into acts, and a
+symbolic follower executes them. An act has no path positions and no object indices
+(`PlannedAct` adds them), so that a parsed act equals the planned one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Acts that walk on, with the fewest and the most edges that one of them takes.
-EDGES: dict[str, tuple[int, int]] = {
+# Smallest and largest number of edges of each act that walks.
+EDGE_RANGES: dict[str, tuple[int, int]] = {
     "straight": (1, 2),
     "past": (1, 2),
     "toward": (1, 2),
@@ -25,20 +25,20 @@ EDGES: dict[str, tuple[int, int]] = {
     "up": (1, 8),
     "down": (1, 8),
 }
-TURNS = ("turn", "slight", "around")  # each bends the walk that follows
-STATEMENTS = ("at", "see", "stop")  # what is true at a viewpoint
+TURNS = ("turn", "slight", "around")  # direction of the first edge of the next walk
+STATEMENTS = ("at", "see", "stop")  # facts that hold at a viewpoint
 
 
 @dataclass(frozen=True)
 class Mention:
-    """Words that refer to one thing, or to several that a plural names.
+    """Reference to one object, or to several objects with a plural.
 
     Attributes:
-        noun: Key of the noun in every lexicon, a plain English one.
-        colour: Colour that is said, or "".
-        material: Material that is said, or "".
-        ordinal: 1 for "the first" of the things ahead, nearest first; 0 where none is said.
-        plural: Whether all such things in sight are meant.
+        noun: Key of the noun in every lexicon: a plain English word.
+        colour: Mentioned colour, or "".
+        material: Mentioned material, or "".
+        ordinal: 1 for "the first" of the objects ahead, nearest first; 0 for no ordinal.
+        plural: Whether the mention refers to all such objects in sight.
     """
 
     noun: str
@@ -50,15 +50,16 @@ class Mention:
 
 @dataclass(frozen=True)
 class Act:
-    """One thing that an instruction tells one to do, or says of a place.
+    """One action of an instruction, or one statement about a viewpoint.
 
     Attributes:
-        kind: One of `EDGES`, `TURNS` or `STATEMENTS`.
-        room: Kind of the room that is left, entered, crossed, stood in; "" where none is said.
-        mention: The landmark; for "enter", what is in the room.
-        side: "left", "right", "ahead" or "behind", of a landmark or a turn, or "".
-        metres: Length of the walk where it is said, else 0.
-        ordinal: For "door": which doorway on that side, 1 is the first.
+        kind: One of `EDGE_RANGES`, `TURNS` or `STATEMENTS`.
+        room: Kind of the room to leave, enter, cross or be in; "" for no room.
+        mention: Landmark; for "enter", an object in the room.
+        side: "left", "right", "ahead" or "behind": side of the landmark or direction of the turn;
+            "" for none.
+        metres: Length of the walk in metres; 0 for no length.
+        ordinal: For "door": number of the doorway on that side, 1 for the first.
     """
 
     kind: str
@@ -70,7 +71,7 @@ class Act:
 
     @property
     def fields(self) -> frozenset[str]:
-        """Letters of what is filled: R(oom), L(andmark), S(ide), D(istance), O(rdinal)."""
+        """Letters of the filled fields: R(oom), L(andmark), S(ide), D(istance), O(rdinal)."""
         filled = {
             "R": self.room,
             "L": self.mention,
@@ -82,14 +83,14 @@ class Act:
 
 
 @dataclass(frozen=True)
-class Step:
-    """An act of a plan with its place in the path.
+class PlannedAct:
+    """An act of a plan with the part of the path that it describes.
 
     Attributes:
-        act: What is said.
-        first: Position in the path at which it begins.
-        last: Position at which it is done; `first` for what walks nowhere.
-        things: Indices of the objects meant.
+        act: The act.
+        first: First position in the path.
+        last: Last position in the path; equal to `first` for turns and statements.
+        things: Indices of the mentioned objects.
     """
 
     act: Act

@@ -1,10 +1,10 @@
-"""Patterns that put acts into words, and take words back to acts: one grammar for both ways.
+"""Grammars that write acts as text and parse text into acts, with the same patterns.
 
-A pattern is a text with slots in braces: `{L.acc}` is the landmark in its accusative, `{R.into}`
-the room with the case ending of "into". The letters are those of `Act.fields`, and the form behind
-the point is one that the language's lexicon knows. `{V.go}` is a verb: an imperative, or where
-the language strings clauses together, a participle. A form that ends in "*" agrees with its
-field but does not tell which value it has ("दिखेगा" goes with all masculine singulars).
+A pattern is a text with slots in braces: `{L.acc}` is the landmark in the accusative, `{R.into}`
+is the room with the case ending of "into". The letters are those of `Act.fields`; the form after
+the point is defined by the grammar of the language. `{V.go}` is a verb: an imperative or, before
+another clause in languages that chain clauses, a participle. A form that ends in "*" agrees with
+its field but does not determine its value ("दिखेगा" agrees with all masculine singular nouns).
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ _SLOT = re.compile(r"\{([A-Z])\.([^}]+)\}")
 _TOKEN = re.compile(r"[^\s.,।]+|[.,।]")
 Tokens = tuple[str, ...]
 ORDINALS = (1, 2, 3, 4)
-DISTANCES = (2, 3, 4, 5, 6, 8, 9)  # metres that are spoken of; in feet they stay apart
+DISTANCES = (2, 3, 4, 5, 6, 8, 9)  # metres that texts mention; distinct in rounded feet too
 SIDES = ("left", "right", "ahead", "behind")
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb's imperatives, one for each manner of speaking, and its conjunctive participle."""
+    """Imperatives of a verb, one for each variant of a text, and its conjunctive participle."""
 
     imperatives: tuple[str, ...]
     participle: str = ""
 
 
 @dataclass(frozen=True)
-class Joints:
-    """How clauses are put together.
+class Connectives:
+    """Words and punctuation between clauses.
 
     Attributes:
-        stop: Ends a sentence.
-        openers: May begin a sentence that is not the first, with their probabilities.
-        statement_openers: The same before a sentence that states what is there.
-        inner: Between clauses of a sentence, with their probabilities.
-        after_participle: The same after a clause that ends in a participle; none if the language
-            has no such clauses.
-        participle_share: How often a clause that another follows ends in a participle.
+        stop: End of a sentence.
+        openers: Beginnings of every sentence except the first, with probabilities.
+        statement_openers: Beginnings of a sentence that is a statement, with probabilities.
+        inner: Texts between two clauses of a sentence, with probabilities.
+        after_participle: Texts after a clause that ends in a participle, with probabilities; empty
+            if the language has no such clauses.
+        participle_share: Probability that a clause before another one ends in a participle.
     """
 
     stop: str
@@ -58,24 +58,24 @@ class Joints:
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """A grammar.
+    """Grammar of one language.
 
     Attributes:
-        tag: RxR's tag, "hi-IN".
-        patterns: For each kind of act, patterns; an act takes those with just its fields.
-        joints: How clauses are put together.
-        verbs: By the name that slots use.
-        nouns: Keys of the nouns that it knows.
-        colours: Colours that it knows.
-        materials: Materials that it knows.
-        rooms: Kinds of room that it knows.
-        forms: For each field's letter, a function from (value, form) to the ways to say it.
-        writes_capitals: Whether sentences begin with a capital.
+        tag: RxR's tag, for example "hi-IN".
+        patterns: Patterns for each kind of act; an act uses those with exactly its fields.
+        connectives: Words and punctuation between clauses.
+        verbs: Verbs by their name in slots.
+        nouns: Keys of the nouns in the lexicon.
+        colours: Colours in the lexicon.
+        materials: Materials in the lexicon.
+        rooms: Kinds of room in the lexicon.
+        forms: For the letter of each field, a function from (value, form) to its wordings.
+        writes_capitals: Whether sentences begin with a capital letter.
     """
 
     tag: str
     patterns: Mapping[str, Sequence[str]]
-    joints: Joints
+    connectives: Connectives
     verbs: Mapping[str, Verb]
     nouns: Sequence[str]
     colours: Sequence[str]
@@ -86,7 +86,7 @@ class Language:
     _tables: dict[str, tuple[dict[Tokens, Any], int]] = field(default_factory=dict, init=False)
 
     def knows(self, mention: Mention) -> bool:
-        """Whether the lexicon has all words of a mention."""
+        """Return whether the lexicon contains all words of a mention."""
         return (
             mention.noun in self.nouns
             and mention.colour in ("", *self.colours)
@@ -94,24 +94,26 @@ class Language:
         )
 
     def patterns_for(self, act: Act) -> list[str]:
-        """Patterns that say just what an act holds.
+        """Return the patterns with exactly the filled fields of an act.
 
         Raises:
-            ValueError: There is none.
+            ValueError: No pattern has these fields.
         """
-        found = [one for one in self.patterns[act.kind] if pattern_fields(one) == act.fields]
-        if not found:
-            raise ValueError(f"{self.tag} has no words for {act}")
-        return found
+        matching = [
+            pattern for pattern in self.patterns[act.kind] if pattern_fields(pattern) == act.fields
+        ]
+        if not matching:
+            raise ValueError(f"{self.tag} has no pattern for {act}")
+        return matching
 
-    def say(self, act: Act, pattern: str, manner: int, is_final: bool = True) -> str:
-        """Words of an act.
+    def render(self, act: Act, pattern: str, variant: int, is_final: bool = True) -> str:
+        """Return the text of an act.
 
         Args:
-            act: What to say.
+            act: The act.
             pattern: One of `patterns_for(act)`.
-            manner: Any number; one manner of speaking keeps to the same synonyms.
-            is_final: Whether its verb is an imperative rather than a participle.
+            variant: Any number; the same number selects the same synonyms.
+            is_final: Whether the verb is an imperative instead of a participle.
         """
 
         def fill(slot: re.Match[str]) -> str:
@@ -120,37 +122,37 @@ class Language:
                 verb = self.verbs[form]
                 if not is_final:
                     return verb.participle
-                return verb.imperatives[manner % len(verb.imperatives)]
-            ways = self.forms[letter](_value(act, letter), form.rstrip("*"))
-            return ways[manner % len(ways)]
+                return verb.imperatives[variant % len(verb.imperatives)]
+            wordings = self.forms[letter](_value(act, letter), form.rstrip("*"))
+            return wordings[variant % len(wordings)]
 
         return _SLOT.sub(fill, pattern)
 
     def can_chain(self, pattern: str) -> bool:
-        """Whether a pattern's clause can end in a participle."""
+        """Return whether the clause of a pattern can end in a participle."""
         return "{V." in pattern
 
-    def table(self, slot: str) -> tuple[dict[Tokens, Any], int]:
-        """Values by the words of a slot such as "L.acc", and the most words that one has."""
+    def slot_table(self, slot: str) -> tuple[dict[Tokens, Any], int]:
+        """Return the value for each wording of a slot ("L.acc"), and the longest word count."""
         if slot not in self._tables:
             letter, form = slot.split(".")
             entries: dict[Tokens, Any] = {}
             if letter == "V":
                 verb = self.verbs[form]
-                said = [(text, None) for text in (*verb.imperatives, verb.participle) if text]
+                wordings = [(text, None) for text in (*verb.imperatives, verb.participle) if text]
             else:
-                said = [
+                wordings = [
                     (text, value)
                     for value in self._domain(letter)
-                    for text in self._ways(letter, value, form.rstrip("*"))
+                    for text in self._wordings(letter, value, form.rstrip("*"))
                 ]
-            for text, value in said:
+            for text, value in wordings:
                 entries.setdefault(tuple(tokens_of(text)), value)
             self._tables[slot] = entries, max((len(words) for words in entries), default=0)
         return self._tables[slot]
 
-    def _ways(self, letter: str, value: Any, form: str) -> Sequence[str]:
-        """Ways to say a value in a form; none where the value has no such form."""
+    def _wordings(self, letter: str, value: Any, form: str) -> Sequence[str]:
+        """Return the wordings of a value in a form; none if the value has no such form."""
         try:
             return self.forms[letter](value, form)
         except KeyError:
@@ -163,18 +165,20 @@ class Language:
 
     @cached_property
     def _mentions(self) -> list[Mention]:
-        found = []
+        mentions = []
         for noun in self.nouns:
             for plural in (False, True) if noun in PLURALS else (False,):
-                found.append(Mention(noun, plural=plural))
-                found += [Mention(noun, colour=one, plural=plural) for one in self.colours]
-                found += [Mention(noun, material=one, plural=plural) for one in self.materials]
-            found += [Mention(noun, ordinal=one) for one in ORDINALS]
-        return found
+                mentions.append(Mention(noun, plural=plural))
+                mentions += [Mention(noun, colour=colour, plural=plural) for colour in self.colours]
+                mentions += [
+                    Mention(noun, material=material, plural=plural) for material in self.materials
+                ]
+            mentions += [Mention(noun, ordinal=ordinal) for ordinal in ORDINALS]
+        return mentions
 
     @cached_property
     def compiled(self) -> list[tuple[str, list[str]]]:
-        """(kind, items) of every pattern; an item is a word or a slot in braces."""
+        """List of (kind, items) for all patterns; an item is a word or a slot in braces."""
         return [
             (kind, _items(pattern))
             for kind, patterns in self.patterns.items()
@@ -182,39 +186,44 @@ class Language:
         ]
 
     @cached_property
-    def joint_tokens(self) -> set[Tokens]:
-        """Token sequences that may stand between clauses."""
-        joints = self.joints
-        options = (joints.openers, joints.statement_openers, joints.inner, joints.after_participle)
-        texts = [joints.stop, *(text for option in options for text, _ in option)]
+    def connective_tokens(self) -> set[Tokens]:
+        """Token sequences that can separate clauses."""
+        connectives = self.connectives
+        options = (
+            connectives.openers,
+            connectives.statement_openers,
+            connectives.inner,
+            connectives.after_participle,
+        )
+        texts = [connectives.stop, *(text for option in options for text, _ in option)]
         return {tuple(tokens_of(text)) for text in texts} - {()}
 
 
 def pattern_fields(pattern: str) -> frozenset[str]:
-    """Letters of the fields that a pattern says."""
+    """Return the letters of the fields in a pattern."""
     return frozenset(letter for letter, _ in _SLOT.findall(pattern)) - {"V"}
 
 
 def tokens_of(text: str) -> list[str]:
-    """Lower-case words and stops."""
+    """Split a text into lower-case words and punctuation marks."""
     return _TOKEN.findall(text.lower())
 
 
 def parse(language: Language, text: str) -> list[Act] | None:
-    """Acts that a text tells, or None where it is not of the language's grammar.
+    """Parse a text into acts; return None if the grammar does not accept it.
 
-    Of several readings the one whose clauses are longest from the front is taken.
+    Where a text is ambiguous, longer clauses are preferred, from left to right.
     """
     tokens = tokens_of(text)
     dead: set[int] = set()
 
     def read(position: int) -> list[Act] | None:
-        position = _skip_joints(language, tokens, position)
+        position = _skip_connectives(language, tokens, position)
         if position == len(tokens):
             return []
         if position in dead:
             return None
-        clauses = sorted(_clauses(language, tokens, position), key=lambda one: -one[1])
+        clauses = sorted(_clauses(language, tokens, position), key=lambda clause: -clause[1])
         for act, end in clauses:
             rest = read(end)
             if rest is not None:
@@ -225,11 +234,11 @@ def parse(language: Language, text: str) -> list[Act] | None:
     return read(0)
 
 
-def _skip_joints(language: Language, tokens: list[str], position: int) -> int:
+def _skip_connectives(language: Language, tokens: list[str], position: int) -> int:
     skipped = True
     while skipped:
         skipped = False
-        for joint in sorted(language.joint_tokens, key=len, reverse=True):
+        for joint in sorted(language.connective_tokens, key=len, reverse=True):
             if tuple(tokens[position : position + len(joint)]) == joint:
                 position += len(joint)
                 skipped = True
@@ -238,7 +247,7 @@ def _skip_joints(language: Language, tokens: list[str], position: int) -> int:
 
 
 def _clauses(language: Language, tokens: list[str], position: int) -> Iterator[tuple[Act, int]]:
-    """Acts that the tokens from a position on may tell, with the position after each."""
+    """Yield each act that can begin at a token, with the position after its last token."""
     for kind, items in language.compiled:
         for values, end in _match(language, items, tokens, position):
             yield Act(kind, **values), end
@@ -256,7 +265,7 @@ def _match(
             yield from _match(language, rest, tokens, position + 1)
         return
     slot = item[1:-1]
-    table, longest = language.table(slot)
+    table, longest = language.slot_table(slot)
     for end in range(min(position + longest, len(tokens)), position, -1):
         words = tuple(tokens[position:end])
         if words in table:

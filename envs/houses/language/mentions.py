@@ -1,4 +1,4 @@
-"""Ways to refer to a thing that is seen: by noun, colour, material, ordinal or plural."""
+"""References to a visible object: by noun, colour, material, ordinal or plural."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ from collections.abc import Iterator
 
 from envs.houses.language.acts import Mention
 from envs.houses.language.grammar import Language
-from envs.houses.language.sight import COLOURLESS, SPOKEN, Sight
+from envs.houses.language.sight import COLOURLESS, SPOKEN_NOUNS, Sight
 from envs.houses.survey.landmarks import DULL_COLOURS, PLURALS
 
-SAID_MATERIALS = ("wooden", "leather", "metal", "glass")
-MOST_COUNTED = 3  # things; nobody says "the fifth chair"
+MENTIONED_MATERIALS = ("wooden", "leather", "metal", "glass")
+LARGEST_ORDINAL = 3  # people do not say "the fifth chair"
 
 
-def ways_to_mention(
+def mention_options(
     sight: Sight, language: Language, here: int, facing: float, thing: int
 ) -> Iterator[tuple[Mention, float]]:
-    """Mentions that mean one thing alone among all that is noticed, with weights.
+    """Yield mentions that refer to one noticed object unambiguously, with weights.
 
-    A bare noun will do where there is one of a kind; else colour, material or an ordinal must tell
-    it from the others, or a plural takes them all. Where nothing forces it a colour is said now
-    and then.
+    A bare noun suffices if the object is the only one of its kind. Otherwise a colour, a material
+    or an ordinal must distinguish it from the others, or a plural refers to all of them. A colour
+    that is not needed gets a lower weight.
 
     Args:
-        sight: The house.
-        language: What its lexicon lacks is not mentioned.
+        sight: Spatial relations of the house.
+        language: Grammar whose lexicon must contain the words.
         here: Viewpoint.
-        facing: Heading in radians, from which ordinals count.
+        facing: Heading in radians that ordinals refer to.
         thing: Object index.
     """
     info = sight.survey.objects[thing]
-    noun, salience = SPOKEN.get(info.category, ("", 0.0))
+    noun, salience = SPOKEN_NOUNS.get(info.category, ("", 0.0))
     if salience == 0:
         return
-    alike = sight.meant(Mention(noun), here, facing)
-    for mention, weight in _candidates(sight, noun, thing, len(alike) > 1):
+    same_noun = sight.referents(Mention(noun), here, facing)
+    for mention, weight in _possible_mentions(sight, noun, thing, len(same_noun) > 1):
         if mention.plural:
-            is_clear = len(alike) > 1
+            is_clear = len(same_noun) > 1
         else:
-            is_clear = sight.meant(mention, here, facing) == [thing]
+            is_clear = sight.referents(mention, here, facing) == [thing]
         if is_clear and language.knows(mention):
             yield mention, weight * salience
 
 
-def _candidates(
+def _possible_mentions(
     sight: Sight, noun: str, thing: int, has_rivals: bool
 ) -> Iterator[tuple[Mention, float]]:
     info = sight.survey.objects[thing]
@@ -51,10 +51,10 @@ def _candidates(
     if info.colour and noun not in COLOURLESS:
         weight = 0.5 if info.colour in DULL_COLOURS else 1.0
         yield Mention(noun, colour=info.colour), weight * (2.0 if has_rivals else 0.8)
-    if info.material in SAID_MATERIALS and noun not in COLOURLESS:
+    if info.material in MENTIONED_MATERIALS and noun not in COLOURLESS:
         yield Mention(noun, material=info.material), 0.8 if has_rivals else 0.15
     if has_rivals:
-        for ordinal in range(1, MOST_COUNTED + 1):
+        for ordinal in range(1, LARGEST_ORDINAL + 1):
             yield Mention(noun, ordinal=ordinal), 0.8
         if noun in PLURALS:
             yield Mention(noun, plural=True), 0.5

@@ -1,4 +1,4 @@
-"""When the words of a spoken instruction are said, for a plausible speaker who walks along."""
+"""Start and end times of the words of a spoken instruction, for a simulated speaker who walks."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ import numpy as np
 
 from envs.houses.survey.clauses import Span
 
-# Seconds of a word: a start, and more for each letter that is written as one sign of its own.
+# Seconds for each word, and for each of its letters; combining vowel signs do not count.
 WORD, LETTER = {"en": 0.12, "hi": 0.12, "te": 0.15}, {"en": 0.055, "hi": 0.085, "te": 0.1}
 COMMA_PAUSE, STOP_PAUSE = 0.25, 0.5  # seconds, for a speaker of rate 1
-WALKING_PAUSE = 0.4  # seconds more before the next clause, for each edge that was walked
-STARTS_AFTER = 0.8  # seconds of silence at first
+WALKING_PAUSE = 0.4  # additional seconds after a clause for each edge that it walks
+STARTS_AFTER = 0.8  # seconds of silence at the beginning
 
 
 def time_words(
     text: str, spans: Sequence[Span], language: str, rate: float, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Words of an instruction with start and end in seconds, in the form of RxR.
+    """Return the words of an instruction with their times in seconds, in the format of RxR.
 
     Args:
-        text: The instruction; its words are what blanks separate.
-        spans: Clauses with the path positions that they tell of: the speaker looks around after
-            each that walks on.
-        language: Tag, "hi-IN".
-        rate: Of speech: 1.2 is a fast speaker.
-        rng: Source of the jitter.
+        text: Instruction; blanks separate its words.
+        spans: Clauses with their path positions; the speaker pauses after each clause that walks.
+        language: Tag, for example "hi-IN".
+        rate: Speech rate; 1 is average, 1.2 is fast.
+        rng: Source of the random variation.
     """
     base = language.partition("-")[0]
     ends = {span.end: span.last - span.first for span in spans}
@@ -44,7 +43,7 @@ def time_words(
             clock += STOP_PAUSE * rng.uniform(0.6, 1.6) / rate
         elif word[-1] == ",":
             clock += COMMA_PAUSE * rng.uniform(0.6, 1.6) / rate
-        spoken = position - (word[-1] in ".,।")
-        clock += WALKING_PAUSE * ends.get(spoken, 0) * rng.uniform(0.5, 1.5)
+        word_end = position - (word[-1] in ".,।")
+        clock += WALKING_PAUSE * ends.get(word_end, 0) * rng.uniform(0.5, 1.5)
         position += 1
     return timed

@@ -1,9 +1,9 @@
-"""Follows parsed instructions with ground-truth sight, to tell which of them can be followed.
+"""Follow parsed instructions with ground-truth visibility, to check that they can be followed.
 
-The follower keeps the ways to understand what it has read: the places where it may stand after each
-act, and the walk there that comes by the fewest viewpoints. An instruction is clear when all ways
-of understanding it end at one place. Whoever walks while reading cannot wait for what comes: how
-far that leads `follow_at_once` tells.
+`follow` keeps all interpretations of an instruction: the states that are possible after each act,
+and the walk with the fewest viewpoints to each of them. An instruction is unambiguous if all
+interpretations end at the same viewpoint. An agent that walks while it reads cannot use later acts
+to choose between interpretations; `follow_without_lookahead` simulates it.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.language.acts import EDGES, TURNS, Act
+from envs.houses.language.acts import EDGE_RANGES, TURNS, Act
 from envs.houses.language.sight import Sight
 from envs.houses.language.walking import Walk, agrees
 
-MOST_PLACES = 400  # ways of understanding that are kept, those of the fewest viewpoints
+MAX_STATES = 400  # largest number of interpretations; those with the fewest viewpoints are kept
 
 
 @dataclass(frozen=True)
-class Followed:
-    """Where an instruction leads.
+class FollowResult:
+    """Result of following an instruction.
 
     Attributes:
-        path: Viewpoints of the way to understand it that is shortest in metres, of those kept; or
-            as far as it could be followed.
-        ends: Where the ways to understand it that were kept end.
+        path: Viewpoints of the interpretation that is shortest in metres, up to the last act that
+            could be followed.
+        ends: Last viewpoints of all interpretations.
         is_complete: Whether all acts could be followed.
     """
 
@@ -37,116 +37,118 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where one may stand: viewpoint, where one faces and a turn that the next step must take."""
+class _State:
+    """Possible state of a follower; `turn` is a turn that its next step must take."""
 
     viewpoint: int
-    facing: float
+    facing: float  # radians
     turn: Act | None = None
 
 
-def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> Followed:
-    """Follows acts from a viewpoint.
+def follow(sight: Sight, acts: Sequence[Act], start: int, heading: float) -> FollowResult:
+    """Follow acts from a viewpoint, with all interpretations.
 
     Args:
-        sight: The house.
-        acts: What was read.
+        sight: Spatial relations of the house.
+        acts: Parsed acts.
         start: First viewpoint.
-        heading: Radians clockwise from +y at the start.
+        heading: Heading at the start: radians clockwise from +y.
     """
-    places: dict[_Place, Walk] = {_Place(start, heading): (start,)}
+    states: dict[_State, Walk] = {_State(start, heading): (start,)}
     for act in acts:
-        after: dict[_Place, Walk] = {}
-        for place, path in places.items():
-            for next_place, walk in _outcomes(sight, act, place, path):
+        after: dict[_State, Walk] = {}
+        for state, path in states.items():
+            for next_state, walk in _outcomes(sight, act, state, path):
                 longer = path + walk[1:]
-                if next_place not in after or len(longer) < len(after[next_place]):
-                    after[next_place] = longer
+                if next_state not in after or len(longer) < len(after[next_state]):
+                    after[next_state] = longer
         if not after:
-            return _followed(sight, places, False)
-        ranked = sorted(after.items(), key=lambda one: len(one[1]))[:MOST_PLACES]
-        places = dict(ranked)
-    return _followed(sight, places, True)
+            return _result(sight, states, False)
+        ranked = sorted(after.items(), key=lambda item: len(item[1]))[:MAX_STATES]
+        states = dict(ranked)
+    return _result(sight, states, True)
 
 
-def follow_at_once(
+def follow_without_lookahead(
     sight: Sight, acts: Sequence[Act], start: int, heading: float, rng: np.random.Generator
 ) -> Walk:
-    """Follows acts one after another, each by chance on one of the walks that it fits.
+    """Follow acts one after another: take a random walk among those that fit each act.
 
     Args:
-        sight: The house.
-        acts: What was read.
+        sight: Spatial relations of the house.
+        acts: Parsed acts.
         start: First viewpoint.
-        heading: Radians clockwise from +y at the start.
-        rng: Source of all choices.
+        heading: Heading at the start: radians clockwise from +y.
+        rng: Source of all random choices.
 
     Returns:
-        The walk to the goal, or to where nothing fits what is said next.
+        The walked path, up to the first act that no walk fits.
     """
-    place, path = _Place(start, heading), (start,)
+    state, path = _State(start, heading), (start,)
     for act in acts:
-        outcomes = list(_outcomes(sight, act, place, path))
+        outcomes = list(_outcomes(sight, act, state, path))
         if not outcomes:
             break
-        place, walk = outcomes[rng.integers(len(outcomes))]
+        state, walk = outcomes[rng.integers(len(outcomes))]
         path += walk[1:]
     return path
 
 
-def _followed(sight: Sight, places: dict[_Place, Walk], is_complete: bool) -> Followed:
-    path = min(places.values(), key=lambda path: (sight.length(path), path))
-    ends = frozenset(place.viewpoint for place in places)
-    return Followed(path, ends, is_complete)
+def _result(sight: Sight, states: dict[_State, Walk], is_complete: bool) -> FollowResult:
+    path = min(states.values(), key=lambda path: (sight.length(path), path))
+    ends = frozenset(state.viewpoint for state in states)
+    return FollowResult(path, ends, is_complete)
 
 
-def _outcomes(sight: Sight, act: Act, place: _Place, path: Walk) -> Iterator[tuple[_Place, Walk]]:
-    """Places to which an act may lead, each with the walk there."""
-    here = place.viewpoint
+def _outcomes(sight: Sight, act: Act, state: _State, path: Walk) -> Iterator[tuple[_State, Walk]]:
+    """Yield the possible states after an act, each with the walk to it."""
+    here = state.viewpoint
     if act.kind in TURNS:
-        yield _Place(here, place.facing, act), (here,)
-    elif act.kind not in EDGES:
-        if agrees(sight, act, (here,), place.facing):
-            yield place, (here,)
+        yield _State(here, state.facing, act), (here,)
+    elif act.kind not in EDGE_RANGES:
+        if agrees(sight, act, (here,), state.facing):
+            yield state, (here,)
     else:
         for walk in walks(sight, act.kind, here, path):
-            if fits_turn(sight, place.turn, walk, place.facing) and agrees(
-                sight, act, walk, place.facing, place.turn is not None
+            if fits_turn(sight, state.turn, walk, state.facing) and agrees(
+                sight, act, walk, state.facing, state.turn is not None
             ):
-                yield _Place(walk[-1], sight.heading(*walk[-2:])), walk
+                yield _State(walk[-1], sight.heading(*walk[-2:])), walk
 
 
 def fits_turn(sight: Sight, turn: Act | None, walk: Walk, facing: float) -> bool:
-    """Whether the first step of a walk takes the turn that was said, if any was."""
+    """Return whether the first edge of a walk takes a turn; True if there is no turn."""
     heading = sight.heading(walk[0], walk[1])
     return turn is None or sight.leads_to(turn.kind, turn.side, heading, facing)
 
 
 def walks(sight: Sight, kind: str, start: int, path: Walk) -> Iterator[Walk]:
-    """Walks from a viewpoint that an act of a kind could take; they come by nothing twice.
+    """Yield the walks that an act of a kind can take; no viewpoint is visited twice.
 
     Args:
-        sight: The house.
-        kind: Of the act: it says how many edges it takes and over which it leads.
+        sight: Spatial relations of the house.
+        kind: Kind of the act, which determines the number of edges and the allowed edges.
         start: First viewpoint.
-        path: How one came there; its viewpoints are not come by again.
+        path: Viewpoints walked before, which are not visited again.
     """
-    fewest, most = EDGES[kind]
-    waiting: list[Walk] = [(start,)]
-    while waiting:
-        walk = waiting.pop()
+    fewest, most = EDGE_RANGES[kind]
+    stack: list[Walk] = [(start,)]
+    while stack:
+        walk = stack.pop()
         if len(walk) > fewest:
             yield walk
         if len(walk) <= most:
-            waiting += [
+            stack += [
                 (*walk, there)
                 for there in sight.neighbours[walk[-1]]
-                if there not in walk and there not in path and _leads(sight, kind, walk, there)
+                if there not in walk
+                and there not in path
+                and _may_continue(sight, kind, walk, there)
             ]
 
 
-def _leads(sight: Sight, kind: str, walk: Walk, there: int) -> bool:
-    """Whether a walk of an act may go on to a viewpoint: by stairs, or within the first room."""
+def _may_continue(sight: Sight, kind: str, walk: Walk, there: int) -> bool:
+    """Return whether a walk of an act can continue to a viewpoint: on stairs, or in its room."""
     if kind in ("up", "down"):
         return sight.is_stair(walk[-1], there, 1 if kind == "up" else -1)
     room = sight.rooms[walk[0]]

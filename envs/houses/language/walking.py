@@ -1,4 +1,4 @@
-"""Whether a walk does what an act says, and whether what an act says of a place is true."""
+"""Check whether a walk fits an act, and whether a statement is true at a viewpoint."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from envs.houses.survey.waymarks import PASSED_WITHIN
 
 Walk = tuple[int, ...]
 
-STRAIGHT = 35  # degrees that "straight on" may bend
-IN_FRONT = 75  # degrees to either hand of a first step within which a thing lies to be walked to
-ROUGHLY = (0.8, 0.25)  # metres, and fraction, by which a distance that is said may be wrong
+STRAIGHT = 35  # largest bend of "straight ahead" in degrees
+IN_FRONT = 75  # largest angle in degrees between the first edge and the landmark of a walk
+DISTANCE_TOLERANCE = (0.8, 0.25)  # largest error of a mentioned distance: metres, and fraction
 
 
 def agrees(sight: Sight, act: Act, walk: Walk, facing: float, is_turned: bool = False) -> bool:
-    """Whether a walk is one that an act describes.
+    """Return whether an act is true of a walk.
 
     Args:
-        sight: The house.
+        sight: Spatial relations of the house.
         act: A walking act, or a statement.
-        walk: Viewpoints, the first one included; that one alone for a statement.
+        walk: Viewpoints of the walk; a single viewpoint for a statement.
         facing: Heading in radians on arrival at the first viewpoint.
-        is_turned: Whether an act just said where to turn, so that the first step need not lead
-            straight on.
+        is_turned: Whether a turn precedes the act, so that the first edge does not have to be
+            straight ahead.
     """
     if act.kind in STATEMENTS:
         return _is_true(sight, act, walk[0], facing)
@@ -38,7 +38,7 @@ def agrees(sight: Sight, act: Act, walk: Walk, facing: float, is_turned: bool = 
 
 
 def headings(sight: Sight, walk: Walk) -> list[float]:
-    """Headings in radians of the edges of a walk."""
+    """Return the headings in radians of the edges of a walk."""
     return [sight.heading(here, there) for here, there in pairwise(walk)]
 
 
@@ -50,12 +50,12 @@ def _is_true(sight: Sight, act: Act, here: int, facing: float) -> bool:
     if act.kind == "stop":
         fits = sight.fits(act.mention) & sight.survey.near(here)
         return bool(fits.sum() > act.mention.plural)
-    things = sight.meant(act.mention, here, facing)
+    things = sight.referents(act.mention, here, facing)
     return any(sight.is_on_side(act.side, here, facing, thing) for thing in things)
 
 
-def _is_about(said: int, metres: float) -> bool:
-    return abs(said - metres) <= max(ROUGHLY[0], ROUGHLY[1] * metres)
+def _is_about(mentioned: int, metres: float) -> bool:
+    return abs(mentioned - metres) <= max(DISTANCE_TOLERANCE[0], DISTANCE_TOLERANCE[1] * metres)
 
 
 def _is_straight(sight: Sight, walk: Walk, facing: float | None) -> bool:
@@ -74,7 +74,7 @@ def _walks_through(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 
 def _walks_to_end(sight: Sight, act: Act, walk: Walk, facing: float) -> bool:
-    """Straight on within a room until no viewpoint of the room lies ahead."""
+    """Return whether a walk is straight, in one room, and no viewpoint of the room is ahead."""
     if not _walks_through(sight, act, walk, facing):
         return False
     turns = headings(sight, walk)
@@ -90,12 +90,12 @@ def _walks_to_end(sight: Sight, act: Act, walk: Walk, facing: float) -> bool:
 
 
 def _leaves(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
-    is_room = not act.room or sight.room_kind(walk[0]) == act.room
-    return is_room and _crosses_last(sight, walk)
+    is_right_room = not act.room or sight.room_kind(walk[0]) == act.room
+    return is_right_room and _crosses_last(sight, walk)
 
 
 def _crosses_last(sight: Sight, walk: Walk) -> bool:
-    """Whether only the last edge of a walk leads into another room."""
+    """Return whether only the last edge of a walk leads into another room."""
     rooms = sight.survey.rooms
     return _in_one_room(sight, walk[:-1]) and rooms[walk[-1]] != rooms[walk[-2]]
 
@@ -106,31 +106,31 @@ def _enters(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
         return False
     if act.mention is None:
         return True
-    shown = sight.noticed[walk[-2]] | sight.noticed[last]
-    fits = sight.fits(act.mention) & shown & (survey.object_rooms == survey.rooms[last])
+    noticed = sight.noticed[walk[-2]] | sight.noticed[last]
+    fits = sight.fits(act.mention) & noticed & (survey.object_rooms == survey.rooms[last])
     return bool(fits.sum() > act.mention.plural)
 
 
 def _takes_door(sight: Sight, act: Act, walk: Walk, facing: float) -> bool:
-    way = sight.doorway(act.side, act.ordinal, walk[0], facing)
-    is_taken = way >= 0 and sight.doorways.get((walk[-2], walk[-1])) == way
+    doorway = sight.doorway(act.side, act.ordinal, walk[0], facing)
+    is_taken = doorway >= 0 and sight.doorways.get((walk[-2], walk[-1])) == doorway
     return is_taken and _crosses_last(sight, walk)
 
 
 def _things_in_front(sight: Sight, act: Act, walk: Walk, within: float) -> list[int]:
-    """What the landmark of a walk may be: noticed where it begins, in front of its first step."""
+    """Return possible landmarks of a walk: noticed at its start, in front of its first edge."""
     if act.mention is None:
         return []
     ahead = sight.heading(walk[0], walk[1])
     return [
         thing
-        for thing in sight.meant(act.mention, walk[0], ahead)
+        for thing in sight.referents(act.mention, walk[0], ahead)
         if abs(sight.angle(walk[0], ahead, thing)) <= within
     ]
 
 
 def _passes(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
-    """Past a thing that lies ahead at first and beside the last edge."""
+    """Return whether a walk passes an object ahead of its first and beside its last edge."""
     here, there = walk[-2:]
     length = sight.length((here, there))
     for thing in _things_in_front(sight, act, walk, IN_FRONT):
@@ -148,7 +148,7 @@ def _goes_toward(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 
 def _reaches(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
-    """Up to a thing: near it at the end, and not before."""
+    """Return whether a walk approaches an object and is near it only at the end."""
     gaps = sight.survey.gaps
     return any(
         _nears(sight, walk, thing) and gaps[walk[-1], thing] <= NEAR < gaps[walk[-2], thing]
@@ -157,7 +157,7 @@ def _reaches(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 
 def _nears(sight: Sight, walk: Walk, thing: int) -> bool:
-    """Whether every edge brings one clearly nearer to a thing."""
+    """Return whether every edge clearly reduces the distance to an object."""
     gaps = sight.survey.gaps[:, thing]
     return all(
         gaps[here] - gaps[there] >= 0.35 * sight.length((here, there))
@@ -173,15 +173,18 @@ def _crosses_over(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
 
 
 def _climbs(sight: Sight, act: Act, walk: Walk, _: float) -> bool:
-    """A whole flight: stairs at both ends, level edges only between them, none left to take."""
-    way = 1 if act.kind == "up" else -1
+    """Return whether a walk is a complete flight of stairs in the direction of the act.
+
+    The first and last edge climb, level edges are only between them, and no stairs remain.
+    """
+    direction = 1 if act.kind == "up" else -1
     climbs = [sight.survey.climb(here, there) for here, there in pairwise(walk)]
-    if climbs[0] != way or climbs[-1] != way:
+    if climbs[0] != direction or climbs[-1] != direction:
         return False
-    if not all(sight.is_stair(here, there, way) for here, there in pairwise(walk)):
+    if not all(sight.is_stair(here, there, direction) for here, there in pairwise(walk)):
         return False
     ahead = [other for other in sight.neighbours[walk[-1]] if other not in walk]
-    return all(sight.survey.climb(walk[-1], other) != way for other in ahead)
+    return all(sight.survey.climb(walk[-1], other) != direction for other in ahead)
 
 
 _RULES: dict[str, Callable[[Sight, Act, Walk, float], bool]] = {

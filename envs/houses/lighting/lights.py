@@ -1,4 +1,4 @@
-"""What shines in a house: lamps, screens of fire, and the sky through the windows."""
+"""Light sources of a house: lamps, fires and the sky through the windows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from envs.houses.meshes.scene import ObjectInfo, Scene
+    from envs.houses.plan.elements import Opening
     from envs.houses.plan.floor_plan import FloorPlan
-    from envs.houses.plan.plan_elements import Opening
 
 LAMP_RGB = np.array([1.0, 0.90, 0.76])
 FIRE_RGB = np.array([1.0, 0.55, 0.22])
@@ -19,27 +19,27 @@ SKY_RADIANCE = 1.0  # the unit of light in this project
 
 _LAMP_POINTS = 10
 _WINDOW_GRID = (4, 4)
-_OFF_SURFACE = 0.015  # metres between a lamp's surface and the points that shine
+_OFF_SURFACE = 0.015  # metres between a lamp's surface and its light points
 
-# Light of a ceiling lamp per square metre of floor, and of any other lamp, in units of the sky's
-# radiance times square metres. Chosen by eye: evenly lit rooms in which windows still tell.
+# Power of a ceiling lamp per square metre of floor, and of any other lamp, in units of the sky's
+# radiance times square metres. Chosen by eye: evenly lit rooms in which windows remain noticeable.
 _CEILING_POWER_PER_AREA = 0.42
 _CEILING_POWER_LIMITS = (3.0, 9.0)
 _LAMP_POWER = 1.6
 _FIRE_POWER = 1.6
-_DIFFUSED = 0.5  # share of a ceiling lamp's light that comes evenly through its shade
+_DIFFUSED = 0.5  # share of a ceiling lamp's light that its shade diffuses evenly
 _DIFFUSED_POINTS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """An area light as points that shine to the side they face.
+    """An area light, sampled as points that emit light in the direction of their normals.
 
     Attributes:
         points: (S, 3) metres, spread over the light.
-        normals: (S, 3) unit, the way each point shines.
-        power: (3,) light sent out by all points together, RGB.
-        is_sky: it is a window: what it brings depends on the direction in which one looks out.
+        normals: (S, 3) unit vectors, the direction of each point.
+        power: (3,) RGB power of all points together.
+        is_sky: Whether the light is a window; its colour depends on the direction.
     """
 
     points: np.ndarray
@@ -49,13 +49,13 @@ class Light:
 
 
 def find_lights(scene: Scene, plan: FloorPlan, rng: np.random.Generator) -> list[Light]:
-    """Lights of every object with glowing surfaces and of every window."""
+    """Return the lights of all objects with glowing surfaces and of all windows."""
     windows = [opening for opening in plan.openings if opening.kind == "window"]
     return [*_lamps(scene, plan, rng), *(_window(opening, plan) for opening in windows)]
 
 
 def glowing_faces(scene: Scene) -> np.ndarray:
-    """(F,) bool: faces whose texture gives light."""
+    """Return a mask (F,) bool of the faces whose texture emits light."""
     from envs.houses.materials.textures import EMISSIVE_TEXTURES
 
     return np.isin(np.array(scene.texture_names), list(EMISSIVE_TEXTURES))[scene.face_texture]
@@ -65,9 +65,9 @@ def _lamps(scene: Scene, plan: FloorPlan, rng: np.random.Generator) -> Iterator[
     glowing = np.flatnonzero(glowing_faces(scene))
     owner = scene.face_object[glowing]
     ceiling = [o for o in scene.objects if o.category == "ceiling light"]
-    for number in np.unique(owner):
-        info = scene.objects[number]
-        points, normals = _spread(scene, glowing[owner == number], rng)
+    for index in np.unique(owner):
+        info = scene.objects[index]
+        points, normals = _spread(scene, glowing[owner == index], rng)
         sharing = sum(other.room == info.room for other in ceiling)
         power = _lamp_power(info, plan, max(1, sharing))
         if info.category == "ceiling light":
@@ -87,7 +87,7 @@ def _lamp_power(info: ObjectInfo, plan: FloorPlan, sharing: int) -> np.ndarray:
 
 
 def _glow_around(info: ObjectInfo, power: np.ndarray) -> Light:
-    """Light that shines through a lampshade, as points on a ball about the lamp."""
+    """Return the light that passes a lampshade, as points on a sphere around the lamp."""
     lower, upper = np.array(info.lower), np.array(info.upper)
     radius = float(max(upper[:2] - lower[:2])) / 2 + 0.1
     middle = (lower + upper) / 2
@@ -102,7 +102,7 @@ def _glow_around(info: ObjectInfo, power: np.ndarray) -> Light:
 def _spread(
     scene: Scene, faces: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points spread evenly over triangles, a little above them, and the normals there."""
+    """Return points spread evenly over triangles, slightly above them, and their normals."""
     corners = scene.positions[scene.faces[faces]].astype(float)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(normal, axis=1)

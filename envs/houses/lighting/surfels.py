@@ -1,4 +1,4 @@
-"""Points on the surfaces of a house between which light travels."""
+"""Surface points of a house (surfels) between which light is exchanged."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 SKY_RGB = np.array([0.86, 0.95, 1.08])
 GRASS_RGB = np.array([0.30, 0.36, 0.20])
 
-_LIFT = 0.003  # metres that rays start above a surface
-_INSET = 0.03  # metres by which rays start inside the border of a surface
-_NEGLIGIBLE = 1.5e-3  # direct light below which no shadow ray is spent
-_NEAREST = 0.05  # square metres: closer light is not allowed to grow without bound
+_LIFT = 0.003  # height in metres of ray origins above a surface
+_INSET = 0.03  # distance in metres of ray origins from the border of a surface
+_NEGLIGIBLE = 1.5e-3  # direct light below which no shadow ray is traced
+_NEAREST = 0.05  # squared distance in m2 below which light does not increase further
 _CLOSE = 0.4  # metres within which another surface counts as close
-_BURIED = 0.5  # share of rays that meet backs of surfaces above which a point is inside a solid
+_BURIED = 0.5  # a point is inside a solid if a larger share of its rays hits backs of surfaces
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What N points see around them.
+    """Surroundings of N points.
 
     Attributes:
-        hit: (rays, N) int32 face that each ray meets, -1 for none.
-        closeness: (N,) 0..1, how closely other surfaces surround the point.
-        buried: (N,) bool, whether the point lies inside a solid.
+        hit: (rays, N) int32 face that each ray hits, -1 for none.
+        closeness: (N,) closeness of other surfaces to the point, 0..1.
+        buried: (N,) bool, whether the point is inside a solid.
     """
 
     hit: np.ndarray
@@ -40,14 +40,14 @@ class Surroundings:
 
 
 class Surfels:
-    """One surface point for all vertices that agree in object, position and normal.
+    """Surface points; vertices with equal object, position and normal share one.
 
     Attributes:
         of_vertex: (V,) int index of each vertex's surface point.
 
     Args:
-        scene: the house.
-        solid: (F,) bool, the faces that stop light.
+        scene: The scene of the house.
+        solid: (F,) bool mask of the faces that block light.
     """
 
     def __init__(self, scene: Scene, solid: np.ndarray):
@@ -74,7 +74,7 @@ class Surfels:
         return len(self._normals)
 
     def receive(self, light: Light) -> np.ndarray:
-        """(N, 3) light that falls on each point straight from a lamp or window."""
+        """Return the direct light (N, 3) of a lamp or window at each point."""
         received = np.zeros((len(self), 3), np.float32)
         share = (light.power / (np.pi * len(light.points))).astype(np.float32)
         origins, normals = self._origins.astype(np.float32), self._normals.astype(np.float32)
@@ -93,7 +93,7 @@ class Surfels:
         return received
 
     def gather(self, rng: np.random.Generator, rays: int) -> Surroundings:
-        """Traces cosine-weighted rays from every point."""
+        """Trace cosine-weighted rays from every point."""
         tangent, bitangent = _tangents(self._normals)
         turn = rng.random((2, len(self)))
         origins = self._origins.astype(np.float32)
@@ -108,21 +108,21 @@ class Surfels:
                 + radius * np.sin(angle)[:, None] * bitangent
                 + np.sqrt(1 - u)[:, None] * self._normals
             ).astype(np.float32)
-            found = self._embree.run(origins, directions, query="INTERSECT", output=True)
-            face = found["primID"]
+            hits = self._embree.run(origins, directions, query="INTERSECT", output=True)
+            face = hits["primID"]
             met = face >= 0
             away = np.einsum("ij,ij->i", self._face_normals[face], directions) > 0
             backs += met & away
-            closeness += np.where(met, np.clip(1 - found["tfar"] / _CLOSE, 0, 1), 0)
+            closeness += np.where(met, np.clip(1 - hits["tfar"] / _CLOSE, 0, 1), 0)
             hit[k] = np.where(met, self._solid[face], -1)
         return Surroundings(hit, closeness / rays, backs > _BURIED * rays)
 
     def face_mean(self, light: np.ndarray) -> np.ndarray:
-        """(F, 3) mean over each face's corners of light (N, 3)."""
+        """Return the mean (F, 3) of light (N, 3) over the corners of each face."""
         return light[self._faces].mean(axis=1)
 
     def mean_along(self, sent: np.ndarray, hit: np.ndarray) -> np.ndarray:
-        """(N, 3) light received when each face sends `sent` (F, 3) along the gathered rays."""
+        """Return the light (N, 3) received if faces emit `sent` (F, 3) along the rays `hit`."""
         padded = np.vstack([sent, np.zeros(3)]).astype(np.float32)  # face -1 is this last row
         total = np.zeros((len(self), 3), np.float32)
         for faces in hit:
@@ -130,7 +130,7 @@ class Surfels:
         return total.astype(float) / len(hit)
 
     def smooth(self, light: np.ndarray, buried: np.ndarray, rounds: int) -> np.ndarray:
-        """Light (N, 3) averaged over mesh edges; buried points take over what lies around them."""
+        """Average light (N, 3) over mesh edges; buried points take the light around them."""
         weight = np.where(buried, 1e-6, 1.0)
         for _ in range(rounds):
             total, count = light * weight[:, None] * 2, weight * 2
@@ -146,7 +146,7 @@ class Surfels:
         return light
 
     def _inset(self, positions: np.ndarray, face_centres: np.ndarray) -> np.ndarray:
-        """Where rays start: off the surface and off its border, which other surfaces may cover."""
+        """Return ray origins: above the surface, inside its border that others may cover."""
         count = np.maximum(np.bincount(self._faces.ravel(), minlength=len(positions)), 1)
         middle = np.stack(
             [
@@ -165,12 +165,12 @@ class Surfels:
 
 
 def _sky(rise: np.ndarray) -> np.ndarray:
-    """(N, 3) colour of the outside in directions of sine-of-elevation `rise` (N,)."""
+    """Return the colour (N, 3) of the outside at the sine `rise` (N,) of the elevation."""
     return np.where(rise[:, None] > -0.03, SKY_RGB, GRASS_RGB).astype(np.float32)
 
 
 def _group(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First row of each distinct row of integers `key` (V, K), and each row's group."""
+    """Return the first index of each distinct row of `key` (V, K), and the group of each row."""
     _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
     return first, group.ravel()
 

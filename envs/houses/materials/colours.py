@@ -1,4 +1,4 @@
-"""Colours that have plain English names, so that instructions can speak of "the red sofa"."""
+"""Colours with plain English names, so that instructions can mention "the red sofa"."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Colour:
-    """A shade with the name a person would give it.
+    """A shade and its common name.
 
     Attributes:
         name: One of `COLOUR_NAMES`.
@@ -41,7 +41,7 @@ NEUTRAL_NAMES = ("brown", "black", "white", "grey", "beige")
 
 
 def colour_name(rgb: ArrayLike) -> str:
-    """Name a display-space colour, 0..1, after the shade nearest to it in CIELAB."""
+    """Return the name of the shade that is nearest in CIELAB to a display-space colour 0..1."""
     names = [name for name, shades in SHADES.items() for _ in shades]
     shades = np.array([rgb for shades in SHADES.values() for rgb in shades])
     distance = np.linalg.norm(_cielab(shades) - _cielab(np.asarray(rgb, float)), axis=-1)
@@ -49,7 +49,7 @@ def colour_name(rgb: ArrayLike) -> str:
 
 
 def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """Light of sRGB values 0..1."""
+    """Convert sRGB values 0..1 to linear light."""
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
@@ -72,10 +72,10 @@ def pick_shade(name: str, rng: np.random.Generator) -> Colour:
 
 
 def mute(colour: Colour, amount: float) -> Colour:
-    """Mix a colour with grey of its own brightness, by 0..1, unless its name would change."""
+    """Mix a colour with grey of equal brightness, by 0..1, unless its name would change."""
     rgb = np.asarray(colour.rgb)
     soft = rgb + amount * (rgb @ (0.30, 0.59, 0.11) - rgb)
-    # Cloth and wood show a tint a little darker than it is, and the name must hold there too.
+    # Cloth and wood show a tint slightly darker; the name must hold for the darker shade too.
     if any(colour_name(soft * light) != colour.name for light in (1.0, 0.9)):
         return colour
     red, green, blue = (float(channel) for channel in soft)

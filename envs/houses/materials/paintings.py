@@ -1,4 +1,4 @@
-"""Paintings that hang on the walls: a motif on a ground whose colour prevails."""
+"""Paintings on the walls: a motif on a ground of the dominant colour."""
 
 from collections.abc import Callable
 
@@ -12,19 +12,19 @@ Motif = Callable[[np.random.Generator, np.ndarray], Image]
 
 
 def painting(rng: np.random.Generator, ground: RGB, motif: int) -> Image:
-    """Paint motif number `motif`, counted round, on a ground of the given colour."""
+    """Paint motif number `motif`, modulo the number of motifs, on a ground of the given colour."""
     return MOTIFS[motif % len(MOTIFS)](rng, np.asarray(ground))
 
 
 def _wash(rng: np.random.Generator, ground: np.ndarray, size: int) -> Image:
-    """The ground, a little lighter towards the top."""
+    """Paint the ground, slightly lighter towards the top."""
     _, y = canvas(size)
     shade = 1.06 - 0.14 * y + 0.02 * noise(rng, size, 1.2)
     return ground * shade[..., None]
 
 
 def mountains(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """Ridges under a sun."""
+    """Paint ridges under a sun."""
     x, y = canvas(size)
     image = _wash(rng, ground, size)
     image[np.hypot(x - rng.uniform(0.2, 0.8), y - 0.22) < 0.08] = (1.0, 0.94, 0.72)
@@ -35,7 +35,7 @@ def mountains(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> 
 
 
 def blocks(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """A grid of black lines with fields of plain colours."""
+    """Paint a grid of black lines with fields of plain colours."""
     image = np.tile(ground, (size, size, 1))
     lines = [np.sort(rng.choice(np.arange(24, size - 24, 24), 3, replace=False)) for _ in "xy"]
     columns, rows = ([0, *line, size] for line in lines)
@@ -51,14 +51,14 @@ def blocks(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Ima
 
 
 def swirl(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """Flowing bands of the ground with a lighter and a darker one."""
+    """Paint flowing bands of the ground with a lighter and a darker one."""
     field = noise(rng, size, 2.0)
     image = blend(tuple(ground), tuple(ground * 0.55), 1.6 * np.sin(2 * field) - 0.5)
     return image + np.clip(1.5 * np.sin(3 * field + 2) - 0.9, 0, 1)[..., None] * (0.96 - image)
 
 
 def boat(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """A sailing boat on the sea."""
+    """Paint a sailing boat on the sea."""
     x, y = canvas(size)
     image = _wash(rng, ground, size)
     sea = np.broadcast_to(y > 0.62, (size, size))
@@ -72,7 +72,7 @@ def boat(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image
 
 
 def flowers(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """Flowers in a vase."""
+    """Paint flowers in a vase."""
     x, y = canvas(size)
     image = _wash(rng, ground, size)
     vase = (np.abs(x - 0.5) < 0.10 + 0.04 * np.sin(14 * y)) & (y > 0.58) & (y < 0.92)
@@ -86,7 +86,7 @@ def flowers(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Im
 
 
 def tree(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """A tree on a hill."""
+    """Paint a tree on a hill."""
     x, y = canvas(size)
     image = _wash(rng, ground, size)
     image[y > 0.78 + 0.08 * (2 * x - 1) ** 2] = ground * 0.5
@@ -97,7 +97,7 @@ def tree(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image
 
 
 def city(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """Towers with lit windows against the sky."""
+    """Paint towers with lit windows against the sky."""
     x, y = canvas(size)
     image = _wash(rng, ground, size)
     for start in np.arange(0.02, 0.95, 0.12):
@@ -110,7 +110,7 @@ def city(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image
 
 
 def circles(rng: np.random.Generator, ground: np.ndarray, size: int = 256) -> Image:
-    """Discs of light and dark."""
+    """Paint light and dark discs."""
     x, y = canvas(size)
     image = _wash(rng, ground, size)
     for radius in (0.2, 0.14, 0.1, 0.07):

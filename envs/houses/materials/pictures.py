@@ -1,6 +1,6 @@
 """Pictorial textures of the built-in houses: rugs, books, screens, clock, fire, the garden outside.
 
-Each function returns a float sRGB picture `(H, W, 3)`, 0..1, with row 0 at the top.
+Each function returns an sRGB picture `(H, W, 3)` of floats 0..1 with row 0 at the top.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from envs.houses.materials.surfaces import Image, blend, grey, noise
 
 
 def canvas(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates x to the right `(1, size)` and y down `(size, 1)` of pixel middles, 0..1."""
+    """Return coordinates 0..1 of pixel centres: x to the right `(1, size)`, y down `(size, 1)`."""
     middles = (np.arange(size) + 0.5) / size
     return middles[None], middles[:, None]
 
 
 def rug(rng: np.random.Generator, ground: RGB, pattern: int, size: int = 256) -> Image:
-    """Weave a rug on which `ground` prevails; the patterns 0..3 are told apart from afar."""
+    """Paint a rug with the dominant colour `ground`; the patterns 0..3 differ clearly."""
     x, y = canvas(size)
     from_x, from_y = np.abs(2 * x - 1), np.abs(2 * y - 1)
     edge = np.maximum(from_x, from_y)
@@ -38,7 +38,7 @@ def rug(rng: np.random.Generator, ground: RGB, pattern: int, size: int = 256) ->
 
 
 def books(rng: np.random.Generator, size: int = 256) -> Image:
-    """A shelf full of spines of many colours, 0.9 m wide."""
+    """Paint a shelf full of spines of many colours, 0.9 m wide."""
     image = np.full((size, size, 3), 0.09)
     start = 0
     while start < size:
@@ -54,15 +54,15 @@ def books(rng: np.random.Generator, size: int = 256) -> Image:
 
 
 def screen(rng: np.random.Generator, size: int = 128) -> Image:
-    """A dark television with the shine of a window on it."""
+    """Paint a dark television with the shine of a window on it."""
     x, y = canvas(size)
     shine = np.clip(1.1 - (x + y), 0, 1) + 0.10 * (np.abs(x - y - 0.25) < 0.10)
-    rng.standard_normal((size, size))  # for nothing, but pictures drawn later depend on it
+    rng.standard_normal((size, size))  # unused, but later pictures depend on this draw
     return blend((0.025, 0.025, 0.03), (0.20, 0.22, 0.26), shine)
 
 
 def monitor(rng: np.random.Generator, size: int = 128) -> Image:
-    """A computer screen with a window full of text on a blue ground."""
+    """Paint a computer screen with a window full of text on a blue ground."""
     x, y = canvas(size)
     image = blend((0.16, 0.36, 0.66), (0.36, 0.60, 0.84), y + 0 * x)
     window = (x > 0.12) & (x < 0.70) & (y > 0.12) & (y < 0.82)
@@ -76,26 +76,26 @@ def monitor(rng: np.random.Generator, size: int = 128) -> Image:
 
 
 def keyboard(rng: np.random.Generator, size: int = 64) -> Image:
-    """Grey keys on black."""
+    """Paint grey keys on black."""
     x, y = canvas(size)
     key = (x * 12 % 1 > 0.2) & (y * 5 % 1 > 0.2)
     return grey(np.where(key, 0.34, 0.10) + 0.01 * noise(rng, size))
 
 
 def piano_keys(rng: np.random.Generator, size: int = 256) -> Image:
-    """Four octaves of white and black keys, seen from the player."""
+    """Paint four octaves of white and black keys, seen from the player."""
     x, y = canvas(size)
     white = x * 28
     image = grey(np.where(np.abs(white % 1 - 0.5) > 0.44, 0.35, 0.96) + 0 * y)
     octave = (white + 0.5) % 7
     sharp = (np.abs(octave % 1 - 0.5) < 0.28) & ~np.isin(np.floor(octave), (0, 3)) & (y < 0.62)
     image[sharp] = 0.04
-    rng.random()  # for nothing, but pictures drawn later depend on it
+    rng.random()  # unused, but later pictures depend on this draw
     return image
 
 
 def clock(rng: np.random.Generator, size: int = 128) -> Image:
-    """A white dial with twelve marks and two hands on gold."""
+    """Paint a white dial with twelve marks and two hands on gold."""
     x, y = canvas(size)
     right, down = 2 * x - 1, 2 * y - 1
     radius, angle = np.hypot(right, down), np.arctan2(right, -down)
@@ -114,7 +114,7 @@ def clock(rng: np.random.Generator, size: int = 128) -> Image:
 
 
 def mirror(rng: np.random.Generator, size: int = 128) -> Image:
-    """What a mirror seems to show: a blurred room with a bright window, and streaks of light."""
+    """Paint the reflection in a mirror: a blurred room, a bright window and streaks of light."""
     x, y = canvas(size)
     wall = blend((0.80, 0.86, 0.90), (0.62, 0.69, 0.75), y + 0.03 * noise(rng, size, 2.0))
     image = np.where((y > 0.74)[..., None], (0.48, 0.46, 0.46), wall)
@@ -125,7 +125,7 @@ def mirror(rng: np.random.Generator, size: int = 128) -> Image:
 
 
 def fire(rng: np.random.Generator, size: int = 128) -> Image:
-    """Flames over logs; it gives light."""
+    """Paint flames over logs. This texture emits light."""
     x, y = canvas(size)
     flicker = noise(rng, size, 1.5, 1.0, 0.5)
     heat = 1.5 * y - 1.6 * np.abs(x - 0.5) + 0.22 * flicker - 0.1
@@ -138,7 +138,7 @@ def fire(rng: np.random.Generator, size: int = 128) -> Image:
 
 
 def aquarium(rng: np.random.Generator, size: int = 256) -> Image:
-    """Blue water with weeds, sand and orange fish."""
+    """Paint blue water with weeds, sand and orange fish."""
     x, y = canvas(size)
     image = blend((0.30, 0.62, 0.92), (0.06, 0.28, 0.66), y + 0.03 * noise(rng, size))
     for root in rng.uniform(0.05, 0.95, 7):
@@ -159,14 +159,14 @@ def aquarium(rng: np.random.Generator, size: int = 256) -> Image:
 
 
 def globe(rng: np.random.Generator, size: int = 128) -> Image:
-    """Green land in a blue sea."""
+    """Paint green land in a blue sea."""
     height = noise(rng, size, 1.3)
     land = height > np.quantile(height, 0.78)
     return blend((0.16, 0.40, 0.72), (0.40, 0.58, 0.28), land.astype(float))
 
 
 def leaf(rng: np.random.Generator, size: int = 64) -> Image:
-    """One green leaf with its veins, the stalk at the top."""
+    """Paint one green leaf with its veins, the stalk at the top."""
     x, y = canvas(size)
     from_rib = np.abs(2 * x - 1)
     veins = 0.5 + 0.25 * np.sin((y * 9 - from_rib * 4) * 2 * np.pi) + 0.06 * noise(rng, size)
@@ -176,7 +176,7 @@ def leaf(rng: np.random.Generator, size: int = 64) -> Image:
 
 
 def outside(rng: np.random.Generator, height: int = 256) -> Image:
-    """A panorama 4:1 of sky, woods and lawn; the horizon lies at 0.58 of the height."""
+    """Paint a 4:1 panorama of sky, woods and lawn; the horizon is at 0.58 of the height."""
     up = 1 - canvas(height)[1]
     width = 4 * height
     sky = blend((0.90, 0.94, 0.98), (0.45, 0.67, 0.95), (up - 0.35) * 1.4 + np.zeros((1, width)))

@@ -1,4 +1,4 @@
-"""The taste of one house: a coordinated palette and the materials of its rooms."""
+"""The style of one house: a coordinated palette and the materials of its rooms."""
 
 import zlib
 from collections.abc import Sequence
@@ -63,16 +63,16 @@ SOFT_ROOMS = frozenset({"bedroom", "kid's bedroom", "closet", "music room"})
 
 @dataclass(frozen=True)
 class Style:
-    """What things in one house look like.
+    """Colours and materials of one house.
 
     Attributes:
-        seed: From which the style was made.
+        seed: Random seed of the style.
         fabrics: Colours of upholstery, bedding and curtains: four bright, then two neutral.
         leathers: Colours of leather seats.
-        woods: Tones of wood, the leading one first.
+        woods: Tones of wood, the main one first.
         paints: Colours of painted furniture and inner doors.
-        rugs: Leading colour of the textures rug0, rug1, ...
-        paintings: Leading colour of the textures painting0, painting1, ...
+        rugs: Dominant colour of the textures rug0, rug1, ...
+        paintings: Dominant colour of the textures painting0, painting1, ...
         kitchen: Colour of the fronts in the kitchen.
         counter_top: Material of worktops.
         metal: Material of handles, lamps and rods.
@@ -96,7 +96,7 @@ class Style:
     lamp: str
 
     def floor(self, room_kind: str) -> Material:
-        """Choose what covers the floor of a kind of room; always the same for one kind."""
+        """Return the floor material of a kind of room; it is the same for all rooms of the kind."""
         rng = self._room_rng(room_kind, 0)
         if room_kind in TILED_ROOMS:
             if rng.random() < 0.35:
@@ -108,12 +108,12 @@ class Style:
             return Material("carpet", (0.30, 0.31, 0.34))
         if room_kind in SOFT_ROOMS and rng.random() < 0.6:
             return Material("carpet", pick(rng, CARPETS))
-        # One wood runs through all other rooms of a house, as a builder would lay it.
+        # All other rooms of a house have the same wooden floor.
         house = self._room_rng("wooden floors", 0)
         return Material(pick(house, ("planks", "parquet")), pick(house, FLOOR_WOODS))
 
     def wall(self, room_kind: str) -> Material:
-        """Choose what covers the walls of a kind of room; always the same for one kind."""
+        """Return the wall material of a kind of room; it is the same for all rooms of the kind."""
         rng = self._room_rng(room_kind, 1)
         tint = pick(rng, WALL_TINTS)
         if room_kind == "bathroom":
@@ -129,8 +129,8 @@ class Style:
 def make_style(style_seed: int) -> Style:
     """Draw the style of a house.
 
-    Four bright and two neutral colours recur on all its things; how soft the bright ones are is
-    the same for the whole house.
+    Four bright and two neutral colours recur on all objects; the saturation of the bright ones is
+    the same in the whole house.
     """
     rng = np.random.default_rng([style_seed, STYLE_TAG])
     softness = rng.uniform(0.0, 0.25)
@@ -162,11 +162,11 @@ def make_style(style_seed: int) -> Style:
 
 def _lamp(rng: np.random.Generator) -> str:
     """Draw the shape of the ceiling lights."""
-    # This colour is for nothing, but without it the houses would get other lamps.
+    # This colour is unused, but without the draw the houses would get other lamps.
     pick_shade(pick(rng, ("red", "blue", "green", "brown", "yellow", "black", "purple")), rng)
     return pick(rng, ("pendant", "globe", "bowl", "chandelier"))
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """Draw one of several equally likely things."""
+    """Draw one of several equally likely values."""
     return choices[int(rng.integers(len(choices)))]

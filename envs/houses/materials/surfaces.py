@@ -1,7 +1,7 @@
 """Tiling textures of the built-in houses: wood, cloth, stone, wallpaper.
 
-All are nearly white where a material's tint shall decide, so that the tint is the colour one sees.
-Each function returns `(size, size, 3)` float sRGB, 0..1.
+Textures of tinted materials are nearly white, so that the tint determines the visible colour. Each
+function returns an sRGB picture `(size, size, 3)` of floats 0..1.
 """
 
 import numpy as np
@@ -16,14 +16,14 @@ def noise(
     stretch_x: float = 1.0,
     stretch_y: float = 1.0,
 ) -> np.ndarray:
-    """Make a seamless random field `(size, size)` of mean 0 and deviation 1.
+    """Return a seamless random field `(size, size)` of mean 0 and standard deviation 1.
 
     Args:
         rng: Source of randomness.
         size: Side in pixels.
-        roughness: Exponent of the falling spectrum; large is smooth.
-        stretch_x: Below 1 draws the pattern out along the rows, above 1 presses it together.
-        stretch_y: The same down the columns.
+        roughness: Exponent of the falling spectrum; larger values are smoother.
+        stretch_x: Values below 1 stretch the pattern along the rows, values above 1 compress it.
+        stretch_y: The same along the columns.
     """
     spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
     frequency_y = np.fft.fftfreq(size)[:, None] * size / stretch_y
@@ -35,18 +35,18 @@ def noise(
 
 
 def blend(low: tuple, high: tuple, amount: np.ndarray) -> Image:
-    """Mix two colours by a field, clipped to 0..1."""
+    """Mix two colours by a field that is clipped to 0..1."""
     share = np.clip(amount, 0, 1)[..., None]
     return np.asarray(low) * (1 - share) + np.asarray(high) * share
 
 
 def grey(field: np.ndarray) -> Image:
-    """Turn a field of brightness into a picture."""
+    """Convert a field of brightness to a grey picture."""
     return np.repeat(field[..., None], 3, axis=-1)
 
 
 def wood(rng: np.random.Generator, size: int = 256) -> Image:
-    """Grain along the rows."""
+    """Paint wood grain along the rows."""
     rings = noise(rng, size, 1.4, 0.5, 6.0)
     fibres = noise(rng, size, 0.6, 0.3, 20.0)
     return blend(
@@ -55,7 +55,7 @@ def wood(rng: np.random.Generator, size: int = 256) -> Image:
 
 
 def planks(rng: np.random.Generator, size: int = 1024, rows: int = 16) -> Image:
-    """Floor boards along the rows, two or three to a row, each with its own tone."""
+    """Paint floor boards along the rows, two or three to a row, each with its own tone."""
     grain, height = wood(rng, size), size // rows
     floor = np.empty((size, size, 3))
     for row in range(rows):
@@ -70,7 +70,7 @@ def planks(rng: np.random.Generator, size: int = 1024, rows: int = 16) -> Image:
 
 
 def parquet(rng: np.random.Generator, size: int = 512, blocks: int = 4, slats: int = 4) -> Image:
-    """Basket-weave parquet: blocks of slats that lie along and across in turn."""
+    """Paint basket-weave parquet: blocks of slats in alternating directions."""
     side = size // blocks
     width = side // slats
     floor = np.empty((size, size, 3))
@@ -91,7 +91,7 @@ def parquet(rng: np.random.Generator, size: int = 512, blocks: int = 4, slats: i
 def tiles(
     rng: np.random.Generator, size: int = 512, count: int = 4, variety: float = 0.05
 ) -> Image:
-    """Square stone tiles with grout between them."""
+    """Paint square stone tiles with grout between them."""
     veins = noise(rng, size, 1.5)
     floor = grey(0.93 + 0.03 * np.sin(2 * veins))
     side = size // count
@@ -104,41 +104,41 @@ def tiles(
 
 
 def checker(rng: np.random.Generator, size: int = 256) -> Image:
-    """Black and white squares."""
+    """Paint black and white squares."""
     half = np.arange(size) // (size // 2)
     dark = (half[:, None] + half) % 2
     return blend((0.93, 0.93, 0.90), (0.14, 0.15, 0.17), dark) + 0.015 * grey(noise(rng, size, 0.8))
 
 
 def carpet(rng: np.random.Generator, size: int = 256) -> Image:
-    """Short pile."""
+    """Paint carpet with a short pile."""
     return grey(0.90 + 0.06 * noise(rng, size, 0.25) + 0.03 * noise(rng, size, 1.5))
 
 
 def fabric(rng: np.random.Generator, size: int = 256) -> Image:
-    """Plain weave."""
+    """Paint cloth in a plain weave."""
     thread = np.sin(2 * np.pi * 32 * np.arange(size) / size)
     return grey(0.91 + 0.06 * thread[:, None] * thread + 0.035 * noise(rng, size, 0.6))
 
 
 def leather(rng: np.random.Generator, size: int = 256) -> Image:
-    """Grained hide."""
+    """Paint grained leather."""
     return grey(0.86 + 0.05 * np.abs(noise(rng, size, 0.9)) + 0.03 * noise(rng, size, 1.8))
 
 
 def plaster(rng: np.random.Generator, size: int = 256) -> Image:
-    """Painted wall."""
+    """Paint a painted wall."""
     return grey(0.955 + 0.014 * noise(rng, size, 1.0) + 0.008 * noise(rng, size, 0.2))
 
 
 def stripes(rng: np.random.Generator, size: int = 256, count: int = 8) -> Image:
-    """Wallpaper with upright stripes."""
+    """Paint wallpaper with upright stripes."""
     band = (np.arange(size) * count // size) % 2
     return grey(0.97 - 0.15 * band + 0.01 * noise(rng, size, 0.8))
 
 
 def damask(rng: np.random.Generator, size: int = 256) -> Image:
-    """Wallpaper with a regular ornament."""
+    """Paint wallpaper with a regular ornament."""
     turn = np.arange(size) / size * 2 * np.pi
     y, x = turn[:, None], turn
     wave = np.cos(2 * x) * np.cos(2 * y) + 0.6 * np.cos(4 * x + 1.5 * np.sin(2 * y)) * np.cos(2 * y)
@@ -146,7 +146,7 @@ def damask(rng: np.random.Generator, size: int = 256) -> Image:
 
 
 def brick(rng: np.random.Generator, size: int = 256, rows: int = 8) -> Image:
-    """Red bricks in running bond; not meant to be tinted."""
+    """Paint red bricks in running bond, for materials without a tint."""
     wall = np.full((size, size, 3), (0.80, 0.77, 0.73))
     height, width = size // rows, size // 4
     for row in range(rows):
@@ -159,23 +159,23 @@ def brick(rng: np.random.Generator, size: int = 256, rows: int = 8) -> Image:
 
 
 def marble(rng: np.random.Generator, size: int = 256) -> Image:
-    """White stone with grey veins."""
+    """Paint white stone with grey veins."""
     veins = (1 - np.abs(np.sin(1.5 * noise(rng, size, 1.7)))) ** 6
     return blend((0.97, 0.97, 0.96), (0.60, 0.60, 0.62), veins + 0.04 * noise(rng, size, 0.9))
 
 
 def metal(rng: np.random.Generator, size: int = 128) -> Image:
-    """Brushed along the rows."""
+    """Paint metal that is brushed along the rows."""
     return grey(0.92 + 0.03 * noise(rng, size, 0.4, 0.2, 8.0))
 
 
 def plain(rng: np.random.Generator, size: int = 16) -> Image:
-    """Paint, enamel or plastic."""
+    """Return a plain texture for paint, enamel and plastic."""
     return np.full((size, size, 3), 0.985)
 
 
 def wicker(rng: np.random.Generator, size: int = 128, count: int = 8) -> Image:
-    """Basketwork."""
+    """Paint basketwork."""
     at = np.arange(size) / size * count
     y, x = at[:, None], at
     over = (np.floor(x) + np.floor(y)) % 2 == 0
@@ -184,5 +184,5 @@ def wicker(rng: np.random.Generator, size: int = 128, count: int = 8) -> Image:
 
 
 def soil(rng: np.random.Generator, size: int = 64) -> Image:
-    """Potting earth."""
+    """Paint potting soil."""
     return blend((0.16, 0.10, 0.07), (0.32, 0.22, 0.15), 0.5 + 0.3 * noise(rng, size, 0.4))

@@ -1,4 +1,4 @@
-"""All textures of one house, by name."""
+"""All textures of one house by name."""
 
 from collections.abc import Callable
 
@@ -59,9 +59,9 @@ def make_textures(style_seed: int) -> dict[str, np.ndarray]:
     """Paint the textures of a house.
 
     Returns:
-        Texture by name, `(H, W, 3)` uint8 sRGB with H and W powers of two. Names in `TEXTURE_SCALE`
-        tile that many times per metre of texture coordinate; the others are pictures, shown once
-        over 0..1 with row 0 at v = 0.
+        Texture by name, `(H, W, 3)` uint8 sRGB with H and W powers of two. Textures in
+        `TEXTURE_SCALE` tile that many times per metre of texture coordinate; the others are
+        pictures that cover 0..1 once, with row 0 at v = 0.
     """
     rng = np.random.default_rng([style_seed, TEXTURE_TAG])
     images = {name: paint(rng) for name, paint in SURFACES.items()}

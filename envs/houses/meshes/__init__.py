@@ -1,1 +1,1 @@
-"""Triangle meshes and the scene that they make up."""
+"""Triangle meshes and scenes."""

@@ -1,8 +1,8 @@
-"""Mesh primitives from which furniture and buildings are put together.
+"""Mesh primitives of furniture and buildings.
 
-Frame: x right, y back, z up; metres. Every surface is wound counter-clockwise seen from outside, in
-agreement with its vertex normals. Texture coordinates are metres for tiling textures and 0..1 for
-pictorial ones, where v runs down from the top row of the picture (the convention of glTF).
+Frame: x right, y back, z up; metres. All faces are counter-clockwise seen from outside, in
+agreement with the vertex normals. Texture coordinates are metres for tiling textures and 0..1 for
+pictorial ones, where v increases downwards from the top row of the picture (glTF convention).
 """
 
 import numpy as np
@@ -49,17 +49,17 @@ def box(
     puff: float = 0.0,
     faces: str = "xXyYzZ",
 ) -> Part:
-    """Make a box, with rounded edges if asked.
+    """Build a box with sharp or rounded edges.
 
     Args:
         size: Extent along x, y and z.
         material: Its material; the grain of a wood runs along the longest extent.
-        center: Middle of the box.
+        center: Centre of the box.
         bevel: Radius of the edges; 0 gives twelve triangles when no side exceeds `cell`.
-        segments: Strips that make up half an edge.
-        cell: Largest distance of vertices on the sides; light is stored at vertices.
-        puff: How far the top and the bottom bulge, as on a cushion.
-        faces: Sides to make: lower case at the low end of the axis, upper case at the high end.
+        segments: Number of strips of half an edge.
+        cell: Maximum distance of vertices on the sides; light is stored at vertices.
+        puff: Height of the bulge at the top and the bottom, as on a cushion.
+        faces: Sides to build: lower case at the low end of an axis, upper case at the high end.
     """
     half = np.asarray(size, float) / 2
     bevel = min(bevel, float(half.min()) * 0.98)
@@ -83,7 +83,7 @@ def box(
 def _side(
     half: np.ndarray, axis: int, sign: int, bevel: float, segments: int, cell: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and normals of the side of a box at the `sign` end of an axis."""
+    """Return vertices and normals of the side of a box at the `sign` end of an axis."""
     u, v = (axis + 1) % 3, (axis + 2) % 3
     grid_u = _spacing(half[u], bevel, segments, cell)
     grid_v = _spacing(half[v], bevel, segments, cell)
@@ -93,7 +93,7 @@ def _side(
 
 
 def _spacing(half: float, bevel: float, segments: int, cell: float) -> np.ndarray:
-    """Coordinates of the vertices along one extent, closer together in the rounded ends."""
+    """Return the coordinates of vertices along one extent, denser in the rounded ends."""
     flat = half - bevel
     inner = np.linspace(-flat, flat, max(1, int(np.ceil(2 * flat / cell - 1e-9))) + 1)
     if bevel <= 0:
@@ -105,7 +105,7 @@ def _spacing(half: float, bevel: float, segments: int, cell: float) -> np.ndarra
 def _round(
     p: np.ndarray, half: np.ndarray, bevel: float, axis: int, sign: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pull the vertices of one side onto the rounded box; positions and normals."""
+    """Project the vertices of one side onto the rounded box; return positions and normals."""
     if bevel <= 0:
         normals = np.zeros_like(p)
         normals[..., axis] = sign
@@ -118,7 +118,7 @@ def _round(
 def _bulge(
     p: np.ndarray, normals: np.ndarray, half: np.ndarray, puff: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shift z by puff * (1 - x^2) * (1 - y^2) * z in half extents; normals follow exactly."""
+    """Shift z by puff * (1 - x^2) * (1 - y^2) * z in half extents, with exact normals."""
     x, y, z = np.moveaxis(p / half, -1, 0)
     in_x, in_y = np.clip(1 - x**2, 0, 1), np.clip(1 - y**2, 0, 1)
     moved = p.copy()
@@ -138,15 +138,15 @@ def lathe(
     sides: int = 16,
     crease: float = 0.7,
 ) -> Part:
-    """Turn a profile round the z axis.
+    """Build a surface of revolution from a profile around the z axis.
 
     Args:
-        profile: Points `(K, 2)` of (radius, height), so ordered that the outside lies to the right
-            of the way along them: upwards on an outer wall, downwards on an inner one.
+        profile: Points `(K, 2)` of (radius, height), ordered with the outside on the right:
+            upwards on an outer wall, downwards on an inner one.
         material: Its material.
-        center: Where the origin of the profile lies.
+        center: Position of the origin of the profile.
         sides: Number of sides.
-        crease: Bends sharper than this many radians are shaded as edges.
+        crease: Angle in radians; sharper bends are shaded as edges.
     """
     points = np.asarray(profile, float)
     points = points[np.append(True, np.any(np.diff(points, axis=0), axis=1))]
@@ -169,7 +169,7 @@ def lathe(
 
 
 def _profile_normals(slopes: np.ndarray, crease: float) -> np.ndarray:
-    """Normals `(K - 1, 2, 2)` at the ends of each piece of a profile; gentle bends share one."""
+    """Return normals `(K - 1, 2, 2)` at the ends of profile pieces; gentle bends share one."""
     ends = np.repeat(slopes[:, None], 2, axis=1)
     gentle = (slopes[:-1] * slopes[1:]).sum(1) > np.cos(crease)
     mean = slopes[:-1] + slopes[1:]
@@ -187,7 +187,7 @@ def cylinder(
     top_radius: float | None = None,
     sides: int = 16,
 ) -> Part:
-    """Make an upright closed cylinder, or a cone stump; `center` is the middle of its foot."""
+    """Build an upright closed cylinder or truncated cone; `center` is the centre of its base."""
     top = radius if top_radius is None else top_radius
     return lathe([(0, 0), (radius, 0), (top, height), (0, height)], material, center, sides)
 
@@ -199,7 +199,7 @@ def sphere(
     squash: ArrayLike = (1, 1, 1),
     sides: int = 12,
 ) -> Part:
-    """Make a ball, stretched by the factors `squash` along x, y and z."""
+    """Build a sphere that is scaled by the factors `squash` along x, y and z."""
     latitude = np.linspace(-np.pi / 2, np.pi / 2, sides // 2 + 1)
     profile = radius * np.stack([np.cos(latitude), np.sin(latitude)], 1)
     profile[[0, -1], 0] = 0
@@ -214,15 +214,15 @@ def quad(
     cell: float = 0.5,
     pictorial: bool = False,
 ) -> Part:
-    """Make a parallelogram that faces along `edge_u` x `edge_v`.
+    """Build a parallelogram that faces along `edge_u` x `edge_v`.
 
     Args:
         origin: One corner; the lower left one of the picture if `pictorial`.
         edge_u: Vector to the next corner.
         edge_v: Vector to the other neighbour of `origin`.
         material: Its material.
-        cell: Largest distance of vertices.
-        pictorial: Show the whole texture once, upright along `edge_v`.
+        cell: Maximum distance of vertices.
+        pictorial: Whether to show the whole texture once, upright along `edge_v`.
     """
     corner, right, up = (np.asarray(a, float) for a in (origin, edge_u, edge_v))
     width, height = np.linalg.norm(right), np.linalg.norm(up)
@@ -237,7 +237,7 @@ def quad(
 
 
 def tube(path: ArrayLike, radius: ArrayLike, material: Material, sides: int = 6) -> Part:
-    """Make a closed round bar along the points `path` `(K, 3)`; `radius` is one number or K."""
+    """Build a closed round bar along the points `path` `(K, 3)`; `radius` is one number or K."""
     points = np.asarray(path, float)
     radii = np.broadcast_to(np.asarray(radius, float), (len(points),))
     heading = np.gradient(points, axis=0)
@@ -245,7 +245,7 @@ def tube(path: ArrayLike, radius: ArrayLike, material: Material, sides: int = 6)
     side = np.empty_like(points)
     previous = np.eye(3)[np.abs(heading[0]).argmin()]
     for k, forward in enumerate(heading):
-        # The last cross-section is carried along, so that the bar does not twist.
+        # Each cross-section starts from the previous one, so that the bar does not twist.
         previous = previous - forward * (previous @ forward)
         previous /= np.linalg.norm(previous)
         side[k] = previous
@@ -266,14 +266,14 @@ def frustum(
     material: Material,
     center: ArrayLike = (0, 0, 0),
 ) -> Part:
-    """Make a pyramid without its tip over a rectangle.
+    """Build a truncated pyramid over a rectangle.
 
     Args:
-        base: Width and depth at the foot.
-        top: Width and depth at the top.
-        height: Distance of both.
+        base: Width and depth of the base.
+        top: Width and depth of the top.
+        height: Distance between base and top.
         material: Its material.
-        center: Middle of the foot.
+        center: Centre of the base.
     """
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) / 2
     low = np.column_stack([corners * np.asarray(base, float), np.zeros(4)]) + np.asarray(center)
@@ -290,7 +290,7 @@ def frustum(
 
 
 def prism(outline: ArrayLike, height: float, material: Material, base: float = 0.0) -> Part:
-    """Raise a convex outline `(K, 2)`, counter-clockwise seen from above, from z = `base`."""
+    """Extrude a convex outline `(K, 2)`, counter-clockwise from above, upwards from z = `base`."""
     points = np.asarray(outline, float)
     low = np.column_stack([points, np.full(len(points), base)])
     rise, up = np.array([0, 0, height]), np.array([0, 0, 1.0])

@@ -1,4 +1,4 @@
-"""Triangle meshes of one material: through given points, joined, and moved."""
+"""Triangle meshes of one material: construction from points, joining and transformation."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface looks like.
+    """Appearance of a surface.
 
     Attributes:
         texture: Name of a texture of `envs.houses.materials.textures`.
-        tint: Red, green and blue factors in display space, 0..1, which multiply the texture.
+        tint: Red, green and blue factors in display space, 0..1, that multiply the texture.
     """
 
     texture: str
@@ -26,7 +26,7 @@ class Part:
 
     Attributes:
         positions: Vertices `(N, 3)` in metres.
-        normals: Unit vertex normals `(N, 3)`, pointing outwards.
+        normals: Outward unit vertex normals `(N, 3)`.
         uvs: Texture coordinates `(N, 2)`.
         faces: Vertex indices `(M, 3)`, counter-clockwise seen from outside.
         material: Texture and tint.
@@ -42,9 +42,9 @@ class Part:
 def lattice(
     p: np.ndarray, normals: np.ndarray, uvs: np.ndarray, material: Material, flip: bool = False
 ) -> Part:
-    """Make triangles over a lattice `(m, n)` of vertices, but none without area.
+    """Build triangles over a lattice `(m, n)` of vertices; leave out those of zero area.
 
-    The front is (change with m) x (change with n), or the other way if `flip`.
+    The front side is (change with m) x (change with n), or the opposite side if `flip`.
     """
     m, n = p.shape[:2]
     index = np.arange(m * n).reshape(m, n)
@@ -60,7 +60,7 @@ def lattice(
 
 
 def polygon(ring: np.ndarray, normal: np.ndarray, material: Material) -> Part:
-    """Make a convex polygon through the points `ring` `(K, 3)` that faces `normal`."""
+    """Build a convex polygon through the points `ring` `(K, 3)` that faces `normal`."""
     fan = np.arange(1, len(ring) - 1)
     faces = np.stack([np.zeros_like(fan), fan, fan + 1], 1)
     if np.cross(ring[1] - ring[0], ring[2] - ring[0]) @ normal < 0:
@@ -72,13 +72,13 @@ def polygon(ring: np.ndarray, normal: np.ndarray, material: Material) -> Part:
 def sheet(
     points: np.ndarray, material: Material, uvs: np.ndarray, thickness: float | None = None
 ) -> Part:
-    """Make a smooth surface through a lattice of points.
+    """Build a smooth surface through a lattice of points.
 
     Args:
         points: Lattice `(m, n, 3)`; the surface faces along (change with m) x (change with n).
         material: Its material.
         uvs: Texture coordinates `(m, n, 2)`.
-        thickness: Add the reverse side this far behind; None leaves the surface one-sided.
+        thickness: Distance of a reverse side; None means a one-sided surface.
     """
     normals = _smooth_normals(points)
     front = lattice(points, normals, uvs, material)
@@ -89,7 +89,7 @@ def sheet(
 
 
 def _smooth_normals(points: np.ndarray) -> np.ndarray:
-    """Normals `(m, n, 3)` of a lattice: the mean of the cells round a point, weighted by area."""
+    """Return normals `(m, n, 3)` of a lattice: area-weighted means of the adjacent cells."""
     cells = np.cross(points[1:, 1:] - points[:-1, :-1], points[:-1, 1:] - points[1:, :-1])
     total = np.zeros_like(points)
     for rows in (slice(None, -1), slice(1, None)):
@@ -99,7 +99,7 @@ def _smooth_normals(points: np.ndarray) -> np.ndarray:
 
 
 def join(parts: Sequence[Part]) -> Part:
-    """Make one part of several that have the material of the first."""
+    """Join several parts into one with the material of the first."""
     starts = np.cumsum([0] + [len(part.positions) for part in parts[:-1]])
     return Part(
         np.concatenate([part.positions for part in parts]),
@@ -113,7 +113,7 @@ def join(parts: Sequence[Part]) -> Part:
 def transform(
     parts: Iterable[Part], angle: float = 0.0, offset: ArrayLike = (0, 0, 0), axis: str = "z"
 ) -> list[Part]:
-    """Turn parts counter-clockwise by `angle` radians about an axis of the frame, then shift."""
+    """Rotate parts counter-clockwise by `angle` radians about an axis, then shift them."""
     u, v = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     rotation = np.eye(3)
     rotation[[u, v], [u, v]] = np.cos(angle)
@@ -139,6 +139,6 @@ def stretch(parts: Iterable[Part], factors: ArrayLike, offset: ArrayLike = (0, 0
 
 
 def bounds(parts: Iterable[Part]) -> np.ndarray:
-    """Lower and upper corner `(2, 3)` of the box round all parts."""
+    """Return the lower and the upper corner `(2, 3)` of the bounding box of all parts."""
     boxes = [(part.positions.min(0), part.positions.max(0)) for part in parts]
     return np.array([np.min([b[0] for b in boxes], 0), np.max([b[1] for b in boxes], 0)])

@@ -12,16 +12,16 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What one thing in a house is, and its axis-aligned box in metres.
+    """Description of an object in a house and its axis-aligned bounding box in metres.
 
     Attributes:
-        index: position in `Scene.objects`, and the value in object-id images.
-        category: plain English noun, "sofa".
-        colour: plain English name of the dominant colour, "" where it has none worth naming.
+        index: Index in `Scene.objects`, and value in object-id images.
+        category: Plain English noun, such as "sofa".
+        colour: Plain English name of the dominant colour, or "".
         material: "wooden", "leather", ... or "".
-        room: index of the room that it stands in, -1 outside or between rooms.
-        lower: smallest x, y, z of its box.
-        upper: largest x, y, z of its box.
+        room: Index of its room, -1 outside or between rooms.
+        lower: Minimum x, y, z of its box.
+        upper: Maximum x, y, z of its box.
     """
 
     index: int
@@ -34,26 +34,26 @@ class ObjectInfo:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> ObjectInfo:
-        """The thing that `asdict` described, with the lists that JSON makes of its corners."""
+        """Return the object of an `asdict` record, whose corners may be lists as in JSON."""
         corners = {key: tuple(record[key]) for key in ("lower", "upper")}
         return cls(**{**record, **corners})
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """V vertices and F triangles; triangles lie together by object and, within it, by texture.
+    """V vertices and F triangles, sorted by object and, within an object, by texture.
 
     Attributes:
         positions: (V, 3) float32 metres, z up.
-        normals: (V, 3) float32 unit.
+        normals: (V, 3) float32 unit vectors.
         uvs: (V, 2) float32 in repeats of the texture; v = 0 is the image's top row.
         colours: (V, 3) float32 in 0..1, display space: baked light times tint.
         faces: (F, 3) int32, counter-clockwise seen from outside.
         face_object: (F,) int32 index into `objects`.
         face_texture: (F,) int32 index into `textures`.
         textures: RGB images (H, W, 3) uint8 with power-of-two sides.
-        texture_names: one per texture.
-        objects: what the triangles belong to.
+        texture_names: Name of each texture.
+        objects: The objects that the triangles belong to.
     """
 
     positions: np.ndarray
@@ -68,6 +68,6 @@ class Scene:
     objects: tuple[ObjectInfo, ...]
 
     def face_mask(self, *categories: str) -> np.ndarray:
-        """(F,) bool: triangles of objects of these categories."""
+        """Return a mask (F,) bool of the triangles of objects of these categories."""
         wanted = np.array([o.category in categories for o in self.objects], bool)
         return wanted[self.face_object]

@@ -1,1 +1,1 @@
-"""Floor plans: rooms, openings, storeys."""
+"""Floor plans: rooms, openings and storeys."""

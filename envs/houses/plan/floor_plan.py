@@ -1,7 +1,7 @@
 """Floor plans of the built-in houses: rooms, doors, arches, windows, stairs and the entrance.
 
-A plan is a pure function of its seed and options. Lengths are metres, z is up; rooms are rectangles
-between the centre lines of their walls.
+A plan is a pure function of its seed and options. Lengths are in metres and z is up. Rooms are
+rectangles between the centre lines of their walls.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     STAIRWELL,
     STOREY_HEIGHT,
     WALL_HALF_THICKNESS,
@@ -45,14 +45,14 @@ OPENING_ATTEMPTS = 8
 
 @dataclass(frozen=True)
 class FloorPlan:
-    """The rooms of a house, all storeys over the same ground.
+    """The rooms of a house; all storeys have the same outline.
 
     Attributes:
-        width: metres along x of the smallest rectangle round the outline; a corner is the origin.
-        depth: metres along y.
-        rooms: in the order of their indices; the ground's first hall is number 0.
-        openings: holes in the walls of all storeys.
-        stairs: one for each pair of storeys, from below.
+        width: Extent along x in metres of the bounding rectangle; one of its corners is the origin.
+        depth: Extent along y in metres.
+        rooms: Rooms in the order of their indices; room 0 is the first hall of the ground floor.
+        openings: Openings in the walls of all storeys.
+        stairs: One element for each pair of storeys, from the lowest.
     """
 
     width: float
@@ -68,38 +68,41 @@ class FloorPlan:
 
     @property
     def is_rectangular(self) -> bool:
-        """Whether the rooms of a storey fill the rectangle round them."""
+        """Whether the rooms of a storey fill their bounding rectangle."""
         covered = sum(room.area for room in self.rooms if room.storey == 0)
         return abs(covered - self.width * self.depth) < 1e-6
 
     @property
     def closed_doors(self) -> tuple[Opening, ...]:
-        """Inner doors that are shut for good: one sees them, nobody goes through."""
+        """Inner doors that are permanently closed: visible, but not passable."""
         return tuple(opening for opening in self.openings if opening.kind == "closed door")
 
     def storey_at(self, z: float) -> int:
-        """Storey that holds a height: of a floor, of an eye above it, or between."""
+        """Return the storey of a height in metres, of a floor or of a camera above it."""
         return min(max(int(z / STOREY_HEIGHT + 1e-6), 0), self.storeys - 1)
 
     def room_at(self, x: float, y: float, z: float = 0.0) -> int:
-        """Index of the room at a point, -1 outside; z is the height in metres of feet or eyes."""
+        """Return the index of the room at a point, -1 outside.
+
+        `z` is the height in metres of a floor or of a camera above it.
+        """
         storey = self.storey_at(z)
         inside = (room for room in self.rooms if room.storey == storey and room.contains(x, y))
         return next((room.index for room in inside), -1)
 
     def is_on_stairs(self, x: float, y: float, z: float) -> bool:
-        """Whether a point lies in a stairwell."""
+        """Return whether a point lies in a stairwell."""
         room = self.room_at(x, y, z)
         return room >= 0 and self.rooms[room].kind == STAIRWELL
 
     def openings_of(self, room: int) -> Iterator[Opening]:
-        """The openings in the walls of a room."""
+        """Return the openings in the walls of a room."""
         return (opening for opening in self.openings if room in opening.rooms)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan in plain lists and dictionaries, ready for JSON.
+        """Return the plan as lists and dictionaries that JSON can store.
 
-        What only houses of several storeys have is left out of the others' records.
+        Records of houses of one storey omit stairs and storeys.
         """
         record = asdict(self)
         if self.storeys == 1:
@@ -110,7 +113,7 @@ class FloorPlan:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "FloorPlan":
-        """The plan that `to_dict` described."""
+        """Return the plan of a record of `to_dict`."""
         openings = (Opening(**{**o, "rooms": tuple(o["rooms"])}) for o in record["openings"])
         rooms = tuple(Room(**room) for room in record["rooms"])
         pairs = ("rooms", "front", "forward")  # lists in JSON
@@ -128,20 +131,20 @@ def make_floor_plan(
     open_plan: bool = False,
     closed_doors: bool = False,
 ) -> FloorPlan:
-    """A house in which every room is reached; every seed gives one.
+    """Return the floor plan of a house in which every room is reachable.
 
     Args:
-        plan_seed: from which all else follows.
-        outline: shape of the ground it covers.
-        storeys: 1 or 2.
-        open_plan: kitchen, dining and living room open into each other nearly wall to wall.
-        closed_doors: some walls have a door that is shut for good, and so has the cupboard below
-            the stairs.
+        plan_seed: Random seed of the plan.
+        outline: Shape of the ground plan.
+        storeys: Number of storeys, 1 or 2.
+        open_plan: Whether wide openings join kitchen, dining room and living room.
+        closed_doors: Whether some walls and the cupboard below the stairs have permanently closed
+            doors.
 
     Raises:
-        ValueError: no such outline or number of storeys.
-        RuntimeError: if no attempt succeeded. About one layout in a hundred does, so that no seed
-            should ever come near.
+        ValueError: The outline or the number of storeys is unknown.
+        RuntimeError: No attempt succeeded. About one layout in a hundred succeeds, so this should
+            not happen for any seed.
     """
     if (outline, storeys, open_plan, closed_doors) != ("rectangle", 1, False, False):
         from envs.houses.plan.storey_plans import make_storeys
@@ -170,7 +173,7 @@ def make_floor_plan(
 def _with_openings(
     rng: np.random.Generator, width: float, depth: float, rects: list[Rect], kinds: list[str]
 ) -> FloorPlan | None:
-    """Rooms joined by doors and arches; None where they clash or leave too little bare wall."""
+    """Return rooms with openings, or None if openings clash or leave too little bare wall."""
     links = choose_links(rng, rects, kinds)
     if links is None:
         return None

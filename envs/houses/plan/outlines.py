@@ -1,30 +1,30 @@
 """Outlines of larger houses: a rectangle, an L or a T, with halls, stairwell and strips of rooms.
 
 All storeys of a house share outline, halls and stairwell; the strips beside the halls are cut into
-rooms anew on each. Lengths are metres between wall centre lines.
+different rooms on each storey. Lengths are in metres between wall centre lines.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from envs.houses.plan.room_layout import Rect, turned
+from envs.houses.plan.room_layout import Rect, random_orientation
 
-WELL_DEPTH = 3.1  # of a stairwell, along its flights
-RECESS = 0.9  # by which the wing of a T stands back from both ends, at least
-INNER_START_CHANCE = 0.6  # of a hall that begins inside, with rooms across its end
+WELL_DEPTH = 3.1  # extent of a stairwell along its flights
+RECESS = 0.9  # minimum distance of the wing of a T from both ends
+INNER_START_CHANCE = 0.6  # probability that a hall begins inside, with rooms across its end
 
 
 @dataclass(frozen=True)
 class Shell:
-    """What all storeys of a house have in common.
+    """The layout that all storeys of a house share.
 
     Attributes:
-        width: along x of the rectangle round the outline, one corner of which is the origin.
-        depth: along y.
-        halls: one, or two that meet; the stairwell, if any, is at the end of the first.
-        strips: what is left to be cut into rooms.
-        well: the stairwell, as wide as the first hall; None in a house of one storey.
+        width: Extent along x of the bounding rectangle; one of its corners is the origin.
+        depth: Extent along y.
+        halls: One hall, or two that meet; a stairwell is at the end of the first.
+        strips: Remaining rectangles, to be cut into rooms.
+        well: The stairwell, as wide as the first hall; None in a house of one storey.
     """
 
     width: float
@@ -35,25 +35,25 @@ class Shell:
 
 
 def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
-    """Draws the shell of a house.
+    """Draw the shell of a house.
 
     Raises:
-        ValueError: no such outline or number of storeys.
+        ValueError: The outline or the number of storeys is unknown.
     """
     if storeys not in (1, 2):
-        raise ValueError(f"a house has 1 or 2 storeys, not {storeys}")
+        raise ValueError(f"a house has 1 or 2 storeys, not {storeys}; choose one of these")
     if outline == "rectangle":
         length, depth = _uniform(rng, 11.5, 15.5), _uniform(rng, 9.0, 11.5)
         wing = None
     elif outline in ("l", "t"):
-        # Of two storeys each is smaller, so that the house stays one.
+        # With two storeys each is smaller, so that the number of rooms stays that of one house.
         length, depth = _uniform(rng, 11.2, 12.8 if storeys > 1 else 14.5), _uniform(rng, 9.3, 10.4)
         wing = _wing(rng, outline, length, 5.0 if storeys > 1 else 6.2)
     else:
-        raise ValueError(f"outline {outline!r} is none of rectangle, l, t")
+        raise ValueError(f"outline {outline!r} is none of rectangle, l, t; choose one of these")
     hall_width = _uniform(rng, 2.2, 2.4) if storeys > 1 else _uniform(rng, 1.7, 2.1)
     hall_y = round(_uniform(rng, 0.39, 0.46) * depth, 1)
-    # With a wing and stairs there is no room left for a hall that begins inside.
+    # A wing and stairs leave no room for a hall that begins inside.
     inner = rng.random() < INNER_START_CHANCE and (wing is None or storeys == 1)
     start = round(_uniform(rng, 0.25, 0.36 if wing is None else 0.3) * length, 1) if inner else 0.0
     hall = Rect(start, hall_y, length, hall_y + hall_width)
@@ -72,11 +72,11 @@ def draw_shell(rng: np.random.Generator, outline: str, storeys: int) -> Shell:
         halls.append(wing._replace(y0=hall.y1, y1=depth + wing.y1))
         strips += _beside_wing(rng, outline, upper, halls[1])
         depth += wing.y1
-    return _turned(rng, Shell(length, depth, tuple(halls), tuple(strips), well))
+    return _oriented(rng, Shell(length, depth, tuple(halls), tuple(strips), well))
 
 
 def _wing(rng: np.random.Generator, outline: str, length: float, longest: float) -> Rect:
-    """The hall of a wing: x0 and x1 on the main block, y1 how far it stands out."""
+    """Return the hall of a wing: x0 and x1 on the main block, and its length as y1."""
     width, reach = _uniform(rng, 1.7, 2.0), _uniform(rng, 3.8, longest)
     if outline == "l":  # rooms on one side, windows on the other
         start = length - _uniform(rng, 4.0, 5.2) - width
@@ -86,7 +86,7 @@ def _wing(rng: np.random.Generator, outline: str, length: float, longest: float)
 
 
 def _beside_wing(rng: np.random.Generator, outline: str, upper: Rect, hall: Rect) -> list[Rect]:
-    """Strips beside the hall of a wing; `upper` is the main block's strip that it crosses."""
+    """Return the strips beside the hall of a wing, which crosses the strip `upper`."""
     left = upper._replace(x1=hall.x0)
     right = upper._replace(x0=hall.x1)
     if outline == "l":
@@ -102,11 +102,11 @@ def _beside_wing(rng: np.random.Generator, outline: str, upper: Rect, hall: Rect
     ]
 
 
-def _turned(rng: np.random.Generator, shell: Shell) -> Shell:
-    """Mirrors and transposes at random; see `turned`."""
+def _oriented(rng: np.random.Generator, shell: Shell) -> Shell:
+    """Mirror and transpose at random; see `random_orientation`."""
     halls, strips = len(shell.halls), len(shell.strips)
     rects = [*shell.halls, *shell.strips, *([shell.well] if shell.well else [])]
-    width, depth, rects = turned(rng, shell.width, shell.depth, rects)
+    width, depth, rects = random_orientation(rng, shell.width, shell.depth, rects)
     return Shell(
         round(width, 3),
         round(depth, 3),
@@ -117,5 +117,5 @@ def _turned(rng: np.random.Generator, shell: Shell) -> Shell:
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number of tenths (of hundredths below 1) between two limits."""
+    """Draw a number between two limits, rounded to tenths (to hundredths if `high` is below 1)."""
     return round(float(rng.uniform(low, high)), 2 if high < 1 else 1)

@@ -1,18 +1,18 @@
-"""How a house's rectangle is cut into rooms and what each room is for.
+"""Cut the rectangle of a house into rooms and assign a kind to each room.
 
-A hall runs along the house; the strips beside it are split recursively; then the kinds are handed
-out so that sizes and neighbours make sense (a kitchen beside the living room, small rooms for
-baths). Everything here works on bare rectangles; `floor_plan` gives them doors and windows.
+A hall runs along the house, and the strips beside it are split recursively. Kinds are assigned by
+size and neighbours (a kitchen beside the living room, small rooms for bathrooms). This module works
+on bare rectangles; `floor_plan` adds doors and windows.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 
-# Smallest area (m2), largest area (m2) and smallest side (m), between wall centre lines: below
-# these the furniture that names the room does not fit, above the limit the room looks abandoned.
+# Minimum area (m2), maximum area (m2) and minimum side (m) between wall centre lines: the required
+# furniture does not fit a smaller room, and a larger room looks empty.
 ROOM_SIZES: dict[str, tuple[float, float, float]] = {
     "living room": (16.5, 38.0, 3.8),
     "kitchen": (9.5, 20.0, 2.9),
@@ -27,12 +27,12 @@ ROOM_SIZES: dict[str, tuple[float, float, float]] = {
     "closet": (5.3, 11.0, 2.2),
     "music room": (9.0, 24.0, 2.8),
 }
-HALL_KINDS = ("hallway", "landing")  # on the ground and above
+HALL_KINDS = ("hallway", "landing")  # on the ground floor and above
 ROOM_KINDS: tuple[str, ...] = (*HALL_KINDS, STAIRWELL, *ROOM_SIZES)
 BASIC_KINDS = ("living room", "kitchen", "dining room", "bathroom", "bedroom")
 OPTIONAL_KINDS = tuple(kind for kind in ROOM_SIZES if kind not in BASIC_KINDS)
 SMALLEST_SIDE = 2.1
-SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and a little wall on both sides
+SHORTEST_SHARED_WALL = 1.45  # a door of 0.9 m with its frame and some wall on both sides
 
 
 class Rect(NamedTuple):
@@ -55,13 +55,13 @@ class Rect(NamedTuple):
         return min(a, b), max(a, b)
 
     def overlaps(self, other: "Rect") -> bool:
-        """Whether the two share more than an edge."""
+        """Return whether the two rectangles share more than an edge."""
         apart_x = self.x0 >= other.x1 or other.x0 >= self.x1
         return not (apart_x or self.y0 >= other.y1 or other.y0 >= self.y1)
 
 
 class SharedWall(NamedTuple):
-    """The piece of wall between two rooms: it runs along `axis` at the constant `position`."""
+    """A piece of wall between two rooms, along `axis` at the constant coordinate `position`."""
 
     axis: str
     position: float
@@ -70,15 +70,15 @@ class SharedWall(NamedTuple):
 
 
 def shared_wall(a: Rect, b: Rect) -> SharedWall | None:
-    """Piece of wall that two rectangles share, or None when it is too short for a door."""
+    """Return the piece of wall that two rectangles share, or None if it is too short for a door."""
     for across, (near, far) in enumerate((("x0", "x1"), ("y0", "y1"))):
         along = 1 - across
         start, end = max(a[along], b[along]), min(a[along + 2], b[along + 2])
         if end - start < SHORTEST_SHARED_WALL:
             continue
-        for one, other in ((a, b), (b, a)):
-            if abs(getattr(one, far) - getattr(other, near)) < 1e-6:
-                return SharedWall("xy"[along], getattr(one, far), start, end)
+        for first, second in ((a, b), (b, a)):
+            if abs(getattr(first, far) - getattr(second, near)) < 1e-6:
+                return SharedWall("xy"[along], getattr(first, far), start, end)
     return None
 
 
@@ -90,7 +90,8 @@ def split(
 ) -> None:
     """Cut a rectangle recursively into rooms and append them to `rooms`.
 
-    A piece is left whole once it has at most an area drawn between two `areas` in square metres.
+    A piece is not split further once its area is below a threshold, which is drawn between two
+    `areas` in square metres.
     """
     short, long = rect.sides
     if long < 2 * SMALLEST_SIDE or (rect.area <= rng.uniform(*areas) and long / short < 1.9):
@@ -108,7 +109,7 @@ def split(
 
 
 def cut_into_rooms(rng: np.random.Generator) -> tuple[float, float, list[Rect]]:
-    """Footprint width and depth in metres and the room rectangles; the first one is the hall."""
+    """Return width and depth of the house in metres and the room rectangles, the hall first."""
     length = round(float(rng.uniform(11.5, 15.5)), 1)
     depth = round(float(rng.uniform(9.0, 11.5)), 1)
     hall_width = round(float(rng.uniform(1.7, 2.1)), 1)
@@ -122,13 +123,13 @@ def cut_into_rooms(rng: np.random.Generator) -> tuple[float, float, list[Rect]]:
     split(rng, Rect(hall_start, hall_end_y, length, depth), rooms)
     if hall_start > 0:
         split(rng, Rect(0.0, hall_y, hall_start, depth), rooms)
-    return turned(rng, length, depth, rooms)
+    return random_orientation(rng, length, depth, rooms)
 
 
-def turned(
+def random_orientation(
     rng: np.random.Generator, length: float, depth: float, rooms: list[Rect]
 ) -> tuple[float, float, list[Rect]]:
-    """Mirror and transpose at random, so that halls and entrances do not all lie the same way."""
+    """Mirror and transpose at random, so that halls and entrances have all orientations."""
     if rng.random() < 0.5:
         rooms = [Rect(length - r.x1, r.y0, length - r.x0, r.y1) for r in rooms]
     if rng.random() < 0.5:
@@ -136,21 +137,21 @@ def turned(
     if rng.random() < 0.5:
         length, depth = depth, length
         rooms = [Rect(r.y0, r.x0, r.y1, r.x1) for r in rooms]
-    # Sums of tenths drift in the last bits; walls of neighbours must be exactly equal.
+    # Sums of tenths differ in the last bits; walls of neighbours must be exactly equal.
     return length, depth, [Rect(*(round(v, 3) for v in r)) for r in rooms]
 
 
 def fits(kind: str, rect: Rect) -> bool:
-    """Whether a room of this kind has a sensible size in this rectangle."""
+    """Return whether a rectangle has a suitable size for a kind of room."""
     smallest, largest, side = ROOM_SIZES[kind]
     return smallest <= rect.area <= largest and rect.sides[0] >= side
 
 
-class KindTaker:
-    """Hands out kinds of rooms to rectangles.
+class KindAssigner:
+    """Assignment of room kinds to rectangles.
 
     Attributes:
-        kinds: what has been handed out, by the number of the rectangle.
+        kinds: Kinds assigned so far, by index of the rectangle.
     """
 
     def __init__(self, rects: list[Rect], kinds: dict[int, str]) -> None:
@@ -163,8 +164,8 @@ class KindTaker:
             if i != j
         }
 
-    def take(self, kind: str, beside: tuple[str, ...], order: list[int]) -> bool:
-        """Give a kind to the first free room that fits and shares a wall with one of others."""
+    def assign(self, kind: str, beside: tuple[str, ...], order: list[int]) -> bool:
+        """Assign a kind to the first suitable free room that adjoins a kind of `beside`."""
         for room in order:
             if room in self.kinds or not fits(kind, self._rects[room]):
                 continue
@@ -175,22 +176,22 @@ class KindTaker:
 
 
 def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | None:
-    """Kind of each room (the first is the hallway), or None if these rooms make no house."""
-    taker = KindTaker(rects, {0: "hallway"})
-    take, kinds = taker.take, taker.kinds
+    """Return the kind of each room, the hallway first, or None if the rooms do not suit."""
+    assigner = KindAssigner(rects, {0: "hallway"})
+    assign, kinds = assigner.assign, assigner.kinds
     largest_first = sorted(range(1, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(1, len(rects)))]
     complete = (
-        take("living room", ("hallway",), largest_first)
-        and take("kitchen", ("living room",), shuffled)
-        and take("dining room", ("kitchen", "living room"), shuffled)
-        and take("bathroom", ("hallway",), largest_first[::-1])
-        and take("bedroom", ("hallway",), shuffled)
+        assign("living room", ("hallway",), largest_first)
+        and assign("kitchen", ("living room",), shuffled)
+        and assign("dining room", ("kitchen", "living room"), shuffled)
+        and assign("bathroom", ("hallway",), largest_first[::-1])
+        and assign("bedroom", ("hallway",), shuffled)
     )
     if not complete:
         return None
     if len(rects) >= 9:
-        take("bathroom", ("bedroom", "hallway"), largest_first[::-1])
+        assign("bathroom", ("bedroom", "hallway"), largest_first[::-1])
     if not _assign_optional(rng, rects, kinds, largest_first):
         return None
     return [kinds[i] for i in range(len(rects))]
@@ -199,7 +200,7 @@ def assign_kinds(rng: np.random.Generator, rects: list[Rect]) -> list[str] | Non
 def _assign_optional(
     rng: np.random.Generator, rects: list[Rect], kinds: dict[int, str], order: list[int]
 ) -> bool:
-    """Give each remaining room an optional kind that fits, each at most once."""
+    """Assign a suitable optional kind to each remaining room, each kind at most once."""
     pool = [OPTIONAL_KINDS[i] for i in rng.permutation(len(OPTIONAL_KINDS))]
     pool.insert(int(rng.integers(1, 4)), "bedroom")
     for room in order:

@@ -1,15 +1,15 @@
-"""Which rooms of a house are joined, and whether by a door or by an open arch."""
+"""Links between the rooms of a house: pairs of rooms joined by a door or an arch."""
 
 import numpy as np
 
 from envs.houses.plan.room_layout import HALL_KINDS, Rect, SharedWall, shared_wall
 
-# Rooms that one may walk through to reach another.
+# Kinds of rooms that may lead to other rooms.
 PUBLIC_KINDS = frozenset(
     {*HALL_KINDS, "living room", "kitchen", "dining room", "library", "music room"}
 )
 DAY_KINDS = frozenset({"living room", "kitchen", "dining room"})
-MOST_PASSAGES = 3  # of a room that gets an extra door: its walls are for furniture too
+MOST_PASSAGES = 3  # of a room with an extra door, so that its walls have space for furniture
 EXTRA_DOOR_CHANCE = 0.25
 EN_SUITE_KINDS = frozenset({"bathroom", "closet"})
 
@@ -22,13 +22,16 @@ def choose_links(
     rects: list[Rect],
     kinds: list[str],
     open_plan: bool = False,
-    in_need: frozenset[str] = frozenset(),
+    fallback_kinds: frozenset[str] = frozenset(),
 ) -> Links | None:
-    """Which rooms of a storey are joined, by "door", "arch" or "open"; None if one is cut off.
+    """Choose the pairs of rooms of a storey that are joined, by "door", "arch" or "open".
 
-    Halls come first. They join every room that touches them, living quarters open into each other,
-    and a quarter of the remaining pairs of public rooms get a door too: there is more than one way
-    to walk. One may have to walk through rooms of the kinds `in_need` to rooms that no other reach.
+    Halls are first in the list. They are joined with every adjacent room, living quarters with each
+    other, and a quarter of the remaining pairs of public rooms get a door too, so that
+    there are several routes. Rooms of `fallback_kinds` lead to rooms that no other room reaches.
+
+    Returns:
+        Kind of passage and wall by pair of rooms, or None if a room is unreachable.
     """
     walls = {
         (i, j): wall
@@ -40,7 +43,7 @@ def choose_links(
     for (i, j), wall in walls.items():
         if kind := _main_link(rng, kinds[i], kinds[j], open_plan):
             links[i, j] = (kind, wall)
-    if not _join_remaining(links, walls, kinds, in_need):
+    if not _join_remaining(links, walls, kinds, fallback_kinds):
         return None
     for pair, wall in walls.items():
         if pair in links or not all(kinds[i] in PUBLIC_KINDS for i in pair):
@@ -52,7 +55,7 @@ def choose_links(
 
 
 def _main_link(rng: np.random.Generator, first: str, second: str, open_plan: bool) -> str:
-    """How a hall and a room beside it, or two living quarters, are joined; "" if they are not."""
+    """Return the passage between a hall and a room, or between two living quarters; "" for none."""
     pair = {first, second}
     if pair <= DAY_KINDS:
         if open_plan:
@@ -71,9 +74,9 @@ def _join_remaining(
     links: Links,
     walls: dict[tuple[int, int], SharedWall],
     kinds: list[str],
-    in_need: frozenset[str],
+    fallback_kinds: frozenset[str],
 ) -> bool:
-    """Give rooms off the hall a door, through public rooms or (baths, closets) a bedroom."""
+    """Add doors to unreached rooms, from public rooms or (bathrooms, closets) from a bedroom."""
     reached = {0}
     while True:
         grown = {i for pair in links if reached & set(pair) for i in pair}
@@ -83,7 +86,7 @@ def _join_remaining(
         if len(reached) == len(kinds):
             return True
         pair = _next_link(walls, kinds, reached, PUBLIC_KINDS)
-        pair = pair or _next_link(walls, kinds, reached, in_need)
+        pair = pair or _next_link(walls, kinds, reached, fallback_kinds)
         if pair is None:
             return False
         links[pair] = ("door", walls[pair])
@@ -95,7 +98,7 @@ def _next_link(
     reached: set[int],
     through: frozenset[str],
 ) -> tuple[int, int] | None:
-    """The first pair of a reached room of these kinds and one that is not reached yet, or None."""
+    """Return the first pair of a reached room of kind `through` and an unreached room, or None."""
     for i, j in walls:
         if (i in reached) == (j in reached):
             continue

@@ -1,23 +1,24 @@
-"""Which rooms a larger house has: what each storey needs, and what it may have besides."""
+"""Room program of a larger house: required and optional kinds of rooms of each storey."""
 
 import numpy as np
 
-from envs.houses.plan.room_layout import HALL_KINDS, KindTaker, Rect, fits
+from envs.houses.plan.room_layout import HALL_KINDS, KindAssigner, Rect, fits
 
-Need = tuple[str, tuple[str, ...], str]  # kind, kinds that it lies beside, "large", "small", "any"
+# Kind, adjacent kinds, and preferred size: "large", "small" or "any".
+RoomNeed = tuple[str, tuple[str, ...], str]
 
-_DAY: tuple[Need, ...] = (
+_DAY: tuple[RoomNeed, ...] = (
     ("living room", HALL_KINDS, "large"),
     ("kitchen", ("living room",), "any"),
     ("dining room", ("kitchen", "living room"), "any"),
     ("bathroom", HALL_KINDS, "small"),
 )
-_NIGHT: tuple[Need, ...] = (
+_NIGHT: tuple[RoomNeed, ...] = (
     ("bedroom", HALL_KINDS, "any"),
     ("bathroom", HALL_KINDS, "small"),
     ("bedroom", HALL_KINDS, "any"),
 )
-# What further rooms may be, and how many of each on one storey.
+# Kinds of the other rooms; a kind that is listed twice may occur twice on a storey.
 _DAY_POOL = ("office", "library", "laundry room", "gym", "music room", "closet")
 _NIGHT_POOL = (
     "kid's bedroom",
@@ -31,15 +32,15 @@ _NIGHT_POOL = (
 _SINGLE_POOL = (*_DAY_POOL, "kid's bedroom", "bedroom", "bathroom", "bedroom", "office")
 
 
-def needs_of(storey: int, storeys: int) -> tuple[Need, ...]:
-    """What a storey cannot do without, in the order in which it is handed out."""
+def needs_of(storey: int, storeys: int) -> tuple[RoomNeed, ...]:
+    """Return the required rooms of a storey in the order of their assignment."""
     if storeys == 1:
         return (*_DAY, _NIGHT[0])
     return _DAY if storey == 0 else _NIGHT
 
 
 def pool_of(storey: int, storeys: int) -> tuple[str, ...]:
-    """What else there may be on a storey."""
+    """Return the kinds of the optional rooms of a storey."""
     if storeys == 1:
         return _SINGLE_POOL
     return (*_DAY_POOL, "bedroom") if storey == 0 else (*_NIGHT_POOL, "gym", "music room")
@@ -48,29 +49,29 @@ def pool_of(storey: int, storeys: int) -> tuple[str, ...]:
 def assign_storey(
     rng: np.random.Generator, rects: list[Rect], halls: int, storey: int, storeys: int
 ) -> list[str] | None:
-    """Kind of each room of a storey, or None if these rooms make none.
+    """Return the kind of each room of a storey, or None if the rooms do not suit.
 
     Args:
-        rng: source of all choices.
-        rects: the rooms; the first `halls` of them are halls.
-        halls: how many.
-        storey: from 0, the ground.
-        storeys: of the house.
+        rng: Source of randomness.
+        rects: The rooms; the first `halls` of them are halls.
+        halls: Number of halls.
+        storey: Storey, counted from 0, the ground floor.
+        storeys: Number of storeys of the house.
     """
-    taker = KindTaker(rects, {i: HALL_KINDS[storey > 0] for i in range(halls)})
+    assigner = KindAssigner(rects, {i: HALL_KINDS[storey > 0] for i in range(halls)})
     by_size = sorted(range(halls, len(rects)), key=lambda i: -rects[i].area)
     shuffled = [int(i) for i in rng.permutation(np.arange(halls, len(rects)))]
     orders = {"large": by_size, "small": by_size[::-1], "any": shuffled}
     for kind, beside, order in needs_of(storey, storeys):
-        if not taker.take(kind, beside, orders[order]):
+        if not assigner.assign(kind, beside, orders[order]):
             return None
     pool = pool_of(storey, storeys)
     left = [pool[i] for i in rng.permutation(len(pool))]
     for room in by_size:
-        if room not in taker.kinds:
+        if room not in assigner.kinds:
             kind = next((k for k in left if fits(k, rects[room])), None)
             if kind is None:
                 return None
-            taker.kinds[room] = kind
+            assigner.kinds[room] = kind
             left.remove(kind)
-    return [taker.kinds[i] for i in range(len(rects))]
+    return [assigner.kinds[i] for i in range(len(rects))]

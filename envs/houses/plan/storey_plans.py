@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from envs.houses.plan.outlines import Shell, draw_shell
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     FLIGHT_GAP,
     STAIRWELL,
     WALL_HALF_THICKNESS,
@@ -14,6 +13,7 @@ from envs.houses.plan.plan_elements import (
     Room,
     Stairs,
 )
+from envs.houses.plan.outlines import Shell, draw_shell
 from envs.houses.plan.room_layout import ROOM_SIZES, Rect, SharedWall, fits, shared_wall, split
 from envs.houses.plan.room_links import Links, choose_links
 from envs.houses.plan.room_program import assign_storey
@@ -36,7 +36,7 @@ OPENING_ATTEMPTS = 4
 MOST_CLOSED_DOORS = 3  # on a storey, besides the cupboard below the stairs
 CLOSED_DOOR_CHANCE = 0.5
 ROOM_AREAS = (11.0, 30.0)  # m2; see `split`
-THROUGH_IN_NEED = frozenset({"bedroom", "office", "gym", "kid's bedroom"})
+FALLBACK_PASSAGE_KINDS = frozenset({"bedroom", "office", "gym", "kid's bedroom"})
 _JAMB = 0.05  # between the stairs' openings and the walls or the rail beside them
 
 Plan = tuple[float, float, tuple[Room, ...], tuple[Opening, ...], tuple[Stairs, ...]]
@@ -45,7 +45,7 @@ Plan = tuple[float, float, tuple[Room, ...], tuple[Opening, ...], tuple[Stairs, 
 def make_storeys(
     plan_seed: int, outline: str, storeys: int, open_plan: bool, closed_doors: bool
 ) -> Plan:
-    """Width, depth, rooms, openings and stairs of a house; see `floor_plan.make_floor_plan`."""
+    """Return width, depth, rooms, openings and stairs; see `floor_plan.make_floor_plan`."""
     for attempt in range(LAYOUT_ATTEMPTS):
         rng = np.random.default_rng([plan_seed, PLAN_TAG, attempt])
         shell = draw_shell(rng, outline, storeys)
@@ -80,7 +80,7 @@ def _draw_storey(
     open_plan: bool,
     closed_doors: bool,
 ) -> tuple[list[Room], list[Opening]] | None:
-    """Rooms and openings of a storey, the rooms numbered from `first`; None if none was found."""
+    """Return rooms, numbered from `first`, and openings of a storey; None if all attempts fail."""
     for _ in range(STOREY_ATTEMPTS):
         rects = [*shell.halls, *(room for s in shell.strips for room in _cut(rng, s))]
         if first + len(rects) - storey > MOST_ROOMS:
@@ -92,7 +92,7 @@ def _draw_storey(
         if shell.well:
             local.append(Room(len(local), STAIRWELL, *shell.well, storey))
         for _ in range(OPENING_ATTEMPTS):
-            links = choose_links(rng, rects, kinds, open_plan, THROUGH_IN_NEED)
+            links = choose_links(rng, rects, kinds, open_plan, FALLBACK_PASSAGE_KINDS)
             if links is None:
                 continue
             openings = _openings(rng, tuple(local), links, rects, closed_doors)
@@ -105,12 +105,12 @@ def _draw_storey(
 
 
 def _cut(rng: np.random.Generator, strip: Rect) -> list[Rect]:
-    """Rooms of a strip, if possible such that each is good for something."""
+    """Cut a strip into rooms, if possible such that each suits some kind."""
     pieces: list[Rect] = []
     for _ in range(CUT_ATTEMPTS):
         pieces = []
         split(rng, strip, pieces, ROOM_AREAS)
-        # Cutting adds up tenths; walls of neighbours must be exactly equal.
+        # Sums of tenths differ in the last bits; walls of neighbours must be exactly equal.
         pieces = [Rect(*(round(float(value), 3) for value in piece)) for piece in pieces]
         if all(any(fits(kind, piece) for kind in ROOM_SIZES) for piece in pieces):
             break
@@ -124,7 +124,7 @@ def _openings(
     rects: list[Rect],
     closed_doors: bool,
 ) -> list[Opening] | None:
-    """Doors, arches, windows and the entrance of a storey; None where they clash."""
+    """Return doors, arches, windows and the entrance of a storey, or None if they clash."""
     passages = place_passages(rng, rooms, links)
     if passages is None:
         return None
@@ -144,7 +144,7 @@ def _openings(
 
 
 def _reaches_before(opening: Opening, well: Room, hall: Room) -> bool:
-    """Whether an open leaf would stand in the hall before the stairs."""
+    """Return whether an open leaf would stand in the hall in front of the stairs."""
     if opening.swing_room != hall.index:
         return False
     x, y = opening.centre
@@ -165,7 +165,7 @@ def _shut_doors(
     rects: list[Rect],
     openings: list[Opening],
 ) -> list[Opening]:
-    """Doors that are shut for good, in walls between rooms that are not joined."""
+    """Return permanently closed doors in walls between rooms that are not joined."""
     walls = [
         ((i, j), wall)
         for i in range(len(rects))
@@ -199,7 +199,7 @@ def _closed_door(
 
 
 def _stairs(rng: np.random.Generator, shell: Shell, rooms: list[Room]) -> tuple[Stairs, ...]:
-    """Stairs in the well of each storey but the top one, open to the first hall."""
+    """Return stairs in the well of each storey but the top one, open to the first hall."""
     wells = [room for room in rooms if room.kind == STAIRWELL]
     well, hall = wells[0], shell.halls[0]
     x, y = well.centre
@@ -217,7 +217,7 @@ def _stairs(rng: np.random.Generator, shell: Shell, rooms: list[Room]) -> tuple[
 
 
 def _stair_openings(stairs: Stairs, rooms: list[Room]) -> list[Opening]:
-    """An arch to the foot, and above an arch from the head and a railing beside it."""
+    """Return an arch at the foot of the stairs, an arch at the head and a railing beside it."""
     first = stairs.first_side
     return [
         _front_opening("arch", stairs, rooms, 0, first),
@@ -227,12 +227,12 @@ def _stair_openings(stairs: Stairs, rooms: list[Room]) -> list[Opening]:
 
 
 def _cupboard(stairs: Stairs, rooms: list[Room]) -> Opening:
-    """The door of the cupboard below the second flight."""
+    """Return the door of the cupboard below the second flight."""
     return _front_opening("closed door", stairs, rooms, 0, -stairs.first_side)
 
 
 def _front_opening(kind: str, stairs: Stairs, rooms: list[Room], upper: int, side: int) -> Opening:
-    """An opening between a stairwell and the hall before it, over one of the two flights."""
+    """Return an opening between a stairwell and its hall, in front of one of the two flights."""
     half = stairs.flight_width / 2 - _JAMB
     if kind == "closed door":
         half = min(half, DOOR_WIDTH / 2)

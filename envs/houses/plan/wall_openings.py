@@ -1,8 +1,8 @@
-"""Doors, arches, windows and the entrance of a floor plan, placed so that they do not clash."""
+"""Placement of doors, arches, windows and the entrance of a floor plan, without clashes."""
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import STAIRWELL, WALL_HALF_THICKNESS, Opening, Room
+from envs.houses.plan.elements import STAIRWELL, WALL_HALF_THICKNESS, Opening, Room
 from envs.houses.plan.room_layout import Rect, SharedWall
 from envs.houses.plan.room_links import PUBLIC_KINDS, Links
 
@@ -11,11 +11,12 @@ DOOR_HEIGHT = 2.08
 ARCH_HEIGHT = 2.25
 OPEN_HEIGHT = 2.45  # of an opening as wide as its wall
 CORNER = 0.14  # between a door and the face of the wall beside it
-LEAF_DEPTH, LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf takes beside its hinge
+LEAF_DEPTH, LEAF_BREADTH = 1.0, 0.35  # floor that an open leaf covers beside its hinge
 APPROACH_DEPTH = 0.8  # floor kept free on both sides of a passage
-CORNER_REACH = 0.85  # an opening nearer to a corner than this takes floor from the other wall
+CORNER_REACH = 0.85  # an opening closer to a corner than this needs floor at the other wall
 PLACEMENT_TRIES = 8
-# Window sill and head in metres, and the widest window: baths and laundries get high, small ones.
+# Heights of window sill and head, and maximum width, in metres: bathrooms and laundry rooms have
+# high, small windows.
 WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
     "bathroom": (1.5, 2.15, 0.9),
     "laundry room": (1.5, 2.15, 0.9),
@@ -27,8 +28,8 @@ WINDOW_SHAPES: dict[str, tuple[float, float, float]] = {
     STAIRWELL: (0.9, 2.2, 1.0),
 }
 DEFAULT_WINDOW_SHAPE = (0.9, 2.2, 1.6)
-# Longest piece of bare wall in metres that the main furniture of a room needs, and whether a window
-# may be in it: a kitchen works below one, a television or a bed does not stand before one.
+# Length in metres of the bare wall that the main furniture of a room needs, and whether a window
+# may be in it: kitchen units may stand below a window, a television or a bed may not.
 BARE_WALLS: dict[str, tuple[float, bool]] = {
     "living room": (2.3, False),
     "kitchen": (2.8, True),
@@ -45,9 +46,9 @@ SECOND_WINDOW = {"living room": 0.4, "bedroom": 0.2, "kitchen": 0.2, "library": 
 def place_passages(
     rng: np.random.Generator, rooms: tuple[Room, ...], links: Links
 ) -> list[Opening] | None:
-    """Place all doors and arches; None if an open leaf would bar another passage.
+    """Place all doors and arches; return None if an open leaf would block another passage.
 
-    Doors lie beside a corner of the room they open into, so that the leaf rests at the wall.
+    A door is beside a corner of the room into which it opens, so that its leaf rests at the wall.
     """
     passages: list[Opening] = []
     for pair, (kind, wall) in sorted(links.items(), key=lambda link: link[1][0]):
@@ -88,7 +89,7 @@ def _door(
     rng: np.random.Generator, rooms: tuple[Room, ...], pair: tuple[int, int], wall: SharedWall
 ) -> Opening:
     low, high = wall.start + WALL_HALF_THICKNESS + CORNER, wall.end - WALL_HALF_THICKNESS - CORNER
-    # Into the more private room, as doors do; a leaf in the hall would bar the way.
+    # Doors open into the more private room; a leaf in the hall would block the way.
     swing = next((i for i in reversed(pair) if rooms[i].kind not in PUBLIC_KINDS), pair[1])
     corners = _span(rooms[swing], wall.axis)
     reaches = {"start": corners[0] == wall.start, "end": corners[1] == wall.end}
@@ -106,7 +107,7 @@ def _span(room: Room, axis: str) -> tuple[float, float]:
 
 
 def _strip(room: Room, wall: Opening, start: float, end: float, depth: float) -> Rect:
-    """The floor of a room along a piece of wall."""
+    """Return the floor of a room along a piece of wall."""
     low, _ = _span(room, "y" if wall.axis == "x" else "x")
     across = (low, low + depth) if wall.position == low else (wall.position - depth, wall.position)
     if wall.axis == "x":
@@ -115,19 +116,19 @@ def _strip(room: Room, wall: Opening, start: float, end: float, depth: float) ->
 
 
 def leaf_strip(door: Opening, rooms: tuple[Room, ...]) -> Rect:
-    """The floor that the open leaf of a door takes."""
+    """Return the floor that the open leaf of a door covers."""
     hinge = door.start if door.hinge == "start" else door.end
     half = LEAF_BREADTH / 2
     return _strip(rooms[door.swing_room], door, hinge - half, hinge + half, LEAF_DEPTH)
 
 
 def clashes(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
-    """Whether the leaf of one passage stands before the other."""
-    for one, other in ((a, b), (b, a)):
-        if one.kind == "door" and one.swing_room in other.rooms:
-            room = rooms[one.swing_room]
+    """Return whether the leaf of one passage blocks the other."""
+    for door, other in ((a, b), (b, a)):
+        if door.kind == "door" and door.swing_room in other.rooms:
+            room = rooms[door.swing_room]
             approach = _strip(room, other, other.start, other.end, APPROACH_DEPTH)
-            if leaf_strip(one, rooms).overlaps(approach):
+            if leaf_strip(door, rooms).overlaps(approach):
                 return True
     return False
 
@@ -135,12 +136,12 @@ def clashes(a: Opening, b: Opening, rooms: tuple[Room, ...]) -> bool:
 def place_outer_openings(
     rng: np.random.Generator, rooms: tuple[Room, ...], passages: list[Opening]
 ) -> list[Opening]:
-    """The entrance at the end of the first hall that has an outer wall, and the windows."""
+    """Place the entrance, at the end of the first hall with an outer wall, and the windows."""
     openings: list[Opening] = []
     leaves = [(door.storey, leaf_strip(door, rooms)) for door in passages if door.kind == "door"]
     for room in rooms:
         if room.kind == "closet" or (room.kind == STAIRWELL and room.storey == 0):
-            continue  # walls for wardrobes, and walls behind steps
+            continue  # their walls are needed for wardrobes, or are behind steps
         walls = outer_walls(room, rooms)
         has_entrance = any(opening.kind == "entrance" for opening in openings)
         for k, index in enumerate(rng.permutation(len(walls))):
@@ -158,7 +159,7 @@ def place_outer_openings(
 
 
 def outer_walls(room: Room, rooms: tuple[Room, ...], shortest: float = 1.2) -> list[SharedWall]:
-    """The pieces of a room's walls, from `shortest` metres, behind which its storey has no room."""
+    """Return the outer pieces of a room's walls that are at least `shortest` metres long."""
     walls: list[SharedWall] = []
     for axis, near, far in (
         ("x", "y0", "y1"),
@@ -180,15 +181,16 @@ def outer_walls(room: Room, rooms: tuple[Room, ...], shortest: float = 1.2) -> l
 
 
 def has_wall_space(room: Room, openings: list[Opening]) -> bool:
-    """Whether the main furniture of a room finds a piece of wall that is long enough."""
+    """Return whether a room has a bare wall that is long enough for its main furniture."""
     needed, windows_allowed = BARE_WALLS.get(room.kind, (0.0, True))
     return longest_bare_wall(room, openings, windows_too=not windows_allowed) >= needed
 
 
 def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) -> float:
-    """Length in metres of the longest piece of wall without passages, and without windows if asked.
+    """Return the length in metres of the longest wall piece without passages.
 
-    What belongs to a passage or a window beside it (an approach, a curtain) counts with it.
+    If `windows_too`, the piece has no windows either. A passage or window includes the space beside
+    it (an approach, a curtain).
     """
     longest = 0.0
     for axis, position in (("x", room.y0), ("x", room.y1), ("y", room.x0), ("y", room.x1)):
@@ -199,7 +201,7 @@ def longest_bare_wall(room: Room, openings: list[Opening], windows_too: bool) ->
                 if o.axis == axis and o.position == position:
                     cuts.append((o.start - 0.3, o.end + 0.3))
                 elif o.kind != "window" and o.axis != axis:
-                    # A passage round the corner keeps the end of this wall free.
+                    # A passage around the corner needs the end of this wall.
                     cuts += _cuts_round_corner(room, o, position, (low, high))
         cuts.sort()
         reached = low

@@ -1,4 +1,4 @@
-"""One picture that shows the rooms of houses, for documents and for looking at what was built."""
+"""Contact sheets: pictures of the rooms of houses, for documentation and inspection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import EYE_HEIGHT
+from envs.houses.plan.elements import EYE_HEIGHT
 from envs.panoramas.cameras import perspective_camera, render
 from envs.panoramas.ray_tracer import RayTracer
 from storage import atomic_write
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from envs.houses.building.house import House
-    from envs.houses.plan.plan_elements import Room
+    from envs.houses.plan.elements import Room
 
 
 _VFOV = np.deg2rad(66)
 _PITCH = np.deg2rad(-14)
-_TRIAL = (18, 24)  # pixels of the small pictures by which a standpoint is chosen
-_FURNITURE_SHARE = 0.01  # of a small picture that an object must cover to count
+_TRIAL = (18, 24)  # size in pixels of the small pictures that rate a standpoint
+_FURNITURE_SHARE = 0.01  # minimum share of a small picture that an object must cover
 _STRUCTURE = {"wall", "floor", "ceiling", "skirting", "outside", "window", "door frame", "archway"}
 
 
@@ -34,14 +34,15 @@ def contact_sheet(
     tile: tuple[int, int] = (300, 400),
     rooms_per_house: int | None = None,
 ) -> None:
-    """Writes a picture with one view of each room.
+    """Write a picture with one view of each room.
 
     Args:
-        houses: houses, or scan names of built-in ones.
-        path: PNG or JPEG file to write.
-        columns: views side by side.
-        tile: height and width of a view in pixels.
-        rooms_per_house: only so many of each house, of different kinds first; None for all.
+        houses: Houses, or scan names of built-in houses.
+        path: Output file, PNG or JPEG.
+        columns: Number of views per row.
+        tile: Height and width of a view in pixels.
+        rooms_per_house: Maximum number of rooms of each house, of different kinds first; None means
+            all rooms.
     """
     from PIL import Image
 
@@ -52,8 +53,8 @@ def contact_sheet(
     ]
     rows = -(-len(views) // columns)
     sheet = Image.new("RGB", (columns * tile[1], rows * tile[0]), "white")
-    for number, (label, picture) in enumerate(views):
-        at = (number % columns * tile[1], number // columns * tile[0])
+    for k, (label, picture) in enumerate(views):
+        at = (k % columns * tile[1], k // columns * tile[0])
         sheet.paste(_labelled(picture, label), at)
     with atomic_write(path) as beside:
         sheet.save(beside)
@@ -66,14 +67,14 @@ def set_sheet(
     tile: tuple[int, int] = (270, 360),
     rooms: int = 4,
 ) -> None:
-    """Writes a picture with a row per house: plans with graph and furniture, then some rooms.
+    """Write a picture with one row per house: plans with graph and furniture, then some rooms.
 
     Args:
-        scans: names of built-in houses of any set.
-        path: PNG or JPEG file to write.
-        connectivity_dir: folder of their graphs.
-        tile: height and width in pixels of each plan and room.
-        rooms: how many of each house, of different kinds from house to house.
+        scans: Names of built-in houses of any set.
+        path: Output file, PNG or JPEG.
+        connectivity_dir: Folder of their graphs.
+        tile: Height and width of each plan and room in pixels.
+        rooms: Number of rooms of each house; the kinds vary between houses.
     """
     from PIL import Image
     from tqdm import tqdm
@@ -113,9 +114,9 @@ def _labelled(picture: np.ndarray, label: str) -> Image.Image:
 
 
 def room_view(tracer: RayTracer, house: House, room: Room, size: tuple[int, int]) -> np.ndarray:
-    """(height, width, 3) uint8: the room from where most of its furniture shows."""
+    """Render a room, (height, width, 3) uint8, from a standpoint that shows most furniture."""
     position, heading = max(
-        _standpoints(room), key=lambda stand: _worth(tracer, house, room, *stand)
+        _standpoints(room), key=lambda stand: _score(tracer, house, room, *stand)
     )
     camera = perspective_camera(size, heading, _PITCH, _VFOV)
     return render(tracer, position, camera, size, _VFOV / size[0]).rgb.reshape(*size, 3)
@@ -140,7 +141,7 @@ def _choose_rooms(house: House, count: int | None) -> list[Room]:
 
 
 def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:
-    """Places along the walls and near the corners, each looking at the middle of the room."""
+    """Yield standpoints along the walls and in the corners, facing the centre of the room."""
     x_middle, y_middle = room.centre
     eye = room.floor + EYE_HEIGHT
     for inset in (0.45, 0.8):
@@ -151,10 +152,10 @@ def _standpoints(room: Room) -> Iterator[tuple[np.ndarray, float]]:
                     yield np.array([x, y, eye]), heading
 
 
-def _worth(
+def _score(
     tracer: RayTracer, house: House, room: Room, position: np.ndarray, heading: float
 ) -> float:
-    """Score of a standpoint: furniture in sight and depth, little of it right before the eye."""
+    """Return the score of a standpoint: visible furniture and depth, less nearby obstruction."""
     camera = perspective_camera(_TRIAL, heading, _PITCH, _VFOV)
     x, y = np.meshgrid(np.arange(_TRIAL[1]) + 0.5, np.arange(_TRIAL[0]) + 0.5)
     hits = tracer.trace(position, camera(x.ravel(), y.ravel()))

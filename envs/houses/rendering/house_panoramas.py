@@ -1,4 +1,4 @@
-"""Panoramas of built-in houses by scan and viewpoint; houses are built when first needed."""
+"""Panoramas of built-in houses by scan and viewpoint; houses are built on first access."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from connectivity import read_connectivity
 from envs.houses.building.house import (
     House,
     HouseSpec,
+    ensure_house,
     house_cache_dir,
     is_saved,
-    keep_house,
     load_house,
 )
 from envs.houses.building.sets import HOUSE_SETS, set_of
@@ -27,13 +27,13 @@ _TRACERS_KEPT = 2
 
 
 class HousePanoramas:
-    """Renders what a viewpoint of a built-in house sees.
+    """Renderer of panoramas at the viewpoints of built-in houses.
 
     Args:
-        specs: seeds and options of each scan; None means the houses of all built-in sets.
-        cache_dir: where built houses are kept; None means `house_cache_dir()`.
-        connectivity_dir: where the navigation graphs lie; None means those of each house's set.
-        width: columns of a panorama; it has half as many rows.
+        specs: Specification of each scan; None means the houses of all built-in sets.
+        cache_dir: Folder of built houses; None means `house_cache_dir()`.
+        connectivity_dir: Folder of the navigation graphs; None means that of each house's set.
+        width: Number of columns of a panorama, which has half as many rows.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class HousePanoramas:
         width: int = 1024,
     ):
         if specs is None:
-            specs = {scan: spec for one in HOUSE_SETS.values() for scan, spec in one.specs.items()}
+            specs = {scan: spec for s in HOUSE_SETS.values() for scan, spec in s.specs.items()}
         self._specs = specs
         self._cache_dir = cache_dir or house_cache_dir()
         self._connectivity_dir = connectivity_dir
@@ -53,16 +53,16 @@ class HousePanoramas:
         self._tracer = lru_cache(_TRACERS_KEPT)(self._make_tracer)
 
     def panorama(self, scan: str, viewpoint: str, rows: slice | None = None) -> Panorama:
-        """RGB, depth and object ids seen from a viewpoint, of `rows` only if they are named.
+        """Render RGB, depth and object ids at a viewpoint, optionally of some `rows` only.
 
         Raises:
-            KeyError: no such scan, or no such viewpoint in its navigation graph.
+            KeyError: The scan is unknown, or its navigation graph has no such viewpoint.
         """
         position = self.position(scan, viewpoint)
         return render_panorama(self._tracer(scan), position, self._width, rows)
 
     def position(self, scan: str, viewpoint: str) -> np.ndarray:
-        """(3,) metres: the camera of a viewpoint, from the pose in the navigation graph."""
+        """Return the camera position (3,) in metres of a viewpoint from the navigation graph."""
         if scan not in self._poses:
             directory = self._connectivity_dir or set_of(scan).connectivity_dir
             records = read_connectivity(scan, directory)
@@ -75,21 +75,21 @@ class HousePanoramas:
         return self._poses[scan][viewpoint]
 
     def house(self, scan: str) -> House:
-        """The house from the cache; built and stored there first if it is not in it.
+        """Return a house from the cache; build it there first if it is missing.
 
         Raises:
-            KeyError: no such scan.
+            KeyError: The scan is unknown.
         """
         if scan not in self._specs:
-            raise KeyError(f"no built-in house is called {scan!r}; there are {len(self._specs)}")
+            raise KeyError(f"no built-in house is named {scan!r}; use one of the house sets")
         spec = self._specs[scan]
         if not is_saved(spec, self._cache_dir):
             _LOG.info("building %s into %s (about 15 s, once)", scan, self._cache_dir)
-            keep_house(spec, self._cache_dir)
+            ensure_house(spec, self._cache_dir)
         return load_house(scan, self._cache_dir)
 
     def tracer(self, scan: str) -> RayTracer:
-        """Ray tracer of a house; those of the last few houses are kept."""
+        """Return the ray tracer of a house; those of the last few houses are cached."""
         return self._tracer(scan)
 
     def _make_tracer(self, scan: str) -> RayTracer:
@@ -97,9 +97,9 @@ class HousePanoramas:
 
 
 def panorama(scan: str, viewpoint: str) -> Panorama:
-    """Panorama (512, 1024) of a viewpoint of the built-in houses; the house is built if needed.
+    """Render the panorama (512, 1024) of a viewpoint; the house is built if it is missing.
 
-    Keep a `HousePanoramas` instead where another size, cache folder or set of houses is wanted.
+    Use `HousePanoramas` for another size, cache folder or house set.
     """
     return _built_in_houses().panorama(scan, viewpoint)
 

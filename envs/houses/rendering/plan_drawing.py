@@ -1,4 +1,4 @@
-"""Floor plans with furniture and navigation graph, drawn from above."""
+"""Drawings of floor plans with furniture and navigation graph."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.houses.plan.plan_elements import STAIRWELL, STOREY_HEIGHT
+from envs.houses.plan.elements import STAIRWELL, STOREY_HEIGHT
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
-    from envs.houses.plan.plan_elements import Opening, Room
+    from envs.houses.plan.elements import Opening, Room
 
 _MARGIN = 10  # pixels
 _FONT_SIZES = (10, 9, 8, 7)
@@ -48,13 +48,13 @@ _NOT_FURNITURE = frozenset(
 def draw_plan(
     house: House, storey: int, size: tuple[int, int], records: Sequence[dict[str, Any]] = ()
 ) -> np.ndarray:
-    """One storey from above, north up.
+    """Draw one storey from above, north up.
 
     Args:
-        house: the house.
-        storey: counts from 0.
-        size: height and width in pixels.
-        records: connectivity records of the house, of which viewpoints and edges are drawn.
+        house: The house.
+        storey: Storey, counted from 0.
+        size: Height and width in pixels.
+        records: Connectivity records of the house, whose viewpoints and edges are drawn.
 
     Returns:
         (height, width, 3) uint8.
@@ -80,7 +80,7 @@ def draw_plan(
 
 
 class _Sheet:
-    """Paper on which metres become pixels."""
+    """Drawing surface that converts metres to pixels."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, house: House, size: tuple[int, int]) -> None:
         self._draw = draw
@@ -110,7 +110,7 @@ class _Sheet:
         self._draw.line([self.at(*end) for end in ends], fill=_OPENINGS[opening.kind], width=4)
 
     def graph(self, records: Sequence[dict[str, Any]], floor: float) -> None:
-        """Viewpoints of the storey and of the stairs above it, and what joins them."""
+        """Draw the viewpoints and edges of the storey and of the stairs above it."""
         poses = np.array([record["pose"] for record in records]).reshape(-1, 16)
         points, levels = poses[:, [3, 7]], poses[:, 11] - floor
         own = (levels > -0.3) & (levels < STOREY_HEIGHT + 0.3)
@@ -124,13 +124,13 @@ class _Sheet:
             self._draw.ellipse((column - 3, row - 3, column + 3, row + 3), fill=_VIEWPOINT)
 
     def name(self, room: Room) -> None:
-        """Its kind in the north-west corner: a word a line, and small, if the room is narrow."""
+        """Write the kind in the north-west corner; narrow rooms have small text and line breaks."""
         (x, y), (right, _) = self.at(room.x0, room.y1), self.at(room.x1, room.y0)
         for size, text in product(_FONT_SIZES, (room.kind, room.kind.replace(" ", "\n"))):
             font = ImageFont.load_default(size)
             if self._draw.multiline_textbbox((0, 0), text, font)[2] <= right - x - 6:
                 break
-        # The halo keeps the name apart from the edges that run below it.
+        # The halo separates the name from the edges below it.
         halo = {"stroke_width": 2, "stroke_fill": _floor(room)}
         self._draw.multiline_text((x + 4, y + 3), text, _INK, font, spacing=0, **halo)
 

@@ -1,7 +1,7 @@
-"""Panoramas of built-in houses as arrays on disk, from which the house CLIP's views are cut.
+"""Panoramas of built-in houses as arrays on disk, the source of training views of house_clip.
 
-Besides the viewpoints of the navigation graph, positions along its edges are rendered: a walker
-could stand there too, and more positions in few houses make a better encoder.
+Positions along the edges of the navigation graph are rendered besides its viewpoints, because more
+positions in few houses make a better encoder.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from storage import atomic_write, write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
-from training.interruption import says_when_interrupted
+from training.interruption import interruption_message
 
 if TYPE_CHECKING:
     from envs.houses.building.house import House
 
-DESCRIPTION = "house.json"  # within the folder of a house, written last
+DESCRIPTION = "house.json"  # in the folder of a house, written last
 POSITION_TAG = 51
-_FARTHEST = 60.0  # metres; keeps the sky's infinite depth out of means
+_FARTHEST = 60.0  # maximum depth in metres, so that the sky's infinite depth is not in means
 
 
 @dataclass(frozen=True, eq=False)
 class HousePictures:
-    """P panoramas of one house, memory-mapped.
+    """Memory-mapped panoramas of one house at P positions.
 
     Attributes:
         scan: Name of the house.
         rgb: (P, H, 2H, 3) uint8.
         object_id: (P, H, 2H) int16 indices into `objects`, -1 for the sky.
         depth: (P, H, 2H) float16 metres along the ray.
-        viewpoints: How many of the P, the first ones, stand at viewpoints of the graph.
-        objects: The things in the house.
-        room_kinds: Kind of each room that `ObjectInfo.room` names.
+        viewpoints: Number of leading positions that are viewpoints of the graph.
+        objects: The objects in the house.
+        room_kinds: Kind of each room by `ObjectInfo.room`.
     """
 
     scan: str
@@ -57,19 +57,19 @@ class HousePictures:
 def render_houses(
     scans: Sequence[str], folder: Path, extra: int, width: int, workers: int = 1
 ) -> list[HousePictures]:
-    """Render panoramas of houses, or take what an earlier call left in the folder; shows a bar.
+    """Render panoramas of houses, or reuse those in the folder; show a progress bar.
 
-    What is older than the house or its graph is rendered anew.
+    Panoramas that are older than the house or its graph are rendered again.
 
     Args:
-        scans: Built-in houses; those that are not in the cache of houses are built.
-        folder: Where the arrays lie, one folder a house.
-        extra: Positions along edges of the graph, beside its viewpoints.
-        width: Columns of a panorama.
-        workers: Processes; the result does not depend on their number.
+        scans: Names of built-in houses; missing houses are built in the cache.
+        folder: Output folder with one subfolder per house.
+        extra: Number of positions along edges of the graph, besides its viewpoints.
+        width: Number of columns of a panorama.
+        workers: Number of worker processes; the result does not depend on it.
 
     Raises:
-        ChildProcessError: A process was killed.
+        ChildProcessError: A worker process was killed.
     """
     from tqdm import tqdm
 
@@ -77,10 +77,8 @@ def render_houses(
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
     jobs = [(scan, folders[scan], extra, width) for scan in missing]
     done = run_jobs(_render_house, jobs, workers, "renders")
-    with says_when_interrupted(
-        lambda: (
-            f"Houses that are finished are kept in {folder}; the same command renders the others"
-        )
+    with interruption_message(
+        lambda: f"Finished houses are kept in {folder}; run the same command to render the others"
     ):
         for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
             pass
@@ -88,11 +86,11 @@ def render_houses(
 
 
 def _is_current(folder: Path, scan: str) -> bool:
-    """Whether a folder has the panoramas of a house as it is now."""
-    home, cache, description = set_of(scan), house_cache_dir(), folder / DESCRIPTION
-    if not (description.is_file() and is_saved(home.specs[scan], cache)):
+    """Return whether a folder has up-to-date panoramas of a house."""
+    house_set, cache, description = set_of(scan), house_cache_dir(), folder / DESCRIPTION
+    if not (description.is_file() and is_saved(house_set.specs[scan], cache)):
         return False
-    sources = (cache / f"{scan}.json", home.connectivity_dir / f"{scan}_connectivity.json")
+    sources = (cache / f"{scan}.json", house_set.connectivity_dir / f"{scan}_connectivity.json")
     rendered = description.stat().st_mtime
     return all(rendered > source.stat().st_mtime for source in sources)
 
@@ -115,28 +113,28 @@ def _render_into(job: tuple[str, Path, int, int]) -> None:
     house, tracer = source.house(scan), source.tracer(scan)
     positions, viewpoints = standing_positions(house, extra)
     size = (len(positions), width // 2, width)
-    # What lay there is of another house or graph now, and must not pass for this one's.
+    # Old arrays belong to another house or graph; without a description they are not reused.
     (folder / DESCRIPTION).unlink(missing_ok=True)
     rgb = np.empty((*size, 3), np.uint8)
     object_id = np.empty(size, np.int16)
     depth = np.empty(size, np.float16)
-    for number, position in enumerate(positions):
+    for k, position in enumerate(positions):
         panorama = render_panorama(tracer, position, width)
-        rgb[number] = panorama.rgb
-        object_id[number] = panorama.object_id
-        depth[number] = np.minimum(panorama.depth, _FARTHEST)
+        rgb[k] = panorama.rgb
+        object_id[k] = panorama.object_id
+        depth[k] = np.minimum(panorama.depth, _FARTHEST)
     for name, array in (("rgb", rgb), ("object_id", object_id), ("depth", depth)):
-        # Not through a memory map, whose process dies where the disk is full.
+        # Do not write through a memory map: a full disk would kill the process.
         with atomic_write(folder / f"{name}.npy") as beside:
             np.save(beside, array)
     _write_description(folder, house, viewpoints)
 
 
 def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
-    """Where a walker may stand: at the included viewpoints, then at points between neighbours.
+    """Return camera positions: the included viewpoints, then points between neighbours.
 
     Returns:
-        (P, 3) metres, and how many of them are viewpoints.
+        (P, 3) metres, and the number of viewpoints among them.
     """
     from connectivity import read_connectivity
 
@@ -154,27 +152,29 @@ def standing_positions(house: House, extra: int) -> tuple[np.ndarray, int]:
 
 
 def read_pictures(folder: Path) -> HousePictures:
-    """Map the arrays that `render_houses` wrote."""
-    described = read_json(folder / DESCRIPTION, "delete the folder to have it rendered again")
+    """Memory-map the arrays that `render_houses` wrote."""
+    description = read_json(
+        folder / DESCRIPTION, "delete its folder; the next run renders it again"
+    )
     arrays: dict[str, Any] = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r")
         for name in ("rgb", "object_id", "depth")
     }
     return HousePictures(
-        scan=described["scan"],
-        viewpoints=described["viewpoints"],
-        objects=tuple(map(ObjectInfo.from_dict, described["objects"])),
-        room_kinds=tuple(described["room_kinds"]),
+        scan=description["scan"],
+        viewpoints=description["viewpoints"],
+        objects=tuple(map(ObjectInfo.from_dict, description["objects"])),
+        room_kinds=tuple(description["room_kinds"]),
         **arrays,
     )
 
 
 def _write_description(folder: Path, house: House, viewpoints: int) -> None:
-    """Written last: its presence says that the arrays are complete."""
-    described = {
+    """Write the description of the house, whose presence marks the arrays as complete."""
+    description = {
         "scan": house.spec.scan,
         "viewpoints": viewpoints,
         "objects": [asdict(thing) for thing in house.scene.objects],
         "room_kinds": [room.kind for room in house.plan.rooms],
     }
-    write_text(folder / DESCRIPTION, json.dumps(described))
+    write_text(folder / DESCRIPTION, json.dumps(description))

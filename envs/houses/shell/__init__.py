@@ -1,1 +1,1 @@
-"""Walls, floors, stairs and facade, put together as a scene."""
+"""Walls, floors, stairs and facade of a house, and its assembly into a scene."""

@@ -1,4 +1,4 @@
-"""Assembly of a house: walls, floors and furniture put together as one scene."""
+"""Assembly of walls, floors and furniture into one scene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from envs.houses.shell.structure import build_structure
 from envs.houses.shell.walls import FEW_TRIANGLES, FULL_DETAIL
 
 if TYPE_CHECKING:
-    from envs.houses.furnishing.furnishing import PlacedObject
+    from envs.houses.furnishing.rooms import PlacedObject
     from envs.houses.materials.style import Style
     from envs.houses.plan.floor_plan import FloorPlan
 
@@ -31,10 +31,11 @@ def assemble(
     contact_shadows: bool = False,
     compact: bool = False,
 ) -> Scene:
-    """Walls, floors, windows and furniture as one unlit scene: vertex colours are the tints.
+    """Assemble walls, floors, windows and furniture into one unlit scene.
 
-    Only the textures in use are kept, in alphabetical order. For `contact_shadows` the floors get
-    more vertices round the furniture; a `compact` house has fewer on its walls.
+    Vertex colours are the tints. The scene contains only textures in use, in alphabetical order.
+    With `contact_shadows` the floors have more vertices around the furniture; a `compact` house has
+    fewer on its walls.
     """
     lay_floor = shadow_floor(placed) if contact_shadows else None
     detail = FEW_TRIANGLES if compact else FULL_DETAIL
@@ -43,11 +44,15 @@ def assemble(
 
 
 def scene_of_fixtures(fixtures: Sequence[Fixture], textures: dict[str, np.ndarray]) -> Scene:
-    """Flattens objects made of world-space parts; see `assemble`."""
+    """Convert fixtures with parts in world coordinates to a scene; see `assemble`.
+
+    Raises:
+        KeyError: A texture is missing.
+    """
     names = sorted({part.material.texture for fixture in fixtures for part in fixture.parts})
     missing = [name for name in names if name not in textures]
     if missing:
-        raise KeyError(f"no texture called {missing[0]!r}; there are: {', '.join(textures)}")
+        raise KeyError(f"no texture named {missing[0]!r}; use one of {', '.join(textures)}")
     columns: dict[str, list[np.ndarray]] = {key: [] for key in _COLUMNS}
     objects = []
     vertex_count = 0

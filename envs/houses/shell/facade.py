@@ -1,6 +1,6 @@
-"""Outer faces of the walls and the ground around a house that one can look at from its windows.
+"""Outer faces of the walls and the ground around a house, as visible from its windows.
 
-Only houses with a recess need them: from a rectangle one sees no outer wall.
+Only houses with a recess need them: no outer wall is visible from a rectangular house.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from envs.houses.meshes.geometry import Material, Part, transform
 from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.plan_elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Room
+from envs.houses.plan.elements import STOREY_HEIGHT, WALL_HALF_THICKNESS, Room
 from envs.houses.plan.wall_openings import outer_walls
 from envs.houses.shell.fixture import GARDEN_RADIUS, OUTSIDE, Fixture
 from envs.houses.shell.walls import OVERLAP, Detail, Side, wall_face
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _FACADE_TAG = 32
 _RENDERS = ((0.93, 0.90, 0.84), (0.90, 0.82, 0.70), (0.84, 0.86, 0.88), (0.95, 0.94, 0.92))
-_SHADE = 0.86  # of faces turned from the sun, which are not lit otherwise
+_SHADE = 0.86  # brightness of faces that face away from the sun; they have no other lighting
 _GRASS = (0.42, 0.55, 0.28)
-_GROUND = -0.08  # metres; the garden lies below the floor
-_DETAIL = Detail(wall_cell=3.0)  # nothing is lit here
+_GROUND = -0.08  # height of the garden in metres, below the floor
+_DETAIL = Detail(wall_cell=3.0)  # coarse, because no light is baked here
 
 
 def build_facade(plan: FloorPlan, style: Style) -> Fixture:
-    """Outer walls of brick or plaster, and a lawn; part of the garden, which is not lit."""
+    """Build outer walls of brick or plaster and a lawn, as part of the unlit garden."""
     rng = np.random.default_rng([style.seed, _FACADE_TAG])
     surface = Material("plaster", _RENDERS[int(rng.integers(len(_RENDERS)))])
     if rng.random() < 0.5:
@@ -40,12 +40,12 @@ def build_facade(plan: FloorPlan, style: Style) -> Fixture:
 
 
 def _faces(plan: FloorPlan, room: Room, surface: Material) -> Iterator[Part]:
-    """The outer faces of one room's walls, as high as its storey, with holes for its openings."""
+    """Yield the outer wall faces of one room, as high as its storey, with holes for openings."""
     openings = list(plan.openings_of(room.index))
     for wall in outer_walls(room, plan.rooms, shortest=0.01):
         middle = room.centre[1 if wall.axis == "x" else 0]
         facing = 1 if wall.position > middle else -1
-        # Run on by nearly half a wall: round the corner, or into the wall that meets it.
+        # Extend by nearly half a wall: around the corner, or into the adjacent wall.
         reach = WALL_HALF_THICKNESS - OVERLAP - 0.002
         side = Side(wall.axis, wall.position, facing, wall.start - reach, wall.end + reach)
         shade = _SHADE if facing < 0 else 1.0
@@ -56,7 +56,7 @@ def _faces(plan: FloorPlan, room: Room, surface: Material) -> Iterator[Part]:
 
 
 def _lawn(plan: FloorPlan) -> Part:
-    """A disc of grass that reaches to the picture all round, seen from above."""
+    """Build a disc of grass, facing upwards, that extends to the surrounding backdrop."""
     turn = np.linspace(0, 2 * np.pi, 25)[:, None]
     radius = np.array([0.0, GARDEN_RADIUS])[None, :]
     x, y = plan.width / 2 + radius * np.sin(turn), plan.depth / 2 + radius * np.cos(turn)

@@ -1,7 +1,7 @@
-"""Floors whose vertices lie close together where furniture stands, so that its shadow shows.
+"""Floors with dense vertices around furniture, so that its contact shadows are visible.
 
 Light is stored at vertices, and the shadow at the foot of a chest is narrower than the cells of an
-open floor. Coarse cells near the border of something that stands on them are cut finer.
+open floor. Coarse cells near the border of an object are divided into finer ones.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import numpy as np
 
 from envs.houses.meshes.geometry import Material, Part
 from envs.houses.meshes.mesh import join, lattice
-from envs.houses.plan.plan_elements import WALL_HALF_THICKNESS, Room
-from envs.houses.shell.walls import ticks
+from envs.houses.plan.elements import WALL_HALF_THICKNESS, Room
+from envs.houses.shell.walls import grid_lines
 
 if TYPE_CHECKING:
-    from envs.houses.furnishing.furnishing import PlacedObject
     from envs.houses.furnishing.placement import Box
+    from envs.houses.furnishing.rooms import PlacedObject
     from envs.houses.shell.fixture import FloorLayer
 
 _COARSE = 0.5
 _CORNER_STEPS = (0.13,)
 _CUT = 3  # pieces of a coarse cell along each side
 _NEAR = 0.03  # metres from the border of a footprint, inside and outside
-_HIGHEST = 0.25  # metres; what begins higher than this casts no shadow worth it
-_SAFETY = 0.006  # metres below the floor of a plane that stops rays at its joints
+_HIGHEST = 0.25  # metres; objects that begin higher cast no sharp contact shadow
+_SAFETY = 0.006  # depth in metres of a plane below the floor that stops rays at its joints
 
 
 def shadow_floor(placed: Sequence[PlacedObject]) -> FloorLayer:
-    """A way to lay floors that are fine around these objects."""
+    """Return a floor layer whose floors are fine around these objects."""
 
     def lay(room: Room, material: Material) -> Part:
         boxes = [
@@ -47,15 +47,15 @@ def shadow_floor(placed: Sequence[PlacedObject]) -> FloorLayer:
 
 
 def lay_floor(room: Room, material: Material, boxes: Iterable[Box]) -> Part:
-    """The floor of a room at height 0, fine near the borders of boxes."""
+    """Build the floor of a room at height 0, fine near the borders of boxes."""
     t = WALL_HALF_THICKNESS
     spans = ((room.x0, room.x1), (room.y0, room.y1))
-    x, y = (ticks(low + t, high - t, [], _COARSE, _CORNER_STEPS) for low, high in spans)
+    x, y = (grid_lines(low + t, high - t, [], _COARSE, _CORNER_STEPS) for low, high in spans)
     fine = np.zeros((len(x) - 1, len(y) - 1), bool)
     middle_x, middle_y = (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2
     half = np.hypot(np.diff(x)[:, None], np.diff(y)[None, :]) / 2
     for box in boxes:
-        # How far a cell's middle lies outside the box; negative inside, to its nearest side.
+        # Distance of a cell's centre from the box; negative inside, to the nearest side.
         out_x = np.maximum(box.x0 - middle_x, middle_x - box.x1)[:, None]
         out_y = np.maximum(box.y0 - middle_y, middle_y - box.y1)[None, :]
         distance = np.where(
@@ -67,7 +67,7 @@ def lay_floor(room: Room, material: Material, boxes: Iterable[Box]) -> Part:
     cells = [
         _cell(x, y, int(i), int(j), bool(fine[i, j]), material) for i, j in np.ndindex(fine.shape)
     ]
-    # Where fine cells meet coarse ones a ray may slip between; it ends on this plane.
+    # Rays may pass between fine and coarse cells; they end on this plane.
     below = _grid(x[[0, -1]], y[[0, -1]], material, -_SAFETY)
     return _merged(join([*cells, below]))
 
@@ -86,7 +86,7 @@ def _grid(x: np.ndarray, y: np.ndarray, material: Material, height: float) -> Pa
 
 
 def _merged(part: Part) -> Part:
-    """The part with one vertex at each place."""
+    """Return the part with coinciding vertices merged."""
     key = np.rint(part.positions * 1e5).astype(np.int64)
     _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
     return Part(

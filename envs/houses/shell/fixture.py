@@ -1,4 +1,4 @@
-"""What the fixed parts of a house share: a fixture, and how floors are laid."""
+"""Types that the modules of the fixed parts of a house share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from envs.houses.meshes.geometry import Material, Part
-from envs.houses.plan.plan_elements import Room
+from envs.houses.plan.elements import Room
 
-OUTSIDE = "outside"  # category of the garden, which surrounds the house
+OUTSIDE = "outside"  # category of the garden around the house
 GARDEN_RADIUS = 30.0  # metres
 
 
@@ -17,10 +17,10 @@ class Fixture:
     """An object of a house, in world coordinates.
 
     Attributes:
-        category: plain English noun.
-        room: index of its room, -1 outside or between rooms.
-        parts: its surfaces.
-        colour: name of its dominant colour, "" if not worth naming.
+        category: Plain English noun.
+        room: Index of its room, -1 outside or between rooms.
+        parts: Its surfaces.
+        colour: Name of its dominant colour, or "".
         material: "wooden", ... or "".
     """
 
@@ -31,5 +31,5 @@ class Fixture:
     material: str = ""
 
 
-# Floor of a room of a material; the default lays one of even cells.
+# Function that builds the floor of a room from a material; the default has even cells.
 FloorLayer = Callable[[Room, Material], Part]

@@ -1,4 +1,4 @@
-"""The stairs of a house as solids: steps, landing, rails and balusters."""
+"""Stairs of a house as solids: steps, landing, rails and balusters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from envs.houses.furniture.item import wood_surface
 from envs.houses.materials.colours import colour_name
 from envs.houses.meshes.geometry import Material, Part, box, tube
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     FLIGHT_GAP,
     RISERS,
     STOREY_HEIGHT,
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 RAIL_HEIGHT = 0.92  # metres above a tread's edge or a floor
 _STEPS = RISERS // 2 - 1  # treads of a flight, without the landing or the floor above
 _PLANK = 0.03  # thickness of a tread
-_NOSING = 0.02  # by which a tread stands out over the one below
+_NOSING = 0.02  # overhang of a tread over the one below
 _RAIL = 0.024  # radius of a hand rail
 _BALUSTER = 0.03
 _BALUSTER_GAP = 0.13
-_SUNK = 0.01  # by which solids run into walls and floors
+_SUNK = 0.01  # overlap of solids with walls and floors
 
 
 def build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
-    """Steps and landing as one object, the rails as another; both belong to the lower room."""
+    """Build steps and landing as one object and rails as another, both in the lower room."""
     wood = wood_surface(style.woods[0])
     steps = [*_flight(stairs, wood, style.trim, upper=False)]
     steps += _flight(stairs, wood, style.trim, upper=True)
@@ -50,7 +50,7 @@ def build_stairs(stairs: Stairs, style: Style) -> list[Fixture]:
 
 
 def railing(opening: Opening, style: Style) -> Fixture:
-    """Rail and balusters in an opening beside the head of stairs, on a floor at height 0."""
+    """Build rail and balusters of an opening beside the head of stairs, on a floor at height 0."""
     wood = wood_surface(style.woods[0])
     o, middle = opening, (opening.position, 0.05)
     count = int(np.ceil(o.width / _BALUSTER_GAP))
@@ -73,7 +73,7 @@ def _block(
     up: tuple[float, float],
     material: Material,
 ) -> Part:
-    """A box between limits in the frame of the stairs, `up` above the lower floor."""
+    """Build a box between limits in the frame of the stairs; `up` counts from the lower floor."""
     a, b = np.array([stairs.point(x, y) for x, y in zip(across, along, strict=True)])
     floor = stairs.storey * STOREY_HEIGHT
     size = (*np.abs(b - a), up[1] - up[0])
@@ -82,7 +82,7 @@ def _block(
 
 
 def _flight(stairs: Stairs, wood: Material, paint: Material, upper: bool) -> Iterator[Part]:
-    """The steps of a flight: solid down to the lower floor, each with a plank on top."""
+    """Yield the steps of a flight: solids down to the lower floor, each with a plank on top."""
     side = stairs.first_side * (-1 if upper else 1)
     inner = side * (-FLIGHT_GAP if upper else FLIGHT_GAP) / 2
     across = (inner, side * (stairs.width / 2 - WALL_HALF_THICKNESS + _SUNK))
@@ -108,7 +108,7 @@ def _landing(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Part]:
 
 
 def _balustrade(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Part]:
-    """Balusters along the open side of the second flight below a sloping rail."""
+    """Yield balusters and a sloping rail along the open side of the second flight."""
     low, slope, half = STOREY_HEIGHT / 2, stairs.rise / TREAD, _BALUSTER / 2
     start = stairs.landing_start
 
@@ -130,7 +130,7 @@ def _balustrade(stairs: Stairs, wood: Material, paint: Material) -> Iterator[Par
 
 
 def _wall_rail(stairs: Stairs, wood: Material) -> Part:
-    """A rail at the wall beside the first flight."""
+    """Build a rail at the wall beside the first flight."""
     across = stairs.first_side * (stairs.width / 2 - WALL_HALF_THICKNESS - 0.06)
     floor, slope = stairs.storey * STOREY_HEIGHT, stairs.rise / TREAD
     ends = (WALL_HALF_THICKNESS + 0.1, stairs.landing_start)

@@ -1,4 +1,4 @@
-"""The fixed parts of a house: floors, ceilings, walls, skirting, frames and the garden outside."""
+"""Fixed parts of a house: floors, ceilings, walls, skirting, frames and the garden."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envs.houses.furniture import make_item
 from envs.houses.materials.colours import colour_name
 from envs.houses.meshes.geometry import Material, Part, transform
 from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.plan_elements import (
+from envs.houses.plan.elements import (
     STAIRWELL,
     STOREY_HEIGHT,
     WALL_HALF_THICKNESS,
@@ -28,8 +28,8 @@ from envs.houses.shell.walls import (
     OVERLAP,
     Detail,
     Side,
+    grid_lines,
     sides_of,
-    ticks,
     wall_block,
     wall_face,
 )
@@ -42,8 +42,8 @@ _FLOOR_CELL = 0.15
 _FRAME = 0.05  # width of window and door frames
 _FRAME_DEPTH = 2 * WALL_HALF_THICKNESS + 0.04
 _SKIRTING = (0.012, 0.09)  # thickness, height
-_GARDEN_REPEATS = 2  # of its picture, all round
-# Heights in metres and the rows of the picture there; the horizon lies at the height of the eyes.
+_GARDEN_REPEATS = 2  # copies of the garden picture around the house
+# Heights in metres and picture rows at these heights; the horizon is at eye height.
 _GARDEN_HEIGHTS = (-60.0, -14.0, 18.0, 90.0)
 _GARDEN_ROWS = (0.99, 0.98, 0.01, 0.005)
 
@@ -54,7 +54,7 @@ def build_structure(
     lay_floor: FloorLayer | None = None,
     detail: Detail = FULL_DETAIL,
 ) -> list[Fixture]:
-    """Everything of a house that is not furniture."""
+    """Build all parts of a house except furniture."""
     lay_floor = lay_floor or even_floor
     fixtures: list[Fixture] = []
     for room in plan.rooms:
@@ -78,7 +78,7 @@ def build_structure(
 
 
 def _raised(fixtures: list[Fixture], floor: float) -> list[Fixture]:
-    """Fixtures lifted from the ground to the floor of their storey."""
+    """Return fixtures lifted from the ground to the floor of their storey."""
     if not floor:
         return fixtures
     lift = (0.0, 0.0, floor)
@@ -92,7 +92,7 @@ def _room_shell(
     lay_floor: FloorLayer,
     detail: Detail,
 ) -> list[Fixture]:
-    """Floor, ceiling, walls and skirting; a stairwell has its floor below and its ceiling above."""
+    """Build floor, ceiling, walls and skirting; a stairwell has a floor below, a ceiling above."""
     floor, wall = style.floor(room.kind), style.wall(room.kind)
     is_well = room.kind == STAIRWELL
     is_foot = is_well and room.storey == 0
@@ -117,18 +117,18 @@ def _room_shell(
 
 
 def even_floor(room: Room, material: Material) -> Part:
-    """A floor with vertices at even distances."""
+    """Build a floor with evenly spaced vertices."""
     return _slab(room, 0.0, _FLOOR_CELL, material)
 
 
 def _slab(
     room: Room, height: float, cell: float, material: Material, detail: Detail = FULL_DETAIL
 ) -> Part:
-    """Floor (height 0, facing up) or ceiling (facing down) between the walls of a room."""
+    """Build the floor (height 0, facing up) or the ceiling (facing down) of a room."""
     t = WALL_HALF_THICKNESS
     x, y = np.meshgrid(
-        ticks(room.x0 + t, room.x1 - t, [], cell, detail.corner_steps),
-        ticks(room.y0 + t, room.y1 - t, [], cell, detail.corner_steps),
+        grid_lines(room.x0 + t, room.x1 - t, [], cell, detail.corner_steps),
+        grid_lines(room.y0 + t, room.y1 - t, [], cell, detail.corner_steps),
         indexing="ij",
     )
     points = np.stack([x, y, np.full_like(x, height)], axis=-1)
@@ -167,7 +167,7 @@ def _frame(opening: Opening, style: Style, detail: Detail) -> Fixture:
         parts += _window_bars(o, trim, detail)
     else:
         sill = Material("wood", style.woods[0].rgb)
-        # A little narrower than the wall: in a stairwell the face of the wall goes on below.
+        # Slightly narrower than the wall: in a stairwell the wall face continues below.
         width = (o.position, 2 * WALL_HALF_THICKNESS - (0.01 if o.floor else 0.0))
         parts.append(wall_block(o.axis, (o.start, o.end), width, (-0.03, 0.006), sill, detail))
     category = {"window": "window", "arch": "archway", "railing": "archway"}.get(
@@ -178,7 +178,7 @@ def _frame(opening: Opening, style: Style, detail: Detail) -> Fixture:
 
 
 def _window_bars(o: Opening, trim: Material, detail: Detail) -> list[Part]:
-    """Sill board, one upright and one crossbar."""
+    """Build a sill board, a mullion and a crossbar."""
     middle, crossing = (o.start + o.end) / 2, o.bottom + 0.62 * (o.top - o.bottom)
     board, bar = (o.position, _FRAME_DEPTH + 0.02), (o.position, 0.05)
     pieces = (
@@ -205,16 +205,16 @@ def _entrance_door(opening: Opening, style: Style) -> Fixture:
 
 
 def _closed_door(plan: FloorPlan, opening: Opening, style: Style) -> list[Fixture]:
-    """A leaf flush with each side of the wall, one for each room from which it is seen."""
-    # Drawn by where it is, so that the doors of a house differ in colour.
-    place = [round(100 * value) for value in (*opening.centre, opening.floor)]
-    rng = np.random.default_rng([style.seed, 37, *place])
+    """Build a leaf flush with each side of the wall, one for each adjacent room."""
+    # The position seeds the draw, so that the doors of a house differ in colour.
+    position = [round(100 * value) for value in (*opening.centre, opening.floor)]
+    rng = np.random.default_rng([style.seed, 37, *position])
     leaf = make_item("door", rng, style, width=opening.width - 0.03, height=opening.top - 0.01)
     leaves = []
     for index in opening.rooms:
         room = plan.rooms[index]
         if room.kind == STAIRWELL:
-            continue  # behind the door of the cupboard are the steps' solid sides
+            continue  # the solid sides of the steps are behind the cupboard door
         x, y = opening.centre
         inset = WALL_HALF_THICKNESS - 0.02
         if opening.axis == "x":
@@ -231,7 +231,7 @@ def _entrance_angle(opening: Opening) -> float:
 
 
 def _garden(plan: FloorPlan) -> Fixture:
-    """A round backdrop, seen from inside: the picture "outside", its rims stretched up and down."""
+    """Build a round backdrop, facing inwards: the picture "outside" with stretched rims."""
     turn = np.linspace(0, 2 * np.pi, 49)[:, None]
     z = np.array(_GARDEN_HEIGHTS)[None, :]
     turn, z = np.broadcast_arrays(turn, z)

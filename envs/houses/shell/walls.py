@@ -1,4 +1,4 @@
-"""Inner faces of walls and blocks along them, in metres above the storey's floor."""
+"""Inner wall faces and blocks along walls; heights are metres above the storey's floor."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,21 +7,21 @@ import numpy as np
 
 from envs.houses.meshes.geometry import Material, Part, box
 from envs.houses.meshes.mesh import lattice
-from envs.houses.plan.plan_elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
+from envs.houses.plan.elements import WALL_HALF_THICKNESS, WALL_HEIGHT, Opening, Room
 
-OVERLAP = 0.01  # surfaces run this far into each other, so that no ray slips through a joint
+OVERLAP = 0.01  # metres by which surfaces overlap, so that no ray passes through a joint
 
 
 @dataclass(frozen=True)
 class Detail:
-    """How close together the vertices of a building lie; light is stored at them.
+    """Distances of the vertices of a building; light is stored at vertices.
 
     Attributes:
-        wall_cell: largest distance in metres on walls.
-        ceiling_cell: the same on ceilings.
-        block_cell: the same on frames and skirting.
-        corner_steps: distances of the first vertices from a corner: the soft dark line where two
-            surfaces meet is narrower than the cells of the open wall.
+        wall_cell: Maximum distance in metres on walls.
+        ceiling_cell: Maximum distance in metres on ceilings.
+        block_cell: Maximum distance in metres on frames and skirting.
+        corner_steps: Distances in metres of the first vertices from a corner. The soft dark line
+            where two surfaces meet is narrower than the cells of the open wall.
     """
 
     wall_cell: float = 0.33
@@ -36,9 +36,9 @@ FEW_TRIANGLES = Detail(wall_cell=0.7, ceiling_cell=0.9, block_cell=1.2, corner_s
 
 @dataclass(frozen=True)
 class Side:
-    """One inner wall face of a room: it runs along `axis` from `start` to `end` at `face`.
+    """One inner wall face of a room, along `axis` from `start` to `end` at `face`.
 
-    `centre` is the wall's centre line and `facing` +1 or -1, the way to the room's middle.
+    `centre` is the wall's centre line; `facing` is the direction to the room's centre, +1 or -1.
     """
 
     axis: str
@@ -53,7 +53,7 @@ class Side:
         return self.centre + self.facing * WALL_HALF_THICKNESS
 
     def holes(self, openings: Iterable[Opening]) -> list[Opening]:
-        """The openings that lie in this face."""
+        """Return the openings in this face."""
         return [
             opening
             for opening in openings
@@ -65,7 +65,7 @@ class Side:
 
 
 def sides_of(room: Room) -> tuple[Side, Side, Side, Side]:
-    """The four inner wall faces of a room: low and high y, low and high x."""
+    """Return the four inner wall faces of a room: low and high y, low and high x."""
     t = WALL_HALF_THICKNESS
     return (
         Side("x", room.y0, 1, room.x0 + t, room.x1 - t),
@@ -82,24 +82,24 @@ def wall_face(
     height: float = WALL_HEIGHT,
     detail: Detail = FULL_DETAIL,
 ) -> Part:
-    """A wall face from the floor up, with holes where the openings are.
+    """Build a wall face from the floor up, with holes for the openings.
 
     Args:
-        side: where it runs.
-        openings: of which those that lie in it become holes.
-        material: its material.
-        height: metres.
-        detail: how fine it is.
+        side: Position of the face.
+        openings: Openings; those in this face become holes.
+        material: Its material.
+        height: Height in metres.
+        detail: Distances of its vertices.
     """
     holes = side.holes(openings)
     cell, steps = detail.wall_cell, detail.corner_steps
     ends = [x for hole in holes for x in (hole.start, hole.end)]
-    along = ticks(side.start, side.end, ends, cell, steps)
+    along = grid_lines(side.start, side.end, ends, cell, steps)
     heights = [z for hole in holes for z in (hole.bottom, hole.top) if 0 < z < height]
-    up = ticks(0.0, height, heights, cell, steps)
+    up = grid_lines(0.0, height, heights, cell, steps)
     u, z = np.meshgrid(along, up, indexing="ij")
-    points = place(side.axis, u, np.full_like(u, side.face), z)
-    normal = place(side.axis, 0.0, float(side.facing), 0.0)
+    points = wall_coordinates(side.axis, u, np.full_like(u, side.face), z)
+    normal = wall_coordinates(side.axis, 0.0, float(side.facing), 0.0)
     # Along x, (along) x (up) is -y; along y it is +x.
     flip = side.facing == (1 if side.axis == "x" else -1)
     part = lattice(
@@ -119,7 +119,7 @@ def wall_face(
 
 
 def _with_faces(part: Part, faces: np.ndarray) -> Part:
-    """The part with only these of its faces and no idle vertices."""
+    """Return the part with only these faces and without unused vertices."""
     used, renumbered = np.unique(faces, return_inverse=True)
     return replace(
         part,
@@ -130,14 +130,14 @@ def _with_faces(part: Part, faces: np.ndarray) -> Part:
     )
 
 
-def ticks(
+def grid_lines(
     start: float,
     end: float,
     breaks: Iterable[float],
     cell: float,
     corner_steps: tuple[float, ...] = FULL_DETAIL.corner_steps,
 ) -> np.ndarray:
-    """Grid lines from just before `start` to just after `end`: closer together at the ends."""
+    """Return grid lines from just before `start` to just after `end`, denser at the ends."""
     low = [start + step for step in corner_steps]
     high = [end - step for step in reversed(corner_steps)]
     fixed = sorted({start - OVERLAP, *low, *breaks, *high, end + OVERLAP})
@@ -150,8 +150,10 @@ def ticks(
     return np.array(lines)
 
 
-def place(axis: str, along: float | np.ndarray, across: float | np.ndarray, up) -> np.ndarray:
-    """(..., 3) coordinates of a wall that runs along `axis`."""
+def wall_coordinates(
+    axis: str, along: float | np.ndarray, across: float | np.ndarray, up
+) -> np.ndarray:
+    """Return coordinates (..., 3) of points of a wall along `axis`."""
     order = (along, across, up) if axis == "x" else (across, along, up)
     return np.stack(np.broadcast_arrays(*order), axis=-1).astype(float)
 
@@ -164,7 +166,7 @@ def wall_block(
     material: Material,
     detail: Detail = FULL_DETAIL,
 ) -> Part:
-    """A box along a wall: `run` and `up` are limits, `across` is (middle, thickness)."""
-    size = place(axis, run[1] - run[0], across[1], up[1] - up[0])
-    centre = place(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
+    """Build a box along a wall: `run` and `up` are limits, `across` is (middle, thickness)."""
+    size = wall_coordinates(axis, run[1] - run[0], across[1], up[1] - up[0])
+    centre = wall_coordinates(axis, (run[0] + run[1]) / 2, across[0], (up[0] + up[1]) / 2)
     return box(size, material, center=centre, cell=detail.block_cell)

@@ -1,1 +1,1 @@
-"""What can be seen and walked in a house: visibility, landmarks, routes."""
+"""Ground truth of a house for its instructions: visibility, landmarks and routes."""

@@ -1,4 +1,4 @@
-"""Clauses: what an instruction says, and how its words align with the path."""
+"""Clauses of R2R-style instructions, and the alignment of a text with its path."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from envs.houses.survey.landmarks import Landmark
 
 @dataclass(frozen=True)
 class Clause:
-    """One thing that an instruction says.
+    """One part of an R2R-style instruction.
 
     Attributes:
         kind: "leave", "enter" or "through" a room, "past", "toward" or "across" a landmark, "up"
             or "down" the stairs, "turn", "stop".
-        first: Position in the path at which it begins.
-        last: Position in the path at which it is done.
-        room: Kind of the room, where one is said.
-        landmark: What is passed, approached, crossed or stopped at; for "enter", what marks the
-            room.
+        first: First position in the path.
+        last: Last position in the path.
+        room: Kind of the mentioned room, or "".
+        landmark: Landmark to pass, approach, cross or stop at; for "enter", a landmark in the room.
         side: "left" or "right" for a turn or the side of a landmark, else "".
     """
 
@@ -32,7 +31,15 @@ class Clause:
 
 @dataclass(frozen=True)
 class Span:
-    """Characters `start` to `end` of an instruction tell of path positions `first` to `last`."""
+    """Alignment of one clause of a text with the path.
+
+    Attributes:
+        start: First character.
+        end: Last character + 1.
+        first: First position in the path.
+        last: Last position in the path.
+        things: Indices of the mentioned objects.
+    """
 
     start: int
     end: int
@@ -43,7 +50,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Instruction:
-    """An instruction with the alignment of its clauses to the path and the house's objects."""
+    """Text of an instruction, with the alignment of its clauses to the path and to objects."""
 
     text: str
     spans: tuple[Span, ...]

@@ -1,7 +1,7 @@
-"""How one refers to objects: "the fridge", "the red sofa", "the chairs".
+"""References to objects: "the fridge", "the red sofa", "the chairs".
 
-A reference is good at a decision point when what it names shows in the direction to take and not in
-the others; `contrast` measures that on a survey's ground truth.
+A reference is useful at a decision point if its objects are visible in the right direction and not
+in the others; `contrast` measures this on the ground truth of a survey.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from envs.houses.survey.visibility import HEADING_STEPS, Survey
 
-DULL_COLOURS = ("brown", "white", "grey", "beige")  # those of most things, said less readily
-# Spoken noun and how readily a person mentions the thing. What is missing here is never mentioned:
-# it is everywhere (walls, curtains, lights) or hard to tell from its neighbours.
+DULL_COLOURS = ("brown", "white", "grey", "beige")  # common colours, mentioned less often
+# Noun and weight of each category. Short instructions never mention other categories: they are in
+# every room (walls, curtains, lights) or hard to distinguish from adjacent objects.
 NOUNS: dict[str, tuple[str, float]] = {
     "bed": ("bed", 1.0),
     "nightstand": ("nightstand", 0.4),
@@ -74,17 +74,17 @@ _CATEGORIES = {
     for noun, _ in NOUNS.values()
 }
 PLURALS = {"chair", "stool", "painting"}
-NOTICED = 0.006  # fraction of a view that an object must fill for a person to reckon with it
+NOTICED = 0.006  # smallest fraction of a view for a person to notice an object
 
 
 @dataclass(frozen=True)
 class Landmark:
-    """A reference to one object, or to several that a plural names.
+    """Reference to one object, or to several objects with a plural.
 
     Attributes:
-        noun: Spoken noun, singular.
-        colour: The colour that is said, "" where none is.
-        things: Indices of the objects meant.
+        noun: Noun in the singular.
+        colour: Mentioned colour, or "".
+        things: Indices of the mentioned objects.
     """
 
     noun: str
@@ -93,62 +93,60 @@ class Landmark:
 
     @property
     def words(self) -> str:
-        """The reference without its article."""
+        """Text of the reference without an article."""
         noun = self.noun + ("s" if len(self.things) > 1 else "")
         return f"{self.colour} {noun}".strip()
 
     def matches(self, survey: Survey) -> np.ndarray:
-        """Which objects of a house the words fit: (N,) bool."""
+        """Return the objects of a house with this noun and colour: (N,) bool."""
         fits = np.isin(survey.categories, _CATEGORIES[self.noun])
         return fits & (survey.colours == self.colour) if self.colour else fits
 
 
 def noun_of(category: str) -> str:
-    """Spoken noun of a category, "" for what is never mentioned."""
+    """Return the noun of a category, or "" if it is never mentioned."""
     return NOUNS.get(category, ("", 0.0))[0]
 
 
 def contrast(survey: Survey, landmark: Landmark, here: int, there: int) -> float:
-    """How much a landmark singles out one edge of the graph, as a fraction of a view.
+    """Return how well a landmark identifies one edge of the graph, as a fraction of a view.
 
-    That is the area of everything the words fit in the view towards `there`, less the largest such
-    area in the views towards other neighbours.
+    The value is the visible area of all matching objects in the view towards `there`, minus the
+    largest such area in the views towards other neighbours.
     """
-    fitting = survey.areas[here][:, landmark.matches(survey)].sum(axis=1)  # (12,)
+    visible = survey.areas[here][:, landmark.matches(survey)].sum(axis=1)  # (12,)
     taken = survey.view(here, there)
     others = {survey.view(here, int(other)) for other in np.flatnonzero(survey.edges[here])}
-    rivals = [fitting[view] for view in others if _steps_apart(view, taken) > 1]
-    return float(fitting[taken] - max(rivals, default=0.0))
+    rivals = [visible[view] for view in others if _steps_apart(view, taken) > 1]
+    return float(visible[taken] - max(rivals, default=0.0))
 
 
 def references(
     survey: Survey, here: int, things: Iterable[int], rng: np.random.Generator
 ) -> list[tuple[Landmark, float]]:
-    """Ways to refer to each of some objects as seen from a viewpoint, with their weights.
+    """Return references to some objects as seen from a viewpoint, with weights.
 
-    A plain noun that fits several noticed things is no good, unless a plural takes them all; then
-    the colour is said if that helps. Where nothing forces it, colour is said now and then.
+    A bare noun must fit only one noticed object, or all of them with a plural. A reference with a
+    colour must fit only one. A colour that is not needed gets a lower weight.
     """
     noticed = np.flatnonzero(survey.areas[here].max(axis=0) >= NOTICED)
-    found = []
+    options = []
     for thing in things:
         category, colour = survey.objects[thing].category, survey.objects[thing].colour
         noun, weight = NOUNS.get(category, ("", 0.0))
         if not noun:
             continue
-        alike = [int(o) for o in noticed if noun_of(survey.objects[o].category) == noun]
-        same_colour = [o for o in alike if survey.objects[o].colour == colour]
-        together = tuple(alike) if noun in PLURALS else (thing,)
-        if len(alike) <= 1 or (len(together) > 1 and rng.random() < 0.5):
-            plain = Landmark(noun, "", together if len(alike) > 1 else (thing,))
-            found.append((plain, weight))
+        same_noun = [int(o) for o in noticed if noun_of(survey.objects[o].category) == noun]
+        same_colour = [o for o in same_noun if survey.objects[o].colour == colour]
+        together = tuple(same_noun) if noun in PLURALS else (thing,)
+        if len(same_noun) <= 1 or (len(together) > 1 and rng.random() < 0.5):
+            plain = Landmark(noun, "", together if len(same_noun) > 1 else (thing,))
+            options.append((plain, weight))
         if colour and len(same_colour) <= 1:
-            dull = colour in DULL_COLOURS
-            forced = len(alike) > 1
-            found.append(
-                (Landmark(noun, colour, (thing,)), weight * (0.4 if dull else 1.0 + forced))
-            )
-    return found
+            is_needed = len(same_noun) > 1
+            factor = 0.4 if colour in DULL_COLOURS else 1.0 + is_needed
+            options.append((Landmark(noun, colour, (thing,)), weight * factor))
+    return options
 
 
 def _steps_apart(first: int, second: int) -> int:

@@ -1,7 +1,8 @@
-"""Shortest paths of a house, and the choice of those that become episodes.
+"""Shortest paths of a house, and the choice of R2R-style episodes among them.
 
-A follower must not get far by habit: every start gets goals in different places, in pairs whose
-paths begin alike; goals are spread over the rooms and paths over the lengths.
+An agent must not succeed without the instruction: each start has goals in different directions and
+pairs of goals whose paths have the same first edge; goals are spread over all rooms, and paths over
+all lengths.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from envs.houses.plan.plan_elements import STAIRWELL
+from envs.houses.plan.elements import STAIRWELL
 from envs.houses.survey.visibility import Survey
 
 FEWEST_EDGES, MOST_EDGES = 4, 7  # as in R2R
 SHORTEST_PATH = 5.0  # metres, as in R2R
-LENGTH_WEIGHT = 0.1  # of a path's number of edges against its goal, when choosing
-GOAL_SPREAD = 3.5  # metres between goals of one start, beyond the 3 m that count as success
+LENGTH_WEIGHT = 0.1  # weight of the number of edges in the choice of a path
+GOAL_SPREAD = 3.5  # smallest distance in metres between goals of one start; success is within 3 m
 
 Episode = TypeVar("Episode")
 
@@ -30,7 +31,7 @@ class Routes:
 
     Attributes:
         lengths: (V, V) metres.
-        before: (V, V) the viewpoint before `end` on the path from `start`.
+        before: (V, V) predecessor of `end` on the path from `start`.
     """
 
     lengths: np.ndarray
@@ -38,7 +39,7 @@ class Routes:
 
     @classmethod
     def of(cls, survey: Survey) -> Routes:
-        """Finds the shortest paths along a survey's edges."""
+        """Compute the shortest paths along the edges of a survey."""
         from scipy.sparse.csgraph import dijkstra
 
         gaps = np.linalg.norm(survey.positions[:, None] - survey.positions[None], axis=2)
@@ -46,40 +47,40 @@ class Routes:
         return cls(lengths, before)
 
     def path(self, start: int, end: int) -> tuple[int, ...]:
-        """Viewpoints from start to end, both included."""
+        """Return the viewpoints from start to end, both included."""
         path = [end]
         while path[-1] != start:
             path.append(int(self.before[start, path[-1]]))
         return tuple(reversed(path))
 
     def from_start(self, start: int) -> Iterator[tuple[int, ...]]:
-        """The shortest paths from a viewpoint to every other."""
+        """Yield the shortest paths from a viewpoint to every other viewpoint."""
         return (self.path(start, end) for end in range(len(self.lengths)) if end != start)
 
     def fits_r2r(self, path: tuple[int, ...]) -> bool:
-        """Whether a path is as long as those of R2R."""
+        """Return whether the length of a path is within the limits of R2R."""
         edges_fit = FEWEST_EDGES <= len(path) - 1 <= MOST_EDGES
         return edges_fit and bool(self.lengths[path[0], path[-1]] >= SHORTEST_PATH)
 
 
 def flights(survey: Survey, path: Sequence[int]) -> list[tuple[str, int, int]]:
-    """Stairs along a path: ("up" or "down", first position, last position).
+    """Return the stairs along a path: ("up" or "down", first position, last position).
 
-    Level edges within a staircase, between two of the same way, belong to them.
+    Level edges in a stairwell between two edges of the same direction belong to the flight.
     """
-    found: list[tuple[str, int, int]] = []
+    stairs: list[tuple[str, int, int]] = []
     for position, (here, there) in enumerate(pairwise(path)):
         climb = survey.climb(here, there)
         if climb == 0:
             continue
         kind = "up" if climb > 0 else "down"
-        last_kind, first, last = found[-1] if found else ("", 0, 0)
+        last_kind, first, last = stairs[-1] if stairs else ("", 0, 0)
         between = {survey.room_kind(viewpoint) for viewpoint in path[last : position + 1]}
         if kind == last_kind and (last == position or between == {STAIRWELL}):
-            found[-1] = (kind, first, position + 1)
+            stairs[-1] = (kind, first, position + 1)
         else:
-            found.append((kind, position, position + 1))
-    return found
+            stairs.append((kind, position, position + 1))
+    return stairs
 
 
 def choose_episodes(
@@ -91,22 +92,22 @@ def choose_episodes(
     make: Callable[[tuple[int, ...]], Episode | None],
     rng: np.random.Generator,
 ) -> list[Episode]:
-    """Chooses paths and makes episodes of them.
+    """Choose paths and build episodes from them.
 
     Args:
-        survey: The house.
-        routes: Its shortest paths.
-        count: How many episodes to make.
-        goals_per_start: Episodes that share a start.
-        taken: Pairs of start and goal that are spoken for; those that were tried are added.
-        make: Turns a path into an episode, or None if the path cannot be told from others.
-        rng: Source of all choices.
+        survey: Survey of the house.
+        routes: Shortest paths of the house.
+        count: Number of episodes.
+        goals_per_start: Number of episodes with the same start.
+        taken: Used pairs of start and goal; all pairs that are tried are added.
+        make: Function that builds an episode from a path, or returns None if it cannot.
+        rng: Source of all random choices.
 
     Returns:
-        At most `count` episodes; fewer where the house has no more paths.
+        At most `count` episodes; fewer if the house has no more paths.
     """
     episodes: list[Episode] = []
-    uses = _Uses(survey)
+    uses = _UsageCounts(survey)
     start_uses = np.zeros(len(survey.viewpoints))
     while len(episodes) < count:
         open_starts = np.flatnonzero(np.isfinite(start_uses))
@@ -132,8 +133,8 @@ def choose_episodes(
     return episodes
 
 
-class _Uses:
-    """How often the chosen paths of a house have used its goals, rooms and lengths."""
+class _UsageCounts:
+    """Number of chosen paths of a house for each goal, room and length."""
 
     def __init__(self, survey: Survey) -> None:
         self._rooms_of = survey.rooms
@@ -142,35 +143,38 @@ class _Uses:
         self._edges = np.zeros(MOST_EDGES + 1)
 
     def count(self, path: tuple[int, ...]) -> None:
-        """Notes a chosen path."""
+        """Count a chosen path."""
         self._goals[path[-1]] += 1
         self._rooms[self._rooms_of[path[-1]]] += 1
         self._edges[len(path) - 1] += 1
 
     def of(self, path: tuple[int, ...]) -> float:
-        """How worn what a path uses is; there are many more paths to a length than to a goal."""
+        """Return the weighted usage of a path's goal, room and length.
+
+        The weight of the length is low, because a length has many more paths than a goal.
+        """
         goal = path[-1]
-        worn = 2.0 * self._goals[goal] + self._rooms[self._rooms_of[goal]]
-        return float(worn + LENGTH_WEIGHT * self._edges[len(path) - 1])
+        usage = 2.0 * self._goals[goal] + self._rooms[self._rooms_of[goal]]
+        return float(usage + LENGTH_WEIGHT * self._edges[len(path) - 1])
 
 
 def _by_preference(
     routes: Routes,
     start: int,
-    uses: _Uses,
+    uses: _UsageCounts,
     chosen: list[tuple[int, ...]],
     rng: np.random.Generator,
 ) -> Iterator[tuple[int, ...]]:
-    """Paths from a start, the most wanted next one first, given those `chosen` meanwhile.
+    """Yield paths from a start, each time the best one given the paths `chosen` meanwhile.
 
-    Every second path is to begin with the edge of the one before it, so that the first step alone
-    does not give the goal away.
+    Every second path preferably has the same first edge as the path before it, so that the first
+    step alone does not determine the goal.
     """
-    left = [path for path in routes.from_start(start) if routes.fits_r2r(path)]
-    while left:
+    remaining = [path for path in routes.from_start(start) if routes.fits_r2r(path)]
+    while remaining:
         distinct = [
             path
-            for path in left
+            for path in remaining
             if all(routes.lengths[path[-1], other[-1]] >= GOAL_SPREAD for other in chosen)
         ]
         if not distinct:
@@ -178,9 +182,9 @@ def _by_preference(
 
         def cost(path: tuple[int, ...]) -> float:
             wants_pair = len(chosen) % 2 == 1
-            alone = wants_pair and path[1] != chosen[-1][1]
-            return uses.of(path) + alone + rng.random()
+            is_unpaired = wants_pair and path[1] != chosen[-1][1]
+            return uses.of(path) + is_unpaired + rng.random()
 
         best = min(distinct, key=cost)
-        left.remove(best)
+        remaining.remove(best)
         yield best

@@ -1,4 +1,4 @@
-"""What is visible from the viewpoints of a house: the ground truth that instructions speak from."""
+"""Visibility of objects from the viewpoints of a house: the ground truth of its instructions."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from envs.panoramas.ray_tracer import RayTracer
 
 HEADING_STEPS = 12
-VIEW_ANGLE = np.radians(60)  # of a square view
+VIEW_ANGLE = np.radians(60)  # field of view of a square view
 VIEW_SOLID_ANGLE = 4 * np.arcsin(np.sin(VIEW_ANGLE / 2) ** 2)  # steradians of such a view
-# The level view is taken a little deeper, so that what one is about to walk past still counts.
+# The view extends further down than up, so that objects directly ahead on the floor count.
 LOWEST, HIGHEST = np.radians(-45), np.radians(30)
-SMALLEST_AREA = 0.002  # fraction of a square view below which an object goes unnoticed
-SURVEY_WIDTH = 512  # pixels of the panoramas that a survey renders
-NEAR = 1.6  # metres from a viewpoint to a thing that one stops by
-LEVEL = 0.2  # metres of height between the ends of an edge that is no stair
+SMALLEST_AREA = 0.002  # fraction of a square view; smaller objects count as invisible
+SURVEY_WIDTH = 512  # width in pixels of the panoramas that a survey renders
+NEAR = 1.6  # largest distance in metres from a viewpoint to an object for "stop by it"
+LEVEL = 0.2  # metres; edges with a smaller difference in height are not stairs
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What a walker sees at each of the V included viewpoints of a house with N objects.
+    """Visibility at each of the V included viewpoints of a house with N objects.
 
     Attributes:
         scan: Name of the house.
-        viewpoints: Ids (V).
+        viewpoints: Ids of the V viewpoints.
         positions: (V, 2) metres.
         edges: (V, V) bool.
         rooms: (V,) index of each viewpoint's room.
         room_kinds: Kind of each room.
         objects: The N objects.
         areas: (V, 12, N) fraction of the level view at each heading step that an object covers.
-        distances: (V, N) metres to its visible part, inf where unseen.
-        heights: (V,) metres of the eyes above the ground floor; None where all are alike.
+        distances: (V, N) metres to the visible part of an object, inf if it is not visible.
+        heights: (V,) height of the camera above the ground floor in metres; None if all are equal.
     """
 
     scan: str
@@ -54,26 +54,26 @@ class Survey:
     heights: np.ndarray | None = None
 
     def heading(self, start: int, end: int) -> float:
-        """Heading in radians from one viewpoint to another."""
+        """Return the heading in radians from one viewpoint to another."""
         x, y = self.positions[end] - self.positions[start]
         return float(np.arctan2(x, y))
 
     def view(self, start: int, end: int) -> int:
-        """Heading step 0..11 of the view that looks most nearly from `start` to `end`."""
+        """Return the heading step (0 to 11) of the view nearest to the direction of an edge."""
         return round(self.heading(start, end) / VIEW_ANGLE * 2) % HEADING_STEPS
 
     def climb(self, start: int, end: int) -> int:
-        """1 if an edge leads upstairs, -1 if downstairs, 0 if it is level."""
+        """Return 1 if an edge leads upstairs, -1 if downstairs, 0 if it is level."""
         if self.heights is None or abs(self.heights[end] - self.heights[start]) < LEVEL:
             return 0
         return 1 if self.heights[end] > self.heights[start] else -1
 
     def room_kind(self, viewpoint: int) -> str:
-        """Kind of the room in which a viewpoint lies."""
+        """Return the kind of the room of a viewpoint."""
         return self.room_kinds[self.rooms[viewpoint]]
 
     def near(self, viewpoint: int) -> np.ndarray:
-        """Which objects stand near a viewpoint, in its room and in sight: (N,) bool."""
+        """Return the visible objects near a viewpoint, in its room: (N,) bool."""
         return (
             (self.object_rooms == self.rooms[viewpoint])
             & np.isfinite(self.distances[viewpoint])
@@ -82,7 +82,7 @@ class Survey:
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        """Boxes of the objects on the floor plan: (N, 2, 2) metres, lower then upper x, y."""
+        """Bounding boxes on the floor plan: (N, 2, 2) metres, lower then upper x, y."""
         corners = [(thing.lower[:2], thing.upper[:2]) for thing in self.objects]
         return np.array(corners).reshape(-1, 2, 2)
 
@@ -103,19 +103,19 @@ class Survey:
 
     @cached_property
     def gaps(self) -> np.ndarray:
-        """Horizontal metres from viewpoints to the objects' boxes, 0 above one: (V, N)."""
+        """Horizontal distances from viewpoints to bounding boxes, 0 inside: (V, N) metres."""
         return np.stack([self.gaps_at(position) for position in self.positions])
 
     def gaps_at(self, point: np.ndarray) -> np.ndarray:
-        """Horizontal metres from a point (2,) to the boxes of the objects: (N,)."""
+        """Return the horizontal distances from a point (2,) to bounding boxes: (N,) metres."""
         outside = np.maximum(self.boxes[:, 0] - point, point - self.boxes[:, 1])
         return np.hypot(*np.maximum(outside, 0).T)
 
 
 def seen_distances(panorama: Panorama, count: int) -> np.ndarray:
-    """How far away the visible part of each object is, by its median: (count,) metres.
+    """Return the median distance to the visible part of each object: (count,) metres.
 
-    Inf for what is not seen, or covers less than `SMALLEST_AREA`.
+    The distance is inf for objects that are not visible or cover less than `SMALLEST_AREA`.
     """
     ids = panorama.object_id
     areas = _totals(ids, _pixel_areas(*ids.shape), count)
@@ -126,10 +126,10 @@ def seen_distances(panorama: Panorama, count: int) -> np.ndarray:
 
 
 def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
-    """How much of the level view each object covers, by heading step: (12, count) float32.
+    """Return the fraction of the level view that each object covers: (12, count) float32.
 
     Args:
-        object_id: (H, 2H) of a panorama.
+        object_id: (H, 2H) object ids of a panorama.
         count: Number of objects in the scene.
     """
     height, width = object_id.shape
@@ -138,30 +138,30 @@ def view_areas(object_id: np.ndarray, count: int) -> np.ndarray:
     ids, weight = object_id[rows], _pixel_areas(height, width)[rows]
     areas = np.zeros((HEADING_STEPS, count), np.float32)
     for step in range(HEADING_STEPS):
-        aside = _headings(width) - step * VIEW_ANGLE / 2
-        columns = np.abs((aside + np.pi) % (2 * np.pi) - np.pi) <= VIEW_ANGLE / 2
+        offset = _headings(width) - step * VIEW_ANGLE / 2
+        columns = np.abs((offset + np.pi) % (2 * np.pi) - np.pi) <= VIEW_ANGLE / 2
         areas[step] = _totals(ids[:, columns], weight[:, columns], count)
     return areas
 
 
 def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]]) -> Survey:
-    """Looks around at every included viewpoint of a house's connectivity records."""
+    """Render a panorama at every included viewpoint of a house and measure what is visible."""
     from envs.panoramas.panorama import render_panorama
 
-    kept = [i for i, record in enumerate(records) if record["included"]]
-    poses = np.array([records[i]["pose"] for i in kept]).reshape(-1, 4, 4)
+    included = [i for i, record in enumerate(records) if record["included"]]
+    poses = np.array([records[i]["pose"] for i in included]).reshape(-1, 4, 4)
     eyes = poses[:, :3, 3]
     count = len(house.scene.objects)
-    areas = np.zeros((len(kept), HEADING_STEPS, count), np.float32)
-    distances = np.zeros((len(kept), count), np.float32)
+    areas = np.zeros((len(included), HEADING_STEPS, count), np.float32)
+    distances = np.zeros((len(included), count), np.float32)
     for number, eye in enumerate(eyes):
         panorama = render_panorama(tracer, eye, SURVEY_WIDTH)
         areas[number] = view_areas(panorama.object_id, count)
         distances[number] = seen_distances(panorama, count)
-    edges = np.array([records[i]["unobstructed"] for i in kept], bool)[:, kept]
+    edges = np.array([records[i]["unobstructed"] for i in included], bool)[:, included]
     return Survey(
         scan=house.spec.scan,
-        viewpoints=tuple(records[i]["image_id"] for i in kept),
+        viewpoints=tuple(records[i]["image_id"] for i in included),
         positions=eyes[:, :2],
         edges=edges,
         rooms=np.array([house.plan.room_at(*eye) for eye in eyes]),
@@ -174,21 +174,21 @@ def survey_house(house: House, tracer: RayTracer, records: list[dict[str, Any]])
 
 
 def _headings(width: int) -> np.ndarray:
-    """Heading in radians of each panorama column: (width,)."""
+    """Return the heading in radians of each panorama column: (width,)."""
     return 2 * np.pi * (np.arange(width) + 0.5) / width - np.pi
 
 
 def _elevations(height: int) -> np.ndarray:
-    """Elevation in radians of each panorama row: (height,)."""
+    """Return the elevation in radians of each panorama row: (height,)."""
     return np.pi / 2 - np.pi * (np.arange(height) + 0.5) / height
 
 
 def _pixel_areas(height: int, width: int) -> np.ndarray:
-    """Solid angle of each panorama pixel as a fraction of a square view's: (height, width)."""
+    """Return the solid angle of each pixel as a fraction of a square view: (height, width)."""
     rows = np.cos(_elevations(height)) * (np.pi / height) * (2 * np.pi / width) / VIEW_SOLID_ANGLE
     return np.broadcast_to(rows[:, None], (height, width))
 
 
 def _totals(ids: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
-    """Sum of `weight` over the pixels of each object: (count,); id -1 is the sky."""
+    """Return the sum of `weight` over the pixels of each object: (count,); id -1 is the sky."""
     return np.bincount(ids.ravel() + 1, weights=weight.ravel(), minlength=count + 1)[1:]

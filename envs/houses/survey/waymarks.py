@@ -1,4 +1,4 @@
-"""Landmarks that an instruction mentions on the way: what one passes, crosses or makes for."""
+"""Waymarks: landmarks on the path that an instruction mentions to pass, cross or approach them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from envs.houses.survey.clauses import Clause
 from envs.houses.survey.landmarks import NOTICED, Landmark, contrast, references
 from envs.houses.survey.visibility import Survey
 
-PASSED_WITHIN = 1.7  # metres from an edge to a landmark that one walks past
-LARGEST_GAIN = 0.15  # of a view; a landmark that singles out the way by more is no better
+PASSED_WITHIN = 1.7  # largest distance in metres from an edge to a landmark that it passes
+LARGEST_GAIN = 0.15  # fraction of a view; a higher contrast does not increase the weight
 
 Choice = TypeVar("Choice")
 
@@ -20,12 +20,12 @@ Choice = TypeVar("Choice")
 def waymark_options(
     survey: Survey, path: tuple[int, ...], rng: np.random.Generator
 ) -> list[tuple[Clause, float]]:
-    """What one could mention on the way, with weights: high where it singles out the step to take.
+    """Return waymarks of a path, with higher weights for those that identify the next step.
 
     Args:
-        survey: The house.
+        survey: Survey of the house.
         path: Viewpoints from start to goal.
-        rng: Source of all choices.
+        rng: Source of all random choices.
     """
     options = []
     for step in range(len(path) - 1):
@@ -45,31 +45,31 @@ def waymark_options(
 
 def choose_waymarks(
     options: Sequence[tuple[Clause, float]],
-    spoken: set[str],
+    mentioned: set[str],
     count: int,
     rng: np.random.Generator,
 ) -> list[Clause]:
-    """Draws up to `count` of the options, at most one a step.
+    """Draw up to `count` of the options, at most one per step.
 
-    No noun is used twice; those in use are added to `spoken`.
+    No noun is used twice. The nouns of the drawn options are added to `mentioned`.
     """
     chosen: list[Clause] = []
     while len(chosen) < count:
         steps = {clause.first for clause in chosen}
-        left = [
+        remaining = [
             (clause, weight)
             for clause, weight in options
-            if clause.first not in steps and not _nouns(clause) & spoken
+            if clause.first not in steps and not _nouns(clause) & mentioned
         ]
-        if not left:
+        if not remaining:
             break
-        chosen.append(draw(left, rng))
-        spoken.update(_nouns(chosen[-1]))
+        chosen.append(draw(remaining, rng))
+        mentioned.update(_nouns(chosen[-1]))
     return chosen
 
 
 def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landmark) -> str:
-    """How a step of a path relates to a landmark ahead: "past", "across", "toward" or ""."""
+    """Return the relation of a step to a landmark: "past", "across", "toward" or ""."""
     here, there = path[step], path[step + 1]
     thing = landmark.things[0]
     start, end = survey.positions[here], survey.positions[there]
@@ -89,7 +89,7 @@ def _relation(survey: Survey, path: tuple[int, ...], step: int, landmark: Landma
 
 
 def passing(survey: Survey, here: int, there: int, thing: int) -> tuple[float, float]:
-    """Where along an edge an object's middle lies, and how near one comes to it: metres."""
+    """Return the position of an object's centre along an edge and its smallest distance: metres."""
     start, end = survey.positions[here], survey.positions[there]
     length = float(np.linalg.norm(end - start))
     ahead = (end - start) / length
@@ -104,20 +104,20 @@ def _nouns(clause: Clause) -> set[str]:
 
 
 def _side(survey: Survey, here: int, there: int, landmark: Landmark) -> str:
-    """Side on which a landmark lies as one walks an edge, "" if ahead."""
+    """Return the side of a landmark relative to an edge, or "" if it is ahead or behind."""
     x, y = survey.boxes[landmark.things[0]].mean(axis=0) - survey.positions[here]
-    angle = turned(np.arctan2(x, y) - survey.heading(here, there))
+    angle = wrap_angle(np.arctan2(x, y) - survey.heading(here, there))
     if not np.radians(20) < abs(angle) < np.radians(120):
         return ""
     return "right" if angle > 0 else "left"
 
 
-def turned(angle: float) -> float:
-    """The same angle in radians between -pi and pi; positive is clockwise, to the right."""
+def wrap_angle(angle: float) -> float:
+    """Wrap an angle in radians to -pi to pi; positive is clockwise, to the right."""
     return float((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def draw(options: Sequence[tuple[Choice, float]], rng: np.random.Generator) -> Choice:
-    """One of some (choice, weight) pairs, with a probability in proportion to its weight."""
+    """Draw one of several (choice, weight) pairs with probability proportional to its weight."""
     weights = np.array([weight for _, weight in options])
     return options[rng.choice(len(options), p=weights / weights.sum())][0]

@@ -1,1 +1,1 @@
-"""What each of the 36 views of a house shows."""
+"""Facts about the 36 views of a house panorama, and captions that state them."""

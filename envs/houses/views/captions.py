@@ -1,8 +1,7 @@
-"""English captions of views of the built-in houses, each with the facts that make it true.
+"""English captions of views of the built-in houses, each with the facts that it states.
 
-Because a caption carries its facts, one knows of any caption whether it is true of any view. That
-is what contrastive training needs here: sentences made by templates repeat within a batch, and a
-caption drawn for one view is often true of others.
+The facts determine whether a caption is true of any other view. Contrastive training needs this:
+template sentences repeat within a batch, and a caption of one view is often true of others.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from envs.houses.materials.colours import COLOUR_NAMES
 from envs.houses.views.view_facts import DISTANCES, EVERYWHERE, SIDES, Fact, ViewFacts, is_colour
 
-# Other words for the same thing; none may also name another category or kind of room.
+# Synonyms; none of them may also name another category or kind of room.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "sofa": ("sofa", "couch"),
     "tv stand": ("television", "tv"),
@@ -40,7 +39,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "gym": ("gym", "exercise room"),
     "laundry room": ("laundry room", "laundry"),
 }
-_EVERYWHERE_WEIGHT = 0.3  # of things about which a caption says little
+_EVERYWHERE_WEIGHT = 0.3  # weight of objects that are in rooms of every kind
 _ROOM_FRAMES = ("{}", "a photo of {}", "inside {}", "a view of {}", "this is {}")
 _THING_FRAMES = ("{}", "a photo of {}", "there is {}", "a view of {}", "you can see {}")
 _GLIMPSE_FRAMES = ("a view into {}", "{} seen through a doorway", "a doorway to {}")
@@ -55,17 +54,17 @@ _DISTANCE_FRAMES = {"near": ("{} close by", "{} nearby"), "far": ("{} far away",
 
 @dataclass(frozen=True)
 class Caption:
-    """A sentence and the facts that it states: it is true where all of them hold."""
+    """A sentence and the facts that it states; it is true of a view if all of them hold."""
 
     text: str
     facts: tuple[Fact, ...]
 
 
 def sample_caption(facts: ViewFacts, rng: np.random.Generator) -> Caption:
-    """Draw one of the many captions that are true of a view.
+    """Draw a caption that is true of a view.
 
-    The kind of caption is drawn first (room, one or two things with or without colours, room and
-    thing, side, distance, glimpse), among those for which the view has something to say.
+    The kind of caption is drawn first (room, one or two objects with or without colours, room and
+    object, side, distance, glimpse), among the kinds for which the view has facts.
     """
     by_kind = _sorted_by_kind(facts)
     styles = [(style, weight) for style, weight in _STYLES if all(by_kind[k] for k in style)]
@@ -75,41 +74,44 @@ def sample_caption(facts: ViewFacts, rng: np.random.Generator) -> Caption:
     style = styles[int(rng.choice(len(styles), p=weights / weights.sum()))][0]
     chosen: list[Fact] = []
     for kind in style:
-        left = [fact for fact in by_kind[kind] if fact[1] not in {c[1] for c in chosen}]
-        if left:
-            chosen.append(_pick_weighted(left, rng))
-    return Caption(say(chosen, rng), tuple(chosen))
+        unused = [fact for fact in by_kind[kind] if fact[1] not in {c[1] for c in chosen}]
+        if unused:
+            chosen.append(_pick_weighted(unused, rng))
+    return Caption(realise_facts(chosen, rng), tuple(chosen))
 
 
 def contradict(caption: Caption, rng: np.random.Generator) -> Caption | None:
-    """The same sentence but for one word: another colour, another side, near for far.
+    """Draw a caption that contradicts another one in a single word: a colour, side or distance.
 
-    Taken from a batch at random, false captions mostly name other things, and telling those apart
-    teaches neither colours nor sides. These must be told apart by that word alone (as in NegCLIP,
-    arXiv 2210.01936, whose false captions are true ones with words exchanged).
+    Random negatives of a batch mostly mention other objects and therefore teach neither colours nor
+    sides. These hard negatives differ in one word only (as in NegCLIP, arXiv 2210.01936, whose
+    negatives are captions with exchanged words).
 
     Returns:
-        None if the caption has no such word. What comes back may yet be true of the view that the
-        caption was drawn for, where it shows two things of a category.
+        None if the caption has no such word. If a view shows two objects of one category, the
+        result can still be true of it.
     """
-    places = [n for n, fact in enumerate(caption.facts) if _rivals(fact)]
-    if not places:
+    positions = [n for n, fact in enumerate(caption.facts) if _alternatives(fact)]
+    if not positions:
         return None
-    place = places[int(rng.integers(len(places)))]
+    position = positions[int(rng.integers(len(positions)))]
     facts = list(caption.facts)
-    fact = facts[place]
-    facts[place] = (*fact[:2], pick([word for word in _rivals(fact) if word != fact[2]], rng))
-    return Caption(say(facts, rng), tuple(facts))
+    fact = facts[position]
+    facts[position] = (
+        *fact[:2],
+        pick([word for word in _alternatives(fact) if word != fact[2]], rng),
+    )
+    return Caption(realise_facts(facts, rng), tuple(facts))
 
 
-def _rivals(fact: Fact) -> tuple[str, ...]:
-    """The words of which a fact has one."""
+def _alternatives(fact: Fact) -> tuple[str, ...]:
+    """Return all possible values of the last word of a fact."""
     if is_colour(fact):
         return COLOUR_NAMES
     return {"side": tuple(SIDES), "distance": tuple(DISTANCES)}.get(fact[0], ())
 
 
-# Kinds of facts in a caption, and how often that caption is drawn.
+# Kinds of facts in a caption, and the weight of this kind of caption.
 _STYLES: tuple[tuple[tuple[str, ...], float], ...] = (
     (("room",), 0.22),
     (("thing",), 0.12),
@@ -122,8 +124,8 @@ _STYLES: tuple[tuple[tuple[str, ...], float], ...] = (
 )
 
 
-def say(facts: Sequence[Fact], rng: np.random.Generator) -> str:
-    """Put facts into words, with a frame and synonyms drawn at random."""
+def realise_facts(facts: Sequence[Fact], rng: np.random.Generator) -> str:
+    """Write facts as a sentence, with a random frame and random synonyms."""
     first = facts[0]
     if len(facts) == 1:
         if first == ("bare",):
@@ -136,7 +138,7 @@ def say(facts: Sequence[Fact], rng: np.random.Generator) -> str:
             "distance": _DISTANCE_FRAMES.get(first[-1], ()),
         }[first[0]]
         frame = pick(frames, rng)
-        # "a distant sofa" has its article already.
+        # The frame "a distant {}" already has an article.
         phrase = _noun(first[1], rng) if frame.startswith("a distant") else _phrase(first, rng)
         return frame.format(phrase)
     phrases = [_phrase(fact, rng) for fact in facts]
@@ -146,13 +148,13 @@ def say(facts: Sequence[Fact], rng: np.random.Generator) -> str:
 
 
 def room_prompts(kind: str) -> list[str]:
-    """Every way in which captions name a kind of room, for zero-shot classification."""
+    """Return all captions of a kind of room, for zero-shot classification."""
     names = SYNONYMS.get(kind, (kind,))
     return [frame.format(with_article(name)) for frame in _ROOM_FRAMES for name in names]
 
 
 def thing_prompts(category: str, colour: str = "") -> list[str]:
-    """Every way in which captions name a thing, for zero-shot detection."""
+    """Return all captions of an object, for zero-shot detection."""
     names = SYNONYMS.get(category, (category,))
     words = [with_article(f"{colour} {name}".strip()) for name in names]
     return [frame.format(word) for frame in _THING_FRAMES for word in words]
@@ -179,12 +181,12 @@ def _noun(name: str, rng: np.random.Generator) -> str:
 
 
 def with_article(words: str) -> str:
-    """Words after "a" or "an"."""
+    """Return the words with the article "a" or "an"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def pick(choices: Sequence[str], rng: np.random.Generator) -> str:
-    """One of several texts."""
+    """Draw one of several texts with equal probability."""
     return choices[int(rng.integers(len(choices)))]
 
 

@@ -7,11 +7,11 @@ import pytest
 from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent, candidate_directions
 from agents.acting.environments import make_env
 from agents.acting.evaluation import evaluate
-from agents.presets import preset
+from agents.settings.presets import preset
 
 
 class TurnedAgent(ForwardAgent):
-    """The random agent with the same turn in every episode."""
+    """Random agent with the same initial turns in every episode."""
 
     def __init__(self, world, turn):
         super().__init__(world)
@@ -30,14 +30,14 @@ def val_seen(shared):
 
 
 def mean_over_paths(env, agent):
-    """Means that weigh each path once, as the golden file has them."""
+    """Return means with equal weights of all paths, as in the golden file."""
     scores = evaluate(env, agent).scores
     by_path = {instr_id.split("_")[0]: score for instr_id, score in scores.items()}
     names = ("trajectory_length", "nav_error", "oracle_success", "success", "spl")
     return {name: np.mean([score[name] for score in by_path.values()]) for name in names}
 
 
-def test_walking_ahead_from_twelve_headings_equals_matterports_random_agent(shared, val_seen):
+def test_forward_walks_from_twelve_headings_equal_the_golden_random_agent(shared, val_seen):
     golden = json.loads((shared / "golden" / "r2r_baseline_metrics.json").read_text())
     expected = golden["val_seen"]["Random_expected_over_12_offsets"]
     means = [mean_over_paths(val_seen, TurnedAgent(val_seen.nav_world, turn)) for turn in range(12)]
@@ -87,7 +87,7 @@ def test_random_agent_depends_on_seed_and_instruction_only(doors_env):
     assert (RandomAgent(world, 4).turns(ids) != turns).any()
 
 
-def test_turns_at_the_start_use_up_patience(doors_env):
+def test_initial_turns_count_towards_the_limit(doors_env):
     def walks(turn, patience):
         agent = TurnedAgent(doors_env.nav_world, turn)
         agent.patience = patience
@@ -101,7 +101,7 @@ def test_turns_at_the_start_use_up_patience(doors_env):
         assert walks(12, 12 + patience) == found, "a full turn costs twelve actions"
 
 
-def test_forward_agent_turns_right_until_it_can_walk(doors_env):
+def test_forward_agent_turns_right_until_it_can_move(doors_env):
     # From a leaf the only neighbour is the centre, behind the agent.
     evaluation = evaluate(doors_env, ForwardAgent(doors_env.nav_world))
     for trajectory in evaluation.trajectories.values():

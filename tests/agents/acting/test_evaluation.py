@@ -3,7 +3,7 @@ import pytest
 from agents.acting.baselines import TeacherAgent
 from agents.acting.environments import make_env
 from agents.acting.evaluation import compare, evaluate, follower_name, table
-from agents.configs import TrainConfig
+from agents.settings import TrainConfig
 
 
 @pytest.mark.parametrize("split", ["train", "val_unseen"])
@@ -44,9 +44,12 @@ def test_table_is_aligned():
     assert len(header) == len(first) == len(second)
 
 
-def test_follower_name_says_what_it_lacks():
+def test_follower_name_contains_ablations():
     assert follower_name(TrainConfig()) == "follower"
     assert follower_name(TrainConfig(vision=False)) == "follower (no vision)"
-    assert follower_name(TrainConfig(language="shuffled")) == "follower (shuffled language)"
-    both = TrainConfig(vision=False, language="none")
-    assert follower_name(both) == "follower (no vision, no language)"
+    assert (
+        follower_name(TrainConfig(instruction_ablation="shuffled"))
+        == "follower (shuffled instructions)"
+    )
+    both = TrainConfig(vision=False, instruction_ablation="empty")
+    assert follower_name(both) == "follower (no vision, empty instructions)"

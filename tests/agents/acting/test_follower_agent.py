@@ -5,15 +5,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from agents.acting.decisions import ActionSource, Draws, sample
 from agents.acting.environments import make_env, make_follower
 from agents.acting.follower_agent import (
-    ActionSource,
-    Draws,
     FollowerAgent,
+    empty_instructions,
     rollout,
-    sample,
-    scan_numbers,
-    without_words,
+    scan_indices,
 )
 from agents.envdrop.critic import Critic
 from envs.navigation.device_features import DeviceFeatures
@@ -42,7 +40,9 @@ def instr_ids(env, count):
 
 
 def teacher_forced(env, follower, features, ids, **options):
-    agent = FollowerAgent(follower, features, way=ActionSource(np.ones(len(ids), bool)), **options)
+    agent = FollowerAgent(
+        follower, features, action_source=ActionSource(np.ones(len(ids), bool)), **options
+    )
     return rollout(env, agent, ids)
 
 
@@ -50,7 +50,7 @@ def sampled(env, follower, features, ids, seed, teacher_forced=False):
     way = ActionSource(
         np.full(len(ids), teacher_forced), Draws(np.random.default_rng(seed), len(ids))
     )
-    return rollout(env, FollowerAgent(follower, features, way=way), ids)
+    return rollout(env, FollowerAgent(follower, features, action_source=way), ids)
 
 
 def test_an_episode_does_not_depend_on_its_batch(doors_env, follower, features):
@@ -66,7 +66,7 @@ def test_an_episode_does_not_depend_on_its_batch(doors_env, follower, features):
         torch.testing.assert_close(own, padded)
 
 
-def test_teacher_leads_along_the_reference_path(doors_env, follower, features):
+def test_teacher_forcing_follows_the_reference_path(doors_env, follower, features):
     ids = instr_ids(doors_env, 16)
     decisions = teacher_forced(doors_env, follower, features, ids)
     wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
@@ -91,11 +91,11 @@ def test_sampling_follows_its_generator(doors_env, follower, features):
         ActionSource(ALL, sampled_steps=0.5)
 
 
-def test_the_teacher_leads_in_the_rows_that_say_so(doors_env, follower, features):
+def test_only_marked_rows_are_teacher_forced(doors_env, follower, features):
     ids = instr_ids(doors_env, 16)
     teacher_forced = np.arange(16) % 2 == 0
     way = ActionSource(teacher_forced, Draws(np.random.default_rng(0), 16))
-    rollout(doors_env, FollowerAgent(follower, features, way=way), ids)
+    rollout(doors_env, FollowerAgent(follower, features, action_source=way), ids)
     wanted = {episode.instr_id: list(episode.path) for episode in doors_env.episodes}
     right = [
         path == wanted[instr_id] for path, instr_id in zip(doors_env.paths(), ids, strict=True)
@@ -105,14 +105,14 @@ def test_the_teacher_leads_in_the_rows_that_say_so(doors_env, follower, features
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_the_follower_takes_a_share_of_the_steps_where_the_teacher_leads(
+def test_sampled_steps_have_their_share_in_teacher_forced_rows(
     doors_env, follower, features, share
 ):
     ids = instr_ids(doors_env, 16)
     astray = steps = 0
     for seed in range(20):
         way = ActionSource(ALL, Draws(np.random.default_rng(seed), 16), share)
-        decisions = rollout(doors_env, FollowerAgent(follower, features, way=way), ids)
+        decisions = rollout(doors_env, FollowerAgent(follower, features, action_source=way), ids)
         # An untrained follower that samples hits on the teacher's action by chance alone.
         chance = torch.softmax(decisions.scores, 1).gather(1, decisions.teacher.unsqueeze(1))
         astray += int((decisions.actions != decisions.teacher).sum())
@@ -120,17 +120,17 @@ def test_the_follower_takes_a_share_of_the_steps_where_the_teacher_leads(
     assert astray / steps == pytest.approx(share, abs=0.05)
 
 
-def test_episodes_cut_off_are_looked_at_once_more(doors_env, follower, features):
+def test_truncated_episodes_have_a_hidden_state_after_the_last_step(doors_env, follower, features):
     ids = instr_ids(doors_env, 8)
     rng = np.random.default_rng(0)
-    agent = FollowerAgent(follower, features, way=ActionSource(ALL[:8], None))
+    agent = FollowerAgent(follower, features, action_source=ActionSource(ALL[:8], None))
     decisions = rollout(doors_env, agent, ids, max_steps=1, look_ahead=True)
     assert decisions.cut.tolist() == list(range(8))
     whole = teacher_forced(doors_env, follower, features, ids)
     torch.testing.assert_close(decisions.cut_hidden, whole.hidden[8:])
     assert not decisions.cut_hidden.requires_grad
     way = ActionSource(~ALL[:8], Draws(rng, 8))
-    agent = FollowerAgent(follower, features, way=way)
+    agent = FollowerAgent(follower, features, action_source=way)
     decisions = rollout(doors_env, agent, ids, max_steps=1)
     assert len(decisions.cut) == len(decisions.cut_hidden) == 0
 
@@ -141,7 +141,7 @@ def test_draws_of_a_row_do_not_depend_on_the_others():
     assert np.array_equal(everyone.next(np.arange(4))[[3]], few.next(np.array([3])))
 
 
-def test_draws_are_dealt_out_to_processes():
+def test_draws_are_dealt_out_to_ranks():
     together = Draws(np.random.default_rng(3), 6)
     shared = [Draws(np.random.default_rng(3), 3, rank, 2) for rank in range(2)]
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_draws_are_dealt_out_to_processes():
             assert np.array_equal(draws.next(np.arange(3)), whole[rank::2])
 
 
-def test_instructions_may_come_from_elsewhere(doors_env, follower, features):
+def test_given_tokens_replace_those_of_the_environment(doors_env, follower, features):
     ids = instr_ids(doors_env, 3)
     observation, _ = doors_env.reset(options={"episode_ids": [*ids, *[ids[0]] * 13]})
     tokens = observation["instruction"][:3].copy()
@@ -162,16 +162,16 @@ def test_instructions_may_come_from_elsewhere(doors_env, follower, features):
     assert not torch.allclose(others.scores[0], own.scores[0])
 
 
-def test_language_off_hides_the_instruction(doors_env, follower, features):
+def test_empty_instructions_hide_the_words(doors_env, follower, features):
     # Instructions 0 and 1 of one path differ; start and pictures are the same.
     ids = instr_ids(doors_env, 2)
-    told = teacher_forced(doors_env, follower, features, ids)
-    untold = teacher_forced(doors_env, follower, features, ids, reads=False)
-    assert not torch.equal(told.scores[0], told.scores[1])
+    decisions = teacher_forced(doors_env, follower, features, ids)
+    untold = teacher_forced(doors_env, follower, features, ids, reads_instructions=False)
+    assert not torch.equal(decisions.scores[0], decisions.scores[1])
     assert torch.equal(untold.scores[0], untold.scores[1])
 
 
-def test_no_vision_sees_angles_only(doors_config):
+def test_no_vision_has_angle_features_only(doors_config):
     env = make_env(dataclasses.replace(doors_config, vision=False), "train")
     features = DeviceFeatures(env)
     assert features.width == 4
@@ -181,9 +181,9 @@ def test_no_vision_sees_angles_only(doors_config):
     assert torch.isfinite(decisions.scores[:, 0]).all()
 
 
-def test_without_words_leaves_the_ends_of_a_sentence():
+def test_empty_instructions_keep_start_and_end_token():
     tokens = np.array([[9, 4, 5, 2, 0], [9, 4, 2, 0, 0]], np.int32)
-    assert without_words(tokens).tolist() == [[9, 2], [9, 2]]
+    assert empty_instructions(tokens).tolist() == [[9, 2], [9, 2]]
 
 
 def test_sample_follows_probabilities():
@@ -197,12 +197,12 @@ def test_sample_follows_probabilities():
     assert sample(np.tile([0.0, 0.5, 0.5, 0.0], (2, 1)), edges).tolist() == [1, 2]
 
 
-def test_scan_numbers_tell_buildings_apart():
+def test_scan_indices_differ_between_buildings():
     scans = np.array(["b", "a", "b", "c"], dtype=object)
-    assert scan_numbers(scans).tolist() == [1, 0, 1, 2]
+    assert scan_indices(scans).tolist() == [1, 0, 1, 2]
 
 
-def test_explains_what_it_has_just_done(doors_env, follower, features):
+def test_explain_describes_the_last_step(doors_env, follower, features):
     ids = instr_ids(doors_env, 4)
     agent = FollowerAgent(follower, features)
     with pytest.raises(RuntimeError, match="acted greedily"):

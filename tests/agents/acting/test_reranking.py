@@ -7,23 +7,28 @@ import torch
 from agents.acting.environments import make_env, make_follower
 from agents.acting.evaluation import evaluate
 from agents.acting.follower_agent import FollowerAgent
-from agents.acting.reranking import RankedPath, Weighting, best, poses, tune, whole_walk
-from agents.acting.search import FoundPath, Place, SearchResult
-from agents.acting.speaking import described_paths
-from agents.command_line import EvaluateConfig
-from agents.configs import SpeakerConfig
+from agents.acting.path_recording import record_paths
+from agents.acting.reranking import (
+    RankedPath,
+    Weighting,
+    best_path,
+    poses,
+    search_walk,
+    tune_weighting,
+)
+from agents.acting.search import FoundPath, Position, SearchResult
 from agents.envdrop.speaker import Speaker
 from agents.experiments.runs import evaluate_run, load_run
-from agents.experiments.search_evaluation import evaluate_search, search_split, tuned_weighting
+from agents.experiments.search_evaluation import best_weighting, evaluate_search, search_split
 from agents.learning.follower_training import follower_trainer
 from agents.learning.speaker_training import LoadedSpeaker, load_speaker
-from agents.search_config import SearchConfig
+from agents.settings import EvaluateConfig, SearchConfig, SpeakerConfig
 from envs.navigation.device_features import DeviceFeatures
 
 
 def path(log_prob, *nodes):
     return FoundPath(
-        tuple(Place(node, 0) for node in nodes), (1,) * (len(nodes) - 1) + (0,), log_prob
+        tuple(Position(node, 0) for node in nodes), (1,) * (len(nodes) - 1) + (0,), log_prob
     )
 
 
@@ -32,34 +37,34 @@ JUDGED = [RankedPath(SHORT, -10.0, 5), RankedPath(LONG, -6.0, 5)]
 
 
 def test_weighting_decides_between_follower_and_speaker():
-    assert best(JUDGED, Weighting(0.0)) is SHORT
-    assert best(JUDGED, Weighting(1.0)) is LONG
+    assert best_path(JUDGED, Weighting(0.0)) is SHORT
+    assert best_path(JUDGED, Weighting(1.0)) is LONG
     assert JUDGED[0].score(Weighting(0.25)) == pytest.approx(0.25 * -10 + 0.75 * -1)
     assert JUDGED[0].score(Weighting(0.25, per_word=True)) == pytest.approx(0.25 * -2 - 0.75)
     per_action = Weighting(0.25, per_action=True)
     assert JUDGED[1].score(per_action) == pytest.approx(0.25 * -6 + 0.75 * -2.5 / 4)
 
 
-def test_tuning_finds_the_weight_that_wins():
+def test_tuning_finds_the_best_weighting():
     # The speaker is right here, but for a second instruction the follower, by a larger margin.
     others = [RankedPath(SHORT, -1.5, 5), RankedPath(path(-9.0, 0, 2), -1.0, 5)]
     values = [{SHORT: 0.0, LONG: 1.0}, {SHORT: 1.0, others[1].path: 0.0}]
-    weighting, mean = tune([JUDGED, others], values)
+    weighting, mean = tune_weighting([JUDGED, others], values)
     assert mean == 1.0
-    assert best(JUDGED, weighting) is LONG
-    assert best(others, weighting) is SHORT
+    assert best_path(JUDGED, weighting) is LONG
+    assert best_path(others, weighting) is SHORT
 
 
-def test_the_walk_of_a_search_goes_back_and_forth(doors_env):
+def test_search_walk_visits_expanded_viewpoints(doors_env):
     # Look around at the centre and two doors, go back, then walk to the first door.
     world = doors_env.nav_world
     scan = "room0"
     centre, first, second = (world.node(scan, f"{scan}-{name}") for name in "c01")
-    chosen = FoundPath((Place(centre, 12), Place(first, 12)), (1, 0), -1.0)
+    chosen = FoundPath((Position(centre, 12), Position(first, 12)), (1, 0), -1.0)
     found = SearchResult([chosen], [centre, first, second])
-    walked = whole_walk(world, found, chosen)
+    walked = search_walk(world, found, chosen)
     assert walked == [centre, first, centre, second, centre, first]
-    walk = poses(world, Place(centre, 12), walked)
+    walk = poses(world, Position(centre, 12), walked)
     assert [pose[0] for pose in walk] == [str(world.viewpoint_ids[node]) for node in walked]
     # Door 1 lies to the east: the agent that goes there looks along 90 degrees.
     assert walk[3][1] == pytest.approx(torch.pi / 2)
@@ -83,47 +88,47 @@ def searched(doors_config, doors_env):
     return found, speaker, features
 
 
-def test_speaker_judges_found_paths_as_any_others(doors_env, searched):
+def test_speaker_scores_found_paths_like_reference_paths(doors_env, searched):
     found, speaker, features = searched
-    assert len(found.findings) == len(doors_env.episodes)
+    assert len(found.results) == len(doors_env.episodes)
     compared = 0
     for episode in doors_env.episodes[:8]:
-        described = described_paths(doors_env, features, [episode.instr_id])
+        described = record_paths(doors_env, features, [episode.instr_id])
         with torch.inference_mode():
             tokens = torch.from_numpy(described.tokens)
-            context = speaker.encode(described.seen)
-            spoken = speaker.log_probs(context, tokens, torch.zeros(1, dtype=torch.long)).sum()
+            context = speaker.encode(described.views)
+            log_prob = speaker.log_probs(context, tokens, torch.zeros(1, dtype=torch.long)).sum()
         ids = doors_env.nav_world.viewpoint_ids
-        for judged in found.judged[episode.instr_id]:
-            assert judged.words == (described.tokens != 0).sum() - 1
-            if [ids[place.node] for place in judged.path.places] == list(episode.path):
-                assert judged.speaker_log_prob == pytest.approx(spoken.item(), rel=1e-5)
+        for ranked in found.ranked[episode.instr_id]:
+            assert ranked.words == (described.tokens != 0).sum() - 1
+            if [ids[position.node] for position in ranked.path.positions] == list(episode.path):
+                assert ranked.speaker_log_prob == pytest.approx(log_prob.item(), rel=1e-5)
                 compared += 1
     assert compared > 1
 
 
-def test_chosen_paths_are_scored_with_and_without_the_walk(doors_env, searched):
+def test_chosen_paths_are_scored_with_and_without_the_search_walk(doors_env, searched):
     found, _, _ = searched
     weighting = Weighting(0.99)
     alone, whole = evaluate_search(doors_env, found, weighting)
     assert alone.summary()["SR"] == whole.summary()["SR"]
     assert alone.summary()["TL"] < whole.summary()["TL"]
     preferred = 0
-    for instr_id, judged in found.judged.items():
-        chosen, findings = best(judged, weighting), found.findings[instr_id]
-        preferred += chosen != findings.paths[0]
+    for instr_id, ranked in found.ranked.items():
+        chosen, result = best_path(ranked, weighting), found.results[instr_id]
+        preferred += chosen != result.paths[0]
         for evaluation, nodes in (
-            (alone, [place.node for place in chosen.places]),
-            (whole, whole_walk(doors_env.nav_world, findings, chosen)),
+            (alone, [position.node for position in chosen.positions]),
+            (whole, search_walk(doors_env.nav_world, result, chosen)),
         ):
             walked = [viewpoint for viewpoint, *_ in evaluation.trajectories[instr_id]]
             assert walked == doors_env.nav_world.viewpoint_ids[nodes].tolist()
-    assert 0 < preferred < len(found.judged), "speaker and follower disagree on some"
-    weighting, success = tuned_weighting(doors_env, found)
+    assert 0 < preferred < len(found.ranked), "speaker and follower disagree on some"
+    weighting, success = best_weighting(doors_env, found)
     assert evaluate_search(doors_env, found, weighting)[0].summary()["SR"] == pytest.approx(success)
 
 
-def test_searching_equals_walking_greedily_with_a_beam_of_one(doors_config):
+def test_search_with_beam_width_one_equals_the_greedy_walk(doors_config):
     torch.manual_seed(0)
     env = make_env(doors_config, "val_unseen")
     follower = make_follower(doors_config, env).eval()
@@ -133,15 +138,15 @@ def test_searching_equals_walking_greedily_with_a_beam_of_one(doors_config):
     assert alone.trajectories == evaluate(env, FollowerAgent(follower, features)).trajectories
 
 
-def test_a_search_is_tuned_on_one_split_and_submits_the_whole_walk(
+def test_search_is_tuned_on_one_split_and_submits_the_whole_walk(
     small_config, speaker_run, tmp_path, capsys
 ):
     config = dataclasses.replace(small_config, iterations=1)
     follower_trainer(config)[0].train()
     path = tmp_path / "paths.json"
     search = SearchConfig(method="beam", paths=4, speaker=speaker_run, tune="val_seen")
-    told = EvaluateConfig(config.output, baselines=False, search=search, submission=path)
-    results = evaluate_run(told)["val_unseen"]
+    evaluation = EvaluateConfig(config.output, baselines=False, search=search, submission=path)
+    results = evaluate_run(evaluation)["val_unseen"]
     names = ["follower", "follower, beam and speaker"]
     assert list(results) == [*names, f"{names[1]}, whole walk"]
     tuned = capsys.readouterr().out.splitlines()[0]
@@ -151,7 +156,7 @@ def test_a_search_is_tuned_on_one_split_and_submits_the_whole_walk(
         env, agent = load_run(config.output, split)
         speaker = load_speaker(speaker_run, env, {"encoder": "colours"}, "cpu")
         found[split] = env, search_split(env, agent.follower, agent.features, search, speaker)
-    weighting, success = tuned_weighting(*found["val_seen"])
+    weighting, success = best_weighting(*found["val_seen"])
     assert tuned == f"val_seen: success {100 * success:.1f} with {weighting}"
     alone, whole = evaluate_search(*found["val_unseen"], weighting)
     untuned, _ = evaluate_search(*found["val_unseen"], Weighting(1.0))

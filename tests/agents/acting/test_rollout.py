@@ -5,7 +5,7 @@ from agents.acting.rollout import walk
 
 
 class Recorder:
-    """Stops row i after i moves between centre and door."""
+    """Agent that stops row i after i moves between centre and door."""
 
     def __init__(self):
         self.calls = []
@@ -24,7 +24,7 @@ def instr_ids(env, count):
     return [episode.instr_id for episode in env.episodes[:count]]
 
 
-def test_walk_drops_episodes_that_are_over(doors_env):
+def test_walk_drops_ended_episodes(doors_env):
     recorder = Recorder()
     walk(doors_env, recorder, instr_ids(doors_env, 6))
     assert recorder.calls == [[0, 1, 2, 3, 4, 5], [1, 2, 3, 5], [2, 3], [3]]
@@ -49,7 +49,7 @@ def test_walk_ends_where_the_environment_truncates(doors_env, max_steps):
     assert len(agent.calls) == doors_env.max_episode_steps
 
 
-def test_walk_tells_rewards_of_live_rows_and_who_was_cut_off(doors_env):
+def test_walk_returns_rewards_of_live_rows_and_truncated_rows(doors_env):
     # Row i goes out and back i times; of rows 0 and 1 only one that stops at its door is right.
     walked = walk(doors_env, Recorder(), instr_ids(doors_env, 4), max_steps=2)
     assert [len(rewards) for rewards in walked.rewards] == [4, 3]

@@ -9,7 +9,7 @@ import torch
 from agents.acting.environments import make_follower
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import walk
-from agents.acting.search import Place, Searcher, beam_search, best_first_search
+from agents.acting.search import Position, Searcher, beam_search, best_first_search
 from agents.envdrop.encoders import Context, State
 from agents.envdrop.follower import Decision
 from envs.graphs.nav_graph import NavGraph
@@ -37,7 +37,7 @@ def make_world():
 
 
 class Nodes:
-    """Features that say nothing but the node."""
+    """Features that contain the node only."""
 
     def gather(self, nodes, views, width):
         numbers = torch.as_tensor(nodes, dtype=torch.float32)
@@ -46,7 +46,7 @@ class Nodes:
 
 
 class Chooser(torch.nn.Module):
-    """Stands for a follower with the probabilities above."""
+    """Stub of a follower with the probabilities above."""
 
     visit_features = False
 
@@ -82,12 +82,12 @@ def world():
 
 @pytest.fixture
 def searcher(world):
-    start = Place(world.node("scan", "s"), 0)
+    start = Position(world.node("scan", "s"), 0)
     return Searcher(Chooser(world), Nodes(), world, np.ones((2, 3), int), [start, start])
 
 
 def names(world, path):
-    return "".join(world.viewpoint_ids[place.node] for place in path.places)
+    return "".join(world.viewpoint_ids[place.node] for place in path.positions)
 
 
 def probability(path):
@@ -98,60 +98,60 @@ def probability(path):
 
 
 @pytest.mark.parametrize("method", ["beam", "best-first"])
-def test_finds_the_likelier_path_that_a_greedy_walk_misses(world, searcher, method):
+def test_search_finds_a_more_probable_path_than_greedy_decoding(world, searcher, method):
     if method == "beam":
-        findings = beam_search(searcher, 2, 6)
+        results = beam_search(searcher, 2, 6)
     else:
-        findings = best_first_search(searcher, 2, 300)
-    assert len(findings) == 2
-    for found in findings:
-        likeliest = found.paths[0]
+        results = best_first_search(searcher, 2, 300)
+    assert len(results) == 2
+    for result in results:
+        likeliest = result.paths[0]
         assert names(world, likeliest) == "sbd"
         assert likeliest.actions[-1] == 0
-        assert len(likeliest.actions) == len(likeliest.places)
+        assert len(likeliest.actions) == len(likeliest.positions)
         assert math.exp(likeliest.log_prob) == pytest.approx(0.4 * 0.8 * 0.9)
-        for path in found.paths:
+        for path in result.paths:
             assert math.exp(path.log_prob) == pytest.approx(probability(names(world, path)))
 
 
-def test_a_beam_of_one_is_the_greedy_walk(world, searcher):
+def test_beam_width_one_is_greedy_decoding(world, searcher):
     # s, a, c, and at c going back and stopping are equally likely: the first found, stop, wins.
-    found = beam_search(searcher, 1, 6)[0]
-    assert [names(world, path) for path in found.paths] == ["sac"]
-    assert math.exp(found.paths[0].log_prob) == pytest.approx(0.6 * 0.4 * 0.5)
-    assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a", "c"]
+    result = beam_search(searcher, 1, 6)[0]
+    assert [names(world, path) for path in result.paths] == ["sac"]
+    assert math.exp(result.paths[0].log_prob) == pytest.approx(0.6 * 0.4 * 0.5)
+    assert [world.viewpoint_ids[node] for node in result.expanded] == ["s", "a", "c"]
 
 
-def test_paths_that_have_ended_keep_their_places_in_the_beam(world, searcher, monkeypatch):
+def test_complete_paths_keep_their_slots_in_the_beam(world, searcher, monkeypatch):
     monkeypatch.setitem(CHOICES, "a", {"stop": 0.6, "s": 0.1, "c": 0.3})
     # Stopping at a is the likeliest after two steps; then there is room for one other path.
-    found = beam_search(searcher, 2, 6)[0]
-    assert [names(world, path) for path in found.paths] == ["sa", "sbd"]
-    assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a", "b", "d"]
+    result = beam_search(searcher, 2, 6)[0]
+    assert [names(world, path) for path in result.paths] == ["sa", "sbd"]
+    assert [world.viewpoint_ids[node] for node in result.expanded] == ["s", "a", "b", "d"]
 
 
-def test_paths_under_way_count_when_steps_run_out(world, searcher):
-    found = beam_search(searcher, 2, 1)[0]
-    assert [names(world, path) for path in found.paths] == ["sa", "sb"]
-    assert math.exp(found.paths[0].log_prob) == pytest.approx(0.6)
+def test_partial_paths_stop_at_the_maximum_number_of_steps(world, searcher):
+    result = beam_search(searcher, 2, 1)[0]
+    assert [names(world, path) for path in result.paths] == ["sa", "sb"]
+    assert math.exp(result.paths[0].log_prob) == pytest.approx(0.6)
 
 
-def test_best_first_search_visits_no_viewpoint_twice_and_ends(world, searcher):
-    found = best_first_search(searcher, 50, 300)[0]
-    assert sorted(world.viewpoint_ids[node] for node in found.looked_at) == sorted(POSITIONS)
-    assert [names(world, path) for path in found.paths[:4]] == ["sbd", "sa", "sac", "sb"]
-    log_probs = [path.log_prob for path in found.paths]
+def test_best_first_search_expands_each_viewpoint_once(world, searcher):
+    result = best_first_search(searcher, 50, 300)[0]
+    assert sorted(world.viewpoint_ids[node] for node in result.expanded) == sorted(POSITIONS)
+    assert [names(world, path) for path in result.paths[:4]] == ["sbd", "sa", "sac", "sb"]
+    log_probs = [path.log_prob for path in result.paths]
     assert log_probs == sorted(log_probs, reverse=True)
 
 
-def test_best_first_search_ends_after_so_many_looks(world, searcher):
-    found = best_first_search(searcher, 1, 2)[0]
-    assert [world.viewpoint_ids[node] for node in found.looked_at] == ["s", "a"]
-    assert len(found.paths) == 1
+def test_best_first_search_ends_at_the_expansion_limit(world, searcher):
+    result = best_first_search(searcher, 1, 2)[0]
+    assert [world.viewpoint_ids[node] for node in result.expanded] == ["s", "a"]
+    assert len(result.paths) == 1
 
 
 @pytest.mark.parametrize("visit_features", [False, True])
-def test_a_beam_of_one_walks_as_the_follower_does(
+def test_beam_width_one_equals_the_walk_of_the_follower(
     doors_config, doors_env, visit_features, monkeypatch
 ):
     monkeypatch.setattr("agents.acting.search._ROWS", 5)  # of the sixteen
@@ -163,15 +163,15 @@ def test_a_beam_of_one_walks_as_the_follower_does(
     ids = [episode.instr_id for episode in doors_env.episodes[:16]]
     observation, _ = doors_env.reset(options={"episode_ids": ids})
     starts = [
-        Place(*map(int, pair))
+        Position(*map(int, pair))
         for pair in zip(observation["viewpoint"], observation["view"], strict=True)
     ]
     with torch.inference_mode():
         searcher = Searcher(
             follower, features, doors_env.nav_world, observation["instruction"], starts
         )
-        findings = beam_search(searcher, 1, doors_env.max_episode_steps)
+        results = beam_search(searcher, 1, doors_env.max_episode_steps)
         walk(doors_env, FollowerAgent(follower, features), ids)
     ids_of = doors_env.nav_world.viewpoint_ids
-    paths = [[ids_of[place.node] for place in found.paths[0].places] for found in findings]
+    paths = [[ids_of[place.node] for place in result.paths[0].positions] for result in results]
     assert paths == doors_env.paths()

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from agents.acting.decisions import ActionSource
 from agents.acting.environments import make_follower
-from agents.acting.follower_agent import ActionSource, FollowerAgent, rollout
-from agents.acting.speaking import described_paths
-from agents.configs import FollowerConfig
+from agents.acting.follower_agent import FollowerAgent, rollout
+from agents.acting.path_recording import record_paths
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
-from agents.envdrop.visual import View, VisualNoise
+from agents.envdrop.visual import PanoramaView, VisualNoise
 from agents.learning.speaker_training import SpeakerLoss, make_speaker
+from agents.settings import FollowerConfig
 from envs.navigation.device_features import DeviceFeatures
 
 KINDS = ("environment", "batch", "episode", "step", "element")
@@ -26,14 +27,14 @@ def times(views, gate):
 @pytest.mark.parametrize("embeds", [False, True])
 @pytest.mark.parametrize("distances", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_follower_sees_views_as_if_their_features_were_zero(kind, embeds, distances):
+def test_feature_dropout_equals_zero_features(kind, embeds, distances):
     torch.manual_seed(0)
     config = FollowerConfig(6, 8, 5, candidate_mlp=embeds, distance_feature=distances)
     follower = Follower(InstructionEncoder(10, config), VISUAL, ANGLE, config).eval()
     context, state = follower.encoder(TOKENS)
     panorama, candidates = torch.randn(3, 36, VISUAL + ANGLE), torch.randn(3, 4, VISUAL + ANGLE)
     possible, away = torch.ones(3, 4, dtype=torch.bool), 4 * torch.rand(3, 4)
-    view = View(panorama, candidates, possible, torch.randn(3, ANGLE), away)
+    view = PanoramaView(panorama, candidates, possible, torch.randn(3, ANGLE), away)
     noise = VisualNoise(0.5, kind, VISUAL, VISUAL + ANGLE, torch.tensor([0, 1, 0]))
 
     torch.manual_seed(1)
@@ -52,8 +53,8 @@ def test_a_follower_sees_views_as_if_their_features_were_zero(kind, embeds, dist
 
 
 @pytest.fixture
-def sober(doors_config):
-    """Settings with no other dropout than that of features."""
+def config_without_dropout(doors_config):
+    """Settings with feature dropout only."""
 
     def settings(**changes):
         follower = dataclasses.replace(
@@ -66,13 +67,15 @@ def sober(doors_config):
 
 def teacher_forced(env, follower, ids, noise=None):
     way = ActionSource(np.ones(len(ids), bool))
-    return rollout(env, FollowerAgent(follower, DeviceFeatures(env), way=way, noise=noise), ids)
+    return rollout(
+        env, FollowerAgent(follower, DeviceFeatures(env), action_source=way, noise=noise), ids
+    )
 
 
 @pytest.mark.parametrize("kind", ["environment", "episode", "element"])
-def test_walks_in_training_drop_features(kind, sober, doors_env):
+def test_training_walks_drop_features(kind, config_without_dropout, doors_env):
     torch.manual_seed(0)
-    follower = make_follower(sober(feature_dropout_kind=kind), doors_env)
+    follower = make_follower(config_without_dropout(feature_dropout_kind=kind), doors_env)
     ids = [doors_env.episodes[0].instr_id] * 8
     exact = teacher_forced(doors_env, follower.eval(), ids).scores
     scores = teacher_forced(doors_env, follower.train(), ids).scores
@@ -82,7 +85,7 @@ def test_walks_in_training_drop_features(kind, sober, doors_env):
 
 
 @pytest.mark.parametrize("kind", ["environment", "batch", "episode", "step"])
-def test_masks_last_as_long_as_their_name_says(kind, sober, doors_env, monkeypatch):
+def test_masks_last_for_their_scope(kind, config_without_dropout, doors_env, monkeypatch):
     masks = []
     drawn = VisualNoise.gate
 
@@ -92,7 +95,7 @@ def test_masks_last_as_long_as_their_name_says(kind, sober, doors_env, monkeypat
 
     monkeypatch.setattr(VisualNoise, "gate", gate)
     torch.manual_seed(0)
-    follower = make_follower(sober(feature_dropout_kind=kind), doors_env).train()
+    follower = make_follower(config_without_dropout(feature_dropout_kind=kind), doors_env).train()
     # Two instructions in each of eight buildings; a walk moves once and stops.
     episodes = [doors_env.episodes[12 * number + one] for number in range(8) for one in (0, 1)]
     assert len({episode.scan for episode in episodes}) == 8
@@ -105,9 +108,9 @@ def test_masks_last_as_long_as_their_name_says(kind, sober, doors_env, monkeypat
     assert torch.equal(first, second) is (kind != "step")
 
 
-def test_dropped_features_stay_with_an_episode_when_others_have_ended(sober, doors_env):
+def test_masks_stay_with_an_episode_when_others_end(config_without_dropout, doors_env):
     torch.manual_seed(0)
-    follower = make_follower(sober(), doors_env)
+    follower = make_follower(config_without_dropout(), doors_env)
     ids = [episode.instr_id for episode in doors_env.episodes[::12]]
     noise = follower.noise(torch.arange(len(ids)))
     agent = FollowerAgent(follower, DeviceFeatures(doors_env), noise=noise)
@@ -132,11 +135,11 @@ def test_a_speaker_learns_from_paths_with_dropped_features(kind, speaker_config,
     speaker = make_speaker(config, doors_env, len(doors_env.tokenizer), 1)
     loss = SpeakerLoss(speaker, config)
     ids = [episode.instr_id for episode in doors_env.episodes[::12]]
-    described = described_paths(doors_env, DeviceFeatures(doors_env), ids)
-    seen, languages = described.seen, torch.zeros(8, dtype=torch.long)
+    described = record_paths(doors_env, DeviceFeatures(doors_env), ids)
+    seen, languages = described.views, torch.zeros(8, dtype=torch.long)
     panorama, taken = 9 * torch.randn_like(seen.panorama), 9 * torch.randn_like(seen.taken)
     seen = seen._replace(panorama=panorama, taken=taken)
-    described = described._replace(seen=seen)
+    described = described._replace(views=seen)
     torch.manual_seed(1)
     learnt = loss.train()(described, languages)
 
@@ -146,6 +149,6 @@ def test_a_speaker_learns_from_paths_with_dropped_features(kind, speaker_config,
     panorama, taken = noise.drop(panorama), noise.drop(taken[:, None])
     gate = noise.gate(panorama)
     seen = seen._replace(panorama=times(panorama, gate), taken=times(taken, gate)[:, 0])
-    expected = loss.eval()(described._replace(seen=seen), languages)
+    expected = loss.eval()(described._replace(views=seen), languages)
     torch.testing.assert_close(learnt, expected)
     assert (learnt - loss(described, languages)).abs() > 1e-3

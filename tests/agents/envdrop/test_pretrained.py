@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 
-from agents.acting.tokenizers import PretrainedTokenizer
-from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.pretrained import PretrainedEncoder
 from agents.experiments.runs import load_run
 from agents.learning.follower_training import follower_trainer, train
+from agents.settings import FollowerConfig, TextConfig
+from envs.tokenizers import PretrainedTokenizer
 from training.checkpoints import MODEL, load_trainer
 from training.optimiser_settings import OptimiserConfig
 
@@ -27,7 +27,7 @@ def encoder(tiny_bert, tune):
     return PretrainedEncoder(text, SMALL).eval()
 
 
-def test_frozen_and_tuned_models_read_alike(tiny_bert, tokens):
+def test_frozen_and_tuned_models_encode_equally(tiny_bert, tokens):
     frozen, tuned = encoder(tiny_bert, False), encoder(tiny_bert, True)
     context, state = frozen(tokens)
     assert context.words.shape == (2, 8, 16)
@@ -38,7 +38,7 @@ def test_frozen_and_tuned_models_read_alike(tiny_bert, tokens):
     torch.testing.assert_close(state.attended, first.attended, atol=2e-2, rtol=0)
 
 
-def test_frozen_states_are_computed_once_and_alone(tiny_bert, tokens):
+def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
     frozen = encoder(tiny_bert, False)
     calls = []
     model = frozen._frozen._model
@@ -51,7 +51,7 @@ def test_frozen_states_are_computed_once_and_alone(tiny_bert, tokens):
     assert torch.equal(alone.words[0], context.words[1, :6])
 
 
-def test_only_a_tuned_model_is_learnt(tiny_bert, tokens):
+def test_only_a_tuned_model_has_gradients(tiny_bert, tokens):
     for tune in (False, True):
         names = [name for name, _ in encoder(tiny_bert, tune).named_parameters()]
         assert any(name.startswith("tuned.") for name in names) == tune

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.speaking import described_paths
-from agents.configs import SpeakerConfig
+from agents.acting.path_recording import record_paths
 from agents.envdrop.speaker import END, PathViews, Speaker
 from agents.envdrop.visual import VisualNoise
+from agents.settings import SpeakerConfig
 from envs.navigation.device_features import DeviceFeatures
 
 SMALL = SpeakerConfig(embedding_size=6, hidden_size=8, standardise=False)
@@ -16,7 +16,7 @@ ONE = torch.zeros(2, dtype=torch.long)
 
 
 def paths(steps=(3, 2)):
-    """Paths of random views, step after step."""
+    """Return paths of random views, ordered by step."""
     rng = torch.Generator().manual_seed(0)
     places = sorted((step, row) for row, count in enumerate(steps) for step in range(count))
     step, row = (torch.tensor(column) for column in zip(*places, strict=True))
@@ -26,7 +26,7 @@ def paths(steps=(3, 2)):
 
 
 def part(seen, row):
-    """One path alone."""
+    """Return one of the paths."""
     chosen = seen.rows == row
     alone = PathViews(*(values[chosen] for values in seen))
     return alone._replace(rows=torch.zeros_like(alone.rows))
@@ -38,7 +38,7 @@ def speaker():
     return Speaker(WORDS, visual=12, angle=8, languages=1, config=SMALL).eval()
 
 
-def test_a_path_does_not_depend_on_the_others(speaker):
+def test_encoding_of_a_path_does_not_depend_on_the_batch(speaker):
     seen = paths()
     together = speaker.encode(seen)
     assert together.mask.tolist() == [[True, True, True], [True, True, False]]
@@ -47,7 +47,7 @@ def test_a_path_does_not_depend_on_the_others(speaker):
         torch.testing.assert_close(together.words[row, :count], alone.words[0])
 
 
-def test_likelihoods_are_those_of_saying_word_by_word(speaker):
+def test_log_probs_equal_decoding_word_by_word(speaker):
     context = speaker.encode(paths())
     log_probs = speaker.log_probs(context, TOKENS, ONE)
     assert log_probs.shape == (2, 4)
@@ -61,23 +61,23 @@ def test_likelihoods_are_those_of_saying_word_by_word(speaker):
         torch.testing.assert_close(log_probs[:, place][real], wanted[real])
 
 
-def test_speaks_the_likeliest_words_and_no_marks(speaker):
+def test_generates_the_most_probable_words_without_special_tokens(speaker):
     with torch.no_grad():
         speaker.decoder.word.bias[[0, 1, FIRST]] = 100.0
     context = speaker.encode(paths())
-    spoken = speaker.generate(context, ONE, 7)
-    assert spoken.dtype == np.int32
-    assert (spoken[:, 0] == FIRST).all()
+    generated = speaker.generate(context, ONE, 7)
+    assert generated.dtype == np.int32
+    assert (generated[:, 0] == FIRST).all()
     for row in range(2):
-        said = spoken[row][spoken[row] != 0]
-        assert said[-1] == END
-        assert not {0, 1, FIRST} & set(said[1:].tolist())
+        tokens_of_row = generated[row][generated[row] != 0]
+        assert tokens_of_row[-1] == END
+        assert not {0, 1, FIRST} & set(tokens_of_row[1:].tolist())
         alone = speaker.generate(context.rows(torch.tensor([row])), ONE[:1], 7)
-        assert alone[0].tolist() == said.tolist()
-        tokens = torch.from_numpy(said)[None].long()
+        assert alone[0].tolist() == tokens_of_row.tolist()
+        tokens = torch.from_numpy(tokens_of_row)[None].long()
         likely = speaker.log_probs(context.rows(torch.tensor([row])), tokens, ONE[:1]).sum()
         for other in range(3, FIRST):
-            if said[1] not in (other, END):
+            if tokens_of_row[1] not in (other, END):
                 changed = tokens[:, :2].clone()
                 changed[0, 1] = other
                 rows = context.rows(torch.tensor([row]))
@@ -95,7 +95,7 @@ def test_every_parameter_reaches_the_loss(speaker):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_parameter_count_is_the_papers_without_its_dead_ones():
+def test_parameter_count_is_that_of_the_paper_without_unused_layers():
     # EnvDrop with 512-d features: speaker encoder 4,333,568 and decoder 3,192,033, of which the
     # baseline projection 512 * 128 + 128 + 128 + 1 is dead; torch's LSTMs have two biases.
     speaker = Speaker(992, visual=512, angle=128, languages=1, config=SpeakerConfig())
@@ -105,7 +105,7 @@ def test_parameter_count_is_the_papers_without_its_dead_ones():
     assert decoder == 3_192_033 - (512 * 128 + 128 + 128 + 1)
 
 
-def test_languages_start_from_states_of_their_own():
+def test_languages_have_different_initial_states():
     torch.manual_seed(0)
     speaker = Speaker(WORDS, visual=12, angle=8, languages=2, config=SMALL).eval()
     context = speaker.encode(paths())
@@ -114,7 +114,7 @@ def test_languages_start_from_states_of_their_own():
     assert not torch.allclose(english[0], hindi[0])
 
 
-def test_a_dropped_feature_is_dropped_along_the_whole_path(speaker):
+def test_a_feature_is_dropped_along_the_whole_path(speaker):
     class Mask(VisualNoise):
         def gate(self, views):
             mask = torch.ones(len(views), 20)
@@ -132,8 +132,8 @@ def test_a_dropped_feature_is_dropped_along_the_whole_path(speaker):
 def test_paths_are_walked_to_their_stop(doors_env):
     episodes = doors_env.episodes[:5]
     features = DeviceFeatures(doors_env)
-    described = described_paths(doors_env, features, [e.instr_id for e in episodes])
-    seen = described.seen
+    described = record_paths(doors_env, features, [e.instr_id for e in episodes])
+    seen = described.views
     assert seen.rows.tolist() == [*range(5), *range(5)]
     assert seen.steps.tolist() == [0] * 5 + [1] * 5
     assert seen.stops.tolist() == [False] * 5 + [True] * 5

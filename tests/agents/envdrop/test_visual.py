@@ -7,14 +7,14 @@ SCANS = torch.tensor([0, 1, 0, 2] * 16)
 
 
 def dropped(noise, views):
-    """Views after both ways of dropping."""
+    """Return views after gate and drop."""
     gate = noise.gate(views)
     views = noise.drop(views)
     return views if gate is None else views * gate.unsqueeze(1)
 
 
 @pytest.mark.parametrize("kind", ["environment", "batch", "episode", "step", "element"])
-def test_masks_drop_a_share_of_visual_features_and_no_angles(kind):
+def test_masks_drop_visual_features_at_the_rate_and_keep_angles(kind):
     torch.manual_seed(0)
     noise = VisualNoise(0.5, kind, 120, 130, SCANS)
     views = dropped(noise, torch.ones(64, 36, 130))
@@ -26,7 +26,7 @@ def test_masks_drop_a_share_of_visual_features_and_no_angles(kind):
     assert torch.equal(views, again) == (kind in ("environment", "batch", "episode"))
 
 
-def test_what_shares_a_mask():
+def test_scope_of_masks():
     views = torch.ones(64, 1, 50)
     for kind, masks in (("environment", 3), ("batch", 1), ("episode", 64), ("step", 64)):
         rows = dropped(VisualNoise(0.5, kind, 40, 50, SCANS), views).flatten(1)
@@ -36,7 +36,7 @@ def test_what_shares_a_mask():
     assert not torch.equal(rows[0], rows[1])
 
 
-def test_masks_follow_the_episodes_that_go_on():
+def test_masks_follow_the_live_episodes():
     noise = VisualNoise(0.5, "environment", 40, 50, SCANS)
     views = torch.ones(64, 1, 50)
     gate = noise.gate(views)
@@ -46,7 +46,7 @@ def test_masks_follow_the_episodes_that_go_on():
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_single_numbers_keep_their_mean(rate):
+def test_element_dropout_keeps_the_mean(rate):
     torch.manual_seed(0)
     noise = VisualNoise(rate, "element", 500, 501, SCANS)
     views = dropped(noise, torch.ones(64, 36, 501))
@@ -54,7 +54,7 @@ def test_single_numbers_keep_their_mean(rate):
     assert (views == 0).float().mean() == pytest.approx(rate, abs=0.005)
 
 
-def test_nothing_is_dropped_without_vision():
+def test_no_feature_dropout_without_vision():
     noise = VisualNoise(0.5, "episode", 0, 8, SCANS)
     views = torch.randn(64, 36, 8)
     assert torch.equal(dropped(noise, views), views)

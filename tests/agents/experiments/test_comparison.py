@@ -1,4 +1,4 @@
-"""Comparisons of trainings: what is counted, what goes on, and what is refused."""
+"""Comparisons of trainings: figures, resuming, and refused runs."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.experiments.comparison import SCORES, Contestant, carry_out, make_job, train_all
+from agents.experiments.comparison import SCORES, ComparisonRow, make_job, run_job, train_all
 from agents.experiments.comparison_report import (
     make_report,
     markdown_table,
@@ -17,12 +17,13 @@ from agents.experiments.comparison_report import (
 )
 from agents.learning.follower_training import follower_trainer
 from envs.metrics import bootstrap_interval, paired_difference
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from training.settings import to_json as settings_text
 
 
 def scores(success, split="val_unseen"):
-    """Two instructions for each of the paths, in fractions of their metrics."""
+    """Return scores of two instructions for each path."""
     return {
         split: {
             f"{path}_{k}": {"path": path, "SR": value, "SPL": value / 2, "nDTW": 0.5}
@@ -53,7 +54,7 @@ def test_rows_have_their_seeds_and_their_difference_from_the_first():
     assert math.isnan(rows["forward"]["SR"].over_seeds.low)
 
 
-def test_tables_say_what_was_found():
+def test_tables_contain_means_and_differences():
     report = make_report(ROWS)
     lines = text_table(report).splitlines()
     assert lines[1].split()[:6] == ["val_unseen", "a", "2", "62.5", "±", "158.8"]
@@ -69,7 +70,7 @@ def test_tables_say_what_was_found():
     assert seed_intervals(report)["SR"]["val_unseen"]["b"].mean == 0.375
 
 
-def test_rows_of_other_episodes_are_no_comparison():
+def test_rows_of_other_episodes_are_refused():
     with pytest.raises(ValueError, match="b was scored on other episodes of val_unseen"):
         make_report({"a": [scores([1.0, 0.0])], "b": [scores([1.0])]})
 
@@ -84,9 +85,9 @@ def arguments(tiny_arguments):
     ]
 
 
-def test_a_stopped_run_goes_on_and_ends_alike(arguments, tmp_path):
+def test_a_resumed_comparison_is_bit_identical(arguments, tmp_path):
     whole = make_job(tmp_path / "whole", arguments)
-    carry_out(whole)
+    run_job(whole)
     expected = json.loads((tmp_path / "whole" / SCORES).read_text())
     assert expected["val_unseen"]["200_0"].keys() == {"path", "SR", "SPL", "nDTW"}
 
@@ -96,23 +97,23 @@ def test_a_stopped_run_goes_on_and_ends_alike(arguments, tmp_path):
         act()
     job = make_job(run, arguments)
     assert job.config.resume == run
-    carry_out(job)
+    run_job(job)
     assert json.loads((run / SCORES).read_text()) == expected
     results = [json.loads((one / "results.json").read_text()) for one in (run, whole.run)]
     assert results[0]["best"] == results[1]["best"]
     # Finished runs are read, without a process.
     (run / SCORES).write_text(json.dumps({"val_unseen": {}}))
     (tmp_path / "halved").rename(tmp_path / "row-0")
-    found = train_all([Contestant("row", tuple(arguments))], 1, tmp_path, workers=1)
+    found = train_all([ComparisonRow("row", tuple(arguments))], 1, tmp_path, workers=1)
     assert found == {"row": [{"val_unseen": {}}]}
 
 
-def test_a_run_that_was_killed_early_begins_anew(arguments, tmp_path):
+def test_a_run_killed_before_its_first_state_is_restarted(arguments, tmp_path):
     job = make_job(tmp_path, arguments)
     (tmp_path / "config.json").write_text(settings_text(job.config))
     again = make_job(tmp_path, arguments)
     assert again.config.resume is None
-    carry_out(again)
+    run_job(again)
     assert (tmp_path / SCORES).is_file()
 
 
@@ -121,20 +122,20 @@ def test_runs_of_another_comparison_are_refused(arguments, tmp_path):
     (tmp_path / "config.json").write_text(settings_text(job.config))
     with pytest.raises(ValueError, match=r"config\.json and this comparison differ in iterations"):
         make_job(tmp_path, [*arguments, "--iterations", "5"])
-    with pytest.raises(ValueError, match="a b, a-b are alike; give each row a name"):
-        train_all([Contestant("a b", ()), Contestant("a-b", ())], 1, tmp_path, workers=1)
+    with pytest.raises(ValueError, match="a b, a-b give the same folder; rename"):
+        train_all([ComparisonRow("a b", ()), ComparisonRow("a-b", ())], 1, tmp_path, workers=1)
 
 
 def test_runs_on_other_features_are_refused(arguments, tmp_path, tiny_world):
-    carry_out(make_job(tmp_path / "run", arguments))
-    store = FeatureStore.open(tiny_world / "features.safetensors")
+    run_job(make_job(tmp_path / "run", arguments))
+    store = open_store(tiny_world / "features.safetensors")
     other = tmp_path / "other.safetensors"
     FeatureStore.write(other, store.views, store.keys, {"encoder": "another"})
     with pytest.raises(ValueError, match=r"encoder test, but here it is another; choose"):
         make_job(tmp_path / "run", [*arguments, "--features", str(other)])
 
 
-def test_a_training_that_gives_up_names_its_log(arguments, tmp_path):
+def test_a_failed_training_names_its_log(arguments, tmp_path):
     job = make_job(tmp_path, [*arguments, "--optimiser.learning-rate", "1e30"])
-    with pytest.raises(ChildProcessError, match=r"output\.txt has all"):
-        carry_out(replace(job, config=replace(job.config, iterations=50, evaluate_every=50)))
+    with pytest.raises(ChildProcessError, match=r"output\.txt contains the whole output"):
+        run_job(replace(job, config=replace(job.config, iterations=50, evaluate_every=50)))

@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from agents.acting.evaluation import Evaluation
-from agents.command_line import EvaluateConfig
-from agents.configs import ReinforcementConfig
 from agents.experiments.runs import evaluate_run, load_walkers, write_submission
 from agents.learning.follower_training import follower_trainer, train
-from agents.presets import preset
-from agents.search_config import SearchConfig
+from agents.settings import EvaluateConfig, ReinforcementConfig, SearchConfig
+from agents.settings.presets import preset
 from envs.episodes import load_episodes
 from envs.worlds import world_files
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from viewer.trace import record
 
@@ -31,7 +30,7 @@ def run(tiny_world, small_config):
     return config.output
 
 
-def test_scores_a_split_beside_the_baselines(run, capsys):
+def test_evaluation_includes_the_baselines(run, capsys):
     results = evaluate_run(EvaluateConfig(run, threads=1))
     assert list(results) == ["val_unseen"]
     assert list(results["val_unseen"]) == ["follower", "random", "forward", "shortest path"]
@@ -40,7 +39,7 @@ def test_scores_a_split_beside_the_baselines(run, capsys):
     assert again["val_unseen"] == {"follower": results["val_unseen"]["follower"]}
 
 
-def test_critics_say_in_traces_what_they_expected(small_config):
+def test_traces_contain_the_values_of_the_critic(small_config):
     config = dataclasses.replace(
         small_config,
         iterations=1,
@@ -48,8 +47,8 @@ def test_critics_say_in_traces_what_they_expected(small_config):
     )
     trainer, learner = follower_trainer(config)
     trainer.train()
-    told = EvaluateConfig(config.output, baselines=False, batch_size=8)
-    _, env, agents = load_walkers(told, "val_unseen")
+    evaluation = EvaluateConfig(config.output, baselines=False, batch_size=8)
+    _, env, agents = load_walkers(evaluation, "val_unseen")
     ids = [episode.instr_id for episode in env.episodes[:8]]
     with torch.inference_mode():
         traces = record(env, agents["follower"], ids, name="follower", split="val_unseen")
@@ -61,7 +60,7 @@ def test_critics_say_in_traces_what_they_expected(small_config):
     assert len(set(first.tolist())) > 1
 
 
-def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
+def test_submission_of_a_split_with_unpublished_goals(run, tmp_path, capsys):
     path = tmp_path / "test.json"
     assert evaluate_run(EvaluateConfig(run, ("test",), submission=path)) == {}
     items = json.loads(path.read_text())
@@ -69,11 +68,11 @@ def test_writes_a_submission_for_secret_goals(run, tmp_path, capsys):
     for item in items:
         assert item["trajectory"][0][0] == {"300": "b2", "301": "b4"}[item["instr_id"][:3]]
         assert all(len(pose) == 3 for pose in item["trajectory"])
-    assert "secret" in capsys.readouterr().out
+    assert "not published" in capsys.readouterr().out
 
 
 def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
-    store = FeatureStore.open(tiny_world / "features.safetensors")
+    store = open_store(tiny_world / "features.safetensors")
     other = tmp_path / "other.safetensors"
     FeatureStore.write(other, store.views[:], store.keys, {"encoder": "other"})
     with pytest.raises(ValueError, match="encoder test, but here it is other"):
@@ -83,9 +82,9 @@ def test_features_of_another_encoder_are_refused(run, tiny_world, tmp_path):
         evaluate_run(EvaluateConfig(run, features=other))
 
 
-def test_a_device_that_is_not_there_is_named(run, monkeypatch):
+def test_a_missing_device_is_named(run, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(ValueError, match="--device cuda: torch finds 0 GPUs"):
+    with pytest.raises(ValueError, match="--device cuda: torch detects 0 CUDA devices"):
         evaluate_run(EvaluateConfig(run, device="cuda"))
 
 
@@ -94,22 +93,22 @@ def test_missing_run_is_named(tmp_path):
         evaluate_run(EvaluateConfig(tmp_path / "none"))
 
 
-def test_several_splits_and_other_words_than_in_training(doors_config, capsys):
+def test_several_splits_and_ablations_of_a_trained_run(doors_config, capsys):
     train(doors_config)
     capsys.readouterr()
-    told = EvaluateConfig(doors_config.output, ("val_seen", "val_unseen"), baselines=False)
-    heard = evaluate_run(told)
-    assert [heard[split]["follower"]["SR"] for split in told.splits] == [1.0, 1.0]
+    evaluation = EvaluateConfig(doors_config.output, ("val_seen", "val_unseen"), baselines=False)
+    results = evaluate_run(evaluation)
+    assert [results[split]["follower"]["SR"] for split in evaluation.splits] == [1.0, 1.0]
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["split", "val_seen", "val_unseen"]
-    misled = evaluate_run(dataclasses.replace(told, language="shuffled"))
+    shuffled = evaluate_run(dataclasses.replace(evaluation, instruction_ablation="shuffled"))
     # Words of another path in the room, or in another one, name the wrong door three times of four.
-    assert misled["val_unseen"]["follower (shuffled language)"]["SR"] < 0.6
-    deaf = evaluate_run(dataclasses.replace(told, language="none"))
-    assert deaf["val_unseen"]["follower (no language)"]["SR"] < 0.6
+    assert shuffled["val_unseen"]["follower (shuffled instructions)"]["SR"] < 0.6
+    empty = evaluate_run(dataclasses.replace(evaluation, instruction_ablation="empty"))
+    assert empty["val_unseen"]["follower (empty instructions)"]["SR"] < 0.6
 
 
-def test_what_is_missing_is_named_before_the_walk(run, monkeypatch):
+def test_missing_data_is_named_before_the_walk(run, monkeypatch):
     monkeypatch.setattr("agents.experiments.runs.load_run", None)
     with pytest.raises(
         FileNotFoundError, match=r"'gone' of r2r; name one of .*: test, train, val_"
@@ -122,12 +121,12 @@ def test_what_is_missing_is_named_before_the_walk(run, monkeypatch):
         evaluate_run(EvaluateConfig(run, search=search))
 
 
-def test_submission_is_of_one_split(tmp_path):
+def test_submission_requires_one_split(tmp_path):
     with pytest.raises(ValueError, match="--splits test val_seen"):
         EvaluateConfig(tmp_path, ("test", "val_seen"), submission=tmp_path / "paths.json")
 
 
-def test_submission_gets_its_folder(run, tmp_path):
+def test_submission_creates_its_folder(run, tmp_path):
     path = tmp_path / "new" / "folder" / "test.json"
     evaluate_run(EvaluateConfig(run, ("test",), submission=path))
     assert len(json.loads(path.read_text())) == 4
@@ -139,15 +138,13 @@ def test_submission_of_one_language_is_refused_before_the_walk(small_config, tmp
     )
     follower_trainer(config)[0].train()
     path = tmp_path / "new" / "paths.jsonl"
-    told = EvaluateConfig(config.output, baselines=False, submission=path)
+    evaluation = EvaluateConfig(config.output, baselines=False, submission=path)
     with monkeypatch.context() as patch:
         patch.setattr("agents.experiments.runs.load_run", None)
-        with pytest.raises(
-            ValueError, match=r"reads hi alone \(--instruction-language\).*--partial"
-        ):
-            evaluate_run(told)
+        with pytest.raises(ValueError, match=r"has --instruction-language hi; .*--partial"):
+            evaluate_run(evaluation)
     assert not path.parent.exists()
-    evaluate_run(dataclasses.replace(told, partial=True))
+    evaluate_run(dataclasses.replace(evaluation, partial=True))
     assert len(path.read_text().splitlines()) == 8
 
 

@@ -10,7 +10,7 @@ from envs.graphs.nav_graph import NavGraph
 
 
 def grid(scan, size=5):
-    """Viewpoints 2 m apart on a square, joined to their neighbours; a few at odd places."""
+    """Return a grid of viewpoints 2 m apart, with edges between neighbours, and a few others."""
     places = [(x, y) for x in range(size) for y in range(size)]
     rng = np.random.default_rng(0)
     records = []
@@ -39,14 +39,14 @@ def episode(scan, path, number=0):
 
 
 def shortest(graph, moves, count):
-    """Some shortest paths of so many moves."""
+    """Return shortest paths with a number of moves."""
     ends = itertools.permutations(graph.viewpoint_ids, 2)
     paths = (graph.shortest_path(start, goal) for start, goal in ends)
     return [tuple(path) for path in itertools.islice(paths, 300) if len(path) == moves + 1][:count]
 
 
 def around(graph):
-    """Detours of four moves whose ends are two moves apart."""
+    """Return detours of four moves whose ends are two moves apart."""
     for start, middle, goal in itertools.permutations(graph.viewpoint_ids, 3):
         first, second = graph.shortest_path(start, middle), graph.shortest_path(middle, goal)
         path = (*first, *second[1:])
@@ -60,7 +60,7 @@ def train_split():
     return short + [episode("b", path) for path in shortest(GRAPHS["b"], 3, 2)]
 
 
-def test_paths_are_shortest_ones_with_moves_like_the_training_split():
+def test_sampled_paths_are_shortest_paths_of_similar_size():
     train = train_split()
     sampled = sample_paths(GRAPHS, train, [], 100, seed=1)
     assert len(set(sampled)) == len(sampled) == 100
@@ -76,7 +76,7 @@ def test_paths_are_shortest_ones_with_moves_like_the_training_split():
     assert max(lengths) <= max(known) + 0.01
 
 
-def test_secret_paths_never_come_up():
+def test_held_out_paths_are_excluded():
     train = train_split()
     everything = sample_paths(GRAPHS, train, [], 10_000, seed=1)
     secret = [episode(scan, path) for scan, path in everything[::2]]
@@ -91,7 +91,7 @@ def test_secret_paths_never_come_up():
     assert not set(drawn) & set(left)
 
 
-def test_ways_round_are_sampled_where_the_training_split_has_them():
+def test_detours_are_sampled_if_the_training_split_has_them():
     detours = list(itertools.islice(around(GRAPHS["a"]), 30))
     train = [episode("a", path) for path in detours]
     sampled = sample_paths(GRAPHS, train, [], 20, seed=1)

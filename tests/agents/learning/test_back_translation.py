@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from agents.acting.environments import make_follower
-from agents.acting.tokenizers import load_tokenizer
-from agents.configs import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
 from agents.envdrop.speaker import END
 from agents.learning.back_translation import BackTranslator, held_out_episodes
-from agents.learning.follower_training import _BACK, _WAY, follower_trainer
-from agents.learning.lessons import Batch
-from envs.episodes.tokenizer import WordTokenizer
+from agents.learning.follower_loss import EpisodeBatch
+from agents.learning.follower_training import _ACTIONS, _BACK_TRANSLATION, follower_trainer
+from agents.settings import BackTranslationConfig, ReinforcementConfig, SpeakerTrainConfig
+from envs.tokenizers import WordTokenizer, load_tokenizer
 from training.checkpoints import VOCABULARY, load_trainer
 from training.settings import CONFIG, read_config, to_json
 
@@ -31,7 +30,7 @@ def config(small_config, speaker_run):
 
 @pytest.fixture
 def first(config):
-    """A run on the split alone that has just begun."""
+    """Run without back-translation after few iterations."""
     first = dataclasses.replace(config, iterations=2, back_translation=BackTranslationConfig())
     follower_trainer(first)[0].train()
     return first
@@ -41,26 +40,26 @@ def first(config):
 def translator(config, doors_env):
     torch.manual_seed(0)
     follower = make_follower(config, doors_env).train()
-    return BackTranslator(config, follower, doors_env, [], rows=8, processes=1)
+    return BackTranslator(config, follower, doors_env, [], rows=8, world_size=1)
 
 
-def test_sampled_paths_are_described_in_words(translator, doors_env):
+def test_sampled_paths_have_generated_instructions(translator, doors_env):
     ids = translator.names(0)
     batch = translator.batch(ids, np.random.default_rng(0))
     assert batch.instr_ids == ids
     tokenizer = doors_env.tokenizer
     first, end = tokenizer.encode("", 2)
     for tokens in batch.tokens:
-        said = tokens[tokens != 0]
-        assert (said[0], said[-1]) == (first, end)
-        assert len(said) > 2
-        assert set(tokenizer.decode(said).split()) <= set(tokenizer.words[3:-1])
+        sentence = tokens[tokens != 0]
+        assert (sentence[0], sentence[-1]) == (first, end)
+        assert len(sentence) > 2
+        assert set(tokenizer.decode(sentence).split()) <= set(tokenizer.words[3:-1])
     assert len(translator.env.episodes) == 40
     assert {episode.scan for episode in translator.env.episodes} <= set(doors_env.nav_world.graphs)
 
 
 @pytest.mark.parametrize("longest", [None, 25])
-def test_descriptions_may_be_longer_than_instructions_that_are_read(
+def test_generated_instructions_may_exceed_the_maximum_instruction_length(
     longest, config, doors_env, tmp_path
 ):
     saved = read_config(config.back_translation.speaker, SpeakerTrainConfig)
@@ -70,25 +69,25 @@ def test_descriptions_may_be_longer_than_instructions_that_are_read(
     settings = dataclasses.replace(config.back_translation, speaker=run)
     config = dataclasses.replace(config, back_translation=settings)
     follower = make_follower(config, doors_env).train()
-    translator = BackTranslator(config, follower, doors_env, [], rows=8, processes=1)
+    translator = BackTranslator(config, follower, doors_env, [], rows=8, world_size=1)
     with torch.no_grad():  # a speaker that comes to no end
         translator.speaker.network.decoder.word.bias[END] = -1e9
     tokens = translator.batch(translator.names(0), np.random.default_rng(0)).tokens
     assert tokens.shape == (8, longest or saved.max_instruction_length)
     assert (tokens[:, -1] == END).all()
     assert (tokens != 0).all()
-    assert len(translator.speaker.tokens(["go on " * 50])[0]) == saved.max_instruction_length
+    assert len(translator.speaker.token_ids(["go on " * 50])[0]) == saved.max_instruction_length
 
 
-def test_speaker_and_follower_lack_the_same_features(translator):
+def test_speaker_and_follower_share_a_dropout_mask(translator):
     seen = {}
-    look = translator.speaker.network.look
+    encode = translator.speaker.network.encode
 
     def spy(views, noise):
         seen["rows"], seen["gate"] = views.rows, noise.gate(views.panorama)
-        return look(views, noise)
+        return encode(views, noise)
 
-    translator.speaker.network.look = spy
+    translator.speaker.network.encode = spy
     batch = translator.batch(translator.names(0), np.random.default_rng(0))
     gate = batch.noise.gate(torch.ones(8, 36, 8))
     assert torch.equal(seen["gate"], gate[seen["rows"]])
@@ -100,20 +99,20 @@ def test_speaker_and_follower_lack_the_same_features(translator):
                 assert torch.equal(gate[one], gate[other]), "one building, one mask"
 
 
-def test_words_of_other_paths_are_refused(config, doors_env):
-    shuffled = dataclasses.replace(config, language="shuffled")
+def test_shuffled_instructions_are_refused(config, doors_env):
+    shuffled = dataclasses.replace(config, instruction_ablation="shuffled")
     follower = make_follower(shuffled, doors_env)
-    with pytest.raises(ValueError, match="--language shuffled and --back-translation"):
-        BackTranslator(shuffled, follower, doors_env, [], rows=8, processes=1)
+    with pytest.raises(ValueError, match="--instruction-ablation shuffled and --back-translation"):
+        BackTranslator(shuffled, follower, doors_env, [], rows=8, world_size=1)
 
 
-def test_a_speaker_that_saw_with_another_encoder_is_refused(config, other_features):
+def test_a_speaker_of_another_encoder_is_refused(config, other_features):
     config = dataclasses.replace(config, features=other_features)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
         follower_trainer(config)
 
 
-def test_one_mask_for_the_batch_as_released(config, doors_env):
+def test_batch_dropout_has_one_mask(config, doors_env):
     released = dataclasses.replace(config.back_translation, dropout="batch")
     config = dataclasses.replace(config, back_translation=released)
     follower = make_follower(config, doors_env).train()
@@ -124,7 +123,7 @@ def test_one_mask_for_the_batch_as_released(config, doors_env):
 
 
 @pytest.mark.parametrize("paths", [2, 5])
-def test_few_paths_make_whole_pairs(config, paths):
+def test_batches_of_few_paths_have_whole_pairs(config, paths):
     few = dataclasses.replace(config.back_translation, paths=paths)
     config = dataclasses.replace(config, back_translation=few)
     trainer, learner = follower_trainer(config)
@@ -136,11 +135,11 @@ def test_too_few_paths_are_refused(config):
     with pytest.raises(ValueError, match=r"--back-translation\.paths 0: must be at least 1"):
         BackTranslationConfig(paths=0)
     one = dataclasses.replace(config.back_translation, paths=1)
-    with pytest.raises(ValueError, match=r"--back-translation\.paths 1: 1 could .* needs 2"):
+    with pytest.raises(ValueError, match=r"--back-translation\.paths 1: 1 paths .* requires 2"):
         follower_trainer(dataclasses.replace(config, back_translation=one))
 
 
-def test_paths_of_splits_that_are_not_evaluated_are_left_out(config):
+def test_held_out_splits_are_excluded_even_if_not_evaluated(config):
     many = dataclasses.replace(config.back_translation, paths=1000)
     config = dataclasses.replace(config, evaluation_splits=("val_unseen",), back_translation=many)
     held_out = {(episode.scan, episode.path) for episode in held_out_episodes(config)}
@@ -150,7 +149,7 @@ def test_paths_of_splits_that_are_not_evaluated_are_left_out(config):
     assert not sampled & held_out
 
 
-def test_resumed_run_equals_an_unbroken_one(config, tmp_path):
+def test_resume_is_bit_identical(config, tmp_path):
     def run(**changes):
         trainer, _ = follower_trainer(dataclasses.replace(config, **changes))
         trainer.train()
@@ -164,28 +163,30 @@ def test_resumed_run_equals_an_unbroken_one(config, tmp_path):
         assert torch.equal(value, parts["weights"][name]), name
 
 
-def test_gradient_is_the_sum_over_both_kinds_of_paths(config):
+def test_gradient_is_the_sum_over_both_batches(config):
     _, learner = follower_trainer(config)
-    lesson, translator = learner.network.train(), learner._translator
-    weights = list(lesson.parameters())
+    network, translator = learner.network.train(), learner._translator
+    weights = list(network.parameters())
     torch.manual_seed(5)
     figures = learner.backward(0)
     gradients = [weight.grad for weight in weights]
-    lesson.zero_grad()
+    network.zero_grad()
 
     torch.manual_seed(5)
-    told = Batch(learner._order.batch(0), np.random.default_rng([config.seed, _WAY, 0]))
-    own, _ = lesson(learner.env, learner.features, told, 1.0)
-    rng = np.random.default_rng([config.seed, _WAY, 0, _BACK])
-    spoken = translator.batch(translator.names(0), rng)
-    back, _ = lesson(translator.env, translator.features, spoken, 0.6)
+    annotated = EpisodeBatch(
+        learner._order.batch(0), np.random.default_rng([config.seed, _ACTIONS, 0])
+    )
+    own, _ = network(learner.env, learner.features, annotated, 1.0)
+    rng = np.random.default_rng([config.seed, _ACTIONS, 0, _BACK_TRANSLATION])
+    generated = translator.batch(translator.names(0), rng)
+    back, _ = network(translator.env, translator.features, generated, 0.6)
     (own + back).backward()
     assert figures["loss"] == pytest.approx((own + back).item())
     for weight, gradient in zip(weights, gradients, strict=True):
         torch.testing.assert_close(weight.grad, gradient)
 
 
-def test_starts_from_another_run(config, first, tmp_path):
+def test_start_from_copies_the_weights_of_a_run(config, first, tmp_path):
     later = dataclasses.replace(config, output=tmp_path / "later", start_from=first.output)
     _, learner = follower_trainer(later)
     before = load_trainer(first.output)["weights"]
@@ -193,7 +194,7 @@ def test_starts_from_another_run(config, first, tmp_path):
         assert torch.equal(value, before[name]), name
 
 
-def test_starts_from_no_follower_of_other_settings(config, first, tmp_path):
+def test_start_from_refuses_other_layer_sizes(config, first, tmp_path):
     follower = dataclasses.replace(config.follower, standardise=not config.follower.standardise)
     later = dataclasses.replace(
         config, follower=follower, output=tmp_path / "later", start_from=first.output
@@ -202,7 +203,7 @@ def test_starts_from_no_follower_of_other_settings(config, first, tmp_path):
         follower_trainer(later)
 
 
-def test_starts_from_a_run_that_read_other_words(first, tmp_path):
+def test_start_from_a_run_with_another_vocabulary(first, tmp_path):
     vocabulary = load_tokenizer(first.output / VOCABULARY)
     number = 3  # of the commonest word
     others = list(vocabulary.words)

@@ -1,4 +1,4 @@
-"""Two processes that train together, as torchrun starts them on one machine."""
+"""Training on two ranks, started by torchrun on one machine."""
 
 import dataclasses
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.configs import BackTranslationConfig, ReinforcementConfig
 from agents.learning.follower_training import train
+from agents.settings import BackTranslationConfig, ReinforcementConfig
 from training import distributed
 from training.checkpoints import RESULTS, load_trainer
 from training.optimiser_settings import OptimiserConfig
@@ -18,7 +18,37 @@ from training.optimiser_settings import OptimiserConfig
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 
-def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
+def flags_of_two_ranks(config, output, speaker_run):
+    """Return the flags with which two ranks train like one process with `config`."""
+    return {
+        "world": "matterport",
+        "data-dir": config.data_dir,
+        "features": config.features,
+        "angle-feature-size": 4,
+        "max-episode-steps": 6,
+        "batch-size": 4,
+        "iterations": 1,
+        "evaluation-splits": "val_unseen",
+        "imitation-weight": 1.0,
+        "bucket": config.bucket,
+        "seed": 0,
+        "threads": 1,
+        "output": output,
+        "reinforcement.weight": 1.0,
+        "back-translation.speaker": speaker_run,
+        "back-translation.paths": 40,
+        "follower.embedding-size": 16,
+        "follower.hidden-size": 32,
+        "follower.action-size": 4,
+        "follower.dropout": 0.0,
+        "follower.feature-dropout": 0.0,
+        "optimiser.name": "adam",
+        "optimiser.clip": "norm",
+        "optimiser.clip-at": 1e9,
+    }
+
+
+def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
     doors_config, speaker_run, tmp_path
 ):
     config = dataclasses.replace(
@@ -34,32 +64,7 @@ def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
     )
     alone = train(config)
     both = tmp_path / "two"
-    flags = {
-        "world": "matterport",
-        "data-dir": config.data_dir,
-        "features": config.features,
-        "angle-feature-size": 4,
-        "max-episode-steps": 6,
-        "batch-size": 4,
-        "iterations": 1,
-        "evaluation-splits": "val_unseen",
-        "imitation-weight": 1.0,
-        "bucket": config.bucket,
-        "seed": 0,
-        "threads": 1,
-        "output": both,
-        "reinforcement.weight": 1.0,
-        "back-translation.speaker": speaker_run,
-        "back-translation.paths": 40,
-        "follower.embedding-size": 16,
-        "follower.hidden-size": 32,
-        "follower.action-size": 4,
-        "follower.dropout": 0.0,
-        "follower.feature-dropout": 0.0,
-        "optimiser.name": "adam",
-        "optimiser.clip": "norm",
-        "optimiser.clip-at": 1e9,
-    }
+    flags = flags_of_two_ranks(config, both, speaker_run)
     arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
     done = subprocess.run(
         [
@@ -91,7 +96,7 @@ def test_gradient_of_two_processes_is_that_of_one_with_twice_the_batch(
     assert len(list(tmp_path.glob("two*"))) == 1
 
 
-def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
+def test_each_rank_has_its_own_gpu(monkeypatch):
     taken = []
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
     monkeypatch.setenv("LOCAL_RANK", "1")
@@ -100,8 +105,8 @@ def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.distributed, "init_process_group", taken.append)
     distributed.join("cuda")
     assert taken == [1, "nccl"]
-    with pytest.raises(ValueError, match="--device cuda:1: under torchrun name cuda alone"):
+    with pytest.raises(ValueError, match="--device cuda:1: each process of torchrun"):
         distributed.join("cuda:1")
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(ValueError, match="process 3 of the machine, which has 2 GPUs"):
+    with pytest.raises(ValueError, match="local rank 2 has no GPU, as this machine has 2"):
         distributed.join("cuda")

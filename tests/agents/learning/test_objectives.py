@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting.follower_agent import Decisions
-from agents.configs import ReinforcementConfig
+from agents.acting.decisions import Decisions
 from agents.learning.objectives import (
-    actor_critic,
+    actor_critic_terms,
     agreement,
     discounted_returns,
     imitation_loss,
     reinforcement_loss,
 )
+from agents.settings import ReinforcementConfig
 
 SCORES = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, -torch.inf], [0.5, 0.5, -torch.inf]])
 
@@ -55,7 +55,7 @@ def test_returns_without_discount_are_plain_sums():
 def test_actor_critic_terms_in_closed_form():
     scores = torch.tensor([[0.0, np.log(3.0)], [0.0, -torch.inf]])
     values = torch.tensor([0.5, 1.0])
-    terms = actor_critic(scores, torch.tensor([1, 0]), values, torch.tensor([2.0, 0.0]))
+    terms = actor_critic_terms(scores, torch.tensor([1, 0]), values, torch.tensor([2.0, 0.0]))
     # Advantages 1.5 and -1; probabilities 3/4 and 1.
     assert terms.policy.item() == pytest.approx(-1.5 * np.log(0.75))
     assert terms.error.item() == pytest.approx(1.5**2 + 1.0)
@@ -69,7 +69,7 @@ def test_actor_critic_terms_in_closed_form():
 def test_gradients_push_actions_by_their_advantage_and_values_to_returns():
     scores = torch.tensor([[0.0, 0.0, -torch.inf]], requires_grad=True)
     values = torch.tensor([1.0], requires_grad=True)
-    terms = actor_critic(scores, torch.tensor([1]), values, torch.tensor([3.0]))
+    terms = actor_critic_terms(scores, torch.tensor([1]), values, torch.tensor([3.0]))
     config = ReinforcementConfig(weight=1.0, entropy=0.0)
     reinforcement_loss(terms, 1, config).backward()
     # d(-advantage * log p)/d score = -advantage * (1 - p) for the action taken.
@@ -81,7 +81,7 @@ def test_gradients_push_actions_by_their_advantage_and_values_to_returns():
 def test_entropy_has_a_gradient_where_actions_are_impossible():
     scores = torch.tensor([[0.0, 1.0, -torch.inf]], requires_grad=True)
     zero = torch.zeros(1)
-    actor_critic(scores, torch.tensor([1]), zero, zero).entropy.backward()
+    actor_critic_terms(scores, torch.tensor([1]), zero, zero).entropy.backward()
     assert torch.isfinite(scores.grad).all()
     assert scores.grad[0, 2] == 0
     assert scores.grad[0, 0] > 0, "the less likely action gains"

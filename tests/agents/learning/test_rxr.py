@@ -2,16 +2,16 @@ import dataclasses
 
 import pytest
 
-from agents.acting.tokenizers import SubwordTokenizer
-from agents.configs import (
+from agents.learning.follower_training import follower_trainer, train
+from agents.learning.speaker_training import train_speaker
+from agents.settings import (
     BackTranslationConfig,
     ReinforcementConfig,
     SpeakerConfig,
     SpeakerTrainConfig,
     TextConfig,
 )
-from agents.learning.follower_training import follower_trainer, train
-from agents.learning.speaker_training import train_speaker
+from envs.tokenizers import SubwordTokenizer
 from training.log import read_log
 from training.optimiser_settings import OptimiserConfig
 
@@ -20,7 +20,7 @@ SUBWORDS = TextConfig(tokens="subwords", vocabulary_size=200)
 
 @pytest.fixture
 def rxr(doors_config):
-    """Annotated paths, fidelity rewarded."""
+    """Settings with reference paths and nDTW rewards."""
     return dataclasses.replace(
         doors_config,
         dataset="rxr",
@@ -56,7 +56,7 @@ def test_a_follower_of_one_language_reads_its_words(rxr):
     assert trainer.config.run_name == "rxr-matterport-te"
 
 
-def test_back_translation_speaks_the_languages_of_the_split(rxr, tmp_path):
+def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
     speaker = SpeakerTrainConfig(
         dataset="rxr",
         world="matterport",
@@ -90,10 +90,10 @@ def test_back_translation_speaks_the_languages_of_the_split(rxr, tmp_path):
     assert figures["back_loss"] > 0
     texts = [learner.env.tokenizer.decode(row) for row in spied[0].tokens]
     for language, word in (("en", "door"), ("hi", "दरवाज़े"), ("te", "తలుపు")):
-        told = [
+        instructions = [
             text
             for instr_id, text in zip(spied[0].instr_ids, texts, strict=True)
             if translator._languages[instr_id] == language
         ]
-        assert told
-        assert sum(word in text for text in told) > len(told) / 2, told
+        assert instructions
+        assert sum(word in text for text in instructions) > len(instructions) / 2, instructions

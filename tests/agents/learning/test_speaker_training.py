@@ -4,16 +4,16 @@ import json
 import pytest
 import torch
 
-from agents.configs import SpeakerTrainConfig
 from agents.envdrop.speaker import END
+from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.speaker_training import (
     SpeakerLearner,
     by_path,
-    language_numbers,
+    language_ids,
     load_speaker,
     train_speaker,
 )
-from agents.learning.training import make_trainer, prepare
+from agents.settings import SpeakerTrainConfig
 from training.checkpoints import MODEL, RESULTS, load_trainer
 from training.optimiser_settings import OptimiserConfig
 from training.settings import read_config
@@ -33,11 +33,11 @@ def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, c
     assert speaker.languages == ["en"]
     assert speaker.tokenizer == doors_env.tokenizer
     assert not speaker.network.training
-    with pytest.raises(ValueError, match="speaks en, but not hi te"):
-        speaker.numbers(["te", "en", "hi"])
+    with pytest.raises(ValueError, match="trained on en, not on hi te"):
+        speaker.language_ids(["te", "en", "hi"])
 
 
-def test_precision_and_evaluation_batches_are_as_asked_for(speaker_config):
+def test_precision_and_evaluation_batch_size_are_those_of_the_settings(speaker_config):
     steps = {}
     for precision in ("fp32", "bf16"):
         config = dataclasses.replace(
@@ -59,7 +59,7 @@ def test_precision_and_evaluation_batches_are_as_asked_for(speaker_config):
         torch.testing.assert_close(roughly[name], gradient, rtol=0.1, atol=0.02)
 
 
-def test_sentences_that_are_judged_have_the_length_that_is_decoded(speaker_config):
+def test_evaluated_instructions_have_the_decoded_length(speaker_config):
     prepare(speaker_config)
     learner = SpeakerLearner(dataclasses.replace(speaker_config, max_decoded_length=5))
     with torch.no_grad():  # a speaker that comes to no end
@@ -69,7 +69,7 @@ def test_sentences_that_are_judged_have_the_length_that_is_decoded(speaker_confi
     assert summary["words"] == 3  # and the marks at both ends
 
 
-def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
+def test_resume_is_bit_identical(speaker_config, tmp_path):
     config = dataclasses.replace(
         speaker_config,
         iterations=6,
@@ -80,7 +80,7 @@ def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
     def run(**changes):
         settings = dataclasses.replace(config, **changes)
         prepare(settings)
-        make_trainer(settings, SpeakerLearner(settings)).train()
+        make_agent_trainer(settings, SpeakerLearner(settings)).train()
 
     run(output=tmp_path / "whole")
     run(output=tmp_path / "parts", iterations=3)
@@ -92,22 +92,22 @@ def test_resumed_run_equals_an_unbroken_one(speaker_config, tmp_path):
     assert (tmp_path / "parts" / MODEL).is_file()
 
 
-def test_languages_that_are_not_spoken_are_named():
-    assert language_numbers(["en", "hi"], ["hi", "en", "hi"]).tolist() == [1, 0, 1]
-    with pytest.raises(ValueError, match="speaks en hi, but not te"):
-        language_numbers(["en", "hi"], ["te", "en"])
+def test_unknown_languages_are_named():
+    assert language_ids(["en", "hi"], ["hi", "en", "hi"]).tolist() == [1, 0, 1]
+    with pytest.raises(ValueError, match="trained on en hi, not on te"):
+        language_ids(["en", "hi"], ["te", "en"])
 
 
 def test_features_of_another_encoder_are_refused(speaker_run, other_features, doors_env):
     config = read_config(speaker_run, SpeakerTrainConfig)
     later = dataclasses.replace(config, features=other_features, resume=speaker_run)
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
-        make_trainer(later, SpeakerLearner(later))
+        make_agent_trainer(later, SpeakerLearner(later))
     with pytest.raises(ValueError, match="encoder colours, but here it is shades"):
         load_speaker(speaker_run, doors_env, {"encoder": "shades"}, "cpu")
 
 
-def test_references_of_a_path_stand_together(doors_env):
+def test_references_of_a_path_are_grouped(doors_env):
     groups = by_path(doors_env.episodes)
     assert len(groups) == 32
     assert all(len({episode.path for episode in group}) == 1 for group in groups)

@@ -1,12 +1,10 @@
-"""The command that fills feature stores: worlds, view geometries, shards, damaged files."""
+"""The command that writes feature stores: worlds, view geometries, shards, damaged files."""
 
-import importlib.util
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,32 +12,23 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from encoders.clip import ClipEncoder
+from encoders.extraction import command
+from encoders.extraction.arguments import ExtractArguments
 from encoders.extraction.view_sources import ViewSource
+from encoders.extraction.world_views import chosen_scans, load_views, scan_dir
 from envs.houses.building.sets import STANDARD
 from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.panoramas.panorama import Panorama
 from envs.worlds import world_files
-from storage.features.store import FeatureStore
+from storage.features.opening import open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 VIEWPOINTS = [f"attic_a{i}" for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10)]  # a9 is excluded
 
 
 @pytest.fixture(scope="module")
-def command() -> ModuleType:
-    path = ROOT / "scripts" / "extract_features.py"
-    spec = importlib.util.spec_from_file_location("extract_features", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def skyboxes(tmp_path_factory: pytest.TempPathFactory, marked_skybox) -> Path:
-    """Folder of scans with a skybox for each viewpoint of "attic", which tell them apart."""
+    """Folder of scans with a distinct skybox for each viewpoint of "attic"."""
     scans = tmp_path_factory.mktemp("scans")
     folder = scans / "attic" / "matterport_skybox_images"
     folder.mkdir(parents=True)
@@ -50,19 +39,19 @@ def skyboxes(tmp_path_factory: pytest.TempPathFactory, marked_skybox) -> Path:
 
 
 @pytest.fixture
-def extract(command: ModuleType, tiny_world: Path, tiny_resnet: Path, skyboxes: Path):
-    """Runs the command on "attic" with a tiny CLIP, with other arguments where asked for."""
+def extract(tiny_world: Path, tiny_resnet: Path, skyboxes: Path):
+    """Run the command on "attic" with a tiny CLIP and changed arguments."""
 
     def run(output: Path | None, **changes) -> Path | None:
         arguments = {
             "world": "matterport",
             "data_dir": tiny_world,
-            "pictures": skyboxes,
+            "scan_dir": skyboxes,
             "encoder": (str(tiny_resnet),),
             "precision": "fp32",
             "scans": ("attic",),
         }
-        command.main(command.ExtractArguments(output, **(arguments | changes)))
+        command.main(ExtractArguments(output, **(arguments | changes)))
         return output
 
     return run
@@ -83,7 +72,7 @@ def source_views(skyboxes: Path, tiny_world: Path, viewpoint: str, size) -> np.n
 def test_rows_are_the_features_of_the_views_in_their_order(
     extract, encoder: ClipEncoder, skyboxes: Path, tiny_world: Path, tmp_path: Path
 ):
-    store = FeatureStore.open(extract(tmp_path / "store.safetensors"))
+    store = open_store(extract(tmp_path / "store.safetensors"))
     assert store.keys == VIEWPOINTS
     assert store.metadata["world"] == "matterport"
     assert store.metadata["vfov_degrees"] == 60
@@ -96,12 +85,12 @@ def test_clip_vil_rows_are_the_features_of_bgr_frames_in_clips_preprocessing(
     extract, encoder: ClipEncoder, skyboxes: Path, tiny_world: Path, tmp_path: Path
 ):
     extract(tmp_path / "store.safetensors", views="clip_vil", shard="4/10")
-    store = FeatureStore.open(tmp_path / "store-00004-of-00010.safetensors")
+    store = open_store(tmp_path / "store-00004-of-00010.safetensors")
     assert store.keys == ["attic_a4"]
     assert store.metadata["view_geometry"] == "clip_vil"
     assert store.metadata["channel_order"] == "BGR"
     frames = source_views(skyboxes, tiny_world, "a4", (480, 640))
-    # The encoder itself resizes and crops what has another size, as CLIP does.
+    # The encoder resizes and crops images of another size, as CLIP does.
     expected = encoder.pooled(frames[::9, ..., ::-1])
     np.testing.assert_allclose(store.take(np.array([0]))[0, ::9], expected, rtol=2e-3, atol=1e-3)
 
@@ -120,7 +109,7 @@ def test_shards_and_workers_do_not_change_the_bytes(extract, tmp_path: Path):
     assert output.read_bytes() == whole.read_bytes()
 
 
-def test_a_damaged_skybox_is_named_and_left_out_only_on_request(
+def test_a_damaged_skybox_is_named_and_skipped_only_on_request(
     extract, skyboxes: Path, tmp_path: Path, capsys, caplog
 ):
     path = skyboxes / "attic" / "matterport_skybox_images" / "a5_skybox_small.jpg"
@@ -135,13 +124,13 @@ def test_a_damaged_skybox_is_named_and_left_out_only_on_request(
     finally:
         path.write_bytes(content)
     assert "a5_skybox_small.jpg: damaged" in caplog.text
-    assert "1 damaged ones left out: attic_a5" in capsys.readouterr().out
-    store = FeatureStore.open(output)
+    assert "1 damaged viewpoints skipped: attic_a5" in capsys.readouterr().out
+    store = open_store(output)
     assert store.keys == [key for key in VIEWPOINTS if key != "attic_a5"]
     assert store.metadata["skipped_viewpoints"] == ["attic_a5"]
 
 
-def test_a_missing_skybox_is_an_error_even_where_damage_is_none(
+def test_a_missing_skybox_is_an_error_even_if_damaged_ones_are_skipped(
     extract, skyboxes: Path, tmp_path: Path
 ):
     with pytest.raises(FileNotFoundError, match=r"b0_skybox_small\.jpg"):
@@ -156,21 +145,21 @@ def test_habitat_renders_in_a_process_of_its_own(
     output = extract(
         tmp_path / "store.safetensors",
         world="habitat",
-        pictures=tmp_path,
+        scan_dir=tmp_path,
         scans=("barn",),
         workers=1,
         gpu_device_id=-1,
     )
-    store = FeatureStore.open(output)
+    store = open_store(output)
     assert store.keys == [f"barn_b{i}" for i in range(6)]
     assert store.metadata["world"] == "habitat"
-    # The walls have no pattern but their directions: all viewpoints look alike, views do not.
+    # The fake scene depends on the direction only, so viewpoints are equal and views are not.
     np.testing.assert_array_equal(store.views[0], store.views[5])
     assert len(np.unique(store.views[0], axis=0)) == 36
 
 
-def test_encoders_share_views_and_a_finished_store_stays(
-    extract, command, tiny_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_encoders_share_views_and_a_finished_store_is_kept(
+    extract, tiny_resnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     other = tmp_path / "other"
     shutil.copytree(tiny_resnet, other)
@@ -194,8 +183,7 @@ def test_encoders_share_views_and_a_finished_store_stays(
     assert (folder / "tiny.safetensors").read_bytes() != alone.read_bytes()
 
 
-def test_the_large_set_has_a_store_where_its_environments_look(
-    command: ModuleType,
+def test_the_store_of_the_large_set_is_the_default_of_its_environments(
     extract,
     tiny_world: Path,
     tmp_path: Path,
@@ -205,7 +193,7 @@ def test_the_large_set_has_a_store_where_its_environments_look(
     arguments = {
         "world": "houses-standard",
         "data_dir": None,
-        "pictures": None,
+        "scan_dir": None,
         "scans": (),
         "width": 64,
         "workers": 1,
@@ -235,39 +223,42 @@ def test_the_large_set_has_a_store_where_its_environments_look(
     assert store.metadata["panorama_width"] == 64
 
 
-def test_a_process_that_dies_names_the_remedy(command: ModuleType):
+def test_a_process_that_dies_names_the_remedy():
     def die(_):
         raise BrokenProcessPool
 
     source = SimpleNamespace(pool=ThreadPoolExecutor, load=die)
     with pytest.raises(ChildProcessError, match="try another --gpu-device-id"):
-        list(command.views_of(source, {"attic_a0": None}, 1, ["attic_a0"]))
+        list(load_views(source, {"attic_a0": None}, 1, ["attic_a0"]))
 
 
-def test_random_weights_are_asked_for_and_the_store_says_so(
+def test_random_weights_must_be_requested_and_are_recorded(
     extract, tiny_resnet: Path, tmp_path: Path
 ):
-    with pytest.raises(ValueError, match=r"ViT-B-32 comes without weights: .*--random-weights"):
+    with pytest.raises(ValueError, match=r"ViT-B-32 has no weights of its own; .*--random-weights"):
         extract(tmp_path / "none.safetensors", encoder=("ViT-B-32",))
     assert not list(tmp_path.iterdir())
     extract(None, output_dir=tmp_path, random_weights=True)
-    store = FeatureStore.open(tmp_path / f"{tiny_resnet.name}-random.safetensors")
+    store = open_store(tmp_path / f"{tiny_resnet.name}-random.safetensors")
     assert store.metadata["encoder"] == f"{tiny_resnet.name}/random"
-    # A command that is given again, or to many machines, draws the same weights.
+    # The weights are the same in every run and on every machine.
     extract(tmp_path / "again.safetensors", random_weights=True)
-    again = FeatureStore.open(tmp_path / "again.safetensors")
+    again = open_store(tmp_path / "again.safetensors")
     assert again.metadata["weights_sha256"] == store.metadata["weights_sha256"]
     np.testing.assert_array_equal(again.views, store.views)
     with pytest.raises(ValueError, match="exclude each other"):
         extract(tmp_path / "both.safetensors", random_weights=True, pretrained=("openai",))
 
 
-def test_where_stores_shall_lie_must_be_clear(command: ModuleType, tmp_path: Path):
+def test_ambiguous_paths_of_stores_are_refused(tmp_path: Path):
     for message, arguments in {
-        "name the feature store with --output": {},
-        "2 encoders: name --output-dir": {"output": tmp_path, "encoder": ("a", "b")},
+        "feature store is missing; give it with --output": {},
+        "2 encoders require a folder": {
+            "output": tmp_path,
+            "encoder": ("a", "b"),
+        },
         "exclude each other": {"output": tmp_path, "output_dir": tmp_path},
-        "two encoders are called so": {"output_dir": tmp_path, "encoder": ("x/a", "y/a")},
+        "two encoders have this name": {"output_dir": tmp_path, "encoder": ("x/a", "y/a")},
         "1 weights for 2 encoders": {
             "output_dir": tmp_path,
             "encoder": ("RN50", "house_clip"),
@@ -275,32 +266,32 @@ def test_where_stores_shall_lie_must_be_clear(command: ModuleType, tmp_path: Pat
         },
     }.items():
         with pytest.raises(ValueError, match=message):
-            command.main(command.ExtractArguments(**arguments))
+            command.main(ExtractArguments(**arguments))
 
 
-def test_matterport_without_data_is_refused(command: ModuleType, tiny_resnet, tmp_path: Path):
-    arguments = command.ExtractArguments(
+def test_matterport_without_data_is_refused(tiny_resnet, tmp_path: Path):
+    arguments = ExtractArguments(
         tmp_path / "store.safetensors", world="matterport", encoder=(str(tiny_resnet),)
     )
     with pytest.raises(ValueError, match="data_dir"):
         command.main(arguments)
-    with pytest.raises(ValueError, match="--pictures"):
-        command.pictures(command.ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])
+    with pytest.raises(ValueError, match="--scan-dir"):
+        scan_dir(ExtractArguments(tmp_path, world="habitat", data_dir=tmp_path), [])
 
 
-def test_habitat_that_is_missing_is_told_before_houses_are_made(
-    command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_missing_habitat_is_reported_before_houses_are_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr("envs.houses.rendering.house_panoramas.HousePanoramas.house", None)
     with pytest.raises(ModuleNotFoundError, match="conda install habitat-sim"):
-        command.pictures(command.ExtractArguments(tmp_path, world="habitat"), ["house_00"])
+        scan_dir(ExtractArguments(tmp_path, world="habitat"), ["house_00"])
 
 
-def test_houses_are_named_by_ranges(command: ModuleType, tmp_path: Path):
+def test_ranges_of_houses_are_expanded(tmp_path: Path):
     def chosen(world, *scans, **changes):
-        told = command.ExtractArguments(tmp_path, world=world, scans=scans, **changes)
-        return list(command.chosen_scans(told))
+        arguments = ExtractArguments(tmp_path, world=world, scans=scans, **changes)
+        return list(chosen_scans(arguments))
 
     assert chosen("houses", "house_00-house_02", "house_05") == [
         *("house_00", "house_01", "house_02", "house_05")

@@ -6,31 +6,31 @@ import pytest
 from encoders.extraction.prefetch import prefetched
 
 
-def test_results_come_in_the_order_of_the_items():
+def test_results_are_in_the_order_of_the_items():
     second = Event()
 
     def work(number: int) -> int:
         if number == 1:
             second.set()
         if number == 0:
-            assert second.wait(60)  # ends only when the next one has begun
+            assert second.wait(60)  # returns only after the next item has started
         return number * number
 
     with ThreadPoolExecutor(2) as pool:
         assert list(prefetched(pool, work, range(20), ahead=4)) == [n * n for n in range(20)]
 
 
-def test_only_a_few_results_wait():
-    begun: list[int] = []
+def test_the_number_of_waiting_results_is_bounded():
+    started: list[int] = []
     with ThreadPoolExecutor(1) as pool:
-        results = prefetched(pool, lambda n: begun.append(n) or n, range(100), ahead=3)
+        results = prefetched(pool, lambda n: started.append(n) or n, range(100), ahead=3)
         for number in range(10):
             assert next(results) == number
         results.close()
-    assert len(begun) <= 10 + 3 + 1
+    assert len(started) <= 10 + 3 + 1
 
 
-def test_an_error_takes_the_place_of_its_result():
+def test_an_error_is_raised_instead_of_its_result():
     def work(number: int) -> int:
         return 10 // (3 - number)
 
@@ -41,13 +41,13 @@ def test_an_error_takes_the_place_of_its_result():
             next(results)
 
 
-def test_results_are_worked_out_while_the_last_one_is_used():
-    lock, begun = Lock(), Event()
+def test_results_are_computed_while_the_last_one_is_used():
+    lock, started = Lock(), Event()
     lock.acquire()
 
     def work(number: int) -> int:
         if number == 1:
-            begun.set()
+            started.set()
             with lock:
                 pass
         return number
@@ -55,6 +55,6 @@ def test_results_are_worked_out_while_the_last_one_is_used():
     with ThreadPoolExecutor(1) as pool:
         results = prefetched(pool, work, range(3), ahead=1)
         assert next(results) == 0
-        assert begun.wait(60)  # the second is under way though nobody has asked for it
+        assert started.wait(60)  # the second has started before it is requested
         lock.release()
         assert list(results) == [1, 2]

@@ -1,4 +1,4 @@
-"""Ray Data makes the same rows; runs where the extra "ray" is installed."""
+"""Rows computed by Ray Data; requires the extra "ray"."""
 
 import sys
 from functools import partial
@@ -22,7 +22,7 @@ def make_encode():
     return partial(row_of, 5)
 
 
-def test_rows_come_in_order_from_several_workers():
+def test_rows_of_several_workers_are_in_order():
     ray = pytest.importorskip("ray", reason='the extra "ray" is not installed')
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
@@ -37,7 +37,7 @@ def test_rows_come_in_order_from_several_workers():
             np.testing.assert_array_equal(row, expected)
 
 
-def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+def test_the_error_without_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ModuleNotFoundError, match=r"clipnav\[ray\]"):
         next(ray_rows(KEYS, make_encode, workers=1))

@@ -1,4 +1,4 @@
-"""Parts of a store: how it is split, killed and resumed, and put together."""
+"""Shards of a store: splitting, resuming after a kill, and merging."""
 
 import signal
 import subprocess
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from encoders.clip import ClipEncoder
-from encoders.extraction.extraction import encode_viewpoints, encoder_metadata
+from encoders.extraction.encoding import encode_viewpoints, encoder_metadata
 from storage.features.shards import Shard, is_finished, merge_shards
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_VIEWS
@@ -18,8 +18,8 @@ from storage.features.view_grid import NUM_VIEWS
 KEYS = [f"lab_v{i}" for i in range(7)]
 ROOT = Path(__file__).resolve().parents[3]
 
-# Encodes parts as the tests below do, a process each, but every process kills itself before its
-# third viewpoint. They fork from one that has loaded torch but not used it, to load it only once.
+# Encodes shards in one process each, and every process kills itself before its third viewpoint. The
+# processes are forked from one that has loaded torch but not used it, so that it is loaded once.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -57,7 +57,7 @@ def encode_part(clip: str, output: Path, text: str, loader=load_views) -> None:
     encode_viewpoints(shard.part(KEYS), loader, encoder, shard.path(output), {"vfov_degrees": 60})
 
 
-def test_parts_are_neighbours_and_cover_everything():
+def test_shards_are_contiguous_and_cover_all_keys():
     for count in range(1, 8):
         parts = [Shard(index, count).part(KEYS) for index in range(count)]
         assert [key for part in parts for key in part] == KEYS
@@ -66,12 +66,12 @@ def test_parts_are_neighbours_and_cover_everything():
         Shard(0, 8).part(KEYS)
 
 
-def test_the_number_of_a_part_is_read_from_text_or_launcher(tmp_path: Path):
+def test_the_index_of_a_shard_is_read_from_text_or_launcher(tmp_path: Path):
     assert Shard.parse("3/16") == Shard(3, 16)
     assert Shard.parse("auto", {"RANK": "1", "WORLD_SIZE": "4"}) == Shard(1, 4)
     assert Shard.parse("auto", {"SLURM_PROCID": "2", "SLURM_NTASKS": "3"}) == Shard(2, 3)
     for text in ("2/2", "1", "-1/2", "a/b"):
-        with pytest.raises(ValueError, match="not i/n"):
+        with pytest.raises(ValueError, match="must be i/n"):
             Shard.parse(text)
     with pytest.raises(ValueError, match="neither torchrun nor Slurm"):
         Shard.parse("auto", {"RANK": "1"})
@@ -79,9 +79,7 @@ def test_the_number_of_a_part_is_read_from_text_or_launcher(tmp_path: Path):
     assert path.name == "store-00003-of-00016.safetensors"
 
 
-def test_two_processes_killed_and_resumed_leave_the_bytes_of_one_run(
-    tiny_resnet: Path, tmp_path: Path
-):
+def test_killed_and_resumed_shards_equal_an_uninterrupted_run(tiny_resnet: Path, tmp_path: Path):
     whole, output = tmp_path / "whole" / "store.safetensors", tmp_path / "store.safetensors"
     encoder = ClipEncoder.load(str(tiny_resnet), device="cpu")
     encode_viewpoints(KEYS, load_views, encoder, whole, {"vfov_degrees": 60})
@@ -122,7 +120,7 @@ def test_missing_or_foreign_shards_are_named(tmp_path: Path):
     assert not output.exists()
 
 
-def test_a_finished_part_is_recognised(tiny_resnet: Path, tmp_path: Path):
+def test_a_finished_shard_is_recognised(tiny_resnet: Path, tmp_path: Path):
     output = tmp_path / "store.safetensors"
     encode_part(str(tiny_resnet), output, "0/7")
     path, encoder = Shard(0, 7).path(output), ClipEncoder.load(str(tiny_resnet), device="cpu")

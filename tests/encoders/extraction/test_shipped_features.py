@@ -1,4 +1,4 @@
-"""The features in the repository are those of the houses and the encoder in the repository."""
+"""The feature store in the repository matches the houses and the encoder in the repository."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from encoders.clip import ClipEncoder
 from encoders.weights.loading import HOUSE_CLIP_DIR
 from envs.houses.building.sets import MINI
 from envs.houses.house_set import UNSEEN_SCANS
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
 STORE = MINI.data_dir / "house_clip_features.safetensors"
@@ -23,7 +24,7 @@ def encoder() -> ClipEncoder:
 
 @pytest.fixture(scope="module")
 def store() -> FeatureStore:
-    return FeatureStore.open(STORE)
+    return open_store(STORE)
 
 
 def test_files_are_small_enough_to_ship(store: FeatureStore, encoder: ClipEncoder):
@@ -31,7 +32,7 @@ def test_files_are_small_enough_to_ship(store: FeatureStore, encoder: ClipEncode
     assert (HOUSE_CLIP_DIR / "open_clip_model.safetensors").stat().st_size <= 12e6
 
 
-def test_the_store_is_of_this_encoder_and_covers_every_house(
+def test_the_store_is_from_this_encoder_and_covers_every_house(
     store: FeatureStore, encoder: ClipEncoder
 ):
     assert store.metadata["weights_sha256"] == encoder.weights_sha256
@@ -42,7 +43,7 @@ def test_the_store_is_of_this_encoder_and_covers_every_house(
 def test_a_rebuilt_house_has_the_shipped_features(
     store: FeatureStore, encoder: ClipEncoder, tmp_path: Path
 ):
-    """Builds a house from its seeds, renders it and encodes it: the whole way of the data."""
+    """Build a house from its seeds, render it and encode it."""
     from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.panoramas import views36
 
@@ -51,8 +52,8 @@ def test_a_rebuilt_house_has_the_shipped_features(
     for viewpoint in viewpoints[:2]:
         shipped = store.take(np.array([store.row(SCAN, viewpoint)]))[0]  # (36, D)
         views = views36(panoramas.panorama(SCAN, viewpoint).rgb, encoder.image_size)
-        found = encoder.pooled(views)
-        # Another processor rounds some pixels otherwise; features have a root mean square near 1.
-        assert np.abs(found - shipped).mean() < 0.02
-        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(shipped, axis=1)
-        assert ((found * shipped).sum(1) / lengths).min() > 0.99
+        features = encoder.pooled(views)
+        # Other CPUs round some pixels differently; features have a root mean square near 1.
+        assert np.abs(features - shipped).mean() < 0.02
+        norms = np.linalg.norm(features, axis=1) * np.linalg.norm(shipped, axis=1)
+        assert ((features * shipped).sum(1) / norms).min() > 0.99

@@ -1,4 +1,4 @@
-"""Views of the houses and of what is not there; the other worlds are tested with the command."""
+"""Views of the houses, and missing folders; the other worlds are tested with the command."""
 
 import pickle
 from pathlib import Path
@@ -13,7 +13,7 @@ from envs.panoramas.views import views36
 
 
 class Houses:
-    """In the place of `HousePanoramas`: noise instead of houses."""
+    """Substitute for `HousePanoramas` that returns noise."""
 
     def __init__(self, connectivity_dir: Path | None, width: int):
         self.width = width
@@ -35,7 +35,7 @@ def test_views_of_houses_are_cut_from_their_panoramas(monkeypatch: pytest.Monkey
     assert np.array_equal(source.load(("house_00", "v1")), expected)
 
 
-def test_a_source_survives_pickling_and_tells_what_it_is():
+def test_a_source_can_be_pickled_and_has_metadata():
     source = ViewSource("houses", "square", (16, 16), width=64)
     assert pickle.loads(pickle.dumps(source)) == source
     assert source.metadata == {"world": "houses", "vfov_degrees": 60, "panorama_width": 64}
@@ -44,10 +44,10 @@ def test_a_source_survives_pickling_and_tells_what_it_is():
     assert legacy["channel_order"] == "BGR"
 
 
-def test_what_a_world_lacks_is_named(tmp_path: Path):
-    with pytest.raises(ValueError, match="'matterport' needs the folder of its pictures"):
+def test_missing_folders_of_a_world_are_named(tmp_path: Path):
+    with pytest.raises(ValueError, match="'matterport' requires the folder of its scans"):
         ViewSource("matterport", "square", (16, 16)).views("scan", "v")
     with pytest.raises(ValueError, match="folder of its navigation graphs"):
-        ViewSource("matterport", "square", (16, 16), pictures=tmp_path).views("scan", "v")
+        ViewSource("matterport", "square", (16, 16), scan_dir=tmp_path).views("scan", "v")
     with pytest.raises(ValueError, match="houses, houses-standard, matterport, habitat"):
         ViewSource("gibson", "square", (16, 16)).views("scan", "v")  # pyright: ignore

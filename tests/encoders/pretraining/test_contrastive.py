@@ -8,20 +8,20 @@ from torch.nn import functional as F
 
 from encoders.clip import ClipEncoder
 from encoders.pretraining.contrastive import (
-    Batch,
+    CaptionBatch,
     Contrastive,
     export_local_dir,
     multi_positive_loss,
     scale_pooled_features,
 )
-from encoders.pretraining.schedules import Pretraining, TrainConfig
+from encoders.pretraining.schedules import Pretraining, PretrainingConfig
 from encoders.weights.loading import load_model
 
 COLOURS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.2, 0.9)}
 TEXTS = [f"a {colour} picture" for colour in COLOURS]
 
 
-def test_with_one_true_sentence_each_it_is_clips_loss():
+def test_with_one_true_caption_per_view_it_is_clips_loss():
     logits = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
     true = torch.eye(6, dtype=torch.bool)
     labels = torch.arange(6)
@@ -29,7 +29,7 @@ def test_with_one_true_sentence_each_it_is_clips_loss():
     torch.testing.assert_close(multi_positive_loss(logits, true, ~true), clip)
 
 
-def test_true_sentences_do_not_compete_and_unjudged_pairs_do_not_count():
+def test_true_captions_do_not_compete_and_undecided_pairs_do_not_count():
     logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
     true = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.bool)
     false = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]], dtype=torch.bool)
@@ -48,14 +48,14 @@ def test_true_sentences_do_not_compete_and_unjudged_pairs_do_not_count():
         negative_log((1, 2), [(0, 2), (2, 2)]),
     ]
     expected = (np.mean(rows) + np.mean(columns)) / 2
-    found = multi_positive_loss(logits, true, false)
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    loss = multi_positive_loss(logits, true, false)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
     moved = logits.clone()
     moved[1, 3] = 50.0  # neither true nor false
     assert multi_positive_loss(moved, true, false).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_nothing_to_learn_from_is_zero_and_differentiable():
+def test_without_true_pairs_the_loss_is_zero_and_differentiable():
     logits = torch.randn(2, 3, requires_grad=True)
     none = torch.zeros(2, 3, dtype=torch.bool)
     loss = multi_positive_loss(logits, none, none)
@@ -65,15 +65,15 @@ def test_nothing_to_learn_from_is_zero_and_differentiable():
     assert torch.isfinite(logits.grad).all()
 
 
-def colour_batch(rng: np.random.Generator, count: int = 24) -> tuple[Batch, np.ndarray]:
+def colour_batch(rng: np.random.Generator, count: int = 24) -> tuple[CaptionBatch, np.ndarray]:
     labels = rng.integers(3, size=count)
     means = np.array(list(COLOURS.values()))[labels][:, :, None, None]
     images = np.clip(means + rng.normal(0, 0.1, (count, 3, 64, 64)), 0, 1).astype(np.float32)
     true = torch.from_numpy(labels[:, None] == np.arange(3))
-    return Batch(torch.from_numpy(images), TEXTS, true, ~true), labels
+    return CaptionBatch(torch.from_numpy(images), TEXTS, true, ~true), labels
 
 
-def colour_batches(steps: int) -> list[Batch]:
+def colour_batches(steps: int) -> list[CaptionBatch]:
     rng = np.random.default_rng(0)
     return [colour_batch(rng)[0] for _ in range(steps)]
 
@@ -81,7 +81,7 @@ def colour_batches(steps: int) -> list[Batch]:
 def pretraining(folder: Path, steps: int, half: bool = False) -> tuple[Pretraining, Contrastive]:
     model, tokenizer, _ = load_model(str(folder), None)
     objective = Contrastive(model, tokenizer, half)
-    return Pretraining(objective, steps, TrainConfig(learning_rate=2e-3)), objective
+    return Pretraining(objective, steps, PretrainingConfig(learning_rate=2e-3)), objective
 
 
 def trained(folder: Path, steps: int, half: bool = False):
@@ -102,8 +102,8 @@ def test_a_tiny_clip_learns_colours(tiny_resnet: Path):
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     encoder = ClipEncoder(model, tokenizer, "colours", device="cpu")
     batch, labels = colour_batch(np.random.default_rng(1), 30)
-    pictures = (batch.images.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
-    nearest = (encoder.pooled(pictures) @ encoder.text(TEXTS).T).argmax(1)
+    pixels = (batch.images.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
+    nearest = (encoder.pooled(pixels) @ encoder.text(TEXTS).T).argmax(1)
     assert (nearest == labels).mean() > 0.9
 
 
@@ -113,23 +113,23 @@ def test_training_repeats_bit_for_bit(tiny_resnet: Path):
         assert torch.equal(tensor, second.state_dict()[key]), key
 
 
-def test_training_goes_on_from_its_state_bit_for_bit(tiny_resnet: Path, tmp_path: Path):
+def test_resume_is_bit_identical(tiny_resnet: Path, tmp_path: Path):
     batches = colour_batches(4)
     whole, expected = pretraining(tiny_resnet, 4)
     history = list(whole.run(batches))
-    begun, _ = pretraining(tiny_resnet, 4)
-    for _ in zip(range(2), begun.run(batches), strict=False):
+    first, _ = pretraining(tiny_resnet, 4)
+    for _ in zip(range(2), first.run(batches), strict=False):
         pass
-    torch.save(begun.state_dict(), tmp_path / "state.pt")
-    second, found = pretraining(tiny_resnet, 4)
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second, resumed = pretraining(tiny_resnet, 4)
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert list(second.run(batches[second.step :])) == history[2:]
-    assert found.words == expected.words
+    assert resumed.words == expected.words
     for key, tensor in expected.model.state_dict().items():
-        assert torch.equal(tensor, found.model.state_dict()[key]), key
+        assert torch.equal(tensor, resumed.model.state_dict()[key]), key
 
 
-def test_an_exported_model_encodes_alike(tiny_resnet: Path, tmp_path: Path):
+def test_an_exported_model_has_the_same_features(tiny_resnet: Path, tmp_path: Path):
     model, tokenizer, _ = load_model(str(tiny_resnet), None)
     config = json.loads((tiny_resnet / "open_clip_config.json").read_text())
     words = set(tokenizer(TEXTS).flatten().tolist())
@@ -138,10 +138,8 @@ def test_an_exported_model_encodes_alike(tiny_resnet: Path, tmp_path: Path):
     assert len(list(tmp_path.iterdir())) == 2
     before = ClipEncoder.load(str(tiny_resnet), device="cpu")
     after = ClipEncoder.load(str(tmp_path), device="cpu")
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    np.testing.assert_allclose(
-        after.pooled(pictures), before.pooled(pictures), rtol=0.05, atol=0.02
-    )
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    np.testing.assert_allclose(after.pooled(pixels), before.pooled(pixels), rtol=0.05, atol=0.02)
     np.testing.assert_allclose(after.text(TEXTS), before.text(TEXTS), atol=5e-3)
     embedding = after.model.token_embedding.weight
     assert (embedding.abs().sum(1) > 0).sum() == len(words)
@@ -159,6 +157,6 @@ def test_scaling_features_keeps_their_directions(tiny_resnet: Path):
 def test_a_loss_that_is_not_finite_stops_training(tiny_resnet: Path):
     model, tokenizer, _ = load_model(str(tiny_resnet), None)
     batch, _ = colour_batch(np.random.default_rng(0), 4)
-    broken = Batch(batch.images * torch.nan, batch.texts, batch.true, batch.false)
+    broken = CaptionBatch(batch.images * torch.nan, batch.texts, batch.true, batch.false)
     with pytest.raises(FloatingPointError, match="step 0"):
         list(Pretraining(Contrastive(model, tokenizer), 1).run([broken]))

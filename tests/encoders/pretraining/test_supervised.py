@@ -4,35 +4,35 @@ import torch
 from open_clip.model import CLIP, set_model_preprocess_cfg
 
 from encoders.pretraining.contrastive import scale_pooled_features
-from encoders.pretraining.schedules import Pretraining, TrainConfig
+from encoders.pretraining.schedules import Pretraining, PretrainingConfig
 from encoders.pretraining.supervised import NO_ROOM, LabelledBatch, Supervised, labels_loss
 
 COLOURS = np.array([(0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9)], np.float32)
 
 
-def test_the_loss_is_the_surprise_at_what_is_known():
+def test_the_loss_is_the_negative_log_likelihood_of_known_labels():
     rng = np.random.default_rng(0)
     rooms, things = rng.normal(size=(4, 3)), rng.normal(size=(4, 5))
     room = np.array([2, NO_ROOM, 0, NO_ROOM])
     shown = rng.random((4, 5)) < 0.4
     judged = shown | (rng.random((4, 5)) < 0.5)
     assert (~judged).any()
-    room_surprise = thing_surprise = 0.0
+    room_loss = thing_loss = 0.0
     for b in range(4):
         if room[b] != NO_ROOM:
             shares = np.exp(rooms[b]) / np.exp(rooms[b]).sum()
-            room_surprise -= np.log(shares[room[b]])
+            room_loss -= np.log(shares[room[b]])
         for t in range(5):
             chance = 1 / (1 + np.exp(-things[b, t]))
             if judged[b, t]:
-                thing_surprise -= np.log(chance if shown[b, t] else 1 - chance)
+                thing_loss -= np.log(chance if shown[b, t] else 1 - chance)
     batch = LabelledBatch(torch.zeros(4, 3, 8, 8), *map(torch.from_numpy, (room, shown, judged)))
-    found = labels_loss(torch.from_numpy(rooms), torch.from_numpy(things), batch)
-    assert found[0].item() == pytest.approx(room_surprise / 4)
-    assert found[1].item() == pytest.approx(thing_surprise / 4)
+    losses = labels_loss(torch.from_numpy(rooms), torch.from_numpy(things), batch)
+    assert losses[0].item() == pytest.approx(room_loss / 4)
+    assert losses[1].item() == pytest.approx(thing_loss / 4)
 
 
-def test_where_nothing_is_known_there_is_nothing_to_learn():
+def test_without_labels_loss_and_gradient_are_zero():
     rooms = torch.randn(2, 3, requires_grad=True)
     things = torch.randn(2, 4, requires_grad=True)
     none = torch.zeros(2, 4, dtype=torch.bool)
@@ -46,7 +46,7 @@ def test_where_nothing_is_known_there_is_nothing_to_learn():
 
 
 def colour_batch(rng: np.random.Generator, count: int = 12) -> LabelledBatch:
-    """Rooms have a colour, and the one thing is there in all rooms but the first."""
+    """Draw images in which the colour determines the room; the object is in rooms 1 and 2."""
     room = rng.integers(3, size=count)
     means = COLOURS[room][:, :, None, None]
     images = np.clip(means + rng.normal(0, 0.1, (count, 3, 32, 32)), 0, 1).astype(np.float32)
@@ -64,21 +64,21 @@ def tiny_model() -> CLIP:
     return model
 
 
-def test_a_tiny_tower_learns_colours_and_the_text_tower_stays():
+def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged():
     model = tiny_model()
     text = model.token_embedding.weight.clone()
     network = Supervised(model, 3, 1)
     rng = np.random.default_rng(0)
-    training = Pretraining(network, 60, TrainConfig(learning_rate=2e-3))
+    training = Pretraining(network, 60, PretrainingConfig(learning_rate=2e-3))
     history = list(training.run(colour_batch(rng) for _ in range(60)))
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     assert torch.equal(model.token_embedding.weight, text)
     batch = colour_batch(np.random.default_rng(1), 30)
-    pictures = (batch.images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
-    rooms, things = network.classify(pictures)
+    pixels = (batch.images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+    rooms, things = network.classify(pixels)
     scale_pooled_features(model, 3.0)
-    network.features_were_scaled(3.0)
-    for logits, expected in zip(network.classify(pictures), (rooms, things), strict=True):
+    network.undo_feature_scale(3.0)
+    for logits, expected in zip(network.classify(pixels), (rooms, things), strict=True):
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
     known = batch.room.numpy() != NO_ROOM
     assert (rooms.argmax(1) == batch.room.numpy())[known].mean() > 0.9

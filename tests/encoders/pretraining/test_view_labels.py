@@ -26,8 +26,8 @@ FACTS = [
 ]
 
 
-def test_labels_are_what_holds_and_doubts_are_not_judged():
-    # Two plain kinds, one that is not among the names, and none are no label.
+def test_labels_are_certain_facts_and_uncertain_ones_are_excluded():
+    # Two room types, an unknown one, and none give no label.
     assert NAMES.room(FACTS).tolist() == [0, 1, -1, -1, -1]
     shown, judged = NAMES.shown(FACTS)
     assert shown[0].tolist() == [True, False, False]
@@ -49,32 +49,33 @@ def house() -> HousePictures:
     return HousePictures("house_00", colours[ids], ids, depth, 1, tuple(things), ("bedroom",))
 
 
-def test_names_are_those_of_the_houses_without_parts_of_the_building(house: HousePictures):
+def test_label_names_are_those_of_the_houses_without_parts_of_the_building(house: HousePictures):
     assert LabelNames.of([house]) == LabelNames(("bedroom",), ("sofa",))
 
 
-def test_labelled_views_are_those_that_sentences_are_written_for(house: HousePictures):
+def test_labelled_views_equal_captioned_views(house: HousePictures):
     sampler = ViewSampler([house], 32, seed=3, config=SamplerConfig(views=16, recoloured=0.0))
     names = LabelNames.of([house])
     labelled = labelled_batches(sampler, names, first=5)
-    for number in (5, 6):
+    for index in (5, 6):
         batch = next(labelled)
-        assert torch.equal(batch.images, sampler.batch(number).images)
-        _, known, _ = sampler.views(number)
-        assert batch.shown[:, 0].tolist() == [("thing", "sofa") in one.holds for one in known]
+        assert torch.equal(batch.images, sampler.batch(index).images)
+        _, facts_of_batch, _ = sampler.views(index)
+        expected = [("thing", "sofa") in view.holds for view in facts_of_batch]
+        assert batch.shown[:, 0].tolist() == expected
         assert batch.shown.any()
-        # What is red can be made out, or may be.
+        # Views with red pixels show the sofa, or are uncertain.
         red = (batch.images[:, 0] > 2 * batch.images[:, 2]).flatten(1).float().mean(1)
         assert (red[batch.shown[:, 0]] > 0).all()
         assert not batch.judged[(red > 0) & (red < 0.004), 0].any()
 
 
-def test_scores_are_those_of_the_ranking():
+def test_label_scores_of_a_known_ranking():
     known = [facts({BEDROOM, BED}), facts({KITCHEN})] * 10 + [facts({BED})]
     rooms = np.array([[1.0, 0.0], [1.0, 0.0]] * 10 + [[0.0, 1.0]])
     things = np.zeros((21, 3))
     things[:, 0] = [3.0, 1.0] * 10 + [2.0]
-    found = label_scores(rooms, things, known, NAMES)
-    assert (found.room_accuracy, found.room_views) == (0.5, 20)
-    # Of sofas and stoves there are too few to tell.
-    assert (found.thing_precision, found.thing_categories) == (1.0, 1)
+    scores = label_scores(rooms, things, known, NAMES)
+    assert (scores.room_accuracy, scores.room_views) == (0.5, 20)
+    # There are too few sofas and stoves to score them.
+    assert (scores.thing_precision, scores.thing_categories) == (1.0, 1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from encoders.pretraining.contrastive import Batch
+from encoders.pretraining.contrastive import CaptionBatch
 from encoders.pretraining.view_sampler import (
     SamplerConfig,
     ViewSampler,
@@ -26,7 +26,7 @@ def thing(index: int, category: str, colour: str) -> ObjectInfo:
 
 @pytest.fixture(scope="module")
 def house() -> HousePictures:
-    """A red sofa in the north (heading 0) and a blue bed in the south-east, twice."""
+    """Two panoramas with a red sofa at heading 0 and a blue bed in the south-east."""
     ids = np.full((128, 256), WALL, np.int16)
     ids[60:80, 120:136] = SOFA
     ids[60:80, 215:231] = BED
@@ -41,7 +41,7 @@ def house() -> HousePictures:
     )
 
 
-def test_extraction_views_are_those_of_views36():
+def test_extraction_views_equal_views36():
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (8, 16, 3)).astype(np.uint8)
     panorama = coarse.repeat(16, axis=0).repeat(16, axis=1)
@@ -51,32 +51,32 @@ def test_extraction_views_are_those_of_views36():
     directions = view_directions(
         view % 12 * np.pi / 6, (view // 12 - 1) * np.pi / 6, np.full(36, np.pi / 3), 32
     )
-    found = (sample_pixels(house.rgb[0], directions).permute(0, 2, 3, 1) * 255).round().numpy()
+    views = (sample_pixels(house.rgb[0], directions).permute(0, 2, 3, 1) * 255).round().numpy()
     expected = views36(panorama, 32).astype(float)
-    differs = np.abs(found - expected).max(-1) > 1
-    seam = np.abs(np.abs(directions[..., 0]) - np.pi) < np.pi / 256  # its half pixels are repeated
+    differs = np.abs(views - expected).max(-1) > 1
+    seam = np.abs(np.abs(directions[..., 0]) - np.pi) < np.pi / 256  # half pixels are repeated
     assert differs[seam].any()
     assert not differs[~seam].any()
-    # Object ids are read at every second pixel, in the geometry of the views.
+    # Object ids are read in the geometry of the views.
     column = ((directions[..., 0] + np.pi) / (2 * np.pi) * 256).astype(int) % 256
     row = ((np.pi / 2 - directions[..., 1]) / np.pi * 128).astype(int)
     agreement = (ids[row, column] == views36_nearest(ids, 32)).mean()
     assert agreement > 0.999
 
 
-def test_extraction_views_know_their_facts(house: HousePictures):
-    [(pictures, facts)] = list(extraction_views(house, 32))
-    assert pictures.shape == (36, 32, 32, 3)
-    assert pictures.dtype == np.uint8
+def test_facts_of_extraction_views(house: HousePictures):
+    [(views, facts)] = list(extraction_views(house, 32))
+    assert views.shape == (36, 32, 32, 3)
+    assert views.dtype == np.uint8
     sofa = [view for view in range(36) if ("thing", "sofa", "red") in facts[view].holds]
     bed = [view for view in range(36) if ("thing", "bed", "blue") in facts[view].holds]
-    assert {12, 11 + 12, 1 + 12} <= set(sofa)  # level, heading 0 and 30 degrees to both sides
+    assert {12, 11 + 12, 1 + 12} <= set(sofa)  # level; headings 0, 330 and 30 degrees
     assert 16 in bed  # level, heading 120 degrees
     assert ("side", "sofa", "left") in facts[13].holds
     assert ("side", "sofa", "right") in facts[23].holds
 
 
-def test_a_batch_is_a_function_of_seed_and_number(house: HousePictures):
+def test_a_batch_depends_on_seed_and_index_only(house: HousePictures):
     config = SamplerConfig(views=16)
     first = ViewSampler([house], 32, seed=3, config=config).batch(5)
     again = ViewSampler([house], 32, seed=3, config=config).batch(5)
@@ -89,20 +89,20 @@ def test_a_batch_is_a_function_of_seed_and_number(house: HousePictures):
     assert (first.images <= 1).all()
 
 
-def test_contradictions_stand_beside_captions(house: HousePictures):
-    def drawn(share: float) -> Batch:
+def test_contradictions_are_added_to_the_captions(house: HousePictures):
+    def drawn(share: float) -> CaptionBatch:
         config = SamplerConfig(views=16, captions_per_view=2, recoloured=0.0, contradictions=share)
         return ViewSampler([house], 32, seed=3, config=config).batch(0)
 
-    plain, doubled = drawn(0.0), drawn(1.0)
-    assert doubled.texts[: len(plain.texts)] == plain.texts
-    rivals = slice(len(plain.texts), None)
-    assert len(doubled.texts[rivals]) > 5
-    assert doubled.false[:, rivals].any(0).all()
+    plain, contradicted = drawn(0.0), drawn(1.0)
+    assert contradicted.texts[: len(plain.texts)] == plain.texts
+    negatives = slice(len(plain.texts), None)
+    assert len(contradicted.texts[negatives]) > 5
+    assert contradicted.false[:, negatives].any(0).all()
 
 
 def test_captions_of_a_batch_agree_with_its_pixels(house: HousePictures):
-    """Mirroring, cutting and tinting keep captions true: what is called red on the left is."""
+    """Mirroring, cropping and tinting keep captions true: a red sofa "on the left" is there."""
     config = SamplerConfig(views=64, captions_per_view=4, recoloured=0.0)
     sampler = ViewSampler([house], 48, seed=0, config=config)
     checked = 0
@@ -122,7 +122,7 @@ def test_captions_of_a_batch_agree_with_its_pixels(house: HousePictures):
     assert checked > 5
 
 
-def test_no_colour_is_said_of_recoloured_views(house: HousePictures):
+def test_captions_of_recoloured_views_mention_no_colour(house: HousePictures):
     sampler = ViewSampler([house], 32, config=SamplerConfig(views=64, recoloured=1.0))
     batch = sampler.batch(0)
     assert batch.true.any()
@@ -147,6 +147,6 @@ def test_truth_has_three_values():
     ]
 
 
-def test_facts_are_read_where_the_view_looks(house: HousePictures):
+def test_facts_are_read_in_the_direction_of_the_view(house: HousePictures):
     directions = view_directions(np.array([np.pi]), np.zeros(1), np.array([0.5]), 32)
     assert facts_of_views(house, 0, directions)[0].holds == {("bare",)}

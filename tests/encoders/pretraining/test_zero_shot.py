@@ -8,7 +8,7 @@ WORDS = ["kitchen", "bedroom", "sofa", "couch", "bed", "red", "blue"]
 
 
 def texts(sentences: list[str]) -> np.ndarray:
-    """A space with one axis a word: what a perfect CLIP would learn of these."""
+    """Encode sentences with one axis per word, as a perfect CLIP of these words."""
     vectors = np.array([[float(word in s.split()) for word in WORDS] for s in sentences])
     vectors[:, 2] = vectors[:, 2:4].max(1)  # a couch is a sofa
     vectors[:, 3] = 1e-3
@@ -38,14 +38,14 @@ def test_perfect_features_score_one(views: list[tuple[np.ndarray, ViewFacts]]):
     assert "100.0%" in str(scores)
 
 
-def test_mixed_up_features_score_badly(views: list[tuple[np.ndarray, ViewFacts]]):
+def test_permuted_features_score_badly(views: list[tuple[np.ndarray, ViewFacts]]):
     features, facts = zip(*views, strict=True)
     scores = zero_shot_scores(np.stack(features)[::-1], facts, texts, ["red", "blue"])
     assert scores.room_accuracy < 0.7
     assert scores.thing_precision < 0.7
 
 
-def test_what_cannot_be_judged_is_left_out():
+def test_uncertain_facts_are_not_scored():
     doubtful = ViewFacts(frozenset(), frozenset({("thing", "sofa", "red"), ("room", "kitchen")}))
     scores = zero_shot_scores(np.ones((3, 7)), [doubtful] * 3, texts, ["red", "blue"])
     assert (scores.room_views, scores.thing_categories, scores.colour_things) == (0, 0, 0)

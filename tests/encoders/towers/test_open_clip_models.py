@@ -1,4 +1,4 @@
-"""The five CLIPs of the papers, at random weights, against open_clip's own forward pass."""
+"""The five CLIPs of the papers, with random weights, against open_clip's own forward pass."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from open_clip.model import CLIP
 
 from encoders.clip import ClipEncoder
-from encoders.towers.towers import image_tower
+from encoders.towers.tower import image_tower
 
 # Name: side in pixels and embedding width.
 MODELS = {
@@ -20,7 +20,7 @@ MODELS = {
     "ViT-B-32": (224, 512),
     "ViT-B-16": (224, 512),
 }
-# Of pictures of each model's size, and of larger ones as CLIP-ViL's VQA and captioning take them.
+# At each model's input size, and at the larger sizes of CLIP-ViL's VQA and captioning.
 GRIDS = {
     ("RN50", 224, 224): (7, 7, 2048),
     ("RN101", 224, 224): (7, 7, 2048),
@@ -36,14 +36,14 @@ GRIDS = {
 
 
 def model_config(name: str) -> dict[str, Any]:
-    """open_clip's configuration, with a text tower that takes no time to make."""
+    """Return open_clip's configuration with a small text tower."""
     config = open_clip.get_model_config(name)
     assert config is not None
     return {**config, "text_cfg": {**config["text_cfg"], "width": 64, "heads": 1, "layers": 1}}
 
 
 def random_model(name: str) -> CLIP:
-    """A model with random weights that keep the scale of what passes through."""
+    """Build a model with random weights that preserve the scale of activations."""
     with torch.device("meta"):
         model = CLIP(**model_config(name))
     model = model.to_empty(device="cpu").eval()
@@ -67,9 +67,9 @@ def random_model(name: str) -> CLIP:
 def test_pooled_features_are_open_clips(name: str):
     side, width = MODELS[name]
     model = random_model(name)
-    picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3)).astype(np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3)).astype(np.uint8)
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    pixels = torch.tensor((picture / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    pixels = torch.tensor((image / 255 - mean) / std).permute(0, 3, 1, 2).float()
     with torch.no_grad():
         expected = model.encode_image(pixels).numpy()
     tokenizer = open_clip.get_tokenizer(name)
@@ -77,11 +77,11 @@ def test_pooled_features_are_open_clips(name: str):
     assert encoder.image_size == (side, side)
     assert 0.01 < np.abs(expected).mean() < 10
     assert expected.shape == (1, width)
-    np.testing.assert_allclose(encoder.pooled(picture), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(encoder.pooled(image), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "height", "width"), GRIDS)
-def test_grids(name: str, height: int, width: int):
+def test_grid_shapes(name: str, height: int, width: int):
     with torch.device("meta"):  # shapes only
         tower = image_tower(CLIP(**model_config(name)).visual)
         images = torch.empty(1, 3, height, width)

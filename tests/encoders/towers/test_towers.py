@@ -13,7 +13,7 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch.nn import functional as F
 
-from encoders.towers.towers import image_tower
+from encoders.towers.tower import image_tower
 from encoders.weights.loading import load_model
 
 VIT: dict[str, Any] = {
@@ -25,7 +25,7 @@ VIT: dict[str, Any] = {
     "mlp_ratio": 2.0,
     "output_dim": 32,
 }
-# What open_clip's configurations make of a ViT.
+# The variants of a ViT in open_clip's configurations.
 VIT_KINDS: dict[str, dict[str, Any]] = {
     "class token": {},
     "scale of layers": {"ls_init_value": 0.5},
@@ -62,7 +62,7 @@ def vit() -> Callable[[str], VisionTransformer]:
 
 
 @torch.no_grad()
-def test_a_resnet_pools_as_open_clip_does(resnet):
+def test_a_resnet_equals_open_clips(resnet):
     tower = image_tower(resnet)
     torch.testing.assert_close(tower.pooled(images()), resnet(images()))
     expected = resnet.forward_intermediates(images(), indices=1)["image_intermediates"][0]
@@ -71,7 +71,7 @@ def test_a_resnet_pools_as_open_clip_does(resnet):
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", VIT_KINDS)
-def test_a_vit_pools_as_open_clip_does(vit, kind: str):
+def test_a_vit_equals_open_clips(vit, kind: str):
     visual = vit(kind)
     tower = image_tower(visual)
     torch.testing.assert_close(tower.pooled(images()), visual(images()))
@@ -84,17 +84,17 @@ def test_a_vit_pools_as_open_clip_does(vit, kind: str):
 
 @torch.no_grad()
 def test_a_resnet_at_another_size_has_resized_positions(resnet):
-    """open_clip's attention pool, given positions that open_clip's function for ViTs resized."""
-    found = image_tower(resnet).pooled(images(96, 160))
+    """Compare with open_clip's attention pool and positions from its function for ViTs."""
+    pooled = image_tower(resnet).pooled(images(96, 160))
     state = {"visual.positional_embedding": resnet.attnpool.positional_embedding.data}
     grid: Any = SimpleNamespace(visual=SimpleNamespace(grid_size=(3, 5)))
     resize_pos_embed(state, grid)
     resnet.attnpool.positional_embedding.data = state["visual.positional_embedding"]
-    torch.testing.assert_close(found, resnet(images(96, 160)))
+    torch.testing.assert_close(pooled, resnet(images(96, 160)))
 
 
 @torch.no_grad()
-def test_a_vit_at_another_size_is_open_clips_built_for_it(tiny_transformer: Path):
+def test_a_vit_at_another_size_equals_open_clips_built_for_it(tiny_transformer: Path):
     source = f"local-dir:{tiny_transformer}"
     tower = image_tower(open_clip.create_model(source).eval().visual)
     for size in ((96, 160), (48, 64)):
@@ -105,41 +105,41 @@ def test_a_vit_at_another_size_is_open_clips_built_for_it(tiny_transformer: Path
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", VIT_KINDS)
-def test_padding_of_a_vit_changes_nothing(vit, kind: str):
+def test_padding_does_not_change_a_vits_features(vit, kind: str):
     tower = image_tower(vit(kind))
     mask = torch.zeros(2, 4, 4, dtype=torch.bool)
     mask[0, :3, :2] = mask[1] = True
     one, other = images(), images()
     other[0, :, 48:] = other[0, :, :, 32:] = 3.0
     for features in (tower.pooled, tower.grid, tower.dense):
-        found, again = features(one, mask), features(other, mask)
-        if found.ndim == 4:
-            found, again = found[mask], again[mask]
-        torch.testing.assert_close(found, again)
+        first, second = features(one, mask), features(other, mask)
+        if first.ndim == 4:
+            first, second = first[mask], second[mask]
+        torch.testing.assert_close(first, second)
         torch.testing.assert_close(features(one, torch.ones_like(mask)), features(one))
     assert (tower.pooled(one) - tower.pooled(other))[0].abs().max() > 1e-3
 
 
 @torch.no_grad()
-def test_padding_has_no_part_in_a_resnets_pooling(resnet):
+def test_padding_is_excluded_from_a_resnets_pooling(resnet):
     tower: Any = image_tower(resnet)
-    places = torch.randn(2, 3, 5, 512, generator=torch.Generator().manual_seed(2))
+    grid = torch.randn(2, 3, 5, 512, generator=torch.Generator().manual_seed(2))
     mask = torch.zeros(2, 3, 5, dtype=torch.bool)
     mask[0, :2, :3] = mask[1] = True
-    pooled = tower.pool(places, mask)
-    torch.testing.assert_close(pooled[1:], tower.pool(places)[1:])
-    places[0, 2:] = places[0, :, 3:] = 9.0
-    torch.testing.assert_close(tower.pool(places, mask), pooled)
+    pooled = tower.pool(grid, mask)
+    torch.testing.assert_close(pooled[1:], tower.pool(grid)[1:])
+    grid[0, 2:] = grid[0, :, 3:] = 9.0
+    torch.testing.assert_close(tower.pool(grid, mask), pooled)
 
 
 @torch.no_grad()
-def test_dense_places_of_a_resnet_are_pools_of_one_place(resnet):
-    """A pooling attention that sees one token only gives that token's dense feature."""
+def test_dense_cells_of_a_resnet_equal_the_pooling_of_one_cell(resnet):
+    """Attention pooling over a single token returns that token's dense feature."""
     tower = image_tower(resnet)
     pool = resnet.attnpool
     pool.positional_embedding.data = torch.zeros(2, 512)
-    place = tower.grid(images())[:, 1, 0]  # (N, C); its mean and itself are the same
-    expected = F.normalize(pool(place[:, :, None, None]), dim=-1)
+    cell = tower.grid(images())[:, 1, 0]  # (N, C), equal to its own mean
+    expected = F.normalize(pool(cell[:, :, None, None]), dim=-1)
     torch.testing.assert_close(tower.dense(images())[:, 1, 0], expected)
 
 
@@ -149,7 +149,7 @@ def test_dense_patches_attend_to_themselves_in_the_last_block(vit):
     x = visual._embeds(images())
     for block in visual.transformer.resblocks[:-1]:
         x = block(x)
-    tokens = x[:, 1:].reshape(-1, 1, 48)  # each alone, as open_clip's own attention sees it
+    tokens = x[:, 1:].reshape(-1, 1, 48)  # one token per sequence of open_clip's attention
     tokens = visual.ln_post(visual.transformer.resblocks[-1](tokens)) @ visual.proj
     expected = F.normalize(tokens[:, 0], dim=-1).view(2, 4, 4, 32)
     torch.testing.assert_close(image_tower(visual).dense(images()), expected)
@@ -165,7 +165,7 @@ def test_dense_features_are_unit_vectors(vit, kind: str):
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", TIMM_KINDS)
-def test_towers_of_timm(kind: str):
+def test_timm_towers_equal_timm(kind: str):
     name, pool, proj = TIMM_KINDS[kind]
     size = 160
     torch.manual_seed(0)
@@ -178,27 +178,27 @@ def test_towers_of_timm(kind: str):
     wide = images(size, size + tower.stride[1], count=1)
     assert tower.pooled(wide).shape == (1, 64)
     assert tower.grid(wide).shape[1:3] == (rows, rows + 1)
-    # Another size leaves nothing behind.
+    # A call at another size does not change later results.
     torch.testing.assert_close(tower.pooled(native), visual(native))
     if kind == "class token":
-        with pytest.raises(ValueError, match="pools by 'token'"):
+        with pytest.raises(ValueError, match="pooling 'token'"):
             tower.dense(native)
     else:
         assert tower.dense(wide).shape == (1, rows, rows + 1, 64)
-    with pytest.raises(ValueError, match="cannot leave padding out"):
+    with pytest.raises(ValueError, match="does not support masked padding"):
         tower.pooled(native, torch.ones(1, rows, rows, dtype=torch.bool))
 
 
 @torch.no_grad()
-def test_dense_places_of_a_mean_pooling_tower_average_to_the_whole():
-    """A head that is linear after the mean of places: pooled is the mean of places projected."""
+def test_dense_cells_of_a_mean_pooling_tower_average_to_the_pooled_features():
+    """The head is linear after the mean, so pooled features are the mean of projected cells."""
     torch.manual_seed(0)
     visual = TimmModel("test_vit", 24, 160, pool="avg", proj="linear").eval()
     tower = image_tower(visual)
     visual.trunk.fc_norm = torch.nn.Identity()
-    places = tower.grid(images(160, 160)) @ visual.head.proj.weight.T
-    torch.testing.assert_close(tower.pooled(images(160, 160)), places.mean((1, 2)))
-    torch.testing.assert_close(tower.dense(images(160, 160)), F.normalize(places, dim=-1))
+    cells = tower.grid(images(160, 160)) @ visual.head.proj.weight.T
+    torch.testing.assert_close(tower.pooled(images(160, 160)), cells.mean((1, 2)))
+    torch.testing.assert_close(tower.dense(images(160, 160)), F.normalize(cells, dim=-1))
 
 
 def test_an_unknown_tower_is_refused():

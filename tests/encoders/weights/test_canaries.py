@@ -1,7 +1,6 @@
-"""Hostile files of models: each would make a file, the canary, if anything in it ran.
+"""Malicious model files: each creates a file, the canary, if any code in it runs.
 
-The controls at the end run the same traps on purpose, so that a trap that no longer springs is
-noticed.
+The last test runs the same files on purpose, which shows that they work.
 """
 
 import json
@@ -17,12 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from agents.acting.tokenizers import PretrainedTokenizer, load_tokenizer
-from agents.configs import FollowerConfig, TextConfig
 from agents.envdrop.pretrained import PretrainedEncoder
+from agents.settings import FollowerConfig, TextConfig
 from encoders.clip import ClipEncoder
 from encoders.weights.openai_weights import read_openai_weights
 from encoders.weights.transformers_weights import read_transformers_clip
+from envs.tokenizers import PretrainedTokenizer, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.torch.jit:DeprecationWarning", "ignore:Detected pickle protocol:UserWarning"
@@ -37,7 +36,7 @@ def canary(tmp_path: Path) -> Path:
 
 
 class Trap:
-    """Makes the canary when it is unpickled."""
+    """Object that creates the canary when it is unpickled."""
 
     def __init__(self, canary: Path) -> None:
         self.canary = canary
@@ -47,7 +46,7 @@ class Trap:
 
 
 class Writes(nn.Module):
-    """Makes the canary when PyTorch's loader restores it."""
+    """Module that creates the canary when PyTorch's loader restores it."""
 
     def __init__(self, canary: str) -> None:
         super().__init__()
@@ -72,7 +71,7 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def put_code(folder: Path, canary: Path, file: str, **classes: Any) -> None:
-    """Python in a folder, and a configuration that names classes in it."""
+    """Write Python code into a folder, and a configuration that names classes in it."""
     (folder / "evil.py").write_text(f"open({str(canary)!r}, 'w').close()\n")
     edit(folder / file, auto_map=classes)
 
@@ -80,7 +79,7 @@ def put_code(folder: Path, canary: Path, file: str, **classes: Any) -> None:
 def torchscript(canary: Path) -> Path:
     path = canary.with_name("archive.pt")
     torch.jit.save(torch.jit.script(Writes(str(canary))), path)
-    canary.unlink(missing_ok=True)  # making the archive has restored it once
+    canary.unlink(missing_ok=True)  # saving the archive has restored the module once
     return path
 
 
@@ -91,9 +90,9 @@ def pickled(canary: Path, name: str = "weights.pt", by_torch: bool = True) -> Pa
     return path
 
 
-def check(attempt: Attempt, canary: Path, complaint: str) -> None:
-    """The attempt fails in one line that names what is wrong, and nothing ran."""
-    with pytest.raises((ValueError, OSError), match=complaint) as caught:
+def check(attempt: Attempt, canary: Path, message: str) -> None:
+    """Check that an attempt fails with a message of one line, and that no code ran."""
+    with pytest.raises((ValueError, OSError), match=message) as caught:
         attempt()
     assert not canary.exists()
     assert "\n" not in str(caught.value)
@@ -102,26 +101,29 @@ def check(attempt: Attempt, canary: Path, complaint: str) -> None:
 @pytest.mark.parametrize(
     "make", [torchscript, pickled, lambda canary: pickled(canary, "w.safetensors")]
 )
-def test_files_of_weights(make: Callable[[Path], Path], canary: Path, run_script, monkeypatch):
+def test_weight_files_run_no_code(
+    make: Callable[[Path], Path], canary: Path, run_script, monkeypatch
+):
     path = make(canary)
-    named = rf"{path.name}: "
-    check(lambda: read_openai_weights(path), canary, named)
-    check(lambda: ClipEncoder.load("ViT-B-32", str(path), device="cpu"), canary, named)
+    file_name = rf"{path.name}: "
+    check(lambda: read_openai_weights(path), canary, file_name)
+    check(lambda: ClipEncoder.load("ViT-B-32", str(path), device="cpu"), canary, file_name)
     output = canary.with_name("converted")
     arguments = ("--weights", path, "--output", output)
-    check(lambda: run_script("convert_openai_clip.py", *arguments), canary, named)
+    check(lambda: run_script("convert_openai_clip.py", *arguments), canary, file_name)
     assert not output.exists()
-    # What open_clip fetches for a tag or from Hugging Face is read in the same way.
+    # Files that open_clip downloads are read in the same way.
+    monkeypatch.setattr("encoders.weights.loading.is_reachable", lambda address: True)
     monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda _: str(path))
-    check(lambda: ClipEncoder.load("RN50", "openai", device="cpu"), canary, named)
+    check(lambda: ClipEncoder.load("RN50", "openai", device="cpu"), canary, file_name)
 
 
-def test_a_bare_pickle(canary: Path):
+def test_a_bare_pickle_is_refused(canary: Path):
     path = pickled(canary, by_torch=False)
     check(lambda: read_openai_weights(path), canary, r"weights\.pt: .*refused")
 
 
-def test_pickled_weights_beside_a_folders_own(tiny_transformer: Path, canary: Path):
+def test_pickled_weights_in_a_folder_are_ignored_or_refused(tiny_transformer: Path, canary: Path):
     folder = canary.with_name("clip")
     shutil.copytree(tiny_transformer, folder)
     for name in ("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth", "model.pth"):
@@ -131,10 +133,10 @@ def test_pickled_weights_beside_a_folders_own(tiny_transformer: Path, canary: Pa
     (folder / WEIGHTS).unlink()
     check(lambda: ClipEncoder.load(str(folder)), canary, rf"{WEIGHTS} is missing")
     shutil.copy(pickled(canary), folder / WEIGHTS)
-    check(lambda: ClipEncoder.load(str(folder)), canary, rf"{WEIGHTS}: damaged, or holds more")
+    check(lambda: ClipEncoder.load(str(folder)), canary, rf"{WEIGHTS}: damaged, or contains more")
 
 
-def test_a_tokenizer_that_shall_be_trusted(multilingual_clip: Path, canary: Path):
+def test_a_tokenizer_with_code_is_refused(multilingual_clip: Path, canary: Path):
     folder = canary.with_name("clip")
     shutil.copytree(multilingual_clip, folder)
     put_code(folder, canary, "tokenizer_config.json", AutoTokenizer=["evil.Evil", "evil.Evil"])
@@ -147,7 +149,7 @@ def test_a_tokenizer_that_shall_be_trusted(multilingual_clip: Path, canary: Path
     check(lambda: ClipEncoder.load(str(folder)), canary, "trust_remote_code is not a field")
 
 
-def test_a_text_tower_with_code(multilingual_clip: Path, canary: Path):
+def test_a_text_tower_with_code_is_refused(multilingual_clip: Path, canary: Path):
     folder = canary.with_name("clip")
     shutil.copytree(multilingual_clip, folder)
     put_code(folder / "text", canary, "config.json", AutoConfig="evil.Evil", AutoModel="evil.Evil")
@@ -160,7 +162,7 @@ def encoder_of(folder: Path) -> PretrainedEncoder:
     return PretrainedEncoder(TextConfig(tokens="pretrained", model=str(folder)), FollowerConfig())
 
 
-def test_a_followers_text_model(tiny_text_model: Path, canary: Path):
+def test_a_text_model_with_code_is_refused(tiny_text_model: Path, canary: Path):
     folder = canary.with_name("model")
     shutil.copytree(tiny_text_model, folder)
     (folder / "model.safetensors").rename(folder / "kept")
@@ -172,12 +174,11 @@ def test_a_followers_text_model(tiny_text_model: Path, canary: Path):
     assert encoder_of(folder).words.in_features == 32
     put_code(folder, canary, "config.json", AutoConfig="evil.Evil", AutoModel="evil.Evil")
     check(lambda: encoder_of(folder), canary, r"config\.json: names Python code")
-    # The model is transformers' own, but its code is not.
     edit(folder / "config.json", model_type="evil")
     check(lambda: encoder_of(folder), canary, r"config\.json: names Python code")
 
 
-def test_a_followers_tokenizer(tiny_text_model: Path, canary: Path):
+def test_a_text_models_tokenizer_with_code_is_refused(tiny_text_model: Path, canary: Path):
     folder = canary.with_name("model")
     shutil.copytree(tiny_text_model, folder)
     put_code(folder, canary, "tokenizer_config.json", AutoTokenizer=["evil.Evil", "evil.Evil"])
@@ -187,7 +188,7 @@ def test_a_followers_tokenizer(tiny_text_model: Path, canary: Path):
     check(lambda: load_tokenizer(vocabulary), canary, "names Python code")
 
 
-def test_a_clip_of_transformers(tiny_text_model: Path, canary: Path):
+def test_a_transformers_clip_with_code_is_refused(tiny_text_model: Path, canary: Path):
     folder = canary.with_name("clip")
     shutil.copytree(tiny_text_model, folder)
     edit(folder / "config.json", model_type="clip")
@@ -198,10 +199,12 @@ def test_a_clip_of_transformers(tiny_text_model: Path, canary: Path):
     check(lambda: read_transformers_clip(folder), canary, r"clip/")
     (folder / "model.safetensors").unlink()
     shutil.copy(pickled(canary), folder / "pytorch_model.bin")
-    check(lambda: read_transformers_clip(folder), canary, r"model\.safetensors: missing")
+    check(
+        lambda: read_transformers_clip(folder), canary, r"model\.safetensors: the file is missing"
+    )
 
 
-def test_the_traps_spring_where_files_are_trusted(
+def test_the_malicious_files_run_if_they_are_trusted(
     tiny_text_model: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from transformers import AutoTokenizer

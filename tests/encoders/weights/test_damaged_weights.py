@@ -1,6 +1,6 @@
-"""Damaged files of models: each is read, or refused in one line that names it.
+"""Damaged model files: each is read, or refused with one line that names it.
 
-CLIPNAV_FUZZ=N tries N versions of each file instead of a few.
+CLIPNAV_FUZZ=N tests N damaged versions of each file instead of three.
 """
 
 import json
@@ -26,17 +26,17 @@ from storage.hugging_face import load_text_model, load_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 COUNT = int(os.environ.get("CLIPNAV_FUZZ", "3"))
-PICTURE = np.zeros((1, 64, 64, 3), np.uint8)
+IMAGE = np.zeros((1, 64, 64, 3), np.uint8)
 ODD = (None, True, -1, 0, 1, 3, 10**9, 10**30, 1e308, float("nan"), "", "no", [], [0], {}, {"a": 1})
 
 
 def odd_values(raw: bytes, seed: int, count: int) -> Iterator[tuple[str, bytes]]:
-    """Versions of a JSON file in which one value is another, or one field is left out."""
+    """Yield versions of a JSON file with one value replaced, or one field removed or renamed."""
     rng = np.random.default_rng(seed)
-    places = list(_places(json.loads(raw), ()))
+    paths = list(_paths(json.loads(raw), ()))
     for _ in range(count):
         changed = json.loads(raw)
-        *path, last = places[rng.integers(len(places))]
+        *path, last = paths[rng.integers(len(paths))]
         owner = changed
         for name in path:
             owner = owner[name]
@@ -50,17 +50,17 @@ def odd_values(raw: bytes, seed: int, count: int) -> Iterator[tuple[str, bytes]]
         yield f"{(*path, last)} = {value!r}", json.dumps(changed).encode()
 
 
-def _places(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+def _paths(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     children = value.items() if isinstance(value, dict) else enumerate(value)
     for name, child in children if isinstance(value, (dict, list)) else ():
         yield (*path, name)
         if isinstance(child, (dict, list)):
-            yield from _places(child, (*path, name))
+            yield from _paths(child, (*path, name))
 
 
 @pytest.fixture
 def survive(damaged_versions, tmp_path: Path):
-    """Checks what a reader makes of damaged versions of a file; prints how often it did what."""
+    """Read damaged versions of a file; check and count the outcomes."""
 
     def check(source: Path, file: str, read: Callable[[Path], Any]) -> Counter[str]:
         folder = tmp_path / source.name
@@ -89,42 +89,42 @@ def survive(damaged_versions, tmp_path: Path):
 
 
 def encode(folder: Path) -> None:
-    ClipEncoder.load(str(folder), precision="fp32", device="cpu").pooled(PICTURE)
+    ClipEncoder.load(str(folder), precision="fp32", device="cpu").pooled(IMAGE)
 
 
 @pytest.mark.parametrize("file", [CONFIG_FILE, WEIGHTS_FILE])
-def test_folders_of_open_clip(file: str, survive, tiny_clip: Path):
+def test_damaged_open_clip_folders(file: str, survive, tiny_clip: Path):
     outcomes = survive(tiny_clip, file, encode)
     assert outcomes["ValueError"]
 
 
 @pytest.mark.parametrize("file", ["text/config.json", "tokenizer.json", "tokenizer_config.json"])
-def test_text_towers(file: str, survive, multilingual_clip: Path):
+def test_damaged_text_towers(file: str, survive, multilingual_clip: Path):
     outcomes = survive(multilingual_clip, file, encode)
     assert outcomes["ValueError"]
 
 
-def test_weights_for_a_name(survive, tiny_transformer: Path, tmp_path: Path):
+def test_damaged_weights_for_a_name(survive, tiny_transformer: Path, tmp_path: Path):
     config = json.loads((tiny_transformer / CONFIG_FILE).read_text())["model_cfg"]
     path = tmp_path / "tiny-damaged.json"
     path.write_text(json.dumps(config))
     open_clip.add_model_config(path)
 
     def read(folder: Path) -> None:
-        ClipEncoder.load("tiny-damaged", str(folder / WEIGHTS_FILE), "fp32", "cpu").pooled(PICTURE)
+        ClipEncoder.load("tiny-damaged", str(folder / WEIGHTS_FILE), "fp32", "cpu").pooled(IMAGE)
 
     assert survive(tiny_transformer, WEIGHTS_FILE, read)["ValueError"]
 
 
 @pytest.fixture(scope="module")
 def openai_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny CLIP in OpenAI's layout, as an archive, as a file of tensors, and converted."""
+    """A tiny CLIP in OpenAI's layout, as an archive, as a tensor file, and converted."""
     folder = tmp_path_factory.mktemp("openai")
     torch.manual_seed(0)
     text: Any = {"context_length": 8, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
     vision: Any = {"image_size": 32, "layers": 1, "width": 64, "head_width": 64, "patch_size": 16}
     weights = CLIP(8, vision, text, quick_gelu=True).state_dict()
-    # Most damage would otherwise lie in the rows of words.
+    # Otherwise most damage would hit the token embeddings.
     weights = {name: tensor.half() for name, tensor in weights.items()}
     torch.save(weights, folder / "plain.pt")
     archive = torch.nn.Module()
@@ -145,7 +145,7 @@ def openai_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("file", ["archive.pt", "plain.pt"])
-def test_files_of_openai(file: str, survive, openai_files: Path):
+def test_damaged_openai_files(file: str, survive, openai_files: Path):
     def read(folder: Path) -> None:
         weights, _ = read_openai_weights(folder / file)
         write_clip(weights, folder / "out", source=str(folder / file))
@@ -154,7 +154,7 @@ def test_files_of_openai(file: str, survive, openai_files: Path):
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "preprocessor_config.json"])
-def test_clips_of_transformers(file: str, survive, openai_files: Path):
+def test_damaged_transformers_clips(file: str, survive, openai_files: Path):
     def read(folder: Path) -> None:
         weights, config, preprocessing = read_transformers_clip(folder)
         write_clip(weights, folder / "out", config, preprocessing, str(folder))
@@ -165,7 +165,7 @@ def test_clips_of_transformers(file: str, survive, openai_files: Path):
 @pytest.mark.parametrize(
     "file", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 )
-def test_text_models_of_followers(file: str, survive, tiny_text_model: Path):
+def test_damaged_text_models(file: str, survive, tiny_text_model: Path):
     def read(folder: Path) -> None:
         ids = load_tokenizer(str(folder))("a red sofa")["input_ids"]
         load_text_model(str(folder))(torch.tensor([ids]))

@@ -1,4 +1,4 @@
-"""OpenAI's files and transformers' folders, made here, against the models they were made from."""
+"""Generated files in the formats of OpenAI and transformers, against their source models."""
 
 import json
 import pickle
@@ -42,7 +42,7 @@ def openai_model(tower: str) -> CLIP:
 
 
 def save_archive(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """A TorchScript archive with the names, sizes and half precision of OpenAI's."""
+    """Write a TorchScript archive with the names, sizes and half precision of OpenAI's."""
 
     class Archive(torch.nn.Module):
         def __init__(self) -> None:
@@ -64,25 +64,27 @@ def save_archive(weights: dict[str, torch.Tensor], path: Path) -> None:
     torch.jit.save(torch.jit.script(Archive()), path)
 
 
-def pictures() -> np.ndarray:
+def random_images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
 
 
 def assert_same_clip(encoder: ClipEncoder, model: CLIP, atol: float = 1e-5) -> None:
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    batch = torch.tensor((pictures() / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    batch = torch.tensor((random_images() / 255 - mean) / std).permute(0, 3, 1, 2).float()
     sentences = ["a red sofa", "the kitchen"]
     tokens = open_clip.SimpleTokenizer(context_length=16)(sentences)
     with torch.no_grad():
         images, texts = model.encode_image(batch), model.encode_text(tokens, normalize=True)
-    np.testing.assert_allclose(encoder.pooled(pictures()), images.numpy(), atol=atol, rtol=1e-4)
+    np.testing.assert_allclose(
+        encoder.pooled(random_images()), images.numpy(), atol=atol, rtol=1e-4
+    )
     np.testing.assert_allclose(encoder.text(sentences), texts.numpy(), atol=atol, rtol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("tower", VISION)
-def test_an_archive_of_openai_becomes_a_folder_with_the_same_outputs(tower: str, tmp_path: Path):
-    model = openai_model(tower).half().float()  # to the precision of the archive
+def test_a_converted_openai_archive_has_the_same_outputs(tower: str, tmp_path: Path):
+    model = openai_model(tower).half().float()  # the precision of the archive
     path, folder = tmp_path / "archive.pt", tmp_path / "converted"
     save_archive(model.state_dict(), path)
     weights, openai = read_openai_weights(path)
@@ -103,15 +105,15 @@ def test_the_command_converts_a_state_dict(run_script, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B-32", "ViT-B-16", "ViT-L-14"])
-def test_shapes_of_openais_models_tell_their_configuration(name: str):
+def test_the_configuration_is_derived_from_the_shapes_of_openais_models(name: str):
     config = open_clip.get_model_config(name)
     assert config is not None
     with torch.device("meta"):
-        found = openai_model_config(CLIP(**config).state_dict())
-    assert found["quick_gelu"] is True
-    assert found["embed_dim"] == config["embed_dim"]
+        config_of_shapes = openai_model_config(CLIP(**config).state_dict())
+    assert config_of_shapes["quick_gelu"] is True
+    assert config_of_shapes["embed_dim"] == config["embed_dim"]
     for part in ("vision_cfg", "text_cfg"):
-        assert found[part] == {**found[part], **config[part]}
+        assert config_of_shapes[part] == {**config_of_shapes[part], **config[part]}
 
 
 def test_a_file_that_runs_code_is_refused(tmp_path: Path):
@@ -127,63 +129,63 @@ def test_a_file_that_runs_code_is_refused(tmp_path: Path):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_weights_of_something_else_are_refused(tmp_path: Path):
+def test_weights_of_another_model_are_refused(tmp_path: Path):
     weights = openai_model("vit").state_dict()
     with pytest.raises(ValueError, match="'text_projection' is missing"):
         openai_model_config({k: v for k, v in weights.items() if k != "text_projection"})
     weights["visual.extra"] = torch.zeros(1)
-    with pytest.raises(ValueError, match=r"visual\.extra is not part of such a model"):
+    with pytest.raises(ValueError, match=r"visual\.extra is not part of the model"):
         write_clip(weights, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @torch.no_grad()
-def test_transformers_computes_the_same_both_ways(tmp_path: Path):
+def test_conversion_to_and_from_transformers_keeps_the_outputs(tmp_path: Path):
     from transformers import CLIPModel
 
     model = openai_model("vit")
-    write_clip(model.state_dict(), tmp_path / "ours")
-    write_transformers_clip(tmp_path / "ours", tmp_path / "theirs")
-    theirs = CLIPModel.from_pretrained(tmp_path / "theirs").eval()
-    encoder = ClipEncoder.load(str(tmp_path / "ours"), precision="fp32", device="cpu")
+    write_clip(model.state_dict(), tmp_path / "converted")
+    write_transformers_clip(tmp_path / "converted", tmp_path / "transformers")
+    exported = CLIPModel.from_pretrained(tmp_path / "transformers").eval()
+    encoder = ClipEncoder.load(str(tmp_path / "converted"), precision="fp32", device="cpu")
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    batch = torch.tensor((pictures() / 255 - mean) / std).permute(0, 3, 1, 2).float()
+    batch = torch.tensor((random_images() / 255 - mean) / std).permute(0, 3, 1, 2).float()
     tokens = open_clip.SimpleTokenizer(context_length=16)(["a red sofa", "the kitchen"])
-    vision = theirs.vision_model(pixel_values=batch)
-    pooled = theirs.visual_projection(vision.pooler_output).numpy()
-    np.testing.assert_allclose(encoder.pooled(pictures()), pooled, rtol=1e-4, atol=1e-5)
-    text = theirs.text_projection(theirs.text_model(input_ids=tokens).pooler_output)
+    vision = exported.vision_model(pixel_values=batch)
+    pooled = exported.visual_projection(vision.pooler_output).numpy()
+    np.testing.assert_allclose(encoder.pooled(random_images()), pooled, rtol=1e-4, atol=1e-5)
+    text = exported.text_projection(exported.text_model(input_ids=tokens).pooler_output)
     texts = encoder.text(["a red sofa", "the kitchen"])
     expected = torch.nn.functional.normalize(text, dim=-1).numpy()
     np.testing.assert_allclose(texts, expected, rtol=1e-4, atol=1e-5)
-    grid = theirs.vision_model.post_layernorm(vision.last_hidden_state[:, 1:]).view(2, 4, 4, 128)
-    np.testing.assert_allclose(encoder.grid(pictures()), grid.numpy(), rtol=1e-4, atol=1e-5)
+    grid = exported.vision_model.post_layernorm(vision.last_hidden_state[:, 1:]).view(2, 4, 4, 128)
+    np.testing.assert_allclose(encoder.grid(random_images()), grid.numpy(), rtol=1e-4, atol=1e-5)
     wide = np.random.default_rng(1).integers(0, 256, (1, 96, 64, 3)).astype(np.uint8)
     assert encoder.pooled(wide, (96, 64), "stretch").shape == pooled[:1].shape
 
-    weights, config, preprocessing = read_transformers_clip(tmp_path / "theirs")
+    weights, config, preprocessing = read_transformers_clip(tmp_path / "transformers")
     assert config["quick_gelu"]
     write_clip(weights, tmp_path / "back", config, preprocessing)
     back = ClipEncoder.load(str(tmp_path / "back"), precision="fp32", device="cpu")
     assert back.weights_sha256 == encoder.weights_sha256
-    np.testing.assert_array_equal(back.pooled(pictures()), encoder.pooled(pictures()))
-    restored = from_transformers(theirs.state_dict())
+    np.testing.assert_array_equal(back.pooled(random_images()), encoder.pooled(random_images()))
+    restored = from_transformers(exported.state_dict())
     assert restored.keys() == model.state_dict().keys()
 
 
-def test_a_file_becomes_a_folder_first(tmp_path: Path):
+def test_a_file_must_be_converted_to_a_folder_first(tmp_path: Path):
     (tmp_path / "RN50.pt").touch()
     with pytest.raises(ValueError, match=r"RN50\.pt: a file, .* --output FOLDER"):
         write_transformers_clip(tmp_path / "RN50.pt", tmp_path / "out")
 
 
-def test_folders_that_are_no_clip_are_refused(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"config\.json: missing"):
+def test_folders_without_a_clip_are_refused(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json: the file is missing"):
         read_transformers_clip(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="'bert', not 'clip'"):
         read_transformers_clip(tmp_path)
     write_clip(openai_model("resnet").state_dict(), tmp_path / "resnet")
-    with pytest.raises(ValueError, match="only plain ViTs"):
+    with pytest.raises(ValueError, match=r"do.* not support these towers.* plain ViT"):
         write_transformers_clip(tmp_path / "resnet", tmp_path / "out")

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from encoders.weights import loading
-from encoders.weights.reachability import any_is_fetched, is_fetched, is_reachable
+from encoders.weights.reachability import any_is_downloaded, is_downloaded, is_reachable
 
 TAG = {"hf_hub": "timm/resnet50x4_clip.openai/", "url": "https://x.org/models/RN50x4.pt"}
 
@@ -15,14 +15,14 @@ def no_proxy(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_host_that_listens_is_reachable_and_others_are_not():
+def test_only_a_listening_host_is_reachable():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert is_reachable(f"http://127.0.0.1:{port}", 5)
     assert not is_reachable(f"http://127.0.0.1:{port}", 5)
 
 
-def test_a_look_up_that_hangs_is_given_up(monkeypatch):
+def test_a_hanging_name_lookup_times_out(monkeypatch):
     release = threading.Event()
 
     def hang(*_):
@@ -34,31 +34,32 @@ def test_a_look_up_that_hangs_is_given_up(monkeypatch):
     release.set()
 
 
-def test_a_proxy_stands_for_the_host(monkeypatch):
+def test_the_proxy_is_checked_instead_of_the_host(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.getsockname()[1]}")
         assert is_reachable("https://nowhere.invalid", 5)
 
 
-def test_weights_that_were_fetched_are_known(tmp_path, monkeypatch):
+def test_downloaded_weights_are_detected(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert not is_fetched(TAG)
-    assert not any_is_fetched()
+    assert not is_downloaded(TAG)
+    assert not any_is_downloaded()
     folder = tmp_path / "models--timm--resnet50x4_clip.openai/snapshots/1"
     folder.mkdir(parents=True)
     (folder / "open_clip_model.safetensors").write_text("")
-    assert is_fetched(TAG)
-    assert any_is_fetched()
-    assert not is_fetched({"url": "https://x.org/models/RN50x4.pt"})
+    assert is_downloaded(TAG)
+    assert any_is_downloaded()
+    assert not is_downloaded({"url": "https://x.org/models/RN50x4.pt"})
     (tmp_path / ".cache/clip").mkdir(parents=True)
     (tmp_path / ".cache/clip/RN50x4.pt").write_text("")
-    assert is_fetched({"url": "https://x.org/models/RN50x4.pt"})
+    assert is_downloaded({"url": "https://x.org/models/RN50x4.pt"})
 
 
-def test_weights_that_cannot_be_fetched_are_not_tried(monkeypatch):
-    monkeypatch.setattr(loading, "is_fetched", lambda tag: False)
+def test_weights_that_cannot_be_reached_are_not_requested(monkeypatch):
+    monkeypatch.setattr(loading, "is_downloaded", lambda tag: False)
     monkeypatch.setattr(loading, "is_reachable", lambda address: False)
-    monkeypatch.setattr("open_clip.create_model", lambda *_, **__: pytest.fail("it was tried"))
-    with pytest.raises(ConnectionError, match=r"weights 'openai' of RN50x4: .* cannot be reached"):
+    requested = lambda *_: pytest.fail("the weights are requested")  # noqa: E731
+    monkeypatch.setattr("open_clip.pretrained.download_pretrained", requested)
+    with pytest.raises(ConnectionError, match=r"'openai' of RN50x4 .* cannot be reached"):
         loading.load_model("RN50x4", "openai")

@@ -1,4 +1,4 @@
-"""Archives that PyTorch made, read as its own loader reads them, but without running them."""
+"""PyTorch's archives are read as by its own loader, but without running their code."""
 
 import pickle
 import zipfile
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 
 class Part(nn.Module):
-    """Parameters and buffers of many types, and tensors that are neither."""
+    """Module with parameters and buffers of many types, and with other tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Whole(nn.Module):
 
 
 class Writes(nn.Module):
-    """Overwrites a file when PyTorch's loader restores it."""
+    """Module that overwrites a file when PyTorch's loader restores it."""
 
     def __init__(self, file: str) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def scripted(module: nn.Module, folder: Path) -> Path:
 
 
 def rewritten(path: Path, changes: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
-    """The archive with other content in some members."""
+    """Write the archive with changed members."""
     changed = path.with_name("changed.pt")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w", compression) as new:
         for name in old.namelist():
@@ -85,7 +85,7 @@ def rewritten(path: Path, changes: dict[str, bytes], compression: int = zipfile.
 
 
 @pytest.mark.parametrize("how", ["script", "trace"])
-def test_every_tensor_is_the_one_that_pytorchs_loader_reads(how: str, tmp_path: Path):
+def test_every_tensor_equals_that_of_pytorchs_loader(how: str, tmp_path: Path):
     torch.manual_seed(0)
     path = tmp_path / "archive.pt"
     module = (
@@ -93,34 +93,34 @@ def test_every_tensor_is_the_one_that_pytorchs_loader_reads(how: str, tmp_path: 
     )
     torch.jit.save(module, path)
     assert is_torchscript(path)
-    found, expected = read_torchscript(path), torch.jit.load(path).state_dict()
-    assert found.keys() == expected.keys()
-    assert "part.plain" not in found
+    tensors, expected = read_torchscript(path), torch.jit.load(path).state_dict()
+    assert tensors.keys() == expected.keys()
+    assert "part.plain" not in tensors
     for name, tensor in expected.items():
-        assert found[name].dtype == tensor.dtype, name
-        assert found[name].stride() == tensor.stride(), name
-        assert torch.equal(found[name], tensor), name
-    shared = [found[f"layers.{number}.weight"].data_ptr() for number in (0, 1)]
+        assert tensors[name].dtype == tensor.dtype, name
+        assert tensors[name].stride() == tensor.stride(), name
+        assert torch.equal(tensors[name], tensor), name
+    shared = [tensors[f"layers.{number}.weight"].data_ptr() for number in (0, 1)]
     assert shared[0] == shared[1]
 
 
-def test_a_state_dict_is_no_archive(tmp_path: Path):
+def test_a_state_dict_is_not_an_archive(tmp_path: Path):
     torch.save({"weight": torch.ones(2)}, tmp_path / "plain.pt")
     (tmp_path / "text.pt").write_text("no archive")
     assert not is_torchscript(tmp_path / "plain.pt")
     assert not is_torchscript(tmp_path / "text.pt")
 
 
-def test_an_archive_that_writes_files_when_it_is_restored_writes_none(tmp_path: Path):
+def test_an_archive_with_code_that_writes_files_writes_none(tmp_path: Path):
     victim = tmp_path / "victim"
     victim.write_text("safe")
     path = scripted(Writes(str(victim)), tmp_path)
-    victim.write_text("safe")  # making the archive has restored it once
+    victim.write_text("safe")  # saving the archive has restored the module once
     with pytest.raises(ValueError, match=r"archive\.pt: .*code of the archive, which is not run"):
         read_torchscript(path)
     assert victim.read_text() == "safe"
     torch.jit.load(path)
-    assert victim.read_text() == "XXXX"  # the archive is as dangerous as it is meant to be
+    assert victim.read_text() == "XXXX"  # PyTorch's own loader runs the code
 
 
 class Trap:
@@ -131,37 +131,37 @@ class Trap:
         return Path.touch, (self.file,)
 
 
-def test_a_pickle_that_calls_functions_calls_none(tmp_path: Path):
+def test_a_pickle_with_function_calls_calls_none(tmp_path: Path):
     path = scripted(Whole(), tmp_path)
     for protocol in (0, 2, 4):
         raw = pickle.dumps({"a": Trap(tmp_path / "sprung")}, protocol)
-        with pytest.raises(ValueError, match=r"changed\.pt: not a sound TorchScript archive"):
+        with pytest.raises(ValueError, match=r"changed\.pt: not a valid TorchScript archive"):
             read_torchscript(rewritten(path, {"data.pkl": raw}))
     assert not (tmp_path / "sprung").exists()
 
 
-def test_claims_that_a_file_cannot_hold_are_refused(tmp_path: Path):
+def test_tensors_larger_than_the_file_are_refused(tmp_path: Path):
     path = scripted(Whole(), tmp_path)
     with zipfile.ZipFile(path) as archive:
         raw = archive.read("archive/data.pkl")
-    count = b"cpuq\x0bK\x0ctQ"  # the first storage: twelve numbers
+    count = b"cpuq\x0bK\x0ctQ"  # the first storage: twelve elements
     size = b"(K\x03K\x04t(K\x04K\x01t"
     assert raw.count(count) == 1
     assert raw.count(size) == 1
     wrong = {
         r"data/\d+ has 24 bytes, not 26": raw.replace(count, count.replace(b"K\x0c", b"K\x0d")),
-        r"does not fit its 12 numbers": raw.replace(size, b"(K\x03K\x05t(K\x04K\x01t"),
-        r"size \(3, 200\) does not fit": raw.replace(size, b"(K\x03K\xc8t(K\x00K\x00t"),
-        r"a size that is none": raw.replace(size, b"(K\x03K\x04t(K\x04t"),
-        r"kind": raw.replace(b"torch\nHalfStorage", b"torch\nHalfTensorx"),
-        r"takes more than it gives": b"\x80\x02u.",
+        r"exceeds its storage of 12 elements": raw.replace(size, b"(K\x03K\x05t(K\x04K\x01t"),
+        r"size \(3, 200\) exceeds": raw.replace(size, b"(K\x03K\xc8t(K\x00K\x00t"),
+        r"a tensor has an invalid size": raw.replace(size, b"(K\x03K\x04t(K\x04t"),
+        r"a storage has an unknown type": raw.replace(b"torch\nHalfStorage", b"torch\nHalfTensorx"),
+        r"pops from an empty stack": b"\x80\x02u.",
         r"exhausted before seeing STOP": raw[:-1],
-        r"LONG4, which PyTorch does not write": b"\x80\x02\x8b\x01\x00\x00\x00\x01.",
-        r"refers to 7": b"\x80\x02h\x07.",
-        r"not of a module": b"\x80\x02).",
+        r"opcode LONG4, which is not supported": b"\x80\x02\x8b\x01\x00\x00\x00\x01.",
+        r"refers to memo 7": b"\x80\x02h\x07.",
+        r"does not contain a module": b"\x80\x02).",
     }
-    for complaint, pickled in wrong.items():
-        with pytest.raises(ValueError, match=rf"changed\.pt: .*{complaint}"):
+    for problem, pickled in wrong.items():
+        with pytest.raises(ValueError, match=rf"changed\.pt: .*{problem}"):
             read_torchscript(rewritten(path, {"data.pkl": pickled}))
     with pytest.raises(ValueError, match="compressed"):
         read_torchscript(rewritten(path, {}, zipfile.ZIP_DEFLATED))
@@ -169,9 +169,9 @@ def test_claims_that_a_file_cannot_hold_are_refused(tmp_path: Path):
         read_torchscript(rewritten(path, {"data.pkl": bytes(5 << 20)}))
 
 
-def test_modules_without_end_are_refused(tmp_path: Path):
+def test_recursive_modules_are_refused(tmp_path: Path):
     path = scripted(Whole(), tmp_path)
     name = f"__torch__.{Whole.__module__}\nWhole\n".encode()
     cycle = b"\x80\x02c" + name + b")\x81q\x00}X\x01\x00\x00\x00ah\x00sb."
-    with pytest.raises(ValueError, match="nested without end"):
+    with pytest.raises(ValueError, match="nested too deeply"):
         read_torchscript(rewritten(path, {"data.pkl": cycle}))

@@ -1,4 +1,4 @@
-"""A hand-made house of two storeys, with every distance and angle known."""
+"""A hand-written house of two storeys with known distances and angles."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from envs.houses.survey.routes import Routes
 from envs.houses.survey.visibility import HEADING_STEPS, Survey
 
 # A hallway of six viewpoints along y; a bedroom, a kitchen and a second bedroom to its east. At its
-# end stairs (12) lead to a landing (13, 14), from which one enters a library.
+# end, stairs (12) lead to a landing (13, 14) with a library beside it.
 PLAN = """
 index  x    y    z    room
 0      0    0    1.5  0
@@ -33,7 +33,7 @@ index  x    y    z    room
 EDGES = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (0, 6), (6, 7), (2, 8), (8, 9), (5, 10), (10, 11)]
 EDGES += [(5, 12), (12, 13), (13, 14), (14, 15), (15, 16)]
 ROOM_KINDS = ("hallway", "bedroom", "kitchen", "bedroom", "staircase", "landing", "library")
-# Category, colour, material, room (-1 for a doorway) and place.
+# Category, colour, material, room (-1 for a doorway) and position.
 THINGS = [
     ("bed", "blue", "", 1, (4.5, 0.0)),
     ("wardrobe", "white", "wooden", 1, (2.0, -1.0)),
@@ -59,7 +59,7 @@ THINGS = [
 
 
 def make_survey() -> Survey:
-    """Each thing shows as a disc of radius 0.4 m to its room and to whoever stands at its door."""
+    """Build the survey: each object is a disc of radius 0.4 m, visible in its room and door."""
     rows = [line.split() for line in PLAN.strip().splitlines()[1:]]
     positions = np.array([[float(row[1]), float(row[2])] for row in rows])
     heights = np.array([float(row[3]) for row in rows])

@@ -14,7 +14,7 @@ from envs.houses import house_set
 from envs.houses.building import house
 from envs.houses.building.house import HouseSpec
 from envs.houses.building.sets import DATA_DIR, GALLERY, HOUSE_SETS, MINI, STANDARD, set_of
-from envs.houses.furnishing import furnishing
+from envs.houses.furnishing import rooms
 from envs.houses.graph import viewpoints
 from envs.houses.house_set import (
     GOALS_PER_START,
@@ -26,7 +26,7 @@ from envs.houses.house_set import (
     navigate,
 )
 from envs.houses.instructions.annotation_files import read_annotations
-from envs.houses.lighting import lighting
+from envs.houses.lighting import baking
 from envs.houses.materials import textures
 from envs.panoramas import ray_tracer
 from envs.worlds import world_files
@@ -49,7 +49,7 @@ def test_unseen_houses_share_no_seed_with_training_houses():
         assert len(set(seeds)) == len(MINI.specs)
 
 
-def test_ranges_of_scans():
+def test_ranges_of_scans_are_expanded():
     assert expand_scans(["house_02-house_04", "house_03", "house_39"]) == [
         "house_02",
         "house_03",
@@ -71,47 +71,46 @@ def test_shipped_graphs_have_enough_viewpoints():
 
 def test_shipped_episodes_follow_shortest_paths_as_in_r2r(shipped):
     for split in MINI.splits:
-        for scan in {one["scan"] for one in shipped[split]}:
+        for scan in {episode["scan"] for episode in shipped[split]}:
             graph = NavGraph.load(scan)
-            for one in (one for one in shipped[split] if one["scan"] == scan):
-                path = one["path"]
+            for episode in (e for e in shipped[split] if e["scan"] == scan):
+                path = episode["path"]
                 assert 4 <= len(path) - 1 <= 7
                 length = sum(graph.geodesic(a, b) for a, b in pairwise(path))
                 assert length == pytest.approx(graph.geodesic(path[0], path[-1]))
-                assert one["distance"] == pytest.approx(length, abs=0.01)
+                assert episode["distance"] == pytest.approx(length, abs=0.01)
                 assert length >= 5
                 assert all(b in graph.neighbours(a) for a, b in pairwise(path))
 
 
-def test_shipped_splits_are_apart(shipped):
-    scans = {split: {one["scan"] for one in shipped[split]} for split in MINI.splits}
+def test_shipped_splits_are_disjoint(shipped):
+    scans = {split: {episode["scan"] for episode in shipped[split]} for split in MINI.splits}
     assert scans["train"] == scans["val_seen"] == set(TRAIN_SCANS)
     assert scans["val_unseen"] == set(UNSEEN_SCANS)
-    everything = [one for split in MINI.splits for one in shipped[split]]
-    assert len({one["path_id"] for one in everything}) == len(everything)
-    pairs = [(one["scan"], one["path"][0], one["path"][-1]) for one in everything]
+    episodes = [episode for split in MINI.splits for episode in shipped[split]]
+    assert len({episode["path_id"] for episode in episodes}) == len(episodes)
+    pairs = [(e["scan"], e["path"][0], e["path"][-1]) for e in episodes]
     assert len(set(pairs)) == len(pairs)
 
 
 def test_shipped_starts_lead_to_several_goals_that_share_first_steps(shipped):
     goals = collections.defaultdict(set)
     first_steps = collections.Counter()
-    for one in shipped["train"]:
-        goals[one["scan"], one["path"][0]].add(one["path"][-1])
-        first_steps[one["scan"], one["path"][0], one["path"][1]] += 1
+    for episode in shipped["train"]:
+        scan, path = episode["scan"], episode["path"]
+        goals[scan, path[0]].add(path[-1])
+        first_steps[scan, path[0], path[1]] += 1
     counts = [len(ends) for ends in goals.values()]
     assert sum(counts) / len(counts) >= GOALS_PER_START - 0.5
     shared = sum(count for count in first_steps.values() if count > 1)
     assert shared >= 0.8 * len(shipped["train"])
 
 
-def test_shipped_language_is_short_varied_and_small_in_words(shipped):
-    texts = [
-        text for split in MINI.splits for one in shipped[split] for text in one["instructions"]
-    ]
+def test_shipped_instructions_are_short_and_varied_with_a_small_vocabulary(shipped):
+    texts = [text for split in MINI.splits for e in shipped[split] for text in e["instructions"]]
     words = collections.Counter(word for text in texts for word in re.findall(r"\w+", text.lower()))
     lengths = [len(text.split()) for text in texts]
-    assert all(len(one["instructions"]) == 3 for split in MINI.splits for one in shipped[split])
+    assert all(len(e["instructions"]) == 3 for split in MINI.splits for e in shipped[split])
     assert 20 <= sum(lengths) / len(lengths) <= 35
     assert len(words) <= 250
     assert len(set(texts)) >= 0.95 * len(texts)
@@ -119,13 +118,13 @@ def test_shipped_language_is_short_varied_and_small_in_words(shipped):
     assert turning <= 0.5 * len(texts)
 
 
-def test_shipped_alignment_points_into_the_texts(shipped):
-    for one in shipped["val_unseen"]:
-        assert len(one["alignment"]) == 3
-        for text, spans in zip(one["instructions"], one["alignment"], strict=True):
+def test_shipped_alignments_are_inside_texts_and_paths(shipped):
+    for episode in shipped["val_unseen"]:
+        assert len(episode["alignment"]) == 3
+        for text, spans in zip(episode["instructions"], episode["alignment"], strict=True):
             for start, end, first, last, *_ in spans:
                 assert 0 <= start < end <= len(text)
-                assert 0 <= first <= last < len(one["path"])
+                assert 0 <= first <= last < len(episode["path"])
 
 
 def test_shipped_files_are_small():
@@ -141,32 +140,32 @@ def _stand_in(scan: str) -> dict:
 
 def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        house_set, "_built", lambda specs, *_: {s.scan: _stand_in(s.scan) for s in specs}
+        house_set, "_build_all", lambda specs, *_: {s.scan: _stand_in(s.scan) for s in specs}
     )
     graphs, data = tmp_path / "graphs", tmp_path / "data"
     for scans in (["house_01", "house_00"], ["house_05", "house_01"]):
         build_set(MINI, scans, connectivity_dir=graphs, data_dir=data)
     assert read_scans(graphs) == ["house_00", "house_01", "house_05"]
     episodes = json.loads((data / "R2R_train.json").read_text())
-    assert [one["scan"] for one in episodes] == ["house_00", "house_01", "house_05"]
+    assert [episode["scan"] for episode in episodes] == ["house_00", "house_01", "house_05"]
     assert json.loads((data / "R2R_val_seen.json").read_text()) == []
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_set_without_episodes_gets_no_folder_for_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(house_set, "_built", lambda *_: {"gallery_00": {"connectivity": []}})
+def test_a_set_without_episodes_has_no_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(house_set, "_build_all", lambda *_: {"gallery_00": {"connectivity": []}})
     folders = {"connectivity_dir": tmp_path / "graphs", "data_dir": tmp_path / "data"}
     build_set(GALLERY, ["gallery_00"], **folders)
     assert [path.name for path in tmp_path.iterdir()] == ["graphs"]
 
 
-def test_unknown_scan_is_an_error(tmp_path):
+def test_unknown_scan_raises(tmp_path):
     with pytest.raises(ValueError, match="no built-in house 'castle'"):
         build_set(MINI, ["castle"], connectivity_dir=tmp_path, data_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
+def test_a_run_resumes_an_interrupted_one(tmp_path, monkeypatch):
     made = []
 
     def save_house(spec, directory):
@@ -197,10 +196,12 @@ def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
     kept = next(tmp_path.rglob("house_03.navigation.json"))
     text = kept.read_text()
     kept.write_text(text[:20])
-    with pytest.raises(ValueError, match=r"house_03\.navigation\.json: damaged .* delete it"):
+    with pytest.raises(
+        ValueError, match=r"house_03\.navigation\.json: not valid JSON .* delete it"
+    ):
         build_navigation(spec)
     kept.write_text(text)
-    # A house that was made anew since leaves the kept graph behind.
+    # A cached graph that is older than its house is built again.
     side_file = next(tmp_path.rglob("house_03.json"))
     os.utime(side_file, (side_file.stat().st_mtime + 60,) * 2)
     made.clear()
@@ -211,22 +212,23 @@ def test_a_run_goes_on_where_the_last_one_stopped(tmp_path, monkeypatch):
 def test_no_seed_of_the_standard_set_occurs_twice():
     assert len(STANDARD.scans["train"]) >= 60
     assert len(STANDARD.scans["val_unseen"]) == len(STANDARD.scans["test"]) == 10
-    for one in HOUSE_SETS.values():
-        assert sorted(scan for scans in one.scans.values() for scan in scans) == sorted(one.specs)
-    everything = [spec for one in HOUSE_SETS.values() for spec in one.specs.values()]
+    for houses in HOUSE_SETS.values():
+        scans = [scan for names in houses.scans.values() for scan in names]
+        assert sorted(scans) == sorted(houses.specs)
+    specs = [spec for houses in HOUSE_SETS.values() for spec in houses.specs.values()]
     for seed in ("plan_seed", "style_seed"):
-        seeds = [getattr(spec, seed) for spec in everything]
-        assert len(set(seeds)) == len(everything)
+        seeds = [getattr(spec, seed) for spec in specs]
+        assert len(set(seeds)) == len(specs)
     for scans in STANDARD.scans.values():
         shapes = {(STANDARD.specs[scan].outline, STANDARD.specs[scan].storeys) for scan in scans}
         assert len(shapes) == 6
 
 
-def test_nobody_walks_in_the_gallery(tmp_path, monkeypatch):
+def test_the_gallery_has_graphs_without_episodes(tmp_path, monkeypatch):
     assert GALLERY.splits == GALLERY.splits_of("gallery_00") == ()
-    likes = [spec for spec in GALLERY.specs.values() if spec.compact]
-    assert len(likes) == len(GALLERY.specs) / 2
-    assert len({(spec.outline, spec.storeys) for spec in likes}) == 6
+    large = [spec for spec in GALLERY.specs.values() if spec.compact]
+    assert len(large) == len(GALLERY.specs) / 2
+    assert len({(spec.outline, spec.storeys) for spec in large}) == 6
     records = [{"included": True}] * GALLERY.fewest_viewpoints
     monkeypatch.setattr(viewpoints, "place_viewpoints", lambda *_: records)
     monkeypatch.setattr(ray_tracer, "RayTracer", lambda _: None)
@@ -237,7 +239,7 @@ def test_nobody_walks_in_the_gallery(tmp_path, monkeypatch):
         navigate(house)
 
 
-def test_houses_know_their_set_and_its_folders(tmp_path, monkeypatch):
+def test_sets_of_houses_and_their_folders_are_known(tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
     assert set_of("house_07") is MINI
     assert MINI.data_dir == DATA_DIR
@@ -258,7 +260,7 @@ def test_episodes_of_a_test_split_are_published_without_their_goals(tmp_path, mo
     r2r = {"scan": scan, "path_id": 7, "path": ["a", "b"], "distance": 2.0, "alignment": [[1]]}
     rxr = {"scan": scan, "instruction_id": 70, "path": ["a", "b"], "alignment": []}
     built = {scan: {"connectivity": [], "test": [r2r], "rxr": {"test": [rxr]}}}
-    monkeypatch.setattr(house_set, "_built", lambda *_: built)
+    monkeypatch.setattr(house_set, "_build_all", lambda *_: built)
     build_set(STANDARD, [scan], connectivity_dir=tmp_path / "graphs", data_dir=tmp_path)
     assert json.loads((tmp_path / "R2R_test.json").read_text()) == [
         {"scan": scan, "path_id": 7, "path": ["a"]}
@@ -270,14 +272,14 @@ def test_episodes_of_a_test_split_are_published_without_their_goals(tmp_path, mo
     assert read_annotations(tmp_path / "answers" / "rxr_test_guide.jsonl.gz") == [rxr]
 
 
-def test_a_house_comes_out_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
-    """Two bare houses without light and paths, in one and in two processes."""
+def test_houses_do_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
+    """Build two bare houses without light and paths with one and with two workers."""
     digests = []
     for workers in (1, 2):
         cache = tmp_path / str(workers)
         monkeypatch.setenv("CLIPNAV_CACHE", str(cache))
         monkeypatch.setattr(house_set, "build_navigation", house_files)
-        house_set._built(SMALL, workers, "nothing")
+        house_set._build_all(SMALL, workers, "nothing")
         files = sorted(path for path in cache.rglob("*") if path.is_file())
         assert len(files) == 4
         digests.append([(path.name, file_sha256(path)) for path in files])
@@ -291,11 +293,11 @@ SMALL = [
 
 
 def house_files(spec, rebuild):
-    """Saves a house that has no furniture, no patterns and no light."""
+    """Save a house without furniture, patterns and light."""
     blank = dict.fromkeys([*textures.SURFACES, "outside"], np.full((4, 4, 3), 200, np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(furnishing, "furnish", lambda *_: [])
+        patch.setattr(rooms, "furnish", lambda *_: [])
         patch.setattr(textures, "make_textures", lambda _: blank)
-        patch.setattr(lighting, "bake", lambda scene, *_: scene)
+        patch.setattr(baking, "bake", lambda scene, *_: scene)
         house.save_house(house.build_house(spec), house.house_cache_dir())
     return {}

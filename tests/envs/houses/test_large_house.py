@@ -1,4 +1,4 @@
-"""A house of two storeys with all options: whole, walkable, lit, and full of small things."""
+"""A house of two storeys with all options: closed, walkable, and with clutter."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ import pytest
 
 from envs.houses.building.house import House, HouseSpec, is_saved, load_house, plan_of, save_house
 from envs.houses.furnishing.clutter import ON_TOP, scatter
-from envs.houses.furnishing.furnishing import furnish
 from envs.houses.furnishing.placement import Box
+from envs.houses.furnishing.rooms import furnish
 from envs.houses.graph.viewpoints import DENSE, place_viewpoints
 from envs.houses.materials.pictures import PICTURES
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import SURFACES, make_textures
 from envs.houses.meshes.geometry import Material
-from envs.houses.plan.plan_elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
+from envs.houses.plan.elements import EYE_HEIGHT, STAIRWELL, STOREY_HEIGHT, Room
 from envs.houses.shell.assembly import assemble
 from envs.houses.shell.facade import build_facade
 from envs.houses.shell.fine_floor import lay_floor
@@ -42,7 +42,7 @@ TEXTURE_NAMES = [*SURFACES, *PICTURES, *NUMBERED, "glass"]
 
 @pytest.fixture(scope="module")
 def furnished() -> tuple[House, list, list]:
-    """The house before its light, its furniture and its clutter."""
+    """The unlit house, its furniture and its clutter."""
     plan, style = plan_of(SPEC), make_style(SPEC.style_seed)
     placed = furnish(plan, np.random.default_rng(1), style, compact=True)
     small = scatter(plan, placed, np.random.default_rng(2), style)
@@ -66,11 +66,11 @@ def records(house: House, tracer: RayTracer) -> list[dict]:
     return place_viewpoints(house, tracer)
 
 
-def test_it_is_small_enough(house: House):
+def test_a_large_house_stays_in_the_triangle_budget(house: House):
     assert len(house.scene.faces) <= 120_000
 
 
-def test_no_ray_leaves_but_through_a_window(house: House, tracer: RayTracer):
+def test_rays_leave_a_large_house_only_through_windows(house: House, tracer: RayTracer):
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(6000, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -99,7 +99,7 @@ def passes(eye: np.ndarray, direction: np.ndarray, window) -> bool:
     return bool(distance > 0 and within and window.bottom < above < window.top)
 
 
-def test_one_walks_from_every_room_to_every_other(house: House, records: list[dict]):
+def test_the_graph_connects_all_rooms(house: House, records: list[dict]):
     graph = nx.Graph()
     graph.add_nodes_from(range(len(records)))
     for i, record in enumerate(records):
@@ -115,7 +115,7 @@ def test_one_walks_from_every_room_to_every_other(house: House, records: list[di
     assert 3.3 < np.mean([degree for _, degree in graph.degree]) < 4.8
 
 
-def test_the_landing_joins_the_storeys_and_nothing_else_does(house: House, records: list[dict]):
+def test_only_the_landing_joins_the_storeys(house: House, records: list[dict]):
     heights = np.array([record["pose"][11] for record in records]) - EYE_HEIGHT
     assert set(np.round(heights, 3)) == {0.0, STOREY_HEIGHT / 2, STOREY_HEIGHT}
     on_stairs = [
@@ -144,7 +144,7 @@ def test_clutter_lies_on_flat_tops_and_on_the_floor(furnished):
     assert tops >= 6
 
 
-def test_closed_doors_show_on_both_sides(house: House):
+def test_closed_doors_have_a_leaf_on_both_sides(house: House):
     leaves = [thing for thing in house.scene.objects if thing.category == "closed door"]
     sides = [i for door in house.plan.closed_doors for i in door.rooms]
     assert sorted(leaf.room for leaf in leaves) == sorted(
@@ -169,7 +169,7 @@ def test_files_keep_the_options(house: House, tmp_path: Path):
         assert np.abs(mine.astype(float) - kept).mean() < 8  # JPEG
 
 
-def test_outer_walls_stand_around_an_outline_with_a_recess(house: House):
+def test_an_outline_with_a_recess_has_outer_walls(house: House):
     facade = build_facade(house.plan, make_style(SPEC.style_seed))
     walls = np.concatenate([part.positions for part in facade.parts[:-1]])
     assert walls[:, 2].min() < 0.0
@@ -181,7 +181,7 @@ def test_outer_walls_stand_around_an_outline_with_a_recess(house: House):
     assert np.mean(inside) < 0.75
 
 
-def test_fine_floors_have_their_vertices_where_things_stand():
+def test_fine_floors_have_dense_vertices_around_furniture():
     room = Room(0, "office", 0.0, 0.0, 5.0, 4.0)
     box = Box(2.0, 1.0, 3.0, 1.6)
     floor = lay_floor(room, Material("plain"), [box])

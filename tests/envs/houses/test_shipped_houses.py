@@ -1,4 +1,4 @@
-"""The shipped houses come out as they were: graphs and features belong to these very rooms."""
+"""The shipped houses are reproduced exactly, because graphs and features belong to them."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import numpy as np
 from connectivity import read_connectivity
 from envs.houses.building.house import House, HouseSpec, plan_of
 from envs.houses.building.sets import MINI
-from envs.houses.furnishing.furnishing import furnish
+from envs.houses.furnishing.rooms import furnish
 from envs.houses.graph.viewpoints import place_viewpoints
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import make_textures
@@ -28,26 +28,26 @@ def digest(value) -> str:
 
 
 def unlit_house(spec: HouseSpec) -> House:
-    """The house without the light, which alone takes time."""
+    """Build a house without baking its light, the only slow step."""
     plan, style = plan_of(spec), make_style(spec.style_seed)
     rng = np.random.default_rng([spec.plan_seed, spec.style_seed, 21])
     placed = furnish(plan, rng, style)
     return House(spec, plan, assemble(plan, placed, style, make_textures(spec.style_seed)))
 
 
-def test_plans_and_side_files_of_the_shipped_houses():
+def test_plans_and_specs_of_the_shipped_houses_are_unchanged():
     assert digest([plan_of(spec).to_dict() for spec in MINI.specs.values()]) == PLANS
     for spec in MINI.specs.values():
         record = {"scan": spec.scan, "plan_seed": spec.plan_seed, "style_seed": spec.style_seed}
         assert spec.to_dict() == record
 
 
-def test_a_shipped_house_and_its_graph():
+def test_a_shipped_house_and_its_graph_are_unchanged():
     house = unlit_house(MINI.specs[SCAN])
     scene = house.scene
     assert digest([asdict(info) for info in scene.objects]) == OBJECTS
     assert len(scene.faces) == TRIANGLES
-    # Millimetres and hundredths, so that another machine's last bits do not count.
+    # Rounded to millimetres and hundredths, because the last bits depend on the machine.
     shape = [np.rint(scene.positions[::50] * 1e3), np.rint(scene.colours[::50] * 1e2)]
     parts = [(part.astype(int) + 0).tolist() for part in shape]
     assert digest([*parts, scene.faces[::50].tolist()]) == SHAPES

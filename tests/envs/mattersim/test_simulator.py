@@ -221,47 +221,28 @@ def test_continuous_angles_leave_the_view_index_at_0(simulator):
     assert sim.getState()[0].viewIndex == 0
 
 
-def test_only_camera_settings_change_after_initialisation(simulator):
-    sim = simulator(discretized=False)
-    sim.initialize()
-    sim.setNavGraphPath("elsewhere")
-    sim.setDiscretizedViewingAngles(True)
-    sim.setRestrictedNavigation(False)
-    sim.setBatchSize(3)
-    sim.newEpisode(["attic"], ["a4"], [0.1], [0])
-    (state,) = sim.getState()
-    assert state.heading == 0.1
-    narrow = state.navigableLocations
-    sim.setCameraVFOV(4.7)  # almost 180 degrees to both sides
-    assert state.navigableLocations == narrow
-    sim.makeAction([0], [0], [0])
-    assert len(state.navigableLocations) == 1 + len(neighbours_of_a4(simulator))
-    assert state.rgb.shape == (480, 640, 3)
-    sim.setCameraResolution(1, 480)
-    with pytest.raises(ValueError, match="Invalid action index: 99"):
-        sim.makeAction([99], [0], [0])
-    sim.makeAction([1], [0], [0])  # locations from before the change remain valid targets
-    assert state.location.viewpointId != "a4"
-    assert len(state.navigableLocations) == 1
-    assert state.rgb.shape == (480, 640, 3)
+def test_random_episodes_start_at_included_viewpoints(simulator):
+    sim = simulator(batch_size=8)
+    viewpoints = set()
+    for _ in range(20):
+        sim.newRandomEpisode(["attic"] * 8)
+        viewpoints |= {state.location.viewpointId for state in sim.getState()}
+    assert viewpoints == {f"a{i}" for i in range(11)} - {"a9"}
+    before = [facts(state) for state in sim.getState()]
+    for scans, error in ((["attic"] * 7, IndexError), (["attic"] * 7 + ["x"], IndexError)):
+        with pytest.raises(error):
+            sim.newRandomEpisode(scans)
+    with pytest.raises(TypeError):
+        sim.newRandomEpisode("attic")
+    assert [facts(state) for state in sim.getState()] == before
 
 
-def neighbours_of_a4(simulator):
-    sim = simulator()
-    sim.setRestrictedNavigation(False)
-    sim.newEpisode(*START)
-    return sim.getState()[0].navigableLocations[1:]
-
-
-def test_restricted_navigation_keeps_visible_neighbours(simulator):
-    everywhere = {location.viewpointId for location in neighbours_of_a4(simulator)}
-    assert len(everywhere) >= 4
-    sim = simulator()
-    sim.newEpisode(*START)
-    seen = set()
-    for _ in range(12):
-        locations = sim.getState()[0].navigableLocations[1:]
-        assert all(abs(v.rel_heading) <= math.radians(40.0) + 1e-6 for v in locations)
-        seen |= {location.viewpointId for location in locations}
-        sim.makeAction([0], [1], [0])
-    assert seen == everywhere
+def test_a_refused_random_episode_draws_nothing(simulator):
+    once, again = simulator(batch_size=2), simulator(batch_size=2)
+    for sim in (once, again):
+        sim.newRandomEpisode(["attic", "barn"])
+    with pytest.raises(IndexError):
+        again.newRandomEpisode(["attic", "nowhere"])
+    for sim in (once, again):
+        sim.newRandomEpisode(["barn", "attic"])
+    assert [facts(s) for s in once.getState()] == [facts(s) for s in again.getState()]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.observations import angle_feature
+from storage.features.opening import open_store
 from storage.features.shards import Shard
 from storage.features.store import FeatureStore
 
@@ -125,7 +126,7 @@ def test_an_invalid_angle_feature_size_is_refused(tiny_arguments):
 def test_non_finite_features_are_refused_before_training(tiny_arguments, tmp_path):
     path = tmp_path / "broken.safetensors"
     raw = bytearray(Path(tiny_arguments["features"]).read_bytes())
-    row = FeatureStore.open(tiny_arguments["features"]).row("attic", "a4")
+    row = open_store(tiny_arguments["features"]).row("attic", "a4")
     views = len(raw) - 17 * 36 * 8 * 2
     start = views + row * 36 * 8 * 2
     raw[start : start + 2] = np.float16("nan").tobytes()

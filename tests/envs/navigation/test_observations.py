@@ -7,6 +7,7 @@ import pytest
 from envs.graphs.candidates import candidate_table
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.observations import FeatureObserver, angle_feature, panorama_angles
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
 
@@ -17,7 +18,7 @@ def world(tiny_world):
 
 @pytest.fixture(scope="module")
 def store(tiny_world):
-    return FeatureStore.open(tiny_world / "features.safetensors")
+    return open_store(tiny_world / "features.safetensors")
 
 
 def observed(world, store, angle_size, nodes, views):
@@ -100,4 +101,4 @@ def test_bad_sizes_and_incomplete_stores_are_refused(world, store, tmp_path):
     part = tmp_path / "part.safetensors"
     FeatureStore.write(part, store.views[:-1], store.keys[:-1], {})
     with pytest.raises(KeyError, match=r"part\.safetensors.*b5.*barn"):
-        FeatureObserver(world, FeatureStore.open(part), 4, 1)
+        FeatureObserver(world, open_store(part), 4, 1)

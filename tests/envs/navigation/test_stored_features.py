@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from envs.navigation.stored_features import WideningReader, stored_tensors
+from storage.features.opening import open_store
 from storage.features.sharded_views import ShardedViews
 from storage.features.shards import Shard
 from storage.features.store import FeatureStore
@@ -12,7 +13,7 @@ from storage.features.store import FeatureStore
 def make_store(path, views):
     keys = [f"scan_{row}" for row in range(len(views))]
     FeatureStore.write(path, views, keys, {"encoder": "test"})
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 # The widths of CLIP models and of ResNet-152, and one for which even a single view is large.
@@ -47,7 +48,7 @@ def test_shards_are_read_without_copies(tmp_path):
         part = Shard(index, 3)
         rows = [keys.index(key) for key in part.part(keys)]
         FeatureStore.write(part.path(output), views[rows], part.part(keys), {"encoder": "test"})
-    store = FeatureStore.open(output)
+    store = open_store(output)
     rows = rng.integers(0, 7, 20)
     target = np.empty((20, 36, 16), dtype=np.float32)
     WideningReader(store).read(rows, target)

@@ -9,8 +9,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
 import envs  # noqa: F401  (registers the environments)
-from envs.episodes.tokenizer import WordTokenizer
 from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import WordTokenizer
 
 
 def test_observations_are_in_their_space_and_are_new_arrays(make_env):

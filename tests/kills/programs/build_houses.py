@@ -1,4 +1,4 @@
-"""build_houses.py with small houses, in its worker processes as well."""
+"""Run build_houses.py with simple houses, also in its worker processes."""
 
 import runpy
 from pathlib import Path

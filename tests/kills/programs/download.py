@@ -1,11 +1,11 @@
-"""Fetches a file: URL, PATH and SHA-256."""
+"""Download a file; arguments: URL, PATH and SHA-256."""
 
 from complaints import friendly_errors
 
 import sys
 from pathlib import Path
 
-from storage.download import fetch
+from storage.downloads.download import fetch
 
 if __name__ == "__main__":
     with friendly_errors():

@@ -1,4 +1,4 @@
-"""extract_features.py with small houses, in its worker processes as well."""
+"""Run extract_features.py with simple houses, also in its worker processes."""
 
 import runpy
 from pathlib import Path

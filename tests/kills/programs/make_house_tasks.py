@@ -1,4 +1,4 @@
-"""make_house_tasks.py with small houses, in its worker processes as well."""
+"""Run make_house_tasks.py with simple houses, also in its worker processes."""
 
 import runpy
 from pathlib import Path

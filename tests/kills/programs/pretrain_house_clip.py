@@ -1,4 +1,4 @@
-"""pretrain_house_clip.py with small houses, in its worker processes as well."""
+"""Run pretrain_house_clip.py with simple houses, also in its worker processes."""
 
 import runpy
 from pathlib import Path

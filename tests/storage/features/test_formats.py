@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from storage.features.formats import cached_store, read_features, write_features
+from storage.features.formats import write_features
+from storage.features.opening import cached_store, open_store, read_features
 from storage.features.shards import Shard
 from storage.features.store import FeatureStore
 
@@ -28,7 +29,7 @@ def views() -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_what_is_written_is_read(tmp_path: Path, views: np.ndarray, suffix: str):
+def test_written_features_are_read_back(tmp_path: Path, views: np.ndarray, suffix: str):
     path = tmp_path / f"features.{suffix}"
     write_features(path, KEYS, views, {"encoder": "tiny", "vfov_degrees": 60})
     keys, rows, metadata = read_features(path)
@@ -43,16 +44,16 @@ def test_what_is_written_is_read(tmp_path: Path, views: np.ndarray, suffix: str)
 def test_a_store_opens_from_any_format(tmp_path: Path, views: np.ndarray, suffix: str):
     path = tmp_path / f"features.{suffix}"
     write_features(path, KEYS, views, {})
-    store = FeatureStore.open(path)
+    store = open_store(path)
     np.testing.assert_array_equal(np.asarray(store.views), views)
     assert store.row("zQmF", "0f3d") == 2
     assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(store)).views), views)
     narrow = suffix != "safetensors"
     if narrow:
-        np.testing.assert_array_equal(np.asarray(FeatureStore.open(path, 5).views), views[..., :5])
+        np.testing.assert_array_equal(np.asarray(open_store(path, 5).views), views[..., :5])
     else:
         with pytest.raises(ValueError, match=r"8 wide, but 5 are expected"):
-            FeatureStore.open(path, 5)
+            open_store(path, 5)
 
 
 def test_a_file_is_converted_again_when_it_changes(tmp_path: Path, views: np.ndarray):
@@ -62,11 +63,11 @@ def test_a_file_is_converted_again_when_it_changes(tmp_path: Path, views: np.nda
     assert cached_store(path) == first
     write_features(path, KEYS[:2], views[:2], {})
     assert cached_store(path) != first
-    assert FeatureStore.open(path).keys == KEYS[:2]
+    assert open_store(path).keys == KEYS[:2]
 
 
 def test_a_tsv_of_matsersims_script_is_read(tmp_path: Path):
-    """Written as its csv.DictWriter does, without a line of titles and with its line ends."""
+    """Its csv.DictWriter writes no header line, and ends lines with CR LF."""
     values = np.random.default_rng(1).normal(size=(36, 8)).astype(np.float32)
     encoded = base64.b64encode(values.tobytes()).decode()
     path = tmp_path / "ResNet.tsv"
@@ -78,19 +79,19 @@ def test_a_tsv_of_matsersims_script_is_read(tmp_path: Path):
     assert "not recorded" in metadata["view_order_source"]
 
 
-def test_logits_behind_features_are_left_off(tmp_path: Path):
+def test_trailing_logits_are_skipped(tmp_path: Path):
     path = tmp_path / "vit.hdf5"
     values = np.random.default_rng(2).normal(size=(36, 768 + 1000)).astype(np.float32)
     with h5py.File(path, "w") as file:
         file["zQmF_0f3d"] = values
-    store = FeatureStore.open(path)
+    store = open_store(path)
     assert store.width == 768
     assert store.metadata["source_width"] == 1768
     np.testing.assert_allclose(store.views[0], values[:, :768], atol=2e-3)
-    assert FeatureStore.open(path, 1768).width == 1768
+    assert open_store(path, 1768).width == 1768
 
 
-def test_lmdb_of_packed_arrays_is_read(tmp_path: Path, views: np.ndarray):
+def test_lmdb_of_msgpack_arrays_is_read(tmp_path: Path, views: np.ndarray):
     lmdb = pytest.importorskip("lmdb")
     import msgspec
 
@@ -102,10 +103,10 @@ def test_lmdb_of_packed_arrays_is_read(tmp_path: Path, views: np.ndarray):
                 packed = msgspec.msgpack.encode({**fields, b"kind": b"", b"data": row.tobytes()})
                 transaction.put(key.encode(), packed)
             transaction.put(b"__keys__", b"whatever")
-    np.testing.assert_array_equal(np.asarray(FeatureStore.open(path).views), views)
+    np.testing.assert_array_equal(np.asarray(open_store(path).views), views)
 
 
-def test_without_lmdb_files_are_read_but_not_written(tmp_path: Path, views, monkeypatch):
+def test_reading_lmdb_does_not_require_the_library(tmp_path: Path, views, monkeypatch):
     path = tmp_path / "views.lmdb"
     write_features(path, KEYS, views, {})
     monkeypatch.setitem(sys.modules, "lmdb", None)
@@ -114,7 +115,7 @@ def test_without_lmdb_files_are_read_but_not_written(tmp_path: Path, views, monk
         write_features(tmp_path / "other.lmdb", KEYS, views, {})
 
 
-def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray):
+def test_raw_numbers_in_lmdb_require_a_recorded_type(tmp_path: Path, views: np.ndarray):
     lmdb = pytest.importorskip("lmdb")
     path = tmp_path / "bare.lmdb"
     with (
@@ -122,42 +123,42 @@ def test_bare_numbers_in_lmdb_need_their_type(tmp_path: Path, views: np.ndarray)
         environment.begin(write=True) as transaction,
     ):
         transaction.put(b"house_00_a", views[0].tobytes())
-    with pytest.raises(ValueError, match=r"house_00_a is no array.*\"dtype\": \"<f2\""):
-        FeatureStore.open(path)
+    with pytest.raises(ValueError, match=r"house_00_a is not a msgpack.*\"dtype\": \"<f2\""):
+        open_store(path)
     with (
         lmdb.open(str(path), subdir=False, map_size=1 << 22) as environment,
         environment.begin(write=True) as transaction,
     ):
         transaction.put(b"__metadata__", json.dumps({"dtype": "<f2"}).encode())
-    np.testing.assert_array_equal(np.asarray(FeatureStore.open(path).views), views[:1])
+    np.testing.assert_array_equal(np.asarray(open_store(path).views), views[:1])
 
 
-def test_bad_records_are_named_and_leave_no_store(tmp_path: Path, views: np.ndarray):
+def test_errors_name_damaged_records_and_leave_no_store(tmp_path: Path, views: np.ndarray):
     titled = tmp_path / "titled.tsv"
     titled.write_text("scanId\tviewpointId\timage_w\timage_h\tvfov\tfeatures\n")
-    with pytest.raises(ValueError, match=r"titled\.tsv: has a line of titles"):
-        FeatureStore.open(titled)
+    with pytest.raises(ValueError, match=r"titled\.tsv: the first line is a header"):
+        open_store(titled)
     short = tmp_path / "short.tsv"
     write_features(short, KEYS, views, {})
     lines = short.read_bytes().splitlines(keepends=True)
     short.write_bytes(b"".join([lines[0], lines[1][:-9] + b"\n", lines[2]]))
     with pytest.raises(ValueError, match=r"short\.tsv, line 2: damaged"):
-        FeatureStore.open(short)
+        open_store(short)
     short.write_bytes(lines[0] + lines[1].replace(b"\t60\t", b"\t"))
     with pytest.raises(ValueError, match=r"short\.tsv, line 2: 5 fields"):
-        FeatureStore.open(short)
+        open_store(short)
     wrong = tmp_path / "wrong.h5"
     write_features(wrong, KEYS, [views[0], views[1, :12], views[2]], {})
     with pytest.raises(ValueError, match=r"wrong\.h5: features of house_00_b have shape \(12, 8\)"):
-        FeatureStore.open(wrong)
+        open_store(wrong)
     for name in ("none.h5", "text.h5", "empty.tsv"):
         (tmp_path / name).write_bytes(b"" if name == "empty.tsv" else b"text")
-    with pytest.raises(ValueError, match="no HDF5 file"):
-        FeatureStore.open(tmp_path / "text.h5")
-    with pytest.raises(ValueError, match="no features of any viewpoint"):
-        FeatureStore.open(tmp_path / "empty.tsv")
+    with pytest.raises(ValueError, match="not an HDF5 file"):
+        open_store(tmp_path / "text.h5")
+    with pytest.raises(ValueError, match=r"empty\.tsv: contains no features"):
+        open_store(tmp_path / "empty.tsv")
     assert not list((tmp_path / "cache" / "features").glob("*"))
-    with pytest.raises(ValueError, match=r"features are read from .safetensors, .tsv"):
+    with pytest.raises(ValueError, match=r"unknown format; name a .safetensors, .tsv"):
         read_features(ROOT / "pyproject.toml")
     with pytest.raises(FileNotFoundError, match=r"gone\.tsv"):
         read_features(tmp_path / "gone.tsv")
@@ -168,7 +169,7 @@ def test_shards_open_as_one_store(tmp_path: Path, views: np.ndarray):
     for index, rows in enumerate((np.s_[:2], np.s_[2:])):
         shard = Shard(index, 2).path(path)
         FeatureStore.write(shard, views[rows], KEYS[rows], {"encoder": "tiny"})
-    store = FeatureStore.open(path, 8)
+    store = open_store(path, 8)
     assert store.keys == KEYS
     assert store.metadata["encoder"] == "tiny"
     np.testing.assert_array_equal(store.take(np.array([2, 0])), views[[2, 0]].astype(np.float32))
@@ -177,15 +178,15 @@ def test_shards_open_as_one_store(tmp_path: Path, views: np.ndarray):
     )
     FeatureStore.write(Shard(1, 2).path(path), views[2:], KEYS[2:], {"encoder": "other"})
     with pytest.raises(ValueError, match="'encoder' is 'other' and 'tiny'"):
-        FeatureStore.open(path)
+        open_store(path)
     Shard(0, 2).path(path).unlink()
     with pytest.raises(FileNotFoundError, match="00000-of-00002"):
-        FeatureStore.open(path)
+        open_store(path)
 
 
-def test_the_commands_convert_put_in_order_and_show(run_script, tmp_path: Path):
-    """A house's shipped features, written top band first, come back in their order."""
-    shipped = FeatureStore.open(ROOT / "envs/houses/data/house_clip_features.safetensors")
+def test_commands_inspect_convert_and_reorder_features(run_script, tmp_path: Path):
+    """Shipped features that are written top band first are converted to the expected order."""
+    shipped = open_store(ROOT / "envs/houses/data/house_clip_features.safetensors")
     views = np.asarray(shipped.views[:40])
     upside_down = np.concatenate([views[:, 24:], views[:, 12:24], views[:, :12]], axis=1)
     path, output = tmp_path / "top_first.tsv", tmp_path / "right.safetensors"
@@ -195,17 +196,17 @@ def test_the_commands_convert_put_in_order_and_show(run_script, tmp_path: Path):
     assert "+1.000  top,middle,bottom x 12 headings clockwise, heading 0 in column 0" in best
     known = ("--encoder", "house_clip", "--view-order", "top_first")
     run_script("convert_features.py", "--features", path, "--output", output, *known)
-    np.testing.assert_array_equal(np.asarray(FeatureStore.open(output).views), views)
-    assert FeatureStore.open(output).metadata["encoder"] == "house_clip"
+    np.testing.assert_array_equal(np.asarray(open_store(output).views), views)
+    assert open_store(output).metadata["encoder"] == "house_clip"
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
-def test_environments_take_such_files(tiny_world: Path, tmp_path: Path, suffix: str):
+def test_environments_read_other_formats(tiny_world: Path, tmp_path: Path, suffix: str):
     import gymnasium
 
     import envs  # noqa: F401
 
-    store = FeatureStore.open(tiny_world / "features.safetensors")
+    store = open_store(tiny_world / "features.safetensors")
     path = tmp_path / f"features.{suffix}"
     write_features(path, store.keys[::-1], np.asarray(store.views)[::-1], {})
     observed = []
@@ -224,21 +225,21 @@ def test_environments_take_such_files(tiny_world: Path, tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize("suffix", ["tsv", "hdf5", "lmdb"])
-def test_infinite_features_of_other_formats_name_their_viewpoint(tmp_path: Path, views, suffix):
+def test_errors_name_the_viewpoint_of_infinite_features(tmp_path: Path, views, suffix):
     path = tmp_path / f"views.{suffix}"
     views = views.astype(np.float32)
     views[1, 7, 3] = np.inf
     write_features(path, KEYS, views, {})
-    for use in (lambda: list(read_features(path).rows), lambda: FeatureStore.open(path)):
+    for use in (lambda: list(read_features(path).rows), lambda: open_store(path)):
         with pytest.raises(ValueError, match=rf"views\.{suffix}: features of {KEYS[1]} are not"):
             use()
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
-def test_keys_that_occur_twice_are_refused(tmp_path: Path, views):
+def test_duplicate_keys_are_refused(tmp_path: Path, views):
     path = tmp_path / "twice.tsv"
     write_features(path, [*KEYS[:2], KEYS[0]], views, {})
-    with pytest.raises(ValueError, match=rf"twice\.tsv: holds features of {KEYS[0]} twice"):
+    with pytest.raises(ValueError, match=rf"twice\.tsv: contains features of {KEYS[0]} twice"):
         read_features(path)
 
 
@@ -253,7 +254,7 @@ def test_keys_that_occur_twice_are_refused(tmp_path: Path, views):
         (b"data", 3),
     ],
 )
-def test_packed_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
+def test_msgpack_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
     lmdb = pytest.importorskip("lmdb")
     import msgspec
 
@@ -264,11 +265,11 @@ def test_packed_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value):
         with environment.begin(write=True) as transaction:
             packed = msgspec.msgpack.encode({**fields, field: value})
             transaction.put(b"house_00_a", packed)
-    with pytest.raises(ValueError, match=r"packed\.lmdb: the value of house_00_a is no array"):
+    with pytest.raises(ValueError, match=r"packed\.lmdb: the value of house_00_a is not a msgpack"):
         read_features(path)
 
 
-def test_inspecting_finds_a_viewpoint_with_nan(tmp_path: Path, views, run_script):
+def test_inspect_features_names_a_viewpoint_with_nan(tmp_path: Path, views, run_script):
     path = tmp_path / "views.safetensors"
     write_features(path, KEYS, views, {"encoder": "tiny"})
     raw = bytearray(path.read_bytes())

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from storage import UnwritableError
-from storage.features.partial_store import SKIPPED, PartialStore
-from storage.features.store import FeatureStore
+from storage.features.opening import open_store
+from storage.features.partial_store import PartialStore
+from storage.features.store_file import SKIPPED
 from storage.features.view_grid import NUM_VIEWS
 
 KEYS = ["lab_a", "lab_b", "lab_c"]
@@ -16,7 +17,7 @@ def start(tmp_path: Path) -> PartialStore:
     return PartialStore(tmp_path / "store.safetensors", KEYS, 4, {"encoder": "test"})
 
 
-def test_viewpoints_that_are_left_out_are_recorded_across_a_resumption(tmp_path: Path):
+def test_skipped_viewpoints_are_recorded_after_resuming(tmp_path: Path):
     first = start(tmp_path)
     first.append(ROW)
     first.append(None)
@@ -27,13 +28,13 @@ def test_viewpoints_that_are_left_out_are_recorded_across_a_resumption(tmp_path:
     second.write_store()
     second.remove()
     assert [path.name for path in tmp_path.iterdir()] == ["store.safetensors"]
-    store = FeatureStore.open(tmp_path / "store.safetensors")
+    store = open_store(tmp_path / "store.safetensors")
     assert store.keys == ["lab_a", "lab_c"]
     assert store.metadata[SKIPPED] == ["lab_b"]
     np.testing.assert_array_equal(store.views[1], (2 * ROW).astype(np.float16))
 
 
-def test_a_store_of_nothing_is_refused(tmp_path: Path):
+def test_a_store_without_features_is_refused(tmp_path: Path):
     partial = start(tmp_path)
     for _ in KEYS:
         partial.append(None)
@@ -49,7 +50,7 @@ def test_an_unfinished_store_is_refused(tmp_path: Path):
         partial.write_store()
 
 
-def test_what_float16_cannot_hold_is_named_before_it_is_written(tmp_path: Path):
+def test_values_outside_float16_are_refused_before_writing(tmp_path: Path):
     partial = start(tmp_path)
     partial.append(ROW)
     for row, problem in [(1e6 * ROW, "finite"), (ROW[:, :3], r"\(36, 3\)")]:
@@ -60,7 +61,7 @@ def test_what_float16_cannot_hold_is_named_before_it_is_written(tmp_path: Path):
 
 
 def rows_of(path: Path) -> int:
-    """Whole rows that a run that goes on finds."""
+    """Return the number of rows from which a run resumes."""
     store = start(path)
     store.close()
     return store.done
@@ -74,15 +75,15 @@ def with_three_rows(tmp_path: Path) -> Path:
     return store.path
 
 
-def test_rows_are_good_up_to_the_first_one_that_is_damaged_or_torn(tmp_path: Path):
+def test_a_run_resumes_before_the_first_damaged_or_incomplete_row(tmp_path: Path):
     path = with_three_rows(tmp_path)
     whole = path.read_bytes()
     record = 32 + 2 * ROW.size
     assert rows_of(tmp_path) == 3
-    for size, found in [(1, 2), (record - 1, 2), (record, 2), (record + 1, 1)]:
+    for size, intact in [(1, 2), (record - 1, 2), (record, 2), (record + 1, 1)]:
         path.write_bytes(whole[:-size])
-        assert rows_of(tmp_path) == found
-        assert path.read_bytes() == whole[: len(whole) - (3 - found) * record]
+        assert rows_of(tmp_path) == intact
+        assert path.read_bytes() == whole[: len(whole) - (3 - intact) * record]
     for place in (-1, -record):  # a bit of the row, a bit of its digest
         damaged = bytearray(whole)
         damaged[place] ^= 1
@@ -90,8 +91,8 @@ def test_rows_are_good_up_to_the_first_one_that_is_damaged_or_torn(tmp_path: Pat
         assert rows_of(tmp_path) == 2
 
 
-def test_rows_of_other_viewpoints_are_not_taken(tmp_path: Path):
-    """As two processes left them that wrote one file at a time: each wrote the first two."""
+def test_rows_of_other_viewpoints_are_dropped(tmp_path: Path):
+    """Two processes that write one file at the same time leave such rows."""
     path = with_three_rows(tmp_path)
     whole = path.read_bytes()
     record = 32 + 2 * ROW.size
@@ -103,15 +104,15 @@ def test_rows_of_other_viewpoints_are_not_taken(tmp_path: Path):
     assert rows_of(tmp_path) == 1
 
 
-def test_a_full_disk_keeps_the_rows_before(tmp_path: Path, file_size_limit):
+def test_a_full_disk_keeps_earlier_rows(tmp_path: Path, file_size_limit):
     store = start(tmp_path)
     store.append(ROW)
-    good = store.path.read_bytes()
+    intact = store.path.read_bytes()
     with (
-        file_size_limit(len(good) + 100),
-        pytest.raises(UnwritableError, match=r"\(File too large\); the 1 of 3 viewpoints .* kept"),
+        file_size_limit(len(intact) + 100),
+        pytest.raises(UnwritableError, match=r"\(File too large\); 1 of 3 viewpoints are saved"),
     ):
         store.append(2 * ROW)
     store.close()
-    assert store.path.read_bytes() == good
+    assert store.path.read_bytes() == intact
     assert rows_of(tmp_path) == 1

@@ -23,11 +23,11 @@ def views() -> ShardedViews:
         np.array([], int),
     ],
 )
-def test_rows_are_those_of_the_whole(views: ShardedViews, rows):
+def test_rows_equal_those_of_one_array(views: ShardedViews, rows):
     np.testing.assert_array_equal(views[rows], WHOLE[rows])
 
 
-def test_all_of_it(views: ShardedViews):
+def test_iteration_and_conversion_equal_one_array(views: ShardedViews):
     assert views.shape == WHOLE.shape
     assert len(views) == 9
     assert views.dtype == np.float16
@@ -35,7 +35,7 @@ def test_all_of_it(views: ShardedViews):
     np.testing.assert_array_equal(np.stack(list(views)), WHOLE)
 
 
-def test_rows_beyond_the_end_are_refused(views: ShardedViews):
+def test_rows_out_of_bounds_are_refused(views: ShardedViews):
     for rows in (9, np.array([0, 9]), -10):
         with pytest.raises(IndexError):
             views[rows]

@@ -8,7 +8,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from storage.features.store import FeatureStore, feature_key
+from storage.features.opening import open_store
+from storage.features.store import FeatureStore
+from storage.features.store_file import feature_key
 from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
 
 KEYS = ["house_00_a", "house_00_b", "house_01_a"]
@@ -26,8 +28,8 @@ def path(tmp_path: Path, views: np.ndarray) -> Path:
     return path
 
 
-def test_written_features_come_back(path: Path, views: np.ndarray):
-    store = FeatureStore.open(path, expected_width=5)
+def test_written_features_are_read_back(path: Path, views: np.ndarray):
+    store = open_store(path, expected_width=5)
     assert store.keys == KEYS
     assert store.width == 5
     assert store.metadata["encoder"] == "tiny"
@@ -40,7 +42,7 @@ def test_written_features_come_back(path: Path, views: np.ndarray):
 
 
 def test_taken_rows_are_copies_and_the_map_is_read_only(path: Path):
-    store = FeatureStore.open(path)
+    store = open_store(path)
     store.take(np.array([0]))[:] = 7
     assert not np.any(store.take(np.array([0])) == 7)
     with pytest.raises(ValueError, match="read-only"):
@@ -55,12 +57,12 @@ def test_the_safetensors_library_reads_the_file(path: Path, views: np.ndarray):
 
 def test_an_iterable_writes_what_an_array_writes(path: Path, tmp_path: Path, views: np.ndarray):
     other = tmp_path / "other.safetensors"
-    FeatureStore.write(other, (row for row in views), KEYS, FeatureStore.open(path).metadata)
+    FeatureStore.write(other, (row for row in views), KEYS, open_store(path).metadata)
     assert other.read_bytes() == path.read_bytes()
 
 
-def test_a_store_pickles_as_its_path(path: Path):
-    store = FeatureStore.open(path)
+def test_a_store_pickles_as_its_file_paths(path: Path):
+    store = open_store(path)
     pickled = pickle.dumps(store)
     assert len(pickled) < 500
     np.testing.assert_array_equal(pickle.loads(pickled).views, store.views)
@@ -68,7 +70,7 @@ def test_a_store_pickles_as_its_path(path: Path):
 
 def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.ndarray):
     with pytest.raises(ValueError, match=r"store\.safetensors.* 5 wide.* 512 "):
-        FeatureStore.open(path, expected_width=512)
+        open_store(path, expected_width=512)
     other = tmp_path / "top_first.safetensors"
     save_file(
         {"views": views.astype(np.float16)},
@@ -76,43 +78,43 @@ def test_width_and_view_order_are_checked(path: Path, tmp_path: Path, views: np.
         {"keys": json.dumps(KEYS), "format_version": "1", "view_order": "top,middle,bottom"},
     )
     with pytest.raises(ValueError, match=r"'top,middle,bottom'.*'bottom,middle,top"):
-        FeatureStore.open(other)
+        open_store(other)
 
 
-def test_an_unknown_viewpoint_names_itself_and_the_store(path: Path):
+def test_the_error_of_an_unknown_viewpoint_names_it_and_the_store(path: Path):
     with pytest.raises(KeyError, match=r"store\.safetensors.*zz.*house_07"):
-        FeatureStore.open(path).row("house_07", "zz")
+        open_store(path).row("house_07", "zz")
 
 
-def test_a_missing_file_names_the_command(tmp_path: Path):
+def test_the_error_of_a_missing_file_names_the_command(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"extract_features\.py"):
-        FeatureStore.open(tmp_path / "none.safetensors")
+        open_store(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize("keep", [0, 5, 20, -10])
-def test_a_cut_file_is_refused(path: Path, keep: int):
+def test_a_truncated_file_is_refused(path: Path, keep: int):
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"store\.safetensors.*extract again"):
-        FeatureStore.open(path)
+    with pytest.raises(ValueError, match=r"store\.safetensors.*extract the features again"):
+        open_store(path)
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path):
     text = tmp_path / "text.safetensors"
     text.write_bytes(struct.pack("<Q", 2**60) + b"hello")
     with pytest.raises(ValueError, match="not a safetensors file"):
-        FeatureStore.open(text)
+        open_store(text)
     weights = tmp_path / "weights.safetensors"
     save_file({"bias": np.zeros(3, np.float32)}, weights)
     with pytest.raises(ValueError, match=r"'views' but \['bias'\]"):
-        FeatureStore.open(weights)
+        open_store(weights)
     flat = tmp_path / "flat.safetensors"
     save_file({"views": np.zeros((3, 12, 5), np.float16)}, flat)
     with pytest.raises(ValueError, match=r"F16 \(3, 12, 5\)"):
-        FeatureStore.open(flat)
+        open_store(flat)
 
 
 @pytest.mark.parametrize("fault", ["few", "many", "narrow", "infinite", "twice"])
-def test_bad_features_leave_the_old_store_and_nothing_beside(
+def test_invalid_features_keep_the_old_store_and_leave_no_other_file(
     path: Path, views: np.ndarray, fault: str
 ):
     before = path.read_bytes()
@@ -136,7 +138,7 @@ def test_bad_features_leave_the_old_store_and_nothing_beside(
 
 @pytest.fixture
 def broken(tmp_path: Path, views: np.ndarray) -> Path:
-    """A store of which some writer left NaN in the last viewpoint."""
+    """A store with NaN in the last viewpoint."""
     path = tmp_path / "broken.safetensors"
     FeatureStore.write(path, views, KEYS)
     raw = bytearray(path.read_bytes())
@@ -146,22 +148,22 @@ def broken(tmp_path: Path, views: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_numbers_that_are_not_finite_name_their_viewpoint(broken: Path, value: str):
+def test_errors_name_the_viewpoint_of_infinite_or_nan_features(broken: Path, value: str):
     raw = bytearray(broken.read_bytes())
     raw[-2:] = np.float16(value).tobytes()
     broken.write_bytes(raw)
-    store = FeatureStore.open(broken)
+    store = open_store(broken)
     scan, _, viewpoint = KEYS[-1].rpartition("_")
     store.check_finite(np.array([0, 1, 0]))
     assert np.isfinite(store.take(np.array([1]))).all()
     match = rf"broken.safetensors: features of viewpoint {viewpoint} of scan {scan} are not all"
     for use in (store.check_finite, store.take):
-        with pytest.raises(ValueError, match=rf"{match} finite.*extract again"):
+        with pytest.raises(ValueError, match=rf"{match} finite.*extract the features again"):
             use(np.array([0, len(KEYS) - 1]))
 
 
 def test_each_row_is_checked_once(path: Path, views: np.ndarray):
-    store = FeatureStore.open(path)
+    store = open_store(path)
     read = []
 
     class Counting:
@@ -175,8 +177,8 @@ def test_each_row_is_checked_once(path: Path, views: np.ndarray):
     assert sorted(read) == [0, 1, 2]
 
 
-def test_all_finite_halves_pass_and_no_other(tmp_path: Path):
-    """Every float16 that there is."""
+def test_check_finite_accepts_exactly_the_finite_float16_numbers(tmp_path: Path):
+    """Tries all 65,536 of them."""
     halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
     store = FeatureStore(tmp_path, ["a_b"], {}, np.zeros((1, 36, 1), np.float16))
     for half in halves:
@@ -189,9 +191,9 @@ def test_all_finite_halves_pass_and_no_other(tmp_path: Path):
                 store.check_finite(np.array([0]))
 
 
-def test_files_of_other_kinds_are_told_what_is_read(tmp_path: Path):
+def test_the_error_of_an_unknown_format_names_the_known_ones(tmp_path: Path):
     text = tmp_path / "README.md"
     text.write_text("# A file that somebody needs\n")
-    with pytest.raises(ValueError, match=r"README\.md: not a file of features; .*\.tsv") as error:
-        FeatureStore.open(text)
+    with pytest.raises(ValueError, match=r"README\.md: not a feature file; .*\.tsv") as error:
+        open_store(text)
     assert "delete" not in str(error.value)

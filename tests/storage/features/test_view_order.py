@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 from storage.features.view_order import layout_matches, reference_matches
 
@@ -21,7 +22,7 @@ def smooth_views(seed: int, width: int) -> np.ndarray:
 
 def write(path: Path, views: np.ndarray) -> FeatureStore:
     FeatureStore.write(path, views, KEYS)
-    return FeatureStore.open(path)
+    return open_store(path)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def write(path: Path, views: np.ndarray) -> FeatureStore:
         ),
     ],
 )
-def test_the_order_is_found_beside_another_encoders_store(
+def test_reference_matches_infers_the_order_from_another_encoders_store(
     tmp_path: Path, rows: np.ndarray, order: str
 ):
     reference = write(tmp_path / "reference.safetensors", smooth_views(0, 16))
@@ -51,7 +52,7 @@ def test_the_order_is_found_beside_another_encoders_store(
     np.testing.assert_array_equal(rows[best.rows], np.arange(36))
 
 
-def test_columns_are_told_from_rings(tmp_path: Path):
+def test_layout_matches_distinguishes_columns_from_rings(tmp_path: Path):
     views = smooth_views(2, 16)
     store = write(tmp_path / "rings.safetensors", views)
     assert layout_matches(store)[0].order.startswith("as expected")
@@ -61,7 +62,7 @@ def test_columns_are_told_from_rings(tmp_path: Path):
     np.testing.assert_array_equal(columns[:, found.rows], views)
 
 
-def test_features_of_nothing_agree_with_no_order(tmp_path: Path):
+def test_constant_features_agree_with_no_order(tmp_path: Path):
     store = write(tmp_path / "zeros.safetensors", np.zeros((len(KEYS), 36, 4)))
     assert [match.agreement for match in layout_matches(store)] == [0, 0, 0]
 
@@ -70,4 +71,4 @@ def test_stores_without_a_common_viewpoint_are_refused(tmp_path: Path):
     store = write(tmp_path / "store.safetensors", smooth_views(0, 4))
     FeatureStore.write(tmp_path / "other.safetensors", smooth_views(0, 4)[:1], ["b_0"])
     with pytest.raises(ValueError, match="no viewpoint in common"):
-        reference_matches(store, FeatureStore.open(tmp_path / "other.safetensors"))
+        reference_matches(store, open_store(tmp_path / "other.safetensors"))

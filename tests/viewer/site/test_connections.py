@@ -10,7 +10,7 @@ from viewer.scene.pictures import NoPictures
 from viewer.site import server as server_module
 from viewer.site.drives import Drives
 from viewer.site.library import Library
-from viewer.site.routes import STATIC, Site
+from viewer.site.routes import STATIC, Routes
 from viewer.site.server import ViewerServer
 
 REQUEST = b"GET /static/svg.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -19,7 +19,7 @@ REQUEST = b"GET /static/svg.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 @pytest.fixture
 def site(tiny_world, tmp_path):
     library = Library(world_files("matterport", tiny_world), "r2r")
-    return Site(library, NoPictures("none"), Drives(library, tmp_path))
+    return Routes(library, NoPictures("none"), Drives(library, tmp_path))
 
 
 @pytest.fixture

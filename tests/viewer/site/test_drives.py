@@ -9,7 +9,7 @@ from envs.worlds import world_files
 from viewer.scene.pictures import NoPictures
 from viewer.site.drives import Drives
 from viewer.site.library import Library
-from viewer.site.routes import RequestError, Site
+from viewer.site.routes import RequestError, Routes
 from viewer.trace import read_traces
 
 KEY = "train/100_0"
@@ -36,7 +36,7 @@ def names(folder):
 
 
 def test_a_person_walks_and_the_walk_is_saved_when_they_stop(library, traces, tmp_path, folder):
-    site = Site(library, NoPictures("none"), Drives(library, tmp_path))
+    site = Routes(library, NoPictures("none"), Drives(library, tmp_path))
 
     def order(path, **body):
         return json.loads(site.post(path, {"episode": KEY, **body}).body)
@@ -106,7 +106,7 @@ def test_no_walk_is_overwritten(library, tmp_path, folder):
 
 def test_a_step_that_cannot_be_saved_has_not_happened(library, tmp_path):
     drives = Drives(library, tmp_path)
-    site = Site(library, NoPictures("none"), drives)
+    site = Routes(library, NoPictures("none"), drives)
     drives.start(KEY)
     (tmp_path / "you").write_text("a file where the folder should be")
     with pytest.raises(RequestError, match="your walk cannot be saved") as refused:
@@ -123,7 +123,7 @@ def test_a_saved_walk_of_another_graph_is_named(library, tmp_path, folder):
     drives.act(KEY, 1, 0)
     path = folder / "100_0.walking"
     path.write_bytes(path.read_bytes().replace(b'"instr_id":"100_0"', b'"instr_id":"100_1"'))
-    site = Site(library, NoPictures("none"), Drives(library, tmp_path))
+    site = Routes(library, NoPictures("none"), Drives(library, tmp_path))
     with pytest.raises(RequestError, match=r"100_0\.walking: this walk is of another episode"):
         site.post("/api/drive", {"episode": KEY})
 

@@ -12,7 +12,7 @@ from envs.worlds import world_files
 from viewer.scene.pictures import DrawnPictures, NoPictures
 from viewer.site.drives import Drives
 from viewer.site.library import Library
-from viewer.site.routes import STATIC, RequestError, Site, language_of
+from viewer.site.routes import STATIC, RequestError, Routes, language_of
 from viewer.site.server import ViewerServer
 
 KEY = "train/100_0"
@@ -28,7 +28,7 @@ def library(tiny_world, traces):
 @pytest.fixture
 def site(library, tmp_path, grey):
     pictures = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
-    return Site(library, pictures, Drives(library, tmp_path / "traces"))
+    return Routes(library, pictures, Drives(library, tmp_path / "traces"))
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_own_instructions_are_followed(library, tmp_path, traces):
         return traces[0]
 
     pictures = NoPictures("none")
-    site = Site(library, pictures, Drives(library, tmp_path), follow, "follower")
+    site = Routes(library, pictures, Drives(library, tmp_path), follow, "follower")
     order = {"episode": KEY, "instruction": " सोफ़े के पास रुकें। "}
     site.post("/api/follow", {**order, "viewpoint": "a4", "heading": 1.5})
     assert (asked[0].path, asked[0].heading, asked[0].language) == (("a4",), 1.5, "hi")
@@ -267,7 +267,7 @@ def test_own_instructions_are_followed_one_after_the_other(library, tmp_path, tr
             both.reset()
         return traces[0]
 
-    site = Site(library, NoPictures("none"), Drives(library, tmp_path), follow, "follower")
+    site = Routes(library, NoPictures("none"), Drives(library, tmp_path), follow, "follower")
     orders = [{"episode": KEY, "instruction": text} for text in ("Go.", "Stay.")]
     with ThreadPoolExecutor(2) as people:
         list(people.map(lambda order: site.post("/api/follow", order), orders))

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from agents.acting.tokenizers import SubwordTokenizer
-from envs.episodes.tokenizer import WordTokenizer, split_words
+from envs.tokenizers import SubwordTokenizer, WordTokenizer, split_words
 from viewer.trace.words import unknown_words, word_attention, word_pieces
 
 TEXTS = {

@@ -9,7 +9,7 @@ from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, VQA_P
 
 @pytest.fixture
 def offline(monkeypatch):
-    monkeypatch.setattr(encoders, "any_is_fetched", lambda: False)
+    monkeypatch.setattr(encoders, "any_is_downloaded", lambda: False)
     monkeypatch.setattr(encoders, "is_reachable", lambda address: False)
 
 
@@ -35,5 +35,5 @@ def test_what_works_without_a_network_is_let_through(offline, tmp_path):
 
 
 def test_weights_that_may_be_here_are_let_through(offline, monkeypatch):
-    monkeypatch.setattr(encoders, "any_is_fetched", lambda: True)
+    monkeypatch.setattr(encoders, "any_is_downloaded", lambda: True)
     check_encoder(VQA_PRESETS["pythia-clip-vil"])

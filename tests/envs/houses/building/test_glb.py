@@ -87,7 +87,7 @@ def test_flipped_bytes_are_damage_too(scene: Scene, tmp_path: Path, piece: bytes
 
 
 def rewritten(path: Path, change: Callable[[dict], None]) -> None:
-    """Change the JSON of a GLB; its binary part stays."""
+    """Change the JSON part of a GLB file; keep its binary part."""
     raw = path.read_bytes()
     length = int.from_bytes(raw[12:16], "little")
     tree = json.loads(raw[20 : 20 + length])
@@ -104,12 +104,12 @@ def rewritten(path: Path, change: Callable[[dict], None]) -> None:
         lambda tree: tree["accessors"][0].update(count=10**12),
         lambda tree: tree["bufferViews"][0].update(byteLength=-5),
         lambda tree: tree["bufferViews"][0].update(byteStride=1 << 40),
-        # Indices of corners read from the numbers of something else.
+        # Corner indices read from another buffer view.
         lambda tree: tree["accessors"][0].update(bufferView=1),
         lambda tree: tree["meshes"][0].update(name="-1|cloth"),
     ],
 )
-def test_what_a_damaged_tree_says_is_checked(scene: Scene, tmp_path: Path, change):
+def test_inconsistent_json_of_a_glb_is_damage_too(scene: Scene, tmp_path: Path, change):
     path = tmp_path / "house.glb"
     write_glb(scene, path)
     rewritten(path, change)

@@ -1,4 +1,4 @@
-"""One whole house: complete, closed, lit, the same after a round trip through its files."""
+"""One whole house: complete, closed, lit, and unchanged by a round trip through its files."""
 
 import json
 import logging
@@ -13,13 +13,13 @@ from envs.houses.building.house import (
     House,
     HouseSpec,
     build_house,
+    ensure_house,
     house_cache_dir,
     is_saved,
-    keep_house,
     load_house,
     save_house,
 )
-from envs.houses.furnishing.furnishing import furnish
+from envs.houses.furnishing.rooms import furnish
 from envs.houses.materials.style import make_style
 from envs.houses.materials.textures import make_textures
 from envs.houses.rendering import house_panoramas
@@ -46,20 +46,20 @@ def eyes(house: House) -> np.ndarray:
     return np.array([[*room.centre, 1.95] for room in house.plan.rooms])
 
 
-def test_every_room_and_opening_is_there(house: House):
+def test_every_room_and_opening_has_its_objects(house: House):
     objects = house.scene.objects
     for category in ("floor", "ceiling", "wall", "skirting"):
         rooms = sorted(o.room for o in objects if o.category == category)
         assert rooms == list(range(len(house.plan.rooms))), category
     kinds = [opening.kind for opening in house.plan.openings]
     for kind, category in (("window", "window"), ("door", "door frame"), ("arch", "archway")):
-        found = sum(o.category == category for o in objects)
+        count = sum(o.category == category for o in objects)
         expected = kinds.count(kind) + (kinds.count("entrance") if kind == "door" else 0)
-        assert found == expected, category
+        assert count == expected, category
     assert sum(o.category == "entrance door" for o in objects) == kinds.count("entrance")
 
 
-def test_arrays_fit_together(house: House):
+def test_arrays_of_a_scene_are_consistent(house: House):
     scene = house.scene
     assert scene.faces.min() == 0
     assert scene.faces.max() == len(scene.positions) - 1
@@ -72,14 +72,14 @@ def test_arrays_fit_together(house: House):
         assert corners.max(axis=0) == pytest.approx(info.upper, abs=1e-3)
 
 
-def test_faces_are_wound_as_their_normals_say(house: House):
+def test_faces_are_wound_as_their_normals(house: House):
     scene = house.scene
     a, b, c = (scene.positions[scene.faces[:, k]] for k in range(3))
     facing = np.einsum("ij,ij->i", np.cross(b - a, c - a), scene.normals[scene.faces].mean(axis=1))
     assert (facing < 0).mean() < 0.001
 
 
-def test_no_ray_leaves_but_through_a_window(house: House, tracer: RayTracer):
+def test_rays_leave_a_house_only_through_windows(house: House, tracer: RayTracer):
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(20_000, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -124,10 +124,10 @@ def test_assembling_twice_gives_equal_scenes():
         placed = furnish(plan, np.random.default_rng(1), style)
         return assemble(plan, placed, style, make_textures(6002))
 
-    one, two = assembled(), assembled()
-    assert one.objects == two.objects
+    first, second = assembled(), assembled()
+    assert first.objects == second.objects
     for field in ("positions", "normals", "uvs", "colours", "faces", "face_texture"):
-        assert np.array_equal(getattr(one, field), getattr(two, field)), field
+        assert np.array_equal(getattr(first, field), getattr(second, field)), field
 
 
 def test_house_is_the_same_after_saving_and_loading(
@@ -222,11 +222,11 @@ def test_panoramas_build_a_house_once(
         panorama = source.panorama(SPEC.scan, VIEWPOINT)
     assert built == [SPEC]
     assert "building test_house" in caplog.text
-    # Two processes that find it missing at once.
+    # Two processes that miss it at the same time.
     monkeypatch.setattr(
-        house_module, "is_saved", lambda *found, once=[False]: once.pop() if once else True
+        house_module, "is_saved", lambda *_, answers=[False]: answers.pop() if answers else True
     )
-    keep_house(SPEC, connectivity_dir / "cache")
+    ensure_house(SPEC, connectivity_dir / "cache")
     assert built == [SPEC]
     assert panorama.rgb.shape == (64, 128, 3)
     assert panorama.depth[-1, 0] == pytest.approx(1.5, abs=0.15)

@@ -23,7 +23,7 @@ def make(category, seed=0, **options):
 
 
 def triangles_of(item):
-    """Texture coordinates in repeats, faces and owning part of every triangle of an item."""
+    """Return positions, texture coordinates in repeats, faces and the part of each triangle."""
     starts = np.cumsum([0] + [len(part.positions) for part in item.parts[:-1]])
     scales = [TEXTURE_SCALE.get(part.material.texture, 1.0) for part in item.parts]
     positions = np.concatenate([part.positions for part in item.parts])
@@ -34,7 +34,7 @@ def triangles_of(item):
 
 
 def pixels_of(material, uv, textures):
-    """Colours 0..1 of a material at texture coordinates; tiling textures count by their mean."""
+    """Return colours 0..1 of a material at texture coordinates, the mean for tiling textures."""
     image = textures[material.texture]
     if material.texture in TEXTURE_SCALE:
         picked = np.tile(image.reshape(-1, 3).mean(0), (len(uv), 1))
@@ -46,7 +46,7 @@ def pixels_of(material, uv, textures):
 
 
 def visible_colours(item, textures, resolution=24):
-    """Count the colour names of what a person in front of the item sees of it."""
+    """Count the colour names of the surfaces that are visible from the front of an item."""
     import embreex.rtcore_scene as embree
     from embreex.mesh_construction import TriangleMesh
 
@@ -79,7 +79,7 @@ def visible_colours(item, textures, resolution=24):
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_meshes_are_sound(category):
+def test_meshes_are_finite_and_wound_as_their_normals(category):
     for seed in STYLE_SEEDS:
         for part in make(category, seed).parts:
             assert np.isfinite(part.positions).all()
@@ -107,22 +107,22 @@ def test_size_and_origin_fit_the_parts(category):
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_named_colour_is_the_one_that_prevails(category, textures):
+def test_named_colour_is_dominant(category, textures):
     for seed in STYLE_SEEDS:
         item = make(category, seed)
         seen = visible_colours(item, textures[seed])
         assert item.colour in COLOUR_NAMES
         if category == "books" and item.colour != "white":
-            del seen["white"]  # the pages, by which nobody names a book
+            del seen["white"]  # the pages do not name the colour of a book
         assert seen.most_common(1)[0][0] == item.colour, seen
 
 
 def test_same_generator_state_makes_the_same_item():
     for category in CATEGORIES:
         first, second = make(category, 5), make(category, 5)
-        for one, other in zip(first.parts, second.parts, strict=True):
-            assert np.array_equal(one.positions, other.positions)
-            assert one.material == other.material
+        for part, other in zip(first.parts, second.parts, strict=True):
+            assert np.array_equal(part.positions, other.positions)
+            assert part.material == other.material
 
 
 def test_every_texture_of_an_item_exists(textures):
@@ -142,7 +142,7 @@ def test_main_objects_vary_in_colour_within_and_between_houses(category):
 
 @pytest.mark.parametrize("category", ["sofa", "armchair", "chair", "wardrobe", "door", "desk"])
 @pytest.mark.parametrize("colour", ["red", "white", "green"])
-def test_asked_colour_is_taken(category, colour):
+def test_given_colour_is_used(category, colour):
     assert make(category, 3, colour=colour).colour == colour
 
 
@@ -162,7 +162,7 @@ def test_a_furnished_house_stays_in_the_triangle_budget():
     assert max(triangles) < 3000
 
 
-def test_unknown_names_are_refused_with_the_known_ones():
+def test_unknown_names_raise_with_the_known_ones():
     with pytest.raises(ValueError, match=r"spaceship.*choose from bed"):
         make_item("spaceship", np.random.default_rng(0), make_style(0))
     with pytest.raises(ValueError, match=r"mauve.*use one of red"):

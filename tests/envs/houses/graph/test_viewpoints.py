@@ -100,7 +100,7 @@ def test_walls_hide_viewpoints_from_each_other():
             assert 1.0 <= crossing <= 2.0
 
 
-def test_repair_leads_round_a_corner():
+def test_repair_joins_components_around_a_corner():
     """A tall screen behind the door hides both doorsteps from the rest of the kitchen."""
     screen = _block("wardrobe", 1, 6.5, 0.0, 6.6, 3.2, 0.0, 2.4)
     records = _place(two_rooms(screen))
@@ -112,13 +112,13 @@ def test_same_seeds_give_the_same_graph():
     assert _place(two_rooms()) == _place(two_rooms())
 
 
-def test_unreachable_room_is_an_error_that_names_house_and_seed():
+def test_unreachable_room_raises_with_house_and_seed():
     blocked = two_rooms(_block("wardrobe", 1, 5.06, 0.0, 5.6, 4.0, 0.0, 2.4))
     with pytest.raises(ValueError, match=r"tiny: no viewpoint reaches kitchen.* 3 in sets\.py"):
         _place(blocked)
 
 
-def test_clearance_along_a_walk_is_its_narrowest():
+def test_clearance_along_a_walk_is_its_minimum():
     clearance = np.full((40, 20), 0.5)
     clearance[20, :] = 0.2
     floor = ClearanceMap(clearance)

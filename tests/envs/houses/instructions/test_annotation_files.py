@@ -1,4 +1,4 @@
-"""Files of episodes: houses that are made anew alone, and files that are damaged or missing."""
+"""Tests of annotation files: replacing some houses, and damaged or missing files."""
 
 import pytest
 
@@ -27,7 +27,7 @@ KINDS = pytest.mark.parametrize(
 
 
 @KINDS
-def test_a_file_keeps_the_records_of_other_houses(tmp_path, merge, name):
+def test_merging_keeps_the_records_of_other_houses(tmp_path, merge, name):
     path = name(tmp_path, "train")
     mine, other = [record("tiny", number) for number in (5, 3, 4)], [record("other", 1)]
     merge(path, ["tiny"], mine)
@@ -40,14 +40,14 @@ def test_a_file_keeps_the_records_of_other_houses(tmp_path, merge, name):
 
 
 @KINDS
-def test_damaged_and_missing_files_are_named(tmp_path, merge, name):
+def test_errors_name_damaged_and_missing_files(tmp_path, merge, name):
     path = name(tmp_path, "train")
     with pytest.raises(FileNotFoundError, match=rf"{path.name} is missing; .*build_houses\.py"):
         read_annotations(path)
     merge(path, ["tiny"], [record("tiny", number) for number in range(9)])
-    whole = path.read_bytes()
-    for damaged in (whole[:-12], b"{" + whole[1:]):
+    intact = path.read_bytes()
+    for damaged in (intact[:-12], b"{" + intact[1:]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=rf"{path.name}: record .*delete a damaged one"):
+        with pytest.raises(ValueError, match=rf"{path.name}: record .*delete a damaged file"):
             merge(path, ["other"], [record("other", 1)])
         assert path.read_bytes() == damaged

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from envs.houses.instructions.instructions import (
-    means_only,
+    is_unambiguous,
     plan_clauses,
     room_visits,
     write_instructions,
 )
-from envs.houses.language.realiser import realise
+from envs.houses.language.r2r_realiser import realise_clauses
 from envs.houses.meshes.scene import ObjectInfo
 from envs.houses.survey.clauses import Clause
 from envs.houses.survey.landmarks import Landmark, contrast, references
@@ -18,7 +18,7 @@ from envs.houses.survey.routes import Routes, choose_episodes, flights
 from envs.houses.survey.visibility import HEADING_STEPS, Survey
 from envs.houses.survey.waymarks import waymark_options
 
-# A hallway of six viewpoints along y; a bedroom, a kitchen and a second bedroom lie to its east.
+# A hallway of four viewpoints along y; a bedroom, a kitchen and a second bedroom are to its east.
 PLAN = """
 index  x    y    room
 0      0    0    hallway
@@ -49,7 +49,7 @@ THINGS = [
 
 
 def make_survey() -> Survey:
-    """Each thing shows as a disc of radius 0.4 m to every viewpoint of its room and the doors."""
+    """Build the survey: each object is a disc of radius 0.4 m, visible in its room and door."""
     rows = [line.split() for line in PLAN.strip().splitlines()[1:]]
     positions = np.array([[float(row[1]), float(row[2])] for row in rows])
     edges = np.zeros((len(rows), len(rows)), bool)
@@ -85,12 +85,12 @@ def routes(survey) -> Routes:
     return Routes.of(survey)
 
 
-def _plan(*mentions: tuple, pin: Landmark) -> list[Clause]:
+def _plan(*mentions: tuple, goal: Landmark) -> list[Clause]:
     clauses = [Clause(kind, 0, 1, room) for kind, room in mentions]
-    return [*clauses, Clause("stop", 1, 1, "", pin)]
+    return [*clauses, Clause("stop", 1, 1, "", goal)]
 
 
-def test_routes_are_shortest_and_know_what_r2r_allows(survey, routes):
+def test_routes_are_shortest_and_check_the_limits_of_r2r(survey, routes):
     assert routes.path(5, 7) == (5, 4, 0, 1, 2, 6, 7)
     assert routes.lengths[5, 7] == pytest.approx(12)
     assert routes.fits_r2r(routes.path(5, 7))
@@ -102,36 +102,36 @@ def test_visits_split_a_path_by_rooms(survey, routes):
     assert visits == [(1, 0, 1), (0, 2, 4), (2, 5, 6)]
 
 
-def test_words_that_fit_two_goals_are_refused(survey, routes):
+def test_clauses_that_fit_two_goals_are_ambiguous(survey, routes):
     path = routes.path(7, 5)  # to the first bedroom
-    vague = _plan(("leave", "kitchen"), ("enter", "bedroom"), pin=Landmark("bed", "", (0,)))
-    clear = _plan(("leave", "kitchen"), ("enter", "bedroom"), pin=Landmark("bed", "blue", (0,)))
-    assert not means_only(survey, routes, path, vague)
-    assert means_only(survey, routes, path, clear)
+    vague = _plan(("leave", "kitchen"), ("enter", "bedroom"), goal=Landmark("bed", "", (0,)))
+    clear = _plan(("leave", "kitchen"), ("enter", "bedroom"), goal=Landmark("bed", "blue", (0,)))
+    assert not is_unambiguous(survey, routes, path, vague)
+    assert is_unambiguous(survey, routes, path, clear)
 
 
-def test_a_marked_room_tells_two_of_its_kind_apart(survey, routes):
+def test_a_landmark_distinguishes_rooms_of_one_kind(survey, routes):
     path = routes.path(7, 4)
     detail = Clause("enter", 3, 4, "bedroom", Landmark("bed", "blue", (0,)))
     stop = Clause("stop", 4, 4, "", Landmark("wardrobe", "", (1,)))
-    assert means_only(survey, routes, path, [detail, stop])
+    assert is_unambiguous(survey, routes, path, [detail, stop])
     wrong = Clause("enter", 3, 4, "bedroom", Landmark("bed", "red", (4,)))
     desk = Clause("stop", 4, 4, "", Landmark("desk", "", (5,)))
-    assert not means_only(survey, routes, path, [wrong, desk])  # they mean the other bedroom
+    assert not is_unambiguous(survey, routes, path, [wrong, desk])  # the other bedroom
 
 
-def test_rooms_must_come_in_the_order_said(survey, routes):
+def test_rooms_must_be_in_the_order_of_the_clauses(survey, routes):
     path = routes.path(5, 9)
-    pin = Landmark("bed", "", (4,))
-    in_order = _plan(("leave", "bedroom"), ("through", "hallway"), ("enter", "bedroom"), pin=pin)
-    assert means_only(survey, routes, path, in_order)
-    through_kitchen = _plan(("enter", "kitchen"), ("enter", "bedroom"), pin=pin)
-    # Nothing fits, so nothing else does; the words must not be taken for the other bedroom's.
-    assert means_only(survey, routes, path, through_kitchen)
+    goal = Landmark("bed", "", (4,))
+    ordered = _plan(("leave", "bedroom"), ("through", "hallway"), ("enter", "bedroom"), goal=goal)
+    assert is_unambiguous(survey, routes, path, ordered)
+    through_kitchen = _plan(("enter", "kitchen"), ("enter", "bedroom"), goal=goal)
+    # No path fits these clauses, in particular none to the other bedroom.
+    assert is_unambiguous(survey, routes, path, through_kitchen)
 
 
-def test_a_room_may_be_entered_and_gone_through(survey, routes):
-    told = [
+def test_a_room_can_be_entered_and_walked_through(survey, routes):
+    rooms = [
         ("leave", "kitchen"),
         ("enter", "hallway"),
         ("through", "hallway"),
@@ -139,20 +139,20 @@ def test_a_room_may_be_entered_and_gone_through(survey, routes):
     ]
     path = routes.path(7, 5)
     vague, clear = Landmark("bed", "", (0,)), Landmark("bed", "blue", (0,))
-    assert not means_only(survey, routes, path, _plan(*told, pin=vague))
-    assert means_only(survey, routes, path, _plan(*told, pin=clear))
-    # The kitchen is not entered by one who starts in it, so that nothing fits.
-    again = _plan(("enter", "kitchen"), ("enter", "bedroom"), pin=vague)
-    assert means_only(survey, routes, path, again)
+    assert not is_unambiguous(survey, routes, path, _plan(*rooms, goal=vague))
+    assert is_unambiguous(survey, routes, path, _plan(*rooms, goal=clear))
+    # A path that starts in the kitchen does not enter it, so that no path fits.
+    again = _plan(("enter", "kitchen"), ("enter", "bedroom"), goal=vague)
+    assert is_unambiguous(survey, routes, path, again)
 
 
-def test_contrast_is_high_only_towards_the_landmark(survey):
+def test_contrast_is_positive_only_towards_the_landmark(survey):
     fridge = Landmark("fridge", "", (2,))
     assert contrast(survey, fridge, 2, 6) > 0
     assert contrast(survey, fridge, 2, 3) < 0
 
 
-def test_references_need_a_colour_or_a_plural_where_the_noun_fits_two(survey):
+def test_references_use_a_colour_or_a_plural_if_the_noun_fits_two_objects(survey):
     rng = np.random.default_rng(0)
     words = {
         landmark.words
@@ -163,7 +163,7 @@ def test_references_need_a_colour_or_a_plural_where_the_noun_fits_two(survey):
     assert not {"chair", "green chair"} & words
 
 
-def test_waymarks_lie_ahead(survey, routes):
+def test_waymarks_are_ahead(survey, routes):
     path = routes.path(5, 7)
     options = waymark_options(survey, path, np.random.default_rng(0))
     assert options
@@ -178,7 +178,7 @@ def test_three_different_instructions_end_at_the_goal(survey, routes):
     path = routes.path(5, 7)
     for seed in range(10):
         written = write_instructions(survey, routes, path, np.random.default_rng(seed))
-        texts = [one.text for one in written]
+        texts = [instruction.text for instruction in written]
         assert len(set(texts)) == 3
         for instruction in written:
             assert re.fullmatch(r"[A-Z][^.]*\.( [A-Z][^.]*\.)*", instruction.text)
@@ -199,7 +199,7 @@ def test_spans_cover_the_clauses_in_order(survey, routes):
             ends.append(span.end)
 
 
-def test_turns_are_never_told_one_by_one(survey, routes):
+def test_an_instruction_has_at_most_one_turn(survey, routes):
     for seed in range(30):
         for instruction in write_instructions(
             survey, routes, routes.path(5, 7), np.random.default_rng(seed)
@@ -208,7 +208,7 @@ def test_turns_are_never_told_one_by_one(survey, routes):
             assert len(turns) <= 1
 
 
-def test_a_goal_without_a_landmark_gets_no_instruction(survey, routes):
+def test_a_goal_without_a_landmark_has_no_instruction(survey, routes):
     bare = Survey(
         **{
             **{name: getattr(survey, name) for name in survey.__dataclass_fields__},
@@ -221,37 +221,37 @@ def test_a_goal_without_a_landmark_gets_no_instruction(survey, routes):
 
 def test_plan_sorts_clauses_along_the_path(survey, routes):
     path = routes.path(5, 7)
-    pin = Landmark("fridge", "", (2,))
+    goal = Landmark("fridge", "", (2,))
     for seed in range(10):
-        clauses = plan_clauses(survey, path, pin, [], np.random.default_rng(seed))
+        clauses = plan_clauses(survey, path, goal, [], np.random.default_rng(seed))
         firsts = [clause.first for clause in clauses]
         assert firsts == sorted(firsts)
         assert clauses[-1].kind == "stop"
         assert any(clause.kind == "enter" and clause.room == "kitchen" for clause in clauses)
 
 
-def test_the_arms_of_a_bent_hallway_are_one(survey):
+def test_a_bent_hallway_is_mentioned_once(survey):
     bent = replace(survey, room_kinds=("hallway", "bedroom", "hallway", "bedroom"))
-    pin = Landmark("fridge", "", (2,))
+    goal = Landmark("fridge", "", (2,))
     for seed in range(40):
-        clauses = plan_clauses(bent, (5, 4, 0, 1, 2, 6, 7), pin, [], np.random.default_rng(seed))
-        told = [one.kind for one in clauses if one.room == "hallway" and one.kind != "stop"]
-        assert len(told) <= 1
+        clauses = plan_clauses(bent, (5, 4, 0, 1, 2, 6, 7), goal, [], np.random.default_rng(seed))
+        hallways = [c for c in clauses if c.room == "hallway" and c.kind != "stop"]
+        assert len(hallways) <= 1
 
 
-def test_a_turn_lends_its_verb_to_the_room():
+def test_a_turn_can_share_its_verb_with_the_next_room():
     clauses = [
         Clause("leave", 0, 1, "bedroom"),
         Clause("turn", 1, 1, side="left"),
         Clause("enter", 1, 2, "kitchen"),
         Clause("stop", 2, 2, "", Landmark("fridge", "red", (0,))),
     ]
-    texts = [realise(clauses, np.random.default_rng(seed)).text for seed in range(40)]
+    texts = [realise_clauses(clauses, np.random.default_rng(seed)).text for seed in range(40)]
     assert any(re.search(r"left into the kitchen", text) for text in texts)
     assert all("the red fridge" in text for text in texts)
 
 
-def test_episodes_of_a_start_have_goals_apart(survey, routes):
+def test_episodes_with_one_start_have_distant_goals(survey, routes):
     taken: set[tuple[int, int]] = set()
     rng = np.random.default_rng(0)
     paths = choose_episodes(survey, routes, 12, 4, taken, lambda path: path, rng)
@@ -266,7 +266,7 @@ def test_episodes_of_a_start_have_goals_apart(survey, routes):
         assert min(apart, default=9) > 3.0
 
 
-def test_exhausted_house_gives_what_it_has(survey, routes):
+def test_a_house_with_few_paths_returns_fewer_episodes(survey, routes):
     rng = np.random.default_rng(0)
     paths = choose_episodes(survey, routes, 1000, 4, set(), lambda path: path, rng)
     allowed = sum(routes.fits_r2r(path) for s in range(len(ROOMS)) for path in routes.from_start(s))
@@ -283,34 +283,34 @@ def upstairs() -> tuple[Survey, Routes]:
     edges[:10, :10] = flat.edges
     for i, j in ((7, 10), (10, 11)):
         edges[i, j] = edges[j, i] = True
-    # What is seen upstairs is what is seen in the kitchen below.
-    again = [*range(10), 7, 7]
+    # The view upstairs is that of the kitchen below.
+    copied = [*range(10), 7, 7]
     fields |= {
         "viewpoints": (*flat.viewpoints, "stairs", "above"),
         "positions": np.concatenate([flat.positions, [[6.5, 5.5], [5.0, 4.2]]]),
         "edges": edges,
         "rooms": np.array([*flat.rooms, 4, 2]),
         "room_kinds": (*flat.room_kinds, "staircase"),
-        "areas": flat.areas[again],
-        "distances": flat.distances[again],
+        "areas": flat.areas[copied],
+        "distances": flat.distances[copied],
         "heights": np.array([1.5] * 10 + [2.9, 4.4]),
     }
     survey = Survey(**fields)
     return survey, Routes.of(survey)
 
 
-def test_stairs_are_told_and_tell_storeys_apart(upstairs):
+def test_stairs_are_mentioned_and_distinguish_storeys(upstairs):
     survey, routes = upstairs
     path = routes.path(0, 11)
     assert flights(survey, path) == [("up", 4, 6)]
     assert flights(survey, path[::-1]) == [("down", 0, 2)]
-    pin = Landmark("fridge", "", (2,))
-    clauses = plan_clauses(survey, path, pin, [], np.random.default_rng(0))
+    goal = Landmark("fridge", "", (2,))
+    clauses = plan_clauses(survey, path, goal, [], np.random.default_rng(0))
     assert [clause.kind for clause in clauses].count("up") == 1
     assert not any(clause.room == "staircase" for clause in clauses)
-    text = realise(clauses, np.random.default_rng(0)).text.lower()
+    text = realise_clauses(clauses, np.random.default_rng(0)).text.lower()
     assert re.search("(go|walk) up the stairs|climb the stairs", text)
-    # Without the stairs the words mean the fridge downstairs just as well.
-    level = _plan(("enter", "kitchen"), pin=pin)
-    assert not means_only(survey, routes, path, level)
-    assert means_only(survey, routes, path, [Clause("up", 4, 6), *level])
+    # Without the stairs, the clauses also fit the fridge downstairs.
+    level = _plan(("enter", "kitchen"), goal=goal)
+    assert not is_unambiguous(survey, routes, path, level)
+    assert is_unambiguous(survey, routes, path, [Clause("up", 4, 6), *level])

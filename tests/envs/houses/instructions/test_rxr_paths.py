@@ -13,7 +13,7 @@ def pools(routes):
     return candidate_paths(routes)
 
 
-def test_candidates_are_long_and_come_by_nothing_twice(survey, routes, pools):
+def test_candidates_are_long_and_visit_no_viewpoint_twice(survey, routes, pools):
     shortest, detours = pools
     assert shortest
     for path in (*shortest, *detours):
@@ -21,21 +21,21 @@ def test_candidates_are_long_and_come_by_nothing_twice(survey, routes, pools):
         assert len(set(path)) == len(path)
         assert all(survey.edges[a, b] for a, b in pairwise(path))
     assert all(path == routes.path(path[0], path[-1]) for path in shortest)
-    # The hand-made house has no ring, so that no path leads round.
+    # The graph of this house has no cycle, so that no detour exists.
     assert detours == []
 
 
-def test_detours_are_found_where_there_are_rings(survey, routes):
+def test_detours_exist_in_graphs_with_cycles(survey, routes):
     edges = survey.edges.copy()
-    edges[9, 11] = edges[11, 9] = True  # kitchen and second bedroom are joined
-    ring = Routes.of(replace(survey, edges=edges))
-    _, detours = candidate_paths(ring)
+    edges[9, 11] = edges[11, 9] = True  # connects kitchen and second bedroom
+    routes_with_cycle = Routes.of(replace(survey, edges=edges))
+    _, detours = candidate_paths(routes_with_cycle)
     assert (7, 6, 0, 1, 2, 3, 4, 5, 10, 11, 9) in detours
     for path in detours:
-        assert path != ring.path(path[0], path[-1])
+        assert path != routes_with_cycle.path(path[0], path[-1])
 
 
-def test_choice_takes_no_pair_twice_and_spreads(survey, routes, pools):
+def test_chosen_paths_have_unique_pairs_and_varied_goals(survey, routes, pools):
     taken = {(7, 16)}
     paths = choose_paths(survey, routes, 8, taken, lambda path: path, np.random.default_rng(0))
     pairs = [(path[0], path[-1]) for path in paths]
@@ -45,7 +45,7 @@ def test_choice_takes_no_pair_twice_and_spreads(survey, routes, pools):
     assert len({path[-1] for path in paths}) >= 4
 
 
-def test_what_cannot_be_told_is_left_out_and_the_choice_ends(survey, routes, pools):
+def test_the_choice_skips_failed_paths_and_ends(survey, routes, pools):
     rng = np.random.default_rng(0)
     assert choose_paths(survey, routes, 5, set(), lambda path: None, rng) == []
     everything = choose_paths(survey, routes, 1000, set(), lambda path: path, rng)

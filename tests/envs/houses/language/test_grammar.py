@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import EDGES, STATEMENTS, TURNS, Act, Mention
+from envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS, Act, Mention
 from envs.houses.language.grammar import DISTANCES, ORDINALS, parse, pattern_fields, tokens_of
-from envs.houses.language.languages import TAGS, language_of
+from envs.houses.language.grammars.languages import TAGS, language_of
 from envs.houses.survey.landmarks import PLURALS
 
-MANNERS = range(12)
+VARIANTS = range(12)
 
 
 def make_act(kind, fields, language, rng) -> Act:
-    """An act of a kind whose fields are filled at random."""
+    """Build an act of a kind with random values in the given fields."""
     noun = language.nouns[rng.integers(len(language.nouns))]
     colour = language.colours[rng.integers(len(language.colours))]
     material = language.materials[rng.integers(len(language.materials))]
@@ -29,62 +29,59 @@ def make_act(kind, fields, language, rng) -> Act:
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_every_pattern_is_read_as_it_was_said(tag):
+def test_parsing_a_rendered_pattern_returns_its_act(tag):
     language = language_of(tag)
     rng = np.random.default_rng(0)
     for kind, patterns in language.patterns.items():
         for pattern in patterns:
-            for manner in MANNERS:
+            for variant in VARIANTS:
                 act = make_act(kind, pattern_fields(pattern), language, rng)
                 for is_final in (True, False) if language.can_chain(pattern) else (True,):
-                    text = language.say(act, pattern, manner, is_final)
+                    text = language.render(act, pattern, variant, is_final)
                     assert "{" not in text
-                    assert parse(language, text + language.joints.stop) == [act], text
+                    assert parse(language, text + language.connectives.stop) == [act], text
 
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_every_act_has_several_patterns(tag):
     language = language_of(tag)
-    assert set(language.patterns) == {*EDGES, *TURNS, *STATEMENTS}
+    assert set(language.patterns) == {*EDGE_RANGES, *TURNS, *STATEMENTS}
     for kind, patterns in language.patterns.items():
         assert len(set(patterns)) == len(patterns) >= 2, kind
-    with pytest.raises(ValueError, match=f"{tag} has no words"):
+    with pytest.raises(ValueError, match=f"{tag} has no pattern"):
         language.patterns_for(Act("up", room="kitchen"))
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_words_name_one_thing(tag):
+def test_no_two_mentions_have_the_same_wording(tag):
     language = language_of(tag)
     for slot in ("L.the", "L.a", "L.dir", "L.obl", "L.nom", "L.gen", "L.acc"):
-        said: dict = {}
+        mentions: dict = {}
         for noun in language.nouns:
             for mention in (Mention(noun), Mention(noun, "red"), Mention(noun, material="glass")):
-                for text in language._ways("L", mention, slot[2:]):
-                    assert said.setdefault(text, mention) == mention
+                for text in language._wordings("L", mention, slot[2:]):
+                    assert mentions.setdefault(text, mention) == mention
     for form in ("the", "obl", "in", "into", "from", "gen"):
-        rooms = [text for room in language.rooms for text in language._ways("R", room, form)]
+        rooms = [text for room in language.rooms for text in language._wordings("R", room, form)]
         assert len(set(rooms)) == len(rooms)
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_other_texts_are_not_read(tag):
+def test_texts_outside_the_grammar_are_rejected(tag):
     language = language_of(tag)
     assert parse(language, "Colourless green ideas sleep furiously.") is None
-    text = language.say(Act("stop", "kitchen", Mention("fridge")), *_one(language, "stop"))
+    act = Act("stop", "kitchen", Mention("fridge"))
+    text = language.render(act, language.patterns_for(act)[0], 0)
     assert parse(language, text + " xyz") is None
     assert parse(language, "") == []
 
 
-def _one(language, kind):
-    return language.patterns_for(Act(kind, "kitchen", Mention("fridge")))[0], 0
-
-
-def test_tokens_keep_words_with_vowel_signs_and_joiners_whole():
+def test_tokens_keep_vowel_signs_and_joiners_within_words():
     assert tokens_of("Go, then stop.") == ["go", ",", "then", "stop", "."]
     assert tokens_of("सीढ़ियों से जाएँ।") == ["सीढ़ियों", "से", "जाएँ", "।"]
     assert tokens_of("బాత్రూమ్\u200cలోకి వెళ్ళండి.") == ["బాత్రూమ్\u200cలోకి", "వెళ్ళండి", "."]
 
 
-def test_plurals_are_those_that_mentions_use():
-    plurals = {m.noun for m in language_of("hi-IN")._mentions if m.plural}
+def test_only_plural_nouns_have_plural_mentions():
+    plurals = {mention.noun for mention in language_of("hi-IN")._mentions if mention.plural}
     assert plurals == PLURALS

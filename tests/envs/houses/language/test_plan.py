@@ -3,12 +3,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from envs.houses.language.acts import EDGES, STATEMENTS, TURNS
-from envs.houses.language.languages import TAGS, language_of
-from envs.houses.language.mentions import ways_to_mention
+from envs.houses.language.acts import EDGE_RANGES, STATEMENTS, TURNS
+from envs.houses.language.grammars.languages import TAGS, language_of
+from envs.houses.language.mentions import mention_options
 from envs.houses.language.plan import Planner, with_statements
-from envs.houses.language.realising import realise, sentences
-from envs.houses.language.symbolic_follower import follow_at_once
+from envs.houses.language.rxr_realiser import realise_acts, sentences
+from envs.houses.language.symbolic_follower import follow_without_lookahead
 from envs.houses.language.walking import agrees
 
 PATHS = [
@@ -30,14 +30,14 @@ def make_plans(sight, tag="en-US", count=12):
 
 def test_acts_cover_the_path_without_gaps(sight):
     for path, _, plan, _ in make_plans(sight):
-        walked = [step for step in plan.steps if step.act.kind in EDGES]
+        walked = [step for step in plan.steps if step.act.kind in EDGE_RANGES]
         assert walked[0].first == 0
         assert walked[-1].last == len(path) - 1
         assert all(a.last == b.first for a, b in pairwise(walked))
         assert plan.steps[-1].act.kind == "stop"
 
 
-def test_all_that_is_said_is_true(sight):
+def test_all_acts_of_a_plan_are_true_of_its_path(sight):
     for path, heading, plan, rng in make_plans(sight):
         facing, turn = heading, None
         for step in with_statements(plan, 5, rng):
@@ -49,20 +49,20 @@ def test_all_that_is_said_is_true(sight):
             if turn:
                 ahead = sight.heading(path[step.first], path[step.first + 1])
                 assert sight.leads_to(turn.kind, turn.side, ahead, facing)
-            if step.act.kind in EDGES:
+            if step.act.kind in EDGE_RANGES:
                 facing, turn = sight.heading(*walk[-2:]), None
 
 
-def test_plans_lead_those_who_do_not_look_ahead(sight):
-    arrived = []
+def test_plans_lead_a_follower_without_lookahead_to_the_goal(sight):
+    success_rates = []
     for path, heading, plan, rng in make_plans(sight):
         acts = [step.act for step in plan.steps]
-        ends = [follow_at_once(sight, acts, path[0], heading, rng)[-1] for _ in range(8)]
-        arrived.append(ends.count(path[-1]) / len(ends))
-    assert np.mean(arrived) > 0.8
+        ends = [follow_without_lookahead(sight, acts, path[0], heading, rng)[-1] for _ in range(8)]
+        success_rates.append(ends.count(path[-1]) / len(ends))
+    assert np.mean(success_rates) > 0.8
 
 
-def test_stairs_are_always_told(sight):
+def test_stairs_are_always_mentioned(sight):
     for path, _, plan, _ in make_plans(sight):
         flights = [(step.act.kind, step.first, step.last) for step in plan.steps]
         flights = [flight for flight in flights if flight[0] in ("up", "down")]
@@ -70,7 +70,7 @@ def test_stairs_are_always_told(sight):
         assert flights == expected[path]
 
 
-def test_objects_meant_are_those_that_the_words_fit(sight):
+def test_mentions_fit_their_objects(sight):
     for _, _, plan, rng in make_plans(sight):
         for step in with_statements(plan, 4, rng):
             if step.act.mention is not None:
@@ -78,7 +78,7 @@ def test_objects_meant_are_those_that_the_words_fit(sight):
                 assert sight.fits(step.act.mention)[list(step.things)].all()
 
 
-def test_statements_are_added_where_wanted_and_repeat_no_noun(sight):
+def test_added_statements_are_in_order_and_repeat_no_noun(sight):
     for _, _, plan, rng in make_plans(sight):
         few, many = (with_statements(plan, count, rng) for count in (0, 6))
         assert few == list(plan.steps)
@@ -90,44 +90,44 @@ def test_statements_are_added_where_wanted_and_repeat_no_noun(sight):
         assert firsts == sorted(firsts)
 
 
-def test_mentions_tell_a_thing_from_its_like(sight):
+def test_mentions_distinguish_objects_of_one_kind(sight):
     language = language_of("en-US")
     north = 0.0
     red, blue = 9, 10
-    said = {
-        thing: {mention for mention, _ in ways_to_mention(sight, language, 0, north, thing)}
+    mentions = {
+        thing: {mention for mention, _ in mention_options(sight, language, 0, north, thing)}
         for thing in (red, blue, 6)
     }
-    assert {mention.ordinal for mention in said[red]} == {0, 1}  # all of them, or the first
-    assert {mention.ordinal for mention in said[blue]} == {0, 2}
-    assert all(mention.ordinal or mention.plural for mention in said[red] | said[blue])
-    assert {(m.noun, m.colour) for m in said[6]} == {("coat rack", ""), ("coat rack", "black")}
+    assert {mention.ordinal for mention in mentions[red]} == {0, 1}  # all of them, or the first
+    assert {mention.ordinal for mention in mentions[blue]} == {0, 2}
+    assert all(mention.ordinal or mention.plural for mention in mentions[red] | mentions[blue])
+    assert {(m.noun, m.colour) for m in mentions[6]} == {("coat rack", ""), ("coat rack", "black")}
 
 
-def test_a_path_whose_goal_has_no_landmark_is_not_told(sight):
+def test_a_goal_without_a_landmark_has_no_plan(sight):
     language = language_of("en-US")
     assert Planner(sight).plan(language, (7, 6, 0), 0.0, np.random.default_rng(0)) is None
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_spans_tell_which_words_speak_of_which_part(sight, tag):
+def test_spans_align_the_text_with_the_path(sight, tag):
     for _, _, plan, rng in make_plans(sight, tag, 3):
         steps = with_statements(plan, 3, rng)
-        told = realise(language_of(tag), steps, rng)
-        assert len(told.spans) == len(steps)
+        instruction = realise_acts(language_of(tag), steps, rng)
+        assert len(instruction.spans) == len(steps)
         ends = [0]
-        for span, step in zip(told.spans, steps, strict=True):
+        for span, step in zip(instruction.spans, steps, strict=True):
             assert (span.first, span.last, span.things) == (step.first, step.last, step.things)
-            assert ends[-1] <= span.start < span.end <= len(told.text)
+            assert ends[-1] <= span.start < span.end <= len(instruction.text)
             ends.append(span.end)
 
 
-def test_sentences_hold_statements_alone_and_no_turn_at_the_end(sight):
+def test_statements_are_separate_sentences_and_no_sentence_ends_in_a_turn(sight):
     for _, _, plan, rng in make_plans(sight):
         steps = with_statements(plan, 4, rng)
-        dealt = sentences(steps, rng)
-        assert [step for sentence in dealt for step in sentence] == steps
-        for sentence in dealt:
+        grouped = sentences(steps, rng)
+        assert [step for sentence in grouped for step in sentence] == steps
+        for sentence in grouped:
             kinds = [step.act.kind for step in sentence]
             assert kinds[-1] not in TURNS
             assert len(kinds) == 1 or not set(kinds) & (set(STATEMENTS) - {"stop"})
@@ -135,6 +135,6 @@ def test_sentences_hold_statements_alone_and_no_turn_at_the_end(sight):
 
 def test_english_sentences_begin_with_a_capital(sight):
     for _, _, plan, rng in make_plans(sight, "en-IN", 4):
-        text = realise(language_of("en-IN"), plan.steps, rng).text
-        assert all(one[0].isupper() for one in text.split(". "))
+        text = realise_acts(language_of("en-IN"), plan.steps, rng).text
+        assert all(sentence[0].isupper() for sentence in text.split(". "))
         assert text.endswith(".")

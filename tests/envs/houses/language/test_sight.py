@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from envs.houses.language.acts import Act, Mention
-from envs.houses.language.sight import SPOKEN
+from envs.houses.language.sight import SPOKEN_NOUNS
 from envs.houses.language.walking import agrees
 
 NORTH, EAST, SOUTH, WEST = 0.0, np.pi / 2, np.pi, -np.pi / 2
@@ -24,21 +24,21 @@ def test_mentions_fit_by_noun_colour_and_material(sight):
     assert not sight.fits(Mention("chair", material="glass")).any()
 
 
-def test_ordinals_count_what_is_in_front_nearest_first(sight):
+def test_ordinals_count_objects_in_front_nearest_first(sight):
     first, second = Mention("painting", ordinal=1), Mention("painting", ordinal=2)
-    assert sight.meant(first, 0, NORTH) == [RED_PICTURE]
-    assert sight.meant(second, 0, NORTH) == [BLUE_PICTURE]
-    assert sight.meant(first, 2, NORTH) == [BLUE_PICTURE]  # the red one lies behind
-    assert sight.meant(first, 3, SOUTH) == [BLUE_PICTURE]
-    assert sight.meant(second, 2, NORTH) == []
+    assert sight.referents(first, 0, NORTH) == [RED_PICTURE]
+    assert sight.referents(second, 0, NORTH) == [BLUE_PICTURE]
+    assert sight.referents(first, 2, NORTH) == [BLUE_PICTURE]  # the red one is behind
+    assert sight.referents(first, 3, SOUTH) == [BLUE_PICTURE]
+    assert sight.referents(second, 2, NORTH) == []
 
 
-def test_a_plural_takes_at_least_two(sight):
-    assert sight.meant(Mention("chair", plural=True), 8, EAST) == [14, 15]
-    assert sight.meant(Mention("bed", plural=True), 7, EAST) == []
+def test_a_plural_requires_two_objects(sight):
+    assert sight.referents(Mention("chair", plural=True), 8, EAST) == [14, 15]
+    assert sight.referents(Mention("bed", plural=True), 7, EAST) == []
 
 
-def test_sides(sight):
+def test_sides_are_relative_to_the_heading(sight):
     assert sight.is_on_side("left", 0, NORTH, BENCH) is False  # nearly ahead
     assert sight.is_on_side("ahead", 0, NORTH, BENCH)
     assert sight.is_on_side("left", 3, NORTH, BENCH)
@@ -47,7 +47,7 @@ def test_sides(sight):
 
 
 def test_doorways_are_counted_on_one_side_of_the_room(sight):
-    assert sight.doorway("right", 1, 1, NORTH) == 17  # the kitchen's; the bedroom's lies behind
+    assert sight.doorway("right", 1, 1, NORTH) == 17  # the kitchen's; the bedroom's is behind
     assert sight.doorway("right", 2, 1, NORTH) == -1  # the next is still straight ahead
     assert sight.doorway("left", 1, 1, NORTH) == -1
     assert sight.doorway("left", 1, 3, SOUTH) == 17
@@ -55,10 +55,10 @@ def test_doorways_are_counted_on_one_side_of_the_room(sight):
     assert (0, 1) not in sight.doorways
 
 
-def test_every_spoken_noun_is_its_own_or_shared_on_purpose():
+def test_only_listed_categories_share_a_noun():
     shared = {"sink": {"kitchen sink", "washbasin"}, "clock": {"grandfather clock", "wall clock"}}
-    for noun in {noun for noun, _ in SPOKEN.values()}:
-        categories = {category for category, (other, _) in SPOKEN.items() if other == noun}
+    for noun in {noun for noun, _ in SPOKEN_NOUNS.values()}:
+        categories = {category for category, (other, _) in SPOKEN_NOUNS.items() if other == noun}
         assert len(categories) == 1 or categories == shared[noun]
 
 
@@ -106,7 +106,7 @@ FALSE = [
     (Act("enter", "bedroom"), (2, 8), NORTH),
     (Act("door", side="left", ordinal=1), (1, 2, 8), NORTH),
     (Act("door", side="right", ordinal=2), (1, 2, 8), NORTH),
-    (Act("up"), (5, 12), NORTH),  # the flight goes on
+    (Act("up"), (5, 12), NORTH),  # the flight continues
     (Act("down"), (5, 12, 13), NORTH),
     (Act("up"), (4, 5, 12, 13), NORTH),  # begins on the level
     (Act("at", "kitchen"), (0,), NORTH),
@@ -118,16 +118,16 @@ FALSE = [
 
 
 @pytest.mark.parametrize(("act", "walk", "facing"), TRUE)
-def test_walks_that_do_what_is_said(sight, act, walk, facing):
+def test_acts_that_fit_a_walk(sight, act, walk, facing):
     assert agrees(sight, act, walk, facing)
 
 
 @pytest.mark.parametrize(("act", "walk", "facing"), FALSE)
-def test_walks_that_do_not(sight, act, walk, facing):
+def test_acts_that_do_not_fit_a_walk(sight, act, walk, facing):
     assert not agrees(sight, act, walk, facing)
 
 
-def test_straight_may_bend_where_a_turn_was_said(sight):
+def test_straight_can_bend_after_a_turn(sight):
     assert agrees(sight, Act("straight"), (0, 6), NORTH, is_turned=True)
     assert not agrees(sight, Act("straight"), (1, 0, 6), NORTH, is_turned=True)
 
@@ -146,6 +146,6 @@ def test_straight_may_bend_where_a_turn_was_said(sight):
         ("around", "", 90, False),
     ],
 )
-def test_turns(sight, turn, side, degrees, leads):
+def test_turns_have_a_range_of_angles(sight, turn, side, degrees, leads):
     for facing in (0.0, 2.0, 5.0):
         assert sight.leads_to(turn, side, facing + np.radians(degrees), facing) == leads

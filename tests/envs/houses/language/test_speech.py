@@ -17,8 +17,8 @@ TEXTS = {
 def test_words_follow_one_another_at_a_speaking_rate(tag):
     text = TEXTS[tag]
     timed = time_words(text, [], tag, 1.0, np.random.default_rng(0))
-    assert " ".join(one["word"] for one in timed) == text
-    assert all(one["start_time"] < one["end_time"] for one in timed)
+    assert " ".join(word["word"] for word in timed) == text
+    assert all(word["start_time"] < word["end_time"] for word in timed)
     assert all(a["end_time"] <= b["start_time"] for a, b in pairwise(timed))
     rate = len(timed) / (timed[-1]["end_time"] - timed[0]["start_time"])
     assert 1.2 <= rate <= 3.5  # words a second
@@ -31,14 +31,14 @@ def test_a_speaker_pauses_after_sentences_and_while_walking():
     walked = time_words(text, [Span(0, end, 0, 3, ())], "en-US", 1.0, np.random.default_rng(0))
 
     def pause(timed, word):
-        place = [one["word"] for one in timed].index(word)
-        return timed[place + 1]["start_time"] - timed[place]["end_time"]
+        index = [entry["word"] for entry in timed].index(word)
+        return timed[index + 1]["start_time"] - timed[index]["end_time"]
 
     assert pause(still, "left.") > pause(still, "red") == 0
     assert pause(walked, "sofa") > pause(still, "sofa") == 0
 
 
-def test_fast_speakers_are_done_sooner():
+def test_fast_speakers_finish_earlier():
     slow, fast = (
         time_words(TEXTS["hi-IN"], [], "hi-IN", rate, np.random.default_rng(0))[-1]["end_time"]
         for rate in (0.8, 1.2)

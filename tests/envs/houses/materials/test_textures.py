@@ -50,7 +50,7 @@ def test_a_tint_keeps_its_name_on_cloth_paint_and_metal(textures, texture):
 
 
 @pytest.mark.parametrize("kind", ["rugs", "paintings"])
-def test_rugs_and_paintings_have_their_leading_colour(kind):
+def test_rugs_and_paintings_have_their_dominant_colour(kind):
     for seed in range(3):
         images, style = make_textures(seed), make_style(seed)
         for k, colour in enumerate(getattr(style, kind)):
@@ -64,7 +64,7 @@ def test_styles_are_reproducible_and_differ():
     assert len({make_style(seed).fabrics for seed in range(20)}) == 20
 
 
-def test_palette_mixes_bright_and_neutral_colours_of_true_name():
+def test_palette_has_bright_and_neutral_colours_with_correct_names():
     for seed in range(20):
         style = make_style(seed)
         names = [colour.name for colour in style.fabrics]
@@ -82,6 +82,6 @@ def test_materials_of_rooms_exist_and_stay_the_same(textures):
     assert style.trim.texture in textures
 
 
-def test_unknown_colour_is_refused_with_the_known_ones():
+def test_unknown_colour_raises_with_the_known_ones():
     with pytest.raises(ValueError, match=r"mauve.*use one of red"):
         pick_shade("mauve", np.random.default_rng(0))

@@ -13,7 +13,7 @@ def signed_volume(part):
 
 
 def agreement(part):
-    """Smallest cosine between the normal of a face and the mean normal of its corners."""
+    """Return the minimum cosine between a face normal and the mean normal of its corners."""
     a, b, c = np.moveaxis(part.positions[part.faces], 1, 0)
     face_normals = np.cross(b - a, c - a)
     face_normals /= np.linalg.norm(face_normals, axis=1, keepdims=True)
@@ -46,7 +46,7 @@ def test_plain_box_takes_twelve_triangles_and_finer_cells_more():
     assert len(geometry.box((0.4, 0.4, 0.4), WOOD, cell=0.2).faces) == 48
 
 
-def test_box_makes_only_the_sides_asked_for():
+def test_box_has_only_the_requested_sides():
     lid = geometry.box((1, 1, 1), WOOD, faces="Z", cell=1)
     assert len(lid.faces) == 2
     assert np.allclose(lid.normals, (0, 0, 1))

@@ -32,7 +32,7 @@ def test_rooms_tile_the_footprint(plans):
             assert plan.room_at(*room.centre) == room.index
 
 
-def test_every_plan_has_the_rooms_of_a_home(plans):
+def test_every_plan_has_the_required_rooms(plans):
     for plan in plans:
         kinds = Counter(room.kind for room in plan.rooms)
         assert 7 <= len(plan.rooms) <= 11
@@ -44,7 +44,7 @@ def test_every_plan_has_the_rooms_of_a_home(plans):
         assert all(kinds[k] == 1 for k in kinds if k not in ("bathroom", "bedroom"))
 
 
-def test_every_room_is_reached_without_crossing_private_rooms(plans):
+def test_every_room_is_reachable_without_crossing_private_rooms(plans):
     for plan in plans:
         graph = passage_graph(plan)
         assert nx.is_connected(graph)
@@ -61,7 +61,7 @@ def test_most_houses_offer_a_choice_of_routes(plans):
     assert sum(c >= 1 for c in cycles) > 0.7 * len(plans)
 
 
-def test_openings_lie_in_the_walls_of_their_rooms(plans):
+def test_openings_are_in_the_walls_of_their_rooms(plans):
     for plan in plans:
         assert sum(o.kind == "entrance" for o in plan.openings) == 1
         for opening in plan.openings:
@@ -103,6 +103,6 @@ def test_json_round_trip(plans):
     assert FloorPlan.from_dict(json.loads(json.dumps(plans[3].to_dict()))) == plans[3]
 
 
-def test_outside_is_no_room(plans):
+def test_points_outside_have_no_room(plans):
     assert plans[0].room_at(-0.1, 1.0) == -1
     assert plans[0].room_at(1.0, plans[0].depth + 0.1) == -1

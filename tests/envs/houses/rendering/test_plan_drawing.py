@@ -11,7 +11,7 @@ def bare_house(outline: str, storeys: int) -> SimpleNamespace:
     return SimpleNamespace(plan=plan, scene=SimpleNamespace(objects=()))
 
 
-def test_a_plan_covers_its_outline_and_nothing_else():
+def test_a_drawn_plan_covers_exactly_its_outline():
     for outline in ("rectangle", "l", "t"):
         house = bare_house(outline, 1)
         picture = draw_plan(house, 0, (300, 400))

@@ -1,4 +1,4 @@
-"""Panoramas for pretraining: what they hold, and when they are rendered anew."""
+"""Panoramas for pretraining: their content, and when they are rendered again."""
 
 import os
 
@@ -20,7 +20,7 @@ SCAN = "house_00"
 
 
 def tiny_house(spec):
-    """A bed on a floor as large as the ground of any house, and no walls."""
+    """Build a house of a bed on a floor larger than any house, without walls."""
     plain = Material("plain")
     fixtures = [
         Fixture("floor", 0, (box((40, 40, 0.1), plain, (10, 10, -0.1)),)),
@@ -32,7 +32,7 @@ def tiny_house(spec):
 
 @pytest.fixture
 def render(tmp_path, monkeypatch):
-    """Renders house_00 in this process, and says whether it had to."""
+    """Return a function that renders house_00 in this process and returns whether it had to."""
 
     def run_jobs(function, jobs, *_):
         rendered.extend(jobs)
@@ -50,7 +50,7 @@ def render(tmp_path, monkeypatch):
     return call
 
 
-def test_panoramas_of_a_house_are_kept(render):
+def test_panoramas_of_a_house_are_reused(render):
     pictures, rendered = render()
     assert rendered
     assert pictures.rgb.shape == (pictures.viewpoints + 2, 4, 8, 3)
@@ -61,7 +61,9 @@ def test_panoramas_of_a_house_are_kept(render):
     assert np.array_equal(again.rgb, pictures.rgb)
 
 
-def test_panoramas_of_another_graph_or_house_are_rendered_anew(render, tmp_path, monkeypatch):
+def test_panoramas_are_rendered_again_after_a_change_of_graph_or_house(
+    render, tmp_path, monkeypatch
+):
     render()
     side_file = house_cache_dir() / f"{SCAN}.json"
     description = next((tmp_path / "panoramas").rglob(DESCRIPTION))

@@ -11,13 +11,13 @@ HEIGHT = 180
 
 
 def _directions() -> tuple[np.ndarray, np.ndarray]:
-    """Heading and elevation in degrees of each pixel, from the panorama's convention."""
+    """Return the heading and elevation in degrees of each pixel of a panorama."""
     columns, rows = np.arange(2 * HEIGHT), np.arange(HEIGHT)
     return np.meshgrid(columns + 0.5 - 180, 90 - (rows + 0.5))
 
 
 def _square_view(heading: float) -> np.ndarray:
-    """Which pixels a square 60-degree pinhole view at elevation 0 sees."""
+    """Return the pixels in a square 60-degree pinhole view at elevation 0."""
     h, e = (np.radians(angle) for angle in _directions())
     ahead = np.cos(e) * np.cos(h - np.radians(heading))
     right = np.cos(e) * np.sin(h - np.radians(heading))
@@ -30,12 +30,12 @@ def _panorama(ids: np.ndarray) -> Panorama:
 
 
 @pytest.mark.parametrize("heading", [0, 90, -120])
-def test_what_fills_a_view_has_area_one(heading):
+def test_an_object_that_fills_a_view_has_area_one(heading):
     ids = np.where(_square_view(heading), 1, -1).astype(np.int32)
     assert view_areas(ids, 2).max(axis=0) == pytest.approx([0, 1], abs=0.03)
 
 
-def test_distances_are_those_of_what_is_large_enough_to_see():
+def test_only_objects_of_sufficient_size_have_distances():
     h, e = _directions()
     ids = np.full(h.shape, -1, np.int32)
     ids[(np.abs(h - 50) < 20) & (np.abs(e) < 20)] = 0
@@ -53,13 +53,13 @@ def test_view_areas_peak_at_the_step_that_faces_the_object(step):
     ids = np.where((np.abs(aside) < 10) & (np.abs(e) < 20), 0, -1).astype(np.int32)
     areas = view_areas(ids, 1)[:, 0]
     assert areas.argmax() == step
-    # Of its 20 degrees a view that looks 30 degrees past it sees half, one that looks past 60 none.
+    # At 30 degrees from the object, a view contains half of its 20 degrees; at 60 degrees, nothing.
     neighbours = areas[[(step - 1) % HEADING_STEPS, (step + 1) % HEADING_STEPS]]
     assert neighbours == pytest.approx(areas[step] / 2, rel=0.1)
     assert areas[(step + 3) % HEADING_STEPS] == 0
 
 
-def test_a_survey_looks_up_rooms_on_their_storey(monkeypatch):
+def test_a_survey_assigns_rooms_by_storey(monkeypatch):
     nothing = SimpleNamespace(object_id=np.full((8, 16), -1), depth=np.ones((8, 16)))
     # The package has a function of the same name as this module.
     module = import_module("envs.panoramas.panorama")

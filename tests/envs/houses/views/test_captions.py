@@ -7,9 +7,9 @@ from envs.houses.views.captions import (
     SYNONYMS,
     Caption,
     contradict,
+    realise_facts,
     room_prompts,
     sample_caption,
-    say,
     thing_prompts,
 )
 from envs.houses.views.view_facts import ViewFacts, things_in_view, view_facts
@@ -37,7 +37,7 @@ ROOMS = ["living room", "kitchen"]
 
 @pytest.fixture
 def picture() -> np.ndarray:
-    """A red sofa on the left, a plant in the middle, a fridge seen through a door."""
+    """A red sofa on the left, a plant in the middle, and a fridge visible through a door."""
     ids = np.full((100, 100), WALL, np.int32)
     ids[60:] = FLOOR
     ids[50:80, 5:35] = SOFA
@@ -69,7 +69,7 @@ def test_things_are_measured_by_their_pixels(picture: np.ndarray):
     assert things_in_view(np.full((10, 10), -1), OBJECTS) == []  # type: ignore[arg-type]
 
 
-def test_what_holds(facts: ViewFacts):
+def test_facts_that_hold(facts: ViewFacts):
     assert facts.holds == {
         ("room", "living room"),
         ("glimpse", "kitchen"),
@@ -87,7 +87,7 @@ def test_what_holds(facts: ViewFacts):
     }
 
 
-def test_what_may_hold_is_not_wrong(facts: ViewFacts):
+def test_facts_that_may_hold_include_doubtful_ones(facts: ViewFacts):
     assert facts.holds < facts.may_hold
     assert ("thing", "chair") in facts.may_hold - facts.holds  # 16 pixels of 10,000
     assert ("distance", "plant", "far") in facts.may_hold - facts.holds  # 3 m
@@ -96,19 +96,19 @@ def test_what_may_hold_is_not_wrong(facts: ViewFacts):
         assert wrong not in facts.may_hold
 
 
-def test_a_mirrored_picture_swaps_the_sides(picture: np.ndarray):
+def test_mirroring_an_image_swaps_the_sides(picture: np.ndarray):
     mirrored = view_facts(picture[:, ::-1], OBJECTS, ROOMS)  # type: ignore[arg-type]
     assert ("side", "sofa", "right") in mirrored.holds
     assert ("side", "fridge", "left") in mirrored.holds
 
 
-def test_without_depth_anything_may_be_near_or_far(picture: np.ndarray):
+def test_without_depth_every_object_may_be_near_or_far(picture: np.ndarray):
     facts = view_facts(picture, OBJECTS, ROOMS)  # type: ignore[arg-type]
     assert not any(fact[0] == "distance" for fact in facts.holds)
     assert {("distance", "sofa", "near"), ("distance", "sofa", "far")} <= facts.may_hold
 
 
-def test_bare_walls_and_the_sky():
+def test_walls_and_sky_have_bare_facts():
     wall = view_facts(np.full((8, 8), WALL, np.int32), OBJECTS, ROOMS)  # type: ignore[arg-type]
     assert wall.holds == {("bare",)}
     assert ("room", "living room") in wall.may_hold
@@ -117,7 +117,7 @@ def test_bare_walls_and_the_sky():
     assert caption.facts == (("bare",),)
 
 
-def test_only_things_that_tell_the_room_tell_the_room():
+def test_only_identifying_objects_determine_the_room():
     ids = np.full((20, 20), WALL, np.int32)
     ids[5:9, 5:9] = PLANT
     plant = view_facts(ids, OBJECTS, ROOMS)  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ def test_only_things_that_tell_the_room_tell_the_room():
     assert ("room", "living room") in sofa.holds
 
 
-def test_captions_state_what_holds(facts: ViewFacts):
+def test_captions_state_all_facts_that_hold_and_no_others(facts: ViewFacts):
     rng = np.random.default_rng(0)
     captions = [sample_caption(facts, rng) for _ in range(600)]
     for caption in captions:
@@ -142,7 +142,7 @@ def test_captions_state_what_holds(facts: ViewFacts):
     assert max(len(caption.text.split()) for caption in captions) < 16
 
 
-def test_captions_depend_on_the_generator_only(facts: ViewFacts):
+def test_captions_depend_only_on_the_generator(facts: ViewFacts):
     first = [sample_caption(facts, np.random.default_rng([1, k])) for k in range(20)]
     again = ViewFacts(frozenset(sorted(facts.holds, reverse=True)), facts.may_hold)
     assert first == [sample_caption(again, np.random.default_rng([1, k])) for k in range(20)]
@@ -156,16 +156,16 @@ def test_a_contradiction_differs_in_one_word_of_one_fact(facts: ViewFacts):
         if rival is None:
             assert all(len(fact) == 2 for fact in caption.facts)
             continue
-        [(told, false)] = [
+        [(true, false)] = [
             pair for pair in zip(caption.facts, rival.facts, strict=True) if pair[0] != pair[1]
         ]
-        assert told[:2] == false[:2]
+        assert true[:2] == false[:2]
         assert false not in facts.holds
-        changed.add(told[0] if told[0] != "thing" else "colour")
+        changed.add(true[0] if true[0] != "thing" else "colour")
     assert changed == {"colour", "side", "distance"}
 
 
-def test_a_contradiction_is_said(facts: ViewFacts):
+def test_a_contradiction_changes_the_text(facts: ViewFacts):
     caption = Caption("a sofa close by", (("distance", "sofa", "near"),))
     rival = contradict(caption, np.random.default_rng(0))
     assert rival is not None
@@ -174,7 +174,7 @@ def test_a_contradiction_is_said(facts: ViewFacts):
     assert contradict(Caption("a sofa", (("thing", "sofa"),)), np.random.default_rng(0)) is None
 
 
-def test_doubtful_colours_are_not_spoken_of(facts: ViewFacts):
+def test_captions_do_not_mention_unreliable_colours(facts: ViewFacts):
     doubtful = facts.without_colours()
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -183,7 +183,7 @@ def test_doubtful_colours_are_not_spoken_of(facts: ViewFacts):
 
 
 @pytest.mark.parametrize(
-    ("said", "texts"),
+    ("facts", "texts"),
     [
         ([("thing", "armchair", "orange")], "an orange armchair"),
         ([("room", "office")], "an office"),
@@ -193,12 +193,12 @@ def test_doubtful_colours_are_not_spoken_of(facts: ViewFacts):
         ([("glimpse", "bathroom")], "a doorway to a bathroom"),
     ],
 )
-def test_wording(said: list[tuple[str, ...]], texts: str):
+def test_captions_include_the_expected_wording(facts: list[tuple[str, ...]], texts: str):
     rng = np.random.default_rng(0)
-    assert texts in {say(said, rng) for _ in range(100)}
+    assert texts in {realise_facts(facts, rng) for _ in range(100)}
 
 
-def test_prompts_are_captions():
+def test_prompts_use_the_wording_of_captions():
     assert "a photo of a study" in room_prompts("office")
     assert "there is a red couch" in thing_prompts("sofa", "red")
     names = [name for names in SYNONYMS.values() for name in names]

@@ -1,0 +1,79 @@
+"""Settings of training runs that have no effect beside other settings.
+
+A preset may contain such settings; a command line may not add them
+(`training.settings.check_effects`). Settings whose defaults no preset changes are checked in their
+own dataclass. --features is accepted with --no-vision, so that runs with and without vision can
+share their flags.
+"""
+
+from agents.settings.networks import FollowerConfig, SpeakerConfig
+from agents.settings.runs import RunConfig, SpeakerTrainConfig, TrainConfig
+from envs.worlds import MAX_EPISODE_STEPS, is_built_in
+from training.settings import idle_training_settings
+
+
+def idle_settings(config: RunConfig) -> dict[str, str]:
+    """Return the dotted names of the settings without effect, each with the reason."""
+    idle = idle_training_settings(config)
+    if is_built_in(config.world):
+        idle["data_dir"] = f"with --world {config.world}"
+    if config.dataset != "rxr":
+        idle["instruction_language"] = (
+            f"with --dataset {config.dataset}, whose instructions are in English"
+        )
+    if isinstance(config, TrainConfig):
+        return (
+            idle
+            | _feature_settings(config, config.follower, "follower")
+            | _follower_settings(config)
+        )
+    if isinstance(config, SpeakerTrainConfig):
+        return idle | _feature_settings(config, config.speaker, "speaker")
+    return idle
+
+
+def _feature_settings(
+    config: RunConfig, network: FollowerConfig | SpeakerConfig, part: str
+) -> dict[str, str]:
+    """Return the settings of visual features that have no effect in a network."""
+    if not config.vision:
+        names = ("standardise", "feature_dropout", "feature_dropout_kind")
+        return {f"{part}.{name}": "with --no-vision" for name in names}
+    if not network.feature_dropout:
+        return {f"{part}.feature_dropout_kind": f"with --{part}.feature-dropout 0"}
+    return {}
+
+
+def _follower_settings(config: TrainConfig) -> dict[str, str]:
+    idle = _imitation_settings(config) | _back_translation_settings(config)
+    if not config.reads_instructions:
+        idle["max_instruction_length"] = "with --instruction-ablation empty"
+    if config.text.tokens == "pretrained":
+        idle["follower.embedding_size"] = "with --text.tokens pretrained"
+    if not config.reinforcement.weight:
+        idle["reward"] = "with --reinforcement.weight 0"
+    limit = config.max_episode_steps or MAX_EPISODE_STEPS[config.dataset]
+    if config.max_training_steps is not None and config.max_training_steps >= limit:
+        idle["max_training_steps"] = f"because all episodes end after {limit} steps"
+    return idle
+
+
+def _imitation_settings(config: TrainConfig) -> dict[str, str]:
+    translation = config.back_translation
+    if not config.imitation_weight and translation.speaker is None:
+        return dict.fromkeys(("feedback", "sampled_steps", "teacher"), "with --imitation-weight 0")
+    if config.feedback == "sample":
+        return {"sampled_steps": "with --feedback sample, which samples every action"}
+    return {}
+
+
+def _back_translation_settings(config: TrainConfig) -> dict[str, str]:
+    if config.back_translation.speaker is None:
+        names = ("imitation_weight", "paths", "dropout")
+        without = "without --back-translation.speaker"
+        return {f"back_translation.{name}": without for name in names}
+    if not config.vision:
+        return {"back_translation.dropout": "with --no-vision"}
+    if not config.follower.feature_dropout:
+        return {"back_translation.dropout": "with --follower.feature-dropout 0"}
+    return {}

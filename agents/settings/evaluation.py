@@ -1,0 +1,66 @@
+"""Settings of an evaluation."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from agents.settings.runs import InstructionAblation, TrainConfig
+from agents.settings.search import SearchConfig
+from training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Run, splits and outputs of an evaluation; flags override the settings of the run."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a run of train_agent.py."""
+    splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
+    """Splits to evaluate: train, val_seen, val_unseen, test, ..."""
+    instruction_ablation: InstructionAblation | None = None
+    """Ablation of the instructions: none, empty or shuffled; that of the run by default."""
+    baselines: bool = True
+    """Evaluate the non-learning baselines, too."""
+    submission: Path | None = None
+    """File to write the trajectories to, in the format of the dataset's test server."""
+    partial: bool = False
+    """Allow a submission without all languages, from a run with --instruction-language; test
+    servers refuse it."""
+    traces: Path | None = None
+    """Folder for traces of all agents, for visualise_episode.py and plot_results.py."""
+    data_dir: Path | None = None
+    """Folder of the data, if it has moved since training."""
+    features: Path | None = None
+    """Feature store of the same encoder, if it has moved or covers other scans."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """Search before walking; a submission then contains the walk of the search as well."""
+    batch_size: int = 256
+    """Number of episodes in a batch."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    device: str = "cpu"
+    """Device of the follower: cpu, cuda, cuda:1, ..."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("batch_size", "threads"))
+        if self.partial and self.submission is None:
+            raise ValueError("--partial has no effect without --submission")
+        if not self.splits or (self.submission is not None and len(self.splits) > 1):
+            raise ValueError(
+                f"--splits {' '.join(self.splits)}: name at least one split, and exactly one with "
+                "--submission, because a submission file contains one split"
+            )
+
+    def settings(self, saved: TrainConfig) -> TrainConfig:
+        """Return the settings of a run, overridden by those of this evaluation."""
+        return dataclasses.replace(
+            saved,
+            instruction_ablation=self.instruction_ablation or saved.instruction_ablation,
+            data_dir=self.data_dir or saved.data_dir,
+            features=self.features or saved.features,
+            evaluation_batch_size=self.batch_size,
+            device=self.device,
+        )

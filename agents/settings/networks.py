@@ -1,0 +1,125 @@
+"""Settings of the networks: follower, speaker and instruction encoder."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from training.settings import check_counts, check_effects, check_numbers
+
+FeatureDropout = Literal["environment", "batch", "episode", "step", "element"]
+
+
+@dataclass(frozen=True)
+class FollowerConfig:
+    """Layer sizes and dropout of the follower."""
+
+    embedding_size: int = 256
+    """Width of the word embeddings."""
+    hidden_size: int = 512
+    """Width of the decoder state and of the encoded words (half of it per reading direction)."""
+    action_size: int = 64
+    """Width of the embedding of the agent's heading and elevation."""
+    dropout: float = 0.5
+    """Dropout rate of embeddings, encoded words and decoder states."""
+    standardise: bool = True
+    """Standardise visual features to mean 0 and standard deviation 1 over the training scans
+    (EnvDrop: no)."""
+    feature_dropout: float = 0.3
+    """Dropout rate of visual features; angle features are never dropped."""
+    feature_dropout_kind: FeatureDropout = "episode"
+    """Scope of a feature dropout mask: all episodes of a batch in one building (environment), the
+    whole batch, an episode, a step, or a single number (element; as in EnvDrop, and slow)."""
+    candidate_mlp: bool = False
+    """Embed each candidate with a two-layer perceptron before scoring it (EnvDrop: no). A bilinear
+    score alone cannot select an object and a direction at the same time."""
+    location_aware_attention: bool = False
+    """Feed the previous attention weights over the words back into the attention (location-aware
+    attention, Chorowski et al. 2015; EnvDrop: no)."""
+    distance_feature: bool = False
+    """Add the distance of each candidate, the simulator's `rel_distance`, to its features (EnvDrop:
+    no). Two candidates in the same direction share a view."""
+    visit_features: bool = False
+    """Add the number of earlier visits of each candidate to its score, similar to the Regretful
+    Agent (Ma et al. 2019; EnvDrop: no)."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("embedding_size", "hidden_size", "action_size"), "follower.")
+        _check_even(self.hidden_size, "follower")
+        _check_dropout(self, "follower")
+
+
+@dataclass(frozen=True)
+class SpeakerConfig:
+    """Layer sizes and dropout of the speaker."""
+
+    embedding_size: int = 256
+    """Width of the word embeddings."""
+    hidden_size: int = 512
+    """Width of the encoded steps and of the decoder state."""
+    dropout: float = 0.6
+    """Dropout rate of embeddings, encoded steps and decoder states."""
+    standardise: bool = True
+    """Standardise visual features to mean 0 and standard deviation 1 over the training scans
+    (EnvDrop: no)."""
+    feature_dropout: float = 0.3
+    """Dropout rate of visual features; angle features are never dropped."""
+    feature_dropout_kind: FeatureDropout = "episode"
+    """Scope of a feature dropout mask: all episodes of a batch in one building (environment), the
+    whole batch, an episode, a step, or a single number (element; as in EnvDrop, and slow)."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("embedding_size", "hidden_size"), "speaker.")
+        _check_even(self.hidden_size, "speaker")
+        _check_dropout(self, "speaker")
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Tokenizer and encoder of the instructions."""
+
+    tokens: Literal["words", "subwords", "pretrained"] = "words"
+    """Tokens of the instructions: words of the training split, byte-pair subwords learned from it
+    (for several languages), or the tokens of a Hugging Face model, which then replaces the LSTM
+    encoder."""
+    vocabulary_size: int = 8_000
+    """Size of the subword vocabulary."""
+    model: str | None = None
+    """Name or local folder of the Hugging Face model, for --text.tokens pretrained."""
+    tune: bool = False
+    """Fine-tune the Hugging Face model; otherwise its hidden states are computed once and
+    stored."""
+    learning_rate: float = 4e-5
+    """Peak learning rate of the fine-tuned model."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("vocabulary_size",), "text.")
+        check_numbers(self, ("learning_rate",), "text.")
+        if (self.tokens == "pretrained") != (self.model is not None):
+            raise ValueError(
+                "--text.tokens pretrained requires --text.model, and the other way round; give "
+                "both or neither"
+            )
+        idle: dict[str, str] = {}
+        if self.tokens != "subwords":
+            idle["vocabulary_size"] = f"with --text.tokens {self.tokens}, only with subwords"
+        if self.model is None:
+            idle["tune"] = "without --text.model"
+        if not self.tune:
+            idle["learning_rate"] = "without --text.tune"
+        check_effects(self, idle, part="text.")
+
+
+def _check_dropout(settings: FollowerConfig | SpeakerConfig, part: str) -> None:
+    """Check that dropout rates are in [0, 1)."""
+    for name in ("dropout", "feature_dropout"):
+        rate = getattr(settings, name)
+        if not 0 <= rate < 1:
+            flag = f"--{part}.{name.replace('_', '-')}"
+            raise ValueError(f"{flag} {rate:g}: must be at least 0 and below 1")
+
+
+def _check_even(hidden_size: int, part: str) -> None:
+    """Check that the width can be divided between the two reading directions of an LSTM."""
+    if hidden_size % 2:
+        raise ValueError(
+            f"--{part}.hidden-size {hidden_size}: must be even, half of it per reading direction"
+        )

@@ -1,0 +1,210 @@
+"""Settings of training runs: those that all runs have, those of followers, those of speakers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
+from agents.settings.networks import FollowerConfig, SpeakerConfig, TextConfig
+from envs.worlds import Dataset, World
+from training.optimiser_settings import OptimiserConfig
+from training.settings import check_counts, check_minutes, check_numbers
+
+Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
+InstructionAblation = Literal["none", "empty", "shuffled"]
+_OPTIMISER = OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of every training run."""
+
+    dataset: Dataset = "r2r"
+    """Dataset of instructions. Determines the defaults of other flags."""
+    world: World = "houses"
+    """Set of buildings. Determines the defaults of other flags."""
+    preset: Recipe | None = None
+    """Published hyper-parameters, dataset included, as defaults of the other flags."""
+    data_dir: Path | None = None
+    """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport."""
+    features: Path | None = None
+    """Feature store; the world's own by default."""
+    vision: bool = True
+    """Use visual features; without them, views differ by their angle features only."""
+    instruction_language: str | None = None
+    """Language of the instructions (rxr: en, hi or te); all languages by default."""
+    max_instruction_length: int = 80
+    """Maximum number of tokens of an instruction; further tokens are dropped."""
+    max_episode_steps: int | None = None
+    """Maximum number of actions in an episode; the environment's default if not given."""
+    teacher: Literal["shortest", "reference"] = "shortest"
+    """Path of the teacher: the shortest path to the goal, or the annotated reference path."""
+    angle_feature_size: int = 128
+    """Width of the angle features of a view."""
+    batch_size: int = 64
+    """Number of episodes in a minibatch; imitation and reinforcement have one minibatch each."""
+    evaluation_batch_size: int = 256
+    """Number of episodes in an evaluation batch."""
+    bucket: int = 16
+    """Number of batches among which instructions are sorted by length, which reduces padding; 1
+    turns sorting off."""
+    iterations: int = 80_000
+    """Number of weight updates."""
+    minutes: float | None = None
+    """Training time in minutes, evaluation excluded; replaces --iterations."""
+    evaluate_every: int = 500
+    """Number of iterations between two evaluations, each followed by a checkpoint."""
+    evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
+    """Evaluation splits."""
+    select_by: str = "val_unseen"
+    """Evaluation split that selects the best weights."""
+    select_metric: str = "SPL"
+    """Metric that selects the best weights."""
+    seed: int = 0
+    """Random seed for weights, data order, dropout and sampled actions."""
+    output: Path | None = None
+    """Folder of the run; by default a folder in runs/ named after the main settings."""
+    resume: Path | None = None
+    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    """Argument of torch.set_float32_matmul_precision."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Precision of large matrix products; bf16 is faster on hardware that supports it."""
+    device: str = "cpu"
+    """Device of the networks: cpu, cuda, cuda:1, ..."""
+    optimiser: OptimiserConfig = _OPTIMISER
+    text: TextConfig = field(default_factory=TextConfig)
+
+    def __post_init__(self) -> None:
+        sizes = ("batch_size", "evaluation_batch_size", "bucket", "iterations", "evaluate_every")
+        check_counts(self, (*sizes, "max_episode_steps", "max_instruction_length", "threads"))
+        check_counts(self, ("seed",), least=0)
+        if self.angle_feature_size < 4 or self.angle_feature_size % 4:
+            raise ValueError(
+                f"--angle-feature-size {self.angle_feature_size}: must be a multiple of 4, the "
+                "sines and cosines of two angles"
+            )
+        check_minutes(self.minutes)
+        if self.select_by not in self.evaluation_splits:
+            raise ValueError(
+                f"--select-by {self.select_by}: not among --evaluation-splits "
+                f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
+            )
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        name = f"{self.dataset}-{self.world}" + (
+            f"-{self.instruction_language}" if self.instruction_language else ""
+        )
+        return name + ("" if self.vision else "-no-vision")
+
+    @property
+    def exchanged_words(self) -> int | None:
+        """Seed of the exchange of instructions between paths; None without an exchange."""
+        return None
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """Settings of a follower's training."""
+
+    COMMAND: ClassVar = "train_agent.py"
+    """Command that makes such runs."""
+
+    instruction_ablation: InstructionAblation = "none"
+    """Ablation of the instructions in training and evaluation: empty instructions, or instructions
+    shuffled between the paths of a split (within a language, by --seed)."""
+    feedback: Feedback = "teacher"
+    """Source of the actions during imitation: teacher forcing (teacher), student forcing (sample),
+    or one of them in each half of the batch (mixed)."""
+    sampled_steps: float = 0.0
+    """Probability of a sampled action at each step of a teacher-forced episode (DAgger, Ross et al.
+    2011)."""
+    imitation_weight: float = 1.0
+    """Weight of the imitation loss."""
+    reward: Literal["distance", "ndtw"] = "distance"
+    """Reward of reinforcement: reduction of the distance to the goal, or also the gain in nDTW with
+    the reference path."""
+    max_training_steps: int | None = None
+    """Maximum number of actions in a training episode, if smaller than --max-episode-steps."""
+    select_metric: Literal["SR", "SPL", "nDTW", "sDTW"] = "SPL"
+    """Metric on the split --select-by that selects the best weights."""
+    follower: FollowerConfig = field(default_factory=FollowerConfig)
+    start_from: Path | None = None
+    """Run whose follower provides the initial weights. From a run on another dataset or world, the
+    embeddings of shared words are used. Determines the defaults of other flags: from a run on the
+    same data, training continues with reinforcement in the built-in houses."""
+    reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
+    back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, ("max_training_steps",))
+        check_numbers(self, ("imitation_weight",))
+        check_numbers(self, ("sampled_steps",), most=1)
+        losses = self.imitation_weight, self.reinforcement.weight
+        if not any(losses) and self.back_translation.speaker is None:
+            raise ValueError(
+                "--imitation-weight 0 and --reinforcement.weight 0: the run has no loss; set one "
+                "of them above 0"
+            )
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        name = super().run_name
+        if self.instruction_ablation != "none":
+            name += f"-{self.instruction_ablation}-instructions"
+        name += "" if self.start_from is None else "-continued"
+        return name + ("" if self.back_translation.speaker is None else "-back-translation")
+
+    @property
+    def reads_instructions(self) -> bool:
+        """Whether the follower reads more than empty instructions."""
+        return self.instruction_ablation != "empty"
+
+    @property
+    def exchanged_words(self) -> int | None:
+        """Seed of the exchange of instructions between paths; None without an exchange."""
+        return self.seed if self.instruction_ablation == "shuffled" else None
+
+
+@dataclass(frozen=True)
+class SpeakerTrainConfig(RunConfig):
+    """Settings of a speaker's training."""
+
+    COMMAND: ClassVar = "train_speaker.py"
+    """Command that makes such runs."""
+    WITHOUT_EFFECT: ClassVar = frozenset({"reward"})
+    """Settings without effect that the folders of earlier runs may contain."""
+
+    teacher: Literal["shortest", "reference"] = "reference"
+    """Path to describe: the shortest path to the goal, or the annotated reference path."""
+    select_metric: Literal["BLEU"] = "BLEU"
+    """Metric on the split --select-by that selects the best weights."""
+    max_decoded_length: int | None = None
+    """Maximum number of tokens of a generated instruction, start and end token included; by default
+    --max-instruction-length."""
+    speaker: SpeakerConfig = field(default_factory=SpeakerConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, ("max_decoded_length",), least=2)
+        if self.text.tokens == "pretrained":
+            raise ValueError(
+                "--text.tokens pretrained: a speaker generates words or subwords; choose one of "
+                "these"
+            )
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        return f"speaker-{super().run_name}"
+
+    @property
+    def longest_decoded(self) -> int:
+        """Maximum number of tokens of a generated instruction."""
+        return self.max_decoded_length or self.max_instruction_length

@@ -1,0 +1,1 @@
+"""clipnav: vision-and-language navigation through CLIP."""

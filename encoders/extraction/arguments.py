@@ -1,0 +1,71 @@
+"""Arguments of the command that extracts features of viewpoints."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class ExtractArguments:
+    """Encode viewpoints into one safetensors file per encoder."""
+
+    output: Path | None = None
+    """Feature store to write. The default exists for houses-standard only: the file that its
+    environments read."""
+    output_dir: Path | None = None
+    """Folder of the feature stores, which are named after their encoders; required for several
+    encoders."""
+    world: Literal["houses", "houses-standard", "matterport", "habitat"] = "houses"
+    """Source of the images: the built-in houses, or the large set of them; Matterport3D's
+    skyboxes; or 3D models rendered by habitat-sim, by default those of the built-in houses."""
+    data_dir: Path | None = None
+    """Folder with matterport/connectivity/; used for matterport and for 3D models of its
+    buildings."""
+    scan_dir: Path | None = None
+    """Folder of the scans: their skyboxes, by default DATA_DIR/matterport/v1/scans, or their 3D
+    models SCAN.glb or SCAN/SCAN.glb."""
+    encoder: tuple[str, ...] = ("house_clip",)
+    """Encoders: "house_clip", a folder in open_clip's local-dir format, or an open_clip name.
+    Several encoders with one input size share the views."""
+    pretrained: tuple[str, ...] = ()
+    """Weights of each encoder: for an open_clip name a tag such as openai, or a weight file; for a
+    folder "none"."""
+    random_weights: bool = False
+    """Initialise the weights of every encoder at random; "random" is added to the name of the store
+    and to its metadata."""
+    precision: Literal["auto", "fp32", "medium", "bf16", "fp16"] = "auto"
+    """Precision of the encoder, see docs/encoders.md. auto is fp16 on a GPU, bf16 on a CPU that
+    multiplies it in hardware, and medium on other CPUs. Set it explicitly if the shards of a store
+    are computed on different machines."""
+    compiled: bool = False
+    """Compile the encoder with torch.compile. This takes a minute and requires a C++ compiler; use
+    it for tens of thousands of images."""
+    views: Literal["square", "clip_vil"] = "square"
+    """Geometry of the views: square RGB views of 60 degrees; or, as for CLIP-ViL's released
+    features, frames of 640 x 480 with red and blue swapped, cropped by CLIP's preprocessing."""
+    scans: tuple[str, ...] = ()
+    """Scans to encode; all scans of the world by default. House ranges such as "house_00-house_03"
+    are expanded."""
+    width: int = 1024
+    """Columns of the rendered panoramas of the built-in houses."""
+    full_faces: bool = False
+    """Prefer full-size skyboxes to downsized ones."""
+    skip_damaged: bool = False
+    """Skip viewpoints with a damaged skybox instead of stopping."""
+    workers: int = 2
+    """Number of threads or processes that load views, or of encoding workers with the ray engine.
+    The result does not depend on it."""
+    engine: Literal["local", "ray"] = "local"
+    """Encode in this process, or on a Ray cluster (requires the extra "ray")."""
+    shard: str | None = None
+    """Shard to encode: i/n with i from 0 to n - 1, or auto to read it from torchrun or Slurm. The
+    shard is written beside the output."""
+    merge: bool = False
+    """Merge the finished shards beside the output, without encoding anything."""
+    gpu_device_id: int | None = None
+    """CUDA device of habitat-sim, or -1 for none; by default 0 if there is one."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("width", "workers"))

@@ -1,0 +1,162 @@
+"""The command that extracts features: stores, shards and encoders of one call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from encoders.clip import ClipEncoder
+from encoders.extraction.arguments import ExtractArguments
+from encoders.extraction.encoding import (
+    StoreToFill,
+    common_image_size,
+    encode_viewpoints_with,
+    encoder_metadata,
+    fill_stores,
+    view_features,
+)
+from encoders.extraction.ray_engine import ray_rows
+from encoders.extraction.view_sources import ViewSource
+from encoders.extraction.world_views import Viewpoints, load_views, view_source
+from storage.features.opening import open_store
+from storage.features.shards import Shard, is_finished, merge_shards
+from storage.locks import sole_writer
+
+
+def main(arguments: ExtractArguments) -> None:
+    """Run the command."""
+    paths = store_paths(arguments)
+    if arguments.merge:
+        for path in paths:
+            merge_shards(path)
+    else:
+        shard = Shard.parse(arguments.shard or "0/1")
+        paths = [shard.path(path) for path in paths] if arguments.shard else paths
+        # Locked first, so that a second process is refused before it loads encoders.
+        with sole_writer(*paths):
+            extract(arguments, paths, shard)
+    for path in paths:
+        store = open_store(path)
+        skipped = store.metadata.get("skipped_viewpoints", ())
+        note = f", {len(skipped)} damaged viewpoints skipped: {' '.join(skipped)}"
+        print(f"{store}, {path.stat().st_size / 1e6:.1f} MB{note if skipped else ''}")
+
+
+def store_paths(arguments: ExtractArguments) -> list[Path]:
+    """Return the path of each encoder's store.
+
+    Raises:
+        ValueError: The path is missing or ambiguous, or two stores have the same path.
+    """
+    from envs.worlds import world_files
+
+    output, folder = arguments.output, arguments.output_dir
+    if output is not None and folder is not None:
+        raise ValueError("--output and --output-dir exclude each other; give one of them")
+    if folder is not None:
+        suffix = "-random" if arguments.random_weights else ""
+        paths = [folder / f"{Path(name).name}{suffix}.safetensors" for name in arguments.encoder]
+        repeated = {path for path in paths if paths.count(path) > 1}
+        if repeated:
+            raise ValueError(
+                f"{min(repeated)}: two encoders have this name; run the command for each"
+            )
+        return paths
+    if len(arguments.encoder) != 1:
+        raise ValueError(
+            f"{len(arguments.encoder)} encoders require a folder for their stores; give "
+            "--output-dir"
+        )
+    if output is None and arguments.world == "houses-standard":
+        output = world_files("houses-standard").features
+    if output is None:
+        raise ValueError("the path of the feature store is missing; give it with --output")
+    return [output]
+
+
+def extract(arguments: ExtractArguments, paths: Sequence[Path], shard: Shard) -> None:
+    """Encode the viewpoints of a shard into the stores at `paths`, one per encoder."""
+    encoders = dict(zip(paths, load_encoders(arguments), strict=True))
+    source, viewpoints = view_source(arguments, common_image_size(encoders))
+    keys = shard.part(list(viewpoints))
+    if arguments.shard or len(paths) > 1:
+        # Finished stores are kept, so that a cluster can restart all its jobs, and an encoder can
+        # be added to others.
+        encoders = {
+            path: encoder
+            for path, encoder in encoders.items()
+            if not is_finished(path, keys, {**encoder_metadata(encoder), **source.metadata})
+        }
+    if not encoders:
+        return
+    if arguments.engine == "ray":
+        extract_with_ray(arguments, keys, source, viewpoints, encoders)
+    else:
+        loader = partial(load_views, source, viewpoints, arguments.workers)
+        encode_viewpoints_with(keys, loader, encoders, source.metadata)
+
+
+def extract_with_ray(
+    arguments: ExtractArguments,
+    keys: Sequence[str],
+    source: ViewSource,
+    viewpoints: Viewpoints,
+    encoders: Mapping[Path, ClipEncoder],
+) -> None:
+    """Encode viewpoints with one encoder on a Ray cluster.
+
+    Raises:
+        ValueError: There are several encoders.
+    """
+    if len(arguments.encoder) > 1:
+        raise ValueError("--engine ray supports one encoder only; run the command for each")
+    ((path, encoder),) = encoders.items()
+    # Workers may have other CPUs: they use the precision that "auto" selected here, which the store
+    # records.
+    resolved = replace(arguments, precision=encoder.precision)
+    make_encode = partial(RowEncoder, resolved, source, viewpoints)
+    metadata = {**encoder_metadata(encoder), **source.metadata}
+    store = StoreToFill(path, encoder.embed_dim, metadata, lambda _, row: row)
+    fill_stores(keys, lambda missing: ray_rows(missing, make_encode, arguments.workers), [store])
+
+
+def load_encoders(arguments: ExtractArguments) -> list[ClipEncoder]:
+    """Load the encoders that the command selects.
+
+    Raises:
+        ValueError: The number of weights differs from the number of encoders.
+    """
+    names, tags = arguments.encoder, arguments.pretrained
+    if tags and len(tags) != len(names):
+        raise ValueError(
+            f"--pretrained has {len(tags)} weights for {len(names)} encoders; give one for each, "
+            '"none" for a folder'
+        )
+    return [
+        ClipEncoder.load(
+            name,
+            None if tag == "none" else tag,
+            arguments.precision,
+            compiled=arguments.compiled,
+            random_weights=arguments.random_weights,
+        )
+        for name, tag in zip(names, tags or ("none",) * len(names), strict=True)
+    ]
+
+
+class RowEncoder:
+    """Computation of the features of a key, from loading its views, in a Ray worker."""
+
+    def __init__(
+        self, arguments: ExtractArguments, source: ViewSource, viewpoints: Viewpoints
+    ) -> None:
+        (self._encoder,) = load_encoders(arguments)
+        self._source = source
+        self._viewpoints = viewpoints
+
+    def __call__(self, key: str) -> np.ndarray | None:
+        """Return features (36, D), or None to skip a damaged skybox."""
+        views = self._source.load(self._viewpoints[key])
+        return None if views is None else view_features(key, views, self._encoder)

@@ -1,0 +1,114 @@
+"""Viewpoints and view source of the world that the arguments of the extraction command select."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+
+from encoders.extraction.arguments import ExtractArguments
+from encoders.extraction.prefetch import prefetched
+from encoders.extraction.view_sources import ViewSource
+
+# (scan, viewpoint) by the key of a feature store's row.
+Viewpoints = Mapping[str, tuple[str, str]]
+
+
+def view_source(
+    arguments: ExtractArguments, image_size: tuple[int, int]
+) -> tuple[ViewSource, Viewpoints]:
+    """Build the source of the views, and list the viewpoints to encode.
+
+    Args:
+        arguments: Arguments of the extraction command.
+        image_size: (height, width) in pixels of the encoder's input.
+    """
+    from connectivity import read_connectivity, read_scans
+    from envs.worlds import world_files
+    from storage.features.store_file import feature_key
+
+    graphs = None
+    if arguments.data_dir is not None or arguments.world == "matterport":
+        graphs = world_files("matterport", arguments.data_dir).connectivity_dir
+    elif arguments.world == "houses-standard":
+        files = world_files("houses-standard")
+        graphs = files.connectivity_dir
+        if not (graphs / "scans.txt").is_file():
+            raise FileNotFoundError(f"{graphs}: no navigation graphs yet; {files.remedy}")
+    viewpoints = {
+        feature_key(scan, record["image_id"]): (scan, record["image_id"])
+        for scan in chosen_scans(arguments) or read_scans(graphs)
+        for record in read_connectivity(scan, graphs)
+        if record["included"]
+    }
+    source = ViewSource(
+        world=arguments.world,
+        geometry=arguments.views,
+        image_size=image_size,
+        width=arguments.width,
+        scan_dir=scan_dir(arguments, sorted({scan for scan, _ in viewpoints.values()})),
+        connectivity_dir=graphs,
+        full_faces=arguments.full_faces,
+        skip_damaged=arguments.skip_damaged,
+        gpu_device_id=arguments.gpu_device_id,
+    )
+    return source, viewpoints
+
+
+def chosen_scans(arguments: ExtractArguments) -> Sequence[str]:
+    """Return the scans of --scans with ranges of houses expanded; empty for all scans."""
+    from envs.houses.building.sets import HOUSE_SETS
+    from envs.houses.house_set import expand_scans
+
+    house_sets = {"houses": "mini", "houses-standard": "standard"}
+    if arguments.data_dir is not None or arguments.world not in house_sets:
+        return arguments.scans
+    return expand_scans(arguments.scans, HOUSE_SETS[house_sets[arguments.world]])
+
+
+def scan_dir(arguments: ExtractArguments, scans: Sequence[str]) -> Path | None:
+    """Return the folder of the skyboxes or 3D models; build the built-in houses' models if needed.
+
+    Raises:
+        ValueError: --scan-dir is required.
+        ModuleNotFoundError: habitat-sim is not installed.
+    """
+    if arguments.scan_dir is not None or arguments.world in ("houses", "houses-standard"):
+        return arguments.scan_dir
+    if arguments.world == "matterport" and arguments.data_dir is not None:
+        return arguments.data_dir / "matterport" / "v1" / "scans"
+    if arguments.data_dir is not None:
+        raise ValueError(
+            "--world habitat with --data-dir requires 3D models; give their folder with --scan-dir"
+        )
+    from envs.houses.building.house import house_cache_dir
+    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.panoramas.habitat_panoramas import require_habitat
+    from envs.panoramas.habitat_scenes import write_scene_dataset
+
+    require_habitat()  # before the houses are built, which takes minutes
+    houses = HousePanoramas()
+    for scan in scans:
+        houses.house(scan)
+    write_scene_dataset(house_cache_dir(), scans)
+    return house_cache_dir()
+
+
+def load_views(
+    source: ViewSource, viewpoints: Viewpoints, workers: int, keys: Sequence[str]
+) -> Iterator[np.ndarray | None]:
+    """Yield the views of each key, loaded by threads or processes while the encoder works.
+
+    Raises:
+        ChildProcessError: A worker process died.
+    """
+    with source.pool(workers) as pool:
+        try:
+            # The number of views loaded in advance is bounded, because they take memory.
+            queued = (viewpoints[key] for key in keys)
+            yield from prefetched(pool, source.load, queued, 4 * workers)
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "a process that loads views died; habitat-sim does so if its graphics device is "
+                "missing: try another --gpu-device-id, -1 for none"
+            ) from error

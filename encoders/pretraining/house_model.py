@@ -1,0 +1,77 @@
+"""The model of the house CLIP: architecture, scale of its features, README of its folder."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from encoders.pretraining.arguments import PretrainArguments
+from encoders.pretraining.contrastive import scale_pooled_features
+from encoders.pretraining.schedules import image_features
+from encoders.pretraining.view_sampler import ViewSampler
+
+CONTEXT_LENGTH = 24  # tokens; the longest caption has 20
+_TRAINING = {
+    "supervised": "trained on {samples} views by room type and visible objects",
+    "random": "not trained",
+}
+_README = """\
+The image tower of this open_clip folder was {training}, with
+scripts/pretrain_house_clip.py --objective {objective} (seed {seed}). Its features are scaled to a
+root mean square of 1.
+
+THE TEXT TOWER IS UNTRAINED: its features of sentences are meaningless. Use this model for images
+only; it is a control for comparisons of encoders, see scripts/compare_encoders.py.
+"""
+
+
+def build_model(arguments: PretrainArguments) -> tuple[Any, Any, dict[str, Any]]:
+    """Build a model with random weights.
+
+    Returns:
+        The model, its tokenizer, and its configuration in open_clip's format.
+    """
+    from open_clip.model import CLIP, set_model_preprocess_cfg
+    from open_clip.tokenizer import SimpleTokenizer
+    from open_clip.transform import PreprocessCfg
+
+    vision = {
+        "image_size": arguments.image_size,
+        "layers": list(arguments.visual_layers),
+        "width": arguments.visual_width,
+        "patch_size": None,
+    }
+    text = {
+        "context_length": CONTEXT_LENGTH,
+        "vocab_size": 49408,  # CLIP's own tokenizer
+        "width": 64,
+        "heads": 2,
+        "layers": 2,
+    }
+    model_config = {"embed_dim": arguments.embed_dim, "vision_cfg": vision, "text_cfg": text}
+    preprocess_config = asdict(PreprocessCfg(size=arguments.image_size))
+    model = CLIP(**model_config)
+    set_model_preprocess_cfg(model, preprocess_config)
+    config = {"model_cfg": model_config, "preprocess_cfg": preprocess_config}
+    return model, SimpleTokenizer(context_length=CONTEXT_LENGTH), config
+
+
+def scale_to_unit(model: Any, sampler: ViewSampler) -> float:
+    """Scale pooled features to a root mean square of 1, the range that agents expect.
+
+    Returns:
+        The factor that the features were multiplied by.
+    """
+    images, _, _ = sampler.views(0)
+    with torch.inference_mode():
+        features = image_features(model.visual, images)
+    factor = float(1 / features.square().mean().sqrt())
+    scale_pooled_features(model, factor)
+    return factor
+
+
+def readme(arguments: PretrainArguments) -> str:
+    """Return the README of a model whose text tower is not trained."""
+    samples = arguments.steps * arguments.batch
+    training = _TRAINING[arguments.objective].format(samples=samples)
+    return _README.format(training=training, objective=arguments.objective, seed=arguments.seed)

@@ -1,0 +1,136 @@
+"""Acts that can describe a segment of a path, with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise, product
+
+import numpy as np
+
+from envs.houses.language.acts import EDGE_RANGES, Act, Mention
+from envs.houses.language.grammar import DISTANCES, Language
+from envs.houses.language.mentions import mention_options
+from envs.houses.language.sight import Sight
+from envs.houses.language.walking import Walk
+from envs.houses.plan.room_layout import HALL_KINDS
+
+# Weight of each kind of act among those that fit a segment.
+WEIGHTS = {
+    "straight": 0.25,
+    "past": 2.5,
+    "toward": 1.2,
+    "reach": 2.0,
+    "across": 1.5,
+    "through": 1.6,
+    "along": 1.6,
+    "end": 2.0,
+    "leave": 3.0,
+    "enter": 3.5,
+    "door": 2.0,
+    "up": 8.0,
+    "down": 8.0,
+}
+
+
+def act_options(
+    sight: Sight, language: Language, path: Walk, position: int
+) -> Iterator[tuple[Act, int, float, tuple[int, ...]]]:
+    """Yield acts that can describe a segment of a path that begins at a position.
+
+    Not every act is true of its segment; `walking.agrees` checks this.
+
+    Args:
+        sight: Spatial relations of the house.
+        language: Grammar whose lexicon must contain the words.
+        path: Viewpoints from start to goal.
+        position: First position of the segment.
+
+    Yields:
+        Act, last position of the segment, weight, indices of the mentioned objects.
+    """
+    for kind, (fewest, most) in EDGE_RANGES.items():
+        for last in range(position + fewest, min(position + most, len(path) - 1) + 1):
+            walk = path[position : last + 1]
+            climbs = any(sight.survey.climb(here, there) for here, there in pairwise(walk))
+            if climbs != (kind in ("up", "down")):  # only these acts describe stairs
+                continue
+            for act, weight, things in _acts_of_kind(sight, language, kind, walk):
+                yield act, last, weight * WEIGHTS[kind], things
+
+
+def _acts_of_kind(
+    sight: Sight, language: Language, kind: str, walk: Walk
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    """Yield the acts of one kind for a walk: (act, weight, objects)."""
+    room, into = sight.room_kind(walk[0]), sight.room_kind(walk[-1])
+    if kind in ("past", "toward", "reach", "across"):
+        yield from _landmark_acts(sight, language, kind, walk)
+    elif kind == "enter" and into in language.rooms:
+        yield Act(kind, room=into), 1.0, ()
+        yield from _furnished_rooms(sight, language, walk)
+    elif kind == "door" and not _sees_closed_doors(sight, walk[0]):
+        for side, ordinal in product(("left", "right"), (1, 2, 3)):
+            yield Act(kind, side=side, ordinal=ordinal), 0.5 + 0.5 * ordinal, ()
+    elif kind == "leave" and room in language.rooms:
+        yield Act(kind, room), 0.2 if room in HALL_KINDS else 1.0, ()
+    elif kind in ("end", "through", "along") and room in language.rooms:
+        if kind == "end" or (kind == "along") == (room in HALL_KINDS):
+            yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind, room), walk))
+    elif kind == "straight":
+        yield from ((act, 1.0, ()) for act in _with_distance(sight, Act(kind), walk))
+    elif kind in ("up", "down"):
+        yield Act(kind), 1.0, ()
+
+
+def _sees_closed_doors(sight: Sight, here: int) -> bool:
+    """Return whether a closed door is visible, which makes counting doorways ambiguous."""
+    return bool((sight.fits(Mention("closed door")) & sight.noticed[here]).any())
+
+
+def _with_distance(sight: Sight, act: Act, walk: Walk) -> list[Act]:
+    """Return an act without and, if the grammar has a word for its length, with a distance."""
+    metres = round(sight.length(walk))
+    acts = [act]
+    if act.kind != "end" and metres in DISTANCES and len(walk) > 2:
+        acts.append(Act(act.kind, act.room, metres=metres))
+    return acts
+
+
+def _landmark_acts(
+    sight: Sight, language: Language, kind: str, walk: Walk
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    """Yield acts about a landmark ahead of the first edge of a walk."""
+    here, ahead = walk[0], sight.heading(walk[0], walk[1])
+    for thing in np.flatnonzero(sight.noticed[here]).tolist():
+        # Rugs are walked across, other landmarks are passed.
+        is_rug = sight.survey.objects[thing].category == "rug"
+        if (kind == "across") != is_rug and kind in ("across", "past"):
+            continue
+        if abs(sight.angle(here, ahead, thing)) > 80:
+            continue
+        area = float(sight.survey.areas[here, :, thing].max())
+        for mention, weight in mention_options(sight, language, here, ahead, thing):
+            things = tuple(sight.referents(mention, here, ahead)) if mention.plural else (thing,)
+            weight *= min(area, 0.15) / 0.15 + 0.2
+            yield Act(kind, mention=mention), weight, things
+            if kind == "past" and not mention.plural:
+                ahead_last = sight.heading(*walk[-2:])
+                for side in ("left", "right"):
+                    if sight.is_on_side(side, walk[-2], ahead_last, thing):
+                        yield Act(kind, mention=mention, side=side), weight, things
+
+
+def _furnished_rooms(
+    sight: Sight, language: Language, walk: Walk
+) -> Iterator[tuple[Act, float, tuple[int, ...]]]:
+    """Yield "enter" acts that identify the room by an object visible from its door."""
+    door, inside = walk[-2:]
+    ahead = sight.heading(door, inside)
+    room = sight.survey.rooms[inside]
+    for thing in np.flatnonzero(sight.noticed[door]).tolist():
+        if sight.survey.object_rooms[thing] != room:
+            continue
+        for mention, weight in mention_options(sight, language, door, ahead, thing):
+            if not mention.ordinal:
+                act = Act("enter", room=sight.room_kind(inside), mention=mention)
+                yield act, 0.4 * weight, (thing,)

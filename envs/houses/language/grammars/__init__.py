@@ -1,0 +1,1 @@
+"""The grammars and lexicons of the instruction languages: English, Hindi and Telugu."""

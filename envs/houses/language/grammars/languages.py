@@ -1,0 +1,26 @@
+"""Languages of the built-in instructions, by RxR's tags."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from envs.houses.language.grammar import Language
+from envs.houses.language.grammars.english import english
+from envs.houses.language.grammars.hindi import hindi
+from envs.houses.language.grammars.telugu import telugu
+
+TAGS = ("en-US", "en-IN", "hi-IN", "te-IN")
+
+
+@cache
+def language_of(tag: str) -> Language:
+    """Return the grammar of a language.
+
+    Raises:
+        ValueError: The tag is not one of `TAGS`.
+    """
+    if tag not in TAGS:
+        raise ValueError(f"language '{tag}' has no grammar; choose one of {', '.join(TAGS)}")
+    if tag == "hi-IN":
+        return hindi()
+    return telugu() if tag == "te-IN" else english(tag)

@@ -1,0 +1,24 @@
+"""Tokenizers of instructions: words, subwords, and the tokenizers of Hugging Face models.
+
+Words suit R2R. Subwords suit RxR: one vocabulary, learned from the training split, covers English,
+Hindi and Telugu, which have too many rare words for a vocabulary of whole words.
+"""
+
+from envs.tokenizers.loading import load_tokenizer
+from envs.tokenizers.pretrained import PretrainedTokenizer
+from envs.tokenizers.protocol import Tokenizer
+from envs.tokenizers.subwords import SubwordTokenizer
+from envs.tokenizers.words import BOS, EOS, PAD, UNK, WordTokenizer, split_words
+
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "UNK",
+    "PretrainedTokenizer",
+    "SubwordTokenizer",
+    "Tokenizer",
+    "WordTokenizer",
+    "load_tokenizer",
+    "split_words",
+]

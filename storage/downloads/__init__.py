@@ -1,0 +1,1 @@
+"""Downloads: files over HTTP, their checksums, and zip archives."""

@@ -1,0 +1,169 @@
+"""One file of a feature store: its safetensors header, reading and writing.
+
+The file holds one tensor `views`, (V, 36, D) float16. Its header records the keys of the rows and
+the metadata as JSON.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.features.view_grid import NUM_VIEWS, VIEW_ORDER
+from storage.json_files import parse_json
+from storage.messages import shortened
+from storage.tensor_files import header_bytes, read_header
+
+FORMAT_VERSION = 1
+# File formats of other projects: CLIP-ViL's TSV, HAMT's HDF5, LMDB.
+OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
+# Metadata field that lists the viewpoints without features.
+SKIPPED = "skipped_viewpoints"
+# Metadata fields that `write_store_file` adds.
+FORMAT_FIELDS = ("format_version", "view_order")
+REMEDY = "extract the features again with scripts/extract_features.py"
+_TENSOR = "views"
+_SUFFIX = ".safetensors"
+
+
+def feature_key(scan: str, viewpoint: str) -> str:
+    """Return the key of a viewpoint's row: `scan_viewpoint`."""
+    return f"{scan}_{viewpoint}"
+
+
+def map_store_file(path: Path) -> tuple[list[str], dict[str, Any], np.memmap]:
+    """Read the header of a file and map its features into memory.
+
+    Returns:
+        Key of each row, metadata, and features (V, 36, D) float16.
+
+    Raises:
+        ValueError: The file is damaged, or its format or view order does not fit.
+    """
+    header, data_start = _read_header(path)
+    views = _map_views(path, header, data_start)
+    metadata = {name: _decode(text) for name, text in header.get("__metadata__", {}).items()}
+    keys = metadata.pop("keys", None)
+    _check_metadata(path, metadata, keys, views.shape)
+    return keys, metadata, views
+
+
+def write_store_file(
+    file: Path, path: Path, views: Iterator[np.ndarray], keys: list[str], metadata: dict[str, Any]
+) -> None:
+    """Write a file of a store.
+
+    Args:
+        file: The file to write.
+        path: Final path of the file, for error messages.
+        views: Yields (36, D) for each key.
+        keys: Key of each row.
+        metadata: Values that JSON can represent.
+
+    Raises:
+        ValueError: Shapes or counts do not fit, or a feature is not a finite float16.
+    """
+    first = np.asarray(next(views, np.zeros((NUM_VIEWS, 0))))
+    if first.ndim != 2 or first.shape[0] != NUM_VIEWS:
+        raise ValueError(
+            f"{path}: features of {keys[:1]} have shape {first.shape}, not ({NUM_VIEWS}, width)"
+        )
+    with file.open("wb") as stream:
+        stream.write(_header_bytes(len(keys), first.shape[1], keys, metadata))
+        written = 0
+        if keys:
+            stream.write(_row_bytes(path, keys[0], first, first.shape))
+            written = 1
+        for row in views:
+            if written < len(keys):
+                stream.write(_row_bytes(path, keys[written], np.asarray(row), first.shape))
+            written += 1
+    if written != len(keys):
+        raise ValueError(f"{path}: {written} viewpoints were given for {len(keys)} keys")
+
+
+def _header_bytes(count: int, width: int, keys: list[str], metadata: dict[str, Any]) -> bytes:
+    recorded = {
+        **metadata,
+        "format_version": FORMAT_VERSION,
+        "view_order": VIEW_ORDER,
+        "keys": keys,
+    }
+    # safetensors allows only strings as metadata, hence JSON within JSON.
+    texts = {name: json.dumps(value) for name, value in recorded.items()}
+    return header_bytes({_TENSOR: ("F16", (count, NUM_VIEWS, width))}, texts)
+
+
+def _row_bytes(path: Path, key: str, row: np.ndarray, shape: tuple[int, ...]) -> bytes:
+    if row.shape != shape:
+        raise ValueError(f"{path}: features of {key} have shape {row.shape}, not {shape}")
+    with np.errstate(over="ignore"):
+        half = row.astype("<f2")
+    if not np.isfinite(half).all():
+        raise ValueError(
+            f"{path}: features of {key} are not all finite in float16; check the file or the "
+            "encoder that they come from"
+        )
+    return half.tobytes()
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the header of a store and the offset of its data in bytes."""
+    try:
+        return read_header(path)
+    except ValueError as error:
+        if path.suffix != _SUFFIX:
+            kinds = ", ".join((_SUFFIX, *OTHER_FORMATS))
+            raise ValueError(f"{path}: not a feature file; use a {kinds} file") from error
+        raise ValueError(f"{error}; download it again, or {REMEDY}") from error
+
+
+def _map_views(path: Path, header: dict[str, Any], data_start: int) -> np.memmap:
+    entry = header.get(_TENSOR)
+    if entry is None:
+        tensors = sorted(name for name in header if name != "__metadata__")
+        raise ValueError(
+            f"{path}: no tensor named '{_TENSOR}' but {shortened(tensors, 200)}: this is not a "
+            "feature store"
+        )
+    dtype, shape = entry["dtype"], tuple(entry["shape"])
+    if dtype != "F16" or len(shape) != 3 or shape[1] != NUM_VIEWS:
+        raise ValueError(
+            f"{path}: '{_TENSOR}' is {dtype} {shortened(shape)}, but F16 (viewpoints, "
+            f"{NUM_VIEWS}, width) is expected; {REMEDY}"
+        )
+    if 0 in shape:
+        raise ValueError(f"{path}: '{_TENSOR}' is empty, {shape}; {REMEDY}")
+    start = data_start + entry["data_offsets"][0]
+    return np.memmap(path, dtype="<f2", mode="r", offset=start, shape=shape)
+
+
+def _check_metadata(
+    path: Path, metadata: dict[str, Any], keys: Any, shape: tuple[int, ...]
+) -> None:
+    version = metadata.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: format version {shortened(version)} of a feature store, but version "
+            f"{FORMAT_VERSION} is expected; {REMEDY}"
+        )
+    order = metadata.get("view_order")
+    if order != VIEW_ORDER:
+        raise ValueError(
+            f"{path}: view order is {shortened(order)!r}, but {VIEW_ORDER!r} is expected; {REMEDY}"
+        )
+    if not isinstance(keys, list) or len(keys) != shape[0]:
+        count = len(keys) if isinstance(keys, list) else "no"
+        raise ValueError(f"{path}: {count} keys for {shape[0]} viewpoints; {REMEDY}")
+    if not all(isinstance(key, str) for key in keys) or len(set(keys)) != len(keys):
+        raise ValueError(f"{path}: its keys are not distinct strings; {REMEDY}")
+
+
+def _decode(text: str) -> Any:
+    """Return a metadata value, which other writers may have stored as plain text."""
+    try:
+        return parse_json(text, "metadata", "", allow_nan=True)
+    except ValueError:
+        return text

@@ -1,0 +1,269 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from agents.command_line import parse_speaker, parse_train
+from agents.settings import (
+    EvaluateConfig,
+    FollowerConfig,
+    ReinforcementConfig,
+    SearchConfig,
+    SpeakerConfig,
+    SpeakerTrainConfig,
+    TextConfig,
+    TrainConfig,
+)
+from agents.settings.presets import preset, speaker_preset
+from training.checkpoints import TRAINER
+from training.optimiser_settings import OptimiserConfig
+from training.settings import CONFIG, differences, read_config, to_json
+
+
+def test_dataset_and_world_change_other_defaults():
+    assert parse_train([]) == preset("r2r", "houses")
+    config = parse_train(["--follower.hidden-size", "96", "--dataset", "rxr", "--no-vision"])
+    wanted = preset("rxr", "houses")
+    follower = dataclasses.replace(wanted.follower, hidden_size=96)
+    assert config == dataclasses.replace(wanted, vision=False, follower=follower)
+    config = parse_train(["--world=matterport", "--data-dir", "data", "--minutes", "2.5"])
+    assert config.iterations == preset("r2r", "matterport").iterations
+    assert config.data_dir == Path("data")
+    assert config.reinforcement.weight == 1.0
+    assert config.minutes == 2.5
+
+
+def test_instruction_ablations_have_names_and_seeds():
+    assert parse_train([]).instruction_ablation == "none"
+    empty = parse_train(["--instruction-ablation", "empty", "--dataset", "rxr", "--no-vision"])
+    assert empty.run_name == "rxr-houses-no-vision-empty-instructions"
+    assert not empty.reads_instructions
+    assert empty.exchanged_words is None
+    shuffled = parse_train(["--instruction-ablation", "shuffled", "--seed", "4"])
+    assert shuffled.run_name == "r2r-houses-shuffled-instructions"
+    assert shuffled.reads_instructions
+    assert shuffled.exchanged_words == 4
+
+
+def test_runs_with_the_former_setting_of_the_ablation_are_refused(tmp_path):
+    values = json.loads(to_json(preset("r2r", "houses")))
+    values["language"] = values.pop("instruction_ablation")
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"config\.json: .* settings language; .*train"):
+        read_config(tmp_path, TrainConfig)
+
+
+def test_a_continued_run_has_another_name():
+    first = parse_train([])
+    second = dataclasses.replace(first, start_from=Path("runs", first.run_name))
+    assert second.run_name == f"{first.run_name}-continued"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--dataset", "r3r"], ["--world", "moon"], ["--iterations", "many"], ["--preset", "duet"]],
+)
+def test_wrong_values_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parse_train(arguments)
+    assert exit_.value.code != 0
+    assert arguments[1] in capsys.readouterr().err
+
+
+def test_recipes_are_read_first():
+    arguments = ["--preset", "clip-vil-rxr", "--instruction-language", "hi", "--batch-size", "32"]
+    config = parse_train(arguments)
+    assert config.preset == "clip-vil-rxr"
+    assert config.dataset == "rxr"
+    wanted = preset("rxr", "houses", "clip-vil-rxr")
+    assert config == dataclasses.replace(wanted, instruction_language="hi", batch_size=32)
+    config = parse_train(["--preset", "envdrop", "--back-translation.speaker", "runs/speaker"])
+    assert config.back_translation.speaker == Path("runs/speaker")
+    assert config.follower.feature_dropout == 0.4
+    speaker = parse_speaker(["--preset", "envdrop", "--world", "matterport"])
+    assert speaker == speaker_preset("r2r", "matterport", "envdrop")
+
+
+def test_a_continued_run_in_the_houses_has_reinforcement(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(preset("r2r", "houses")))
+    wanted = preset("r2r", "houses", continued=True)
+    found = parse_train(["--start-from", str(tmp_path), "--seed", "2"])
+    assert found == dataclasses.replace(wanted, start_from=tmp_path, seed=2)
+    # On other data a follower learns as others do.
+    for dataset, world in (("r2r", "matterport"), ("rxr", "houses"), ("r2r", "houses-standard")):
+        found = parse_train(["--dataset", dataset, "--world", world, f"--start-from={tmp_path}"])
+        assert found == dataclasses.replace(preset(dataset, world), start_from=tmp_path)
+
+
+def test_flags_with_underscores_determine_defaults(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(preset("r2r", "houses")))
+    start = ["--start-from", str(tmp_path), "--output=a_b", "--max-training-steps=8"]
+    words = [f"--start_from={tmp_path}", "--output=a_b", "--max_training_steps=8"]
+    assert parse_train(words) == parse_train(start)
+    speaker = ["--preset", "envdrop", "--back-translation.speaker", "runs/a_speaker"]
+    found = parse_train([word.replace("k-t", "k_t") for word in speaker])
+    assert found == parse_train(speaker)
+    assert found.back_translation.speaker == Path("runs/a_speaker")
+
+
+@pytest.mark.parametrize("name", ["--resume", "--start-from", "--dataset", "--preset"])
+def test_a_missing_value_is_reported(name, capsys):
+    with pytest.raises(SystemExit):
+        parse_train([name])
+    complaint = capsys.readouterr().err
+    assert name in complaint
+    assert "--back-translation.speaker" not in complaint
+
+
+def test_start_from_requires_a_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
+        parse_train(["--start-from", str(tmp_path)])
+
+
+def test_contradictory_settings_are_refused():
+    with pytest.raises(ValueError, match="--batch-size"):
+        TrainConfig(batch_size=0)
+    with pytest.raises(ValueError, match="--select-by test"):
+        TrainConfig(select_by="test")
+
+
+@pytest.mark.parametrize(
+    ("flag", "make"),
+    [
+        ("--minutes 0", lambda: TrainConfig(minutes=0)),
+        ("--max-training-steps 0", lambda: TrainConfig(max_training_steps=0)),
+        ("--max-episode-steps -1", lambda: TrainConfig(max_episode_steps=-1)),
+        ("--threads 0", lambda: SpeakerTrainConfig(threads=0)),
+        ("--follower.dropout 1", lambda: FollowerConfig(dropout=1)),
+        ("--follower.feature-dropout -0.1", lambda: FollowerConfig(feature_dropout=-0.1)),
+        ("--speaker.feature-dropout 1", lambda: SpeakerConfig(feature_dropout=1.0)),
+        ("--seed -1", lambda: TrainConfig(seed=-1)),
+        ("--max-instruction-length 0", lambda: TrainConfig(max_instruction_length=0)),
+        ("--angle-feature-size 6", lambda: SpeakerTrainConfig(angle_feature_size=6)),
+        ("--imitation-weight nan", lambda: TrainConfig(imitation_weight=math.nan)),
+        ("--sampled-steps 1.5", lambda: TrainConfig(sampled_steps=1.5)),
+        ("--follower.hidden-size 0", lambda: FollowerConfig(hidden_size=0)),
+        ("--follower.hidden-size 7", lambda: FollowerConfig(hidden_size=7)),
+        ("--speaker.hidden-size 7", lambda: SpeakerConfig(hidden_size=7)),
+        ("--speaker.hidden-size -2", lambda: SpeakerConfig(hidden_size=-2)),
+        ("--text.vocabulary-size -5", lambda: TextConfig(vocabulary_size=-5)),
+        ("--reinforcement.weight -1", lambda: ReinforcementConfig(weight=-1)),
+        ("--reinforcement.discount 7", lambda: ReinforcementConfig(discount=7)),
+        ("--optimiser.learning-rate nan", lambda: OptimiserConfig(learning_rate=math.nan)),
+        ("--optimiser.learning-rate inf", lambda: OptimiserConfig(learning_rate=math.inf)),
+        ("--optimiser.warmup -1", lambda: OptimiserConfig(warmup=-1)),
+        (r"--optimiser.betas \(0.9, 1\)", lambda: OptimiserConfig(betas=(0.9, 1))),
+        ("--search.alpha 2", lambda: SearchConfig(alpha=2)),
+        ("--search.paths 0", lambda: SearchConfig(method="beam", paths=0)),
+        ("--search.expansions 0", lambda: SearchConfig(method="best-first", expansions=0)),
+        ("--batch-size 0", lambda: EvaluateConfig(Path("run"), batch_size=0)),
+    ],
+)
+def test_numbers_out_of_range_are_named(flag, make):
+    with pytest.raises(ValueError, match=f"{flag}: "):
+        make()
+
+
+def test_search_settings_without_their_requirements_are_refused():
+    speaker = Path("runs/speaker")
+    with pytest.raises(
+        ValueError, match=r"--search\.speaker runs/speaker .* --search\.method beam"
+    ):
+        SearchConfig(speaker=speaker)
+    with pytest.raises(ValueError, match=r"--search\.tune val_seen .* add --search\.speaker"):
+        SearchConfig(method="beam", tune="val_seen")
+    SearchConfig(method="beam", speaker=speaker, tune="val_seen")
+
+
+def test_settings_are_equal_when_read_back(tmp_path):
+    config = parse_train(
+        ["--features", "a.safetensors", "--seed", "3", "--optimiser.learning-rate", "0.02"]
+    )
+    (tmp_path / CONFIG).write_text(to_json(config))
+    assert read_config(tmp_path, TrainConfig) == config
+
+
+def test_missing_settings_have_their_defaults(tmp_path):
+    config = preset("r2r", "houses")
+    values = json.loads(to_json(config))
+    del values["sampled_steps"], values["follower"]["location_aware_attention"]
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    follower = dataclasses.replace(config.follower, location_aware_attention=False)
+    assert read_config(tmp_path, TrainConfig) == dataclasses.replace(config, follower=follower)
+
+
+def test_settings_without_effect_of_earlier_speakers_are_ignored(tmp_path):
+    config = speaker_preset("rxr", "houses")
+    assert not hasattr(config, "reward")
+    (tmp_path / CONFIG).write_text(json.dumps({**json.loads(to_json(config)), "reward": "ndtw"}))
+    assert read_config(tmp_path, SpeakerTrainConfig) == config
+
+
+def test_damaged_settings_name_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        read_config(tmp_path, TrainConfig)
+    text = to_json(TrainConfig())
+    for damaged, problem in (
+        (text[:100], "not valid JSON"),
+        (text.replace('"seed"', '"sead"'), "sead"),
+        (text.replace('"hidden_size"', '"hiden"'), "hiden"),
+        (
+            text.replace('"instruction_ablation": "none"', '"instruction_ablation": true'),
+            "instruction_ablation is True, none of none, empty, shuffled",
+        ),
+        (text.replace('"seed": 0', '"seed": "0"'), "seed is 0: Expected `int`, got `str`"),
+        (text.replace('"hidden_size": 512', '"hidden_size": [512]'), "hidden_size is .512.: Exp"),
+        (text.replace('"dropout": 0.5', '"dropout": 7'), "must be at least 0 and below 1"),
+        (text.replace('"seed": 0', '"seed": 0, "seed": 1'), "key 'seed' occurs 2 times"),
+        ('{"follower": 3}', "follower: 3 is not a group of settings"),
+        ("[]", "is not a group of settings"),
+        ("[" * 100_000, "nested deeper"),
+    ):
+        (tmp_path / CONFIG).write_text(damaged)
+        with pytest.raises(ValueError, match=problem) as error:
+            read_config(tmp_path, TrainConfig)
+        assert str(tmp_path / CONFIG) in str(error.value)
+
+
+def test_a_run_of_another_kind_is_named(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(SpeakerTrainConfig()))
+    with pytest.raises(ValueError, match=r"config\.json: .*speaker; name a run of train_agent\.py"):
+        read_config(tmp_path, TrainConfig)
+    (tmp_path / CONFIG).write_text(to_json(TrainConfig()))
+    with pytest.raises(ValueError, match=r"name a run of train_speaker\.py"):
+        read_config(tmp_path, SpeakerTrainConfig)
+
+
+def test_resuming_keeps_the_settings_of_the_run(tmp_path):
+    config = parse_train(["--dataset", "rxr", "--batch-size", "16"])
+    (tmp_path / CONFIG).write_text(to_json(config))
+    (tmp_path / TRAINER).touch()
+    resumed = parse_train(["--resume", str(tmp_path), "--iterations", "9"])
+    assert resumed == dataclasses.replace(config, resume=tmp_path, iterations=9)
+
+
+def test_a_resumed_run_keeps_its_folder(tmp_path):
+    (tmp_path / CONFIG).write_text(to_json(parse_train(["--output", "runs/first"])))
+    (tmp_path / TRAINER).touch()
+    assert parse_train(["--resume", str(tmp_path)]).output == Path("runs/first")
+    with pytest.raises(ValueError, match=r"output: runs/first against runs/second; omit"):
+        parse_train(["--resume", str(tmp_path), "--output", "runs/second"])
+
+
+def test_resuming_with_other_settings_names_both_values(tmp_path):
+    config = parse_train(["--batch-size", "16"])
+    (tmp_path / CONFIG).write_text(to_json(config))
+    arguments = ["--resume", str(tmp_path), "--batch-size", "32", "--follower.hidden-size", "64"]
+    with pytest.raises(ValueError, match="batch_size: 16 against 32") as error:
+        parse_train(arguments)
+    assert "follower.hidden_size: 256 against 64" in str(error.value)
+
+
+def test_differences_include_nested_settings():
+    one, other = preset("r2r", "matterport"), preset("r2r", "houses")
+    found = differences(one, other, frozenset({"follower"}))
+    assert "world: matterport against houses" in found
+    assert "optimiser.name: rmsprop against adam" in found
+    assert not any(line.startswith("follower") for line in found)

@@ -1,0 +1,60 @@
+import gymnasium
+import numpy as np
+import pytest
+
+import envs  # noqa: F401
+from envs.tokenizers import (
+    PretrainedTokenizer,
+    SubwordTokenizer,
+    WordTokenizer,
+    load_tokenizer,
+)
+
+SENTENCES = ["Walk past the red sofa, then stop near the bed.", "दरवाज़े के पास रुकें।"]
+
+
+@pytest.fixture(params=["words", "subwords", "pretrained"])
+def tokenizer(request, tiny_bert):
+    if request.param == "words":
+        return WordTokenizer.build(SENTENCES, 1)
+    if request.param == "subwords":
+        return SubwordTokenizer.build(SENTENCES, 100)
+    return PretrainedTokenizer(str(tiny_bert))
+
+
+def test_saved_tokenizers_are_equal_when_loaded(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "vocabulary.json")
+    loaded = load_tokenizer(tmp_path / "vocabulary.json")
+    assert type(loaded) is type(tokenizer)
+    assert loaded == tokenizer
+    for sentence in SENTENCES:
+        np.testing.assert_array_equal(loaded.encode(sentence, 30), tokenizer.encode(sentence, 30))
+
+
+def test_environments_read_the_vocabulary_of_any_run(tokenizer, tiny_arguments, tmp_path):
+    path = tmp_path / "vocabulary.json"
+    tokenizer.save(path)
+    env = gymnasium.make("RxR-CLIP-v0", tokenizer=path, split="val_unseen", **tiny_arguments)
+    observation, info = env.reset(seed=0)
+    instruction = observation["instruction"]
+    expected = tokenizer.encode(info["instruction"], len(instruction))
+    np.testing.assert_array_equal(instruction, expected)
+    space = env.observation_space["instruction"]
+    assert space.contains(instruction)
+    assert space.high.max() == len(tokenizer) - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1, 2", "[]", "{}", '{"subwords": {"model": 1}}', '{"pretrained": 3}', '{"words": [1]}'],
+)
+def test_damaged_files_are_named(tmp_path, text):
+    path = tmp_path / "damaged.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"damaged\.json: .*train the run again"):
+        load_tokenizer(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.json: no such file of a vocabulary"):
+        load_tokenizer(tmp_path / "none.json")

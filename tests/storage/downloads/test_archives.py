@@ -1,0 +1,86 @@
+import errno
+import stat
+import zipfile
+
+import pytest
+
+from storage.downloads.archives import unpack_zip
+
+
+@pytest.fixture
+def pack(tmp_path):
+    def pack(members):
+        path = tmp_path / "archive.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, text in members:
+                archive.writestr(member, text)
+        return path
+
+    return pack
+
+
+def test_members_are_unpacked_into_the_folder(pack, tmp_path):
+    archive = pack([("RxR/a.jsonl", "a"), ("RxR/data/b.jsonl", "b"), ("RxR/empty/", "")])
+    unpack_zip(archive, tmp_path / "out")
+    files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")}
+    assert files == {"RxR", "RxR/a.jsonl", "RxR/data", "RxR/data/b.jsonl", "RxR/empty"}
+    assert (tmp_path / "out" / "RxR" / "data" / "b.jsonl").read_text() == "b"
+    with pytest.raises(FileExistsError, match="out: exists"):
+        unpack_zip(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "a/../../evil", "/evil", "C:/evil", "C:evil", "..\\evil", "\\\\host\\share\\evil"],
+)
+def test_members_outside_the_folder_are_refused(pack, tmp_path, name):
+    archive = pack([("good", "x"), (name, "x")])
+    with pytest.raises(ValueError, match=r"archive\.zip: member .*evil' would be written outside"):
+        unpack_zip(archive, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
+
+
+def test_links_are_refused(pack, tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with pytest.raises(ValueError, match="member 'link' is a link"):
+        unpack_zip(pack([(link, "/etc/passwd")]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_archives_are_refused_and_leave_no_file(pack, tmp_path):
+    archive = pack([("a", "some text"), ("b", "more text")])
+    data = archive.read_bytes()
+    for damaged in (b"", data[:40], data.replace(b"more text", b"more test")):
+        archive.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"archive\.zip: cannot be unpacked .*download it"):
+            unpack_zip(archive, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
+
+
+def test_archives_larger_than_the_free_disk_are_refused(pack, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 5})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ValueError, match="contains 9 bytes, but only 5 are free"):
+        unpack_zip(pack([("a", "some text")]), tmp_path / "out")
+
+
+def test_zip_bombs_are_refused(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in "abc":
+            archive.writestr(name, bytes(10_000_000))
+    with pytest.raises(ValueError, match=r"bomb\.zip: would expand to 30,000,000 bytes, but 16,"):
+        unpack_zip(path, tmp_path / "out")
+    assert [one.name for one in tmp_path.iterdir()] == ["bomb.zip"]
+
+
+def test_disk_errors_are_not_reported_as_damage(pack, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    archive = pack([("a", "some text")])
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        unpack_zip(archive, tmp_path / "out")
+    assert "cannot be unpacked" not in str(error.value)

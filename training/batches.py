@@ -1,0 +1,102 @@
+"""Orders of training records in batches; each depends on seed and iteration only."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# Streams of random numbers, separate from all other random numbers of a run.
+_BUCKETED, _SHUFFLED = 21, 29
+
+
+class BucketedBatchOrder:
+    """Batches of records of similar length, reproducible from seed and iteration.
+
+    Each epoch is a fresh permutation. Within pools of `bucket` batches, records are sorted by
+    length before they are cut into batches, which saves padding; then the batches are shuffled.
+    Records that do not fill a batch are skipped in that epoch.
+
+    Args:
+        names: Names of the records.
+        lengths: Length of each record.
+        batch_size: Records in a batch; all of them if there are fewer.
+        bucket: Batches per pool.
+        seed: Random seed for the permutations.
+        multiple: The batch size is rounded down to a multiple of this.
+
+    Raises:
+        ValueError: There are fewer records than `multiple`.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        lengths: Sequence[int],
+        batch_size: int,
+        bucket: int,
+        seed: int,
+        multiple: int = 1,
+    ) -> None:
+        if len(names) < multiple:
+            raise ValueError(f"{len(names)} episodes, but a batch needs at least {multiple}")
+        self._names = list(names)
+        self._lengths = np.asarray(lengths)
+        self._batch_size = min(batch_size, len(self._names)) // multiple * multiple
+        self._pool = bucket * self._batch_size
+        self._seed = seed
+        self._epoch = -1
+        self._batches: np.ndarray = np.empty((0, 0), int)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Number of batches in one pass over the records."""
+        return len(self._names) // self._batch_size
+
+    def batch(self, iteration: int) -> list[str]:
+        """Return the names of the records of an iteration (from 0)."""
+        epoch, position = divmod(iteration, self.batches_per_epoch)
+        if epoch != self._epoch:
+            self._batches, self._epoch = self._shuffle(epoch), epoch
+        return [self._names[index] for index in self._batches[position]]
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, _BUCKETED, epoch])
+        order = rng.permutation(len(self._names))
+        order = order[: self.batches_per_epoch * self._batch_size]
+        pools = [order[start : start + self._pool] for start in range(0, len(order), self._pool)]
+        order = np.concatenate(
+            [pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools]
+        )
+        return rng.permutation(order.reshape(-1, self._batch_size))
+
+
+class ShuffledBatchOrder:
+    """Batches of equal size over shuffled records; each epoch has a fresh permutation.
+
+    A batch may continue into the next epoch, so that every batch has the same size.
+
+    Args:
+        records: Number of records.
+        batch_size: Records in a batch.
+        seed: Random seed for the permutations.
+    """
+
+    def __init__(self, records: int, batch_size: int, seed: int) -> None:
+        self._records, self._size, self._seed = records, batch_size, seed
+        self._orders: dict[int, np.ndarray] = {}
+
+    def batch(self, iteration: int) -> np.ndarray:
+        """Return the record indices (batch_size,) of an iteration (from 0)."""
+        positions = np.arange(iteration * self._size, (iteration + 1) * self._size)
+        epochs = positions // self._records
+        self._orders = {int(epoch): self._order(int(epoch)) for epoch in np.unique(epochs)}
+        rows = [
+            self._orders[int(epoch)][position]
+            for epoch, position in zip(epochs, positions % self._records, strict=True)
+        ]
+        return np.array(rows)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if epoch in self._orders:
+            return self._orders[epoch]
+        rng = np.random.default_rng([self._seed, _SHUFFLED, epoch])
+        return rng.permutation(self._records)

@@ -1,0 +1,308 @@
+"""The training loop of all learners, in one process or distributed."""
+
+import dataclasses
+import json
+import math
+import sys
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from storage import UnwritableError, write_text
+from storage.locks import OutputInUseError, OutputLock
+from training.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
+from training.groups import Group, SingleProcess
+from training.interruption import Stopped, interruption, interruption_message
+from training.learners import Learner, Summary
+from training.log import RunLog
+from training.optimisers import clip_gradient, learning_rate
+from training.run_folder import Settings, run_folder
+from training.settings import CONFIG, to_json
+
+_LOG_EVERY = 50
+
+
+class DivergedError(FloatingPointError):
+    """The loss or its gradient is infinite, NaN or too large."""
+
+
+class Trainer:
+    """Training run of a learner, with its progress and folder.
+
+    Each iteration has its own random seed, so a resumed run computes the same results as an
+    uninterrupted one; on the CPU they are bit-identical.
+
+    Args:
+        config: Settings; `config.resume` names a run to resume, otherwise a new run is started.
+        learner: Networks, gradients and evaluation.
+        noise: Function from iteration (from 0) to the seed of torch's random numbers.
+        largest_loss: Training fails when the loss reaches this value.
+        group: Processes of a distributed run.
+
+    Raises:
+        OutputInUseError: Another process is training in the folder.
+    """
+
+    def __init__(
+        self,
+        config: Settings,
+        learner: Learner,
+        noise: Callable[[int], int],
+        largest_loss: float = math.inf,
+        group: Group | None = None,
+    ) -> None:
+        self.config = config
+        self.learner = learner
+        self._noise, self._largest_loss = noise, largest_loss
+        self._group = group or SingleProcess()
+        self.run = self._group.all_gather(run_folder(config))[0]
+        self._lock_folder()
+        self.iteration = 0
+        self.seconds = 0.0
+        self.best: dict[str, Any] = {}
+        self.log: RunLog | None = None
+        self._saved: int | None = None
+        self._recent: list[dict[str, float]] = []  # figures that are not logged yet
+        if config.resume is not None:
+            self._restore(load_trainer(self.run))
+        if self._is_first:
+            # Also when a run is resumed, as its length may have changed.
+            settings = dataclasses.replace(config, output=self.run, resume=None)
+            write_text(self.run / CONFIG, to_json(settings))
+            if config.resume is None:
+                learner.start(self.run)
+            self.log = RunLog(self.run, self.iteration)
+
+    @property
+    def progress(self) -> float:
+        """Completed fraction of the run, 0 to 1."""
+        if self.config.minutes is not None:
+            return min(self.seconds / (60 * self.config.minutes), 1.0)
+        return min(self.iteration / self.config.iterations, 1.0)
+
+    def train(self) -> None:
+        """Train to the end; after Ctrl-C, finish the current iteration, save and stop.
+
+        Raises:
+            DivergedError: As in `step`.
+            Stopped: Ctrl-C or SIGTERM stopped the run.
+            UnwritableError: The disk is full; the message names the state to resume from.
+        """
+        try:
+            with interruption_message(lambda: self._resume_hint()):
+                self._train()
+        except UnwritableError as error:
+            self.close()
+            raise UnwritableError(f"{error}. Make room. {self._resume_hint()}") from error
+
+    def _train(self) -> None:
+        with interruption() as interrupted, self._bar() as bar:
+            while self.progress < 1:
+                self._iterate()
+                self._show(bar)
+                finished = self.progress >= 1
+                if finished or self.iteration % self.config.evaluate_every == 0:
+                    self.evaluate()
+                    self.save()
+                if any(self._group.all_gather(bool(interrupted))) and not finished:
+                    self.save()
+                    bar.close()
+                    self.close()
+                    raise Stopped(
+                        f"Stopped after {self.iteration} iterations. "
+                        f"Resume with --resume {self.run}"
+                    )
+
+    def step(self) -> dict[str, float]:
+        """Update the weights once and return the figures to log.
+
+        Raises:
+            DivergedError: The loss or gradient exploded; the weights are not updated but saved.
+        """
+        learner, settings = self.learner, self.config.optimiser
+        torch.manual_seed(self._noise(self.iteration))
+        learner.network.train()
+        learner.optimiser.zero_grad(set_to_none=True)
+        figures = learner.backward(self.iteration)
+        norms = [clip_gradient(part, settings) for part in learner.clipped]
+        is_finite = math.isfinite(sum(norms)) and abs(figures["loss"]) < self._largest_loss
+        if not all(self._group.all_gather(is_finite)):
+            self._fail(figures["loss"], norms)
+        rate = learning_rate(settings, self.iteration, self.progress)
+        for group in learner.optimiser.param_groups:
+            group["lr"] = rate * group.get("rate_factor", 1.0)
+        learner.optimiser.step()
+        self.iteration += 1
+        return {**figures, "gradient_norm": max(norms)}
+
+    def evaluate(self) -> None:
+        """Evaluate the current weights, and save them if they are the best so far."""
+        self.learner.network.eval()
+        summaries = self.learner.evaluate()
+        if self.log is not None:
+            for split, summary in summaries.items():
+                self.log.write(split, self.iteration, summary)
+        self.keep_best(summaries)
+        split, metric = self.config.select_by, self.learner.metric
+        if self._is_first:
+            tqdm.write(
+                f"iteration {self.iteration}: {split} {metric} "
+                f"{100 * summaries[split][metric]:.1f}, best {100 * self.best[metric]:.1f} "
+                f"at {self.best['iteration']}",
+                file=sys.stderr,
+            )
+
+    def keep_best(self, summaries: Mapping[str, Summary]) -> None:
+        """Save the weights if they are better than those of all earlier evaluations."""
+        metric = self.learner.metric
+        value = summaries[self.config.select_by][metric]
+        if not self.best or value > self.best[metric]:
+            is_first, self.best = not self.best, {"iteration": self.iteration, metric: value}
+            if is_first:
+                # Saved before the weights, which can be restored from the state.
+                self._save_state()
+            self._save_model()
+
+    def save(self) -> None:
+        """Save the training state, and before the first evaluation also the model."""
+        self._save_state()
+        if not self.best:
+            self._save_model()
+
+    def _save_state(self) -> None:
+        if not self._is_first:
+            return
+        state = {
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "best": self.best,
+            "recent": self._recent,
+            "weights": self.learner.network.state_dict(),
+            "optimiser": self.learner.optimiser.state_dict(),
+        }
+        save_trainer(self.run, state)
+        self._saved = self.iteration
+
+    def report(self, results: Mapping[str, Any]) -> None:
+        """Write the results of the run: scores of the best weights by split."""
+        report = {
+            "iterations": self.iteration,
+            "training_seconds": self.seconds,
+            "best": self.best,
+            "results": results,
+        }
+        if self._is_first:
+            write_text(self.run / RESULTS, json.dumps(report, indent=2) + "\n")
+        self.close()
+
+    def close(self) -> None:
+        """Release the lock of the folder."""
+        if self._is_first:
+            self._unlock()
+
+    @property
+    def _is_first(self) -> bool:
+        return self._group.rank() == 0
+
+    def _save_model(self) -> None:
+        if self._is_first:
+            self.learner.save_model(self.run, self.iteration)
+
+    def _resume_hint(self) -> str:
+        if self._saved is None:
+            return f"Nothing is saved yet; start again with --resume {self.run}"
+        return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
+
+    def _lock_folder(self) -> None:
+        """Acquire the lock of the folder; every rank raises if that fails."""
+        refusal = None
+        if self._is_first:
+            if self.config.resume is None:
+                self.run.mkdir(parents=True, exist_ok=True)
+            lock = OutputLock(self.run)
+            # Also releases the lock if an error ends the run without `close`.
+            self._unlock = weakref.finalize(self, lock.release)
+            try:
+                lock.acquire()
+            except OutputInUseError as error:
+                refusal = str(error)
+        refusal = self._group.all_gather(refusal)[0]
+        if refusal is not None:
+            raise OutputInUseError(refusal)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.learner.network.load_state_dict(state["weights"])
+            self.learner.optimiser.load_state_dict(state["optimiser"])
+            self.iteration, self.seconds = state["iteration"], state["seconds"]
+            self.best = state["best"]
+            self._recent = state["recent"]
+            self._saved = self.iteration
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "
+                "resume with the data and settings of the run"
+            ) from error
+        if self._is_first and not (self.run / MODEL).is_file():
+            # The run was killed after saving the state and before saving the same weights as model.
+            if self.best and self.best["iteration"] != self.iteration:
+                raise FileNotFoundError(
+                    f"{self.run / MODEL}: no such file, so the best weights, of iteration "
+                    f"{self.best['iteration']}, are lost; train the run again"
+                )
+            self._save_model()
+
+    def _fail(self, loss: float, norms: list[float]) -> None:
+        weights = self.learner.network.state_dict().values()
+        can_save = all(bool(weight.isfinite().all()) for weight in weights)
+        if can_save:
+            self.save()
+        self.close()
+        state = (
+            f"the state before it is saved in {self.run}"
+            if can_save
+            else "the weights are not finite either, so nothing is saved"
+        )
+        raise DivergedError(
+            f"iteration {self.iteration} has loss {loss:.4g} and gradient norm "
+            f"{', '.join(f'{norm:.4g}' for norm in norms)}; {state}. Start another run "
+            "with a lower --optimiser.learning-rate, or limit gradients with --optimiser.clip"
+        )
+
+    def _iterate(self) -> None:
+        start = time.perf_counter()
+        self._recent.append(self.step())
+        # All ranks use the time of rank 0, so that a run with --minutes ends at the same iteration.
+        self.seconds += self._group.all_gather(time.perf_counter() - start)[0]
+        if self.log is not None and self.iteration % _LOG_EVERY == 0:
+            names = self._recent[-1]
+            means = {
+                name: float(np.mean([figures[name] for figures in self._recent])) for name in names
+            }
+            rate = self.learner.optimiser.param_groups[0]["lr"]
+            means |= {"learning_rate": rate, "seconds": self.seconds}
+            self.log.write("train", self.iteration, means)
+        if self.iteration % _LOG_EVERY == 0:
+            self._recent.clear()
+
+    def _bar(self) -> tqdm:
+        # Counts per mille, as a run may be limited by time or by iterations.
+        return tqdm(
+            total=1000,
+            initial=int(1000 * self.progress),
+            desc="training",
+            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining} {postfix}",
+            mininterval=0.5 if sys.stderr.isatty() else 20,
+            disable=not self._is_first,
+        )
+
+    def _show(self, bar: tqdm) -> None:
+        rate = self.iteration / max(self.seconds, 1e-9)
+        loss = f"{self._recent[-1]['loss']:.3f}" if self._recent else "-"
+        bar.set_postfix_str(f"{self.iteration} it, {rate:.1f} it/s, loss {loss}", refresh=False)
+        bar.update(int(1000 * self.progress) - bar.n)
