@@ -52,14 +52,7 @@ def load_episodes(
         try:
             if number in problems:
                 raise ValueError(problems[number])
-            if len(record.path) == 1 and not secret:
-                raise ValueError(
-                    "field 'path' contains only the start, which is allowed in test splits only"
-                )
-            for episode in record.episodes():
-                if episode.instr_id in episodes:
-                    raise ValueError(f"episode {episode.instr_id} occurs twice")
-                episodes[episode.instr_id] = episode
+            _add_episodes(record, secret, episodes)
         except ValueError as error:
             raise RecordError(path, number, str(error), files.remedy, record.name) from error
     kept = [e for e in episodes.values() if language is None or _matches(e.language, language)]
@@ -70,6 +63,24 @@ def load_episodes(
             f"{path}: no instruction in language '{language}', only {languages}; {remedy}"
         )
     return kept
+
+
+def _add_episodes(
+    record: PathRecord | GuideRecord, secret: bool, episodes: dict[str, Episode]
+) -> None:
+    """Add the episodes of a record to those of the split.
+
+    Raises:
+        ValueError: The goal is missing, an instruction is blank, or an id is repeated.
+    """
+    if len(record.path) == 1 and not secret:
+        raise ValueError(
+            "field 'path' contains only the start, which is allowed in test splits only"
+        )
+    for episode in record.episodes():
+        if episode.instr_id in episodes:
+            raise ValueError(f"episode {episode.instr_id} occurs twice")
+        episodes[episode.instr_id] = episode
 
 
 def _matches(tag: str, language: str) -> bool:

@@ -145,5 +145,5 @@ def test_the_frame_reports_a_missing_font(scene, monkeypatch):
     monkeypatch.setattr("envs.navigation.rendering.font_for", font)
     frame = draw_frame(graph, hindi, [("a0", 0.0, 0.0)], None)
     assert texts[-1].startswith("The instruction cannot be drawn: no font on this machine")
-    told = dataclasses.replace(episode, instruction=texts[-1])
-    np.testing.assert_array_equal(frame, draw_frame(graph, told, [("a0", 0.0, 0.0)], None))
+    explained = dataclasses.replace(episode, instruction=texts[-1])
+    np.testing.assert_array_equal(frame, draw_frame(graph, explained, [("a0", 0.0, 0.0)], None))

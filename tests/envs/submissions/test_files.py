@@ -31,7 +31,7 @@ def walked(episodes, stroll):
 
 
 @pytest.fixture
-def spoken(own_files, guide):
+def episodes_of_rxr(own_files, guide):
     """Episodes of RxR in all three languages."""
     telugu = {**guide.lines[0], "language": "te-IN", "instruction_id": 9}
     guide.write([*guide.lines, telugu])
@@ -52,9 +52,9 @@ def test_r2r_files_have_the_format_of_the_server(episodes, walked, files, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["r2r.json"]
 
 
-def test_rxr_files_have_the_format_of_the_server(spoken, stroll, own_files, tmp_path):
-    walked = {e.instr_id: stroll(e) for e in spoken}
-    write_rxr_submission(tmp_path / "rxr.jsonl", walked, spoken, own_files)
+def test_rxr_files_have_the_format_of_the_server(episodes_of_rxr, stroll, own_files, tmp_path):
+    walked = {e.instr_id: stroll(e) for e in episodes_of_rxr}
+    write_rxr_submission(tmp_path / "rxr.jsonl", walked, episodes_of_rxr, own_files)
     lines = (tmp_path / "rxr.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
         {"instruction_id": int(instr_id), "path": [pose[0] for pose in trajectory[1:]]}
@@ -102,13 +102,13 @@ def test_unknown_and_repeated_instructions_are_refused(episodes, walked, files, 
             write_r2r_submission(path, pairs, episodes, files, partial)
 
 
-def test_rxr_requires_all_three_languages(own_files, spoken, stroll, tmp_path):
+def test_rxr_requires_all_three_languages(own_files, episodes_of_rxr, stroll, tmp_path):
     path = tmp_path / "rxr.jsonl"
-    hindi = [e for e in spoken if e.language == "hi-IN"]
+    hindi = [e for e in episodes_of_rxr if e.language == "hi-IN"]
     walked = {e.instr_id: stroll(e) for e in hindi}
     with pytest.raises(ValueError, match=r"rxr\.jsonl: .* the episodes lack en, te"):
         write_rxr_submission(path, walked, hindi, own_files)
     with pytest.raises(ValueError, match=r"8 \(.* are missing"):
-        write_rxr_submission(path, walked, spoken, own_files)
+        write_rxr_submission(path, walked, episodes_of_rxr, own_files)
     write_rxr_submission(path, walked, hindi, own_files, partial=True)
     assert len(path.read_text().splitlines()) == 7

@@ -149,8 +149,8 @@ def test_instructions_per_path_are_limited(submit, rules):
 def test_instructions_per_path_are_limited_within_a_language(rules):
     rules = dataclasses.replace(rules, dataset="rxr", instructions_per_path=1)
     counted = {
-        spoken: load_ground(dataclasses.replace(rules, language=spoken)).counted
-        for spoken in ("en", "hi")
+        language: load_ground(dataclasses.replace(rules, language=language)).counted
+        for language in ("en", "hi")
     }
     assert len(counted["en"]) == len(counted["hi"]) > 0
 
@@ -220,7 +220,7 @@ def test_files_of_our_writers_have_no_faults(dataset, rules, tmp_path):
     write(path, walks, ground.episodes, files, partial=True)  # the tiny RxR speaks two languages
     checked = score_submission(path, ground, rules).checked
     assert not checked.faulty
-    stays = dataset == "r2r"  # the server of RxR wants each viewpoint once
+    stays = dataset == "r2r"  # the server of RxR accepts each viewpoint once
     assert [f.kind.startswith("paths that repeat") for f in checked.findings] == [True] * stays
     assert len(checked.trajectories) == 14
 
