@@ -33,8 +33,8 @@ class GridConfig:
     """Precision of the encoder: fp32, medium, bf16 or fp16; auto selects the fastest precision that
     the hardware supports natively."""
     fit: Fit = "center_crop"
-    """Resizing of images: center_crop (as in the encoder's training), stretch (to the input size), pad (to
-    the input size) or native (original size)."""
+    """Resizing of images: center_crop (as in the encoder's training), stretch or pad (to the input
+    size), or native (original size)."""
     size: tuple[int, int] | None = None
     """Height and width of the encoder input in pixels; default: the encoder's training size."""
     keep: bool = True
