@@ -1,7 +1,7 @@
-"""What the user of a command reads when something is wrong: a line instead of a traceback.
+"""One-line error messages of commands, instead of tracebacks.
 
-Commands import this module before all others: from then on Ctrl-C, and a scheduler's SIGTERM, end
-them with a line and exit status 130.
+Commands import this module first. From then on Ctrl-C and SIGTERM end them with a message and exit
+status 130.
 """
 
 import multiprocessing
@@ -37,13 +37,13 @@ _ALL_WHOLE = (
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
-    """End the program with the message of an error that tells what is wrong with the input.
+    """Print the message of an expected error and exit.
 
-    With CLIPNAV_TRACEBACK=1 in the environment the error keeps its traceback. Where nobody reads
-    the output any more the program ends without a word, as others do.
+    With CLIPNAV_TRACEBACK=1 in the environment, errors keep their traceback. If the reader of the
+    output has closed the pipe, the program exits silently.
 
-    Ctrl-C and SIGTERM end it with what a KeyboardInterrupt on the way says of what is kept, after
-    its worker processes. Where those who run inside handle them (training), that is left to them.
+    Ctrl-C and SIGTERM end worker processes, then print the message of the KeyboardInterrupt, which
+    states what is kept. Training handles these signals itself.
     """
     requests = _Requests()
     with requests.handled():
@@ -66,14 +66,14 @@ def friendly_errors() -> Iterator[None]:
 
 
 class _Requests:
-    """Requests to stop, each of which becomes a KeyboardInterrupt."""
+    """Signals to stop, each of which raises a KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.came = False
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Within it requests come as interrupts, where this is the main thread."""
+        """Turn signals into interrupts within the block, if this is the main thread."""
         signals = (*_REQUESTS, signal.SIGALRM)
         try:
             previous = [signal.signal(one, self._interrupt) for one in signals]
@@ -109,7 +109,7 @@ def _end_workers() -> None:
 
 
 def _stop(error: BaseException) -> NoReturn:
-    """End the program with a line, and at once if another request comes on the way."""
+    """Print a message and exit; exit at once if another signal arrives."""
     for request in _REQUESTS:
         signal.signal(request, _exit_at_once)
     _end_workers()
@@ -127,7 +127,7 @@ def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _message(error: Exception) -> object:
-    """What an error says to people."""
+    """Return the message of an error for the user."""
     if isinstance(error, KeyError) and error.args:
         return error.args[0]  # the text of a KeyError is the representation of its message
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
@@ -137,7 +137,7 @@ def _message(error: Exception) -> object:
 
 
 def _nobody_reads() -> bool:
-    """Whether who read the output, such as head, has gone; what is left then goes nowhere."""
+    """Whether the reader of the output, such as head, has closed it; discard the rest if so."""
     import select
 
     output = sys.stdout.fileno()
@@ -155,7 +155,7 @@ def _end_before_work(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _is_a_command() -> bool:
-    """Whether this process was started with one of the scripts, and is not a worker of it."""
+    """Whether this process was started with one of the scripts, and is not a worker process."""
     folder = Path(__file__).resolve().parent
     return any(
         word.endswith(".py") and Path(word).resolve().parent == folder for word in sys.orig_argv

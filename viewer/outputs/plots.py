@@ -1,6 +1,6 @@
-"""Figures for papers: training curves, success by path length, how walks end, languages, bars.
+"""Figures for papers: training curves, success by path length, outcomes, languages, bars.
 
-Colours are those of Okabe and Ito; shapes and hatches tell series apart without them.
+Colours follow Okabe and Ito; shapes and hatches distinguish the series without colour.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ ByAgent = Mapping[str, Sequence[Trace]]
 
 
 def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
-    """Loss and success over iterations.
+    """Plot loss and success over iterations.
 
     Args:
         logs: Events of `metrics.jsonl` by name of the run.
@@ -70,7 +70,7 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
 
 
 def success_by_length(traces: ByAgent) -> "Figure":
-    """Success against the length of the shortest path, with 95 % Wilson intervals."""
+    """Plot success against the length of the shortest path, with 95 % Wilson intervals."""
     figure, (axes,) = _panels(1)
     longest = max(_length(trace) for own in traces.values() for trace in own)
     edges = np.arange(0.0, longest + _BIN, _BIN)
@@ -97,7 +97,7 @@ def success_by_length(traces: ByAgent) -> "Figure":
 
 
 def endings(traces: ByAgent) -> "Figure":
-    """Shares of walks that ended in success, at a wrong stop, or lost."""
+    """Plot the shares of walks that ended in success, at a wrong stop, or lost."""
     figure, (axes,) = _panels(1)
     agents = list(traces)
     left = np.zeros(len(agents))
@@ -121,7 +121,7 @@ def endings(traces: ByAgent) -> "Figure":
 
 
 def languages(traces: ByAgent) -> "Figure":
-    """Success and nDTW per language."""
+    """Plot success and nDTW per language."""
     figure, panels = _panels(2)
     spoken = sorted({base_language(t.language) for own in traces.values() for t in own})
     width = 0.8 / len(traces)
@@ -150,7 +150,7 @@ def languages(traces: ByAgent) -> "Figure":
 
 
 def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Figure":
-    """Bars with intervals, in a panel for each metric.
+    """Plot bars with intervals, one panel per metric.
 
     Args:
         panels: By metric, by split and by agent, in fractions; NaN ends are no interval.
@@ -186,7 +186,7 @@ def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Fi
 
 
 def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
-    """Traces whose goal is known, by agent.
+    """Return the traces whose goal is known, by agent.
 
     Raises:
         ValueError: There is none.
@@ -201,7 +201,7 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
 
 
 def wilson(successes: float, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927), which stays within 0 and 1 for few trials."""
+    """Return the 95 % interval of a proportion (Wilson 1927); it stays within 0 and 1."""
     share, square = successes / count, _Z**2 / count
     middle = (share + square / 2) / (1 + square)
     half = _Z / (1 + square) * np.sqrt(share * (1 - share) / count + square / (4 * count))
@@ -209,7 +209,7 @@ def wilson(successes: float, count: int) -> tuple[float, float]:
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure in the format that the file's ending names."""
+    """Write a figure in the format given by the file's suffix."""
     with atomic_write(path) as beside:
         figure.savefig(beside, dpi=200, bbox_inches="tight")
 

@@ -1,4 +1,4 @@
-"""Panoramas as JPEG files, made when they are first asked for and kept on disk."""
+"""Panoramas as JPEG files, rendered on first request and cached on disk."""
 
 import hashlib
 import io
@@ -25,13 +25,13 @@ class NoPictureError(LookupError):
 
 
 class Pictures(Protocol):
-    """Where panoramas come from."""
+    """Source of panoramas."""
 
     note: str
     """Why there are none; empty if there are some."""
 
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
-        """A panorama with north in its middle column.
+        """Return a panorama with north in its middle column.
 
         Raises:
             NoPictureError: There is none.
@@ -40,7 +40,7 @@ class Pictures(Protocol):
 
 
 class NoPictures:
-    """For worlds whose pictures the user does not have."""
+    """Source without pictures, for worlds whose pictures the user does not have."""
 
     def __init__(self, note: str) -> None:
         self.note = note
@@ -51,7 +51,7 @@ class NoPictures:
 
 
 class DrawnPictures:
-    """Panoramas that somebody draws, kept in memory and on disk.
+    """Panoramas of a renderer, cached in memory and on disk.
 
     Args:
         draw: Panorama (H, 2H, 3) uint8 of a scan's viewpoint with so many columns.
@@ -89,7 +89,7 @@ class DrawnPictures:
 
 
 def encode(picture: np.ndarray) -> bytes:
-    """A picture (H, W, 3) uint8 as JPEG."""
+    """Encode a picture (H, W, 3) uint8 as JPEG."""
     from PIL import Image
 
     data = io.BytesIO()
@@ -98,7 +98,7 @@ def encode(picture: np.ndarray) -> bytes:
 
 
 def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
-    """Pictures of a world, as far as the user has them.
+    """Return the source of pictures of a world, without pictures if the user has none.
 
     Args:
         files: The world.
@@ -116,7 +116,7 @@ def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
 
 
 def house_pictures() -> DrawnPictures:
-    """Pictures of the built-in houses; a house is built when it is first looked at."""
+    """Return the pictures of the built-in houses; a house is built on first request."""
     from envs.houses.building.house import GENERATOR_VERSION, house_cache_dir
     from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.panoramas import render_panorama
@@ -141,7 +141,7 @@ def house_pictures() -> DrawnPictures:
 
 
 def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
-    """Pictures of Matterport3D's viewpoints, from the skyboxes in a folder."""
+    """Return the pictures of Matterport3D's viewpoints, from the skyboxes in a folder."""
     from envs.panoramas.matterport_panoramas import MatterportPanoramas
     from envs.panoramas.skyboxes import skybox_dir
 

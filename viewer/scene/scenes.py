@@ -1,4 +1,4 @@
-"""What the page's map shows of a building: its graph, its storeys and, of a house, its plan."""
+"""Content of the page's map: the graph of a building, its storeys and, for a house, its plan."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which storey of a building each viewpoint stands on, told from the heights of the floors."""
+"""Storey of each viewpoint of a building, derived from the floor heights."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ _SHARE = 0.08  # of all viewpoints that a storey holds at least
 
 
 def storeys(floors: np.ndarray) -> np.ndarray:
-    """Sort viewpoints by storey.
+    """Assign a storey to each viewpoint.
 
     Storeys are heights at which many viewpoints stand; those on stairs and split levels belong to
     the nearest.

@@ -1,4 +1,4 @@
-"""Walks that a person steers, saved after every step."""
+"""Walks by hand, saved after every step."""
 
 import itertools
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class ManualWalk:
         return self._longer([places[action - 1]] if action else [], stopped=action == 0)
 
     def along(self, path: Sequence[str]) -> "ManualWalk":
-        """The walk after somebody's path, as far as that follows edges."""
+        """Return the walk along a given path, up to its first step that is not an edge."""
         walk = self
         for viewpoint in path:
             if viewpoint not in walk._neighbours():
@@ -76,7 +76,7 @@ class ManualWalk:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a walk stands.
+    """State of a walk.
 
     Attributes:
         trace: Of the walk so far.
@@ -108,7 +108,7 @@ class Drives:
     def start(
         self, key: str, agent: str | None = None, steps: int = 0, *, afresh: bool = False
     ) -> Progress:
-        """Resume the walk of an episode that is under way, or put a person at its start.
+        """Resume the unfinished walk of an episode, or start a new one.
 
         Args:
             key: Of the episode.
@@ -142,7 +142,7 @@ class Drives:
                 out already, such as the second half of a double click, changes nothing.
 
         Raises:
-            KeyError: Nobody walks that episode.
+            KeyError: The episode has no walk.
             ValueError: It cannot be continued like this.
         """
         entry = self._library.entry(key)
@@ -158,7 +158,7 @@ class Drives:
             return Progress(drive.trace, self._file(entry, ".json") if drive.over else None)
 
     def under_way(self) -> set[str]:
-        """Keys of the episodes whose walk can be resumed."""
+        """Return the keys of the episodes whose walk can be resumed."""
         folder = self._folder / AGENT / self._library.files.world
         files = set(folder.glob(f"*/*{UNFINISHED}"))
         keys = self._library.keys() if files else []
@@ -174,7 +174,7 @@ class Drives:
             del self._drives[next(iter(self._drives))]
 
     def _under_way(self, key: str, entry: Entry) -> ManualWalk | None:
-        """The walk of an episode that is not over, from memory or disk."""
+        """Return the unfinished walk of an episode, from memory or disk."""
         found = self._drives.get(key)
         if found is not None:
             return None if found.over else found
@@ -208,7 +208,7 @@ class Drives:
 
 
 def _set_aside(path: Path) -> None:
-    """Keep an earlier walk under a name that readers of traces pass over."""
+    """Keep an earlier walk under a name that readers of traces skip."""
     if path.is_file():
         names = (path.with_suffix(f".earlier-{number}") for number in itertools.count(1))
         path.rename(next(name for name in names if not name.exists()))

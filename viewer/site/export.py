@@ -1,4 +1,4 @@
-"""One HTML file with an episode in it, pictures and all, that opens without a server."""
+"""Export of episodes as one HTML file with pictures, which opens without a server."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ _IMPORT_MAP = re.compile(r'<script type="importmap">.*?</script>', re.DOTALL)
 def export_page(
     path: Path, library: Library, pictures: Pictures, keys: Sequence[str], width: int = WIDTH
 ) -> None:
-    """Write episodes with all that their agents did into one HTML file.
+    """Write episodes with their walks into one HTML file.
 
     Args:
         path: File to write.
@@ -44,10 +44,10 @@ def export_page(
 
 
 def telling_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, str | None]:
-    """Episodes that tell most of an agent: where it succeeded, and where it failed.
+    """Select one success and one failure that represent an agent well.
 
-    Of the successes the longest walk, without detours if there is one such; of the failures a wrong
-    stop if there is one, and the shortest walk.
+    The success is the longest walk, preferably without detours; the failure is the shortest walk,
+    preferably a wrong stop.
 
     Args:
         rows: Of `Library.rows`.
@@ -94,7 +94,7 @@ def export_outcomes(
 def bundle(
     library: Library, pictures: Pictures, keys: Sequence[str], width: int = WIDTH
 ) -> dict[str, Any]:
-    """All that the page would ask a server for."""
+    """Return everything that the page would request from a server."""
     walks = {key: library.walks(key) for key in keys}
     traces = [trace for by_agent in walks.values() for trace in by_agent.values()]
     scans = sorted({trace.scan for trace in traces})
@@ -118,7 +118,7 @@ def bundle(
 
 
 def page(content: dict[str, Any]) -> str:
-    """The page with its style, its modules and its content in it."""
+    """Return the page with its style, modules and content inlined."""
     text = (STATIC / "index.html").read_text("utf-8")
     style = (STATIC / "viewer.css").read_text("utf-8")
     text = text.replace(
@@ -136,7 +136,7 @@ def page(content: dict[str, Any]) -> str:
 
 
 def _pictures(traces: Sequence[Trace], pictures: Pictures, width: int) -> dict[str, str]:
-    """Data URLs by scan/viewpoint of all viewpoints that were visited."""
+    """Return data URLs of all visited viewpoints, by scan/viewpoint."""
     visited = dict.fromkeys(
         (trace.scan, step.viewpoint) for trace in traces for step in trace.steps
     )

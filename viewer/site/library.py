@@ -1,4 +1,4 @@
-"""The episodes that a page can show, and who walked them."""
+"""Episodes that the page can show, with their walks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """An episode, and the data set and split that it is of."""
+    """An episode with its data set and split."""
 
     dataset: Dataset
     split: str
@@ -43,18 +43,18 @@ class Library:
 
     @property
     def agents(self) -> list[str]:
-        """Names of who walked, in the order of their coming."""
+        """Names of the agents, in the order in which they were added."""
         return list(self._agents)
 
     def add_episodes(self, episodes: Iterable[Episode], split: str) -> None:
-        """Take up episodes that may be walked, whether or not somebody has."""
+        """Add episodes, with or without walks."""
         with self._lock:
             for episode in episodes:
                 entry = Entry(self.dataset, split, episode)
                 self._episodes.setdefault(self._key(entry), entry)
 
     def add(self, traces: Iterable[Trace]) -> None:
-        """Take up traces; another one of the same agent and episode takes the old one's place.
+        """Add traces; a trace replaces an older one of the same agent and episode.
 
         Raises:
             ValueError: See `check`.
@@ -70,7 +70,7 @@ class Library:
                 self._agents.setdefault(trace.agent)
 
     def check(self, traces: Iterable[Trace]) -> None:
-        """Make sure that traces can be taken up.
+        """Check that traces can be added.
 
         Raises:
             ValueError: A trace is of another world, or does not fit the building's graph.
@@ -79,11 +79,11 @@ class Library:
             self._check(trace)
 
     def keys(self) -> list[str]:
-        """Keys of all episodes."""
+        """Return the keys of all episodes."""
         return list(self._episodes)
 
     def entry(self, key: str) -> Entry:
-        """An episode, and where it is from.
+        """Return an episode with its data set and split.
 
         Raises:
             KeyError: There is no such episode.
@@ -91,7 +91,7 @@ class Library:
         return self._episodes[key]
 
     def trace(self, key: str, agent: str) -> Trace:
-        """What an agent did.
+        """Return the trace of an agent.
 
         Raises:
             KeyError: There is no such episode, or the agent has not walked it.
@@ -99,11 +99,11 @@ class Library:
         return self._traces[key][agent]
 
     def walks(self, key: str) -> dict[str, Trace]:
-        """Who walked an episode, by agent."""
+        """Return the traces of an episode, by agent."""
         return dict(self._traces.get(key, {}))
 
     def graph(self, scan: str) -> NavGraph:
-        """Graph of a building.
+        """Return the graph of a building.
 
         Raises:
             FileNotFoundError: The world has no such building.
@@ -116,7 +116,7 @@ class Library:
         return {entry.episode.scan for entry in list(self._episodes.values())}
 
     def rows(self) -> list[Json]:
-        """The episodes with what a list of them needs, for JSON."""
+        """Return the rows of the list of episodes, ready for JSON."""
         with self._lock:
             return [self._row(key, entry) for key, entry in self._episodes.items()]
 
@@ -163,7 +163,7 @@ class Library:
 
 
 def episode_of(trace: Trace) -> Episode:
-    """The episode that a trace is of."""
+    """Return the episode of a trace."""
     return Episode(
         instr_id=trace.instr_id,
         path_id=trace.path_id,

@@ -1,4 +1,4 @@
-"""What the user names on the command line: runs, traces or submission files."""
+"""Sources given on the command line: runs, traces or submission files."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ _HEAD = 4096  # bytes that tell what a file is
 
 
 def kind_of(path: Path) -> Kind:
-    """Tell what a file or folder is.
+    """Return the kind of a file or folder.
 
     Raises:
         FileNotFoundError: It does not exist.
@@ -38,7 +38,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def short_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """The shortest ends of paths that tell them apart: `a/run` and `b/run`, but `one` and `two`."""
+    """Return the shortest distinct ends of paths: `a/run` and `b/run`, but `one` and `two`."""
     parts = {path: path.resolve().parts for path in paths}
 
     def short(path: Path) -> str:

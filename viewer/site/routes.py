@@ -1,4 +1,4 @@
-"""What the page asks for, and the answers; `viewer.site.server` speaks HTTP for it."""
+"""Requests of the page and their answers; `viewer.site.server` handles HTTP."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back to the page.
+    """Answer to a request.
 
     Attributes:
         body: Bytes to send.
@@ -44,7 +44,7 @@ class Answer:
 
 
 class RequestError(Exception):
-    """A request that cannot be answered, and why.
+    """A request that cannot be answered; the message states the reason.
 
     Attributes:
         status: Of HTTP.
@@ -56,14 +56,14 @@ class RequestError(Exception):
 
 
 class Routes:
-    """Answers requests.
+    """Table of routes; answers requests.
 
     Args:
         library: Episodes and traces.
         pictures: Panoramas.
-        drives: Walks that a person steers.
-        follow: Who follows instructions of the user's; None if nobody does.
-        follower: Name of it.
+        drives: Walks by hand.
+        follow: Lets an agent follow a typed instruction; None without a run.
+        follower: Name of that agent.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class Routes:
 
 
 def language_of(text: str) -> str:
-    """Tag of the language of a text among those of RxR, told from its script."""
+    """Return the RxR language tag of a text, derived from its script."""
     if re.search("[\u0900-\u097f]", text):
         return "hi"
     return "te" if re.search("[\u0c00-\u0c7f]", text) else "en"
@@ -248,7 +248,7 @@ def _json(value: Any) -> Answer:
 
 @contextlib.contextmanager
 def _saving() -> Iterator[None]:
-    """Answer what a person's walk cannot do, or a disk that is full, with the reason."""
+    """Turn invalid steps of a walk, and a full disk, into request errors with the reason."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A web server for the page, on this machine only unless told otherwise."""
+"""Web server of the page; by default it listens on this machine only."""
 
 import ipaddress
 import json
@@ -28,11 +28,10 @@ _POLICY = (
 
 
 class ViewerServer(ThreadingHTTPServer):
-    """Serves a site.
+    """Server of the viewer's routes.
 
     Args:
-        site: What to serve. Who takes the port first and gathers the site then may set it later,
-            before `serve_forever`.
+        site: Routes to serve. They can be set after the port is bound, before `serve_forever`.
         host: Address to listen on.
         port: 0 for any free one.
 
@@ -60,7 +59,7 @@ class ViewerServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """Address of the page."""
         host, port = self.server_address[:2]
         bracketed = f"[{host!s}]" if self.address_family == socket.AF_INET6 else f"{host!s}"
         return f"http://{bracketed}:{port}/"
@@ -82,7 +81,7 @@ class ViewerServer(ThreadingHTTPServer):
             self.connections.leave()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over browsers that left before their answer came; tell of everything else."""
+        """Ignore browsers that disconnected before their answer; report all other errors."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -180,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(500, f"something went wrong here: {error}")
 
     def _check_host(self) -> None:
-        """Refuse pages of other sites that have a name of theirs point at this machine."""
+        """Reject requests with a foreign Host header (DNS rebinding)."""
         host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         if self.server.local and not _is_loopback(host):
             raise RequestError(403, f"this server is for this machine only, not for {host!r}")

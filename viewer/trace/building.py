@@ -1,4 +1,4 @@
-"""Putting a trace together from what an agent did."""
+"""Construction of traces from the decisions of an agent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from viewer.trace.words import word_pieces
 
 @dataclass(frozen=True)
 class Setting:
-    """What all traces of a recording share."""
+    """Fields that all traces of a recording share."""
 
     agent: str
     world: World
@@ -58,7 +58,7 @@ def build_trace(
     moments: Sequence[Moment],
     ending: Ending,
 ) -> Trace:
-    """Put a trace together: geometry and metrics are added to what the agent did."""
+    """Build a trace: add geometry and metrics to the decisions of an agent."""
     walked = [moment.viewpoint for moment in moments]
     metrics = _metrics(graph, episode, walked)
     goal = episode.path[-1] if episode.has_goal else None
@@ -97,12 +97,12 @@ def build_trace(
 
 
 def candidates(graph: NavGraph, viewpoint: str) -> tuple[Candidate, ...]:
-    """Where one can go from a viewpoint, in the order of the actions, without probabilities."""
+    """Return the candidates of a viewpoint in the order of the actions, without probabilities."""
     return _all_candidates(graph)[graph.index(viewpoint)]
 
 
 def candidate_views(graph: NavGraph) -> np.ndarray:
-    """(N, D) view 0..35 of each candidate of each viewpoint, -1 where there is none."""
+    """Return the (N, D) view 0..35 of each candidate of each viewpoint, -1 for padding."""
     return _table(graph).views
 
 
@@ -168,7 +168,7 @@ def _rounded(weights: np.ndarray | None) -> tuple[float, ...] | None:
 
 
 def _metrics(graph: NavGraph, episode: Episode, walked: Sequence[str]) -> Mapping[str, np.ndarray]:
-    """Metrics of each beginning of a walk, by short name; none where the goal is secret."""
+    """Return the metrics of each prefix of a walk, by short name; none if the goal is secret."""
     if not episode.has_goal:
         return {}
     beginnings = [walked[: end + 1] for end in range(len(walked))]

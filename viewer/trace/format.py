@@ -24,15 +24,15 @@ Ending = Literal["stopped", "cut off", "under way"]
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """Where the agent could go.
+    """A candidate of a step.
 
     Attributes:
         viewpoint: Its name.
         heading: Of the camera there, seen from here.
         elevation: The same.
         floor: Elevation of the floor below that camera, where a mark belongs.
-        distance: Length of the way there.
-        probability: That the agent gave it, if that is known.
+        distance: Length of the edge.
+        probability: Probability of the action, if known.
     """
 
     viewpoint: str
@@ -51,12 +51,12 @@ class Step(msgspec.Struct, frozen=True):
         heading: Where it looks.
         elevation: The same.
         candidates: In the order of the actions 1, 2, ...
-        action: What it did: 0 stopped, k went to candidate k. None where it went over no edge, and
-            at the end of a walk that did not stop.
+        action: 0 for stop, k for a move to candidate k. None for a step that is not an edge, and
+            at the end of a walk without a stop.
         distance_to_goal: Along the graph; None where the goal is secret.
         metrics: Of the walk up to here, as if it ended here; none where the goal is secret.
         stop_probability: If it is known.
-        value: What the critic thought the rest was worth, if there is one.
+        value: Value estimated by the critic, if there is one.
         word_attention: Weights on the mark of the start, each of the trace's `words`, and the mark
             of the end; None if the agent tells none.
         view_attention: Weights on the 36 views, see `envs.graphs.candidates`.
@@ -161,12 +161,12 @@ def write_trace(trace: Trace, folder: Path, suffix: str = ".json") -> Path:
 
 
 def trace_file_name(instr_id: str, suffix: str = ".json") -> str:
-    """Name of the file that holds the trace of an episode."""
+    """Return the file name of the trace of an episode."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", instr_id) + suffix
 
 
 def trace_json(trace: Trace) -> bytes:
-    """A trace as JSON in one line."""
+    """Return a trace as JSON in one line."""
     return msgspec.json.encode(trace)
 
 

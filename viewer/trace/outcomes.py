@@ -1,4 +1,4 @@
-"""How a walk ended, in a word."""
+"""Outcomes of walks."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ Outcome = Literal["success", "wrong stop", "lost", "unknown"]
 
 
 def outcome(trace: Trace) -> Outcome:
-    """Sort a walk.
+    """Return the outcome of a walk.
 
     Returns:
-        "success" where it ended within 3 m of the goal, "wrong stop" where it came that near and
-        ended elsewhere, "lost" where it never did, "unknown" where the goal is secret.
+        "success" if it ended less than 3 m from the goal, "wrong stop" if it came that close and
+        ended elsewhere, "lost" if it never came that close, "unknown" if the goal is secret.
     """
     final = trace.steps[-1].metrics
     if not final:

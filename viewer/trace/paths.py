@@ -1,4 +1,4 @@
-"""Traces of walks of which only the viewpoints are known, such as anybody's submission files."""
+"""Traces of walks with known viewpoints only, such as those of submission files."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ from viewer.trace.format import Trace
 def trace_of_path(
     setting: Setting, episode: Episode, graph: NavGraph, path: Sequence[str], stopped: bool = True
 ) -> Trace:
-    """Trace of a walk.
+    """Build the trace of a walk.
 
     Args:
         setting: Who walked where.
@@ -39,7 +39,7 @@ def trace_of_path(
 
 
 def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]:
-    """Heading and elevation after an action: along the view that showed the candidate best."""
+    """Return heading and elevation after an action: those of the view that faced the candidate."""
     view = int(candidate_views(graph)[graph.index(viewpoint), action - 1])
     return view % NUM_HEADINGS * STEP, (view // NUM_HEADINGS - 1) * STEP
 
@@ -47,9 +47,9 @@ def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]
 def traces_of_submission(
     path: Path, ground: Ground, world: World, dataset: Dataset, agent: str | None = None
 ) -> tuple[list[Trace], SubmissionCheck]:
-    """Traces of the walks in a submission file, and what was found in checking it.
+    """Return the traces of a submission file, and the result of checking it.
 
-    Turns in place are left out.
+    Turns in place are omitted.
 
     Args:
         path: The file, in any form that `envs.submissions.checks` reads.

@@ -18,7 +18,7 @@ Explanation = dict[str, np.ndarray | None]
 
 
 class Walker(Protocol):
-    """An agent. One that also has `explain` tells what was behind its last actions."""
+    """An agent; its optional method `explain` returns details of its last actions."""
 
     def begin(self, observation: dict[str, Any], info: dict[str, Any], live: np.ndarray) -> None:
         """Take up new episodes: the rows `live` of the batch."""
@@ -41,7 +41,7 @@ def record(
     split: str,
     dataset: Dataset = "r2r",
 ) -> list[Trace]:
-    """Let an agent walk episodes and note what it does.
+    """Let an agent walk episodes and record its decisions.
 
     Args:
         env: Environment without autoreset (`AutoresetMode.DISABLED`).
@@ -134,7 +134,7 @@ def _record_batch(
 
 
 def explanation(agent: Walker) -> Explanation:
-    """What was behind an agent's last actions; empty if it does not tell."""
+    """Return the details of an agent's last actions; empty if it has no `explain`."""
     explain = getattr(agent, "explain", None)
     return {} if explain is None else explain()
 
@@ -148,7 +148,7 @@ def noted(
     why: Explanation,
     place: int,
 ) -> Moment:
-    """What happened in a row of a batch.
+    """Return the moment of one row of a batch.
 
     Args:
         tokenizer: Of the instructions.

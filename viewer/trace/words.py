@@ -1,7 +1,7 @@
-"""The words of an instruction as they were written, and attention over them.
+"""Words of an instruction as written, and attention over them.
 
-Agents read tokens: lower-case words, or pieces of words. A page shows words as they stand in the
-text, and never cuts one: letters of Devanagari and Telugu join to signs that must stay together.
+Agents read tokens: lower-case words or word pieces. The page shows words as written and never cuts
+them, because letters of Devanagari and Telugu form ligatures.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _WINDOW = 40  # characters among which a token is looked for; beyond, it was not
 
 
 def word_pieces(text: str) -> tuple[str, ...]:
-    """Words and punctuation marks of a text, each with the blanks behind it; together the text."""
+    """Split a text into words and punctuation marks with trailing blanks; joined, the text."""
     starts = _starts(text)
     ends = [*starts[1:], len(text)]
     return tuple(text[start:end] for start, end in zip(starts, ends, strict=True))
@@ -23,7 +23,7 @@ def word_pieces(text: str) -> tuple[str, ...]:
 def word_attention(
     tokenizer: Tokenizer, text: str, ids: Sequence[int], weights: np.ndarray
 ) -> tuple[float, ...]:
-    """Attention over tokens, added up by word.
+    """Sum the attention over tokens by word.
 
     Args:
         tokenizer: Made the ids.
@@ -48,7 +48,7 @@ def word_attention(
 
 
 def unknown_words(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    """Indices of the `word_pieces` of a text that a tokenizer reads as unknown, all or in part."""
+    """Return indices of `word_pieces` that a tokenizer maps to unknown, entirely or in part."""
     ids = tokenizer.encode(text, len(text) + 2)
     read = ids[1 : np.count_nonzero(ids) - 1].tolist()
     places = _places(tokenizer, text, read)
