@@ -59,8 +59,8 @@ def test_from_pictures_to_the_table_and_not_twice(
     report = json.loads((output / "comparison.json").read_text())
     rows = ["first", "random", "first, empty-instructions", "random agent", "forward agent"]
     assert list(report["val_unseen"]) == rows
-    told = printed.splitlines()[1 : 1 + len(rows)]
-    assert [line[12:30].strip() for line in told] == rows
+    lines, width = printed.splitlines()[1 : 1 + len(rows)], max(map(len, rows))
+    assert [line[12 : 12 + width].strip() for line in lines] == rows
     assert (output / "comparison.md").read_text().count("| val_unseen |") == len(rows)
     assert (output / "comparison.png").read_bytes().startswith(b"\x89PNG")
     for name, clip in (("first", clips[0]), ("random", clips[1])):
