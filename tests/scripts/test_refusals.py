@@ -4,7 +4,7 @@ import pytest
 
 
 def test_figures_need_a_source(run_script, tmp_path):
-    with pytest.raises(SystemExit, match="name a run or traces"):
+    with pytest.raises(SystemExit, match="name runs or traces"):
         run_script("plot_results.py", "--output", tmp_path / "figures")
     assert not list(tmp_path.iterdir())
 
