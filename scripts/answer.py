@@ -24,7 +24,7 @@ class AnswerConfig:
     questions: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Questions about the image."""
     run: Path = Path("runs/vqa-mcan-house")
-    """Folder of the trained run."""
+    """Folder of the run, made by finetune_vqa.py."""
     count: int = 5
     """Number of answers to print per question, most probable first."""
     device: str = "cpu"

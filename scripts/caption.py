@@ -22,7 +22,7 @@ class CaptionPicturesConfig:
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Image files."""
     run: Path = Path("runs/captions-scst-house")
-    """Folder of the trained run."""
+    """Folder of the run, made by train_captioner.py."""
     beams: int | None = None
     """Beam width; default: the run's setting."""
     device: str = "cpu"
