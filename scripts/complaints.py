@@ -115,10 +115,10 @@ def _stop(error: BaseException) -> NoReturn:
     _end_workers()
     if os.environ.get("CLIPNAV_TRACEBACK"):
         raise error
-    told: BaseException | None = error
-    while told is not None and not (isinstance(told, KeyboardInterrupt) and told.args):
-        told = told.__cause__ or told.__context__
-    print(told or _ALL_WHOLE, file=sys.stderr)
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, KeyboardInterrupt) and cause.args):
+        cause = cause.__cause__ or cause.__context__
+    print(cause or _ALL_WHOLE, file=sys.stderr)
     sys.exit(_STOPPED)
 
 

@@ -1,7 +1,7 @@
 """Cache of the tables of navigation graphs on disk.
 
-One file per graph in `storage.cache_dir() / "graphs"`, named after what it was computed from, so
-that one which no longer fits is never looked at. All may be deleted at any time.
+`storage.cache_dir() / "graphs"` has one file per graph. Its name is a digest of the connectivity
+file, so an outdated file is never read. All files may be deleted at any time.
 """
 
 import hashlib
