@@ -104,6 +104,7 @@ _PUBLISHED: dict[str, Any] = {
     "bucket": 1,
     "max_episode_steps": 35,
     "angle_feature_size": 128,
+    "select_by": "val_unseen",
     "seed": 1,
 }
 _PUBLISHED_FOLLOWER: dict[str, Any] = {
