@@ -205,7 +205,7 @@ class _Request:
         return _path_key(tokenizer) if isinstance(tokenizer, str | Path) else id(tokenizer)
 
     def _features_key(self) -> Hashable:
-        if isinstance(self.features, FeatureStore):
+        if self.features is not None and not isinstance(self.features, str | Path):
             return id(self.features)
         path = self.files.features_path(self.features)
         return None if path is None else _path_key(path)

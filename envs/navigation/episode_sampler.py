@@ -35,22 +35,6 @@ class EpisodeSampler:
 
     @property
     def generators(self) -> list[np.random.Generator]:
-        """Random generator of each agent, which is ahead of the episodes drawn so far.
-
-        New generators draw the next episodes. Generators that are not seeded yet are seeded from
-        system entropy.
-        """
-        if not self._generators:
-            self.seed(None)
-        return list(self._generators)
-
-    @generators.setter
-    def generators(self, generators: Sequence[np.random.Generator]) -> None:
-        self._generators = list(generators)
-        self._used[:] = self._draws.shape[1]
-
-    @property
-    def generators(self) -> list[np.random.Generator]:
         """Random generator of each agent, which may be ahead of the episodes drawn so far.
 
         Generators that are not seeded yet are seeded from system entropy. New generators draw the
