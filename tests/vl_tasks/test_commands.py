@@ -124,7 +124,7 @@ def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
 
 def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(FileNotFoundError, match="no such folder of data"):
+    with pytest.raises(FileNotFoundError, match="the data folder does not exist"):
         command("finetune_vqa.py", "--data", tmp_path / "nothing", "--output", run)
     (tmp_path / "data").mkdir()
     for script in ("finetune_vqa.py", "finetune_snli_ve.py", "train_captioner.py"):

@@ -20,7 +20,7 @@ from vl_tasks.data.pairs import (
 )
 from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
 from vl_tasks.grids.sources import fit_scale
-from vl_tasks.house_tasks.folders import data_folder, picture_folder, split_file
+from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
 from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
 from vl_tasks.text.vocabulary import Vocabulary
@@ -124,7 +124,7 @@ class EntailmentLearner:
         if not self.config.vision:
             return {}
         hypotheses = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-        return hypothesis_images(hypotheses, picture_folder(self.config, self.folder))
+        return hypothesis_images(hypotheses, image_folder(self.config, self.folder))
 
     def _vocabulary(self) -> Vocabulary:
         if self.config.resume is not None:

@@ -16,7 +16,7 @@ from vl_tasks.data.own_questions import own_file, read_own
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale, open_source
-from vl_tasks.house_tasks.folders import data_folder, picture_folder, picture_folders, split_file
+from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
 from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
 from vl_tasks.text.vocabulary import Vocabulary
@@ -179,8 +179,8 @@ class VqaLearner:
             needed = {one.image_id: f"question_id {one.question_id}" for one in questions}
             return RegionSource(find_regions(config.regions, needed))
         if self._own is not None:
-            return open_source(config, self._own.find(picture_folders(config, self.folder)))
-        return open_source(config, question_images(questions, picture_folder(config, self.folder)))
+            return open_source(config, self._own.find(image_folders(config, self.folder)))
+        return open_source(config, question_images(questions, image_folder(config, self.folder)))
 
     def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
         config = self.config

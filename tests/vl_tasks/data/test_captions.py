@@ -10,7 +10,7 @@ from vl_tasks.data.captions import (
     read_captions,
 )
 from vl_tasks.settings.configs import CaptionConfig
-from vl_tasks.house_tasks.folders import picture_folders
+from vl_tasks.house_tasks.folders import image_folders
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):
@@ -90,9 +90,9 @@ def test_paths_may_begin_in_the_folder_of_pictures_or_above_it(read, tmp_path):
     for name in names:
         (inner / name).write_text("")
     images = read([{**_image(1), "filepath": "images"}, {**_image(2), "filepath": ""}])
-    folders = picture_folders(CaptionConfig(), tmp_path)
+    folders = image_folders(CaptionConfig(), tmp_path)
     assert caption_images(images, folders) == {1: inner / names[0], 2: inner / names[1]}
-    assert picture_folders(CaptionConfig(images=inner), tmp_path) == [inner]
+    assert image_folders(CaptionConfig(images=inner), tmp_path) == [inner]
 
 
 def test_captions_as_integers(read):
