@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from vl_tasks.grids.sources import pictures_source
+from vl_tasks.grids.sources import uncached_source
 from vl_tasks.settings.presets import VQA_PRESETS
 from vl_tasks.training import prepare
 
@@ -18,8 +18,8 @@ def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_pa
     pictures = ("--images", tmp_path, "--device", device)
     for attempt in (
         lambda: prepare(config),
-        lambda: pictures_source(config, {}, device),
-        lambda: pictures_source(blind, {}, device),
+        lambda: uncached_source(config, {}, device),
+        lambda: uncached_source(blind, {}, device),
         lambda: run_script("extract_image_features.py", *pictures),
     ):
         with pytest.raises(ValueError, match=rf"--device {device}: torch .*{problem}.*cpu"):

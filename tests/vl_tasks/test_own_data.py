@@ -92,7 +92,7 @@ def test_models_of_regions_train_and_answer(run_script, shapes, tmp_path):
     printed = run_script("answer.py", one, "what colour is it?", "--run", run, "--count", "1")
     assert printed.startswith("what colour is it?: ")
     photo = next((shapes / "images" / "val").iterdir())
-    with pytest.raises(ValueError, match="this model sees regions"):
+    with pytest.raises(ValueError, match="this model uses region features"):
         run_script("answer.py", photo, "what?", "--run", run)
     with pytest.raises(ValueError, match="uses region features"):
         run_script("explain_image.py", photo, "red", "--question", "what?", "--run", run)
