@@ -170,7 +170,7 @@ def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", "--images", images)
     flags = (*flags, *QUICK, "--iterations", "1", "--output", tmp_path / "run")
     number = int(paths[0].stem.split("_")[-1])
-    with pytest.raises(FileNotFoundError, match=f"no picture of image {number}"):
+    with pytest.raises(FileNotFoundError, match=f"no file of image {number} of"):
         command("finetune_vqa.py", *flags)
     (images / paths[0].name).write_bytes(paths[0].read_bytes()[:50])
     with pytest.raises(ValueError, match=paths[0].name):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from encoders.clip import ClipEncoder
-from vl_tasks.data.images import picture_tree, read_image
+from vl_tasks.data.images import image_tree, read_image
 from vl_tasks.grids import sources as features
 from vl_tasks.grids.sources import GridSource
 from vl_tasks.settings.configs import GridConfig
@@ -25,7 +25,7 @@ def pictures(tmp_path_factory) -> Path:
         path.parent.mkdir(exist_ok=True)
         noise = rng.integers(0, 256, (40 + number, 64, 3)).astype(np.uint8)
         Image.fromarray(noise).save(path, quality=90)
-    path = picture_tree(folder)[DAMAGED]
+    path = image_tree(folder)[DAMAGED]
     path.write_bytes(path.read_bytes()[:1500])
     return folder
 
@@ -56,7 +56,7 @@ def test_stored_features_equal_those_of_the_encoder(extract, pictures, encoder, 
     shape = ("--grids.fit", "stretch", "--grids.size", "64", "96")
     extract("--skip-damaged", "--kind", kind, "--output", tmp_path, *shape)
     config = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
-    images = {path: path for path in picture_tree(pictures)}
+    images = {path: path for path in image_tree(pictures)}
     source = GridSource(encoder, images, config, tmp_path, kind)
     last = list(images)[-1]
     expected = getattr(encoder, kind)([read_image(last)], (64, 96), "stretch")
@@ -69,8 +69,8 @@ def test_stored_features_equal_those_of_the_encoder(extract, pictures, encoder, 
 def test_training_reads_the_features_from_the_cache(extract, pictures, encoder, cache):
     printed = extract("--skip-damaged")
     config = GridConfig(precision="fp32")
-    images = {path.stem: path for path in picture_tree(pictures)}
-    damaged = picture_tree(pictures)[DAMAGED]
+    images = {path.stem: path for path in image_tree(pictures)}
+    damaged = image_tree(pictures)[DAMAGED]
     del images[damaged.stem]
     source = GridSource(encoder, images, config, cache / "grids")
     assert str(cache / "grids" / source.key) in printed
@@ -84,8 +84,8 @@ def test_errors_name_a_damaged_image_and_encoded_features_are_kept(
     extract, pictures, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(features, "_SHARD", 2)
-    damaged = picture_tree(pictures)[DAMAGED]
-    with pytest.raises(ValueError, match="cannot be read as a picture") as error:
+    damaged = image_tree(pictures)[DAMAGED]
+    with pytest.raises(ValueError, match="cannot be read as an image") as error:
         extract("--output", tmp_path)
     assert str(damaged) in str(error.value)
     assert len(files(tmp_path)) == 1
@@ -121,7 +121,7 @@ def test_parts_fill_one_folder(extract, pictures, encoder, tmp_path):
         "00001-of-00002-00000.safetensors",
         "00001-of-00002-00001.safetensors",
     ]
-    images = {path: path for path in picture_tree(pictures)}
+    images = {path: path for path in image_tree(pictures)}
     config = GridConfig(precision="fp32")
     cache = GridSource(encoder, images, config, tmp_path)._cache
     assert cache is not None
@@ -129,7 +129,7 @@ def test_parts_fill_one_folder(extract, pictures, encoder, tmp_path):
 
 
 def test_folders_without_images_and_settings_without_effect_are_refused(extract, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no pictures"):
-        picture_tree(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no images"):
+        image_tree(tmp_path)
     with pytest.raises(ValueError, match="no-keep"):
         extract("--grids.no-keep")

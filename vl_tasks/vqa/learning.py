@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.checkpoints import VOCABULARY, load_model, save_model
-from vl_tasks.data.own_questions import own_file, read_own
+from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale, open_source
@@ -84,8 +84,8 @@ class VqaLearner:
                     "%s is one of --train-splits: its accuracy is measured on training data", split
                 )
         self.folder = data_folder(config)
-        own = own_file(self.folder)
-        self._own = None if own is None else read_own(own)
+        own = find_own_questions(self.folder)
+        self._own = None if own is None else read_own_questions(own)
         self.splits: dict[str, list[Question]] = {}
         learnt = [one for split in config.train_splits for one in self._read(split)]
         if config.select_by == HELD_OUT:

@@ -36,7 +36,7 @@ def recomputed(captioner, grids, captions):
 
 @pytest.fixture
 def grids(padded_grids):
-    return padded_grids(pictures=3)
+    return padded_grids(count=3)
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ def test_cross_entropy_is_the_mean_over_words_and_ends(network, padded_grids):
 
 def test_unlikelier_captions_get_worse_only_if_they_earn_less(network, statistics, padded_grids):
     """The gradient is that of the formula, written out for the captions that were drawn."""
-    grids, _ = padded_grids(pictures=3)
+    grids, _ = padded_grids(count=3)
     images = np.arange(3)
     torch.manual_seed(5)
     loss, figures = self_critical(network, grids, images, statistics, 4, "greedy")
@@ -77,7 +77,7 @@ def test_others_are_all_but_oneself():
 
 
 def test_rewards_rise(network, statistics, padded_grids):
-    grids, _ = padded_grids(pictures=3)
+    grids, _ = padded_grids(count=3)
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     rewards = []
     torch.manual_seed(1)
@@ -91,7 +91,7 @@ def test_rewards_rise(network, statistics, padded_grids):
 
 
 def test_rewards_of_nothing_stop_with_the_reason(network, padded_grids):
-    grids, _ = padded_grids(pictures=1)
+    grids, _ = padded_grids(count=1)
     alone = CiderD.build(REFERENCES[:2], np.array([0, 2]), WORDS, end_counts=True)
     with pytest.raises(FloatingPointError, match="single image"):
         self_critical(network, grids, np.zeros(1, int), alone, 2, "samples")
