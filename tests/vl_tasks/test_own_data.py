@@ -13,7 +13,7 @@ QUICK = ("--threads", "1", "--evaluate-every", "40", "--optimiser.learning-rate"
 
 @pytest.fixture
 def photos(tmp_path):
-    """Sixty photos of a red, green or blue thing, with two questions about each."""
+    """Folder of sixty photos of a red, green or blue object, with two questions about each."""
     folder = tmp_path / "photos"
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def photos(tmp_path):
     return folder
 
 
-def test_a_model_of_own_photos_learns_and_answers(run_script, photos, tmp_path):
+def test_a_model_of_the_users_photos_learns_and_answers(run_script, photos, tmp_path):
     run = tmp_path / "run"
     printed = run_script(
         "finetune_vqa.py", "--data", photos, "--iterations", "120", *QUICK, "--output", run
@@ -48,7 +48,7 @@ def test_a_model_of_own_photos_learns_and_answers(run_script, photos, tmp_path):
     assert printed.splitlines()[0] == "What's its colour?: green"
 
 
-def test_words_are_cut_as_the_run_was_trained(run_script, photos, tmp_path):
+def test_answering_uses_the_tokenizer_of_the_run(run_script, photos, tmp_path):
     run = tmp_path / "run"
     flags = ("--data", photos, "--iterations", "1", "--tokenizer", "mmf", "--output", run)
     run_script("finetune_vqa.py", *flags)
@@ -58,11 +58,11 @@ def test_words_are_cut_as_the_run_was_trained(run_script, photos, tmp_path):
     with pytest.raises(ValueError, match="tokenizer: mmf against openvqa"):
         run_script("finetune_vqa.py", "--resume", run, "--tokenizer", "openvqa")
     (run / "vocabulary.json").write_text(json.dumps({"words": words["words"]}))
-    with pytest.raises(ValueError, match="were cut by the tokenizer 'ours', not 'mmf'"):
+    with pytest.raises(ValueError, match="are those of the tokenizer 'ours', not 'mmf'"):
         run_script("answer.py", photos / "images/my photo 4.png", "why?", "--run", run)
 
 
-def test_a_missing_photo_and_a_split_that_is_not_there_are_named(run_script, photos, tmp_path):
+def test_errors_name_a_missing_photo_and_a_missing_split(run_script, photos, tmp_path):
     run = tmp_path / "run"
     flags = ("--data", photos, "--output", run)
     other = ("--select-by", "val", "--evaluation-splits", "val")

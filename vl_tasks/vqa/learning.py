@@ -18,7 +18,7 @@ from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale, open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
-from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
+from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
@@ -105,7 +105,7 @@ class VqaLearner:
         if config.standardise and config.resume is None:
             fit_scale(self.network.scale, self.source, ids)
         if config.glove is not None and config.resume is None:
-            put_glove(self.network.reasoner.word_vectors, config.glove, self.words)
+            initialize_from_glove(self.network.reasoner.word_vectors, config.glove, self.words)
         self._sentences = self._tokens(learnt)
         self._targets = SoftTargets(learnt, self.answers)
 
