@@ -66,7 +66,7 @@ def text_model_config(name: str) -> Any:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
 
 
-def load_tokenizer(name: str) -> Any:
+def load_hugging_face_tokenizer(name: str) -> Any:
     """Load a tokenizer of transformers; raises the errors of `load_text_model`."""
     from transformers import AutoTokenizer
 
