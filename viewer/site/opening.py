@@ -51,7 +51,7 @@ def short_names(paths: Iterable[Path]) -> dict[Path, str]:
     return {path: short(path) for path in parts}
 
 
-def give_distinct_names(
+def label_agents(
     traces_by_source: Mapping[Path, Sequence[Trace]],
 ) -> dict[tuple[Path, str], list[Trace]]:
     """Append the name of the source to the names of agents that occur in several sources.
@@ -81,7 +81,7 @@ def give_distinct_names(
 
 
 def first_agents(traces: Mapping[tuple[Path, str], Sequence[Trace]]) -> tuple[str, ...]:
-    """Return the name of the first agent of each source, given `give_distinct_names`."""
+    """Return the name of the first agent of each source, given `label_agents`."""
     first: dict[Path, str] = {}
     for (source, _), group in traces.items():
         if group:

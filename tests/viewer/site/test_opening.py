@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from viewer.site.opening import give_distinct_names, kind_of, short_names
+from viewer.site.opening import kind_of, label_agents, short_names
 from viewer.trace import write_trace
 
 
@@ -37,7 +37,7 @@ def test_short_names_are_the_shortest_distinct_ends():
 def test_agents_of_one_name_get_distinct_names_if_they_walked_differently(traces):
     teacher, wanderer = traces[:14], traces[14:]
     one, two = Path("/x/one"), Path("/x/two")
-    distinct = give_distinct_names({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
+    distinct = label_agents({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
     names = {key: [trace.agent for trace in walks[:1]] for key, walks in distinct.items()}
     assert names == {
         (one, "teacher"): ["teacher one"],
@@ -46,7 +46,7 @@ def test_agents_of_one_name_get_distinct_names_if_they_walked_differently(traces
         (two, "wanderer"): [],
     }
     assert [trace.instr_id for trace in distinct[two, "teacher"]] == ["101_1", "102_0"]
-    assert give_distinct_names({one: traces}) == {
+    assert label_agents({one: traces}) == {
         (one, "teacher"): teacher,
         (one, "wanderer"): wanderer,
     }
