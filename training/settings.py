@@ -122,7 +122,7 @@ def check_effects(
     Args:
         settings: A dataclass.
         idle: Names of settings without effect, dotted if nested, and the reasons. The name of a
-            group stands for all its settings.
+            group includes all its settings.
         defaults: Settings that were not given by the user; by default those of the dataclass.
         part: Prefix of the flags, such as "search.".
 

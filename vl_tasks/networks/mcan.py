@@ -48,7 +48,7 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """New states of x (B, L, C), of which `mask` (B, L) are real."""
+        """Return the new states of x (B, L, C); `mask` (B, L) is True for real tokens."""
         x = self.norms[0](x + self.dropout(self.attention(x, x, mask)))
         return self.norms[1](x + self.dropout(self.feed_forward(x)))
 

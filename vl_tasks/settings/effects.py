@@ -11,7 +11,7 @@ from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig
 def idle_settings(config: RunConfig) -> dict[str, str]:
     """Return the dotted names of the settings without effect, each with the reason.
 
-    The name of a group of settings stands for all its settings.
+    The name of a group includes all its settings.
     """
     idle = idle_training_settings(config)
     if isinstance(config, VqaConfig):
