@@ -26,13 +26,13 @@ def test_data_and_preset_choose_the_defaults():
         parse_vqa(["--preset", "magic"])
 
 
-def test_a_value_that_is_missing_is_told_by_the_parser_of_all_flags(capsys):
+def test_a_missing_value_is_reported_by_the_full_parser(capsys):
     with pytest.raises(SystemExit):
         parse_vqa(["--seed", "3", "--data"])
     assert "Missing value for argument '--data'" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_folder_of_house_tasks_is_known_for_what_it_is(tmp_path):
+def test_a_folder_of_house_tasks_selects_the_preset_houses(tmp_path):
     assert parse_vqa(["--data", str(tmp_path)]).preset == "small"
     HouseTaskFiles(tmp_path).summary.write_text("{}")
     wanted = dataclasses.replace(VQA_PRESETS["houses"], data=str(tmp_path))

@@ -1,4 +1,4 @@
-"""The commands on a tiny data set, from training to a sentence about a picture."""
+"""The commands on a small data set, from training to a caption of an image."""
 
 import json
 import subprocess
@@ -122,7 +122,7 @@ def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
     assert any(word in lines[0] for word in ("circle", "square"))
 
 
-def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
+def test_errors_name_bad_input_and_leave_no_run(command, shapes, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(FileNotFoundError, match="the data folder does not exist"):
         command("finetune_vqa.py", "--data", tmp_path / "nothing", "--output", run)
@@ -134,8 +134,8 @@ def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
     broken.mkdir()
     for name in ("v2_OpenEnded_shapes_train_questions.json", "v2_shapes_train_annotations.json"):
         content = json.loads((shapes / name).read_text())
-        listed = next(iter(content.values()))
-        del listed[3 if "questions" in name else 4 :]
+        records = next(iter(content.values()))
+        del records[3 if "questions" in name else 4 :]
         (broken / name).write_text(json.dumps(content))
     with pytest.raises(ValueError, match="question_id 21: an annotation of a question"):
         command("finetune_vqa.py", "--data", broken, "--output", run)
@@ -144,7 +144,7 @@ def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
     assert not run.exists()
 
 
-def test_java_is_missed_before_the_training(command, shapes, tmp_path, monkeypatch):
+def test_a_missing_java_is_an_error_before_training(command, shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     run = tmp_path / "run"
     with pytest.raises(FileNotFoundError, match="--tokenizer java: install a Java runtime"):
@@ -161,7 +161,7 @@ def test_a_file_to_score_must_be_named(command, what):
         )
 
 
-def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
+def test_errors_name_missing_and_damaged_images(command, shapes, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     paths = sorted((shapes / "images").glob("*/*.png"), key=lambda path: path.stem[-12:])
@@ -179,7 +179,7 @@ def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["finetune_vqa.py", "train_captioner.py", "answer.py"])
-def test_help_says_what_flags_do_and_loads_no_torch(script):
+def test_help_describes_the_flags_without_loading_torch(script):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", str(SCRIPTS / script), "--help"],
         capture_output=True,

@@ -193,7 +193,7 @@ def test_check_finite_accepts_exactly_the_finite_float16_numbers(tmp_path: Path)
 
 def test_the_error_of_an_unknown_format_names_the_known_ones(tmp_path: Path):
     text = tmp_path / "README.md"
-    text.write_text("# A file that somebody needs\n")
+    text.write_text("# A file of the user\n")
     with pytest.raises(ValueError, match=r"README\.md: not a feature file; .*\.tsv") as error:
         open_store(text)
     assert "delete" not in str(error.value)
