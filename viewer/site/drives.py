@@ -185,8 +185,8 @@ class Drives:
         drive = self._new(entry).along(saved.walked[1:])
         if drive.trace != saved:
             raise ValueError(
-                f"{path}: this walk belongs to another episode or graph than {key}; move the file "
-                "elsewhere to start a new walk"
+                f"{path}: this walk is of another episode or another graph than {key}; move the "
+                "file elsewhere to start a new walk"
             )
         self._keep(key, drive)
         return drive

@@ -19,7 +19,7 @@ from viewer.trace import (
 )
 from viewer.trace.building import Setting
 
-MINE = Setting("somebody", "matterport", "r2r", "train")
+MINE = Setting("agent", "matterport", "r2r", "train")
 
 
 def test_a_recording_follows_the_walk(tiny_env, traces):

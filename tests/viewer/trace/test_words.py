@@ -14,7 +14,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_pieces_are_the_words_that_agents_read(text):
+def test_word_pieces_match_the_tokens_of_agents(text):
     pieces = word_pieces(text)
     assert "".join(pieces) == text
     if text.isspace():
@@ -26,7 +26,7 @@ def test_pieces_are_the_words_that_agents_read(text):
 
 
 @pytest.mark.parametrize("language", ["en", "hi", "te"])
-def test_attention_lies_on_the_words_that_were_read(language):
+def test_attention_is_assigned_to_the_words_of_the_tokens(language):
     text = TEXTS[language]
     tokenizer = WordTokenizer.build([text] * 5)
     words = len(word_pieces(text))
@@ -36,7 +36,7 @@ def test_attention_lies_on_the_words_that_were_read(language):
     assert word_attention(tokenizer, text, ids, weights) == pytest.approx(expected, abs=1e-4)
 
 
-def test_words_that_were_cut_off_get_nothing():
+def test_truncated_words_have_no_attention():
     text = TEXTS["en"]
     tokenizer = WordTokenizer.build([text] * 5)
     weights = np.full(5, 0.2)
