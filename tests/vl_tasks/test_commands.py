@@ -62,7 +62,7 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     assert np.abs(laid - seen).max() > 50
 
 
-def test_who_does_not_look_stays_at_chance(command, shapes, runs, caplog):
+def test_blind_models_stay_near_chance(command, shapes, runs, caplog):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--no-vision")
     command("finetune_vqa.py", *flags, "--iterations", "40", "--output", runs / "blind")
     assert results(runs / "blind")["val"]["overall"] < 60
@@ -74,7 +74,7 @@ def test_who_does_not_look_stays_at_chance(command, shapes, runs, caplog):
 
 
 @pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
-def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
+def test_other_vqa_models_train_and_resume(command, shapes, runs, model):
     run = runs / model
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK)
     pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
@@ -86,7 +86,7 @@ def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
 
 
 @pytest.mark.parametrize("model", ["fused", "two-tower"])
-def test_entailment_learns_what_holds(command, shapes, runs, model):
+def test_entailment_models_learn(command, shapes, runs, model):
     run = runs / model
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", model)
     flags = (*flags, *(SMALL if model == "fused" else ()))
@@ -99,7 +99,7 @@ def test_entailment_learns_what_holds(command, shapes, runs, model):
     assert len(submission) == 12
 
 
-def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
+def test_captioners_learn_and_continue_with_self_critical_training(command, shapes, runs):
     run, critical = runs / "captions", runs / "scst"
     sizes = ("--captioner.width", "32", "--captioner.feed-forward", "48", "--captioner.layers", "1")
     flags = (*data_flags(shapes), *QUICK, *sizes, "--batch-size", "16", "--tokenizer", "python")

@@ -11,7 +11,7 @@ from vl_tasks.training import prepare
 @pytest.mark.parametrize(
     ("device", "problem"), [("gpu", "does not know"), ("cuda:1", "detects 1 CUDA")]
 )
-def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_path, monkeypatch):
+def test_errors_name_a_missing_device(device, problem, run_script, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = dataclasses.replace(VQA_PRESETS["houses"], device=device)
     blind = dataclasses.replace(config, vision=False)

@@ -55,7 +55,7 @@ def test_the_safetensors_library_reads_the_file(path: Path, views: np.ndarray):
         assert json.loads(file.metadata()["view_order"]) == VIEW_ORDER
 
 
-def test_an_iterable_writes_what_an_array_writes(path: Path, tmp_path: Path, views: np.ndarray):
+def test_iterables_and_arrays_give_equal_files(path: Path, tmp_path: Path, views: np.ndarray):
     other = tmp_path / "other.safetensors"
     FeatureStore.write(other, (row for row in views), KEYS, open_store(path).metadata)
     assert other.read_bytes() == path.read_bytes()

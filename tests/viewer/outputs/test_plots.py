@@ -13,7 +13,7 @@ def groups(traces):
     return plots.by_agent(traces)
 
 
-def test_training_curves_hold_what_was_logged():
+def test_training_curves_contain_the_logged_values():
     events = [
         {"kind": "train", "iteration": 50, "loss": 3.0},
         {"kind": "train", "iteration": 100, "loss": 2.0},

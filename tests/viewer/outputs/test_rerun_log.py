@@ -20,7 +20,7 @@ def library(tiny_world):
     return Library(world_files("matterport", tiny_world), "r2r")
 
 
-def test_rerun_reads_what_was_logged(library, traces, tmp_path, grey, monkeypatch):
+def test_logs_are_read_by_rerun(library, traces, tmp_path, grey, monkeypatch):
     pytest.importorskip("rerun", reason="logs need the extra 'rerun'")
     pictures, trace = DrawnPictures(grey, lambda scan: tmp_path / scan), traces[0]
     path = tmp_path / "walk.rrd"

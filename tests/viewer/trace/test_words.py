@@ -46,7 +46,7 @@ def test_truncated_words_have_no_attention():
     assert attention[-1] == 0.2
 
 
-def test_who_reads_no_words_attends_to_the_marks():
+def test_agents_without_instructions_attend_to_start_and_end_tokens():
     text = TEXTS["en"]
     tokenizer = WordTokenizer.build([text] * 5)
     ids = tokenizer.encode(text, 30)
@@ -56,7 +56,7 @@ def test_who_reads_no_words_attends_to_the_marks():
 
 
 class Halves(WordTokenizer):
-    """Cuts every word in two; what is short it does not know."""
+    """Tokenizer that splits every word in two and maps short words to unknown."""
 
     def __init__(self):
         super().__init__(["<PAD>", "<UNK>", "<EOS>", "<BOS>"])

@@ -64,7 +64,7 @@ def test_train_includes_restval(read):
         ([{**_image(1), "cocoid": None, "imgid": None}], "has no cocoid"),
     ],
 )
-def test_errors_name_bad_files(read, images, complaint):
+def test_errors_name_bad_caption_files(read, images, complaint):
     with pytest.raises(ValueError, match=complaint):
         read(images, "train")
 

@@ -51,7 +51,7 @@ def test_every_answer_of_a_question_has_the_full_score(tmp_path):
         ('image,question,answer\na.jpg,"a"b,x\n', "not a CSV file in UTF-8"),
     ],
 )
-def test_errors_name_bad_files(tmp_path, content, complaint):
+def test_errors_name_bad_files_of_own_questions(tmp_path, content, complaint):
     path = tmp_path / "questions.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=rf"questions\.csv: {complaint}"):

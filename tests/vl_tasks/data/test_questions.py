@@ -60,6 +60,6 @@ def test_secret_answers_may_be_missing(read):
         ([_question("12")], None, r"question_id 12\): field 'question_id': expected `?int"),
     ],
 )
-def test_errors_name_bad_files(read, questions, annotations, complaint):
+def test_errors_name_bad_vqa_files(read, questions, annotations, complaint):
     with pytest.raises(ValueError, match=complaint):
         read(questions, annotations)

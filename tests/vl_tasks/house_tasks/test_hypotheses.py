@@ -36,7 +36,7 @@ def test_labels_are_true(hypotheses):
         assert one.label == expected
 
 
-def test_a_blind_baseline_is_right_by_chance_only(hypotheses):
+def test_a_blind_baseline_labels_by_chance(hypotheses):
     examples, chances = hypotheses
     assert all(value == pytest.approx(1 / 3) for value in chances.values())
     assert {one.kind for one, _ in examples} == {"colour", "side", "nearer", "room"}

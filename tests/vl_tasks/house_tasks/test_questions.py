@@ -36,7 +36,7 @@ def test_answers_are_true(questions):
         assert one.answer == normalised(one.answer)
 
 
-def test_a_blind_baseline_is_right_by_chance_only(questions):
+def test_a_blind_baseline_answers_by_chance(questions):
     examples, chances = questions
     assert chances["existence"] == chances["nearer"] == 0.5
     assert chances["position"] <= 1 / 3

@@ -18,7 +18,7 @@ from vl_tasks.vqa.normalising import normalise
 CURLED = "\N{RIGHT SINGLE QUOTATION MARK}"
 
 
-def test_the_official_evaluators_agree(shared):
+def test_accuracies_equal_those_of_the_official_evaluators(shared):
     path = shared / "golden" / "vqa_accuracy.json.gz"
     cases = json.loads(gzip.decompress(path.read_bytes()))["cases"]
     assert len(cases) >= 770
@@ -68,7 +68,7 @@ def test_v3_keeps_marks_between_digits_and_other_letters():
     assert normalise("3-4", "V2") == "3 4"
 
 
-def test_v0_curls_apostrophes():
+def test_v0_uses_curly_apostrophes():
     assert normalise("dont", "V0") == f"don{CURLED}t"
     assert normalise("cant", "V0") == "can't"
     assert normalise("wasn't: so", "V0") == "wasn t so"
