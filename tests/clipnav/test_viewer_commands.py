@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from envs.submissions.scores import ScoringRules, load_ground
+from envs.submissions.scores import ScoringRules, load_ground_truth
 from viewer.trace import traces_of_submission, write_trace
 
 
@@ -112,8 +112,8 @@ def test_figures_of_a_run(tmp_path):
 
 
 def test_sources_of_one_name_stay_apart_in_figures(submission, run_command, tiny_world, tmp_path):
-    ground = load_ground(ScoringRules(split=("train",), data_dir=tiny_world))
-    traces, _ = traces_of_submission(submission, ground, "matterport", "r2r", "follower")
+    ground_truth = load_ground_truth(ScoringRules(split=("train",), data_dir=tiny_world))
+    traces, _ = traces_of_submission(submission, ground_truth, "matterport", "r2r", "follower")
     for place, trace in zip("ab", traces, strict=True):
         run = tmp_path / place / "run"
         run.mkdir(parents=True)
