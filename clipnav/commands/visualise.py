@@ -30,7 +30,7 @@ def visualise(config: VisualiseConfig) -> None:
 
 def serve(config: VisualiseConfig) -> None:
     """Serve the page until Ctrl-C."""
-    from viewer.site.drives import Drives
+    from viewer.site.manual_walks import ManualWalks
     from viewer.site.routes import Routes
     from viewer.site.server import ViewerServer
 
@@ -38,8 +38,8 @@ def serve(config: VisualiseConfig) -> None:
     with ViewerServer(host=config.host, port=config.port) as server:
         content = load_content(config)
         library, pictures = content.library, content.pictures
-        drives = Drives(library, config.save_to)
-        server.site = Routes(library, pictures, drives, content.follow, content.follower)
+        manual_walks = ManualWalks(library, config.save_to)
+        server.site = Routes(library, pictures, manual_walks, content.follow, content.follower)
         print(f"{len(library.rows())} episodes: {server.url} (press Ctrl-C to stop)", flush=True)
         threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()
         if config.browser:

@@ -51,7 +51,7 @@ def short_names(paths: Iterable[Path]) -> dict[Path, str]:
     return {path: short(path) for path in parts}
 
 
-def told_apart(brought: Mapping[Path, Sequence[Trace]]) -> dict[tuple[Path, str], list[Trace]]:
+def label_agents(brought: Mapping[Path, Sequence[Trace]]) -> dict[tuple[Path, str], list[Trace]]:
     """Give agents of the same name the names of their sources, too, if they walked differently.
 
     Args:
@@ -79,7 +79,7 @@ def told_apart(brought: Mapping[Path, Sequence[Trace]]) -> dict[tuple[Path, str]
 
 
 def first_agents(told: Mapping[tuple[Path, str], Sequence[Trace]]) -> tuple[str, ...]:
-    """Name of the first agent of each source, as shown; see `told_apart`."""
+    """Name of the first agent of each source, as shown; see `label_agents`."""
     first: dict[Path, str] = {}
     for (source, _), traces in told.items():
         if traces:

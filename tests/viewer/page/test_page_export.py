@@ -10,7 +10,7 @@ def test_an_exported_page_needs_no_server(page, exported, metric):
     page.wait_for_selector("[data-state=still] canvas[data-picture]")
     page.locator("#step").press("End")
     assert metric(page, "SR") == "yes"
-    assert not page.locator("#drive").is_visible()
+    assert not page.locator("#walk").is_visible()
     assert [url for url in asked if url.startswith("http")] == []
 
 
@@ -42,9 +42,9 @@ def test_the_map_has_the_stage_where_there_are_no_pictures(page, exported, trace
     drawing = page.locator(".views .map").bounding_box()
     assert drawing["height"] > 0.8 * stage["height"]
     steps = traces[0].steps
-    assert page.locator(".map .mark").count() == len(steps[0].candidates)
+    assert page.locator(".map .marker").count() == len(steps[0].candidates)
     for number, step in enumerate(steps[:-1]):
-        mark = page.locator(".map .mark.chosen")
+        mark = page.locator(".map .marker.chosen")
         assert f"Candidate {step.action}," in mark.get_attribute("aria-label")
         spot = mark.bounding_box()
         assert drawing["x"] < spot["x"] < drawing["x"] + drawing["width"] - spot["width"]

@@ -54,8 +54,8 @@ def test_the_chosen_mark_is_seen_at_every_step(new_page, url, traces, opened, ag
     for number, step in enumerate(trace.steps):
         page.locator("#step-text", has_text=f"step {number} of").wait_for()
         if step.action:
-            assert inside(page, ".mark.chosen")
-            assert page.locator(".mark.chosen").get_attribute("data-side") == ""
+            assert inside(page, ".marker.chosen")
+            assert page.locator(".marker.chosen").get_attribute("data-side") == ""
         page.wait_for_selector("[data-state=still]")
         assert apart(heading(page), chosen_heading(step)) < 1
         page.keyboard.press("]")

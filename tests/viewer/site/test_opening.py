@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from viewer.site.opening import kind_of, short_names, told_apart
+from viewer.site.opening import kind_of, label_agents, short_names
 from viewer.trace import write_trace
 
 
@@ -37,7 +37,7 @@ def test_names_are_as_long_as_they_must_be():
 def test_agents_of_one_name_are_told_apart_if_they_walked_differently(traces):
     teacher, wanderer = traces[:14], traces[14:]
     one, two = Path("/x/one"), Path("/x/two")
-    told = told_apart({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
+    told = label_agents({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
     names = {key: [trace.agent for trace in walks[:1]] for key, walks in told.items()}
     assert names == {
         (one, "teacher"): ["teacher one"],
@@ -46,4 +46,4 @@ def test_agents_of_one_name_are_told_apart_if_they_walked_differently(traces):
         (two, "wanderer"): [],
     }
     assert [trace.instr_id for trace in told[two, "teacher"]] == ["101_1", "102_0"]
-    assert told_apart({one: traces}) == {(one, "teacher"): teacher, (one, "wanderer"): wanderer}
+    assert label_agents({one: traces}) == {(one, "teacher"): teacher, (one, "wanderer"): wanderer}
