@@ -76,7 +76,8 @@ def write(config: VisualiseConfig, content: Content) -> None:
     if config.video:
         from viewer.films import FilmSettings, film_walks, parse_size
 
-        settings = FilmSettings(parse_size(config.size), progress=True)
+        size = parse_size(config.size) if config.size else None
+        settings = FilmSettings(size, progress=True)
         film_walks(config.video, walks, library, pictures, settings)
         print(f"Film: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
     if config.rerun:
@@ -91,7 +92,8 @@ def _check_film(path: Path, config: VisualiseConfig) -> None:
     from viewer.films import arranged, check_kind, parse_size
 
     check_kind(path)
-    arranged(parse_size(config.size), max(len(config.agent), 1))
+    if config.size:
+        arranged(parse_size(config.size), max(len(config.agent), 1))
 
 
 def _walks_of(names: tuple[str, ...], walks: "Mapping[str, Trace]", key: str) -> "list[Trace]":

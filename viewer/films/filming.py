@@ -13,17 +13,17 @@ from viewer.films.frames import Frames
 from viewer.films.layout import arranged
 from viewer.films.panoramas import Panoramas
 from viewer.films.timeline import Phase, Walk, phases, times
-from viewer.films.writing import Gif, Mp4, Writer, check_kind
+from viewer.films.writing import DEFAULT_SIZES, Gif, Mp4, Writer, check_kind
 from viewer.scene.pictures import Pictures
 from viewer.scene.scenes import scene
 from viewer.site.library import Library
 from viewer.trace import Trace
 
 _RATE = 25  # frames per second of an mp4
-# Frames of a GIF in which the camera moves, on whose number its size depends, and its frames a
-# second that come of it at least and at most.
-_MOVING, _SLOWEST, _FASTEST = 50, 3.0, 8.0
-_SAMPLES = 10  # frames that the palette of a GIF is made for
+# The size of a GIF depends on the number of frames in which the camera moves: the rate is chosen
+# for about 50 of them, within limits (frames per second).
+_MOVING, _SLOWEST, _FASTEST = 50, 2.5, 8.0
+_SAMPLES = 10  # number of frames that the palette of a GIF is computed from
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class FilmSettings:
     """Settings of a film.
 
     Attributes:
-        size: Width and height in pixels, even numbers.
+        size: Width and height in pixels, even numbers; by default 1280 x 720 for mp4 and
+            960 x 540 for GIF.
         progress: Whether to show a progress bar.
     """
 
-    size: tuple[int, int] = (1280, 720)
+    size: tuple[int, int] | None = None
     progress: bool = False
 
 
@@ -61,7 +62,7 @@ def film_walks(
         MissingFontError: No font on this machine has all characters of the instruction.
     """
     kind = check_kind(path)
-    layout = arranged(settings.size, len(traces))
+    layout = arranged(settings.size or DEFAULT_SIZES[kind], len(traces))
     graph = library.graph(traces[0].scan)
     walks = [Walk(trace, graph) for trace in traces]
     building = scene(graph, library.files.world)
