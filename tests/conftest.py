@@ -2,7 +2,6 @@
 
 import json
 import resource
-import runpy
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipnav.cli import main
 from storage.features.store import FeatureStore
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +26,15 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def run_script(monkeypatch, capsys):
-    """Runs a script in this process, which saves the time of its imports; gives what it prints."""
-    monkeypatch.syspath_prepend(SCRIPTS)  # as for a script that is run by itself
-    monkeypatch.setenv("CLIPNAV_TRACEBACK", "1")  # an error comes out as what it is
+def run_command(monkeypatch, capsys):
+    """Run a command of `clipnav` in this process, which saves its imports; return its output."""
+    monkeypatch.setenv("CLIPNAV_TRACEBACK", "1")  # errors keep their type
 
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    def run(name, *arguments):
         capsys.readouterr()
-        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        status = main([name, *map(str, arguments)])
+        if status:
+            sys.exit(status)
         return capsys.readouterr().out
 
     return run
@@ -84,7 +84,7 @@ def file_size_limit():
 
 @pytest.fixture
 def check_same_run():
-    """Checks that two trainers, one of which went on after a stop, came to the same end."""
+    """Function that checks that an uninterrupted and a resumed trainer have equal results."""
     # Imported here so that tests of other rooms do not load torch.
     import torch
 
@@ -227,7 +227,7 @@ def r2r_records(scan, paths, first_id):
 
 @pytest.fixture(scope="session")
 def marked_skybox():
-    """Makes the faces (S, 6 S, 3) uint8 of a skybox whose colours say where they are seen.
+    """Function that returns the faces (S, 6 S, 3) uint8 of a skybox; colours encode directions.
 
     Red, green and blue are 127.5 + 127 times the x, y and z of the direction in the building.
     """
@@ -239,7 +239,7 @@ def marked_faces(rotation, size=64):
     right, up, ahead = -np.asarray(rotation, float).T
     offset = (2 * np.arange(size) + 1) / size - 1
     faces = [
-        # What lies in the middle, to the right and above of each face: up, four around, down.
+        # Directions of the centre, right and top of each face: up, four around, down.
         (up, right, -ahead),
         (ahead, right, up),
         (right, -ahead, up),
@@ -261,15 +261,15 @@ def marked_faces(rotation, size=64):
 
 @pytest.fixture(scope="session")
 def damaged_versions():
-    """Yields seeded damaged versions of a file's bytes: `damaged_versions(raw, seed, count)`."""
+    """Function that yields damaged versions of bytes: `damaged_versions(raw, seed, count)`."""
     return damage
 
 
 def damage(raw: bytes, seed: int, count: int):
     """Yield `count` pairs (name of the damage, damaged bytes); the same for the same seed.
 
-    The kinds of damage take turns: a cut end, flipped bits, a run of zeros, a repeated or a missing
-    piece, foreign bytes, an integer of 4 or 8 bytes made huge, and text in place of the file.
+    The kinds of damage alternate: truncation, flipped bits, a run of zeros, a repeated or a missing
+    piece, random bytes, a huge integer of 4 or 8 bytes, and text instead of the file.
     """
     rng = np.random.default_rng(seed)
     kinds = {
@@ -284,7 +284,7 @@ def damage(raw: bytes, seed: int, count: int):
     names = [*kinds, "foreign"]
     for number in range(count):
         name = names[number % len(names)]
-        # Headers decide how the rest is read, so that every other damage lies in the first bytes.
+        # Half of the damages are in the first bytes, because headers determine how files are read.
         reach = len(raw) if number // len(names) % 2 else min(len(raw), 512)
         start, length = int(rng.integers(max(reach, 1))), int(rng.integers(1, 64))
         if name == "foreign":

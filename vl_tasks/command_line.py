@@ -9,15 +9,10 @@ from typing import TypeVar
 import tyro
 
 from training.resuming import parse_resumed
-from training.settings import (
-    check_effects,
-    check_same_run,
-    idle_training_settings,
-    read_config,
-)
+from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
-from vl_tasks.settings.effects import check_task_effects
+from vl_tasks.settings.effects import idle_settings
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -62,11 +57,14 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         saved, phase="scst", start=Path(start), output=None, resume=None, **changes
     )
     config = tyro.cli(
-        CaptionConfig, description=description, default=defaults, args=list(arguments)
+        CaptionConfig,
+        prog=CaptionConfig.COMMAND,
+        description=description,
+        default=defaults,
+        args=list(arguments),
     )
     _check_start(saved, config, Path(start))
-    check_effects(config, idle_training_settings(config), defaults)
-    check_task_effects(defaults, config)
+    check_effects(config, idle_settings(config), defaults)
     return config
 
 
@@ -108,17 +106,17 @@ def _parse(
         may_change = _MAY_CHANGE_IN_CAPTIONS if kind is CaptionConfig else _MAY_CHANGE
         config = parse_resumed(kind, Path(resumed), arguments, may_change, description)
         saved = read_config(Path(resumed), kind)
-        check_effects(config, idle_training_settings(config), saved)
-        check_task_effects(saved, config)
+        check_effects(config, idle_settings(config), saved)
         return config
     data = _first(arguments, "data") or "house"
     preset = _first(arguments, "preset") or _preset_for(data, presets)
     if preset not in presets:
         raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
     default = presets[preset]
-    config = tyro.cli(kind, description=description, default=default, args=list(arguments))
-    check_effects(config, idle_training_settings(config), default)
-    check_task_effects(default, config)
+    config = tyro.cli(
+        kind, prog=kind.COMMAND, description=description, default=default, args=list(arguments)
+    )
+    check_effects(config, idle_settings(config), default)
     return config
 
 

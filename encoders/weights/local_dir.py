@@ -51,7 +51,7 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if not (folder / file).is_file():
             raise FileNotFoundError(
                 f"{folder / file} is missing; create the folder with --output {folder} of "
-                "scripts/pretrain_house_clip.py or scripts/convert_openai_clip.py"
+                "clipnav pretrain-house-clip or clipnav convert-openai-clip"
             )
     return read_config_file(folder / CONFIG_FILE)
 

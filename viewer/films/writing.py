@@ -1,6 +1,5 @@
 """Writers of frames one by one, as GIF or as H.264 in mp4."""
 
-import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from PIL import GifImagePlugin, Image
 
+from storage.extras import check_extra
 from viewer.films.canvas import NAMED
 
 # Width and height by default. GIFs are smaller, because they compress much less than mp4.
@@ -38,13 +38,13 @@ def check_kind(path: Path) -> str:
 
     Raises:
         ValueError: It is not one of `KINDS`.
-        ModuleNotFoundError: FFmpeg, which writes mp4, is not installed.
+        ModuleNotFoundError: FFmpeg for mp4 is not installed; the message contains the remedy.
     """
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise ValueError(f"{path}: not a film; name a .gif or .mp4 file")
-    if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ModuleNotFoundError(f'{path}: mp4 needs FFmpeg: pip install "clipnav[video]"')
+    if kind == ".mp4":
+        check_extra("imageio_ffmpeg", "video", f"{path}: writing mp4")
     return kind
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
 from storage import atomic_write
+from storage.extras import import_extra
 from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 from viewer.site.library import Library
 from viewer.trace import Step, Trace
@@ -20,18 +21,13 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
     Args:
         path: File to write.
         trace: The walk.
-        library: Of its world.
-        pictures: The same.
+        library: Library with the graph of the building.
+        pictures: Panoramas of the world.
 
     Raises:
-        ModuleNotFoundError: rerun is not installed; says how to.
+        ModuleNotFoundError: rerun is not installed; the message contains the pip command.
     """
-    try:
-        import rerun  # pyright: ignore[reportMissingImports]
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'rerun logs need another package: pip install "clipnav[rerun]"'
-        ) from error
+    rerun = import_extra("rerun", "rerun", f"{path}: writing a rerun log")
     graph = library.graph(trace.scan)
     with atomic_write(path) as beside:
         log = rerun.RecordingStream("clipnav")

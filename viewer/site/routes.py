@@ -195,7 +195,7 @@ class Routes:
     def _own_instruction(self, body: Json) -> Answer:
         if self._follow is None:
             raise RequestError(
-                400, "no agent can follow an instruction; start visualise_episode.py with a run"
+                400, "no agent can follow an instruction; start clipnav visualise with a run"
             )
         text = _text(body, "instruction").strip()
         if not 0 < len(text) <= LONGEST_INSTRUCTION:

@@ -29,6 +29,7 @@ def flags_of_two_ranks(config, output, speaker_run):
         "batch-size": 4,
         "iterations": 1,
         "evaluation-splits": "val_unseen",
+        "select-by": "val_unseen",
         "imitation-weight": 1.0,
         "bucket": config.bucket,
         "seed": 0,
@@ -56,6 +57,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
         batch_size=8,
         iterations=1,
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         follower=dataclasses.replace(doors_config.follower, dropout=0.0),
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-4, clip="norm", clip_at=1e9),
         reinforcement=ReinforcementConfig(weight=1.0),
@@ -88,7 +90,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
         torch.testing.assert_close(gradients[1][number], gradient, atol=1e-6, rtol=1e-4)
     assert sum(float(gradient.abs().sum()) for gradient in gradients[0].values()) > 1
 
-    # Each episode was walked by one of the two, and the first alone speaks and writes.
+    # Each episode was evaluated by one of the two ranks, and only rank 0 prints and writes.
     results = json.loads((both / RESULTS).read_text())["results"]
     assert results == json.loads(json.dumps(alone))
     assert results["val_unseen"]["follower"]["episodes"] == 24

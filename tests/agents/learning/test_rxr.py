@@ -28,6 +28,7 @@ def rxr(doors_config):
         reward="ndtw",
         select_metric="nDTW",
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         imitation_weight=0.4,
         reinforcement=ReinforcementConfig(weight=1.0),
     )
@@ -66,6 +67,7 @@ def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
         batch_size=16,
         iterations=100,
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         output=tmp_path / "speaker",
         threads=1,
         text=SUBWORDS,
@@ -73,7 +75,7 @@ def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
     )
     train_speaker(speaker)
-    # The follower reads words, the speaker says pieces of words.
+    # The follower uses word tokens, and the speaker subword tokens.
     config = dataclasses.replace(
         rxr,
         batch_size=16,

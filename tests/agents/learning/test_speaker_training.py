@@ -22,7 +22,7 @@ from training.settings import read_config
 def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
     config = dataclasses.replace(speaker_config, output=tmp_path / "run")
     results = train_speaker(config)
-    # Whatever of the three ways to say it, the sentence is one that people say of that door.
+    # Each generated sentence is one of the three references of its door.
     assert results["val_unseen"]["BLEU"] > 0.9
     assert results["val_unseen"]["loss"] < 1.0
     assert "val_unseen: BLEU" in capsys.readouterr().out
@@ -45,6 +45,7 @@ def test_precision_and_evaluation_batch_size_are_those_of_the_settings(speaker_c
             precision=precision,
             evaluation_batch_size=5,
             evaluation_splits=("val_unseen",),
+            select_by="val_unseen",
         )
         prepare(config)
         learner = SpeakerLearner(config)
@@ -75,6 +76,7 @@ def test_resume_is_bit_identical(speaker_config, tmp_path):
         iterations=6,
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
     )
 
     def run(**changes):

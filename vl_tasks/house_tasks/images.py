@@ -1,0 +1,218 @@
+"""Images of the built-in houses, with the visible things read from object ids and depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envs.houses.views.view_facts import COLOURLESS, THING_MAY, UNMENTIONED, view_facts
+from storage import atomic_write
+from vl_tasks.data.images import coco_name
+from vl_tasks.house_tasks.wording import thing_name
+
+if TYPE_CHECKING:
+    from envs.houses.building.house import House
+    from envs.houses.meshes.scene import ObjectInfo
+    from envs.panoramas.ray_tracer import Hits, RayTracer
+
+_IMAGE_TAG = 61
+# Minimum share of the image that a clearly visible thing covers. Below THING_MAY a thing counts as
+# absent; no question is about things between the two limits.
+CLEAR = 0.01
+_EXTRA_POSITIONS = 40  # per house, on edges between viewpoints
+_SEEN_POSITIONS = 5  # every fifth position of a training house is reserved for val_seen
+_PREVIEW_SIZE = 48  # pixels; a preview decides whether an image is rendered in full size
+_EMPTY_KEPT = 0.15  # probability of keeping an image that shows fewer than two things
+_ELEVATIONS = (-0.35, 0.05)  # radians
+_VFOVS = (1.0, 1.25)
+_JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A visible thing in an image.
+
+    Attributes:
+        name: Common name of its category.
+        colour: Name of the colour; "" if captions do not mention it.
+        area: Share of the image that it covers.
+        across: Horizontal position of its centre, from -1 (left edge) to 1 (right edge).
+        distance: Mean distance in metres.
+    """
+
+    name: str
+    colour: str
+    area: float
+    across: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class HouseImage:
+    """An image of a house.
+
+    Attributes:
+        image_id: Id of the image, unique over all splits.
+        file: File name.
+        scan: Name of the house.
+        things: Visible furniture and fittings, the largest first.
+        room: Kind of the room that is clearly visible; "" if there is none.
+        rooms: Kinds of rooms that may be visible.
+    """
+
+    image_id: int
+    file: str
+    scan: str
+    things: tuple[Thing, ...]
+    room: str
+    rooms: frozenset[str]
+
+    def named(self, name: str) -> list[Thing]:
+        """Return the things of a name, of any size."""
+        return [thing for thing in self.things if thing.name == name]
+
+    def single(self, name: str) -> Thing | None:
+        """Return the only thing of a name if it is clearly visible, otherwise None."""
+        things = self.named(name)
+        return things[0] if len(things) == 1 and things[0].area >= CLEAR else None
+
+    @property
+    def singles(self) -> list[Thing]:
+        """Clearly visible things whose name is unique in the image."""
+        return [thing for thing in self.things if self.single(thing.name) is thing]
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """Images to render in one house.
+
+    Attributes:
+        scan: Name of the house.
+        split: Split, which is part of the file names.
+        seen: Whether to use the positions of "val_seen" (True), the other ones (False) or all
+            (None).
+        first_id: Image id of the first image.
+        count: Number of images.
+        size: Height and width in pixels.
+        seed: Random seed.
+    """
+
+    scan: str
+    split: str
+    seen: bool | None
+    first_id: int
+    count: int
+    size: int
+    seed: int
+
+
+def render_images(plan: ImagePlan, folder: Path) -> list[HouseImage]:
+    """Render the images of one house into a folder; build the house if it is not cached."""
+    from envs.houses.rendering.house_panoramas import HousePanoramas
+    from envs.houses.rendering.training_panoramas import standing_positions
+    from envs.panoramas.ray_tracer import RayTracer
+
+    house = HousePanoramas().house(plan.scan)
+    positions, _ = standing_positions(house, _EXTRA_POSITIONS)
+    number = np.arange(len(positions))
+    if plan.seen is not None:
+        positions = positions[(number % _SEEN_POSITIONS == 0) == plan.seen]
+    tag = list(plan.scan.encode()) + list(plan.split.encode())
+    rng = np.random.default_rng([plan.seed, _IMAGE_TAG, *tag])
+    folder.mkdir(parents=True, exist_ok=True)
+    camera = _Camera(house, RayTracer(house.scene))
+    return [
+        camera.render(positions, plan, plan.first_id + k, folder, rng) for k in range(plan.count)
+    ]
+
+
+class _Camera:
+    def __init__(self, house: House, tracer: RayTracer) -> None:
+        self._house = house
+        self._tracer = tracer
+        self._kinds = [room.kind for room in house.plan.rooms]
+
+    def render(
+        self,
+        positions: np.ndarray,
+        plan: ImagePlan,
+        image_id: int,
+        folder: Path,
+        rng: np.random.Generator,
+    ) -> HouseImage:
+        """Render one image at a random position that shows two things, or rarely fewer."""
+        from PIL import Image
+
+        while True:
+            position = positions[rng.integers(len(positions))]
+            direction = (
+                float(rng.uniform(-np.pi, np.pi)),
+                float(rng.uniform(*_ELEVATIONS)),
+                float(rng.uniform(*_VFOVS)),
+            )
+            keep_empty = rng.random() < _EMPTY_KEPT
+            preview = self._trace(position, direction, _PREVIEW_SIZE)
+            names = {thing.name for thing in self._things(preview) if thing.area >= CLEAR}
+            if len(names) >= 2 or keep_empty:
+                break
+        size = plan.size
+        hits = self._trace(position, direction, size)
+        name = coco_name(plan.split, image_id)
+        with atomic_write(folder / name) as beside:
+            image = Image.fromarray(hits.rgb.reshape(size, size, 3))
+            image.save(beside, quality=_JPEG_QUALITY)
+        ids = hits.object_id.reshape(size, size)
+        facts = view_facts(ids, self._house.scene.objects, self._kinds)
+        rooms = frozenset(fact[1] for fact in facts.may_hold if fact[0] in ("room", "glimpse"))
+        room = next((fact[1] for fact in sorted(facts.holds) if fact[0] == "room"), "")
+        return HouseImage(image_id, name, plan.scan, tuple(self._things(hits)), room, rooms)
+
+    def _trace(
+        self, position: np.ndarray, direction: tuple[float, float, float], size: int
+    ) -> Hits:
+        from envs.panoramas.cameras import perspective_camera, render
+
+        heading, elevation, vfov = direction
+        camera = perspective_camera((size, size), heading, elevation, vfov)
+        return render(self._tracer, position, camera, (size, size), vfov / size)
+
+    def _things(self, hits: Hits) -> list[Thing]:
+        size = round(len(hits.object_id) ** 0.5)
+        return visible_things(
+            hits.object_id.reshape(size, size),
+            hits.distance.reshape(size, size),
+            self._house.scene.objects,
+        )
+
+
+def visible_things(
+    object_id: np.ndarray, distance: np.ndarray, objects: Sequence[ObjectInfo]
+) -> list[Thing]:
+    """Return the visible things of an image, the largest first.
+
+    Args:
+        object_id: (H, W) indices into `objects`, -1 for the sky.
+        distance: (H, W) metres.
+        objects: Objects of the scene.
+    """
+    inside = object_id >= 0
+    ids = object_id[inside]
+    across = np.broadcast_to(np.linspace(-1, 1, object_id.shape[1]), object_id.shape)[inside]
+    counts = np.bincount(ids, minlength=len(objects))
+    centre = np.bincount(ids, across, len(objects)) / np.maximum(counts, 1)
+    mean_distance = np.bincount(ids, distance[inside], len(objects)) / np.maximum(counts, 1)
+    area = counts / object_id.size
+    return [
+        _thing(objects[k], float(area[k]), float(centre[k]), float(mean_distance[k]))
+        for k in np.argsort(-area, kind="stable").tolist()
+        if area[k] >= THING_MAY and objects[k].category not in UNMENTIONED
+    ]
+
+
+def _thing(thing: ObjectInfo, area: float, across: float, distance: float) -> Thing:
+    colour = "" if thing.category in COLOURLESS else thing.colour
+    return Thing(thing_name(thing.category), colour, area, across, distance)
