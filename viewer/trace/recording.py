@@ -156,7 +156,7 @@ def decision_of(
         info: With it.
         row: Of these.
         action: What the agent did; None if it was not asked.
-        why: Its explanation, empty if it was not asked.
+        why: Explanation of the action, empty if the agent did not choose one.
         place: Row of the explanation.
     """
     own = {key: values[place] for key, values in why.items() if values is not None}

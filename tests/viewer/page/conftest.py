@@ -168,11 +168,11 @@ def drawn():
 
 @pytest.fixture(scope="session")
 def standing_at():
-    """Tells the viewpoint that the first panorama is of."""
+    """Returns the viewpoint of the first panorama."""
     return _standing_at
 
 
 @pytest.fixture(scope="session")
 def metric():
-    """Tells a metric of the first agent as it is shown."""
+    """Returns the displayed text of a metric of the first agent."""
     return _metric

@@ -14,7 +14,7 @@ def test_an_exported_page_needs_no_server(page, exported, metric):
     assert [url for url in asked if url.startswith("http")] == []
 
 
-def test_an_exported_page_has_all_that_needs_no_server(moving_page, exported, traces):
+def test_an_exported_page_plays_and_has_shortcuts(moving_page, exported, traces):
     page = moving_page
     page.goto(exported())
     page.wait_for_selector("[data-state=still] canvas[data-picture]")
@@ -33,7 +33,7 @@ def test_an_exported_page_has_all_that_needs_no_server(moving_page, exported, tr
     page.wait_for_selector(".view.two[data-state=still]")
 
 
-def test_the_map_has_the_stage_where_there_are_no_pictures(page, exported, traces):
+def test_the_map_replaces_missing_pictures(page, exported, traces):
     page.goto(exported("No skyboxes here."))
     page.wait_for_selector(".map .reference")
     assert page.locator("#notice").inner_text() == "No skyboxes here."
@@ -54,7 +54,7 @@ def test_the_map_has_the_stage_where_there_are_no_pictures(page, exported, trace
     assert "stops here" in page.locator(".caption").inner_text()
 
 
-def test_agents_move_on_the_map_that_has_the_stage(moving_page, exported):
+def test_agents_move_on_a_map_without_pictures(moving_page, exported):
     page = moving_page
     page.goto(exported("No skyboxes here."))
     body = page.locator(".agent").first

@@ -1,11 +1,11 @@
-"""Instructions of one's own on the page."""
+"""Typed instructions on the page."""
 
 import msgspec
 
 from viewer.scene.pictures import NoPictures
 
 
-def test_ones_own_instruction_is_followed(page, url, traces, opened):
+def test_a_typed_instruction_is_followed(page, url, traces, opened):
     opened(page, url, episode="train/101_0")
     page.locator("#custom").click()
     page.locator("#custom-text").fill("Walk past the red sofa.")
@@ -14,7 +14,7 @@ def test_ones_own_instruction_is_followed(page, url, traces, opened):
     assert page.locator(".marker").count() == len(traces[0].steps[0].candidates)
 
 
-def test_one_instruction_is_walked_at_a_time(page, url, opened):
+def test_closing_the_dialog_cancels_the_walk(page, url, opened):
     opened(page, url, episode="train/101_0")
     held = []
     page.route("**/api/follow", lambda route: held.append(route))
@@ -33,7 +33,7 @@ def test_one_instruction_is_walked_at_a_time(page, url, opened):
     assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
 
 
-def test_a_refusal_is_shown(page, url, errors, opened):
+def test_an_invalid_instruction_is_reported(page, url, errors, opened):
     opened(page, url)
     page.locator("#custom").click()
     page.locator("#custom-text").fill("   ")
@@ -44,9 +44,7 @@ def test_a_refusal_is_shown(page, url, errors, opened):
     assert "400" in errors.pop()  # the browser's own word on it
 
 
-def test_words_that_the_agent_does_not_know_are_marked(
-    page, make_library, traces, serve, tmp_path, opened
-):
+def test_unknown_words_are_underlined(page, make_library, traces, serve, tmp_path, opened):
     words = ("Walk ", "past ", "the ", "purple ", "dragon", ".")
     mine = msgspec.structs.replace(
         traces[0],

@@ -48,7 +48,7 @@ def test_fits_a_phone(page, url, opened):
     assert box["width"] <= 390
 
 
-def test_all_can_be_reached_by_keyboard_and_has_a_name(page, url, opened):
+def test_all_controls_can_be_reached_by_keyboard_and_have_names(page, url, opened):
     opened(page, url)
     reached = set()
     for _ in range(30):
@@ -173,7 +173,7 @@ def numbers(colour):
     return [int(part) for part in re.findall(r"\d+", colour)]
 
 
-def test_the_theme_is_the_systems_until_one_is_chosen(page, url, opened):
+def test_the_theme_follows_the_system_until_one_is_chosen(page, url, opened):
     def dark():
         paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         return luminance(numbers(paper)) < 0.1
@@ -235,7 +235,7 @@ def test_all_keys_are_listed(page, url, opened):
     page.locator("#help-dialog").wait_for(state="hidden")
 
 
-def test_what_matters_can_be_told_from_what_is_behind_it(page, url, opened):
+def test_focus_outlines_and_markers_have_contrast(page, url, opened):
     opened(page, url)
     style = "([kind, what]) => getComputedStyle(document.querySelector(kind))[what]"
     behind = [

@@ -1,4 +1,4 @@
-"""Walks by hand on the page: steps, double clicks, reloads, and what is shown at the end."""
+"""Walks by hand on the page: steps, double clicks, reloads, and the outcome."""
 
 import pytest
 
@@ -169,7 +169,7 @@ def test_one_episode_follows_the_other(page, url, opened, library):
     page.locator("#restart").wait_for(state="hidden")
 
 
-def test_a_step_that_is_not_saved_is_told_of(page, url, opened, tmp_path, errors):
+def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, errors):
     walk(page, opened, url)
     (tmp_path / "traces").write_text("a file where the folder should be")
     page.keyboard.press("1")
