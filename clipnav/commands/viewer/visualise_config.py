@@ -28,7 +28,7 @@ class VisualiseConfig:
     """Data folder of world matterport."""
     features: Path | None = None
     """Feature store of the runs, if it has moved."""
-    skyboxes: Path | None = None
+    scan_dir: Path | None = None
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
     baselines: bool = True
     """Also run the baselines on the episodes of runs."""
