@@ -20,6 +20,7 @@ import numpy as np
 from storage import cache_dir, write_text
 from storage.locks import sole_maker, sole_writer
 from storage.processes import run_jobs
+from storage.progress import progress_bar
 from training.interruption import interruption_message
 from training.settings import check_counts
 from vl_tasks.house_tasks.files import (
@@ -163,12 +164,10 @@ def _take_all(
     files: HouseTaskFiles, config: HouseTasksConfig, workers: int
 ) -> dict[str, list[View]]:
     """Pictures of all splits, drawn under a bar."""
-    from tqdm import tqdm
-
     jobs = [shoot for split in SPLITS for shoot in plan_shoots(split, config)]
     views: dict[str, dict[int, list[View]]] = {split: {} for split in SPLITS}
     total = sum(shoot.count for shoot in jobs)
-    with tqdm(total=total, desc="pictures", unit="picture") as bar:
+    with progress_bar(total=total, desc="pictures", unit="pictures") as bar:
         for shoot, taken in _taken(files, jobs, workers):
             views[shoot.split][shoot.first_id] = taken
             bar.update(shoot.count)
