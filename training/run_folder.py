@@ -51,12 +51,7 @@ class Settings(RunLocation, Protocol):
 
     @property
     def evaluate_every(self) -> int:
-        """Iterations between two evaluations."""
-        ...
-
-    @property
-    def select_by(self) -> str:
-        """Split that selects the best weights."""
+        """Iterations between two evaluations; the training state is saved after each."""
         ...
 
 

@@ -1,16 +1,18 @@
 """Training loop that all vision-and-language tasks share, and splits and batches of records."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from training.batches import ShuffledBatchOrder
-from training.learners import Summary
+from training.checkpoints import Network, save_model
+from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
 from training.setup import iteration_seed, set_up_torch
 from training.trainer import Trainer
@@ -31,7 +33,12 @@ class Task(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Network with all trainable parameters."""
+        """Network with all trainable parameters; it implements `training.checkpoints.Network`."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata of the features, which must match when the weights are loaded."""
         ...
 
     def loss(self, rows: np.ndarray) -> tuple[torch.Tensor, Summary]:
@@ -46,10 +53,6 @@ class Task(Protocol):
         """Write the files of a new run besides settings and weights, such as vocabularies."""
         ...
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the best weights."""
-        ...
-
 
 class TaskLearner:
     """Adapter from a task to the `Trainer`, with the optimiser and the order of batches.
@@ -62,7 +65,8 @@ class TaskLearner:
     def __init__(self, config: RunConfig, task: Task) -> None:
         self._config, self._task = config, task
         self.network = task.network
-        self.metric = task.metric
+        self.metadata = task.metadata
+        self.selection = Selection(config.select_by, task.metric)
         self.clipped = [task.network]
         self.optimiser = make_optimiser(task.network, config.optimiser)
         self._order = ShuffledBatchOrder(task.records, config.batch_size, config.seed)
@@ -84,15 +88,13 @@ class TaskLearner:
 
     def save_model(self, run: Path, iteration: int) -> None:
         """Write the best weights."""
-        self._task.save(run, iteration)
+        network = cast(Network, self.network)
+        save_model(run, network, {**self.metadata, "iteration": str(iteration)})
 
 
 def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
-    """Build the trainer of a task, for a new run or the run `config.resume`."""
-
-    def noise(iteration: int) -> int:
-        return iteration_seed(config.seed, _NOISE, iteration)
-
+    """Build the `Trainer` of a task."""
+    noise = partial(iteration_seed, config.seed, _NOISE)
     return Trainer(config, TaskLearner(config, task), noise)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.checkpoints import VOCABULARY, load_model, save_model
+from training.checkpoints import VOCABULARY, load_model
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.metrics import evaluate_captions, score_captions
 from vl_tasks.captioning.networks import CaptionNetwork
@@ -67,6 +67,7 @@ class CaptionLearner:
             images = [*self.learnt, *(one for split in self.splits.values() for one in split)]
             pictures = caption_images(images, picture_folders(config, folder))
         self.source = open_source(config, pictures)
+        self.metadata = dict(self.source.metadata)
         self.network = CaptionNetwork(config, self.source.channels, len(self.words))
         self._captions, self._first = encode_captions(self.learnt, self.words, config.max_words)
         self._statistics: CiderD | None = None
@@ -112,13 +113,9 @@ class CaptionLearner:
         """Write the vocabulary."""
         self.words.save(run / VOCABULARY)
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the weights of the network."""
-        save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
-
     def load(self, run: Path) -> None:
         """Load the weights of the network."""
-        load_model(run, self.network, dict(self.source.metadata))
+        load_model(run, self.network, self.metadata)
 
     def _begin(self) -> None:
         config = self.config

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage import write_text
-from training.checkpoints import VOCABULARY, load_model, save_model
+from training.checkpoints import VOCABULARY, load_model
 from vl_tasks.data.pairs import (
     LABELS,
     UNLABELLED,
@@ -59,6 +59,7 @@ class EntailmentLearner:
         else:
             self.inputs = TowerInputs(config, images)
             network = Towers(config, self.inputs.width)
+        self.metadata = self.inputs.metadata
         self.network: Fused | Towers = network.to(config.device)
         self._sentences = self.inputs.encode(learnt)
         self._split_sentences: dict[str, Sentences | Tensor] = {}
@@ -95,13 +96,9 @@ class EntailmentLearner:
         """Write the vocabulary."""
         self.words.save(run / VOCABULARY)
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the weights of the network."""
-        save_model(run, self.network, {**self.inputs.metadata, "iteration": str(iteration)})
-
     def load(self, run: Path) -> None:
         """Load the weights of the network."""
-        load_model(run, self.network, self.inputs.metadata)
+        load_model(run, self.network, self.metadata)
 
     def _scores(self, hypotheses, sentences, rows) -> Tensor:
         return self.network(*self.inputs.batch(hypotheses, sentences, rows))

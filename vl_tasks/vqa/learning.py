@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.checkpoints import VOCABULARY, load_model, save_model
+from training.checkpoints import VOCABULARY, load_model
 from vl_tasks.data.own_questions import own_file, read_own
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
@@ -98,6 +98,7 @@ class VqaLearner:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.words, self.answers = self._vocabularies()
         self.source = self._source()
+        self.metadata = dict(self.source.metadata)
         self.network = VqaNetwork(
             config, self.source.channels, len(self.words), len(self.answers)
         ).to(config.device)
@@ -148,13 +149,9 @@ class VqaLearner:
         self.words.save(run / VOCABULARY)
         self.answers.save(run / ANSWERS)
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the weights of the network."""
-        save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
-
     def load(self, run: Path) -> None:
         """Load the weights of the network."""
-        load_model(run, self.network, dict(self.source.metadata))
+        load_model(run, self.network, self.metadata)
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
