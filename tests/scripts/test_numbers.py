@@ -11,7 +11,7 @@ REFUSED = {
     "finetune_snli_ve.py --data nowhere": ["--minutes 0", "--minutes nan", "--threads 0"],
     "finetune_vqa.py --data nowhere": ["--minutes -1", "--threads -1", "--evaluate-every 0"],
     "make_house_tasks.py --houses 1": ["--workers 0", "--size 0"],
-    "pretrain_house_clip.py --held-out 999": ["--batch 0", "--save-every 0", "--threads -1"],
+    "pretrain_house_clip.py --held-out 999": ["--batch-size 0", "--save-every 0", "--threads -1"],
     "train_agent.py --features nowhere": ["--minutes -1", "--threads 0"],
     "train_captioner.py --data nowhere": ["--beams 0", "--captions-per-image 0", "--threads -1"],
     "visualise_episode.py nowhere": ["--limit 0", "--limit -3"],
