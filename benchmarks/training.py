@@ -95,6 +95,7 @@ def _settings(config: TrainingConfig, features: Path) -> TrainConfig:
         max_episode_steps=35,
         imitation_weight=0.2,
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         seed=config.seed,
         follower=FollowerConfig(),
         reinforcement=ReinforcementConfig(weight=1.0),

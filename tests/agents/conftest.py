@@ -163,7 +163,11 @@ def speaker_run(speaker_config, tmp_path_factory):
     """Run of a speaker in that world after few iterations."""
     run = tmp_path_factory.mktemp("speaker") / "run"
     config = dataclasses.replace(
-        speaker_config, iterations=40, evaluation_splits=("val_unseen",), output=run
+        speaker_config,
+        iterations=40,
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        output=run,
     )
     train_speaker(config)
     return run
@@ -201,5 +205,6 @@ def small_config(doors_config):
         iterations=6,
         batch_size=8,
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         follower=dataclasses.replace(doors_config.follower, feature_dropout=0.3),
     )

@@ -95,7 +95,7 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     small = ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
     tiny = ["--world", "matterport", "--data-dir", str(world)]
     tiny += ["--features", str(world / "features.safetensors"), "--batch-size", "4"]
-    tiny += ["--evaluation-splits", "val_unseen", *small]
+    tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *small]
     follower = ["--follower.hidden-size", "16", "--follower.embedding-size", "8"]
     speaker = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
     vqa = ["--data", str(shapes), "--preset", "houses", "--select-by", "val", *small]

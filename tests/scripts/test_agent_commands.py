@@ -25,7 +25,16 @@ def arguments(tiny_world):
     return [
         *("--world", "matterport", "--data-dir", tiny_world),
         *("--features", tiny_world / "features.safetensors"),
-        *("--evaluation-splits", "val_unseen", "--batch-size", "4", "--threads", "1"),
+        *(
+            "--evaluation-splits",
+            "val_unseen",
+            "--select-by",
+            "val_unseen",
+            "--batch-size",
+            "4",
+            "--threads",
+            "1",
+        ),
         *("--follower.hidden-size", "16", "--follower.embedding-size", "8"),
     ]
 

@@ -74,6 +74,7 @@ def test_follower_on_a_model_learns_and_resumes(doors_config, tiny_bert, tmp_pat
         iterations=6,
         batch_size=8,
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
     )
     train(dataclasses.replace(config, output=tmp_path / "whole"))

@@ -80,7 +80,16 @@ def arguments(tiny_arguments):
     return [
         *("--world", "matterport", "--data-dir", tiny_arguments["data_dir"]),
         *("--features", tiny_arguments["features"], "--threads", "1", "--batch-size", "4"),
-        *("--evaluation-splits", "val_unseen", "--iterations", "4", "--evaluate-every", "2"),
+        *(
+            "--evaluation-splits",
+            "val_unseen",
+            "--select-by",
+            "val_unseen",
+            "--iterations",
+            "4",
+            "--evaluate-every",
+            "2",
+        ),
         *("--follower.hidden-size", "16", "--follower.embedding-size", "8"),
     ]
 

@@ -141,7 +141,9 @@ def test_too_few_paths_are_refused(config):
 
 def test_held_out_splits_are_excluded_even_if_not_evaluated(config):
     many = dataclasses.replace(config.back_translation, paths=1000)
-    config = dataclasses.replace(config, evaluation_splits=("val_unseen",), back_translation=many)
+    config = dataclasses.replace(
+        config, evaluation_splits=("val_unseen",), select_by="val_unseen", back_translation=many
+    )
     held_out = {(episode.scan, episode.path) for episode in held_out_episodes(config)}
     assert len({scan for scan, _ in held_out}) == 4
     _, learner = follower_trainer(config)

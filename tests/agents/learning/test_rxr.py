@@ -28,6 +28,7 @@ def rxr(doors_config):
         reward="ndtw",
         select_metric="nDTW",
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         imitation_weight=0.4,
         reinforcement=ReinforcementConfig(weight=1.0),
     )
@@ -66,6 +67,7 @@ def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
         batch_size=16,
         iterations=100,
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
         output=tmp_path / "speaker",
         threads=1,
         text=SUBWORDS,

@@ -45,6 +45,7 @@ def test_precision_and_evaluation_batch_size_are_those_of_the_settings(speaker_c
             precision=precision,
             evaluation_batch_size=5,
             evaluation_splits=("val_unseen",),
+            select_by="val_unseen",
         )
         prepare(config)
         learner = SpeakerLearner(config)
@@ -75,6 +76,7 @@ def test_resume_is_bit_identical(speaker_config, tmp_path):
         iterations=6,
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
         evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
     )
 
     def run(**changes):
