@@ -137,13 +137,13 @@ def progress_bar(
         file: Output; sys.stderr by default.
         options: `total`, `initial`, `unit_scale` and `leave`, as in `ProgressLines`.
     """
-    file = file or sys.stderr
-    if not (disable or file.isatty()):
-        return ProgressLines(iterable, desc=desc, unit=unit, file=file, **options)
+    output: TextIO = file or sys.stderr
+    if not (disable or output.isatty()):
+        return ProgressLines(iterable, desc=desc, unit=unit, file=output, **options)
     if unit is None:
         options["bar_format"] = _BAR_WITHOUT_COUNTS
     # With a space, as tqdm writes the unit directly after the rate.
-    return tqdm(iterable, desc=desc, unit=f" {unit}", disable=disable, file=file, **options)
+    return tqdm(iterable, desc=desc, unit=f" {unit}", disable=disable, file=output, **options)
 
 
 def _length(iterable: Iterable[Any] | None) -> int | None:

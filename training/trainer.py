@@ -14,7 +14,6 @@ import torch
 from tqdm import tqdm
 
 from storage import UnwritableError, write_text
-from storage.locks import OutputInUseError, OutputLock
 from storage.progress import ProgressBar, progress_bar
 from training import distributed
 from training.checkpoints import (
@@ -30,7 +29,7 @@ from training.interruption import Stopped, interruption, interruption_message
 from training.learners import Learner
 from training.log import RunLog
 from training.optimisers import clip_gradient, learning_rate
-from training.run_folder import Settings, run_folder
+from training.run_folder import Settings, lock_run, run_folder
 from training.settings import CONFIG, to_json
 
 _LOG_EVERY = 50
@@ -72,7 +71,9 @@ class Trainer:
         self._noise, self._largest_loss = noise, largest_loss
         self._group: Group = group or distributed
         self.run = self._group.all_gather(run_folder(config))[0]
-        self._lock_folder()
+        lock = lock_run(self.run, self._group, create=config.resume is None)
+        # Also releases the lock if an error ends the run without `close`.
+        self._unlock = weakref.finalize(self, lock.release) if lock else None
         self.iteration = 0
         self.seconds = 0.0
         self.best: dict[str, Any] = {}
@@ -217,7 +218,7 @@ class Trainer:
 
     def close(self) -> None:
         """Release the lock of the folder."""
-        if self._is_first:
+        if self._unlock is not None:
             self._unlock()
 
     @property
@@ -232,23 +233,6 @@ class Trainer:
         if self._saved is None:
             return f"Nothing is saved yet; start again with --resume {self.run}"
         return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
-
-    def _lock_folder(self) -> None:
-        """Acquire the lock of the folder; every rank raises if that fails."""
-        refusal = None
-        if self._is_first:
-            if self.config.resume is None:
-                self.run.mkdir(parents=True, exist_ok=True)
-            lock = OutputLock(self.run)
-            # Also releases the lock if an error ends the run without `close`.
-            self._unlock = weakref.finalize(self, lock.release)
-            try:
-                lock.acquire()
-            except OutputInUseError as error:
-                refusal = str(error)
-        refusal = self._group.all_gather(refusal)[0]
-        if refusal is not None:
-            raise OutputInUseError(refusal)
 
     def _restore(self) -> None:
         # A run that was killed between the two files has a state but no weights yet.

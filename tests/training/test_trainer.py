@@ -1,77 +1,20 @@
-import dataclasses
 import errno
 import os
 import signal
-from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from storage import UnwritableError
 from storage.locks import OutputInUseError
+from tests.training.sums import COSINE, Config, Sums, make_trainer
 from training.checkpoints import MODEL, TRAINER, load_trainer, model_metadata
-from training.learners import Selection
 from training.log import read_log
-from training.optimiser_settings import OptimiserConfig
 from training.optimisers import learning_rate
 from training.resuming import parse_resumed
 from training.settings import CONFIG, read_config
-from training.trainer import DivergedError, Trainer
-
-COSINE = OptimiserConfig(learning_rate=0.01, schedule="cosine")
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    output: Path | None = None
-    resume: Path | None = None
-    iterations: int = 20
-    minutes: float | None = None
-    evaluate_every: int = 5
-    optimiser: OptimiserConfig = COSINE
-    run_name: str = "sums"
-
-
-class Sums:
-    """Learns to add two numbers; its dropout makes the result depend on the seeds."""
-
-    metadata: ClassVar = {"words": "two"}
-    selection: Selection | None = Selection("val", "accuracy")
-
-    def __init__(self):
-        torch.manual_seed(0)
-        self.network: nn.Module = nn.Sequential(
-            nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1)
-        )
-        self.clipped = [self.network]
-        self.optimiser = torch.optim.Adam(self.network.parameters())
-        self.inputs = torch.randn(4, 2)
-        self.before = lambda: None
-
-    def backward(self, iteration):
-        self.before()
-        loss = ((self.network(self.inputs)[:, 0] - self.inputs.sum(1)) ** 2).mean()
-        loss.backward()
-        return {"loss": loss.item()}
-
-    def evaluate(self):
-        error = (self.network(self.inputs)[:, 0] - self.inputs.sum(1)).abs().mean()
-        return {"val": {"accuracy": 1 - error.item()}, "other": {"error": error.item()}}
-
-    def start(self, run):
-        (run / "numbers.txt").write_text("two")
-
-    def save_model(self, run, iteration):
-        metadata = {**self.metadata, "iteration": f"{iteration}"}
-        save_file(self.network.state_dict(), run / MODEL, metadata)
-
-
-def make_trainer(folder, learner=None, group=None, largest_loss=1e4, **changes):
-    config = Config(**{"output": folder, **changes})
-    return Trainer(config, learner or Sums(), lambda k: 100 + k, largest_loss, group)
+from training.trainer import DivergedError
 
 
 @pytest.mark.parametrize("request_", [signal.SIGINT, signal.SIGTERM])
@@ -124,47 +67,6 @@ def test_the_best_weights_are_saved_and_logged(tmp_path):
     logged = [one["accuracy"] for one in read_log(trainer.run) if one["kind"] == "val"]
     assert logged == [0.5, 0.9, 0.2, 0.9]
     assert any((trainer.run / "tensorboard").iterdir())
-
-
-def test_without_selection_the_latest_weights_are_kept(tmp_path, capsys):
-    learner = Sums()
-    learner.selection = None
-    learner.evaluate = lambda: pytest.fail("must not be called")
-    trainer = make_trainer(tmp_path / "run", learner, iterations=7)
-    trainer.train()
-    assert trainer.best == {}
-    weights, state = load_file(trainer.run / MODEL), load_trainer(trainer.run)["weights"]
-    for name, value in learner.network.state_dict().items():
-        assert torch.equal(weights[name], value)
-        assert torch.equal(state[name], value)
-    assert not learner.network.training
-    printed = capsys.readouterr().err
-    assert "100%, 7 it" in printed
-    assert "best" not in printed
-
-
-def test_without_selection_a_resumed_run_saves_the_weights_of_its_state(tmp_path):
-    learner = Sums()
-    learner.selection = None
-    first = make_trainer(tmp_path / "run", learner)
-    first.save()
-    first.step()
-    first._save_state()  # as if killed before the model was saved
-    first.close()
-    again = Sums()
-    again.selection = None
-    make_trainer(None, again, resume=first.run).close()
-    assert model_metadata(first.run)["iteration"] == "1"
-
-
-def test_a_run_with_other_metadata_is_refused(tmp_path):
-    first = make_trainer(tmp_path / "run")
-    first.save()
-    first.close()
-    learner = Sums()
-    learner.metadata = {"words": "three"}
-    with pytest.raises(ValueError, match=r"trained with words two, but here it is three"):
-        make_trainer(None, learner, resume=first.run)
 
 
 def test_folders_are_not_overwritten_and_damaged_states_are_refused(tmp_path):
