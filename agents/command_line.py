@@ -114,7 +114,9 @@ def _parse(
         continued=known.start_from is not None and _has_data(known.start_from, dataset, world),
     )
     default = defaults(choices)
-    config = tyro.cli(kind, description=description, default=default, args=arguments)
+    config = tyro.cli(
+        kind, prog=kind.COMMAND, description=description, default=default, args=arguments
+    )
     check_effects(config, idle_settings(config), default)
     return config
 

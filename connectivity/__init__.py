@@ -15,7 +15,7 @@ CONNECTIVITY_DIR = Path(__file__).resolve().parent
 
 _REMEDY = (
     "restore the file from the Matterport3DSimulator repository, or rebuild the built-in "
-    "houses with scripts/build_houses.py"
+    "houses with clipnav build-houses"
 )
 
 

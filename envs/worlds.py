@@ -101,7 +101,7 @@ class WorldFiles:
         if path is None:
             raise ValueError(
                 f"world '{self.world}' comes without features; extract a feature store with "
-                "scripts/extract_features.py and pass it, or pass 'none' for direction features "
+                "clipnav extract-features and pass it, or pass 'none' for direction features "
                 "only"
             )
         return open_store(path)
@@ -138,9 +138,9 @@ class WorldFiles:
         """Command that gets the files of this world."""
         if self.is_built_in:
             house_set = " --set standard" if self.world == "houses-standard" else ""
-            return f"make the built-in world again with scripts/build_houses.py{house_set}"
+            return f"make the built-in world again with clipnav build-houses{house_set}"
         return (
-            f"get the data with scripts/download_data.py --data-dir {self.annotations_dir}, or "
+            f"get the data with clipnav download-data --data-dir {self.annotations_dir}, or "
             "pass the folder that contains it (--data-dir)"
         )
 
@@ -165,7 +165,7 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
 
     Args:
         world: "houses", the built-in world; "houses-standard", the large set of built-in houses,
-            which scripts/build_houses.py builds below the cache; or "matterport", any graphs in
+            which clipnav build-houses builds below the cache; or "matterport", any graphs in
             Matterport's format.
         data_dir: Folder with `matterport/connectivity/`, `r2r/R2R_<split>.json`,
             `r4r/R4R_<split>.json` and `rxr/rxr_<split>_guide.jsonl(.gz)`, see docs/real_data.md;
@@ -193,7 +193,7 @@ def world_files(world: World = "houses", data_dir: str | Path | None = None) -> 
     if data_dir is None:
         raise ValueError(
             "world 'matterport' requires data_dir, the folder that contains its data (--data-dir); "
-            "get the public part of the data with scripts/download_data.py"
+            "get the public part of the data with clipnav download-data"
         )
     data_dir = Path(data_dir)
     files = WorldFiles(world, data_dir / "matterport" / "connectivity", None, data_dir)

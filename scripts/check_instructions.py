@@ -1,50 +1,8 @@
-"""Check the instructions of the built-in episodes with a symbolic follower.
+"""The command `clipnav check-instructions` as a script."""
 
-$ check_instructions.py
-$ check_instructions.py --scans house_32-house_39
-$ check_instructions.py --set standard
+import sys
 
-Requires the houses in the cache (scripts/build_houses.py). An instruction is a success if its
-symbolic follower ends within 3 m of the goal, and clear if all its interpretations end there. "No
-lookahead" (RxR only) is the success rate of random walks: each clause is followed on a random walk
-among those that it fits, without knowledge of later clauses. "Other texts" is the success rate with
-the texts of other episodes.
-"""
-
-from complaints import friendly_errors
-
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-import tyro
-
-
-@dataclass(frozen=True)
-class CheckConfig:
-    """Check the instructions of the built-in episodes with a symbolic follower."""
-
-    set: Literal["mini", "standard"] = "mini"
-    """House set: the 40 houses in the repository, or 260 large houses in the cache."""
-    scans: tuple[str, ...] = ()
-    """Houses of the set; "house_00-house_03" is a range. Default: all houses."""
-    data_dir: Path | None = None
-    """Folder of the annotation files. Default: the folder of the set."""
-
-
-def main() -> None:
-    """Parse the command line, check the instructions and print a table."""
-    config = tyro.cli(CheckConfig, description=__doc__)
-
-    from envs.houses.building.sets import HOUSE_SETS
-    from envs.houses.house_set import expand_scans
-    from envs.houses.instruction_checks import check_set
-
-    house_set = HOUSE_SETS[config.set]
-    scans = expand_scans(config.scans, house_set) or list(house_set.specs)
-    print(check_set(house_set, scans, config.data_dir))
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main()
+    sys.exit(main(["check-instructions", *sys.argv[1:]]))

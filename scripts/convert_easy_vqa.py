@@ -1,37 +1,8 @@
-"""Convert the images and questions of the pip package easy-vqa to VQA v2 files.
+"""The command `clipnav convert-easy-vqa` as a script."""
 
-$ convert_easy_vqa.py --out data/easy_vqa
-"""
+import sys
 
-from complaints import friendly_errors
-
-from dataclasses import dataclass
-from pathlib import Path
-
-import tyro
-
-from storage.locks import sole_writer
-from vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
-
-
-@dataclass(frozen=True)
-class ConvertEasyVqaConfig:
-    """Convert the images and questions of the pip package easy-vqa to VQA v2 files."""
-
-    out: Path = Path("data/easy_vqa")
-    """Output folder."""
-
-
-def main() -> None:
-    """Parse the command line and convert."""
-    config = tyro.cli(ConvertEasyVqaConfig, description=__doc__)
-    config.out.mkdir(parents=True, exist_ok=True)
-    with sole_writer(config.out):
-        files = convert_easy_vqa(config.out)
-    for split in SPLITS:
-        print(f"{split}: {files.questions(split)}, {files.annotations(split)}")
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main()
+    sys.exit(main(["convert-easy-vqa", *sys.argv[1:]]))

@@ -1,54 +1,8 @@
-"""Convert CLIP weights of OpenAI or transformers to folders that every command can read.
+"""The command `clipnav convert-openai-clip` as a script."""
 
-$ convert_openai_clip.py --weights RN50.pt --output models/rn50_openai
-$ convert_openai_clip.py --weights clip-vit-base-patch32/ --output models/vit_b32
-$ convert_openai_clip.py --weights models/vit_b32 --output clip-vit-base-patch32 --to transformers
-"""
+import sys
 
-from complaints import friendly_errors
-
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-import tyro
-
-
-@dataclass(frozen=True)
-class ConvertArguments:
-    """Convert a CLIP without running code from its file."""
-
-    weights: Path
-    """File of OpenAI (RN50.pt, ViT-B-32.pt: a TorchScript archive or a file of tensors), or folder
-    of a CLIPModel of transformers; with --to transformers, folder in open_clip's format."""
-    output: Path
-    """Folder to write; other commands read it with --encoder OUTPUT."""
-    to: Literal["open_clip", "transformers"] = "open_clip"
-    """Format to write. transformers supports ViTs only."""
-
-
-def main(arguments: ConvertArguments) -> None:
-    """Run the command."""
-    from encoders.weights.openai_weights import read_openai_weights, write_clip
-    from encoders.weights.transformers_weights import (
-        read_transformers_clip,
-        write_transformers_clip,
-    )
-
-    if arguments.to == "transformers":
-        write_transformers_clip(arguments.weights, arguments.output)
-        print(f"{arguments.output}: written; load it with CLIPModel.from_pretrained")
-        return
-    source = str(arguments.weights)
-    if arguments.weights.is_dir():
-        weights, config, preprocessing = read_transformers_clip(arguments.weights)
-        write_clip(weights, arguments.output, config, preprocessing, source)
-    else:
-        weights, _ = read_openai_weights(arguments.weights)
-        write_clip(weights, arguments.output, source=source)
-    print(f"{arguments.output}: written; use it with --encoder {arguments.output}")
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main(tyro.cli(ConvertArguments, description=__doc__))
+    sys.exit(main(["convert-openai-clip", *sys.argv[1:]]))

@@ -1,80 +1,8 @@
-"""Train a follower on the built-in houses, compare it with the baselines, and show two episodes.
+"""The command `clipnav demo` as a script."""
 
-It learns by imitation first, then by rewards as well. The agent has never seen the houses of
-val_unseen, whose plans and furniture are new to it.
-"""
-
-from complaints import friendly_errors
-
-import dataclasses
-import os
 import sys
-from pathlib import Path
 
-import tyro
-
-
-@dataclasses.dataclass(frozen=True)
-class DemoConfig:
-    """What the demo does."""
-
-    output: Path = Path("runs/demo")
-    """Folder of the run and the pages, and in it that of the run it starts from; a number is
-    appended where it exists."""
-    iterations: int | None = None
-    """Weight updates of each run; the presets' numbers by default."""
-    threads: int = 2
-    """Processor threads of torch. Another number sums in another order and changes the figures a
-    little."""
-    seed: int = 0
-    """Seed of weights, order of episodes and dropout."""
-
-
-def main(config: DemoConfig) -> None:
-    """Train, evaluate and show."""
-    # Imported here so that --help answers without loading torch.
-    from agents.learning.follower_training import follower_trainer, train
-    from agents.settings.presets import preset
-    from training.run_folder import free_folder
-
-    run = free_folder(config.output)
-    imitating = run / "imitation"
-    chosen = {"seed": config.seed, "threads": config.threads}
-    if config.iterations is not None:
-        chosen["iterations"] = config.iterations
-    settings = preset("r2r", "houses")
-    trainer, _ = follower_trainer(dataclasses.replace(settings, output=imitating, **chosen))
-    trainer.train()
-    settings = preset("r2r", "houses", continued=True)
-    train(dataclasses.replace(settings, start_from=imitating, output=run, **chosen))
-    show_outcomes(run)
-    # `make demo` leaves no environment active.
-    python = os.path.relpath(sys.executable)
-    print(f"All episodes: {python} scripts/visualise_episode.py {run}")
-
-
-def show_outcomes(run: Path) -> None:
-    """Write pages of a success and of a failure of a run, beside what the baselines did."""
-    import torch
-
-    from agents.experiments.runs import load_walkers
-    from agents.settings import EvaluateConfig
-    from viewer.scene.pictures import world_pictures
-    from viewer.site.export import export_outcomes
-    from viewer.site.library import Library
-    from viewer.trace import record_all
-
-    _, env, walkers = load_walkers(EvaluateConfig(run), "val_unseen")
-    library = Library(env.files, "r2r")
-    instr_ids = [episode.instr_id for episode in env.episodes]
-    with torch.inference_mode():
-        for traces in record_all(env, walkers, instr_ids, split="val_unseen").values():
-            library.add(traces)
-    pictures, follower = world_pictures(env.files), next(iter(walkers))
-    for outcome, page in export_outcomes(run, library, pictures, follower).items():
-        print(f"Page of a {outcome}: {page}")
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main(tyro.cli(DemoConfig, description=__doc__))
+    sys.exit(main(["demo", *sys.argv[1:]]))

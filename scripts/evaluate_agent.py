@@ -1,53 +1,8 @@
-"""Evaluate the follower of a run on one or more splits.
+"""The command `clipnav evaluate-agent` as a script."""
 
-$ evaluate_agent.py runs/r2r-houses --splits val_seen val_unseen
-$ evaluate_agent.py runs/r2r-houses --instruction-ablation shuffled
-$ evaluate_agent.py runs/r2r-matterport --split test --submission test.json
-$ evaluate_agent.py runs/r2r-houses --traces traces    # see visualise_episode.py, plot_results.py
+import sys
 
-The follower walks greedily, or searches before it walks. Flags override the settings of the run.
-"""
-
-from complaints import friendly_errors
-
-from pathlib import Path
-
-import tyro
-
-from agents.settings import EvaluateConfig
-
-
-def main() -> None:
-    """Parse the command line and evaluate."""
-    config = tyro.cli(EvaluateConfig, description=__doc__)
-    if config.traces is not None and config.search.method != "none":
-        raise ValueError(
-            f"--traces {config.traces}: traces of a search are not supported; record traces "
-            f"without --search.method {config.search.method}"
-        )
-    # Imported here so that --help answers without loading torch.
-    from agents.experiments.runs import evaluate_run
-
-    evaluate_run(config)
-    if config.traces is not None:
-        for split in config.splits:
-            record_traces(config, split, config.traces)
-        print(f"Traces: {config.traces}")
-
-
-def record_traces(config: EvaluateConfig, split: str, folder: Path) -> None:
-    """Walk a split again and write a trace of each episode, with a folder for each agent."""
-    import torch
-
-    from agents.experiments.runs import load_walkers
-    from viewer.trace import record_all
-
-    settings, env, walkers = load_walkers(config, split)
-    ids = [episode.instr_id for episode in env.episodes]
-    with torch.inference_mode():
-        record_all(env, walkers, ids, folder, split=split, dataset=settings.dataset)
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main()
+    sys.exit(main(["evaluate-agent", *sys.argv[1:]]))

@@ -1,77 +1,8 @@
-r"""Encode all images of a folder and its subfolders into the cache that vl_tasks reads.
+"""The command `clipnav extract-image-features` as a script."""
 
-$ extract_image_features.py --images coco --grids.encoder RN50 --grids.pretrained openai \
-    --grids.fit stretch --grids.size 448 448
-$ extract_image_features.py --images photos --kind pooled --output features/photos
-$ extract_image_features.py --images coco ... --shard 0/4   # and 1/4, 2/4, 3/4
+import sys
 
-Training and inference with the same --grids settings read these features instead of encoding the
-images. Run the same command again to resume an interrupted run.
-"""
-
-from complaints import friendly_errors
-
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
-
-import tyro
-
-from vl_tasks.settings.configs import GridConfig
-
-
-@dataclass(frozen=True)
-class ExtractImagesArguments:
-    """Encode a folder of images."""
-
-    images: Path
-    """Folder of .jpg, .jpeg and .png files, searched recursively."""
-    grids: GridConfig = field(default_factory=GridConfig)
-    """Encoder, size and fit."""
-    kind: Literal["grid", "dense", "pooled"] = "grid"
-    """Kind of features: grid features before pooling, which vl_tasks reads; dense features in the
-    joint space with texts; or pooled features of whole images."""
-    output: Path | None = None
-    """Folder of the features; by default the cache of vl_tasks in $CLIPNAV_CACHE."""
-    shard: str | None = None
-    """Shard to encode: i/n with i from 0 to n - 1, or auto to read it from torchrun or Slurm. All
-    shards are written to one folder and need no merging."""
-    skip_damaged: bool = False
-    """Skip images that cannot be read instead of stopping."""
-    device: str = "cpu"
-    """Device of the encoder. Use that of the training which reads the features: it determines the
-    automatic precision, which is part of the key of the features."""
-
-
-def main(arguments: ExtractImagesArguments) -> None:
-    """Run the command."""
-    from storage import cache_dir
-    from storage.features.shards import Shard
-    from training.devices import check_device
-    from vl_tasks.data.images import picture_tree
-    from vl_tasks.grids.encoders import load_encoder
-    from vl_tasks.grids.sources import GridSource
-
-    if not arguments.grids.keep:
-        raise ValueError(
-            "--grids.no-keep has no effect here, because features are always written; remove it"
-        )
-    check_device(arguments.device)
-    names = [str(path) for path in picture_tree(arguments.images)]
-    prefix = ""
-    if arguments.shard:
-        shard = Shard.parse(arguments.shard)
-        names, prefix = shard.part(names), f"{shard.index:05}-of-{shard.count:05}-"
-    encoder = load_encoder(arguments.grids, arguments.device)
-    folder = arguments.output or cache_dir() / "grids"
-    images = {name: Path(name) for name in names}
-    source = GridSource(encoder, images, arguments.grids, folder, arguments.kind, prefix)
-    damaged = source.prepare(arguments.skip_damaged)
-    print(f"{folder / source.key}: {len(images) - len(damaged)} images")
-    if damaged:
-        print(f"{len(damaged)} damaged images skipped: {' '.join(map(str, damaged))}")
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main(tyro.cli(ExtractImagesArguments, description=__doc__))
+    sys.exit(main(["extract-image-features", *sys.argv[1:]]))

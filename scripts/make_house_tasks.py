@@ -1,46 +1,8 @@
-"""Generate questions, hypotheses and captions about the built-in houses.
+"""The command `clipnav make-house-tasks` as a script."""
 
-$ make_house_tasks.py
-$ make_house_tasks.py --train 4000 --workers 2 --out data/house_tasks
+import sys
 
-Writes VQA v2, SNLI-VE and Karpathy files with JPEG images, and house_tasks.json, which contains the
-settings and the accuracy of a blind baseline that sees only the wording. docs/vl_tasks.md
-describes the questions.
-"""
-
-from complaints import friendly_errors
-
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import tyro
-
-from training.settings import check_counts
-from vl_tasks.house_tasks import HouseTasksConfig, make_house_tasks
-
-
-@dataclass(frozen=True)
-class MakeHouseTasksConfig:
-    """Generate questions, hypotheses and captions about the built-in houses."""
-
-    tasks: tyro.conf.OmitArgPrefixes[HouseTasksConfig] = field(default_factory=HouseTasksConfig)
-    out: Path = Path("data/house_tasks")
-    """Output folder."""
-    workers: int = 2
-    """Number of worker processes; the result does not depend on it."""
-
-    def __post_init__(self) -> None:
-        check_counts(self, ("workers",))
-
-
-def main() -> None:
-    """Parse the command line and write the data."""
-    config = tyro.cli(MakeHouseTasksConfig, description=__doc__)
-    files = make_house_tasks(config.out, config.tasks, config.workers)
-    print(files.summary.read_text(encoding="utf-8"))
-    print(f"questions, hypotheses, captions and images are in {files.folder}")
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main()
+    sys.exit(main(["make-house-tasks", *sys.argv[1:]]))

@@ -1,73 +1,8 @@
-"""Plot runs and traces: training curves, success by path length, endings, languages.
+"""The command `clipnav plot-results` as a script."""
 
-$ plot_results.py runs/demo --output figures
-$ plot_results.py runs/one runs/other traces/follower traces/random --kind pdf
+import sys
 
-Traces come from evaluate_agent.py --traces FOLDER, or from visualise_episode.py.
-"""
-
-from complaints import friendly_errors
-
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-import tyro
-
-
-@dataclass(frozen=True)
-class PlotConfig:
-    """Sources and output of the figures."""
-
-    sources: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs of train_agent.py, and files or folders of traces."""
-    output: Path = Path("figures")
-    """Folder of the figures."""
-    kind: Literal["png", "pdf", "svg"] = "png"
-    """File format of the figures."""
-
-
-def main() -> None:
-    """Parse the command line, plot and print the names of the files."""
-    config = tyro.cli(PlotConfig, description=__doc__)
-    if not config.sources:
-        raise SystemExit("plot_results.py: no source; name runs or traces, such as runs/demo")
-    for path in draw(config):
-        print(path)
-
-
-def draw(config: PlotConfig) -> list[Path]:
-    """Plot the figures that the sources provide data for; return the files."""
-    from training.log import read_log
-    from viewer.outputs import plots
-    from viewer.site.opening import kind_of, short_names, told_apart
-    from viewer.trace import read_traces
-
-    kinds = {source: kind_of(source) for source in config.sources}
-    submissions = [str(source) for source, kind in kinds.items() if kind == "submission"]
-    if submissions:
-        raise ValueError(
-            f"{submissions[0]}: neither a run nor traces; score it with evaluate_submission.py"
-        )
-    runs = short_names(source for source, kind in kinds.items() if kind == "run")
-    logs = {name: read_log(source) for source, name in runs.items()}
-    sources = told_apart({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
-    traces = [trace for source_traces in sources.values() for trace in source_traces]
-    figures = {}
-    if logs:
-        figures["training"] = plots.training_curves(logs)
-    if traces:
-        groups = plots.by_agent(traces)
-        figures["success_by_length"] = plots.success_by_length(groups)
-        figures["endings"] = plots.endings(groups)
-        figures["languages"] = plots.languages(groups)
-    config.output.mkdir(parents=True, exist_ok=True)
-    paths = [config.output / f"{name}.{config.kind}" for name in figures]
-    for path, figure in zip(paths, figures.values(), strict=True):
-        plots.save(figure, path)
-    return paths
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main()
+    sys.exit(main(["plot-results", *sys.argv[1:]]))

@@ -1,27 +1,8 @@
-"""See what agents see: a page with panoramas, attention, map and metrics of every episode.
+"""The command `clipnav visualise` as a script."""
 
-$ visualise_episode.py runs/demo
-$ visualise_episode.py runs/one runs/other           # two agents side by side
-$ visualise_episode.py mine.json --dataset r2r --split val_unseen --data-dir data
-$ visualise_episode.py                               # walk by hand
-$ visualise_episode.py runs/demo --episode 32000_0 --export episode.html --video episode.mp4
-"""
+import sys
 
-from complaints import friendly_errors
-
-import tyro
-
-from clipnav.commands.visualise_config import VisualiseConfig
-
-
-def main() -> None:
-    """Parse the command line and run the command."""
-    config = tyro.cli(VisualiseConfig, description=__doc__)
-    from clipnav.commands.visualise import visualise
-
-    visualise(config)
-
+from clipnav.cli import main
 
 if __name__ == "__main__":
-    with friendly_errors():
-        main()
+    sys.exit(main(["visualise", *sys.argv[1:]]))

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import runpy
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipnav.cli import main
 from storage.features.store import FeatureStore
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +26,15 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def run_script(monkeypatch, capsys):
-    """Runs a script in this process, which saves the time of its imports; gives what it prints."""
-    monkeypatch.syspath_prepend(SCRIPTS)  # as for a script that is run by itself
-    monkeypatch.setenv("CLIPNAV_TRACEBACK", "1")  # an error comes out as what it is
+def run_command(monkeypatch, capsys):
+    """Run a command of `clipnav` in this process, which saves its imports; return its output."""
+    monkeypatch.setenv("CLIPNAV_TRACEBACK", "1")  # errors keep their type
 
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    def run(name, *arguments):
         capsys.readouterr()
-        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        status = main([name, *map(str, arguments)])
+        if status:
+            sys.exit(status)
         return capsys.readouterr().out
 
     return run

@@ -8,55 +8,58 @@ from pathlib import Path
 
 import pytest
 
+from clipnav.cli import COMMANDS
 from envs.houses.building.sets import MINI
 from envs.houses.instructions.annotation_files import guide_path, read_annotations
-from tests.conftest import SCRIPTS
+from tests.conftest import ROOT
 
-ROOT = SCRIPTS.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ROOMS = "agents|benchmarks|connectivity|encoders|envs|scripts|storage|tests|viewer|vl_tasks"
-# Named neither alone nor in a command line: it is what `make demo` runs.
-UNNAMED = {"demo.py"}
+PACKAGES = (
+    "agents|benchmarks|clipnav|connectivity|encoders|envs|scripts|storage|tests|training|viewer|"
+    "vl_tasks"
+)
+NAMES = {name for names in COMMANDS.values() for name in names}
 
 
 def command_lines(page: Path) -> Iterator[list[str]]:
-    """Commands of this project in a page's blocks, as (script, arguments ...)."""
+    """Return the commands in the blocks of a page, as (name, argument, ...)."""
     text = page.read_text("utf-8").replace("\\\n", " ")
-    for found in re.finditer(r"^(?: {4}|\$ )?python (?:scripts/)([\w.]+ ?.*)$", text, re.MULTILINE):
-        yield shlex.split(found[1], comments=True)
+    for match in re.finditer(r"^(?: {4}|\$ )?clipnav ([\w-]+ ?.*)$", text, re.MULTILINE):
+        yield shlex.split(match[1], comments=True)
+    for match in re.finditer(r"^ {4}python scripts/(\w+)\.py ?(.*)$", text, re.MULTILINE):
+        yield [match[1].replace("_", "-"), *shlex.split(match[2], comments=True)]
 
 
-COMMANDS: dict[str, set[str]] = {}
+USED_FLAGS: dict[str, set[str]] = {}
 for _page in PAGES:
-    for _script, *_arguments in command_lines(_page):
-        # What stands behind "--" is of another command.
+    for _name, *_arguments in command_lines(_page):
+        # Arguments after "--" belong to another command.
         _own = _arguments[: _arguments.index("--")] if "--" in _arguments else _arguments
-        _flags = {one for one in _own if re.match(r"--\w", one)}
-        COMMANDS.setdefault(_script, set()).update(_flags)
+        _flags = {word for word in _own if re.match(r"--\w", word)}
+        USED_FLAGS.setdefault(_name, set()).update(_flags)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_and_links_of_a_page_are_there(page):
+def test_files_and_links_of_a_page_exist(page):
     text = page.read_text("utf-8")
-    files = re.findall(rf"`((?:{ROOMS})/[\w/]+\.py)\b", text)
+    files = re.findall(rf"`((?:{PACKAGES})/[\w/]+\.py)\b", text)
     files += re.findall(r"python ((?:scripts|benchmarks)/\w+\.py)", text)
     assert [name for name in files if not (ROOT / name).is_file()] == []
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_every_command_stands_in_a_page():
+def test_every_command_is_on_a_page():
     text = "".join(page.read_text("utf-8") for page in PAGES)
-    commands = {path.name for path in SCRIPTS.glob("*.py") if "__main__" in path.read_text()}
-    assert {name for name in commands - UNNAMED if name not in text} == set()
+    assert {name for name in NAMES if not re.search(rf"clipnav {name}\b", text)} == set()
 
 
-@pytest.mark.parametrize("script", sorted(COMMANDS))
-def test_flags_of_the_pages_are_those_of_the_command(script, run_script, capsys):
+@pytest.mark.parametrize("name", sorted(USED_FLAGS))
+def test_flags_on_the_pages_exist(name, run_command, capsys):
     with pytest.raises(SystemExit):
-        run_script(script, "--help")
+        run_command(name, "--help")
     known = set(re.findall(r"--[\w.-]+", capsys.readouterr().out))
-    assert COMMANDS[script] - known == set()
+    assert USED_FLAGS[name] - known == set()
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,11 @@ def parse_resumed(
         ValueError: The command line changes other settings; the message names both values.
     """
     config: Any = tyro.cli(
-        kind, description=description, default=read_config(run, kind), args=list(arguments)
+        kind,
+        prog=getattr(kind, "COMMAND", None),
+        description=description,
+        default=read_config(run, kind),
+        args=list(arguments),
     )
     remedy = "omit these flags to resume the run, or start another one without --resume"
     check_same_run(run, config, may_change, "the command line", remedy)

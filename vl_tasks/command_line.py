@@ -61,7 +61,11 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         saved, phase="scst", start=Path(start), output=None, resume=None, **changes
     )
     config = tyro.cli(
-        CaptionConfig, description=description, default=defaults, args=list(arguments)
+        CaptionConfig,
+        prog=CaptionConfig.COMMAND,
+        description=description,
+        default=defaults,
+        args=list(arguments),
     )
     _check_start(saved, config, Path(start))
     check_effects(config, idle_training_settings(config), defaults)
@@ -115,7 +119,9 @@ def _parse(
     if preset not in presets:
         raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
     default = presets[preset]
-    config = tyro.cli(kind, description=description, default=default, args=list(arguments))
+    config = tyro.cli(
+        kind, prog=kind.COMMAND, description=description, default=default, args=list(arguments)
+    )
     check_effects(config, idle_training_settings(config), default)
     check_task_effects(default, config)
     return config

@@ -29,7 +29,7 @@ from training.settings import CONFIG, check_same_run
 METRICS = ("SR", "SPL", "nDTW")
 SCORES = "scores.json"  # in the folder of a run: scores of each episode, written last
 LOG = "output.txt"  # in the folder of a run: output of its training
-# Ablations of a follower, as arguments of train_agent.py.
+# Ablations of a follower, as arguments of clipnav train-agent.
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "empty-instructions": ("--instruction-ablation", "empty"),
     "shuffled-instructions": ("--instruction-ablation", "shuffled"),
@@ -49,7 +49,8 @@ class ComparisonRow:
 
     Attributes:
         name: Name of the row.
-        arguments: Arguments of train_agent.py; "{seed}" is replaced by the seed of each training.
+        arguments: Arguments of clipnav train-agent; "{seed}" is replaced by the seed of each
+            training.
     """
 
     name: str
@@ -162,7 +163,7 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
     """Return the scores of a baseline for each seed; one if the baseline is deterministic.
 
     Args:
-        arguments: Arguments of train_agent.py, as in a row.
+        arguments: Arguments of clipnav train-agent, as in a row.
         name: "random" or "forward".
         seeds: Number of seeds of the random baseline.
     """

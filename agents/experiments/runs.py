@@ -158,7 +158,7 @@ def load_run(
     """Build the environment of a split and load the follower of a run as a greedy agent.
 
     Args:
-        run: Folder of a run of train_agent.py.
+        run: Folder of a run of clipnav train-agent.
         split: "train", "val_seen", ...
         settings: Settings; those of the run by default.
 

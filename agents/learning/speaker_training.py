@@ -253,7 +253,7 @@ def load_speaker(
     """Load the speaker of a run.
 
     Args:
-        run: Folder of a run of train_speaker.py.
+        run: Folder of a run of clipnav train-speaker.
         env: Environment with the paths to describe.
         metadata: Metadata of the environment's features (`feature_metadata`).
         device: Device of the speaker.

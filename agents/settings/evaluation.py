@@ -17,7 +17,7 @@ class EvaluateConfig:
     """Run, splits and outputs of an evaluation; flags override the settings of the run."""
 
     run: tyro.conf.Positional[Path]
-    """Folder of a run of train_agent.py."""
+    """Folder of a run of clipnav train-agent."""
     splits: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--split"])] = ("val_unseen",)
     """Splits to evaluate: train, val_seen, val_unseen, test, ..."""
     instruction_ablation: InstructionAblation | None = None
@@ -30,7 +30,7 @@ class EvaluateConfig:
     """Allow a submission without all languages, from a run with --instruction-language; test
     servers refuse it."""
     traces: Path | None = None
-    """Folder for traces of all agents, for visualise_episode.py and plot_results.py."""
+    """Folder for traces of all agents, for clipnav visualise and clipnav plot-results."""
     data_dir: Path | None = None
     """Folder of the data, if it has moved since training."""
     features: Path | None = None

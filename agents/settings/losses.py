@@ -36,7 +36,7 @@ class BackTranslationConfig:
     """Back-translation: sampled paths with instructions that a speaker generates."""
 
     speaker: Path | None = None
-    """Run of the speaker (train_speaker.py); turns back-translation on."""
+    """Run of the speaker (clipnav train-speaker); turns back-translation on."""
     imitation_weight: float = 0.6
     """Weight of the imitation loss on the sampled paths."""
     paths: int = 20_000

@@ -111,7 +111,7 @@ class RunConfig:
 class TrainConfig(RunConfig):
     """Settings of a follower's training."""
 
-    COMMAND: ClassVar = "train_agent.py"
+    COMMAND: ClassVar = "clipnav train-agent"
     """Command that makes such runs."""
 
     instruction_ablation: InstructionAblation = "none"
@@ -176,7 +176,7 @@ class TrainConfig(RunConfig):
 class SpeakerTrainConfig(RunConfig):
     """Settings of a speaker's training."""
 
-    COMMAND: ClassVar = "train_speaker.py"
+    COMMAND: ClassVar = "clipnav train-speaker"
     """Command that makes such runs."""
     WITHOUT_EFFECT: ClassVar = frozenset({"reward"})
     """Settings without effect that the folders of earlier runs may contain."""

@@ -1,1 +1,1 @@
-"""Bodies of the commands in `scripts/`."""
+"""Bodies of the commands, grouped as in `clipnav --help`."""

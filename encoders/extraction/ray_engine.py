@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from storage.extras import import_extra
+
 # Returns the features (36, D) of one key, or None if its viewpoint is skipped.
 Encode = Callable[[str], np.ndarray | None]
 
@@ -29,10 +31,7 @@ def ray_rows(
         ModuleNotFoundError: Ray is not installed.
         Exception: An exception raised while a key is encoded, as Ray reports it.
     """
-    try:
-        import ray  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ModuleNotFoundError('ray is not installed: pip install "clipnav[ray]"') from error
+    ray = import_extra("ray", "ray", "--engine ray")
     if not keys:
         return
     ray.init(ignore_reinit_error=True)

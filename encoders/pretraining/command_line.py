@@ -40,7 +40,11 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
             optimiser = default_optimiser(int(iterations))
             default = dataclasses.replace(default, optimiser=optimiser)
         config = tyro.cli(
-            PretrainConfig, description=description, default=default, args=list(arguments)
+            PretrainConfig,
+            prog=PretrainConfig.COMMAND,
+            description=description,
+            default=default,
+            args=list(arguments),
         )
     check_effects(config, idle_settings(config), default)
     return config

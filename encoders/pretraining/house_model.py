@@ -17,11 +17,11 @@ _TRAINING = {
 }
 _README = """\
 The image tower of this open_clip folder was {training}, with
-scripts/pretrain_house_clip.py --objective {objective} (seed {seed}). Its features are scaled to a
+clipnav pretrain-house-clip --objective {objective} (seed {seed}). Its features are scaled to a
 root mean square of 1.
 
 THE TEXT TOWER IS UNTRAINED: its features of sentences are meaningless. Use this model for images
-only; it is a control for comparisons of encoders, see scripts/compare_encoders.py.
+only; it is a control for comparisons of encoders, see clipnav compare-encoders.
 """
 
 

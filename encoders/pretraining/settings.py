@@ -29,7 +29,7 @@ def default_optimiser(iterations: int = _ITERATIONS) -> OptimiserConfig:
 class PretrainConfig:
     """Pre-train a CLIP on views of houses."""
 
-    COMMAND: ClassVar[str] = "pretrain_house_clip.py"
+    COMMAND: ClassVar[str] = "clipnav pretrain-house-clip"
 
     set: Literal["gallery", "mini", "standard"] = "gallery"
     """House set of the views: houses that are used for pre-training only (gallery), or the training

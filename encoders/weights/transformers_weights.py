@@ -123,7 +123,7 @@ def write_transformers_clip(source: str | Path, folder: str | Path) -> None:
     if source.is_file():
         raise ValueError(
             f"{source}: a file, not a folder in open_clip's format; convert it to a folder with "
-            "scripts/convert_openai_clip.py --output FOLDER first"
+            "clipnav convert-openai-clip --output FOLDER first"
         )
     model, _ = read_config(source)
     weights, _ = read_weights(source / WEIGHTS_FILE)

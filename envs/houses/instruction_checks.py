@@ -73,7 +73,7 @@ def survey_cached_house(scan: str) -> Survey:
     if not is_saved(home.specs[scan], cache):
         raise FileNotFoundError(
             f"{cache}: {scan} is missing or was built from other seeds; "
-            f"build it with scripts/build_houses.py --set {home.name} --scans {scan}"
+            f"build it with clipnav build-houses --set {home.name} --scans {scan}"
         )
     house = load_house(scan, cache)
     records = read_connectivity(scan, home.connectivity_dir)

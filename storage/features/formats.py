@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from storage import atomic_write
+from storage.extras import import_extra
 from storage.features.foreign_formats import (
     LMDB_METADATA,
     FeatureRows,
@@ -153,20 +154,13 @@ def _write_tsv(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) ->
 
 
 def _write_lmdb(path: Path, items: Iterable[Any], metadata: Mapping[str, Any]) -> None:
+    lmdb = import_extra("lmdb", "formats", f"{path}: writing LMDB")
     options: dict[str, Any] = {"subdir": False, "lock": False, "map_size": _LMDB_BYTES}
     with (
-        _lmdb().open(str(path), **options) as environment,
+        lmdb.open(str(path), **options) as environment,
         environment.begin(write=True) as transaction,
     ):
         recorded = {**metadata, "dtype": "<f2"}
         transaction.put(LMDB_METADATA, json.dumps(recorded).encode())
         for key, row in items:
             transaction.put(key.encode(), np.asarray(row, "<f2").tobytes())
-
-
-def _lmdb() -> Any:
-    try:
-        import lmdb
-    except ImportError as error:
-        raise ModuleNotFoundError('LMDB is missing; run pip install "clipnav[lmdb]"') from error
-    return lmdb

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from storage.extras import check_extra
 from storage.features.view_grid import NUM_VIEWS
 from storage.messages import shortened
 
@@ -42,8 +43,10 @@ class Hdf5Rows:
         """Start the child process and read the names.
 
         Raises:
+            ModuleNotFoundError: h5py is not installed.
             ValueError: The file is damaged or not an HDF5 file.
         """
+        check_extra("h5py", "formats", f"{path}: reading HDF5")
         self._path = path
         search_path = os.pathsep.join(folder for folder in sys.path if folder)
         self._process = subprocess.Popen(

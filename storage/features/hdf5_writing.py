@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from storage.extras import import_extra
+
 
 def write_hdf5(
     path: Path, items: Iterable[tuple[str, np.ndarray]], metadata: Mapping[str, Any]
@@ -20,9 +22,10 @@ def write_hdf5(
         metadata: Values that are stored as JSON in an attribute of the file.
 
     Raises:
+        ModuleNotFoundError: h5py is not installed.
         OSError: The disk is full.
     """
-    import h5py
+    h5py = import_extra("h5py", "formats", f"{path}: writing HDF5")
 
     with FileIO(path, "w+") as raw:
         disk = _DeferredErrorFile(raw)

@@ -39,7 +39,7 @@ def open_store(path: str | Path, expected_width: int | None = None) -> FeatureSt
         store = FeatureStore.from_shards(path, shards)
     else:
         raise FileNotFoundError(
-            f"{path}: no such feature store; make it with scripts/extract_features.py"
+            f"{path}: no such feature store; make it with clipnav extract-features"
         )
     if expected_width is not None and store.width != expected_width:
         raise ValueError(

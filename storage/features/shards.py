@@ -84,7 +84,7 @@ def merge_shards(output: str | Path) -> None:
     if not paths:
         raise FileNotFoundError(
             f"{output}: no shards such as {Shard(0, 1).path(output).name}; make them with "
-            "scripts/extract_features.py --shard"
+            "clipnav extract-features --shard"
         )
     stores = [FeatureStore.from_file(path) for path in paths]
     metadata = common_metadata(stores)

@@ -117,7 +117,7 @@ class FeatureStore:
         if key not in self._rows:
             raise KeyError(
                 f"{self.path}: no features of viewpoint {viewpoint} of scan {scan}; encode that "
-                "scan with scripts/extract_features.py"
+                "scan with clipnav extract-features"
             )
         return self._rows[key]
 

@@ -23,7 +23,7 @@ OTHER_FORMATS = (".tsv", ".h5", ".hdf5", ".lmdb")
 SKIPPED = "skipped_viewpoints"
 # Metadata fields that `write_store_file` adds.
 FORMAT_FIELDS = ("format_version", "view_order")
-REMEDY = "extract the features again with scripts/extract_features.py"
+REMEDY = "extract the features again with clipnav extract-features"
 _TENSOR = "views"
 _SUFFIX = ".safetensors"
 

@@ -161,13 +161,13 @@ def test_an_overlay_changes_hot_cells_only():
     assert max(green, blue) < 100
 
 
-def test_the_command_writes_the_image_and_its_heat_map(run_script, tmp_path: Path):
+def test_the_command_writes_the_image_and_its_heat_map(run_command, tmp_path: Path):
     with Image.open(ROOT / "docs" / "rooms.jpg") as rooms:
         room = rooms.convert("RGB").crop((0, 0, 320, 240))
     room.save(tmp_path / "room.png")
     output = ("--output", tmp_path / "heat.png")
     size = ("--size", 128, 256)
-    printed = run_script("explain_image.py", tmp_path / "room.png", "a coat", *output, *size)
+    printed = run_command("explain-image", tmp_path / "room.png", "a coat", *output, *size)
     assert "grid of 4 x 8" in printed
     pixels = np.asarray(Image.open(tmp_path / "heat.png")).astype(int)
     assert pixels.shape == (240, 2 * 320, 3)

@@ -28,7 +28,7 @@ SLOW = ("features_hdf5", "features_hdf5_packed")
 
 # Bytes that a reader may map in addition to the imports.
 MEMORY = 1 << 30
-# Exceptions that commands print as one line, see scripts/complaints.py.
+# Exceptions that commands print as one line, see clipnav/errors.py.
 EXPECTED = (OSError, ValueError, KeyError)
 
 

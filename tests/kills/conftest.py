@@ -62,8 +62,7 @@ def launcher():
 def environment():
     import os
 
-    root = Path(__file__).parents[2]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "scripts")])}
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 class SlowSite(BaseHTTPRequestHandler):

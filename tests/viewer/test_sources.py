@@ -43,12 +43,12 @@ class Counting:
 
 
 @pytest.fixture
-def export(run_script, tmp_path):
+def export(run_command, tmp_path):
     """Exports an episode of some sources; gives the content of the page."""
 
     def run(*arguments):
         page = tmp_path / "page.html"
-        run_script("visualise_episode.py", *arguments, "--split", "train", "--export", page)
+        run_command("visualise", *arguments, "--split", "train", "--export", page)
         held = re.search(r'id="bundle">(.*?)</script>', page.read_text("utf-8"))
         return json.loads(held.group(1))
 
@@ -80,7 +80,7 @@ def test_with_nobody_there_is_nothing_to_write(export, tiny_world):
 
 
 def test_the_first_agents_of_two_runs_are_filmed_side_by_side(
-    make_run, run_script, tmp_path, teacher, wanderer, monkeypatch
+    make_run, run_command, tmp_path, teacher, wanderer, monkeypatch
 ):
     filmed = []
 
@@ -91,9 +91,9 @@ def test_the_first_agents_of_two_runs_are_filmed_side_by_side(
     monkeypatch.setattr("viewer.films.film_walks", film_walks)
     one, two = make_run("one", teacher), make_run("two", wanderer)
     film = ("--split", "train", "--video", tmp_path / "film.gif")
-    run_script("visualise_episode.py", one, two, *film)
-    run_script("visualise_episode.py", one, *film, "--size", "720x1280")
-    run_script("visualise_episode.py", one, two, *film, "--agent", "follower two")
+    run_command("visualise", one, two, *film)
+    run_command("visualise", one, *film, "--size", "720x1280")
+    run_command("visualise", one, two, *film, "--agent", "follower two")
     assert filmed == [
         (["follower one", "follower two"], (1280, 720)),
         (["follower"], (720, 1280)),
@@ -102,7 +102,7 @@ def test_the_first_agents_of_two_runs_are_filmed_side_by_side(
 
 
 def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
-    make_run, run_script, tmp_path, wanderer
+    make_run, run_command, tmp_path, wanderer
 ):
     agent = Counting(wanderer)
     run = make_run("one", agent)
@@ -114,12 +114,12 @@ def test_films_that_cannot_be_made_are_refused_before_anybody_walks(
         "need a wide frame": (*film, "--size", "720x1280", "--agent", "a", "b"),
     }.items():
         with pytest.raises(ValueError, match=complaint):
-            run_script("visualise_episode.py", run, "--split", "train", *arguments)
+            run_command("visualise", run, "--split", "train", *arguments)
     for arguments in ((*film, "--agent", "a", "b", "c"), ("--size", "640x360")):
         with pytest.raises(SystemExit):
-            run_script("visualise_episode.py", run, "--split", "train", *arguments)
+            run_command("visualise", run, "--split", "train", *arguments)
     assert agent.walks == 0
     with pytest.raises(
         ValueError, match="'me' has not walked train/100_0; the agents are follower"
     ):
-        run_script("visualise_episode.py", run, "--split", "train", *film, "--agent", "me")
+        run_command("visualise", run, "--split", "train", *film, "--agent", "me")

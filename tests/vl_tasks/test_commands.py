@@ -16,8 +16,8 @@ SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1
 
 
 @pytest.fixture
-def command(run_script):
-    return run_script
+def command(run_command):
+    return run_command
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL)
     flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.003")
     printed = command(
-        "finetune_vqa.py", *flags, "--iterations", "120", "--output", run, "--submit", "test"
+        "finetune-vqa", *flags, "--iterations", "120", "--output", run, "--submit", "test"
     )
     assert "val: accuracy" in printed
     assert results(run)["val"]["overall"] > 85
@@ -47,14 +47,14 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     assert submission[0].keys() == {"question_id", "answer"}
 
     image = next((shapes / "images" / "test").iterdir())
-    printed = command("answer.py", image, "What colour is it?", "!", "--run", run, "--count", "2")
+    printed = command("answer", image, "What colour is it?", "!", "--run", run, "--count", "2")
     lines = printed.splitlines()
     assert len(lines) == 6
     assert lines[0].startswith("What colour is it?: ")
     assert lines[0].split(": ")[1] in ("red", "green", "blue", "circle", "square")
 
     heat = runs / "heat.png"
-    printed = command("explain_image.py", image, lines[0].split(": ")[1], "--question",
+    printed = command("explain-image", image, lines[0].split(": ")[1], "--question",
                       "what colour is it?", "--run", run, "--output", heat)  # fmt: skip
     assert "score" in printed
     pixels = np.asarray(Image.open(heat)).astype(int)
@@ -64,11 +64,11 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
 
 def test_who_does_not_look_stays_at_chance(command, shapes, runs, caplog):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--no-vision")
-    command("finetune_vqa.py", *flags, "--iterations", "40", "--output", runs / "blind")
+    command("finetune-vqa", *flags, "--iterations", "40", "--output", runs / "blind")
     assert results(runs / "blind")["val"]["overall"] < 60
     assert not caplog.messages
     flags = (*flags, "--train-splits", "train", "val", "--output", runs / "all")
-    command("finetune_vqa.py", *flags, "--iterations", "1")
+    command("finetune-vqa", *flags, "--iterations", "1")
     warning = "val is one of --train-splits: its accuracy is measured on training data"
     assert caplog.messages == [warning]
 
@@ -80,8 +80,8 @@ def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
     pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
     sizes = pythia if model == "pythia" else SMALL
     flags = (*flags, *sizes, "--model", model, "--faithful", "--batch-size", "4")
-    command("finetune_vqa.py", *flags, "--iterations", "2", "--output", run)
-    command("finetune_vqa.py", "--resume", run, "--iterations", "3")
+    command("finetune-vqa", *flags, "--iterations", "2", "--output", run)
+    command("finetune-vqa", "--resume", run, "--iterations", "3")
     assert json.loads((run / "results.json").read_text())["iterations"] == 3
 
 
@@ -91,9 +91,9 @@ def test_entailment_learns_what_holds(command, shapes, runs, model):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", model)
     flags = (*flags, *(SMALL if model == "fused" else ()))
     flags = (*flags, "--batch-size", "32", "--optimiser.learning-rate", "0.001")
-    command("finetune_snli_ve.py", *flags, "--iterations", "400", "--output", run)
+    command("finetune-snli-ve", *flags, "--iterations", "400", "--output", run)
     assert results(run)["val"]["accuracy"] > 0.8
-    command("finetune_snli_ve.py", "--resume", run, "--submit", "test")
+    command("finetune-snli-ve", "--resume", run, "--submit", "test")
     submission = json.loads((run / "submission_test.json").read_text())
     assert {one["prediction"] for one in submission} <= {"contradiction", "neutral", "entailment"}
     assert len(submission) == 12
@@ -104,20 +104,20 @@ def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
     sizes = ("--captioner.width", "32", "--captioner.feed-forward", "48", "--captioner.layers", "1")
     flags = (*data_flags(shapes), *QUICK, *sizes, "--batch-size", "16", "--tokenizer", "python")
     flags = (*flags, "--optimiser.learning-rate", "0.005", "--evaluation-splits", "val")
-    command("train_captioner.py", *flags, "--iterations", "80", "--output", run)
+    command("train-captioner", *flags, "--iterations", "80", "--output", run)
     scores = results(run)["val, beams 3"]
     assert scores["scores"]["CIDEr-D"] > 2
     assert scores["tokenizer"] == "PTB-like (Python)"
 
     flags = ("--batch-size", "4", "--iterations", "2", "--submit", "test", "--output", critical)
-    command("train_captioner.py", "--start", run, *flags)
+    command("train-captioner", "--start", run, *flags)
     submission = json.loads((critical / "submission_test.json").read_text())
     assert submission[0].keys() == {"image_id", "caption"}
     images = sorted((shapes / "images" / "test").iterdir())[:2]
-    lines = command("caption.py", *images, "--run", critical).splitlines()
+    lines = command("caption", *images, "--run", critical).splitlines()
     settings = json.loads((critical / "config.json").read_text())
     (critical / "config.json").write_text(json.dumps({**settings, "evaluation_batch": 1}))
-    assert command("caption.py", *images, "--run", critical).splitlines() == lines
+    assert command("caption", *images, "--run", critical).splitlines() == lines
     assert [line.split(": ")[0] for line in lines] == [str(image) for image in images]
     assert any(word in lines[0] for word in ("circle", "square"))
 
@@ -125,9 +125,9 @@ def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
 def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(FileNotFoundError, match="no such folder of data"):
-        command("finetune_vqa.py", "--data", tmp_path / "nothing", "--output", run)
+        command("finetune-vqa", "--data", tmp_path / "nothing", "--output", run)
     (tmp_path / "data").mkdir()
-    for script in ("finetune_vqa.py", "finetune_snli_ve.py", "train_captioner.py"):
+    for script in ("finetune-vqa", "finetune-snli-ve", "train-captioner"):
         with pytest.raises(FileNotFoundError, match=str(tmp_path / "data")):
             command(script, "--data", tmp_path / "data", "--output", run)
     broken = tmp_path / "broken"
@@ -138,9 +138,9 @@ def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
         del listed[3 if "questions" in name else 4 :]
         (broken / name).write_text(json.dumps(content))
     with pytest.raises(ValueError, match="question_id 21: an annotation of a question"):
-        command("finetune_vqa.py", "--data", broken, "--output", run)
+        command("finetune-vqa", "--data", broken, "--output", run)
     with pytest.raises(FileNotFoundError, match="no such file"):
-        command("answer.py", tmp_path / "x.png", "why?", "--run", tmp_path / "nowhere")
+        command("answer", tmp_path / "x.png", "why?", "--run", tmp_path / "nowhere")
     assert not run.exists()
 
 
@@ -148,17 +148,15 @@ def test_java_is_missed_before_the_training(command, shapes, tmp_path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     run = tmp_path / "run"
     with pytest.raises(FileNotFoundError, match="--tokenizer java: install a Java runtime"):
-        command("train_captioner.py", *data_flags(shapes), "--tokenizer", "java", "--output", run)
+        command("train-captioner", *data_flags(shapes), "--tokenizer", "java", "--output", run)
     assert not run.exists()
 
 
 @pytest.mark.parametrize("what", ["answers", "captions"])
 def test_a_file_to_score_must_be_named(command, what):
     flags = ("--questions", "q.json", "--annotations", "a.json")
-    with pytest.raises(SystemExit, match="file given; write evaluate_"):
-        command(
-            f"evaluate_{what}.py", *(("--references", "r.json") if what == "captions" else flags)
-        )
+    with pytest.raises(SystemExit, match="file given; write clipnav evaluate-"):
+        command(f"evaluate-{what}", *(("--references", "r.json") if what == "captions" else flags))
 
 
 def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
@@ -171,17 +169,17 @@ def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
     flags = (*flags, *QUICK, "--iterations", "1", "--output", tmp_path / "run")
     number = int(paths[0].stem.split("_")[-1])
     with pytest.raises(FileNotFoundError, match=f"no picture of image {number}"):
-        command("finetune_vqa.py", *flags)
+        command("finetune-vqa", *flags)
     (images / paths[0].name).write_bytes(paths[0].read_bytes()[:50])
     with pytest.raises(ValueError, match=paths[0].name):
-        command("finetune_vqa.py", *flags)
+        command("finetune-vqa", *flags)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("script", ["finetune_vqa.py", "train_captioner.py", "answer.py"])
-def test_help_says_what_flags_do_and_loads_no_torch(script):
+@pytest.mark.parametrize("name", ["finetune-vqa", "train-captioner", "answer"])
+def test_help_says_what_flags_do_and_loads_no_torch(name):
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(SCRIPTS / script), "--help"],
+        [sys.executable, "-X", "importtime", "-m", "clipnav", name, "--help"],
         capture_output=True,
         text=True,
         check=False,

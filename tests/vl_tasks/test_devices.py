@@ -11,7 +11,7 @@ from vl_tasks.training import prepare
 @pytest.mark.parametrize(
     ("device", "problem"), [("gpu", "does not know"), ("cuda:1", "detects 1 CUDA")]
 )
-def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_path, monkeypatch):
+def test_a_device_that_is_not_there_is_named(device, problem, run_command, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = dataclasses.replace(VQA_PRESETS["houses"], device=device)
     blind = dataclasses.replace(config, vision=False)
@@ -20,7 +20,7 @@ def test_a_device_that_is_not_there_is_named(device, problem, run_script, tmp_pa
         lambda: prepare(config),
         lambda: pictures_source(config, {}, device),
         lambda: pictures_source(blind, {}, device),
-        lambda: run_script("extract_image_features.py", *pictures),
+        lambda: run_command("extract-image-features", *pictures),
     ):
         with pytest.raises(ValueError, match=rf"--device {device}: torch .*{problem}.*cpu"):
             attempt()

@@ -36,13 +36,13 @@ def encoder() -> ClipEncoder:
 
 
 @pytest.fixture
-def extract(run_script, pictures, monkeypatch):
+def extract(run_command, pictures, monkeypatch):
     monkeypatch.setattr(features, "_SHARD", 4)
     monkeypatch.setattr(features, "_STEP", 2)
 
     def run(*arguments) -> str:
         settings = ("--grids.precision", "fp32", *arguments)
-        return run_script("extract_image_features.py", "--images", pictures, *settings)
+        return run_command("extract-image-features", "--images", pictures, *settings)
 
     return run
 

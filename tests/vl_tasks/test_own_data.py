@@ -33,10 +33,10 @@ def photos(tmp_path):
     return folder
 
 
-def test_a_model_of_own_photos_learns_and_answers(run_script, photos, tmp_path):
+def test_a_model_of_own_photos_learns_and_answers(run_command, photos, tmp_path):
     run = tmp_path / "run"
-    printed = run_script(
-        "finetune_vqa.py", "--data", photos, "--iterations", "120", *QUICK, "--output", run
+    printed = run_command(
+        "finetune-vqa", "--data", photos, "--iterations", "120", *QUICK, "--output", run
     )
     assert "held-out: accuracy" in printed
     config = json.loads((run / "config.json").read_text())
@@ -44,37 +44,37 @@ def test_a_model_of_own_photos_learns_and_answers(run_script, photos, tmp_path):
     results = json.loads((run / "results.json").read_text())["results"]
     assert results["held-out"]["overall"] > 60
     photo = photos / "images" / "my photo 4.png"
-    printed = run_script("answer.py", photo, "What's its colour?", "--run", run, "--count", "1")
+    printed = run_command("answer", photo, "What's its colour?", "--run", run, "--count", "1")
     assert printed.splitlines()[0] == "What's its colour?: green"
 
 
-def test_words_are_cut_as_the_run_was_trained(run_script, photos, tmp_path):
+def test_words_are_cut_as_the_run_was_trained(run_command, photos, tmp_path):
     run = tmp_path / "run"
     flags = ("--data", photos, "--iterations", "1", "--tokenizer", "mmf", "--output", run)
-    run_script("finetune_vqa.py", *flags)
+    run_command("finetune-vqa", *flags)
     words = json.loads((run / "vocabulary.json").read_text())
     assert words["tokenizer"] == "mmf"
     assert {"what", "'", "s", "colour"} <= set(words["words"])
     with pytest.raises(ValueError, match="tokenizer: mmf against openvqa"):
-        run_script("finetune_vqa.py", "--resume", run, "--tokenizer", "openvqa")
+        run_command("finetune-vqa", "--resume", run, "--tokenizer", "openvqa")
     (run / "vocabulary.json").write_text(json.dumps({"words": words["words"]}))
     with pytest.raises(ValueError, match="were cut by the tokenizer 'ours', not 'mmf'"):
-        run_script("answer.py", photos / "images/my photo 4.png", "why?", "--run", run)
+        run_command("answer", photos / "images/my photo 4.png", "why?", "--run", run)
 
 
-def test_a_missing_photo_and_a_split_that_is_not_there_are_named(run_script, photos, tmp_path):
+def test_a_missing_photo_and_a_split_that_is_not_there_are_named(run_command, photos, tmp_path):
     run = tmp_path / "run"
     flags = ("--data", photos, "--output", run)
     other = ("--select-by", "val", "--evaluation-splits", "val")
     with pytest.raises(ValueError, match=r"questions\.json has no split 'val'"):
-        run_script("finetune_vqa.py", *flags, *other)
+        run_command("finetune-vqa", *flags, *other)
     (photos / "images" / "my photo 7.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"questions\.csv: there is no photo my photo 7"):
-        run_script("finetune_vqa.py", *flags)
+        run_command("finetune-vqa", *flags)
     assert not run.exists()
 
 
-def test_models_of_regions_train_and_answer(run_script, shapes, tmp_path):
+def test_models_of_regions_train_and_answer(run_command, shapes, tmp_path):
     run, folder = tmp_path / "run", tmp_path / "regions"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -87,12 +87,12 @@ def test_models_of_regions_train_and_answer(run_script, shapes, tmp_path):
             np.savez(folder / f"COCO_{split}_{number:012d}.jpg.npz", x=regions)
     sizes = ("--mcan.hidden", "16", "--mcan.feed-forward", "24", "--mcan.layers", "1")
     flags = ("--data", shapes, "--regions", folder, *sizes, "--iterations", "2")
-    run_script("finetune_vqa.py", "--preset", "mcan-small", *flags, "--output", run)
+    run_command("finetune-vqa", "--preset", "mcan-small", *flags, "--output", run)
     one = next(folder.iterdir())
-    printed = run_script("answer.py", one, "what colour is it?", "--run", run, "--count", "1")
+    printed = run_command("answer", one, "what colour is it?", "--run", run, "--count", "1")
     assert printed.startswith("what colour is it?: ")
     photo = next((shapes / "images" / "val").iterdir())
     with pytest.raises(ValueError, match="this model sees regions"):
-        run_script("answer.py", photo, "what?", "--run", run)
+        run_command("answer", photo, "what?", "--run", run)
     with pytest.raises(ValueError, match="uses region features"):
-        run_script("explain_image.py", photo, "red", "--question", "what?", "--run", run)
+        run_command("explain-image", photo, "red", "--question", "what?", "--run", run)

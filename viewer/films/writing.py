@@ -1,6 +1,5 @@
 """Writing frames as they come, as GIF or as H.264 in mp4."""
 
-import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from PIL import GifImagePlugin, Image
 
+from storage.extras import check_extra
 from viewer.films.canvas import NAMED
 
 KINDS = (".gif", ".mp4")
@@ -37,8 +37,8 @@ def check_kind(path: Path) -> str:
     kind = path.suffix.lower()
     if kind not in KINDS:
         raise ValueError(f"{path}: films are .gif or .mp4")
-    if kind == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ModuleNotFoundError(f'{path}: mp4 needs FFmpeg: pip install "clipnav[video]"')
+    if kind == ".mp4":
+        check_extra("imageio_ffmpeg", "video", f"{path}: writing mp4")
     return kind
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from envs.graphs.nav_graph import NavGraph
 from storage import atomic_write
+from storage.extras import import_extra
 from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 from viewer.site.library import Library
 from viewer.trace import Step, Trace
@@ -26,12 +27,7 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
     Raises:
         ModuleNotFoundError: rerun is not installed; says how to.
     """
-    try:
-        import rerun  # pyright: ignore[reportMissingImports]
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'rerun logs need another package: pip install "clipnav[rerun]"'
-        ) from error
+    rerun = import_extra("rerun", "rerun", f"{path}: writing a rerun log")
     graph = library.graph(trace.scan)
     with atomic_write(path) as beside:
         log = rerun.RecordingStream("clipnav")

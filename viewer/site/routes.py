@@ -195,7 +195,7 @@ class Routes:
     def _own_instruction(self, body: Json) -> Answer:
         if self._follow is None:
             raise RequestError(
-                400, "nobody is here to follow it: name a run, visualise_episode.py RUN"
+                400, "nobody is here to follow it: name a run, clipnav visualise RUN"
             )
         text = _text(body, "instruction").strip()
         if not 0 < len(text) <= LONGEST_INSTRUCTION:

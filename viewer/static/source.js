@@ -3,7 +3,7 @@
 
 async function asked(url, options) {
   const answer = await fetch(url, options).catch(() => {
-    throw new Error("The server does not answer: start visualise_episode.py again.");
+    throw new Error("The server does not answer: start clipnav visualise again.");
   });
   if (answer.ok) return answer;
   const { error } = await answer.json().catch(() => ({ error: answer.statusText }));

@@ -18,7 +18,7 @@ from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
 
 FORMAT, VERSION = "clipnav-trace", 1
-REMEDY = "record the trace anew with evaluate_agent.py --traces or visualise_episode.py"
+REMEDY = "record the trace anew with clipnav evaluate-agent --traces or clipnav visualise"
 
 Ending = Literal["stopped", "cut off", "under way"]
 

@@ -157,7 +157,7 @@ class McanConfig:
 class VqaConfig(RunConfig):
     """Settings of a visual question answering training."""
 
-    COMMAND: ClassVar[str] = "finetune_vqa.py"
+    COMMAND: ClassVar[str] = "clipnav finetune-vqa"
     """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
@@ -215,7 +215,7 @@ class VqaConfig(RunConfig):
 class EntailmentConfig(RunConfig):
     """Settings of a visual entailment training."""
 
-    COMMAND: ClassVar[str] = "finetune_snli_ve.py"
+    COMMAND: ClassVar[str] = "clipnav finetune-snli-ve"
     """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
@@ -271,7 +271,7 @@ class CaptionConfig(RunConfig):
     The phase "scst" starts from the weights of the cross-entropy run `start`.
     """
 
-    COMMAND: ClassVar[str] = "train_captioner.py"
+    COMMAND: ClassVar[str] = "clipnav train-captioner"
     """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""

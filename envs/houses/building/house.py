@@ -165,7 +165,7 @@ def load_house(scan: str, directory: Path) -> House:
     for path in (glb, side_file):
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing; build it: scripts/build_houses.py --set SET --scans {scan}"
+                f"{path} is missing; build it: clipnav build-houses --set SET --scans {scan}"
             )
     record = _read_side_file(side_file)
     try:

@@ -1,7 +1,7 @@
 """House sets: their houses, their splits and the locations of their files.
 
 `mini` is small; its graphs, episodes and features are shipped. `standard` is large and varied;
-`scripts/build_houses.py --set standard` builds it in the cache. `gallery` has no episodes: encoders
+`clipnav build-houses --set standard` builds it in the cache. `gallery` has no episodes: encoders
 are pretrained on its pictures, as CLIP was trained on pictures of other places than those where it
 is used.
 """

@@ -14,7 +14,7 @@ ANSWERS = "answers"  # subfolder with the test episodes including their goals
 Json = dict[str, Any]
 
 _REMEDY = (
-    "build it with scripts/build_houses.py for all houses of the set; delete a damaged file first"
+    "build it with clipnav build-houses for all houses of the set; delete a damaged file first"
 )
 
 

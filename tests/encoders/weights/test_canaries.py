@@ -102,7 +102,7 @@ def check(attempt: Attempt, canary: Path, message: str) -> None:
     "make", [torchscript, pickled, lambda canary: pickled(canary, "w.safetensors")]
 )
 def test_weight_files_run_no_code(
-    make: Callable[[Path], Path], canary: Path, run_script, monkeypatch
+    make: Callable[[Path], Path], canary: Path, run_command, monkeypatch
 ):
     path = make(canary)
     file_name = rf"{path.name}: "
@@ -110,7 +110,7 @@ def test_weight_files_run_no_code(
     check(lambda: ClipEncoder.load("ViT-B-32", str(path), device="cpu"), canary, file_name)
     output = canary.with_name("converted")
     arguments = ("--weights", path, "--output", output)
-    check(lambda: run_script("convert_openai_clip.py", *arguments), canary, file_name)
+    check(lambda: run_command("convert-openai-clip", *arguments), canary, file_name)
     assert not output.exists()
     # Files that open_clip downloads are read in the same way.
     monkeypatch.setattr("encoders.weights.loading.is_reachable", lambda address: True)

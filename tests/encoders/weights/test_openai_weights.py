@@ -96,10 +96,10 @@ def test_a_converted_openai_archive_has_the_same_outputs(tower: str, tmp_path: P
     assert json.loads((folder / CONFIG_FILE).read_text())["model_cfg"]["quick_gelu"] is True
 
 
-def test_the_command_converts_a_state_dict(run_script, tmp_path: Path):
+def test_the_command_converts_a_state_dict(run_command, tmp_path: Path):
     model, path, folder = openai_model("vit"), tmp_path / "plain.pt", tmp_path / "converted"
     torch.save({**model.state_dict(), **{k: torch.tensor(v) for k, v in EXTRAS.items()}}, path)
-    printed = run_script("convert_openai_clip.py", "--weights", path, "--output", folder)
+    printed = run_command("convert-openai-clip", "--weights", path, "--output", folder)
     assert f"--encoder {folder}" in printed
     assert_same_clip(ClipEncoder.load(str(folder), precision="fp32", device="cpu"), model)
 

@@ -1,10 +1,9 @@
 """Download a file; arguments: URL, PATH and SHA-256."""
 
-from complaints import friendly_errors
-
 import sys
 from pathlib import Path
 
+from clipnav.errors import friendly_errors
 from storage.downloads.download import fetch
 
 if __name__ == "__main__":

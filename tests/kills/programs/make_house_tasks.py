@@ -1,11 +1,10 @@
-"""Run make_house_tasks.py with simple houses, also in its worker processes."""
+"""Run `clipnav make-house-tasks` with simple houses, also in its worker processes."""
 
-import runpy
-from pathlib import Path
+import sys
 
+from clipnav.cli import main
 from tests.kills.small_house import use_small_houses
 
 use_small_houses()
 if __name__ == "__main__":
-    script = Path(__file__).parents[3] / "scripts" / Path(__file__).name
-    runpy.run_path(str(script), run_name="__main__")
+    sys.exit(main(["make-house-tasks", *sys.argv[1:]]))

@@ -1,11 +1,10 @@
-"""Run pretrain_house_clip.py with simple houses, also in its worker processes."""
+"""Run `clipnav pretrain-house-clip` with simple houses, also in its worker processes."""
 
-import runpy
-from pathlib import Path
+import sys
 
+from clipnav.cli import main
 from tests.kills.small_house import use_small_houses
 
 use_small_houses()
 if __name__ == "__main__":
-    script = Path(__file__).parents[3] / "scripts" / Path(__file__).name
-    runpy.run_path(str(script), run_name="__main__")
+    sys.exit(main(["pretrain-house-clip", *sys.argv[1:]]))

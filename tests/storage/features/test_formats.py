@@ -111,7 +111,7 @@ def test_reading_lmdb_does_not_require_the_library(tmp_path: Path, views, monkey
     write_features(path, KEYS, views, {})
     monkeypatch.setitem(sys.modules, "lmdb", None)
     np.testing.assert_array_equal(np.stack(list(read_features(path).rows)), views)
-    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[lmdb\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"clipnav\[formats\]"):
         write_features(tmp_path / "other.lmdb", KEYS, views, {})
 
 
@@ -184,18 +184,18 @@ def test_shards_open_as_one_store(tmp_path: Path, views: np.ndarray):
         open_store(path)
 
 
-def test_commands_inspect_convert_and_reorder_features(run_script, tmp_path: Path):
+def test_commands_inspect_convert_and_reorder_features(run_command, tmp_path: Path):
     """Shipped features that are written top band first are converted to the expected order."""
     shipped = open_store(ROOT / "envs/houses/data/house_clip_features.safetensors")
     views = np.asarray(shipped.views[:40])
     upside_down = np.concatenate([views[:, 24:], views[:, 12:24], views[:, :12]], axis=1)
     path, output = tmp_path / "top_first.tsv", tmp_path / "right.safetensors"
     write_features(path, shipped.keys[:40], upside_down, {})
-    shown = run_script("inspect_features.py", "--features", path, "--reference", shipped.path)
+    shown = run_command("inspect-features", "--features", path, "--reference", shipped.path)
     best = shown.split("order of the rows")[1].splitlines()[1]
     assert "+1.000  top,middle,bottom x 12 headings clockwise, heading 0 in column 0" in best
     known = ("--encoder", "house_clip", "--view-order", "top_first")
-    run_script("convert_features.py", "--features", path, "--output", output, *known)
+    run_command("convert-features", "--features", path, "--output", output, *known)
     np.testing.assert_array_equal(np.asarray(open_store(output).views), views)
     assert open_store(output).metadata["encoder"] == "house_clip"
 
@@ -269,14 +269,14 @@ def test_msgpack_arrays_in_lmdb_are_checked(tmp_path: Path, views, field, value)
         read_features(path)
 
 
-def test_inspect_features_names_a_viewpoint_with_nan(tmp_path: Path, views, run_script):
+def test_inspect_features_names_a_viewpoint_with_nan(tmp_path: Path, views, run_command):
     path = tmp_path / "views.safetensors"
     write_features(path, KEYS, views, {"encoder": "tiny"})
     raw = bytearray(path.read_bytes())
     raw[-2:] = np.float16("nan").tobytes()
     path.write_bytes(raw)
     with pytest.raises(ValueError, match="features of viewpoint 0f3d of scan zQmF are not all"):
-        run_script("inspect_features.py", "--features", path)
+        run_command("inspect-features", "--features", path)
     with pytest.raises(ValueError, match="features of viewpoint 0f3d of scan zQmF are not all"):
-        run_script("convert_features.py", "--features", path, "--output", tmp_path / "a.h5")
+        run_command("convert-features", "--features", path, "--output", tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()

@@ -1,0 +1,103 @@
+"""The console command `clipnav`, with a sub-command for everything that scripts/ contains."""
+
+import ast
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+from clipnav.errors import friendly_errors
+
+# Sub-commands by the folder in clipnav/commands that contains their modules.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "agents": (
+        "demo",
+        "train-agent",
+        "evaluate-agent",
+        "train-speaker",
+        "compare-agents",
+        "compare-encoders",
+        "evaluate-submission",
+    ),
+    "viewer": ("visualise", "plot-results"),
+    "encoders": (
+        "extract-features",
+        "extract-image-features",
+        "convert-features",
+        "inspect-features",
+        "convert-openai-clip",
+        "pretrain-house-clip",
+        "explain-image",
+    ),
+    "tasks": (
+        "finetune-vqa",
+        "finetune-snli-ve",
+        "train-captioner",
+        "answer",
+        "caption",
+        "evaluate-answers",
+        "evaluate-captions",
+    ),
+    "datasets": (
+        "download-data",
+        "build-houses",
+        "check-instructions",
+        "make-house-tasks",
+        "convert-easy-vqa",
+    ),
+}
+_GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
+_USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command.
+
+    Args:
+        arguments: Name of the sub-command and its arguments; those of the process by default.
+
+    Returns:
+        Exit status: 0, 1 if the sub-command reports failures, 2 if there is no such sub-command.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    if name in ("-h", "--help"):
+        with friendly_errors():
+            print(help_text())
+        return 0
+    if name == "--version":
+        print(f"clipnav {version('clipnav')}")
+        return 0
+    if name not in _GROUPS:
+        print(f"clipnav {name}: no such command{_suggestion(name)}", file=sys.stderr)
+        return 2
+    # Outside of friendly_errors: until the modules are imported, a signal ends the process at once.
+    command = import_module(f"clipnav.commands.{_GROUPS[name]}.{name.replace('-', '_')}")
+    with friendly_errors():
+        return command.main(rest) or 0
+
+
+def help_text() -> str:
+    """Return the list of sub-commands, each with the first sentence of its description."""
+    width = max(map(len, _GROUPS))
+    lines = [_USAGE, ""]
+    for group, names in COMMANDS.items():
+        lines.append(f"{summary(group).removeprefix('Commands: ').rstrip('.').capitalize()}:")
+        lines += [f"  {name:<{width}}  {summary(group, name)}" for name in names]
+        lines.append("")
+    return "\n".join([*lines, "clipnav COMMAND --help describes the arguments of a command."])
+
+
+def summary(group: str, name: str = "__init__") -> str:
+    """Return the first line of the docstring of a command or group, without importing it."""
+    path = Path(__file__).parent / "commands" / group / f"{name.replace('-', '_')}.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if docstring is None:
+        raise ValueError(f"{path}: has no docstring")
+    return docstring.partition("\n")[0]
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name.replace("_", "-"), _GROUPS, n=1)
+    return f"; did you mean {close[0]}?" if close else "; clipnav --help lists all commands"

@@ -1,0 +1,188 @@
+"""Compare encoders: train the same follower on the features of each.
+
+$ clipnav compare-encoders --encoders house_clip labels=runs/house_supervised/house_supervised
+$ clipnav compare-encoders --encoders house_clip ViT-B-32:openai --world houses-standard --seeds 5
+$ clipnav compare-encoders --ablations empty-instructions shuffled-instructions no-vision
+$ clipnav compare-encoders --encoders house_clip RN50:openai -- --dataset rxr --minutes 10
+
+Missing feature stores are written, a follower is trained on each store with each seed, and all
+followers are scored on the evaluation splits. OUTPUT then contains comparison.json, comparison.md
+and comparison.png, with the mean and its interval over seeds for each metric. Arguments after --
+are those of clipnav train-agent and apply to all followers. Run the same command again to resume an
+interrupted comparison.
+
+The weights of a run are selected on the first split, so the other splits have no influence on the
+selection.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from clipnav.commands.agents.comparisons import (
+    ComparisonArguments,
+    run_comparison,
+    split_command_line,
+)
+from clipnav.parsing import parse
+from envs.worlds import World
+
+if TYPE_CHECKING:
+    from agents.experiments.comparison import ComparisonRow
+
+Ablation = Literal["empty-instructions", "shuffled-instructions", "no-vision"]
+# In these names the colon does not separate a tag.
+_PREFIXES = ("local-dir:", "hf-hub:")
+
+
+@dataclass(frozen=True)
+class CompareArguments(ComparisonArguments):
+    """Compare followers that are trained on the features of different encoders."""
+
+    encoders: tuple[str, ...] = ("house_clip",)
+    """Encoders: "house_clip", an open_clip name with or without weights (ViT-B-32:openai), or a
+    folder in open_clip's local-dir format; each can be given a name (NAME=FOLDER). The others are
+    compared with the first one."""
+    ablations: tuple[Ablation, ...] = ()
+    """Additional rows: followers of the first encoder without instructions, with instructions of
+    other paths, or without visual features, in training and evaluation."""
+    world: World = "houses"
+    """World of the agents."""
+    data_dir: Path | None = None
+    """Data folder of world matterport."""
+    scan_dir: Path | None = None
+    """Folder of the scans with skyboxes, by default DATA_DIR/matterport/v1/scans."""
+    precision: Literal["auto", "fp32", "medium", "bf16", "fp16"] = "auto"
+    """Precision of the encoders, see docs/encoders.md."""
+    output: Path | None = None
+    """Folder of stores, runs and results, by default runs/comparison-WORLD."""
+    workers: int = 2
+    """Number of processes that load views, and later of training processes with one thread
+    each."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of all results."""
+        return self.output or Path("runs") / f"comparison-{self.world}"
+
+
+@dataclass(frozen=True)
+class NamedEncoder:
+    """An encoder of the command line: its name in the tables, its source and its weights."""
+
+    name: str
+    source: str
+    pretrained: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> "NamedEncoder":
+        """Parse "house_clip", "MODEL", "MODEL:TAG" or "FOLDER", each with or without "NAME="."""
+        name, equals, source = text.rpartition("=")
+        if Path(source).is_dir() or source.startswith(_PREFIXES):
+            return cls(name if equals else Path(source).name, source, None)
+        model, _, tag = source.partition(":")
+        return cls(name if equals else source, model, tag or None)
+
+    @property
+    def file(self) -> str:
+        """File name of the feature store."""
+        return re.sub(r"[^\w.+-]+", "-", self.name) + ".safetensors"
+
+
+def run(arguments: CompareArguments, training: Sequence[str] = ()) -> None:
+    """Run the command.
+
+    Args:
+        arguments: Arguments of this command.
+        training: Arguments of clipnav train-agent.
+    """
+    common = common_arguments(arguments, training)
+    rows = contestants(arguments, make_stores(arguments), common)
+    run_comparison(arguments, arguments.folder, rows, common)
+
+
+def common_arguments(arguments: CompareArguments, training: Sequence[str]) -> list[str]:
+    """Return the arguments of clipnav train-agent that all rows share."""
+    data = [] if arguments.data_dir is None else ["--data-dir", str(arguments.data_dir)]
+    return ["--world", arguments.world, *data, *arguments.choice, *training]
+
+
+def contestants(
+    arguments: CompareArguments, stores: dict[str, Path], common: Sequence[str]
+) -> "list[ComparisonRow]":
+    """Return the rows to train: each encoder, then the ablations of the first one."""
+    from agents.experiments.comparison import ABLATIONS, ComparisonRow
+
+    rows = {name: [*common, "--features", str(path)] for name, path in stores.items()}
+    first, *_ = rows
+    return [
+        *(ComparisonRow(name, tuple(words)) for name, words in rows.items()),
+        *(
+            ComparisonRow(f"{first}, {name}", (*rows[first], *ABLATIONS[name]))
+            for name in arguments.ablations
+        ),
+    ]
+
+
+def make_stores(arguments: CompareArguments) -> dict[str, Path]:
+    """Write missing feature stores, loading views once for each input size.
+
+    Returns:
+        Path of the feature store by name of the encoder.
+
+    Raises:
+        ValueError: There are no encoders, or two have the same name.
+    """
+    from encoders.clip import ClipEncoder
+    from encoders.extraction.arguments import ExtractArguments
+    from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
+    from encoders.extraction.world_views import load_views, view_source
+    from storage.features.shards import is_finished
+
+    named = [NamedEncoder.parse(text) for text in arguments.encoders]
+    if not named or len({encoder.file for encoder in named}) < len(named):
+        raise ValueError(
+            f"--encoders {' '.join(arguments.encoders)}: no encoder, or two of one name; give at "
+            "least one, and different names with NAME=ENCODER"
+        )
+    extraction = ExtractArguments(
+        world=arguments.world, data_dir=arguments.data_dir, scan_dir=arguments.scan_dir
+    )
+    stores: dict[str, Path] = {}
+    missing: dict[tuple[int, int], dict[Path, ClipEncoder]] = {}
+    for entry in named:
+        encoder = ClipEncoder.load(entry.source, entry.pretrained, arguments.precision)
+        source, viewpoints = view_source(extraction, encoder.image_size)
+        metadata = {**encoder_metadata(encoder), **source.metadata}
+        stores[entry.name] = arguments.folder / "features" / entry.file
+        for path in possible_stores(arguments, stores[entry.name]):
+            if is_finished(path, list(viewpoints), metadata):
+                stores[entry.name] = path
+                break
+        else:
+            missing.setdefault(encoder.image_size, {})[stores[entry.name]] = encoder
+    for size, encoders in missing.items():
+        source, viewpoints = view_source(extraction, size)
+        loader = partial(load_views, source, viewpoints, arguments.workers)
+        encode_viewpoints_with(list(viewpoints), loader, encoders, source.metadata)
+    return stores
+
+
+def possible_stores(arguments: CompareArguments, own: Path) -> Iterable[Path]:
+    """Return the paths of existing features: the comparison's own store, then the world's."""
+    from envs.worlds import world_files
+
+    shipped = world_files(arguments.world, arguments.data_dir).features
+    return (own,) if shipped is None else (own, shipped)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    own, training = split_command_line(arguments)
+    run(
+        parse(CompareArguments, __name__, __doc__, own),
+        training,
+    )

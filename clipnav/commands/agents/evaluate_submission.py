@@ -1,0 +1,37 @@
+"""Validate submission files of any codebase and score them with confidence intervals.
+
+$ clipnav evaluate-submission mine.json --dataset r2r --split val_unseen --data-dir data
+$ clipnav evaluate-submission baseline.jsonl mine.jsonl --dataset rxr --json scores.json
+
+R2R: a JSON array of {"instr_id", "trajectory"}; RxR: the same, or JSON Lines of {"instruction_id",
+"path"}. Further files are compared with the first one. The exit status is 1 if a file has faults
+that a test server refuses. docs/metrics.md defines the metrics and the file formats.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from clipnav.parsing import parse
+from envs.submissions.scores import ScoringRules
+
+
+@dataclass(frozen=True)
+class EvaluateSubmissionConfig:
+    """Arguments of the command: files to score, and the rules of the scores."""
+
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """Submission files, before the other arguments."""
+    rules: tyro.conf.OmitArgPrefixes[ScoringRules]
+    json: Path | None = None
+    """JSON file to write all findings and scores to."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line, score and report."""
+    from envs.submissions.report import evaluate_submissions
+
+    config = parse(EvaluateSubmissionConfig, __name__, __doc__, arguments)
+    return evaluate_submissions(config.files, config.rules, config.json)

@@ -1,0 +1,83 @@
+"""Build a set of houses: GLB files in the cache, navigation graphs and episodes in two folders.
+
+$ clipnav build-houses                                  # the 40 shipped houses
+$ clipnav build-houses --set standard --workers 8       # 260 large houses
+$ clipnav build-houses --set standard --contact-sheet houses.jpg
+$ clipnav build-houses --scans house_00-house_03 --rebuild houses
+$ clipnav build-houses --statistics data/matterport/connectivity    # compare with real graphs
+
+To resume an interrupted run, give the same command again without --rebuild.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from clipnav.parsing import parse
+from training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class BuildArguments:
+    """Houses to build and folders to write to."""
+
+    set: Literal["mini", "standard", "gallery"] = "mini"
+    """House set: the 40 shipped houses (mini), 260 large houses in the cache (standard), or 96
+    houses without episodes whose pictures train encoders (gallery)."""
+    scans: tuple[str, ...] = ()
+    """Houses of the set to build; "house_00-house_03" is a range. Default: all houses."""
+    workers: int = 2
+    """Number of worker processes. The result does not depend on it."""
+    rebuild: Literal["nothing", "paths", "houses"] = "nothing"
+    """What to build again although it exists: nothing, paths (graphs and episodes) or houses."""
+    connectivity_dir: Path | None = None
+    """Output folder of the navigation graphs. Default: the folder of the set."""
+    data_dir: Path | None = None
+    """Output folder of R2R_<split>.json and the RxR guides. Default: the folder of the set."""
+    contact_sheet: Path | None = None
+    """Output picture (.png or .jpg) of the houses' plans, graphs and rooms."""
+    sheet_houses: int = 20
+    """Maximum number of houses on the contact sheet, spread evenly over the set."""
+    statistics: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
+    """Folders of other navigation graphs. Build nothing; print statistics of the set's graphs and
+    of these."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("workers", "sheet_houses"))
+        sheet = self.contact_sheet
+        if sheet and (sheet.suffix not in (".png", ".jpg") or not sheet.parent.is_dir()):
+            raise ValueError(
+                f"--contact-sheet {sheet}: must be a .png or .jpg file in an existing folder"
+            )
+
+
+def run(arguments: BuildArguments) -> None:
+    """Run the command."""
+    from envs.houses.building.sets import HOUSE_SETS
+    from envs.houses.house_set import build_set, expand_scans
+
+    house_set = HOUSE_SETS[arguments.set]
+    graphs = arguments.connectivity_dir or house_set.connectivity_dir
+    if arguments.statistics:
+        from envs.houses.graph.statistics import statistics_table
+
+        print(statistics_table([graphs, *arguments.statistics]))
+        return
+    scans = expand_scans(arguments.scans, house_set) or list(house_set.specs)
+    data_dir = arguments.data_dir or house_set.data_dir
+    build_set(house_set, scans, arguments.workers, arguments.rebuild, graphs, data_dir)
+    print(f"graphs in {graphs}" + (f", episodes in {data_dir}" if house_set.splits else ""))
+    if arguments.contact_sheet:
+        from envs.houses.rendering.contact_sheet import set_sheet
+
+        step = -(-len(scans) // arguments.sheet_houses)
+        set_sheet(scans[::step], arguments.contact_sheet, graphs)
+        print(f"pictures in {arguments.contact_sheet}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    run(parse(BuildArguments, __name__, __doc__, arguments))

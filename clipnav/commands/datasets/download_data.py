@@ -1,0 +1,93 @@
+"""Download the public real data: navigation graphs, annotations, features.
+
+$ clipnav download-data                            # graphs, R2R and RxR, 130 MB
+$ clipnav download-data --only connectivity r2r    # only what R2R requires
+$ clipnav download-data --only r4r                 # generate R4R from R2R
+$ clipnav download-data --list                     # all groups, with sizes, terms and addresses
+
+Interrupted downloads resume where they stopped. The images of Matterport3D are not public, see
+docs/real_data.md.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipnav.parsing import parse
+
+_R4R = "r4r"
+
+
+@dataclass(frozen=True)
+class DownloadArguments:
+    """Arguments of the command: what to download, and into which folder."""
+
+    only: tuple[str, ...] = ()
+    """Groups of files to download, see --list; by default connectivity, r2r and rxr."""
+    data_dir: Path = Path("data")
+    """Data folder, the --data-dir of the other commands."""
+    list: bool = False
+    """Print all groups of files and exit."""
+
+
+def run(arguments: DownloadArguments) -> int:
+    """Run the command.
+
+    Returns:
+        Exit status: 1 if a file could not be downloaded, 130 after Ctrl-C.
+
+    Raises:
+        ValueError: There is no such group.
+    """
+    from envs.real_data import DEFAULT_GROUPS, catalogue, download, explain
+
+    if arguments.list:
+        show_catalogue()
+        return 0
+    names = arguments.only or DEFAULT_GROUPS
+    known = (*catalogue(), _R4R)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"--only {name} is not one of {', '.join(known)}")
+    fetched = [name for name in names if name != _R4R]
+    try:
+        failures = download(fetched, arguments.data_dir)
+    except KeyboardInterrupt:
+        print("Stopped; run the same command again to resume.", file=sys.stderr)
+        return 130
+    if failures:
+        print(explain(failures, fetched), file=sys.stderr)
+        return 1
+    if _R4R in names:
+        make_r4r(arguments.data_dir)
+    print(f"{', '.join(names)}: complete in {arguments.data_dir}")
+    return 0
+
+
+def show_catalogue() -> None:
+    """Print all groups of files."""
+    from envs.real_data import catalogue
+
+    for name, group in catalogue().items():
+        print(f"{name}: {group.contents} ({group.size}; {group.licence})")
+        for file in group.files[:5]:
+            print(f"    {file.path}  {file.url}")
+        if len(group.files) > 5:
+            print(f"    and {len(group.files) - 5} more beside them")
+    print(f"{_R4R}: R4R, generated from R2R and the graphs (104 MB; published as a recipe)")
+
+
+def make_r4r(data_dir: Path) -> None:
+    """Generate R4R from the R2R files of a data folder."""
+    from envs.episodes.r4r import write_r4r
+    from envs.worlds import world_files
+
+    files = world_files("matterport", data_dir)
+    for split in ("train", "val_seen", "val_unseen"):
+        print(write_r4r(split, files))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and run the command."""
+    return run(parse(DownloadArguments, __name__, __doc__, arguments))

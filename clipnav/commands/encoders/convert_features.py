@@ -1,0 +1,70 @@
+r"""Convert panorama features between safetensors, CLIP-ViL's TSV, HAMT's HDF5 and LMDB.
+
+$ clipnav convert-features --features CLIP-ViT-B-32-views.tsv --output vit_b32.safetensors \
+    --encoder "ViT-B/32 openai" --channel-order BGR
+$ clipnav convert-features --features features/rn50.safetensors --output rn50.hdf5
+
+The suffixes select the formats. Other commands can also read these files directly; they store a
+converted copy in the cache.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from clipnav.parsing import parse
+
+
+@dataclass(frozen=True)
+class ConvertArguments:
+    """Convert a feature file; the suffixes select the formats."""
+
+    features: Path
+    """File to read: .tsv, .h5, .hdf5, .lmdb or .safetensors."""
+    output: Path
+    """File to write, with one of these suffixes."""
+    width: int | None = None
+    """Width of a view's features to keep. By default all, except for the 1000 logits that HAMT's
+    files append."""
+    encoder: str | None = None
+    """Name of the encoder, recorded in the metadata; for files that do not contain it."""
+    channel_order: Literal["RGB", "BGR"] | None = None
+    """Channel order of the encoded images, recorded in the metadata; CLIP-ViL's files are BGR."""
+    view_order: Literal["bottom_first", "top_first"] = "bottom_first"
+    """Order of the file's 36 views; clipnav inspect-features --reference determines it."""
+
+
+def run(arguments: ConvertArguments) -> None:
+    """Run the command."""
+    from storage.features.formats import write_features
+    from storage.features.opening import read_features
+    from storage.locks import sole_writer
+    from storage.progress import progress_bar
+
+    keys, rows, metadata = read_features(arguments.features, arguments.width)
+    metadata = {**metadata, **_given_metadata(arguments)}
+    if arguments.view_order == "top_first":
+        rows = _bottom_first(rows)
+    bar = progress_bar(rows, total=len(keys), desc=arguments.output.name, unit="viewpoints")
+    with sole_writer(arguments.output):
+        write_features(arguments.output, keys, bar, metadata)
+    size = arguments.output.stat().st_size / 1e6
+    print(f"{arguments.output}: {len(keys)} viewpoints, {size:.1f} MB")
+
+
+def _given_metadata(arguments: ConvertArguments) -> dict[str, Any]:
+    given = {"encoder": arguments.encoder, "channel_order": arguments.channel_order}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _bottom_first(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    for row in rows:
+        yield np.concatenate([row[24:], row[12:24], row[:12]])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and run the command."""
+    run(parse(ConvertArguments, __name__, __doc__, arguments))

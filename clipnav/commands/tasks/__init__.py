@@ -1,0 +1,1 @@
+"""Commands: vision-and-language tasks."""

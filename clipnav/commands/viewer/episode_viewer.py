@@ -1,0 +1,102 @@
+"""The viewer as a command: serve the page, or write a page, a film or a log of one episode."""
+
+import contextlib
+import logging
+import threading
+import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipnav.commands.viewer.viewer_content import Content, load_content
+from clipnav.commands.viewer.visualise_config import VisualiseConfig
+
+if TYPE_CHECKING:
+    from viewer.scene.pictures import Pictures
+    from viewer.site.library import Library
+    from viewer.trace import Trace
+
+
+def visualise(config: VisualiseConfig) -> None:
+    """Serve the page, or write the requested files."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if config.writes:
+        if config.video:
+            _check_film(config.video, config)
+        write(config, load_content(config))
+    else:
+        serve(config)
+
+
+def serve(config: VisualiseConfig) -> None:
+    """Serve the page until Ctrl-C."""
+    from viewer.site.drives import Drives
+    from viewer.site.routes import Routes
+    from viewer.site.server import ViewerServer
+
+    # Walking takes minutes, so a port in use is reported first.
+    with ViewerServer(host=config.host, port=config.port) as server:
+        content = load_content(config)
+        library, pictures = content.library, content.pictures
+        drives = Drives(library, config.save_to)
+        server.site = Routes(library, pictures, drives, content.follow, content.follower)
+        print(f"{len(library.rows())} episodes: {server.url} (press Ctrl-C to stop)", flush=True)
+        threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()
+        if config.browser:
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
+
+def _first_picture(library: "Library", pictures: "Pictures") -> None:
+    """Render the first picture before the browser requests it."""
+    from viewer.scene.pictures import WIDTHS, NoPictureError
+
+    key = library.rows()[0]["key"]
+    episode = library.entry(key).episode
+    with contextlib.suppress(NoPictureError):
+        pictures.jpeg(episode.scan, episode.path[0], WIDTHS[0])
+
+
+def write(config: VisualiseConfig, content: Content) -> None:
+    """Write the requested page, film and log."""
+    library, pictures = content.library, content.pictures
+    keys = [row["key"] for row in library.rows() if row["walks"]][:1]
+    if config.export:
+        from viewer.site.export import export_page
+
+        export_page(config.export, library, pictures, keys)
+        size = config.export.stat().st_size / 1e6
+        print(f"Page: {config.export} ({size:.1f} MB)")
+    if not (config.video or config.rerun):
+        return
+    walks = _walks_of(config.agent or content.first_agents[:2], library.walks(keys[0]), keys[0])
+    if config.video:
+        from viewer.films import FilmSettings, film_walks, parse_size
+
+        settings = FilmSettings(parse_size(config.size), progress=True)
+        film_walks(config.video, walks, library, pictures, settings)
+        print(f"Film: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
+    if config.rerun:
+        from viewer.outputs.rerun_log import log_trace
+
+        log_trace(config.rerun, walks[0], library, pictures)
+        print(f"Rerun log: {config.rerun}")
+
+
+def _check_film(path: Path, config: VisualiseConfig) -> None:
+    """Check that a film can be made; walking comes later and takes minutes."""
+    from viewer.films import arranged, check_kind, parse_size
+
+    check_kind(path)
+    arranged(parse_size(config.size), max(len(config.agent), 1))
+
+
+def _walks_of(names: tuple[str, ...], walks: "Mapping[str, Trace]", key: str) -> "list[Trace]":
+    """Return the walks of the agents to film."""
+    for name in names:
+        if name not in walks:
+            raise ValueError(f"'{name}' has not walked {key}; the agents are {', '.join(walks)}")
+    return [walks[name] for name in names]

@@ -1,0 +1,69 @@
+"""Plot runs and traces: training curves, success by path length, endings, languages.
+
+$ clipnav plot-results runs/demo --output figures
+$ clipnav plot-results runs/one runs/other traces/follower traces/random --kind pdf
+
+Traces come from clipnav evaluate-agent --traces FOLDER, or from clipnav visualise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from clipnav.parsing import parse
+
+
+@dataclass(frozen=True)
+class PlotConfig:
+    """Sources and output of the figures."""
+
+    sources: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs of clipnav train-agent, and files or folders of traces."""
+    output: Path = Path("figures")
+    """Folder of the figures."""
+    kind: Literal["png", "pdf", "svg"] = "png"
+    """File format of the figures."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line, plot and print the names of the files."""
+    config = parse(PlotConfig, __name__, __doc__, arguments)
+    if not config.sources:
+        raise SystemExit("clipnav plot-results: no source; name runs or traces, such as runs/demo")
+    for path in draw(config):
+        print(path)
+
+
+def draw(config: PlotConfig) -> list[Path]:
+    """Plot the figures that the sources provide data for; return the files."""
+    from training.log import read_log
+    from viewer.outputs import plots
+    from viewer.site.opening import kind_of, short_names, told_apart
+    from viewer.trace import read_traces
+
+    kinds = {source: kind_of(source) for source in config.sources}
+    submissions = [str(source) for source, kind in kinds.items() if kind == "submission"]
+    if submissions:
+        raise ValueError(
+            f"{submissions[0]}: neither a run nor traces; score it with clipnav evaluate-submission"
+        )
+    runs = short_names(source for source, kind in kinds.items() if kind == "run")
+    logs = {name: read_log(source) for source, name in runs.items()}
+    sources = told_apart({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
+    traces = [trace for source_traces in sources.values() for trace in source_traces]
+    figures = {}
+    if logs:
+        figures["training"] = plots.training_curves(logs)
+    if traces:
+        groups = plots.by_agent(traces)
+        figures["success_by_length"] = plots.success_by_length(groups)
+        figures["endings"] = plots.endings(groups)
+        figures["languages"] = plots.languages(groups)
+    config.output.mkdir(parents=True, exist_ok=True)
+    paths = [config.output / f"{name}.{config.kind}" for name in figures]
+    for path, figure in zip(paths, figures.values(), strict=True):
+        plots.save(figure, path)
+    return paths

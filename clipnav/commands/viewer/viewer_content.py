@@ -1,0 +1,193 @@
+"""Content of the viewer: traces, submission files, and runs whose agents walk first."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipnav.commands.viewer.visualise_config import VisualiseConfig
+
+if TYPE_CHECKING:
+    from agents.acting.rollout import Agent
+    from agents.settings import TrainConfig
+    from envs.episodes import Episode
+    from envs.navigation.vector_env import VlnVectorEnv
+    from viewer.scene.pictures import Pictures
+    from viewer.site.library import Library
+    from viewer.site.opening import Kind
+    from viewer.trace import Trace
+
+    Run = tuple[TrainConfig, VlnVectorEnv, dict[str, Agent]]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the viewer shows.
+
+    Attributes:
+        library: Episodes and traces.
+        pictures: Panoramas.
+        follow: Lets an agent follow a typed instruction; None without a run.
+        follower: Name of that agent.
+        first_agents: Name of the first agent of each source.
+    """
+
+    library: "Library"
+    pictures: "Pictures"
+    follow: "Callable[[Episode], Trace] | None"
+    follower: str
+    first_agents: tuple[str, ...]
+
+
+def load_content(config: VisualiseConfig) -> Content:
+    """Read traces and submissions, and let runs walk their episodes."""
+    from envs.episodes import load_episodes
+    from envs.worlds import named_world, world_files
+    from viewer.scene.pictures import world_pictures
+    from viewer.site.library import Library
+    from viewer.site.opening import first_agents, kind_of, told_apart
+
+    kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
+    runs = [source for source, kind in kinds.items() if kind == "run"]
+    if runs:
+        config = _as_trained(config, runs[0])
+    files = world_files(named_world(config.world, config.data_dir), config.data_dir)
+    library = Library(files, config.dataset)
+    loaded = {run: _load_run(config, run) for run in runs}
+    named = told_apart(_all_traces(config, kinds, loaded, library))
+    for traces in named.values():
+        library.add(traces)
+    if not kinds:
+        episodes = load_episodes(config.dataset, config.split, files)
+        library.add_episodes(episodes[: config.limit], config.split)
+    follow, follower = None, ""
+    if runs:
+        _, _, walkers = loaded[runs[-1]]
+        follower = next(iter(walkers))
+        for trace in named.get((runs[-1], follower), [])[:1]:
+            follower = trace.agent
+        follow = _follow(loaded[runs[-1]], follower)
+    return Content(
+        library, world_pictures(files, config.skyboxes), follow, follower, first_agents(named)
+    )
+
+
+def _all_traces(
+    config: VisualiseConfig,
+    kinds: "Mapping[Path, Kind]",
+    loaded: "Mapping[Path, Run]",
+    library: "Library",
+) -> "dict[Path, list[Trace]]":
+    """Read traces and submissions, then let runs walk; if files are written, one episode only.
+
+    Walking takes minutes, so everything is validated first.
+    """
+    traces_by_source: dict[Path, list[Trace]] = {}
+    ids: dict[Path, list[str]] = {}
+    for source, kind in kinds.items():
+        if kind == "run":
+            _, env, _ = loaded[source]
+            ids[source] = [episode.instr_id for episode in env.episodes[: config.limit]]
+            continue
+        if kind == "traces":
+            traces_by_source[source] = _read_traces(source)
+        else:
+            traces_by_source[source] = _read_submission(config, source, library)
+        library.check(traces_by_source[source])
+        ids[source] = [trace.instr_id for trace in traces_by_source[source]]
+    if config.writes:
+        chosen = _episode_to_write(config, [one for own in ids.values() for one in own])
+        ids = {source: [chosen] if chosen in own else [] for source, own in ids.items()}
+        for source, traces in traces_by_source.items():
+            traces_by_source[source] = [trace for trace in traces if trace.instr_id == chosen]
+    for source, run in loaded.items():
+        traces_by_source[source] = _walk_run(config, source, run, ids[source])
+    return {source: traces_by_source[source] for source in kinds}
+
+
+def _episode_to_write(config: VisualiseConfig, ids: list[str]) -> str:
+    """Return the instr_id of the episode to write."""
+    if not ids:
+        raise ValueError("no agent has walked an episode: name a run, traces or a submission file")
+    if config.episode is not None and config.episode not in ids:
+        raise ValueError(f"there is no episode '{config.episode}'; the first one is '{ids[0]}'")
+    return config.episode or ids[0]
+
+
+def _as_trained(config: VisualiseConfig, run: Path) -> VisualiseConfig:
+    from agents.settings import TrainConfig
+    from training.settings import read_config
+
+    saved = read_config(run, TrainConfig)
+    folder = config.data_dir or saved.data_dir
+    return replace(config, dataset=saved.dataset, world=saved.world, data_dir=folder)
+
+
+def _load_run(config: VisualiseConfig, run: Path) -> "Run":
+    """Load settings, the environment of the split, and the agents by name, the follower first."""
+    from agents.experiments.runs import load_walkers
+    from agents.settings import EvaluateConfig
+
+    return load_walkers(
+        EvaluateConfig(
+            run,
+            baselines=config.baselines,
+            data_dir=config.data_dir,
+            features=config.features,
+            device=config.device,
+        ),
+        config.split,
+    )
+
+
+def _walk_run(config: VisualiseConfig, source: Path, run: "Run", ids: list[str]) -> "list[Trace]":
+    """Let the follower of a run and the baselines walk episodes of the split."""
+    import torch
+
+    from viewer.trace import record_all
+
+    settings, env, walkers = run
+    names = ", ".join(walkers)
+    print(f"{source}: {names}: {len(ids)} episodes of {config.split} ...", flush=True)
+    with torch.inference_mode():
+        walked = record_all(env, walkers, ids, split=config.split, dataset=settings.dataset)
+    return [trace for traces in walked.values() for trace in traces]
+
+
+def _follow(run: "Run", name: str) -> "Callable[[Episode], Trace]":
+    """Return a function that lets the follower of a run follow any instruction."""
+    import torch
+
+    from viewer.site.free_walk import walk_freely
+    from viewer.trace.building import Setting
+
+    settings, env, (agent, *_) = run[0], run[1], run[2].values()
+    setting = Setting(name, env.files.world, settings.dataset, "")
+
+    def follow(episode: "Episode") -> "Trace":
+        with torch.inference_mode():
+            return walk_freely(env, agent, setting, episode, env.max_episode_steps)
+
+    return follow
+
+
+def _read_traces(source: Path) -> "list[Trace]":
+    from viewer.trace import read_traces
+
+    traces = read_traces(source)
+    print(f"{source}: {len(traces)} traces", flush=True)
+    return traces
+
+
+def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> "list[Trace]":
+    from envs.submissions.scores import ScoringRules, load_ground
+    from viewer.trace import traces_of_submission
+
+    world = library.files.world
+    ground = load_ground(ScoringRules(config.dataset, (config.split,), world, config.data_dir))
+    traces, checked = traces_of_submission(source, ground, world, config.dataset)
+    library.add_episodes(ground.episodes[: config.limit], config.split)
+    print(f"{source}: {len(traces)} walks", flush=True)
+    for finding in checked.findings:
+        print(f"  {finding}", flush=True)
+    return traces[: config.limit]

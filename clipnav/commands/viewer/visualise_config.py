@@ -1,0 +1,76 @@
+"""Settings of clipnav visualise; nothing here imports torch, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from envs.worlds import Dataset, World
+from training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class VisualiseConfig:
+    """Show episodes on a page, or write a page, a film or a rerun log of one episode."""
+
+    sources: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Runs of clipnav train-agent, folders or files of traces, or submission files; none to walk by
+    hand."""
+    dataset: Dataset = "r2r"
+    """Data set of submission files and of episodes to walk by hand; runs and traces have their
+    own."""
+    split: str = "val_unseen"
+    """Split to walk; traces have their own."""
+    world: World | None = None
+    """World of submission files and traces; by default matterport with --data-dir, else houses.
+    Runs have their own."""
+    data_dir: Path | None = None
+    """Data folder of world matterport."""
+    features: Path | None = None
+    """Feature store of the runs, if it has moved."""
+    skyboxes: Path | None = None
+    """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
+    baselines: bool = True
+    """Also run the baselines on the episodes of runs."""
+    limit: int | None = None
+    """Number of episodes of the split to show; all by default."""
+    device: str = "cpu"
+    """Device of the followers: cpu, cuda, cuda:1, ..."""
+    host: str = "127.0.0.1"
+    """Address to serve the page on; by default reachable from this machine only."""
+    port: int = 8420
+    """Port to serve the page on; 0 for any free port."""
+    browser: bool = True
+    """Open the page in the browser."""
+    save_to: Path = Path("traces")
+    """Folder for traces of walks by hand."""
+    episode: str | None = None
+    """instr_id of the episode to write with the options below; the first one by default."""
+    agent: tuple[str, ...] = ()
+    """Agent to film, or two agents to film side by side; by default the first one, or with two
+    sources the first one of each. A rerun log contains the first agent."""
+    export: Path | None = None
+    """HTML file to write instead of serving the page; it needs no server."""
+    video: Path | None = None
+    """Film to write, .gif or .mp4 (.mp4 needs the extra "video")."""
+    size: str = "1280x720"
+    """Width and height of the film in pixels; 1080x1080 and 720x1280 have layouts for phones."""
+    rerun: Path | None = None
+    """Log for the rerun viewer to write, .rrd (needs the extra "rerun")."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("limit",))
+        if (self.episode or self.agent) and not self.writes:
+            raise ValueError(
+                "--episode and --agent apply to --export, --video and --rerun; on the page, choose "
+                "episode and agent there"
+            )
+        if len(self.agent) > 2:
+            raise ValueError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
+        if not self.video and self.size != VisualiseConfig.size:
+            raise ValueError("--size applies to films: add --video FILE")
+
+    @property
+    def writes(self) -> bool:
+        """Whether to write files instead of serving the page."""
+        return any((self.export, self.video, self.rerun))

@@ -1,0 +1,178 @@
+"""One-line error messages of commands, instead of tracebacks.
+
+Ctrl-C and SIGTERM end a command with a message and exit status 130.
+"""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+# Remedies for errors of the operating system, whose own text names none.
+_REMEDIES: dict[type[OSError], str] = {
+    FileNotFoundError: "no such file or folder; check its name, or create its parent folder",
+    IsADirectoryError: "is a folder; name a file",
+    NotADirectoryError: "its parent is a file; name a folder that exists or can be created",
+    FileExistsError: "is a file; name a folder",
+    PermissionError: "permission denied; change its permissions, or name another path",
+}
+
+# Errors that the packages raise for missing or wrong input, with messages for users.
+_EXPECTED = (OSError, ValueError, KeyError, ModuleNotFoundError, FloatingPointError)
+_REQUESTS = (signal.SIGINT, signal.SIGTERM)
+_MOMENT = 0.01  # seconds
+_CONSOLE = ("clipnav", "clipnav.exe", "clipnav-script.py")
+_STOPPED = 130  # exit status, as shells have it for Ctrl-C
+_NOT_STARTED = "Stopped before anything was written."
+_STOPPED_SAFELY = (
+    "Stopped. All written files are complete. Run the same command again to continue; resume a "
+    "training with --resume and the folder of its run."
+)
+
+
+@contextmanager
+def friendly_errors() -> Iterator[None]:
+    """Print the message of an expected error and exit.
+
+    With CLIPNAV_TRACEBACK=1 in the environment, errors keep their traceback. If the reader of the
+    output has closed the pipe, the program exits silently.
+
+    Ctrl-C and SIGTERM end worker processes, then print the message of the KeyboardInterrupt, which
+    states what is kept. Training handles these signals itself.
+    """
+    requests = _Requests()
+    with requests.handled():
+        try:
+            yield
+        except BaseException as error:
+            if requests.received or isinstance(error, KeyboardInterrupt):
+                _stop(error)
+            # Training handles signals itself and raises a subclass of SystemExit.
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                print(error, file=sys.stderr)
+                sys.exit(_STOPPED)
+            if not isinstance(error, _EXPECTED):
+                raise
+            if isinstance(error, BrokenPipeError) and _reader_has_gone():
+                sys.exit(1)
+            if os.environ.get("CLIPNAV_TRACEBACK"):
+                raise
+            sys.exit(f"{_message(error)}\n(CLIPNAV_TRACEBACK=1 shows the traceback)")
+
+
+class _Requests:
+    """Signal handlers that turn requests to stop into a KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.received = False
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Turn signals into interrupts within the block, if this is the main thread."""
+        signals = (*_REQUESTS, signal.SIGALRM)
+        try:
+            previous = [signal.signal(one, self._interrupt) for one in signals]
+        except ValueError:  # not the main thread, which alone can handle signals
+            yield
+            return
+        hook, sys.unraisablehook = sys.unraisablehook, self._interrupt_again
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for request, handler in zip(signals, previous, strict=True):
+                signal.signal(request, handler)
+
+    def _interrupt(self, *_: object) -> None:
+        # The interrupt can lead to another error, in imports for example.
+        self.received = True
+        _end_workers()
+        raise KeyboardInterrupt
+
+    def _interrupt_again(self, ignored: Any) -> None:
+        """Interrupt again in a moment: an interrupt within a destructor has no effect."""
+        if self.received and ignored.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+        else:
+            sys.__unraisablehook__(ignored)
+
+
+def _end_workers() -> None:
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+
+
+def _stop(error: BaseException) -> NoReturn:
+    """Print a message and exit; exit at once if another signal arrives."""
+    for request in _REQUESTS:
+        signal.signal(request, _exit_at_once)
+    _end_workers()
+    if os.environ.get("CLIPNAV_TRACEBACK"):
+        raise error
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, KeyboardInterrupt) and cause.args):
+        cause = cause.__cause__ or cause.__context__
+    print(cause or _STOPPED_SAFELY, file=sys.stderr)
+    sys.exit(_STOPPED)
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(_STOPPED)
+
+
+def _message(error: Exception) -> object:
+    """Return the message of an error for the user."""
+    if isinstance(error, KeyError) and error.args:
+        return error.args[0]  # the text of a KeyError is the representation of its message
+    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
+        remedy = _REMEDIES.get(type(error), f"{error.strerror} (error {error.errno})")
+        return f"{os.fspath(error.filename)}: {remedy}"
+    return error
+
+
+def _reader_has_gone() -> bool:
+    """Whether the reader of the output, such as head, has closed it; discard the rest if so."""
+    import select
+
+    output = sys.stdout.fileno()
+    polled = select.poll()
+    polled.register(output, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in polled.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
+
+
+def end_commands_on_signals() -> None:
+    """Let Ctrl-C and SIGTERM end this process at once if it runs a command.
+
+    For the time in which modules are imported: no work has begun, and an exception there can be
+    swallowed. `friendly_errors` then handles the signals.
+    """
+    if _is_command():
+        for request in _REQUESTS:
+            signal.signal(request, _end_before_work)
+
+
+def _end_before_work(number: int, frame: FrameType | None) -> NoReturn:
+    os.write(2, f"{_NOT_STARTED}\n".encode())
+    os._exit(_STOPPED)
+
+
+def _is_command() -> bool:
+    """Return whether this process runs a command, and is not a worker or another program."""
+    program, started = sys.argv[0], sys.orig_argv
+    if ("-m", "clipnav") in itertools.pairwise(started):
+        return True
+    scripts = Path(__file__).resolve().parents[1] / "scripts"
+    # Worker processes have the sys.argv of their parent, but a command line of their own.
+    return program in started and (
+        Path(program).name in _CONSOLE or Path(program).resolve().parent == scripts
+    )

@@ -1,0 +1,38 @@
+"""Packages of the optional dependencies."""
+
+import importlib
+import importlib.util
+from typing import Any
+
+
+def import_extra(module: str, extra: str, purpose: str) -> Any:
+    """Import a module of an optional dependency.
+
+    Args:
+        module: Name of the module.
+        extra: Extra of clipnav that installs it.
+        purpose: What requires it, for the message; subject of a sentence.
+
+    Raises:
+        ModuleNotFoundError: It is not installed; the message names the command that installs it.
+    """
+    check_extra(module, extra, purpose)
+    return importlib.import_module(module)
+
+
+def check_extra(module: str, extra: str, purpose: str) -> None:
+    """Check that a module of an optional dependency is installed; see `import_extra`.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    try:
+        is_installed = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that contains the module
+        is_installed = False
+    if not is_installed:
+        raise ModuleNotFoundError(
+            f"{purpose} requires the package {module.partition('.')[0]}: "
+            f"pip install 'clipnav[{extra}]'",
+            name=module,
+        )

@@ -1,0 +1,119 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+METRICS = ["TL", "NE", "OSR", "SR", "SPL", "nDTW", "sDTW"]
+
+
+def command(name, *arguments, folder=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "clipnav", name, *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def arguments(tiny_world):
+    """Flags of a run that is over in a moment."""
+    return [
+        *("--world", "matterport", "--data-dir", tiny_world),
+        *("--features", tiny_world / "features.safetensors"),
+        *(
+            "--evaluation-splits",
+            "val_unseen",
+            "--select-by",
+            "val_unseen",
+            "--batch-size",
+            "4",
+            "--threads",
+            "1",
+        ),
+        *("--follower.hidden-size", "16", "--follower.embedding-size", "8"),
+    ]
+
+
+def test_train_resume_and_evaluate(arguments, tmp_path):
+    run = tmp_path / "run"
+    trained = command("train-agent", *arguments, "--iterations", "2", "--output", run)
+    assert trained.returncode == 0, trained.stderr
+    lines = trained.stdout.splitlines()
+    assert lines[0].split() == ["split", "agent", *METRICS]
+    names = [line.removeprefix("val_unseen").strip()[:13].strip() for line in lines[1:5]]
+    assert names == ["follower", "random", "forward", "shortest path"]
+    report = json.loads((run / "results.json").read_text())
+    assert set(METRICS) <= report["results"]["val_unseen"]["follower"].keys()
+
+    resumed = command("train-agent", "--resume", run, "--iterations", "3")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads((run / "results.json").read_text())["iterations"] == 3
+
+    submission = tmp_path / "submission.json"
+    evaluated = command("evaluate-agent", run, "--split", "test", "--submission", submission)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert len(json.loads(submission.read_text())) == 4
+
+
+def test_speaker_back_translation_and_search(arguments, tmp_path, run_command):
+    speaker, run = tmp_path / "speaker", tmp_path / "run"
+    common = arguments[: arguments.index("--follower.hidden-size")]
+    sizes = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
+    told = run_command("train-speaker", *common, *sizes, "--iterations", "2", "--output", speaker)
+    assert "val_unseen: BLEU" in told
+    run_command(
+        "train-agent",
+        *(*arguments, "--back-translation.speaker", speaker, "--back-translation.paths", "10"),
+        *("--iterations", "1", "--output", run),
+    )
+    searched = run_command(
+        "evaluate-agent",
+        *(run, "--no-baselines", "--search.method", "beam", "--search.speaker", speaker),
+        *("--search.tune", "val_unseen"),
+    )
+    assert "follower, beam and speaker, whole walk" in searched
+
+
+def test_rxr_reads_one_language_and_the_ablations(arguments, tmp_path, run_command):
+    printed = run_command(
+        "train-agent",
+        *(
+            "--dataset",
+            "rxr",
+            *arguments,
+            "--instruction-language",
+            "hi",
+            "--no-vision",
+            "--instruction-ablation",
+            "empty",
+        ),
+        *("--iterations", "1", "--output", tmp_path / "run"),
+    )
+    assert "follower (no vision, empty instructions)" in printed
+
+
+def test_rxr_of_the_houses_is_learnt_and_scored_by_language(tmp_path, run_command):
+    run, submission = tmp_path / "run", tmp_path / "paths.jsonl"
+    splits = ["--evaluation-splits", "val_seen", "--select-by", "val_seen"]
+    common = ["--dataset", "rxr", "--iterations", "1", "--batch-size", "8", "--threads", "1"]
+    printed = run_command("train-agent", *common, *splits, "--output", run)
+    groups = ["val_seen", *(f"val_seen/{language}" for language in ("en", "hi", "te"))]
+    followers = [line for line in printed.splitlines() if "  follower  " in line]
+    assert [line.split()[0] for line in followers] == groups
+    run_command("evaluate-agent", run, "--split", "val_seen", "--submission", submission)
+    walked = [json.loads(line) for line in submission.read_text().splitlines()]
+    assert len(walked) == 192
+    assert all(line.keys() == {"instruction_id", "path"} for line in walked)
+
+
+def test_bad_input_ends_with_its_name_and_leaves_no_run(arguments, tmp_path):
+    missing = tmp_path / "missing.safetensors"
+    done = command("train-agent", *arguments, "--features", missing, "--output", tmp_path / "run")
+    assert done.returncode != 0
+    assert str(missing) in done.stderr
+    assert not (tmp_path / "run").exists()

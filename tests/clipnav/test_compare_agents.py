@@ -1,0 +1,50 @@
+"""The command that compares ways of training, and rows that begin where other runs ended."""
+
+import json
+
+import pytest
+
+
+def test_rows_have_arguments_and_starts_of_their_own(run_command, tiny_world, tmp_path):
+    common = [
+        *("--", "--world", "matterport", "--data-dir", tiny_world, "--batch-size", "4"),
+        *("--features", tiny_world / "features.safetensors", "--follower.hidden-size", "16"),
+        *("--iterations", "2"),
+    ]
+    first, output = tmp_path / "first", tmp_path / "output"
+    options = ["--seeds", "2", "--splits", "val_unseen"]
+    run_command("compare-agents", *options, "--rows", "imitation=", "--output", first, *common)
+    start = first / "runs" / "imitation-{seed}"
+    printed = run_command(
+        *("compare-agents", *options, "--baselines", "random", "--output", output),
+        *("--rows", "longer=", "with rewards=--reinforcement.weight 0.5", *common),
+        *("--start-from", start),
+    )
+    rows = ["longer", "with rewards", "random agent"]
+    assert list(json.loads((output / "comparison.json").read_text())["val_unseen"]) == rows
+    assert [line[12:26].strip() for line in printed.splitlines()[1:4]] == rows
+    for seed in range(2):
+        config = json.loads((output / "runs" / f"with-rewards-{seed}" / "config.json").read_text())
+        assert config["start_from"] == str(first / "runs" / f"imitation-{seed}")
+        assert (config["reinforcement"]["weight"], config["seed"]) == (0.5, seed)
+
+
+def test_rows_without_a_name_are_refused(run_command, tmp_path):
+    for row in ("--reinforcement.weight 1", "=--reinforcement.weight 1"):
+        with pytest.raises(ValueError, match="write NAME=ARGUMENTS"):
+            run_command("compare-agents", f"--rows={row}", "--output", tmp_path)
+
+
+def test_a_comparison_of_nothing_is_refused(run_command, capsys):
+    for given, complaint in (
+        (["--seeds", "0"], "--seeds 0: must be at least 1"),
+        (["--splits"], "--splits: no split; name at least one"),
+    ):
+        with pytest.raises(SystemExit):
+            run_command("compare-agents", *given)
+        assert complaint in capsys.readouterr().err
+
+
+def test_rows_do_not_take_the_name_of_a_baseline(run_command, tmp_path):
+    with pytest.raises(ValueError, match="'random agent' is the name of a baseline"):
+        run_command("compare-agents", "--rows", "random agent=", "--output", tmp_path)

@@ -1,0 +1,107 @@
+"""The command that compares encoders, from pictures to the table, in a world of two buildings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clipnav.commands.agents.compare_encoders import NamedEncoder
+from encoders.clip import ClipEncoder
+from encoders.weights.local_dir import write_local_dir
+from storage.features.opening import open_store
+
+
+def write_clip(folder: Path, seed: int) -> Path:
+    from open_clip.model import CLIP
+
+    torch.manual_seed(seed)
+    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
+    text = {"context_length": 8, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    write_local_dir(folder, CLIP(**config).state_dict(), config, {"size": 32})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [write_clip(folder / name, seed) for seed, name in enumerate(["first", "second"])]
+
+
+@pytest.fixture(scope="module")
+def skyboxes(tmp_path_factory, marked_skybox) -> Path:
+    scans = tmp_path_factory.mktemp("scans")
+    for scan, letter, count in (("attic", "a", 11), ("barn", "b", 6)):
+        folder = scans / scan / "matterport_skybox_images"
+        folder.mkdir(parents=True)
+        for i in range(count):
+            faces = np.maximum(marked_skybox(np.eye(3), 16), 10 * i)
+            Image.fromarray(faces).save(folder / f"{letter}{i}_skybox_small.jpg")
+    return scans
+
+
+def test_from_pictures_to_the_table_and_not_twice(
+    run_command, clips, skyboxes, tiny_world, tmp_path
+):
+    output = tmp_path / "comparison"
+    command = [
+        *("compare-encoders", "--encoders", clips[0], f"random={clips[1]}", "--seeds", "1"),
+        *("--ablations", "empty-instructions", "--world", "matterport", "--data-dir", tiny_world),
+        *("--scan-dir", skyboxes, "--splits", "val_unseen", "--output", output),
+        *("--", "--iterations", "2", "--batch-size", "4", "--follower.hidden-size", "16"),
+    ]
+    printed = run_command(*command)
+    report = json.loads((output / "comparison.json").read_text())
+    rows = ["first", "random", "first, empty-instructions", "random agent", "forward agent"]
+    assert list(report["val_unseen"]) == rows
+    lines, width = printed.splitlines()[1 : 1 + len(rows)], max(map(len, rows))
+    assert [line[12 : 12 + width].strip() for line in lines] == rows
+    assert (output / "comparison.md").read_text().count("| val_unseen |") == len(rows)
+    assert (output / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    for name, clip in (("first", clips[0]), ("random", clips[1])):
+        store = open_store(output / "features" / f"{name}.safetensors")
+        assert store.metadata["weights_sha256"] == ClipEncoder.load(str(clip)).weights_sha256
+        config = json.loads((output / "runs" / f"{name}-0" / "config.json").read_text())
+        assert config["features"] == str(store.path)
+        assert (config["select_by"], config["iterations"]) == ("val_unseen", 2)
+    ablated = json.loads(
+        (output / "runs" / "first-empty-instructions-0" / "config.json").read_text()
+    )
+    assert ablated["instruction_ablation"] == "empty"
+
+    made = {path: path.stat().st_mtime_ns for path in output.rglob("*.safetensors")}
+    assert len(made) == 5
+    assert run_command(*command) == printed
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.safetensors")} == made
+
+
+def test_names_of_encoders(clips):
+    parse = NamedEncoder.parse
+
+    def read(text: str) -> tuple[str, str, str | None]:
+        found = parse(text)
+        return found.name, found.source, found.pretrained
+
+    assert read("house_clip") == ("house_clip", "house_clip", None)
+    assert read("ViT-B-32:openai") == ("ViT-B-32:openai", "ViT-B-32", "openai")
+    assert parse("ViT-B-32:openai").file == "ViT-B-32-openai.safetensors"
+    assert read("big=RN50:weights.pt") == ("big", "RN50", "weights.pt")
+    assert read(str(clips[0])) == ("first", str(clips[0]), None)
+    assert read(f"mine={clips[0]}") == ("mine", str(clips[0]), None)
+    assert read("hub=hf-hub:org/model") == ("hub", "hf-hub:org/model", None)
+
+
+def test_two_encoders_of_one_name_are_refused(run_command, clips, tmp_path):
+    with pytest.raises(ValueError, match="no encoder, or two of one name"):
+        run_command(
+            *("compare-encoders", "--encoders", clips[0], f"first={clips[1]}"),
+            *("--output", tmp_path),
+        )
+
+
+def test_a_folder_that_is_missing_is_refused(run_command, tmp_path):
+    with pytest.raises(ValueError, match="neither a folder nor a model of open_clip"):
+        run_command("compare-encoders", "--encoders", f"x={tmp_path / 'no'}")

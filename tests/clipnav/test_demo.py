@@ -1,0 +1,31 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_demo_ends_with_pages_of_what_came_out(tmp_path: Path) -> None:
+    run = tmp_path / "demo"
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "demo.py", "--iterations", "2", "--output", run],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "config.json").read_text())["start_from"] == str(run / "imitation")
+    pages = re.findall(r"^Page of a ([\w ]+): (.+)$", done.stdout, re.MULTILINE)
+    # After two iterations the follower fails; whether it ever succeeds is a matter of luck.
+    assert {outcome for outcome, _ in pages} & {"wrong stop", "lost"}
+    for outcome, page in pages:
+        text = Path(page).read_text("utf-8")
+        assert Path(page).parent == run
+        assert f'"outcome": "{outcome}"' in text
+        assert "data:image/jpeg;base64," in text
+    command, name, shown = done.stdout.rsplit("All episodes: ", 1)[1].split()
+    assert Path(command).samefile(Path(sys.executable).with_name("clipnav"))
+    assert name == "visualise"
+    assert Path(shown) == run

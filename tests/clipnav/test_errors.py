@@ -1,0 +1,76 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tyro
+
+from clipnav.errors import friendly_errors
+from tests.clipnav.test_help import NAMES
+
+
+def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "clipnav", name, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_wrong_input_is_reported_in_one_line(tmp_path: Path) -> None:
+    missing = str(tmp_path / "walked.json")
+    ended = run("evaluate-submission", missing)
+    assert ended.returncode == 1
+    assert missing in ended.stderr
+    assert "Traceback" not in ended.stderr
+    shown = run("evaluate-submission", missing, CLIPNAV_TRACEBACK="1")
+    assert "Traceback" in shown.stderr
+    assert missing in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("fail", "name", "remedy"),
+    [
+        (lambda folder: (folder / "gone").read_text(), "gone", "no such file or folder; check"),
+        (lambda folder: folder.read_text(), "", "is a folder; name a file"),
+        (lambda folder: (folder / "file").mkdir(), "file", "is a file; name a folder"),
+        (lambda folder: (folder / "file" / "in").mkdir(), "file/in", "its parent is a file; name"),
+    ],
+)
+def test_errors_of_the_system_name_the_file_and_a_remedy(
+    fail, name, remedy, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as ended, friendly_errors():
+        fail(tmp_path)
+    assert str(ended.value).startswith(f"{tmp_path / name}: {remedy}")
+
+
+def test_a_closed_pipe_ends_a_command_silently() -> None:
+    arguments = [sys.executable, "-m", "clipnav", "train-agent", "--help"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(arguments, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b""
+
+
+def test_other_broken_pipes_are_reported() -> None:
+    with pytest.raises(SystemExit, match="a worker has gone"), friendly_errors():
+        raise BrokenPipeError("a worker has gone")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_prints_errors_in_one_line(name: str, run_command, monkeypatch) -> None:
+    def complain(*_, **__):
+        raise ValueError("this is wrong")
+
+    monkeypatch.setattr(tyro, "cli", complain)
+    monkeypatch.delenv("CLIPNAV_TRACEBACK")
+    with pytest.raises(SystemExit, match=r"^this is wrong\n\(CLIPNAV_TRACEBACK=1 shows the"):
+        run_command(name)

@@ -1,0 +1,62 @@
+import re
+
+import pytest
+
+from clipnav.cli import COMMANDS, help_text, main, summary
+from tests.conftest import ROOT
+
+GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
+NAMES = sorted(GROUPS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_begins_with_the_purpose_and_shows_examples_line_by_line(name, run_command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_command(name, "--help")
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith(f"usage: clipnav {name} ")
+    assert summary(GROUPS[name], name) in shown
+    examples = [line for line in shown if line.startswith("$ ")]
+    assert all(line.startswith(f"$ clipnav {name}") for line in examples)
+    assert examples or name == "demo"
+    assert any("--help" in line for line in shown)
+
+
+def test_help_lists_every_command_with_its_purpose(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert shown == help_text() + "\n"
+    for name in NAMES:
+        assert re.search(rf"^  {name} +{re.escape(summary(GROUPS[name], name))}$", shown, re.M)
+
+
+def test_every_module_of_a_command_is_listed():
+    modules = (ROOT / "clipnav" / "commands").glob("*/*.py")
+    commands = {path.stem for path in modules if "\ndef main(" in path.read_text("utf-8")}
+    assert commands == {name.replace("-", "_") for name in NAMES}
+
+
+def test_every_command_has_a_script_that_only_calls_it():
+    scripts = {path.stem: path.read_text("utf-8") for path in (ROOT / "scripts").glob("*.py")}
+    called = {
+        stem: re.search(r"main\(\[\"([\w-]+)\", \*sys.argv\[1:\]\]\)", text)
+        for stem, text in scripts.items()
+    }
+    assert sorted(match[1] for match in called.values()) == NAMES
+    assert {len(text.splitlines()) for text in scripts.values()} == {8}
+
+
+def test_an_unknown_command_is_refused_with_a_suggestion(capsys):
+    assert main(["train_agnt"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "clipnav train_agnt: no such command; did you mean train-agent?\n"
+    )
+    assert main(["xyz"]) == 2
+    assert "clipnav --help lists all commands" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"clipnav \d+\.\d+\.\d+\n", capsys.readouterr().out)

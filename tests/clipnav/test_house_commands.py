@@ -1,0 +1,42 @@
+"""The commands that build houses, and what they refuse before they begin."""
+
+import pytest
+
+from envs.houses import house_set
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """What the command that builds asked for."""
+    built = []
+    monkeypatch.setattr(house_set, "build_set", lambda *arguments: built.append(arguments))
+    return built
+
+
+@pytest.mark.parametrize(
+    ("script", "flag", "value", "complaint"),
+    [
+        ("build-houses", "--workers", 0, "must be at least 1"),
+        ("build-houses", "--sheet-houses", 0, "must be at least 1"),
+        ("build-houses", "--contact-sheet", "no/such/x.jpg", "must be a .png or .jpg"),
+        ("build-houses", "--contact-sheet", "sheet", "must be a .png or .jpg"),
+        ("make-house-tasks", "--workers", 0, "must be at least 1"),
+        ("pretrain-house-clip", "--workers", 0, "must be at least 1"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_at_once(
+    run_command, capsys, built, script, flag, value, complaint
+):
+    with pytest.raises(SystemExit):
+        run_command(script, flag, value)
+    assert f"{flag} {value}: {complaint}" in " ".join(capsys.readouterr().err.split())
+    assert not built
+
+
+def test_episodes_are_told_of_where_there_are_some(run_command, built, tmp_path):
+    folders = ("--connectivity-dir", tmp_path / "graphs", "--data-dir", tmp_path / "data")
+    told = run_command("build-houses", "--set", "gallery", *folders)
+    assert told == f"graphs in {tmp_path / 'graphs'}\n"
+    told = run_command("build-houses", "--set", "standard", *folders)
+    assert told == f"graphs in {tmp_path / 'graphs'}, episodes in {tmp_path / 'data'}\n"
+    assert len(built) == 2

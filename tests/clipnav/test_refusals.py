@@ -1,0 +1,15 @@
+"""What a command cannot do is said before it begins."""
+
+import pytest
+
+
+def test_figures_need_a_source(run_command, tmp_path):
+    with pytest.raises(SystemExit, match="name runs or traces"):
+        run_command("plot-results", "--output", tmp_path / "figures")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_search_leaves_no_traces(run_command, tmp_path):
+    search = ("--search.method", "beam", "--traces", tmp_path / "traces")
+    with pytest.raises(ValueError, match=r"--traces .*without --search\.method beam"):
+        run_command("evaluate-agent", tmp_path / "run", *search)

@@ -1,0 +1,75 @@
+"""The commands that score answers and captions."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vl_tasks.captioning.results import write_results
+from vl_tasks.data.question_files import write_questions
+from vl_tasks.data.questions import Question
+from vl_tasks.vqa.submissions import write_submission
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _run(name, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "clipnav", name, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_answers_are_scored_by_type(tmp_path):
+    questions = [
+        Question(1, 1, "Is it red?", ("yes",), "is it", "yes/no", "yes"),
+        Question(2, 1, "How many?", ("2",) * 3 + ("3",) * 7, "how many", "number", "3"),
+    ]
+    asked, answered = tmp_path / "questions.json", tmp_path / "annotations.json"
+    write_questions(questions, asked, answered, "test", "val")
+    write_submission(tmp_path / "mine.json", {1: "yes", 2: "2"})
+    scores = tmp_path / "new" / "scores.json"
+    done = _run(
+        "evaluate-answers",
+        tmp_path / "mine.json",
+        *("--questions", asked, "--annotations", answered, "--json", scores),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "accuracy 95.00 % of 2 questions, evaluator V2" in done.stdout
+    (found,) = json.loads(scores.read_text()).values()
+    assert found["by_answer_type"] == {"number": 90.0, "yes/no": 100.0}
+
+
+@pytest.mark.parametrize("form", ["coco", "karpathy"])
+def test_captions_are_scored(tmp_path, form):
+    texts = {1: ["A red sofa.", "The sofa is red."], 2: ["Two dogs run."]}
+    if form == "coco":
+        rows = [{"image_id": k, "caption": t} for k, given in texts.items() for t in given]
+        content = {"annotations": rows}
+    else:
+        images = [
+            {
+                "cocoid": k,
+                "filename": f"{k}.jpg",
+                "split": "test",
+                "sentences": [{"tokens": ["x"], "raw": t} for t in given],
+            }
+            for k, given in texts.items()
+        ]
+        content = {"images": images}
+    references = tmp_path / "references.json"
+    references.write_text(json.dumps(content))
+    write_results(tmp_path / "mine.json", {1: "A red sofa", 2: "Two cats run!"})
+    done = _run(
+        "evaluate-captions",
+        tmp_path / "mine.json",
+        *("--references", references, "--tokenizer", "python", "--meteor", "no"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 captions, words by PTB-like (Python)" in done.stdout
+    assert "Bleu_1     83.33" in done.stdout

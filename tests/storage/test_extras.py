@@ -1,0 +1,17 @@
+import pytest
+
+from storage.extras import check_extra, import_extra
+
+
+def test_an_installed_module_is_imported():
+    assert import_extra("json.decoder", "formats", "reading JSON").JSONDecoder
+    check_extra("json", "formats", "reading JSON")
+
+
+@pytest.mark.parametrize("module", ["no_such_package", "no_such_package.part"])
+def test_a_missing_package_is_named_with_its_extra(module):
+    message = (
+        r"^a\.hdf5: reading HDF5 requires the package no_such_package: pip install 'clipnav\[f"
+    )
+    with pytest.raises(ModuleNotFoundError, match=message):
+        import_extra(module, "formats", "a.hdf5: reading")

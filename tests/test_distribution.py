@@ -1,0 +1,135 @@
+"""The wheel and the sdist are complete: both are built, and the wheel runs outside the checkout."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+# Files that only developers need, and that no package contains.
+UNPACKAGED = ("tests/", "scripts/", "benchmarks/", "docs/", ".ci/", "README.md", "Makefile")
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory) -> dict[str, Path]:
+    """Wheel and sdist of the files that git tracks or does not know yet."""
+    folder = tmp_path_factory.mktemp("distribution")
+    source = folder / "source"
+    for name in tracked():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    words = [sys.executable, "-m", "build", "--outdir", str(folder), str(source)]
+    # With this variable, setuptools warns that it does not compile.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    assert not re.search("warning|deprecat", printed, re.IGNORECASE), printed
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return {"wheel": wheel, "sdist": sdist}
+
+
+def tracked() -> list[str]:
+    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def packaged() -> set[str]:
+    """Files that belong to a package: all in folders with an `__init__.py`."""
+    return {
+        name
+        for name in tracked()
+        if not name.startswith(UNPACKAGED)
+        and (ROOT / Path(name).parts[0] / "__init__.py").is_file()
+    }
+
+
+def test_the_wheel_contains_all_files_of_the_packages(distributions):
+    with zipfile.ZipFile(distributions["wheel"]) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert names == packaged()
+
+
+def test_the_sdist_contains_the_project(distributions):
+    with tarfile.open(distributions["sdist"]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {name for name in tracked() if not name.startswith(".")} <= names
+
+
+@pytest.fixture(scope="module")
+def installed(distributions, tmp_path_factory) -> Path:
+    """Folder `bin` of an environment with the wheel, and the dependencies of this environment."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([str(python), *install, str(distributions["wheel"])], check=True)
+    # A path file adds the folder, but does not execute the path files in it, such as the one of
+    # the editable installation of this checkout.
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "bin"
+
+
+@pytest.fixture
+def run(installed, tmp_path):
+    """Run a program of the environment outside of the checkout."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [str(installed / words[0]), *words[1:]],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_the_installed_package_is_that_of_the_wheel(run, installed):
+    location = run("python", "-c", "import clipnav, envs; print(clipnav.__file__, envs.__file__)")
+    assert location.count(str(installed.parent)) == 2
+
+
+def test_the_installed_environment_runs(run):
+    program = """
+import gymnasium, clipnav
+env = gymnasium.make("R2R-CLIP-v0")
+_, info = env.reset(seed=0)
+print(len(env.step(info["teacher_action"])))
+"""
+    assert run("python", "-c", program) == "5\n"
+
+
+def test_the_installed_command_trains_and_shows_an_episode(run, installed, tmp_path):
+    assert "train-agent" in run("clipnav", "--help")
+    flags = ("--iterations", "20", "--batch-size", "8", "--threads", "1", "--output", "run")
+    run("clipnav", "train-agent", *flags)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert set(results["results"]) == {"val_seen", "val_unseen"}
+    words = [str(installed / "clipnav"), "visualise", "--port", "0", "--no-browser"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as viewer:
+        assert viewer.stdout is not None
+        try:
+            url = (
+                next(line for line in viewer.stdout if "http://" in line).split(": ")[1].split()[0]
+            )
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                assert "<!doctype html>" in answer.read().decode().lower()
+        finally:
+            viewer.terminate()
