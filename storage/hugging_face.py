@@ -16,7 +16,7 @@ from storage.messages import in_one_line
 _CONFIG, _TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 _REMEDY = "write the folder again with save_pretrained of transformers"
 _LARGEST = 10_000_000
-# Limits, by part of the name, of counts for each of which transformers creates a Python object.
+# Maximum values, by part of the name, of settings that make transformers create one object each.
 _COUNTED = {"layer": 512, "num_labels": 100_000, "extra_ids": 100_000, "expert": 1024}
 _UNBOUNDED = ("model_max_length",)  # 10^30 means no limit
 _KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
@@ -66,7 +66,7 @@ def text_model_config(name: str) -> Any:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
 
 
-def load_tokenizer(name: str) -> Any:
+def load_hugging_face_tokenizer(name: str) -> Any:
     """Load a tokenizer of transformers; raises the errors of `load_text_model`."""
     from transformers import AutoTokenizer
 

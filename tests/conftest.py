@@ -84,7 +84,7 @@ def file_size_limit():
 
 @pytest.fixture
 def check_same_run():
-    """Checks that two trainers, one of which went on after a stop, came to the same end."""
+    """Function that checks that an uninterrupted and a resumed trainer have equal results."""
     # Imported here so that tests of other rooms do not load torch.
     import torch
 
@@ -228,7 +228,7 @@ def r2r_records(scan, paths, first_id):
 
 @pytest.fixture(scope="session")
 def marked_skybox():
-    """Makes the faces (S, 6 S, 3) uint8 of a skybox whose colours say where they are seen.
+    """Function that returns the faces (S, 6 S, 3) uint8 of a skybox; colours encode directions.
 
     Red, green and blue are 127.5 + 127 times the x, y and z of the direction in the building.
     """
@@ -240,7 +240,7 @@ def marked_faces(rotation, size=64):
     right, up, ahead = -np.asarray(rotation, float).T
     offset = (2 * np.arange(size) + 1) / size - 1
     faces = [
-        # What lies in the middle, to the right and above of each face: up, four around, down.
+        # Directions of the centre, right and top of each face: up, four around, down.
         (up, right, -ahead),
         (ahead, right, up),
         (right, -ahead, up),
@@ -262,15 +262,15 @@ def marked_faces(rotation, size=64):
 
 @pytest.fixture(scope="session")
 def damaged_versions():
-    """Yields seeded damaged versions of a file's bytes: `damaged_versions(raw, seed, count)`."""
+    """Function that yields damaged versions of bytes: `damaged_versions(raw, seed, count)`."""
     return damage
 
 
 def damage(raw: bytes, seed: int, count: int):
     """Yield `count` pairs (name of the damage, damaged bytes); the same for the same seed.
 
-    The kinds of damage take turns: a cut end, flipped bits, a run of zeros, a repeated or a missing
-    piece, foreign bytes, an integer of 4 or 8 bytes made huge, and text in place of the file.
+    The kinds of damage alternate: truncation, flipped bits, a run of zeros, a repeated or a missing
+    piece, random bytes, a huge integer of 4 or 8 bytes, and text instead of the file.
     """
     rng = np.random.default_rng(seed)
     kinds = {
@@ -285,7 +285,7 @@ def damage(raw: bytes, seed: int, count: int):
     names = [*kinds, "foreign"]
     for number in range(count):
         name = names[number % len(names)]
-        # Headers decide how the rest is read, so that every other damage lies in the first bytes.
+        # Half of the damages are in the first bytes, because headers determine how files are read.
         reach = len(raw) if number // len(names) % 2 else min(len(raw), 512)
         start, length = int(rng.integers(max(reach, 1))), int(rng.integers(1, 64))
         if name == "foreign":

@@ -121,7 +121,8 @@ def check_effects(
 
     Args:
         settings: A dataclass.
-        idle: Names of settings without effect, dotted if nested, and the reasons.
+        idle: Names of settings without effect, dotted if nested, and the reasons. The name of a
+            group includes all its settings.
         defaults: Settings that were not given by the user; by default those of the dataclass.
         part: Prefix of the flags, such as "search.".
 
@@ -133,9 +134,20 @@ def check_effects(
         default_values = {item.name: item.default for item in dataclasses.fields(settings)}
     else:
         default_values = _flat(dataclasses.asdict(defaults))
-    for name, reason in idle.items():
-        if given[name] != default_values[name]:
-            raise ValueError(f"{_flag(part + name, given[name])} has no effect {reason}")
+    for idle_name, reason in idle.items():
+        for name in _settings_of(idle_name, given):
+            if given[name] != default_values[name]:
+                raise ValueError(f"{_flag(part + name, given[name])} has no effect {reason}")
+
+
+def _settings_of(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return the dotted name of a setting, or those of all settings of a group."""
+    if name in settings:
+        return [name]
+    names = [other for other in settings if other.startswith(f"{name}.")]
+    if not names:
+        raise KeyError(name)
+    return names
 
 
 def _flag(name: str, value: Any) -> str:

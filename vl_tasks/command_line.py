@@ -8,15 +8,10 @@ from typing import TypeVar
 import tyro
 
 from training.resuming import early_value, parse_resumed
-from training.settings import (
-    check_effects,
-    check_same_run,
-    idle_training_settings,
-    read_config,
-)
+from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
-from vl_tasks.settings.effects import check_task_effects
+from vl_tasks.settings.effects import idle_settings
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -68,8 +63,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         args=list(arguments),
     )
     _check_start(saved, config, Path(start))
-    check_effects(config, idle_training_settings(config), defaults)
-    check_task_effects(defaults, config)
+    check_effects(config, idle_settings(config), defaults)
     return config
 
 
@@ -111,8 +105,7 @@ def _parse(
         may_change = _MAY_CHANGE_IN_CAPTIONS if kind is CaptionConfig else _MAY_CHANGE
         config = parse_resumed(kind, Path(resumed), arguments, may_change, description)
         saved = read_config(Path(resumed), kind)
-        check_effects(config, idle_training_settings(config), saved)
-        check_task_effects(saved, config)
+        check_effects(config, idle_settings(config), saved)
         return config
     data = early_value(arguments, "data") or "house"
     preset = early_value(arguments, "preset") or _preset_for(data, presets)
@@ -122,8 +115,7 @@ def _parse(
     config = tyro.cli(
         kind, prog=kind.COMMAND, description=description, default=default, args=list(arguments)
     )
-    check_effects(config, idle_training_settings(config), default)
-    check_task_effects(default, config)
+    check_effects(config, idle_settings(config), default)
     return config
 
 

@@ -19,13 +19,13 @@ _DIGEST_BYTES = 32
 
 
 def table_path(content: bytes) -> Path:
-    """Where the tables computed from the content of a connectivity file lie."""
+    """Return the path of the tables computed from the content of a connectivity file."""
     key = hashlib.sha256(b"%d\n" % FORMAT_VERSION + content).hexdigest()
     return cache_dir() / "graphs" / f"{key}.tables"
 
 
 def read_tables(path: Path) -> dict[str, np.ndarray] | None:
-    """Tables of a graph, or None if there are none or the file is damaged."""
+    """Read the tables of a graph; return None if the file is missing or damaged."""
     from safetensors.numpy import load
 
     try:

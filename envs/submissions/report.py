@@ -10,7 +10,7 @@ from envs.submissions.scores import (
     ScoredSubmission,
     ScoringRules,
     differences,
-    load_ground,
+    load_ground_truth,
     results,
     score_submission,
 )
@@ -38,8 +38,8 @@ def evaluate_submissions(
     """
     if not files:
         raise ValueError("no submission file; pass at least one, before the other arguments")
-    ground = load_ground(rules)
-    submissions = [score_submission(path, ground, rules) for path in files]
+    ground_truth = load_ground_truth(rules)
+    submissions = [score_submission(path, ground_truth, rules) for path in files]
     print(report(submissions, rules))
     if json_path is not None:
         write_text(json_path, json.dumps(results(submissions, rules), indent=1, allow_nan=False))

@@ -70,7 +70,7 @@ class ScoringRules:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class GroundTruth:
     """Ground truth that submissions are scored against.
 
     Attributes:
@@ -123,7 +123,7 @@ class ScoredSubmission:
         return summarise_groups(self.scores, self.split_of)
 
 
-def load_ground(rules: ScoringRules) -> Ground:
+def load_ground_truth(rules: ScoringRules) -> GroundTruth:
     """Load the splits and graphs that submissions are scored against.
 
     Raises:
@@ -151,10 +151,12 @@ def load_ground(rules: ScoringRules) -> Ground:
         )
     scans = sorted({episode.scan for episode in episodes})
     graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}
-    return Ground(episodes, split_of, graphs, counted)
+    return GroundTruth(episodes, split_of, graphs, counted)
 
 
-def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> ScoredSubmission:
+def score_submission(
+    path: Path, ground_truth: GroundTruth, rules: ScoringRules
+) -> ScoredSubmission:
     """Read, check and score a submission file.
 
     Raises:
@@ -162,18 +164,20 @@ def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> ScoredS
         ValueError: The file is not JSON; the message names the record.
     """
     records = read_submission(path)
-    checked = check_submission(path, records, ground.episodes, ground.graphs, ground.counted)
+    checked = check_submission(
+        path, records, ground_truth.episodes, ground_truth.graphs, ground_truth.counted
+    )
     walked = checked.trajectories
     scores_missing = rules.missing == "stand-still"
     episodes = [
         e
-        for e in ground.episodes
+        for e in ground_truth.episodes
         if e.has_goal
-        and (e.instr_id in walked or (scores_missing and e.instr_id in ground.counted))
+        and (e.instr_id in walked or (scores_missing and e.instr_id in ground_truth.counted))
     ]
     written = [walked.get(e.instr_id, e.path[:1]) for e in episodes]
     plain = [without_turns(path) for path in written]
-    graphs = [ground.graphs[e.scan] for e in episodes]
+    graphs = [ground_truth.graphs[e.scan] for e in episodes]
     scores_without_turns = _scores(graphs, plain, plain, episodes, rules.threshold)
     has_turns = written != plain
     scores = scores_without_turns
@@ -182,7 +186,7 @@ def score_submission(path: Path, ground: Ground, rules: ScoringRules) -> ScoredS
     return ScoredSubmission(
         checked,
         episodes,
-        [ground.split_of[e.instr_id] for e in episodes],
+        [ground_truth.split_of[e.instr_id] for e in episodes],
         scores,
         scores_without_turns if has_turns else {},
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.tokenizers.words import PAD, pad_ids
 from storage import write_text
-from storage.hugging_face import load_tokenizer as load_hugging_face
+from storage.hugging_face import load_hugging_face_tokenizer
 
 _PADDING = 0
 
@@ -25,7 +25,7 @@ class PretrainedTokenizer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._tokenizer = load_hugging_face(name)
+        self._tokenizer = load_hugging_face_tokenizer(name)
         vocabulary = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
         self.words = (PAD, *(f"{number}:{word}" for word, number in vocabulary))
 

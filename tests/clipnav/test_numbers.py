@@ -24,5 +24,7 @@ def test_a_number_without_sense_is_named(command, flags, run_command, capsys):
         with pytest.raises(SystemExit) as ended:
             run_command(*command.split(), *flag.split())
         assert ended.value.code == 2
-        told = capsys.readouterr().err
-        assert f"{flag}: must be at least" in told or f"{flag}: must be greater than 0" in told
+        printed = capsys.readouterr().err
+        assert (
+            f"{flag}: must be at least" in printed or f"{flag}: must be greater than 0" in printed
+        )

@@ -100,11 +100,11 @@ def demonstrations(folder: Path) -> Sample:
 
 
 def _submission(folder: Path, packed: bool) -> Sample:
-    from envs.submissions.scores import ScoringRules, load_ground, score_submission
+    from envs.submissions.scores import ScoringRules, load_ground_truth, score_submission
 
     files = _world(folder)
     rules = ScoringRules(split=("train",), data_dir=folder, resamples=10)
-    ground = load_ground(rules)
+    ground_truth = load_ground_truth(rules)
     records = [
         {
             "instr_id": f"{record['path_id']}_{k}",
@@ -114,7 +114,7 @@ def _submission(folder: Path, packed: bool) -> Sample:
         for k in range(2)
     ]
     path = write_json(folder / "walks.json", records, packed)
-    return path, lambda: score_submission(path, ground, rules)
+    return path, lambda: score_submission(path, ground_truth, rules)
 
 
 def submission(folder: Path) -> Sample:

@@ -127,7 +127,7 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
         return [download[0], str(output / "file.bin"), download[1]]
 
     def made(output: Path) -> list[str]:
-        return [*tasks, "--size", "32", "--workers", "1", "--out", str(output / "tasks")]
+        return [*tasks, "--size", "32", "--workers", "1", "--output", str(output / "tasks")]
 
     run = {"state": run_state, "resumes": True}
     return {

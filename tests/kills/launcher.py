@@ -16,7 +16,7 @@ from agents.learning import (
 )
 from encoders import clip  # noqa: F401
 from envs.panoramas import ray_tracer  # noqa: F401
-from vl_tasks.house_tasks import captions, hypotheses, questions, views  # noqa: F401
+from vl_tasks.house_tasks import captions, hypotheses, images, questions  # noqa: F401
 from vl_tasks.vqa import learning  # noqa: F401
 
 

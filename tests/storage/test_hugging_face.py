@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from storage.hugging_face import check_folder, load_text_model, load_tokenizer
+from storage.hugging_face import check_folder, load_hugging_face_tokenizer, load_text_model
 from storage.json_files import read_json_object
 
 
@@ -83,7 +83,7 @@ def test_a_model_that_is_not_a_folder_is_downloaded(monkeypatch):
         assert trust_remote_code is False
         raise OSError("no network\nat all")
 
-    for kind, load in ((AutoConfig, load_text_model), (AutoTokenizer, load_tokenizer)):
+    for kind, load in ((AutoConfig, load_text_model), (AutoTokenizer, load_hugging_face_tokenizer)):
         monkeypatch.setattr(kind, "from_pretrained", refuse)
         with pytest.raises(
             ConnectionError, match=r"owner/name: cannot be downloaded \(OSError: no netw"

@@ -9,7 +9,7 @@ from viewer.trace import record
 
 
 class TeacherWithReasons:
-    """Does as the teacher does, and gives reasons of which a test knows what they are."""
+    """Agent that follows the teacher and explains its actions with known values."""
 
     def begin(self, observation, info, live):
         self.steps = 0
@@ -39,7 +39,7 @@ class TeacherWithReasons:
 
 
 class Wanderer:
-    """Always takes the first candidate."""
+    """Agent that always takes the first candidate."""
 
     def begin(self, observation, info, live):
         pass
@@ -87,7 +87,7 @@ def tiny_vector_env(split, arguments):
 
 @pytest.fixture(scope="session")
 def traces(tiny_env, teacher, wanderer):
-    """Every episode of the training split, by the teacher and by who wanders."""
+    """Traces of all episodes of the training split, by the teacher and by the wanderer."""
     ids = [episode.instr_id for episode in tiny_env.episodes]
     named = {"teacher": teacher, "wanderer": wanderer}
     return [
@@ -99,7 +99,7 @@ def traces(tiny_env, teacher, wanderer):
 
 @pytest.fixture(scope="session")
 def grey():
-    """Draws panoramas without looking: brighter to the east, with a dark lower half."""
+    """Function that draws a grey panorama, brighter to the east, with a dark lower half."""
 
     def draw(scan, viewpoint, width):
         row = np.linspace(60, 230, width).astype(np.uint8)

@@ -55,7 +55,9 @@ def export(run_command, tmp_path):
     return run
 
 
-def test_runs_and_traces_of_one_name_are_told_apart(make_run, export, traces, teacher, wanderer):
+def test_runs_and_traces_of_one_name_get_distinct_names(
+    make_run, export, traces, teacher, wanderer
+):
     one, two = make_run("one", teacher), make_run("two", wanderer)
     write_trace(traces[0], one.parent / "recorded")
     walks = export(one, two, one.parent / "recorded")["traces"]["train/100_0"]

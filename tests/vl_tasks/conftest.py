@@ -1,4 +1,4 @@
-"""A tiny data set of coloured shapes in the file formats of all three tasks."""
+"""A small data set of coloured shapes in the file formats of all three tasks."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ COUNTS = {"train": 48, "val": 12, "test": 6}
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A cache of its own, so that tests neither read nor leave anything in the user's."""
+    """Separate cache, so that tests neither read nor write the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("CLIPNAV_CACHE", str(folder))
@@ -26,7 +26,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> Path:
-    """Folder of the data set; of "test" nothing is known but pictures and texts."""
+    """Folder of the data set; the split "test" has no answers, labels and captions."""
     return write_shapes(tmp_path_factory.mktemp("shapes"))
 
 
@@ -42,12 +42,12 @@ def write_shapes(folder: Path) -> Path:
             colour, shape = list(COLOURS)[k % 3], SHAPES[k // 3 % 2]
             name = f"COCO_{split}_{number:012d}.png"
             draw_shape(colour, shape, rng).save(folder / "images" / split / name)
-            told = [("what colour is it?", colour), ("what shape is it?", shape)]
-            for place, (text, answer) in enumerate(told):
-                question = {"question_id": 10 * number + place, "image_id": number}
+            pairs = [("what colour is it?", colour), ("what shape is it?", shape)]
+            for index, (text, answer) in enumerate(pairs):
+                question = {"question_id": 10 * number + index, "image_id": number}
                 questions.append({**question, "question": text})
                 annotations.append({**question, **annotation(answer)})
-            hypotheses += states(name, colour, k)
+            hypotheses += hypothesis_records(name, colour, k)
             captioned.append(caption_record(split, name, number, colour, shape))
         write(folder / f"v2_OpenEnded_shapes_{split}_questions.json", {"questions": questions})
         if split != "test":
@@ -83,9 +83,9 @@ def annotation(answer):
     }
 
 
-def states(name, colour, k):
+def hypothesis_records(name, colour, k):
     other = list(COLOURS)[(k + 1) % 3]
-    told = [("entailment", f"it is {colour}"), ("contradiction", f"it is {other}")]
+    labelled = [("entailment", f"it is {colour}"), ("contradiction", f"it is {other}")]
     return [
         {
             "Flickr30K_ID": Path(name).stem,
@@ -93,7 +93,7 @@ def states(name, colour, k):
             "sentence2": text,
             "gold_label": label,
         }
-        for label, text in told
+        for label, text in labelled
     ]
 
 
@@ -114,16 +114,16 @@ def write(path, content):
 
 @pytest.fixture
 def padded_grids():
-    """Makes grids of 3 x 4 places, and the same ones within 5 x 6 whose padding holds anything."""
+    """Function that returns random grids of 3 x 4 cells, and the same with noise as padding."""
 
-    def make(pictures=2, channels=6, filling=3.0):
+    def make(count=2, channels=6, filling=3.0):
         generator = torch.Generator().manual_seed(0)
-        real = torch.randn(pictures, 3, 4, channels, generator=generator)
-        wide = filling * torch.randn(pictures, 5, 6, channels, generator=generator)
+        real = torch.randn(count, 3, 4, channels, generator=generator)
+        wide = filling * torch.randn(count, 5, 6, channels, generator=generator)
         wide[:, :3, :4] = real
-        mask = torch.zeros(pictures, 5, 6, dtype=torch.bool)
+        mask = torch.zeros(count, 5, 6, dtype=torch.bool)
         mask[:, :3, :4] = True
-        full = torch.ones(pictures, 12, dtype=torch.bool)
+        full = torch.ones(count, 12, dtype=torch.bool)
         return (
             Grids(real.flatten(1, 2), full, (3, 4)),
             Grids(wide.flatten(1, 2), mask.flatten(1), (5, 6)),

@@ -26,13 +26,13 @@ def test_data_and_preset_choose_the_defaults():
         parse_vqa(["--preset", "magic"])
 
 
-def test_a_value_that_is_missing_is_told_by_the_parser_of_all_flags(capsys):
+def test_a_missing_value_is_reported_by_the_full_parser(capsys):
     with pytest.raises(SystemExit):
         parse_vqa(["--seed", "3", "--data"])
     assert "Missing value for argument '--data'" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_folder_of_house_tasks_is_known_for_what_it_is(tmp_path):
+def test_a_folder_of_house_tasks_selects_the_preset_houses(tmp_path):
     assert parse_vqa(["--data", str(tmp_path)]).preset == "small"
     HouseTaskFiles(tmp_path).summary.write_text("{}")
     wanted = dataclasses.replace(VQA_PRESETS["houses"], data=str(tmp_path))
@@ -40,7 +40,7 @@ def test_a_folder_of_house_tasks_is_known_for_what_it_is(tmp_path):
     assert parse_captions(["--data", str(tmp_path)]).preset == "houses"
 
 
-def test_presets_name_themselves_and_have_runs_of_their_own():
+def test_presets_contain_their_names_and_have_distinct_run_folders():
     for presets in (VQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
         for name, config in presets.items():
             assert config.preset == name
@@ -56,7 +56,7 @@ def test_held_out_split_requires_select_by_held_out(flags, capsys):
     assert parse_vqa(["--select-by", "held-out", *flags]).select_by == "held-out"
 
 
-def test_self_critical_training_takes_the_settings_of_its_start(tmp_path):
+def test_self_critical_training_uses_the_settings_of_its_start(tmp_path):
     saved = dataclasses.replace(CAPTION_PRESETS["houses"], output=tmp_path, seed=5)
     (tmp_path / CONFIG).write_text(to_json(saved))
     config = parse_captions(["--start", str(tmp_path), "--iterations", "7"])
@@ -68,7 +68,7 @@ def test_self_critical_training_takes_the_settings_of_its_start(tmp_path):
         dataclasses.replace(saved, phase="scst")
 
 
-def test_self_critical_training_refuses_settings_that_do_not_fit_its_start(tmp_path):
+def test_self_critical_training_refuses_settings_incompatible_with_its_start(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(CAPTION_PRESETS["houses"]))
     start = ("--start", str(tmp_path))
     for flags, problem in {

@@ -1,4 +1,4 @@
-"""The commands on a tiny data set, from training to a sentence about a picture."""
+"""The commands on a small data set, from training to a caption of an image."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ def test_vqa_learns_shapes_answers_and_submits(command, shapes, runs):
     assert np.abs(laid - seen).max() > 50
 
 
-def test_who_does_not_look_stays_at_chance(command, shapes, runs, caplog):
+def test_blind_models_stay_near_chance(command, shapes, runs, caplog):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, *SMALL, "--no-vision")
     command("finetune-vqa", *flags, "--iterations", "40", "--output", runs / "blind")
     assert results(runs / "blind")["val"]["overall"] < 60
@@ -74,7 +74,7 @@ def test_who_does_not_look_stays_at_chance(command, shapes, runs, caplog):
 
 
 @pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
-def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
+def test_other_vqa_models_train_and_resume(command, shapes, runs, model):
     run = runs / model
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK)
     pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
@@ -86,7 +86,7 @@ def test_other_vqa_models_train_and_go_on(command, shapes, runs, model):
 
 
 @pytest.mark.parametrize("model", ["fused", "two-tower"])
-def test_entailment_learns_what_holds(command, shapes, runs, model):
+def test_entailment_models_learn(command, shapes, runs, model):
     run = runs / model
     flags = (*data_flags(shapes), "--evaluation-splits", "val", *QUICK, "--model", model)
     flags = (*flags, *(SMALL if model == "fused" else ()))
@@ -99,7 +99,7 @@ def test_entailment_learns_what_holds(command, shapes, runs, model):
     assert len(submission) == 12
 
 
-def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
+def test_captioners_learn_and_continue_with_self_critical_training(command, shapes, runs):
     run, critical = runs / "captions", runs / "scst"
     sizes = ("--captioner.width", "32", "--captioner.feed-forward", "48", "--captioner.layers", "1")
     flags = (*data_flags(shapes), *QUICK, *sizes, "--batch-size", "16", "--tokenizer", "python")
@@ -122,9 +122,9 @@ def test_captioner_learns_to_write_and_goes_on_by_itself(command, shapes, runs):
     assert any(word in lines[0] for word in ("circle", "square"))
 
 
-def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
+def test_errors_name_bad_input_and_leave_no_run(command, shapes, tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(FileNotFoundError, match="no such folder of data"):
+    with pytest.raises(FileNotFoundError, match="the data folder does not exist"):
         command("finetune-vqa", "--data", tmp_path / "nothing", "--output", run)
     (tmp_path / "data").mkdir()
     for script in ("finetune-vqa", "finetune-snli-ve", "train-captioner"):
@@ -134,8 +134,8 @@ def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
     broken.mkdir()
     for name in ("v2_OpenEnded_shapes_train_questions.json", "v2_shapes_train_annotations.json"):
         content = json.loads((shapes / name).read_text())
-        listed = next(iter(content.values()))
-        del listed[3 if "questions" in name else 4 :]
+        records = next(iter(content.values()))
+        del records[3 if "questions" in name else 4 :]
         (broken / name).write_text(json.dumps(content))
     with pytest.raises(ValueError, match="question_id 21: an annotation of a question"):
         command("finetune-vqa", "--data", broken, "--output", run)
@@ -144,7 +144,7 @@ def test_bad_input_is_named_and_leaves_no_run(command, shapes, tmp_path):
     assert not run.exists()
 
 
-def test_java_is_missed_before_the_training(command, shapes, tmp_path, monkeypatch):
+def test_a_missing_java_is_an_error_before_training(command, shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     run = tmp_path / "run"
     with pytest.raises(FileNotFoundError, match="--tokenizer java: install a Java runtime"):
@@ -159,7 +159,7 @@ def test_a_file_to_score_must_be_named(command, what):
         command(f"evaluate-{what}", *(("--references", "r.json") if what == "captions" else flags))
 
 
-def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
+def test_errors_name_missing_and_damaged_images(command, shapes, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     paths = sorted((shapes / "images").glob("*/*.png"), key=lambda path: path.stem[-12:])
@@ -168,7 +168,7 @@ def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
     flags = (*data_flags(shapes), "--evaluation-splits", "val", "--images", images)
     flags = (*flags, *QUICK, "--iterations", "1", "--output", tmp_path / "run")
     number = int(paths[0].stem.split("_")[-1])
-    with pytest.raises(FileNotFoundError, match=f"no picture of image {number}"):
+    with pytest.raises(FileNotFoundError, match=f"no file of image {number} of"):
         command("finetune-vqa", *flags)
     (images / paths[0].name).write_bytes(paths[0].read_bytes()[:50])
     with pytest.raises(ValueError, match=paths[0].name):
@@ -177,7 +177,7 @@ def test_missing_and_damaged_pictures_are_named(command, shapes, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["finetune-vqa", "train-captioner", "answer"])
-def test_help_says_what_flags_do_and_loads_no_torch(name):
+def test_help_describes_the_flags_without_loading_torch(name):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "clipnav", name, "--help"],
         capture_output=True,

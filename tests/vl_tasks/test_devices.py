@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from vl_tasks.grids.sources import pictures_source
+from vl_tasks.grids.sources import uncached_source
 from vl_tasks.settings.presets import VQA_PRESETS
 from vl_tasks.training import prepare
 
@@ -11,15 +11,15 @@ from vl_tasks.training import prepare
 @pytest.mark.parametrize(
     ("device", "problem"), [("gpu", "does not know"), ("cuda:1", "detects 1 CUDA")]
 )
-def test_a_device_that_is_not_there_is_named(device, problem, run_command, tmp_path, monkeypatch):
+def test_errors_name_a_missing_device(device, problem, run_command, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = dataclasses.replace(VQA_PRESETS["houses"], device=device)
     blind = dataclasses.replace(config, vision=False)
     pictures = ("--images", tmp_path, "--device", device)
     for attempt in (
         lambda: prepare(config),
-        lambda: pictures_source(config, {}, device),
-        lambda: pictures_source(blind, {}, device),
+        lambda: uncached_source(config, {}, device),
+        lambda: uncached_source(blind, {}, device),
         lambda: run_command("extract-image-features", *pictures),
     ):
         with pytest.raises(ValueError, match=rf"--device {device}: torch .*{problem}.*cpu"):

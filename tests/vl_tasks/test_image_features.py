@@ -1,4 +1,4 @@
-"""The command that encodes folders of pictures for the tasks."""
+"""The command that encodes folders of images for the tasks."""
 
 from pathlib import Path
 
@@ -7,25 +7,25 @@ import pytest
 from PIL import Image
 
 from encoders.clip import ClipEncoder
-from vl_tasks.data.images import picture_tree, read_image
+from vl_tasks.data.images import image_tree, read_image
 from vl_tasks.grids import sources as features
 from vl_tasks.grids.sources import GridSource
 from vl_tasks.settings.configs import GridConfig
 
-DAMAGED = 2  # of the pictures in their order
+DAMAGED = 2  # index of the damaged image
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:
-    """Eleven noisy pictures in three folders of a tree, one of them cut short."""
+    """Folder with eleven random images in three folders; one of them is truncated."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for number in range(11):
-        place = folder / ("", "more", "more/deep")[number % 3] / f"{number:02}.jpg"
-        place.parent.mkdir(exist_ok=True)
+        path = folder / ("", "more", "more/deep")[number % 3] / f"{number:02}.jpg"
+        path.parent.mkdir(exist_ok=True)
         noise = rng.integers(0, 256, (40 + number, 64, 3)).astype(np.uint8)
-        Image.fromarray(noise).save(place, quality=90)
-    path = picture_tree(folder)[DAMAGED]
+        Image.fromarray(noise).save(path, quality=90)
+    path = image_tree(folder)[DAMAGED]
     path.write_bytes(path.read_bytes()[:1500])
     return folder
 
@@ -51,26 +51,26 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("what", ["grid", "dense", "pooled"])
-def test_what_is_kept_is_what_the_encoder_gives(extract, pictures, encoder, tmp_path, what):
+@pytest.mark.parametrize("kind", ["grid", "dense", "pooled"])
+def test_stored_features_equal_those_of_the_encoder(extract, pictures, encoder, tmp_path, kind):
     shape = ("--grids.fit", "stretch", "--grids.size", "64", "96")
-    extract("--skip-damaged", "--kind", what, "--output", tmp_path, *shape)
+    extract("--skip-damaged", "--kind", kind, "--output", tmp_path, *shape)
     config = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
-    images = {path: path for path in picture_tree(pictures)}
-    source = GridSource(encoder, images, config, tmp_path, what)
+    images = {path: path for path in image_tree(pictures)}
+    source = GridSource(encoder, images, config, tmp_path, kind)
     last = list(images)[-1]
-    expected = getattr(encoder, what)([read_image(last)], (64, 96), "stretch")
+    expected = getattr(encoder, kind)([read_image(last)], (64, 96), "stretch")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source, "_encode_images", None)  # it must have been kept
-        found = source[last]
-    np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=2e-3, atol=2e-3)
+        patch.setattr(source, "_encode_images", None)  # the features must come from the cache
+        stored = source[last]
+    np.testing.assert_allclose(stored, expected.reshape(stored.shape), rtol=2e-3, atol=2e-3)
 
 
-def test_trainings_find_the_features_in_their_cache(extract, pictures, encoder, cache):
+def test_training_reads_the_features_from_the_cache(extract, pictures, encoder, cache):
     printed = extract("--skip-damaged")
     config = GridConfig(precision="fp32")
-    images = {path.stem: path for path in picture_tree(pictures)}
-    damaged = picture_tree(pictures)[DAMAGED]
+    images = {path.stem: path for path in image_tree(pictures)}
+    damaged = image_tree(pictures)[DAMAGED]
     del images[damaged.stem]
     source = GridSource(encoder, images, config, cache / "grids")
     assert str(cache / "grids" / source.key) in printed
@@ -80,18 +80,18 @@ def test_trainings_find_the_features_in_their_cache(extract, pictures, encoder, 
         assert source.batch(list(images)).features.shape == (10, 16, 512)
 
 
-def test_a_damaged_picture_is_named_and_what_was_encoded_stays(
+def test_errors_name_a_damaged_image_and_encoded_features_are_kept(
     extract, pictures, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(features, "_SHARD", 2)
-    damaged = picture_tree(pictures)[DAMAGED]
-    with pytest.raises(ValueError, match="cannot be read as a picture") as error:
+    damaged = image_tree(pictures)[DAMAGED]
+    with pytest.raises(ValueError, match="cannot be read as an image") as error:
         extract("--output", tmp_path)
     assert str(damaged) in str(error.value)
     assert len(files(tmp_path)) == 1
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(extract, tmp_path, monkeypatch):
+def test_a_resumed_run_writes_the_same_bytes(extract, tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     extract("--skip-damaged", "--output", whole)
     encode = ClipEncoder.masked_grid
@@ -121,15 +121,15 @@ def test_parts_fill_one_folder(extract, pictures, encoder, tmp_path):
         "00001-of-00002-00000.safetensors",
         "00001-of-00002-00001.safetensors",
     ]
-    images = {path: path for path in picture_tree(pictures)}
+    images = {path: path for path in image_tree(pictures)}
     config = GridConfig(precision="fp32")
     cache = GridSource(encoder, images, config, tmp_path)._cache
     assert cache is not None
     assert len(cache) == 10
 
 
-def test_folders_without_pictures_and_settings_without_sense_are_refused(extract, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no pictures"):
-        picture_tree(tmp_path)
+def test_folders_without_images_and_settings_without_effect_are_refused(extract, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no images"):
+        image_tree(tmp_path)
     with pytest.raises(ValueError, match="no-keep"):
         extract("--grids.no-keep")

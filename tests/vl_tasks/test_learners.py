@@ -1,4 +1,4 @@
-"""What the three learners take from the data, and how their networks begin and go on."""
+"""Data, losses, initialisation and resuming of the three learners."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ CAPTIONER = CaptionerConfig(width=16, feed_forward=24, layers=1, heads=2)
 
 @pytest.fixture
 def blind(shapes):
-    """Changes of a recipe that make a small run on the shapes, which sees no pictures."""
+    """Changes of a preset for a small run on the shapes without vision."""
     splits = {"select_by": "val", "evaluation_splits": ("val",)}
     return {"data": str(shapes), "vision": False, "batch_size": 8, **splits}
 
@@ -44,25 +44,23 @@ def captions(changes):
     ("learner", "config", "picture"),
     [(VqaLearner, vqa, "image_id"), (EntailmentLearner, entailment, "image")],
 )
-def test_pictures_that_choose_the_weights_are_not_learnt_from(
-    learner, config, picture, blind, monkeypatch
-):
+def test_held_out_images_are_not_used_for_training(learner, config, picture, blind, monkeypatch):
     def is_held_out(image):  # a twentieth of so few may be none
         return zlib.crc32(str(image).encode()) % 5 == 0
 
     monkeypatch.setattr("vl_tasks.training.is_held_out", is_held_out)
     whole = learner(config(blind))
-    parted = learner(config({**blind, "select_by": "held-out"}))
-    kept, learnt = parted.splits["held-out"], parted.learnt
-    assert kept
+    reduced = learner(config({**blind, "select_by": "held-out"}))
+    held_out, learnt = reduced.splits["held-out"], reduced.learnt
+    assert held_out
     assert learnt
-    assert parted.records == len(learnt)
-    assert all(is_held_out(getattr(one, picture)) for one in kept)
+    assert reduced.records == len(learnt)
+    assert all(is_held_out(getattr(one, picture)) for one in held_out)
     assert not any(is_held_out(getattr(one, picture)) for one in learnt)
-    assert sorted(map(repr, [*kept, *learnt])) == sorted(map(repr, whole.learnt))
+    assert sorted(map(repr, [*held_out, *learnt])) == sorted(map(repr, whole.learnt))
 
 
-def test_hypotheses_without_a_label_are_not_learnt(shapes, blind, tmp_path):
+def test_unlabelled_hypotheses_are_not_used_for_training(shapes, blind, tmp_path):
     for split in ("train", "val"):
         shutil.copy(shapes / f"snli_ve_{split}.jsonl", tmp_path)
     path = tmp_path / "snli_ve_train.jsonl"
@@ -70,8 +68,8 @@ def test_hypotheses_without_a_label_are_not_learnt(shapes, blind, tmp_path):
     undecided = {**first, "pairID": "new", "gold_label": "-"}
     path.write_text(f"{json.dumps(undecided)}\n{path.read_text()}")
     whole = EntailmentLearner(entailment(blind))
-    found = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
-    assert found.learnt == whole.learnt
+    other = EntailmentLearner(entailment({**blind, "data": str(tmp_path)}))
+    assert other.learnt == whole.learnt
 
 
 @pytest.mark.parametrize("branches", [None, 3])
@@ -88,45 +86,45 @@ def test_loss_of_answers_is_summed_over_answers_and_branches(branches):
     torch.testing.assert_close(answer_loss(scores, targets, "sum"), total)
 
 
-def test_the_loss_of_a_batch_is_reduced_as_the_settings_say(blind):
+def test_the_loss_of_a_batch_is_reduced_as_in_the_settings(blind):
     rows = np.arange(6)
-    found = {}
+    losses = {}
     for reduction in ("mean", "sum"):
         torch.manual_seed(0)
         learner = VqaLearner(vqa({**blind, "loss": reduction}))
         learner.network.eval()
-        found[reduction] = learner.loss(rows)[0].item()
-    assert found["sum"] == pytest.approx(6 * found["mean"])
+        losses[reduction] = learner.loss(rows)[0].item()
+    assert losses["sum"] == pytest.approx(6 * losses["mean"])
 
 
 @pytest.mark.parametrize(
     ("learner", "config"), [(VqaLearner, vqa), (EntailmentLearner, entailment)]
 )
-def test_scale_and_word_vectors_are_put_into_fresh_networks(learner, config, blind, tmp_path):
+def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind, tmp_path):
     glove = tmp_path / "glove.txt"
     glove.write_text("it 5 6 7\nis -1 2 0.5\n")
-    seeing = {**blind, "vision": True}
-    fitted = learner(config({**seeing, "glove": glove}))
+    with_vision = {**blind, "vision": True}
+    fitted = learner(config({**with_vision, "glove": glove}))
     vectors = fitted.network.reasoner.word_vectors.weight
     rows = fitted.words.encode([["it", "is"]], 2)[0]
     assert vectors[rows].tolist() == [[5, 6, 7], [-1, 2, 0.5]]
     source = fitted.source if learner is VqaLearner else fitted.inputs.source
-    places = source.batch(list(source.images)[:48]).features.flatten(0, 1)  # of the 48 learnt from
+    cells = source.batch(list(source.images)[:48]).features.flatten(0, 1)  # 48 training images
     scale = fitted.network.scale
-    torch.testing.assert_close(scale.mean, places.mean(0), atol=1e-4, rtol=1e-4)
-    spread = places.std(0, correction=0).clamp(min=1e-4)
+    torch.testing.assert_close(scale.mean, cells.mean(0), atol=1e-4, rtol=1e-4)
+    spread = cells.std(0, correction=0).clamp(min=1e-4)
     torch.testing.assert_close(scale.spread, spread, atol=1e-4, rtol=1e-4)
-    left = learner(config({**seeing, "standardise": False})).network.scale
-    assert not left.mean.any()
-    assert bool((left.spread == 1).all())
+    unfitted = learner(config({**with_vision, "standardise": False})).network.scale
+    assert not unfitted.mean.any()
+    assert bool((unfitted.spread == 1).all())
 
 
 @pytest.mark.parametrize(
     ("learner", "config"),
     [(VqaLearner, vqa), (EntailmentLearner, entailment), (CaptionLearner, captions)],
 )
-def test_a_run_that_goes_on_is_the_run_without_a_stop(learner, config, blind, tmp_path):
-    def begun(name, steps, resume=None):
+def test_a_resumed_run_equals_an_uninterrupted_one(learner, config, blind, tmp_path):
+    def train(name, steps, resume=None):
         output = tmp_path / name
         torch.manual_seed(0)
         settings = config({**blind, "iterations": 4, "output": output, "resume": resume})
@@ -137,9 +135,9 @@ def test_a_run_that_goes_on_is_the_run_without_a_stop(learner, config, blind, tm
         trainer.close()
         return trainer
 
-    whole = begun("whole", 4)
-    first = begun("halves", 2)
-    halves = begun("halves", 2, resume=first.run)
+    whole = train("whole", 4)
+    first = train("halves", 2)
+    halves = train("halves", 2, resume=first.run)
     assert halves.iteration == 4
     for name, value in whole.learner.network.state_dict().items():
         assert torch.equal(value, halves.learner.network.state_dict()[name]), name
@@ -158,11 +156,11 @@ def test_captions_are_drawn_without_repeats_and_end(blind):
     assert learner._drawn(rows[:3], 5).shape[0] == 15  # more than there are
 
 
-def test_any_of_a_pictures_captions_is_a_right_one(blind, monkeypatch):
+def test_every_caption_of_an_image_is_a_reference(blind, monkeypatch):
     learner = CaptionLearner(captions(blind))
-    for place in range(2):
-        said = {one.image_id: " ".join(one.captions[place]) for one in learner.splits["val"]}
-        monkeypatch.setattr(learner, "write", lambda *_, said=said, **__: said)
+    for index in range(2):
+        texts = {one.image_id: " ".join(one.captions[index]) for one in learner.splits["val"]}
+        monkeypatch.setattr(learner, "write", lambda *_, texts=texts, **__: texts)
         assert learner.evaluate()["Bleu_1"] == pytest.approx(1)
 
 
@@ -175,10 +173,10 @@ def test_rewards_count_the_end_of_a_caption(blind, tmp_path):
     changes = {**SCST_CHANGES["houses"], "phase": "scst", "start": tmp_path, "output": None}
     learner = CaptionLearner(dataclasses.replace(config, **changes))
     assert learner._statistics is not None
-    # "a red circle", ended and cut: the end is a fourth word.
+    # "a red circle", with its end and truncated: the end counts as a fourth word.
     images = np.arange(learner.records)
-    said = learner._captions[learner._first[:-1]]
-    assert (said[:, 3] == 0).all()
-    ended = learner._statistics.scores(images, said)
-    cut = learner._statistics.scores(images, said[:, :3])
-    assert (ended > cut + 0.1).all()
+    first_captions = learner._captions[learner._first[:-1]]
+    assert (first_captions[:, 3] == 0).all()
+    ended = learner._statistics.scores(images, first_captions)
+    truncated = learner._statistics.scores(images, first_captions[:, :3])
+    assert (ended > truncated + 0.1).all()

@@ -13,7 +13,7 @@ QUICK = ("--threads", "1", "--evaluate-every", "40", "--optimiser.learning-rate"
 
 @pytest.fixture
 def photos(tmp_path):
-    """Sixty photos of a red, green or blue thing, with two questions about each."""
+    """Folder of sixty photos of a red, green or blue object, with two questions about each."""
     folder = tmp_path / "photos"
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def photos(tmp_path):
     return folder
 
 
-def test_a_model_of_own_photos_learns_and_answers(run_command, photos, tmp_path):
+def test_a_model_of_the_users_photos_learns_and_answers(run_command, photos, tmp_path):
     run = tmp_path / "run"
     printed = run_command(
         "finetune-vqa", "--data", photos, "--iterations", "120", *QUICK, "--output", run
@@ -48,7 +48,7 @@ def test_a_model_of_own_photos_learns_and_answers(run_command, photos, tmp_path)
     assert printed.splitlines()[0] == "What's its colour?: green"
 
 
-def test_words_are_cut_as_the_run_was_trained(run_command, photos, tmp_path):
+def test_answering_uses_the_tokenizer_of_the_run(run_command, photos, tmp_path):
     run = tmp_path / "run"
     flags = ("--data", photos, "--iterations", "1", "--tokenizer", "mmf", "--output", run)
     run_command("finetune-vqa", *flags)
@@ -58,11 +58,11 @@ def test_words_are_cut_as_the_run_was_trained(run_command, photos, tmp_path):
     with pytest.raises(ValueError, match="tokenizer: mmf against openvqa"):
         run_command("finetune-vqa", "--resume", run, "--tokenizer", "openvqa")
     (run / "vocabulary.json").write_text(json.dumps({"words": words["words"]}))
-    with pytest.raises(ValueError, match="were cut by the tokenizer 'ours', not 'mmf'"):
+    with pytest.raises(ValueError, match="are those of the tokenizer 'ours', not 'mmf'"):
         run_command("answer", photos / "images/my photo 4.png", "why?", "--run", run)
 
 
-def test_a_missing_photo_and_a_split_that_is_not_there_are_named(run_command, photos, tmp_path):
+def test_errors_name_a_missing_photo_and_a_missing_split(run_command, photos, tmp_path):
     run = tmp_path / "run"
     flags = ("--data", photos, "--output", run)
     other = ("--select-by", "val", "--evaluation-splits", "val")
@@ -92,7 +92,7 @@ def test_models_of_regions_train_and_answer(run_command, shapes, tmp_path):
     printed = run_command("answer", one, "what colour is it?", "--run", run, "--count", "1")
     assert printed.startswith("what colour is it?: ")
     photo = next((shapes / "images" / "val").iterdir())
-    with pytest.raises(ValueError, match="this model sees regions"):
+    with pytest.raises(ValueError, match="this model uses region features"):
         run_command("answer", photo, "what?", "--run", run)
     with pytest.raises(ValueError, match="uses region features"):
         run_command("explain-image", photo, "red", "--question", "what?", "--run", run)

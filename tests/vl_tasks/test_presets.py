@@ -202,7 +202,7 @@ def check(found, published):
             assert found[name] == value, name
 
 
-def test_openvqas_recipe_takes_regions_and_its_twin_grids():
+def test_mcan_small_uses_regions_and_its_grid_variant_grids():
     for size in ("small", "large"):
         published, twin = VQA_PRESETS[f"mcan-{size}"], VQA_PRESETS[f"mcan-{size}-grid"]
         assert published.regions is not None

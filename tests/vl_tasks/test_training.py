@@ -57,7 +57,7 @@ def config(tmp_path, **changes):
     )
 
 
-def test_a_run_that_stops_and_goes_on_is_the_run_without_a_stop(tmp_path, check_same_run):
+def test_an_interrupted_and_resumed_run_equals_an_uninterrupted_one(tmp_path, check_same_run):
     whole = make_task_trainer(config(tmp_path / "whole"), Sums())
     whole.train()
     assert (whole.run / "numbers.txt").read_text() == "two"
@@ -78,12 +78,12 @@ def interrupt_at(trainer, iteration):
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_twentieth_of_the_pictures_is_held_out():
+def test_a_twentieth_of_the_images_is_held_out():
     held = [one for one in range(20_000) if is_held_out(one)]
     assert 850 < len(held) < 1150
 
 
-def test_of_few_pictures_one_is_held_out():
+def test_at_least_one_image_is_held_out():
     few = [one for one in range(40) if not is_held_out(one)][:3]
     records = [(picture, place) for picture in few for place in range(2)]
     held, learnt = parted(records, lambda record: record[0])

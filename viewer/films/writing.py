@@ -1,4 +1,4 @@
-"""Writing frames as they come, as GIF or as H.264 in mp4."""
+"""Writers of films, frame by frame: GIF and H.264 in mp4."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,28 +11,28 @@ from storage.extras import check_extra
 from viewer.films.canvas import NAMED
 
 KINDS = (".gif", ".mp4")
-_COLOURS = 255  # and one more for what stays as it was
-_NEAR = 11  # of 255, by which colours of moving frames may differ from what they should be
+_COLOURS = 255  # the 256th is transparent, for unchanged pixels
+_NEAR = 11  # maximum colour difference (of 255) that is accepted in moving frames
 
 
 class Writer(Protocol):
-    """Takes frames (H, W, 3) uint8 one after the other."""
+    """Writer of frames (H, W, 3) uint8."""
 
     def add(self, frame: np.ndarray) -> None:
-        """Write a frame; the same array again makes the last one stand longer."""
+        """Write a frame; a repeated array extends the duration of the last frame."""
         ...
 
     def close(self) -> None:
-        """Write the end."""
+        """Finish the file."""
         ...
 
 
 def check_kind(path: Path) -> str:
-    """Ending of a film's file.
+    """Return the suffix of a film's file.
 
     Raises:
-        ValueError: It is none of `KINDS`.
-        ModuleNotFoundError: There is no FFmpeg to write an mp4 with; says how to get it.
+        ValueError: It is not one of `KINDS`.
+        ModuleNotFoundError: FFmpeg for mp4 is not installed; the message contains the remedy.
     """
     kind = path.suffix.lower()
     if kind not in KINDS:
@@ -43,12 +43,12 @@ def check_kind(path: Path) -> str:
 
 
 class Mp4:
-    """Writes H.264 with 4:2:0 colours, which every player shows, through FFmpeg.
+    """Writer of H.264 with 4:2:0 chroma subsampling, which every player supports, with FFmpeg.
 
     Args:
         path: File to write.
         size: Width and height of the frames, both even.
-        rate: Frames a second.
+        rate: Frames per second.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], rate: int) -> None:
@@ -62,7 +62,7 @@ class Mp4:
             pix_fmt_out="yuv420p",
             quality=6,  # -crf 20
             macro_block_size=2,
-            # The index stands first, so that a film plays before all of it has come.
+            # With the index first, players start before the whole file is loaded.
             output_params=["-movflags", "+faststart"],
         )
         self._frames.send(None)
@@ -72,40 +72,40 @@ class Mp4:
         self._frames.send(np.ascontiguousarray(frame))
 
     def close(self) -> None:
-        """Write the end and wait for FFmpeg."""
+        """Finish the file and wait for FFmpeg."""
         self._frames.close()
 
 
 class Gif:
-    """Writes a GIF with one palette; only what has changed is written.
+    """Writer of a GIF with one palette; only the changed part of each frame is written.
 
     Args:
         path: File to write.
-        samples: Frames that the palette is made for.
-        rate: Frames a second.
+        samples: Frames from which the palette is computed.
+        rate: Frames per second.
     """
 
     def __init__(self, path: Path, samples: Sequence[np.ndarray], rate: float) -> None:
         self._palette = _palette(samples)
         self._file = path.open("wb")
         self._rate = rate
-        # A frame is written once it is known how long it stands.
+        # A frame is written once its duration is known.
         self._waiting: np.ndarray | None = None
-        self._stands = 0  # frames for which it does
-        self._taken = 0  # frames so far
-        self._written = 0  # hundredths of a second so far
-        self._shown: np.ndarray | None = None  # numbers of the colours of what was written last
+        self._repeats = 0  # number of frames for which the waiting frame is shown
+        self._taken = 0  # number of frames so far
+        self._written = 0  # hundredths of a second written so far
+        self._shown: np.ndarray | None = None  # palette indices of the last written frame
 
     def add(self, frame: np.ndarray) -> None:
-        """Take a frame; the one before it is written."""
+        """Add a frame and write the previous one."""
         if frame is not self._waiting:
             self._write_waiting()
-            self._waiting, self._stands = frame, 0
-        self._stands += 1
+            self._waiting, self._repeats = frame, 0
+        self._repeats += 1
         self._taken += 1
 
     def close(self) -> None:
-        """Write the last frame and the end."""
+        """Write the last frame and finish the file."""
         with self._file:
             self._write_waiting()
             self._file.write(b";")
@@ -116,7 +116,7 @@ class Gif:
         image = Image.fromarray(self._waiting)
         numbered = image.quantize(palette=self._palette, dither=Image.Dither.NONE)
         numbers = np.asarray(numbered)
-        if self._stands == 1:
+        if self._repeats == 1:
             numbers = _smeared(self._waiting, numbers, self._palette)
         offset = (0, 0)
         if self._shown is None:
@@ -125,7 +125,7 @@ class Gif:
         else:
             piece, offset = _changed(self._shown, numbers)
         self._shown = numbers
-        # Whole hundredths of a second, without adding up what is rounded.
+        # GIF has hundredths of a second; rounding the end time keeps errors from accumulating.
         end = round(100 * self._taken / self._rate)
         seconds = {"duration": 10 * (end - self._written)}
         self._written = end
@@ -137,7 +137,7 @@ class Gif:
 
 
 def _changed(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """The piece of a picture that has changed, with nothing where it has not, and its corner."""
+    """Return the changed part of a frame, transparent elsewhere, and its top left corner."""
     changed = before != now
     if not changed.any():
         return np.full((1, 1), _COLOURS, np.uint8), (0, 0)
@@ -148,9 +148,9 @@ def _changed(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, tuple[int
 
 
 def _smeared(frame: np.ndarray, numbers: np.ndarray, palette: Image.Image) -> np.ndarray:
-    """Repeat the colour to the left where it is about right: long runs make half the bytes."""
+    """Repeat the colour to the left where it is similar, because long runs halve the file size."""
     colours = np.array(palette.getpalette(), np.int16).reshape(-1, 3)
-    # By columns, so that each is one piece of memory.
+    # Transposed, so that columns are contiguous in memory.
     wanted = np.ascontiguousarray(frame.transpose(1, 0, 2), np.int16)
     found = np.ascontiguousarray(numbers.T)
     for column in range(1, len(found)):
@@ -161,7 +161,7 @@ def _smeared(frame: np.ndarray, numbers: np.ndarray, palette: Image.Image) -> np
 
 
 def _palette(samples: Iterable[np.ndarray]) -> Image.Image:
-    """The colours of a film, found in samples of its frames, and one for nothing at all."""
+    """Compute the palette of a film from samples of its frames, plus a transparent colour."""
     small = [np.asarray(Image.fromarray(frame).reduce(2)) for frame in samples]
     count = _COLOURS - len(NAMED)
     found = Image.fromarray(np.concatenate(small)).quantize(count, Image.Quantize.MEDIANCUT)

@@ -42,27 +42,27 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
         logs: Events of `metrics.jsonl` by name of the run.
 
     Raises:
-        ValueError: There is no event to draw.
+        ValueError: The logs contain neither losses nor metrics.
     """
     figure, (losses, successes) = _panels(2)
     for place, (run, events) in enumerate(logs.items()):
         _draw_losses(losses, events, run, COLOURS[place % len(COLOURS)])
         splits = dict.fromkeys(e["kind"] for e in events if "SR" in e and "/" not in e["kind"])
         for number, split in enumerate(splits):
-            told = [event for event in events if event["kind"] == split]
+            evaluations = [event for event in events if event["kind"] == split]
             successes.plot(
-                [event["iteration"] for event in told],
-                [100 * event["SR"] for event in told],
+                [event["iteration"] for event in evaluations],
+                [100 * event["SR"] for event in evaluations],
                 color=COLOURS[place % len(COLOURS)],
                 marker=_MARKERS[number % len(_MARKERS)],
                 linestyle=("-", "--", ":")[number % 3],
                 label=f"{run}, {split}" if len(logs) > 1 else split,
             )
     if not losses.lines and not successes.lines:
-        raise ValueError("the logs hold neither losses nor metrics: nothing to draw")
-    for axes, what in ((losses, "losses"), (successes, "metrics")):
+        raise ValueError("the logs contain neither losses nor metrics; name a run that logged some")
+    for axes, content in ((losses, "losses"), (successes, "metrics")):
         if not axes.lines:
-            axes.text(0.5, 0.5, f"no {what} logged", ha="center", transform=axes.transAxes)
+            axes.text(0.5, 0.5, f"no {content} logged", ha="center", transform=axes.transAxes)
     losses.set(xlabel="iteration", ylabel="loss")
     successes.set(xlabel="iteration", ylabel="success (%)", ylim=(0, None))
     _legends(losses, successes)
@@ -123,7 +123,7 @@ def endings(traces: ByAgent) -> "Figure":
 def languages(traces: ByAgent) -> "Figure":
     """Plot success and nDTW per language."""
     figure, panels = _panels(2)
-    spoken = sorted({base_language(t.language) for own in traces.values() for t in own})
+    names = sorted({base_language(t.language) for own in traces.values() for t in own})
     width = 0.8 / len(traces)
     for axes, (metric, label) in zip(
         panels, {"SR": "success", "nDTW": "nDTW"}.items(), strict=True
@@ -132,9 +132,9 @@ def languages(traces: ByAgent) -> "Figure":
             groups: dict[str, list[float]] = defaultdict(list)
             for trace in own:
                 groups[base_language(trace.language)].append(trace.steps[-1].metrics[metric])
-            heights = [100 * float(np.mean(groups[one])) if groups[one] else 0.0 for one in spoken]
+            heights = [100 * float(np.mean(groups[one])) if groups[one] else 0.0 for one in names]
             axes.bar(
-                np.arange(len(spoken)) + (place - (len(traces) - 1) / 2) * width,
+                np.arange(len(names)) + (place - (len(traces) - 1) / 2) * width,
                 heights,
                 width,
                 color=COLOURS[place % len(COLOURS)],
@@ -142,7 +142,7 @@ def languages(traces: ByAgent) -> "Figure":
                 edgecolor="white",
                 label=agent,
             )
-        axes.set_xticks(range(len(spoken)), spoken)
+        axes.set_xticks(range(len(names)), names)
         axes.set(ylabel=f"{label} (%)", ylim=(0, 102))
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(traces), frameon=False)
@@ -153,7 +153,7 @@ def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Fi
     """Plot bars with intervals, one panel per metric.
 
     Args:
-        panels: By metric, by split and by agent, in fractions; NaN ends are no interval.
+        panels: Means with intervals by metric, split and agent, as fractions; NaN for no interval.
     """
     figure, axes = _panels(len(panels))
     by_split = next(iter(panels.values()))
@@ -162,8 +162,8 @@ def intervals(panels: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> "Fi
     figure.set_figheight(1.2 + 0.2 * len(agents) * (1 + len(splits)))
     for panel, (metric, rows) in zip(axes, panels.items(), strict=True):
         for place, split in enumerate(splits):
-            found = np.array([rows[split][agent] for agent in agents])  # (agents, 3)
-            mean, low, high = 100 * found.T
+            values = np.array([rows[split][agent] for agent in agents])  # (agents, 3)
+            mean, low, high = 100 * values.T
             panel.barh(
                 np.arange(len(agents)) + (place - (len(splits) - 1) / 2) * width,
                 mean,
@@ -189,14 +189,14 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     """Return the traces whose goal is known, by agent.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No trace has a known goal.
     """
     groups: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
         if trace.has_goal:
             groups[trace.agent].append(trace)
     if not groups:
-        raise ValueError("no trace whose goal is known: nothing to measure")
+        raise ValueError("no trace has a known goal; record traces of a split with public goals")
     return dict(groups)
 
 
@@ -215,10 +215,10 @@ def save(figure: "Figure", path: Path) -> None:
 
 
 def _draw_losses(axes: "Axes", events: Sequence[Event], run: str, colour: str) -> None:
-    told = [event for event in events if "loss" in event]
-    if told:
-        iterations = [event["iteration"] for event in told]
-        axes.plot(iterations, [event["loss"] for event in told], color=colour, label=run)
+    steps = [event for event in events if "loss" in event]
+    if steps:
+        iterations = [event["iteration"] for event in steps]
+        axes.plot(iterations, [event["loss"] for event in steps], color=colour, label=run)
 
 
 def _length(trace: Trace) -> float:
@@ -228,7 +228,7 @@ def _length(trace: Trace) -> float:
 
 
 def _panels(count: int) -> tuple["Figure", "Sequence[Axes]"]:
-    # A figure of its own, without pyplot, whose state all would share.
+    # Figure directly, because pyplot keeps figures in global state.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6 * count, 3.1), layout="constrained")

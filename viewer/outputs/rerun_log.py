@@ -21,11 +21,11 @@ def log_trace(path: Path, trace: Trace, library: Library, pictures: Pictures) ->
     Args:
         path: File to write.
         trace: The walk.
-        library: Of its world.
-        pictures: The same.
+        library: Library with the graph of the building.
+        pictures: Panoramas of the world.
 
     Raises:
-        ModuleNotFoundError: rerun is not installed; says how to.
+        ModuleNotFoundError: rerun is not installed; the message contains the pip command.
     """
     rerun = import_extra("rerun", "rerun", f"{path}: writing a rerun log")
     graph = library.graph(trace.scan)

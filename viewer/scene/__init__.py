@@ -1,1 +1,1 @@
-"""What the viewer draws of a building: graphs, storeys, pictures."""
+"""Data that the viewer draws of a building: graph, storeys and panoramas."""

@@ -14,39 +14,39 @@ from envs.worlds import WorldFiles
 from storage import atomic_write, cache_dir
 
 QUALITY = 82
-WIDTHS = (1024, 2048, 4096)  # columns of the pictures that the page asks for
-_KEPT = 256  # pictures in memory, of 100 to 300 kB
+WIDTHS = (1024, 2048, 4096)  # widths in pixels of the panoramas that the page requests
+_KEPT = 256  # number of panoramas in memory, of 100 to 300 kB each
 
 Draw = Callable[[str, str, int], np.ndarray]
 
 
 class NoPictureError(LookupError):
-    """There is no picture of a viewpoint; the message says why."""
+    """A viewpoint has no panorama; the message contains the reason."""
 
 
 class Pictures(Protocol):
     """Source of panoramas."""
 
     note: str
-    """Why there are none; empty if there are some."""
+    """Reason why there are no panoramas; empty if there are some."""
 
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
-        """Return a panorama with north in its middle column.
+        """Return a panorama of a viewpoint with north in its centre column.
 
         Raises:
-            NoPictureError: There is none.
+            NoPictureError: The viewpoint has no panorama.
         """
         ...
 
 
 class NoPictures:
-    """Source without pictures, for worlds whose pictures the user does not have."""
+    """Source without panoramas, for worlds whose images the user does not have."""
 
     def __init__(self, note: str) -> None:
         self.note = note
 
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
-        """There is none."""
+        """Raise `NoPictureError`."""
         raise NoPictureError(self.note)
 
 
@@ -54,8 +54,8 @@ class DrawnPictures:
     """Panoramas of a renderer, cached in memory and on disk.
 
     Args:
-        draw: Panorama (H, 2H, 3) uint8 of a scan's viewpoint with so many columns.
-        folder: Of a scan's pictures on disk.
+        draw: Function of scan, viewpoint and width that returns a panorama (H, 2H, 3) uint8.
+        folder: Function that returns the cache folder of a scan.
     """
 
     note = ""
@@ -69,7 +69,7 @@ class DrawnPictures:
         self._jpeg = lru_cache(_KEPT)(self._make)
 
     def jpeg(self, scan: str, viewpoint: str, width: int) -> bytes:
-        """A panorama; see `Pictures`."""
+        """Return a panorama; see `Pictures`."""
         return self._jpeg(scan, viewpoint, width)
 
     def _make(self, scan: str, viewpoint: str, width: int) -> bytes:
@@ -78,7 +78,7 @@ class DrawnPictures:
             if path.is_file():
                 return path.read_bytes()
             with self._drawing:
-                if path.is_file():  # another thread was faster
+                if path.is_file():  # another thread has rendered it in the meantime
                     return path.read_bytes()
                 data = encode(self._draw(scan, viewpoint, width))
                 with atomic_write(path) as beside:
@@ -110,8 +110,8 @@ def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
     if folder.is_dir():
         return skybox_pictures(folder, files.connectivity_dir)
     return NoPictures(
-        f"No skyboxes in {folder}: the map alone is shown. With Matterport3D's skybox images there "
-        "(or --skyboxes FOLDER) panoramas appear."
+        f"No skyboxes in {folder}: only the map is shown. To show panoramas, put Matterport3D's "
+        "skybox images there or name their folder with --skyboxes FOLDER."
     )
 
 
@@ -153,7 +153,7 @@ def skybox_pictures(folder: Path, connectivity_dir: Path) -> DrawnPictures:
         return panoramas(width).panorama(scan, viewpoint).rgb
 
     def kept(scan: str) -> Path:
-        # Other skyboxes give other pictures, and so do other poses. What is missing draws none.
+        # Panoramas depend on the skyboxes and on the poses in the connectivity file.
         parts = (skybox_dir(folder, scan), connectivity_dir / f"{scan}_connectivity.json")
         states = [
             f"{path.resolve()}: {path.exists() and path.stat().st_mtime_ns}" for path in parts

@@ -16,8 +16,8 @@ def scene(graph: NavGraph, world: World) -> Json:
     """Describe a building, ready for JSON; lengths in metres.
 
     Returns:
-        `scan`; `viewpoints`: by name [x, y, z of the floor, storey]; `edges`: pairs of names;
-        `storeys`: how many; `plan`: None, or rooms and openings by storey as in
+        `scan`; `viewpoints`: [x, y, z of the floor, storey] by name; `edges`: pairs of names;
+        `storeys`: number of storeys; `plan`: None, or rooms and openings as in
         `envs.houses.plan.elements`.
     """
     plan = _plan(graph.scan) if is_built_in(world) else None
@@ -26,13 +26,13 @@ def scene(graph: NavGraph, world: World) -> Json:
         levels = storeys(floors)
     else:
         levels = np.array([plan.storey_at(floor + 0.1) for floor in floors.tolist()])
-    places = np.column_stack([graph.positions[:, :2], floors]).round(3).tolist()
+    positions = np.column_stack([graph.positions[:, :2], floors]).round(3).tolist()
     names = graph.viewpoint_ids
     return {
         "scan": graph.scan,
         "viewpoints": {
-            name: [*place, int(level)]
-            for name, place, level in zip(names, places, levels, strict=True)
+            name: [*position, int(level)]
+            for name, position, level in zip(names, positions, levels, strict=True)
         },
         "edges": [[names[i], names[j]] for i, j in np.argwhere(np.triu(graph.adjacency))],
         "storeys": int(levels.max()) + 1 if plan is None else plan.storeys,

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-_BIN = 0.25  # metres
-_APART = 2.0  # metres at least between two storeys
-_SHARE = 0.08  # of all viewpoints that a storey holds at least
+_BIN = 0.25  # bin width of floor heights in metres
+_MIN_HEIGHT = 2.0  # minimum height of a storey in metres
+_MIN_SHARE = 0.08  # minimum share of the viewpoints that a storey contains
 
 
 def storeys(floors: np.ndarray) -> np.ndarray:
     """Assign a storey to each viewpoint.
 
-    Storeys are heights at which many viewpoints stand; those on stairs and split levels belong to
-    the nearest.
+    Storeys are floor heights of many viewpoints; viewpoints on stairs and split levels belong to
+    the nearest storey.
 
     Args:
         floors: (N,) heights of the floor in metres.
@@ -21,14 +21,14 @@ def storeys(floors: np.ndarray) -> np.ndarray:
     """
     low = floors.min()
     bins = np.rint((floors - low) / _BIN).astype(int)
-    # A floor that lies across two bins counts in both.
+    # The sum over three bins counts floors whose heights fall into two bins.
     counts = np.convolve(np.bincount(bins), [1, 1, 1], mode="same")
     levels: list[float] = []
     for candidate in np.argsort(-counts, kind="stable"):
-        if counts[candidate] < max(1, _SHARE * len(floors)) and levels:
+        if counts[candidate] < max(1, _MIN_SHARE * len(floors)) and levels:
             break
         height = low + candidate * _BIN
-        if all(abs(height - level) >= _APART for level in levels):
+        if all(abs(height - level) >= _MIN_HEIGHT for level in levels):
             levels.append(height)
     ordered = np.sort(np.array(levels))
     return np.abs(floors[:, None] - ordered).argmin(1)

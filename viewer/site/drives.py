@@ -186,7 +186,7 @@ class Drives:
         if drive.trace != saved:
             raise ValueError(
                 f"{path}: this walk is of another episode or another graph than {key}; move the "
-                "file elsewhere to walk anew"
+                "file elsewhere to start a new walk"
             )
         self._keep(key, drive)
         return drive

@@ -26,7 +26,7 @@ def walk_freely(
         max_steps: Number of decisions before the walk is cut off.
 
     Raises:
-        KeyError: The environment has not loaded that building, or it has no such viewpoint.
+        KeyError: The environment has not loaded the building, or the viewpoint does not exist.
     """
     own = VlnVectorEnv(
         dataclasses.replace(env.split, episodes=[episode]),

@@ -25,12 +25,12 @@ class Entry:
 class Library:
     """Episodes by key, and the traces of each by agent.
 
-    The key is `<split>/<instr_id>`, with `<dataset>/` before it where the data set is another one:
-    R2R and R4R have ids in common.
+    The key is `<split>/<instr_id>`, or `<dataset>/<split>/<instr_id>` for traces of another data
+    set, because R2R and R4R share ids.
 
     Args:
-        files: The world that all episodes are in.
-        dataset: Whose episodes are taken up; traces know theirs.
+        files: World of all episodes.
+        dataset: Data set of `add_episodes`; traces contain their own.
     """
 
     def __init__(self, files: WorldFiles, dataset: Dataset) -> None:
@@ -73,7 +73,7 @@ class Library:
         """Check that traces can be added.
 
         Raises:
-            ValueError: A trace is of another world, or does not fit the building's graph.
+            ValueError: A trace is of another world, or has viewpoints that the graph lacks.
         """
         for trace in traces:
             self._check(trace)
@@ -86,7 +86,7 @@ class Library:
         """Return an episode with its data set and split.
 
         Raises:
-            KeyError: There is no such episode.
+            KeyError: The episode does not exist.
         """
         return self._episodes[key]
 
@@ -94,7 +94,7 @@ class Library:
         """Return the trace of an agent.
 
         Raises:
-            KeyError: There is no such episode, or the agent has not walked it.
+            KeyError: The episode does not exist, or has no trace of the agent.
         """
         return self._traces[key][agent]
 
@@ -147,8 +147,8 @@ class Library:
         name = f"trace of {trace.instr_id} by {trace.agent}"
         if trace.world != self.files.world:
             raise ValueError(
-                f"{name}: it is of world '{trace.world}', but '{self.files.world}' is shown; name "
-                f"it with --world {trace.world}"
+                f"{name}: its world is '{trace.world}', but '{self.files.world}' is shown; set "
+                f"--world {trace.world}"
             )
         try:
             graph = self.graph(trace.scan)

@@ -13,7 +13,7 @@ from viewer.trace.format import FORMAT, Trace
 
 Kind = Literal["run", "traces", "submission"]
 
-_HEAD = 4096  # bytes that tell what a file is
+_HEAD = 4096  # number of bytes that identify the format of a file
 
 
 def kind_of(path: Path) -> Kind:
@@ -51,37 +51,39 @@ def short_names(paths: Iterable[Path]) -> dict[Path, str]:
     return {path: short(path) for path in parts}
 
 
-def told_apart(brought: Mapping[Path, Sequence[Trace]]) -> dict[tuple[Path, str], list[Trace]]:
-    """Give agents of the same name the names of their sources, too, if they walked differently.
+def label_agents(
+    traces_by_source: Mapping[Path, Sequence[Trace]],
+) -> dict[tuple[Path, str], list[Trace]]:
+    """Append the name of the source to the names of agents that occur in several sources.
 
     Args:
-        brought: Traces by source.
+        traces_by_source: Traces by source.
 
     Returns:
-        Traces by source and by the name of the agent there, in the order of their coming. Those of
-        `follower` are of `follower one` and of `follower two` then. Where sources hold the very
-        same walks of an agent, such as of a baseline, the first one keeps them.
+        Traces by source and original agent name, in the order of the input. For example, the agent
+        `follower` of the sources `one` and `two` becomes `follower one` and `follower two`. If all
+        sources contain the same traces of an agent, such as a baseline, only the first keeps them.
     """
     groups: dict[tuple[Path, str], list[Trace]] = {}
-    for source, traces in brought.items():
+    for source, traces in traces_by_source.items():
         for trace in traces:
             groups.setdefault((source, trace.agent), []).append(trace)
-    names = short_names(brought)
-    told: dict[tuple[Path, str], list[Trace]] = {}
-    for (source, agent), own in groups.items():
-        namesakes = [walks for (_, other), walks in groups.items() if other == agent]
-        if any(walks != own for walks in namesakes):
+    names = short_names(traces_by_source)
+    distinct: dict[tuple[Path, str], list[Trace]] = {}
+    for (source, agent), group in groups.items():
+        same_name = [other for (_, name), other in groups.items() if name == agent]
+        if any(other != group for other in same_name):
             name = f"{agent} {names[source]}"
-            told[source, agent] = [msgspec.structs.replace(one, agent=name) for one in own]
+            distinct[source, agent] = [msgspec.structs.replace(one, agent=name) for one in group]
         else:
-            told[source, agent] = own if own is namesakes[0] else []
-    return told
+            distinct[source, agent] = group if group is same_name[0] else []
+    return distinct
 
 
-def first_agents(told: Mapping[tuple[Path, str], Sequence[Trace]]) -> tuple[str, ...]:
-    """Name of the first agent of each source, as shown; see `told_apart`."""
+def first_agents(traces: Mapping[tuple[Path, str], Sequence[Trace]]) -> tuple[str, ...]:
+    """Return the name of the first agent of each source, given `label_agents`."""
     first: dict[Path, str] = {}
-    for (source, _), traces in told.items():
-        if traces:
-            first.setdefault(source, traces[0].agent)
+    for (source, _), group in traces.items():
+        if group:
+            first.setdefault(source, group[0].agent)
     return tuple(dict.fromkeys(first.values()))

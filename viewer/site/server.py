@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 100_000  # bytes
 _CONNECTIONS = 64  # served at a time, each by a thread of its own; a browser opens six
 _TIMEOUT = 30.0  # seconds after which a connection that sends nothing is closed
-# The page loads nothing from anywhere else, and the browser sees to it.
+# Makes the browser block all content from other servers.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'"
@@ -33,14 +33,14 @@ class ViewerServer(ThreadingHTTPServer):
     Args:
         site: Routes to serve. They can be set after the port is bound, before `serve_forever`.
         host: Address to listen on.
-        port: 0 for any free one.
+        port: Port number; 0 for any free port.
 
     Raises:
-        OSError: Nobody can listen there; the message says what to do.
+        OSError: The port or address cannot be used; the message contains the remedy.
     """
 
     daemon_threads = True
-    request_queue_size = 1024  # connections that the system holds until there is a thread for them
+    request_queue_size = 1024  # connections that the system queues until a thread is free
     site: Routes
 
     def __init__(self, site: Routes | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         except RequestError as error:
             self._refuse(error.status, str(error))
         except ConnectionError:
-            raise  # the browser has left, so there is nobody to tell
+            raise  # the browser has closed the connection
         except Exception as error:
             _LOG.exception("while answering %s", self.path)
             self._refuse(500, f"something went wrong here: {error}")
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise RequestError(403, f"this server is for this machine only, not for {host!r}")
 
     def _body(self) -> dict[str, Any]:
-        # A page of another site cannot send this type without asking first.
+        # Pages of other origins cannot send this type without a CORS preflight request.
         if self.headers.get_content_type() != "application/json":
             raise RequestError(415, "the body must be application/json")
         length = self.headers.get("Content-Length", "")
@@ -202,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _refuse(self, status: int, reason: str) -> None:
-        # What was not read of the request would be taken for the next one.
+        # An unread body would be parsed as the next request of the connection.
         self.close_connection = True
         self._send(Answer(json.dumps({"error": reason}).encode(), status=status))
 

@@ -18,7 +18,7 @@ from storage.features.view_grid import NUM_VIEWS
 from storage.records import RecordError, read_records
 
 FORMAT, VERSION = "clipnav-trace", 1
-REMEDY = "record the trace anew with clipnav evaluate-agent --traces or clipnav visualise"
+REMEDY = "record the trace again with clipnav evaluate-agent --traces or clipnav visualise"
 
 Ending = Literal["stopped", "cut off", "under way"]
 
@@ -27,10 +27,10 @@ class Candidate(msgspec.Struct, frozen=True):
     """A candidate of a step.
 
     Attributes:
-        viewpoint: Its name.
-        heading: Of the camera there, seen from here.
-        elevation: The same.
-        floor: Elevation of the floor below that camera, where a mark belongs.
+        viewpoint: Viewpoint id of the candidate.
+        heading: Heading from the current to the candidate's camera position.
+        elevation: Elevation from the current to the candidate's camera position.
+        floor: Elevation of the floor below the candidate's camera, where markers are drawn.
         distance: Length of the edge.
         probability: Probability of the action, if known.
     """
@@ -47,19 +47,19 @@ class Step(msgspec.Struct, frozen=True):
     """One decision.
 
     Attributes:
-        viewpoint: Where the agent stands.
-        heading: Where it looks.
-        elevation: The same.
-        candidates: In the order of the actions 1, 2, ...
+        viewpoint: Viewpoint id of the agent's position.
+        heading: Heading of the agent.
+        elevation: Elevation of the agent's camera.
+        candidates: Candidates in the order of the actions 1, 2, ...
         action: 0 for stop, k for a move to candidate k. None for a step that is not an edge, and
             at the end of a walk without a stop.
-        distance_to_goal: Along the graph; None where the goal is secret.
-        metrics: Of the walk up to here, as if it ended here; none where the goal is secret.
-        stop_probability: If it is known.
+        distance_to_goal: Distance along the graph; None if the goal is secret.
+        metrics: Metrics of the walk if it ended here; empty if the goal is secret.
+        stop_probability: Probability of the stop action, if known.
         value: Value estimated by the critic, if there is one.
-        word_attention: Weights on the mark of the start, each of the trace's `words`, and the mark
-            of the end; None if the agent tells none.
-        view_attention: Weights on the 36 views, see `envs.graphs.candidates`.
+        word_attention: Attention weights of the start token, of each of the trace's `words` and of
+            the end token; None if the agent reports none.
+        view_attention: Attention weights of the 36 views, see `envs.graphs.candidates`.
     """
 
     viewpoint: str
@@ -81,21 +81,21 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         format: `FORMAT`.
         version: `VERSION`.
-        agent: Name of who walked.
-        world: As of `envs.worlds`.
-        dataset: The same.
-        split: Of the data set; "" where the instruction is somebody's own.
-        instr_id: As of `envs.episodes.Episode`, and so the next six.
+        agent: Name of the agent.
+        world: World of the episode, see `envs.worlds`.
+        dataset: Data set of the episode, see `envs.worlds`.
+        split: Split of the data set; "" for an instruction that a person typed.
+        instr_id: Id of the instruction, as in `envs.episodes.Episode`; so are the next six fields.
         path_id: Number of the path.
         scan: The building.
-        path: Reference path; only its start where the goal is secret or there is none.
-        heading: At the start.
+        path: Reference path; only its start if the goal is secret or does not exist.
+        heading: Heading at the start.
         instruction: Raw text.
         language: Language tag.
-        words: The instruction cut into words, each with the blanks behind it.
+        words: The instruction split into words, each with trailing blanks.
         unknown_words: Indices of the words that the agent does not know. Recorded only for
             instructions that a person typed.
-        steps: Decisions, the first at the start.
+        steps: Decisions; the first one is at the start.
         ending: How the walk ended.
     """
 
@@ -119,7 +119,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_goal(self) -> bool:
-        """Whether it is known where the walk should have ended."""
+        """Whether the goal of the episode is known."""
         return len(self.path) > 1
 
     @property
@@ -132,8 +132,8 @@ def read_traces(path: str | Path) -> list[Trace]:
     """Read the traces of a file, or of all `.json` and `.jsonl` files below a folder.
 
     Raises:
-        FileNotFoundError: There is no such file, or the folder holds none.
-        ValueError: A trace is damaged; names file, record, field and remedy.
+        FileNotFoundError: The file does not exist, or the folder contains none.
+        ValueError: A trace is damaged; the message names file, record, field and remedy.
     """
     path = Path(path)
     files = [path]
@@ -152,7 +152,7 @@ def read_traces(path: str | Path) -> list[Trace]:
 
 
 def write_trace(trace: Trace, folder: Path, suffix: str = ".json") -> Path:
-    """Write a trace into a folder, which is made if need be, and return its file."""
+    """Write a trace into a folder, which is created if it is missing, and return its file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / trace_file_name(trace.instr_id, suffix)
     with atomic_write(path) as beside:
@@ -171,7 +171,7 @@ def trace_json(trace: Trace) -> bytes:
 
 
 def problems(trace: Trace) -> Iterator[str]:
-    """What is wrong in a trace whose fields have the right types."""
+    """Yield the problems of a trace whose fields have the right types."""
     if trace.format != FORMAT:
         yield f"field 'format': it is '{trace.format}', not '{FORMAT}'"
     if trace.version != VERSION:
@@ -191,7 +191,7 @@ def problems(trace: Trace) -> Iterator[str]:
 
 
 def _jumps(steps: Sequence[Step]) -> Iterator[str]:
-    """Actions that do not lead where the next step is."""
+    """Yield a problem for each action that does not lead to the next step."""
     for number, (step, after) in enumerate(pairwise(steps)):
         if step.action == 0:
             yield f"field 'steps[{number}].action': it stops, but steps follow"

@@ -8,7 +8,7 @@ from envs.episodes import Episode
 from envs.episodes.paths import without_turns
 from envs.graphs.nav_graph import NavGraph
 from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
-from envs.submissions.scores import Ground
+from envs.submissions.scores import GroundTruth
 from envs.worlds import Dataset, World
 from storage.features.view_grid import NUM_HEADINGS, STEP
 from viewer.trace.building import Moment, Setting, build_trace, candidate_views, candidates
@@ -45,7 +45,7 @@ def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]
 
 
 def traces_of_submission(
-    path: Path, ground: Ground, world: World, dataset: Dataset, agent: str | None = None
+    path: Path, ground_truth: GroundTruth, world: World, dataset: Dataset, agent: str | None = None
 ) -> tuple[list[Trace], SubmissionCheck]:
     """Return the traces of a submission file, and the result of checking it.
 
@@ -53,7 +53,7 @@ def traces_of_submission(
 
     Args:
         path: The file, in any form that `envs.submissions.checks` reads.
-        ground: Episodes and graphs of the splits that it walks.
+        ground_truth: Episodes and graphs of the splits that it walks.
         world: Of these.
         dataset: The same.
         agent: Name to show; the file's by default.
@@ -63,19 +63,21 @@ def traces_of_submission(
         ValueError: It is no JSON, or holds no walk that can be used; names what is wrong.
     """
     records = read_submission(path)
-    checked = check_submission(path, records, ground.episodes, ground.graphs, ground.counted)
+    checked = check_submission(
+        path, records, ground_truth.episodes, ground_truth.graphs, ground_truth.counted
+    )
     walked = checked.trajectories
     if not walked:
         found = "; ".join(map(str, checked.findings)) or "it is empty"
         raise ValueError(f"{path}: no walk that can be shown: {found}")
     return [
         trace_of_path(
-            Setting(agent or path.stem, world, dataset, ground.split_of[episode.instr_id]),
+            Setting(agent or path.stem, world, dataset, ground_truth.split_of[episode.instr_id]),
             episode,
-            ground.graphs[episode.scan],
+            ground_truth.graphs[episode.scan],
             without_turns(walked[episode.instr_id]),
         )
-        for episode in ground.episodes
+        for episode in ground_truth.episodes
         if episode.instr_id in walked
     ], checked
 

@@ -167,8 +167,8 @@ def noted(
     possible = action is None or observation["action_mask"][row][action]
     return Moment(
         viewpoint=str(info["viewpoint"][row]),
-        heading=float(observation["heading"][row]),
-        elevation=float(observation["elevation"][row]),
+        heading=float(observation["heading"][row, 0]),
+        elevation=float(observation["elevation"][row, 0]),
         action=action if possible else None,
         probabilities=own.get("probabilities"),
         value=float(own["value"]) if "value" in own else None,

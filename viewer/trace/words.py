@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.tokenizers import Tokenizer, WordTokenizer, split_words
 
-_WINDOW = 40  # characters among which a token is looked for; beyond, it was not found
+_WINDOW = 40  # number of characters in which a token is searched
 
 
 def word_pieces(text: str) -> tuple[str, ...]:
@@ -26,19 +26,19 @@ def word_attention(
     """Sum the attention over tokens by word.
 
     Args:
-        tokenizer: Made the ids.
+        tokenizer: Tokenizer of the ids.
         text: The instruction.
-        ids: (L,) tokens of the text, padded with 0; the first and the last are marks.
-        weights: (M,) over the first M of the tokens; over the two marks alone if there are two.
+        ids: (L,) token ids of the text, padded with 0, with a start and an end token.
+        weights: (M,) attention over the first M tokens; M = 2 for the start and end tokens only.
 
     Returns:
-        Weights of the mark of the start, each of `word_pieces` (0 for what was not read), and the
-        mark of the end.
+        Weights of the start token, of each of `word_pieces` (0 for truncated words), and of the end
+        token.
     """
     count = int(np.count_nonzero(np.asarray(ids)))
     words = len(_starts(text))
     total = np.zeros(words + 2)
-    if len(weights) < count:  # an agent without language reads the marks only
+    if len(weights) < count:  # an agent without instructions sees only the start and end tokens
         total[0], total[-1] = weights[0], weights[-1]
     else:
         places = _places(tokenizer, text, list(ids[1 : count - 1]))
@@ -59,7 +59,7 @@ def unknown_words(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 
 def _starts(text: str) -> list[int]:
-    """Where each word begins; the first takes what stands before it."""
+    """Return the index at which each word begins; the first word includes leading characters."""
     lowered, origins = _lowered(text)
     starts, cursor = [], 0
     for word in split_words(text):
@@ -70,14 +70,14 @@ def _starts(text: str) -> list[int]:
 
 
 def _lowered(text: str) -> tuple[str, list[int]]:
-    """Lower-case text, and which character of the text each of its characters comes from."""
-    # Lower case may be longer: İ becomes two characters.
+    """Return the text in lower case, and for each character its index in the text."""
+    # The lower case of a character may be longer: İ becomes two characters.
     letters = [(low, place) for place, letter in enumerate(text) for low in letter.lower()]
     return "".join(low for low, _ in letters), [place for _, place in letters]
 
 
 def _places(tokenizer: Tokenizer, text: str, ids: list[int]) -> list[int]:
-    """Word that each token belongs to."""
+    """Return the index of the word of each token."""
     starts = _starts(text)
     if type(tokenizer) is WordTokenizer:
         return list(range(len(ids)))

@@ -65,11 +65,11 @@ class DecoderLayer(nn.Module):
         self.norms = nn.ModuleList(layer_norm(config.width, config.faithful) for _ in range(3))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, places: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cells: Tensor, mask: Tensor) -> Tensor:
         """Return the new states of all words x (B, T, C); each word attends to those before it."""
         y = self.norms[0](x)
         x = x + self.dropout(self.own.attend(y, *self.own.keys_values(y), None, causal=True))
-        x = x + self.dropout(self.seen(self.norms[1](x), places, mask))
+        x = x + self.dropout(self.seen(self.norms[1](x), cells, mask))
         return x + self.dropout(self.feed_forward(self.norms[2](x)))
 
     def step(self, x: Tensor, memory: LayerMemory, mask: Tensor) -> Tensor:
@@ -127,11 +127,11 @@ class Captioner(nn.Module):
             x = layer(x, grids.mask)
         return self.encoder_norm(x)
 
-    def forward(self, places: Tensor, mask: Tensor, captions: Tensor) -> Tensor:
+    def forward(self, cells: Tensor, mask: Tensor, captions: Tensor) -> Tensor:
         """Compute the logits of all words of captions with teacher forcing.
 
         Args:
-            places: (B, N, C) encoded grid cells.
+            cells: (B, N, C) encoded grid cells.
             mask: (B, N), False in the padding.
             captions: (B, T) input words: 0, the first word, ...
 
@@ -140,12 +140,12 @@ class Captioner(nn.Module):
         """
         x = self._read(captions, 0)
         for layer in self.decoder:
-            x = layer(x, places, mask)
+            x = layer(x, cells, mask)
         return self.generator(self.decoder_norm(x))
 
-    def begin(self, places: Tensor) -> list[LayerMemory]:
+    def begin(self, cells: Tensor) -> list[LayerMemory]:
         """Build the key-value cache of the decoder before the first word."""
-        return [LayerMemory(*layer.seen.keys_values(places)) for layer in self._layers]
+        return [LayerMemory(*layer.seen.keys_values(cells)) for layer in self._layers]
 
     def step(
         self, words: Tensor, position: int, memory: Sequence[LayerMemory], mask: Tensor

@@ -72,18 +72,18 @@ class CiderD:
         table = GramTable.build(captions, lengths, words)
         counted = table.count(captions, lengths)
         image = np.repeat(np.arange(len(per_image)), per_image)
-        place = np.arange(len(captions)) - first[image]
+        index = np.arange(len(captions)) - first[image]
         total = len(table)
         pairs, entry = np.unique(image[counted.caption] * total + counted.gram, return_inverse=True)
         count = np.zeros((len(pairs), per_image.max()), np.uint16)
-        count[entry, place[counted.caption]] = np.minimum(counted.count, 65535)
+        count[entry, index[counted.caption]] = np.minimum(counted.count, 65535)
         documents = np.bincount(pairs % total, minlength=total)
         idf = np.log(float(len(per_image))) - np.log(np.maximum(1.0, documents))
         weight = counted.count * idf[counted.gram]
         norm = np.zeros((len(per_image), count.shape[1], ORDERS))
-        norm[image, place] = _norms(counted.caption, counted.order, weight, len(captions))
+        norm[image, index] = _norms(counted.caption, counted.order, weight, len(captions))
         length = np.zeros(norm.shape[:2])
-        length[image, place] = np.maximum(lengths - 1, 0)
+        length[image, index] = np.maximum(lengths - 1, 0)
         return cls(
             table=table,
             idf=idf,
@@ -156,10 +156,10 @@ class CiderD:
         entries = np.arange(sizes.sum()) + np.repeat(self.first[distinct] - start, sizes)
         keys = np.repeat(np.arange(len(distinct)), sizes) * total + self.gram[entries]
         wanted = local[caption] * total + gram
-        place = np.searchsorted(keys, wanted)
-        inside = np.flatnonzero(place < len(keys))
-        matched = inside[keys[place[inside]] == wanted[inside]]
-        return entries[place[matched]], matched
+        position = np.searchsorted(keys, wanted)
+        inside = np.flatnonzero(position < len(keys))
+        matched = inside[keys[position[inside]] == wanted[inside]]
+        return entries[position[matched]], matched
 
     def _mean(
         self, images: np.ndarray, overlap: np.ndarray, norm: np.ndarray, length: np.ndarray

@@ -59,9 +59,9 @@ def beam_search(
     Returns:
         (B, T) captions, padded with 0 after the end.
     """
-    places = captioner.encode(grids)
-    count, device = len(places), places.device
-    memory = captioner.begin(places)
+    cells = captioner.encode(grids)
+    count, device = len(cells), cells.device
+    memory = captioner.begin(cells)
     _reorder(memory, torch.arange(count, device=device).repeat_interleave(beams))
     mask = grids.mask.repeat_interleave(beams, 0)  # (B K, N)
     words = torch.zeros(count * beams, dtype=torch.long, device=device)
@@ -128,10 +128,10 @@ def caption_log_probabilities(
         the 0 that ends them.
     """
     times = len(captions) // len(grids.mask)
-    places = captioner.encode(grids).repeat_interleave(times, 0)
+    cells = captioner.encode(grids).repeat_interleave(times, 0)
     mask = grids.mask.repeat_interleave(times, 0)
     before = torch.cat([torch.zeros_like(captions[:, :1]), captions[:, :-1]], dim=1)
-    scores = _without(captioner(places, mask, before), banned).log_softmax(-1)
+    scores = _without(captioner(cells, mask, before), banned).log_softmax(-1)
     log_probs = scores.gather(2, captions[..., None])[..., 0]
     counts = torch.cat([torch.ones_like(before[:, :1]), before[:, 1:]], dim=1) != 0
     return log_probs, counts
@@ -146,15 +146,15 @@ def _write(
     choose: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Decode captions word by word; `choose` selects words (B,) from logits (B, vocabulary)."""
-    places = captioner.encode(grids)
-    memory = captioner.begin(places)
+    cells = captioner.encode(grids)
+    memory = captioner.begin(cells)
     mask = grids.mask
     if times > 1:
-        rows = torch.arange(len(places), device=places.device).repeat_interleave(times)
+        rows = torch.arange(len(cells), device=cells.device).repeat_interleave(times)
         _reorder(memory, rows)
         mask = mask[rows]
-    words = torch.zeros(len(mask), dtype=torch.long, device=places.device)
-    ended = torch.zeros(len(mask), dtype=torch.bool, device=places.device)
+    words = torch.zeros(len(mask), dtype=torch.long, device=cells.device)
+    ended = torch.zeros(len(mask), dtype=torch.bool, device=cells.device)
     written = []
     for position in range(max_length):
         scores = _without(captioner.step(words, position, memory, mask), banned)

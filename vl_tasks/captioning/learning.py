@@ -23,7 +23,7 @@ from vl_tasks.data.captions import (
     read_captions,
 )
 from vl_tasks.grids.sources import fit_scale, open_source
-from vl_tasks.house_tasks.folders import data_folder, picture_folders
+from vl_tasks.house_tasks.folders import data_folder, image_folders
 from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
 from vl_tasks.text.java import REMEDY, java_ready
 from vl_tasks.text.vocabulary import Vocabulary
@@ -65,7 +65,7 @@ class CaptionLearner:
         pictures: dict[int, Path] = {}
         if config.vision:
             images = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-            pictures = caption_images(images, picture_folders(config, folder))
+            pictures = caption_images(images, image_folders(config, folder))
         self.source = open_source(config, pictures)
         self.metadata = dict(self.source.metadata)
         self.network = CaptionNetwork(config, self.source.channels, len(self.words))

@@ -145,9 +145,9 @@ def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     best = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0
-        for place, other in enumerate(second, start=1):
-            above = best[place]
-            best[place] = diagonal + 1 if word == other else max(above, best[place - 1])
+        for column, other in enumerate(second, start=1):
+            above = best[column]
+            best[column] = diagonal + 1 if word == other else max(above, best[column - 1])
             diagonal = above
     return best[-1]
 

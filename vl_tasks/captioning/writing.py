@@ -8,7 +8,7 @@ import torch
 from training.checkpoints import VOCABULARY, load_model
 from training.settings import read_config
 from vl_tasks.captioning.networks import CaptionNetwork
-from vl_tasks.grids.sources import pictures_source
+from vl_tasks.grids.sources import uncached_source
 from vl_tasks.settings.configs import CaptionConfig
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
@@ -31,7 +31,7 @@ def caption_pictures(
     """
     config = read_config(run, CaptionConfig)
     words = Vocabulary.load(run / VOCABULARY)
-    source = pictures_source(config, dict(enumerate(images)), device)
+    source = uncached_source(config, dict(enumerate(images)), device)
     network = CaptionNetwork(config, source.channels, len(words))
     load_model(run, network, dict(source.metadata))
     network.to(device).eval()

@@ -60,7 +60,7 @@ class _File(msgspec.Struct):
 def read_captions(
     path: Path, split: str | None = None, secret: bool = False
 ) -> list[CaptionedImage]:
-    """Read the images of a split, in the order of the file.
+    """Read the images of a split in the order of the file.
 
     Args:
         path: Captions file in Karpathy's format.
@@ -85,7 +85,7 @@ def read_captions(
             raise AnnotationError(path, f"image {image_id}", "it has no caption", REMEDY)
         images[image_id] = _captioned(image_id, record)
     if not images:
-        raise AnnotationError(path, "", f"there is no picture of split {split!r} in it", REMEDY)
+        raise AnnotationError(path, "", f"it contains no image of split {split!r}", REMEDY)
     return list(images.values())
 
 
@@ -101,13 +101,14 @@ def caption_images(images: Iterable[CaptionedImage], folders: Sequence[Path]) ->
     """
     files = {}
     for image in images:
-        found = [folder / image.file for folder in folders if (folder / image.file).is_file()]
-        if not found:
-            looked = " or ".join(str(folder) for folder in folders)
+        paths = [folder / image.file for folder in folders if (folder / image.file).is_file()]
+        if not paths:
+            searched = " or ".join(str(folder) for folder in folders)
             raise FileNotFoundError(
-                f"{image.file}: no such picture in {looked}, which image {image.image_id} needs"
+                f"{image.file}: the file of image {image.image_id} is not in {searched}; set "
+                "--images to the folder of the images"
             )
-        files[image.image_id] = found[0]
+        files[image.image_id] = paths[0]
     return files
 
 

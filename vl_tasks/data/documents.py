@@ -1,4 +1,4 @@
-"""Annotation files that are one JSON document, read with complaints that name the record."""
+"""Reader of annotation files with one JSON document, whose errors name the record."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,13 @@ from storage.messages import shortened
 
 Document = TypeVar("Document")
 
-# Of what msgspec says of `$.questions[3].image_id`: list, record and field.
-_PLACE = re.compile(r" - at `\$\.(\w+)\[(\d+)\]\.?([^`]*)`$")
+# List, record and field of an error of msgspec, as in `$.questions[3].image_id`.
+_LOCATION = re.compile(r" - at `\$\.(\w+)\[(\d+)\]\.?([^`]*)`$")
 _NAMES = ("question_id", "cocoid", "imgid", "image_id", "id")
 
 
 class AnnotationError(ValueError):
-    """An annotation file is wrong; the message names file, record, problem and remedy."""
+    """Error in an annotation file; the message contains file, record, problem and remedy."""
 
     def __init__(self, path: Path, record: str, problem: str, remedy: str) -> None:
         super().__init__(
@@ -28,16 +28,16 @@ class AnnotationError(ValueError):
 
 
 def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
-    """Read a file that is one JSON document.
+    """Read a file that consists of one JSON document.
 
     Args:
         path: The file.
-        kind: What the document is, for `msgspec`; fields that it does not name are skipped.
-        remedy: How to get a sound file, for the error.
+        kind: Type of the document for `msgspec`; other fields are ignored.
+        remedy: Remedy for the error message.
 
     Raises:
         OSError: The file cannot be opened.
-        AnnotationError: It is damaged; names file, record, field and remedy.
+        AnnotationError: The file is damaged; names file, record, field and remedy.
     """
     raw = read_bytes(path, remedy, MOST_BYTES)
     try:
@@ -50,23 +50,23 @@ def read_document(path: Path, kind: type[Document], remedy: str) -> Document:
 
 
 def read_table(path: Path, kind: type[Document], remedy: str) -> dict[str, Document]:
-    """Read a file that is one JSON object with a record under each id.
+    """Read a file that consists of one JSON object with records by id.
 
-    Args and errors are those of `read_document`; `kind` is that of the records.
+    Arguments and errors are as for `read_document`; `kind` is the type of a record.
     """
     raw = read_bytes(path, remedy, MOST_BYTES)
     try:
         return msgspec.json.decode(raw, type=dict[str, kind])
     except msgspec.ValidationError as error:
-        _blame(path, raw, kind, remedy)
-        # A record that comes again under the same id hides the damaged one.
+        _raise_for_record(path, raw, kind, remedy)
+        # With a repeated id, a later valid record hides the invalid one.
         raise AnnotationError(path, "", str(error).replace("`", ""), remedy) from None
     except (ValueError, RecursionError) as error:
         raise AnnotationError(path, "", f"not valid JSON ({error})", remedy) from None
 
 
-def _blame(path: Path, raw: bytes, kind: type, remedy: str) -> None:
-    """Complain of the first record of a table that does not have the wanted form."""
+def _raise_for_record(path: Path, raw: bytes, kind: type, remedy: str) -> None:
+    """Raise an error for the first record of a table that does not have the type `kind`."""
     try:
         records = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     except (ValueError, RecursionError) as error:
@@ -80,25 +80,25 @@ def _blame(path: Path, raw: bytes, kind: type, remedy: str) -> None:
 
 
 def _explain(raw: bytes, error: str) -> tuple[str, str]:
-    """Record and problem of a document that does not have the wanted form."""
-    match = _PLACE.search(error)
+    """Return the record and the problem of an error of msgspec."""
+    match = _LOCATION.search(error)
     if not match:
         return "", error.replace("`", "")
-    listed, number, field = match.groups()
-    record = f"record {number} of '{listed}'"
-    record += _named(raw, listed, int(number))
+    list_name, number, field = match.groups()
+    record = f"record {number} of '{list_name}'"
+    record += _record_id(raw, list_name, int(number))
     problem = error[: match.start()].replace("`", "")
     problem = problem[0].lower() + problem[1:]
     return record, f"field '{field}': {problem}" if field else problem
 
 
-def _named(raw: bytes, listed: str, number: int) -> str:
-    """What identifies a record of a list, as in " (question_id 7)"; "" where nothing does."""
+def _record_id(raw: bytes, list_name: str, number: int) -> str:
+    """Return the id of a record of a list, as in " (question_id 7)"; "" if it has none."""
     try:
         # The rest of the document may be damaged, too.
-        content = msgspec.json.decode(raw)[listed][number]
+        content = msgspec.json.decode(raw)[list_name][number]
     except (ValueError, RecursionError, LookupError, TypeError):
         return ""
     names = _NAMES if isinstance(content, dict) else ()
-    found = next((name for name in names if name in content), None)
-    return f" ({found} {shortened(content[found])})" if found else ""
+    name = next((name for name in names if name in content), None)
+    return f" ({name} {shortened(content[name])})" if name else ""

@@ -1,7 +1,8 @@
-"""The pip package easy-vqa as VQA v2 files: questions about a coloured shape on a plain ground.
+"""Conversion of the pip package easy-vqa to VQA v2 files.
 
-4,000 and 1,000 pictures of 64 pixels with 38,575 and 9,673 questions of 13 answers
-(github.com/vzhou842/easy-VQA). Its pictures are copied, not encoded anew.
+Its questions are about a coloured shape on a plain background: 4,000 and 1,000 images of 64 pixels
+with 38,575 and 9,673 questions and 13 answers (github.com/vzhou842/easy-VQA). The image files are
+copied, not encoded again.
 """
 
 import shutil
@@ -24,40 +25,40 @@ _QUESTIONS_PER_IMAGE = 100
 
 @dataclass(frozen=True)
 class EasyVqaFiles:
-    """Files of easy-vqa in the form of VQA v2.
+    """Files of easy-vqa in the format of VQA v2.
 
     Attributes:
-        folder: Where they lie.
+        folder: The folder of the files.
     """
 
     folder: Path
 
     def questions(self, split: str) -> Path:
-        """Questions file."""
+        """Return the questions file of a split."""
         return self.folder / f"v2_OpenEnded_easy_{split}_questions.json"
 
     def annotations(self, split: str) -> Path:
-        """Annotations file."""
+        """Return the annotations file of a split."""
         return self.folder / f"v2_easy_{split}_annotations.json"
 
     def images(self, split: str) -> Path:
-        """Folder of pictures."""
+        """Return the image folder of a split."""
         return self.folder / "images" / split
 
 
 def convert_easy_vqa(
     folder: Path, source: Path | None = None, splits: Sequence[str] = SPLITS
 ) -> EasyVqaFiles:
-    """Write the package's questions and pictures as VQA v2 files.
+    """Write the questions and images of the package as VQA v2 files.
 
     Args:
-        folder: Where to write; files of an earlier call are replaced.
-        source: Folder `data` of the package; None looks for the installed one.
-        splits: Of "train" and "test".
+        folder: Output folder; files of an earlier call are replaced.
+        source: Folder `data` of the package; None uses the installed package.
+        splits: Splits to convert: "train", "test" or both.
 
     Raises:
-        FileNotFoundError: The package, or a picture of a question, is not there.
-        ValueError: A questions file is damaged; names it.
+        FileNotFoundError: The package or the image of a question is missing.
+        ValueError: A questions file is damaged; the message names it.
     """
     source = source or _installed()
     files = EasyVqaFiles(folder)
@@ -65,12 +66,12 @@ def convert_easy_vqa(
         questions = list(_questions(source / split / "questions.json", split))
         files.images(split).mkdir(parents=True, exist_ok=True)
         for number in sorted({one.image_id - _FIRST_IMAGE[split] for one in questions}):
-            picture = source / split / "images" / f"{number}.png"
-            if not picture.is_file():
-                raise FileNotFoundError(f"{picture}: a question asks about it; {REMEDY}")
+            image = source / split / "images" / f"{number}.png"
+            if not image.is_file():
+                raise FileNotFoundError(f"{image}: the image of a question is missing; {REMEDY}")
             name = f"COCO_easy_{split}_{number + _FIRST_IMAGE[split]:012d}.png"
             with atomic_write(files.images(split) / name) as beside:
-                shutil.copyfile(picture, beside)
+                shutil.copyfile(image, beside)
         write_questions(questions, files.questions(split), files.annotations(split), "easy", split)
     return files
 
@@ -80,12 +81,12 @@ def _questions(path: Path, split: str) -> Iterator[Question]:
         rows = msgspec.json.decode(path.read_bytes(), type=list[tuple[str, str, int]])
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not the questions of easy-vqa ({error}); {REMEDY}") from error
-    places: dict[int, int] = {}
+    last_index: dict[int, int] = {}
     for text, answer, number in rows:
         image_id = number + _FIRST_IMAGE[split]
-        place = places[image_id] = places.get(image_id, -1) + 1
+        index = last_index[image_id] = last_index.get(image_id, -1) + 1
         yield Question(
-            question_id=image_id * _QUESTIONS_PER_IMAGE + place,
+            question_id=image_id * _QUESTIONS_PER_IMAGE + index,
             image_id=image_id,
             text=text,
             answers=(answer,),

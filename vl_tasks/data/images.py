@@ -1,4 +1,4 @@
-"""Picture files by image id, in COCO's naming and others', read strictly."""
+"""Image files by id, named as in COCO or Flickr30K, and a strict reader of them."""
 
 import re
 from collections.abc import Mapping
@@ -17,99 +17,99 @@ _NUMBER = re.compile(r"(\d+)$")
 
 
 def coco_name(subset: str, image_id: int) -> str:
-    """Name of a picture as COCO 2014 has it: "COCO_val2014_000000000042.jpg"."""
+    """Return a file name in the style of COCO 2014: "COCO_val2014_000000000042.jpg"."""
     return f"COCO_{subset}_{image_id:012d}.jpg"
 
 
 def find_numbered(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
-    """Pictures by the number at the end of their names, as COCO has them (2014 and 2017).
+    """Find images by the number at the end of their names, as in COCO 2014 and 2017.
 
     Args:
-        folder: Where they lie, directly or in folders such as `train2014` below.
-        wanted: Image ids, with the record that needs each, for the error.
+        folder: Folder of the images or of subfolders such as `train2014`.
+        wanted: Image ids, each with the record that refers to it, for the error message.
 
     Raises:
-        FileNotFoundError: The folder, or one of the pictures, is not there.
-        ValueError: Two files of a wanted number, and so two pictures of one image id.
+        FileNotFoundError: The folder or an image does not exist.
+        ValueError: Two files have the same image id.
     """
-    found: dict[int, list[Path]] = {}
-    for path in _pictures(folder):
+    files: dict[int, list[Path]] = {}
+    for path in _image_files(folder):
         match = _NUMBER.search(path.stem)
         if match:
-            found.setdefault(int(match[1]), []).append(path)
-    return _picked(folder, found, wanted)
+            files.setdefault(int(match[1]), []).append(path)
+    return _select(folder, files, wanted)
 
 
 def find_named(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
-    """Pictures by their names without suffix, as Flickr30K has them.
+    """Find images by name without suffix, as in Flickr30K.
 
-    Args and errors are those of `find_numbered`.
+    Arguments and errors are as for `find_numbered`.
     """
-    found: dict[str, list[Path]] = {}
-    for path in _pictures(folder):
-        found.setdefault(path.stem, []).append(path)
-    return _picked(folder, found, wanted)
+    files: dict[str, list[Path]] = {}
+    for path in _image_files(folder):
+        files.setdefault(path.stem, []).append(path)
+    return _select(folder, files, wanted)
 
 
-def picture_tree(folder: Path) -> list[Path]:
-    """All pictures below a folder, in the order of their paths.
+def image_tree(folder: Path) -> list[Path]:
+    """Return all image files of a folder and its subfolders, sorted by path.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no picture in it.
+        FileNotFoundError: The folder does not exist or contains no images.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not found:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
         kinds = ", ".join(sorted(SUFFIXES))
-        raise FileNotFoundError(f"{folder}: there are no pictures ({kinds}) in this folder")
-    return found
+        raise FileNotFoundError(f"{folder}: no images ({kinds}) in this folder; check its name")
+    return files
 
 
 def read_image(path: Path) -> "Image.Image":
-    """Read a picture as RGB, turned upright as its EXIF says.
+    """Read an image as RGB, rotated according to its EXIF orientation.
 
-    Of 16 bits, which only grey pictures keep when they are opened, the upper 8 are taken.
+    16-bit greyscale images are reduced to the upper 8 bits.
 
     Raises:
-        FileNotFoundError: It is not there.
-        ValueError: It cannot be read, or not wholly, or is too large; names the file.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is damaged, truncated or too large; the message names it.
     """
     import numpy as np
     from PIL import Image
 
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such picture")
+        raise FileNotFoundError(f"{path}: the image does not exist; check its name")
     try:
         image = load_picture(path, upright=True)
     except PictureError as error:
         raise ValueError(
-            f"{path}: cannot be read as a picture ({error.problem}); fetch it again"
+            f"{path}: cannot be read as an image ({error.problem}); download it again"
         ) from error
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder of pictures")
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    return [path for place in places for path in place.iterdir() if path.suffix.lower() in SUFFIXES]
+        raise FileNotFoundError(f"{folder}: the image folder does not exist; check its name")
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    return [path for one in folders for path in one.iterdir() if path.suffix.lower() in SUFFIXES]
 
 
-def _picked(
-    folder: Path, found: Mapping[Key, list[Path]], wanted: Mapping[Key, str]
+def _select(
+    folder: Path, files: Mapping[Key, list[Path]], wanted: Mapping[Key, str]
 ) -> dict[Key, Path]:
-    missing = [key for key in wanted if key not in found]
+    missing = [key for key in wanted if key not in files]
     if missing:
         raise FileNotFoundError(
-            f"{folder}: no picture of image {missing[0]}, which {wanted[missing[0]]} needs; "
-            f"{len(missing)} of {len(wanted)} pictures are missing"
+            f"{folder}: no file of image {missing[0]} of {wanted[missing[0]]}; "
+            f"{len(missing)} of {len(wanted)} images are missing; set --images to their folder"
         )
-    twice = next((key for key in wanted if len(found[key]) > 1), None)
-    if twice is not None:
-        first, second = sorted(found[twice])[:2]
+    ambiguous = next((key for key in wanted if len(files[key]) > 1), None)
+    if ambiguous is not None:
+        first, second = sorted(files[ambiguous])[:2]
         raise ValueError(
-            f"{first} and {second} are both image {twice}, which {wanted[twice]} needs; "
-            "give the folder that holds the wanted one"
+            f"{first} and {second} are both image {ambiguous} of {wanted[ambiguous]}; set --images "
+            "to the folder of one of them"
         )
-    return {key: found[key][0] for key in wanted}
+    return {key: files[key][0] for key in wanted}

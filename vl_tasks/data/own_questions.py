@@ -1,8 +1,8 @@
-"""One's own questions about one's own photos: a file `questions.csv` or `questions.json`.
+"""Questions of the user about the user's photos, from `questions.csv` or `questions.json`.
 
 The CSV file has the columns image, question and answer; the JSON file is a list of such records.
-`image` is the photo's place below the folder `images`, or below that of the file. Several right
-answers stand in one field with "|" between.
+`image` is a path relative to the folder `images` or to the folder of the file. Several correct
+answers are separated by "|".
 """
 
 import csv
@@ -16,10 +16,10 @@ from storage.records import RecordError, read_records
 from vl_tasks.data.questions import Question
 
 NAMES = ("questions.csv", "questions.json")
-REMEDY = "each question needs image, question and answer, see docs/vl_tasks.md"
+REMEDY = "each question requires image, question and answer, see docs/vl_tasks.md"
 _COLUMNS = ("image", "question", "answer")
-_BETWEEN = "|"
-_ANNOTATORS = 4  # so many who give an answer make it worth 1
+_SEPARATOR = "|"
+_ANNOTATORS = 4  # number of equal annotations that give an answer the full VQA score of 1
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -30,12 +30,12 @@ class _Record(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True)
 class OwnQuestions:
-    """Questions of one's own.
+    """Questions of the user.
 
     Attributes:
         path: The file.
-        questions: With answers; their image ids count the photos from 0.
-        photos: Place of each photo below its folder, by image id.
+        questions: Questions with answers; image ids are indices into `photos`.
+        photos: Relative paths of the photos.
     """
 
     path: Path
@@ -43,64 +43,65 @@ class OwnQuestions:
     photos: list[str]
 
     def find(self, folders: Sequence[Path]) -> dict[int, Path]:
-        """Find the photos by image id.
+        """Return the photo files by image id.
 
         Args:
-            folders: Where the photos may lie; the first that has one counts.
+            folders: Folders in order of priority.
 
         Raises:
-            FileNotFoundError: A photo is in none of them.
+            FileNotFoundError: A photo is in none of the folders.
         """
-        found = {}
+        files = {}
         for number, photo in enumerate(self.photos):
-            files = [folder / photo for folder in folders if (folder / photo).is_file()]
-            if not files:
-                looked = " or ".join(str(folder) for folder in folders)
+            paths = [folder / photo for folder in folders if (folder / photo).is_file()]
+            if not paths:
+                searched = " or ".join(str(folder) for folder in folders)
                 raise FileNotFoundError(
-                    f"{self.path}: there is no photo {photo} in {looked}; correct the name, or say "
-                    "with --images where the photos are"
+                    f"{self.path}: there is no photo {photo} in {searched}; correct the name, or "
+                    "set --images to the folder of the photos"
                 )
-            found[number] = files[0]
-        return found
+            files[number] = paths[0]
+        return files
 
 
-def own_file(folder: Path) -> Path | None:
-    """Find the file of own questions in a folder, if it has one.
+def find_own_questions(folder: Path) -> Path | None:
+    """Return the questions file of the user in a folder, or None if it has none.
 
     Raises:
-        ValueError: It has two.
+        ValueError: The folder has both a CSV and a JSON file.
     """
-    found = [folder / name for name in NAMES if (folder / name).is_file()]
-    if len(found) > 1:
-        raise ValueError(f"{folder}: there are {' and '.join(NAMES)}; keep one of them there")
-    return found[0] if found else None
+    files = [folder / name for name in NAMES if (folder / name).is_file()]
+    if len(files) > 1:
+        raise ValueError(f"{folder}: contains both {' and '.join(NAMES)}; keep one of them")
+    return files[0] if files else None
 
 
-def read_own(path: Path) -> OwnQuestions:
-    """Read own questions, in the order of the file.
+def read_own_questions(path: Path) -> OwnQuestions:
+    """Read the questions of the user in the order of the file.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged or empty, or a field is missing or blank; names file and record.
+        ValueError: The file is damaged or empty, or a field is missing or blank; the message names
+            file and record.
     """
     records = _read_csv(path) if path.suffix == ".csv" else read_records(path, _Record, REMEDY)
     if not records:
-        raise ValueError(f"{path}: there is no question in it; {REMEDY}")
-    numbers: dict[str, int] = {}
+        raise ValueError(f"{path}: it contains no question; {REMEDY}")
+    image_ids: dict[str, int] = {}
     questions = []
-    for place, record in enumerate(records):
-        answers = [answer.strip() for answer in record.answer.split(_BETWEEN)]
+    for number, record in enumerate(records):
+        answers = [answer.strip() for answer in record.answer.split(_SEPARATOR)]
         for name, text in zip(_COLUMNS, (record.image, record.question, *answers), strict=False):
             if not text.strip():
-                raise RecordError(path, place, f"its {name} is blank", REMEDY)
+                raise RecordError(path, number, f"its {name} is blank", REMEDY)
         if not all(answers):
-            raise RecordError(path, place, "one of its answers is blank", REMEDY)
-        image_id = numbers.setdefault(record.image.strip(), len(numbers))
-        said = tuple(answer for answer in answers for _ in range(_ANNOTATORS))
+            raise RecordError(path, number, "one of its answers is blank", REMEDY)
+        image_id = image_ids.setdefault(record.image.strip(), len(image_ids))
+        repeated = tuple(answer for answer in answers for _ in range(_ANNOTATORS))
         questions.append(
-            Question(place, image_id, record.question, said, majority_answer=answers[0])
+            Question(number, image_id, record.question, repeated, majority_answer=answers[0])
         )
-    return OwnQuestions(path, questions, list(numbers))
+    return OwnQuestions(path, questions, list(image_ids))
 
 
 def _read_csv(path: Path) -> list[_Record]:
@@ -112,11 +113,11 @@ def _read_csv(path: Path) -> list[_Record]:
             if missing:
                 raise ValueError(f"{path}: its first line lacks {', '.join(missing)}; {REMEDY}")
             records = []
-            for place, row in enumerate(reader):
+            for number, row in enumerate(reader):
                 values = [row[name] for name in _COLUMNS]
                 if None in row or None in values:
                     problem = 'it has more or fewer fields than the first line (quote "a, b")'
-                    raise RecordError(path, place, problem, REMEDY)
+                    raise RecordError(path, number, problem, REMEDY)
                 records.append(_Record(*values))
             return records
         except (csv.Error, UnicodeDecodeError) as error:

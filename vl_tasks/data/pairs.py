@@ -1,6 +1,6 @@
-"""SNLI-VE: hypotheses about images with the labels entailment, neutral and contradiction.
+"""Reader of SNLI-VE: hypotheses about images, labelled entailment, neutral or contradiction.
 
-Two file formats, one record per line or one JSON list: as published
+There are two file formats, both as one record per line or as one JSON list: as published
 (github.com/necla-ml/SNLI-VE: "Flickr30K_ID", "pairID", "sentence2", "gold_label"; some editions
 write "Flikr30kID") and with "image", "sentence" and "label" (LAVIS).
 """
@@ -15,10 +15,10 @@ import msgspec
 from storage.records import RecordError, read_records
 from vl_tasks.data.images import SUFFIXES, find_named
 
-# In the order of UNITER and LAVIS.
+# The order of UNITER and LAVIS.
 LABELS = ("contradiction", "neutral", "entailment")
 UNLABELLED = -1
-_UNDECIDED = "-"  # the files' mark of a missing label
+_UNDECIDED = "-"  # marks a missing label in the files
 REMEDY = (
     "download the file again from github.com/necla-ml/SNLI-VE, or see docs/vl_tasks.md for its "
     "format"
@@ -27,15 +27,15 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A sentence about a picture.
+    """A hypothesis about an image.
 
     Attributes:
-        pair_id: Unique in its split.
-        image: Name of the picture's file without suffix: the Flickr30K id.
+        pair_id: Id that is unique in the split.
+        image: Name of the image file without suffix, which is the Flickr30K id.
         text: The sentence.
-        label: Index into `LABELS`, or `UNLABELLED` where the annotators did not agree ("-"), or
-            where it is secret.
-        premise: Flickr30K's caption of the picture, from which the label stems; "" where unknown.
+        label: Index into `LABELS`, or `UNLABELLED` if the annotators did not agree ("-") or the
+            label is secret.
+        premise: Flickr30K caption of the image, on which the label is based; "" if unknown.
     """
 
     pair_id: str
@@ -58,16 +58,16 @@ class _Record(msgspec.Struct, gc=False):
 
 
 def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
-    """Read a split; records without a pair id get their place in the file.
+    """Read a split; the pair id of records without one is their number in the file.
 
     Args:
         path: The file.
-        secret: Do not look at labels; none need be there.
+        secret: Whether to ignore labels, which may then be missing.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged or empty, a record lacks picture, sentence or label, or a pair id
-            occurs twice. The message names file and record.
+        ValueError: The file is damaged or empty, a record lacks image, sentence or label, or a pair
+            id occurs twice. The message names file and record.
     """
     hypotheses: dict[str, Hypothesis] = {}
     for number, record in enumerate(read_records(path, _Record, REMEDY)):
@@ -80,32 +80,32 @@ def read_hypotheses(path: Path, secret: bool = False) -> list[Hypothesis]:
             raise RecordError(path, number, str(error), REMEDY, name) from None
         hypotheses[hypothesis.pair_id] = hypothesis
     if not hypotheses:
-        raise ValueError(f"{path}: there is no hypothesis in it; {REMEDY}")
+        raise ValueError(f"{path}: it contains no hypothesis; {REMEDY}")
     return list(hypotheses.values())
 
 
 def hypothesis_images(hypotheses: Iterable[Hypothesis], folder: Path) -> dict[str, Path]:
-    """Pictures of hypotheses by `Hypothesis.image`; see `vl_tasks.data.images.find_named`."""
+    """Find image files by `Hypothesis.image`; see `vl_tasks.data.images.find_named`."""
     return find_named(folder, {h.image: f"pairID {h.pair_id}" for h in hypotheses})
 
 
 def accuracy_by_class(labels: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
-    """Share of right predictions: "accuracy", and of each label that occurs.
+    """Return the overall accuracy ("accuracy") and the accuracy of each label that occurs.
 
     Args:
-        labels: Indices into `LABELS`; the unlabelled ones are not counted.
-        predictions: The same, of the model.
+        labels: Indices into `LABELS`; unlabelled hypotheses are ignored.
+        predictions: Indices into `LABELS`, predicted by the model.
 
     Raises:
-        ValueError: The lengths differ, or nothing is labelled.
+        ValueError: The lengths differ, or no hypothesis is labelled.
     """
     pairs = [(t, p) for t, p in zip(labels, predictions, strict=True) if t != UNLABELLED]
     if not pairs:
         raise ValueError("no labelled hypothesis to score")
     total = Counter(truth for truth, _ in pairs)
-    right = Counter(truth for truth, predicted in pairs if truth == predicted)
-    classes = {name: right[k] / total[k] for k, name in enumerate(LABELS) if total[k]}
-    return {"accuracy": right.total() / len(pairs), **classes}
+    correct = Counter(truth for truth, predicted in pairs if truth == predicted)
+    classes = {name: correct[k] / total[k] for k, name in enumerate(LABELS) if total[k]}
+    return {"accuracy": correct.total() / len(pairs), **classes}
 
 
 def _hypothesis(record: _Record, number: int, secret: bool) -> Hypothesis:
@@ -131,7 +131,7 @@ def _label(value: str | int) -> int:
         return LABELS.index(value)
     if isinstance(value, int) and 0 <= value < len(LABELS):
         return value
-    raise ValueError(f"label {value!r} is none of {', '.join(LABELS)}")
+    raise ValueError(f"label {value!r} is not one of {', '.join(LABELS)}")
 
 
 def _stem(image: str) -> str:

@@ -1,4 +1,4 @@
-"""Writing questions and answers in the form of VQA v2."""
+"""Writer of questions and answers in the format of VQA v2."""
 
 import json
 from collections.abc import Sequence
@@ -18,40 +18,40 @@ def write_questions(
     data_type: str,
     subset: str,
 ) -> None:
-    """Write a questions file and an annotations file, each whole or not at all.
+    """Write a questions file and an annotations file, each atomically.
 
     Args:
-        questions: With answers; one answer stands for ten annotators who agree.
-        questions_path: Gets the questions.
-        annotations_path: Gets the answers.
-        data_type: What the pictures are: "mscoco" in VQA v2.
-        subset: "train2014" or the like.
+        questions: Questions with answers; a single answer is written as ten equal annotations.
+        questions_path: Path of the questions file.
+        annotations_path: Path of the annotations file.
+        data_type: Field `data_type`: origin of the images, "mscoco" in VQA v2.
+        subset: Field `data_subtype`, such as "train2014".
     """
-    about = {"data_type": data_type, "data_subtype": subset, "license": {}, "info": {}}
-    asked = [{**_named(one), "question": one.text} for one in questions]
-    answered = [
+    header = {"data_type": data_type, "data_subtype": subset, "license": {}, "info": {}}
+    question_records = [{**_ids(question), "question": question.text} for question in questions]
+    annotations = [
         {
-            **_named(one),
-            "question_type": one.question_type,
-            "answer_type": one.answer_type,
-            "multiple_choice_answer": one.majority_answer,
-            "answers": _answers(one.answers),
+            **_ids(question),
+            "question_type": question.question_type,
+            "answer_type": question.answer_type,
+            "multiple_choice_answer": question.majority_answer,
+            "answers": _answers(question.answers),
         }
-        for one in questions
+        for question in questions
     ]
-    _write(questions_path, {**about, "task_type": "Open-Ended", "questions": asked})
-    _write(annotations_path, {**about, "annotations": answered})
+    _write(questions_path, {**header, "task_type": "Open-Ended", "questions": question_records})
+    _write(annotations_path, {**header, "annotations": annotations})
 
 
-def _named(question: Question) -> dict[str, int]:
+def _ids(question: Question) -> dict[str, int]:
     return {"question_id": question.question_id, "image_id": question.image_id}
 
 
 def _answers(answers: Sequence[str]) -> list[dict[str, Any]]:
-    said = list(answers) * ANNOTATORS if len(answers) == 1 else answers
+    repeated = list(answers) * ANNOTATORS if len(answers) == 1 else answers
     return [
         {"answer": answer, "answer_confidence": "yes", "answer_id": number}
-        for number, answer in enumerate(said, start=1)
+        for number, answer in enumerate(repeated, start=1)
     ]
 
 

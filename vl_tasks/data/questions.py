@@ -1,4 +1,4 @@
-"""VQA v2: read questions and their ten annotated answers from the published files.
+"""Reader of VQA v2: questions and their ten annotated answers, from the published files.
 
 Questions file: {"questions": [{"question_id", "image_id", "question"}]}. Annotations file:
 {"annotations": [{"question_id", "image_id", "question_type", "answer_type",
@@ -22,16 +22,16 @@ REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a picture.
+    """A question about an image.
 
     Attributes:
-        question_id: Unique in its split.
+        question_id: Id that is unique in the split.
         image_id: Id of the image.
         text: Text of the question.
         answers: Annotated answers, unchanged; ten in VQA v2, none if they are not public.
-        question_type: First words of the question, "how many"; "" where unknown.
-        answer_type: "yes/no", "number" or "other"; "" where unknown.
-        majority_answer: Most frequent answer (`multiple_choice_answer`); "" where unknown.
+        question_type: First words of the question, such as "how many"; "" if unknown.
+        answer_type: "yes/no", "number" or "other"; "" if unknown.
+        majority_answer: Most frequent answer (`multiple_choice_answer`); "" if unknown.
     """
 
     question_id: int
@@ -71,7 +71,7 @@ class _AnnotationFile(msgspec.Struct):
 
 
 def read_questions(questions: Path, annotations: Path | None = None) -> list[Question]:
-    """Read a split, in the order of its questions file.
+    """Read a split in the order of its questions file.
 
     Args:
         questions: Questions file.
@@ -79,36 +79,36 @@ def read_questions(questions: Path, annotations: Path | None = None) -> list[Que
 
     Raises:
         OSError: A file cannot be opened.
-        ValueError: A file is damaged or holds no question; a question id occurs twice, has no
-            annotation, or an annotation without a question or of another picture. The message
-            names file and record.
+        ValueError: A file is damaged or contains no question; a question id occurs twice or has no
+            annotation; or an annotation has no question or another image id. The message names file
+            and record.
     """
-    asked = read_document(questions, _QuestionFile, REMEDY).questions
-    if not asked:
-        raise AnnotationError(questions, "", "there is no question in it", REMEDY)
-    _check_once(questions, [record.question_id for record in asked])
-    for record in asked:
+    records = read_document(questions, _QuestionFile, REMEDY).questions
+    if not records:
+        raise AnnotationError(questions, "", "it contains no question", REMEDY)
+    _check_unique(questions, [record.question_id for record in records])
+    for record in records:
         if not record.question.strip():
             raise AnnotationError(questions, _name(record.question_id), "it is blank", REMEDY)
     if annotations is None:
-        return [Question(r.question_id, r.image_id, r.question) for r in asked]
-    answered = _read_annotations(annotations)
-    foreign = answered.keys() - {record.question_id for record in asked}
+        return [Question(r.question_id, r.image_id, r.question) for r in records]
+    annotation_of = _read_annotations(annotations)
+    foreign = annotation_of.keys() - {record.question_id for record in records}
     if foreign:
         problem = f"an annotation of a question that {questions} does not have"
         raise AnnotationError(annotations, _name(min(foreign)), problem, REMEDY)
-    return [_joined(record, answered, annotations) for record in asked]
+    return [_joined(record, annotation_of, annotations) for record in records]
 
 
 def question_images(questions: Iterable[Question], folder: Path) -> dict[int, Path]:
-    """Pictures of questions by image id; see `vl_tasks.data.images.find_numbered`."""
+    """Find image files by image id; see `vl_tasks.data.images.find_numbered`."""
     wanted = {q.image_id: _name(q.question_id) for q in questions}
     return find_numbered(folder, wanted)
 
 
 def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
     records = read_document(path, _AnnotationFile, REMEDY).annotations
-    _check_once(path, [record.question_id for record in records])
+    _check_unique(path, [record.question_id for record in records])
     for record in records:
         if not record.answers:
             raise AnnotationError(path, _name(record.question_id), "it has no answer", REMEDY)
@@ -116,32 +116,34 @@ def _read_annotations(path: Path) -> dict[int, _AnnotationRecord]:
 
 
 def _joined(
-    record: _QuestionRecord, answered: dict[int, _AnnotationRecord], path: Path
+    record: _QuestionRecord, annotation_of: dict[int, _AnnotationRecord], path: Path
 ) -> Question:
-    given = answered.get(record.question_id)
+    annotation = annotation_of.get(record.question_id)
     name = _name(record.question_id)
-    if given is None:
+    if annotation is None:
         raise AnnotationError(path, name, "the question has no annotation", REMEDY)
-    if given.image_id != record.image_id:
-        problem = f"it is about image {given.image_id}, but the question about {record.image_id}"
+    if annotation.image_id != record.image_id:
+        problem = (
+            f"its image is {annotation.image_id}, but that of the question is {record.image_id}"
+        )
         raise AnnotationError(path, name, problem, REMEDY)
     return Question(
         record.question_id,
         record.image_id,
         record.question,
-        tuple(answer.answer for answer in given.answers),
-        given.question_type,
-        given.answer_type,
-        given.multiple_choice_answer,
+        tuple(answer.answer for answer in annotation.answers),
+        annotation.question_type,
+        annotation.answer_type,
+        annotation.multiple_choice_answer,
     )
 
 
-def _check_once(path: Path, ids: Sequence[int]) -> None:
+def _check_unique(path: Path, ids: Sequence[int]) -> None:
     seen: set[int] = set()
-    for one in ids:
-        if one in seen:
-            raise AnnotationError(path, _name(one), "it occurs twice", REMEDY)
-        seen.add(one)
+    for question_id in ids:
+        if question_id in seen:
+            raise AnnotationError(path, _name(question_id), "it occurs twice", REMEDY)
+        seen.add(question_id)
 
 
 def _name(question_id: int) -> str:

@@ -20,9 +20,9 @@ from vl_tasks.data.pairs import (
 )
 from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
 from vl_tasks.grids.sources import fit_scale
-from vl_tasks.house_tasks.folders import data_folder, picture_folder, split_file
+from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
-from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
+from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
 
@@ -112,7 +112,7 @@ class EntailmentLearner:
             pictures = list(dict.fromkeys(one.image for one in self.learnt))
             fit_scale(network.scale, self.inputs.source, pictures)
         if self.config.glove is not None:
-            put_glove(network.reasoner.word_vectors, self.config.glove, self.words)
+            initialize_from_glove(network.reasoner.word_vectors, self.config.glove, self.words)
 
     def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
         return read_hypotheses(split_file(self.folder, split, r"\.jsonl?"), secret)
@@ -121,7 +121,7 @@ class EntailmentLearner:
         if not self.config.vision:
             return {}
         hypotheses = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-        return hypothesis_images(hypotheses, picture_folder(self.config, self.folder))
+        return hypothesis_images(hypotheses, image_folder(self.config, self.folder))
 
     def _vocabulary(self) -> Vocabulary:
         if self.config.resume is not None:

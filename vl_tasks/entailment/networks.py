@@ -100,11 +100,11 @@ class TowerInputs:
         else:
             self.encoder = load_encoder(config.grids, config.device)
         self.width = self.encoder.embed_dim
-        # Runs saved without size and fit use the encoder's own.
+        # Runs without size and fit use the defaults of the encoder.
         metadata = {
             name: value
             for name, value in source.metadata.items()
-            if value not in ("own", "center_crop")
+            if value not in ("default", "center_crop")
         }
         self.metadata = {
             **metadata,

@@ -1,1 +1,1 @@
-"""Grid features of pictures, encoded once and cached."""
+"""Grid features of images, encoded once and cached."""

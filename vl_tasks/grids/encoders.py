@@ -1,7 +1,7 @@
-"""The encoder of a run, and whether there is one without a network.
+"""Loading of the encoder of a run, and an early check that its weights are available.
 
-Nothing here imports torch before an encoder is loaded, so that a missing network is reported at
-once.
+Nothing here imports torch before an encoder is loaded, so that a missing network connection is
+reported at once.
 """
 
 from pathlib import Path
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from encoders.clip import ClipEncoder
 
 OFFLINE = (
-    "without a network --preset small or houses, or --grids.encoder house_clip --grids.pretrained "
-    "None, take the encoder that comes with clipnav; a folder or a file of weights does as well"
+    "offline, use the included encoder (--preset small or houses, or --grids.encoder house_clip "
+    "--grids.pretrained None), or a local folder or file of weights"
 )
 
 
 def check_encoder(config: RunConfig) -> None:
-    """Make sure that the weights of the encoder are here or can be fetched, within two seconds.
+    """Check within two seconds that the weights of the encoder are local or can be downloaded.
 
-    Where some weights have been fetched before, loading finds out whether these are among them.
+    The check passes if any weights were downloaded before; loading then checks for these ones.
 
     Raises:
-        ConnectionError: They are not here, and there is no network; names what works without.
+        ConnectionError: They are not local, and the server cannot be reached; the message lists
+            encoders that work offline.
     """
     grids = config.grids
-    seen = config.vision and getattr(config, "regions", None) is None
-    fetches = grids.pretrained is not None and not Path(grids.pretrained).is_file()
-    if not seen or not fetches or any_is_downloaded():
+    uses_encoder = config.vision and getattr(config, "regions", None) is None
+    downloads = grids.pretrained is not None and not Path(grids.pretrained).is_file()
+    if not uses_encoder or not downloads or any_is_downloaded():
         return
     from huggingface_hub.constants import ENDPOINT
 
@@ -42,10 +43,11 @@ def check_encoder(config: RunConfig) -> None:
 
 
 def load_encoder(config: GridConfig, device: str) -> "ClipEncoder":
-    """Load the encoder of a run, see `ClipEncoder.load`; with `random_weights` an untrained one.
+    """Load the encoder of a run, see `ClipEncoder.load`; with `random_weights` it is untrained.
 
     Raises:
-        ConnectionError: Its weights cannot be fetched; names what works without a network.
+        ConnectionError: The weights cannot be downloaded; the message lists encoders that work
+            offline.
     """
     from encoders.clip import ClipEncoder
 

@@ -1,4 +1,4 @@
-"""What models see of pictures: grids of features, and their scale."""
+"""Batches of grid features and their standardisation."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class Grids(NamedTuple):
-    """Grids of B pictures, N = h * w places each.
+    """Grid features of B images with N = h * w grid cells each.
 
     Attributes:
-        features: (B, N, C) float32, row by row; what they are where nothing is does not matter.
-        mask: (B, N) bool, True where a picture is.
+        features: (B, N, C) float32, row by row; arbitrary where the mask is False.
+        mask: (B, N) bool, True for grid cells of the image and False for padding.
         shape: (h, w).
     """
 
@@ -20,15 +20,15 @@ class Grids(NamedTuple):
     shape: tuple[int, int]
 
     def to(self, device: str | torch.device) -> "Grids":
-        """The same on a device."""
+        """Return the grids on a device."""
         return Grids(self.features.to(device), self.mask.to(device), self.shape)
 
 
 class GridScale(nn.Module):
-    """Brings each channel to mean 0 and spread 1 over the pictures that it was fitted to.
+    """Standardisation of each channel to mean 0 and standard deviation 1 over fitted images.
 
     Args:
-        width: C.
+        width: Number of channels C.
     """
 
     mean: Tensor
@@ -40,13 +40,13 @@ class GridScale(nn.Module):
         self.register_buffer("spread", torch.ones(width))
 
     def fit(self, grids: Grids) -> None:
-        """Measure the real places of grids."""
-        places = grids.features[grids.mask]  # (places, C)
-        self.mean.copy_(places.mean(0))
-        # A channel that is the same everywhere says nothing; it must not be blown up.
-        self.spread.copy_(places.std(0, correction=0).clamp(min=1e-4))
+        """Set mean and standard deviation to those of the unmasked grid cells."""
+        cells = grids.features[grids.mask]  # (cells, C)
+        self.mean.copy_(cells.mean(0))
+        # A constant channel carries no information; the minimum keeps it from being amplified.
+        self.spread.copy_(cells.std(0, correction=0).clamp(min=1e-4))
 
     def forward(self, grids: Grids) -> Grids:
-        """Scaled grids, 0 where nothing is: a weight of 0 would not silence infinities there."""
+        """Return standardised grids with 0 as padding, because 0 * inf in attention is NaN."""
         scaled = (grids.features - self.mean) / self.spread
         return grids._replace(features=scaled.masked_fill(~grids.mask[..., None], 0.0))

@@ -1,7 +1,7 @@
 """Region features of images, which openvqa's models use instead of grid features.
 
-A file of openvqa (bottom-up attention, "COCO_val2014_000000000042.jpg.npz") holds `x` (C, N): N
-regions, 10 to 100 of them, of C = 2048 features.
+A file of openvqa (bottom-up attention, "COCO_val2014_000000000042.jpg.npz") contains `x` (C, N): N
+regions, from 10 to 100, with C = 2048 features each.
 """
 
 import re
@@ -17,7 +17,7 @@ import torch
 
 from vl_tasks.grids.grids import Grids
 
-MOST = 100  # regions of a picture that are seen
+MAX_REGIONS = 100  # per image; further regions of a file are ignored
 _NUMBER = re.compile(r"(\d+)(?:\.jpg)?\.npz$")
 _REMEDY = (
     "download openvqa's bottom-up features again, or use images with --preset mcan-small-grid or "
@@ -26,10 +26,10 @@ _REMEDY = (
 
 
 class RegionSource:
-    """Regions by image id, as grids of a single row.
+    """Region features by image id, as grids with a single row.
 
     Args:
-        files: File of each picture by its id.
+        files: Files by image id.
     """
 
     metadata: Mapping[str, str] = MappingProxyType({"encoder": "regions"})
@@ -39,67 +39,69 @@ class RegionSource:
 
     @property
     def channels(self) -> int:
-        """C, of the first picture."""
+        """Number of channels C, read from the first file."""
         return read_regions(next(iter(self.files.values()))).shape[1]
 
     def batch(self, ids: Sequence[Any]) -> Grids:
-        """Read the regions of B pictures, padded with 0 to the most that one of them has.
+        """Read the regions of B images, padded with 0 to the largest number of regions.
 
         Raises:
             OSError: A file cannot be opened.
-            ValueError: A file is damaged, or two have features of different width.
+            ValueError: A file is damaged, or two files differ in the number of features.
         """
-        distinct = {one: read_regions(self.files[one]) for one in dict.fromkeys(ids)}
-        width = next(iter(distinct.values())).shape[1]
-        for one, regions in distinct.items():
+        by_id = {image_id: read_regions(self.files[image_id]) for image_id in dict.fromkeys(ids)}
+        width = next(iter(by_id.values())).shape[1]
+        for image_id, regions in by_id.items():
             if regions.shape[1] != width:
                 raise ValueError(
-                    f"{self.files[one]}: {regions.shape[1]} features a region, not {width} as "
-                    f"others; {_REMEDY}"
+                    f"{self.files[image_id]}: {regions.shape[1]} features per region, but other "
+                    f"files have {width}; {_REMEDY}"
                 )
-        most = max(len(regions) for regions in distinct.values())
+        most = max(len(regions) for regions in by_id.values())
         features = np.zeros((len(ids), most, width), np.float32)
         mask = np.zeros((len(ids), most), bool)
-        for row, one in enumerate(ids):
-            features[row, : len(distinct[one])] = distinct[one]
-            mask[row, : len(distinct[one])] = True
+        for row, image_id in enumerate(ids):
+            features[row, : len(by_id[image_id])] = by_id[image_id]
+            mask[row, : len(by_id[image_id])] = True
         return Grids(torch.from_numpy(features), torch.from_numpy(mask), (1, most))
 
 
 def read_regions(path: Path) -> np.ndarray:
-    """Read the first 100 regions of a picture, (N, C) float32.
+    """Read the first 100 regions of an image, (N, C) float32.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It is damaged, or holds no features; names it.
+        ValueError: The file is damaged or contains no features; the message names it.
     """
     if path.suffix != ".npz":
-        raise ValueError(f"{path}: this model sees regions; name the picture's .npz of them")
+        raise ValueError(
+            f"{path}: this model uses region features; name the .npz file of the image"
+        )
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file of regions")
+        raise FileNotFoundError(f"{path}: the file of regions does not exist; check its name")
     try:
         with np.load(path) as file:
-            found = np.asarray(file["x"], np.float32)
+            features = np.asarray(file["x"], np.float32)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: cannot be read as features ({error}); {_REMEDY}") from error
-    if found.ndim != 2 or not found.size or not np.isfinite(found).all():
-        raise ValueError(f"{path}: 'x' is no finite table (features, regions); {_REMEDY}")
-    return found.T[:MOST]
+    if features.ndim != 2 or not features.size or not np.isfinite(features).all():
+        raise ValueError(f"{path}: 'x' is not a finite matrix (features, regions); {_REMEDY}")
+    return features.T[:MAX_REGIONS]
 
 
 def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
-    """Find files by the number of the picture at the end of their names.
+    """Find region files by the image id at the end of their names.
 
     Args:
-        folder: Where they lie, directly or in folders such as `train2014` below.
-        wanted: Image ids, with the record that needs each, for the error.
+        folder: Folder of the files or of subfolders such as `train2014`.
+        wanted: Image ids, each with the record that refers to it, for the error message.
 
     Raises:
-        FileNotFoundError: The folder, or the file of a picture, is not there.
-        ValueError: There are two files of a picture.
+        FileNotFoundError: The folder or the file of an image does not exist.
+        ValueError: Two files have the same image id.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder of regions; {_REMEDY}")
+        raise FileNotFoundError(f"{folder}: the folder of regions does not exist; {_REMEDY}")
     found: dict[int, Path] = {}
     for path in sorted([*folder.glob("*.npz"), *folder.glob("*/*.npz")]):
         match = _NUMBER.search(path.name)
@@ -107,12 +109,14 @@ def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
             continue
         number = int(match[1])
         if number in found:
-            raise ValueError(f"{found[number]} and {path} are both of image {number}; keep one")
+            raise ValueError(
+                f"{found[number]} and {path} both belong to image {number}; keep one of them"
+            )
         found[number] = path
     missing = [number for number in wanted if number not in found]
     if missing:
         raise FileNotFoundError(
-            f"{folder}: no regions of image {missing[0]}, which {wanted[missing[0]]} needs; "
-            f"{len(missing)} of {len(wanted)} pictures have none; {_REMEDY}"
+            f"{folder}: no regions of image {missing[0]} of {wanted[missing[0]]}; "
+            f"{len(missing)} of {len(wanted)} images have none; {_REMEDY}"
         )
     return {number: found[number] for number in wanted}

@@ -1,8 +1,8 @@
-"""Questions, hypotheses and captions about the built-in houses, made from their ground truth.
+"""Questions, hypotheses and captions about the built-in houses, generated from ground truth.
 
-They come in the file formats of VQA v2, SNLI-VE and Karpathy's COCO, with pictures as JPEG in
-COCO's naming. Splits are "train" and "val_seen" (other places in the training houses) and
-"val_unseen" (houses that no training picture shows).
+The files have the formats of VQA v2, SNLI-VE and Karpathy's COCO split; images are JPEG files named
+as in COCO. The splits are "train", "val_seen" (other viewpoints in the training houses) and
+"val_unseen" (houses without training images).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from training.interruption import interruption_message
 from training.settings import check_counts
 from vl_tasks.house_tasks.files import (
     HouseTaskFiles,
-    write_asked,
-    write_captioned,
-    write_stated,
+    write_house_captions,
+    write_house_hypotheses,
+    write_house_questions,
 )
 
 if TYPE_CHECKING:
-    from vl_tasks.house_tasks.views import ImagePlan, View
+    from vl_tasks.house_tasks.images import HouseImage, ImagePlan
 
 __all__ = ["SPLITS", "HouseTaskFiles", "HouseTasksConfig", "cached_house_tasks", "make_house_tasks"]
 
 SPLITS = ("train", "val_seen", "val_unseen")
-FORMAT = 1  # part of the cache's name: raise it when equal configurations give other tasks
+FORMAT = 1  # part of the cache key; increase it if a configuration gives other files than before
 _FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
 _WORDS_TAG = 62
 
@@ -67,7 +67,7 @@ class HouseTasksConfig:
 
 
 def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1) -> HouseTaskFiles:
-    """The tasks of a configuration from the cache; made there first if they are not in it."""
+    """Return the tasks of a configuration from the cache; generate them if they are missing."""
     config = config or HouseTasksConfig()
     text = json.dumps([FORMAT, asdict(config)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -84,17 +84,17 @@ def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1)
 def make_house_tasks(
     folder: Path, config: HouseTasksConfig | None = None, workers: int = 1
 ) -> HouseTaskFiles:
-    """Draw pictures and write the files of the three tasks, showing a bar.
+    """Render images and write the files of the three tasks, with a progress bar.
 
     Args:
-        folder: Where to write; files of an earlier call are replaced.
-        config: What to make.
-        workers: Processes; the result does not depend on their number.
+        folder: Output folder; files of an earlier call are replaced.
+        config: Settings of the tasks.
+        workers: Number of worker processes; the result does not depend on it.
 
     Raises:
-        ValueError: A split would have no picture, or not enough to ask anything.
-        ChildProcessError: A process was killed.
-        OutputInUseError: Another process writes there.
+        ValueError: A split has no images, or too few for questions and hypotheses.
+        ChildProcessError: A worker was killed.
+        OutputInUseError: Another process writes to the folder.
     """
     files = HouseTaskFiles(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,16 +106,18 @@ def make_house_tasks(
 def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
     files.summary.unlink(missing_ok=True)
     with interruption_message(
-        lambda: f"{files.folder} is not complete, and the same command makes it anew"
+        lambda: f"{files.folder} is incomplete; run the same command again to generate it"
     ):
         _write_all(files, config, workers)
 
 
 def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
-    views = _take_all(files, config, workers)
+    images = _render_all(files, config, workers)
     captions: dict[int, list[str]] = {}
-    splits = {split: _write_split(files, split, views[split], captions, config) for split in SPLITS}
-    write_captioned(files, views, captions)
+    splits = {
+        split: _write_split(files, split, images[split], captions, config) for split in SPLITS
+    }
+    write_house_captions(files, images, captions)
     summary = {"format": FORMAT, **asdict(config), "splits": splits}
     write_text(files.summary, json.dumps(summary, indent=1) + "\n")
 
@@ -123,91 +125,97 @@ def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) ->
 def _write_split(
     files: HouseTaskFiles,
     split: str,
-    views: list[View],
+    images: list[HouseImage],
     captions: dict[int, list[str]],
     config: HouseTasksConfig,
 ) -> dict[str, Any]:
-    """Write the questions and hypotheses of a split, and add captions by image id.
+    """Write the questions and hypotheses of a split, and add its captions to `captions`.
 
     Returns:
-        What there is of it, for the summary.
+        Counts and blind accuracies of the split, for the summary.
     """
     from vl_tasks.house_tasks.captions import write_captions
-    from vl_tasks.house_tasks.hypotheses import state_hypotheses
-    from vl_tasks.house_tasks.questions import ask_questions
+    from vl_tasks.house_tasks.hypotheses import generate_hypotheses
+    from vl_tasks.house_tasks.questions import generate_questions
 
-    tag, count = [config.seed, _WORDS_TAG, SPLITS.index(split)], len(views)
-    ask, state, tell = (np.random.default_rng([*tag, number]) for number in range(3))
-    asked, asked_chance = ask_questions(views, round(config.questions * count), ask)
-    stated, stated_chance = state_hypotheses(views, round(config.hypotheses * count), state)
-    if not asked or not stated:
+    tag, count = [config.seed, _WORDS_TAG, SPLITS.index(split)], len(images)
+    question_rng, hypothesis_rng, caption_rng = (
+        np.random.default_rng([*tag, number]) for number in range(3)
+    )
+    questions, answer_chance = generate_questions(
+        images, round(config.questions * count), question_rng
+    )
+    hypotheses, label_chance = generate_hypotheses(
+        images, round(config.hypotheses * count), hypothesis_rng
+    )
+    if not questions or not hypotheses:
         raise ValueError(
-            f"{split}: {count} pictures are too few for balanced questions and hypotheses; ask "
-            "for more"
+            f"{split}: {count} images are too few for balanced questions and hypotheses; set a "
+            f"larger --{split.replace('_', '-')}"
         )
-    told = {view.image_id: write_captions(view, tell) for view in views}
-    captions |= told
-    write_asked(files, split, asked)
-    write_stated(files, split, stated, told)
+    new_captions = {image.image_id: write_captions(image, caption_rng) for image in images}
+    captions |= new_captions
+    write_house_questions(files, split, questions)
+    write_house_hypotheses(files, split, hypotheses, new_captions)
     return {
-        "scans": sorted({view.scan for view in views}),
+        "scans": sorted({image.scan for image in images}),
         "pictures": count,
-        "questions": len(asked),
-        "hypotheses": len(stated),
-        "captions": sum(len(texts) for texts in told.values()),
-        "chance_of_answers": asked_chance,
-        "chance_of_labels": stated_chance,
+        "questions": len(questions),
+        "hypotheses": len(hypotheses),
+        "captions": sum(len(texts) for texts in new_captions.values()),
+        "chance_of_answers": answer_chance,
+        "chance_of_labels": label_chance,
     }
 
 
-def _take_all(
+def _render_all(
     files: HouseTaskFiles, config: HouseTasksConfig, workers: int
-) -> dict[str, list[View]]:
-    """Pictures of all splits, drawn under a bar."""
-    jobs = [shoot for split in SPLITS for shoot in plan_shoots(split, config)]
-    views: dict[str, dict[int, list[View]]] = {split: {} for split in SPLITS}
-    total = sum(shoot.count for shoot in jobs)
-    with progress_bar(total=total, desc="pictures", unit="pictures") as bar:
-        for shoot, taken in _taken(files, jobs, workers):
-            views[shoot.split][shoot.first_id] = taken
-            bar.update(shoot.count)
-    # In the order of their numbers, whichever house was done first.
+) -> dict[str, list[HouseImage]]:
+    """Render the images of all splits with a progress bar and return them by split."""
+    plans = [plan for split in SPLITS for plan in plan_images(split, config)]
+    by_first_id: dict[str, dict[int, list[HouseImage]]] = {split: {} for split in SPLITS}
+    total = sum(plan.count for plan in plans)
+    with progress_bar(total=total, desc="images", unit="images") as bar:
+        for plan, images in _rendered(files, plans, workers):
+            by_first_id[plan.split][plan.first_id] = images
+            bar.update(plan.count)
+    # Sorted by image id, because workers finish in any order.
     return {
-        split: [view for first in sorted(found) for view in found[first]]
-        for split, found in views.items()
+        split: [image for first in sorted(groups) for image in groups[first]]
+        for split, groups in by_first_id.items()
     }
 
 
-def _taken(
-    files: HouseTaskFiles, jobs: Sequence[ImagePlan], workers: int
-) -> Iterator[tuple[ImagePlan, list[View]]]:
-    """Pictures of each house as they get ready, in this process or in several others."""
-    take = partial(_take, files)
+def _rendered(
+    files: HouseTaskFiles, plans: Sequence[ImagePlan], workers: int
+) -> Iterator[tuple[ImagePlan, list[HouseImage]]]:
+    """Yield each plan with its images in order of completion; one worker is this process."""
+    render = partial(_render, files)
     if workers == 1:
-        return ((shoot, take(shoot)) for shoot in jobs)
-    return run_jobs(take, jobs, workers, "takes pictures")
+        return ((plan, render(plan)) for plan in plans)
+    return run_jobs(render, plans, workers, "renders images")
 
 
-def _take(files: HouseTaskFiles, shoot: ImagePlan) -> list[View]:
-    from vl_tasks.house_tasks.views import take_pictures
+def _render(files: HouseTaskFiles, plan: ImagePlan) -> list[HouseImage]:
+    from vl_tasks.house_tasks.images import render_images
 
-    return take_pictures(shoot, files.images(shoot.split))
+    return render_images(plan, files.images(plan.split))
 
 
-def plan_shoots(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
-    """Which pictures of a split are taken where; houses get equal shares.
+def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
+    """Distribute the images of a split evenly over its houses.
 
     Raises:
-        ValueError: No picture is wanted, or fewer than two houses.
+        ValueError: The number of images is below one, or the number of houses is out of range.
     """
-    from vl_tasks.house_tasks.views import ImagePlan
+    from vl_tasks.house_tasks.images import ImagePlan
 
     scans = _scans(split, config.houses)
-    wanted = int(getattr(config, split))
-    if wanted < 1:
-        raise ValueError(f"{split}: at least one picture is needed, not {wanted}")
+    count = int(getattr(config, split))
+    if count < 1:
+        raise ValueError(f"--{split.replace('_', '-')} {count}: must be at least 1")
     seen = {"train": False, "val_seen": True, "val_unseen": None}[split]
-    bounds = [wanted * k // len(scans) for k in range(len(scans) + 1)]
+    bounds = [count * k // len(scans) for k in range(len(scans) + 1)]
     return [
         ImagePlan(scan, split, seen, _FIRST_ID[split] + a, b - a, config.size, config.seed)
         for scan, a, b in zip(scans, bounds, bounds[1:], strict=False)
@@ -220,6 +228,6 @@ def _scans(split: str, houses: int) -> Sequence[str]:
 
     most = len(TRAIN_SCANS) + len(UNSEEN_SCANS)
     if not 2 <= houses <= most:
-        raise ValueError(f"between 2 and {most} houses can be used, not {houses}")
+        raise ValueError(f"--houses {houses}: must be from 2 to {most}")
     unseen = max(1, houses * len(UNSEEN_SCANS) // most)
     return UNSEEN_SCANS[:unseen] if split == "val_unseen" else TRAIN_SCANS[: houses - unseen]

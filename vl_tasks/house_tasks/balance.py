@@ -1,4 +1,4 @@
-"""Choosing examples so that the words alone do not tell the answer."""
+"""Choice of examples whose wording alone does not reveal the answer."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -6,66 +6,69 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from vl_tasks.house_tasks.views import View
+from vl_tasks.house_tasks.images import HouseImage
 
 Item = TypeVar("Item")
 
 
-class Said(Protocol):
-    """A question or a hypothesis about a picture; kind and subject are all that its words say."""
+class Example(Protocol):
+    """A question or a hypothesis about an image; its wording depends on kind and subject only."""
 
     @property
     def kind(self) -> str:
-        """What is asked or told, such as "colour"."""
+        """Kind of question or hypothesis, such as "colour"."""
         ...
 
     @property
     def subject(self) -> tuple[str, ...]:
-        """Of what."""
+        """Names that the wording contains."""
         ...
 
     @property
-    def view(self) -> View:
-        """The picture."""
+    def image(self) -> HouseImage:
+        """The image."""
         ...
 
 
-Words = TypeVar("Words", bound=Said)
+AnyExample = TypeVar("AnyExample", bound=Example)
 
 
-def words_of(said: Said) -> tuple[str, ...]:
-    """What somebody knows who does not see the picture."""
-    return (said.kind, *said.subject)
+def wording_key(example: Example) -> tuple[str, ...]:
+    """Return everything that the wording of an example depends on."""
+    return (example.kind, *example.subject)
 
 
-def share_out(
-    finders: Mapping[str, Callable[[], Iterable[Words]]],
-    answer: Callable[[Words], Hashable],
+def choose_balanced(
+    generators: Mapping[str, Callable[[], Iterable[AnyExample]]],
+    answer: Callable[[AnyExample], Hashable],
     count: int,
-    fewest: Mapping[str, int],
+    min_answers: Mapping[str, int],
     rng: np.random.Generator,
-) -> tuple[list[Words], dict[str, float]]:
-    """Choose examples of several kinds, each balanced and of nearly equal number.
+) -> tuple[list[AnyExample], dict[str, float]]:
+    """Choose balanced examples of several kinds, about equally many of each kind.
 
     Args:
-        finders: By kind, what finds candidates; what a kind leaves over goes to those behind it.
-        answer: What is to be told from the picture.
-        count: Examples to choose; fewer are chosen where there are fewer.
-        fewest: By kind, how many answers the same words must have.
-        rng: Draws examples.
+        generators: Functions that return the candidates of each kind. Later kinds fill the part of
+            a share that earlier kinds leave unused.
+        answer: Function that returns the answer of an example.
+        count: Maximum number of examples to choose.
+        min_answers: Minimum number of answers per wording, by kind.
+        rng: Random generator of the choice.
 
     Returns:
-        The examples, by picture; and the chance of somebody who does not look, for each kind that
-        there is and "all".
+        The examples, sorted by image, and the accuracy of a blind baseline for each kind that
+        occurs and for "all".
     """
-    chosen: list[Words] = []
-    for number, (kind, find) in enumerate(finders.items()):
-        share = (count - len(chosen)) // (len(finders) - number)
-        chosen += balanced(find(), words_of, answer, share, rng, fewest[kind])
-    chosen.sort(key=lambda said: said.view.image_id)
-    kinds = {kind: [said for said in chosen if said.kind == kind] for kind in finders}
-    chances = {kind: chance(said, words_of, answer) for kind, said in kinds.items() if said}
-    return chosen, {**chances, "all": chance(chosen, words_of, answer)}
+    chosen: list[AnyExample] = []
+    for number, (kind, generate) in enumerate(generators.items()):
+        share = (count - len(chosen)) // (len(generators) - number)
+        chosen += balanced(generate(), wording_key, answer, share, rng, min_answers[kind])
+    chosen.sort(key=lambda example: example.image.image_id)
+    kinds = {kind: [one for one in chosen if one.kind == kind] for kind in generators}
+    chances = {
+        kind: chance(examples, wording_key, answer) for kind, examples in kinds.items() if examples
+    }
+    return chosen, {**chances, "all": chance(chosen, wording_key, answer)}
 
 
 def balanced(
@@ -74,20 +77,21 @@ def balanced(
     answer: Callable[[Item], Hashable],
     most: int,
     rng: np.random.Generator,
-    answers: int = 2,
+    min_answers: int = 2,
 ) -> list[Item]:
-    """Choose items so that under each key all its answers are equally frequent.
+    """Choose items so that all answers under a key are equally frequent.
 
-    Under a key, the number of items per answer is the one that keeps most items; answers with fewer
-    are left out. Who knows the key alone is then right once in as many answers as the key has.
+    The number of items per answer of a key is the one that keeps most items; rarer answers are
+    dropped. The accuracy of a baseline that knows only the key is then one over the number of
+    answers of the key.
 
     Args:
         items: Candidates.
-        key: What somebody sees who does not see the picture.
-        answer: What he wants to know.
-        most: Items to choose; fewer are chosen when there are fewer.
-        rng: Draws the items, and the keys that lose some.
-        answers: A key with fewer answers is left out.
+        key: Function that returns what a blind baseline knows of an item.
+        answer: Function that returns the answer of an item.
+        most: Maximum number of items to choose.
+        rng: Random generator of the choice.
+        min_answers: Minimum number of answers; keys with fewer are dropped.
     """
     groups: dict[Hashable, dict[Hashable, list[Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
@@ -95,25 +99,26 @@ def balanced(
     rows: list[list[Item]] = []  # one item for each answer of a key
     rounds: list[int] = []
     for group in groups.values():
-        count = _best_count([len(found) for found in group.values()], answers)
+        count = _best_count([len(members) for members in group.values()], min_answers)
         kept = [
-            [found[k] for k in rng.permutation(len(found))[:count]]
-            for found in group.values()
-            if len(found) >= count > 0
+            [members[k] for k in rng.permutation(len(members))[:count]]
+            for members in group.values()
+            if len(members) >= count > 0
         ]
         rows += [list(row) for row in zip(*kept, strict=True)]
         rounds += range(count)
-    # First one row of every key, then a second one, so that frequent keys do not crowd out others.
+    # The first row of every key precedes the second rows, so that frequent keys do not displace
+    # rare ones.
     order = np.lexsort([rng.random(len(rows)), np.array(rounds, int)])
     chosen: list[Item] = []
-    for place in order.tolist():
-        if len(chosen) + len(rows[place]) <= most:
-            chosen += rows[place]
+    for row in order.tolist():
+        if len(chosen) + len(rows[row]) <= most:
+            chosen += rows[row]
     return chosen
 
 
 def chance(items: Iterable[Item], key: Callable[[Item], Hashable], answer: Callable) -> float:
-    """Share of right answers of somebody who knows the commonest answer under each key."""
+    """Return the accuracy of a baseline that gives the most frequent answer under each key."""
     groups: dict[Hashable, dict[Hashable, int]] = defaultdict(lambda: defaultdict(int))
     for item in items:
         groups[key(item)][answer(item)] += 1
@@ -121,11 +126,13 @@ def chance(items: Iterable[Item], key: Callable[[Item], Hashable], answer: Calla
     return sum(max(group.values()) for group in groups.values()) / max(total, 1)
 
 
-def _best_count(sizes: list[int], answers: int) -> int:
-    """Items per answer that keep most items; 0 if there are too few answers."""
-    kept = {n: n * sum(size >= n for size in sizes) for n in sizes if _enough(sizes, n, answers)}
+def _best_count(sizes: list[int], min_answers: int) -> int:
+    """Return the number of items per answer that keeps most items; 0 with too few answers."""
+    kept = {
+        n: n * sum(size >= n for size in sizes) for n in sizes if _enough(sizes, n, min_answers)
+    }
     return max(kept, key=lambda n: kept[n], default=0)
 
 
-def _enough(sizes: list[int], count: int, answers: int) -> bool:
-    return sum(size >= count for size in sizes) >= answers
+def _enough(sizes: list[int], count: int, min_answers: int) -> bool:
+    return sum(size >= count for size in sizes) >= min_answers

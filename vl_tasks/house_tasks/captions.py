@@ -1,4 +1,4 @@
-"""Captions of pictures of houses: five of each, about its room and its most conspicuous things."""
+"""Captions of images of the houses: five per image, about its room and its largest things."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.houses.views.captions import pick, with_article
-from vl_tasks.house_tasks.views import CLEAR, Thing, View
-from vl_tasks.house_tasks.wording import say
+from vl_tasks.house_tasks.images import CLEAR, HouseImage, Thing
+from vl_tasks.house_tasks.wording import pick_synonym
 
 CAPTIONS = 5
-_TOLD = 4  # things that a caption may speak of, the largest of the picture
-_ASIDE = 0.3
+_MAX_THINGS = 4  # captions mention only so many of the largest things
+_MIDDLE = 0.3  # things nearer to the centre than this are "in the middle"
 _NO_THING = ("a bare wall", "a part of an empty room", "walls and little else")
-# By how many things they speak of, with a room {r} and without.
+# By the number of things that they mention, with a room {r} and without.
 _WITH_ROOM = {
     1: ("{r} with {0}", "{0} in {r}", "{r} where {0} is {s0}"),
     2: (
@@ -32,45 +32,47 @@ _WITHOUT_ROOM = {
 }
 
 
-def write_captions(view: View, rng: np.random.Generator) -> list[str]:
-    """Five captions of a picture, lower-case, without a full stop.
+def write_captions(image: HouseImage, rng: np.random.Generator) -> list[str]:
+    """Return five captions of an image, in lower case and without a full stop.
 
-    Things are told in the order of their size, mostly; of several alike one is told.
+    They mention mostly the largest things first, and only the largest one of each name.
     """
-    told = _conspicuous(view)
-    if not told:
-        room = f"a part of {with_article(view.room)}" if view.room else ""
+    mentioned = _largest_things(image)
+    if not mentioned:
+        room = f"a part of {with_article(image.room)}" if image.room else ""
         return [room or pick(_NO_THING, rng) for _ in range(CAPTIONS)]
-    return [_caption(view, told, number, rng) for number in range(CAPTIONS)]
+    return [_caption(image, mentioned, number, rng) for number in range(CAPTIONS)]
 
 
-def _caption(view: View, told: Sequence[Thing], number: int, rng: np.random.Generator) -> str:
-    count = min(len(told), 1 + (number + 1) % 3)
-    things = list(told[: max(count, min(len(told), _TOLD - 1))])
+def _caption(
+    image: HouseImage, mentioned: Sequence[Thing], number: int, rng: np.random.Generator
+) -> str:
+    count = min(len(mentioned), 1 + (number + 1) % 3)
+    things = list(mentioned[: max(count, min(len(mentioned), _MAX_THINGS - 1))])
     if len(things) > count:
         things.pop(int(rng.integers(1, len(things))))
     things = things[:count]
-    frames = _WITH_ROOM if view.room else _WITHOUT_ROOM
+    frames = _WITH_ROOM if image.room else _WITHOUT_ROOM
     words = [_phrase(thing, rng) for thing in things]
     sides = {f"s{k}": _side(thing) for k, thing in enumerate(things)}
-    room = with_article(say(view.room, rng)) if view.room else ""
+    room = with_article(pick_synonym(image.room, rng)) if image.room else ""
     return pick(frames[count], rng).format(*words, r=room, **sides)
 
 
-def _conspicuous(view: View) -> list[Thing]:
-    """The largest plain things, one of each name."""
-    found: dict[str, Thing] = {}
-    for thing in view.things:
+def _largest_things(image: HouseImage) -> list[Thing]:
+    """Return the largest clearly visible things, one of each name."""
+    by_name: dict[str, Thing] = {}
+    for thing in image.things:
         if thing.area >= CLEAR:
-            found.setdefault(thing.name, thing)
-    return list(found.values())[:_TOLD]
+            by_name.setdefault(thing.name, thing)
+    return list(by_name.values())[:_MAX_THINGS]
 
 
 def _phrase(thing: Thing, rng: np.random.Generator) -> str:
-    return with_article(f"{thing.colour} {say(thing.name, rng)}".strip())
+    return with_article(f"{thing.colour} {pick_synonym(thing.name, rng)}".strip())
 
 
 def _side(thing: Thing) -> str:
-    if abs(thing.across) < _ASIDE:
+    if abs(thing.across) < _MIDDLE:
         return "in the middle"
     return "on the left" if thing.across < 0 else "on the right"

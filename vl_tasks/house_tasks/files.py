@@ -1,4 +1,4 @@
-"""Where the built-in tasks lie, in the file formats of VQA v2, SNLI-VE and Karpathy's COCO."""
+"""Files of the house tasks, in the formats of VQA v2, SNLI-VE and Karpathy's COCO split."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from storage import write_text
 from vl_tasks.data.question_files import write_questions
 from vl_tasks.data.questions import Question
-from vl_tasks.house_tasks.hypotheses import LETTERS, Stated
-from vl_tasks.house_tasks.questions import Asked, answer_type
-from vl_tasks.house_tasks.views import View
+from vl_tasks.house_tasks.hypotheses import LETTERS, HouseHypothesis
+from vl_tasks.house_tasks.images import HouseImage
+from vl_tasks.house_tasks.questions import HouseQuestion, answer_type
 from vl_tasks.text.ptb import python_words
 
-# Names of splits in Karpathy's file.
+# Names of the splits in Karpathy's file.
 KARPATHY = {"train": "train", "val_seen": "val", "val_unseen": "test"}
 _TYPES = {
     "existence": "is there",
@@ -31,88 +31,91 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class HouseTaskFiles:
-    """Files of the built-in tasks.
+    """Files of the house tasks.
 
     Attributes:
-        folder: Where they lie.
+        folder: The folder of the files.
     """
 
     folder: Path
 
     def images(self, split: str) -> Path:
-        """Folder of the pictures of a split."""
+        """Return the image folder of a split."""
         return self.folder / "images" / split
 
     @property
     def all_images(self) -> Path:
-        """Folder of the folders of pictures: the root of the files in Karpathy's form."""
+        """Parent of the image folders; paths in Karpathy's file are relative to it."""
         return self.folder / "images"
 
     def questions(self, split: str) -> Path:
-        """Questions file in the form of VQA v2."""
+        """Return the questions file of a split, in the format of VQA v2."""
         return self.folder / f"v2_OpenEnded_houses_{split}_questions.json"
 
     def annotations(self, split: str) -> Path:
-        """Annotations file in the form of VQA v2."""
+        """Return the annotations file of a split, in the format of VQA v2."""
         return self.folder / f"v2_houses_{split}_annotations.json"
 
     def hypotheses(self, split: str) -> Path:
-        """Hypotheses file in the form of SNLI-VE."""
+        """Return the hypotheses file of a split, in the format of SNLI-VE."""
         return self.folder / f"snli_ve_{split}.jsonl"
 
     @property
     def captions(self) -> Path:
-        """Captions of all splits in Karpathy's form; see `KARPATHY` for their names there."""
+        """Captions file of all splits in Karpathy's format; `KARPATHY` maps the split names."""
         return self.folder / "dataset_houses.json"
 
     @property
     def summary(self) -> Path:
-        """How the tasks were made, and what a model reaches that does not look. Written last."""
+        """File of the settings and the accuracy of blind baselines; it is written last."""
         return self.folder / "house_tasks.json"
 
 
-def write_asked(files: HouseTaskFiles, split: str, asked: Sequence[tuple[Asked, str]]) -> None:
-    """Write questions and annotations; all annotators give the one true answer.
+def write_house_questions(
+    files: HouseTaskFiles, split: str, questions: Sequence[tuple[HouseQuestion, str]]
+) -> None:
+    """Write questions with their texts, and annotations in which all annotators agree.
 
-    A question's id is its picture's times 1000, plus its place among that picture's questions.
+    The question id is the image id times 1000, plus the number of the question for the image.
     """
-    places: Counter[int] = Counter()
-    questions = []
-    for one, text in asked:
-        image_id = one.view.image_id
-        questions.append(
+    counts: Counter[int] = Counter()
+    records = []
+    for question, text in questions:
+        image_id = question.image.image_id
+        records.append(
             Question(
-                question_id=image_id * 1000 + places[image_id],
+                question_id=image_id * 1000 + counts[image_id],
                 image_id=image_id,
                 text=text,
-                answers=(one.answer,),
-                question_type=_TYPES[one.kind],
-                answer_type=answer_type(one),
-                majority_answer=one.answer,
+                answers=(question.answer,),
+                question_type=_TYPES[question.kind],
+                answer_type=answer_type(question),
+                majority_answer=question.answer,
             )
         )
-        places[image_id] += 1
-    write_questions(questions, files.questions(split), files.annotations(split), "houses", split)
+        counts[image_id] += 1
+    write_questions(records, files.questions(split), files.annotations(split), "houses", split)
 
 
-def write_stated(
+def write_house_hypotheses(
     files: HouseTaskFiles,
     split: str,
-    stated: Sequence[tuple[Stated, str]],
+    hypotheses: Sequence[tuple[HouseHypothesis, str]],
     captions: dict[int, list[str]],
 ) -> None:
-    """Write hypotheses, one a line; the premise in words is a caption of the picture."""
-    lines, places = [], Counter[int]()
-    for one, text in stated:
-        stem = Path(one.view.file).stem
-        number = places[one.view.image_id]
-        places[one.view.image_id] += 1
+    """Write hypotheses with their texts, one per line; the premise is a caption of the image."""
+    lines, counts = [], Counter[int]()
+    for hypothesis, text in hypotheses:
+        image_id, label = hypothesis.image.image_id, hypothesis.label
+        stem = Path(hypothesis.image.file).stem
+        number = counts[image_id]
+        counts[image_id] += 1
         record = {
-            "annotator_labels": [one.label],
+            "annotator_labels": [label],
             "captionID": f"{stem}.jpg#0",
-            "gold_label": one.label,
-            "pairID": f"{stem}.jpg#0r{number}{LETTERS[one.label]}",
-            "sentence1": sentence(captions[one.view.image_id][0]),
+            "gold_label": label,
+            "pairID": f"{stem}.jpg#0r{number}{LETTERS[label]}",
+            "sentence1": sentence(captions[image_id][0]),
             "sentence2": text,
             "Flickr30K_ID": stem,
         }
@@ -120,43 +123,40 @@ def write_stated(
     write_text(files.hypotheses(split), "".join(lines))
 
 
-def write_captioned(
-    files: HouseTaskFiles, views: dict[str, list[View]], captions: dict[int, list[str]]
+def write_house_captions(
+    files: HouseTaskFiles, images: dict[str, list[HouseImage]], captions: dict[int, list[str]]
 ) -> None:
     """Write the captions of all splits."""
-    images: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     number = 0
-    for split, pictures in views.items():
-        for view in pictures:
-            raw = [sentence(text) for text in captions[view.image_id]]
+    for split, images_of_split in images.items():
+        for image in images_of_split:
+            raw = [sentence(text) for text in captions[image.image_id]]
             sentences = [
                 {
                     "tokens": python_words(text),
                     "raw": text,
-                    "imgid": len(images),
+                    "imgid": len(records),
                     "sentid": number + k,
                 }
                 for k, text in enumerate(raw)
             ]
             number += len(raw)
-            images.append(
+            records.append(
                 {
                     "filepath": split,
-                    "filename": view.file,
-                    "sentids": [one["sentid"] for one in sentences],
-                    "imgid": len(images),
-                    "cocoid": view.image_id,
+                    "filename": image.file,
+                    "sentids": [record["sentid"] for record in sentences],
+                    "imgid": len(records),
+                    "cocoid": image.image_id,
                     "split": KARPATHY[split],
                     "sentences": sentences,
                 }
             )
-    _write(files.captions, {"dataset": "houses", "images": images})
+    content = {"dataset": "houses", "images": records}
+    write_text(files.captions, json.dumps(content, separators=(",", ":")) + "\n")
 
 
 def sentence(caption: str) -> str:
-    """A caption as a sentence."""
+    """Return a caption as a sentence, with a capital and a full stop."""
     return f"{caption[0].upper()}{caption[1:]}."
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, separators=(",", ":")) + "\n")

@@ -1,4 +1,4 @@
-"""Where the files of a data set lie within its folder."""
+"""Folders of the data sets, and the files within them."""
 
 import os
 import re
@@ -8,14 +8,14 @@ from storage import cache_dir
 from storage.locks import sole_maker
 from vl_tasks.settings.configs import RunConfig
 
-_PICTURES = "images"
+_IMAGES = "images"
 
 
 def data_folder(config: RunConfig) -> Path:
-    """Folder of the data that a run wants; what is on board is made in the cache if need be.
+    """Return the data folder of a run; the built-in data sets are generated in the cache.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: The folder does not exist.
     """
     if config.data == "house":
         from vl_tasks.house_tasks import cached_house_tasks
@@ -26,14 +26,14 @@ def data_folder(config: RunConfig) -> Path:
     folder = Path(config.data)
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder}: no such folder of data; --data is house, easy-vqa or a folder, see "
-            "docs/vl_tasks.md"
+            f"{folder}: the data folder does not exist; set --data to house, easy-vqa or a folder, "
+            "see docs/vl_tasks.md"
         )
     return folder
 
 
 def _processors() -> int:
-    """How many this process may use; where the system does not tell (macOS), all."""
+    """Return the number of CPUs that this process may use, or all where unknown (macOS)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -43,7 +43,7 @@ def _easy_vqa() -> Path:
     from vl_tasks.data.easy_vqa import SPLITS, EasyVqaFiles, convert_easy_vqa
 
     files = EasyVqaFiles(cache_dir() / "easy_vqa")
-    # The annotations of the last split are what is written last.
+    # The annotations of the last split are written last.
     if files.annotations(SPLITS[-1]).is_file():
         return files.folder
     files.folder.mkdir(parents=True, exist_ok=True)
@@ -53,58 +53,57 @@ def _easy_vqa() -> Path:
     return files.folder
 
 
-def picture_folder(config: RunConfig, folder: Path) -> Path:
-    """Folder of the pictures: the one asked for, `images` within the data's, or the data's own."""
-    return picture_folders(config, folder)[0]
+def image_folder(config: RunConfig, folder: Path) -> Path:
+    """Return the image folder: --images, the folder `images` in the data, or the data folder."""
+    return image_folders(config, folder)[0]
 
 
-def picture_folders(config: RunConfig, folder: Path) -> list[Path]:
-    """Folders from which paths of pictures in a file may count, the likeliest first.
+def image_folders(config: RunConfig, folder: Path) -> list[Path]:
+    """Return the folders that image paths may be relative to, in order of priority.
 
-    That is the one asked for, or `images` within the data's and the data's own: in the files of
-    some data sets the paths begin with "images/", in those of others they do not.
+    These are --images if given, otherwise the folder `images` in the data and the data folder
+    itself: in some data sets the paths begin with "images/".
     """
     if config.images is not None:
         return [config.images]
-    inner = folder / _PICTURES
+    inner = folder / _IMAGES
     return [inner, folder] if inner.is_dir() else [folder]
 
 
 def split_file(folder: Path, split: str, ending: str) -> Path:
-    """The file of a split, by how its name ends.
+    """Find the file of a split by the end of its name.
 
-    "val" and "_questions.json" find v2_OpenEnded_mscoco_val2014_questions.json.
+    For example, "val" and "_questions.json" match v2_OpenEnded_mscoco_val2014_questions.json.
 
     Args:
-        folder: Where it lies.
-        split: "train", "val", "test-dev", ...
-        ending: What follows the split in the name, a regular expression.
+        folder: Folder to search.
+        split: Name of the split, such as "train", "val" or "test-dev".
+        ending: Regular expression of the name after the split.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: There are several.
+        FileNotFoundError: No file matches.
+        ValueError: Several files match.
     """
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{ending}")
     found = sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
     if not found:
-        # Of a letter that may be missing, the name without it.
+        # Show the regular expression as a plain name, without optional letters.
         readable = re.sub(r"\w\?", "", ending).replace("\\", "")
         others = sorted(
             path.name for path in folder.iterdir() if re.fullmatch(f".+{ending}", path.name)
         )
-        remedy = "docs/vl_tasks.md shows what a folder of data holds"
+        remedy = "see docs/vl_tasks.md for the contents of a data folder"
         if others:
             remedy = (
-                f"there are {', '.join(others)}; name splits of these with --select-by, "
-                "--evaluation-splits, --submit and, for questions, --train-splits"
+                f"the folder contains {', '.join(others)}; select the splits of these with "
+                "--select-by, --evaluation-splits, --submit and, for questions, --train-splits"
             )
         raise FileNotFoundError(
-            f"{folder}: no file of split {split!r}, whose name would end in {split}{readable}; "
-            f"{remedy}"
+            f"{folder}: no file of split {split!r} (its name ends in {split}{readable}); {remedy}"
         )
     if len(found) > 1:
         raise ValueError(
-            f"{folder}: {', '.join(path.name for path in found)} are all of split {split!r}; "
-            "keep one of them there"
+            f"{folder}: several files of split {split!r} "
+            f"({', '.join(path.name for path in found)}); keep one of them"
         )
     return found[0]

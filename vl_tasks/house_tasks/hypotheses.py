@@ -1,7 +1,7 @@
-"""Hypotheses about pictures of houses: borne out, contradicted or left open by the picture.
+"""Hypotheses about images of the houses, with the labels entailment, contradiction and neutral.
 
-A hypothesis speaks of the place, of which the picture shows a part: what it says of a thing that
-the picture does not show may be true or not. Each sentence occurs equally often with each label.
+A hypothesis is about the surroundings, and the image shows only a part of them: statements about
+things outside the image are neutral. Each sentence occurs equally often with each label.
 """
 
 from __future__ import annotations
@@ -14,138 +14,142 @@ from itertools import permutations
 import numpy as np
 
 from envs.houses.views.captions import pick, with_article
-from vl_tasks.house_tasks.balance import share_out, words_of
-from vl_tasks.house_tasks.views import View
-from vl_tasks.house_tasks.wording import say
+from vl_tasks.house_tasks.balance import choose_balanced, wording_key
+from vl_tasks.house_tasks.images import HouseImage
+from vl_tasks.house_tasks.wording import pick_synonym
 
 LETTERS = {"entailment": "e", "neutral": "n", "contradiction": "c"}
-_COLOUR_AREA = 0.02  # a colour is told of things that cover more than that
-_ASIDE = 0.3  # from where on a thing is on the left or on the right
-_RATIO, _APART = 1.3, 0.6  # how much nearer the nearer thing is, times and metres
-_DRAWN = 6  # open hypotheses that are tried with each picture and kind
+_COLOUR_AREA = 0.02  # minimum area of things whose colour is stated
+_SIDE_OFFSET = 0.3  # minimum |across| of things on the left or on the right
+_MIN_RATIO, _MIN_GAP = 1.3, 0.6  # minimum ratio and difference (metres) of compared distances
+_NEUTRAL_TRIES = 6  # candidate neutral hypotheses per image and kind
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
-    """A hypothesis about a picture.
+class HouseHypothesis:
+    """A hypothesis about an image.
 
     Attributes:
         kind: "colour", "side", "nearer" or "room".
-        subject: With the kind, all that its words say.
+        subject: Names that the wording contains; with the kind, they determine its meaning.
         label: "entailment", "neutral" or "contradiction".
-        view: The picture.
+        image: The image.
     """
 
     kind: str
     subject: tuple[str, ...]
     label: str
-    view: View
+    image: HouseImage
 
 
-def state_hypotheses(
-    views: Sequence[View], count: int, rng: np.random.Generator
-) -> tuple[list[tuple[Stated, str]], dict[str, float]]:
-    """Hypotheses about pictures.
+def generate_hypotheses(
+    images: Sequence[HouseImage], count: int, rng: np.random.Generator
+) -> tuple[list[tuple[HouseHypothesis, str]], dict[str, float]]:
+    """Generate hypotheses about images.
 
     Args:
-        views: The pictures.
-        count: How many to state, as far as the pictures carry so many.
-        rng: Draws hypotheses and their words.
+        images: The images.
+        count: Maximum number of hypotheses.
+        rng: Random generator of hypotheses and wording.
 
     Returns:
-        Hypotheses with their words, by picture; and the chance of somebody who does not look, for
-        each kind and "all".
+        Hypotheses with their text, sorted by image, and the accuracy of a blind baseline for each
+        kind and for "all".
     """
-    finders = {kind: partial(_find, kind, views, rng) for kind in _FINDERS}
-    fewest = dict.fromkeys(_FINDERS, len(LETTERS))
-    chosen, chances = share_out(finders, _label, count, fewest, rng)
-    return [(stated, _words(stated, rng)) for stated in chosen], chances
+    generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
+    min_answers = dict.fromkeys(_GENERATORS, len(LETTERS))
+    chosen, chances = choose_balanced(generators, _label, count, min_answers, rng)
+    return [(hypothesis, _text(hypothesis, rng)) for hypothesis in chosen], chances
 
 
-def _find(kind: str, views: Sequence[View], rng: np.random.Generator) -> list[Stated]:
-    said = _closed(views, _FINDERS[kind])
-    return said + _open(views, said, rng)
+def _candidates(
+    kind: str, images: Sequence[HouseImage], rng: np.random.Generator
+) -> list[HouseHypothesis]:
+    decided = _decided(images, _GENERATORS[kind])
+    return decided + _neutral(images, decided, rng)
 
 
-def _label(stated: Stated) -> str:
-    return stated.label
+def _label(hypothesis: HouseHypothesis) -> str:
+    return hypothesis.label
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Words that hypotheses may use because some picture bears them out."""
+    """Colours and kinds of rooms that occur in some image."""
 
     colours: tuple[str, ...]
     rooms: tuple[str, ...]
 
 
-Finder = Callable[[View, _Known], Iterator[Stated]]
+Generate = Callable[[HouseImage, _Known], Iterator[HouseHypothesis]]
 
 
-def _closed(views: Sequence[View], find: Finder) -> list[Stated]:
-    """What pictures bear out or contradict."""
-    colours = {thing.colour for view in views for thing in view.things}
-    rooms = {view.room for view in views}
+def _decided(images: Sequence[HouseImage], generate: Generate) -> list[HouseHypothesis]:
+    """Return the hypotheses that an image entails or contradicts."""
+    colours = {thing.colour for image in images for thing in image.things}
+    rooms = {image.room for image in images}
     known = _Known(tuple(sorted(colours - {""})), tuple(sorted(rooms - {""})))
-    return [stated for view in views for stated in find(view, known)]
+    return [hypothesis for image in images for hypothesis in generate(image, known)]
 
 
-def _open(views: Sequence[View], said: Sequence[Stated], rng: np.random.Generator) -> list[Stated]:
-    """The same sentences of pictures that leave them open: each picture tries some of them."""
-    sentences = sorted({words_of(stated) for stated in said})
+def _neutral(
+    images: Sequence[HouseImage], decided: Sequence[HouseHypothesis], rng: np.random.Generator
+) -> list[HouseHypothesis]:
+    """Return neutral hypotheses with the same sentences: random ones for each image."""
+    sentences = sorted({wording_key(hypothesis) for hypothesis in decided})
     if not sentences:
         return []
-    drawn = rng.integers(len(sentences), size=(len(views), _DRAWN))
+    drawn = rng.integers(len(sentences), size=(len(images), _NEUTRAL_TRIES))
     return [
-        Stated(sentences[k][0], sentences[k][1:], "neutral", view)
-        for view, row in zip(views, drawn, strict=True)
+        HouseHypothesis(sentences[k][0], sentences[k][1:], "neutral", image)
+        for image, row in zip(images, drawn, strict=True)
         for k in sorted(set(row.tolist()))
-        if _leaves_open(view, *sentences[k])
+        if _is_neutral(image, *sentences[k])
     ]
 
 
-def _leaves_open(view: View, kind: str, *subject: str) -> bool:
+def _is_neutral(image: HouseImage, kind: str, *subject: str) -> bool:
     if kind == "room":
-        return not view.room and subject[0] in view.rooms
+        return not image.room and subject[0] in image.rooms
     things = subject[:1] if kind in ("colour", "side") else subject
-    return not all(view.named(name) for name in things)
+    return not all(image.named(name) for name in things)
 
 
-def _colour(view: View, known: _Known) -> Iterator[Stated]:
-    for thing in view.singles:
+def _colour(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
+    for thing in image.singles:
         if thing.colour and thing.area >= _COLOUR_AREA:
             for colour in known.colours:
                 label = "entailment" if colour == thing.colour else "contradiction"
-                yield Stated("colour", (thing.name, colour), label, view)
+                yield HouseHypothesis("colour", (thing.name, colour), label, image)
 
 
-def _side(view: View, known: _Known) -> Iterator[Stated]:
-    for thing in view.singles:
-        if abs(thing.across) >= _ASIDE:
+def _side(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
+    for thing in image.singles:
+        if abs(thing.across) >= _SIDE_OFFSET:
             for side in ("left", "right"):
                 true = (side == "left") == (thing.across < 0)
-                yield Stated(
-                    "side", (thing.name, side), "entailment" if true else "contradiction", view
+                yield HouseHypothesis(
+                    "side", (thing.name, side), "entailment" if true else "contradiction", image
                 )
 
 
-def _nearer(view: View, known: _Known) -> Iterator[Stated]:
-    for first, second in permutations(view.singles, 2):
+def _nearer(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
+    for first, second in permutations(image.singles, 2):
         near, far = sorted((first.distance, second.distance))
-        if far > max(near * _RATIO, near + _APART):
+        if far > max(near * _MIN_RATIO, near + _MIN_GAP):
             label = "entailment" if first.distance == near else "contradiction"
-            yield Stated("nearer", (first.name, second.name), label, view)
+            yield HouseHypothesis("nearer", (first.name, second.name), label, image)
 
 
-def _room(view: View, known: _Known) -> Iterator[Stated]:
-    if view.room:
-        yield Stated("room", (view.room,), "entailment", view)
-        for kind in sorted(set(known.rooms) - view.rooms):
-            yield Stated("room", (kind,), "contradiction", view)
+def _room(image: HouseImage, known: _Known) -> Iterator[HouseHypothesis]:
+    if image.room:
+        yield HouseHypothesis("room", (image.room,), "entailment", image)
+        for kind in sorted(set(known.rooms) - image.rooms):
+            yield HouseHypothesis("room", (kind,), "contradiction", image)
 
 
-_FINDERS: dict[str, Finder] = {
-    # Kinds that find few hypotheses come first; what they leave over goes to the others.
+_GENERATORS: dict[str, Generate] = {
+    # Kinds with few hypotheses come first, because later kinds fill the rest of their share.
     "room": _room,
     "nearer": _nearer,
     "colour": _colour,
@@ -159,10 +163,10 @@ _FRAMES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _words(stated: Stated, rng: np.random.Generator) -> str:
-    """Put a hypothesis into words, which do not depend on its label."""
-    words = [say(name, rng) for name in stated.subject]
-    text = pick(_FRAMES[stated.kind], rng)
+def _text(hypothesis: HouseHypothesis, rng: np.random.Generator) -> str:
+    """Return a hypothesis as a sentence, which does not depend on its label."""
+    words = [pick_synonym(name, rng) for name in hypothesis.subject]
+    text = pick(_FRAMES[hypothesis.kind], rng)
     for number, word in enumerate(words):
         text = text.replace(f"{{a{number}}}", with_article(word))
     return text.format(*words)

@@ -1,4 +1,4 @@
-"""Questions about pictures of houses, balanced so that their words do not give the answer away."""
+"""Questions about images of the houses, balanced so that their wording does not reveal answers."""
 
 from __future__ import annotations
 
@@ -11,118 +11,134 @@ import numpy as np
 
 from envs.houses.views.captions import pick, with_article
 from envs.houses.views.view_facts import SIDES
-from vl_tasks.house_tasks.balance import share_out
-from vl_tasks.house_tasks.views import CLEAR, View
-from vl_tasks.house_tasks.wording import say
+from vl_tasks.house_tasks.balance import choose_balanced
+from vl_tasks.house_tasks.images import CLEAR, HouseImage
+from vl_tasks.house_tasks.wording import pick_synonym
 
 COUNTED = (
     "chair picture window door plant armchair nightstand bookshelf stool curtain rug mirror".split()
 )
 _PLURALS = {"bookshelf": "bookshelves"}
-_MOST_COUNTED = 4
-# Fewest answers that a subject must have; counting is more than seeing whether there is any.
-_FEWEST = {"existence": 2, "nearer": 2, "count": 3, "position": 3, "colour": 4, "room": 4}
-_COLOUR_AREA = 0.02  # a colour is asked of things that cover more than that
-_RATIO, _APART = 1.3, 0.6  # how much nearer the nearer thing is, times and metres
+_MAX_COUNT = 4
+# Minimum number of answers per subject; 3 for counts, so that they are not merely existence.
+_MIN_ANSWERS = {"existence": 2, "nearer": 2, "count": 3, "position": 3, "colour": 4, "room": 4}
+_COLOUR_AREA = 0.02  # minimum area of things in questions about colours
+_MIN_RATIO, _MIN_GAP = 1.3, 0.6  # minimum ratio and difference (metres) of compared distances
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question about a picture.
+class HouseQuestion:
+    """A question about an image.
 
     Attributes:
         kind: "existence", "count", "colour", "position", "nearer" or "room".
-        subject: What it asks of: with the kind, all that its words say.
-        answer: In the words of a normalised VQA answer.
-        view: The picture.
+        subject: Names that the wording contains; with the kind, they determine its meaning.
+        answer: Answer in normalised VQA form.
+        image: The image.
     """
 
     kind: str
     subject: tuple[str, ...]
     answer: str
-    view: View
+    image: HouseImage
 
 
-def ask_questions(
-    views: Sequence[View], count: int, rng: np.random.Generator
-) -> tuple[list[tuple[Asked, str]], dict[str, float]]:
-    """Questions about pictures.
+def generate_questions(
+    images: Sequence[HouseImage], count: int, rng: np.random.Generator
+) -> tuple[list[tuple[HouseQuestion, str]], dict[str, float]]:
+    """Generate questions about images.
 
     Args:
-        views: The pictures.
-        count: How many to ask, as far as the pictures carry so many.
-        rng: Draws questions and their words.
+        images: The images.
+        count: Maximum number of questions.
+        rng: Random generator of questions and wording.
 
     Returns:
-        Questions with their words, by picture; and the chance of somebody who does not look, for
-        each kind and "all".
+        Questions with their text, sorted by image, and the accuracy of a blind baseline for each
+        kind and for "all".
     """
-    finders = {kind: partial(_find, kind, views, rng) for kind in _FINDERS}
-    chosen, chances = share_out(finders, _answer, count, _FEWEST, rng)
-    return [(asked, _words(asked, rng)) for asked in chosen], chances
+    generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
+    chosen, chances = choose_balanced(generators, _answer, count, _MIN_ANSWERS, rng)
+    return [(question, _text(question, rng)) for question in chosen], chances
 
 
-def answer_type(asked: Asked) -> str:
-    """Of VQA v2."""
-    return {"existence": "yes/no", "count": "number"}.get(asked.kind, "other")
+def answer_type(question: HouseQuestion) -> str:
+    """Return the answer type of VQA v2."""
+    return {"existence": "yes/no", "count": "number"}.get(question.kind, "other")
 
 
-def _find(kind: str, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
-    return (asked for view in views for asked in _FINDERS[kind](view, views, rng))
+def _candidates(
+    kind: str, images: Sequence[HouseImage], rng: np.random.Generator
+) -> Iterator[HouseQuestion]:
+    return (question for image in images for question in _GENERATORS[kind](image, images, rng))
 
 
-def _answer(asked: Asked) -> str:
-    return asked.answer
+def _answer(question: HouseQuestion) -> str:
+    return question.answer
 
 
-Finder = Callable[[View, Sequence[View], np.random.Generator], Iterator[Asked]]
+Generate = Callable[
+    [HouseImage, Sequence[HouseImage], np.random.Generator], Iterator[HouseQuestion]
+]
 
 
-def _existence(view: View, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
-    for name in sorted({thing.name for thing in view.things if thing.area >= CLEAR}):
-        yield Asked("existence", (name,), "yes", view)
-    # What other pictures show, and this one not even a little.
-    others = views[int(rng.integers(len(views)))], views[int(rng.integers(len(views)))]
+def _existence(
+    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
+) -> Iterator[HouseQuestion]:
+    for name in sorted({thing.name for thing in image.things if thing.area >= CLEAR}):
+        yield HouseQuestion("existence", (name,), "yes", image)
+    # Things of two other images that this image does not show at all.
+    others = images[int(rng.integers(len(images)))], images[int(rng.integers(len(images)))]
     for name in sorted({thing.name for other in others for thing in other.things}):
-        if not view.named(name):
-            yield Asked("existence", (name,), "no", view)
+        if not image.named(name):
+            yield HouseQuestion("existence", (name,), "no", image)
 
 
-def _count(view: View, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
+def _count(
+    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
+) -> Iterator[HouseQuestion]:
     for name in COUNTED:
-        found = view.named(name)
-        if len(found) <= _MOST_COUNTED and all(thing.area >= CLEAR for thing in found):
-            yield Asked("count", (name,), str(len(found)), view)
+        things = image.named(name)
+        if len(things) <= _MAX_COUNT and all(thing.area >= CLEAR for thing in things):
+            yield HouseQuestion("count", (name,), str(len(things)), image)
 
 
-def _colour(view: View, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
-    for thing in view.singles:
+def _colour(
+    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
+) -> Iterator[HouseQuestion]:
+    for thing in image.singles:
         if thing.colour and thing.area >= _COLOUR_AREA:
-            yield Asked("colour", (thing.name,), thing.colour, view)
+            yield HouseQuestion("colour", (thing.name,), thing.colour, image)
 
 
-def _position(view: View, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
-    for thing in view.singles:
+def _position(
+    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
+) -> Iterator[HouseQuestion]:
+    for thing in image.singles:
         for side, (narrow, _) in SIDES.items():
             if narrow[0] <= thing.across <= narrow[1]:
-                yield Asked("position", (thing.name,), side, view)
+                yield HouseQuestion("position", (thing.name,), side, image)
 
 
-def _nearer(view: View, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
-    for pair in combinations(view.singles, 2):
+def _nearer(
+    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
+) -> Iterator[HouseQuestion]:
+    for pair in combinations(image.singles, 2):
         near, far = sorted(pair, key=lambda thing: thing.distance)
-        if far.distance > max(near.distance * _RATIO, near.distance + _APART):
+        if far.distance > max(near.distance * _MIN_RATIO, near.distance + _MIN_GAP):
             first, second = sorted((near.name, far.name))
-            yield Asked("nearer", (first, second), near.name, view)
+            yield HouseQuestion("nearer", (first, second), near.name, image)
 
 
-def _room(view: View, views: Sequence[View], rng: np.random.Generator) -> Iterator[Asked]:
-    if view.room:
-        yield Asked("room", (), view.room, view)
+def _room(
+    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
+) -> Iterator[HouseQuestion]:
+    if image.room:
+        yield HouseQuestion("room", (), image.room, image)
 
 
-_FINDERS: dict[str, Finder] = {
-    # Kinds that find few questions come first; what they leave over goes to the others.
+_GENERATORS: dict[str, Generate] = {
+    # Kinds with few questions come first, because later kinds fill the rest of their share.
     "nearer": _nearer,
     "room": _room,
     "colour": _colour,
@@ -143,14 +159,14 @@ _FRAMES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _words(asked: Asked, rng: np.random.Generator) -> str:
-    """Put a question into words, which do not depend on its answer."""
-    frame = pick(_FRAMES[asked.kind], rng)
-    # Where a name is the answer, it must be the one that the question uses.
-    synonyms = asked.kind != "nearer"
-    subject = [say(name, rng) if synonyms else name for name in asked.subject]
-    if asked.kind == "nearer" and rng.random() < 0.5:
+def _text(question: HouseQuestion, rng: np.random.Generator) -> str:
+    """Return a question as a sentence, which does not depend on its answer."""
+    frame = pick(_FRAMES[question.kind], rng)
+    # The answer to "which is nearer" must be a name that the question contains.
+    synonyms = question.kind != "nearer"
+    subject = [pick_synonym(name, rng) if synonyms else name for name in question.subject]
+    if question.kind == "nearer" and rng.random() < 0.5:
         subject.reverse()
-    plural = [_PLURALS.get(name, f"{name}s") for name in asked.subject]
+    plural = [_PLURALS.get(name, f"{name}s") for name in question.subject]
     text = frame.replace("{0s}", plural[0]) if plural else frame
     return text.replace("{a0}", with_article(subject[0]) if subject else "").format(*subject)

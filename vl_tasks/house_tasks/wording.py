@@ -1,4 +1,4 @@
-"""Words for things and rooms of the built-in houses."""
+"""Names and synonyms of things and rooms of the built-in houses."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from envs.houses.views.captions import SYNONYMS, pick
 
 
 def thing_name(category: str) -> str:
-    """What a thing of a category is called; "television" stands for "tv stand"."""
+    """Return the name of things of a category, such as "television" for "tv stand"."""
     return SYNONYMS.get(category, (category,))[0]
 
 
-# By the first word for it, which is a thing's name here; without the plural "drapes".
-_OTHER_WORDS = {
+# Synonyms by name, without the plural "drapes".
+_SYNONYMS_BY_NAME = {
     words[0]: tuple(word for word in words if not word.endswith("s")) or words
     for words in SYNONYMS.values()
 }
 
 
-def say(name: str, rng: np.random.Generator) -> str:
-    """A thing's or a room's name, or another word for it."""
-    return pick(_OTHER_WORDS.get(name, (name,)), rng)
+def pick_synonym(name: str, rng: np.random.Generator) -> str:
+    """Return the name of a thing or room, or a synonym of it, at random."""
+    return pick(_SYNONYMS_BY_NAME.get(name, (name,)), rng)

@@ -48,7 +48,7 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """New states of x (B, L, C), of which `mask` (B, L) are real."""
+        """Return the new states of x (B, L, C); `mask` (B, L) is True for real tokens."""
         x = self.norms[0](x + self.dropout(self.attention(x, x, mask)))
         return self.norms[1](x + self.dropout(self.feed_forward(x)))
 
@@ -121,7 +121,7 @@ class QuestionReader(nn.Module):
         return x, mask
 
 
-class GuidedPlaces(nn.Module):
+class GuidedCells(nn.Module):
     """Grid cells of an image, with attention guided by words.
 
     Args:
@@ -169,7 +169,7 @@ class Mcan(nn.Module):
     ) -> None:
         super().__init__()
         self.reader = QuestionReader(vocabulary, embedding, config, faithful)
-        self.places = GuidedPlaces(channels, config, faithful)
+        self.places = GuidedCells(channels, config, faithful)
         self.pools = nn.ModuleList(Pooling(config, 1) for _ in range(2))
         self.merges = nn.ModuleList(nn.Linear(config.hidden, config.fused) for _ in range(2))
         self.norm = layer_norm(config.fused, faithful)
@@ -183,7 +183,7 @@ class Mcan(nn.Module):
     def forward(self, grids: Grids, tokens: Tensor) -> Tensor:
         """Compute the logits (B, classes) of questions, token ids (B, T), about grids."""
         words, word_mask = self.reader(tokens)  # (B, T, hidden)
-        places = self.places(grids, words, word_mask)  # (B, N, hidden)
-        pooled = (self.pools[0](words, word_mask), self.pools[1](places, grids.mask))
+        cells = self.places(grids, words, word_mask)  # (B, N, hidden)
+        pooled = (self.pools[0](words, word_mask), self.pools[1](cells, grids.mask))
         merged = [merge(x.flatten(1)) for merge, x in zip(self.merges, pooled, strict=True)]
         return self.classifier(self.norm(torch.stack(merged).sum(0)))

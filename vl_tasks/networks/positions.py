@@ -33,14 +33,14 @@ class GridPositions(nn.Module):
         rows, columns = mask.any(2), mask.any(1)  # (B, h), (B, w)
         down, across = waves(rows), waves(columns)  # (B, h, F), (B, w, F)
         height, width = grids.shape
-        places = torch.cat(
+        cells = torch.cat(
             [
                 down[:, :, None].expand(-1, -1, width, -1),
                 across[:, None].expand(-1, height, -1, -1),
             ],
             dim=3,
         )  # (B, h, w, 2 F)
-        return self.project(places.flatten(1, 2))
+        return self.project(cells.flatten(1, 2))
 
 
 def waves(real: Tensor) -> Tensor:

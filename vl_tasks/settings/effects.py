@@ -1,62 +1,48 @@
-"""Reject flags that have no effect with the other settings."""
+"""Settings of the tasks that have no effect in combination with other settings.
 
-from collections.abc import Iterator
+A preset may contain such settings; a command line may not add them
+(`training.settings.check_effects`).
+"""
 
-from training.settings import differences
+from training.settings import idle_training_settings
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 
-# Names of settings that are not read, and the reason. A name includes the settings below it.
-_Rule = tuple[tuple[str, ...], str]
 
+def idle_settings(config: RunConfig) -> dict[str, str]:
+    """Return the dotted names of the settings without effect, each with the reason.
 
-def check_task_effects(default: RunConfig, config: RunConfig) -> None:
-    """Check that each setting that differs from its default has an effect.
-
-    Args:
-        default: Settings without flags.
-        config: Settings to check.
-
-    Raises:
-        ValueError: A setting has no effect; names its flag and the reason.
+    The name of a group includes all its settings.
     """
-    given = [difference.split(":")[0] for difference in differences(default, config, frozenset())]
-    for names, reason in _idle(config):
-        for setting in given:
-            if any(setting == name or setting.startswith(f"{name}.") for name in names):
-                raise ValueError(f"--{setting.replace('_', '-')} has no effect: {reason}; omit it")
-
-
-def _idle(config: RunConfig) -> Iterator[_Rule]:
+    idle = idle_training_settings(config)
     if isinstance(config, VqaConfig):
-        yield from _idle_in_vqa(config)
+        idle |= _idle_in_vqa(config)
     if isinstance(config, EntailmentConfig):
-        yield from _idle_in_entailment(config)
+        idle |= _idle_in_entailment(config)
     if isinstance(config, CaptionConfig) and config.phase == "xe":
-        yield ("baseline",), "self-critical training requires --start"
+        idle["baseline"] = "without --start, which selects self-critical training"
     if config.vision:
-        return
-    yield ("images",), "with --no-vision no image is read"
+        return idle
+    idle["images"] = "with --no-vision"
     # The two-tower model encodes its sentences with the CLIP encoder.
     if not (isinstance(config, EntailmentConfig) and config.model == "two-tower"):
-        yield ("grids", "standardise"), "with --no-vision no image is encoded"
+        idle |= dict.fromkeys(("grids", "standardise"), "with --no-vision")
+    return idle
 
 
-def _idle_in_vqa(config: VqaConfig) -> Iterator[_Rule]:
-    if config.model == "pythia":
-        yield ("mcan",), "--model is pythia"
-    else:
-        yield ("pythia",), f"--model is {config.model}"
+def _idle_in_vqa(config: VqaConfig) -> dict[str, str]:
+    idle = {"mcan" if config.model == "pythia" else "pythia": f"with --model {config.model}"}
     if config.answers is not None:
-        yield ("min_count",), "--answers sets the answer vocabulary"
+        idle["min_count"] = "with --answers, which sets the answer vocabulary"
     if config.regions is not None:
-        yield ("images", "grids"), "--regions replaces the images"
+        idle |= dict.fromkeys(("images", "grids"), "with --regions, which replaces the images")
     if not config.vision:
-        yield ("regions",), "with --no-vision no features are read"
+        idle["regions"] = "with --no-vision"
+    return idle
 
 
-def _idle_in_entailment(config: EntailmentConfig) -> Iterator[_Rule]:
-    if config.model == "two-tower":
-        names = ("mcan", "embedding", "glove", "words", "standardise")
-        yield names, "the two-tower model does not use it"
-    else:
-        yield ("hidden", "dropout"), "it belongs to the two-tower model, and --model is fused"
+def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:
+    fused = ("mcan", "embedding", "glove", "words", "standardise")
+    two_tower = ("hidden", "dropout")
+    return dict.fromkeys(
+        fused if config.model == "two-tower" else two_tower, f"with --model {config.model}"
+    )

@@ -1,1 +1,1 @@
-"""Words: vocabularies, tokenizers, n-grams, GloVe."""
+"""Text processing: vocabularies, tokenizers, n-grams and GloVe vectors."""

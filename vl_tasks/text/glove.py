@@ -1,4 +1,4 @@
-"""Word vectors from a text file of GloVe (nlp.stanford.edu/projects/glove)."""
+"""Reader of GloVe word vectors in text files (nlp.stanford.edu/projects/glove)."""
 
 from pathlib import Path
 
@@ -7,51 +7,54 @@ import numpy as np
 from storage.messages import shortened
 from vl_tasks.text.vocabulary import Vocabulary
 
-_LONGEST_LINE = 1 << 20  # bytes; 40,000 numbers
+_MAX_LINE = 1 << 20  # bytes; 40,000 numbers
+_REMEDY = "download it again from nlp.stanford.edu/projects/glove"
 
 
 def read_glove(path: Path, vocabulary: Vocabulary, seed: int = 0) -> tuple[np.ndarray, int]:
-    """Vectors of the words of a vocabulary.
+    """Read the vectors of the words of a vocabulary.
 
-    A line is a word and its numbers, with single spaces between; a word of the 840B file may hold
-    spaces itself. Words that the file lacks get normal vectors with the spread of those found;
-    padding is 0.
+    A line consists of a word and its numbers, separated by single spaces; words of the 840B file
+    may contain spaces. Words that the file lacks get random normal vectors with the standard
+    deviation of the others; padding is 0.
 
     Args:
-        path: "glove.6B.300d.txt" or the like.
-        vocabulary: Words to look for.
-        seed: Of the vectors of missing words.
+        path: File such as "glove.6B.300d.txt".
+        vocabulary: Words to read.
+        seed: Random seed of the vectors of missing words.
 
     Returns:
-        (len(vocabulary), D) float32, and how many words were found.
+        Vectors (len(vocabulary), D) float32, and the number of words in the file.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A line has another width, or no numbers, or no word was found; names file and
-            line.
+        FileNotFoundError: The file does not exist.
+        ValueError: A line has another number of dimensions or is not numeric, or the file contains
+            no word of the vocabulary; the message names file and line.
     """
     rows = {word: row for row, word in enumerate(vocabulary.words, start=1)}
-    found: dict[int, np.ndarray] = {}
+    vector_of_row: dict[int, np.ndarray] = {}
     width = 0
     with path.open("rb") as file:
-        for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
+        for number, raw in enumerate(iter(lambda: file.readline(_MAX_LINE), b""), start=1):
             fields = _fields(path, number, raw)
             width = width or len(fields) - 1
             if len(fields) - 1 < width or width < 1:
                 raise ValueError(
-                    f"{path}: line {number} has {len(fields) - 1} numbers, not {width}; "
-                    "the file is cut short or no GloVe text file"
+                    f"{path}: line {number} has {len(fields) - 1} numbers, not {width}; the file "
+                    f"is truncated or not a GloVe text file, {_REMEDY}"
                 )
             row = rows.get(" ".join(fields[:-width]))
             if row is not None:
-                found[row] = _numbers(path, number, fields[-width:])
-    if not found:
-        raise ValueError(f"{path}: none of the {len(rows)} words is in it; is it GloVe's text?")
-    known = np.stack(list(found.values()))
+                vector_of_row[row] = _numbers(path, number, fields[-width:])
+    if not vector_of_row:
+        raise ValueError(
+            f"{path}: contains none of the {len(rows)} words of the vocabulary; {_REMEDY}"
+        )
+    known = np.stack(list(vector_of_row.values()))
     vectors = np.random.default_rng(seed).normal(0, known.std(), (len(vocabulary), width))
     vectors[0] = 0
-    vectors[list(found)] = known
-    return vectors.astype(np.float32), len(found)
+    vectors[list(vector_of_row)] = known
+    return vectors.astype(np.float32), len(vector_of_row)
 
 
 def _numbers(path: Path, line: int, fields: list[str]) -> np.ndarray:
@@ -59,17 +62,21 @@ def _numbers(path: Path, line: int, fields: list[str]) -> np.ndarray:
         numbers = np.array(fields, dtype=np.float64)
     except ValueError as error:
         problem = shortened(str(error))
-        raise ValueError(f"{path}: line {line} is no word with its numbers ({problem})") from error
+        raise ValueError(
+            f"{path}: line {line} is not a word with numbers ({problem}); {_REMEDY}"
+        ) from error
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{path}: line {line} has a number that is not finite; fetch it again")
+        raise ValueError(f"{path}: line {line} has a number that is not finite; {_REMEDY}")
     return numbers
 
 
 def _fields(path: Path, line: int, raw: bytes) -> list[str]:
-    """What stands between the spaces of a line."""
-    if len(raw) == _LONGEST_LINE:
-        raise ValueError(f"{path}: line {line} is longer than {_LONGEST_LINE:,} bytes")
+    """Split a line at its spaces."""
+    if len(raw) == _MAX_LINE:
+        raise ValueError(f"{path}: line {line} is longer than {_MAX_LINE:,} bytes; {_REMEDY}")
     try:
         return raw.decode("utf-8").rstrip("\n").split(" ")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: line {line} is no text in UTF-8 ({error.reason})") from error
+        raise ValueError(
+            f"{path}: line {line} is not UTF-8 text ({error.reason}); {_REMEDY}"
+        ) from error

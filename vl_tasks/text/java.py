@@ -1,7 +1,8 @@
-"""The parts of the COCO caption evaluation that exist in Java only, from pip's pycocoevalcap.
+"""Java programs of the COCO caption evaluation: PTBTokenizer, METEOR and SPICE of pycocoevalcap.
 
-Its Python wrappers are not used: METEOR's hangs when the standard error stream fills, SPICE's
-downloads half a gigabyte when it is made, and the tokenizer's writes into the installed package.
+The Python wrappers of that package are not used: that of METEOR hangs when the standard error
+stream fills, that of SPICE downloads half a gigabyte in its constructor, and that of the tokenizer
+writes into the installed package.
 """
 
 import json
@@ -24,16 +25,16 @@ _PARSER_SOURCE = "https://nlp.stanford.edu/software/stanford-corenlp-full-2015-1
 _SECONDS = 600.0  # METEOR takes 20 s to start on a busy machine
 _SECONDS_PER_CAPTION = 2.0
 
-Ask = Callable[[Sequence[str], int], list[str]]
+Exchange = Callable[[Sequence[str], int], list[str]]
 
 
 def java_ready() -> bool:
-    """Whether Java and the jars of pycocoevalcap are there."""
+    """Return whether Java and the jars of pycocoevalcap are installed."""
     return shutil.which("java") is not None and _package() is not None
 
 
 def ptb_lines(captions: Sequence[str]) -> list[str]:
-    """Captions, each one line, cut into Penn Treebank tokens in lower case.
+    """Tokenise captions, each a single line, into lower-case Penn Treebank tokens.
 
     Raises:
         FileNotFoundError: Java or pycocoevalcap is missing.
@@ -46,13 +47,13 @@ def ptb_lines(captions: Sequence[str]) -> list[str]:
     lines = _run([*command, "-preserveLines", "-lowerCase"], text, len(captions)).split("\n")
     if len(lines) != len(captions) + 1:
         raise ChildProcessError(
-            f"PTBTokenizer made {len(lines) - 1} lines of {len(captions)} captions"
+            f"PTBTokenizer returned {len(lines) - 1} lines for {len(captions)} captions"
         )
     return lines[:-1]
 
 
 def meteor(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """METEOR 1.5 of each tokenised caption, and last that of all together.
+    """Compute METEOR 1.5 of each tokenised caption; the last value is the corpus score.
 
     Raises:
         FileNotFoundError: Java or pycocoevalcap is missing.
@@ -60,45 +61,48 @@ def meteor(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> l
     """
     jar = _jar(METEOR_JAR)
     command = ["-Xmx2G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
-    questions = [
-        " ||| ".join(["SCORE", *(_field(r) for r in given), _field(prediction)])
-        for prediction, given in zip(predictions, references, strict=True)
+    requests = [
+        " ||| ".join(["SCORE", *(_field(r) for r in texts), _field(prediction)])
+        for prediction, texts in zip(predictions, references, strict=True)
     ]
-    with _conversation(command, len(predictions)) as ask:
-        statistics = ask(questions, len(questions))
+    with _running_java(command, len(predictions)) as exchange:
+        statistics = exchange(requests, len(requests))
         evaluation = " ||| ".join(["EVAL", *statistics])
-        return [float(score) for score in ask([evaluation], len(questions) + 1)]
+        return [float(score) for score in exchange([evaluation], len(requests) + 1)]
 
 
 def spice(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> list[float]:
-    """SPICE 1.0 (F-score of scene graphs) of each tokenised caption; their mean is the score.
+    """Compute SPICE 1.0 (F-score of scene graphs) of each tokenised caption.
+
+    The corpus score is the mean.
 
     Raises:
-        FileNotFoundError: Java, pycocoevalcap or the parser that SPICE needs is missing.
+        FileNotFoundError: Java, pycocoevalcap or the parser of SPICE is missing.
         ChildProcessError: Java fails.
     """
     jar = _jar(SPICE_JAR)
     for name in (f"{_PARSER}.jar", f"{_PARSER}-models.jar"):
         if not (jar.parent / "lib" / name).is_file():
             raise FileNotFoundError(
-                f"{jar.parent / 'lib' / name}: SPICE needs it; take it from {_PARSER_SOURCE}"
+                f"{jar.parent / 'lib' / name}: SPICE requires this file; download it from "
+                f"{_PARSER_SOURCE}"
             )
     records = [
         {"image_id": key, "test": text, "refs": list(references[key])}
         for key, text in predictions.items()
     ]
     with TemporaryDirectory() as folder:
-        given, found = Path(folder, "captions.json"), Path(folder, "scores.json")
-        given.write_text(json.dumps(records), encoding="utf-8")
-        command = ["-Xmx8G", "-jar", str(jar), str(given), "-out", str(found), "-subset", "-silent"]
-        _run(command, "", len(records))
-        scores = {one["image_id"]: one["scores"] for one in json.loads(found.read_text("utf-8"))}
+        source, target = Path(folder, "captions.json"), Path(folder, "scores.json")
+        source.write_text(json.dumps(records), encoding="utf-8")
+        files = [str(source), "-out", str(target)]
+        _run(["-Xmx8G", "-jar", str(jar), *files, "-subset", "-silent"], "", len(records))
+        scores = {one["image_id"]: one["scores"] for one in json.loads(target.read_text("utf-8"))}
     return [float(scores[key]["All"]["f"]) for key in predictions]
 
 
 @contextmanager
-def _conversation(arguments: list[str], captions: int) -> Iterator[Ask]:
-    """A running Java programme that is given lines and answers with as many as are awaited."""
+def _running_java(arguments: list[str], captions: int) -> Iterator[Exchange]:
+    """Run a Java program and return a function that writes lines and reads a number of lines."""
     command = ["java", *arguments]
     with Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as process:
         assert process.stdin is not None
@@ -108,20 +112,21 @@ def _conversation(arguments: list[str], captions: int) -> Iterator[Ask]:
         timer.start()
 
         def write(lines: Sequence[str]) -> None:
-            with suppress(BrokenPipeError):  # the reader notices
+            with suppress(BrokenPipeError):  # the reading thread reports the end of the program
                 into.writelines(f"{line}\n" for line in lines)
                 into.flush()
 
-        def ask(lines: Sequence[str], answers: int) -> list[str]:
-            # Beside the reading, for the programme answers before it has read all.
+        def exchange(lines: Sequence[str], count: int) -> list[str]:
+            # Write in a thread: the program responds before it has read all lines, and a full
+            # output pipe would block it.
             Thread(target=write, args=(lines,), daemon=True).start()
-            found = [line for _ in range(answers) if (line := out.readline())]
-            if len(found) < answers:
-                raise ChildProcessError(f"{' '.join(command)}: ended after {len(found)} answers")
-            return [line.strip() for line in found]
+            received = [line for _ in range(count) if (line := out.readline())]
+            if len(received) < count:
+                raise ChildProcessError(f"{' '.join(command)}: ended after {len(received)} lines")
+            return [line.strip() for line in received]
 
         try:
-            yield ask
+            yield exchange
         finally:
             timer.cancel()
             process.kill()
@@ -136,14 +141,14 @@ def _field(caption: str) -> str:
 
 
 def _run(arguments: list[str], text: str, captions: int) -> str:
-    """Run Java on a text and return what it prints.
+    """Run Java with a text as standard input and return its standard output.
 
     Raises:
-        ChildProcessError: It fails, or takes much longer than it should.
+        ChildProcessError: Java fails or exceeds the time limit.
     """
     seconds = _seconds(captions)
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["java", *arguments],
             input=text.encode(),
             capture_output=True,
@@ -152,23 +157,23 @@ def _run(arguments: list[str], text: str, captions: int) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise ChildProcessError(
-            f"java {' '.join(arguments)}: no end after {seconds:.0f} s"
+            f"java {' '.join(arguments)}: still running after {seconds:.0f} s"
         ) from error
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
+    if completed.returncode:
+        last = completed.stderr.decode(errors="replace").strip().splitlines()[-3:]
         raise ChildProcessError(f"java {' '.join(arguments)} failed: {' / '.join(last)}")
-    return done.stdout.decode()
+    return completed.stdout.decode()
 
 
 def _jar(name: Path) -> Path:
-    """A jar of pycocoevalcap, once Java is there."""
+    """Return the path of a jar of pycocoevalcap, after a check that Java is installed."""
     package = _package()
     if shutil.which("java") is None or package is None:
-        raise FileNotFoundError(f"{name}: Java and pycocoevalcap are needed; {REMEDY}")
+        raise FileNotFoundError(f"{name}: requires Java and pycocoevalcap; {REMEDY}")
     return package / name
 
 
 def _package() -> Path | None:
     spec = find_spec("pycocoevalcap")
-    places = spec.submodule_search_locations if spec else None
-    return Path(next(iter(places))) if places else None
+    locations = spec.submodule_search_locations if spec else None
+    return Path(next(iter(locations))) if locations else None

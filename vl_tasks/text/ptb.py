@@ -1,9 +1,9 @@
-"""Words of captions as the COCO evaluation has them: Penn Treebank tokens without punctuation.
+"""Caption tokens of the COCO evaluation: Penn Treebank tokens without punctuation.
 
-The official tokenizer is Stanford's PTBTokenizer (Java), with `-lowerCase`, after which some marks
-are dropped. `python_words` follows it in plain Python: contractions, brackets, numbers, hyphens,
-common abbreviations. Scores made with the two may differ where captions hold rarer things, so each
-score names its tokenizer.
+The official tokenizer is Stanford's PTBTokenizer (Java) with `-lowerCase`, followed by the removal
+of some punctuation. `python_words` reimplements it for contractions, brackets, numbers, hyphens and
+common abbreviations. Scores of the two may differ for captions with rarer tokens, so each score
+contains the name of its tokenizer.
 """
 
 import re
@@ -18,7 +18,8 @@ Key = TypeVar("Key", bound=Hashable)
 JAVA_NAME = "PTBTokenizer 3.4.1 (Java)"
 PYTHON_NAME = "PTB-like (Python)"
 
-# Dropped by the COCO evaluation, which lists the round brackets in capitals and so keeps them.
+# Tokens that the COCO evaluation drops. It lists the round brackets in capitals only, which do not
+# match lower-case tokens, and so keeps them.
 _DROPPED = frozenset("'' ' `` ` . ? ! , : - -- ... ;".split())
 _TYPOGRAPHIC = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "--", 0x2014: "--"}
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
@@ -47,7 +48,7 @@ _TOKEN = re.compile(
     | \d+(?:[.,:/]\d+)+(?!\w)                            # 1,000.50
     | \w+(?:[-/._&]\w+)*(?:(?<=[a-z])'(?!(?:s|m|d|re|ve|ll)\b)\w+)?  # words, o'clock
     | '(?:s|m|d|re|ve|ll)\b                              # clitics
-    | [()\[\]{{}}] | \.\.\. | -- | ''|`` | ([!?])\1*      # marks; those that repeat are one token
+    | [()\[\]{{}}] | \.\.\. | -- | ''|`` | ([!?])\1*      # marks; repeated marks are one token
     | \S
     """,
     re.VERBOSE,
@@ -56,7 +57,7 @@ _NOT = re.compile(r"(\w+)(n't)$")
 
 
 def python_words(caption: str) -> list[str]:
-    """Words of a caption, by rules in Python."""
+    """Return the tokens of a caption by rules in Python."""
     words: list[str] = []
     for match in _TOKEN.finditer(caption.translate(_TYPOGRAPHIC).lower()):
         token = match[0]
@@ -73,27 +74,28 @@ def python_words(caption: str) -> list[str]:
 def tokenize(
     captions: Mapping[Key, Sequence[str]], tokenizer: Tokenizer = "auto"
 ) -> tuple[dict[Key, list[str]], str]:
-    """Captions as words with single spaces between.
+    """Tokenise captions; tokens are separated by single spaces.
 
     Args:
-        captions: By picture.
-        tokenizer: "java" is the official one, "auto" takes it where Java and pycocoevalcap are.
+        captions: Captions by image.
+        tokenizer: "java" for the official one, "python" for ours, or "auto" for the official one
+            if Java and pycocoevalcap are installed.
 
     Returns:
-        The captions in the same order, and the name of the tokenizer.
+        The tokenised captions in the same order, and the name of the tokenizer.
 
     Raises:
-        FileNotFoundError: "java" is wanted, but Java or pycocoevalcap is missing.
+        FileNotFoundError: The tokenizer is "java", but Java or pycocoevalcap is missing.
         ChildProcessError: Java fails.
     """
     flat = [" ".join(text.split("\n")) for texts in captions.values() for text in texts]
     java = tokenizer == "java" or (tokenizer == "auto" and java_ready())
     if java:
-        found = [
+        tokens = [
             [word for word in line.split() if word not in _DROPPED] for line in ptb_lines(flat)
         ]
     else:
-        found = [python_words(text) for text in flat]
-    lines = iter(" ".join(words) for words in found)
+        tokens = [python_words(text) for text in flat]
+    lines = iter(" ".join(words) for words in tokens)
     words = {key: [next(lines) for _ in texts] for key, texts in captions.items()}
     return words, JAVA_NAME if java else PYTHON_NAME

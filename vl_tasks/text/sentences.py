@@ -1,4 +1,4 @@
-"""Sentences as tokens for networks that read them."""
+"""Sentences as token ids for networks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,49 +9,54 @@ from torch import Tensor, nn
 
 from vl_tasks.text.glove import read_glove
 from vl_tasks.text.vocabulary import UNKNOWN, Vocabulary
-from vl_tasks.text.words import Tokenizer, cut_words
+from vl_tasks.text.words import Tokenizer, tokenize_sentence
 
 
 class Sentences:
-    """N sentences, numbered.
+    """Token ids of N sentences.
 
     Args:
         texts: The sentences.
-        vocabulary: Of their words, which `build_vocabulary` made.
-        length: T, words that are read of each.
+        vocabulary: Vocabulary of `build_vocabulary`.
+        length: Maximum number of words T; further words are ignored.
     """
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary, length: int) -> None:
-        # A sentence of marks alone still needs something that can be attended to.
+        # A sentence of only punctuation needs a token, because attention over none is undefined.
         tokenizer = vocabulary.tokenizer
-        words = [cut_words(text, tokenizer) or [UNKNOWN] for text in texts]
+        words = [tokenize_sentence(text, tokenizer) or [UNKNOWN] for text in texts]
         self.tokens = vocabulary.encode(words, length)
 
     def batch(self, rows: np.ndarray, whole: bool = False) -> Tensor:
-        """Tokens (B, T) int64 of some sentences, T that of the longest; or of all, if `whole`."""
+        """Return token ids (B, T) int64 of sentences.
+
+        T is the length of the longest sentence of the batch or, if `whole`, the maximum length.
+        """
         tokens = self.tokens[rows]
         longest = int((tokens != 0).sum(1).max())
         return torch.from_numpy(tokens if whole else tokens[:, :longest]).long()
 
 
 def build_vocabulary(texts: Sequence[str], tokenizer: Tokenizer = "ours") -> Vocabulary:
-    """Collect the words of sentences."""
-    return Vocabulary.build((cut_words(text, tokenizer) for text in texts), tokenizer=tokenizer)
+    """Build the vocabulary of sentences."""
+    return Vocabulary.build(
+        (tokenize_sentence(text, tokenizer) for text in texts), tokenizer=tokenizer
+    )
 
 
-def put_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> int:
-    """Let word vectors begin as GloVe's; returns how many words it knows.
+def initialize_from_glove(embedding: nn.Embedding, path: Path, vocabulary: Vocabulary) -> int:
+    """Initialise word embeddings with GloVe vectors and return the number of known words.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or its vectors have another width.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is damaged, or its vectors have another width.
     """
-    vectors, found = read_glove(path, vocabulary)
+    vectors, count = read_glove(path, vocabulary)
     if vectors.shape[1] != embedding.embedding_dim:
         raise ValueError(
-            f"{path}: vectors are {vectors.shape[1]} wide, not {embedding.embedding_dim}; "
-            f"set --embedding {vectors.shape[1]} or take another file"
+            f"{path}: vectors have {vectors.shape[1]} dimensions, not {embedding.embedding_dim}; "
+            f"set --embedding {vectors.shape[1]} or use another file"
         )
     with torch.no_grad():
         embedding.weight.copy_(torch.from_numpy(vectors))
-    return found
+    return count

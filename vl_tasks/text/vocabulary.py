@@ -1,4 +1,4 @@
-"""Vocabularies of words: questions, hypotheses and captions as integers."""
+"""Vocabularies, which map words to token ids."""
 
 import json
 from collections import Counter
@@ -16,22 +16,22 @@ _REMEDY = "train the run again"
 
 
 class Vocabulary:
-    """Words numbered from 1; 0 is padding, and ends a caption; `UNK` comes last.
+    """Words with token ids from 1; 0 is padding and the end of a caption; `UNK` has the last id.
 
-    The numbering is that of ImageCaptioning.pytorch (`scripts/prepro_labels.py`), where 0 also
-    begins a caption.
+    The ids are those of ImageCaptioning.pytorch (`scripts/prepro_labels.py`), where 0 also begins a
+    caption.
 
     Attributes:
-        words: The words in the order of their numbers, the first of which is 1, without `UNK`.
-        tokenizer: What cut the sentences into these words; captions come as words already.
+        words: Words in the order of their ids, which begin at 1, without `UNK`.
+        tokenizer: Tokenizer that produced the words; captions are tokenised already.
     """
 
     def __init__(self, words: Sequence[str], tokenizer: Tokenizer = "ours") -> None:
         if len(set(words)) != len(words) or "" in words or UNKNOWN in words:
-            raise ValueError(f"a vocabulary has distinct words, none of them empty or {UNKNOWN}")
+            raise ValueError(f"its words must be distinct, not empty and not {UNKNOWN}")
         self.words = tuple(words)
         self.tokenizer: Tokenizer = tokenizer
-        self._numbers = {word: number for number, word in enumerate(self.words, start=1)}
+        self._ids = {word: token_id for token_id, word in enumerate(self.words, start=1)}
 
     @classmethod
     def build(
@@ -40,7 +40,10 @@ class Vocabulary:
         min_count: int = 1,
         tokenizer: Tokenizer = "ours",
     ) -> "Vocabulary":
-        """Collect the words that occur at least `min_count` times, the most frequent first."""
+        """Build a vocabulary of the words that occur at least `min_count` times.
+
+        Words are sorted by descending frequency, then alphabetically.
+        """
         counts = Counter(word for sentence in sentences for word in sentence)
         frequent = sorted((-n, word) for word, n in counts.items() if n >= min_count)
         return cls([word for _, word in frequent if word and word != UNKNOWN], tokenizer)
@@ -51,16 +54,16 @@ class Vocabulary:
 
         Args:
             path: The file.
-            tokenizer: What cuts the sentences that are to be numbered.
+            tokenizer: Tokenizer of the sentences to encode.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: The file does not hold a vocabulary, or one of another tokenizer's words.
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is not a vocabulary, or is one of another tokenizer.
         """
         saved = read_json(path, _REMEDY)
         try:
             if not all(isinstance(word, str) for word in saved["words"]):
-                raise ValueError("a word is no text")
+                raise ValueError("a word is not a string")
             vocabulary = cls(saved["words"], saved.get("tokenizer", "ours"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
@@ -68,7 +71,7 @@ class Vocabulary:
             ) from error
         if vocabulary.tokenizer != tokenizer:
             raise ValueError(
-                f"{path}: its words were cut by the tokenizer {vocabulary.tokenizer!r}, not "
+                f"{path}: its words are those of the tokenizer {vocabulary.tokenizer!r}, not "
                 f"{tokenizer!r}; set --tokenizer {vocabulary.tokenizer}, or train the run again"
             )
         return vocabulary
@@ -80,11 +83,11 @@ class Vocabulary:
 
     @property
     def unknown(self) -> int:
-        """Number of `UNK`."""
+        """Token id of `UNK`."""
         return len(self.words) + 1
 
     def __len__(self) -> int:
-        """How many numbers there are, padding and `UNK` included."""
+        """Number of token ids, including padding and `UNK`."""
         return len(self.words) + 2
 
     def __eq__(self, other: object) -> bool:
@@ -96,22 +99,22 @@ class Vocabulary:
         return hash((self.words, self.tokenizer))
 
     def encode(self, sentences: Sequence[Sequence[str]], length: int) -> np.ndarray:
-        """Numbers of the words of N sentences, cut to `length` words.
+        """Convert N sentences to token ids, truncated to `length` words.
 
         Returns:
             (N, length) int32, padded with 0.
         """
         encoded = np.zeros((len(sentences), length), dtype=np.int32)
         for row, sentence in zip(encoded, sentences, strict=True):
-            numbers = [self._numbers.get(word, self.unknown) for word in sentence[:length]]
-            row[: len(numbers)] = numbers
+            ids = [self._ids.get(word, self.unknown) for word in sentence[:length]]
+            row[: len(ids)] = ids
         return encoded
 
-    def decode(self, numbers: Iterable[int]) -> list[str]:
-        """Words up to the first 0."""
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Return the words up to the first 0."""
         words = []
-        for number in numbers:
-            if number == 0:
+        for token_id in ids:
+            if token_id == 0:
                 break
-            words.append(self.words[number - 1] if number <= len(self.words) else UNKNOWN)
+            words.append(self.words[token_id - 1] if token_id <= len(self.words) else UNKNOWN)
         return words

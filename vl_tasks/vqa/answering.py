@@ -11,7 +11,7 @@ from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
 from vl_tasks.grids.regions import RegionSource
-from vl_tasks.grids.sources import pictures_source
+from vl_tasks.grids.sources import uncached_source
 from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.text.sentences import Sentences
 from vl_tasks.text.vocabulary import Vocabulary
@@ -73,7 +73,7 @@ def open_run(
         check_device(device)
         source = RegionSource({0: image})
     else:
-        source = pictures_source(config, {0: image}, device)
+        source = uncached_source(config, {0: image}, device)
     network = VqaNetwork(config, source.channels, len(words), len(answers))
     load_model(run, network, dict(source.metadata))
     return OpenedRun(config, words, answers, source, network.to(device).eval(), device)

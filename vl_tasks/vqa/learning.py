@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.checkpoints import VOCABULARY, load_model
-from vl_tasks.data.own_questions import own_file, read_own
+from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale, open_source
-from vl_tasks.house_tasks.folders import data_folder, picture_folder, picture_folders, split_file
+from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
-from vl_tasks.text.sentences import Sentences, build_vocabulary, put_glove
+from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
@@ -84,8 +84,8 @@ class VqaLearner:
                     "%s is one of --train-splits: its accuracy is measured on training data", split
                 )
         self.folder = data_folder(config)
-        own = own_file(self.folder)
-        self._own = None if own is None else read_own(own)
+        own = find_own_questions(self.folder)
+        self._own = None if own is None else read_own_questions(own)
         self.splits: dict[str, list[Question]] = {}
         learnt = [one for split in config.train_splits for one in self._read(split)]
         if config.select_by == HELD_OUT:
@@ -106,7 +106,7 @@ class VqaLearner:
         if config.standardise and config.resume is None:
             fit_scale(self.network.scale, self.source, ids)
         if config.glove is not None and config.resume is None:
-            put_glove(self.network.reasoner.word_vectors, config.glove, self.words)
+            initialize_from_glove(self.network.reasoner.word_vectors, config.glove, self.words)
         self._sentences = self._tokens(learnt)
         self._targets = SoftTargets(learnt, self.answers)
 
@@ -176,8 +176,8 @@ class VqaLearner:
             needed = {one.image_id: f"question_id {one.question_id}" for one in questions}
             return RegionSource(find_regions(config.regions, needed))
         if self._own is not None:
-            return open_source(config, self._own.find(picture_folders(config, self.folder)))
-        return open_source(config, question_images(questions, picture_folder(config, self.folder)))
+            return open_source(config, self._own.find(image_folders(config, self.folder)))
+        return open_source(config, question_images(questions, image_folder(config, self.folder)))
 
     def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
         config = self.config

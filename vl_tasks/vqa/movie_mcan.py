@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vl_tasks.grids.grids import Grids
-from vl_tasks.networks.mcan import GuidedPlaces, Pooling, QuestionReader
+from vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
 from vl_tasks.settings.configs import McanConfig
 
 _BOTTLENECKS = 4
@@ -102,7 +102,7 @@ class MovieMcan(nn.Module):
         self.faithful = faithful
         self.reader = QuestionReader(vocabulary, embedding, config)
         self.question_pool = Pooling(config, 2)
-        self.places = GuidedPlaces(channels, config)
+        self.places = GuidedCells(channels, config)
         self.place_pool = Pooling(config, 1)
         self.bottlenecks = nn.ModuleList(
             ModulatedBottleneck(channels if k == 0 else width, width) for k in range(_BOTTLENECKS)
@@ -130,8 +130,8 @@ class MovieMcan(nn.Module):
             grids = padded_square(grids, _FAITHFUL_SIDE)
         words, word_mask = self.reader(tokens)  # (B, T, hidden)
         condition, question = self.question_pool(words, word_mask).unbind(1)  # (B, hidden) each
-        places = self.places(grids, words, word_mask)  # (B, N, hidden)
-        attended = self.place_pool(places, grids.mask)[:, 0]  # (B, hidden)
+        cells = self.places(grids, words, word_mask)  # (B, N, hidden)
+        attended = self.place_pool(cells, grids.mask)[:, 0]  # (B, hidden)
         movie = self._movie(grids, condition)  # (B, hidden)
         fused = [
             self.from_question[0](question)

@@ -51,8 +51,8 @@ _NO_KEY_IN_V0 = frozenset({"couldn'tve", "hadn'tve"})
 
 
 def _without_an_apostrophe() -> dict[str, str]:
-    places = ((word, k) for word in _CONTRACTIONS for k, c in enumerate(word) if c == "'")
-    restored = {word[:k] + word[k + 1 :]: word for word, k in places}
+    positions = ((word, k) for word in _CONTRACTIONS for k, c in enumerate(word) if c == "'")
+    restored = {word[:k] + word[k + 1 :]: word for word, k in positions}
     return restored | {"somebody'd": "somebodyd"}
 
 

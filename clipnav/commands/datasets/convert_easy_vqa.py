@@ -1,6 +1,6 @@
 """Convert the images and questions of the pip package easy-vqa to VQA v2 files.
 
-$ clipnav convert-easy-vqa --out data/easy_vqa
+$ clipnav convert-easy-vqa --output data/easy_vqa
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from vl_tasks.data.easy_vqa import SPLITS, convert_easy_vqa
 class ConvertEasyVqaConfig:
     """Convert the images and questions of the pip package easy-vqa to VQA v2 files."""
 
-    out: Path = Path("data/easy_vqa")
+    output: Path = Path("data/easy_vqa")
     """Output folder."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and convert."""
     config = parse(ConvertEasyVqaConfig, __name__, __doc__, arguments)
-    config.out.mkdir(parents=True, exist_ok=True)
-    with sole_writer(config.out):
-        files = convert_easy_vqa(config.out)
+    config.output.mkdir(parents=True, exist_ok=True)
+    with sole_writer(config.output):
+        files = convert_easy_vqa(config.output)
     for split in SPLITS:
         print(f"{split}: {files.questions(split)}, {files.annotations(split)}")

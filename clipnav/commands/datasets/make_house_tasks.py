@@ -1,7 +1,7 @@
 """Generate questions, hypotheses and captions about the built-in houses.
 
 $ clipnav make-house-tasks
-$ clipnav make-house-tasks --train 4000 --workers 2 --out data/house_tasks
+$ clipnav make-house-tasks --train 4000 --workers 2 --output data/house_tasks
 
 Writes VQA v2, SNLI-VE and Karpathy files with JPEG images, and house_tasks.json, which contains the
 settings and the accuracy of a blind baseline that sees only the wording. docs/vl_tasks.md
@@ -24,7 +24,7 @@ class MakeHouseTasksConfig:
     """Generate questions, hypotheses and captions about the built-in houses."""
 
     tasks: tyro.conf.OmitArgPrefixes[HouseTasksConfig] = field(default_factory=HouseTasksConfig)
-    out: Path = Path("data/house_tasks")
+    output: Path = Path("data/house_tasks")
     """Output folder."""
     workers: int = 2
     """Number of worker processes; the result does not depend on it."""
@@ -36,6 +36,6 @@ class MakeHouseTasksConfig:
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line and write the data."""
     config = parse(MakeHouseTasksConfig, __name__, __doc__, arguments)
-    files = make_house_tasks(config.out, config.tasks, config.workers)
+    files = make_house_tasks(config.output, config.tasks, config.workers)
     print(files.summary.read_text(encoding="utf-8"))
     print(f"questions, hypotheses, captions and images are in {files.folder}")

@@ -46,7 +46,7 @@ def run(arguments: ExtractImagesArguments) -> None:
     from storage import cache_dir
     from storage.features.shards import Shard
     from training.devices import check_device
-    from vl_tasks.data.images import picture_tree
+    from vl_tasks.data.images import image_tree
     from vl_tasks.grids.encoders import load_encoder
     from vl_tasks.grids.sources import GridSource
 
@@ -55,7 +55,7 @@ def run(arguments: ExtractImagesArguments) -> None:
             "--grids.no-keep has no effect here, because features are always written; remove it"
         )
     check_device(arguments.device)
-    names = [str(path) for path in picture_tree(arguments.images)]
+    names = [str(path) for path in image_tree(arguments.images)]
     prefix = ""
     if arguments.shard:
         shard = Shard.parse(arguments.shard)

@@ -41,7 +41,7 @@ def draw(config: PlotConfig) -> list[Path]:
     """Plot the figures that the sources provide data for; return the files."""
     from training.log import read_log
     from viewer.outputs import plots
-    from viewer.site.opening import kind_of, short_names, told_apart
+    from viewer.site.opening import kind_of, label_agents, short_names
     from viewer.trace import read_traces
 
     kinds = {source: kind_of(source) for source in config.sources}
@@ -52,7 +52,7 @@ def draw(config: PlotConfig) -> list[Path]:
         )
     runs = short_names(source for source, kind in kinds.items() if kind == "run")
     logs = {name: read_log(source) for source, name in runs.items()}
-    sources = told_apart({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
+    sources = label_agents({s: read_traces(s) for s, kind in kinds.items() if kind == "traces"})
     traces = [trace for source_traces in sources.values() for trace in source_traces]
     figures = {}
     if logs:

@@ -45,7 +45,7 @@ def load_content(config: VisualiseConfig) -> Content:
     from envs.worlds import named_world, world_files
     from viewer.scene.pictures import world_pictures
     from viewer.site.library import Library
-    from viewer.site.opening import first_agents, kind_of, told_apart
+    from viewer.site.opening import first_agents, kind_of, label_agents
 
     kinds: dict[Path, Kind] = {source: kind_of(source) for source in config.sources}
     runs = [source for source, kind in kinds.items() if kind == "run"]
@@ -54,7 +54,7 @@ def load_content(config: VisualiseConfig) -> Content:
     files = world_files(named_world(config.world, config.data_dir), config.data_dir)
     library = Library(files, config.dataset)
     loaded = {run: _load_run(config, run) for run in runs}
-    named = told_apart(_all_traces(config, kinds, loaded, library))
+    named = label_agents(_all_traces(config, kinds, loaded, library))
     for traces in named.values():
         library.add(traces)
     if not kinds:
@@ -180,13 +180,15 @@ def _read_traces(source: Path) -> "list[Trace]":
 
 
 def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> "list[Trace]":
-    from envs.submissions.scores import ScoringRules, load_ground
+    from envs.submissions.scores import ScoringRules, load_ground_truth
     from viewer.trace import traces_of_submission
 
     world = library.files.world
-    ground = load_ground(ScoringRules(config.dataset, (config.split,), world, config.data_dir))
-    traces, checked = traces_of_submission(source, ground, world, config.dataset)
-    library.add_episodes(ground.episodes[: config.limit], config.split)
+    ground_truth = load_ground_truth(
+        ScoringRules(config.dataset, (config.split,), world, config.data_dir)
+    )
+    traces, checked = traces_of_submission(source, ground_truth, world, config.dataset)
+    library.add_episodes(ground_truth.episodes[: config.limit], config.split)
     print(f"{source}: {len(traces)} walks", flush=True)
     for finding in checked.findings:
         print(f"  {finding}", flush=True)

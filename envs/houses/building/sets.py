@@ -30,7 +30,7 @@ class HouseSet:
         scans: Names of the houses by split: "train", "val_unseen" and, in some sets, "test".
         paths: Number of R2R-style paths of a house by split of its episodes; training houses have
             episodes of "train" and of "val_seen". Empty in a set without episodes.
-        rxr_paths: The same for RxR-style paths, each of which is described in three languages.
+        rxr_paths: The same for RxR-style paths, which have instructions in three languages each.
         fewest_viewpoints: Minimum number of viewpoints of a house.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from envs.panoramas.ray_tracer import RayTracer
 
 WALKING_CLEARANCE = 0.14  # minimum clearance in metres along an edge
-# Of a walk from cell to cell; a straight line between two of its cells deviates by up to one cell.
+# Minimum clearance of a walk from cell to cell; a straight line deviates from it by up to one cell.
 PATH_CLEARANCE = WALKING_CLEARANCE + CELL
 
 

@@ -46,7 +46,7 @@ def test_weighting_decides_between_follower_and_speaker():
 
 
 def test_tuning_finds_the_best_weighting():
-    # The speaker is right here, but for a second instruction the follower, by a larger margin.
+    # The speaker ranks JUDGED correctly; the follower ranks `others` correctly, by a larger margin.
     others = [RankedPath(SHORT, -1.5, 5), RankedPath(path(-9.0, 0, 2), -1.0, 5)]
     values = [{SHORT: 0.0, LONG: 1.0}, {SHORT: 1.0, others[1].path: 0.0}]
     weighting, mean = tune_weighting([JUDGED, others], values)
@@ -66,7 +66,7 @@ def test_search_walk_visits_expanded_viewpoints(doors_env):
     assert walked == [centre, first, centre, second, centre, first]
     walk = poses(world, Position(centre, 12), walked)
     assert [pose[0] for pose in walk] == [str(world.viewpoint_ids[node]) for node in walked]
-    # Door 1 lies to the east: the agent that goes there looks along 90 degrees.
+    # Door 1 is to the east, so an agent that moves there has a heading of 90 degrees.
     assert walk[3][1] == pytest.approx(torch.pi / 2)
 
 

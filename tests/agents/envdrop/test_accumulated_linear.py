@@ -134,11 +134,11 @@ def gradient_of_inputs_and_then_of_all(layer):
     score.backward()
 
 
-def gradients_asked_for_by_name(layer):
+def gradients_by_autograd_grad(layer):
     inputs = walk_inputs()
-    asked = [inputs, *layer.parameters()]
-    found = torch.autograd.grad(unroll(layer, inputs), asked)
-    for weight, gradient in zip(layer.parameters(), found[1:], strict=True):
+    variables = [inputs, *layer.parameters()]
+    gradients = torch.autograd.grad(unroll(layer, inputs), variables)
+    for weight, gradient in zip(layer.parameters(), gradients[1:], strict=True):
         weight.grad = gradient
 
 
@@ -205,7 +205,7 @@ def a_pass_within_a_pass(layer):
     [
         gradient_of_inputs_alone,
         gradient_of_inputs_and_then_of_all,
-        gradients_asked_for_by_name,
+        gradients_by_autograd_grad,
         interrupted,
         two_walks_one_after_the_other,
         two_walks_in_one_pass,

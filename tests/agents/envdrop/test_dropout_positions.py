@@ -69,9 +69,9 @@ def test_dropout_of_a_follower_step(embeds):
     seen = attended(drop(state.attended) @ decoder.views.query.weight.T, view.panorama)
     inputs = torch.cat([action, seen], 1)
     hidden, memory = lstm_step(decoder.cell, inputs, state.attended, state.cell)
-    asked = drop(hidden)
-    read = attended(asked @ decoder.words.attention.query.weight.T, context.words, context.mask)
-    mixed = torch.tanh(torch.cat([read, asked], 1) @ decoder.words.mix.weight.T)
+    query = drop(hidden)
+    read = attended(query @ decoder.words.attention.query.weight.T, context.words, context.mask)
+    mixed = torch.tanh(torch.cat([read, query], 1) @ decoder.words.mix.weight.T)
     candidates = view.candidates
     if embeds:
         first, second = decoder.embed.read, decoder.embed.combine

@@ -131,8 +131,8 @@ def test_every_parameter_reaches_the_loss(more):
 
 
 def test_parameter_count_is_that_of_the_paper_without_unused_layers():
-    # EnvDrop with 512-d features: encoder 1,569,280 and decoder 5,124,160 of which 1,179,648 are
-    # dead; ours has one bias where torch's LSTMs have two.
+    # EnvDrop with 512-d features: encoder 1,569,280 and decoder 5,124,160, including 1,179,648
+    # unused ones; ours has one bias where torch's LSTMs have two.
     config = FollowerConfig()
     follower = Follower(InstructionEncoder(992, config), visual=512, angle=128, config=config)
     encoder = sum(p.numel() for p in follower.encoder.parameters())

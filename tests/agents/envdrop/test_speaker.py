@@ -96,8 +96,8 @@ def test_every_parameter_reaches_the_loss(speaker):
 
 
 def test_parameter_count_is_that_of_the_paper_without_unused_layers():
-    # EnvDrop with 512-d features: speaker encoder 4,333,568 and decoder 3,192,033, of which the
-    # baseline projection 512 * 128 + 128 + 128 + 1 is dead; torch's LSTMs have two biases.
+    # EnvDrop with 512-d features: speaker encoder 4,333,568 and decoder 3,192,033, including the
+    # unused baseline projection 512 * 128 + 128 + 128 + 1; torch's LSTMs have two biases.
     speaker = Speaker(992, visual=512, angle=128, languages=1, config=SpeakerConfig())
     encoder = sum(p.numel() for p in speaker.encoder.parameters())
     decoder = sum(p.numel() for p in speaker.decoder.parameters())

@@ -90,7 +90,7 @@ def test_gradient_of_two_ranks_equals_one_process_with_twice_the_batch(
         torch.testing.assert_close(gradients[1][number], gradient, atol=1e-6, rtol=1e-4)
     assert sum(float(gradient.abs().sum()) for gradient in gradients[0].values()) > 1
 
-    # Each episode was walked by one of the two, and the first alone speaks and writes.
+    # Each episode was evaluated by one of the two ranks, and only rank 0 prints and writes.
     results = json.loads((both / RESULTS).read_text())["results"]
     assert results == json.loads(json.dumps(alone))
     assert results["val_unseen"]["follower"]["episodes"] == 24

@@ -51,7 +51,7 @@ def test_even_rows_imitate_and_odd_rows_have_reinforcement(follower_loss, doors_
     alone = rollout(doors_env, agent, ids)
     loss = imitation_loss(alone.scores, alone.teacher, len(ids))
     assert figures["imitation"] == pytest.approx(loss.item(), rel=1e-5)
-    # That of reinforcement is of the odd ones, some of which are cut off.
+    # The reinforcement loss is that of the odd episodes, and some of these are truncated.
     even = np.arange(doors_env.num_envs) % 2 == 0
     source = ActionSource(even, Draws(np.random.default_rng(0), len(even), group=2))
     agent = FollowerAgent(follower_loss.follower, features, action_source=source)

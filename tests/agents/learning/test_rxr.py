@@ -75,7 +75,7 @@ def test_back_translation_generates_the_languages_of_the_split(rxr, tmp_path):
         optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
     )
     train_speaker(speaker)
-    # The follower reads words, the speaker says pieces of words.
+    # The follower uses word tokens, and the speaker subword tokens.
     config = dataclasses.replace(
         rxr,
         batch_size=16,

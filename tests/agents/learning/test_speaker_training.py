@@ -22,7 +22,7 @@ from training.settings import read_config
 def test_speaker_learns_to_describe_doors(speaker_config, tmp_path, doors_env, capsys):
     config = dataclasses.replace(speaker_config, output=tmp_path / "run")
     results = train_speaker(config)
-    # Whatever of the three ways to say it, the sentence is one that people say of that door.
+    # Each generated sentence is one of the three references of its door.
     assert results["val_unseen"]["BLEU"] > 0.9
     assert results["val_unseen"]["loss"] < 1.0
     assert "val_unseen: BLEU" in capsys.readouterr().out

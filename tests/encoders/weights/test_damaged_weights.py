@@ -22,7 +22,7 @@ from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE
 from encoders.weights.openai_weights import read_openai_weights, write_clip
 from encoders.weights.transformers_weights import read_transformers_clip, write_transformers_clip
-from storage.hugging_face import load_text_model, load_tokenizer
+from storage.hugging_face import load_hugging_face_tokenizer, load_text_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 COUNT = int(os.environ.get("CLIPNAV_FUZZ", "3"))
@@ -167,7 +167,7 @@ def test_damaged_transformers_clips(file: str, survive, openai_files: Path):
 )
 def test_damaged_text_models(file: str, survive, tiny_text_model: Path):
     def read(folder: Path) -> None:
-        ids = load_tokenizer(str(folder))("a red sofa")["input_ids"]
+        ids = load_hugging_face_tokenizer(str(folder))("a red sofa")["input_ids"]
         load_text_model(str(folder))(torch.tensor([ids]))
 
     assert survive(tiny_text_model, file, read)["ValueError"]

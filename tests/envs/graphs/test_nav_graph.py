@@ -70,7 +70,7 @@ def test_no_path_to_an_isolated_viewpoint(connectivity):
     assert graph.shortest_path("a10", "a10") == ["a10"]
 
 
-def test_unknown_names_are_told(connectivity):
+def test_errors_name_unknown_viewpoints_and_scans(connectivity):
     graph = NavGraph.load("attic", connectivity)
     for name in ("a9", "nowhere"):
         with pytest.raises(KeyError, match=f"attic.*{name}"):

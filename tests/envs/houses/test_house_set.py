@@ -131,7 +131,7 @@ def test_shipped_files_are_small():
     assert (DATA_DIR / "R2R_train.json").stat().st_size <= 4_000_000
 
 
-def _stand_in(scan: str) -> dict:
+def _fake_house(scan: str) -> dict:
     records = [{"image_id": scan}]
     episode = {"scan": scan, "path_id": int(scan[-2:]), "instructions": ["Go."]}
     splits = {"train": [episode], "val_seen": [], "val_unseen": []}
@@ -140,7 +140,7 @@ def _stand_in(scan: str) -> dict:
 
 def test_rebuilding_some_scans_keeps_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        house_set, "_build_all", lambda specs, *_: {s.scan: _stand_in(s.scan) for s in specs}
+        house_set, "_build_all", lambda specs, *_: {s.scan: _fake_house(s.scan) for s in specs}
     )
     graphs, data = tmp_path / "graphs", tmp_path / "data"
     for scans in (["house_01", "house_00"], ["house_05", "house_01"]):
@@ -175,7 +175,7 @@ def test_a_run_resumes_an_interrupted_one(tmp_path, monkeypatch):
 
     def navigate(spec):
         made.append("paths")
-        return _stand_in(spec.scan)
+        return _fake_house(spec.scan)
 
     spec = MINI.specs["house_03"]
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
@@ -191,7 +191,7 @@ def test_a_run_resumes_an_interrupted_one(tmp_path, monkeypatch):
         ("houses", ["house", "paths"]),
     ]:
         made.clear()
-        assert build_navigation(spec, rebuild) == _stand_in(spec.scan)
+        assert build_navigation(spec, rebuild) == _fake_house(spec.scan)
         assert made == expected
     kept = next(tmp_path.rglob("house_03.navigation.json"))
     text = kept.read_text()

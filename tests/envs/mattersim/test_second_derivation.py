@@ -188,15 +188,15 @@ def test_walks_of_a_batch_equal_a_second_derivation(
 
     graphs = {scan: read_connectivity(scan, tiny_graphs) for scan in ("attic", "barn")}
     agents = [ExpectedAgent(graphs, camera, discretized, restricted, limits) for _ in range(size)]
-    begun = data.draw(st.lists(starts, min_size=size, max_size=size))
+    poses = data.draw(st.lists(starts, min_size=size, max_size=size))
     scans, headings, elevations = (
-        [s[0] for s, *_ in begun],
-        [s[1] for s in begun],
-        [s[2] for s in begun],
+        [s[0] for s, *_ in poses],
+        [s[1] for s in poses],
+        [s[2] for s in poses],
     )
-    names = [graphs[scan][ix]["image_id"] for (scan, ix), *_ in begun]
+    names = [graphs[scan][ix]["image_id"] for (scan, ix), *_ in poses]
     simulator.newEpisode(scans, names, headings, elevations)
-    for agent, ((scan, ix), heading, elevation) in zip(agents, begun, strict=True):
+    for agent, ((scan, ix), heading, elevation) in zip(agents, poses, strict=True):
         agent.start(scan, ix, heading, elevation)
     for _ in range(data.draw(st.integers(0, 6))):
         assert [facts(state) for state in simulator.getState()] == [a.facts() for a in agents]

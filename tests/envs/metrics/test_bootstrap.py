@@ -77,7 +77,7 @@ def test_a_pair_is_surer_than_its_parts():
         ([1.0], {"resamples": 0}, "resamples"),
     ],
 )
-def test_what_cannot_be_resampled_is_refused(values, changes, named):
+def test_invalid_arguments_of_the_bootstrap_are_refused(values, changes, named):
     with pytest.raises(ValueError, match=named):
         bootstrap_interval(values, **changes)
     with pytest.raises(ValueError, match="cannot pair 1 values with 2"):

@@ -6,19 +6,19 @@ import pytest
 from envs.metrics import seed_interval
 
 
-def test_it_is_students_interval():
+def test_the_interval_is_that_of_student():
     # Student 1908 by hand: mean 3, s = sqrt(2.5), 4 degrees of freedom: t = 2.776445.
     half = 2.776445 * math.sqrt(2.5) / math.sqrt(5)
-    found = seed_interval([1, 2, 3, 4, 5])
-    assert found.mean == 3
-    assert found.low == pytest.approx(3 - half, abs=1e-5)
-    assert found.high == pytest.approx(3 + half, abs=1e-5)
+    interval = seed_interval([1, 2, 3, 4, 5])
+    assert interval.mean == 3
+    assert interval.low == pytest.approx(3 - half, abs=1e-5)
+    assert interval.high == pytest.approx(3 + half, abs=1e-5)
 
 
-def test_it_holds_as_often_as_it_says():
+def test_the_coverage_equals_the_confidence_level():
     draws = np.random.default_rng(0).normal(0.4, 0.1, (2000, 3))
-    found = [seed_interval(draw, confidence=0.8) for draw in draws]
-    assert np.mean([one.low <= 0.4 <= one.high for one in found]) == pytest.approx(0.8, abs=0.03)
+    intervals = [seed_interval(draw, confidence=0.8) for draw in draws]
+    assert np.mean([i.low <= 0.4 <= i.high for i in intervals]) == pytest.approx(0.8, abs=0.03)
 
 
 def test_a_single_training_has_no_interval():

@@ -10,7 +10,7 @@ from envs.submissions.report import evaluate_submissions, report
 from envs.submissions.scores import (
     ScoringRules,
     differences,
-    load_ground,
+    load_ground_truth,
     results,
     score_submission,
 )
@@ -23,16 +23,16 @@ def rules(tiny_world):
 
 
 @pytest.fixture
-def ground(rules):
-    return load_ground(rules)
+def ground_truth(rules):
+    return load_ground_truth(rules)
 
 
 @pytest.fixture
-def submit(ground, tmp_path):
+def submit(ground_truth, tmp_path):
     """Function that writes a file of paths and skips episodes where `walk` returns None."""
 
-    def write(name, walk, ground=ground):
-        pairs = [(e, walk(e, ground.graphs[e.scan])) for e in ground.episodes]
+    def write(name, walk, ground_truth=ground_truth):
+        pairs = [(e, walk(e, ground_truth.graphs[e.scan])) for e in ground_truth.episodes]
         records = [{"instr_id": e.instr_id, "trajectory": w} for e, w in pairs if w is not None]
         (tmp_path / name).write_text(json.dumps(records))
         return tmp_path / name
@@ -58,24 +58,24 @@ def turning(episode, graph):
     return [v for v in halfway(episode, graph) for _ in range(3)]
 
 
-def test_means_equal_the_means_of_score_path(submit, ground, rules):
-    scored = score_submission(submit("a.json", halfway), ground, rules)
-    assert scored.episodes == ground.episodes
+def test_means_equal_the_means_of_score_path(submit, ground_truth, rules):
+    scored = score_submission(submit("a.json", halfway), ground_truth, rules)
+    assert scored.episodes == ground_truth.episodes
     for row, episode in enumerate(scored.episodes):
-        graph = ground.graphs[episode.scan]
+        graph = ground_truth.graphs[episode.scan]
         single = score_path(graph, halfway(episode, graph), episode.path)
         assert {n: scored.scores[n][row] for n in single} == pytest.approx(single, abs=1e-9)
     summary = results([scored], rules)["submissions"][0]["summary"]
     assert summary["SR"] == scored.scores["success"].mean()
     assert summary["episodes"] == 14
-    lengths = [len(halfway(e, ground.graphs[e.scan])) - 1 for e in ground.episodes]
+    lengths = [len(halfway(e, ground_truth.graphs[e.scan])) - 1 for e in ground_truth.episodes]
     assert summary["steps"] == summary["moves"] == np.mean(lengths)
 
 
-def test_intervals_resample_paths(submit, ground, rules):
-    scored = score_submission(submit("a.json", halfway), ground, rules)
-    other = score_submission(submit("b.json", shortest), ground, rules)
-    clusters = [episode.path_id for episode in ground.episodes]
+def test_intervals_resample_paths(submit, ground_truth, rules):
+    scored = score_submission(submit("a.json", halfway), ground_truth, rules)
+    other = score_submission(submit("b.json", shortest), ground_truth, rules)
+    clusters = [episode.path_id for episode in ground_truth.episodes]
     settings = {"seed": 0, "clusters": clusters, "resamples": 400}
     expected = bootstrap_interval(scored.scores["spl"], **settings)
     assert scored.intervals(rules)["SPL"] == pytest.approx(expected)
@@ -85,11 +85,11 @@ def test_intervals_resample_paths(submit, ground, rules):
     assert gains["NE"] == pytest.approx(paired_difference(*errors, **settings))
 
 
-def test_turns_change_only_ndtw_sdtw_and_steps(submit, ground, rules):
-    straight = score_submission(submit("a.json", halfway), ground, rules)
-    kept = score_submission(submit("b.json", turning), ground, rules)
+def test_turns_change_only_ndtw_sdtw_and_steps(submit, ground_truth, rules):
+    straight = score_submission(submit("a.json", halfway), ground_truth, rules)
+    kept = score_submission(submit("b.json", turning), ground_truth, rules)
     dropped = score_submission(
-        submit("b.json", turning), ground, dataclasses.replace(rules, turns="drop")
+        submit("b.json", turning), ground_truth, dataclasses.replace(rules, turns="drop")
     )
     for name, column in straight.scores.items():
         np.testing.assert_allclose(dropped.scores[name], column, atol=1e-12)
@@ -103,12 +103,12 @@ def test_turns_change_only_ndtw_sdtw_and_steps(submit, ground, rules):
     assert straight.scores_without_turns == {}
 
 
-def test_missing_paths_are_left_out_or_scored_as_the_start(submit, ground, rules):
+def test_missing_paths_are_left_out_or_scored_as_the_start(submit, ground_truth, rules):
     path = submit("a.json", lambda e, g: shortest(e, g) if e.path_id % 2 else None)
-    scored = score_submission(path, ground, rules)
+    scored = score_submission(path, ground_truth, rules)
     assert {e.path_id % 2 for e in scored.episodes} == {1}
-    still = score_submission(path, ground, dataclasses.replace(rules, missing="stand-still"))
-    assert still.episodes == ground.episodes
+    still = score_submission(path, ground_truth, dataclasses.replace(rules, missing="stand-still"))
+    assert still.episodes == ground_truth.episodes
     for episode, length in zip(still.episodes, still.scores["trajectory_length"], strict=True):
         assert (length > 0) == (episode.path_id % 2 == 1)
     assert "8 instructions without a usable path, so they are not comparable" in report(
@@ -116,12 +116,16 @@ def test_missing_paths_are_left_out_or_scored_as_the_start(submit, ground, rules
     )
 
 
-def test_differences_are_over_shared_instructions(submit, ground, rules):
+def test_differences_are_over_shared_instructions(submit, ground_truth, rules):
     odd = score_submission(
-        submit("a.json", lambda e, g: halfway(e, g) if e.path_id != 100 else None), ground, rules
+        submit("a.json", lambda e, g: halfway(e, g) if e.path_id != 100 else None),
+        ground_truth,
+        rules,
     )
     even = score_submission(
-        submit("b.json", lambda e, g: shortest(e, g) if e.path_id != 101 else None), ground, rules
+        submit("b.json", lambda e, g: shortest(e, g) if e.path_id != 101 else None),
+        ground_truth,
+        rules,
     )
     count, gains = differences(odd, even, rules)
     assert count == 10
@@ -131,15 +135,15 @@ def test_differences_are_over_shared_instructions(submit, ground, rules):
         for s in (odd, even)
     ]
     assert gains["NE"].mean == pytest.approx(values[1] - values[0])
-    none = score_submission(submit("c.json", lambda e, g: None), ground, rules)
+    none = score_submission(submit("c.json", lambda e, g: None), ground_truth, rules)
     assert differences(odd, none, rules) == (0, {})
 
 
 def test_instructions_per_path_are_limited(submit, rules):
     one = dataclasses.replace(rules, instructions_per_path=1)
-    ground = load_ground(one)
-    assert ground.counted == {f"{path_id}_0" for path_id in range(100, 107)}
-    scored = score_submission(submit("a.json", shortest, ground), ground, one)
+    ground_truth = load_ground_truth(one)
+    assert ground_truth.counted == {f"{path_id}_0" for path_id in range(100, 107)}
+    scored = score_submission(submit("a.json", shortest, ground_truth), ground_truth, one)
     assert len(scored.episodes) == 7
     assert not scored.checked.faulty
     with pytest.raises(ValueError, match="--instructions-per-path 0"):
@@ -149,7 +153,7 @@ def test_instructions_per_path_are_limited(submit, rules):
 def test_instructions_per_path_are_limited_within_a_language(rules):
     rules = dataclasses.replace(rules, dataset="rxr", instructions_per_path=1)
     counted = {
-        language: load_ground(dataclasses.replace(rules, language=language)).counted
+        language: load_ground_truth(dataclasses.replace(rules, language=language)).counted
         for language in ("en", "hi")
     }
     assert len(counted["en"]) == len(counted["hi"]) > 0
@@ -157,8 +161,8 @@ def test_instructions_per_path_are_limited_within_a_language(rules):
 
 def test_results_by_language_and_split(submit, rules, capsys, tmp_path):
     both = dataclasses.replace(rules, dataset="rxr", split=("train", "val_unseen"))
-    ground = load_ground(both)
-    path = submit("a.json", shortest, ground)
+    ground_truth = load_ground_truth(both)
+    path = submit("a.json", shortest, ground_truth)
     assert evaluate_submissions([path], both, tmp_path / "scores.json") == 0
     (outcome,) = json.loads((tmp_path / "scores.json").read_text())["submissions"]
     assert {k: v["episodes"] for k, v in outcome["by_language"].items()} == {"en": 11, "hi": 11}
@@ -173,16 +177,16 @@ def test_results_by_language_and_split(submit, rules, capsys, tmp_path):
         ["val_unseen", "A", "8"],
     ]
     hindi = dataclasses.replace(both, language="hi")
-    scored = score_submission(path, load_ground(hindi), hindi)
+    scored = score_submission(path, load_ground_truth(hindi), hindi)
     assert {e.language for e in scored.episodes} == {"hi-IN"}
     assert not scored.checked.faulty
     whole = dataclasses.replace(both, language="hi-IN")
-    assert load_ground(whole).counted == load_ground(hindi).counted
+    assert load_ground_truth(whole).counted == load_ground_truth(hindi).counted
     with pytest.raises(ValueError, match="language 'te'"):
-        load_ground(dataclasses.replace(both, language="te"))
+        load_ground_truth(dataclasses.replace(both, language="te"))
 
 
-def test_report_compares_files(submit, ground, rules, capsys, tmp_path):
+def test_report_compares_files(submit, ground_truth, rules, capsys, tmp_path):
     good, bad = submit("good.json", shortest), submit("bad.json", lazy_or_lost)
     broken = submit("broken.json", lambda e, g: shortest(e, g)[1:] if e.path_id == 100 else None)
     out = tmp_path / "scores.json"
@@ -209,16 +213,18 @@ def test_report_compares_files(submit, ground, rules, capsys, tmp_path):
 @pytest.mark.parametrize("dataset", ["r2r", "rxr"])
 def test_files_of_our_writers_have_no_faults(dataset, rules, tmp_path):
     rules = dataclasses.replace(rules, dataset=dataset)
-    ground = load_ground(rules)
+    ground_truth = load_ground_truth(rules)
     files = world_files("matterport", rules.data_dir)
     walks = {
-        e.instr_id: [(v, 0.5, 0.0) for v in turning(e, ground.graphs[e.scan])]
-        for e in ground.episodes
+        e.instr_id: [(v, 0.5, 0.0) for v in turning(e, ground_truth.graphs[e.scan])]
+        for e in ground_truth.episodes
     }
     path = tmp_path / "walks.jsonl"
     write = write_r2r_submission if dataset == "r2r" else write_rxr_submission
-    write(path, walks, ground.episodes, files, partial=True)  # the tiny RxR speaks two languages
-    checked = score_submission(path, ground, rules).checked
+    write(
+        path, walks, ground_truth.episodes, files, partial=True
+    )  # the tiny RxR speaks two languages
+    checked = score_submission(path, ground_truth, rules).checked
     assert not checked.faulty
     stays = dataset == "r2r"  # the server of RxR accepts each viewpoint once
     assert [f.kind.startswith("paths that repeat") for f in checked.findings] == [True] * stays
@@ -227,8 +233,8 @@ def test_files_of_our_writers_have_no_faults(dataset, rules, tmp_path):
 
 def test_secret_goals_give_checks_without_scores(rules, submit, capsys):
     secret = dataclasses.replace(rules, split=("test",))
-    ground = load_ground(secret)
-    path = submit("a.json", lambda e, g: [e.path[0]], ground)
+    ground_truth = load_ground_truth(secret)
+    path = submit("a.json", lambda e, g: [e.path[0]], ground_truth)
     assert evaluate_submissions([path], secret) == 0
     assert "secret" in capsys.readouterr().out
 
@@ -245,19 +251,19 @@ def test_files_that_are_not_submissions_are_refused(rules, tmp_path):
 
 def test_built_in_houses_require_no_data_folder(submit):
     rules = ScoringRules(resamples=50)
-    ground = load_ground(rules)
-    scored = score_submission(submit("a.json", shortest, ground), ground, rules)
+    ground_truth = load_ground_truth(rules)
+    scored = score_submission(submit("a.json", shortest, ground_truth), ground_truth, rules)
     assert scored.scores["success"].all()
     assert set(scored.split_of) == {"val_unseen"}
 
 
 def test_three_instructions_per_path_match_the_original_scorer(shared, submit):
     rules = ScoringRules(split=("val_seen",), data_dir=shared / "data", instructions_per_path=3)
-    ground = load_ground(rules)
-    assert (len(ground.episodes), len(ground.counted)) == (1021, 1020)
+    ground_truth = load_ground_truth(rules)
+    assert (len(ground_truth.episodes), len(ground_truth.counted)) == (1021, 1020)
     golden = json.loads((shared / "golden" / "r2r_baseline_metrics.json").read_text())["val_seen"]
     for agent, walk in [("Stop", lambda e, g: [e.path[0]]), ("Shortest", shortest)]:
-        scored = score_submission(submit("a.json", walk, ground), ground, rules)
+        scored = score_submission(submit("a.json", walk, ground_truth), ground_truth, rules)
         assert len(scored.episodes) == 1020
         summary = results([scored], rules)["submissions"][0]["summary"]
         figures = [summary[name] for name in ("TL", "NE", "OSR", "SR", "SPL")]

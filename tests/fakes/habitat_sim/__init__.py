@@ -1,8 +1,7 @@
-"""Stands for habitat-sim in tests: records what it is told and draws directions as colours.
+"""Fake of habitat-sim for tests: it records its arguments and renders directions as colours.
 
-It is as strict as the real one where that has caught people: unknown settings, whole numbers among
-floats, and sensor poses that are not kept when an agent is moved. Views are drawn into one piece of
-memory again and again.
+Like the real package, it rejects unknown settings and integers instead of floats, and resets the
+sensor poses when an agent is moved. All views are rendered into the same buffer.
 """
 
 import enum

@@ -55,7 +55,7 @@ def test_the_safetensors_library_reads_the_file(path: Path, views: np.ndarray):
         assert json.loads(file.metadata()["view_order"]) == VIEW_ORDER
 
 
-def test_an_iterable_writes_what_an_array_writes(path: Path, tmp_path: Path, views: np.ndarray):
+def test_iterables_and_arrays_give_equal_files(path: Path, tmp_path: Path, views: np.ndarray):
     other = tmp_path / "other.safetensors"
     FeatureStore.write(other, (row for row in views), KEYS, open_store(path).metadata)
     assert other.read_bytes() == path.read_bytes()
@@ -193,7 +193,7 @@ def test_check_finite_accepts_exactly_the_finite_float16_numbers(tmp_path: Path)
 
 def test_the_error_of_an_unknown_format_names_the_known_ones(tmp_path: Path):
     text = tmp_path / "README.md"
-    text.write_text("# A file that somebody needs\n")
+    text.write_text("# A file of the user\n")
     with pytest.raises(ValueError, match=r"README\.md: not a feature file; .*\.tsv") as error:
         open_store(text)
     assert "delete" not in str(error.value)

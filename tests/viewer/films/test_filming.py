@@ -44,7 +44,7 @@ def test_a_gif_moves_from_the_start_to_the_outcome(film, library, traces):
     # At least three pictures of each move, and one of each look.
     assert len(frames) > 4 * len(traces[0].steps)
     assert max(durations) >= 800
-    # The walk is a success, which the end says in large green letters on the view.
+    # The walk is a success, which the last frame shows in large green letters on the view.
     view = arranged((480, 360), 1).panels[0]["view"]
     green = [
         (abs(frame[: view[3], : view[2]].astype(int) - COLOURS["success"]).max(-1) < 16).sum()

@@ -81,12 +81,12 @@ def test_mp4s_are_h264_that_every_player_shows(tmp_path):
     frames = [np.frombuffer(one, np.uint8).reshape(360, 480, 3) for one in reader]
     assert len(frames) == 50
     assert abs(frames[-1].astype(int) - picture(245)).mean() < 4
-    # The index stands before the frames.
+    # The index precedes the frames.
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 
 
-def test_films_need_a_known_ending_and_what_writes_it(tmp_path, monkeypatch):
+def test_films_require_a_known_suffix_and_its_encoder(tmp_path, monkeypatch):
     assert check_kind(tmp_path / "walk.GIF") == ".gif"
     with pytest.raises(ValueError, match=r"\.gif or \.mp4"):
         check_kind(tmp_path / "walk.avi")

@@ -13,7 +13,7 @@ def groups(traces):
     return plots.by_agent(traces)
 
 
-def test_training_curves_hold_what_was_logged():
+def test_training_curves_contain_the_logged_values():
     events = [
         {"kind": "train", "iteration": 50, "loss": 3.0},
         {"kind": "train", "iteration": 100, "loss": 2.0},
@@ -25,7 +25,7 @@ def test_training_curves_hold_what_was_logged():
     assert losses.lines[0].get_xydata().tolist() == [[50, 3.0], [100, 2.0]]
     drawn = {line.get_label(): line.get_xydata().tolist() for line in successes.lines}
     assert drawn == {"val_seen": [[100, 40.0]], "val_unseen": [[100, 30.0]]}
-    with pytest.raises(ValueError, match="nothing to draw"):
+    with pytest.raises(ValueError, match="neither losses nor metrics"):
         plots.training_curves({"run": []})
 
 
@@ -102,5 +102,5 @@ def test_without_goals_there_is_nothing_to_measure(secret_env, wanderer):
     from viewer.trace import record
 
     secret = record(secret_env, wanderer, ["300_0"], name="w", split="test")
-    with pytest.raises(ValueError, match="nothing to measure"):
+    with pytest.raises(ValueError, match="no trace has a known goal"):
         plots.by_agent(secret)

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ def library(tiny_world):
     return Library(world_files("matterport", tiny_world), "r2r")
 
 
-def test_rerun_reads_what_was_logged(library, traces, tmp_path, grey, monkeypatch):
+def test_logs_are_read_by_rerun(library, traces, tmp_path, grey, monkeypatch):
     pytest.importorskip("rerun", reason="logs need the extra 'rerun'")
     pictures, trace = DrawnPictures(grey, lambda scan: tmp_path / scan), traces[0]
     path = tmp_path / "walk.rrd"
@@ -34,7 +35,7 @@ def test_rerun_reads_what_was_logged(library, traces, tmp_path, grey, monkeypatc
         return done.stdout + done.stderr
 
     assert "verified without error" in rerun("verify")
-    rows, text = Counter(), defaultdict(str)  # rerun writes one thing in several pieces
+    rows, text = Counter(), defaultdict(str)  # rerun writes an entity in several chunks
     for chunk in rerun("print", "-vvv").split("\nChunk("):
         if found := re.search(r"with (\d+) rows \(.*\) - /(\S+) - ", chunk):
             rows[found[2]] += int(found[1])
@@ -49,10 +50,10 @@ def test_rerun_reads_what_was_logged(library, traces, tmp_path, grey, monkeypatc
 
 
 class Stream:
-    """Stands for a recording of rerun: keeps what it is told by name and step."""
+    """Replacement for a recording of rerun that stores the logged content by name and step."""
 
     def __init__(self, application):
-        self.told, self.step = {}, None
+        self.logged, self.step = {}, None
 
     def save(self, path):
         self.path = Path(path)
@@ -61,49 +62,50 @@ class Stream:
         self.step = sequence
 
     def log(self, name, content, static=False):
-        self.told[name, None if static else self.step] = content
+        self.logged[name, None if static else self.step] = content
 
     def flush(self):
-        self.path.write_bytes(pickle.dumps(self.told))
+        self.path.write_bytes(pickle.dumps(self.logged))
 
     def disconnect(self):
         pass
 
 
-def test_rerun_is_told_pictures_map_and_curves(library, traces, tmp_path, grey, monkeypatch):
+def test_panoramas_map_and_curves_are_logged(library, traces, tmp_path, grey, monkeypatch):
     def plain(content, **looks):
         return content
 
     kinds = ("TextDocument", "LineStrips3D", "Points3D", "Scalars", "BarChart")
     fake = SimpleNamespace(RecordingStream=Stream, **dict.fromkeys(kinds, plain))
     fake.EncodedImage = lambda contents, media_type: contents
+    fake.__spec__ = ModuleSpec("rerun", None)
     monkeypatch.setitem(sys.modules, "rerun", fake)
     pictures, trace = DrawnPictures(grey, lambda scan: tmp_path / scan), traces[0]
     log_trace(tmp_path / "walk.rrd", trace, library, pictures)
-    told = pickle.loads((tmp_path / "walk.rrd").read_bytes())
+    logged = pickle.loads((tmp_path / "walk.rrd").read_bytes())
 
     graph = library.graph(trace.scan)
     walked, way = (
         graph.positions[[graph.index(viewpoint) for viewpoint in path]]
         for path in (trace.walked, trace.path)
     )
-    assert told["instruction", None] == trace.instruction
-    assert len(told["map/edges", None]) == graph.adjacency.sum() / 2
-    np.testing.assert_array_equal(told["map/viewpoints", None], graph.positions)
-    np.testing.assert_array_equal(told["map/reference", None], [way])
+    assert logged["instruction", None] == trace.instruction
+    assert len(logged["map/edges", None]) == graph.adjacency.sum() / 2
+    np.testing.assert_array_equal(logged["map/viewpoints", None], graph.positions)
+    np.testing.assert_array_equal(logged["map/reference", None], [way])
     for number, step in enumerate(trace.steps):
-        np.testing.assert_array_equal(told["map/walked", number], [walked[: number + 1]])
-        np.testing.assert_array_equal(told["map/agent", number], walked[number : number + 1])
-        assert told["curves/value", number] == 0.5
-        assert told["curves/stop_probability", number] == step.stop_probability
-        assert told["curves/nDTW", number] == step.metrics["nDTW"]
-        assert told["probabilities", number][step.action] == pytest.approx(0.9)
+        np.testing.assert_array_equal(logged["map/walked", number], [walked[: number + 1]])
+        np.testing.assert_array_equal(logged["map/agent", number], walked[number : number + 1])
+        assert logged["curves/value", number] == 0.5
+        assert logged["curves/stop_probability", number] == step.stop_probability
+        assert logged["curves/nDTW", number] == step.metrics["nDTW"]
+        assert logged["probabilities", number][step.action] == pytest.approx(0.9)
         word = trace.words[number % 4].strip()
-        assert told["attention", number].startswith(f"{word} 1.00, ")
-        assert told["panorama", number] == pictures.jpeg(trace.scan, step.viewpoint, WIDTHS[0])
+        assert logged["attention", number].startswith(f"{word} 1.00, ")
+        assert logged["panorama", number] == pictures.jpeg(trace.scan, step.viewpoint, WIDTHS[0])
 
 
-def test_rerun_is_asked_for_by_name(library, traces, tmp_path, monkeypatch):
+def test_the_error_without_rerun_names_the_extra(library, traces, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)
     with pytest.raises(ModuleNotFoundError, match=r"clipnav\[rerun\]"):
         log_trace(tmp_path / "walk.rrd", traces[0], library, NoPictures("none"))

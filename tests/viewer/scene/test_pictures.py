@@ -32,7 +32,7 @@ def test_a_picture_is_drawn_once(tmp_path, grey):
     ]
 
 
-def test_what_cannot_be_drawn_is_said(tmp_path):
+def test_errors_of_the_renderer_are_reported(tmp_path):
     def draw(scan, viewpoint, width):
         raise FileNotFoundError("skybox of b0 is missing")
 
@@ -40,14 +40,14 @@ def test_what_cannot_be_drawn_is_said(tmp_path):
         DrawnPictures(draw, lambda scan: tmp_path).jpeg("barn", "b0", 1024)
 
 
-def test_a_world_without_skyboxes_shows_the_map_alone(tiny_world):
+def test_a_world_without_skyboxes_shows_only_the_map(tiny_world):
     none = world_pictures(world_files("matterport", tiny_world))
-    assert "the map alone is shown" in none.note
+    assert "only the map is shown" in none.note
     with pytest.raises(NoPictureError, match="No skyboxes"):
         none.jpeg("barn", "b0", 1024)
 
 
-def test_skyboxes_are_shown_as_they_lie_in_the_building(tiny_world, tmp_path, marked_skybox):
+def test_panoramas_have_the_orientation_of_the_building(tiny_world, tmp_path, marked_skybox):
     folder = tmp_path / "scans" / "barn" / "matterport_skybox_images"
     folder.mkdir(parents=True)
     Image.fromarray(marked_skybox(np.eye(3), 128)).save(
@@ -63,7 +63,7 @@ def test_skyboxes_are_shown_as_they_lie_in_the_building(tiny_world, tmp_path, ma
     assert picture[20, 512, 2] > 240
 
 
-def test_each_folder_of_skyboxes_has_pictures_of_its_own(tiny_world, tmp_path, monkeypatch):
+def test_panoramas_are_cached_by_skybox_folder(tiny_world, tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path / "cache"))
     files = world_files("matterport", tiny_world)
 
@@ -73,7 +73,7 @@ def test_each_folder_of_skyboxes_has_pictures_of_its_own(tiny_world, tmp_path, m
         path = folder / "b0_skybox_small.jpg"
         path.unlink(missing_ok=True)
         Image.fromarray(np.full((64, 384, 3), shade, np.uint8)).save(path)
-        os.utime(folder, ns=(shade, shade))  # clocks may be too coarse to tell two writes apart
+        os.utime(folder, ns=(shade, shade))  # the clock may be too coarse for two different times
         data = world_pictures(files, tmp_path / name).jpeg("barn", "b0", 1024)
         return np.asarray(Image.open(io.BytesIO(data))).mean()
 

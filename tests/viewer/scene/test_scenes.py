@@ -42,7 +42,7 @@ def test_other_buildings_have_no_plan(tiny_world):
 
 
 @pytest.mark.parametrize("heights", [[0.0], [0.0, 3.1], [-3.0, 0.0, 2.9, 5.8]])
-def test_storeys_are_where_many_stand(heights):
+def test_storeys_are_heights_of_many_viewpoints(heights):
     rng = np.random.default_rng(0)
     floors = np.concatenate([height + rng.normal(0, 0.08, 30) for height in heights])
     expected = np.repeat(np.arange(len(heights)), 30)

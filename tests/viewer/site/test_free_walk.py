@@ -6,26 +6,26 @@ import pytest
 from viewer.site.free_walk import walk_freely
 from viewer.trace.building import Setting
 
-MINE = Setting("somebody", "matterport", "r2r", "")
+MINE = Setting("agent", "matterport", "r2r", "")
 
 
-class Seer:
-    """Takes the first candidate for some steps and keeps what it was shown."""
+class ObservingAgent:
+    """Agent that takes the first candidate for some steps and stores its observations."""
 
     def __init__(self, moves):
         self.moves = moves
 
     def begin(self, observation, info, live):
-        self.seen, self.told = [], info
+        self.seen = []
 
     def act(self, observation, info, live):
         self.seen.append({name: array.copy() for name, array in observation.items()})
         return np.array([1 if len(self.seen) <= self.moves else 0])
 
 
-def test_an_agent_sees_what_the_environment_would_show(tiny_env):
+def test_observations_are_those_of_the_environment(tiny_env):
     episode = tiny_env.episodes[2]
-    agent = Seer(2)
+    agent = ObservingAgent(2)
     trace = walk_freely(tiny_env, agent, MINE, episode, 6)
     observation, _ = tiny_env.reset(options={"episode_ids": [episode.instr_id] * 4})
     for number, seen in enumerate(agent.seen):
@@ -38,11 +38,11 @@ def test_an_agent_sees_what_the_environment_would_show(tiny_env):
     assert trace.steps[-1].metrics["TL"] > 0
 
 
-def test_any_sentence_from_anywhere(tiny_env):
+def test_an_agent_follows_any_sentence_from_any_viewpoint(tiny_env):
     own = dataclasses.replace(
         tiny_env.episodes[0], path=("a4",), instruction="Walk to the purple dragon.", heading=1.6
     )
-    agent = Seer(9)
+    agent = ObservingAgent(9)
     trace = walk_freely(tiny_env, agent, MINE, own, 3)
     assert trace.ending == "cut off"
     assert len(trace.steps) == 4

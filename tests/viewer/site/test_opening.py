@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from viewer.site.opening import kind_of, short_names, told_apart
+from viewer.site.opening import kind_of, label_agents, short_names
 from viewer.trace import write_trace
 
 
@@ -28,22 +28,25 @@ def test_tells_what_was_named(traces, tmp_path):
         kind_of(tmp_path / "nothing")
 
 
-def test_names_are_as_long_as_they_must_be():
+def test_short_names_are_the_shortest_distinct_ends():
     paths = [Path("/a/run"), Path("/b/run"), Path("/b/other"), Path("/c/b/deep"), Path("/d/b/deep")]
     names = ["a/run", "b/run", "other", "c/b/deep", "d/b/deep"]
     assert list(short_names(paths).values()) == names
 
 
-def test_agents_of_one_name_are_told_apart_if_they_walked_differently(traces):
+def test_agents_of_one_name_get_distinct_names_if_they_walked_differently(traces):
     teacher, wanderer = traces[:14], traces[14:]
     one, two = Path("/x/one"), Path("/x/two")
-    told = told_apart({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
-    names = {key: [trace.agent for trace in walks[:1]] for key, walks in told.items()}
+    distinct = label_agents({one: [*teacher, *wanderer], two: [*teacher[3:5], *wanderer]})
+    names = {key: [trace.agent for trace in walks[:1]] for key, walks in distinct.items()}
     assert names == {
         (one, "teacher"): ["teacher one"],
         (one, "wanderer"): ["wanderer"],
         (two, "teacher"): ["teacher two"],
         (two, "wanderer"): [],
     }
-    assert [trace.instr_id for trace in told[two, "teacher"]] == ["101_1", "102_0"]
-    assert told_apart({one: traces}) == {(one, "teacher"): teacher, (one, "wanderer"): wanderer}
+    assert [trace.instr_id for trace in distinct[two, "teacher"]] == ["101_1", "102_0"]
+    assert label_agents({one: traces}) == {
+        (one, "teacher"): teacher,
+        (one, "wanderer"): wanderer,
+    }

@@ -6,7 +6,7 @@ import pytest
 
 from envs.metrics import score_path
 from envs.metrics.summaries import SUMMARY_METRICS
-from envs.submissions.scores import ScoringRules, load_ground
+from envs.submissions.scores import ScoringRules, load_ground_truth
 from viewer.trace import (
     outcome,
     read_traces,
@@ -19,7 +19,7 @@ from viewer.trace import (
 )
 from viewer.trace.building import Setting
 
-MINE = Setting("somebody", "matterport", "r2r", "train")
+MINE = Setting("agent", "matterport", "r2r", "train")
 
 
 def test_a_recording_follows_the_walk(tiny_env, traces):
@@ -124,7 +124,7 @@ def test_damage_is_named(traces, tmp_path, change, complaint):
     with pytest.raises(ValueError, match=r"bad\.json: record 0") as raised:
         read_traces(path)
     assert complaint in str(raised.value)
-    assert "record the trace anew" in str(raised.value)
+    assert "record the trace again" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +162,14 @@ def test_an_empty_folder_is_no_collection(tmp_path):
 
 
 def test_submissions_of_others(tiny_world, tmp_path):
-    ground = load_ground(ScoringRules(split=("train",), data_dir=tiny_world))
+    ground_truth = load_ground_truth(ScoringRules(split=("train",), data_dir=tiny_world))
     path = tmp_path / "theirs.json"
     walks = [
         {"instr_id": "100_0", "trajectory": [["a0", 0.7, 0], ["a0", 1.2, 0], ["a1", 1.5, 0]]},
         {"instr_id": "101_1", "trajectory": [["a6"], ["a8"]]},
     ]
     path.write_text(json.dumps(walks))
-    (turned, jumped), checked = traces_of_submission(path, ground, "matterport", "r2r")
+    (turned, jumped), checked = traces_of_submission(path, ground_truth, "matterport", "r2r")
     assert turned.walked == ("a0", "a1")
     assert turned.agent == "theirs"
     assert turned.steps[0].action is not None
@@ -179,7 +179,7 @@ def test_submissions_of_others(tiny_world, tmp_path):
     assert len(checked.trajectories) == 2
     path.write_text(json.dumps([{"instr_id": "100_0", "trajectory": [["b1", 0, 0]]}]))
     with pytest.raises(ValueError, match=r"no walk that can be shown.*viewpoints that their scan"):
-        traces_of_submission(path, ground, "matterport", "r2r")
+        traces_of_submission(path, ground_truth, "matterport", "r2r")
 
 
 def test_headings_of_a_path_are_those_of_the_environment(tiny_env, traces):

@@ -14,7 +14,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_pieces_are_the_words_that_agents_read(text):
+def test_word_pieces_match_the_tokens_of_agents(text):
     pieces = word_pieces(text)
     assert "".join(pieces) == text
     if text.isspace():
@@ -26,7 +26,7 @@ def test_pieces_are_the_words_that_agents_read(text):
 
 
 @pytest.mark.parametrize("language", ["en", "hi", "te"])
-def test_attention_lies_on_the_words_that_were_read(language):
+def test_attention_is_assigned_to_the_words_of_the_tokens(language):
     text = TEXTS[language]
     tokenizer = WordTokenizer.build([text] * 5)
     words = len(word_pieces(text))
@@ -36,7 +36,7 @@ def test_attention_lies_on_the_words_that_were_read(language):
     assert word_attention(tokenizer, text, ids, weights) == pytest.approx(expected, abs=1e-4)
 
 
-def test_words_that_were_cut_off_get_nothing():
+def test_truncated_words_have_no_attention():
     text = TEXTS["en"]
     tokenizer = WordTokenizer.build([text] * 5)
     weights = np.full(5, 0.2)
@@ -46,7 +46,7 @@ def test_words_that_were_cut_off_get_nothing():
     assert attention[-1] == 0.2
 
 
-def test_who_reads_no_words_attends_to_the_marks():
+def test_agents_without_instructions_attend_to_start_and_end_tokens():
     text = TEXTS["en"]
     tokenizer = WordTokenizer.build([text] * 5)
     ids = tokenizer.encode(text, 30)
@@ -56,7 +56,7 @@ def test_who_reads_no_words_attends_to_the_marks():
 
 
 class Halves(WordTokenizer):
-    """Cuts every word in two; what is short it does not know."""
+    """Tokenizer that splits every word in two and maps short words to unknown."""
 
     def __init__(self):
         super().__init__(["<PAD>", "<UNK>", "<EOS>", "<BOS>"])

@@ -22,7 +22,7 @@ WORDS = 7
 def captioner():
     torch.manual_seed(41)
     network = Captioner(6, WORDS, SIZES).eval()
-    # Fresh weights say nearly the same at each step; these disagree.
+    # The scores of new weights hardly differ between steps; those of scaled weights do.
     with torch.no_grad():
         network.generator.weight.mul_(4)
     return network
@@ -36,7 +36,7 @@ def recomputed(captioner, grids, captions):
 
 @pytest.fixture
 def grids(padded_grids):
-    return padded_grids(pictures=3)
+    return padded_grids(count=3)
 
 
 @torch.no_grad()

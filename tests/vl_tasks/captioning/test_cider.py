@@ -65,7 +65,7 @@ def test_saved_and_loaded(statistics, encoded, tmp_path):
         CiderD.load(path, "words A")
 
 
-def test_no_reward_at_all_says_why(statistics, encoded):
+def test_errors_explain_why_all_rewards_are_zero(statistics, encoded):
     vocabulary, rows, *_ = encoded
     images = np.array([0, 1])
     with pytest.raises(FloatingPointError, match=r"all 2 CIDEr-D rewards .* captions are empty"):
@@ -78,23 +78,23 @@ def test_no_reward_at_all_says_why(statistics, encoded):
         single.rewards(np.array([0]), rows[:1])
 
 
-def test_captions_of_other_images_are_worth_less(statistics, encoded):
+def test_captions_of_other_images_have_lower_rewards(statistics, encoded):
     _, rows, first, _ = encoded
     own = statistics.rewards(np.arange(80), rows[first[:-1]])
     other = statistics.rewards(np.roll(np.arange(80), 1), rows[first[:-1]])
     assert own.mean() > 2 * other.mean()
 
 
-def test_empty_references_are_worth_nothing(encoded):
+def test_empty_references_have_the_score_zero(encoded):
     vocabulary, rows, *_ = encoded
     empty = CiderD.build(np.zeros((2, 5), np.int32), np.array([0, 1, 2]), len(vocabulary))
     assert empty.scores(np.array([0, 1]), rows[:2]).tolist() == [0, 0]
-    # Of some images only.
+    # Only one image has empty references.
     half = CiderD.build(np.stack([rows[0], 0 * rows[0]]), np.array([0, 1, 2]), len(vocabulary))
     assert half.scores(np.array([1]), rows[:1]).tolist() == [0]
 
 
-def test_bad_integers(statistics, encoded):
+def test_invalid_token_ids_are_refused(statistics, encoded):
     vocabulary, rows, *_ = encoded
     with pytest.raises(ValueError, match="but the vocabulary of the references has"):
         statistics.scores(np.array([0]), np.array([[len(vocabulary)]]))

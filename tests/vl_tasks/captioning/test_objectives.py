@@ -36,9 +36,11 @@ def test_cross_entropy_is_the_mean_over_words_and_ends(network, padded_grids):
     assert counts.sum() == 7
 
 
-def test_unlikelier_captions_get_worse_only_if_they_earn_less(network, statistics, padded_grids):
-    """The gradient is that of the formula, written out for the captions that were drawn."""
-    grids, _ = padded_grids(pictures=3)
+def test_the_gradient_of_self_critical_training_equals_its_formula(
+    network, statistics, padded_grids
+):
+    """Compare with the formula, written out for the sampled captions."""
+    grids, _ = padded_grids(count=3)
     images = np.arange(3)
     torch.manual_seed(5)
     loss, figures = self_critical(network, grids, images, statistics, 4, "greedy")
@@ -69,7 +71,7 @@ def test_unlikelier_captions_get_worse_only_if_they_earn_less(network, statistic
     assert figures["greedy_reward"] == pytest.approx(compared.mean())
 
 
-def test_others_are_all_but_oneself():
+def test_baselines_average_the_other_samples():
     rewards = np.array([[1.0, 2.0, 6.0]])
     np.testing.assert_allclose(mean_of_others(rewards), [[4.0, 3.5, 1.5]])
     with pytest.raises(ValueError, match="several"):
@@ -77,7 +79,7 @@ def test_others_are_all_but_oneself():
 
 
 def test_rewards_rise(network, statistics, padded_grids):
-    grids, _ = padded_grids(pictures=3)
+    grids, _ = padded_grids(count=3)
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     rewards = []
     torch.manual_seed(1)
@@ -90,8 +92,8 @@ def test_rewards_rise(network, statistics, padded_grids):
     assert np.mean(rewards[-5:]) > 2 * np.mean(rewards[:5])
 
 
-def test_rewards_of_nothing_stop_with_the_reason(network, padded_grids):
-    grids, _ = padded_grids(pictures=1)
+def test_zero_rewards_stop_training_with_the_reason(network, padded_grids):
+    grids, _ = padded_grids(count=1)
     alone = CiderD.build(REFERENCES[:2], np.array([0, 2]), WORDS, end_counts=True)
     with pytest.raises(FloatingPointError, match="single image"):
         self_critical(network, grids, np.zeros(1, int), alone, 2, "samples")

@@ -10,7 +10,7 @@ from vl_tasks.data.captions import (
     read_captions,
 )
 from vl_tasks.settings.configs import CaptionConfig
-from vl_tasks.house_tasks.folders import picture_folders
+from vl_tasks.house_tasks.folders import image_folders
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):
@@ -36,7 +36,7 @@ def read(tmp_path):
     return read
 
 
-def test_a_record(read):
+def test_a_record_is_read(read):
     (image,) = read([_image(42)])
     assert image == CaptionedImage(
         42,
@@ -59,17 +59,17 @@ def test_train_includes_restval(read):
     [
         ([_image(1), _image(1)], "record 1 .*image 1 occurs twice"),
         ([_image(1, texts=())], "image 1: it has no caption"),
-        ([_image(1, "val")], "no picture of split 'train'"),
+        ([_image(1, "val")], "contains no image of split 'train'"),
         ([{**_image(1), "filename": 3}], "record 0 of 'images' .cocoid 1.: field 'filename'"),
         ([{**_image(1), "cocoid": None, "imgid": None}], "has no cocoid"),
     ],
 )
-def test_bad_files_are_named(read, images, complaint):
+def test_errors_name_bad_caption_files(read, images, complaint):
     with pytest.raises(ValueError, match=complaint):
         read(images, "train")
 
 
-def test_secret_captions_need_not_be_there(read):
+def test_secret_captions_may_be_missing(read):
     unknown = {key: value for key, value in _image(2, "test").items() if key != "sentences"}
     images = [_image(1), unknown, _image(3, "test", ())]
     assert [one.captions for one in read(images, "test", secret=True)] == [(), ()]
@@ -78,24 +78,24 @@ def test_secret_captions_need_not_be_there(read):
         read(images, "test")
 
 
-def test_missing_pictures_are_named(read, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"42\.jpg: no such picture in .*, which image 42"):
+def test_errors_name_missing_images(read, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"42\.jpg: the file of image 42 is not in .*; set --images"):
         caption_images(read([_image(42)]), [tmp_path])
 
 
-def test_paths_may_begin_in_the_folder_of_pictures_or_above_it(read, tmp_path):
+def test_paths_may_be_relative_to_the_image_folder_or_its_parent(read, tmp_path):
     inner = tmp_path / "images"
     inner.mkdir()
     names = [_image(number)["filename"] for number in (1, 2)]
     for name in names:
         (inner / name).write_text("")
     images = read([{**_image(1), "filepath": "images"}, {**_image(2), "filepath": ""}])
-    folders = picture_folders(CaptionConfig(), tmp_path)
+    folders = image_folders(CaptionConfig(), tmp_path)
     assert caption_images(images, folders) == {1: inner / names[0], 2: inner / names[1]}
-    assert picture_folders(CaptionConfig(images=inner), tmp_path) == [inner]
+    assert image_folders(CaptionConfig(images=inner), tmp_path) == [inner]
 
 
-def test_captions_as_integers(read):
+def test_captions_are_encoded_as_token_ids(read):
     images = read([_image(1, texts=("A red sofa.", "A red.")), _image(2, texts=("A lamp.",))])
     vocabulary = caption_vocabulary(images, min_count=2)
     assert vocabulary.words == ("a", "red")

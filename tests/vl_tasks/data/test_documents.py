@@ -28,7 +28,7 @@ class _File(msgspec.Struct):
         ('{"rows": [{"question_id": 1, "text": 2}], "rows": []}', "field 'text'"),
     ],
 )
-def test_damage_is_named(tmp_path, text, complaint):
+def test_errors_name_the_damage(tmp_path, text, complaint):
     path = tmp_path / "rows.json"
     path.write_text(text)
     with pytest.raises(AnnotationError) as raised:
@@ -41,7 +41,7 @@ def test_damage_is_named(tmp_path, text, complaint):
     assert len(message) < 1000
 
 
-def test_other_fields_are_skipped(tmp_path):
+def test_other_fields_are_ignored(tmp_path):
     path = tmp_path / "rows.json"
     path.write_text('{"info": {}, "rows": [{"question_id": 7, "text": "a", "more": [1]}]}')
     assert read_document(path, _File, "") == _File([_Row(7, "a")])

@@ -17,18 +17,18 @@ ROWS = [
 
 @pytest.fixture
 def source(tmp_path):
-    """The package's folder of data with two pictures in each split."""
+    """Data folder like that of the package, with two images per split."""
     for split in ("train", "test"):
         folder = tmp_path / "data" / split
         (folder / "images").mkdir(parents=True)
         (folder / "questions.json").write_text(json.dumps(ROWS))
         for number in range(2):
-            picture = Image.fromarray(np.full((8, 8, 3), 40 * number, np.uint8))
-            picture.save(folder / "images" / f"{number}.png")
+            image = Image.fromarray(np.full((8, 8, 3), 40 * number, np.uint8))
+            image.save(folder / "images" / f"{number}.png")
     return tmp_path / "data"
 
 
-def test_read_back_as_vqa_v2(source, tmp_path):
+def test_converted_files_are_read_as_vqa_v2(source, tmp_path):
     files = convert_easy_vqa(tmp_path / "out", source)
     train, test = (
         read_questions(files.questions(split), files.annotations(split))
@@ -40,13 +40,13 @@ def test_read_back_as_vqa_v2(source, tmp_path):
     assert train[1].question_type == "is there"
     assert not {one.image_id for one in train} & {one.image_id for one in test}
     assert len({one.question_id for one in train + test}) == 6
-    pictures = question_images(test, files.images("test"))
-    assert np.asarray(read_image(pictures[test[2].image_id])).max() == 40
+    images = question_images(test, files.images("test"))
+    assert np.asarray(read_image(images[test[2].image_id])).max() == 40
 
 
-def test_what_is_missing_is_named(source, tmp_path):
+def test_errors_name_missing_and_damaged_files(source, tmp_path):
     (source / "test" / "images" / "1.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1\.png: a question asks about it"):
+    with pytest.raises(FileNotFoundError, match=r"1\.png: the image of a question is missing"):
         convert_easy_vqa(tmp_path / "out", source)
     (source / "train" / "questions.json").write_text("[[1]]")
     with pytest.raises(ValueError, match=r"questions\.json: not the questions of easy-vqa"):

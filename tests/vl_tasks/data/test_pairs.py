@@ -31,7 +31,7 @@ def read(tmp_path):
     return read
 
 
-def test_the_published_form(read):
+def test_the_published_format_is_read(read):
     text, premise = PUBLISHED["sentence2"], PUBLISHED["sentence1"]
     expected = Hypothesis("4705552913.jpg#2r1n", "4705552913", text, 1, premise)
     assert read(PUBLISHED) == [expected]
@@ -39,7 +39,7 @@ def test_the_published_form(read):
     assert read({**older, "Flikr30kID": "4705552913.jpg"}) == [expected]
 
 
-def test_the_image_sentence_label_form(tmp_path):
+def test_the_format_of_lavis_is_read(tmp_path):
     path = tmp_path / "ve_dev.json"
     rows = [{"image": 47, "sentence": f"It is {label}.", "label": label} for label in LABELS]
     path.write_text(json.dumps(rows))
@@ -51,39 +51,39 @@ def test_the_image_sentence_label_form(tmp_path):
     ]
 
 
-def test_no_agreement_is_no_label(read):
+def test_hypotheses_without_agreement_are_unlabelled(read):
     assert read({**PUBLISHED, "gold_label": "-"})[0].label == UNLABELLED
 
 
-def test_secret_labels_need_not_be_there(read):
+def test_secret_labels_may_be_missing(read):
     unlabelled = {key: value for key, value in PUBLISHED.items() if key != "gold_label"}
     for record in (unlabelled, {**PUBLISHED, "gold_label": "hidden"}, PUBLISHED):
-        (found,) = read(record, secret=True)
-        assert (found.text, found.label) == (PUBLISHED["sentence2"], UNLABELLED)
+        (hypothesis,) = read(record, secret=True)
+        assert (hypothesis.text, hypothesis.label) == (PUBLISHED["sentence2"], UNLABELLED)
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"gold_label": "perhaps"}, "label 'perhaps' is none of contradiction"),
+        ({"gold_label": "perhaps"}, "label 'perhaps' is not one of contradiction"),
         ({"gold_label": None}, "field 'gold_label' .or 'label'. is missing"),
         ({"sentence2": " "}, "record 0 .pairID 4705552913.jpg#2r1n.: field 'sentence2'"),
         ({"Flickr30K_ID": None}, "field 'Flickr30K_ID'"),
     ],
 )
-def test_bad_records_are_named(read, change, complaint):
+def test_errors_name_bad_records(read, change, complaint):
     with pytest.raises(ValueError, match=complaint):
         read({**PUBLISHED, **change})
 
 
-def test_duplicates_and_empty_files(read):
+def test_duplicates_and_empty_files_are_refused(read):
     with pytest.raises(ValueError, match=r"record 1 .*pairID occurs twice"):
         read(PUBLISHED, PUBLISHED)
     with pytest.raises(ValueError, match="no hypothesis"):
         read()
 
 
-def test_accuracy_by_class():
+def test_accuracy_by_class_ignores_unlabelled_hypotheses():
     scores = accuracy_by_class([0, 0, 1, 1, UNLABELLED], [0, 1, 1, 1, 2])
     assert scores == {"accuracy": 0.75, "contradiction": 0.5, "neutral": 1.0}
     with pytest.raises(ValueError, match="no labelled"):

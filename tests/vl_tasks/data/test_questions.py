@@ -23,13 +23,13 @@ def _annotation(question_id, image_id=1, answers=("yes",) * 10):
 @pytest.fixture
 def read(tmp_path):
     def read(questions, annotations=None):
-        asked = tmp_path / "questions.json"
-        asked.write_text(json.dumps({"questions": questions}))
-        answered = None
+        questions_path = tmp_path / "questions.json"
+        questions_path.write_text(json.dumps({"questions": questions}))
+        annotations_path = None
         if annotations is not None:
-            answered = tmp_path / "annotations.json"
-            answered.write_text(json.dumps({"annotations": annotations}))
-        return read_questions(asked, answered)
+            annotations_path = tmp_path / "annotations.json"
+            annotations_path.write_text(json.dumps({"annotations": annotations}))
+        return read_questions(questions_path, annotations_path)
 
     return read
 
@@ -42,24 +42,24 @@ def test_files_are_joined_by_question_id(read):
     assert second.question_id == 11
 
 
-def test_secret_answers(read):
+def test_secret_answers_may_be_missing(read):
     assert read([_question(12)]) == [Question(12, 1, "Is there a sofa?")]
 
 
 @pytest.mark.parametrize(
     ("questions", "annotations", "complaint"),
     [
-        ([], None, "questions.json: there is no question"),
+        ([], None, "questions.json: it contains no question"),
         ([_question(12), _question(12)], None, "questions.json: question_id 12: it occurs twice"),
         ([_question(12, text=" ")], None, "question_id 12: it is blank"),
         ([_question(12)], [], "annotations.json: question_id 12: the question has no annotation"),
         ([_question(12)], [_annotation(12)] * 2, "annotations.json: question_id 12: it occurs"),
-        ([_question(12)], [_annotation(12, 2)], "about image 2, but the question about 1"),
+        ([_question(12)], [_annotation(12, 2)], "its image is 2, but that of the question is 1"),
         ([_question(12)], [_annotation(12), _annotation(9)], "question_id 9: an annotation of a"),
         ([_question(12)], [_annotation(12, answers=())], "question_id 12: it has no answer"),
         ([_question("12")], None, r"question_id 12\): field 'question_id': expected `?int"),
     ],
 )
-def test_bad_files_are_named(read, questions, annotations, complaint):
+def test_errors_name_bad_vqa_files(read, questions, annotations, complaint):
     with pytest.raises(ValueError, match=complaint):
         read(questions, annotations)

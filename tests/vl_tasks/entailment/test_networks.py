@@ -1,4 +1,4 @@
-"""What the entailment networks are given to see."""
+"""Inputs of the entailment networks."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def images(shapes):
     return {path.stem: path for path in sorted((shapes / "images" / "val").iterdir())}
 
 
-def test_two_towers_see_pictures_at_the_size_and_fit_of_the_run(images, monkeypatch):
+def test_two_towers_encode_images_at_the_size_and_fit_of_the_run(images, monkeypatch):
     config = EntailmentConfig(model="two-tower", grids=GRIDS)
     hypotheses = [Hypothesis(name, name, "it is red", 0) for name in images]
     rows = np.array([3, 1])
@@ -39,7 +39,7 @@ def test_two_towers_see_pictures_at_the_size_and_fit_of_the_run(images, monkeypa
     assert torch.equal(again.batch(hypotheses, texts, np.array([0, 1]))[0][1], pictures[1])
 
 
-def test_two_towers_of_the_encoders_own_size_fit_earlier_runs(images):
+def test_two_towers_with_default_size_and_fit_load_earlier_runs(images):
     config = EntailmentConfig(model="two-tower", grids=GridConfig(precision="fp32"))
     inputs = TowerInputs(config, images)
     assert inputs.metadata == {"encoder": inputs.encoder.weights_sha256, "vision": "True"}

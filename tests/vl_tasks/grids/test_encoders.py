@@ -13,7 +13,7 @@ def offline(monkeypatch):
     monkeypatch.setattr(encoders, "is_reachable", lambda address: False)
 
 
-def test_a_missing_network_is_told_with_what_works_without(offline, monkeypatch):
+def test_errors_without_a_network_list_encoders_that_work_offline(offline, monkeypatch):
     for config in (VQA_PRESETS["pythia-clip-vil"], CAPTION_PRESETS["coco"]):
         with pytest.raises(ConnectionError, match=r"RN50x4 .*--preset small or houses"):
             check_encoder(config)
@@ -21,7 +21,7 @@ def test_a_missing_network_is_told_with_what_works_without(offline, monkeypatch)
     check_encoder(VQA_PRESETS["pythia-clip-vil"])
 
 
-def test_what_works_without_a_network_is_let_through(offline, tmp_path):
+def test_settings_that_work_offline_pass(offline, tmp_path):
     for presets in (VQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
         check_encoder(presets["small"])
         check_encoder(presets["houses"])
@@ -34,6 +34,6 @@ def test_what_works_without_a_network_is_let_through(offline, tmp_path):
     check_encoder(dataclasses.replace(pythia, grids=grids))
 
 
-def test_weights_that_may_be_here_are_let_through(offline, monkeypatch):
+def test_weights_that_may_be_local_pass(offline, monkeypatch):
     monkeypatch.setattr(encoders, "any_is_downloaded", lambda: True)
     check_encoder(VQA_PRESETS["pythia-clip-vil"])

@@ -12,7 +12,7 @@ def write_regions(path, count, width=6, seed=0):
     return regions
 
 
-def test_regions_are_padded_and_cut_as_openvqas(tmp_path):
+def test_regions_are_padded_and_truncated_as_in_openvqa(tmp_path):
     few = write_regions(tmp_path / "val2014/COCO_val2014_000000000042.jpg.npz", 3)
     many = write_regions(tmp_path / "train2014/COCO_train2014_000000000007.jpg.npz", 120)
     files = find_regions(tmp_path, {42: "question_id 1", 7: "question_id 2"})
@@ -27,18 +27,18 @@ def test_regions_are_padded_and_cut_as_openvqas(tmp_path):
     assert torch.equal(grids.features[0], grids.features[2])
 
 
-def test_missing_and_doubled_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder of regions"):
+def test_errors_name_missing_and_duplicate_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: the folder of regions does not exist"):
         find_regions(tmp_path / "nowhere", {})
     write_regions(tmp_path / "a/1.npz", 2)
-    with pytest.raises(FileNotFoundError, match="no regions of image 2, which question_id 5 needs"):
+    with pytest.raises(FileNotFoundError, match="no regions of image 2 of question_id 5"):
         find_regions(tmp_path, {1: "question_id 4", 2: "question_id 5"})
     write_regions(tmp_path / "b/COCO_val2014_000000000001.jpg.npz", 2)
-    with pytest.raises(ValueError, match="are both of image 1"):
+    with pytest.raises(ValueError, match="both belong to image 1"):
         find_regions(tmp_path, {1: "question_id 4"})
 
 
-def test_damaged_files_are_named(tmp_path):
+def test_errors_name_damaged_files(tmp_path):
     path = tmp_path / "1.npz"
     write_regions(path, 2)
     whole = path.read_bytes()
@@ -48,12 +48,12 @@ def test_damaged_files_are_named(tmp_path):
             read_regions(path)
     for arrays in ({"x": np.full((3, 2), np.nan)}, {"x": np.zeros(3)}, {"x": np.zeros((3, 0))}):
         np.savez(path, **arrays)
-        with pytest.raises(ValueError, match=r"1\.npz: 'x' is no finite table"):
+        with pytest.raises(ValueError, match=r"1\.npz: 'x' is not a finite matrix"):
             read_regions(path)
     np.savez(path, y=np.zeros((3, 2)))
     with pytest.raises(ValueError, match=r"1\.npz: cannot be read as features"):
         read_regions(path)
-    with pytest.raises(ValueError, match=r"photo\.jpg: this model sees regions"):
+    with pytest.raises(ValueError, match=r"photo\.jpg: this model uses region features"):
         read_regions(tmp_path / "photo.jpg")
 
 
@@ -61,5 +61,5 @@ def test_widths_must_agree(tmp_path):
     write_regions(tmp_path / "1.npz", 2)
     write_regions(tmp_path / "2.npz", 2, width=5)
     source = RegionSource({1: tmp_path / "1.npz", 2: tmp_path / "2.npz"})
-    with pytest.raises(ValueError, match=r"2\.npz: 5 features a region, not 6"):
+    with pytest.raises(ValueError, match=r"2\.npz: 5 features per region, but other files have 6"):
         source.batch([1, 2])

@@ -25,7 +25,7 @@ VISION = {
 
 
 class ColourEncoder:
-    """Its grid has a place for every 8 pixels, which holds the mean colour there."""
+    """Encoder whose grid cells are the mean colours of blocks of 8 x 8 pixels."""
 
     precision = "fp32"
     weights_sha256 = "c0" * 32
@@ -55,14 +55,14 @@ def colour_encoder() -> Any:
 @pytest.fixture
 def images(tmp_path) -> dict[str, Path]:
     rng = np.random.default_rng(0)
-    found = {}
+    paths = {}
     for name, shape in {"wide": (16, 24), "high": (32, 16), "small": (8, 8)}.items():
-        found[name] = tmp_path / f"{name}.png"
-        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(found[name])
-    return found
+        paths[name] = tmp_path / f"{name}.png"
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(paths[name])
+    return paths
 
 
-def test_grids_are_masked_where_pictures_are_smaller(images):
+def test_grids_of_smaller_images_are_masked(images):
     source = GridSource(colour_encoder(), images, GridConfig(fit="native"))
     grids = source.batch(["high", "wide"])
     assert grids.features.shape == (2, 4 * 3, 3)
@@ -73,33 +73,33 @@ def test_grids_are_masked_where_pictures_are_smaller(images):
     assert source.channels == 3
 
 
-def test_kept_grids_are_those_worked_out_and_are_encoded_once(images, tmp_path):
+def test_cached_grids_equal_computed_ones_and_are_encoded_once(images, tmp_path):
     config = GridConfig(fit="native")
-    fresh = GridSource(colour_encoder(), images, config).batch(list(images))
+    computed = GridSource(colour_encoder(), images, config).batch(list(images))
     encoder = colour_encoder()
-    kept = GridSource(encoder, images, config, tmp_path / "cache")
-    kept.prepare()
+    cached = GridSource(encoder, images, config, tmp_path / "cache")
+    cached.prepare()
     assert encoder.encoded == 3
     later = colour_encoder()
     again = GridSource(later, images, config, tmp_path / "cache")
     again.prepare()
-    for source in (kept, again):
+    for source in (cached, again):
         grids = source.batch(list(images))
-        torch.testing.assert_close(grids.features, fresh.features, rtol=1e-3, atol=0)
-        assert torch.equal(grids.mask, fresh.mask)
+        torch.testing.assert_close(grids.features, computed.features, rtol=1e-3, atol=0)
+        assert torch.equal(grids.mask, computed.mask)
     assert later.encoded == 0
-    # A picture that has changed is another one.
+    # A changed image is encoded again, ...
     Image.new("RGB", (24, 8)).save(images["small"])
     changed = GridSource(later, images, config, tmp_path / "cache")
     assert changed.batch(["small"]).mask.shape == (1, 3)
     assert later.encoded == 1
-    # Also one of the same length, which is younger.
+    # ... also if only its modification time has changed.
     os.utime(images["small"], ns=(0, images["small"].stat().st_mtime_ns + 1_000_000_000))
     GridSource(later, images, config, tmp_path / "cache").prepare()
     assert later.encoded == 2
 
 
-def test_what_is_not_kept_is_encoded_once_a_batch(images):
+def test_without_a_cache_images_are_encoded_once_per_batch(images):
     encoder = colour_encoder()
     source = GridSource(encoder, images, GridConfig(fit="native"))
     assert source.channels == 3
@@ -113,20 +113,20 @@ def test_what_is_not_kept_is_encoded_once_a_batch(images):
     torch.testing.assert_close(source["small"], grids.features[0][grids.mask[0]].numpy())
 
 
-def test_nothing_is_kept_where_the_disk_has_no_room(images, tmp_path, monkeypatch):
+def test_nothing_is_written_without_disk_space(images, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
     source = GridSource(colour_encoder(), images, GridConfig(fit="native"), tmp_path / "cache")
-    with pytest.raises(OSError, match="grids of 3 pictures"):
+    with pytest.raises(OSError, match="features of 3 images"):
         source.prepare()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    # What is needed is told by the first pictures; the disk fills up with the others.
+    # The free space is checked once, after the first images, and not for the others.
     monkeypatch.setattr(features, "_STEP", 1)
     free = iter([1000])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free)))
     assert source.batch(list(images)).features.shape == (3, 12, 3)
 
 
-def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):
+def test_keys_depend_on_weights_size_and_fit(images, tmp_path):
     encoder, other = colour_encoder(), colour_encoder()
     other.weights_sha256 = "d1" * 32
     configs = [GridConfig(), GridConfig(fit="pad"), GridConfig(size=(64, 96))]
@@ -136,7 +136,7 @@ def test_other_weights_and_sizes_have_grids_of_their_own(images, tmp_path):
     assert len({str(source.metadata) for source in sources}) == 4
 
 
-def test_bad_pictures_are_named(images, tmp_path):
+def test_errors_name_bad_images(images, tmp_path):
     (tmp_path / "high.png").write_bytes(b"no picture")
     (tmp_path / "wide.png").unlink()
     for cache in (None, tmp_path / "cache"):
@@ -147,7 +147,7 @@ def test_bad_pictures_are_named(images, tmp_path):
             source.batch(["small", "wide"])
 
 
-def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):
+def test_house_clip_distinguishes_shapes_and_random_weights_differ(shapes):
     images = dict(enumerate(sorted((shapes / "images" / "val").iterdir())))
     grids = []
     for random in (False, True, True):
@@ -162,7 +162,7 @@ def test_house_clip_sees_shapes_and_random_weights_are_others(shapes):
 
 
 @pytest.mark.parametrize("tower", ["RN50", "ViT-B-32"])
-def test_random_weights_keep_nothing_and_are_the_same_each_time(tower, monkeypatch):
+def test_random_weights_replace_all_weights_and_are_reproducible(tower, monkeypatch):
     def build(*_):
         torch.manual_seed(100 + len(built))
         model = open_clip.model.CLIP(32, VISION[tower], TEXT)
@@ -185,7 +185,7 @@ def test_random_weights_keep_nothing_and_are_the_same_each_time(tower, monkeypat
     assert not [name for name in matrices if torch.equal(weights[name], built[0][name])]
 
 
-def test_who_does_not_look_needs_no_pictures():
+def test_blind_sources_require_no_images():
     source = open_source(VqaConfig(vision=False), {})
     assert isinstance(source, BlindSource)
     grids = source.batch([5, 6])

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.views import Thing, View
+from vl_tasks.house_tasks.images import HouseImage, Thing
 
 NAMES = ("sofa", "chair", "floor lamp", "armchair", "rug", "bed")
 COLOURS = ("red", "green", "blue", "white", "brown")
 ROOMS = ("bedroom", "kitchen", "living room", "office")
 
 
-def _views(count, seed=0):
+def _images(count, seed=0):
     rng = np.random.default_rng(seed)
-    views = []
+    images = []
     for number in range(1, count + 1):
         names = rng.choice(NAMES, int(rng.integers(0, 5)))
         things = sorted(
@@ -27,21 +27,21 @@ def _views(count, seed=0):
             key=lambda thing: -thing.area,
         )
         room = str(rng.choice(ROOMS))
-        told = rng.random() < 0.7
-        views.append(
-            View(
+        is_clear = rng.random() < 0.7
+        images.append(
+            HouseImage(
                 number,
                 f"COCO_train_{number:012d}.jpg",
                 "house_00",
                 tuple(things),
-                room if told else "",
+                room if is_clear else "",
                 frozenset({room}),
             )
         )
-    return views
+    return images
 
 
 @pytest.fixture(scope="session")
-def views():
-    """300 pictures with things drawn at random."""
-    return _views(300)
+def images():
+    """300 images with random things."""
+    return _images(300)

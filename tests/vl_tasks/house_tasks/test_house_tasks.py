@@ -1,4 +1,4 @@
-"""All files of the built-in tasks, made of two hand-made houses and read by the tasks' readers."""
+"""All files of the built-in tasks, generated from two small houses and read by the tasks."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from vl_tasks.house_tasks import (
     HouseTasksConfig,
     cached_house_tasks,
     make_house_tasks,
-    plan_shoots,
+    plan_images,
 )
 
 CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, size=48, houses=2)
@@ -34,15 +34,15 @@ NAMES = ("sofa", "chair", "bed", "desk", "wardrobe", "armchair", "stool", "piano
 
 
 def _house(scan):
-    """Two rooms of 5 x 4 m without a wall between, full of coloured boxes."""
+    """Return a house of two rooms of 5 x 4 m without a wall between them, full of boxes."""
     rng = np.random.default_rng(list(scan.encode()))
     fixtures = [_box("floor", 0, (0, 0), (10, 4, 0.1), "", -0.1)]
     for number in range(24):
-        place = rng.uniform((0, 0), (9.5, 3.5))
+        corner = rng.uniform((0, 0), (9.5, 3.5))
         colour = str(rng.choice(list(TINTS)))
-        room = int(place[0] > 5)
+        room = int(corner[0] > 5)
         name = NAMES[(number + 4 * room) % len(NAMES)]
-        fixtures.append(_box(name, room, place, (0.4, 0.4, rng.uniform(0.8, 1.8)), colour))
+        fixtures.append(_box(name, room, corner, (0.4, 0.4, rng.uniform(0.8, 1.8)), colour))
     rooms = (Room(0, "bedroom", 0, 0, 5, 4), Room(1, "office", 5, 0, 10, 4))
     return SimpleNamespace(
         spec=MINI.specs[scan],
@@ -51,8 +51,8 @@ def _house(scan):
     )
 
 
-def _box(name, room, place, size, colour, bottom=0.0):
-    middle = (place[0] + size[0] / 2, place[1] + size[1] / 2, bottom + size[2] / 2)
+def _box(name, room, corner, size, colour, bottom=0.0):
+    middle = (corner[0] + size[0] / 2, corner[1] + size[1] / 2, bottom + size[2] / 2)
     material = Material("plain", TINTS.get(colour, (1.0, 1.0, 1.0)))
     return Fixture(name, room, (box(size, material, middle),), colour)
 
@@ -64,27 +64,28 @@ def files(tmp_path_factory):
         patch.setattr(HousePanoramas, "house", lambda self, scan: _house(scan))
         patch.setattr(training_panoramas, "standing_positions", lambda house, extra: (positions, 9))
         patch.setenv("CLIPNAV_CACHE", str(tmp_path_factory.mktemp("cache")))
-        made = cached_house_tasks(CONFIG)
-        again = make_house_tasks(tmp_path_factory.mktemp("tasks"), CONFIG)
-        assert cached_house_tasks(CONFIG) == made  # without drawing anything
-    return made, again
+        cached = cached_house_tasks(CONFIG)
+        other = make_house_tasks(tmp_path_factory.mktemp("tasks"), CONFIG)
+        assert cached_house_tasks(CONFIG) == cached  # without rendering
+    return cached, other
 
 
-def test_order_of_sets_does_not_matter():
-    """Strings hash otherwise in each process, and sets of them come in another order."""
+def test_generation_does_not_depend_on_the_order_of_sets():
+    """Compare two processes, whose string hashes and so orders of sets differ."""
     program = (
         "import numpy as np\n"
-        "from vl_tasks.house_tasks.hypotheses import state_hypotheses\n"
-        "from vl_tasks.house_tasks.questions import ask_questions\n"
-        "from vl_tasks.house_tasks.views import Thing, View\n"
+        "from vl_tasks.house_tasks.hypotheses import generate_hypotheses\n"
+        "from vl_tasks.house_tasks.images import HouseImage, Thing\n"
+        "from vl_tasks.house_tasks.questions import generate_questions\n"
         "rng = np.random.default_rng(0)\n"
         "names, colours = ['sofa', 'chair', 'bed', 'rug'], ['red', 'blue', 'green', 'white']\n"
         "things = [tuple(Thing(n, str(rng.choice(colours)), 0.1, rng.uniform(-1, 1),\n"
         "    rng.uniform(1, 6)) for n in names if rng.random() < 0.5) for _ in range(60)]\n"
-        "views = [View(k, '', '', t, 'office' if k % 2 else '', frozenset({'office', 'gym'}))\n"
+        "rooms = frozenset({'office', 'gym'})\n"
+        "images = [HouseImage(k, '', '', t, 'office' if k % 2 else '', rooms)\n"
         "    for k, t in enumerate(things)]\n"
-        "print([w for _, w in ask_questions(views, 99, np.random.default_rng(1))[0]])\n"
-        "print([w for _, w in state_hypotheses(views, 99, np.random.default_rng(1))[0]])\n"
+        "print([w for _, w in generate_questions(images, 99, np.random.default_rng(1))[0]])\n"
+        "print([w for _, w in generate_hypotheses(images, 99, np.random.default_rng(1))[0]])\n"
     )
     printed = {
         subprocess.run(
@@ -113,31 +114,31 @@ def test_equal_configurations_give_equal_files(files):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_questions_and_hypotheses_are_read_back(files, split):
-    made = files[0]
-    summary = json.loads(made.summary.read_text())["splits"][split]
-    questions = read_questions(made.questions(split), made.annotations(split))
+    written = files[0]
+    summary = json.loads(written.summary.read_text())["splits"][split]
+    questions = read_questions(written.questions(split), written.annotations(split))
     assert len(questions) == summary["questions"] > 0
     assert all(question.answers == (question.majority_answer,) * 10 for question in questions)
     assert {question.answer_type for question in questions} <= {"yes/no", "number", "other"}
-    pictures = question_images(questions, made.images(split))
-    picture = next(iter(pictures.values()))
-    assert picture.name.startswith(f"COCO_{split}_0000")
-    assert read_image(picture).size == (48, 48)
-    hypotheses = read_hypotheses(made.hypotheses(split))
+    images = question_images(questions, written.images(split))
+    image = next(iter(images.values()))
+    assert image.name.startswith(f"COCO_{split}_0000")
+    assert read_image(image).size == (48, 48)
+    hypotheses = read_hypotheses(written.hypotheses(split))
     assert len(hypotheses) == summary["hypotheses"] > 0
     assert summary["chance_of_labels"]["all"] == pytest.approx(1 / 3)
-    assert hypothesis_images(hypotheses, made.images(split))
+    assert hypothesis_images(hypotheses, written.images(split))
     assert all(hypothesis.premise.endswith(".") for hypothesis in hypotheses)
 
 
 def test_captions_are_read_back(files):
-    made = files[0]
+    written = files[0]
     for split, count in (("train", 40), ("val", 20), ("test", 20)):
-        images = read_captions(made.captions, split)
+        images = read_captions(written.captions, split)
         assert len(images) == count
         assert all(len(image.captions) == 5 for image in images)
         assert "," not in {word for image in images for c in image.captions for word in c}
-        assert len(caption_images(images, [made.all_images])) == count
+        assert len(caption_images(images, [written.all_images])) == count
 
 
 def test_houses_of_val_unseen_are_in_no_other_split(files):
@@ -146,13 +147,13 @@ def test_houses_of_val_unseen_are_in_no_other_split(files):
     assert splits["val_unseen"]["scans"] == ["house_32"]
 
 
-def test_shoots_share_pictures_among_houses():
-    shoots = plan_shoots("train", HouseTasksConfig(train=100, houses=40))
-    assert len(shoots) == 32
-    assert {shoot.count for shoot in shoots} == {3, 4}
-    taken = [n for shoot in shoots for n in range(shoot.first_id, shoot.first_id + shoot.count)]
-    assert taken == list(range(1, 101))
-    with pytest.raises(ValueError, match="val_seen: at least one picture"):
-        plan_shoots("val_seen", HouseTasksConfig(val_seen=0))
-    with pytest.raises(ValueError, match="between 2 and 40 houses"):
-        plan_shoots("train", HouseTasksConfig(houses=1))
+def test_plans_distribute_images_evenly_over_houses():
+    plans = plan_images("train", HouseTasksConfig(train=100, houses=40))
+    assert len(plans) == 32
+    assert {plan.count for plan in plans} == {3, 4}
+    ids = [n for plan in plans for n in range(plan.first_id, plan.first_id + plan.count)]
+    assert ids == list(range(1, 101))
+    with pytest.raises(ValueError, match="--val-seen 0: must be at least 1"):
+        plan_images("val_seen", HouseTasksConfig(val_seen=0))
+    with pytest.raises(ValueError, match="--houses 1: must be from 2 to 40"):
+        plan_images("train", HouseTasksConfig(houses=1))

@@ -3,49 +3,49 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.hypotheses import state_hypotheses
+from vl_tasks.house_tasks.hypotheses import generate_hypotheses
 
 
 @pytest.fixture(scope="module")
-def stated(views):
-    return state_hypotheses(views, 900, np.random.default_rng(0))
+def hypotheses(images):
+    return generate_hypotheses(images, 900, np.random.default_rng(0))
 
 
-def test_labels_are_true(stated):
-    for one, _ in stated[0]:
-        view, (first, *rest) = one.view, one.subject
+def test_labels_are_true(hypotheses):
+    for one, _ in hypotheses[0]:
+        image, (first, *rest) = one.image, one.subject
         if one.kind == "room":
             expected = "neutral"
-            if view.room:
-                expected = "entailment" if view.room == first else "contradiction"
-            assert one.label != "neutral" or first in view.rooms
+            if image.room:
+                expected = "entailment" if image.room == first else "contradiction"
+            assert one.label != "neutral" or first in image.rooms
         elif not all(
-            view.named(name) for name in ([first, *rest] if one.kind == "nearer" else [first])
+            image.named(name) for name in ([first, *rest] if one.kind == "nearer" else [first])
         ):
             expected = "neutral"
         elif one.kind == "colour":
-            (thing,) = view.named(first)
+            (thing,) = image.named(first)
             expected = "entailment" if thing.colour == rest[0] else "contradiction"
         elif one.kind == "side":
-            (thing,) = view.named(first)
+            (thing,) = image.named(first)
             side = "left" if thing.across < 0 else "right"
             expected = "entailment" if side == rest[0] else "contradiction"
         else:
-            near, far = (view.named(name)[0].distance for name in one.subject)
+            near, far = (image.named(name)[0].distance for name in one.subject)
             expected = "entailment" if near < far else "contradiction"
         assert one.label == expected
 
 
-def test_words_alone_are_no_help(stated):
-    hypotheses, chances = stated
+def test_a_blind_baseline_labels_by_chance(hypotheses):
+    examples, chances = hypotheses
     assert all(value == pytest.approx(1 / 3) for value in chances.values())
-    assert {one.kind for one, _ in hypotheses} == {"colour", "side", "nearer", "room"}
-    labels = Counter(one.label for one, _ in hypotheses)
-    assert set(labels.values()) == {len(hypotheses) // 3}
+    assert {one.kind for one, _ in examples} == {"colour", "side", "nearer", "room"}
+    labels = Counter(one.label for one, _ in examples)
+    assert set(labels.values()) == {len(examples) // 3}
 
 
-def test_sentences(stated):
-    for one, text in stated[0]:
+def test_hypotheses_are_sentences(hypotheses):
+    for one, text in hypotheses[0]:
         assert text[0].isupper()
         assert text.endswith(".")
         assert "{" not in text

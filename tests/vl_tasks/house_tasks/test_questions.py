@@ -3,54 +3,54 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vl_tasks.house_tasks.questions import ask_questions
+from vl_tasks.house_tasks.questions import generate_questions
 from vl_tasks.vqa.answers import normalised
 
 
 @pytest.fixture(scope="module")
-def asked(views):
-    return ask_questions(views, 900, np.random.default_rng(0))
+def questions(images):
+    return generate_questions(images, 900, np.random.default_rng(0))
 
 
-def test_answers_are_true(asked):
-    """Each answer is looked up again in what the picture shows."""
-    for one, text in asked[0]:
-        names = Counter(thing.name for thing in one.view.things)
+def test_answers_are_true(questions):
+    """Derive each answer again from the things of the image."""
+    for one, text in questions[0]:
+        names = Counter(thing.name for thing in one.image.things)
         subject = one.subject[0] if one.subject else ""
-        found = one.view.named(subject)
+        things = one.image.named(subject)
         if one.kind == "existence":
             assert (subject in names) == (one.answer == "yes")
         elif one.kind == "count":
             assert names[subject] == int(one.answer)
         elif one.kind == "colour":
-            assert [thing.colour for thing in found] == [one.answer]
+            assert [thing.colour for thing in things] == [one.answer]
         elif one.kind == "position":
-            side = "middle" if abs(found[0].across) <= 0.25 else "right"
-            assert one.answer == (side if found[0].across > -0.25 else "left")
+            side = "middle" if abs(things[0].across) <= 0.25 else "right"
+            assert one.answer == (side if things[0].across > -0.25 else "left")
         elif one.kind == "nearer":
-            away = {name: one.view.named(name)[0].distance for name in one.subject}
-            assert one.answer == min(away, key=lambda name: away[name])
+            distances = {name: one.image.named(name)[0].distance for name in one.subject}
+            assert one.answer == min(distances, key=lambda name: distances[name])
             assert all(name in text for name in one.subject)
         else:
-            assert one.answer == one.view.room
+            assert one.answer == one.image.room
         assert one.answer == normalised(one.answer)
 
 
-def test_words_alone_are_no_help(asked):
-    questions, chances = asked
+def test_a_blind_baseline_answers_by_chance(questions):
+    examples, chances = questions
     assert chances["existence"] == chances["nearer"] == 0.5
     assert chances["position"] <= 1 / 3
     assert chances["count"] <= 1 / 3
     assert chances["colour"] <= 1 / 4
     assert chances["room"] <= 1 / 4
     assert chances["all"] <= 0.42
-    assert {one.kind for one, _ in questions} == chances.keys() - {"all"}
+    assert {one.kind for one, _ in examples} == chances.keys() - {"all"}
 
 
-def test_words_do_not_depend_on_the_answer(views):
+def test_the_wording_does_not_depend_on_the_answer(images):
     first = {"yes": Counter(), "no": Counter()}
     for seed in range(6):
-        for one, text in ask_questions(views, 900, np.random.default_rng(seed))[0]:
+        for one, text in generate_questions(images, 900, np.random.default_rng(seed))[0]:
             assert text.endswith("?")
             assert "{" not in text
             if one.kind == "existence":
@@ -59,8 +59,8 @@ def test_words_do_not_depend_on_the_answer(views):
     assert shares == pytest.approx([2 / 3, 2 / 3], abs=0.06)
 
 
-def test_the_number_of_questions_is_kept(views):
-    questions, _ = ask_questions(views, 60, np.random.default_rng(0))
+def test_the_number_of_questions_is_kept(images):
+    questions, _ = generate_questions(images, 60, np.random.default_rng(0))
     assert 50 <= len(questions) <= 60
-    ids = [one.view.image_id for one, _ in questions]
+    ids = [one.image.image_id for one, _ in questions]
     assert ids == sorted(ids)

@@ -14,7 +14,7 @@ def grids(shape: tuple[int, int], real: tuple[int, int], channels: int = 2) -> G
     return Grids(torch.randn(1, shape[0] * shape[1], channels), mask.flatten(1), shape)
 
 
-def test_a_place_is_a_share_of_the_picture_whatever_the_padding():
+def test_positions_are_relative_to_the_image_and_independent_of_padding():
     torch.manual_seed(0)
     positions = GridPositions(8)
     small = positions(grids((2, 3), (2, 3)))[0]
@@ -28,20 +28,21 @@ def test_a_place_is_a_share_of_the_picture_whatever_the_padding():
 
 
 def test_waves_are_sines_and_cosines_of_doubled_frequencies():
-    found = waves(torch.ones(1, 4, dtype=torch.bool))[0]
+    actual = waves(torch.ones(1, 4, dtype=torch.bool))[0]
     expected = [
-        [of(math.pi * (place + 0.5) / 4 * 2**k) for of in (math.sin, math.cos) for k in range(4)]
-        for place in range(4)
+        [wave(math.pi * (cell + 0.5) / 4 * 2**k) for wave in (math.sin, math.cos) for k in range(4)]
+        for cell in range(4)
     ]
-    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-5, rtol=0)
+    torch.testing.assert_close(actual, torch.tensor(expected), atol=1e-5, rtol=0)
 
 
-def test_mcan_tells_left_from_right_by_positions_alone():
+def test_mcan_distinguishes_left_and_right_only_with_positions():
     torch.manual_seed(0)
-    seen = grids((1, 4), (1, 4))
-    turned = seen._replace(features=seen.features.flip(1))
+    original = grids((1, 4), (1, 4))
+    flipped = original._replace(features=original.features.flip(1))
     tokens = torch.tensor([[1, 2]])
-    for told in (False, True):
-        config = McanConfig(16, 24, 1, 4, 8, 32, dropout=0.0, positions=told)
+    for positions in (False, True):
+        config = McanConfig(16, 24, 1, 4, 8, 32, dropout=0.0, positions=positions)
         network = Mcan(2, 5, 8, 3, config).eval()
-        assert torch.allclose(network(seen, tokens), network(turned, tokens), atol=1e-5) != told
+        outputs = network(original, tokens), network(flipped, tokens)
+        assert torch.allclose(*outputs, atol=1e-5) != positions

@@ -13,7 +13,7 @@ def _file(tmp_path, text):
     return path
 
 
-def test_vectors_lie_in_the_rows_of_their_words(tmp_path):
+def test_vectors_are_in_the_rows_of_their_words(tmp_path):
     path = _file(tmp_path, "the 1 1 1\nred 0.5 -1 2e-1\n. . . 3 2 1\n")
     vectors, found = read_glove(path, WORDS)
     assert found == 2
@@ -30,11 +30,11 @@ def test_vectors_lie_in_the_rows_of_their_words(tmp_path):
     ("text", "complaint"),
     [
         ("the 1 1 1\nred 1 1\n", r"glove\.txt: line 2 has 2 numbers, not 3"),
-        ("red 1 x 1\n", "line 1 is no word with its numbers"),
+        ("red 1 x 1\n", "line 1 is not a word with numbers"),
         ("the 1 1 1\n", "none of the 3 words"),
         ("the\n", "line 1 has 0 numbers"),
     ],
 )
-def test_damage_is_named(tmp_path, text, complaint):
+def test_errors_name_the_damage(tmp_path, text, complaint):
     with pytest.raises(ValueError, match=complaint):
         read_glove(_file(tmp_path, text), WORDS)

@@ -4,7 +4,7 @@ import pytest
 
 from vl_tasks.text import java
 
-# Stands in for METEOR: the statistics of a caption are its number of words, its score a tenth.
+# Replacement for METEOR: the statistics of a caption are its number of words, its score a tenth.
 METEOR = """
 import sys
 for line in sys.stdin:
@@ -19,71 +19,73 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-    """Puts a Python programme in the place of Java."""
+def replace_java(tmp_path, monkeypatch):
+    """Function that replaces Java by a Python program."""
 
-    def put(programme):
+    def replace(program):
         script = tmp_path / "java"
-        script.write_text(f"#!{sys.executable}\n{programme}")
+        script.write_text(f"#!{sys.executable}\n{program}")
         script.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
 
-    return put
+    return replace
 
 
-def test_meteor_is_spoken_to_in_its_way(stand_in):
-    stand_in(METEOR)
+def test_meteor_follows_the_protocol_of_the_jar(replace_java):
+    replace_java(METEOR)
     predictions = ["a red ||| sofa", "a b"] * 500
     scores = java.meteor(predictions, [["a sofa", "sofa"]] * 1000)
     assert scores == [0.3, 0.2] * 500 + [25.0]
 
 
-def test_a_programme_that_ends_early(stand_in):
-    stand_in("import sys; sys.stdin.readline(); print(1)")
-    with pytest.raises(ChildProcessError, match="ended after 1 answers"):
+def test_a_program_that_ends_early_is_an_error(replace_java):
+    replace_java("import sys; sys.stdin.readline(); print(1)")
+    with pytest.raises(ChildProcessError, match="ended after 1 lines"):
         java.meteor(["a", "b"], [["a"], ["b"]])
 
 
-def test_a_programme_that_hangs(stand_in, monkeypatch):
+def test_a_program_that_hangs_is_an_error(replace_java, monkeypatch):
     monkeypatch.setattr(java, "_SECONDS", 0.2)
     monkeypatch.setattr(java, "_SECONDS_PER_CAPTION", 0.0)
-    stand_in("import time; time.sleep(60)")
-    with pytest.raises(ChildProcessError, match="ended after 0 answers"):
+    replace_java("import time; time.sleep(60)")
+    with pytest.raises(ChildProcessError, match="ended after 0 lines"):
         java.meteor(["a"], [["a"]])
-    with pytest.raises(ChildProcessError, match="no end after 0 s"):
+    with pytest.raises(ChildProcessError, match="still running after 0 s"):
         java.ptb_lines(["a"])
 
 
-def test_a_programme_that_fails(stand_in):
-    stand_in("import sys; sys.exit('no such class')")
+def test_a_program_that_fails_is_an_error(replace_java):
+    replace_java("import sys; sys.exit('no such class')")
     with pytest.raises(ChildProcessError, match="failed: no such class"):
         java.ptb_lines(["a"])
-    stand_in("print('a')")
-    with pytest.raises(ChildProcessError, match="made 1 lines of 2 captions"):
+    replace_java("print('a')")
+    with pytest.raises(ChildProcessError, match="returned 1 lines for 2 captions"):
         java.ptb_lines(["a", "b"])
 
 
-def test_without_java(monkeypatch, tmp_path):
+def test_a_missing_java_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not java.java_ready()
     with pytest.raises(FileNotFoundError, match="install a Java runtime"):
         java.meteor(["a"], [["a"]])
 
 
-def test_spice_names_the_parser_that_it_lacks(stand_in, tmp_path, monkeypatch):
-    stand_in("")
+def test_spice_names_the_missing_parser(replace_java, tmp_path, monkeypatch):
+    replace_java("")
     monkeypatch.setattr(java, "_package", lambda: tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"stanford-corenlp-3\.6\.0\.jar: SPICE needs it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"stanford-corenlp-3\.6\.0\.jar: SPICE requires this file"
+    ):
         java.spice({"1": "a dog"}, {"1": ["a dog"]})
 
 
-def test_spice_reads_what_it_wrote(stand_in, tmp_path, monkeypatch):
+def test_spice_reads_the_scores_by_image(replace_java, tmp_path, monkeypatch):
     monkeypatch.setattr(java, "_package", lambda: tmp_path)
     parser = tmp_path / "spice" / "lib"
     parser.mkdir(parents=True)
     for name in ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar"):
         (parser / name).touch()
-    stand_in(
+    replace_java(
         "import json, sys\n"
         "given = json.load(open(sys.argv[4]))\n"
         "out = [{'image_id': g['image_id'], 'scores': {'All': {'f': len(g['refs']) / 10}}}\n"

@@ -23,21 +23,21 @@ CAPTIONS = [
 ]
 
 
-def test_words_and_their_marks():
+def test_contractions_are_split_and_brackets_kept():
     assert python_words("The man's dog isn't (really) here!") == (
         "the man 's dog is n't -lrb- really -rrb- here".split()
     )
 
 
-@pytest.mark.skipif(not java_ready(), reason="Java or pycocoevalcap is not there")
-def test_the_rules_follow_the_official_tokenizer():
+@pytest.mark.skipif(not java_ready(), reason="requires Java and pycocoevalcap")
+def test_the_python_rules_match_the_official_tokenizer():
     official, name = tokenize({1: CAPTIONS[:9], 2: CAPTIONS[9:]}, "java")
     ours, our_name = tokenize({1: CAPTIONS[:9], 2: CAPTIONS[9:]}, "python")
     assert (name, our_name) == (JAVA_NAME, PYTHON_NAME)
     assert ours == official
 
 
-def test_lines_stay_apart():
+def test_line_breaks_do_not_split_captions():
     assert tokenize({"x": ["a dog\nruns", "b"], "y": []}, "python")[0] == {
         "x": ["a dog runs", "b"],
         "y": [],

@@ -11,13 +11,13 @@ TEXT = "The dog's T-shirt."
     [("ours", "the dog 's t shirt"), ("openvqa", "the dogs t shirt"),
      ("mmf", "the dog ' s t - shirt .")],
 )  # fmt: skip
-def test_sentences_are_cut_as_their_vocabulary_was(tokenizer, words):
+def test_sentences_use_the_tokenizer_of_their_vocabulary(tokenizer, words):
     vocabulary = build_vocabulary([TEXT], tokenizer)
     tokens = Sentences([TEXT], vocabulary, 10).tokens[0]
     assert vocabulary.decode(tokens.tolist()) == words.split()
 
 
-def test_a_sentence_without_words_is_unknown():
+def test_a_sentence_without_words_is_the_unknown_word():
     vocabulary = build_vocabulary([TEXT], "openvqa")
     tokens = Sentences(["?!"], vocabulary, 3).tokens[0]
     assert vocabulary.decode(tokens.tolist()) == [UNKNOWN]

@@ -15,7 +15,7 @@ def test_frequent_words_come_first_and_unk_last(vocabulary):
     assert (len(vocabulary), vocabulary.unknown) == (4, 3)
 
 
-def test_sentences_are_cut_and_padded(vocabulary):
+def test_sentences_are_truncated_and_padded(vocabulary):
     encoded = vocabulary.encode([["a", "red", "sofa", "a"], ["red"], []], 3)
     assert encoded.dtype == np.int32
     assert encoded.tolist() == [[1, 2, 3], [2, 0, 0], [0, 0, 0]]
@@ -25,7 +25,7 @@ def test_decoding_stops_at_zero(vocabulary):
     assert vocabulary.decode([2, 3, 0, 1]) == ["red", "UNK"]
 
 
-def test_saved_and_loaded(vocabulary, tmp_path):
+def test_a_saved_vocabulary_is_loaded(vocabulary, tmp_path):
     vocabulary.save(tmp_path / "words.json")
     assert Vocabulary.load(tmp_path / "words.json") == vocabulary
 
@@ -36,14 +36,14 @@ def test_words_of_another_tokenizer_are_refused(tmp_path):
     assert Vocabulary.load(path, "mmf").tokenizer == "mmf"
     with pytest.raises(ValueError, match=r"words\.json: .* 'mmf', not 'openvqa'; set --tokenizer"):
         Vocabulary.load(path, "openvqa")
-    path.write_text('{"words": ["a", "red"]}')  # as it was when there was one tokenizer
+    path.write_text('{"words": ["a", "red"]}')  # without a tokenizer, the default is "ours"
     assert Vocabulary.load(path).words == ("a", "red")
     with pytest.raises(ValueError, match="'ours', not 'mmf'"):
         Vocabulary.load(path, "mmf")
 
 
 @pytest.mark.parametrize("text", ["{}", '{"words": ["a", "a"]}', '{"words": ["UNK"]}', "not"])
-def test_no_vocabulary(tmp_path, text):
+def test_files_without_a_vocabulary_are_refused(tmp_path, text):
     (tmp_path / "words.json").write_text(text)
     with pytest.raises(ValueError, match=r"words\.json: not .*; train the run again"):
         Vocabulary.load(tmp_path / "words.json")

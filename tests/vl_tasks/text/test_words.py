@@ -1,8 +1,8 @@
 import pytest
 
-from vl_tasks.text.words import cut_words
+from vl_tasks.text.words import tokenize_sentence
 
-# What openvqa's `proc_ques` and mmf's `tokenize` return, by their published rules.
+# Results of openvqa's `proc_ques` and mmf's `tokenize` by their published rules.
 CASES = [
     (
         "What's the man's T-shirt's colour, red?",
@@ -23,14 +23,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "ours", "openvqa", "mmf"), CASES)
-def test_words_are_cut_as_the_originals_cut_them(text, ours, openvqa, mmf):
-    assert cut_words(text, "ours") == ours.split()
-    assert cut_words(text, "openvqa") == openvqa.split()
-    # mmf takes marks with spaces between for one word.
-    assert cut_words(text, "mmf") == [word.replace("~", " ") for word in mmf.split()]
+def test_tokenizers_match_the_originals(text, ours, openvqa, mmf):
+    assert tokenize_sentence(text, "ours") == ours.split()
+    assert tokenize_sentence(text, "openvqa") == openvqa.split()
+    # mmf treats punctuation marks with spaces between them as one word.
+    assert tokenize_sentence(text, "mmf") == [word.replace("~", " ") for word in mmf.split()]
 
 
-def test_marks_alone_are_no_words_but_of_mmf():
-    assert cut_words("?!", "ours") == cut_words("?!", "openvqa") == []
-    assert cut_words("?,", "mmf") == []
-    assert cut_words("?!", "mmf") == ["!"]
+def test_only_mmf_keeps_punctuation_without_words():
+    assert tokenize_sentence("?!", "ours") == tokenize_sentence("?!", "openvqa") == []
+    assert tokenize_sentence("?,", "mmf") == []
+    assert tokenize_sentence("?!", "mmf") == ["!"]

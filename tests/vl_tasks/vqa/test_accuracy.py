@@ -18,7 +18,7 @@ from vl_tasks.vqa.normalising import normalise
 CURLED = "\N{RIGHT SINGLE QUOTATION MARK}"
 
 
-def test_the_official_evaluators_agree(shared):
+def test_accuracies_equal_those_of_the_official_evaluators(shared):
     path = shared / "golden" / "vqa_accuracy.json.gz"
     cases = json.loads(gzip.decompress(path.read_bytes()))["cases"]
     assert len(cases) >= 770
@@ -68,7 +68,7 @@ def test_v3_keeps_marks_between_digits_and_other_letters():
     assert normalise("3-4", "V2") == "3 4"
 
 
-def test_v0_curls_apostrophes():
+def test_v0_uses_curly_apostrophes():
     assert normalise("dont", "V0") == f"don{CURLED}t"
     assert normalise("cant", "V0") == "can't"
     assert normalise("wasn't: so", "V0") == "wasn t so"
@@ -82,13 +82,13 @@ def test_ten_equal_answers_are_compared_literally():
     assert vqa_accuracy("Frisbee", ["frisbee"] * 10, "V1") == 1
 
 
-def test_v1_leaves_words_of_annotators():
-    said = ["two"] * 9 + ["three"]
-    assert vqa_accuracy("two", said, "V1") == 0
-    assert vqa_accuracy("2", said, "V2") == 1
+def test_v1_does_not_normalise_the_words_of_annotators():
+    annotated = ["two"] * 9 + ["three"]
+    assert vqa_accuracy("two", annotated, "V1") == 0
+    assert vqa_accuracy("2", annotated, "V2") == 1
 
 
-def test_bad_arguments():
+def test_unknown_variants_and_missing_annotations_are_refused():
     with pytest.raises(ValueError, match="no variant 'V9'"):
         vqa_accuracy("yes", ["yes"], "V9")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="no annotator"):
@@ -104,7 +104,7 @@ def questions():
     ]
 
 
-def test_types_and_rounding(questions):
+def test_scores_by_type_are_rounded(questions):
     scores = score_predictions(questions, {1: "yes", 2: "2", 3: "yes"})
     assert scores.questions == 3
     assert scores.by_question_type == {"how many": 90.0, "is it": 65.0}
@@ -112,7 +112,7 @@ def test_types_and_rounding(questions):
     assert scores.overall == 73.33
 
 
-def test_gaps_are_named(questions):
+def test_errors_name_questions_without_prediction_or_annotation(questions):
     with pytest.raises(ValueError, match="question_id 2 has no predicted"):
         score_predictions(questions, {1: "yes"})
     with pytest.raises(ValueError, match="question_id 4 has no annotated"):

@@ -17,7 +17,7 @@ def _question(number, *answers, majority=""):
 
 
 @given(st.lists(st.sampled_from(["yes", "Yes.", "no", "2", "two"]), min_size=10, max_size=10))
-def test_two_ways_to_score_ten_annotators(answers):
+def test_both_score_rules_agree_for_ten_annotators(answers):
     steps = soft_scores(answers, "steps")
     assert soft_scores(answers) == pytest.approx(steps)
 
@@ -73,7 +73,7 @@ def test_text_files_and_our_own(tmp_path):
 
 
 @pytest.mark.parametrize("content", [{"yes": 0, "no": 2}, [], ["a", "a"], [1], 3])
-def test_no_vocabulary(tmp_path, content):
+def test_files_without_an_answer_vocabulary_are_refused(tmp_path, content):
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"answers\.json: not an answer vocabulary"):

@@ -30,20 +30,20 @@ def golden(shared):
 def _score(case):
     return score_gqa(
         msgspec.convert(case["questions"], dict[str, GqaQuestion]),
-        # Of several predictions the last counts, in the official programme.
+        # The official program counts the last one of several predictions.
         {one["questionId"]: one["prediction"] for one in case["predictions"]},
         msgspec.convert(case["choices"], dict[str, Choices]),
         with_consistency=case["eval_consistency"],
     )
 
 
-def test_the_official_programme_agrees(golden):
+def test_scores_equal_those_of_the_official_program(golden):
     cases = [case for case in golden.values() if "scores" in case]
     assert len(cases) >= 4
     for case in cases:
         scores, expected = _score(case), case["scores"]
         names = ("accuracy", "binary", "open", "validity", "plausibility", "consistency")
-        # What nothing speaks to is None here and 0 there.
+        # A score over no question is None here and 0 in the official program.
         ours = {name: getattr(scores, name) or 0 for name in (*names, "distribution")}
         assert ours == pytest.approx({name: expected[name] for name in ours}, abs=1e-9)
         for name, official in GROUPS.items():
@@ -51,7 +51,7 @@ def test_the_official_programme_agrees(golden):
             assert shares == {k: pytest.approx(v, abs=1e-9) for k, v in expected[official].items()}
 
 
-def test_where_the_official_programme_stops(golden):
+def test_files_on_which_the_official_program_fails_are_scored(golden):
     assert _score(golden["n30_no_group"]).distribution is None
     scores = _score(golden["n50_unbalanced_unpredicted"])
     assert scores.consistency is None
@@ -87,15 +87,16 @@ def test_files_are_read_and_scored(files):
     questions = {"1": _question(), "2": _question("no", isBalanced=False)}
     predictions = [("1", "yes")]
     choices = {"1": {"valid": ["yes", "no"], "plausible": []}}
-    asked, given, fitting = files(questions, predictions, choices)
-    read = read_gqa_questions(asked)
-    scores = score_gqa(read, read_gqa_predictions(given, read), read_gqa_choices(fitting))
+    questions_path, predictions_path, choices_path = files(questions, predictions, choices)
+    read = read_gqa_questions(questions_path)
+    answers = read_gqa_predictions(predictions_path, read)
+    scores = score_gqa(read, answers, read_gqa_choices(choices_path))
     assert (scores.accuracy, scores.validity, scores.plausibility) == (100, 100, 0)
     assert scores.by_words == {3: Share(100, 1)}
 
 
 def test_scores_by_hand():
-    def asked(answer, structural, group, detailed="", entailed=(), operation="verify"):
+    def question(answer, structural, group, detailed="", entailed=(), operation="verify"):
         return msgspec.convert(
             _question(
                 answer,
@@ -112,29 +113,29 @@ def test_scores_by_hand():
 
     unbalanced = msgspec.convert(_question("yes", isBalanced=False), GqaQuestion)
     questions = {
-        "1": asked("yes", "verify", "truth", entailed=("1", "2", "6")),
-        "2": asked("no", "verify", "truth"),
-        "3": asked("yes", "choose", "truth", operation="choose"),
-        "4": asked("red", "query", "look", entailed=("5",), operation="query"),
-        "5": asked("shape", "query", "look", detailed="compareCommon", operation="query"),
+        "1": question("yes", "verify", "truth", entailed=("1", "2", "6")),
+        "2": question("no", "verify", "truth"),
+        "3": question("yes", "choose", "truth", operation="choose"),
+        "4": question("red", "query", "look", entailed=("5",), operation="query"),
+        "5": question("shape", "query", "look", detailed="compareCommon", operation="query"),
         "6": unbalanced,
     }
-    said = {"1": "yes", "2": "yes", "3": "yes", "4": "red", "5": "color", "6": "yes"}
+    answers = {"1": "yes", "2": "yes", "3": "yes", "4": "red", "5": "color", "6": "yes"}
     yes_or_no, colours = Choices(("yes", "no"), ("yes",)), Choices(("red", "blue"), ("blue",))
     choices = {"1": yes_or_no, "2": Choices(("no",), ()), "3": yes_or_no, "4": colours}
     choices["5"] = Choices((), ())  # "color" fits what is common, whatever is listed here
-    scores = score_gqa(questions, said, choices, with_consistency=True)
+    scores = score_gqa(questions, answers, choices, with_consistency=True)
     assert (scores.accuracy, scores.open) == pytest.approx((60, 50))
     assert scores.binary == pytest.approx(200 / 3)
-    # Of what 1 entails besides itself a half is right, of what 4 entails nothing.
+    # Half of the questions that 1 entails (besides itself) are right, and none that 4 entails.
     assert scores.consistency == pytest.approx(25)
     assert (scores.validity, scores.plausibility) == pytest.approx((80, 60))
-    # Three times yes for two of them and a no; "color", which nobody meant, for "shape".
+    # Three "yes" for two "yes" and one "no"; "color" for "shape".
     truth, look = (3 - 2) ** 2 / 2 + (0 - 1) ** 2 / 1, (1 - 1) ** 2 / 1 + (0 - 1) ** 2 / 1
     assert scores.distribution == pytest.approx((3 * truth + 2 * look) / 5 / 100)
     types = {"choose": Share(100, 1), "query": Share(50, 2), "verify": Share(50, 2)}
     assert scores.by_structural_type == types
-    # "choose name" and "query: name" look up the answer only where they are written so.
+    # "choose name" and "query: name" count as lookups only in exactly this form.
     assert {steps: share.questions for steps, share in scores.by_steps.items()} == {2: 2, 3: 3}
 
 
@@ -148,13 +149,13 @@ def test_scores_by_hand():
         ([], [], "Expected object"),
     ],
 )
-def test_faults_are_named(files, questions, predictions, complaint):
-    asked, given, _ = files(questions, predictions)
+def test_errors_name_the_question(files, questions, predictions, complaint):
+    questions_path, predictions_path, _ = files(questions, predictions)
     with pytest.raises(ValueError, match=complaint):
-        read_gqa_predictions(given, read_gqa_questions(asked))
+        read_gqa_predictions(predictions_path, read_gqa_questions(questions_path))
 
 
-def test_consistency_needs_all_questions():
+def test_consistency_requires_all_questions():
     one = msgspec.convert(_question(entailed=["9"]), GqaQuestion)
     with pytest.raises(ValueError, match="question 1 entails 9"):
         score_gqa({"1": one}, {"1": "yes"}, with_consistency=True)

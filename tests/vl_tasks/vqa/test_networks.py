@@ -33,7 +33,7 @@ def test_padding_never_changes_the_answer(model, padded_grids):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_padding_may_hold_infinities(model, padded_grids):
+def test_padding_may_contain_infinities(model, padded_grids):
     answering = network(model)
     tight, padded = padded_grids(filling=torch.inf)
     with torch.no_grad():
@@ -42,7 +42,7 @@ def test_padding_may_hold_infinities(model, padded_grids):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_words_places_and_their_neighbours_matter(model, padded_grids):
+def test_outputs_depend_on_words_cells_and_neighbours(model, padded_grids):
     answering = network(model)
     tight, _ = padded_grids()
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_faithful_pythia_attends_to_padding_words(padded_grids):
             assert (difference > 1e-4) == faithful
 
 
-def test_faithful_movie_mcan_attends_to_padding_places(padded_grids):
+def test_faithful_movie_mcan_attends_to_padding_cells(padded_grids):
     tight, padded = padded_grids()
     clean, faithful = network("movie-mcan"), network("movie-mcan", faithful=True)
     faithful.load_state_dict(clean.state_dict())

@@ -83,7 +83,7 @@ def test_scores_by_hand():
     assert scores.best_effective[10] == BestEffective(53.33, 66.67, 20)
 
 
-def test_equal_confidences_are_lucky_officially():
+def test_the_official_order_of_equal_confidences_is_the_best_one():
     accuracy, confidence = np.array([0.0, 1.0, 1.0, 0.0]), np.full(4, 0.5)
     scores = reliability(Answers(accuracy, confidence), Answers(accuracy, confidence))
     assert scores.auc == scores.best_auc
@@ -92,12 +92,12 @@ def test_equal_confidences_are_lucky_officially():
     assert scores.auc < scores.auc_of_ties_averaged
 
 
-def test_no_tolerable_answer_has_no_threshold():
+def test_no_threshold_exists_without_a_tolerable_answer():
     found = coverage_at(Answers(np.array([0.0, 1.0]), np.array([0.9, 0.8])), 0.1)
     assert (found.coverage, found.threshold) == (0.0, None)
 
 
-def test_thresholds_by_trying_all():
+def test_thresholds_equal_an_exhaustive_search():
     rng = np.random.default_rng(0)
     accuracy = rng.choice([0, 0.3, 0.6, 0.9, 1], 300)
     answers = Answers(accuracy, rng.random(300))

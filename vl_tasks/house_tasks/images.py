@@ -1,4 +1,4 @@
-"""Pictures of the built-in houses, with what they show read off their object ids and depth."""
+"""Images of the built-in houses, with the visible things read from object ids and depth."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from envs.houses.meshes.scene import ObjectInfo
     from envs.panoramas.ray_tracer import Hits, RayTracer
 
-VIEW_TAG = 61
-# Share of the picture from which a thing is plainly there; below THING_MAY it is not there at all,
-# and between the two nothing is asked about it.
+_IMAGE_TAG = 61
+# Minimum share of the image that a clearly visible thing covers. Below THING_MAY a thing counts as
+# absent; no question is about things between the two limits.
 CLEAR = 0.01
-_EXTRA_POSITIONS = 40  # on ways between viewpoints, in each house
-_SEEN_POSITIONS = 5  # every fifth position of a training house is kept for val_seen
-_GLANCE = 48  # pixels of the picture by which it is decided whether a view is worth drawing
-_DULL_KEPT = 0.15
+_EXTRA_POSITIONS = 40  # per house, on edges between viewpoints
+_SEEN_POSITIONS = 5  # every fifth position of a training house is reserved for val_seen
+_PREVIEW_SIZE = 48  # pixels; a preview decides whether an image is rendered in full size
+_EMPTY_KEPT = 0.15  # probability of keeping an image that shows fewer than two things
 _ELEVATIONS = (-0.35, 0.05)  # radians
 _VFOVS = (1.0, 1.25)
 _JPEG_QUALITY = 92
@@ -34,14 +34,14 @@ _JPEG_QUALITY = 92
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A thing in a picture.
+    """A visible thing in an image.
 
     Attributes:
-        name: Of its category, as people say it.
-        colour: "" where it has none worth naming.
-        area: Share of the picture that it covers.
-        across: Its middle: -1 at the left edge, 1 at the right one.
-        distance: Mean, in metres.
+        name: Common name of its category.
+        colour: Name of the colour; "" if captions do not mention it.
+        area: Share of the image that it covers.
+        across: Horizontal position of its centre, from -1 (left edge) to 1 (right edge).
+        distance: Mean distance in metres.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A picture of a house.
+class HouseImage:
+    """An image of a house.
 
     Attributes:
-        image_id: Number of the picture, unique over all splits.
-        file: Its name.
-        scan: The house.
-        things: What it shows, the largest first; furniture and fittings only.
-        room: Kind of the room that it plainly shows; "" if it shows none so.
-        rooms: Kinds of room that it may show.
+        image_id: Id of the image, unique over all splits.
+        file: File name.
+        scan: Name of the house.
+        things: Visible furniture and fittings, the largest first.
+        room: Kind of the room that is clearly visible; "" if there is none.
+        rooms: Kinds of rooms that may be visible.
     """
 
     image_id: int
@@ -72,32 +72,33 @@ class View:
     rooms: frozenset[str]
 
     def named(self, name: str) -> list[Thing]:
-        """Things of that name, however small."""
+        """Return the things of a name, of any size."""
         return [thing for thing in self.things if thing.name == name]
 
     def single(self, name: str) -> Thing | None:
-        """The one thing of that name, if it is plain and no other may be."""
-        found = self.named(name)
-        return found[0] if len(found) == 1 and found[0].area >= CLEAR else None
+        """Return the only thing of a name if it is clearly visible, otherwise None."""
+        things = self.named(name)
+        return things[0] if len(things) == 1 and things[0].area >= CLEAR else None
 
     @property
     def singles(self) -> list[Thing]:
-        """Things that are plain and alone of their name."""
+        """Clearly visible things whose name is unique in the image."""
         return [thing for thing in self.things if self.single(thing.name) is thing]
 
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """Which pictures to take in one house.
+    """Images to render in one house.
 
     Attributes:
-        scan: The house.
-        split: Part of the names of pictures.
-        seen: Stand where "val_seen" stands, or, if False, elsewhere; None for everywhere.
-        first_id: Image id of the first picture.
-        count: How many.
-        size: Pixels of a side.
-        seed: Of what is drawn.
+        scan: Name of the house.
+        split: Split, which is part of the file names.
+        seen: Whether to use the positions of "val_seen" (True), the other ones (False) or all
+            (None).
+        first_id: Image id of the first image.
+        count: Number of images.
+        size: Height and width in pixels.
+        seed: Random seed.
     """
 
     scan: str
@@ -109,41 +110,41 @@ class ImagePlan:
     seed: int
 
 
-def take_pictures(shoot: ImagePlan, folder: Path) -> list[View]:
-    """Draw the pictures of one house into a folder; the house is built if it is not cached."""
+def render_images(plan: ImagePlan, folder: Path) -> list[HouseImage]:
+    """Render the images of one house into a folder; build the house if it is not cached."""
     from envs.houses.rendering.house_panoramas import HousePanoramas
     from envs.houses.rendering.training_panoramas import standing_positions
     from envs.panoramas.ray_tracer import RayTracer
 
-    house = HousePanoramas().house(shoot.scan)
+    house = HousePanoramas().house(plan.scan)
     positions, _ = standing_positions(house, _EXTRA_POSITIONS)
     number = np.arange(len(positions))
-    if shoot.seen is not None:
-        positions = positions[(number % _SEEN_POSITIONS == 0) == shoot.seen]
-    tag = list(shoot.scan.encode()) + list(shoot.split.encode())
-    rng = np.random.default_rng([shoot.seed, VIEW_TAG, *tag])
+    if plan.seen is not None:
+        positions = positions[(number % _SEEN_POSITIONS == 0) == plan.seen]
+    tag = list(plan.scan.encode()) + list(plan.split.encode())
+    rng = np.random.default_rng([plan.seed, _IMAGE_TAG, *tag])
     folder.mkdir(parents=True, exist_ok=True)
-    camera = _Photographer(house, RayTracer(house.scene))
+    camera = _Camera(house, RayTracer(house.scene))
     return [
-        camera.take(positions, shoot, shoot.first_id + k, folder, rng) for k in range(shoot.count)
+        camera.render(positions, plan, plan.first_id + k, folder, rng) for k in range(plan.count)
     ]
 
 
-class _Photographer:
+class _Camera:
     def __init__(self, house: House, tracer: RayTracer) -> None:
         self._house = house
         self._tracer = tracer
         self._kinds = [room.kind for room in house.plan.rooms]
 
-    def take(
+    def render(
         self,
         positions: np.ndarray,
-        shoot: ImagePlan,
+        plan: ImagePlan,
         image_id: int,
         folder: Path,
         rng: np.random.Generator,
-    ) -> View:
-        """One picture, drawn again until it shows something, or now and then a dull one."""
+    ) -> HouseImage:
+        """Render one image at a random position that shows two things, or rarely fewer."""
         from PIL import Image
 
         while True:
@@ -153,24 +154,24 @@ class _Photographer:
                 float(rng.uniform(*_ELEVATIONS)),
                 float(rng.uniform(*_VFOVS)),
             )
-            dull_too = rng.random() < _DULL_KEPT
-            glance = self._render(position, direction, _GLANCE)
-            names = {thing.name for thing in self._things(glance) if thing.area >= CLEAR}
-            if len(names) >= 2 or dull_too:
+            keep_empty = rng.random() < _EMPTY_KEPT
+            preview = self._trace(position, direction, _PREVIEW_SIZE)
+            names = {thing.name for thing in self._things(preview) if thing.area >= CLEAR}
+            if len(names) >= 2 or keep_empty:
                 break
-        size = shoot.size
-        hits = self._render(position, direction, size)
-        name = coco_name(shoot.split, image_id)
+        size = plan.size
+        hits = self._trace(position, direction, size)
+        name = coco_name(plan.split, image_id)
         with atomic_write(folder / name) as beside:
-            picture = Image.fromarray(hits.rgb.reshape(size, size, 3))
-            picture.save(beside, quality=_JPEG_QUALITY)
+            image = Image.fromarray(hits.rgb.reshape(size, size, 3))
+            image.save(beside, quality=_JPEG_QUALITY)
         ids = hits.object_id.reshape(size, size)
         facts = view_facts(ids, self._house.scene.objects, self._kinds)
         rooms = frozenset(fact[1] for fact in facts.may_hold if fact[0] in ("room", "glimpse"))
         room = next((fact[1] for fact in sorted(facts.holds) if fact[0] == "room"), "")
-        return View(image_id, name, shoot.scan, tuple(self._things(hits)), room, rooms)
+        return HouseImage(image_id, name, plan.scan, tuple(self._things(hits)), room, rooms)
 
-    def _render(
+    def _trace(
         self, position: np.ndarray, direction: tuple[float, float, float], size: int
     ) -> Hits:
         from envs.panoramas.cameras import perspective_camera, render
@@ -181,32 +182,32 @@ class _Photographer:
 
     def _things(self, hits: Hits) -> list[Thing]:
         size = round(len(hits.object_id) ** 0.5)
-        return seen_things(
+        return visible_things(
             hits.object_id.reshape(size, size),
             hits.distance.reshape(size, size),
             self._house.scene.objects,
         )
 
 
-def seen_things(
+def visible_things(
     object_id: np.ndarray, distance: np.ndarray, objects: Sequence[ObjectInfo]
 ) -> list[Thing]:
-    """Things in a picture, the largest first.
+    """Return the visible things of an image, the largest first.
 
     Args:
         object_id: (H, W) indices into `objects`, -1 for the sky.
         distance: (H, W) metres.
-        objects: The scene's objects.
+        objects: Objects of the scene.
     """
     inside = object_id >= 0
     ids = object_id[inside]
     across = np.broadcast_to(np.linspace(-1, 1, object_id.shape[1]), object_id.shape)[inside]
     counts = np.bincount(ids, minlength=len(objects))
-    middle = np.bincount(ids, across, len(objects)) / np.maximum(counts, 1)
-    away = np.bincount(ids, distance[inside], len(objects)) / np.maximum(counts, 1)
+    centre = np.bincount(ids, across, len(objects)) / np.maximum(counts, 1)
+    mean_distance = np.bincount(ids, distance[inside], len(objects)) / np.maximum(counts, 1)
     area = counts / object_id.size
     return [
-        _thing(objects[k], float(area[k]), float(middle[k]), float(away[k]))
+        _thing(objects[k], float(area[k]), float(centre[k]), float(mean_distance[k]))
         for k in np.argsort(-area, kind="stable").tolist()
         if area[k] >= THING_MAY and objects[k].category not in UNMENTIONED
     ]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from envs.houses.meshes.scene import ObjectInfo
-from vl_tasks.house_tasks.views import Thing, View, seen_things
+from vl_tasks.house_tasks.images import HouseImage, Thing, visible_things
 
 OBJECTS = [
     ObjectInfo(k, name, colour, "", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -12,7 +12,7 @@ OBJECTS = [
 ]
 
 
-def test_things_are_read_off_ids_and_depth():
+def test_things_are_read_from_ids_and_depth():
     ids = np.zeros((40, 40), int)
     ids[:, :8] = 1
     ids[:, 30:] = 2
@@ -20,20 +20,20 @@ def test_things_are_read_off_ids_and_depth():
     ids[:10, 15:20] = -1
     distance = np.where(ids == 1, 2.0, 5.0)
     distance[ids < 0] = np.inf
-    window, television = seen_things(ids, distance, OBJECTS)
+    window, television = visible_things(ids, distance, OBJECTS)
     assert (window.name, window.colour, window.area) == ("window", "", 0.25)
     assert (television.name, television.colour) == ("television", "black")
     assert television.distance == pytest.approx(2.0)
     assert television.across == pytest.approx(-1 + 7 / 39)
 
 
-def test_single_things_are_plain_and_alone():
+def test_singles_are_clearly_visible_and_unique_by_name():
     chair, far, lamp = (
         Thing("chair", "red", 0.05, 0.0, 1.0),
         Thing("chair", "red", 0.002, 0.0, 5.0),
         Thing("floor lamp", "blue", 0.02, 0.5, 3.0),
     )
-    view = View(1, "1.jpg", "house_00", (chair, lamp, far), "", frozenset())
-    assert view.singles == [lamp]
-    assert view.single("chair") is None
-    assert view.single("sofa") is None
+    image = HouseImage(1, "1.jpg", "house_00", (chair, lamp, far), "", frozenset())
+    assert image.singles == [lamp]
+    assert image.single("chair") is None
+    assert image.single("sofa") is None
