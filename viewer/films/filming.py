@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from storage import atomic_write
+from storage.progress import progress_bar
 from viewer.films.frames import Frames
 from viewer.films.layout import arranged
 from viewer.films.panoramas import Panoramas
@@ -78,7 +78,7 @@ def film_walks(
             chosen = np.linspace(0, len(states) - 1, _SAMPLES).round().astype(int)
             samples = [frames.draw(*states[number]) for number in chosen]
             writer = Gif(beside, samples, rate)
-        shown = tqdm(states, "film", unit="frame", disable=not settings.progress)
+        shown = progress_bar(states, desc="film", unit="frames", disable=not settings.progress)
         with closing(writer):
             for frame in frames.stream(iter(shown)):
                 writer.add(frame)
