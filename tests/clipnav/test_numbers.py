@@ -11,7 +11,7 @@ REFUSED = {
     "finetune-snli-ve --data nowhere": ["--minutes 0", "--minutes nan", "--threads 0"],
     "finetune-vqa --data nowhere": ["--minutes -1", "--threads -1", "--evaluate-every 0"],
     "make-house-tasks --houses 1": ["--workers 0", "--size 0"],
-    "pretrain-house-clip --held-out 999": ["--batch 0", "--save-every 0", "--threads -1"],
+    "pretrain-house-clip --held-out 999": ["--batch-size 0", "--save-every 0", "--threads -1"],
     "train-agent --features nowhere": ["--minutes -1", "--threads 0"],
     "train-captioner --data nowhere": ["--beams 0", "--captions-per-image 0", "--threads -1"],
     "visualise nowhere": ["--limit 0", "--limit -3"],
