@@ -1,4 +1,4 @@
-"""Trackers: TensorBoard, Weights & Biases and trackio receive the figures of a run's log.
+"""TensorBoard, Weights & Biases and trackio receive the figures of a run's log.
 
 The log RUN/metrics.jsonl is always written and is complete by itself. Names of figures are
 KIND/NAME, such as train/loss and val_unseen/SPL. A resumed run continues its tracked run.
@@ -12,7 +12,7 @@ from uuid import uuid4
 from storage import write_text
 from storage.extras import check_extra, import_extra
 from storage.json_files import read_json
-from training.tensorboard import EventFile
+from training.tracking.tensorboard import EventFile
 
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 _PROJECT = "clipnav"
