@@ -279,6 +279,6 @@ def test_a_settings_file_gives_the_defaults(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         parse_train(["--config", str(tmp_path / "none.json")])
     with pytest.raises(
-        ValueError, match=r"missing or unknown settings.*name a run of clipnav trai"
+        ValueError, match=r"missing or unknown settings.*name a run of clipnav"
     ):
         parse_speaker(["--config", str(tmp_path / "mine.json")])
