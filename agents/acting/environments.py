@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
-from agents.envdrop.pretrained import PretrainedEncoder
+from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
 from agents.envdrop.visual import VisualScale
 from agents.settings import RunConfig, TrainConfig
 from envs.navigation.making import make_vln_vector_env
@@ -95,7 +95,9 @@ def make_follower(
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
     if config.text.tokens == "pretrained":
-        encoder = PretrainedEncoder(config.text, config.follower)
+        assert config.text.model is not None
+        model = hugging_face_model(config.text.model)
+        encoder = PretrainedEncoder(model, config.follower, config.text.tune)
     else:
         encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
     return Follower(encoder, visual, angle, config.follower).to(config.device)

@@ -17,7 +17,7 @@ from agents.envdrop.accumulated_linear import LSTMCell, RecurrentLinear
 from agents.envdrop.attention import AttendedState, AttentionHistory, Dropout, SoftDotAttention
 from agents.envdrop.encoders import Context, InstructionEncoder, State
 from agents.envdrop.pretrained import PretrainedEncoder
-from agents.envdrop.visual import PanoramaView, VisualNoise, VisualScale
+from agents.envdrop.visual import PanoramaView, ViewEncoder, VisualNoise, VisualScale
 from agents.settings import FeatureDropout, FollowerConfig
 
 _STRIDE = 2.2  # mean distance of neighbours in metres, in Matterport3D and in the houses
@@ -33,6 +33,8 @@ class Decision(NamedTuple):
         hidden: (B, H) hidden state of the LSTM, the input of a critic.
         word_weights: (B, L) attention weights over the instruction.
         view_weights: (B, 36) attention weights over the panorama.
+        contrast: (2, B, H) attended words of the instructions and of the paired instructions, None
+            without paired instructions.
     """
 
     scores: Tensor
@@ -40,6 +42,7 @@ class Decision(NamedTuple):
     hidden: Tensor
     word_weights: Tensor
     view_weights: Tensor
+    contrast: Tensor | None = None
 
 
 class CandidateEmbedding(nn.Module):
@@ -79,9 +82,22 @@ class Decoder(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, view: PanoramaView, context: Context, state: State, noise: VisualNoise | None = None
+        self,
+        view: PanoramaView,
+        context: Context,
+        state: State,
+        noise: VisualNoise | None = None,
+        paired: Context | None = None,
     ) -> Decision:
-        """Attend to views and words, and score the candidates; `noise` drops visual features."""
+        """Attend to views and words, and score the candidates.
+
+        Args:
+            view: Visual input.
+            context: Encoded instructions.
+            state: State after the previous step.
+            noise: Feature dropout.
+            paired: Other encoded instructions of the same paths, for `Decision.contrast`.
+        """
         panorama, candidates = view.panorama, view.candidates  # (B, 36, F), (B, K, F)
         gate = None
         if noise is not None:
@@ -98,6 +114,7 @@ class Decoder(nn.Module):
         history = state.history
         bias = None if self.history is None else self.history(query, history)
         attended, word_weights = self.words(query, context.words, context.mask, bias=bias)
+        contrast = None if paired is None else self._contrast(query, context, paired)
         if self.history is not None:
             history = self.history.updated(history, word_weights)
         query = self.dropout(attended)
@@ -116,7 +133,13 @@ class Decoder(nn.Module):
         # Losses and choices are computed in float32, whatever the precision of the products.
         scores = scores.float().masked_fill(~view.mask, -torch.inf)
         state = State(attended, cell, history)
-        return Decision(scores, state, hidden.float(), word_weights, view_weights)
+        return Decision(scores, state, hidden.float(), word_weights, view_weights, contrast)
+
+    def _contrast(self, query: Tensor, context: Context, paired: Context) -> Tensor:
+        """Return (2, B, H) what a query (B, H) attends to in two instructions, by content only."""
+        attend = self.words.attention
+        parts = [attend(query, part.words, part.mask)[0] for part in (context, paired)]
+        return torch.stack(parts)
 
 
 class Follower(nn.Module):
@@ -127,6 +150,7 @@ class Follower(nn.Module):
         visual: D, width of the visual features of a view.
         angle: A, width of the angle features of a view.
         config: Layer sizes and dropout.
+        view_encoder: Network that encodes the views instead of standardising them, or None.
     """
 
     def __init__(
@@ -135,13 +159,15 @@ class Follower(nn.Module):
         visual: int,
         angle: int,
         config: FollowerConfig,
+        view_encoder: ViewEncoder | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.visual, self.angle = visual, angle
         self.encoder = encoder
         self.decoder = Decoder(visual, angle, config)
-        scaled = config.standardise and visual > 0
+        self.view_encoder = view_encoder
+        scaled = config.standardise and visual > 0 and view_encoder is None
         self.scale = VisualScale(visual, angle) if scaled else None
 
     @property
@@ -149,6 +175,7 @@ class Follower(nn.Module):
         """Sizes and options that must match for weights to be loaded."""
         return {
             **self.encoder.architecture,
+            **({} if self.view_encoder is None else self.view_encoder.architecture),
             "visual width": str(self.visual),
             "angle width": str(self.angle),
             "hidden size": str(self.config.hidden_size),
@@ -180,12 +207,22 @@ class Follower(nn.Module):
         self.load_state_dict(weights)
 
     def decide(
-        self, view: PanoramaView, context: Context, state: State, noise: VisualNoise | None = None
+        self,
+        view: PanoramaView,
+        context: Context,
+        state: State,
+        noise: VisualNoise | None = None,
+        paired: Context | None = None,
     ) -> Decision:
-        """Score the candidates of a view with the features of the environment, unscaled."""
+        """Score the candidates of a view with the features of the environment, unscaled.
+
+        Arguments are those of `Decoder.forward`.
+        """
+        if self.view_encoder is not None:
+            view = self.view_encoder(view)
         if self.scale is not None:
             view = self.scale(view)
-        return self.decoder(view, context, state, noise)
+        return self.decoder(view, context, state, noise, paired)
 
     def noise(self, scans: Tensor, kind: FeatureDropout | None = None) -> VisualNoise | None:
         """Return the feature dropout of a batch of episodes; None in evaluation mode.

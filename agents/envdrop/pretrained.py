@@ -1,4 +1,4 @@
-"""Instruction encoder on top of a Hugging Face model, frozen or fine-tuned.
+"""Instruction encoder on top of a transformer, frozen or fine-tuned.
 
 As in CLEAR with multilingual BERT (`r2r_src/model.py: EncoderMBert`), the decoder starts from the
 hidden state of the first token and attends to those of all tokens. A frozen model encodes every
@@ -6,7 +6,11 @@ instruction once; its hidden states are stored on disk in half precision.
 """
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,58 +18,107 @@ from torch import Tensor, nn
 
 from agents.envdrop.attention import Dropout
 from agents.envdrop.encoders import PAD, Context, State, initial_history
-from agents.settings import FollowerConfig, TextConfig
+from agents.settings import FollowerConfig
 from storage import cache_dir
 from storage.hugging_face import load_text_model
 
+_SPARE = 1 << 30  # bytes that hidden states leave free on the disk
+_HALF = 2  # bytes of a float16
 
-class PretrainedEncoder(nn.Module):
-    """Hugging Face model with a projection of its hidden states to the width of the decoder.
 
-    Args:
-        text: Name of the model; its weights are trained and saved with the follower if `tune`.
-        config: Layer sizes of the follower.
+@dataclass(frozen=True, eq=False)
+class TextModel:
+    """A transformer over token ids, and what identifies it.
+
+    Attributes:
+        network: Model of transformers.
+        shift: Difference between the ids of the tokenizer, where padding is 0, and those of the
+            model.
+        identity: Name or digest that must match for the weights of a follower to be loaded.
     """
 
-    def __init__(self, text: TextConfig, config: FollowerConfig) -> None:
+    network: Any
+    shift: int
+    identity: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """Width of the hidden states."""
+        return self.network.config.hidden_size
+
+    def states(self, tokens: Tensor) -> Tensor:
+        """Return the hidden states (B, L, width) of tokens (B, L), padded with 0 at the end."""
+        model_ids = (tokens - self.shift).clamp_min(0)
+        mask = (tokens != PAD).long()
+        return self.network(model_ids, attention_mask=mask).last_hidden_state
+
+
+def hugging_face_model(name: str) -> TextModel:
+    """Load a model for the tokens of `envs.tokenizers.PretrainedTokenizer`.
+
+    Args:
+        name: Folder, or name on Hugging Face.
+
+    Raises:
+        FileNotFoundError, ValueError, ConnectionError: As in `load_text_model`.
+    """
+    return TextModel(load_text_model(name), 1, {"text model": name})
+
+
+class PretrainedEncoder(nn.Module):
+    """Transformer with a projection of its hidden states to the width of the decoder.
+
+    States of the width of the decoder are not projected, as in CLEAR.
+
+    Args:
+        text: The transformer; its weights are trained and saved with the follower if `tune`.
+        config: Layer sizes of the follower.
+        tune: Whether to fine-tune the transformer.
+    """
+
+    def __init__(self, text: TextModel, config: FollowerConfig, tune: bool = False) -> None:
         super().__init__()
-        assert text.model is not None
-        self._name = text.model
-        model = load_text_model(text.model)
-        pooler = getattr(model, "pooler", None)
+        self.text = text
+        pooler = getattr(text.network, "pooler", None)
         if pooler is not None:
             # Its output is unused, but DistributedDataParallel waits for every gradient.
             pooler.requires_grad_(False)
-        width = model.config.hidden_size
-        self.tuned = model if text.tune else None
+        self.tuned = text.network if tune else None
         # A frozen model is not a submodule, so it stays in evaluation mode and is not saved.
-        self._frozen = None if text.tune else FrozenStates(model.eval().requires_grad_(False))
-        self.words = nn.Linear(width, config.hidden_size)
-        self.initial = nn.Linear(width, config.hidden_size)
+        self._frozen = None
+        if not tune:
+            text.network.eval().requires_grad_(False)
+            self._frozen = FrozenStates(text)
+        projected = text.width != config.hidden_size
+        self.words = nn.Linear(text.width, config.hidden_size) if projected else nn.Identity()
+        self.initial = nn.Linear(text.width, config.hidden_size)
         self.dropout = Dropout(config.dropout)
 
     @property
     def architecture(self) -> dict[str, str]:
-        """Name of the model, which must match for weights to be loaded."""
-        return {"text model": self._name}
+        """Identity of the model, which must match for weights to be loaded."""
+        return self.text.identity
+
+    @property
+    def frozen(self) -> "FrozenStates | None":
+        """Hidden states on disk, or None if the model is fine-tuned."""
+        return self._frozen
 
     def forward(self, tokens: Tensor) -> tuple[Context, State]:
         """Encode instructions.
 
         Args:
-            tokens: (B, L) ids of a `PretrainedTokenizer`, padded with 0 at the end.
+            tokens: (B, L) ids of the tokenizer of the model, padded with 0 at the end.
 
         Returns:
             The encoded words and the initial decoder state.
         """
         tokens = tokens[:, : int((tokens != PAD).sum(1).max())].long()
         mask = tokens != PAD  # (B, L)
-        if self.tuned is not None:
-            model_ids = (tokens - 1).clamp_min(0)
-            states = self.tuned(model_ids, attention_mask=mask.long()).last_hidden_state
+        if self._frozen is None:
+            states = self.text.states(tokens)
         else:
-            assert self._frozen is not None
-            states = self._frozen.states(tokens).to(self.words.weight.device)  # (B, L, width)
+            states = self._frozen.states(tokens).to(self.initial.weight.device)  # (B, L, width)
         first = torch.tanh(self.initial(states[:, 0]))  # (B, H)
         state = State(first, first, initial_history(mask))
         return Context(self.dropout(self.words(states)), mask), state
@@ -78,20 +131,47 @@ class FrozenStates:
     is first used and a resumed run is reproducible.
 
     Args:
-        model: Hugging Face model in evaluation mode.
+        text: The model in evaluation mode.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
+    def __init__(self, text: TextModel) -> None:
+        self._text = text
         cache_dir().mkdir(parents=True, exist_ok=True)
         # The file has no name and is deleted when the process ends.
         self._file = tempfile.TemporaryFile(dir=cache_dir())
         self._places: dict[bytes, tuple[int, int]] = {}
         self._end = 0
 
+    def reserve(self, tokens: Iterable[np.ndarray]) -> int:
+        """Check that the states of all instructions of some splits fit on the disk.
+
+        Args:
+            tokens: Instructions (B, L) of each split; equal instructions are stored once.
+
+        Returns:
+            Bytes that the states of the instructions will take.
+
+        Raises:
+            OSError: There is not enough room; the message names the folder and both sizes.
+        """
+        rows = {
+            row[row != PAD].tobytes(): int((row != PAD).sum()) for part in tokens for row in part
+        }
+        new = sum(count for key, count in rows.items() if key not in self._places)
+        size = _HALF * self._text.width * new
+        free = shutil.disk_usage(cache_dir()).free
+        if size + _SPARE > free:
+            raise OSError(
+                f"{cache_dir()}: the hidden states of {len(rows)} instructions take "
+                f"{size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free, of which "
+                f"{_SPARE / 1e9:.1f} GB remain unused; make room, name another folder with "
+                "CLIPNAV_CACHE, lower --max-instruction-length, or fine-tune the encoder"
+            )
+        return size
+
     def states(self, tokens: Tensor) -> Tensor:
         """Return the hidden states (B, L, width) float32 of tokens (B, L), zero on padding."""
-        self._model.to(tokens.device)
+        self._text.network.to(tokens.device)
         rows = [self._read(row[row != PAD]) for row in tokens.cpu().numpy()]
         states = np.zeros((*tokens.shape, rows[0].shape[1]), np.float32)
         for row, values in enumerate(rows):
@@ -108,9 +188,8 @@ class FrozenStates:
 
     @torch.no_grad()
     def _write(self, tokens: np.ndarray) -> tuple[int, int]:
-        device = next(self._model.parameters()).device
-        model_ids = torch.from_numpy(tokens - 1).to(device)[None]
-        states = self._model(model_ids).last_hidden_state[0]
+        device = next(self._text.network.parameters()).device
+        states = self._text.states(torch.from_numpy(tokens).to(device)[None])[0]
         data = states.half().cpu().numpy().tobytes()
         place = self._end, len(data)
         os.pwrite(self._file.fileno(), data, self._end)

@@ -66,6 +66,19 @@ class VisualScale(nn.Module):
         return torch.addcmul(self.shift, views, self.scale)
 
 
+class ViewEncoder(nn.Module):
+    """Interface of networks that encode the visual features of views before the follower."""
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Identity that must match for weights to be loaded."""
+        raise NotImplementedError
+
+    def forward(self, view: PanoramaView) -> PanoramaView:
+        """Return the view with encoded visual features of the same width."""
+        raise NotImplementedError
+
+
 class VisualNoise:
     """Dropout of visual features in one batch of episodes.
 

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from agents.envdrop.pretrained import PretrainedEncoder
+from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
 from agents.experiments.runs import load_run
 from agents.learning.follower_training import follower_trainer, train
 from agents.settings import FollowerConfig, TextConfig
@@ -23,8 +23,7 @@ def tokens(tiny_bert):
 
 def encoder(tiny_bert, tune):
     torch.manual_seed(0)
-    text = TextConfig(tokens="pretrained", model=str(tiny_bert), tune=tune)
-    return PretrainedEncoder(text, SMALL).eval()
+    return PretrainedEncoder(hugging_face_model(str(tiny_bert)), SMALL, tune).eval()
 
 
 def test_frozen_and_tuned_models_encode_equally(tiny_bert, tokens):
@@ -41,7 +40,7 @@ def test_frozen_and_tuned_models_encode_equally(tiny_bert, tokens):
 def test_frozen_states_are_computed_once_per_instruction(tiny_bert, tokens):
     frozen = encoder(tiny_bert, False)
     calls = []
-    model = frozen._frozen._model
+    model = frozen.text.network
     model.register_forward_hook(lambda *_: calls.append(1))
     context, _ = frozen(tokens)
     again, _ = frozen(tokens.flip(0))

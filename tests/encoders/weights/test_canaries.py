@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from agents.envdrop.pretrained import PretrainedEncoder
-from agents.settings import FollowerConfig, TextConfig
+from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
+from agents.settings import FollowerConfig
 from encoders.clip import ClipEncoder
 from encoders.weights.openai_weights import read_openai_weights
 from encoders.weights.transformers_weights import read_transformers_clip
@@ -159,7 +159,7 @@ def test_a_text_tower_with_code_is_refused(multilingual_clip: Path, canary: Path
 
 
 def encoder_of(folder: Path) -> PretrainedEncoder:
-    return PretrainedEncoder(TextConfig(tokens="pretrained", model=str(folder)), FollowerConfig())
+    return PretrainedEncoder(hugging_face_model(str(folder)), FollowerConfig())
 
 
 def test_a_text_model_with_code_is_refused(tiny_text_model: Path, canary: Path):

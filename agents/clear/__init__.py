@@ -1,0 +1,1 @@
+"""CLEAR: representations of instructions and views that carry over between languages and houses."""
