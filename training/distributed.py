@@ -81,6 +81,23 @@ def all_gather(value: Value) -> list[Value]:
     return values
 
 
+def gather_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Concatenate the rows of all ranks, in rank order.
+
+    Only the rows of this rank carry a gradient. For a loss over all rows, multiply it by the number
+    of ranks, because `wrap_ddp` averages gradients.
+
+    Args:
+        rows: (N, W), with the same N on every rank.
+    """
+    if world_size() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
+    distributed.all_gather(parts, rows.detach().contiguous())
+    parts[rank()] = rows
+    return torch.cat(parts)
+
+
 def _take_gpu(device: str) -> None:
     """Make "cuda" the GPU of this process's local rank."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()

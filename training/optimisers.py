@@ -77,6 +77,8 @@ def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> f
     rate = config.learning_rate * _warmup_factor(config, iteration)
     if config.schedule == "cosine":
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "linear":
+        rate *= _linear_factor(config.warmup, iteration, progress)
     if config.schedule == "steps":
         rate *= config.decay ** sum(iteration >= milestone for milestone in config.milestones)
     return rate
@@ -93,6 +95,17 @@ def _open_clip_factor(warmup: int, iteration: int, progress: float) -> float:
     iterations = round(iteration / progress) if progress else 1
     decay = max(1, iterations - warmup)
     return 0.5 * (1 + math.cos(math.pi * min(iteration - warmup, decay) / decay))
+
+
+def _linear_factor(warmup: int, iteration: int, progress: float) -> float:
+    """Return the fraction of the learning rate that a linear decay after the warm-up has left.
+
+    The number of iterations is estimated from the progress, as a run may be limited by time.
+    """
+    if iteration < warmup or not progress:
+        return 1.0
+    decay = max(1, round(iteration / progress) - warmup)
+    return max(0.0, 1 - (iteration - warmup) / decay)
 
 
 def _warmup_factor(config: OptimiserConfig, iteration: int) -> float:

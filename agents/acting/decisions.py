@@ -70,6 +70,8 @@ class Decisions(NamedTuple):
         rewards: (M,) rewards of the actions.
         cut: (C,) truncated episodes.
         cut_hidden: (C, H) input of the critic one step after the truncation.
+        contrast: (2, M, H) attended words of the instructions and of their partners; None without
+            partners.
     """
 
     sizes: list[int]
@@ -81,6 +83,7 @@ class Decisions(NamedTuple):
     rewards: np.ndarray
     cut: np.ndarray
     cut_hidden: Tensor
+    contrast: Tensor | None = None
 
 
 def sample(probabilities: np.ndarray, draws: np.ndarray) -> np.ndarray:

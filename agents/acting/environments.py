@@ -1,12 +1,13 @@
 """Environments and followers built from the settings of a run."""
 
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
+from agents.clear.loading import load_text_model, load_view_encoder
 from agents.envdrop.encoders import InstructionEncoder
 from agents.envdrop.follower import Follower
 from agents.envdrop.pretrained import PretrainedEncoder, hugging_face_model
@@ -19,7 +20,6 @@ from envs.worlds import world_files
 from storage.features.opening import open_store
 from storage.features.store import FeatureStore
 
-_ENCODER_FIELDS = ("encoder", "weights_sha256")
 _STATISTICS = 1_000  # panoramas to estimate mean and standard deviation from
 
 
@@ -94,13 +94,36 @@ def make_follower(
     """
     visual = 0 if env.feature_store is None else env.feature_store.width
     angle = config.angle_feature_size
-    if config.text.tokens == "pretrained":
+    views = None
+    if config.visual_representation is not None and env.feature_store is not None:
+        store = env.feature_store
+        views = load_view_encoder(config.visual_representation, store, config.clear)
+    if config.language_representation is not None:
+        run, longest = config.language_representation, config.max_instruction_length
+        model = load_text_model(run, longest)
+        encoder = PretrainedEncoder(model, config.follower, config.clear.tune_language)
+    elif config.text.tokens == "pretrained":
         assert config.text.model is not None
         model = hugging_face_model(config.text.model)
         encoder = PretrainedEncoder(model, config.follower, config.text.tune)
     else:
         encoder = InstructionEncoder(len(tokenizer or env.tokenizer), config.follower)
-    return Follower(encoder, visual, angle, config.follower).to(config.device)
+    return Follower(encoder, visual, angle, config.follower, views).to(config.device)
+
+
+def reserve_text_states(follower: Follower, envs: Iterable[VlnVectorEnv]) -> None:
+    """Check that the hidden states of a frozen instruction encoder fit on the disk.
+
+    Args:
+        follower: Follower; without a frozen encoder nothing is checked.
+        envs: Environments of all splits that the follower will read.
+
+    Raises:
+        OSError: There is not enough room.
+    """
+    frozen = getattr(follower.encoder, "frozen", None)
+    if frozen is not None:
+        frozen.reserve(env.split.tokens for env in envs)
 
 
 def fit_scale(scale: VisualScale | None, env: VlnVectorEnv) -> None:
@@ -138,5 +161,4 @@ def feature_metadata(config: RunConfig) -> dict[str, str]:
     """Return the encoder of the visual features; weights are valid for this encoder only."""
     if not config.vision:
         return {"encoder": "none"}
-    metadata: dict[str, Any] = feature_store(config).metadata
-    return {"encoder": " ".join(str(metadata.get(name, "")) for name in _ENCODER_FIELDS).strip()}
+    return {"encoder": feature_store(config).encoder}

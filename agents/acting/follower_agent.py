@@ -29,6 +29,7 @@ class _Record:
     hidden: list[Tensor] = field(default_factory=list)
     teacher: list[np.ndarray] = field(default_factory=list)
     actions: list[np.ndarray] = field(default_factory=list)
+    contrast: list[Tensor] = field(default_factory=list)
 
 
 class FollowerAgent:
@@ -42,6 +43,7 @@ class FollowerAgent:
             the agent walks greedily.
         tokens: (B, L) instructions; those of the environment by default.
         noise: Feature dropout; newly drawn by default.
+        partners: (B, L) other instructions of the same paths, for `Decisions.contrast`.
 
     Attributes:
         critic: Critic for `explain`; None by default.
@@ -55,17 +57,19 @@ class FollowerAgent:
         action_source: ActionSource | None = None,
         tokens: np.ndarray | None = None,
         noise: VisualNoise | None = None,
+        partners: np.ndarray | None = None,
     ) -> None:
         self.follower = follower
         self.features = features
         self.reads_instructions = reads_instructions
         self._action_source = action_source
-        self._tokens = tokens
+        self._tokens, self._partners = tokens, partners
         self._noise = noise
         self._device = next(follower.parameters()).device
         self._rows = np.arange(0)
         self._histories = np.zeros((0, 0), np.int64)  # (N, T) earlier nodes, for visit features
         self._context: Context
+        self._paired: Context | None = None
         self._state: State
         self._record = _Record()
         self._last: Decision | None = None
@@ -76,6 +80,8 @@ class FollowerAgent:
         tokens = observation["instruction"] if self._tokens is None else self._tokens
         tokens = tokens[live] if self.reads_instructions else empty_instructions(tokens[live])
         self._context, self._state = self.follower.encoder(self._tensor(tokens))
+        if self._partners is not None:
+            self._paired = self.follower.encoder(self._tensor(self._partners[live]))[0]
         if self._noise is None:
             self._noise = self.follower.noise(self._tensor(scan_indices(info["scan"][live])))
         self._rows = live
@@ -98,6 +104,8 @@ class FollowerAgent:
         record.hidden.append(decision.hidden)
         record.teacher.append(teacher)
         record.actions.append(actions)
+        if decision.contrast is not None:
+            record.contrast.append(decision.contrast)
         return actions
 
     def explain(self) -> dict[str, np.ndarray | None]:
@@ -136,7 +144,8 @@ class FollowerAgent:
         if self.follower.visit_features:
             histories = np.column_stack([self._histories, nodes])
             view = add_visits(view, histories, self.features.targets)
-        return self.follower.decide(view, self._context, self._state, self._noise)
+        state, noise = self._state, self._noise
+        return self.follower.decide(view, self._context, state, noise, self._paired)
 
     def decisions(self, result: RolloutResult, look_ahead: bool) -> Decisions:
         """Return the decisions of a walk with their rewards.
@@ -166,6 +175,7 @@ class FollowerAgent:
             rewards=np.concatenate(result.rewards),
             cut=cut,
             cut_hidden=last.detach(),
+            contrast=torch.cat(record.contrast, 1) if record.contrast else None,
         )
 
     def _keep_rows(self, live: np.ndarray) -> None:
@@ -175,6 +185,8 @@ class FollowerAgent:
         self._histories = self._histories[kept]
         index = self._tensor(np.flatnonzero(kept))
         self._context, self._state = self._context.rows(index), self._state.rows(index)
+        if self._paired is not None:
+            self._paired = self._paired.rows(index)
         if self._noise is not None:
             self._noise = self._noise.rows(index)
         self._rows = live

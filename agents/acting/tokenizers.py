@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agents.settings import RunConfig
+from agents.settings import RunConfig, TrainConfig
 from envs.episodes import load_episodes, vocabulary_dataset
 from envs.tokenizers import (
     BOS,
@@ -21,7 +21,12 @@ from training.checkpoints import VOCABULARY
 
 
 def make_tokenizer(config: RunConfig) -> Tokenizer:
-    """Build the tokenizer of a run from its training split, or take that of its text model."""
+    """Build the tokenizer of a run from its training split, or take that of its text model.
+
+    A run with a language representation has its tokenizer.
+    """
+    if isinstance(config, TrainConfig) and config.language_representation is not None:
+        return load_tokenizer(config.language_representation / VOCABULARY)
     if config.text.tokens == "pretrained":
         assert config.text.model is not None
         return PretrainedTokenizer(config.text.model)

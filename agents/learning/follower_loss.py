@@ -16,6 +16,7 @@ from agents.learning.agent_trainer import mixed_precision
 from agents.learning.objectives import (
     actor_critic_terms,
     agreement,
+    contrastive_loss,
     discounted_returns,
     imitation_loss,
     reinforcement_loss,
@@ -38,12 +39,14 @@ class EpisodeBatch:
         rng: Random generator of sampled actions.
         tokens: (B, L) instructions; those of the environment by default.
         noise: Feature dropout; newly drawn by default.
+        partners: (B, L) other instructions of the same paths, for the contrastive loss.
     """
 
     instr_ids: list[str]
     rng: np.random.Generator
     tokens: np.ndarray | None = None
     noise: VisualNoise | None = None
+    partners: np.ndarray | None = None
 
 
 class FollowerLoss(nn.Module):
@@ -93,7 +96,13 @@ class FollowerLoss(nn.Module):
         config = self._config
         source, imitated = self._action_source(batch)
         agent = FollowerAgent(
-            self.follower, features, config.reads_instructions, source, batch.tokens, batch.noise
+            self.follower,
+            features,
+            config.reads_instructions,
+            source,
+            batch.tokens,
+            batch.noise,
+            batch.partners,
         )
         steps, look_ahead = config.max_training_steps, self.critic is not None
         with mixed_precision(self.follower, config):
@@ -104,6 +113,10 @@ class FollowerLoss(nn.Module):
         loss = imitation_loss(scores, teacher, int(imitated.sum()))
         figures = {"imitation": loss.item(), "agreement": agreement(scores, teacher)}
         loss = imitation_weight * loss
+        if decisions.contrast is not None:
+            contrastive = contrastive_loss(decisions, imitated, config.clear.temperature)
+            figures["contrastive"] = contrastive.item()
+            loss = loss + config.clear.contrastive_weight * contrastive
         if self.critic is not None:
             a2c_loss, a2c_figures = actor_critic_loss(
                 decisions, ~imitated, self.critic, config.reinforcement

@@ -12,10 +12,12 @@ from agents.acting.environments import (
     fit_scale,
     make_env,
     make_evaluation_envs,
+    reserve_text_states,
 )
 from agents.acting.evaluation import Results, compare, evaluate, follower_name, summaries, table
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.tokenizers import run_tokenizer, shared_words
+from agents.clear.language_data import PartnerInstructions
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.learning.back_translation import BackTranslator, held_out_episodes
 from agents.learning.follower_loss import EpisodeBatch, make_follower_loss
@@ -52,6 +54,7 @@ class FollowerLearner:
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self.network = make_follower_loss(config, self.env)
         self.follower = self.network.follower
+        reserve_text_states(self.follower, [self.env, *self.evaluation_envs.values()])
         fit_scale(self.follower.scale, self.env)
         if config.start_from is not None and config.resume is None:
             self._start_from(config.start_from)
@@ -64,9 +67,12 @@ class FollowerLearner:
             )
         self.clipped: list[nn.Module] = [self.follower.encoder, self.follower.decoder]
         tuned = getattr(self.follower.encoder, "tuned", None)
-        self.optimiser = make_optimiser(
-            self.network, config.optimiser, tuned, config.text.learning_rate
-        )
+        from_run = config.language_representation is not None
+        rate = config.clear.language_learning_rate if from_run else config.text.learning_rate
+        self.optimiser = make_optimiser(self.network, config.optimiser, tuned, rate)
+        self._partners = None
+        if config.clear.contrastive_weight and config.instruction_ablation == "none":
+            self._partners = PartnerInstructions(self.env.episodes, self.env.split.tokens)
         self._loss = distributed.wrap_ddp(self.network)
         self._order = BucketedBatchOrder(
             [episode.instr_id for episode in self.env.episodes],
@@ -80,7 +86,11 @@ class FollowerLearner:
     def backward(self, iteration: int) -> dict[str, float]:
         """Walk a batch, add its gradient and return the figures to log."""
         rng = np.random.default_rng([self.config.seed, _ACTIONS, iteration])
-        batch = EpisodeBatch(self._rank_share(self._order.batch(iteration)), rng)
+        names = self._rank_share(self._order.batch(iteration))
+        partners = None
+        if self._partners is not None:
+            partners = self._partners.draw(names, [self.config.seed, iteration])
+        batch = EpisodeBatch(names, rng, partners=partners)
         weight = self.config.imitation_weight
         if self._translator is None:
             return self._add_gradient(self.env, self.features, batch, weight)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.acting.decisions import Decisions
+from agents.clear.losses import nt_xent
 from agents.settings import ReinforcementConfig
 
 
@@ -39,6 +40,31 @@ def imitation_loss(scores: Tensor, teacher: Tensor, episodes: int) -> Tensor:
         episodes: Number of episodes that the decisions belong to.
     """
     return functional.cross_entropy(scores, teacher, reduction="sum") / episodes
+
+
+def contrastive_loss(decisions: Decisions, episodes: np.ndarray, temperature: float) -> Tensor:
+    """Return CLEAR's contrastive loss of imitation, summed over steps, per episode.
+
+    At each step, what the follower attends to in an instruction is contrasted with what it attends
+    to in another instruction of the same path (NT-Xent over the live episodes of imitation).
+
+    Args:
+        decisions: Decisions with `contrast`.
+        episodes: (B,) bool, true for the episodes of imitation.
+        temperature: Divisor of the cosine similarities.
+    """
+    assert decisions.contrast is not None
+    total = decisions.contrast.new_zeros((), dtype=torch.float32)
+    for rows, step in zip(
+        np.split(decisions.rows, np.cumsum(decisions.sizes)[:-1]),
+        decisions.contrast.split(decisions.sizes, 1),
+        strict=True,
+    ):
+        chosen = torch.from_numpy(np.flatnonzero(episodes[rows])).to(step.device)
+        if len(chosen) > 1:  # a single pair has no negatives
+            own, partner = step[:, chosen]
+            total = total + nt_xent(own, partner, temperature)
+    return total / int(episodes.sum())
 
 
 def agreement(scores: Tensor, teacher: Tensor) -> float:

@@ -5,7 +5,13 @@ Nothing here imports torch, so that `--help` answers at once.
 
 from agents.settings.evaluation import EvaluateConfig
 from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
-from agents.settings.networks import FeatureDropout, FollowerConfig, SpeakerConfig, TextConfig
+from agents.settings.networks import (
+    ClearConfig,
+    FeatureDropout,
+    FollowerConfig,
+    SpeakerConfig,
+    TextConfig,
+)
 from agents.settings.runs import (
     InstructionAblation,
     Recipe,
@@ -17,6 +23,7 @@ from agents.settings.search import SearchConfig
 
 __all__ = [
     "BackTranslationConfig",
+    "ClearConfig",
     "EvaluateConfig",
     "FeatureDropout",
     "Feedback",

@@ -46,6 +46,7 @@ def _feature_settings(
 
 def _follower_settings(config: TrainConfig) -> dict[str, str]:
     idle = _imitation_settings(config) | _back_translation_settings(config)
+    idle |= _clear_settings(config)
     if not config.reads_instructions:
         idle["max_instruction_length"] = "with --instruction-ablation empty"
     if config.text.tokens == "pretrained":
@@ -55,6 +56,34 @@ def _follower_settings(config: TrainConfig) -> dict[str, str]:
     limit = config.max_episode_steps or MAX_EPISODE_STEPS[config.dataset]
     if config.max_training_steps is not None and config.max_training_steps >= limit:
         idle["max_training_steps"] = f"because all episodes end after {limit} steps"
+    return idle
+
+
+def _clear_settings(config: TrainConfig) -> dict[str, str]:
+    """Return the settings of CLEAR's representations without effect, and those they replace."""
+    idle: dict[str, str] = {}
+    if config.language_representation is None:
+        names, reason = ("tune_language", "language_learning_rate"), "language"
+        idle |= {f"clear.{n}": f"without --{reason}-representation" for n in names}
+    else:
+        idle |= dict.fromkeys(("text", "follower.embedding_size"), "with --language-representation")
+        if not config.clear.tune_language:
+            idle["clear.language_learning_rate"] = "without --clear.tune-language"
+    if not config.vision:
+        idle["visual_representation"] = "with --no-vision"
+    if config.visual_representation is None or not config.vision:
+        names, reason = ("tune_visual", "encode_stop"), "without --visual-representation"
+        idle |= {f"clear.{name}": reason for name in names}
+    else:
+        idle["follower.standardise"] = "with --visual-representation, which has its own"
+    if not config.imitation_weight:
+        idle["clear.contrastive_weight"] = "with --imitation-weight 0"
+    if config.instruction_ablation != "none":
+        idle["clear.contrastive_weight"] = (
+            f"with --instruction-ablation {config.instruction_ablation}"
+        )
+    if not config.clear.contrastive_weight:
+        idle["clear.temperature"] = "with --clear.contrastive-weight 0"
     return idle
 
 

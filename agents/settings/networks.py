@@ -108,6 +108,32 @@ class TextConfig:
         check_effects(self, idle, part="text.")
 
 
+@dataclass(frozen=True)
+class ClearConfig:
+    """Use of CLEAR's representations in a follower."""
+
+    tune_language: bool = False
+    """Fine-tune the language representation; otherwise its hidden states are computed once and
+    stored."""
+    language_learning_rate: float = 4e-5
+    """Peak learning rate of the fine-tuned language representation."""
+    tune_visual: bool = False
+    """Fine-tune the visual representation, with its dropout; otherwise it does not change."""
+    encode_stop: bool = False
+    """Apply the visual representation to the zero features of the action stop (CLEAR: yes)."""
+    contrastive_weight: float = 0.0
+    """Weight of the contrastive loss of imitation: what the follower attends to in an instruction,
+    and in another instruction of the same path (CLEAR: 0.2)."""
+    temperature: float = 0.5
+    """Divisor of the cosine similarities in this loss."""
+
+    def __post_init__(self) -> None:
+        names = ("language_learning_rate", "contrastive_weight", "temperature")
+        check_numbers(self, names, "clear.")
+        if not self.temperature:
+            raise ValueError("--clear.temperature 0: must be greater than 0")
+
+
 def _check_dropout(settings: FollowerConfig | SpeakerConfig, part: str) -> None:
     """Check that dropout rates are in [0, 1)."""
     for name in ("dropout", "feature_dropout"):

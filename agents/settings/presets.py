@@ -2,7 +2,8 @@
 
 A recipe has the hyper-parameters of the released scripts: EnvDrop's `agent.bash`, `speaker.bash`
 and `bt_envdrop.bash`, which CLIP-ViL runs on CLIP features (`agent_clip_vit.bash`, ...), and
-CLIP-ViL's `agent_rxr_clip_vit_{en,hi,te}.bash`. A comment marks each setting that no script has.
+CLIP-ViL's `agent_rxr_clip_vit_{en,hi,te}.bash`; and of CLEAR's agent (docs/clear.md). A comment
+marks each setting that no script has.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ from typing import Any
 
 from agents.settings import (
     BackTranslationConfig,
+    ClearConfig,
     FollowerConfig,
     Recipe,
     ReinforcementConfig,
@@ -139,6 +141,27 @@ _RXR: dict[str, Any] = {
     "iterations": 200_000,
     "evaluate_every": 1_000,
 }
+# One follower for all languages. The released code has batches of 6, of which it accumulates two
+# per update. It has no script without a language representation; then the tokens are subwords.
+_CLEAR: dict[str, Any] = {
+    **_ANNOTATED,
+    "dataset": "rxr",
+    "text": TextConfig(tokens="subwords"),
+    "batch_size": 12,
+    "max_episode_steps": 70,
+    "imitation_weight": 0.4,
+    "iterations": 1_600_000,
+    "evaluate_every": 500,
+    "follower": dataclasses.replace(_PUBLISHED_FOLLOWER["follower"], hidden_size=768),
+    "clear": ClearConfig(
+        tune_language=True,
+        language_learning_rate=4e-5,
+        tune_visual=True,
+        encode_stop=True,
+        contrastive_weight=0.2,
+        temperature=0.5,
+    ),
+}
 # Speakers read 80 tokens but decode the start token and 120 words (`--maxDecode`). RxR has no
 # script for speakers.
 _DECODED: dict[Recipe, int] = {"envdrop": 121, "clip-vil-r2r": 121}
@@ -147,6 +170,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
     "envdrop": _R2R,
     "clip-vil-r2r": _R2R,
     "clip-vil-rxr": _RXR,
+    "clear": _CLEAR,
 }
 # The script has 200,000 iterations, two for each update, and evaluates every 100 of them. RxR has
 # no script for back-translation.
@@ -169,7 +193,15 @@ def preset(
         recipe: Published settings.
         translated: Whether the run has back-translation.
         continued: Whether the run starts from the follower of a run on the same data.
+
+    Raises:
+        ValueError: The recipe has no back-translation.
     """
+    if recipe == "clear" and translated:
+        raise ValueError(
+            "--preset clear has no back-translation; omit --back-translation.speaker, or choose "
+            "another preset"
+        )
     if recipe is not None:
         values = {**_PUBLISHED, **_PUBLISHED_FOLLOWER, **RECIPES[recipe]}
         config = TrainConfig(preset=recipe, world=world, **values)
@@ -198,7 +230,13 @@ def preset(
 def speaker_preset(
     dataset: Dataset, world: World, recipe: Recipe | None = None
 ) -> SpeakerTrainConfig:
-    """Return the default settings of a speaker; arguments are those of `preset`."""
+    """Return the default settings of a speaker; arguments are those of `preset`.
+
+    Raises:
+        ValueError: The recipe has no speaker.
+    """
+    if recipe == "clear":
+        raise ValueError("--preset clear has no speaker; choose another preset")
     if recipe is not None:
         data = {name: value for name, value in RECIPES[recipe].items() if name in _SHARED}
         return SpeakerTrainConfig(

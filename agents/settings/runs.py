@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from agents.settings.losses import BackTranslationConfig, Feedback, ReinforcementConfig
-from agents.settings.networks import FollowerConfig, SpeakerConfig, TextConfig
+from agents.settings.networks import ClearConfig, FollowerConfig, SpeakerConfig, TextConfig
 from envs.worlds import Dataset, World
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, check_numbers
 from training.tracking import TrackerName
 
-Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
+Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr", "clear"]
 InstructionAblation = Literal["none", "empty", "shuffled"]
 _OPTIMISER = OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", clip_at=40.0)
 
@@ -148,6 +148,12 @@ class TrainConfig(RunConfig):
     same data, training continues with reinforcement in the built-in houses."""
     reinforcement: ReinforcementConfig = field(default_factory=ReinforcementConfig)
     back_translation: BackTranslationConfig = field(default_factory=BackTranslationConfig)
+    language_representation: Path | None = None
+    """Run of clipnav train-language-representation that encodes the instructions, with its
+    tokenizer."""
+    visual_representation: Path | None = None
+    """Run of clipnav train-visual-representation that encodes the views."""
+    clear: ClearConfig = field(default_factory=ClearConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -167,6 +173,8 @@ class TrainConfig(RunConfig):
         name = super().run_name
         if self.instruction_ablation != "none":
             name += f"-{self.instruction_ablation}-instructions"
+        name += "" if self.language_representation is None else "-language"
+        name += "" if self.visual_representation is None else "-visual"
         name += "" if self.start_from is None else "-continued"
         return name + ("" if self.back_translation.speaker is None else "-back-translation")
 

@@ -109,6 +109,12 @@ class FeatureStore:
         """D, the numbers per view."""
         return self.views.shape[2]
 
+    @property
+    def encoder(self) -> str:
+        """Encoder of the features and digest of its weights, as far as the metadata has them."""
+        fields = (str(self.metadata.get(name, "")) for name in ("encoder", "weights_sha256"))
+        return " ".join(fields).strip()
+
     def row(self, scan: str, viewpoint: str) -> int:
         """Return the row of a viewpoint.
 

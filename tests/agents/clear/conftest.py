@@ -47,7 +47,7 @@ def golden(golden_folder):
 
 @pytest.fixture
 def check_close():
-    """Function that compares with a golden tensor: 1e-5 for outputs, relative 1e-4 for gradients."""
+    """Function that compares with a golden tensor to 1e-5, with a gradient to relative 1e-4."""
 
     def check(actual, expected, gradient=False):
         scale = expected.abs().max().item()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from agents.clear.follower_parts import RepresentedViews
+from agents.clear.loading import RepresentedViews
 from agents.clear.losses import nt_xent
 from agents.clear.visual_network import VisualRepresentation
 from agents.envdrop.critic import Critic

@@ -51,5 +51,5 @@ def test_ndtw_equals_the_released_code(case, graph):
         path, reference = walk["walk"], walk["reference"]
         prefixes = [path[:end] for end in range(1, len(path) + 1)]
         scores = [score_path(graph, prefix, reference)["ndtw"] for prefix in (*prefixes, path)]
-        # Distances of graphs are rounded to float32.
+        # The golden values are rounded to float32.
         np.testing.assert_allclose(scores, walk["ndtw_from_start_on"], rtol=1e-6)

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from agents.acting.tokenizers import make_tokenizer
+from agents.settings import ClearConfig
 from agents.settings.presets import RECIPES, preset, speaker_preset
 from envs.episodes import load_episodes
 from envs.worlds import MAX_EPISODE_STEPS, world_files
@@ -15,7 +16,7 @@ AGENTS = {
 }
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", AGENTS)
 def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     dataset, imitation, iterations, length, every = AGENTS[recipe]
     config = preset("r2r", "matterport", recipe)
@@ -45,7 +46,7 @@ def test_recipes_have_the_hyperparameters_of_the_released_scripts(recipe):
     assert config.instruction_language == (None if dataset == "r2r" else "en")
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", AGENTS)
 def test_back_translation_recipes_have_the_published_hyperparameters(recipe):
     config = preset("r2r", "matterport", recipe, translated=True)
     assert config.follower.feature_dropout == 0.4
@@ -55,7 +56,7 @@ def test_back_translation_recipes_have_the_published_hyperparameters(recipe):
     assert config.imitation_weight == AGENTS[recipe][1]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", AGENTS)
 def test_speaker_recipes_have_the_published_hyperparameters(recipe):
     config = speaker_preset("r2r", "matterport", recipe)
     assert config.dataset == AGENTS[recipe][0]
@@ -69,6 +70,26 @@ def test_speaker_recipes_have_the_published_hyperparameters(recipe):
     length = AGENTS[recipe][3]
     assert config.max_instruction_length == length
     assert config.longest_decoded == (121 if length == 80 else length)
+
+
+def test_the_recipe_of_clear_has_the_published_hyperparameters():
+    assert RECIPES.keys() == {*AGENTS, "clear"}
+    config = preset("r2r", "matterport", "clear")
+    assert (config.dataset, config.instruction_language) == ("rxr", None)
+    assert (config.teacher, config.reward, config.select_metric) == ("reference", "ndtw", "nDTW")
+    assert (config.max_episode_steps, config.max_instruction_length) == (70, 160)
+    assert (config.batch_size, config.iterations, config.evaluate_every) == (12, 1_600_000, 500)
+    assert (config.imitation_weight, config.reinforcement.weight) == (0.4, 1.0)
+    assert (config.select_by, config.follower.hidden_size) == ("val_unseen", 768)
+    assert (config.optimiser.name, config.optimiser.learning_rate) == ("rmsprop", 1e-4)
+    assert config.clear == ClearConfig(True, 4e-5, True, True, 0.2, 0.5)
+
+
+def test_the_recipe_of_clear_has_neither_speaker_nor_back_translation():
+    with pytest.raises(ValueError, match="--preset clear has no back-translation"):
+        preset("rxr", "houses", "clear", translated=True)
+    with pytest.raises(ValueError, match="--preset clear has no speaker"):
+        speaker_preset("rxr", "houses", "clear")
 
 
 def test_defaults_follow_reference_paths_in_rxr_and_r4r():

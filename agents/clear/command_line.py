@@ -1,0 +1,92 @@
+"""Command lines of the trainings of both representations."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import tyro
+
+from agents.clear.settings import (
+    ClearRecipe,
+    LanguageConfig,
+    RepresentationTrainConfig,
+    VisualConfig,
+    idle_settings,
+    language_defaults,
+    visual_defaults,
+)
+from envs.worlds import World
+from training.resuming import early_value, file_defaults, parse_resumed
+from training.settings import check_effects, read_config
+
+Config = TypeVar("Config", bound=RepresentationTrainConfig)
+
+# Settings that may change when a run is resumed; any other change would make it another run.
+_MAY_CHANGE = frozenset(
+    "resume iterations minutes evaluate_every data_dir features threads device track".split()
+)
+
+
+def parse_language(arguments: Sequence[str], description: str | None = None) -> LanguageConfig:
+    """Return the settings of a language representation from its command line; see `_parse`."""
+    return _parse(LanguageConfig, language_defaults, arguments, description)
+
+
+def parse_visual(arguments: Sequence[str], description: str | None = None) -> VisualConfig:
+    """Return the settings of a visual representation from its command line; see `_parse`.
+
+    Raises:
+        ValueError: As in `_parse`, or --pairs is missing.
+    """
+    config = _parse(VisualConfig, visual_defaults, arguments, description)
+    if config.pairs is None:
+        raise ValueError(
+            "--pairs is missing; name a folder of paired paths, made with clipnav pair-paths"
+        )
+    return config
+
+
+def _parse(
+    kind: type[Config],
+    defaults: Callable[[World, ClearRecipe | None], Config],
+    arguments: Sequence[str],
+    description: str | None,
+) -> Config:
+    """Parse the command line of a training run.
+
+    --world and --preset determine the defaults of the other flags. --config takes all defaults from
+    a file, --resume from the run that it names.
+
+    Args:
+        kind: Class of the settings.
+        defaults: Return the default settings of a world and recipe.
+        arguments: Arguments of the command line.
+        description: First paragraph of --help.
+
+    Raises:
+        FileNotFoundError: --resume does not name a run.
+        ValueError: A flag contradicts the run to resume, or has no effect beside other flags.
+    """
+    given = file_defaults(kind, arguments)
+    resumed = early_value(arguments, "resume")
+    if resumed is not None:
+        run = Path(resumed)
+        default: Any = read_config(run, kind)
+        config: Any = parse_resumed(kind, run, arguments, _MAY_CHANGE, description)
+    else:
+        world, recipe = early_value(arguments, "world"), early_value(arguments, "preset")
+        # The parser of all flags refuses a value outside the choices, with the list of choices.
+        default = given or defaults(
+            world if world in get_args(World) else "houses",  # type: ignore[arg-type]
+            recipe if recipe in get_args(ClearRecipe) else None,  # type: ignore[arg-type]
+        )
+        config = tyro.cli(
+            kind,
+            prog=kind.COMMAND,
+            description=description,
+            default=default,
+            args=list(arguments),
+        )
+    check_effects(config, idle_settings(config), default)
+    return dataclasses.replace(config, config=None)

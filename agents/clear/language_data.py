@@ -1,0 +1,221 @@
+"""Instructions of one path as pairs, for contrastive learning and for retrieval."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.episodes import Episode, base_language
+from envs.tokenizers import Tokenizer
+from training.batches import BucketedBatchOrder
+
+PairRule = Literal["any", "same-language", "other-language"]
+
+_BUCKET = 16  # batches among which paths are sorted by length
+_PARTNERS = 61  # stream of random numbers
+
+
+class RetrievalTask(NamedTuple):
+    """Instructions that search for an instruction of the same path.
+
+    Attributes:
+        name: Language of the queries and of the candidates, such as "en-hi".
+        queries: (N,) instructions.
+        candidates: (N,) instructions of the same paths, in the same order.
+    """
+
+    name: str
+    queries: np.ndarray
+    candidates: np.ndarray
+
+
+class PathInstructions:
+    """Instructions of a split, grouped by path.
+
+    Attributes:
+        episodes: Episodes of the split, in the chosen languages.
+        tokens: (E, L) int32 token ids of the episodes.
+        paths: Episodes of each path, as indices.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        tokenizer: Tokenizer,
+        length: int,
+        languages: Sequence[str] = (),
+    ) -> None:
+        """Encode and group instructions.
+
+        Args:
+            episodes: Episodes of the split.
+            tokenizer: Tokenizer.
+            length: Maximum number of tokens of an instruction.
+            languages: Languages to keep, such as "en" or "en-US"; all by default.
+
+        Raises:
+            ValueError: The split has no instruction in one of the languages.
+        """
+        self.episodes = [e for e in episodes if not languages or _speaks(e, languages)]
+        present = {tag for e in self.episodes for tag in (e.language, base_language(e.language))}
+        if missing := [language for language in languages if language not in present]:
+            known = ", ".join(sorted({base_language(episode.language) for episode in episodes}))
+            raise ValueError(f"--languages {missing[0]}: no such instruction; choose from {known}")
+        texts = [tokenizer.encode(episode.instruction, length) for episode in self.episodes]
+        self.tokens = torch.from_numpy(np.stack(texts))
+        groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        for index, episode in enumerate(self.episodes):
+            groups.setdefault((episode.scan, episode.path), []).append(index)
+        self.paths = list(groups.values())
+
+    def partners(self, path: int, anchor: int, rule: PairRule) -> list[int]:
+        """Return the instructions of a path that may be the partner of one of them.
+
+        Args:
+            path: Index of the path.
+            anchor: Index of the instruction.
+            rule: Languages of the partner.
+        """
+        own = base_language(self.episodes[anchor].language)
+        others = [index for index in self.paths[path] if index != anchor]
+        if rule == "any":
+            return others
+        wanted = rule == "same-language"
+        return [i for i in others if (base_language(self.episodes[i].language) == own) == wanted]
+
+    def tasks(self) -> Iterator[RetrievalTask]:
+        """Yield the retrieval tasks between every two languages.
+
+        Each path has one instruction per language. With a single language, the second instruction
+        of a path searches for the first.
+        """
+        firsts: dict[str, dict[int, int]] = {}
+        seconds: dict[str, dict[int, int]] = {}
+        for path, indices in enumerate(self.paths):
+            for index in indices:
+                language = base_language(self.episodes[index].language)
+                table = firsts if path not in firsts.get(language, {}) else seconds
+                table.setdefault(language, {}).setdefault(path, index)
+        for one in sorted(firsts):
+            for other in sorted(firsts):
+                same = one == other
+                if same and len(firsts) > 1:
+                    continue
+                source = seconds.get(one, {}) if same else firsts[one]
+                shared = sorted(source.keys() & firsts[other].keys())
+                if len(shared) > 1:
+                    queries = np.array([source[path] for path in shared])
+                    candidates = np.array([firsts[other][path] for path in shared])
+                    yield RetrievalTask(f"{one}-{other}", queries, candidates)
+
+
+class PairBatches:
+    """Batches of pairs of instructions, reproducible from seed and iteration.
+
+    A batch contains a path at most once, so that no negative describes the path of its anchor.
+
+    Args:
+        data: Instructions of the training split.
+        rule: Languages of the partner.
+        batch_size: Pairs in a batch of all ranks.
+        seed: Random seed.
+        world_size: Number of ranks; the batch is divided evenly.
+
+    Raises:
+        ValueError: Fewer than two paths have a pair of instructions.
+    """
+
+    def __init__(
+        self,
+        data: PathInstructions,
+        rule: PairRule,
+        batch_size: int,
+        seed: int,
+        world_size: int = 1,
+    ) -> None:
+        self._data, self._seed = data, seed
+        self._choices: dict[str, list[tuple[int, list[int]]]] = {}
+        lengths = []
+        for path, indices in enumerate(data.paths):
+            options = [(index, data.partners(path, index, rule)) for index in indices]
+            options = [(anchor, partners) for anchor, partners in options if partners]
+            if options:
+                self._choices[str(path)] = options
+                lengths.append(max(int((data.tokens[i] != 0).sum()) for i in indices))
+        if len(self._choices) < max(2, world_size):
+            raise ValueError(
+                f"--pairs {rule}: {len(self._choices)} paths have two such instructions, but a "
+                f"batch requires {max(2, world_size)}; choose another rule, or more --languages"
+            )
+        names = list(self._choices)
+        self._order = BucketedBatchOrder(names, lengths, batch_size, _BUCKET, seed, world_size)
+
+    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+        """Return tokens (B, L) of anchors and of their partners for one rank.
+
+        Args:
+            iteration: Iteration, from 0.
+            rank: Rank of this process.
+            world_size: Number of ranks.
+        """
+        rng = np.random.default_rng([self._seed, _PARTNERS, iteration])
+        pairs = []
+        for name in self._order.batch(iteration):
+            options = self._choices[name]
+            anchor, partners = options[int(rng.integers(len(options)))]
+            pairs.append((anchor, partners[int(rng.integers(len(partners)))]))
+        anchors, partners = torch.tensor(pairs[rank::world_size]).T
+        return self._data.tokens[anchors], self._data.tokens[partners]
+
+
+class PartnerInstructions:
+    """Another instruction of the same path for each episode of a split.
+
+    A path with a single instruction is its own partner.
+
+    Args:
+        episodes: E episodes.
+        tokens: (E, L) token ids of their instructions.
+
+    Raises:
+        ValueError: No path has two instructions.
+    """
+
+    def __init__(self, episodes: Sequence[Episode], tokens: np.ndarray) -> None:
+        self._tokens = tokens
+        groups: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        for index, episode in enumerate(episodes):
+            groups.setdefault((episode.scan, episode.path), []).append(index)
+        self._choices = {
+            episodes[index].instr_id: [other for other in group if other != index] or [index]
+            for group in groups.values()
+            for index in group
+        }
+        if len(groups) == len(episodes):
+            raise ValueError(
+                "--clear.contrastive-weight requires paths with two instructions, but every path "
+                "has one; use 0, or omit --instruction-language"
+            )
+
+    def draw(self, instr_ids: Sequence[str], seed: Sequence[int]) -> np.ndarray:
+        """Return the tokens (B, L) of a random partner of each episode.
+
+        The partner of an episode depends on its id and the seed only, however ranks share a batch.
+
+        Args:
+            instr_ids: (B,) episodes.
+            seed: Random seed.
+        """
+        rows = []
+        for instr_id in instr_ids:
+            choices = self._choices[instr_id]
+            own = np.random.default_rng([*seed, _PARTNERS, crc32(instr_id.encode())])
+            rows.append(choices[int(own.integers(len(choices)))])
+        return self._tokens[rows]
+
+
+def _speaks(episode: Episode, languages: Sequence[str]) -> bool:
+    return episode.language in languages or base_language(episode.language) in languages

@@ -1,0 +1,114 @@
+"""Language representation of CLEAR: a transformer whose first hidden state is the embedding.
+
+Source: jialuli-luka/CLEAR, `r2r_src/mbert.py`. Letters in shapes: B instructions, L tokens, W
+width of an embedding.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.clear.settings import LanguageConfig, LanguageEncoderConfig
+from agents.envdrop.encoders import PAD
+from agents.envdrop.pretrained import TextModel, hugging_face_model
+from envs.tokenizers import Tokenizer
+
+
+class LanguageRepresentation(nn.Module):
+    """Transformer over the tokens of an instruction; the first token, as [CLS], is its embedding.
+
+    Args:
+        text: The transformer.
+        architecture: Sizes or name of the transformer, which must match for weights to be loaded.
+    """
+
+    def __init__(self, text: TextModel, architecture: dict[str, str]) -> None:
+        super().__init__()
+        self.model: nn.Module = text.network
+        self.architecture = architecture
+        self._text = text
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the embeddings (B, W) of tokens (B, L), padded with 0 at the end."""
+        longest = int((tokens != PAD).sum(1).max())
+        return self._text.states(tokens[:, :longest].long())[:, 0]
+
+    def text_model(self, identity: str) -> TextModel:
+        """Return the transformer as the encoder of a follower.
+
+        Args:
+            identity: Digest of the weights, which must match for those of the follower.
+        """
+        name = {"language representation": identity}
+        return TextModel(self._text.network, self._text.shift, name)
+
+
+def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> LanguageRepresentation:
+    """Build a language representation with initial weights: random, or those of --encoder.model.
+
+    Args:
+        config: Settings of the run.
+        tokenizer: Tokenizer of the run.
+
+    Raises:
+        FileNotFoundError, ValueError, ConnectionError: The Hugging Face model cannot be read.
+    """
+    encoder = config.encoder
+    if encoder.model is not None:
+        text = hugging_face_model(encoder.model)
+        pooler = getattr(text.network, "pooler", None)
+        if pooler is not None:
+            # Its output is unused, but DistributedDataParallel waits for every gradient.
+            pooler.requires_grad_(False)
+        longest = getattr(text.network.config, "max_position_embeddings", None)
+        if longest is not None and longest < config.max_instruction_length:
+            raise ValueError(
+                f"--max-instruction-length {config.max_instruction_length}: {encoder.model} reads "
+                f"at most {longest} tokens; lower it"
+            )
+        return LanguageRepresentation(text, dict(text.identity))
+    network = _small_transformer(encoder, len(tokenizer), config.max_instruction_length)
+    sizes = (encoder.hidden_size, encoder.layers, encoder.heads, encoder.feedforward)
+    architecture = {
+        "vocabulary size": str(len(tokenizer)),
+        "encoder sizes": " ".join(map(str, sizes)),
+        "longest instruction": str(config.max_instruction_length),
+    }
+    return LanguageRepresentation(TextModel(network, 0), architecture)
+
+
+def _small_transformer(encoder: LanguageEncoderConfig, vocabulary: int, length: int) -> Any:
+    """Return a BERT with random weights, without its pooler."""
+    from transformers import BertConfig, BertModel
+
+    sizes = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=encoder.hidden_size,
+        num_hidden_layers=encoder.layers,
+        num_attention_heads=encoder.heads,
+        intermediate_size=encoder.feedforward,
+        hidden_dropout_prob=encoder.dropout,
+        attention_probs_dropout_prob=encoder.dropout,
+        max_position_embeddings=length,
+        pad_token_id=PAD,
+    )
+    return BertModel(sizes, add_pooling_layer=False)
+
+
+@torch.no_grad()
+def embed(network: LanguageRepresentation, tokens: Tensor, batch_size: int = 128) -> Tensor:
+    """Return the embeddings (B, W) of instructions (B, L) on the CPU, in evaluation mode.
+
+    Args:
+        network: The representation; its mode is restored.
+        tokens: (B, L) token ids on the CPU.
+        batch_size: Instructions at once; those of similar length are computed together.
+    """
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    order = torch.argsort((tokens != PAD).sum(1), stable=True)
+    parts = [network(tokens[rows].to(device)).float().cpu() for rows in order.split(batch_size)]
+    network.train(was_training)
+    return torch.cat(parts)[torch.argsort(order)]

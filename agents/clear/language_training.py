@@ -1,0 +1,180 @@
+"""Training of a language representation, and its retrieval figures."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from agents.clear.language_data import PairBatches, PathInstructions
+from agents.clear.language_network import LanguageRepresentation, embed, make_language_network
+from agents.clear.losses import nt_xent
+from agents.clear.retrieval import mean_summary, ranks, results_table, summary
+from agents.clear.settings import LanguageConfig
+from envs.episodes import Episode, load_episodes
+from envs.tokenizers import PretrainedTokenizer, SubwordTokenizer, Tokenizer, load_tokenizer
+from envs.worlds import WorldFiles, world_files
+from training import distributed
+from training.checkpoints import VOCABULARY, load_model, save_model
+from training.learners import Selection, Summary
+from training.optimisers import make_optimiser
+from training.setup import rank_iteration_seed, set_up_torch
+from training.trainer import Trainer
+
+_NOISE = 62
+
+
+class LanguageLearner:
+    """Contrastive learning over the instructions of one path.
+
+    Args:
+        config: Settings of the run.
+
+    Raises:
+        FileNotFoundError: A split does not exist.
+        ValueError: Instructions or settings do not fit.
+    """
+
+    def __init__(self, config: LanguageConfig) -> None:
+        self.config = config
+        self.selection = Selection(config.select_by, config.select_metric)
+        self.metadata: dict[str, str] = {}
+        files = world_files(config.world, config.data_dir)
+        episodes = split_episodes(config, files, "train")
+        self.tokenizer = _tokenizer(config, [episode.instruction for episode in episodes])
+        length = config.max_instruction_length
+        train = PathInstructions(episodes, self.tokenizer, length)
+        world_size = distributed.world_size()
+        size, seed = config.batch_size, config.seed
+        self._batches = PairBatches(train, config.pairs, size, seed, world_size)
+        self.evaluation = {
+            split: PathInstructions(split_episodes(config, files, split), self.tokenizer, length)
+            for split in config.evaluation_splits
+        }
+        self.network = make_language_network(config, self.tokenizer).to(config.device)
+        self.clipped: list[nn.Module] = [self.network]
+        self.optimiser = make_optimiser(self.network, config.optimiser)
+        self._parallel = distributed.wrap_ddp(self.network)
+
+    def backward(self, iteration: int) -> Summary:
+        """Add the gradient of a batch of pairs and return the figures to log."""
+        rank, world_size = distributed.rank(), distributed.world_size()
+        first, second = self._batches.batch(iteration, rank, world_size)
+        tokens = torch.cat([first, second]).to(self.config.device)
+        # One call for both, because DistributedDataParallel expects one per update.
+        anchors, partners = self._parallel(tokens).chunk(2)
+        anchors, partners = distributed.gather_rows(anchors), distributed.gather_rows(partners)
+        loss = nt_xent(anchors, partners, self.config.temperature, self.config.symmetric)
+        (self.config.weight * world_size * loss).backward()
+        return {"loss": self.config.weight * loss.item(), "contrastive": loss.item()}
+
+    def evaluate(self) -> Mapping[str, Summary]:
+        """Return the retrieval figures of every split and of its pairs of languages."""
+        summaries: dict[str, Summary] = {}
+        for split, data in self.evaluation.items():
+            summaries |= retrieval(self.network, data, split, self.config)
+        return summaries
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary."""
+        self.tokenizer.save(run / VOCABULARY)
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the weights."""
+        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
+
+    def load_model(self, run: Path) -> None:
+        """Load the weights of a run."""
+        load_model(run, self.network, self.metadata)
+
+
+def split_episodes(config: LanguageConfig, files: WorldFiles, split: str) -> list[Episode]:
+    """Read the episodes of a split in the languages of a run.
+
+    Raises:
+        FileNotFoundError: The split does not exist.
+        ValueError: The file is damaged, or the split lacks one of the languages.
+    """
+    if not config.languages:
+        return load_episodes(config.dataset, split, files)
+    parts = [load_episodes(config.dataset, split, files, lang) for lang in config.languages]
+    # A language may be named twice, with and without its country.
+    return list({episode.instr_id: episode for part in parts for episode in part}.values())
+
+
+def retrieval(
+    network: LanguageRepresentation, data: PathInstructions, split: str, config: LanguageConfig
+) -> dict[str, Summary]:
+    """Return the retrieval figures of a split, and of its pairs of languages.
+
+    An instruction searches for that of its path among those of all paths of the split. `log_prob`
+    is the negative contrastive loss in batches of the size of the training.
+
+    Raises:
+        ValueError: No two paths of the split have two instructions.
+    """
+    embeddings = embed(network, data.tokens)
+    figures: dict[str, Summary] = {}
+    for task in data.tasks():
+        queries, candidates = embeddings[task.queries], embeddings[task.candidates]
+        own = np.arange(len(queries))
+        found = summary(ranks(queries.numpy(), candidates.numpy(), own), len(candidates))
+        losses = [
+            nt_xent(one, other, config.temperature, config.symmetric).item() * len(one)
+            for one, other in zip(
+                queries.split(config.batch_size), candidates.split(config.batch_size), strict=True
+            )
+        ]
+        figures[f"{split}/{task.name}"] = {**found, "log_prob": -sum(losses) / len(queries)}
+    if not figures:
+        raise ValueError(
+            f"split {split} has no two paths with two instructions each; choose other "
+            "--evaluation-splits, or more --languages"
+        )
+    return {split: mean_summary(list(figures.values())), **(figures if len(figures) > 1 else {})}
+
+
+def language_trainer(config: LanguageConfig) -> tuple[Trainer, LanguageLearner]:
+    """Build the trainer of a language representation and its learner."""
+    set_up_torch(config.device, config.threads, "highest", config.seed)
+    distributed.join(config.device)
+    learner = LanguageLearner(config)
+    noise = partial(rank_iteration_seed, config.seed, _NOISE, rank=distributed.rank())
+    return Trainer(config, learner, noise), learner
+
+
+@distributed.destroys_process_group
+def train_language(config: LanguageConfig) -> dict[str, dict[str, Summary]]:
+    """Train a language representation, print its retrieval figures and write RUN/results.json.
+
+    Returns:
+        Figures by split and weights: "trained" and "initial".
+    """
+    trainer, learner = language_trainer(config)
+    trainer.train()
+    learner.load_model(trainer.run)
+    figures = {"trained": learner.evaluate()}
+    torch.manual_seed(config.seed)
+    initial = make_language_network(config, learner.tokenizer).to(config.device)
+    learner.network.load_state_dict(initial.state_dict())
+    figures["initial"] = learner.evaluate()
+    results = {
+        split: {weights: parts[split] for weights, parts in figures.items()}
+        for split in figures["trained"]
+    }
+    trainer.report(results)
+    if distributed.rank() == 0:
+        print(results_table(results))
+        print(f"Run: {trainer.run}")
+    return results
+
+
+def _tokenizer(config: LanguageConfig, sentences: list[str]) -> Tokenizer:
+    """Return the saved tokenizer of a run that is resumed, or build that of a new run."""
+    if config.resume is not None:
+        return load_tokenizer(config.resume / VOCABULARY)
+    if config.encoder.model is not None:
+        return PretrainedTokenizer(config.encoder.model)
+    return SubwordTokenizer.build(sentences, config.encoder.vocabulary_size)

@@ -1,0 +1,120 @@
+"""Representations loaded from their runs, alone and as parts of a follower."""
+
+from pathlib import Path
+
+import torch
+
+from agents.clear.language_network import LanguageRepresentation, make_language_network
+from agents.clear.settings import LanguageConfig, VisualConfig
+from agents.clear.visual_network import VisualRepresentation
+from agents.envdrop.pretrained import TextModel
+from agents.envdrop.visual import PanoramaView, ViewEncoder
+from agents.settings import ClearConfig
+from envs.tokenizers import Tokenizer, load_tokenizer
+from storage import file_sha256
+from storage.features.store import FeatureStore
+from training.checkpoints import MODEL, VOCABULARY, load_model
+from training.settings import read_config
+
+_DIGITS = 16  # of a digest
+
+
+class RepresentedViews(ViewEncoder):
+    """Visual representation as the view encoder of a follower.
+
+    Args:
+        network: Trained representation.
+        identity: Digest of its weights before the follower's training.
+        tune: Whether the follower's training changes its weights; otherwise it has no dropout.
+        encode_stop: See `VisualRepresentation.view`.
+    """
+
+    def __init__(
+        self,
+        network: VisualRepresentation,
+        identity: str,
+        tune: bool = False,
+        encode_stop: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(tune)
+        self._identity, self._tune, self._encode_stop = identity, tune, encode_stop
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Digest of the representation that the follower started from."""
+        return {"visual representation": self._identity}
+
+    def train(self, mode: bool = True) -> "RepresentedViews":
+        """Set the training mode; a representation that is not tuned stays in evaluation mode."""
+        super().train(mode and self._tune)
+        return self
+
+    def forward(self, view: PanoramaView) -> PanoramaView:
+        """Return the view with encoded visual features; angles are unchanged."""
+        with torch.set_grad_enabled(self._tune and torch.is_grad_enabled()):
+            return self.network.view(view, self._encode_stop)
+
+
+def load_language(
+    run: Path, device: str = "cpu"
+) -> tuple[LanguageRepresentation, Tokenizer, LanguageConfig]:
+    """Load the network, the tokenizer and the settings of a language representation.
+
+    Args:
+        run: Folder of a run of clipnav train-language-representation.
+        device: Device of the network.
+
+    Raises:
+        FileNotFoundError: The folder does not contain a run.
+        ValueError: Files are damaged.
+    """
+    settings = read_config(run, LanguageConfig)
+    tokenizer = load_tokenizer(run / VOCABULARY)
+    network = make_language_network(settings, tokenizer)
+    load_model(run, network, {})
+    return network.to(device).eval(), tokenizer, settings
+
+
+def load_text_model(run: Path, max_instruction_length: int) -> TextModel:
+    """Load a language representation as the instruction encoder of a follower.
+
+    Args:
+        run: Folder of a run of clipnav train-language-representation.
+        max_instruction_length: Maximum number of tokens that the follower reads.
+
+    Raises:
+        FileNotFoundError, ValueError: As in `load_language`, or the follower reads more tokens.
+    """
+    network, _, settings = load_language(run)
+    if max_instruction_length > settings.max_instruction_length:
+        raise ValueError(
+            f"--max-instruction-length {max_instruction_length}: {run} reads at most "
+            f"{settings.max_instruction_length} tokens; lower it, or train the representation "
+            "with a higher one"
+        )
+    return network.text_model(_digest(run))
+
+
+def load_view_encoder(run: Path, store: FeatureStore, settings: ClearConfig) -> RepresentedViews:
+    """Load a visual representation as the view encoder of a follower.
+
+    Args:
+        run: Folder of a run of clipnav train-visual-representation.
+        store: Features that the follower reads.
+        settings: Use of the representation.
+
+    Raises:
+        FileNotFoundError: The folder does not contain a run.
+        ValueError: Files are damaged, or the representation belongs to another feature encoder.
+    """
+    config = read_config(run, VisualConfig)
+    network = VisualRepresentation(
+        store.width, config.standardise, config.input_dropout, config.hidden_dropout
+    )
+    load_model(run, network, {"encoder": store.encoder})
+    return RepresentedViews(network, _digest(run), settings.tune_visual, settings.encode_stop)
+
+
+def _digest(run: Path) -> str:
+    return file_sha256(run / MODEL)[:_DIGITS]

@@ -1,0 +1,162 @@
+"""Files of paired paths in the form of CLEAR's `rxr_<split>_guide_multi.jsonl`.
+
+Such a file is one JSON array, although its name ends in .jsonl. Its records are those of an RxR
+guide file with four more fields: `instructions` and `languages`, all other instructions of the path
+and their languages, and `pair_scan` and `pair_path`, a path of the same length in another building.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agents.clear.mining import MinedPair, PathKey
+from envs.episodes.annotations import GuideRecord
+from envs.episodes.paths import path_problems
+from envs.worlds import WorldFiles
+from storage import atomic_write
+from storage.records import RecordError, read_records
+
+_REMEDY = "write it again with clipnav pair-paths"
+
+
+@dataclass(frozen=True)
+class PathPair:
+    """Two paths of the same length in different scans.
+
+    Attributes:
+        scan: Scan of the path.
+        path: Viewpoints.
+        pair_scan: Scan of the counterpart.
+        pair_path: Its viewpoints.
+    """
+
+    scan: str
+    path: tuple[str, ...]
+    pair_scan: str
+    pair_path: tuple[str, ...]
+
+
+class MultiRecord(GuideRecord, frozen=True, gc=False):
+    """Record of such a file; a path without a counterpart lacks the last two fields."""
+
+    instructions: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    pair_scan: str | None = None
+    pair_path: tuple[str, ...] | None = None
+
+
+def multi_path(folder: Path, split: str) -> Path:
+    """Return the file of a split in a folder."""
+    return folder / f"rxr_{split}_guide_multi.jsonl"
+
+
+def write_multi_file(
+    path: Path, source: Path, pairs: Mapping[PathKey, MinedPair], remedy: str
+) -> int:
+    """Write the records of a guide file with the other instructions and the paired paths.
+
+    All fields of the guide file, such as the times of words, are kept.
+
+    Args:
+        path: File to write.
+        source: Guide file, possibly compressed.
+        pairs: Counterparts by path.
+        remedy: How to get a correct guide file, for error messages.
+
+    Returns:
+        Number of records.
+
+    Raises:
+        ValueError: The guide file is damaged.
+    """
+    # Raw values are copied as they are; the times of words would take gigabytes as objects.
+    raw_records = read_records(source, dict[str, msgspec.Raw], remedy)
+    guides = read_records(source, GuideRecord, remedy)
+    groups: dict[PathKey, list[int]] = {}
+    for number, guide in enumerate(guides):
+        groups.setdefault((guide.scan, guide.path), []).append(number)
+    encode = msgspec.json.encode
+    with atomic_write(path) as beside, beside.open("wb") as file:
+        file.write(b"[")
+        for number, (raw, guide) in enumerate(zip(raw_records, guides, strict=True)):
+            key = guide.scan, guide.path
+            others = [guides[other] for other in groups[key] if other != number]
+            added: dict[str, Any] = {
+                "instructions": [other.instruction for other in others],
+                "languages": [other.language for other in others],
+            }
+            if (pair := pairs.get(key)) is not None:
+                added |= {"pair_scan": pair.scan, "pair_path": pair.path}
+            file.write((b",\n" if number else b"\n") + encode({**raw, **added}))
+        file.write(b"\n]\n")
+    return len(guides)
+
+
+def read_multi_file(path: Path) -> list[MultiRecord]:
+    """Read all records of a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A record is damaged; names file, record, field and remedy.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {_REMEDY}, or name its folder with --pairs")
+    records = read_records(path, MultiRecord, _REMEDY)
+    for number, record in enumerate(records):
+        if len(record.instructions) != len(record.languages):
+            problem = (
+                f"{len(record.instructions)} 'instructions', but {len(record.languages)} "
+                "'languages'"
+            )
+            raise RecordError(path, number, problem, _REMEDY, record.name)
+    return records
+
+
+def read_pairs(path: Path, files: WorldFiles) -> list[PathPair]:
+    """Read the distinct pairs of paths of a file and check them against the graphs.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A record is damaged, a path does not fit its graph, both paths are in the same
+            scan or have different lengths, or no record has a pair.
+    """
+    records = read_multi_file(path)
+    pairs: dict[PathPair, int] = {}
+    for number, record in enumerate(records):
+        if record.pair_scan is None and record.pair_path is None:
+            continue
+        if problem := _problem(record):
+            raise RecordError(path, number, problem, _REMEDY, record.name)
+        assert record.pair_scan is not None
+        assert record.pair_path is not None
+        pair = PathPair(record.scan, record.path, record.pair_scan, record.pair_path)
+        pairs.setdefault(pair, number)
+    if not pairs:
+        raise ValueError(f"{path}: no record has the fields 'pair_scan' and 'pair_path'; {_REMEDY}")
+    scans = [name for pair in pairs for name in (pair.scan, pair.pair_scan)]
+    paths = [part for pair in pairs for part in (pair.path, pair.pair_path)]
+    if problems := path_problems(scans, paths, files.connectivity_dir):
+        first = min(problems)
+        number = list(pairs.values())[first // 2]
+        text = problems[first]
+        if first % 2:
+            text = text.replace("field '", "field 'pair_", 1)
+        raise RecordError(path, number, text, _REMEDY, records[number].name)
+    return list(pairs)
+
+
+def _problem(record: MultiRecord) -> str | None:
+    """Return what is wrong with the pair of a record, or None."""
+    if record.pair_scan is None or record.pair_path is None:
+        return "only one of the fields 'pair_scan' and 'pair_path' is present"
+    if record.pair_scan == record.scan:
+        return f"field 'pair_scan': {record.pair_scan!r} is the scan of the path itself"
+    if len(record.pair_path) != len(record.path):
+        return (
+            f"field 'pair_path' has {len(record.pair_path)} viewpoints, but the path has "
+            f"{len(record.path)}"
+        )
+    return None

@@ -1,0 +1,304 @@
+"""Settings of the trainings of both representations; this module does not import torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from envs.worlds import Dataset, World, is_built_in
+from training.optimiser_settings import OptimiserConfig
+from training.settings import (
+    check_counts,
+    check_effects,
+    check_minutes,
+    check_numbers,
+    idle_training_settings,
+)
+from training.tracking import TrackerName
+
+ClearRecipe = Literal["clear"]
+
+
+@dataclass(frozen=True)
+class RepresentationTrainConfig:
+    """Settings that the trainings of both representations share."""
+
+    COMMAND: ClassVar[str]
+
+    world: World = "houses"
+    """Set of buildings."""
+    preset: ClearRecipe | None = None
+    """Published hyper-parameters of CLEAR as defaults of the other flags."""
+    data_dir: Path | None = None
+    """Folder with matterport/ and r2r/, rxr/ or r4r/; required by --world matterport."""
+    iterations: int = 1_500
+    """Number of weight updates."""
+    minutes: float | None = None
+    """Training time in minutes, evaluation excluded; replaces --iterations."""
+    batch_size: int = 32
+    """Number of pairs in a batch; each is a negative of the others."""
+    temperature: float = 0.5
+    """Divisor of the cosine similarities in the contrastive loss."""
+    weight: float = 1.0
+    """Weight of the contrastive loss."""
+    evaluate_every: int = 250
+    """Number of iterations between two evaluations, each followed by a checkpoint."""
+    evaluation_splits: tuple[str, ...] = ("val_seen", "val_unseen")
+    """Evaluation splits."""
+    select_by: str = "val_seen"
+    """Evaluation split that selects the best weights; the scores of other splits stay unbiased."""
+    seed: int = 0
+    """Random seed for weights, data order, pairs and dropout."""
+    output: Path | None = None
+    """Folder of the run; by default a folder in runs/ named after the main settings."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
+    resume: Path | None = None
+    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    device: str = "cpu"
+    """Device of the network: cpu, cuda, cuda:1, ..."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("iterations", "evaluate_every", "threads"))
+        check_counts(self, ("batch_size",), least=2)
+        check_counts(self, ("seed",), least=0)
+        check_numbers(self, ("temperature", "weight"))
+        for name in ("temperature", "weight"):
+            if not getattr(self, name):
+                raise ValueError(f"--{name} 0: must be greater than 0")
+        check_minutes(self.minutes)
+        if self.select_by not in self.evaluation_splits:
+            raise ValueError(
+                f"--select-by {self.select_by}: not among --evaluation-splits "
+                f"{' '.join(self.evaluation_splits)}; add it there, or select by another split"
+            )
+
+
+@dataclass(frozen=True)
+class LanguageEncoderConfig:
+    """Tokens and encoder of the instructions."""
+
+    tokens: Literal["subwords", "pretrained"] = "subwords"
+    """Tokens of the instructions: byte-pair subwords learned from the training split, for an
+    encoder that is trained from scratch, or those of a Hugging Face model, which is fine-tuned."""
+    vocabulary_size: int = 8_000
+    """Size of the subword vocabulary."""
+    model: str | None = None
+    """Name or local folder of the Hugging Face model, for --encoder.tokens pretrained."""
+    hidden_size: int = 128
+    """Width of the encoder."""
+    layers: int = 2
+    """Number of transformer layers."""
+    heads: int = 4
+    """Number of attention heads in a layer."""
+    feedforward: int = 512
+    """Width of the feed-forward networks."""
+    dropout: float = 0.1
+    """Dropout rate of the encoder."""
+
+    def __post_init__(self) -> None:
+        sizes = ("hidden_size", "layers", "heads", "feedforward")
+        check_counts(self, ("vocabulary_size", *sizes), "encoder.")
+        check_dropout(self, ("dropout",), "encoder")
+        if (self.tokens == "pretrained") != (self.model is not None):
+            raise ValueError(
+                "--encoder.tokens pretrained requires --encoder.model, and the other way round; "
+                "give both or neither"
+            )
+        if self.hidden_size % self.heads:
+            raise ValueError(
+                f"--encoder.hidden-size {self.hidden_size}: must be a multiple of --encoder.heads "
+                f"{self.heads}"
+            )
+        if self.model is not None:
+            names = ("vocabulary_size", *sizes, "dropout")
+            check_effects(self, dict.fromkeys(names, "with --encoder.model"), part="encoder.")
+
+
+@dataclass(frozen=True)
+class LanguageConfig(RepresentationTrainConfig):
+    """Settings of the training of a language representation."""
+
+    COMMAND: ClassVar = "clipnav train-language-representation"
+    """Command that makes such runs."""
+
+    dataset: Dataset = "rxr"
+    """Dataset of instructions."""
+    languages: tuple[str, ...] = ()
+    """Languages of the instructions (rxr: en, hi, te); all languages by default."""
+    pairs: Literal["any", "same-language", "other-language"] = "any"
+    """Partner of an instruction: any other instruction of the path, one in the same language, or
+    one in another language."""
+    symmetric: bool = True
+    """Use both instructions of a pair as anchors, as in SimCLR (CLEAR: no)."""
+    max_instruction_length: int = 160
+    """Maximum number of tokens of an instruction; further tokens are dropped."""
+    select_metric: Literal["MRR", "R@1", "R@5", "log_prob"] = "MRR"
+    """Metric that selects the best weights: mean reciprocal rank, recall at 1 or 5 of retrieval, or
+    the mean log-probability of the partner in a batch, the negative contrastive loss."""
+    encoder: LanguageEncoderConfig = field(default_factory=LanguageEncoderConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, ("max_instruction_length",), least=2)
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        languages = "".join(f"-{language}" for language in self.languages)
+        return f"language-{self.dataset}-{self.world}{languages}"
+
+
+@dataclass(frozen=True)
+class VisualConfig(RepresentationTrainConfig):
+    """Settings of the training of a visual representation."""
+
+    COMMAND: ClassVar = "clipnav train-visual-representation"
+    """Command that makes such runs."""
+
+    pairs: Path | None = None
+    """Folder with rxr_<split>_guide_multi.jsonl and objects_27.json, such as the output of clipnav
+    pair-paths; required."""
+    features: Path | None = None
+    """Feature store; the world's own by default."""
+    object_constraint: bool = True
+    """Compare only views whose counterpart in the paired panorama shows an object of the same
+    class."""
+    standardise: bool = True
+    """Standardise visual features to mean 0 and standard deviation 1 over the training scans
+    (CLEAR: no)."""
+    input_dropout: float = 0.3
+    """Dropout rate of the features."""
+    hidden_dropout: float = 0.5
+    """Dropout rate of the hidden layer."""
+    select_metric: Literal["MRR", "R@1", "R@5"] = "MRR"
+    """Metric that selects the best weights: mean reciprocal rank, or recall at 1 or 5."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_dropout(self, ("input_dropout", "hidden_dropout"))
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's default folder."""
+        return f"visual-rxr-{self.world}"
+
+
+@dataclass(frozen=True)
+class PairPathsConfig:
+    """Settings of the search for similar paths in other buildings."""
+
+    language_representation: Path
+    """Run of clipnav train-language-representation that embeds the instructions."""
+    output: Path
+    """Folder for rxr_<split>_guide_multi.jsonl and objects_27.json."""
+    world: World = "houses"
+    """Set of buildings."""
+    data_dir: Path | None = None
+    """Folder with matterport/ and rxr/; required by --world matterport."""
+    splits: tuple[str, ...] = ("train", "val_seen", "val_unseen")
+    """Splits; the counterpart of a path is in the same split."""
+    objects: bool = True
+    """Write the visible objects of the built-in houses to objects_27.json."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+    device: str = "cpu"
+    """Device of the language representation: cpu, cuda, cuda:1, ..."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("threads",))
+        if not self.splits:
+            raise ValueError("--splits: names no split; name at least one")
+
+
+def check_dropout(settings: object, names: tuple[str, ...], part: str = "") -> None:
+    """Check that dropout rates are in [0, 1).
+
+    Raises:
+        ValueError: A rate is out of range; names its flag.
+    """
+    for name in names:
+        rate = getattr(settings, name)
+        if not 0 <= rate < 1:
+            prefix = f"{part}." if part else ""
+            flag = f"--{prefix}{name.replace('_', '-')}"
+            raise ValueError(f"{flag} {rate:g}: must be at least 0 and below 1")
+
+
+def idle_settings(config: RepresentationTrainConfig) -> dict[str, str]:
+    """Return the dotted names of the settings without effect, each with the reason."""
+    idle = idle_training_settings(config)
+    if is_built_in(config.world):
+        idle["data_dir"] = f"with --world {config.world}"
+    if isinstance(config, LanguageConfig) and config.dataset != "rxr":
+        idle["languages"] = f"with --dataset {config.dataset}, whose instructions are in English"
+    return idle
+
+
+def language_defaults(world: World, recipe: ClearRecipe | None = None) -> LanguageConfig:
+    """Return the default settings of a language representation.
+
+    Args:
+        world: Set of buildings.
+        recipe: Published settings.
+    """
+    if recipe is not None:
+        return LanguageConfig(
+            world=world,
+            preset=recipe,
+            iterations=100_000,
+            batch_size=8,
+            temperature=0.5,
+            weight=0.2 / 8,  # the released code divides the weighted loss by the batch size
+            symmetric=False,
+            max_instruction_length=160,
+            select_by="val_unseen",
+            select_metric="log_prob",
+            encoder=LanguageEncoderConfig("pretrained", model="bert-base-multilingual-cased"),
+            optimiser=OptimiserConfig(
+                name="adamw",
+                learning_rate=4e-5,
+                weight_decay=0.01,
+                schedule="linear",
+                warmup=20_000,
+                clip="norm",
+                clip_at=40.0,
+            ),
+        )
+    optimiser = OptimiserConfig(
+        name="adamw",
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        schedule="cosine",
+        warmup=100,
+        clip="norm",
+        clip_at=5.0,
+    )
+    return LanguageConfig(world=world, temperature=0.1, optimiser=optimiser)
+
+
+def visual_defaults(world: World, recipe: ClearRecipe | None = None) -> VisualConfig:
+    """Return the default settings of a visual representation; arguments as `language_defaults`."""
+    if recipe is not None:
+        return VisualConfig(
+            world=world,
+            preset=recipe,
+            iterations=50_000,
+            batch_size=32,
+            temperature=0.5,
+            weight=0.2,
+            object_constraint=True,
+            standardise=False,
+            select_by="val_unseen",
+            optimiser=OptimiserConfig(name="rmsprop", learning_rate=1e-4),
+        )
+    optimiser = OptimiserConfig(
+        name="adam", learning_rate=1e-3, schedule="cosine", warmup=50, clip="norm", clip_at=5.0
+    )
+    return VisualConfig(world=world, optimiser=optimiser)

@@ -1,0 +1,169 @@
+"""Paired paths as features and objects, for contrastive learning and for retrieval.
+
+Letters in shapes: B pairs, T steps, N = 36 views, D width of the features, C object classes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.clear.objects import ObjectClasses, objects_of_viewpoint
+from agents.clear.pair_files import PathPair
+from agents.clear.visual_network import shared_objects
+from storage.features.store import FeatureStore
+from training.batches import BucketedBatchOrder
+
+_BUCKET = 16  # batches among which pairs are sorted by length
+
+
+class PairedSteps(NamedTuple):
+    """All steps of a batch of paired paths.
+
+    Attributes:
+        views: (2, T, B, N, D) features of the paths and of their counterparts; zeros after the end.
+        shared: (T, B, N) bool, whether a view and its counterpart show a common object class; None
+            without object constraint.
+        live: (T, B) bool, false after the end of a path.
+    """
+
+    views: Tensor
+    shared: Tensor | None
+    live: Tensor
+
+    def to(self, device: str) -> "PairedSteps":
+        """Return the steps on a device."""
+        shared = None if self.shared is None else self.shared.to(device)
+        return PairedSteps(self.views.to(device), shared, self.live.to(device))
+
+
+class PairedPaths:
+    """Pairs of paths of a split, with the features and objects of their viewpoints.
+
+    Args:
+        pairs: Pairs of paths.
+        store: Features.
+        classes: Object classes by scan and viewpoint; None without object constraint.
+        objects_file: File of the classes, for error messages.
+
+    Raises:
+        KeyError: The store or the classes lack a viewpoint.
+        ValueError: Features are not finite.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[PathPair],
+        store: FeatureStore,
+        classes: ObjectClasses | None,
+        objects_file: Path,
+    ) -> None:
+        self.pairs = list(pairs)
+        self._store = store
+        places = {
+            (scan, viewpoint): store.row(scan, viewpoint)
+            for pair in pairs
+            for scan, path in ((pair.scan, pair.path), (pair.pair_scan, pair.pair_path))
+            for viewpoint in path
+        }
+        self._numbers = {place: number for number, place in enumerate(places)}
+        self._rows = np.array(list(places.values()))
+        store.check_finite(self._rows)
+        self._classes: np.ndarray | None = None
+        if classes is not None:
+            parts = [objects_of_viewpoint(classes, *place, objects_file) for place in places]
+            self._classes = np.stack(parts)
+
+    def lengths(self) -> list[int]:
+        """Return the number of steps of each pair."""
+        return [len(pair.path) for pair in self.pairs]
+
+    def steps(self, numbers: Sequence[int]) -> PairedSteps:
+        """Return the steps of some pairs.
+
+        Args:
+            numbers: (B,) indices of the pairs.
+        """
+        chosen = [self.pairs[number] for number in numbers]
+        longest = max(len(pair.path) for pair in chosen)
+        places = np.zeros((2, longest, len(chosen)), int)
+        live = np.zeros((longest, len(chosen)), bool)
+        for column, pair in enumerate(chosen):
+            size = len(pair.path)
+            live[:size, column] = True
+            places[0, :size, column] = [self._numbers[pair.scan, v] for v in pair.path]
+            places[1, :size, column] = [self._numbers[pair.pair_scan, v] for v in pair.pair_path]
+        views = torch.from_numpy(self._store.take(self._rows[places].ravel()))
+        views = views.view(*places.shape, *views.shape[1:])
+        views[:, torch.from_numpy(~live)] = 0.0
+        shared = None
+        if self._classes is not None:
+            first, second = (torch.from_numpy(self._classes[part].astype(int)) for part in places)
+            shared = shared_objects(first, second)
+        return PairedSteps(views, shared, torch.from_numpy(live))
+
+    def twins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the panoramas that search for their counterparts.
+
+        Returns:
+            (Q,) rows of the store of the queries, each viewpoint once; (N,) rows of the distinct
+            counterparts; and (Q,) the index of the counterpart of each query.
+        """
+        partners: dict[int, int] = {}
+        for pair in self.pairs:
+            for viewpoint, partner in zip(pair.path, pair.pair_path, strict=True):
+                row = self._store.row(pair.scan, viewpoint)
+                partners.setdefault(row, self._store.row(pair.pair_scan, partner))
+        candidates, targets = np.unique(list(partners.values()), return_inverse=True)
+        return np.array(list(partners)), candidates, targets
+
+    def mean_and_spread(self) -> tuple[Tensor, Tensor]:
+        """Return mean (D,) and standard deviation (D,) of the features of all viewpoints."""
+        views = torch.from_numpy(self._store.take(np.unique(self._rows))).flatten(0, 1)
+        return views.mean(0), views.std(0)
+
+
+class PairedPathBatches:
+    """Batches of paired paths, reproducible from seed and iteration.
+
+    Args:
+        data: Pairs of the training split.
+        batch_size: Pairs in a batch of all ranks.
+        seed: Random seed.
+        world_size: Number of ranks; the batch is divided evenly.
+
+    Raises:
+        ValueError: There are fewer than two pairs, or fewer than ranks.
+    """
+
+    def __init__(self, data: PairedPaths, batch_size: int, seed: int, world_size: int = 1) -> None:
+        if len(data.pairs) < 2:
+            raise ValueError("a contrastive loss requires at least two pairs of paths")
+        names = [str(number) for number in range(len(data.pairs))]
+        lengths = data.lengths()
+        self._data = data
+        self._order = BucketedBatchOrder(names, lengths, batch_size, _BUCKET, seed, world_size)
+
+    def batch(self, iteration: int, rank: int = 0, world_size: int = 1) -> PairedSteps:
+        """Return the steps of one rank; all ranks have the same number of steps T.
+
+        Args:
+            iteration: Iteration, from 0.
+            rank: Rank of this process.
+            world_size: Number of ranks.
+        """
+        numbers = [int(name) for name in self._order.batch(iteration)]
+        steps = self._data.steps(numbers[rank::world_size])
+        longest = max(len(self._data.pairs[number].path) for number in numbers)
+        missing = longest - len(steps.live)
+        if not missing:
+            return steps
+        views = torch.nn.functional.pad(steps.views, (0, 0, 0, 0, 0, 0, 0, missing))
+        live = torch.nn.functional.pad(steps.live, (0, 0, 0, missing))
+        shared = steps.shared
+        if shared is not None:
+            shared = torch.nn.functional.pad(shared, (0, 0, 0, 0, 0, missing))
+        return PairedSteps(views, shared, live)

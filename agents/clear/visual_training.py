@@ -1,0 +1,173 @@
+"""Training of a visual representation, and its retrieval figures."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from agents.clear.losses import paired_cross_entropy
+from agents.clear.objects import OBJECTS_FILE, read_objects
+from agents.clear.pair_files import multi_path, read_pairs
+from agents.clear.retrieval import ranks, results_table, summary
+from agents.clear.settings import VisualConfig
+from agents.clear.visual_data import PairedPathBatches, PairedPaths
+from agents.clear.visual_network import VisualRepresentation
+from envs.worlds import world_files
+from storage.features.store import FeatureStore
+from training import distributed
+from training.checkpoints import load_model, save_model
+from training.learners import Selection, Summary
+from training.optimisers import make_optimiser
+from training.setup import rank_iteration_seed, set_up_torch
+from training.trainer import Trainer
+
+_NOISE = 63
+_ROWS_AT_ONCE = 256
+
+
+class VisualLearner:
+    """Contrastive learning over the viewpoints of paired paths.
+
+    Args:
+        config: Settings of the run.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        KeyError: The features or the objects lack a viewpoint.
+        ValueError: A file is damaged, or there are too few pairs.
+    """
+
+    def __init__(self, config: VisualConfig) -> None:
+        self.config = config
+        self.selection = Selection(config.select_by, config.select_metric)
+        files = world_files(config.world, config.data_dir)
+        store = files.open_features(config.features)
+        if store is None or config.pairs is None:
+            raise ValueError("a visual representation requires --features and --pairs")
+        self.store = store
+        self.metadata = {"encoder": store.encoder}
+        objects = config.pairs / OBJECTS_FILE
+        classes = read_objects(objects) if config.object_constraint else None
+        pairs = {
+            split: read_pairs(multi_path(config.pairs, split), files)
+            for split in ("train", *config.evaluation_splits)
+        }
+        train = PairedPaths(pairs["train"], store, classes, objects)
+        self.evaluation = {
+            split: PairedPaths(pairs[split], store, None, objects)
+            for split in config.evaluation_splits
+        }
+        world_size = distributed.world_size()
+        self._batches = PairedPathBatches(train, config.batch_size, config.seed, world_size)
+        self.network = VisualRepresentation(
+            store.width, config.standardise, config.input_dropout, config.hidden_dropout
+        )
+        if self.network.scale is not None:
+            self.network.scale.fit(*train.mean_and_spread())
+        self.network.to(config.device)
+        self.clipped: list[nn.Module] = [self.network]
+        self.optimiser = make_optimiser(self.network, config.optimiser)
+        self._parallel = distributed.wrap_ddp(self.network)
+
+    def backward(self, iteration: int) -> Summary:
+        """Add the gradient of a batch of pairs and return the figures to log."""
+        config, world_size = self.config, distributed.world_size()
+        steps = self._batches.batch(iteration, distributed.rank(), world_size).to(config.device)
+        encoded = self._parallel(steps.views)  # (2, T, B, N, D)
+        if steps.shared is not None:
+            encoded = encoded * steps.shared[..., None]
+        first, second = encoded.mean(3)  # (T, B, D) each
+        total = torch.zeros((), device=encoded.device)
+        count = 0.0
+        for one, other, live in zip(first, second, steps.live, strict=True):
+            everyone = distributed.gather_rows(live.float()).bool()
+            one, other = distributed.gather_rows(one), distributed.gather_rows(other)
+            total = total + paired_cross_entropy(one, other, everyone, config.temperature)
+            count += everyone.sum().item()
+        loss = total / count
+        (config.weight * world_size * loss).backward()
+        return {"loss": config.weight * loss.item(), "contrastive": loss.item()}
+
+    def evaluate(self) -> Mapping[str, Summary]:
+        """Return the retrieval figures of every split."""
+        return {
+            split: view_retrieval(self.network, data, self.store)
+            for split, data in self.evaluation.items()
+        }
+
+    def start(self, run: Path) -> None:
+        """Write nothing besides settings and weights."""
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the weights."""
+        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
+
+    def load_model(self, run: Path) -> None:
+        """Load the weights of a run."""
+        load_model(run, self.network, self.metadata)
+
+
+@torch.no_grad()
+def view_retrieval(
+    network: VisualRepresentation | None, data: PairedPaths, store: FeatureStore
+) -> Summary:
+    """Return how often a panorama finds its counterpart among those of all pairs of a split.
+
+    The embedding of a panorama is the mean of its encoded views, without object constraint, which
+    would reveal the counterpart.
+
+    Args:
+        network: The representation, in evaluation mode; None for the features themselves.
+        data: Pairs of the split.
+        store: Features.
+    """
+    queries, candidates, targets = data.twins()
+
+    def embeddings(rows: torch.Tensor) -> Tensor:
+        parts = []
+        for chosen in rows.split(_ROWS_AT_ONCE):
+            views = torch.from_numpy(store.take(chosen.numpy()))
+            if network is not None:
+                device = network.encoder.norm.weight.device
+                parts.append(network.panorama(views.to(device)).cpu())
+            else:
+                parts.append(views.mean(1))
+        return torch.cat(parts)
+
+    one, other = embeddings(torch.from_numpy(queries)), embeddings(torch.from_numpy(candidates))
+    return summary(ranks(one.numpy(), other.numpy(), targets), len(candidates))
+
+
+def visual_trainer(config: VisualConfig) -> tuple[Trainer, VisualLearner]:
+    """Build the trainer of a visual representation and its learner."""
+    set_up_torch(config.device, config.threads, "highest", config.seed)
+    distributed.join(config.device)
+    learner = VisualLearner(config)
+    noise = partial(rank_iteration_seed, config.seed, _NOISE, rank=distributed.rank())
+    return Trainer(config, learner, noise), learner
+
+
+@distributed.destroys_process_group
+def train_visual(config: VisualConfig) -> dict[str, dict[str, Summary]]:
+    """Train a visual representation, print its retrieval figures and write RUN/results.json.
+
+    Returns:
+        Figures by split and embedding: "trained", and "features" for the mean of the features.
+    """
+    trainer, learner = visual_trainer(config)
+    trainer.train()
+    learner.load_model(trainer.run)
+    learner.network.eval()
+    results = {
+        split: {"trained": figures, "features": view_retrieval(None, data, learner.store)}
+        for (split, figures), data in zip(
+            learner.evaluate().items(), learner.evaluation.values(), strict=True
+        )
+    }
+    trainer.report(results)
+    if distributed.rank() == 0:
+        print(results_table(results))
+        print(f"Run: {trainer.run}")
+    return results

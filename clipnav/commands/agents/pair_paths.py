@@ -1,0 +1,25 @@
+"""Pair each RxR path with one in another building whose instructions are similar (CLEAR).
+
+$ clipnav pair-paths --language-representation runs/language-rxr-houses --output runs/pairs
+$ clipnav pair-paths --language-representation RUN --output PAIRS --splits train val_seen
+
+Writes rxr_<split>_guide_multi.jsonl for each split: the guide file with all other instructions of
+the path, and the paired path. For the built-in houses, the visible objects are written as well.
+"""
+
+from collections.abc import Sequence
+
+import tyro
+
+from agents.clear.settings import PairPathsConfig
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and pair paths."""
+    config = tyro.cli(
+        PairPathsConfig, prog="clipnav pair-paths", description=__doc__, args=list(arguments)
+    )
+    # Imported here so that --help answers without loading torch.
+    from agents.clear.pairing import pair_paths
+
+    pair_paths(config)

@@ -1,0 +1,23 @@
+"""Train a visual representation by contrasting paired paths in different buildings (CLEAR).
+
+$ clipnav train-visual-representation --pairs runs/pairs
+$ clipnav train-visual-representation --pairs runs/pairs --no-object-constraint
+$ clipnav train-visual-representation --pairs PAIRS --preset clear --features vit.safetensors
+$ clipnav train-visual-representation --resume runs/visual-rxr-houses
+
+clipnav pair-paths makes the folder of --pairs. Prints how often a panorama finds its counterpart,
+compared with the features themselves. clipnav train-agent --visual-representation uses the run.
+"""
+
+from collections.abc import Sequence
+
+from agents.clear.command_line import parse_visual
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and train."""
+    config = parse_visual(arguments, __doc__)
+    # Imported here so that --help answers without loading torch.
+    from agents.clear.visual_training import train_visual
+
+    train_visual(config)
