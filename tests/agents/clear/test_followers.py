@@ -1,0 +1,204 @@
+"""Followers that read instructions and views through the representations."""
+
+import dataclasses
+import shutil
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import torch
+
+from agents.acting.environments import make_env, make_follower, reserve_text_states
+from agents.acting.tokenizers import make_tokenizer
+from agents.clear.loading import RepresentedViews
+from agents.command_line import parse_train
+from agents.envdrop.pretrained import PretrainedEncoder
+from agents.experiments.runs import load_run
+from agents.learning.follower_training import FollowerLearner, follower_trainer, train
+from agents.settings import ClearConfig, ReinforcementConfig, TrainConfig
+from envs.tokenizers import load_tokenizer
+from training.checkpoints import VOCABULARY, load_trainer
+from training.optimiser_settings import OptimiserConfig
+
+BOTH = ClearConfig(
+    tune_language=True, language_learning_rate=1e-3, tune_visual=True, contrastive_weight=0.2
+)
+
+
+@pytest.fixture
+def config(doors_config, language_run, visual_run):
+    """A follower with both representations."""
+    return dataclasses.replace(
+        doors_config,
+        dataset="rxr",
+        iterations=6,
+        batch_size=8,
+        max_instruction_length=24,
+        evaluation_splits=("val_unseen",),
+        select_by="val_unseen",
+        optimiser=OptimiserConfig(name="adam", learning_rate=1e-2),
+        reinforcement=ReinforcementConfig(weight=1.0),
+        language_representation=language_run,
+        visual_representation=visual_run,
+    )
+
+
+@pytest.mark.parametrize("clear", [ClearConfig(), BOTH], ids=["frozen", "tuned"])
+def test_a_follower_with_both_representations_trains_and_resumes(config, clear, tmp_path):
+    config = dataclasses.replace(config, clear=clear)
+    train(dataclasses.replace(config, output=tmp_path / "whole"))
+    first = dataclasses.replace(config, output=tmp_path / "parts", iterations=3)
+    follower_trainer(first)[0].train()
+    trainer, learner = follower_trainer(dataclasses.replace(config, resume=tmp_path / "parts"))
+    trainer.train()
+    whole, parts = load_trainer(tmp_path / "whole"), load_trainer(tmp_path / "parts")
+    for name, value in whole["weights"].items():
+        assert torch.equal(value, parts["weights"][name]), name
+    rates = [group["lr"] for group in learner.optimiser.param_groups]
+    assert rates == pytest.approx([1e-2, 1e-3] if clear.tune_language else [1e-2])
+    env, agent = load_run(tmp_path / "parts", "val_unseen")
+    assert env.tokenizer == load_tokenizer(config.language_representation / VOCABULARY)
+    assert isinstance(agent.follower.encoder, PretrainedEncoder)
+    assert isinstance(agent.follower.view_encoder, RepresentedViews)
+
+
+def test_frozen_representations_do_not_change(config, visual_run):
+    learner = FollowerLearner(config)
+    before = {k: v.clone() for k, v in learner.follower.state_dict().items()}
+    learner.follower.train()
+    learner.backward(0)
+    learner.optimiser.step()
+    after = learner.follower.state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert not any(name.startswith("view_encoder") for name in changed)
+    assert any(name.startswith("decoder") for name in changed)
+    # The frozen transformer is not saved with the follower.
+    assert not any("tuned" in name for name in after)
+
+
+def test_tuned_representations_have_gradients(config):
+    learner = FollowerLearner(dataclasses.replace(config, clear=BOTH))
+    learner.follower.train()
+    figures = learner.backward(0)
+    assert figures["contrastive"] > 0
+    missing = [
+        name
+        for name, weight in learner.network.named_parameters()
+        if weight.requires_grad and weight.grad is None
+    ]
+    assert missing == []
+
+
+def test_the_contrastive_loss_has_its_weight(config):
+    losses = {}
+    for weight in (0.0, 0.5):
+        torch.manual_seed(0)
+        settings = dataclasses.replace(config.clear, contrastive_weight=weight)
+        learner = FollowerLearner(dataclasses.replace(config, clear=settings))
+        learner.network.eval()  # without dropout
+        losses[weight] = learner.backward(0)
+    assert "contrastive" not in losses[0.0]
+    difference = losses[0.5]["loss"] - losses[0.0]["loss"]
+    assert difference == pytest.approx(0.5 * losses[0.5]["contrastive"], rel=1e-4)
+
+
+def test_a_follower_without_representations_is_unchanged(doors_config, doors_env):
+    follower = make_follower(doors_config, doors_env)
+    assert follower.view_encoder is None
+    assert not any("represent" in name for name in follower.architecture)
+
+
+def test_weights_of_another_representation_are_refused(config, visual_run, tmp_path):
+    train(dataclasses.replace(config, output=tmp_path / "follower"))
+    other = tmp_path / "other"
+    shutil.copytree(visual_run, other)
+    weights = (other / "model.safetensors").read_bytes()
+    (other / "model.safetensors").write_bytes(weights[:-4] + b"\0\0\0\0")
+    settings = dataclasses.replace(config, visual_representation=other)
+    with pytest.raises(ValueError, match=r"trained with visual representation [0-9a-f]{16}, but"):
+        load_run(tmp_path / "follower", "val_unseen", settings)
+
+
+def test_a_representation_of_other_features_is_refused(config, other_features):
+    settings = dataclasses.replace(config, features=other_features)
+    env = make_env(settings, "train", make_tokenizer(settings))
+    with pytest.raises(ValueError, match="trained with encoder colours, but here it is shades"):
+        make_follower(settings, env)
+
+
+def test_text_states_must_fit_on_the_disk(config, monkeypatch):
+    env = make_env(config, "train", make_tokenizer(config))
+    follower = make_follower(config, env)
+    tokens = {tuple(row[row != 0]) for row in env.split.tokens}
+    size = 2 * 32 * sum(map(len, tokens))
+    assert follower.encoder.frozen.reserve([env.split.tokens]) == size
+    # Equal instructions are stored once; stored ones take no more room.
+    assert follower.encoder.frozen.reserve([env.split.tokens] * 2) == size
+    follower.encoder(torch.from_numpy(env.split.tokens[:1]))
+    assert follower.encoder.frozen.reserve([env.split.tokens]) < size
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1 << 40, 0, (1 << 30) + 1_000))
+    with pytest.raises(OSError, match=r"hidden states of \d+ instructions take .* GB are free"):
+        reserve_text_states(follower, [env])
+    with pytest.raises(OSError, match="name another folder with CLIPNAV_CACHE"):
+        FollowerLearner(config)
+
+
+def test_views_are_encoded_before_the_decoder(config):
+    env = make_env(config, "train", make_tokenizer(config))
+    follower = make_follower(config, env).eval()
+    assert follower.scale is None
+    seen = []
+    follower.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    from agents.acting.follower_agent import FollowerAgent
+    from agents.acting.rollout import walk
+    from envs.navigation.device_features import DeviceFeatures
+
+    features = DeviceFeatures(env)
+    with torch.no_grad():
+        walk(env, FollowerAgent(follower, features), [env.episodes[0].instr_id], 1)
+        views = features.gather(np.array([0]), np.array([0])).panorama
+        encoded = follower.view_encoder.network(views[..., : follower.visual])
+    assert seen[0].panorama.shape[-1] == follower.visual + follower.angle
+    assert encoded.shape[-1] == follower.visual
+    assert not seen[0].candidates[:, 0].any()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--clear.tune-language"], "--clear.tune-language has no effect without --language"),
+        (["--clear.tune-visual"], "--clear.tune-visual has no effect without --visual"),
+        (["--clear.encode-stop"], "--clear.encode-stop has no effect without --visual"),
+        (["--clear.temperature", "0.1"], "has no effect with --clear.contrastive-weight 0"),
+        (
+            ["--language-representation", "run", "--text.vocabulary-size", "500"],
+            "--text.vocabulary-size 500 has no effect with --language-representation",
+        ),
+        (
+            ["--visual-representation", "run", "--no-vision"],
+            "--visual-representation run has no effect with --no-vision",
+        ),
+        (
+            ["--visual-representation", "run", "--follower.no-standardise"],
+            "--follower.no-standardise has no effect with --visual-representation",
+        ),
+        (
+            ["--clear.contrastive-weight", "0.1", "--instruction-ablation", "shuffled"],
+            "--clear.contrastive-weight 0.1 has no effect with --instruction-ablation shuffled",
+        ),
+    ],
+)
+def test_settings_without_effect_are_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        parse_train(["--dataset", "rxr", *flags])
+
+
+def test_the_preset_accepts_both_representations(tmp_path):
+    runs = ["--language-representation", "a", "--visual-representation", "b"]
+    config = parse_train(["--preset", "clear", *runs])
+    assert isinstance(config, TrainConfig)
+    assert config.clear.tune_language
+    assert config.clear.tune_visual
+    assert config.run_name == "rxr-houses-language-visual"
+    assert parse_train(["--preset", "clear"]).language_representation is None

@@ -1,0 +1,171 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from agents.clear.command_line import parse_language
+from agents.clear.language_network import embed, make_language_network
+from agents.clear.language_training import language_trainer, train_language
+from agents.clear.loading import load_language, load_text_model
+from agents.clear.settings import LanguageEncoderConfig
+from envs.tokenizers import PretrainedTokenizer
+from training.checkpoints import RESULTS
+
+
+@pytest.fixture
+def config(language_config, tmp_path):
+    return dataclasses.replace(
+        language_config, iterations=6, evaluate_every=3, output=tmp_path / "run"
+    )
+
+
+def test_an_instruction_learns_to_find_its_path_in_another_language(config):
+    config = dataclasses.replace(config, iterations=150, evaluate_every=50)
+    results = train_language(config)
+    # Two of the eight paths of a split have the same colour and therefore equal instructions.
+    best = 1 / 1.5
+    for split in ("val_seen", "val_unseen"):
+        assert results[split]["trained"]["MRR"] > 0.9 * best > results[split]["initial"]["MRR"]
+        assert results[split]["trained"]["candidates"] == 8
+    assert set(results) >= {"val_seen/en-hi", "val_seen/te-en", "val_unseen/hi-te"}
+    report = json.loads((config.output / RESULTS).read_text())
+    assert report["results"]["val_seen"]["trained"]["MRR"] == results["val_seen"]["trained"]["MRR"]
+    assert report["best"]["MRR"] == pytest.approx(results["val_seen"]["trained"]["MRR"])
+
+
+def test_resume_is_bit_identical(config, tmp_path, check_same_run):
+    encoder = dataclasses.replace(config.encoder, dropout=0.2)
+    config = dataclasses.replace(config, encoder=encoder)
+    whole, _ = language_trainer(dataclasses.replace(config, output=tmp_path / "whole"))
+    whole.train()
+    parts = dataclasses.replace(config, output=tmp_path / "parts")
+    language_trainer(dataclasses.replace(parts, iterations=3))[0].train()
+    resumed, _ = language_trainer(dataclasses.replace(parts, resume=tmp_path / "parts"))
+    resumed.train()
+    check_same_run(whole, resumed)
+
+
+def test_a_hugging_face_model_is_fine_tuned(config, tiny_bert):
+    encoder = LanguageEncoderConfig("pretrained", model=str(tiny_bert))
+    config = dataclasses.replace(config, encoder=encoder, select_metric="log_prob")
+    trainer, learner = language_trainer(config)
+    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    trainer.train()
+    trainer.close()
+    assert isinstance(learner.tokenizer, PretrainedTokenizer)
+    after = learner.network.state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert any("attention" in name for name in changed)
+    assert not any("pooler" in name for name in changed)
+    network, tokenizer, _ = load_language(trainer.run)
+    assert tokenizer == learner.tokenizer
+    assert network.architecture == {"text model": str(tiny_bert)}
+
+
+def test_languages_and_pairs_restrict_the_training(config):
+    _, learner = language_trainer(dataclasses.replace(config, languages=("en", "te")))
+    assert set(learner.evaluate()) == {
+        *("val_seen", "val_seen/en-te", "val_seen/te-en"),
+        *("val_unseen", "val_unseen/en-te", "val_unseen/te-en"),
+    }
+    single = dataclasses.replace(config, pairs="same-language", output=config.output / "single")
+    with pytest.raises(ValueError, match="--pairs same-language: 0 paths have two"):
+        language_trainer(single)
+    missing = dataclasses.replace(config, languages=("fr",), output=config.output / "fr")
+    with pytest.raises(ValueError, match="no instruction in language 'fr'"):
+        language_trainer(missing)
+
+
+def test_english_datasets_have_pairs_as_well(config):
+    _, learner = language_trainer(dataclasses.replace(config, dataset="r2r"))
+    assert set(learner.evaluate()) == {"val_seen", "val_unseen"}
+
+
+def test_embeddings_do_not_depend_on_the_batch(config):
+    _, learner = language_trainer(config)
+    tokens = learner.evaluation["val_seen"].tokens
+    network = learner.network.train()
+    whole = embed(network, tokens, batch_size=64)
+    assert network.training
+    torch.testing.assert_close(embed(network, tokens, batch_size=5), whole)
+    torch.testing.assert_close(embed(network, tokens[3:4]), whole[3:4])
+
+
+def test_a_follower_may_not_read_more_tokens_than_the_representation(config):
+    trainer, _ = language_trainer(config)
+    trainer.train()
+    trainer.close()
+    text = load_text_model(trainer.run, 24)
+    assert text.width == 32
+    assert len(text.identity["language representation"]) == 16
+    with pytest.raises(ValueError, match=r"--max-instruction-length 25: .* at most 24 tokens"):
+        load_text_model(trainer.run, 25)
+
+
+def test_weights_of_another_size_are_refused(config):
+    trainer, learner = language_trainer(config)
+    trainer.train()
+    trainer.close()
+    saved = json.loads((trainer.run / "config.json").read_text())
+    saved["encoder"]["feedforward"] = 32
+    (trainer.run / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(ValueError, match=r"trained with encoder sizes 32 1 2 64, but here it is"):
+        load_language(trainer.run)
+    assert make_language_network(config, learner.tokenizer).architecture["encoder sizes"]
+
+
+def test_the_preset_has_the_published_values():
+    config = parse_language(["--preset", "clear", "--world", "matterport", "--data-dir", "data"])
+    assert (config.iterations, config.batch_size, config.temperature) == (100_000, 8, 0.5)
+    assert config.weight == 0.2 / 8
+    assert not config.symmetric
+    assert (config.pairs, config.languages, config.max_instruction_length) == ("any", (), 160)
+    assert config.encoder.model == "bert-base-multilingual-cased"
+    optimiser = config.optimiser
+    assert (optimiser.name, optimiser.learning_rate, optimiser.weight_decay) == (
+        "adamw",
+        4e-5,
+        0.01,
+    )
+    assert (optimiser.schedule, optimiser.warmup) == ("linear", 20_000)
+    assert (optimiser.clip, optimiser.clip_at) == ("norm", 40.0)
+    assert (config.select_by, config.select_metric) == ("val_unseen", "log_prob")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--batch-size", "1"], "--batch-size 1: must be at least 2"),
+        (["--temperature", "0"], "--temperature 0: must be greater than 0"),
+        (["--select-by", "test"], "--select-by test: not among --evaluation-splits"),
+        (["--dataset", "r2r", "--languages", "hi"], "--languages hi has no effect with --dataset"),
+        (["--data-dir", "data"], "--data-dir data has no effect with --world houses"),
+        (["--encoder.model", "m"], "--encoder.tokens pretrained requires --encoder.model"),
+        (["--encoder.heads", "3"], "must be a multiple of --encoder.heads 3"),
+        (["--encoder.dropout", "1"], "--encoder.dropout 1: must be at least 0 and below 1"),
+        (
+            ["--encoder.tokens", "pretrained", "--encoder.model", "m", "--encoder.layers", "3"],
+            "--encoder.layers 3 has no effect with --encoder.model",
+        ),
+    ],
+)
+def test_contradictory_settings_are_refused(flags, message, capsys):
+    with pytest.raises((SystemExit, ValueError)) as refused:
+        parse_language(flags)
+    printed = f"{refused.value} {capsys.readouterr().err}"
+    assert message in " ".join(printed.replace("│", " ").split())
+
+
+def test_the_command_trains_and_resumes(config, doors, run_command, tmp_path):
+    run = tmp_path / "command"
+    flags = ["--world", "matterport", "--data-dir", doors, "--output", run, "--threads", 1]
+    sizes = ["--encoder.vocabulary-size", 300, "--encoder.hidden-size", 16, "--encoder.layers", 1]
+    counts = ["--iterations", 2, "--batch-size", 4, "--max-instruction-length", 24]
+    printed = run_command("train-language-representation", *flags, *sizes, *counts)
+    assert "val_unseen/te-hi" in printed
+    assert printed.rstrip().endswith(f"Run: {run}")
+    printed = run_command("train-language-representation", "--resume", run, "--iterations", 3)
+    assert json.loads((run / RESULTS).read_text())["iterations"] == 3
+    with pytest.raises(ValueError, match="batch_size: 4 against 5"):
+        run_command("train-language-representation", "--resume", run, "--batch-size", 5)

@@ -1,0 +1,179 @@
+"""Files of paired paths, written from RxR guide files and read back, also over the real graphs."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from agents.clear.mining import MinedPair, mine_pairs
+from agents.clear.pair_files import multi_path, read_multi_file, read_pairs, write_multi_file
+from envs.episodes import load_episodes
+from envs.graphs.nav_graph import NavGraph
+from envs.worlds import world_files
+
+REMEDY = "get the data again"
+LANGUAGES = ("en-IN", "en-US", "hi-IN", "te-IN")
+TEXTS = {"en": "Walk to the door.", "hi": "दरवाज़े तक जाएँ।", "te": "తలుపు దగ్గరకు వెళ్లండి."}
+
+
+def guide(number, path_id, scan, path, language, **extra):
+    """A record of RxR's guide files, with the times of its words."""
+    text = TEXTS[language[:2]]
+    words = [{"word": word, "start_time": 0.5, "end_time": 0.9} for word in text.split()]
+    del words[0]["end_time"]  # as in some records of RxR
+    return {
+        "split": "train",
+        "instruction_id": number,
+        "annotator_id": 7,
+        "language": language,
+        "path_id": path_id,
+        "scan": scan,
+        "path": list(path),
+        "heading": 1.25,
+        "instruction": f"{text} {path_id}",
+        "timed_instruction": words,
+        "edit_distance": 0.125,
+        **extra,
+    }
+
+
+@pytest.fixture(scope="module")
+def real_paths(tmp_path_factory):
+    """Data folder with the real graphs and synthetic guides over shortest paths in them."""
+    from tests.conftest import SHARED
+
+    connectivity = SHARED / "data" / "matterport" / "connectivity"
+    if not connectivity.is_dir():
+        pytest.skip(f"real graphs not found: {connectivity}")
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "matterport").mkdir()
+    (folder / "matterport" / "connectivity").symlink_to(connectivity)
+    (folder / "rxr").mkdir()
+    rng = np.random.default_rng(0)
+    records = []
+    for number, file in enumerate(sorted(connectivity.glob("*_connectivity.json"))[:6]):
+        graph = NavGraph.load(file.name.removesuffix("_connectivity.json"), connectivity)
+        paths = set()
+        while len(paths) < 5:
+            start, goal = rng.integers(len(graph), size=2)
+            if np.isfinite(graph.distances[start, goal]):
+                ids = graph.viewpoint_ids
+                path = tuple(graph.shortest_path(ids[start], ids[goal]))
+                if 3 <= len(path) <= 6:
+                    paths.add(path)
+        for path in sorted(paths):
+            path_id = 100 * number + len(records)
+            for language in LANGUAGES:
+                records.append(guide(len(records), path_id, graph.scan, path, language))
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    packed = gzip.compress(lines.encode())
+    (folder / "rxr" / "rxr_train_guide.jsonl.gz").write_bytes(packed)
+    return folder, records
+
+
+def test_synthetic_rxr_over_real_graphs_is_written_and_read_back(real_paths, tmp_path):
+    folder, records = real_paths
+    files = world_files("matterport", folder)
+    episodes = load_episodes("rxr", "train", files)
+    paths = list({(episode.scan, episode.path): None for episode in episodes})
+    mined = mine_pairs(paths, np.random.default_rng(1).standard_normal((len(paths), 8)))
+    assert mined
+    target = multi_path(tmp_path, "train")
+    source = files.annotations("rxr", "train")
+    assert write_multi_file(target, source, mined, REMEDY) == len(records)
+
+    # The file is one JSON array, as released; every field of the guide file is kept.
+    array = json.loads(target.read_text(encoding="utf-8"))
+    for written, record in zip(array, records, strict=True):
+        assert {name: written[name] for name in record} == record
+        others = [
+            other
+            for other in records
+            if other["path_id"] == record["path_id"] and other is not record
+        ]
+        assert written["instructions"] == [other["instruction"] for other in others]
+        assert written["languages"] == [other["language"] for other in others]
+    pairs = read_pairs(target, files)
+    assert {(pair.scan, pair.path) for pair in pairs} == set(mined)
+    for pair in pairs:
+        counterpart = mined[pair.scan, pair.path]
+        assert (pair.pair_scan, pair.pair_path) == (counterpart.scan, counterpart.path)
+        assert pair.pair_scan != pair.scan
+        assert len(pair.pair_path) == len(pair.path)
+    # Our own loader reads the written file like a guide file.
+    (folder / "rxr" / "rxr_again_guide.jsonl").write_bytes(target.read_bytes())
+    assert load_episodes("rxr", "again", files) == episodes
+
+
+@pytest.fixture
+def written(doors, tmp_path):
+    """Function that writes one record, changed by fields, and returns its file and world."""
+    files = world_files("matterport", doors)
+    first = guide(5, 1, "room0", ("room0-c", "room0-1"), "en-IN")
+    fields = {
+        "instructions": ["दरवाज़े तक जाएँ।"],
+        "languages": ["hi-IN"],
+        "pair_scan": "room1",
+        "pair_path": ["room1-c", "room1-2"],
+    }
+
+    def write(**changes):
+        record = {**first, **fields, **changes}
+        kept = {name: value for name, value in record.items() if value is not None}
+        path = multi_path(tmp_path, "train")
+        path.write_text(json.dumps([kept]))
+        return path, files
+
+    return write
+
+
+def test_a_released_record_is_read(written):
+    path, files = written()
+    (pair,) = read_pairs(path, files)
+    assert pair.pair_scan == "room1"
+    (record,) = read_multi_file(path)
+    assert (record.instructions, record.languages) == (("दरवाज़े तक जाएँ।",), ("hi-IN",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pair_scan": "room0"}, r"field 'pair_scan': 'room0' is the scan of the path itself"),
+        ({"pair_path": ["room1-c"]}, r"field 'pair_path' has 1 viewpoints, but the path has 2"),
+        (
+            {"pair_path": ["room1-c", "room1-9"]},
+            r"field 'pair_path': scan 'room1' has no viewpoint",
+        ),
+        ({"pair_scan": "../room1"}, r"field 'pair_scan': '../room1' has no navigation graph"),
+        ({"pair_path": None}, r"only one of the fields 'pair_scan' and 'pair_path' is present"),
+        ({"path": ["room0-c", "nowhere"]}, r"field 'path': scan 'room0' has no viewpoint"),
+        ({"languages": []}, r"1 'instructions', but 0 'languages'"),
+        ({"pair_path": 3}, r"field 'pair_path': expected array"),
+        ({"scan": None}, r"field 'scan' is missing"),
+    ],
+)
+def test_damaged_records_are_named(written, changes, message):
+    path, files = written(**changes)
+    with pytest.raises(ValueError, match=rf"{path}: record 0 \(instruction_id 5\): {message}") as e:
+        read_pairs(path, files)
+    assert str(e.value).endswith("; write it again with clipnav pair-paths")
+
+
+def test_a_file_without_pairs_or_without_records_is_refused(written, tmp_path):
+    path, files = written(pair_scan=None, pair_path=None)
+    with pytest.raises(ValueError, match="no record has the fields 'pair_scan' and 'pair_path'"):
+        read_pairs(path, files)
+    with pytest.raises(FileNotFoundError, match=r"rxr_val_seen_guide_multi\.jsonl: no such file"):
+        read_pairs(multi_path(tmp_path, "val_seen"), files)
+
+
+def test_a_damaged_guide_file_leaves_no_output(doors, tmp_path):
+    source = tmp_path / "guide.jsonl"
+    record = json.dumps(guide(1, 1, "room0", ("room0-c", "room0-1"), "en-IN"))
+    source.write_text(record + "\n{damaged\n")
+    pair = {("room0", ("room0-c", "room0-1")): MinedPair("room1", ("room1-c", "room1-1"), 0.5)}
+    target = multi_path(tmp_path, "train")
+    with pytest.raises(ValueError, match=rf"{source}: record 1: .*get the data again"):
+        write_multi_file(target, source, pair, REMEDY)
+    assert not target.exists()

@@ -1,0 +1,43 @@
+import dataclasses
+
+import pytest
+
+from agents.clear.pair_files import multi_path, read_multi_file, read_pairs
+from agents.clear.pairing import pair_paths
+from agents.clear.settings import PairPathsConfig
+from envs.worlds import world_files
+
+
+def colours_of(records):
+    """English text of each path."""
+    return {(r.scan, r.path): r.instruction for r in records if r.language == "en-IN"}
+
+
+def test_paths_to_doors_of_the_same_colour_are_paired(doors, paired_folder):
+    files = world_files("matterport", doors)
+    for split, count in (("train", 32), ("val_seen", 8), ("val_unseen", 8)):
+        path = multi_path(paired_folder, split)
+        texts = colours_of(read_multi_file(path))
+        pairs = read_pairs(path, files)
+        assert len(pairs) == count
+        for pair in pairs:
+            assert texts[pair.scan, pair.path] == texts[pair.pair_scan, pair.pair_path]
+
+
+def test_the_command_prints_the_pairs(doors, language_run, tmp_path, run_command):
+    printed = run_command(
+        *("pair-paths", "--language-representation", language_run, "--output", tmp_path),
+        *("--world", "matterport", "--data-dir", doors, "--splits", "val_seen", "--threads", 1),
+    )
+    assert "24 instructions, 8 of 8 paths paired, mean similarity" in printed
+    assert [path.name for path in tmp_path.glob("*.json*")] == ["rxr_val_seen_guide_multi.jsonl"]
+
+
+def test_a_missing_run_or_split_is_named_before_anything_is_written(doors, language_run, tmp_path):
+    output = tmp_path / "pairs"
+    config = PairPathsConfig(language_run, output, "matterport", doors, splits=("train", "dev"))
+    with pytest.raises(FileNotFoundError, match="no annotations of split 'dev' of rxr"):
+        pair_paths(config)
+    with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
+        pair_paths(dataclasses.replace(config, splits=("train",), language_representation=doors))
+    assert not output.exists()
