@@ -154,9 +154,9 @@ class FrozenStates:
         Raises:
             OSError: There is not enough room; the message names the folder and both sizes.
         """
-        rows = {
-            row[row != PAD].tobytes(): int((row != PAD).sum()) for part in tokens for row in part
-        }
+        # As int64, like the tokens that the encoder receives.
+        texts = (row[row != PAD].astype(np.int64) for part in tokens for row in part)
+        rows = {text.tobytes(): len(text) for text in texts}
         new = sum(count for key, count in rows.items() if key not in self._places)
         size = _HALF * self._text.width * new
         free = shutil.disk_usage(cache_dir()).free

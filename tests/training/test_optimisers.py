@@ -43,6 +43,21 @@ def test_the_schedule_open_clip_equals_its_cosine_lr(warmup):
         assert learning_rate(config, step, step / 20) == pytest.approx(published)
 
 
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_the_schedule_linear_equals_that_of_transformers(warmup):
+    from transformers import get_linear_schedule_with_warmup
+
+    weight = nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], lr=2.0)
+    published = get_linear_schedule_with_warmup(optimiser, warmup, 20)
+    config = OptimiserConfig(learning_rate=2.0, schedule="linear", warmup=warmup)
+    for step in range(20):
+        (rate,) = published.get_last_lr()
+        assert learning_rate(config, step, step / 20) == pytest.approx(rate)
+        optimiser.step()
+        published.step()
+
+
 def test_a_schedule_that_ignores_the_start_of_the_warmup_names_it():
     config = OptimiserConfig(schedule="open_clip", warmup=5)
     assert config.idle()["warmup_start"] == "with --optimiser.schedule open_clip"

@@ -134,7 +134,7 @@ def test_text_states_must_fit_on_the_disk(config, monkeypatch):
     assert follower.encoder.frozen.reserve([env.split.tokens]) == size
     # Equal instructions are stored once; stored ones take no more room.
     assert follower.encoder.frozen.reserve([env.split.tokens] * 2) == size
-    follower.encoder(torch.from_numpy(env.split.tokens[:1]))
+    follower.encoder(torch.tensor(env.split.tokens[:1]))
     assert follower.encoder.frozen.reserve([env.split.tokens]) < size
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1 << 40, 0, (1 << 30) + 1_000))

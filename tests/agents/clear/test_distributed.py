@@ -1,0 +1,96 @@
+"""Training of both representations on two ranks, started by torchrun on one machine."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from agents.clear.language_training import train_language
+from agents.clear.visual_training import train_visual
+from tests.conftest import ROOT
+from training.checkpoints import load_trainer
+from training.optimiser_settings import OptimiserConfig
+
+ADAM = OptimiserConfig(name="adam", learning_rate=1e-3)
+
+
+def start(script, output, **flags):
+    """Train for one iteration on two ranks."""
+    flags |= {"iterations": 1, "batch-size": 8, "threads": 1, "world": "matterport"}
+    flags |= {"optimiser.name": "adam", "optimiser.learning-rate": 1e-3, "output": output}
+    flags |= {"optimiser.schedule": "constant", "optimiser.warmup": 0, "optimiser.clip": "none"}
+    words = [text for name, value in flags.items() for text in (f"--{name}", str(value)) if text]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", str(ROOT / "scripts" / f"{script}.py"), *words),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run: ") == 1
+
+
+def check_same_gradient(one, other):
+    """The running mean of the gradient after one update is a multiple of the gradient."""
+    states = [load_trainer(run)["optimiser"]["state"] for run in (one, other)]
+    assert states[0].keys() == states[1].keys()
+    assert max(state["exp_avg"].abs().max() for state in states[0].values()) > 1e-4
+    for name, state in states[0].items():
+        mean = states[1][name]["exp_avg"]
+        torch.testing.assert_close(mean, state["exp_avg"], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_two_ranks_train_a_language_representation_like_one(language_config, tmp_path, symmetric):
+    config = dataclasses.replace(
+        language_config,
+        iterations=1,
+        symmetric=symmetric,
+        optimiser=ADAM,
+        output=tmp_path / "one",
+    )
+    train_language(config)
+    encoder = config.encoder
+    flags = {
+        "data-dir": config.data_dir,
+        "temperature": config.temperature,
+        "max-instruction-length": config.max_instruction_length,
+        "encoder.vocabulary-size": encoder.vocabulary_size,
+        "encoder.hidden-size": encoder.hidden_size,
+        "encoder.layers": encoder.layers,
+        "encoder.heads": encoder.heads,
+        "encoder.feedforward": encoder.feedforward,
+        "encoder.dropout": 0.0,
+        "optimiser.weight-decay": 0.0,
+    }
+    if not symmetric:
+        flags = {"no-symmetric": "", **flags}
+    start("train_language_representation", tmp_path / "two", **flags)
+    check_same_gradient(tmp_path / "one", tmp_path / "two")
+
+
+def test_two_ranks_train_a_visual_representation_like_one(visual_config, tmp_path):
+    config = dataclasses.replace(
+        visual_config,
+        iterations=1,
+        optimiser=ADAM,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        output=tmp_path / "one",
+    )
+    train_visual(config)
+    flags = {
+        "data-dir": config.data_dir,
+        "features": config.features,
+        "pairs": config.pairs,
+        "input-dropout": 0.0,
+        "hidden-dropout": 0.0,
+    }
+    start("train_visual_representation", tmp_path / "two", **flags)
+    check_same_gradient(tmp_path / "one", tmp_path / "two")
