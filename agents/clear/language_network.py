@@ -1,10 +1,10 @@
-"""Language representation of CLEAR: a transformer whose first hidden state is the embedding.
+"""Language representation of CLEAR: a transformer that embeds instructions.
 
 Source: jialuli-luka/CLEAR, `r2r_src/mbert.py`. Letters in shapes: B instructions, L tokens, W
 width of an embedding.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,23 @@ from agents.envdrop.encoders import PAD
 from agents.envdrop.pretrained import TextModel, hugging_face_model
 from envs.tokenizers import Tokenizer
 
+Pooling = Literal["mean", "first"]
+
 
 class LanguageRepresentation(nn.Module):
-    """Transformer over the tokens of an instruction; the first token, as [CLS], is its embedding.
+    """Transformer over the tokens of an instruction.
 
     Args:
         text: The transformer.
         architecture: Sizes or name of the transformer, which must match for weights to be loaded.
+        pooling: See `LanguageEncoderConfig`; the released code takes the first token, [CLS].
     """
 
-    def __init__(self, text: TextModel, architecture: dict[str, str]) -> None:
+    def __init__(
+        self, text: TextModel, architecture: dict[str, str], pooling: Pooling = "first"
+    ) -> None:
         super().__init__()
+        self._pooling = pooling
         self.model: nn.Module = text.network
         self.architecture = architecture
         self._text = text
@@ -32,7 +38,12 @@ class LanguageRepresentation(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the embeddings (B, W) of tokens (B, L), padded with 0 at the end."""
         longest = int((tokens != PAD).sum(1).max())
-        return self._text.states(tokens[:, :longest].long())[:, 0]
+        tokens = tokens[:, :longest].long()
+        states = self._text.states(tokens)  # (B, L, W)
+        if self._pooling == "first":
+            return states[:, 0]
+        real = (tokens != PAD).unsqueeze(2)
+        return (states * real).sum(1) / real.sum(1)
 
     def text_model(self, identity: str) -> TextModel:
         """Return the transformer as the encoder of a follower.
@@ -67,7 +78,7 @@ def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> Langu
                 f"--max-instruction-length {config.max_instruction_length}: {encoder.model} reads "
                 f"at most {longest} tokens; lower it"
             )
-        return LanguageRepresentation(text, dict(text.identity))
+        return LanguageRepresentation(text, dict(text.identity), encoder.pooling)
     network = _small_transformer(encoder, len(tokenizer), config.max_instruction_length)
     sizes = (encoder.hidden_size, encoder.layers, encoder.heads, encoder.feedforward)
     architecture = {
@@ -75,7 +86,7 @@ def make_language_network(config: LanguageConfig, tokenizer: Tokenizer) -> Langu
         "encoder sizes": " ".join(map(str, sizes)),
         "longest instruction": str(config.max_instruction_length),
     }
-    return LanguageRepresentation(TextModel(network, 0), architecture)
+    return LanguageRepresentation(TextModel(network, 0), architecture, encoder.pooling)
 
 
 def _small_transformer(encoder: LanguageEncoderConfig, vocabulary: int, length: int) -> Any:
@@ -97,12 +108,15 @@ def _small_transformer(encoder: LanguageEncoderConfig, vocabulary: int, length: 
 
 
 @torch.no_grad()
-def embed(network: LanguageRepresentation, tokens: Tensor, batch_size: int = 128) -> Tensor:
+def embed(
+    network: LanguageRepresentation, tokens: Tensor, centre: bool, batch_size: int = 128
+) -> Tensor:
     """Return the embeddings (B, W) of instructions (B, L) on the CPU, in evaluation mode.
 
     Args:
         network: The representation; its mode is restored.
         tokens: (B, L) token ids on the CPU.
+        centre: Whether to subtract the mean embedding.
         batch_size: Instructions at once; those of similar length are computed together.
     """
     was_training = network.training
@@ -111,4 +125,5 @@ def embed(network: LanguageRepresentation, tokens: Tensor, batch_size: int = 128
     order = torch.argsort((tokens != PAD).sum(1), stable=True)
     parts = [network(tokens[rows].to(device)).float().cpu() for rows in order.split(batch_size)]
     network.train(was_training)
-    return torch.cat(parts)[torch.argsort(order)]
+    embeddings = torch.cat(parts)[torch.argsort(order)]
+    return embeddings - embeddings.mean(0) if centre else embeddings

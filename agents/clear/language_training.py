@@ -66,6 +66,9 @@ class LanguageLearner:
         # One call for both, because DistributedDataParallel expects one per update.
         anchors, partners = self._parallel(tokens).chunk(2)
         anchors, partners = distributed.gather_rows(anchors), distributed.gather_rows(partners)
+        if self.config.centre:
+            mean = torch.cat([anchors, partners]).mean(0)
+            anchors, partners = anchors - mean, partners - mean
         loss = nt_xent(anchors, partners, self.config.temperature, self.config.symmetric)
         (self.config.weight * world_size * loss).backward()
         return {"loss": self.config.weight * loss.item(), "contrastive": loss.item()}
@@ -115,7 +118,7 @@ def retrieval(
     Raises:
         ValueError: No two paths of the split have two instructions.
     """
-    embeddings = embed(network, data.tokens)
+    embeddings = embed(network, data.tokens, config.centre)
     figures: dict[str, Summary] = {}
     for task in data.tasks():
         queries, candidates = embeddings[task.queries], embeddings[task.candidates]

@@ -40,7 +40,7 @@ def pair_paths(config: PairPathsConfig) -> None:
         for split, source in sources.items():
             episodes = load_episodes("rxr", split, files)
             data = PathInstructions(episodes, tokenizer, settings.max_instruction_length)
-            pairs = similar_paths(network, data)
+            pairs = similar_paths(network, data, settings.centre)
             target = multi_path(config.output, split)
             if not pairs:
                 raise ValueError(
@@ -59,10 +59,16 @@ def pair_paths(config: PairPathsConfig) -> None:
 
 
 def similar_paths(
-    network: LanguageRepresentation, data: PathInstructions
+    network: LanguageRepresentation, data: PathInstructions, centre: bool
 ) -> dict[PathKey, MinedPair]:
-    """Return the counterpart of each path of a split, by the similarity of all instructions."""
-    embeddings = embed(network, data.tokens).numpy()
+    """Return the counterpart of each path of a split, by the similarity of all instructions.
+
+    Args:
+        network: The representation.
+        data: Instructions of the split.
+        centre: Whether to subtract the mean embedding.
+    """
+    embeddings = embed(network, data.tokens, centre).numpy()
     firsts = [data.episodes[group[0]] for group in data.paths]
     keys = [(episode.scan, episode.path) for episode in firsts]
     return mine_pairs(keys, path_embeddings(data.paths, embeddings))

@@ -101,6 +101,9 @@ class LanguageEncoderConfig:
     """Width of the feed-forward networks."""
     dropout: float = 0.1
     """Dropout rate of the encoder."""
+    pooling: Literal["mean", "first"] = "mean"
+    """Embedding of an instruction: the mean of its hidden states, or the state of the first token
+    (CLEAR: first)."""
 
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "layers", "heads", "feedforward")
@@ -137,6 +140,10 @@ class LanguageConfig(RepresentationTrainConfig):
     one in another language."""
     symmetric: bool = True
     """Use both instructions of a pair as anchors, as in SimCLR (CLEAR: no)."""
+    centre: bool = True
+    """Subtract the mean embedding of a batch in the loss, and that of a split in retrieval and
+    pairing (CLEAR: no). With random weights all instructions have nearly the same embedding, and
+    the loss alone does not separate them."""
     max_instruction_length: int = 160
     """Maximum number of tokens of an instruction; further tokens are dropped."""
     select_metric: Literal["MRR", "R@1", "R@5", "log_prob"] = "MRR"
@@ -257,10 +264,13 @@ def language_defaults(world: World, recipe: ClearRecipe | None = None) -> Langua
             temperature=0.5,
             weight=0.2 / 8,  # the released code divides the weighted loss by the batch size
             symmetric=False,
+            centre=False,
             max_instruction_length=160,
             select_by="val_unseen",
             select_metric="log_prob",
-            encoder=LanguageEncoderConfig("pretrained", model="bert-base-multilingual-cased"),
+            encoder=LanguageEncoderConfig(
+                "pretrained", model="bert-base-multilingual-cased", pooling="first"
+            ),
             optimiser=OptimiserConfig(
                 name="adamw",
                 learning_rate=4e-5,

@@ -77,6 +77,19 @@ def test_languages_and_pairs_restrict_the_training(config):
         language_trainer(missing)
 
 
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_padding_has_no_effect_on_an_embedding(config, pooling):
+    encoder = dataclasses.replace(config.encoder, pooling=pooling)
+    _, learner = language_trainer(dataclasses.replace(config, encoder=encoder))
+    network = learner.network.eval()
+    tokens = learner.evaluation["val_seen"].tokens
+    row = tokens[0, tokens[0] != 0]
+    states = network._text.states(row[None].long())[0]
+    expected = states[0] if pooling == "first" else states.mean(0)
+    with torch.no_grad():
+        torch.testing.assert_close(network(tokens)[0], expected)
+
+
 def test_english_datasets_have_pairs_as_well(config):
     _, learner = language_trainer(dataclasses.replace(config, dataset="r2r"))
     assert set(learner.evaluate()) == {"val_seen", "val_unseen"}
@@ -86,10 +99,12 @@ def test_embeddings_do_not_depend_on_the_batch(config):
     _, learner = language_trainer(config)
     tokens = learner.evaluation["val_seen"].tokens
     network = learner.network.train()
-    whole = embed(network, tokens, batch_size=64)
+    whole = embed(network, tokens, centre=False, batch_size=64)
     assert network.training
-    torch.testing.assert_close(embed(network, tokens, batch_size=5), whole)
-    torch.testing.assert_close(embed(network, tokens[3:4]), whole[3:4])
+    torch.testing.assert_close(embed(network, tokens, centre=False, batch_size=5), whole)
+    torch.testing.assert_close(embed(network, tokens[3:4], centre=False), whole[3:4])
+    centred = embed(network, tokens, centre=True)
+    torch.testing.assert_close(centred, whole - whole.mean(0))
 
 
 def test_a_follower_may_not_read_more_tokens_than_the_representation(config):
@@ -120,6 +135,8 @@ def test_the_preset_has_the_published_values():
     assert (config.iterations, config.batch_size, config.temperature) == (100_000, 8, 0.5)
     assert config.weight == 0.2 / 8
     assert not config.symmetric
+    assert not config.centre
+    assert config.encoder.pooling == "first"
     assert (config.pairs, config.languages, config.max_instruction_length) == ("any", (), 160)
     assert config.encoder.model == "bert-base-multilingual-cased"
     optimiser = config.optimiser
