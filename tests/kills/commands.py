@@ -84,6 +84,14 @@ def clip_state(output: Path) -> dict[str, Any]:
     return {**run_state(output), "clip": clip}
 
 
+def pretraining_flags(shapes: Path) -> list[str]:
+    """Return the flags of a tiny vision-and-language pre-training."""
+    flags = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
+    flags += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64"]
+    flags += ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
+    return [*flags, "--text.hidden", "16", "--text.layers", "1", "--text.feed-forward", "24"]
+
+
 def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Command]:
     """Return all commands by name.
 
@@ -101,9 +109,6 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     vqa = ["--data", str(shapes), "--preset", "houses", "--select-by", "val", *small]
     vqa += ["--evaluation-splits", "val", "--batch-size", "8", "--optimiser.warmup", "5"]
     vqa += ["--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1"]
-    pairs = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
-    pairs += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64", *small]
-    pairs += ["--text.hidden", "16", "--text.layers", "1", "--text.feed-forward", "24"]
     picture = ["--width", "128", "--workers", "1", "--precision", "fp32"]
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
@@ -137,7 +142,7 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
         "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **run),
         "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **run),
         "vqa": Command(SCRIPTS / "finetune_vqa.py", in_run(*vqa), **run),
-        "pairs": Command(SCRIPTS / "pretrain_vl.py", in_run(*pairs), **run),
+        "pairs": Command(SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(shapes)), **run),
         "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
         "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
         "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),
