@@ -9,7 +9,7 @@ from encoders.weights.model_building import _build
 from vl_tasks.clip_vil_p.data.batch import Pictures
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
 from vl_tasks.clip_vil_p.networks.stream import SingleStream, VisualEmbedding, draw_cells
-from vl_tasks.clip_vil_p.networks.trunk import Trunk
+from vl_tasks.clip_vil_p.networks.trunk import PointwiseConvolution, Trunk
 
 ANSWERS = 9500
 VIT = {
@@ -158,3 +158,20 @@ def test_standardising_the_projection_equals_standardised_features():
     expected = visual(normed[None])
     visual.standardise(cells)
     torch.testing.assert_close(visual(cells[None]), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_pointwise_convolutions_equal_those_of_torch():
+    torch.manual_seed(0)
+    plain = torch.nn.Conv2d(6, 5, 1)
+    ours = PointwiseConvolution(6, 5, 1)
+    ours.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 6, 4, 3).to(memory_format=torch.channels_last)
+    found = ours(images)
+    torch.testing.assert_close(found, plain(images))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    trunk = Trunk(tower(RESNET))
+    kinds = [type(m) for m in trunk.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert kinds.count(PointwiseConvolution) == 3 * 4
+    assert {n for n, _ in trunk.named_parameters()} == {
+        f"visual.{n}" for n, _ in tower(RESNET).named_parameters() if n[:8] != "attnpool"
+    }

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from encoders.towers.resnet_tower import ResNetTower
 from encoders.towers.tower import image_tower
@@ -39,6 +40,7 @@ class Trunk(nn.Module):
         if isinstance(self.tower, ResNetTower):
             self.channels: int = visual.attnpool.k_proj.in_features
             visual.attnpool = nn.Identity()
+            _replace_pointwise(visual)
         elif isinstance(self.tower, ViTTower) and visual.attn_pool is None:
             self.channels = visual.positional_embedding.shape[1]
             visual.proj = None
@@ -77,6 +79,36 @@ class Trunk(nn.Module):
 
     def _arranged(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=self.tower.layout)
+
+
+class PointwiseConvolution(nn.Conv2d):
+    """1 x 1 convolution, computed as a matrix product on the CPU.
+
+    With one thread and batches of fewer than 16 images, torch computes these convolutions without
+    oneDNN, which takes twice as long (`use_mkldnn` in aten/src/ATen/native/Convolution.cpp).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve images (N, C, h, w)."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        cells = input.permute(0, 2, 3, 1)  # contiguous in the memory format channels_last
+        return F.linear(cells, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+def _replace_pointwise(visual: nn.Module) -> None:
+    """Replace the 1 x 1 convolutions of a ResNet; weights and their names stay the same."""
+    for module in list(visual.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is not nn.Conv2d or child.kernel_size != (1, 1):
+                continue
+            if child.stride != (1, 1) or child.groups != 1:
+                continue
+            with torch.device("meta"):
+                sizes = (child.in_channels, child.out_channels, 1)
+                pointwise = PointwiseConvolution(*sizes, bias=child.bias is not None)
+            pointwise.weight, pointwise.bias = child.weight, child.bias
+            setattr(module, name, pointwise)
 
 
 def _inside(boxes: Tensor, length: int, axis: int) -> Tensor:
