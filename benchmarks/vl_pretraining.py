@@ -1,9 +1,9 @@
 """CPU seconds and memory of a pre-training step of CLIP-ViL_p, compared with a baseline.
 
 The sizes are those of the published RN50 model: images of 384 x 640, 100 drawn cells, BERT-base,
-30,522 word pieces and 9,500 answers. Pixels and sentences are random. Our steps
-and those of the baseline take turns in one process, with one thread; memory is measured in processes
-of their own. Decoding of images is not included.
+30,522 word pieces and 9,500 answers. Pixels and sentences are random. Our steps and those of the
+baseline take turns in one process, with one thread; memory is measured in processes of their own.
+Decoding of images is not included.
 """
 
 import dataclasses
