@@ -1,5 +1,6 @@
-"""Command lines with --resume."""
+"""Command lines of trainings: flags that are read first, and --resume."""
 
+import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,19 @@ import tyro
 
 from training.run_folder import has_saved
 from training.settings import Config, check_same_run, read_config
+
+
+def early_value(arguments: Sequence[str], name: str) -> str | None:
+    """Return the value of a flag that determines the defaults of others, or None.
+
+    Args:
+        arguments: Arguments of the command line.
+        name: Name of the flag, without hyphens.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    # nargs="?": the parser of all flags reports a missing value.
+    parser.add_argument(f"--{name}", nargs="?")
+    return getattr(parser.parse_known_args(list(arguments))[0], name)
 
 
 def parse_resumed(

@@ -45,6 +45,8 @@ class GridConfig:
 class RunConfig(ABC):
     """Settings that all trainings share."""
 
+    COMMAND: ClassVar[str]
+
     data: str = "house"
     """Training data: "house" (the built-in houses), "easy-vqa" (questions only), or a folder with
     the files that docs/vl_tasks.md lists."""

@@ -227,12 +227,12 @@ def test_damaged_settings_name_the_file(tmp_path):
         assert str(tmp_path / CONFIG) in str(error.value)
 
 
-def test_a_run_of_another_kind_is_named(tmp_path):
+def test_errors_name_the_command_of_a_run_of_another_kind(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(SpeakerTrainConfig()))
-    with pytest.raises(ValueError, match=r"config\.json: .*speaker; name a run of train_agent\.py"):
+    with pytest.raises(ValueError, match=r"config\.json: .*speaker; .* clipnav train-agent"):
         read_config(tmp_path, TrainConfig)
     (tmp_path / CONFIG).write_text(to_json(TrainConfig()))
-    with pytest.raises(ValueError, match=r"name a run of train_speaker\.py"):
+    with pytest.raises(ValueError, match=r"name a run of clipnav train-speaker"):
         read_config(tmp_path, SpeakerTrainConfig)
 
 
