@@ -9,7 +9,7 @@ from clipnav.experiments.records import Cell, Difference, Uncertain
 from envs.metrics import SUMMARY_METRICS, seed_interval
 from storage.json_files import read_json
 
-_REMEDY = "remove the folder of the experiment, and run clipnav reproduce again"
+_REMEDY = "correct the declaration, or remove the folder of the experiment to run it again"
 
 
 def read_rows(experiment: Experiment, folder: Path) -> tuple[tuple[Cell, ...], ...]:

@@ -1,7 +1,8 @@
 """Execution of an experiment: its steps one after the other, resumable, and the record of its rows.
 
-Finished steps are listed in FOLDER/finished.json. A training that was interrupted is resumed from
-its last saved state; any other interrupted step is run again.
+Finished steps are listed in FOLDER/finished.json, and the commits at which each step was started in
+FOLDER/started.json. A training that was interrupted is resumed from its last saved state; any other
+interrupted step is run again.
 """
 
 import json
@@ -27,7 +28,7 @@ from storage.locks import sole_writer
 from storage.processes import run_jobs
 from training.interruption import interruption_message
 
-FINISHED = "finished.json"
+FINISHED, STARTED = "finished.json", "started.json"
 _SAVED_STATE = "trainer.pt"
 _TRAININGS = ("train-agent", "train-speaker", "finetune-vqa", "finetune-snli-ve", "train-captioner")
 _BENCHMARKS = "benchmarks/"
@@ -38,7 +39,7 @@ class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A step that has ended without an error: its words, and where and when it ran."""
 
     words: tuple[str, ...]
-    commit: str
+    commits: tuple[str, ...]
     date: str
     seconds: float
     machine: dict[str, str | int]
@@ -100,13 +101,13 @@ def run_experiment(name: str, experiment: Experiment, checkout: Path, folder: Pa
             if any(list(step.words) == words for step in finished):
                 continue
             print(f"{name}, step {number} of {len(steps)}: {shlex.join(words)}", flush=True)
-            step = _run(words, checkout)
+            step = _run(words, checkout, _start(folder, words, commit(checkout)))
             _write_finished(folder, [*finished, step])
     done = [step for step in finished_steps(folder) if list(step.words) in steps]
     return Record(
         experiment=name,
         source="measured",
-        commit=" and ".join(dict.fromkeys(step.commit for step in done)),
+        commit=" and ".join(dict.fromkeys(c for step in done for c in step.commits)),
         date=max(step.date for step in done),
         machine=done[-1].machine,
         seeds=experiment.seeds,
@@ -116,13 +117,23 @@ def run_experiment(name: str, experiment: Experiment, checkout: Path, folder: Pa
     )
 
 
-def _run(words: Sequence[str], checkout: Path) -> FinishedStep:
+def _start(folder: Path, words: Sequence[str], version: str) -> list[str]:
+    """Write the commit at which a step starts; return those of its earlier starts as well."""
+    path, name = folder / STARTED, shlex.join(words)
+    remedy = f"remove {folder} to run the experiment from the start"
+    started = read_json(path, remedy) if path.is_file() else {}
+    commits = list(dict.fromkeys([*started.get(name, []), version]))
+    write_text(path, json.dumps({**started, name: commits}, indent=2) + "\n")
+    return commits
+
+
+def _run(words: Sequence[str], checkout: Path, commits: Sequence[str]) -> FinishedStep:
     """Run a step in a process of its own, which ends together with this one."""
-    version, start = commit(checkout), time.perf_counter()
+    start = time.perf_counter()
     for _ in run_jobs(run_step, [(resumed(words), checkout)], 1, f"runs {words[0]}"):
         pass
     seconds = round(time.perf_counter() - start, 1)
-    return FinishedStep(tuple(words), version, today(), seconds, machine())
+    return FinishedStep(tuple(words), tuple(commits), today(), seconds, machine())
 
 
 def run_step(job: tuple[Sequence[str], Path]) -> None:

@@ -13,9 +13,9 @@ from clipnav.experiments.running import resumed
 from tests.conftest import ROOT
 
 BLOCKING = """
-import sys
+import threading
 print("started", flush=True)
-sys.stdin.read()  # until the test ends
+threading.Event().wait()  # until the process is stopped
 """
 
 
@@ -62,6 +62,20 @@ def test_an_experiment_resumes_after_a_failed_step(reproduce, checkout):
     assert (checkout / "runs/results/speed/starts.txt").read_text() == "first\n"
 
 
+def test_a_step_that_is_resumed_at_another_commit_names_both(reproduce, checkout):
+    script = checkout / "benchmarks/second.py"
+    whole = script.read_text()
+    script.write_text("raise SystemExit('no second')")
+    with pytest.raises(ChildProcessError):
+        reproduce("speed")
+    script.write_text(whole)
+    reproduce("speed")
+    first, second = json.loads((checkout / "docs/results/speed.json").read_text())["commit"].split(
+        " and "
+    )
+    assert first == f"{second}+"
+
+
 def test_a_changed_file_is_marked_in_the_commit(reproduce, checkout):
     with (checkout / "benchmarks/first.py").open("a") as file:
         file.write("# changed\n")
@@ -69,7 +83,10 @@ def test_a_changed_file_is_marked_in_the_commit(reproduce, checkout):
     assert json.loads((checkout / "docs/results/speed.json").read_text())["commit"][-1] == "+"
 
 
-def test_a_killed_experiment_resumes_and_renders_to_the_same_bytes(reproduce, checkout):
+@pytest.mark.parametrize("request_to_stop", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stopped_experiment_resumes_and_renders_to_the_same_bytes(
+    request_to_stop, reproduce, checkout
+):
     reproduce("speed")
     pages = {path: path.read_bytes() for path in (checkout / "docs").rglob("*.*")}
     subprocess.run(["rm", "-r", "runs", "docs/results/speed.json"], cwd=checkout, check=True)
@@ -82,20 +99,22 @@ def test_a_killed_experiment_resumes_and_renders_to_the_same_bytes(reproduce, ch
         cwd=checkout,
         check=True,
     )
-    read, write = os.pipe()
     command = [sys.executable, "-m", "clipnav", "reproduce", "speed"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CLIPNAV_TRACEBACK": ""}
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=checkout, env=environment, stdin=read, stdout=subprocess.PIPE
+        command, cwd=checkout, env=environment, stdout=pipe, stderr=pipe
     ) as process:
-        os.close(read)
         assert process.stdout is not None
         while process.stdout.readline() != b"started\n":
             assert process.poll() is None
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(request_to_stop)
         # Ends when the process of the step has ended, too.
-        assert process.stdout.read() == b""
-    os.close(write)
+        printed, errors = process.communicate()
+    assert printed == b""
+    if request_to_stop == signal.SIGTERM:
+        assert process.returncode == 130, errors.decode()
+        assert b"Finished steps are kept in runs/results/speed; run the same command" in errors
     script.write_text(whole)
     assert "step 1" not in reproduce("speed")
     assert pages == {path: path.read_bytes() for path in (checkout / "docs").rglob("*.*")}

@@ -66,7 +66,7 @@ def test_figures_of_benchmarks(tmp_path):
 
 def test_a_missing_value_is_named(tmp_path):
     (tmp_path / "a.json").write_text('{"x": {"y": 1}}')
-    with pytest.raises(ValueError, match=r"a\.json: there is no 'x / z'; remove the folder"):
+    with pytest.raises(ValueError, match=r"a\.json: there is no 'x / z'; correct the declaration"):
         rows_of(tmp_path, ("a", "b"), (("label", "a.json#x#z"),))
     with pytest.raises(ValueError, match=r"a\.json: 'x' is neither a number nor an interval"):
         rows_of(tmp_path, ("a", "b"), (("label", "a.json#x"),))
