@@ -120,11 +120,9 @@ def format_cell(cell: Cell, column: Column) -> str:
 def provenance(record: Record, experiment: Experiment) -> str:
     """Return the sentences below a table: commit, date, seeds, machine and source."""
     seeds = ", ".join(map(str, record.seeds))
-    where = ", ".join(
-        f"{record.machine[key]}{suffix}"
-        for key, suffix in (("processor", ""), ("cores", " cores"))
-        if key in record.machine
-    )
+    formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
+    known = [key for key in formats if key in record.machine]
+    where = ", ".join(formats[key].format(record.machine[key]) for key in known)
     parts = [f"commit {record.commit}", record.date, f"seed{'s'[: len(record.seeds) > 1]} {seeds}"]
     facts = ", ".join([*parts, *([where] if where else [])])
     command = f"`clipnav reproduce {record.experiment}`"

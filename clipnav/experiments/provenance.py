@@ -10,11 +10,18 @@ from pathlib import Path
 PACKAGES = ("numpy", "torch", "gymnasium")
 
 
-def machine() -> dict[str, str | int]:
-    """Return the processor, the number of usable cores, and package versions."""
+Machine = dict[str, str | int | float]
+
+
+def machine() -> Machine:
+    """Return the processor, the number of usable cores, the load average, and versions.
+
+    The load is the mean number of running processes in the last minute, this one included.
+    """
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from clipnav.experiments.provenance import Machine
 from storage import write_text
 from storage.json_files import read_json
 
@@ -43,7 +44,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             version of the page, without the files that the commands wrote.
         commit: Commit of the code; several if the experiment was resumed at another commit.
         date: Date of the last command, or of the commit if transcribed: YYYY-MM-DD.
-        machine: Processor, cores and versions.
+        machine: Processor, cores, load and versions.
         seeds: Random seeds.
         commands: Commands that made the figures, with {seed} for the seed.
         columns: Headers of the table.
@@ -54,7 +55,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Literal["measured", "transcribed"]
     commit: str
     date: str
-    machine: dict[str, str | int]
+    machine: Machine
     seeds: tuple[int, ...]
     commands: tuple[str, ...]
     columns: tuple[str, ...]

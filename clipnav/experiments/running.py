@@ -19,7 +19,7 @@ import msgspec
 
 from clipnav.cli import main
 from clipnav.experiments.declarations import Experiment
-from clipnav.experiments.provenance import commit, machine, today
+from clipnav.experiments.provenance import Machine, commit, machine, today
 from clipnav.experiments.records import Record
 from clipnav.experiments.rows import read_rows
 from storage import write_text
@@ -30,7 +30,14 @@ from training.interruption import interruption_message
 
 FINISHED, STARTED = "finished.json", "started.json"
 _SAVED_STATE = "trainer.pt"
-_TRAININGS = ("train-agent", "train-speaker", "finetune-vqa", "finetune-snli-ve", "train-captioner")
+_TRAININGS = (
+    "train-agent",
+    "train-speaker",
+    "pretrain-house-clip",
+    "finetune-vqa",
+    "finetune-snli-ve",
+    "train-captioner",
+)
 _BENCHMARKS = "benchmarks/"
 _THREADS = "OMP_NUM_THREADS"
 
@@ -42,7 +49,7 @@ class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commits: tuple[str, ...]
     date: str
     seconds: float
-    machine: dict[str, str | int]
+    machine: Machine
 
 
 def steps_of(experiment: Experiment, folder: Path) -> list[list[str]]:

@@ -22,7 +22,7 @@ RECORD = Record(
     source="transcribed",
     commit="1234567",
     date="2026-01-02",
-    machine={"processor": "A processor", "cores": 2},
+    machine={"processor": "A processor", "cores": 2, "load": 1.5, "python": "3.11.7"},
     seeds=(0, 1),
     commands=("clipnav demo",),
     columns=("agent", "note", "SR", "x"),
@@ -79,8 +79,8 @@ def test_a_table_with_its_provenance(tmp_path):
         "| a | | 50.0 ± 1.3 | 1,234 |\n"
         "| b | text | 7.0 | |\n"
         "\n"
-        "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores. Copied from an "
-        "earlier version of this page; the current code cannot rerun it: it is old.*\n"
+        "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores, load 1.5. Copied "
+        "from an earlier version of this page; the current code cannot rerun it: it is old.*\n"
         "<!-- end -->\n\nB\n"
     )
     assert render(rendered, tmp_path, {"old": OLD}, "page.md") == rendered
