@@ -7,6 +7,7 @@ from storage.locks import OutputInUseError, OutputLock
 from training.groups import Group
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG
+from training.tracking import TrackerName
 
 # Files of a run that exist only after it has saved weights.
 _SAVED = ("model.safetensors", "trainer.pt", "results.json")
@@ -49,6 +50,11 @@ class Settings(RunLocation, Protocol):
     @property
     def minutes(self) -> float | None:
         """Training time that ends the run instead of the iterations."""
+        ...
+
+    @property
+    def track(self) -> tuple[TrackerName, ...]:
+        """Trackers of the figures."""
         ...
 
     @property

@@ -31,6 +31,7 @@ from training.log import RunLog
 from training.optimisers import clip_gradient, learning_rate
 from training.run_folder import Settings, lock_run, run_folder
 from training.settings import CONFIG, to_json
+from training.tracking import check_trackers, start_trackers
 
 _LOG_EVERY = 50
 
@@ -68,6 +69,7 @@ class Trainer:
     ) -> None:
         self.config = config
         self.learner = learner
+        check_trackers(config.track)
         self._noise, self._largest_loss = noise, largest_loss
         self._group: Group = group or distributed
         self.run = self._group.all_gather(run_folder(config))[0]
@@ -88,7 +90,9 @@ class Trainer:
             write_text(self.run / CONFIG, to_json(settings))
             if config.resume is None:
                 learner.start(self.run)
-            self.log = RunLog(self.run, self.iteration)
+            values = dataclasses.asdict(settings)
+            trackers = start_trackers(config.track, self.run, self.iteration + 1, values)
+            self.log = RunLog(self.run, self.iteration, trackers)
 
     @property
     def progress(self) -> float:
@@ -217,7 +221,9 @@ class Trainer:
         self.close()
 
     def close(self) -> None:
-        """Release the lock of the folder."""
+        """Close the log and release the lock of the folder."""
+        if self.log is not None:
+            self.log.close()
         if self._unlock is not None:
             self._unlock()
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import tyro
 
-from training.resuming import early_value, parse_resumed
+from training.resuming import early_value, file_defaults, parse_resumed
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
@@ -19,7 +19,7 @@ Config = TypeVar("Config", bound=RunConfig)
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
     "resume images regions iterations minutes evaluate_every evaluation_batch evaluation_splits "
-    "submit threads device beams variant".split()
+    "submit threads device track beams variant".split()
 )
 # For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
@@ -48,7 +48,8 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         ValueError: A flag is incompatible with the weights of that run; names both values.
     """
     start = early_value(arguments, "start")
-    if start is None or early_value(arguments, "resume") is not None:
+    others = (early_value(arguments, name) for name in ("resume", "config"))
+    if start is None or any(others):
         return _parse(CAPTION_PRESETS, arguments, description)
     saved = read_config(Path(start), CaptionConfig)
     changes = SCST_CHANGES[saved.preset]
@@ -86,8 +87,8 @@ def _parse(
 ) -> Config:
     """Parse the command line of a training run.
 
-    --preset and --data are read first because they choose the defaults of the other flags; --resume
-    takes all defaults from the resumed run.
+    --preset and --data are read first because they choose the defaults of the other flags; --config
+    takes all defaults from a file, --resume from the resumed run.
 
     Args:
         presets: Presets of the task by name.
@@ -100,6 +101,7 @@ def _parse(
             resumed run; names both values.
     """
     kind = type(presets["houses"])
+    given = file_defaults(kind, arguments)
     resumed = early_value(arguments, "resume")
     if resumed is not None:
         may_change = _MAY_CHANGE_IN_CAPTIONS if kind is CaptionConfig else _MAY_CHANGE
@@ -107,16 +109,20 @@ def _parse(
         saved = read_config(Path(resumed), kind)
         check_effects(config, idle_settings(config), saved)
         return config
-    data = early_value(arguments, "data") or "house"
-    preset = early_value(arguments, "preset") or _preset_for(data, presets)
-    if preset not in presets:
-        raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
-    default = presets[preset]
+    default = given or _preset(arguments, presets)
     config = tyro.cli(
         kind, prog=kind.COMMAND, description=description, default=default, args=list(arguments)
     )
     check_effects(config, idle_settings(config), default)
-    return config
+    return dataclasses.replace(config, config=None)
+
+
+def _preset(arguments: Sequence[str], presets: Mapping[str, Config]) -> Config:
+    data = early_value(arguments, "data") or "house"
+    preset = early_value(arguments, "preset") or _preset_for(data, presets)
+    if preset not in presets:
+        raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
+    return presets[preset]
 
 
 def _preset_for(data: str, presets: Mapping[str, Config]) -> str:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, idle_training_settings
+from training.tracking import TrackerName
 
 _WARMUP_SHARE = 0.05  # of the iterations
 _ITERATIONS = 10_000
@@ -54,6 +55,12 @@ class PretrainConfig:
     """Number of iterations between two saved states."""
     output: Path | None = None
     """Folder of the run; by default a folder in runs/ that is named after set and objective."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
     export: Path | None = None

@@ -25,6 +25,7 @@ class Config:
     evaluate_every: int = 5
     optimiser: OptimiserConfig = COSINE
     run_name: str = "sums"
+    track: tuple = ()
 
 
 class Sums:
