@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import tyro
-from measuring import Figure, peak_memory, report
+from measuring import BenchmarkConfig, Figure, peak_memory, report
 from plain_clip_vil_p import PlainNetwork, PlainTrainer
 from transformers import BertConfig
 
@@ -40,7 +40,7 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class PretrainingBenchmark:
+class PretrainingBenchmark(BenchmarkConfig):
     """Measure a step of pre-training."""
 
     batch: int = 4
@@ -49,8 +49,6 @@ class PretrainingBenchmark:
     """Steps per figure, after one to warm up."""
     seed: int = 0
     """Random seed."""
-    quick: bool = False
-    """Use small networks, to test the benchmark itself."""
 
 
 class Sizes(NamedTuple):
@@ -81,7 +79,7 @@ def main() -> None:
         figures.append(Figure(f"{name} / baseline", ours / baseline, "", BAR, at_most=True))
     for name in (*PRECISIONS, BASELINE):
         figures.append(Figure(f"memory, {name}", _in_process(memory, name, config), "MiB"))
-    report("vl_pretraining", figures)
+    report("vl_pretraining", figures, config.json)
 
 
 def _in_process(work: Callable[..., Any], name: str, config: PretrainingBenchmark) -> Any:
