@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from envs.navigation.vector_env import VlnVectorEnv
     from envs.navigation.vln_env import VlnEnv
     from envs.submissions.files import write_r2r_submission, write_rxr_submission
-    from envs.submissions.scores import ScoringRules, score_submission
+    from envs.submissions.ground_truth import ScoringRules
+    from envs.submissions.scores import score_submission
     from envs.tokenizers import load_tokenizer
     from envs.worlds import world_files
     from storage.features.opening import open_store
@@ -52,7 +53,8 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "envs.navigation.vector_env": ("VlnVectorEnv",),
     "envs.navigation.vln_env": ("VlnEnv",),
     "envs.submissions.files": ("write_r2r_submission", "write_rxr_submission"),
-    "envs.submissions.scores": ("ScoringRules", "score_submission"),
+    "envs.submissions.ground_truth": ("ScoringRules",),
+    "envs.submissions.scores": ("score_submission",),
     "envs.tokenizers": ("load_tokenizer",),
     "envs.worlds": ("world_files",),
     "storage.features.opening": ("open_store",),
