@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agents.experiments.runs import load_run, write_submission
     from encoders.clip import ClipEncoder
     from encoders.explanations import explain, text_score
+    from encoders.extraction.world_features import WorldViews
     from envs.episodes.episode import Episode
     from envs.episodes.splits import load_split
     from envs.graphs.nav_graph import NavGraph
@@ -45,6 +46,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "agents.experiments.runs": ("load_run", "write_submission"),
     "encoders.clip": ("ClipEncoder",),
     "encoders.explanations": ("explain", "text_score"),
+    "encoders.extraction.world_features": ("WorldViews",),
     "envs.episodes.episode": ("Episode",),
     "envs.episodes.splits": ("load_split",),
     "envs.graphs.nav_graph": ("NavGraph",),
@@ -75,6 +77,7 @@ __all__ = [
     "Trace",
     "VlnEnv",
     "VlnVectorEnv",
+    "WorldViews",
     "explain",
     "load_run",
     "load_split",
