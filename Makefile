@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 LOWEST := .venv-lowest
 
-.PHONY: install demo test test-lowest lint format clean
+.PHONY: install demo test test-lowest docs lint format clean
 
 install: $(INSTALLED)
 
@@ -33,6 +33,10 @@ test-lowest: install
 	  --requirements pyproject.toml --extra dev
 	PYTHONPATH=. $(LOWEST)/bin/python -m pytest $(PYTEST)
 
+# The documentation site, in site/; links and anchors are checked.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,4 +47,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build site *.egg-info .pytest_cache .ruff_cache

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from storage.features.opening import open_store
     from storage.features.store import FeatureStore
     from viewer.trace import Trace, read_traces, record
+    from vl_tasks.vqa.answering import answer_questions
 
 # Public names by the module that defines them.
 _PUBLIC: dict[str, tuple[str, ...]] = {
@@ -62,6 +63,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "storage.features.opening": ("open_store",),
     "storage.features.store": ("FeatureStore",),
     "viewer.trace": ("Trace", "read_traces", "record"),
+    "vl_tasks.vqa.answering": ("answer_questions",),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 
@@ -78,6 +80,7 @@ __all__ = [
     "VlnEnv",
     "VlnVectorEnv",
     "WorldViews",
+    "answer_questions",
     "explain",
     "load_run",
     "load_split",
