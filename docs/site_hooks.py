@@ -82,10 +82,11 @@ def definition_list(entries: str, positional: bool) -> str:
 
 
 def help_text(name: str) -> str:
-    """Return the --help of a command, without colours, one line for each description."""
+    """Return the --help of a command, without colours."""
     printed = io.StringIO()
+    # tyro writes wider texts in several columns.
     with (
-        mock.patch.dict(os.environ, COLUMNS="1000", NO_COLOR="1"),
+        mock.patch.dict(os.environ, COLUMNS="110", NO_COLOR="1"),
         contextlib.redirect_stdout(printed),
         contextlib.suppress(SystemExit),
     ):

@@ -1,4 +1,4 @@
-"""The code blocks of the tutorials run in their order; here with few iterations and small worlds."""
+"""All code blocks of the tutorials run, here with few iterations and in small worlds."""
 
 import json
 import re
