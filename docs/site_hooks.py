@@ -38,8 +38,8 @@ def commands_page() -> str:
 def command_section(name: str) -> str:
     """Return the section of a command: description, examples and options."""
     description, *groups = re.split(r"^ (\S.*)\n -+\n", help_text(name), flags=re.MULTILINE)
-    usage, _, description = description.partition("\n\n")
-    parts = [f"### clipnav {name}\n", f"```text\n{usage}\n```\n"]
+    _usage, _, description = description.partition("\n\n")
+    parts = [f"### clipnav {name}\n"]
     for paragraph in re.split(r"\n{2,}", description.strip()):
         text = paragraph.strip()
         if text.startswith("$ "):

@@ -72,6 +72,13 @@ def test_the_site_loads_nothing_from_other_hosts(site):
         assert [url for url in loaded if "//" in url] == [], page
 
 
+def test_lists_are_lists(site):
+    """A list without an empty line above it becomes part of the paragraph."""
+    for page in site.rglob("index.html"):
+        text = re.sub(r"<(pre|script|style)\b.*?</\1>", "", page.read_text("utf-8"), flags=re.S)
+        assert re.findall(r"\n(?:[*-]|\d+\.) .*", text) == [], page
+
+
 @pytest.mark.parametrize("link", ["missing.md", "index.md#missing", "/missing/"])
 def test_a_broken_link_fails_the_build(tmp_path, link):
     (tmp_path / "docs").mkdir()
