@@ -60,6 +60,47 @@ def skybox_world(tiny_world, tmp_path, marked_skybox) -> Path:
     return folder
 
 
+def test_own_agent(run_tutorial, tiny_world):
+    features = str(tiny_world / "features.safetensors")
+    arguments = f'world="matterport", data_dir={str(tiny_world)!r}, features={features!r}'
+    rules = f"clipnav.ScoringRules(data_dir={str(tiny_world)!r})"
+    variables = run_tutorial(
+        "own_agent.md",
+        {
+            'make_vec("R2R-CLIP-v0", ': f'make_vec("R2R-CLIP-v0", {arguments}, ',
+            "num_envs=960": "num_envs=8",
+            "num_envs=64": "num_envs=16",
+            "range(400)": "range(20)",
+            'score_submission("mine.json")': f'score_submission("mine.json", {rules})',
+        },
+        {},
+    )
+    episodes = variables["env"].episodes
+    assert len(json.loads(Path("mine.json").read_text())) == len(episodes) == 8
+    scored = variables["clipnav"].score_submission(
+        "mine.json", variables["clipnav"].ScoringRules(data_dir=tiny_world)
+    )
+    assert not scored.checked.faulty
+    assert scored.summary["episodes"] == 8
+    losses = [
+        variables["rollout"](variables["env"], policy, 0, teacher_forced=True).item()
+        for policy in (variables["policy"], untrained(variables))
+    ]
+    assert losses[0] < 0.9 * losses[1]
+
+
+def untrained(variables: dict):
+    """Policy with the weights before the training."""
+    policy = variables["policy"]
+    return type(policy)(policy.words.num_embeddings, policy.views.in_features)
+
+
+def test_own_agent_is_short():
+    page = (TUTORIALS / "own_agent.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len([line for line in "".join(blocks).splitlines() if line.strip()]) <= 45
+
+
 def test_own_encoder(run_tutorial, skybox_world):
     world = ["--world", "matterport", "--data-dir", str(skybox_world)]
     training = ["--batch-size", "4", "--iterations", "2", "--follower.hidden-size", "16"]
