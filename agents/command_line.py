@@ -1,6 +1,7 @@
 """Command lines of the agents: settings whose defaults depend on other settings."""
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from agents.settings import Recipe, RunConfig, SpeakerTrainConfig, TrainConfig
 from agents.settings.effects import idle_settings
 from agents.settings.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
-from training.resuming import parse_resumed
+from training.resuming import file_defaults, parse_resumed
 from training.settings import check_effects, read_config
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -20,7 +21,7 @@ Config = TypeVar("Config", bound=RunConfig)
 # Settings that may change when a run is resumed; any other change would make it another run.
 _MAY_CHANGE = frozenset(
     "resume iterations minutes evaluate_every evaluation_batch_size data_dir features "
-    "threads device".split()
+    "threads device track".split()
 )
 
 
@@ -76,8 +77,8 @@ def _parse(
     """Parse the command line of a training run.
 
     --dataset, --world, --preset, --back-translation.speaker and --start-from are parsed first,
-    because they determine the defaults of the other flags. --resume takes all defaults from the
-    run that it names. Names of flags may contain _ instead of -.
+    because they determine the defaults of the other flags. --config takes all defaults from a file,
+    --resume from the run that it names. Names of flags may contain _ instead of -.
 
     Args:
         kind: Class of the settings.
@@ -99,26 +100,30 @@ def _parse(
     early.add_argument("--start-from", nargs="?", type=Path)
     early.add_argument("--resume", nargs="?", type=Path)
     known, _ = early.parse_known_args(arguments)
+    given = file_defaults(kind, arguments)
     if known.resume is not None:
         config = parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
         check_effects(config, idle_settings(config), read_config(known.resume, kind))
         return config
-    # A value outside the choices is refused below, with the list of choices.
+    default = given or defaults(_choices(known))
+    config = tyro.cli(
+        kind, prog=kind.COMMAND, description=description, default=default, args=arguments
+    )
+    check_effects(config, idle_settings(config), default)
+    return dataclasses.replace(config, config=None)
+
+
+def _choices(known: argparse.Namespace) -> _Choices:
+    # The parser of all flags refuses a value outside the choices, with the list of choices.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
-    choices = _Choices(
+    return _Choices(
         dataset=dataset,
         world=world,
         recipe=known.preset if known.preset in get_args(Recipe) else None,
         translated=known.speaker is not None,
         continued=known.start_from is not None and _has_data(known.start_from, dataset, world),
     )
-    default = defaults(choices)
-    config = tyro.cli(
-        kind, prog=kind.COMMAND, description=description, default=default, args=arguments
-    )
-    check_effects(config, idle_settings(config), default)
-    return config
 
 
 def _with_hyphens(word: str) -> str:

@@ -19,8 +19,8 @@ from measuring import Figure, report
 
 from envs.worlds import world_files
 from viewer.scene.pictures import NoPictures
-from viewer.site.drives import Drives
 from viewer.site.library import Library
+from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import Routes
 from viewer.site.server import ViewerServer
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 def _figures(config: ServerConfig, folder: Path) -> list[Figure]:
     library = Library(world_files("houses"), "r2r")
-    site = Routes(library, NoPictures("none"), Drives(library, folder))
+    site = Routes(library, NoPictures("none"), ManualWalks(library, folder))
     with ViewerServer(site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = "127.0.0.1", int(server.server_address[1])

@@ -204,7 +204,7 @@ class PlainAgent:
 
     def to_tensors(self, observation: dict[str, Any]) -> dict[str, Tensor]:
         """Assemble the tensors of an observation, agent by agent and candidate by candidate."""
-        world, heading = self.env.nav_world, observation["heading"]
+        world, heading = self.env.nav_world, observation["heading"][:, 0]
         count, most = observation["action_mask"].shape
         width = self.decoder.visual + self.angle
         panorama = np.empty((count, 36, width), np.float32)
@@ -220,7 +220,7 @@ class PlainAgent:
                 candidates[agent, action] = np.concatenate(
                     [view_features, np.tile(four, self.angle // 4)]
                 )
-            elevation = observation["elevation"][agent]
+            elevation = observation["elevation"][agent, 0]
             angle[agent] = angle_feature(heading[agent], elevation, self.angle)
         return {
             "panorama": torch.from_numpy(panorama),

@@ -1,5 +1,8 @@
 """Vision-and-language navigation environments; importing this package registers them.
 
+Gymnasium 1.0 and later load no plugins, so an id is known only after this import, or with the
+package in the id: `gymnasium.make("envs:R2R-CLIP-v0")`.
+
 `gymnasium.make` builds an environment with one agent (`envs.navigation.vln_env.VlnEnv`) for the ids
 `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, and `gymnasium.make_vec` an environment with a batch
 of agents (`envs.navigation.vector_env.VlnVectorEnv`).
@@ -15,12 +18,18 @@ _ENVIRONMENTS: dict[str, Dataset] = {
     "R4R-CLIP-v0": "r4r",
 }
 
-for _id, _dataset in _ENVIRONMENTS.items():
-    if _id not in gymnasium.registry:
-        gymnasium.register(
-            id=_id,
-            entry_point="envs.navigation.making:make_vln_env",
-            vector_entry_point="envs.navigation.making:make_vln_vector_env",
-            max_episode_steps=MAX_EPISODE_STEPS[_dataset],
-            kwargs={"dataset": _dataset},
-        )
+
+def register_ids() -> None:
+    """Register the environments with Gymnasium, except ids that are registered already."""
+    for env_id, dataset in _ENVIRONMENTS.items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                id=env_id,
+                entry_point="envs.navigation.making:make_vln_env",
+                vector_entry_point="envs.navigation.making:make_vln_vector_env",
+                max_episode_steps=MAX_EPISODE_STEPS[dataset],
+                kwargs={"dataset": dataset},
+            )
+
+
+register_ids()

@@ -1,5 +1,6 @@
 """Worlds: paths of the navigation graphs, annotations and features of each world."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -8,6 +9,7 @@ from connectivity import CONNECTIVITY_DIR
 from envs.arguments import check_choice
 
 if TYPE_CHECKING:
+    from storage.features.memory import Arrays
     from storage.features.store import FeatureStore
 
 World = Literal["houses", "houses-standard", "matterport"]
@@ -40,7 +42,8 @@ class WorldFiles:
     def annotations(self, dataset: Dataset, split: str) -> Path:
         """Return the annotation file of a split; for RxR the guide file, possibly compressed.
 
-        The built-in houses have annotations in the style of R2R and RxR; R4R uses those of R2R.
+        The built-in houses have annotations in the style of R2R and RxR; their R4R is generated
+        from R2R, whose file is returned.
 
         Raises:
             ValueError: There is no such dataset.
@@ -82,19 +85,39 @@ class WorldFiles:
         folder = self.annotations_dir / "rxr" / "pose_traces" / f"rxr_{split}"
         return folder / f"{number:06}_{person}_pose_trace.npz"
 
-    def open_features(self, features: str | Path | None) -> "FeatureStore | None":
+    def open_features(
+        self, features: "str | Path | FeatureStore | Arrays | None", keys: Sequence[str] = ()
+    ) -> "FeatureStore | None":
         """Open a feature store.
 
         Args:
             features: File of the store; None for the store that comes with the world; "none" for
-                no store.
+                no store; an open store; or arrays in memory: a mapping from `scan_viewpoint` to
+                arrays (36, D), or one array (V, 36, D).
+            keys: `scan_viewpoint` of the V viewpoints that must have features; required for arrays
+                in memory.
 
         Raises:
-            ValueError: The world comes without features, or the file is damaged.
+            ValueError: The world comes without features, the file is damaged, or arrays do not fit.
             FileNotFoundError: The file does not exist.
         """
+        from storage.features.memory import store_of_arrays
         from storage.features.opening import open_store
+        from storage.features.store import FeatureStore
 
+        if isinstance(features, FeatureStore):
+            return features
+        if features is not None and not isinstance(features, str | Path):
+            return store_of_arrays(features, keys)
+        path = self.features_path(features)
+        return None if path is None else open_store(path)
+
+    def features_path(self, features: str | Path | None) -> Path | None:
+        """Return the file of a feature store, or None for "none".
+
+        Raises:
+            ValueError: No file is given and the world comes without features.
+        """
         if features == "none":
             return None
         path = features or self.features
@@ -104,7 +127,7 @@ class WorldFiles:
                 "clipnav extract-features and pass it, or pass 'none' for direction features "
                 "only"
             )
-        return open_store(path)
+        return Path(path)
 
     def _first(self, names: list[str], split: str, complaint: str) -> Path:
         paths = [self.annotations_dir / name.format(split) for name in names]

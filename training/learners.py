@@ -1,6 +1,7 @@
 """Interface between the training loop and what it trains."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,19 @@ import torch
 from torch import nn
 
 Summary = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Score of `Learner.evaluate` whose maximum selects the best weights.
+
+    Attributes:
+        split: Name of the split.
+        metric: Name of the score in its summary.
+    """
+
+    split: str
+    metric: str
 
 
 class Learner(Protocol):
@@ -19,8 +33,13 @@ class Learner(Protocol):
         ...
 
     @property
-    def metric(self) -> str:
-        """Name of the score of `evaluate` whose maximum selects the best weights."""
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata of the saved weights, which must match when they are loaded."""
+        ...
+
+    @property
+    def selection(self) -> Selection | None:
+        """Selection of the best weights; None keeps the latest weights without evaluation."""
         ...
 
     @property
@@ -38,7 +57,10 @@ class Learner(Protocol):
         ...
 
     def evaluate(self) -> Mapping[str, Summary]:
-        """Return summaries by split; parts of a split may have separate names."""
+        """Return summaries by split; parts of a split may have separate names.
+
+        Called only if there is a `selection`.
+        """
         ...
 
     def start(self, run: Path) -> None:

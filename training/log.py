@@ -1,36 +1,36 @@
-"""Log of a run: one line of JSON per event, and the same figures for TensorBoard."""
+"""Log of a run: one line of JSON per event."""
 
 import json
-import os
-import socket
-import time
-from io import BytesIO
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storage import UnwritableError, unwritable_reason, write_text
+from storage import write_text
+from storage.appending import append_bytes
 from storage.json_files import parse_json, read_bytes
 from training.checkpoints import METRICS
+from training.tracking import Tracker
 
 _REMEDY = "remove the damaged line, or train the run again"
 
 
 class RunLog:
-    """Appends to RUN/metrics.jsonl and writes TensorBoard events into RUN/tensorboard.
+    """Appends to RUN/metrics.jsonl and forwards the figures to trackers.
 
     Args:
         run: Folder of the run.
         iteration: Iteration from which the run resumes; later events are deleted.
+        trackers: Trackers that also receive the figures.
 
     Raises:
         UnwritableError: The disk is full, or writing is not permitted.
     """
 
-    def __init__(self, run: Path, iteration: int) -> None:
+    def __init__(self, run: Path, iteration: int, trackers: Sequence[Tracker] = ()) -> None:
         self._path = run / METRICS
         kept = [event for event in read_log(run) if event["iteration"] <= iteration]
         write_text(self._path, "".join(json.dumps(event) + "\n" for event in kept))
-        self._events = EventFile(run / "tensorboard", iteration + 1)
+        self._trackers = trackers
 
     def write(self, kind: str, iteration: int, figures: dict[str, float]) -> None:
         """Log the figures of one event, such as "train" or "val_unseen".
@@ -39,68 +39,14 @@ class RunLog:
             UnwritableError: The disk is full; the log contains only the earlier events.
         """
         event = {"kind": kind, "iteration": iteration, **figures}
-        _append(self._path, (json.dumps(event) + "\n").encode())
-        self._events.write(kind, iteration, figures)
+        append_bytes(self._path, (json.dumps(event) + "\n").encode())
+        for tracker in self._trackers:
+            tracker.write(kind, iteration, figures)
 
-
-class EventFile:
-    """Event file for TensorBoard.
-
-    torch's SummaryWriter is not used: it writes from a thread, so errors such as a full disk
-    cannot be caught.
-
-    Args:
-        folder: Folder of the file.
-        first: First iteration; TensorBoard ignores events of earlier files from here on.
-    """
-
-    def __init__(self, folder: Path, first: int) -> None:
-        # Imported here, as the import takes half a second.
-        from tensorboard.compat.proto import event_pb2
-
-        self._format: Any = event_pb2  # protobuf creates its classes at import time
-        folder.mkdir(parents=True, exist_ok=True)
-        now = time.time_ns()
-        name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{os.getpid()}.{now}"
-        self._path = folder / name
-        start = self._format.SessionLog(status=self._format.SessionLog.START)
-        self._add(self._format.Event(file_version="brain.Event:2"))
-        self._add(self._format.Event(step=first, session_log=start))
-
-    def write(self, kind: str, iteration: int, figures: dict[str, float]) -> None:
-        """Write the figures of an event as scalars KIND/NAME.
-
-        Raises:
-            UnwritableError: The disk is full; the file contains only the earlier events.
-        """
-        event = self._format.Event(step=iteration)
-        for name, value in figures.items():
-            event.summary.value.add(tag=f"{kind}/{name}", simple_value=value)
-        self._add(event)
-
-    def _add(self, event: Any) -> None:
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        event.wall_time = time.time()
-        record = BytesIO()
-        RecordWriter(record).write(event.SerializeToString())
-        _append(self._path, record.getvalue())
-
-
-def _append(path: Path, data: bytes) -> None:
-    """Append to a file, or restore it after an error."""
-    with path.open("ab", buffering=0) as file:
-        size = file.tell()
-        try:
-            remaining = memoryview(data)
-            while remaining:
-                remaining = remaining[file.write(remaining) :]
-        except OSError as error:
-            os.ftruncate(file.fileno(), size)
-            reason = unwritable_reason(error, path)
-            if reason is None:
-                raise
-            raise UnwritableError(f"{path}: cannot be written ({reason})") from error
+    def close(self) -> None:
+        """Close the trackers."""
+        for tracker in self._trackers:
+            tracker.close()
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:

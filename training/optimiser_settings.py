@@ -20,12 +20,14 @@ class OptimiserConfig:
     """Term added to the denominator for numerical stability."""
     weight_decay: float = 0.0
     """Decoupled weight decay; requires adamw."""
-    schedule: Literal["constant", "steps", "cosine", "noam"] = "constant"
+    schedule: Literal["constant", "steps", "cosine", "open_clip", "noam"] = "constant"
     """Learning rate schedule after the warm-up; cosine decays to zero at the end of the run, noam
-    decays with the inverse square root of the iteration."""
+    decays with the inverse square root of the iteration. open_clip is a cosine that starts after
+    the warm-up, as in open_clip's training."""
     warmup: int = 0
     """Number of warm-up iterations. The warm-up is linear, except with warmup-stairs; the first
-    iteration after it has the full learning rate (with noam, the last iteration of it)."""
+    iteration after it has the full learning rate (with noam and open_clip, the last iteration of
+    it)."""
     warmup_start: float = 0.0
     """Fraction of the learning rate in the first iteration."""
     warmup_stairs: int = 0
@@ -70,9 +72,9 @@ class OptimiserConfig:
         if not self.warmup:
             names = ("warmup_start", "warmup_stairs")
             idle |= dict.fromkeys(names, "without --optimiser.warmup")
-        elif self.schedule == "noam":
+        elif self.schedule in ("noam", "open_clip"):
             names = ("warmup_start", "warmup_stairs")
-            idle |= dict.fromkeys(names, "with --optimiser.schedule noam")
+            idle |= dict.fromkeys(names, f"with --optimiser.schedule {self.schedule}")
         elif self.warmup_stairs:
             idle["warmup_start"] = "with --optimiser.warmup-stairs"
         if self.clip == "none":

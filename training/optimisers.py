@@ -30,14 +30,30 @@ def make_optimiser(
     if slow is not None:
         factor = slow_rate / config.learning_rate
         groups.append({"params": list(slow.parameters()), "rate_factor": factor})
+    return make_group_optimiser(groups, config)
+
+
+def make_group_optimiser(
+    groups: list[dict[str, Any]], config: OptimiserConfig, fused: bool = True
+) -> torch.optim.Optimizer:
+    """Build the optimiser of groups of weights.
+
+    Args:
+        groups: Groups as for `torch.optim.Optimizer`. `rate_factor`, 1 by default, is the learning
+            rate of a group as a multiple of the one that is scheduled.
+        config: Settings of the optimiser.
+        fused: Whether adam and adamw use torch's fused kernel, which is faster and rounds
+            differently.
+    """
     rate, betas, epsilon = config.learning_rate, config.betas, config.epsilon
     if config.name == "rmsprop":
         return torch.optim.RMSprop(groups, rate, eps=epsilon)
     if config.name == "adamax":
         return torch.optim.Adamax(groups, rate, betas, epsilon)
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, rate, betas, epsilon, config.weight_decay, fused=True)
-    return torch.optim.Adam(groups, rate, betas, epsilon, fused=True)
+        decay = config.weight_decay
+        return torch.optim.AdamW(groups, rate, betas, epsilon, decay, fused=fused)
+    return torch.optim.Adam(groups, rate, betas, epsilon, fused=fused)
 
 
 def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> float:
@@ -53,6 +69,8 @@ def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> f
         iteration: Iteration, from 0.
         progress: Completed fraction of the run, 0 to 1.
     """
+    if config.schedule == "open_clip":
+        return config.learning_rate * _open_clip_factor(config.warmup, iteration, progress)
     if config.schedule == "noam":
         warmup, update = max(config.warmup, 1), iteration + 1
         return config.learning_rate * min(update / warmup, math.sqrt(warmup / update))
@@ -62,6 +80,19 @@ def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> f
     if config.schedule == "steps":
         rate *= config.decay ** sum(iteration >= milestone for milestone in config.milestones)
     return rate
+
+
+def _open_clip_factor(warmup: int, iteration: int, progress: float) -> float:
+    """Return the fraction of the peak learning rate of open_clip's `cosine_lr`.
+
+    The last iteration of the warm-up has the full rate, and the cosine decays over the remaining
+    iterations; their number is estimated from the progress if a run is limited by time.
+    """
+    if iteration < warmup:
+        return (iteration + 1) / warmup
+    iterations = round(iteration / progress) if progress else 1
+    decay = max(1, iterations - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(iteration - warmup, decay) / decay))
 
 
 def _warmup_factor(config: OptimiserConfig, iteration: int) -> float:

@@ -1,5 +1,6 @@
-"""Command lines with --resume."""
+"""Command lines of trainings: flags that are read first, --config and --resume."""
 
+import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,45 @@ from typing import Any
 import tyro
 
 from training.run_folder import has_saved
-from training.settings import Config, check_same_run, read_config
+from training.settings import CONFIG, Config, check_same_run, read_config, read_settings
+
+
+def early_value(arguments: Sequence[str], name: str) -> str | None:
+    """Return the value of a flag that determines the defaults of others, or None.
+
+    Args:
+        arguments: Arguments of the command line.
+        name: Name of the flag, without hyphens.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    # nargs="?": the parser of all flags reports a missing value.
+    parser.add_argument(f"--{name}", nargs="?")
+    return getattr(parser.parse_known_args(list(arguments))[0], name)
+
+
+def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None:
+    """Return the settings in the file --config as defaults of the other flags.
+
+    Args:
+        kind: Settings dataclass of the training.
+        arguments: Arguments of the command line.
+
+    Returns:
+        The settings, None without the flag. The folder of the run is not included.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or of another training, or a flag contradicts --config.
+    """
+    given = early_value(arguments, "config")
+    if given is None:
+        return None
+    for flag in ("resume", "preset"):
+        if early_value(arguments, flag) is not None:
+            raise ValueError(f"--{flag} and --config {given} exclude each other; give one of them")
+    path = Path(given)
+    settings: Any = read_settings(path / CONFIG if path.is_dir() else path, kind)
+    return dataclasses.replace(settings, output=None, resume=None)
 
 
 def parse_resumed(

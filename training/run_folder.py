@@ -1,10 +1,13 @@
-"""Settings protocol of training runs, and the choice of their folder."""
+"""Settings protocol of training runs, and the choice and lock of their folder."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from storage.locks import OutputInUseError, OutputLock
+from training.groups import Group
 from training.optimiser_settings import OptimiserConfig
 from training.settings import CONFIG
+from training.tracking import TrackerName
 
 # Files of a run that exist only after it has saved weights.
 _SAVED = ("model.safetensors", "trainer.pt", "results.json")
@@ -50,13 +53,13 @@ class Settings(RunLocation, Protocol):
         ...
 
     @property
-    def evaluate_every(self) -> int:
-        """Iterations between two evaluations."""
+    def track(self) -> tuple[TrackerName, ...]:
+        """Trackers of the figures."""
         ...
 
     @property
-    def select_by(self) -> str:
-        """Split that selects the best weights."""
+    def evaluate_every(self) -> int:
+        """Iterations between two evaluations; the training state is saved after each."""
         ...
 
 
@@ -78,6 +81,35 @@ def run_folder(config: RunLocation) -> Path:
             )
         return config.output
     return free_folder(Path("runs") / config.run_name)
+
+
+def lock_run(run: Path, group: Group, create: bool) -> OutputLock | None:
+    """Acquire the lock of a run's folder on rank 0.
+
+    Args:
+        run: Folder of the run.
+        group: Processes of the run.
+        create: Whether the folder is created if it is missing.
+
+    Returns:
+        The lock on rank 0, None on other ranks.
+
+    Raises:
+        OutputInUseError: Another process trains in the folder; every rank raises.
+    """
+    lock = refusal = None
+    if group.rank() == 0:
+        if create:
+            run.mkdir(parents=True, exist_ok=True)
+        lock = OutputLock(run)
+        try:
+            lock.acquire()
+        except OutputInUseError as error:
+            refusal = str(error)
+    refusal = group.all_gather(refusal)[0]
+    if refusal is not None:
+        raise OutputInUseError(refusal)
+    return lock
 
 
 def free_folder(folder: Path) -> Path:

@@ -43,6 +43,16 @@ def read_config(run: Path, kind: type[Config]) -> Config:
     path = run / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; name the folder of a training run")
+    return read_settings(path, kind)
+
+
+def read_settings(path: Path, kind: type[Config]) -> Config:
+    """Read settings from a file in the format of `to_json`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: As for `read_config`.
+    """
     return _build(kind, read_json(path, _REMEDY, allow_nan=True), str(path))
 
 

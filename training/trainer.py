@@ -14,15 +14,24 @@ import torch
 from tqdm import tqdm
 
 from storage import UnwritableError, write_text
-from storage.locks import OutputInUseError, OutputLock
-from training.checkpoints import MODEL, RESULTS, TRAINER, load_trainer, save_trainer
-from training.groups import Group, SingleProcess
+from storage.progress import ProgressBar, progress_bar
+from training import distributed
+from training.checkpoints import (
+    MODEL,
+    RESULTS,
+    TRAINER,
+    check_metadata,
+    load_trainer,
+    save_trainer,
+)
+from training.groups import Group
 from training.interruption import Stopped, interruption, interruption_message
-from training.learners import Learner, Summary
+from training.learners import Learner
 from training.log import RunLog
 from training.optimisers import clip_gradient, learning_rate
-from training.run_folder import Settings, run_folder
+from training.run_folder import Settings, lock_run, run_folder
 from training.settings import CONFIG, to_json
+from training.tracking import check_trackers, start_trackers
 
 _LOG_EVERY = 50
 
@@ -42,10 +51,12 @@ class Trainer:
         learner: Networks, gradients and evaluation.
         noise: Function from iteration (from 0) to the seed of torch's random numbers.
         largest_loss: Training fails when the loss reaches this value.
-        group: Processes of a distributed run.
+        group: Processes of the run; by default those of `training.distributed`.
 
     Raises:
+        FileNotFoundError: The run to resume has no saved state.
         OutputInUseError: Another process is training in the folder.
+        ValueError: The run to resume has other metadata, such as other features.
     """
 
     def __init__(
@@ -58,10 +69,13 @@ class Trainer:
     ) -> None:
         self.config = config
         self.learner = learner
+        check_trackers(config.track)
         self._noise, self._largest_loss = noise, largest_loss
-        self._group = group or SingleProcess()
+        self._group: Group = group or distributed
         self.run = self._group.all_gather(run_folder(config))[0]
-        self._lock_folder()
+        lock = lock_run(self.run, self._group, create=config.resume is None)
+        # Also releases the lock if an error ends the run without `close`.
+        self._unlock = weakref.finalize(self, lock.release) if lock else None
         self.iteration = 0
         self.seconds = 0.0
         self.best: dict[str, Any] = {}
@@ -69,14 +83,16 @@ class Trainer:
         self._saved: int | None = None
         self._recent: list[dict[str, float]] = []  # figures that are not logged yet
         if config.resume is not None:
-            self._restore(load_trainer(self.run))
+            self._restore()
         if self._is_first:
             # Also when a run is resumed, as its length may have changed.
             settings = dataclasses.replace(config, output=self.run, resume=None)
             write_text(self.run / CONFIG, to_json(settings))
             if config.resume is None:
                 learner.start(self.run)
-            self.log = RunLog(self.run, self.iteration)
+            values = dataclasses.asdict(settings)
+            trackers = start_trackers(config.track, self.run, self.iteration + 1, values)
+            self.log = RunLog(self.run, self.iteration, trackers)
 
     @property
     def progress(self) -> float:
@@ -141,14 +157,20 @@ class Trainer:
         return {**figures, "gradient_norm": max(norms)}
 
     def evaluate(self) -> None:
-        """Evaluate the current weights, and save them if they are the best so far."""
+        """Evaluate the current weights, and save them if they are the best so far.
+
+        Does nothing if the learner has no `selection`.
+        """
         self.learner.network.eval()
+        selection = self.learner.selection
+        if selection is None:
+            return
         summaries = self.learner.evaluate()
         if self.log is not None:
             for split, summary in summaries.items():
                 self.log.write(split, self.iteration, summary)
-        self.keep_best(summaries)
-        split, metric = self.config.select_by, self.learner.metric
+        split, metric = selection.split, selection.metric
+        self._keep_best(metric, summaries[split][metric])
         if self._is_first:
             tqdm.write(
                 f"iteration {self.iteration}: {split} {metric} "
@@ -157,10 +179,8 @@ class Trainer:
                 file=sys.stderr,
             )
 
-    def keep_best(self, summaries: Mapping[str, Summary]) -> None:
-        """Save the weights if they are better than those of all earlier evaluations."""
-        metric = self.learner.metric
-        value = summaries[self.config.select_by][metric]
+    def _keep_best(self, metric: str, value: float) -> None:
+        """Save the weights if their score is higher than in all earlier evaluations."""
         if not self.best or value > self.best[metric]:
             is_first, self.best = not self.best, {"iteration": self.iteration, metric: value}
             if is_first:
@@ -169,7 +189,7 @@ class Trainer:
             self._save_model()
 
     def save(self) -> None:
-        """Save the training state, and before the first evaluation also the model."""
+        """Save the training state, and the model unless an evaluation has selected weights."""
         self._save_state()
         if not self.best:
             self._save_model()
@@ -201,8 +221,10 @@ class Trainer:
         self.close()
 
     def close(self) -> None:
-        """Release the lock of the folder."""
-        if self._is_first:
+        """Close the log and release the lock of the folder."""
+        if self.log is not None:
+            self.log.close()
+        if self._unlock is not None:
             self._unlock()
 
     @property
@@ -218,24 +240,11 @@ class Trainer:
             return f"Nothing is saved yet; start again with --resume {self.run}"
         return f"The state of iteration {self._saved} is saved; resume with --resume {self.run}"
 
-    def _lock_folder(self) -> None:
-        """Acquire the lock of the folder; every rank raises if that fails."""
-        refusal = None
-        if self._is_first:
-            if self.config.resume is None:
-                self.run.mkdir(parents=True, exist_ok=True)
-            lock = OutputLock(self.run)
-            # Also releases the lock if an error ends the run without `close`.
-            self._unlock = weakref.finalize(self, lock.release)
-            try:
-                lock.acquire()
-            except OutputInUseError as error:
-                refusal = str(error)
-        refusal = self._group.all_gather(refusal)[0]
-        if refusal is not None:
-            raise OutputInUseError(refusal)
-
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self) -> None:
+        # A run that was killed between the two files has a state but no weights yet.
+        if (self.run / MODEL).is_file():
+            check_metadata(self.run, self.learner.metadata)
+        state = load_trainer(self.run)
         try:
             self.learner.network.load_state_dict(state["weights"])
             self.learner.optimiser.load_state_dict(state["optimiser"])
@@ -248,8 +257,9 @@ class Trainer:
                 f"{self.run / TRAINER}: does not fit the data or the settings ({error}); "
                 "resume with the data and settings of the run"
             ) from error
-        if self._is_first and not (self.run / MODEL).is_file():
-            # The run was killed after saving the state and before saving the same weights as model.
+        if self._is_first and not (self.best and (self.run / MODEL).is_file()):
+            # The run may have been killed after saving the state and before saving the same weights
+            # as model.
             if self.best and self.best["iteration"] != self.iteration:
                 raise FileNotFoundError(
                     f"{self.run / MODEL}: no such file, so the best weights, of iteration "
@@ -290,18 +300,17 @@ class Trainer:
         if self.iteration % _LOG_EVERY == 0:
             self._recent.clear()
 
-    def _bar(self) -> tqdm:
+    def _bar(self) -> ProgressBar:
         # Counts per mille, as a run may be limited by time or by iterations.
-        return tqdm(
+        return progress_bar(
             total=1000,
             initial=int(1000 * self.progress),
             desc="training",
-            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining} {postfix}",
-            mininterval=0.5 if sys.stderr.isatty() else 20,
+            unit=None,
             disable=not self._is_first,
         )
 
-    def _show(self, bar: tqdm) -> None:
+    def _show(self, bar: ProgressBar) -> None:
         rate = self.iteration / max(self.seconds, 1e-9)
         loss = f"{self._recent[-1]['loss']:.3f}" if self._recent else "-"
         bar.set_postfix_str(f"{self.iteration} it, {rate:.1f} it/s, loss {loss}", refresh=False)

@@ -1,6 +1,5 @@
 """Command-line parsing for the tasks; --data and --preset choose the defaults of other settings."""
 
-import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TypeVar
 
 import tyro
 
-from training.resuming import parse_resumed
+from training.resuming import early_value, file_defaults, parse_resumed
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
@@ -20,7 +19,7 @@ Config = TypeVar("Config", bound=RunConfig)
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
     "resume images regions iterations minutes evaluate_every evaluation_batch evaluation_splits "
-    "submit threads device beams variant".split()
+    "submit threads device track beams variant".split()
 )
 # For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
@@ -48,8 +47,9 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
         FileNotFoundError: The folder --start is not a run.
         ValueError: A flag is incompatible with the weights of that run; names both values.
     """
-    start = _first(arguments, "start")
-    if start is None or _first(arguments, "resume") is not None:
+    start = early_value(arguments, "start")
+    others = (early_value(arguments, name) for name in ("resume", "config"))
+    if start is None or any(others):
         return _parse(CAPTION_PRESETS, arguments, description)
     saved = read_config(Path(start), CaptionConfig)
     changes = SCST_CHANGES[saved.preset]
@@ -87,8 +87,8 @@ def _parse(
 ) -> Config:
     """Parse the command line of a training run.
 
-    --preset and --data are read first because they choose the defaults of the other flags; --resume
-    takes all defaults from the resumed run.
+    --preset and --data are read first because they choose the defaults of the other flags; --config
+    takes all defaults from a file, --resume from the resumed run.
 
     Args:
         presets: Presets of the task by name.
@@ -101,33 +101,31 @@ def _parse(
             resumed run; names both values.
     """
     kind = type(presets["houses"])
-    resumed = _first(arguments, "resume")
+    given = file_defaults(kind, arguments)
+    resumed = early_value(arguments, "resume")
     if resumed is not None:
         may_change = _MAY_CHANGE_IN_CAPTIONS if kind is CaptionConfig else _MAY_CHANGE
         config = parse_resumed(kind, Path(resumed), arguments, may_change, description)
         saved = read_config(Path(resumed), kind)
         check_effects(config, idle_settings(config), saved)
         return config
-    data = _first(arguments, "data") or "house"
-    preset = _first(arguments, "preset") or _preset_for(data, presets)
-    if preset not in presets:
-        raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
-    default = presets[preset]
+    default = given or _preset(arguments, presets)
     config = tyro.cli(
         kind, prog=kind.COMMAND, description=description, default=default, args=list(arguments)
     )
     check_effects(config, idle_settings(config), default)
-    return config
+    return dataclasses.replace(config, config=None)
+
+
+def _preset(arguments: Sequence[str], presets: Mapping[str, Config]) -> Config:
+    data = early_value(arguments, "data") or "house"
+    preset = early_value(arguments, "preset") or _preset_for(data, presets)
+    if preset not in presets:
+        raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
+    return presets[preset]
 
 
 def _preset_for(data: str, presets: Mapping[str, Config]) -> str:
     if data == "house" or HouseTaskFiles(Path(data)).summary.is_file():
         return "houses"
     return data if data in presets else "small"
-
-
-def _first(arguments: Sequence[str], name: str) -> str | None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    # nargs="?": the full parser reports a missing value later.
-    parser.add_argument(f"--{name}", nargs="?")
-    return getattr(parser.parse_known_args(list(arguments))[0], name)

@@ -1,16 +1,18 @@
 """Training loop that all vision-and-language tasks share, and splits and batches of records."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from training.batches import ShuffledBatchOrder
-from training.learners import Summary
+from training.checkpoints import Network, load_model, save_model
+from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
 from training.setup import iteration_seed, set_up_torch
 from training.trainer import Trainer
@@ -19,6 +21,7 @@ from vl_tasks.settings.configs import RunConfig
 _NOISE = 17
 
 Record = TypeVar("Record")
+Config = TypeVar("Config", bound=RunConfig)
 
 
 class Task(Protocol):
@@ -31,7 +34,12 @@ class Task(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Network with all trainable parameters."""
+        """Network with all trainable parameters; it implements `training.checkpoints.Network`."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata of the features, which must match when the weights are loaded."""
         ...
 
     def loss(self, rows: np.ndarray) -> tuple[torch.Tensor, Summary]:
@@ -46,8 +54,30 @@ class Task(Protocol):
         """Write the files of a new run besides settings and weights, such as vocabularies."""
         ...
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the best weights."""
+
+class FinalScores(NamedTuple):
+    """Scores of the best weights on a split.
+
+    Attributes:
+        name: Name in results.json.
+        scores: Values of results.json.
+        text: Line to print.
+    """
+
+    name: str
+    scores: Mapping[str, Any]
+    text: str
+
+
+class ScoredTask(Task, Protocol):
+    """A task with final scores and submissions."""
+
+    def final_scores(self, split: str) -> Iterable[FinalScores]:
+        """Return the scores of the current weights on a split."""
+        ...
+
+    def write_submission(self, split: str, path: Path) -> None:
+        """Write the predictions of the current weights for a split."""
         ...
 
 
@@ -62,7 +92,8 @@ class TaskLearner:
     def __init__(self, config: RunConfig, task: Task) -> None:
         self._config, self._task = config, task
         self.network = task.network
-        self.metric = task.metric
+        self.metadata = task.metadata
+        self.selection = Selection(config.select_by, task.metric)
         self.clipped = [task.network]
         self.optimiser = make_optimiser(task.network, config.optimiser)
         self._order = ShuffledBatchOrder(task.records, config.batch_size, config.seed)
@@ -84,16 +115,39 @@ class TaskLearner:
 
     def save_model(self, run: Path, iteration: int) -> None:
         """Write the best weights."""
-        self._task.save(run, iteration)
+        network = cast(Network, self.network)
+        save_model(run, network, {**self.metadata, "iteration": str(iteration)})
 
 
 def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
-    """Build the trainer of a task, for a new run or the run `config.resume`."""
-
-    def noise(iteration: int) -> int:
-        return iteration_seed(config.seed, _NOISE, iteration)
-
+    """Build the `Trainer` of a task."""
+    noise = partial(iteration_seed, config.seed, _NOISE)
     return Trainer(config, TaskLearner(config, task), noise)
+
+
+def train_task(config: Config, make_task: Callable[[Config], ScoredTask]) -> None:
+    """Train a task, evaluate the best checkpoint, and print and save the scores.
+
+    Args:
+        config: Settings of the run.
+        make_task: Function that builds the task.
+    """
+    prepare(config)
+    task = make_task(config)
+    trainer = make_task_trainer(config, task)
+    trainer.train()
+    load_model(trainer.run, cast(Network, task.network), task.metadata)
+    results: dict[str, Any] = {}
+    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+        for name, scores, text in task.final_scores(split):
+            results[name] = scores
+            print(text)
+    trainer.report(results)
+    if config.submit is not None:
+        path = trainer.run / f"submission_{config.submit}.json"
+        task.write_submission(config.submit, path)
+        print(f"the predictions for split {config.submit} are in {path}")
+    print(f"the run is in {trainer.run}")
 
 
 def prepare(config: RunConfig) -> None:

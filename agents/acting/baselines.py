@@ -42,7 +42,7 @@ class ForwardAgent:
     def begin(self, observation: Observation, info: dict[str, Any], live: np.ndarray) -> None:
         """Face the view nearest to the start heading, after `turns`."""
         turns = self.turns(info["instr_id"])
-        step = np.rint(observation["heading"].astype(np.float64) / STEP)
+        step = np.rint(observation["heading"][:, 0].astype(np.float64) / STEP)
         self._heading = (step + turns) * STEP  # (B,) radians
         self._moves = np.full(len(turns), self.moves)
         self._patience = self.patience - turns

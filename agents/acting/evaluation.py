@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from tqdm import tqdm
 
 from agents.acting.baselines import ForwardAgent, RandomAgent, TeacherAgent
 from agents.acting.rollout import Agent, walk
@@ -12,6 +11,7 @@ from agents.settings import InstructionAblation, TrainConfig
 from envs.episodes import Episode, base_language
 from envs.metrics import SUMMARY_METRICS, aligned, score_paths, summarise, summarise_groups
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.progress import progress_bar
 from training import distributed
 from training.learners import Summary
 
@@ -68,7 +68,9 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     hidden = not name or distributed.rank() > 0
     with (
         torch.inference_mode(),
-        tqdm(total=len(episodes), desc=name, unit="episode", leave=False, disable=hidden) as bar,
+        progress_bar(
+            total=len(episodes), desc=name, unit="episodes", leave=False, disable=hidden
+        ) as bar,
     ):
         for start in range(0, len(episodes), env.num_envs):
             ids = [episode.instr_id for episode in episodes[start : start + env.num_envs]]

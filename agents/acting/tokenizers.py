@@ -3,7 +3,7 @@
 import numpy as np
 
 from agents.settings import RunConfig
-from envs.episodes import load_episodes
+from envs.episodes import load_episodes, vocabulary_dataset
 from envs.tokenizers import (
     BOS,
     EOS,
@@ -26,7 +26,8 @@ def make_tokenizer(config: RunConfig) -> Tokenizer:
         assert config.text.model is not None
         return PretrainedTokenizer(config.text.model)
     files = world_files(config.world, config.data_dir)
-    episodes = load_episodes(config.dataset, "train", files, config.instruction_language)
+    source = vocabulary_dataset(config.dataset, files)
+    episodes = load_episodes(source, "train", files, config.instruction_language)
     sentences = [episode.instruction for episode in episodes]
     if config.text.tokens == "subwords":
         return SubwordTokenizer.build(sentences, config.text.vocabulary_size)

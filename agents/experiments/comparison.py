@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import baselines, evaluate
 from agents.acting.rollout import Agent
@@ -23,6 +21,7 @@ from storage import write_text
 from storage.json_files import read_json
 from storage.locks import sole_writer
 from storage.processes import run_jobs
+from storage.progress import progress_bar
 from training.checkpoints import TRAINER, check_metadata
 from training.interruption import interruption_message
 from training.settings import CONFIG, check_same_run
@@ -113,7 +112,7 @@ def train_all(
         unfinished = [job for job in all_jobs if not (job.run / SCORES).is_file()]
         trained = run_jobs(run_job, unfinished, workers, "trains")
         total, done = len(all_jobs), len(all_jobs) - len(unfinished)
-        for _ in tqdm(trained, total=total, initial=done, desc="trainings", unit="run"):
+        for _ in progress_bar(trained, total=total, initial=done, desc="trainings", unit="runs"):
             pass
     return {name: [_read_scores(job.run) for job in row_jobs] for name, row_jobs in jobs.items()}
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from agents.acting.evaluation import Evaluation, Pose, by_length, score_walks
 from agents.acting.follower_agent import empty_instructions
@@ -25,6 +24,7 @@ from envs.episodes import Episode, base_language
 from envs.metrics import SUCCESS_THRESHOLD
 from envs.navigation.device_features import DeviceFeatures
 from envs.navigation.vector_env import VlnVectorEnv
+from storage.progress import progress_bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,9 @@ def search_split(
     episodes = by_length(env.episodes)
     with (
         torch.inference_mode(),
-        tqdm(total=len(episodes), desc=name, unit="episode", leave=False, disable=not name) as bar,
+        progress_bar(
+            total=len(episodes), desc=name, unit="episodes", leave=False, disable=not name
+        ) as bar,
     ):
         for start in range(0, len(episodes), env.num_envs):
             batch = episodes[start : start + env.num_envs]

@@ -26,7 +26,7 @@ from envs.tokenizers import load_tokenizer
 from training import distributed
 from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, save_model
-from training.learners import Summary
+from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
 from training.settings import read_config
 from training.trainer import Trainer
@@ -44,7 +44,7 @@ class FollowerLearner:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
-        self.metric = config.select_metric
+        self.selection = Selection(config.select_by, config.select_metric)
         self.metadata = feature_metadata(config)
         rows = config.batch_size * (2 if config.reinforcement.weight else 1)
         self.env = make_env(config, "train", run_tokenizer(config), rows)

@@ -29,7 +29,7 @@ from envs.tokenizers import Tokenizer, load_tokenizer, split_words
 from training import distributed
 from training.batches import BucketedBatchOrder
 from training.checkpoints import VOCABULARY, load_model, model_metadata, save_model
-from training.learners import Summary
+from training.learners import Selection, Summary
 from training.optimisers import make_optimiser
 from training.settings import read_config
 
@@ -89,7 +89,7 @@ class SpeakerLearner:
 
     def __init__(self, config: SpeakerTrainConfig) -> None:
         self.config = config
-        self.metric = config.select_metric
+        self.selection = Selection(config.select_by, config.select_metric)
         self.env = make_env(config, "train", run_tokenizer(config))
         self.features = DeviceFeatures(self.env, config.device)
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)

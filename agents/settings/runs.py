@@ -9,6 +9,7 @@ from agents.settings.networks import FollowerConfig, SpeakerConfig, TextConfig
 from envs.worlds import Dataset, World
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, check_numbers
+from training.tracking import TrackerName
 
 Recipe = Literal["envdrop", "clip-vil-r2r", "clip-vil-rxr"]
 InstructionAblation = Literal["none", "empty", "shuffled"]
@@ -18,6 +19,8 @@ _OPTIMISER = OptimiserConfig(name="rmsprop", learning_rate=1e-4, clip="norm", cl
 @dataclass(frozen=True)
 class RunConfig:
     """Settings of every training run."""
+
+    COMMAND: ClassVar[str]
 
     dataset: Dataset = "r2r"
     """Dataset of instructions. Determines the defaults of other flags."""
@@ -64,6 +67,12 @@ class RunConfig:
     """Random seed for weights, data order, dropout and sampled actions."""
     output: Path | None = None
     """Folder of the run; by default a folder in runs/ named after the main settings."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
     resume: Path | None = None
     """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
     threads: int | None = None

@@ -13,6 +13,7 @@ from encoders.clip import ClipEncoder
 from storage.features.partial_store import PartialStore
 from storage.features.view_grid import NUM_VIEWS
 from storage.locks import sole_writer
+from storage.progress import progress_bar
 from training.interruption import interruption_message
 
 # Yields, for each key, the views (36, H, W, 3) uint8 RGB; None skips the viewpoint.
@@ -126,8 +127,6 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
         ValueError: As for `encode_viewpoints_with`.
         OutputInUseError: Another process writes one of the stores.
     """
-    from tqdm import tqdm
-
     with sole_writer(*(store.path for store in stores)), ExitStack() as stack:
         partials = [
             stack.enter_context(
@@ -139,11 +138,11 @@ def fill_stores(keys: Sequence[str], load: Loader, stores: Sequence[StoreToFill]
         stack.enter_context(interruption_message(lambda: _progress(partials, len(keys))))
         names = " ".join(store.path.name for store in stores)
         bar = stack.enter_context(
-            tqdm(
+            progress_bar(
                 total=NUM_VIEWS * len(keys),
                 initial=NUM_VIEWS * first,
                 desc=names,
-                unit=" images",
+                unit="images",
             )
         )
         remaining = keys[first:]

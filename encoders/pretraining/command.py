@@ -1,130 +1,161 @@
 """The command that pre-trains the house CLIP: render, train, export and score."""
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from encoders.clip import ClipEncoder
-from encoders.pretraining.arguments import MAY_CHANGE, PretrainArguments
 from encoders.pretraining.contrastive import Contrastive, export_local_dir
 from encoders.pretraining.house_model import build_model, readme, scale_to_unit
-from encoders.pretraining.run import prepare_run, run_pretraining
-from encoders.pretraining.schedules import Pretraining, PretrainingConfig
+from encoders.pretraining.learner import PretrainingLearner
+from encoders.pretraining.settings import PretrainConfig
 from encoders.pretraining.supervised import Supervised
-from encoders.pretraining.view_labels import LabelNames, label_scores, labelled_batches
+from encoders.pretraining.view_labels import (
+    LabelNames,
+    LabelScores,
+    label_scores,
+    labelled_batch,
+)
 from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler, extraction_views
-from encoders.pretraining.zero_shot import zero_shot_scores
+from encoders.pretraining.zero_shot import ZeroShotScores, zero_shot_scores
 from envs.houses.rendering.training_panoramas import HousePictures
 from storage import write_text
 from storage.locks import sole_writer
+from training.run_folder import run_folder
+from training.settings import CONFIG, to_json
+from training.setup import iteration_seed, set_up_torch
+from training.trainer import Trainer
 
 _SCORING = {"contrastive": "zero-shot", "supervised": "by its own classifier"}
-
-# A trained supervised network with the names of its labels.
-Classifier = tuple[Supervised, LabelNames]
+_NOISE = 37
 
 
-def main(arguments: PretrainArguments) -> None:
-    """Run the command."""
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    for folder in arguments.outputs:
+class Classifier(NamedTuple):
+    """A trained supervised network with the names of its labels."""
+
+    network: Supervised
+    names: LabelNames
+
+
+def main(config: PretrainConfig) -> None:
+    """Run the command.
+
+    Raises:
+        FileExistsError: --output already contains a run.
+        OutputInUseError: Another process writes the run or the exported model.
+        ValueError: No house remains to train on.
+    """
+    run = run_folder(config)
+    if config.resume is None:
+        config = dataclasses.replace(config, output=run)
+    folders = {run, config.model_dir(run)}
+    for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    with sole_writer(*arguments.outputs):
-        pretrain(arguments)
+    with sole_writer(*folders):
+        if config.resume is None:
+            # Before the houses are rendered, so that --resume can continue from there.
+            write_text(run / CONFIG, to_json(config))
+        pretrain(config, run)
 
 
-def pretrain(arguments: PretrainArguments) -> None:
+def pretrain(config: PretrainConfig, run: Path) -> None:
     """Build and render the houses, train, export and score.
 
     Raises:
         ValueError: No house remains to train on.
     """
+    houses = _render(config)
+    count = len(houses) - config.held_out
+    trainer, classifier = train_and_export(houses[:count], config, run)
+    results = {}
+    if config.held_out and trainer is not None:
+        scores = score(config.model_dir(run), houses[count:], config.image_size, classifier)
+        results["held-out"] = dataclasses.asdict(scores)
+        print(f"on {config.held_out} held-out houses, {_SCORING[config.objective]}")
+        print(scores)
+    if trainer is not None:
+        trainer.report(results)
+    print(f"Run: {run}")
+
+
+def _render(config: PretrainConfig) -> list[HousePictures]:
+    """Return the panoramas of the houses; build and render those that are missing."""
     from envs.houses.building.sets import HOUSE_SETS
     from envs.houses.house_set import build_set
     from envs.houses.rendering.training_panoramas import render_houses
 
-    house_set = HOUSE_SETS[arguments.set]
-    scans = house_set.scans["train"][: arguments.houses]
-    if not 0 <= arguments.held_out < len(scans):
+    house_set = HOUSE_SETS[config.set]
+    scans = house_set.scans["train"][: config.houses]
+    if not 0 <= config.held_out < len(scans):
         raise ValueError(
-            f"--held-out {arguments.held_out} of {len(scans)} houses is negative or leaves no "
+            f"--held-out {config.held_out} of {len(scans)} houses is negative or leaves no "
             f"house to train on; give 0 to {len(scans) - 1}, or more --houses"
         )
     graphs = house_set.connectivity_dir
     if not all((graphs / f"{scan}_connectivity.json").is_file() for scan in scans):
-        build_set(house_set, scans, arguments.workers)
-    houses = render_houses(
-        scans,
-        panorama_dir(),
-        arguments.extra_positions,
-        arguments.panorama_width,
-        arguments.workers,
+        build_set(house_set, scans, config.workers)
+    return render_houses(
+        scans, panorama_dir(), config.extra_positions, config.panorama_width, config.workers
     )
-    count = len(houses) - arguments.held_out
-    size, classifier = train_and_export(houses[:count], arguments)
-    print(f"{arguments.model_dir}: {size / 1e6:.1f} MB")
-    if arguments.held_out and arguments.objective != "random":
-        print(f"on {arguments.held_out} held-out houses, {_SCORING[arguments.objective]}")
-        print(score(arguments, houses[count:], classifier))
 
 
 def train_and_export(
-    houses: Sequence[HousePictures], arguments: PretrainArguments
-) -> tuple[int, Classifier | None]:
-    """Train on the views of some houses.
+    houses: Sequence[HousePictures], config: PretrainConfig, run: Path
+) -> tuple[Trainer | None, Classifier | None]:
+    """Train on the views of some houses, and export the model.
 
     Returns:
-        Size of the exported weights in bytes; and, for the objective supervised, the network with
-        the names of its labels.
+        The trainer, None for the objective random; and, for the objective supervised, the network
+        with the names of its labels.
     """
-    torch.manual_seed(arguments.seed)
-    model, tokenizer, config = build_model(arguments)
-    sampler = training_views(houses, arguments)
-    half = arguments.precision == "bf16"
-    words: set[int] = set()
-    classifier = None
-    if arguments.objective == "contrastive":
+    set_up_torch("cpu", config.threads, "highest", config.seed)
+    model, tokenizer, configs = build_model(config)
+    sampler = training_views(houses, config)
+    half = config.precision == "bf16"
+    trainer, classifier, words = None, None, []
+    if config.objective == "contrastive":
         objective = Contrastive(model, tokenizer, half)
-        train(objective, sampler.batches, arguments)
+        trainer = train(config, objective, sampler.batch)
         words = objective.words
-    elif arguments.objective == "supervised":
+    elif config.objective == "supervised":
         names = LabelNames.of(houses)
-        classifier = (Supervised(model, len(names.rooms), len(names.things), half), names)
-        train(classifier[0], partial(labelled_batches, sampler, names), arguments)
+        network = Supervised(model, len(names.rooms), len(names.things), half)
+        trainer = train(config, network, partial(labelled_batch, sampler, names))
+        classifier = Classifier(network.eval(), names)
     factor = scale_to_unit(model.eval(), sampler)
     if classifier is not None:
-        classifier[0].undo_feature_scale(factor)
-    folder = arguments.model_dir
-    size = export_local_dir(model, config["model_cfg"], config["preprocess_cfg"], folder, words)
-    if arguments.objective != "contrastive":
-        write_text(folder / "README.md", readme(arguments))
-    return size, classifier
+        classifier.network.undo_feature_scale(factor)
+    folder = config.model_dir(run)
+    size = export_local_dir(model, configs["model_cfg"], configs["preprocess_cfg"], folder, words)
+    if config.objective != "contrastive":
+        iterations = 0 if trainer is None else trainer.iteration
+        write_text(folder / "README.md", readme(config, iterations))
+    print(f"{folder}: {size / 1e6:.1f} MB")
+    return trainer, classifier
 
 
-def train(
-    objective: Any, batches: Callable[[int], Iterable[Any]], arguments: PretrainArguments
-) -> None:
-    """Train an objective to the end; resume if the run folder contains a saved state."""
-    prepare_run(arguments.run, arguments, MAY_CHANGE)
-    config = PretrainingConfig(learning_rate=arguments.learning_rate)
-    run_pretraining(
-        Pretraining(objective, arguments.steps, config),
-        batches,
-        arguments.run,
-        arguments.batch,
-        arguments.save_every,
-    )
+def train(config: PretrainConfig, objective: Any, batch: Callable[[int], Any]) -> Trainer:
+    """Train an objective to the end.
+
+    Args:
+        config: Settings of the run.
+        objective: Objective as for `PretrainingLearner`.
+        batch: Function that returns the batch of an iteration.
+    """
+    learner = PretrainingLearner(objective, batch, config.optimiser)
+    trainer = Trainer(config, learner, partial(iteration_seed, config.seed, _NOISE))
+    trainer.train()
+    return trainer
 
 
-def training_views(houses: Sequence[HousePictures], arguments: PretrainArguments) -> ViewSampler:
+def training_views(houses: Sequence[HousePictures], config: PretrainConfig) -> ViewSampler:
     """Return the sampler of the views that every objective trains on."""
-    config = SamplerConfig(views=arguments.batch)
-    return ViewSampler(houses, arguments.image_size, arguments.seed, config)
+    views = SamplerConfig(views=config.batch_size)
+    return ViewSampler(houses, config.image_size, config.seed, views)
 
 
 def panorama_dir() -> Path:
@@ -135,28 +166,29 @@ def panorama_dir() -> Path:
 
 
 def score(
-    arguments: PretrainArguments,
+    model_dir: Path,
     houses: Sequence[HousePictures],
+    image_size: int,
     classifier: Classifier | None = None,
-) -> object:
-    """Score all views of all viewpoints of some houses; return printable scores.
+) -> ZeroShotScores | LabelScores:
+    """Score all views of all viewpoints of some houses.
 
     Args:
-        arguments: Arguments of the command, which contain the folder of the exported model.
+        model_dir: Folder of the exported model.
         houses: Houses to score on.
+        image_size: Height and width of the views.
         classifier: Network to score instead of the exported model's zero-shot predictions.
     """
     from envs.houses.materials.colours import COLOUR_NAMES
 
     viewpoints = [
-        viewpoint for house in houses for viewpoint in extraction_views(house, arguments.image_size)
+        viewpoint for house in houses for viewpoint in extraction_views(house, image_size)
     ]
     facts = [view for _, viewpoint_facts in viewpoints for view in viewpoint_facts]
     if classifier is not None:
-        network, names = classifier
-        logits = [network.classify(views) for views, _ in viewpoints]
+        logits = [classifier.network.classify(views) for views, _ in viewpoints]
         rooms, things = (np.concatenate(part) for part in zip(*logits, strict=True))
-        return label_scores(rooms, things, facts, names)
-    encoder = ClipEncoder.load(str(arguments.model_dir))
+        return label_scores(rooms, things, facts, classifier.names)
+    encoder = ClipEncoder.load(str(model_dir))
     features = np.concatenate([encoder.pooled(views) for views, _ in viewpoints])
     return zero_shot_scores(features, facts, encoder.text, COLOUR_NAMES)

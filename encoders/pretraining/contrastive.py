@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining.schedules import image_features
+from encoders.pretraining.learner import image_features
 from encoders.weights.local_dir import WEIGHTS_FILE, write_local_dir
 
 _LARGEST_SCALE = math.log(100)  # CLIP section 2.5: logits never scaled by more than 100
@@ -47,23 +47,35 @@ class Contrastive(nn.Module):
         half: Whether both towers run in bfloat16.
 
     Attributes:
-        words: Token ids that occurred in training.
+        seen: (V,) bool, True for the token ids that occurred in training.
     """
+
+    seen: torch.Tensor
 
     def __init__(
         self, model: Any, tokenize: Callable[[list[str]], torch.Tensor], half: bool = False
     ) -> None:
         super().__init__()
         self.model = model
-        self.words: set[int] = set()
+        self.register_buffer("seen", torch.zeros(model.vocab_size, dtype=torch.bool))
         self._tokenize = tokenize
         self._half = half
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Objective, as metadata of the weights."""
+        return {"objective": "contrastive"}
+
+    @property
+    def words(self) -> list[int]:
+        """Token ids that occurred in training."""
+        return self.seen.nonzero()[:, 0].tolist()
 
     def loss(self, batch: CaptionBatch) -> tuple[torch.Tensor, dict[str, float]]:
         """Return `multi_positive_loss`, the scale of the logits and the share of true pairs."""
         model = self.model
         tokens = self._tokenize(batch.texts)
-        self.words.update(tokens.unique().tolist())
+        self.seen[tokens.unique()] = True
         features = image_features(model.visual, batch.images, self._half)
         features = F.normalize(features, dim=-1)
         with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self._half):
@@ -78,14 +90,6 @@ class Contrastive(nn.Module):
     def constrain(self) -> None:
         """Clip the scale of the logits to CLIP's bounds."""
         self.model.logit_scale.clamp_(0, _LARGEST_SCALE)
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return the token ids, which are part of the training state."""
-        return {"words": sorted(self.words)}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore the result of `get_extra_state`."""
-        self.words = set(state["words"])
 
 
 def multi_positive_loss(

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from encoders.pretraining.arguments import PretrainArguments
 from encoders.pretraining.contrastive import scale_pooled_features
-from encoders.pretraining.schedules import image_features
+from encoders.pretraining.learner import image_features
+from encoders.pretraining.settings import PretrainConfig
 from encoders.pretraining.view_sampler import ViewSampler
 
 CONTEXT_LENGTH = 24  # tokens; the longest caption has 20
@@ -25,7 +25,7 @@ only; it is a control for comparisons of encoders, see clipnav compare-encoders.
 """
 
 
-def build_model(arguments: PretrainArguments) -> tuple[Any, Any, dict[str, Any]]:
+def build_model(config: PretrainConfig) -> tuple[Any, Any, dict[str, Any]]:
     """Build a model with random weights.
 
     Returns:
@@ -36,9 +36,9 @@ def build_model(arguments: PretrainArguments) -> tuple[Any, Any, dict[str, Any]]
     from open_clip.transform import PreprocessCfg
 
     vision = {
-        "image_size": arguments.image_size,
-        "layers": list(arguments.visual_layers),
-        "width": arguments.visual_width,
+        "image_size": config.image_size,
+        "layers": list(config.visual_layers),
+        "width": config.visual_width,
         "patch_size": None,
     }
     text = {
@@ -48,12 +48,12 @@ def build_model(arguments: PretrainArguments) -> tuple[Any, Any, dict[str, Any]]
         "heads": 2,
         "layers": 2,
     }
-    model_config = {"embed_dim": arguments.embed_dim, "vision_cfg": vision, "text_cfg": text}
-    preprocess_config = asdict(PreprocessCfg(size=arguments.image_size))
+    model_config = {"embed_dim": config.embed_dim, "vision_cfg": vision, "text_cfg": text}
+    preprocess_config = asdict(PreprocessCfg(size=config.image_size))
     model = CLIP(**model_config)
     set_model_preprocess_cfg(model, preprocess_config)
-    config = {"model_cfg": model_config, "preprocess_cfg": preprocess_config}
-    return model, SimpleTokenizer(context_length=CONTEXT_LENGTH), config
+    configs = {"model_cfg": model_config, "preprocess_cfg": preprocess_config}
+    return model, SimpleTokenizer(context_length=CONTEXT_LENGTH), configs
 
 
 def scale_to_unit(model: Any, sampler: ViewSampler) -> float:
@@ -70,8 +70,7 @@ def scale_to_unit(model: Any, sampler: ViewSampler) -> float:
     return factor
 
 
-def readme(arguments: PretrainArguments) -> str:
+def readme(config: PretrainConfig, iterations: int) -> str:
     """Return the README of a model whose text tower is not trained."""
-    samples = arguments.steps * arguments.batch
-    training = _TRAINING[arguments.objective].format(samples=samples)
-    return _README.format(training=training, objective=arguments.objective, seed=arguments.seed)
+    training = _TRAINING[config.objective].format(samples=iterations * config.batch_size)
+    return _README.format(training=training, objective=config.objective, seed=config.seed)

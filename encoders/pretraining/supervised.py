@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from encoders.pretraining.schedules import image_features
+from encoders.pretraining.learner import image_features
 
 NO_ROOM = -1
 
@@ -51,6 +51,12 @@ class Supervised(nn.Module):
         width: int = model.visual.output_dim
         self.room_head = nn.Linear(width, rooms)
         self.thing_head = nn.Linear(width, things)
+
+    @property
+    def architecture(self) -> dict[str, str]:
+        """Objective and numbers of labels, as metadata of the weights."""
+        rooms, things = self.room_head.out_features, self.thing_head.out_features
+        return {"objective": "supervised", "rooms": str(rooms), "things": str(things)}
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (B, R) of rooms and (B, T) of objects for images (B, 3, H, W) in 0..1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,17 +91,12 @@ def label_scores(
     )
 
 
-def labelled_batches(
-    sampler: ViewSampler, names: LabelNames, first: int = 0
-) -> Iterator[LabelledBatch]:
-    """Yield labelled batches of the sampler's views without end, from batch index `first` on."""
+def labelled_batch(sampler: ViewSampler, names: LabelNames, index: int) -> LabelledBatch:
+    """Return a batch of the sampler's views with labels instead of captions."""
     import torch
 
     from encoders.pretraining.supervised import LabelledBatch
 
-    index = first
-    while True:
-        images, facts, _ = sampler.views(index)
-        shown, judged = (torch.from_numpy(part) for part in names.shown(facts))
-        yield LabelledBatch(images, torch.from_numpy(names.room(facts)), shown, judged)
-        index += 1
+    images, facts, _ = sampler.views(index)
+    shown, judged = (torch.from_numpy(part) for part in names.shown(facts))
+    return LabelledBatch(images, torch.from_numpy(names.room(facts)), shown, judged)

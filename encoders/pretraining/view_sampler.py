@@ -73,13 +73,6 @@ class ViewSampler:
         self._first = np.concatenate([[0], np.cumsum([len(house.rgb) for house in houses])])
         self._cameras = self._draw_cameras()
 
-    def batches(self, first: int = 0) -> Iterator[CaptionBatch]:
-        """Yield batches without end, from batch index `first` on."""
-        index = first
-        while True:
-            yield self.batch(index)
-            index += 1
-
     def batch(self, index: int) -> CaptionBatch:
         """Draw a batch of views and captions, with the truth value of each pair."""
         import torch

@@ -50,8 +50,8 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / file).is_file():
             raise FileNotFoundError(
-                f"{folder / file} is missing; create the folder with --output {folder} of "
-                "clipnav pretrain-house-clip or clipnav convert-openai-clip"
+                f"{folder / file} is missing; create the folder with clipnav pretrain-house-clip "
+                f"--export {folder}, or with clipnav convert-openai-clip --output {folder}"
             )
     return read_config_file(folder / CONFIG_FILE)
 

@@ -6,7 +6,7 @@ from envs.episodes.demonstrations import (
     load_demonstrations,
 )
 from envs.episodes.episode import Episode, TimedWord, base_language
-from envs.episodes.loading import load_episodes
+from envs.episodes.loading import load_episodes, vocabulary_dataset
 
 __all__ = [
     "Demonstration",
@@ -16,4 +16,5 @@ __all__ = [
     "base_language",
     "load_demonstrations",
     "load_episodes",
+    "vocabulary_dataset",
 ]

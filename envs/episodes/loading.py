@@ -1,8 +1,11 @@
 """Reading the episodes of a split."""
 
+from collections.abc import Sequence
+
 from envs.episodes.annotations import GuideRecord, PathRecord, TimedGuideRecord
 from envs.episodes.episode import Episode, base_language
 from envs.episodes.paths import path_problems
+from envs.episodes.r4r import joined_records
 from envs.worlds import Dataset, WorldFiles
 from storage.records import RecordError, read_records
 
@@ -19,6 +22,8 @@ def load_episodes(
 ) -> list[Episode]:
     """Read all episodes of a split and check them against the navigation graphs.
 
+    R4R of the built-in houses is generated from their R2R, see `envs.episodes.r4r`.
+
     Args:
         dataset: "r2r", "rxr" or "r4r".
         split: "train", "val_seen", "val_unseen", ...
@@ -33,11 +38,13 @@ def load_episodes(
             message names the file, the record, the field and the remedy.
     """
     path = files.annotations(dataset, split)
+    records: Sequence[PathRecord | GuideRecord]
     if dataset == "rxr":
-        record_type = TimedGuideRecord if timed else GuideRecord
+        records = read_records(path, TimedGuideRecord if timed else GuideRecord, files.remedy)
+    elif dataset == "r4r" and files.is_built_in:
+        records = joined_records(split, files)
     else:
-        record_type = PathRecord
-    records = read_records(path, record_type, files.remedy)
+        records = read_records(path, PathRecord, files.remedy)
     if not records:
         raise ValueError(f"{path}: the file contains no episode; {files.remedy}")
     problems = path_problems(
@@ -63,6 +70,14 @@ def load_episodes(
             f"{path}: no instruction in language '{language}', only {languages}; {remedy}"
         )
     return kept
+
+
+def vocabulary_dataset(dataset: Dataset, files: WorldFiles) -> Dataset:
+    """Return the dataset whose training split defines the vocabulary of a dataset.
+
+    It is R2R for the R4R of the built-in houses, which repeats the words of R2R many times.
+    """
+    return "r2r" if dataset == "r4r" and files.is_built_in else dataset
 
 
 def _add_episodes(

@@ -1,7 +1,8 @@
 """Generation of Room-for-Room (R4R): pairs of R2R paths, where one ends near the other's start.
 
 R4R is published as a recipe instead of files (Jain et al. 2019, "Stay on the Path", section 4, and
-google-research `r4r/r4r_generate_data.py`), because it consists of R2R's data.
+google-research `r4r/r4r_generate_data.py`), because it consists of R2R's data. R4R of the built-in
+houses is generated when it is loaded.
 """
 
 from collections import defaultdict
@@ -20,6 +21,9 @@ from storage.records import RecordError, read_records
 
 JOIN_DISTANCE = 3.0
 """Largest distance in metres between the end of one path and the start of the next."""
+
+# The instructions of the built-in houses end without a space; the published generator adds none.
+_HOUSE_SEPARATOR = " "
 
 
 class _MeasuredPath(PathRecord, frozen=True, gc=False):
@@ -55,9 +59,9 @@ def write_r4r(split: str, files: WorldFiles) -> Path:
 def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
     """Join the paths of a split of R2R.
 
-    Each instruction of the first path is joined with each instruction of the second. Scans and
-    paths keep their order of first occurrence in R2R, which determines the numbers of the joined
-    paths.
+    Each instruction of the first path is joined with each instruction of the second, with a space
+    between them in the built-in houses. Scans and paths keep their order of first occurrence in
+    R2R, which determines the numbers of the joined paths.
 
     Returns:
         Records of R4R, with the fields of the published generator.
@@ -67,6 +71,11 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
         ValueError: The R2R file is damaged.
     """
     source = files.annotations("r2r", split)
+    if split.startswith("test"):
+        raise ValueError(
+            f"{source}: R4R has no split '{split}', because the ends of these paths are secret; "
+            "use train, val_seen or val_unseen"
+        )
     records = read_records(source, _MeasuredPath, files.remedy)
     scans = [record.scan for record in records]
     problems = path_problems(scans, [record.path for record in records], files.connectivity_dir)
@@ -76,6 +85,7 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
     by_scan: dict[str, list[_MeasuredPath]] = defaultdict(list)
     for record in records:
         by_scan[record.scan].append(record)
+    separator = _HOUSE_SEPARATOR if files.is_built_in else ""
     joined: list[dict[str, Any]] = []
     for scan, paths in by_scan.items():
         graph = NavGraph.load(scan, files.connectivity_dir)
@@ -83,12 +93,17 @@ def join_paths(split: str, files: WorldFiles) -> list[dict[str, Any]]:
         starts = [graph.index(record.path[0]) for record in paths]
         near = graph.distances[np.ix_(ends, starts)] <= JOIN_DISTANCE
         for i, j in np.argwhere(near):
-            joined.append(_join(graph, paths[i], paths[j], len(joined)))
+            joined.append(_join(graph, paths[i], paths[j], len(joined), separator))
     return joined
 
 
+def joined_records(split: str, files: WorldFiles) -> list[PathRecord]:
+    """Return the records of a split of R4R, generated from R2R, see `join_paths`."""
+    return msgspec.convert(join_paths(split, files), list[PathRecord])
+
+
 def _join(
-    graph: NavGraph, first: _MeasuredPath, second: _MeasuredPath, path_id: int
+    graph: NavGraph, first: _MeasuredPath, second: _MeasuredPath, path_id: int, separator: str
 ) -> dict[str, Any]:
     between = graph.shortest_path(first.path[-1], second.path[0])
     shortest = graph.shortest_path(first.path[0], second.path[-1])
@@ -99,7 +114,7 @@ def _join(
         "path": [*first.path[:-1], *between, *second.path[1:]],
         "heading": first.heading,
         "instructions": [
-            start + end for start in first.instructions for end in second.instructions
+            start + separator + end for start in first.instructions for end in second.instructions
         ],
         "shortest_path_distance": graph.path_length(shortest),
         "shortest_path": shortest,

@@ -1,6 +1,6 @@
 """LoadedSplit: the episodes of a split with their tokenizer, graphs and features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,30 +8,39 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envs.arguments import whole_number
-from envs.episodes import Episode, load_episodes
+from envs.arguments import check_choice, whole_number
+from envs.episodes import Episode, load_episodes, vocabulary_dataset
 from envs.episodes.exchanged_words import exchange_words
 from envs.graphs.nav_world import NavWorld
+from envs.sharing import SharedObjects, file_stamp
 from envs.tokenizers import Tokenizer, WordTokenizer, load_tokenizer
 from envs.worlds import Dataset, World, WorldFiles, world_files
+from storage.features.shards import shard_paths
+from storage.features.store import FeatureStore
 
 if TYPE_CHECKING:
-    from storage.features.store import FeatureStore
+    from storage.features.memory import Arrays
 
 # EnvDrop reads 80 tokens of R2R, CLIP-ViL 160 of RxR. R4R joins two instructions of R2R.
 MAX_INSTRUCTION_LENGTH: dict[Dataset, int] = {"r2r": 80, "rxr": 160, "r4r": 160}
 
 
-@dataclass(frozen=True)
+_SPLITS: SharedObjects["LoadedSplit"] = SharedObjects()
+_WORLDS: SharedObjects[NavWorld] = SharedObjects()
+_STORES: SharedObjects[FeatureStore] = SharedObjects()
+
+
+@dataclass(frozen=True, eq=False)
 class LoadedSplit:
     """The E episodes of a split, with everything that an environment requires to run them.
 
-    Use `dataclasses.replace` to run other episodes in the same world.
+    Use `dataclasses.replace` to run other episodes in the same world. A split cannot be changed,
+    because several environments share it.
 
     Attributes:
         dataset: "r2r", "rxr" or "r4r".
         files: Files of the world.
-        episodes: Episodes in the order of the file.
+        episodes: Episodes in the order of the file; stored as a tuple.
         tokenizer: Tokenizer of the instructions.
         nav_world: Graphs of the scans of the episodes.
         store: Features of the viewpoints, or None.
@@ -40,21 +49,25 @@ class LoadedSplit:
 
     dataset: Dataset
     files: WorldFiles
-    episodes: list[Episode]
+    episodes: Sequence[Episode]
     tokenizer: Tokenizer
     nav_world: NavWorld
     store: "FeatureStore | None"
     max_instruction_length: int
 
+    def __post_init__(self) -> None:
+        """Freeze the episodes."""
+        object.__setattr__(self, "episodes", tuple(self.episodes))
+
     @cached_property
     def instr_ids(self) -> np.ndarray:
-        """(E,) object array of the ids of the episodes."""
-        return np.array([episode.instr_id for episode in self.episodes], dtype=object)
+        """(E,) object array of the ids of the episodes, read-only."""
+        return _read_only(np.array([e.instr_id for e in self.episodes], dtype=object))
 
     @cached_property
     def instructions(self) -> np.ndarray:
-        """(E,) object array of the raw instructions."""
-        return np.array([episode.instruction for episode in self.episodes], dtype=object)
+        """(E,) object array of the raw instructions, read-only."""
+        return _read_only(np.array([e.instruction for e in self.episodes], dtype=object))
 
     def lazy_names(
         self, episodes: np.ndarray, nodes: np.ndarray
@@ -74,9 +87,9 @@ class LoadedSplit:
 
     @cached_property
     def tokens(self) -> np.ndarray:
-        """(E, L) int32 encoded instructions."""
-        length = self.max_instruction_length
-        return np.stack([self.tokenizer.encode(text, length) for text in self.instructions])
+        """(E, L) int32 encoded instructions, read-only."""
+        encode, length = self.tokenizer.encode, self.max_instruction_length
+        return _read_only(np.stack([encode(text, length) for text in self.instructions]))
 
 
 def load_split(
@@ -84,7 +97,7 @@ def load_split(
     split: str = "train",
     world: World = "houses",
     data_dir: str | Path | None = None,
-    features: str | Path | None = None,
+    features: "str | Path | FeatureStore | Arrays | None" = None,
     language: str | None = None,
     tokenizer: Tokenizer | str | Path | None = None,
     max_instruction_length: int | None = None,
@@ -92,13 +105,16 @@ def load_split(
 ) -> LoadedSplit:
     """Load a split of a dataset in a world.
 
+    Loading the same unchanged files again returns the same object as long as something, such as an
+    environment, uses it.
+
     Args:
         dataset: "r2r", "rxr" or "r4r".
         split: "train", "val_seen", "val_unseen", ...
         world: "houses", "houses-standard" or "matterport", see `envs.worlds.world_files`.
         data_dir: Data folder of the world "matterport".
-        features: Feature store; None for the store of the world, "none" for direction features
-            only (D = 0).
+        features: Feature store, or features in memory, see `WorldFiles.open_features`; None for
+            the store of the world, "none" for direction features only (D = 0).
         language: Only language to load, such as "en"; None for all.
         tokenizer: Tokenizer, or file of its vocabulary; None to build it from the training split.
         max_instruction_length: Length L of encoded instructions; None for 80 (R2R) or 160 (RxR,
@@ -110,22 +126,101 @@ def load_split(
         FileNotFoundError: A file of the world is missing.
         ValueError: A file is damaged, or files or arguments do not fit each other.
     """
+    check_choice("dataset", dataset, Dataset)
     if max_instruction_length is not None:
         max_instruction_length = whole_number("max_instruction_length", max_instruction_length)
     if exchanged_words is not None:
         exchanged_words = whole_number("exchanged_words", exchanged_words, 0)
     files = world_files(world, data_dir)
-    episodes = load_episodes(dataset, split, files, language)
-    if tokenizer is None:
-        known = split == "train"
-        train = episodes if known else load_episodes(dataset, "train", files, language)
-        tokenizer = WordTokenizer.build(episode.instruction for episode in train)
-    elif isinstance(tokenizer, str | Path):
-        tokenizer = load_tokenizer(tokenizer)
-    scans = sorted({episode.scan for episode in episodes})
-    nav_world = NavWorld.load(scans, files.connectivity_dir)
-    store = files.open_features(features)
-    if exchanged_words is not None:
-        episodes = exchange_words(episodes, exchanged_words)
     length = max_instruction_length or MAX_INSTRUCTION_LENGTH[dataset]
-    return LoadedSplit(dataset, files, episodes, tokenizer, nav_world, store, length)
+    request = _Request(
+        dataset, split, files, features, language, tokenizer, length, exchanged_words
+    )
+    if isinstance(features, FeatureStore | str | Path | None):
+        return _SPLITS.get(request.key(), request.load)
+    # Arrays may change later, so splits with arrays are not shared.
+    return request.load()
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Checked arguments of `load_split`."""
+
+    dataset: Dataset
+    split: str
+    files: WorldFiles
+    features: "str | Path | FeatureStore | Arrays | None"
+    language: str | None
+    tokenizer: Tokenizer | str | Path | None
+    length: int
+    exchanged_words: int | None
+
+    def load(self) -> LoadedSplit:
+        dataset, files, language = self.dataset, self.files, self.language
+        episodes = load_episodes(dataset, self.split, files, language)
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            source = vocabulary_dataset(dataset, files)
+            known = (source, "train") == (dataset, self.split)
+            train = episodes if known else load_episodes(source, "train", files, language)
+            tokenizer = WordTokenizer.build(episode.instruction for episode in train)
+        elif isinstance(tokenizer, str | Path):
+            tokenizer = load_tokenizer(tokenizer)
+        nav_world = self._nav_world({episode.scan for episode in episodes})
+        store = self._store(nav_world)
+        if self.exchanged_words is not None:
+            episodes = exchange_words(episodes, self.exchanged_words)
+        return LoadedSplit(dataset, files, episodes, tokenizer, nav_world, store, self.length)
+
+    def key(self) -> Hashable:
+        """Return what the loaded split depends on: arguments, and stamps of the files."""
+        files = self.files
+        splits = [self.split] if self.tokenizer is not None else [self.split, "train"]
+        paths = [files.annotations(self.dataset, split) for split in splits]
+        stamps = frozenset(map(file_stamp, paths))
+        return (
+            *(self.dataset, self.split, files, self.language, self.length, self.exchanged_words),
+            *(stamps, self._graphs_key(), self._features_key(), self._tokenizer_key()),
+        )
+
+    def _nav_world(self, scans: Collection[str]) -> NavWorld:
+        names, folder = sorted(scans), self.files.connectivity_dir
+        key = (self._graphs_key(), *names)
+        return _WORLDS.get(key, lambda: NavWorld.load(names, folder))
+
+    def _store(self, nav_world: NavWorld) -> FeatureStore | None:
+        from storage.features.opening import open_store
+
+        if self.features is not None and not isinstance(self.features, str | Path):
+            return self.files.open_features(self.features, nav_world.keys)
+        path = self.files.features_path(self.features)
+        return None if path is None else _STORES.get(_path_key(path), lambda: open_store(path))
+
+    def _graphs_key(self) -> Hashable:
+        graphs = self.files.connectivity_dir.glob("*_connectivity.json")
+        return frozenset(map(file_stamp, graphs))
+
+    def _tokenizer_key(self) -> Hashable:
+        tokenizer = self.tokenizer
+        return _path_key(tokenizer) if isinstance(tokenizer, str | Path) else id(tokenizer)
+
+    def _features_key(self) -> Hashable:
+        if self.features is not None and not isinstance(self.features, str | Path):
+            return id(self.features)
+        path = self.files.features_path(self.features)
+        return None if path is None else _path_key(path)
+
+
+def _path_key(path: str | Path) -> Hashable:
+    """Return what identifies the content of a file, of a folder (LMDB) or of a store in shards."""
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(path.iterdir())
+    else:
+        files = [path] if path.is_file() else shard_paths(path)
+    return str(path.resolve()), tuple(map(file_stamp, files))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -4,6 +4,7 @@ A node is the index of a viewpoint among the V viewpoints of all graphs, scan af
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from envs.graphs.candidates import candidate_edges
 from envs.graphs.nav_graph import NavGraph
+from storage.features.store_file import feature_key
 from storage.features.view_grid import NUM_HEADINGS, STEP
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 class NavWorld:
     """Arrays over all viewpoints of several buildings.
 
-    Action 0 stops; action k > 0 moves to candidate k - 1 in EnvDrop's order.
+    Action 0 stops; action k > 0 moves to candidate k - 1 in EnvDrop's order. All arrays are
+    read-only, because several environments share a world.
 
     Attributes:
         graphs: Navigation graph of each scan.
@@ -59,6 +62,9 @@ class NavWorld:
         self.scan_names = np.array([g.scan for g in graphs for _ in g.viewpoint_ids], dtype=object)
         self._build_candidates(graphs)
         self._build_pairs(graphs, sizes)
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
 
     @classmethod
     def load(cls, scans: Sequence[str], connectivity_dir: Path) -> "NavWorld":
@@ -81,6 +87,25 @@ class NavWorld:
 
     def __len__(self) -> int:
         return len(self.viewpoint_ids)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Key `scan_viewpoint` of each of the V viewpoints, as in feature stores."""
+        names = zip(self.scan_names, self.viewpoint_ids, strict=True)
+        return tuple(feature_key(scan, viewpoint) for scan, viewpoint in names)
+
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """(V, K) bool, True where an action is valid."""
+        return self.mask.view(bool)
+
+    @cached_property
+    def candidate_ids(self) -> np.ndarray:
+        """(V, K) object array of the viewpoint that each move leads to; "" for stop and padding."""
+        ids = np.where(self.valid, self.viewpoint_ids[self.targets], "")
+        ids[:, 0] = ""
+        ids.flags.writeable = False
+        return ids
 
     def node(self, scan: str, viewpoint: str) -> int:
         """Return the node of a viewpoint.

@@ -23,6 +23,7 @@ from storage import write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
+from storage.progress import progress_bar
 from training.interruption import interruption_message
 
 if TYPE_CHECKING:
@@ -132,11 +133,9 @@ def _without_goal(record: Json) -> Json:
 
 def _build_all(specs: Sequence[HouseSpec], workers: int, rebuild: Rebuild) -> dict[str, Json]:
     """Build graphs and episodes in worker processes with a progress bar; return them by scan."""
-    from tqdm import tqdm
-
     build = partial(build_navigation, rebuild=rebuild)
     results = run_jobs(build, specs, workers, "builds houses")
-    bar = tqdm(results, total=len(specs), desc="houses", unit="house")
+    bar = progress_bar(results, total=len(specs), desc="houses", unit="houses")
     with interruption_message(
         lambda: (
             f"{bar.n} of {len(specs)} houses are finished and kept in {house_cache_dir()}; "

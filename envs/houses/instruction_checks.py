@@ -27,6 +27,7 @@ from envs.houses.language.walking import Walk, agrees
 from envs.houses.survey.routes import Routes
 from envs.houses.survey.visibility import Survey
 from envs.metrics import SUCCESS_THRESHOLD, score_path
+from storage.progress import progress_bar
 
 RANDOM_WALKS = 8  # number of random walks without lookahead per RxR-style text
 OTHER_TEXTS = 4  # number of other texts that an R2R-style episode is tried with
@@ -225,13 +226,11 @@ def check_set(house_set: HouseSet, scans: Sequence[str], data_dir: Path | None =
         FileNotFoundError: A house, its graph or an annotation file is missing.
         ValueError: One of these files is damaged.
     """
-    from tqdm import tqdm
-
     data_dir, graphs = data_dir or house_set.data_dir, house_set.connectivity_dir
     splits = dict.fromkeys(split for scan in scans for split in house_set.splits_of(scan))
     annotations = {split: _records(data_dir, split) for split in splits}
     checks: dict[tuple[str, str], list[InstructionCheck]] = {}
-    for scan in tqdm(scans, desc="houses", unit="house"):
+    for scan in progress_bar(scans, desc="houses", unit="houses"):
         survey, graph = survey_cached_house(scan), NavGraph.load(scan, graphs)
         for split in house_set.splits_of(scan):
             short, long = annotations[split]

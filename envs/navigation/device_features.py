@@ -8,7 +8,7 @@ from torch import Tensor
 
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.observations import panorama_angles, view_angles
-from envs.navigation.stored_features import stored_tensors
+from envs.navigation.stored_features import read_only_tensor, stored_tensors
 from envs.navigation.vector_env import VlnVectorEnv
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS
@@ -114,7 +114,7 @@ class DeviceFeatures:
         return torch.as_tensor(values).to(self._device, torch.long)
 
     def _send(self, array: np.ndarray) -> Tensor:
-        return torch.as_tensor(array).to(self._device)
+        return read_only_tensor(array).to(self._device)
 
 
 def _world_features(

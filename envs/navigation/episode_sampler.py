@@ -1,6 +1,7 @@
 """EpisodeSampler: the choice of each agent's next episode."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium.utils import seeding
@@ -33,9 +34,20 @@ class EpisodeSampler:
         self._used = np.full(num_agents, self._draws.shape[1])
 
     @property
-    def is_seeded(self) -> bool:
-        """Whether `seed` or `draw_from` has been called."""
-        return bool(self._generators)
+    def generators(self) -> list[np.random.Generator]:
+        """Random generator of each agent, which may be ahead of the episodes drawn so far.
+
+        Generators that are not seeded yet are seeded from system entropy. New generators draw the
+        next episodes.
+        """
+        if not self._generators:
+            self.seed(None)
+        return list(self._generators)
+
+    @generators.setter
+    def generators(self, generators: Sequence[np.random.Generator]) -> None:
+        self._generators = list(generators)
+        self._used[:] = self._draws.shape[1]
 
     def seed(self, seed: int | Sequence[int | None] | None) -> None:
         """Seed the generators; unshuffled episodes start again at the first one.
@@ -105,3 +117,33 @@ class EpisodeSampler:
                 f"start with {next(iter(self._numbers))!r}; use one of these, or load another split"
             )
         return np.array(numbers)
+
+
+def reset_options(
+    options: Mapping[str, Any] | None, num_agents: int
+) -> tuple[np.ndarray, Sequence[str] | None]:
+    """Return the (M,) agents to restart and the ids of the episodes that the caller chose, if any.
+
+    Args:
+        options: Options of `reset`: `episode_ids` and `reset_mask`.
+        num_agents: Number of agents B.
+
+    Raises:
+        ValueError: An option is unknown, or the mask does not fit the batch.
+    """
+    options = dict(options or {})
+    episode_ids = options.pop("episode_ids", None)
+    mask = options.pop("reset_mask", None)
+    if options:
+        raise ValueError(
+            f"options must be 'episode_ids', one instr_id for each of {num_agents} agents, "
+            f"and 'reset_mask', not {sorted(options)}"
+        )
+    if mask is None:
+        return np.arange(num_agents), episode_ids
+    chosen = np.asarray(mask)
+    if chosen.shape != (num_agents,) or chosen.dtype != bool or not chosen.any():
+        raise ValueError(
+            f"reset_mask must be {num_agents} bools, at least one of them true, not {mask}"
+        )
+    return np.flatnonzero(chosen), episode_ids

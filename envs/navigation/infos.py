@@ -1,10 +1,13 @@
 """Infos of a batch of agents in Gymnasium's format."""
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
+
+from envs.episodes.splits import LoadedSplit
+from envs.navigation.walks import Walks
 
 
 class LazyInfo(dict[str, Any]):
@@ -101,6 +104,34 @@ def scattered(arrays: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, Any]
     return masked(dict(zip(arrays, spread, strict=True)), mask)
 
 
+def batch_info(split: LoadedSplit, walks: Walks) -> LazyInfo:
+    """Return the info of B agents: names, distances, action masks and actions of the teacher."""
+    world, nodes = split.nav_world, walks.nodes.copy()
+    everyone = np.ones(len(nodes), dtype=bool)
+    numbers = {
+        "distance_to_goal": walks.distances.copy(),
+        "teacher_action": walks.teacher_actions(),
+    }
+    makers = {
+        **split.lazy_names(walks.episodes.copy(), nodes),
+        "candidates": partial(world.candidate_ids.take, nodes, axis=0),
+        "action_mask": partial(world.valid.take, nodes, axis=0),
+    }
+    masks = {f"_{name}": everyone.copy for name in makers}
+    return LazyInfo(masked(numbers, everyone), {**makers, **masks})
+
+
+def set_lazy_metrics(info: LazyInfo, walks: Walks, ended: np.ndarray) -> None:
+    """Register in an info the metrics of the agents `ended` (M,) whose goal is known."""
+    scored = ended[walks.has_goal[ended]]
+    if scored.size:
+        mask = np.zeros(len(walks.nodes), dtype=bool)
+        mask[scored] = True
+        columns, score = walks.columns(scored), walks.score
+        info["_metrics"] = mask
+        info.set_lazy("metrics", lambda: scattered(score(columns), mask))
+
+
 def finals(
     observation: dict[str, np.ndarray], info: dict[str, Any], ended: np.ndarray
 ) -> dict[str, Any]:
@@ -113,7 +144,7 @@ def finals(
     """
     final_obs = np.full(len(ended), None, dtype=object)
     for agent in np.flatnonzero(ended):
-        final_obs[agent] = {name: np.array(array[agent]) for name, array in observation.items()}
+        final_obs[agent] = {name: array[agent].copy() for name, array in observation.items()}
     final_info = {
         name: values & ended if name.startswith("_") else values for name, values in info.items()
     }

@@ -1,5 +1,6 @@
 """Observations: features of the panorama and of the candidates, with their directions."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -7,6 +8,7 @@ from gymnasium import spaces
 
 from envs.graphs.nav_world import NavWorld, angles4
 from envs.navigation.stored_features import WideningReader
+from envs.sharing import SharedObjects
 from storage.features.store import FeatureStore
 from storage.features.view_grid import NUM_HEADINGS, NUM_VIEWS, STEP, VIEW_ELEVATIONS, VIEW_HEADINGS
 
@@ -69,8 +71,8 @@ class IndexObserver:
         """Return the spaces of one agent's observation."""
         actions = self._world.num_actions
         return {
-            "viewpoint": spaces.Box(0, len(self._world) - 1, (), np.int32),
-            "view": spaces.Box(0, NUM_VIEWS - 1, (), np.int32),
+            "viewpoint": spaces.Discrete(len(self._world)),
+            "view": spaces.Discrete(NUM_VIEWS),
             "candidate_view": spaces.Box(0, NUM_VIEWS - 1, (actions,), np.int32),
             **pose_space(actions),
         }
@@ -79,8 +81,8 @@ class IndexObserver:
         """Return uninitialised arrays for `observe`."""
         size, actions = self._num_agents, self._world.num_actions
         return {
-            "viewpoint": np.empty(size, dtype=np.int32),
-            "view": np.empty(size, dtype=np.int32),
+            "viewpoint": np.empty(size, dtype=np.int64),
+            "view": np.empty(size, dtype=np.int64),
             "candidate_view": np.empty((size, actions), dtype=np.int32),
             **pose_buffers(size, actions),
         }
@@ -92,12 +94,34 @@ class IndexObserver:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
             out: Arrays from `buffers`, overwritten: viewpoint (B,), view (B,), candidate_view
-                (B, K), action_mask (B, K), heading (B,) and elevation (B,).
+                (B, K), action_mask (B, K), heading (B, 1) and elevation (B, 1).
         """
         out["viewpoint"][:] = nodes
         out["view"][:] = views
         self._world.views.take(nodes, axis=0, out=out["candidate_view"], mode="clip")
         fill_poses(self._world, nodes, views, out)
+
+
+@dataclass(frozen=True, eq=False)
+class _StoredFeatures:
+    """Reader of a store and its row (V,) of each viewpoint of a world."""
+
+    world: NavWorld
+    store: FeatureStore
+    reader: WideningReader
+    rows: np.ndarray
+
+
+_STORED_FEATURES: SharedObjects[_StoredFeatures] = SharedObjects()
+
+
+def _shared_features(world: NavWorld, store: FeatureStore) -> _StoredFeatures:
+    """Return the reader of a store for a world, shared by all environments that use both."""
+
+    def make() -> _StoredFeatures:
+        return _StoredFeatures(world, store, WideningReader(store), world.store_rows(store))
+
+    return _STORED_FEATURES.get((id(world), id(store)), make)
 
 
 class FeatureObserver:
@@ -128,9 +152,7 @@ class FeatureObserver:
         self._visual_size = store.width if store else 0
         self.width = self._visual_size + angle_size
         self._panorama_angles = panorama_angles(angle_size)
-        self._reader = None
-        if store is not None:
-            self._reader, self._rows = WideningReader(store), world.store_rows(store)
+        self._stored = None if store is None else _shared_features(world, store)
 
     def space(self) -> dict[str, spaces.Space[Any]]:
         """Return the spaces of one agent's observation."""
@@ -157,12 +179,12 @@ class FeatureObserver:
             nodes: (B,) nodes of the agents.
             views: (B,) views 0..35 that the agents face.
             out: Arrays from `buffers`, overwritten: panorama (B, 36, D + A), candidates
-                (B, K, D + A), action_mask (B, K), heading (B,) and elevation (B,).
+                (B, K, D + A), action_mask (B, K), heading (B, 1) and elevation (B, 1).
         """
         visual, base = self._visual_size, views % NUM_HEADINGS
         panorama = out["panorama"]
-        if self._reader:
-            self._reader.read(self._rows[nodes], panorama)
+        if self._stored:
+            self._stored.reader.read(self._stored.rows[nodes], panorama)
         panorama[..., visual:] = self._panorama_angles[base]
         fill_poses(self._world, nodes, views, out)
 
@@ -187,8 +209,8 @@ def pose_space(num_actions: int) -> dict[str, spaces.Space[Any]]:
     """
     return {
         "action_mask": spaces.MultiBinary(num_actions),
-        "heading": spaces.Box(0.0, 2 * np.pi, (), np.float32),
-        "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (), np.float32),
+        "heading": spaces.Box(0.0, 2 * np.pi, (1,), np.float32),
+        "elevation": spaces.Box(-np.pi / 2, np.pi / 2, (1,), np.float32),
     }
 
 
@@ -196,8 +218,8 @@ def pose_buffers(num_agents: int, num_actions: int) -> Observation:
     """Return uninitialised arrays of B agents for `fill_poses`, as `pose_space` describes them."""
     return {
         "action_mask": np.empty((num_agents, num_actions), dtype=np.int8),
-        "heading": np.empty(num_agents, dtype=np.float32),
-        "elevation": np.empty(num_agents, dtype=np.float32),
+        "heading": np.empty((num_agents, 1), dtype=np.float32),
+        "elevation": np.empty((num_agents, 1), dtype=np.float32),
     }
 
 
@@ -205,5 +227,5 @@ def fill_poses(world: NavWorld, nodes: np.ndarray, views: np.ndarray, out: Obser
     """Write the action mask, heading and elevation of B agents."""
     # "clip" writes to the output directly; "raise" fills a temporary array first.
     world.mask.take(nodes, axis=0, out=out["action_mask"], mode="clip")
-    _HEADINGS.take(views, out=out["heading"], mode="clip")
-    _ELEVATIONS.take(views, out=out["elevation"], mode="clip")
+    _HEADINGS.take(views[:, None], out=out["heading"], mode="clip")
+    _ELEVATIONS.take(views[:, None], out=out["elevation"], mode="clip")

@@ -37,13 +37,16 @@ class ReferencePaths:
         Raises:
             KeyError: The world lacks a viewpoint.
         """
-        paths = [[world.node(e.scan, v) for v in e.path] for e in episodes]
+        # Several instructions describe the same path, which is converted once.
+        rows = {key: row for row, key in enumerate({(e.scan, e.path): None for e in episodes})}
+        paths = [[world.node(scan, v) for v in path] for scan, path in rows]
         longest = max(len(path) for path in paths)
         padded = [path + path[-1:] * (longest - len(path)) for path in paths]
-        nodes = np.array(padded, dtype=np.int32)
+        order = [rows[e.scan, e.path] for e in episodes]
+        nodes = np.array(padded, dtype=np.int32)[order]
         return cls(
             nodes=nodes,
-            sizes=np.array([len(path) for path in paths]),
+            sizes=np.array([len(path) for path in paths])[order],
             lengths=world.distance(nodes[:, :-1], nodes[:, 1:]).sum(axis=1),
             shortest_lengths=world.distance(nodes[:, 0], nodes[:, -1]),
             has_goal=np.array([episode.has_goal for episode in episodes]),

@@ -26,13 +26,18 @@ def stored_tensors(store: FeatureStore) -> "list[Tensor]":
 
     The tensors are read-only.
     """
-    import torch
-
     views = store.views
     parts = views.parts if isinstance(views, ShardedViews) else [np.asarray(views)]
+    return [read_only_tensor(part) for part in parts]
+
+
+def read_only_tensor(array: np.ndarray) -> "Tensor":
+    """Return a tensor over a read-only array, which must not be written to."""
+    import torch
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return [torch.from_numpy(part) for part in parts]
+        return torch.from_numpy(array)
 
 
 class WideningReader:

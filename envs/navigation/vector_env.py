@@ -11,8 +11,9 @@ from gymnasium.vector.utils import batch_space
 from envs.arguments import whole_number
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
-from envs.navigation.episode_sampler import EpisodeSampler
-from envs.navigation.infos import LazyInfo, finals, masked, scattered
+from envs.navigation import agent_attributes
+from envs.navigation.episode_sampler import EpisodeSampler, reset_options
+from envs.navigation.infos import batch_info, finals, set_lazy_metrics
 from envs.navigation.observations import FeatureObserver, IndexObserver, Observation
 from envs.navigation.settings import RENDER_MODES, EnvSettings
 from envs.navigation.walks import Walks
@@ -43,12 +44,12 @@ class VlnVectorEnv(VectorEnv):
     * `candidates` (B, K, D + A) float32: features of the candidate's view and of its exact
       direction; zeros for stop (row 0) and padding.
     * `action_mask` (B, K) int8: 1 where an action is valid.
-    * `heading`, `elevation` (B,) float32: absolute, in radians.
+    * `heading`, `elevation` (B, 1) float32: absolute, in radians.
 
     With `observe="indices"` three arrays replace `panorama` and `candidates`:
 
-    * `viewpoint` (B,) int32: viewpoint of the agent, a node of `nav_world`.
-    * `view` (B,) int32: the view 0..35 that the agent faces.
+    * `viewpoint` (B,) int64: viewpoint of the agent, a node of `nav_world`.
+    * `view` (B,) int64: the view 0..35 that the agent faces.
     * `candidate_view` (B, K) int32: the view of each candidate; 0 for stop and padding.
 
     ## Rewards
@@ -68,9 +69,10 @@ class VlnVectorEnv(VectorEnv):
     restarts the agents of a mask.
 
     ## Info
-    `instr_id`, `instruction`, `scan`, `viewpoint`, `distance_to_goal` (metres, NaN where the goal
-    is secret), `teacher_action` (0 where the goal is secret) and, for agents whose episode has just
-    ended, `metrics`: a dictionary of arrays named as in `envs.metrics.score_path`.
+    `instr_id`, `instruction`, `scan`, `viewpoint`, `candidates` (B, K) (the viewpoint that each
+    action leads to, "" for stop and padding), `action_mask` (B, K) bool, `distance_to_goal`
+    (metres, NaN where the goal is secret), `teacher_action` (0 where the goal is secret) and, for
+    agents whose episode has just ended, `metrics`: arrays named as in `envs.metrics.score_path`.
 
     ## Arguments
     `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
@@ -80,7 +82,8 @@ class VlnVectorEnv(VectorEnv):
     * `split` ("train"): "train", "val_seen", "val_unseen", ...
     * `world` ("houses"): "houses", "houses-standard" or "matterport".
     * `data_dir` (None): data folder of the world "matterport".
-    * `features` (None): feature store; None for the store of the world, "none" for D = 0.
+    * `features` (None): path of a feature store, an open store, or arrays in memory, see
+      `WorldFiles.open_features`; None for the store of the world, "none" for D = 0.
     * `language` (None): only language to load, such as "en".
     * `tokenizer` (None): tokenizer or vocabulary file; None builds it from the training split.
     * `max_instruction_length` (None): L; None for 80 (R2R) or 160 (RxR, R4R).
@@ -101,7 +104,8 @@ class VlnVectorEnv(VectorEnv):
     `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
 
     ## Version History
-    * v0: initial version.
+    * v0: initial version. Before the first release, `heading` and `elevation` got their own axis
+      (previously `(B,)`), and `info` got `candidates` and `action_mask`.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -149,6 +153,7 @@ class VlnVectorEnv(VectorEnv):
         self._tokens = split.tokens
         self._kept = None if settings.copy else self._buffers()
         self._make_spaces()
+        self.is_reset = False
 
     def reset(
         self,
@@ -168,21 +173,9 @@ class VlnVectorEnv(VectorEnv):
             ValueError: An option is unknown or does not fit the batch.
             ResetNeeded: `reset_mask` excludes agents that have no episode yet.
         """
-        options = dict(options or {})
-        episode_ids = options.pop("episode_ids", None)
-        mask = options.pop("reset_mask", None)
-        if options:
-            raise ValueError(
-                f"options must be 'episode_ids', one instr_id for each of {self.num_envs} agents, "
-                f"and 'reset_mask', not {sorted(options)}"
-            )
-        agents = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
-        if mask is not None and not _is_mask(mask, self.num_envs):
-            raise ValueError(
-                f"reset_mask must be {self.num_envs} bools, at least one of them true, not {mask}"
-            )
-        if len(agents) < self.num_envs and not self.sampler.is_seeded:
-            raise gym.error.ResetNeeded("reset all agents once before resetting some of them")
+        agents, episode_ids = reset_options(options, self.num_envs)
+        if len(agents) < self.num_envs:
+            self._check_reset("reset all agents once before resetting some of them")
         if isinstance(seed, int):
             super().reset(seed=seed)
         self.sampler.seed(seed)
@@ -191,7 +184,8 @@ class VlnVectorEnv(VectorEnv):
         else:
             episodes = self.sampler.find(agents, episode_ids)
         self._walks.start(agents, episodes)
-        return self._observe(), self._info()
+        self.is_reset = True
+        return self._observe(), batch_info(self.split, self._walks)
 
     def step(
         self, actions: np.ndarray
@@ -207,8 +201,7 @@ class VlnVectorEnv(VectorEnv):
         Raises:
             ValueError: An action is outside the action space.
         """
-        if not self.sampler.is_seeded:
-            raise gym.error.ResetNeeded("reset the environment before the first step")
+        self._check_reset("reset the environment before the first step")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
             raise ValueError(f"actions must be {self.num_envs} integers, not {actions!r}")
@@ -224,18 +217,42 @@ class VlnVectorEnv(VectorEnv):
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and over.size:
             walks.start(over, self.sampler.draw(over))
         terminated, truncated = walks.terminated.copy(), walks.truncated.copy()
-        observation, info = self._observe(), self._info()
-        self._set_lazy_metrics(info, ended)
+        observation, info = self._observe(), batch_info(self.split, walks)
+        set_lazy_metrics(info, walks, ended)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.size:
             last = finals(observation, info, walks.ended_now)
             walks.start(ended, self.sampler.draw(ended))
-            observation, info = self._observe(), self._info()
+            observation, info = self._observe(), batch_info(self.split, walks)
             info.update(last)
         return observation, rewards, terminated, truncated, info
 
     def teacher_actions(self) -> np.ndarray:
         """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the path."""
         return self._walks.teacher_actions()
+
+    def action_masks(self) -> np.ndarray:
+        """Return (B, K) bool, True where an action is valid, for algorithms that mask actions.
+
+        Raises:
+            ResetNeeded: The environment has not been reset.
+        """
+        self._check_reset("reset the environment before asking for action masks")
+        return self.nav_world.valid.take(self._walks.nodes, axis=0)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Return the results of a method, or the values of an attribute, of the B agents.
+
+        `name` is a method or attribute of an environment with one agent, see `agent_attributes`.
+        """
+        return agent_attributes.call(self, name, *args, **kwargs)
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """Return the values of an attribute of the B agents, see `call`."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set `np_random` or `max_episode_steps` of the agents, see `agent_attributes`."""
+        agent_attributes.set_attribute(self, name, values)
 
     def paths(self) -> list[list[str]]:
         """Return the viewpoints that each agent has visited, including the start."""
@@ -253,6 +270,7 @@ class VlnVectorEnv(VectorEnv):
         """Return one (H, W, 3) uint8 RGB frame per agent, or None without a render mode."""
         if self.render_mode is None:
             return None
+        self._check_reset("reset the environment before rendering it")
         from envs.navigation.rendering import draw_frame, house_panorama
 
         panorama = house_panorama if self.files.is_built_in else None
@@ -266,6 +284,10 @@ class VlnVectorEnv(VectorEnv):
         """Return (B,) metrics of the paths so far, NaN where the goal is secret."""
         metrics = self._walks.metrics(np.arange(self.num_envs))
         return {name: np.where(self._walks.has_goal, v, np.nan) for name, v in metrics.items()}
+
+    def _check_reset(self, remedy: str) -> None:
+        if not self.is_reset:
+            raise gym.error.ResetNeeded(remedy)
 
     def _make_observer(self) -> FeatureObserver | IndexObserver:
         world = self.nav_world
@@ -293,29 +315,3 @@ class VlnVectorEnv(VectorEnv):
         self._tokens.take(self._walks.episodes, axis=0, out=words, mode="clip")
         self._observer.observe(self._walks.nodes, self._walks.views, observation)
         return observation
-
-    def _info(self) -> LazyInfo:
-        walks = self._walks
-        everyone = np.ones(self.num_envs, dtype=bool)
-        numbers = {
-            "distance_to_goal": walks.distances.copy(),
-            "teacher_action": walks.teacher_actions(),
-        }
-        names = self.split.lazy_names(walks.episodes.copy(), walks.nodes.copy())
-        masks = {f"_{name}": everyone.copy for name in names}
-        return LazyInfo(masked(numbers, everyone), {**names, **masks})
-
-    def _set_lazy_metrics(self, info: LazyInfo, ended: np.ndarray) -> None:
-        """Register in an info the metrics of the agents `ended` (M,) whose goal is known."""
-        scored = ended[self._walks.has_goal[ended]]
-        if scored.size:
-            mask = np.zeros(self.num_envs, dtype=bool)
-            mask[scored] = True
-            columns, score = self._walks.columns(scored), self._walks.score
-            info["_metrics"] = mask
-            info.set_lazy("metrics", lambda: scattered(score(columns), mask))
-
-
-def _is_mask(mask: Any, size: int) -> bool:
-    mask = np.asarray(mask)
-    return mask.shape == (size,) and mask.dtype == bool and bool(mask.any())

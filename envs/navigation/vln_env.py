@@ -28,9 +28,9 @@ class VlnEnv(gym.Env):
     agent where it is.
 
     ## Observation Space
-    `instruction` (L,), `panorama` (36, D + A), `candidates` (K, D + A), `action_mask` (K,),
-    `heading` () and `elevation` (). With `observe="indices"`, `viewpoint` (), `view` () and
-    `candidate_view` (K,) replace `panorama` and `candidates`.
+    `Dict` with `instruction` (L,), `panorama` (36, D + A), `candidates` (K, D + A), `action_mask`
+    (K,), `heading` (1,) and `elevation` (1,). With `observe="indices"`, the integers `viewpoint`
+    and `view` and `candidate_view` (K,) replace `panorama` and `candidates`.
 
     ## Rewards
     +1 for a move that shortens the distance to the goal, -1 for one that lengthens it, otherwise 0.
@@ -46,8 +46,9 @@ class VlnEnv(gym.Env):
     `gymnasium.make` the TimeLimit wrapper truncates, which takes the same argument.
 
     ## Info
-    `instr_id`, `instruction`, `scan`, `viewpoint`, `distance_to_goal`, `teacher_action`, and at
-    every step `metrics` of the path so far (unless the goal is secret).
+    `instr_id`, `instruction`, `scan`, `viewpoint`, `candidates` (K,) (the viewpoint that each
+    action leads to, "" for stop and padding), `action_mask` (K,) bool, `distance_to_goal`,
+    `teacher_action`, and at every step `metrics` of the path so far (unless the goal is secret).
 
     ## Arguments
     `gymnasium.make("R2R-CLIP-v0", split="val_unseen")` takes:
@@ -56,7 +57,8 @@ class VlnEnv(gym.Env):
     * `split` ("train"): "train", "val_seen", "val_unseen", ...
     * `world` ("houses"): "houses", "houses-standard" or "matterport".
     * `data_dir` (None): data folder of the world "matterport".
-    * `features` (None): feature store; None for the store of the world, "none" for D = 0.
+    * `features` (None): path of a feature store, an open store, or arrays in memory, see
+      `WorldFiles.open_features`; None for the store of the world, "none" for D = 0.
     * `language` (None): only language to load, such as "en".
     * `tokenizer` (None): tokenizer or vocabulary file; None builds it from the training split.
     * `max_instruction_length` (None): L; None for 80 (R2R) or 160 (RxR, R4R).
@@ -76,7 +78,8 @@ class VlnEnv(gym.Env):
     `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
 
     ## Version History
-    * v0: initial version.
+    * v0: initial version. Before the first release, `heading` and `elevation` got the shape (1,)
+      (previously `()`), and `info` got `candidates` and `action_mask`.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [*RENDER_MODES], "render_fps": 2}
@@ -149,6 +152,14 @@ class VlnEnv(gym.Env):
         frames = self.core.render()
         return None if frames is None else frames[0]
 
+    def action_masks(self) -> np.ndarray:
+        """Return (K,) bool, True where an action is valid, as MaskablePPO of sb3-contrib expects.
+
+        Raises:
+            ResetNeeded: The environment has not been reset.
+        """
+        return self.core.action_masks()[0]
+
     @property
     def episode(self) -> Episode:
         """The current episode."""
@@ -156,7 +167,7 @@ class VlnEnv(gym.Env):
 
     def _info(self, info: dict[str, Any]) -> dict[str, Any]:
         single = {
-            name: values[0] if values.dtype == object else values[0].item()
+            name: values[0].item() if isinstance(values[0], np.generic) else values[0]
             for name, values in info.items()
             if not name.startswith("_") and name != "metrics"
         }
@@ -167,5 +178,5 @@ class VlnEnv(gym.Env):
 
 
 def _only(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the observation of the only agent, with 0-dimensional arrays instead of scalars."""
-    return {name: np.array(values[0]) for name, values in observation.items()}
+    """Return the observation of the only agent, whose integers are `np.int64`."""
+    return {name: values[0].copy() for name, values in observation.items()}

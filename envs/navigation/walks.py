@@ -6,6 +6,7 @@ state; they leave the columns of agents that do not move unchanged.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from envs.metrics import SUCCESS_THRESHOLD, path_metrics
 from envs.navigation.reference_teacher import ReferenceTeacher, Teacher
 from envs.navigation.references import ReferencePaths
 from envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
+from envs.sharing import SharedObjects
 from storage.features.view_grid import NUM_VIEWS, view_direction
 
 
@@ -48,9 +50,9 @@ class Walks:
         """
         self._world = world
         self._reward: Reward = reward
-        self.references = ReferencePaths.of(world, episodes)
+        self._starts = _shared_starts(world, episodes)
+        self.references = self._starts.references
         self._has_secret_goals = not self.references.has_goal.all()
-        self._initial_states = _initial_states(world, self.references)  # (E, F)
         self._state = np.zeros((), dtype=_layout(num_agents, self.references.longest))
         self.terminated = np.zeros(num_agents, dtype=bool)
         self.truncated = np.zeros(num_agents, dtype=bool)
@@ -94,7 +96,7 @@ class Walks:
             agents: (M,) agents that start.
             episodes: (M,) indices of their episodes.
         """
-        initial_states = self._initial_states.take(episodes, axis=0)  # (M, F)
+        initial_states = self._starts.states.take(episodes, axis=0)  # (M, F)
         _block(self._state)[:, agents] = initial_states.T
         self.terminated[agents] = self.truncated[agents] = False
         self._history[agents, 0] = _packed(self.nodes[agents], self.views[agents])
@@ -249,6 +251,33 @@ def _layout(columns: int, longest: int) -> np.dtype:
 def _block(state: np.ndarray) -> np.ndarray:
     """Return an (F, B) int64 view of a state, for copying."""
     return state.reshape(1).view(np.int64).reshape(-1, len(state["node"]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Starts:
+    """Reference paths and initial states (E, F) of the episodes of a world, read-only."""
+
+    world: NavWorld
+    episodes: Sequence[Episode]
+    references: ReferencePaths
+    states: np.ndarray
+
+
+_STARTS: SharedObjects[_Starts] = SharedObjects()
+
+
+def _shared_starts(world: NavWorld, episodes: Sequence[Episode]) -> _Starts:
+    """Return the starts of episodes, shared by all environments over one loaded split."""
+
+    def make() -> _Starts:
+        references = ReferencePaths.of(world, episodes)
+        states = _initial_states(world, references)
+        for array in (states, *vars(references).values()):
+            array.flags.writeable = False
+        return _Starts(world, episodes, references, states)
+
+    # A list may change, a tuple of episodes cannot.
+    return _STARTS.get((id(world), id(episodes)), make) if type(episodes) is tuple else make()
 
 
 def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:

@@ -4,11 +4,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from requests import Response
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
@@ -24,6 +21,8 @@ from storage.downloads.responses import (
     request_file,
     response_range,
 )
+from storage.locks import sole_maker
+from storage.progress import progress_bar
 
 ATTEMPTS = 5
 _CHUNK = 1 << 20
@@ -58,7 +57,7 @@ def fetch(
     """
     previous = _identity(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _exclusive(path):
+    with sole_maker(path):
         if _identity(path) not in (None, previous):  # another process has just downloaded it
             digest = file_sha256(path)
             if sha256 in (None, digest):
@@ -112,24 +111,6 @@ class _Partial:
         """Delete the received bytes."""
         self.file.unlink(missing_ok=True)
         self._version_file.unlink(missing_ok=True)
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Exclude other processes and threads that download the same file."""
-    file = path.with_name(path.name + ".partial-lock")
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tqdm.write(f"{path}: another process is downloading it; waiting", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        # Waiting processes notice that the lock file is gone, and create another one.
-        file.unlink(missing_ok=True)
-        lock.release()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -212,7 +193,7 @@ def _append(response: Response, partial: _Partial, span: ByteRange, bar: bool) -
         raise DownloadError(
             f"{span.length:,} bytes are missing, but only {free:,} are free on the disk; make room"
         )
-    progress = tqdm(
+    progress = progress_bar(
         total=span.total,
         initial=span.start,
         desc=partial.path.name,

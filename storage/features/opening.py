@@ -13,6 +13,7 @@ from storage.features.shards import shard_paths
 from storage.features.store import FeatureStore
 from storage.features.store_file import OTHER_FORMATS
 from storage.locks import sole_maker
+from storage.progress import progress_bar
 
 
 def open_store(path: str | Path, expected_width: int | None = None) -> FeatureStore:
@@ -54,8 +55,6 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     Raises:
         ValueError: As `read_features`.
     """
-    from tqdm import tqdm
-
     stat = path.stat()
     identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {width}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -65,7 +64,8 @@ def cached_store(path: Path, width: int | None = None) -> Path:
     with sole_maker(store):
         if not store.is_file():
             keys, rows, metadata = read_foreign_features(path, width)
-            bar = tqdm(rows, total=len(keys), desc=f"{path.name} to {store}", unit=" viewpoints")
+            desc = f"{path.name} to {store}"
+            bar = progress_bar(rows, total=len(keys), desc=desc, unit="viewpoints")
             FeatureStore.write(store, bar, keys, metadata)
     return store
 

@@ -24,14 +24,16 @@ _ROWS_AT_ONCE = 64
 class FeatureStore:
     """Features of V viewpoints, 36 views each, D numbers per view.
 
-    `storage.features.opening.open_store` opens a store. A store pickles as the paths of its files,
-    so that worker processes share the pages of the files instead of receiving copies.
+    `storage.features.opening.open_store` opens a store; `storage.features.memory.store_of_arrays`
+    makes one of arrays. A store of files pickles as their paths, so that worker processes share the
+    pages of the files instead of receiving copies.
 
     Attributes:
-        path: The safetensors file; of a sharded store, the path that the merged file would have.
+        path: The safetensors file; of a sharded store, the path that the merged file would have;
+            of arrays in memory, only a name for messages.
         keys: `scan_viewpoint` of each row, in row order.
         metadata: Format version, encoder, SHA-256 of its weights, preprocessing, view order, ...
-        views: (V, 36, D) float16, memory-mapped, read-only.
+        views: (V, 36, D) float16, read-only, memory-mapped unless the store is in memory.
         files: The file, or the files of the shards in order.
     """
 
@@ -40,7 +42,7 @@ class FeatureStore:
         path: Path,
         keys: list[str],
         metadata: dict[str, Any],
-        views: np.memmap | ShardedViews,
+        views: np.ndarray | ShardedViews,
         files: Sequence[Path] = (),
     ) -> None:
         self.path = path
@@ -179,6 +181,8 @@ class FeatureStore:
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self.views, ShardedViews):
             return FeatureStore.from_shards, (self.path, self.files)
+        if not isinstance(self.views, np.memmap):
+            return FeatureStore, (self.path, self.keys, self.metadata, self.views)
         return FeatureStore.from_file, (self.path,)
 
     def __repr__(self) -> str:

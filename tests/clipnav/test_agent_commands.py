@@ -64,8 +64,10 @@ def test_speaker_back_translation_and_search(arguments, tmp_path, run_command):
     speaker, run = tmp_path / "speaker", tmp_path / "run"
     common = arguments[: arguments.index("--follower.hidden-size")]
     sizes = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
-    told = run_command("train-speaker", *common, *sizes, "--iterations", "2", "--output", speaker)
-    assert "val_unseen: BLEU" in told
+    printed = run_command(
+        "train-speaker", *common, *sizes, "--iterations", "2", "--output", speaker
+    )
+    assert "val_unseen: BLEU" in printed
     run_command(
         "train-agent",
         *(*arguments, "--back-translation.speaker", speaker, "--back-translation.paths", "10"),

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_demo_ends_with_pages_of_what_came_out(tmp_path: Path) -> None:
+def test_the_demo_writes_pages_of_its_results(tmp_path: Path) -> None:
     run = tmp_path / "demo"
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "demo.py", "--iterations", "2", "--output", run],

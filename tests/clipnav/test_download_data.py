@@ -15,7 +15,7 @@ def command(*arguments):
     )
 
 
-def test_lists_what_there_is():
+def test_the_list_contains_all_groups_of_files():
     done = command("--list")
     assert done.returncode == 0, done.stderr
     groups = [line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
@@ -42,7 +42,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     assert "dropbox" not in done.stderr
 
 
-def test_says_what_is_missing_and_what_is_unknown(tmp_path):
+def test_errors_name_missing_files_and_unknown_groups(tmp_path):
     done = command("--only", "r4r", "--data-dir", tmp_path)
     assert done.returncode == 1
     assert "this folder of navigation graphs does not exist" in done.stderr

@@ -7,7 +7,7 @@ from envs.houses import house_set
 
 @pytest.fixture
 def built(monkeypatch):
-    """What the command that builds asked for."""
+    """Arguments with which the command called the builder."""
     built = []
     monkeypatch.setattr(house_set, "build_set", lambda *arguments: built.append(arguments))
     return built
@@ -24,7 +24,7 @@ def built(monkeypatch):
         ("pretrain-house-clip", "--workers", 0, "must be at least 1"),
     ],
 )
-def test_what_cannot_be_done_is_refused_at_once(
+def test_impossible_settings_are_refused_at_once(
     run_command, capsys, built, script, flag, value, complaint
 ):
     with pytest.raises(SystemExit):
@@ -33,10 +33,10 @@ def test_what_cannot_be_done_is_refused_at_once(
     assert not built
 
 
-def test_episodes_are_told_of_where_there_are_some(run_command, built, tmp_path):
+def test_the_episode_folder_is_printed_for_sets_with_episodes(run_command, built, tmp_path):
     folders = ("--connectivity-dir", tmp_path / "graphs", "--data-dir", tmp_path / "data")
-    told = run_command("build-houses", "--set", "gallery", *folders)
-    assert told == f"graphs in {tmp_path / 'graphs'}\n"
-    told = run_command("build-houses", "--set", "standard", *folders)
-    assert told == f"graphs in {tmp_path / 'graphs'}, episodes in {tmp_path / 'data'}\n"
+    printed = run_command("build-houses", "--set", "gallery", *folders)
+    assert printed == f"graphs in {tmp_path / 'graphs'}\n"
+    printed = run_command("build-houses", "--set", "standard", *folders)
+    assert printed == f"graphs in {tmp_path / 'graphs'}, episodes in {tmp_path / 'data'}\n"
     assert len(built) == 2

@@ -73,7 +73,7 @@ def test_the_package_leaves_the_signals_of_other_programs_alone():
     assert done.stdout == "default_int_handler\n"
 
 
-def test_the_message_says_what_is_kept(monkeypatch, capsys):
+def test_the_message_states_what_is_kept(monkeypatch, capsys):
     monkeypatch.delenv("CLIPNAV_TRACEBACK", raising=False)
     handler = signal.getsignal(signal.SIGTERM)
     try:
@@ -149,7 +149,7 @@ def test_worker_processes_end_with_the_command(tmp_path, request_):
             os.killpg(command.pid, signal.SIGINT)
         else:
             command.send_signal(getattr(signal, request_))
-        # Ends when nobody holds the other end of the pipe any more, workers included.
+        # The read ends when all processes, workers included, have closed the other end of the pipe.
         message = command.stderr.read() if command.stderr else ""
     assert not any(map(lives, workers))
     if request_ == "SIGKILL":

@@ -11,7 +11,7 @@ REFUSED = {
     "finetune-snli-ve --data nowhere": ["--minutes 0", "--minutes nan", "--threads 0"],
     "finetune-vqa --data nowhere": ["--minutes -1", "--threads -1", "--evaluate-every 0"],
     "make-house-tasks --houses 1": ["--workers 0", "--size 0"],
-    "pretrain-house-clip --held-out 999": ["--batch 0", "--save-every 0", "--threads -1"],
+    "pretrain-house-clip --held-out 999": ["--batch-size 0", "--save-every 0", "--threads -1"],
     "train-agent --features nowhere": ["--minutes -1", "--threads 0"],
     "train-captioner --data nowhere": ["--beams 0", "--captions-per-image 0", "--threads -1"],
     "visualise nowhere": ["--limit 0", "--limit -3"],
@@ -24,5 +24,7 @@ def test_a_number_without_sense_is_named(command, flags, run_command, capsys):
         with pytest.raises(SystemExit) as ended:
             run_command(*command.split(), *flag.split())
         assert ended.value.code == 2
-        told = capsys.readouterr().err
-        assert f"{flag}: must be at least" in told or f"{flag}: must be greater than 0" in told
+        printed = capsys.readouterr().err
+        assert (
+            f"{flag}: must be at least" in printed or f"{flag}: must be greater than 0" in printed
+        )

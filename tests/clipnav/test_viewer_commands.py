@@ -68,7 +68,7 @@ def test_the_page_is_served_until_it_is_ended(submission, tiny_world):
         served.communicate()
 
 
-def test_what_cannot_be_shown_is_said(submission, tiny_world, tmp_path):
+def test_errors_name_sources_that_cannot_be_shown(submission, tiny_world, tmp_path):
     world = ("--world", "matterport", "--data-dir", tiny_world, "--split", "train")
     page = tmp_path / "x.html"
     cases = {
@@ -84,7 +84,7 @@ def test_what_cannot_be_shown_is_said(submission, tiny_world, tmp_path):
         assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_read(submission, tiny_world):
+def test_a_port_in_use_is_an_error_before_anything_is_read(submission, tiny_world):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = command(

@@ -30,14 +30,14 @@ def test_answers_are_scored_by_type(tmp_path):
         Question(1, 1, "Is it red?", ("yes",), "is it", "yes/no", "yes"),
         Question(2, 1, "How many?", ("2",) * 3 + ("3",) * 7, "how many", "number", "3"),
     ]
-    asked, answered = tmp_path / "questions.json", tmp_path / "annotations.json"
-    write_questions(questions, asked, answered, "test", "val")
+    questions_path, annotations_path = tmp_path / "questions.json", tmp_path / "annotations.json"
+    write_questions(questions, questions_path, annotations_path, "test", "val")
     write_submission(tmp_path / "mine.json", {1: "yes", 2: "2"})
     scores = tmp_path / "new" / "scores.json"
     done = _run(
         "evaluate-answers",
         tmp_path / "mine.json",
-        *("--questions", asked, "--annotations", answered, "--json", scores),
+        *("--questions", questions_path, "--annotations", annotations_path, "--json", scores),
     )
     assert done.returncode == 0, done.stderr
     assert "accuracy 95.00 % of 2 questions, evaluator V2" in done.stdout

@@ -33,9 +33,9 @@ def test_test_splits_of_rxr_are_found_under_their_public_names(tmp_path):
 def test_paths_of_r4r_followers_and_pose_traces(tmp_path):
     (tmp_path / "matterport" / "connectivity").mkdir(parents=True)
     files = world_files("matterport", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"r4r/R4R_val_seen\.json: .*download_data\.py"):
+    with pytest.raises(FileNotFoundError, match=r"r4r/R4R_val_seen\.json: .*clipnav download-data"):
         files.annotations("r4r", "val_seen")
-    with pytest.raises(FileNotFoundError, match=r"rxr/rxr_train_follower\.jsonl: .*download_data"):
+    with pytest.raises(FileNotFoundError, match=r"rxr/rxr_train_follower\.jsonl: .*download-data"):
         files.followers("train")
     (tmp_path / "rxr").mkdir()
     path = tmp_path / "rxr" / "rxr_train_follower.jsonl.gz"
@@ -68,10 +68,10 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
         world_files("moon")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="requires data_dir"):
         world_files("matterport")
-    with pytest.raises(FileNotFoundError, match=r"matterport/connectivity.*download_data\.py"):
+    with pytest.raises(FileNotFoundError, match=r"matterport/connectivity.*clipnav download-data"):
         world_files("matterport", tmp_path)
     files = world_files("matterport", tiny_world)
-    with pytest.raises(FileNotFoundError, match=r"R2R_val_seen\.json.*download_data\.py"):
+    with pytest.raises(FileNotFoundError, match=r"R2R_val_seen\.json.*clipnav download-data"):
         files.annotations("r2r", "val_seen")
     with pytest.raises(FileNotFoundError, match=r"rxr_test_guide\.jsonl"):
         files.annotations("rxr", "test")
@@ -80,14 +80,14 @@ def test_errors_name_what_is_missing_and_the_remedy(tiny_world, tmp_path):
     splits = r"R2R_nowhere\.json.*'nowhere' of r2r; name one .*exist: train, val_seen, val_unseen$"
     with pytest.raises(FileNotFoundError, match=splits):
         world_files("houses").annotations("r2r", "nowhere")
-    with pytest.raises(FileNotFoundError, match=f"download_data.py --data-dir {tiny_world}, or"):
+    with pytest.raises(FileNotFoundError, match=f"download-data --data-dir {tiny_world}, or"):
         files.annotations("r4r", "train")
     with pytest.raises(ValueError, match=r"use world 'matterport'.*or leave data_dir .*out"):
         world_files("houses", tmp_path)
     with pytest.raises(FileNotFoundError, match="no follower demonstrations; use world"):
         world_files("houses").followers("train")
     empty = dataclasses.replace(world_files("houses"), annotations_dir=tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"R2R_train\.json.*build_houses\.py"):
+    with pytest.raises(FileNotFoundError, match=r"R2R_train\.json.*clipnav build-houses"):
         empty.annotations("r2r", "train")
 
 
@@ -110,7 +110,7 @@ def test_features_are_the_given_store_the_default_store_or_none(tiny_world):
     store = files.open_features(tiny_world / "features.safetensors")
     assert store is not None
     assert store.width == 8
-    with pytest.raises(ValueError, match=r"comes without features.*extract_features\.py"):
+    with pytest.raises(ValueError, match=r"comes without features.*clipnav extract-features"):
         files.open_features(None)
     with pytest.raises(FileNotFoundError, match=r"missing\.safetensors"):
         files.open_features(tiny_world / "missing.safetensors")

@@ -79,15 +79,9 @@ def digest(value: Any) -> str:
 
 
 def clip_state(output: Path) -> dict[str, Any]:
-    """Return the weights, log and training state of a pretraining of CLIP on houses."""
-    run = output / "run"
-    trainer = torch.load(run / "trainer.pt", weights_only=True)
-    log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return {
-        "clip": digest(load_file(output / "clip" / "open_clip_model.safetensors")),
-        "log": [without_clock(event) for event in log],
-        "trainer": digest(trainer),
-    }
+    """Return the state of a pre-training of CLIP on houses, and the exported weights."""
+    clip = digest(load_file(output / "clip" / "open_clip_model.safetensors"))
+    return {**run_state(output), "clip": clip}
 
 
 def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Command]:
@@ -111,7 +105,7 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
     clip += ["--panorama-width", "64", "--image-size", "32", "--visual-width", "8"]
-    clip += ["--embed-dim", "32", "--samples", "320", "--batch", "8", "--save-every", "3"]
+    clip += ["--embed-dim", "32", "--iterations", "60", "--batch-size", "8", "--save-every", "3"]
 
     def in_run(*words: str) -> Callable[[Path], list[str]]:
         return lambda output: [*words, "--output", str(output / "run")]
@@ -126,7 +120,7 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
         return ["--scans", "house_00", "--output", path, *picture]
 
     def pretraining(output: Path) -> list[str]:
-        folders = ["--output", str(output / "clip"), "--run-dir", str(output / "run")]
+        folders = ["--output", str(output / "run"), "--export", str(output / "clip")]
         return [*clip, "--workers", "1", "--threads", "1", *folders]
 
     def fetched(output: Path) -> list[str]:
@@ -143,6 +137,8 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
         "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
         "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
         "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),
-        "house clip": Command(PROGRAMS / "pretrain_house_clip.py", pretraining, clip_state),
+        "house clip": Command(
+            PROGRAMS / "pretrain_house_clip.py", pretraining, clip_state, resumes=True
+        ),
         "download": Command(PROGRAMS / "download.py", fetched, files_in),
     }

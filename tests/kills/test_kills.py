@@ -15,7 +15,7 @@ import pytest
 KILLS = int(os.environ.get("CLIPNAV_KILLS", "1"))
 NAMES = [*"follower speaker vqa extraction houses tasks".split(), "house clip", "download"]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
-_LEFTOVERS = (".lock", ".partial", ".partial-version", ".partial-lock")
+_LEFTOVERS = (".lock", ".partial", ".partial-version")
 
 
 class Attempts:

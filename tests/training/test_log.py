@@ -4,13 +4,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from storage import UnwritableError
 from training.checkpoints import METRICS
 from training.log import RunLog, read_log
+from training.tracking import start_trackers
 
 
 def test_events_of_a_resumed_run_replace_later_events(tmp_path):
-    first = RunLog(tmp_path, 0)
+    first = RunLog(tmp_path, 0, start_trackers(["tensorboard"], tmp_path, 1, {}))
     for iteration in (1, 2, 3, 4):
         first.write("val", iteration, {"SR": iteration / 8})
-    again = RunLog(tmp_path, 2)
+    again = RunLog(tmp_path, 2, start_trackers(["tensorboard"], tmp_path, 3, {}))
     again.write("val", 3, {"SR": 0.75})
     expected = [(1, 0.125), (2, 0.25), (3, 0.75)]
     assert [(one["iteration"], one["SR"]) for one in read_log(tmp_path)] == expected

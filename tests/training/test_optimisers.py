@@ -1,4 +1,5 @@
 import bisect
+import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -27,6 +28,24 @@ def test_learning_rates_follow_the_schedules():
     assert [learning_rate(warm, k, 0.0) for k in (0, 9, 10)] == pytest.approx([0.0, 0.9, 1.0])
     assert learning_rate(warm, 5, 0.5) == pytest.approx(0.25)
     assert learning_rate(OptimiserConfig(learning_rate=1.0), 999, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 3])
+def test_the_schedule_open_clip_equals_its_cosine_lr(warmup):
+    """`cosine_lr` of open_clip_train/scheduler.py, whose step counts from 0."""
+    config = OptimiserConfig(learning_rate=2.0, schedule="open_clip", warmup=warmup)
+    for step in range(20):
+        if step < warmup:
+            published = 2.0 * (step + 1) / warmup
+        else:
+            share = (step - warmup) / (20 - warmup)
+            published = 0.5 * (1 + math.cos(math.pi * share)) * 2.0
+        assert learning_rate(config, step, step / 20) == pytest.approx(published)
+
+
+def test_a_schedule_that_ignores_the_start_of_the_warmup_names_it():
+    config = OptimiserConfig(schedule="open_clip", warmup=5)
+    assert config.idle()["warmup_start"] == "with --optimiser.schedule open_clip"
 
 
 def test_warmup_equals_torch_schedulers_stepped_after_each_update():

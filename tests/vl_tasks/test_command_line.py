@@ -86,6 +86,16 @@ def test_self_critical_training_refuses_settings_incompatible_with_its_start(tmp
     assert (grids.keep, grids.precision) == (False, "fp32")
 
 
+def test_a_settings_file_gives_the_defaults(tmp_path):
+    saved = dataclasses.replace(VQA_PRESETS["small"], data="x", seed=3, output=tmp_path / "old")
+    (tmp_path / CONFIG).write_text(to_json(saved))
+    given = parse_vqa(["--config", str(tmp_path / CONFIG), "--seed", "4"])
+    assert given == dataclasses.replace(saved, seed=4, output=None)
+    for flag in ("--preset", "--resume"):
+        with pytest.raises(ValueError, match=rf"{flag} and --config .* exclude each other"):
+            parse_vqa([flag, "small", "--config", str(tmp_path)])
+
+
 def test_resumed_runs_keep_their_settings(tmp_path):
     saved = dataclasses.replace(VQA_PRESETS["houses"], output=tmp_path)
     (tmp_path / CONFIG).write_text(to_json(saved))

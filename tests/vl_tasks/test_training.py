@@ -1,13 +1,14 @@
 import dataclasses
 import os
 import signal
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from training.checkpoints import MODEL, load_trainer
+from training.checkpoints import load_trainer
 from vl_tasks.settings.configs import RunConfig
 from vl_tasks.training import is_held_out, make_task_trainer, parted
 
@@ -22,6 +23,7 @@ class Sums:
     """Learns to add two numbers, with dropout, so that its noise must be right."""
 
     metric = "accuracy"
+    metadata: ClassVar = {"encoder": "none"}
     records = 23
 
     def __init__(self):
@@ -29,6 +31,7 @@ class Sums:
         self.network: nn.Module = nn.Sequential(
             nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1)
         )
+        self.network.architecture = {"hidden": "8"}  # type: ignore[assignment]
         rng = np.random.default_rng(0)
         self.inputs = torch.from_numpy(rng.standard_normal((23, 2)).astype(np.float32))
         self.before_loss = lambda rows: None
@@ -46,9 +49,6 @@ class Sums:
 
     def start(self, run):
         (run / "numbers.txt").write_text("two")
-
-    def save(self, run, iteration):
-        (run / MODEL).write_text(f"{iteration}")
 
 
 def config(tmp_path, **changes):

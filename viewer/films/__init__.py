@@ -1,4 +1,4 @@
-"""Films of walks: view, attention, map, choices and figures, step by step, and how it ended."""
+"""Films of walks: view, attention, map, candidates and figures at each step, and the outcome."""
 
 from viewer.films.filming import FilmSettings, film_walks
 from viewer.films.layout import arranged, parse_size

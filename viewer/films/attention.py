@@ -1,29 +1,29 @@
-"""How strongly attention is coloured, as on the page (`static/attention.js`)."""
+"""Display strength of attention weights, as on the page (`static/attention.js`)."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-_FULL = 2.5  # even shares that are coloured fully, if no weight is larger
+_FULL = 2.5  # times the uniform weight; has full strength if no weight is larger
 
 
 def strengths(weights: Sequence[float] | np.ndarray, count: int | None = None) -> np.ndarray:
-    """Strength 0..1 of the colour of each weight: 0 up to an even share, 1 at the largest.
+    """Return the display strength of each weight: 0 up to the uniform weight, 1 at the largest.
 
     Args:
-        weights: Of attention.
-        count: Among how many the attention is divided; all weights by default.
+        weights: Attention weights.
+        count: Number of items that share the attention; the number of weights by default.
     """
-    found = np.asarray(weights, float)
-    even = 1 / max(count or len(found), 1)
-    most = max(_FULL * even, float(found.max(initial=0)))
-    return np.clip(found - even, 0, None) / (most - even)
+    values = np.asarray(weights, float)
+    uniform = 1 / max(count or len(values), 1)
+    largest = max(_FULL * uniform, float(values.max(initial=0)))
+    return np.clip(values - uniform, 0, None) / (largest - uniform)
 
 
 def blended(
     before: Sequence[float] | None, now: Sequence[float] | None, share: float
 ) -> np.ndarray | None:
-    """Weights at a share of the way from one step's to the next one's; None if neither has any."""
+    """Interpolate between the weights of two steps; None if neither has any."""
     if before is None and now is None:
         return None
     old, new = (None if w is None else np.asarray(w, float) for w in (before, now))

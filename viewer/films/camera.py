@@ -1,4 +1,4 @@
-"""What a camera sees in panoramas, where it stands and on its way from one to the next."""
+"""Perspective views of panoramas, at a viewpoint and during the move to the next one."""
 
 import math
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 _CEILING = 1.2  # metres above the camera
-_NEAREST = 0.4  # metres that floor and ceiling are from the camera at least
-_FADE = (0.3, 0.7)  # part of a way in which one panorama fades into the next
+_NEAREST = 0.4  # least distance in metres of floor and ceiling from the camera
+_FADE = (0.3, 0.7)  # progress of a move between which one panorama fades into the next
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a camera looks: radians, heading clockwise from +y, pitch up from the horizon."""
+    """Direction of a camera in radians: heading clockwise from +y, pitch above the horizon."""
 
     heading: float
     pitch: float
@@ -20,12 +20,12 @@ class Pose:
 
 @dataclass(frozen=True)
 class Standpoint:
-    """A panorama and where it was taken.
+    """A panorama and its position.
 
     Attributes:
         picture: (H, 2H, 3) uint8, north in its middle column.
-        position: (3,) of the camera in metres.
-        height: Of the camera above the floor.
+        position: (3,) position of the camera in metres.
+        height: Height of the camera above the floor in metres.
     """
 
     picture: np.ndarray
@@ -39,7 +39,7 @@ class Camera:
     Args:
         width: Columns.
         height: Rows.
-        across: Radians from the left to the right edge.
+        across: Horizontal field of view in radians.
     """
 
     def __init__(self, width: int, height: int, across: float) -> None:
@@ -47,18 +47,18 @@ class Camera:
         self._focal = width / 2 / math.tan(across / 2)
         x = (np.arange(width, dtype=np.float32) + 0.5 - width / 2) / self._focal
         y = (height / 2 - np.arange(height, dtype=np.float32) - 0.5) / self._focal
-        # Right, ahead and up of each pixel's ray, looking level to the north.
+        # Right, ahead and up of each pixel's ray for a level camera that faces north.
         self._plain = np.stack(np.broadcast_arrays(x[None], np.float32(1.0), y[:, None]), axis=0)
 
     def look(self, place: Standpoint, pose: Pose) -> np.ndarray:
-        """What is seen from a panorama's place: (height, width, 3) uint8."""
+        """Return the view (height, width, 3) uint8 from the centre of a panorama."""
         return _sampled(place.picture, self._rays(pose))
 
     def glide(self, places: tuple[Standpoint, Standpoint], along: float, pose: Pose) -> np.ndarray:
-        """What is seen at a part of the way, 0..1, from one panorama's place to the next.
+        """Return the view during a move, at progress 0..1 from one panorama to the next.
 
-        How far things are is not known: they are taken to lie on floor, ceiling and a round wall
-        somewhat behind the other place, and one panorama fades into the other.
+        Depth is unknown: the scene is assumed to consist of a floor, a ceiling and a round wall
+        somewhat behind the end of the move. One panorama fades into the other.
         """
         start, end = places
         way = end.position - start.position
@@ -77,7 +77,7 @@ class Camera:
         return seen.astype(np.uint8)
 
     def project(self, headings, elevations, pose: Pose) -> np.ndarray:
-        """Pixels (N, 2), x and y, of directions in radians; NaN behind the camera."""
+        """Return the pixels (N, 2), x and y, of directions in radians; NaN behind the camera."""
         headings, elevations = np.asarray(headings) - pose.heading, np.asarray(elevations)
         right = np.sin(headings) * np.cos(elevations)
         ahead = np.cos(headings) * np.cos(elevations)
@@ -90,7 +90,7 @@ class Camera:
         return np.stack([x, y], axis=-1)
 
     def _rays(self, pose: Pose) -> np.ndarray:
-        """(3, height, width) east, north and up of the rays of the pixels."""
+        """Return the rays of the pixels (3, height, width): east, north, up."""
         right, ahead, up = self._plain
         cosine, sine = np.float32(math.cos(pose.pitch)), np.float32(math.sin(pose.pitch))
         level, up = cosine * ahead - sine * up, cosine * up + sine * ahead
@@ -99,7 +99,7 @@ class Camera:
 
 
 def _hits(rays: np.ndarray, offset: np.ndarray, height: float, radius: float) -> np.ndarray:
-    """Where rays from beside a panorama's place meet the room, seen from that place."""
+    """Return where rays from an offset position meet the room, relative to the panorama."""
     east, north, up = rays
     floor = min(-height - offset[2], -_NEAREST)
     ceiling = max(_CEILING - offset[2], _NEAREST)
@@ -114,7 +114,7 @@ def _hits(rays: np.ndarray, offset: np.ndarray, height: float, radius: float) ->
 
 
 def _sampled(picture: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Colours (height, width, 3) of a panorama in directions (3, height, width), interpolated."""
+    """Interpolate the colours (height, width, 3) of a panorama in directions (3, height, width)."""
     rows, columns = picture.shape[:2]
     east, north, up = rays
     x = (np.arctan2(east, north) / np.float32(2 * np.pi) + 0.5) * columns - np.float32(0.5)
@@ -137,11 +137,11 @@ def _between(flat: np.ndarray, one: np.ndarray, other: np.ndarray, share: np.nda
 
 
 def bare_panorama(position: np.ndarray, height: float, rows: int = 1024) -> np.ndarray:
-    """A sky above a floor with lines at each metre, for worlds without pictures.
+    """Draw a sky above a floor with grid lines one metre apart, for worlds without pictures.
 
     Args:
-        position: (3,) of the camera in metres; so the lines of neighbours fit together.
-        height: Of the camera above the floor.
+        position: (3,) position of the camera in metres; the grid is the same for all viewpoints.
+        height: Height of the camera above the floor in metres.
         rows: H of the picture (H, 2H, 3).
     """
     headings = (np.arange(2 * rows) + 0.5) / rows * np.pi - np.pi
@@ -152,7 +152,7 @@ def bare_panorama(position: np.ndarray, height: float, rows: int = 1024) -> np.n
     below = elevations < -0.01
     far = height / np.tan(-elevations[below])[:, None]
     east, north = position[0] + far * np.sin(headings), position[1] + far * np.cos(headings)
-    # A line is 4 cm wide, or as wide as two pixels where these are larger.
+    # A line is 4 cm wide, or two pixels where those are wider.
     pixel = far * np.pi / rows
     nearest = np.minimum(abs(east - np.rint(east)), abs(north - np.rint(north)))
     line = np.clip((0.02 + 1.5 * pixel - nearest) / pixel, 0, 1) * np.clip(1 - far / 14, 0, 1)

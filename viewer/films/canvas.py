@@ -1,4 +1,4 @@
-"""Drawing with smooth edges: everything is drawn at twice the size and then halved."""
+"""Anti-aliased drawing: everything is drawn at twice the size and then halved."""
 
 import math
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ _TWICE = 2
 
 
 class Canvas:
-    """A picture to draw on, in pixels of the finished picture.
+    """A picture to draw on; coordinates are pixels of the finished picture.
 
     Args:
         size: Width and height.
-        background: Colour, with 0 as fourth number a transparent one; or a canvas of the same size,
-            which stays as it is.
+        background: A colour (RGBA with alpha 0 is transparent), or a canvas of the same size to
+            copy.
     """
 
     def __init__(self, size: tuple[int, int], background: "Colour | Canvas") -> None:
@@ -37,11 +37,11 @@ class Canvas:
         else:
             mode = "RGB" if len(background) == 3 else "RGBA"
             self._image = Image.new(mode, (_TWICE * size[0], _TWICE * size[1]), background)
-        # On RGB, colours with a fourth number let what is below shine through.
+        # In mode RGBA, colours with an alpha value are blended with the picture.
         self._draw = ImageDraw.Draw(self._image, "RGBA")
 
     def finished(self) -> Image.Image:
-        """The picture at its size."""
+        """Return the picture at its final size."""
         return self._image.reduce(_TWICE)
 
     def line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
@@ -54,7 +54,7 @@ class Canvas:
                 self.circle(point, width / 2, colour)
 
     def dashed(self, points: Sequence[Point], colour: Colour, width: float, dash: float) -> None:
-        """Draw a line of dashes that are as long as the gaps between them."""
+        """Draw a dashed line; dashes and gaps have the same length."""
         corners = np.array(points, float)
         along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
         for start in np.arange(0, along[-1], 2 * dash):
@@ -88,7 +88,7 @@ class Canvas:
         self._draw.arc(box, -90, -90 + 360 * share, colour, round(_TWICE * width))
 
     def sector(self, centre: Point, radius: float, middle: float, across: float, fill: Colour):
-        """Fill a piece of a disc round a heading (radians clockwise from the top)."""
+        """Fill a sector of a disc around a heading (radians clockwise from the top)."""
         (x, y), r = centre, radius
         box = (*_twice((x - r, y - r)), *_twice((x + r, y + r)))
         start = math.degrees(middle - across / 2) - 90
@@ -110,22 +110,22 @@ class Canvas:
         anchor: str = "la",
         bold: bool = False,
     ) -> None:
-        """Write a line of text; anchors are Pillow's.
+        """Write a line of text; `anchor` is a Pillow text anchor.
 
         Raises:
-            MissingFontError: This machine has no font for it.
+            MissingFontError: No font on this machine has all characters of the text.
         """
         font = font_for(text, _TWICE * size, bold)
         self._draw.text(_twice(at), text, colour, font, anchor)
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Width of a line of text in pixels."""
+    """Return the width of a line of text in pixels."""
     return font_for(text, _TWICE * size, bold).getlength(text) / _TWICE
 
 
 def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
-    """A text that fits into a width, with dots for what does not."""
+    """Shorten a text to a width; an ellipsis marks the omitted end."""
     if text_width(text, size, bold) <= width:
         return text
     while text and text_width(f"{text}…", size, bold) > width:
@@ -134,7 +134,7 @@ def shortened(text: str, size: float, width: float, bold: bool = False) -> str:
 
 
 def mixed(one: Colour, other: Colour, share: float) -> tuple[int, int, int]:
-    """A colour between two, at a share of the way from the first."""
+    """Mix two colours; share 0 is the first, 1 the second."""
     red, green, blue = (round(a + share * (b - a)) for a, b in zip(one[:3], other[:3], strict=True))
     return red, green, blue
 

@@ -1,4 +1,4 @@
-"""Filming walks from beginning to end."""
+"""Films of whole walks."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -6,36 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from storage import atomic_write
+from storage.progress import progress_bar
 from viewer.films.frames import Frames
 from viewer.films.layout import arranged
-from viewer.films.places import Places
+from viewer.films.panoramas import Panoramas
 from viewer.films.timeline import Phase, Walk, phases, times
-from viewer.films.writing import Gif, Mp4, Writer, check_kind
+from viewer.films.writing import DEFAULT_SIZES, Gif, Mp4, Writer, check_kind
 from viewer.scene.pictures import Pictures
 from viewer.scene.scenes import scene
 from viewer.site.library import Library
 from viewer.trace import Trace
 
-_RATE = 25  # frames a second of an mp4
-# Frames of a GIF in which the camera moves, on whose number its size depends, and its frames a
-# second that come of it at least and at most.
-_MOVING, _SLOWEST, _FASTEST = 50, 3.0, 8.0
-_SAMPLES = 10  # frames that the palette of a GIF is made for
+_RATE = 25  # frames per second of an mp4
+# The size of a GIF depends on the number of frames in which the camera moves: the rate is chosen
+# for about 50 of them, within limits (frames per second).
+_MOVING, _SLOWEST, _FASTEST = 50, 2.5, 8.0
+_SAMPLES = 10  # number of frames that the palette of a GIF is computed from
 
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """How films are made.
+    """Settings of a film.
 
     Attributes:
-        size: Width and height in pixels, even numbers.
-        progress: Whether a bar shows how far it is.
+        size: Width and height in pixels, even numbers; by default 1280 x 720 for mp4 and
+            960 x 540 for GIF.
+        progress: Whether to show a progress bar.
     """
 
-    size: tuple[int, int] = (1280, 720)
+    size: tuple[int, int] | None = None
     progress: bool = False
 
 
@@ -51,33 +52,33 @@ def film_walks(
     Args:
         path: .gif or .mp4 file to write.
         traces: One walk, or two of the same building.
-        library: Of their world.
-        pictures: The same.
-        settings: How.
+        library: Library of their world.
+        pictures: Pictures of their world.
+        settings: Settings of the film.
 
     Raises:
-        ValueError: The file has another ending, or the size does not do.
+        ValueError: The file has another suffix, or the size is not allowed.
         ModuleNotFoundError: An mp4 needs the extra "video".
-        MissingFontError: This machine has no font for the instruction.
+        MissingFontError: No font on this machine has all characters of the instruction.
     """
     kind = check_kind(path)
-    layout = arranged(settings.size, len(traces))
+    layout = arranged(settings.size or DEFAULT_SIZES[kind], len(traces))
     graph = library.graph(traces[0].scan)
     walks = [Walk(trace, graph) for trace in traces]
     building = scene(graph, library.files.world)
-    frames = Frames(walks, layout, Places(pictures, graph), building)
+    frames = Frames(walks, layout, Panoramas(pictures, graph), building)
     parts = list(phases(walks))
     rate = _RATE if kind == ".mp4" else _gif_rate(parts)
-    moments = list(times(parts, rate))
+    states = list(times(parts, rate))
     with atomic_write(path) as beside:
         writer: Writer
         if kind == ".mp4":
             writer = Mp4(beside, layout.size, _RATE)
         else:
-            chosen = np.linspace(0, len(moments) - 1, _SAMPLES).round().astype(int)
-            samples = [frames.draw(*moments[number]) for number in chosen]
+            chosen = np.linspace(0, len(states) - 1, _SAMPLES).round().astype(int)
+            samples = [frames.draw(*states[number]) for number in chosen]
             writer = Gif(beside, samples, rate)
-        shown = tqdm(moments, "film", unit="frame", disable=not settings.progress)
+        shown = progress_bar(states, desc="film", unit="frames", disable=not settings.progress)
         with closing(writer):
             for frame in frames.stream(iter(shown)):
                 writer.add(frame)

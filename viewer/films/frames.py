@@ -1,4 +1,4 @@
-"""The frames of a film: panels of each agent, and a map of all."""
+"""The frames of a film: panels of each agent, and one map."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,28 +9,28 @@ from PIL import Image
 from viewer.films.canvas import PAPER
 from viewer.films.layout import Box, Layout
 from viewer.films.map_panel import MapPanel
-from viewer.films.places import Places
+from viewer.films.panoramas import Panoramas
 from viewer.films.side_panels import AroundPanel, ChoicesPanel, FiguresPanel
 from viewer.films.style import Style
-from viewer.films.timeline import Moment, Phase, Walk
+from viewer.films.timeline import FilmState, Phase, Walk
 from viewer.films.view_panel import ViewPanel
 from viewer.films.words_panel import WordsPanel
 
-Draw = Callable[[Sequence[Moment]], Image.Image]
+Draw = Callable[[Sequence[FilmState]], Image.Image]
 
 
 class Frames:
     """Draws frames.
 
     Args:
-        walks: Who is filmed.
-        layout: For as many.
-        places: Panoramas.
-        scene: Of the building; see `viewer.scene.scenes.scene`.
+        walks: Walks to film.
+        layout: Layout for this number of walks.
+        panoramas: Panoramas of the building.
+        scene: Description of the building; see `viewer.scene.scenes.scene`.
     """
 
     def __init__(
-        self, walks: Sequence[Walk], layout: Layout, places: Places, scene: dict[str, Any]
+        self, walks: Sequence[Walk], layout: Layout, panoramas: Panoramas, scene: dict[str, Any]
     ) -> None:
         self._walks, self._layout = walks, layout
         self._panels: list[tuple[Box, Draw]] = []
@@ -38,9 +38,9 @@ class Frames:
         across = 0.0
         for number, (walk, style) in enumerate(zip(walks, styles, strict=True)):
             boxes = layout.panels[number]
-            view = ViewPanel(walk, _size(boxes["view"]), style, places)
+            view = ViewPanel(walk, _size(boxes["view"]), style, panoramas)
             across = view.camera.across
-            drawn: dict[str, Callable[[Moment], Image.Image]] = {
+            drawn: dict[str, Callable[[FilmState], Image.Image]] = {
                 "view": view.draw,
                 "figures": FiguresPanel(walk, _size(boxes["figures"]), style).draw,
                 "words": WordsPanel(walk, _size(boxes["words"]), style).draw,
@@ -48,33 +48,32 @@ class Frames:
             }
             if "around" in boxes:
                 size = _size(boxes["around"])
-                drawn["around"] = AroundPanel(walk, size, style, places, across).draw
+                drawn["around"] = AroundPanel(walk, size, style, panoramas, across).draw
             for kind, box in boxes.items():
-                self._panels.append((box, _of_one(drawn[kind], number)))
+                self._panels.append((box, _for_walk(drawn[kind], number)))
         plan = MapPanel(walks, scene, _size(layout.map), styles)
-        self._panels.append((layout.map, lambda moments: plan.draw(moments, across)))
-        self._kept: dict[Box, tuple[tuple[Any, ...], Image.Image]] = {}
+        self._panels.append((layout.map, lambda states: plan.draw(states, across)))
 
     def draw(self, phase: Phase, share: float) -> np.ndarray:
-        """The frame at a share of a phase: (height, width, 3) uint8."""
-        moments = [walk.moment(phase, share) for walk in self._walks]
+        """Draw the frame (height, width, 3) uint8 at a share of a phase."""
+        states = [walk.state(phase, share) for walk in self._walks]
         frame = Image.new("RGB", self._layout.size, PAPER)
         for box, draw in self._panels:
-            frame.paste(draw(moments), box[:2])
+            frame.paste(draw(states), box[:2])
         return np.asarray(frame)
 
     def stream(self, times: Iterator[tuple[Phase, float]]) -> Iterator[np.ndarray]:
-        """Frames one after the other; the same array again where nothing has changed."""
+        """Yield frames; an unchanged frame is the same array again."""
         before, frame = None, None
         for phase, share in times:
-            moments = [walk.moment(phase, share) for walk in self._walks]
-            if frame is None or moments != before:
-                before, frame = moments, self.draw(phase, share)
+            states = [walk.state(phase, share) for walk in self._walks]
+            if frame is None or states != before:
+                before, frame = states, self.draw(phase, share)
             yield frame
 
 
-def _of_one(draw: Callable[[Moment], Image.Image], number: int) -> Draw:
-    return lambda moments: draw(moments[number])
+def _for_walk(draw: Callable[[FilmState], Image.Image], number: int) -> Draw:
+    return lambda states: draw(states[number])
 
 
 def _size(box: Box) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Where the panels of a film lie, for one agent or two, in a wide frame or a tall one."""
+"""Layouts of the panels of a film, for one agent or two, in a wide or a tall frame."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import Literal
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 Kind = Literal["view", "figures", "words", "around", "choices"]
 
-_WIDE = 1.25  # width by height from which a frame is wide
+_WIDE = 1.25  # aspect ratio from which a frame is wide
 _LEAST, _MOST = 360, 3840  # pixels of a side
 
 
@@ -17,10 +17,10 @@ class Layout:
     """The panels of a frame.
 
     Attributes:
-        size: Of the frame.
-        unit: Pixels of what has one pixel in a frame of 1280 x 720.
-        map: Where the map lies.
-        panels: Where each agent's panels lie.
+        size: Width and height of the frame.
+        unit: Pixels per pixel of a frame of 1280 x 720.
+        map: Box of the map.
+        panels: Boxes of each agent's panels.
     """
 
     size: tuple[int, int]
@@ -30,15 +30,15 @@ class Layout:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Width and height from a text such as 1280x720.
+    """Return width and height from a text such as 1280x720.
 
     Raises:
-        ValueError: The text is another one.
+        ValueError: The text has another form.
     """
-    found = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
-    if not found:
-        raise ValueError(f"'{text}' is no size of a film; write width and height: 1280x720")
-    return int(found[1]), int(found[2])
+    match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
+    if not match:
+        raise ValueError(f"'{text}' is not a film size; write width and height: 1280x720")
+    return int(match[1]), int(match[2])
 
 
 def arranged(size: tuple[int, int], agents: int) -> Layout:
@@ -55,7 +55,7 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
     if not all(_LEAST <= side <= _MOST and side % 2 == 0 for side in size):
         raise ValueError(
             f"a film of {width}x{height}: each side must be an even number of {_LEAST} to {_MOST} "
-            "pixels, such as 1280x720"
+            "pixels; use for example 1280x720"
         )
     wide = width >= _WIDE * height
     unit = math.sqrt(width * height / (1280 * 720))
@@ -63,8 +63,8 @@ def arranged(size: tuple[int, int], agents: int) -> Layout:
         return (_wide if wide else _tall)(size, unit)
     if not wide:
         raise ValueError(
-            f"a film of {width}x{height}: two agents side by side need a wide frame, such as "
-            "1280x720; or name one --agent"
+            f"a film of {width}x{height}: two agents side by side need a wide frame; use for "
+            "example 1280x720, or name one --agent"
         )
     return _two(size, unit)
 

@@ -1,4 +1,4 @@
-"""The map: floor plan, reference path, goal, and the walks up to now; north up."""
+"""The map, north up: floor plan, reference path, goal, and the trajectories so far."""
 
 import math
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ from PIL import Image
 
 from viewer.films.canvas import CARD, INK, MUTED, WAY, Canvas, Point, mixed, text_width
 from viewer.films.style import Style
-from viewer.films.timeline import Moment, Walk
+from viewer.films.timeline import FilmState, Walk
 
 _ROOM, _WALL, _WINDOW = (244, 242, 238), (91, 100, 114), (156, 201, 230)
 _EDGE, _NODE = (181, 188, 199), (123, 133, 149)
-_GOAL = 3.0  # metres round the goal within which a stop is a success
-_MARGIN, _LEAST = 1.5, 9.0  # metres round what matters, and of the shown piece at least
+_GOAL = 3.0  # metres around the goal within which a stop is a success
+_MARGIN, _LEAST = 1.5, 9.0  # metres: margin around the content, and least extent of the map
 
 
 class MapPanel:
-    """Draws the map of one walk, or of two.
+    """Draws the map of one walk or two.
 
     Args:
-        walks: Whose.
-        scene: Of the building; see `viewer.scene.scenes.scene`.
-        size: Of the panel.
-        styles: Of the agents.
+        walks: Walks to draw.
+        scene: Description of the building; see `viewer.scene.scenes.scene`.
+        size: Size of the panel.
+        styles: Styles of the agents.
     """
 
     def __init__(
@@ -36,61 +36,61 @@ class MapPanel:
         self._walks, self._scene, self._size, self._styles = walks, scene, size, styles
         self._unit = styles[0].unit
         self._places: dict[str, list[float]] = scene["viewpoints"]
-        # A path is known to be right or wrong only where the goal is no secret.
+        # Without a known goal there is no reference path.
         trace = walks[0].trace
-        self._way = trace.path if trace.has_goal else ()
+        self._path = trace.path if trace.has_goal else ()
         self._foot = 30 * self._unit
         self._centre, self._scale = self._fitted()
         self._plans: dict[int, Canvas] = {}
 
-    def draw(self, moments: Sequence[Moment], across: float) -> Image.Image:
-        """The map at a moment of each walk; their cameras see so many radians."""
-        places = [self._place(*pair) for pair in zip(self._walks, moments, strict=True)]
+    def draw(self, states: Sequence[FilmState], across: float) -> Image.Image:
+        """Draw the map at a state of each walk; `across` is the field of view in radians."""
+        places = [self._place(*pair) for pair in zip(self._walks, states, strict=True)]
         storey = places[0][1]
         if storey not in self._plans:
             self._plans[storey] = self._plan(storey)
         canvas = Canvas(self._size, self._plans[storey])
-        pairs = list(zip(self._walks, moments, places, self._styles, strict=True))
+        pairs = list(zip(self._walks, states, places, self._styles, strict=True))
         ends: list[Point] = []
-        for number, (walk, moment, (at, _), style) in enumerate(pairs):
+        for number, (walk, state, (at, _), style) in enumerate(pairs):
             shift = 2.5 * self._unit * (number - (len(self._walks) - 1) / 2)
-            points = [self._pixel(self._places[v]) for v in walk.trace.walked[: moment.step + 1]]
+            points = [self._pixel(self._places[v]) for v in walk.trace.walked[: state.step + 1]]
             points = [(x + shift, y + shift) for x, y in [*points, at]]
             canvas.line(points, style.colour, 3.5 * self._unit)
             ends.append(points[-1])
         self._names(canvas, storey)
-        for (x, y), (walk, moment, (_, own), style) in zip(ends, pairs, strict=True):
+        for (x, y), (walk, state, (_, own), style) in zip(ends, pairs, strict=True):
             faint = 255 if own == storey else 110
-            if not moment.ended:
-                heading = moment.pose.heading
+            if not state.card:
+                heading = state.pose.heading
                 canvas.sector((x, y), 34 * self._unit, heading, across, (*style.colour, 70))
-                self._chances(canvas, walk, moment, style)
+                self._chances(canvas, walk, state, style)
             canvas.circle((x, y), 7 * self._unit, (*style.colour, faint), CARD, 1.6 * self._unit)
         return canvas.finished()
 
-    def _place(self, walk: Walk, moment: Moment) -> tuple[Point, int]:
-        """Pixel and storey where an agent is."""
+    def _place(self, walk: Walk, state: FilmState) -> tuple[Point, int]:
+        """Return pixel and storey of an agent."""
         viewpoints = walk.trace.walked
-        here = np.array(self._places[viewpoints[moment.step]])
-        there = np.array(self._places[viewpoints[min(moment.step + 1, walk.last)]])
-        storey = here[3] if moment.along < 0.5 else there[3]
-        return self._pixel(here + moment.along * (there - here)), int(storey)
+        here = np.array(self._places[viewpoints[state.step]])
+        there = np.array(self._places[viewpoints[min(state.step + 1, walk.last)]])
+        storey = here[3] if state.progress < 0.5 else there[3]
+        return self._pixel(here + state.progress * (there - here)), int(storey)
 
-    def _chances(self, canvas: Canvas, walk: Walk, moment: Moment, style: Style) -> None:
-        for candidate in walk.trace.steps[moment.step].candidates:
-            share = moment.settled * (candidate.probability or 0)
+    def _chances(self, canvas: Canvas, walk: Walk, state: FilmState, style: Style) -> None:
+        for candidate in walk.trace.steps[state.step].candidates:
+            share = state.opacity * (candidate.probability or 0)
             if share > 0.02:
                 at = self._pixel(self._places[candidate.viewpoint])
                 colour = mixed(CARD, style.colour, share)
                 canvas.circle(at, 5 * self._unit, colour, style.colour, 1.2 * self._unit)
 
     def _fitted(self) -> tuple[np.ndarray, float]:
-        """Middle of the shown piece in metres, and pixels of a metre."""
-        names = [*self._way, *(name for walk in self._walks for name in walk.trace.walked)]
+        """Return the centre of the map in metres, and the pixels per metre."""
+        names = [*self._path, *(name for walk in self._walks for name in walk.trace.walked)]
         points = np.array([self._places[name][:2] for name in names])
         low, high = points.min(0) - _MARGIN, points.max(0) + _MARGIN
-        if self._way:
-            goal = np.array(self._places[self._way[-1]][:2])
+        if self._path:
+            goal = np.array(self._places[self._path[-1]][:2])
             low, high = np.minimum(low, goal - _GOAL - 0.3), np.maximum(high, goal + _GOAL + 0.3)
         for room in (self._scene["plan"] or {"rooms": ()})["rooms"]:
             low = np.minimum(low, [room["x0"] - 0.3, room["y0"] - 0.3])
@@ -105,7 +105,7 @@ class MapPanel:
         return float(x), float(y)
 
     def _plan(self, storey: int) -> Canvas:
-        """What stays the same while an agent is on a storey."""
+        """Draw the parts of the map that are the same in every frame of a storey."""
         canvas = Canvas(self._size, CARD)
         plan = self._scene["plan"]
         if plan:
@@ -118,7 +118,7 @@ class MapPanel:
         for place in self._places.values():
             if place[3] == storey:
                 canvas.circle(self._pixel(place), 2.2 * self._unit, _NODE)
-        if self._way:
+        if self._path:
             self._reference(canvas)
         self._legend(canvas)
         return canvas
@@ -153,7 +153,7 @@ class MapPanel:
 
     def _reference(self, canvas: Canvas) -> None:
         unit = self._unit
-        points = [self._pixel(self._places[name]) for name in self._way]
+        points = [self._pixel(self._places[name]) for name in self._path]
         canvas.line(points, mixed(CARD, WAY, 0.5), 8 * unit)
         x, y = points[0]
         canvas.box((x - 6 * unit, y - 6 * unit, x + 6 * unit, y + 6 * unit), WAY, 2 * unit)
@@ -173,12 +173,12 @@ class MapPanel:
         top = self._size[1] - self._foot
         canvas.box((0, top, *self._size), CARD)
         x, y = 12 * unit, top + self._foot / 2
-        entries = [("reference path", mixed(CARD, WAY, 0.5), 8.0)] if self._way else []
+        entries = [("reference path", mixed(CARD, WAY, 0.5), 8.0)] if self._path else []
         several = len(self._walks) > 1
         for walk, style in zip(self._walks, self._styles, strict=True):
             name = walk.trace.agent if several else "walked"
             entries.append((name, style.colour, 3.5))
-        # Long names of several agents share what room there is.
+        # Long names are shrunk until the legend fits.
         signs = 42 * unit * len(entries)
         wanted = sum(text_width(name, size) for name, *_ in entries)
         size *= min(1.0, (self._size[0] - x - signs) / wanted)
@@ -186,6 +186,6 @@ class MapPanel:
             canvas.line([(x, y), (x + 20 * unit, y)], (*colour, 255), width * unit)
             canvas.text((x + 27 * unit, y), name, size, INK, "lm")
             x += 42 * unit + text_width(name, size)
-        if self._way and x + text_width("3 m round the goal", size) + 30 * unit < self._size[0]:
+        if self._path and x + text_width("3 m around the goal", size) + 30 * unit < self._size[0]:
             canvas.circle((x + 6 * unit, y), 6 * unit, None, WAY, 1.5 * unit)
-            canvas.text((x + 19 * unit, y), "3 m round the goal", size, INK, "lm")
+            canvas.text((x + 19 * unit, y), "3 m around the goal", size, INK, "lm")

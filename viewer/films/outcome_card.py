@@ -1,4 +1,4 @@
-"""The card at the end of a film: how the walk ended, and its metrics."""
+"""The card at the end of a film: outcome and metrics of the walk."""
 
 from PIL import Image
 
@@ -23,13 +23,13 @@ _SIZE = (460, 214)
 
 
 def draw_card(picture: Image.Image, walk: Walk, style: Style, shown: float) -> None:
-    """Darken a picture (RGBA) and lay the card on it.
+    """Darken a picture (RGBA) and draw the card on it.
 
     Args:
-        picture: To draw on.
-        walk: Who has ended.
-        style: Of its agent.
-        shown: How far the card has appeared, 0..1.
+        picture: Picture to draw on.
+        walk: The finished walk.
+        style: Style of its agent.
+        shown: Opacity of the card, 0..1.
     """
     trace = walk.trace
     picture.alpha_composite(Image.new("RGBA", picture.size, (16, 21, 28, round(120 * shown))))
@@ -54,8 +54,8 @@ def _card(trace: Trace, unit: float) -> Image.Image:
     letters = min(15 * unit, 15 * unit * room / text_width(sentence, 15 * unit))
     canvas.text((93 * unit, 80 * unit), sentence, letters, INK, "lm")
     figures = _figures(trace)
-    for place, (name, value) in enumerate(figures):
-        x = (place + 0.5) * width / len(figures)
+    for column, (name, value) in enumerate(figures):
+        x = (column + 0.5) * width / len(figures)
         canvas.text((x, 140 * unit), value, 23 * unit, INK, "mm", bold=True)
         canvas.text((x, 172 * unit), name, 13 * unit, MUTED, "mm")
     return canvas.finished()
@@ -78,12 +78,12 @@ def _sign(canvas: Canvas, centre: tuple[float, float], kind: Outcome, unit: floa
 
 def _sentence(trace: Trace) -> str:
     last = trace.steps[-1]
-    done = "stopped" if trace.ending == "stopped" else "ended without stopping"
+    ending = "stopped" if trace.ending == "stopped" else "ended without stopping"
     moves = len(trace.steps) - 1
-    done += f" after {moves} {'move' if moves == 1 else 'moves'}"
+    ending += f" after {moves} {'move' if moves == 1 else 'moves'}"
     if last.distance_to_goal is None:
-        return f"{done}; the goal is not known"
-    return f"{done}, {last.distance_to_goal:.1f} m from the goal"
+        return f"{ending}; the goal is not known"
+    return f"{ending}, {last.distance_to_goal:.1f} m from the goal"
 
 
 def _figures(trace: Trace) -> list[tuple[str, str]]:

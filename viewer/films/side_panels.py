@@ -1,4 +1,4 @@
-"""Panels beside the view: all around, the choices, and the figures of the step."""
+"""Panels beside the view: panorama strip, candidates, and figures of the step."""
 
 import math
 
@@ -19,45 +19,45 @@ from viewer.films.canvas import (
     mixed,
     text_width,
 )
-from viewer.films.places import Places
+from viewer.films.panoramas import Panoramas
 from viewer.films.style import Style
-from viewer.films.timeline import Moment, Walk
+from viewer.films.timeline import FilmState, Walk
 
-_UP = math.radians(45)  # elevation of the upper edge of what is shown all around
+_UP = math.radians(45)  # elevation of the upper edge of the strip
 
 
 class AroundPanel:
-    """The whole panorama with the attention on its 36 views; the camera looks at its middle.
+    """The whole panorama with the attention over the 36 views, centred at the camera's heading.
 
     Args:
-        walk: Whose.
-        size: Of the panel.
-        style: Of its agent.
-        places: Panoramas.
-        across: Radians that the camera sees.
+        walk: Walk to draw.
+        size: Size of the panel.
+        style: Style of its agent.
+        panoramas: Panoramas of the building.
+        across: Horizontal field of view of the camera in radians.
     """
 
     def __init__(
-        self, walk: Walk, size: tuple[int, int], style: Style, places: Places, across: float
+        self, walk: Walk, size: tuple[int, int], style: Style, panoramas: Panoramas, across: float
     ) -> None:
         self._walk, self._size, self._style = walk, size, style
-        self._places, self._across = places, across
+        self._panoramas, self._across = panoramas, across
 
-    def draw(self, moment: Moment) -> Image.Image:
-        """All around at a moment."""
-        step = moment.step + (moment.along >= 0.5)
-        picture = self._places.at(self._walk, step).picture
+    def draw(self, state: FilmState) -> Image.Image:
+        """Draw the strip."""
+        step = state.step + (state.progress >= 0.5)
+        picture = self._panoramas.at(self._walk, step).picture
         rows, columns = picture.shape[:2]
         kept = picture[rows // 4 : rows - rows // 4]
-        shift = -round(moment.pose.heading / (2 * math.pi) * columns)
+        shift = -round(state.pose.heading / (2 * math.pi) * columns)
         band = Image.fromarray(np.roll(kept, shift, axis=1)).resize(self._size)
-        if moment.ended or moment.along:
+        if state.card or state.progress:
             return band
         image = band.convert("RGBA")
         canvas = Canvas(self._size, (0, 0, 0, 0))
-        self._attention(canvas, moment)
-        self._marks(canvas, moment)
-        # What the camera sees.
+        self._attention(canvas, state)
+        self._marks(canvas, state)
+        # The lines mark the field of view of the camera.
         half = self._across / (2 * math.pi) * self._size[0] / 2
         for side in (-1, 1):
             x = self._size[0] / 2 + side * half
@@ -65,44 +65,44 @@ class AroundPanel:
         image.alpha_composite(canvas.finished())
         return image.convert("RGB")
 
-    def _attention(self, canvas: Canvas, moment: Moment) -> None:
+    def _attention(self, canvas: Canvas, state: FilmState) -> None:
         steps = self._walk.trace.steps
-        before = steps[moment.step - 1].view_attention if moment.step else None
-        weights = blended(before, steps[moment.step].view_attention, moment.fresh)
+        before = steps[state.step - 1].view_attention if state.step else None
+        weights = blended(before, steps[state.step].view_attention, state.blend)
         if weights is None:
             return
         width, height = self._size[0] / 12, self._size[1] / 3
         for view, strong in enumerate(strengths(weights)):
             if strong <= 0:
                 continue
-            x, _ = self._pixel(math.radians(30 * (view % 12)), 0.0, moment)
+            x, _ = self._pixel(math.radians(30 * (view % 12)), 0.0, state)
             top = (2 - view // 12) * height
             for middle in (x - self._size[0], x, x + self._size[0]):
                 box = (middle - width / 2, top, middle + width / 2, top + height)
                 canvas.box(box, (*ATTENTION, round(190 * strong)))
 
-    def _marks(self, canvas: Canvas, moment: Moment) -> None:
-        step = self._walk.trace.steps[moment.step]
+    def _marks(self, canvas: Canvas, state: FilmState) -> None:
+        step = self._walk.trace.steps[state.step]
         for number, candidate in enumerate(step.candidates, 1):
-            at = self._pixel(candidate.heading, candidate.floor, moment)
+            at = self._pixel(candidate.heading, candidate.floor, state)
             chosen = number == step.action
             colour = (*(self._style.colour if chosen else CARD), 255)
             canvas.circle(at, 5 * self._style.unit, colour, (*DARK, 255), 1.2 * self._style.unit)
 
-    def _pixel(self, heading: float, elevation: float, moment: Moment) -> tuple[float, float]:
-        turn = (heading - moment.pose.heading + math.pi) % (2 * math.pi)
+    def _pixel(self, heading: float, elevation: float, state: FilmState) -> tuple[float, float]:
+        turn = (heading - state.pose.heading + math.pi) % (2 * math.pi)
         margin = 6 * self._style.unit
         y = self._size[1] / 2 * (1 - elevation / _UP)
         return turn / (2 * math.pi) * self._size[0], min(max(y, margin), self._size[1] - margin)
 
 
 class ChoicesPanel:
-    """A bar for each action, with where it leads.
+    """A bar for each action, with its direction and length.
 
     Args:
-        walk: Whose.
-        size: Of the panel.
-        style: Of its agent.
+        walk: Walk to draw.
+        size: Size of the panel.
+        style: Style of its agent.
     """
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
@@ -113,19 +113,19 @@ class ChoicesPanel:
         most = max(len(step.candidates) for step in walk.trace.steps) + 1
         self._row = min(room / min(self._rows, most), 40 * style.unit)
 
-    def draw(self, moment: Moment) -> Image.Image:
-        """The choices at a moment."""
+    def draw(self, state: FilmState) -> Image.Image:
+        """Draw the actions of the step."""
         unit = self._style.unit
         canvas = Canvas(self._size, CARD)
-        step = self._walk.trace.steps[moment.step]
+        step = self._walk.trace.steps[state.step]
         known = step.stop_probability is not None
-        title = "CHOICES AND THEIR PROBABILITIES" if known else "CHOICES"
+        title = "ACTIONS AND PROBABILITIES" if known else "ACTIONS"
         canvas.text((16 * unit, 20 * unit), title, 12 * unit, MUTED, "lm", bold=True)
         chances = [step.stop_probability, *(c.probability for c in step.candidates)]
         shown, rest = self.shown(chances, step.action)
         for row, action in enumerate(shown):
             y = self._top + (row + 0.5) * self._row
-            self._draw_row(canvas, y, moment, action, chances[action])
+            self._draw_row(canvas, y, state, action, chances[action])
         if rest:
             y = self._top + (len(shown) + 0.5) * self._row
             share = sum(chances[action] or 0 for action in rest)
@@ -134,18 +134,18 @@ class ChoicesPanel:
         return canvas.finished()
 
     def shown(self, chances: list[float | None], action: int | None) -> tuple[list[int], list[int]]:
-        """Actions that have a row, in their order, and the others: the least likely."""
+        """Return the actions that get a row, in order, and the others, the least likely ones."""
         count = len(chances)
         if count <= self._rows:
             return list(range(count)), []
-        order = sorted(range(count), key=lambda one: (one != action, -(chances[one] or 0)))
+        order = sorted(range(count), key=lambda other: (other != action, -(chances[other] or 0)))
         kept = self._rows - 1
         return sorted(order[:kept]), sorted(order[kept:])
 
     def _draw_row(
-        self, canvas: Canvas, y: float, moment: Moment, action: int, chance: float | None
+        self, canvas: Canvas, y: float, state: FilmState, action: int, chance: float | None
     ) -> None:
-        unit, step = self._style.unit, self._walk.trace.steps[moment.step]
+        unit, step = self._style.unit, self._walk.trace.steps[state.step]
         chosen = action == step.action
         colour = self._style.colour if chosen else (135, 146, 163)
         bold = chosen
@@ -156,7 +156,7 @@ class ChoicesPanel:
             name = "stop"
         else:
             candidate = step.candidates[action - 1]
-            _arrow(canvas, (left, y), candidate.heading - moment.pose.heading, colour, unit)
+            _arrow(canvas, (left, y), candidate.heading - state.pose.heading, colour, unit)
             name = f"{candidate.distance:.1f} m"
         canvas.text((48 * unit, y), name, 14 * unit, INK, "lm", bold=bold)
         start, end = 108 * unit, self._size[0] - 66 * unit
@@ -165,56 +165,56 @@ class ChoicesPanel:
                 canvas.text((start, y), "chosen", 14 * unit, colour, "lm", bold=True)
             return
         canvas.box((start, y - 6 * unit, end, y + 6 * unit), PAPER, 3 * unit)
-        filled = start + (end - start) * chance * moment.fresh
+        filled = start + (end - start) * chance * state.blend
         canvas.box((start, y - 6 * unit, filled, y + 6 * unit), colour, 3 * unit)
         right = (self._size[0] - 16 * unit, y)
         canvas.text(right, f"{100 * chance:.0f} %", 14 * unit, INK, "rm", bold=bold)
 
 
 class FiguresPanel:
-    """The figures of the step, and how far the goal was at each.
+    """The figures of the step, and the distance to the goal over the steps.
 
     Args:
-        walk: Whose.
-        size: Of the panel.
-        style: Of its agent.
+        walk: Walk to draw.
+        size: Size of the panel.
+        style: Style of its agent.
     """
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
         self._walk, self._size, self._style = walk, size, style
 
-    def draw(self, moment: Moment) -> Image.Image:
-        """The figures at a moment."""
+    def draw(self, state: FilmState) -> Image.Image:
+        """Draw the figures."""
         unit, height = self._style.unit, self._size[1]
         canvas = Canvas(self._size, CARD)
         x = 16 * unit
-        for name, value in self.figures(moment):
+        for name, value in self.figures(state):
             canvas.text((x, 0.3 * height), name, 12 * unit, MUTED, "lm")
             canvas.text((x, 0.67 * height), value, 20 * unit, INK, "lm", bold=True)
             widest = max(text_width(name, 12 * unit), text_width("00.0 m", 20 * unit, bold=True))
             x += widest + 26 * unit
-        self._curve(canvas, moment, x)
+        self._curve(canvas, state, x)
         return canvas.finished()
 
-    def figures(self, moment: Moment) -> list[tuple[str, str]]:
-        """Names and values of the figures at a moment."""
+    def figures(self, state: FilmState) -> list[tuple[str, str]]:
+        """Return names and values of the figures."""
         walk, steps = self._walk, self._walk.trace.steps
-        step = steps[moment.step]
-        after = steps[min(moment.step + 1, walk.last)]
-        found = []
+        step = steps[state.step]
+        after = steps[min(state.step + 1, walk.last)]
+        figures = []
         if step.distance_to_goal is not None:
-            far = _between(step.distance_to_goal, after.distance_to_goal, moment.along)
-            found.append(("to the goal", f"{far:.1f} m"))
-        gone = sum(walk.length(one) for one in range(moment.step))
-        if moment.along:
-            gone += moment.along * walk.length(moment.step)
-        found.append(("walked", f"{gone:.1f} m"))
+            far = _between(step.distance_to_goal, after.distance_to_goal, state.progress)
+            figures.append(("to the goal", f"{far:.1f} m"))
+        length = sum(walk.length(number) for number in range(state.step))
+        if state.progress:
+            length += state.progress * walk.length(state.step)
+        figures.append(("walked", f"{length:.1f} m"))
         if step.value is not None:
-            found.append(("value", f"{step.value:.2f}"))
-        return found
+            figures.append(("value", f"{step.value:.2f}"))
+        return figures
 
-    def _curve(self, canvas: Canvas, moment: Moment, left: float) -> None:
-        """Distance to the goal, or without one the probability of stopping, over the steps."""
+    def _curve(self, canvas: Canvas, state: FilmState, left: float) -> None:
+        """Draw the distance to the goal, or without a goal the probability of stopping."""
         unit, (width, height) = self._style.unit, self._size
         steps = self._walk.trace.steps
         values = [step.distance_to_goal for step in steps]
@@ -236,7 +236,7 @@ class FiguresPanel:
         if most > 3 and name.startswith("distance"):
             y = bottom - 3 / most * (bottom - top)
             canvas.dashed([(left, y), (right, y)], WAY, 1.2 * unit, 4 * unit)
-        now = moment.step + moment.along
+        now = state.step + state.progress
         x = left + (right - left) * now / max(len(known) - 1, 1)
         y = float(np.interp(x, xs, ys))
         done = [point for point in points if point[0] < x]
@@ -251,7 +251,7 @@ def _between(one: float, other: float | None, share: float) -> float:
 def _arrow(
     canvas: Canvas, at: tuple[float, float], turn: float, colour: tuple[int, int, int], unit: float
 ) -> None:
-    """An arrow that points where one would turn, straight ahead upwards."""
+    """Draw an arrow in a direction relative to the camera's heading; straight ahead is up."""
     sine, cosine = math.sin(turn), math.cos(turn)
     shape = ((0, -9), (7, 0), (2.6, 0), (2.6, 8), (-2.6, 8), (-2.6, 0), (-7, 0))
     points = [

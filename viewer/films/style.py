@@ -1,4 +1,4 @@
-"""How large and in which colour things of an agent are drawn."""
+"""Scale and colour of an agent's panels."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from viewer.films.canvas import AGENTS
 
 @dataclass(frozen=True)
 class Style:
-    """Of one agent's panels.
+    """Style of one agent's panels.
 
     Attributes:
-        unit: Pixels of what has one pixel in a frame of 1280 x 720.
-        number: Which of the agents: 0 or 1.
+        unit: Pixels per pixel of a frame of 1280 x 720.
+        number: Number of the agent, 0 or 1.
     """
 
     unit: float
@@ -19,5 +19,5 @@ class Style:
 
     @property
     def colour(self) -> tuple[int, int, int]:
-        """The agent's own."""
+        """Colour of the agent."""
         return AGENTS[self.number]

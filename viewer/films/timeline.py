@@ -1,4 +1,4 @@
-"""What happens when in a film: each step is looked at, then turned to and walked."""
+"""Timeline of a film: at each step the view rests, then turns and moves to the next viewpoint."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,16 +12,16 @@ from envs.graphs.nav_graph import NavGraph
 from viewer.films.camera import Pose
 from viewer.trace import Trace
 
-_READ, _LOOK, _FRESH, _CARD = 1.2, 1.3, 0.35, 3.0  # seconds
-_PITCH = -0.14  # radians; a little down, so that the marks on the floor are seen
-_SLOPE = 0.6  # share of the elevation of what is walked to that the camera takes up
+_READ, _LOOK, _BLEND, _CARD = 1.2, 1.3, 0.35, 3.0  # seconds
+_PITCH = -0.14  # radians; slightly down, so that the markers on the floor are visible
+_SLOPE = 0.6  # pitch of the camera on a slope, relative to the slope of the move
 
 Kind = Literal["look", "turn", "go", "card"]
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a film, the same for all who are filmed."""
+    """A part of a film, the same for all walks in it."""
 
     kind: Kind
     step: int
@@ -29,81 +29,81 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What is shown of a walk at a time.
+class FilmState:
+    """State of one walk in a frame.
 
     Attributes:
         step: Number of the step whose decision is shown.
-        fresh: How far its figures have taken the place of those of the step before, 0..1.
-        pose: Of the camera.
-        along: Part of the way to the next step's place.
-        settled: How far the marks of the places are shown, 0..1.
-        ended: The same of how the walk ended.
+        blend: Progress of the transition from the previous step's figures to this step's, 0..1.
+        pose: Direction of the camera.
+        progress: Progress of the move to the next viewpoint, 0..1.
+        opacity: Opacity of the candidate markers, 0..1.
+        card: Opacity of the outcome card, 0..1.
     """
 
     step: int
-    fresh: float
+    blend: float
     pose: Pose
-    along: float = 0.0
-    settled: float = 1.0
-    ended: float = 0.0
+    progress: float = 0.0
+    opacity: float = 1.0
+    card: float = 0.0
 
 
 class Walk:
-    """A trace as it is filmed.
+    """Camera path of a trace.
 
     Args:
         trace: The trace.
-        graph: Of its building.
+        graph: Graph of its building.
     """
 
     def __init__(self, trace: Trace, graph: NavGraph) -> None:
         self.trace = trace
         self.graph = graph
         self.last = len(trace.steps) - 1
-        places = [graph.index(step.viewpoint) for step in trace.steps]
-        self.positions = graph.positions[places]
-        # Where the camera looks at the beginning of each step, and at its end.
+        nodes = [graph.index(step.viewpoint) for step in trace.steps]
+        self.positions = graph.positions[nodes]
+        # Direction of the camera at the start of each step; each step ends with the next one's.
         self._poses = [Pose(trace.steps[0].heading, _PITCH)]
         for here, there in pairwise(self.positions):
             self._poses.append(_towards(there - here, self._poses[-1]))
 
     def length(self, step: int) -> float:
-        """Metres from a step to the next."""
+        """Return the metres from a step to the next."""
         return float(np.linalg.norm(self.positions[step + 1] - self.positions[step]))
 
     def turning(self, step: int) -> float:
-        """Radians from where the camera looks at a step to where it goes."""
+        """Return the radians that the camera turns at a step."""
         return abs(self._poses[step + 1].heading - self._poses[step].heading)
 
-    def moment(self, phase: Phase, share: float) -> Moment:
-        """What is shown at a share of a phase."""
+    def state(self, phase: Phase, share: float) -> FilmState:
+        """Return the state at a share of a phase."""
         if phase.kind == "card" or phase.step > self.last:
             shown = share if phase.kind == "card" and phase.step == self.last else 1.0
-            return Moment(self.last, 1.0, self._end(self.last), ended=min(1.0, 5 * shown))
-        step, begin = phase.step, self._poses[phase.step]
+            return FilmState(self.last, 1.0, self._end(self.last), card=min(1.0, 5 * shown))
+        step, start = phase.step, self._poses[phase.step]
         if phase.kind == "look":
-            fresh = min(1.0, share * phase.seconds / _FRESH)
-            return Moment(step, _eased(fresh), begin, settled=fresh)
+            blend = min(1.0, share * phase.seconds / _BLEND)
+            return FilmState(step, _eased(blend), start, opacity=blend)
         if step == self.last:
-            ended = 1.0 if phase.kind == "go" else min(1.0, 3 * share)
-            return Moment(step, 1.0, begin, ended=ended)
+            card = 1.0 if phase.kind == "go" else min(1.0, 3 * share)
+            return FilmState(step, 1.0, start, card=card)
         end = self._end(step)
         if phase.kind == "turn":
-            part = _eased(share)
+            eased = _eased(share)
             pose = Pose(
-                begin.heading + part * (end.heading - begin.heading),
-                begin.pitch + part * (end.pitch - begin.pitch),
+                start.heading + eased * (end.heading - start.heading),
+                start.pitch + eased * (end.pitch - start.pitch),
             )
-            return Moment(step, 1.0, pose)
-        return Moment(step, 1.0, end, _eased(share), settled=max(0.0, 1 - 5 * share))
+            return FilmState(step, 1.0, pose)
+        return FilmState(step, 1.0, end, _eased(share), opacity=max(0.0, 1 - 5 * share))
 
     def _end(self, step: int) -> Pose:
         return self._poses[min(step + 1, self.last)]
 
 
 def phases(walks: Sequence[Walk]) -> Iterator[Phase]:
-    """The parts of a film; where one walk takes longer for a step the others wait."""
+    """Yield the parts of a film. If a step of one walk takes longer, the other walk waits."""
     longest = max(walk.last for walk in walks)
     for step in range(longest + 1):
         yield Phase("look", step, _LOOK + (_READ if step == 0 else 0.0))
@@ -112,13 +112,13 @@ def phases(walks: Sequence[Walk]) -> Iterator[Phase]:
             turn = max(walk.turning(step) for walk in walking)
             if turn > 0.02 or len(walking) < len(walks):
                 yield Phase("turn", step, 0.3 + 0.7 * turn / math.pi)
-            way = max(walk.length(step) for walk in walking)
-            yield Phase("go", step, min(0.6 + 0.15 * way, 1.5))
+            length = max(walk.length(step) for walk in walking)
+            yield Phase("go", step, min(0.6 + 0.15 * length, 1.5))
     yield Phase("card", longest, _CARD)
 
 
 def times(parts: Sequence[Phase], rate: float) -> Iterator[tuple[Phase, float]]:
-    """Phase and share of it at each frame of a film with so many frames a second."""
+    """Yield the phase and the share of it at each frame, at `rate` frames per second."""
     total, started = 0.0, 0
     for part in parts:
         end = round((total + part.seconds) * rate)
@@ -127,14 +127,14 @@ def times(parts: Sequence[Phase], rate: float) -> Iterator[tuple[Phase, float]]:
         total, started = total + part.seconds, end
 
 
-def _towards(way: np.ndarray, before: Pose) -> Pose:
-    """Look along a way, by the shorter turn from where one looked before."""
-    across = math.hypot(way[0], way[1])
-    if across < 1e-3:
+def _towards(offset: np.ndarray, before: Pose) -> Pose:
+    """Return the pose in the direction of an offset, after the shorter turn from `before`."""
+    level = math.hypot(offset[0], offset[1])
+    if level < 1e-3:
         return before
-    turn = math.atan2(way[0], way[1]) - before.heading
+    turn = math.atan2(offset[0], offset[1]) - before.heading
     turn = (turn + math.pi) % (2 * math.pi) - math.pi
-    slope = math.atan2(way[2], across)
+    slope = math.atan2(offset[2], level)
     return Pose(before.heading + turn, _PITCH + _SLOPE * slope)
 
 

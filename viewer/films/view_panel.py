@@ -1,4 +1,4 @@
-"""The view: what the camera sees, with marks where one can go and frames of attention."""
+"""The camera view, with candidate markers and outlines of attention."""
 
 import math
 
@@ -9,62 +9,64 @@ from viewer.films.attention import blended, strengths
 from viewer.films.camera import Camera, Pose
 from viewer.films.canvas import ATTENTION, CARD, DARK, INK, Canvas, text_width
 from viewer.films.outcome_card import draw_card
-from viewer.films.places import Places
+from viewer.films.panoramas import Panoramas
 from viewer.films.style import Style
-from viewer.films.timeline import Moment, Walk
+from viewer.films.timeline import FilmState, Walk
 from viewer.trace import Candidate
 
 _ACROSS = math.radians(92)
 _HALF = math.radians(15)  # half the width of one of the 36 views
-_NOTE = "This world has no pictures here."
+_NOTE = "No pictures of this world"
 
 
 class ViewPanel:
     """Draws the view.
 
     Args:
-        walk: Whose.
-        size: Of the panel.
-        style: Size and colour of what is drawn on it.
-        places: Panoramas.
+        walk: Walk to draw.
+        size: Size of the panel.
+        style: Style of its agent.
+        panoramas: Panoramas of the building.
     """
 
-    def __init__(self, walk: Walk, size: tuple[int, int], style: Style, places: Places) -> None:
-        self._walk, self._size, self._style, self._places = walk, size, style, places
+    def __init__(
+        self, walk: Walk, size: tuple[int, int], style: Style, panoramas: Panoramas
+    ) -> None:
+        self._walk, self._size, self._style, self._panoramas = walk, size, style, panoramas
         self.camera = Camera(*size, _ACROSS if size[0] > size[1] else math.radians(75))
 
-    def draw(self, moment: Moment) -> Image.Image:
-        """The view at a moment."""
-        picture = Image.fromarray(self._seen(moment)).convert("RGBA")
+    def draw(self, state: FilmState) -> Image.Image:
+        """Draw the view."""
+        picture = Image.fromarray(self._seen(state)).convert("RGBA")
         canvas = Canvas(self._size, (0, 0, 0, 0))
-        if not moment.ended:
-            self._frames(canvas, moment)
-            self._marks(canvas, moment)
-        self._caption(canvas, moment)
+        if not state.card:
+            self._frames(canvas, state)
+            self._marks(canvas, state)
+        self._caption(canvas, state)
         picture.alpha_composite(canvas.finished())
-        if moment.ended:
-            draw_card(picture, self._walk, self._style, moment.ended)
+        if state.card:
+            draw_card(picture, self._walk, self._style, state.card)
         return picture.convert("RGB")
 
-    def _seen(self, moment: Moment) -> np.ndarray:
-        here = self._places.at(self._walk, moment.step)
-        if moment.along == 0:
-            return self.camera.look(here, moment.pose)
-        there = self._places.at(self._walk, moment.step + 1)
-        return self.camera.glide((here, there), moment.along, moment.pose)
+    def _seen(self, state: FilmState) -> np.ndarray:
+        here = self._panoramas.at(self._walk, state.step)
+        if state.progress == 0:
+            return self.camera.look(here, state.pose)
+        there = self._panoramas.at(self._walk, state.step + 1)
+        return self.camera.glide((here, there), state.progress, state.pose)
 
-    def _frames(self, canvas: Canvas, moment: Moment) -> None:
+    def _frames(self, canvas: Canvas, state: FilmState) -> None:
         steps = self._walk.trace.steps
-        before = steps[moment.step - 1].view_attention if moment.step else None
-        weights = blended(before, steps[moment.step].view_attention, moment.fresh)
-        if weights is None or moment.along:
+        before = steps[state.step - 1].view_attention if state.step else None
+        weights = blended(before, steps[state.step].view_attention, state.blend)
+        if weights is None or state.progress:
             return
         for view in np.flatnonzero(strong := strengths(weights)):
             heading = math.radians(30 * (view % 12))
             elevation = math.radians(30 * (view // 12 - 1))
-            outline = self._outline(heading, elevation, moment.pose)
+            outline = self._outline(heading, elevation, state.pose)
             if outline is not None:
-                share = float(strong[view]) * moment.settled
+                share = float(strong[view]) * state.opacity
                 canvas.polygon(outline, (*ATTENTION, round(80 * share)))
                 closed = [*outline, outline[0]]
                 canvas.line(closed, (*ATTENTION, round(255 * share)), 2 * self._style.unit)
@@ -82,26 +84,26 @@ class ViewPanel:
             return None
         return [(float(x), float(y)) for x, y in points]
 
-    def _marks(self, canvas: Canvas, moment: Moment) -> None:
-        step = self._walk.trace.steps[moment.step]
-        if moment.settled <= 0:
+    def _marks(self, canvas: Canvas, state: FilmState) -> None:
+        step = self._walk.trace.steps[state.step]
+        if state.opacity <= 0:
             return
         graph, walk = self._walk.graph, self._walk
-        eye = walk.positions[moment.step]
-        if moment.along:
-            eye = eye + moment.along * (walk.positions[moment.step + 1] - eye)
-        # The likeliest lies on top.
+        eye = walk.positions[state.step]
+        if state.progress:
+            eye = eye + state.progress * (walk.positions[state.step + 1] - eye)
+        # The most likely candidate is drawn last, on top.
         order = sorted(enumerate(step.candidates, 1), key=lambda one: one[1].probability or 0)
         for number, candidate in order:
             node = graph.index(candidate.viewpoint)
             east, north, up = graph.positions[node] - eye - [0, 0, graph.heights[node]]
             elevation = math.atan2(up, math.hypot(east, north))
-            ((x, y),) = self.camera.project([math.atan2(east, north)], [elevation], moment.pose)
+            ((x, y),) = self.camera.project([math.atan2(east, north)], [elevation], state.pose)
             chosen = number == step.action
             if not math.isnan(x) and -40 < x < self._size[0] + 40:
-                # What is so near that it lies below the picture is shown at its edge.
+                # Markers of near candidates below the picture are moved to its edge.
                 y = min(float(y), self._size[1] - 30 * self._style.unit)
-                self._mark(canvas, (float(x), y), candidate, chosen, moment.settled)
+                self._mark(canvas, (float(x), y), candidate, chosen, state.opacity)
 
     def _mark(
         self,
@@ -109,13 +111,13 @@ class ViewPanel:
         at: tuple[float, float],
         candidate: Candidate,
         chosen: bool,
-        settled: float,
+        opacity: float,
     ) -> None:
         unit, colour = self._style.unit, self._style.colour
-        alpha = round(255 * settled)
+        alpha = round(255 * opacity)
         radius = 25 * unit
         ink = CARD if chosen else INK
-        canvas.circle(at, radius + 2 * unit, (*DARK, round(70 * settled)))
+        canvas.circle(at, radius + 2 * unit, (*DARK, round(70 * opacity)))
         canvas.circle(at, radius, (*(colour if chosen else CARD), alpha))
         chance = candidate.probability
         distance = f"{candidate.distance:.1f} m"
@@ -130,9 +132,9 @@ class ViewPanel:
         canvas.text((x, y - 5 * unit), percent, 12.5 * unit, (*ink, alpha), "mm", bold=True)
         canvas.text((x, y + 9 * unit), distance, 10 * unit, (*ink, alpha), "mm")
 
-    def _caption(self, canvas: Canvas, moment: Moment) -> None:
+    def _caption(self, canvas: Canvas, state: FilmState) -> None:
         unit = self._style.unit
-        steps = f"step {moment.step + 1} of {self._walk.last + 1}"
+        steps = f"step {state.step + 1} of {self._walk.last + 1}"
         name = self._walk.trace.agent
         left, top, size = 12 * unit, 12 * unit, 15 * unit
         bold = text_width(name, size, bold=True)
@@ -145,7 +147,7 @@ class ViewPanel:
         middle = top + 16 * unit
         canvas.text((left + 20 * unit, middle), name, size, CARD, "lm", bold=True)
         canvas.text((left + 32 * unit + bold, middle), steps, size, (214, 220, 228), "lm")
-        if self._places.bare:
+        if self._panoramas.bare:
             note, size = _NOTE, 12 * unit
             x, y = self._size[0] - 12 * unit, 28 * unit
             canvas.text((x, y), note, size, (*INK, 200), "rm")

@@ -1,4 +1,4 @@
-"""The instruction, with the words highlighted that the agent attends to."""
+"""The instruction, highlighted by the attention over its words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from PIL import Image
 from viewer.films.attention import blended, strengths
 from viewer.films.canvas import ATTENTION, CARD, INK, MUTED, Canvas, shortened, text_width
 from viewer.films.style import Style
-from viewer.films.timeline import Moment, Walk
+from viewer.films.timeline import FilmState, Walk
 
-_SIZES = (32, 30, 28, 26, 24, 22, 20, 18, 16)  # of letters, the first one at which all words fit
+_SIZES = (32, 30, 28, 26, 24, 22, 20, 18, 16)  # font sizes; the first at which all words fit
 _SMALLEST = 12  # pixels
 _LEADING = 1.52
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word where it is written: left edge, number of its line, and width."""
+    """A word and its position: left edge, number of its line, and width."""
 
     text: str
     left: float
@@ -27,12 +27,12 @@ class Word:
 
 
 class WordsPanel:
-    """Draws the instruction; one that is too long rolls with the attention.
+    """Draws the instruction; a long instruction scrolls with the attention.
 
     Args:
-        walk: Whose.
-        size: Of the panel.
-        style: Of its agent.
+        walk: Walk to draw.
+        size: Size of the panel.
+        style: Style of its agent.
     """
 
     def __init__(self, walk: Walk, size: tuple[int, int], style: Style) -> None:
@@ -49,16 +49,16 @@ class WordsPanel:
             if self._lines * self._leading <= self._height:
                 break
 
-    def draw(self, moment: Moment) -> Image.Image:
-        """The instruction at a moment."""
+    def draw(self, state: FilmState) -> Image.Image:
+        """Draw the instruction."""
         unit = self._style.unit
         canvas = Canvas(self._size, CARD)
         self._title(canvas)
-        shades = self.shades(moment)
-        rolled = self._rolled(moment)
+        shades = self.shades(state)
+        scrolled = self._scrolled(state)
         bottom = self._top + self._height
         for word, shade in zip(self.words, shades, strict=True):
-            top = self._top + word.line * self._leading - rolled
+            top = self._top + word.line * self._leading - scrolled
             if top < self._top - 1 or top + self._leading > bottom + 1:
                 continue
             left = self._margin + word.left
@@ -74,41 +74,40 @@ class WordsPanel:
             canvas.text((left, baseline), word.text, self._letters, INK, "ls")
         return canvas.finished()
 
-    def shades(self, moment: Moment) -> np.ndarray:
-        """How strongly each word is highlighted at a moment, 0..1."""
-        weights = self._weights(moment.step, moment.fresh)
-        if weights is None or moment.ended:
+    def shades(self, state: FilmState) -> np.ndarray:
+        """Return the strength of each word's highlight, 0..1."""
+        weights = self._weights(state.step, state.blend)
+        if weights is None or state.card:
             return np.zeros(len(self.words))
-        # Steps are blended after the colours, so that a pale start stays as it is.
         return strengths(weights)[1:-1]
 
     @property
     def _leading(self) -> float:
         return self._letters * _LEADING
 
-    def _weights(self, step: int, fresh: float) -> np.ndarray | None:
+    def _weights(self, step: int, blend: float) -> np.ndarray | None:
         steps = self._walk.trace.steps
         before = steps[step - 1].word_attention if step else None
-        return blended(before, steps[step].word_attention, fresh)
+        return blended(before, steps[step].word_attention, blend)
 
-    def _rolled(self, moment: Moment) -> float:
-        """Pixels by which the text has rolled up, so that the middle of the attention is seen."""
+    def _scrolled(self, state: FilmState) -> float:
+        """Return the pixels scrolled, so that the words with the most attention are visible."""
         hidden = self._lines * self._leading - self._height
         if hidden <= 0:
             return 0.0
-        rolled = []
-        for step in (max(moment.step - 1, 0), moment.step):
+        scrolled = []
+        for step in (max(state.step - 1, 0), state.step):
             attention = self._walk.trace.steps[step].word_attention
             strong = strengths(attention)[1:-1] if attention is not None else np.zeros(0)
             if not strong.any():
-                # Without attention it rolls evenly.
-                rolled.append(hidden * step / max(self._walk.last, 1))
+                # Without attention the text scrolls evenly over the steps.
+                scrolled.append(hidden * step / max(self._walk.last, 1))
                 continue
             line = float(np.average([word.line for word in self.words], weights=strong))
-            rolled.append(np.clip((line + 0.5) * self._leading - self._height / 2, 0, hidden))
-        exact = rolled[0] + moment.fresh * (rolled[1] - rolled[0])
-        # Whole lines at rest, so that none is cut.
-        resting = moment.fresh in (0.0, 1.0)
+            scrolled.append(np.clip((line + 0.5) * self._leading - self._height / 2, 0, hidden))
+        exact = scrolled[0] + state.blend * (scrolled[1] - scrolled[0])
+        # At rest the text is aligned to whole lines, so that none is cut.
+        resting = state.blend in (0.0, 1.0)
         return round(exact / self._leading) * self._leading if resting else exact
 
     def _title(self, canvas: Canvas) -> None:
@@ -118,7 +117,7 @@ class WordsPanel:
         left = self._margin + text_width("INSTRUCTION", size, bold=True) + 14 * unit
         right = self._size[0] - self._margin
         if any(step.word_attention is not None for step in trace.steps):
-            legend = "what the agent attends to"
+            legend = "attention over words"
             width = text_width(legend, size)
             if right - left > width + 220 * unit:
                 canvas.text((right, y), legend, size, MUTED, "rm")
@@ -131,7 +130,7 @@ class WordsPanel:
 
 
 def set_words(pieces: Sequence[str], size: float, width: float) -> list[Word]:
-    """Set pieces of a text, each with the blanks behind it, in lines of a width."""
+    """Break pieces of a text, each with its trailing blanks, into lines of a width."""
     words: list[Word] = []
     blank = text_width(" ", size)
     left, line = 0.0, 0

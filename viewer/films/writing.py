@@ -1,4 +1,4 @@
-"""Writers of films, frame by frame: GIF and H.264 in mp4."""
+"""Writers of frames one by one, as GIF or as H.264 in mp4."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,16 +10,22 @@ from PIL import GifImagePlugin, Image
 from storage.extras import check_extra
 from viewer.films.canvas import NAMED
 
-KINDS = (".gif", ".mp4")
-_COLOURS = 255  # the 256th is transparent, for unchanged pixels
-_NEAR = 11  # maximum colour difference (of 255) that is accepted in moving frames
+# Width and height by default. GIFs are smaller, because they compress much less than mp4.
+DEFAULT_SIZES = {".gif": (960, 540), ".mp4": (1280, 720)}
+KINDS = tuple(DEFAULT_SIZES)
+_COLOURS = 128  # of the pictures and panels together
+_TRANSPARENT = 255  # palette index of unchanged pixels
+# Largest error of a colour component, of 255, in frames that are shown once (while the camera
+# moves) and in frames that stay. Larger errors show as streaks on walls; smaller ones make larger
+# files: at (13, 7) a film of 20 moves has 0.7 times the size of an exact one.
+_MOVING_ERROR, _STILL_ERROR = 13, 7
 
 
 class Writer(Protocol):
     """Writer of frames (H, W, 3) uint8."""
 
     def add(self, frame: np.ndarray) -> None:
-        """Write a frame; a repeated array extends the duration of the last frame."""
+        """Write a frame; adding the same array again extends its duration."""
         ...
 
     def close(self) -> None:
@@ -36,14 +42,14 @@ def check_kind(path: Path) -> str:
     """
     kind = path.suffix.lower()
     if kind not in KINDS:
-        raise ValueError(f"{path}: films are .gif or .mp4")
+        raise ValueError(f"{path}: not a film; name a .gif or .mp4 file")
     if kind == ".mp4":
         check_extra("imageio_ffmpeg", "video", f"{path}: writing mp4")
     return kind
 
 
 class Mp4:
-    """Writer of H.264 with 4:2:0 chroma subsampling, which every player supports, with FFmpeg.
+    """Writes H.264 with 4:2:0 chroma subsampling, which all players support, with FFmpeg.
 
     Args:
         path: File to write.
@@ -62,7 +68,7 @@ class Mp4:
             pix_fmt_out="yuv420p",
             quality=6,  # -crf 20
             macro_block_size=2,
-            # With the index first, players start before the whole file is loaded.
+            # The index is written first, so that a browser plays the film while it loads.
             output_params=["-movflags", "+faststart"],
         )
         self._frames.send(None)
@@ -77,95 +83,98 @@ class Mp4:
 
 
 class Gif:
-    """Writer of a GIF with one palette; only the changed part of each frame is written.
+    """Writes a GIF with one palette; each frame contains only the pixels that have changed.
 
     Args:
         path: File to write.
-        samples: Frames from which the palette is computed.
+        samples: Frames to compute the palette from.
         rate: Frames per second.
     """
 
     def __init__(self, path: Path, samples: Sequence[np.ndarray], rate: float) -> None:
         self._palette = _palette(samples)
+        self._colours = np.array(self._palette.getpalette(), np.int16).reshape(-1, 3)
         self._file = path.open("wb")
         self._rate = rate
-        # A frame is written once its duration is known.
-        self._waiting: np.ndarray | None = None
-        self._repeats = 0  # number of frames for which the waiting frame is shown
-        self._taken = 0  # number of frames so far
-        self._written = 0  # hundredths of a second written so far
-        self._shown: np.ndarray | None = None  # palette indices of the last written frame
+        # A frame is written when its duration is known.
+        self._pending: np.ndarray | None = None
+        self._repeats = 0  # of the pending frame
+        self._added = 0  # frames so far
+        self._written = 0  # hundredths of a second so far
+        self._shown: np.ndarray | None = None  # palette indices of the last frame written
 
     def add(self, frame: np.ndarray) -> None:
-        """Add a frame and write the previous one."""
-        if frame is not self._waiting:
-            self._write_waiting()
-            self._waiting, self._repeats = frame, 0
+        """Add a frame; the previous one is written."""
+        if frame is not self._pending:
+            self._write_pending()
+            self._pending, self._repeats = frame, 0
         self._repeats += 1
-        self._taken += 1
+        self._added += 1
 
     def close(self) -> None:
         """Write the last frame and finish the file."""
         with self._file:
-            self._write_waiting()
+            self._write_pending()
             self._file.write(b";")
 
-    def _write_waiting(self) -> None:
-        if self._waiting is None:
+    def _write_pending(self) -> None:
+        if self._pending is None:
             return
-        image = Image.fromarray(self._waiting)
-        numbered = image.quantize(palette=self._palette, dither=Image.Dither.NONE)
-        numbers = np.asarray(numbered)
-        if self._repeats == 1:
-            numbers = _smeared(self._waiting, numbers, self._palette)
+        image = Image.fromarray(self._pending)
+        quantized = image.quantize(palette=self._palette, dither=Image.Dither.NONE)
+        indices = self._simplified(self._pending, np.asarray(quantized))
         offset = (0, 0)
         if self._shown is None:
-            self._file.writelines(GifImagePlugin.getheader(numbered, info={"loop": 0})[0])
-            piece = numbers
+            self._file.writelines(GifImagePlugin.getheader(quantized, info={"loop": 0})[0])
+            changed = indices
         else:
-            piece, offset = _changed(self._shown, numbers)
-        self._shown = numbers
-        # GIF has hundredths of a second; rounding the end time keeps errors from accumulating.
-        end = round(100 * self._taken / self._rate)
-        seconds = {"duration": 10 * (end - self._written)}
+            changed, offset = _changed_box(self._shown, indices)
+        self._shown = indices
+        # Durations are whole hundredths of a second; rounding errors must not add up.
+        end = round(100 * self._added / self._rate)
+        duration = 10 * (end - self._written)
         self._written = end
-        drawn = Image.fromarray(piece)
+        drawn = Image.fromarray(changed)
         drawn.putpalette(self._palette.getpalette() or [])
-        self._file.writelines(
-            GifImagePlugin.getdata(drawn, offset, **seconds, transparency=_COLOURS, disposal=1)
-        )
+        options = {"duration": duration, "transparency": _TRANSPARENT, "disposal": 1}
+        self._file.writelines(GifImagePlugin.getdata(drawn, offset, **options))
+
+    def _simplified(self, frame: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Return indices that compress better: repeat similar colours in time and to the right.
+
+        GIF's LZW compression stores long runs of one index in few bytes.
+        """
+        error = _MOVING_ERROR if self._repeats == 1 else _STILL_ERROR
+        if self._shown is not None:
+            same = (abs(frame - self._colours[self._shown]) < error).all(-1)
+            indices = np.where(same, self._shown, indices)
+        # Transposed, so that each column is contiguous in memory.
+        wanted = np.ascontiguousarray(frame.transpose(1, 0, 2), np.int16)
+        columns = np.array(indices.T, order="C")
+        for number in range(1, len(columns)):
+            left = columns[number - 1]
+            same = (abs(wanted[number] - self._colours[left]) < error).all(1)
+            np.copyto(columns[number], left, where=same)
+        return np.ascontiguousarray(columns.T)
 
 
-def _changed(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the changed part of a frame, transparent elsewhere, and its top left corner."""
+def _changed_box(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the smallest box with all changes, transparent where unchanged, and its corner."""
     changed = before != now
     if not changed.any():
-        return np.full((1, 1), _COLOURS, np.uint8), (0, 0)
+        return np.full((1, 1), _TRANSPARENT, np.uint8), (0, 0)
     rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    piece = np.where(changed[box], now[box], np.uint8(_COLOURS))
-    return piece, (int(columns[0]), int(rows[0]))
-
-
-def _smeared(frame: np.ndarray, numbers: np.ndarray, palette: Image.Image) -> np.ndarray:
-    """Repeat the colour to the left where it is similar, because long runs halve the file size."""
-    colours = np.array(palette.getpalette(), np.int16).reshape(-1, 3)
-    # Transposed, so that columns are contiguous in memory.
-    wanted = np.ascontiguousarray(frame.transpose(1, 0, 2), np.int16)
-    found = np.ascontiguousarray(numbers.T)
-    for column in range(1, len(found)):
-        left = found[column - 1]
-        near = (abs(wanted[column] - colours[left]) < _NEAR).all(1)
-        np.copyto(found[column], left, where=near)
-    return np.ascontiguousarray(found.T)
+    content = np.where(changed[box], now[box], np.uint8(_TRANSPARENT))
+    return content, (int(columns[0]), int(rows[0]))
 
 
 def _palette(samples: Iterable[np.ndarray]) -> Image.Image:
-    """Compute the palette of a film from samples of its frames, plus a transparent colour."""
+    """Return the palette of a film: colours of the panels, and of samples of its frames."""
     small = [np.asarray(Image.fromarray(frame).reduce(2)) for frame in samples]
     count = _COLOURS - len(NAMED)
-    found = Image.fromarray(np.concatenate(small)).quantize(count, Image.Quantize.MEDIANCUT)
-    colours = [*(part for colour in NAMED for part in colour), *(found.getpalette() or [])]
+    quantized = Image.fromarray(np.concatenate(small)).quantize(count, Image.Quantize.MEDIANCUT)
+    colours = [*(part for colour in NAMED for part in colour), *(quantized.getpalette() or [])]
     colours = colours[: 3 * _COLOURS]
     colours += colours[-3:] * (256 - len(colours) // 3)
     palette = Image.new("P", (1, 1))

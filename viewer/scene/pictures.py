@@ -111,7 +111,7 @@ def world_pictures(files: WorldFiles, skyboxes: Path | None = None) -> Pictures:
         return skybox_pictures(folder, files.connectivity_dir)
     return NoPictures(
         f"No skyboxes in {folder}: only the map is shown. To show panoramas, put Matterport3D's "
-        "skybox images there or name their folder with --skyboxes FOLDER."
+        "skybox images there or name their folder with --scan-dir FOLDER."
     )
 
 

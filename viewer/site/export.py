@@ -43,7 +43,7 @@ def export_page(
     write_text(path, page(bundle(library, pictures, keys, width)))
 
 
-def telling_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, str | None]:
+def representative_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, str | None]:
     """Select one success and one failure that represent an agent well.
 
     The success is the longest walk, preferably without detours; the failure is the shortest walk,
@@ -71,7 +71,7 @@ def telling_walks(rows: Sequence[Json], agent: str) -> tuple[str | None, str | N
 def export_outcomes(
     folder: Path, library: Library, pictures: Pictures, agent: str
 ) -> dict[Outcome, Path]:
-    """Write one page of a success and one of a failure of an agent, see `telling_walks`.
+    """Write one page of a success and one of a failure of an agent, see `representative_walks`.
 
     Args:
         folder: Gets success.html and failure.html, as far as there was such an episode.
@@ -83,7 +83,9 @@ def export_outcomes(
         The files by outcome.
     """
     written: dict[Outcome, Path] = {}
-    for name, key in zip(("success", "failure"), telling_walks(library.rows(), agent), strict=True):
+    for name, key in zip(
+        ("success", "failure"), representative_walks(library.rows(), agent), strict=True
+    ):
         if key is not None:
             path = folder / f"{name}.html"
             export_page(path, library, pictures, [key])

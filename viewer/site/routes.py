@@ -12,8 +12,8 @@ from typing import Any
 from envs.episodes import Episode
 from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 from viewer.scene.scenes import scene
-from viewer.site.drives import Drives, Progress
 from viewer.site.library import Library
+from viewer.site.manual_walks import ManualWalks, Progress
 from viewer.trace import Trace, trace_json
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
@@ -33,8 +33,8 @@ class Answer:
     Attributes:
         body: Bytes to send.
         kind: Media type.
-        status: Of HTTP.
-        keep: Seconds for which the browser may use it again.
+        status: HTTP status code.
+        keep: Seconds for which the browser may cache it.
     """
 
     body: bytes
@@ -47,7 +47,7 @@ class RequestError(Exception):
     """A request that cannot be answered; the message states the reason.
 
     Attributes:
-        status: Of HTTP.
+        status: HTTP status code.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -61,7 +61,7 @@ class Routes:
     Args:
         library: Episodes and traces.
         pictures: Panoramas.
-        drives: Walks by hand.
+        manual_walks: Walks by hand.
         follow: Lets an agent follow a typed instruction; None without a run.
         follower: Name of that agent.
     """
@@ -70,18 +70,18 @@ class Routes:
         self,
         library: Library,
         pictures: Pictures,
-        drives: Drives,
+        manual_walks: ManualWalks,
         follow: Follow | None = None,
         follower: str = "",
     ) -> None:
         self.library = library
         self.pictures = pictures
-        self._drives = drives
+        self._manual_walks = manual_walks
         self._follow = follow
-        # A follower keeps its place in one walk, and two requests come in two threads.
+        # The follower has the state of one walk, and each request runs in its own thread.
         self._following = Lock()
         self._follower = follower
-        # Only what lies there now is ever sent, so no path can lead elsewhere.
+        # Only files that exist at start-up are sent, so no path can lead outside this folder.
         self._files = {path.name: path for path in STATIC.iterdir() if path.suffix in TYPES}
         self._gets: dict[str, Callable[[Query], Answer]] = {
             "/": lambda _: self._file("index.html"),
@@ -92,7 +92,7 @@ class Routes:
             "/api/picture": self._picture,
         }
         self._posts: dict[str, Callable[[Json], Answer]] = {
-            "/api/drive": self._start_drive,
+            "/api/walk": self._start_walk,
             "/api/act": self._act,
             "/api/follow": self._own_instruction,
         }
@@ -119,8 +119,8 @@ class Routes:
         if path in table:
             return table[path]
         if path in other:
-            raise RequestError(405, f"{path} is asked for in another way (GET or POST)")
-        raise RequestError(404, f"there is no {path} here")
+            raise RequestError(405, f"{path} does not accept this method; use GET or POST")
+        raise RequestError(404, f"{path} does not exist on this server")
 
     def _file(self, name: str) -> Answer:
         if name not in self._files:
@@ -140,9 +140,9 @@ class Routes:
         )
 
     def _episodes(self, query: Query) -> Answer:
-        under_way = self._drives.under_way()
+        unfinished = self._manual_walks.unfinished()
         rows = self.library.rows()
-        return _json([{**row, "under_way": row["key"] in under_way} for row in rows])
+        return _json([{**row, "unfinished": row["key"] in unfinished} for row in rows])
 
     def _trace(self, query: Query) -> Answer:
         key, agent = _text(query, "episode"), _text(query, "agent")
@@ -161,8 +161,8 @@ class Routes:
         viewpoint = _text(query, "viewpoint")
         width = query.get("width", str(WIDTHS[0]))
         if width not in map(str, WIDTHS):
-            raise RequestError(400, f"width {width!r} is none of {', '.join(map(str, WIDTHS))}")
-        # Viewpoints become file names: only those of the graph are looked for.
+            raise RequestError(400, f"width {width!r} is not one of {', '.join(map(str, WIDTHS))}")
+        # Viewpoints become file names, so only those of the graph are accepted.
         if viewpoint not in self.library.graph(scan):
             raise RequestError(404, f"scan {scan!r} has no viewpoint {viewpoint!r}")
         try:
@@ -171,14 +171,14 @@ class Routes:
             raise RequestError(404, str(error)) from error
         return Answer(picture, "image/jpeg", keep=3600)
 
-    def _start_drive(self, body: Json) -> Answer:
+    def _start_walk(self, body: Json) -> Answer:
         key = _text(body, "episode")
         self._episode(key)
         agent = _text(body, "agent") if "agent" in body else None
-        steps, afresh = _number(body, "steps", 0), bool(body.get("afresh"))
+        steps, restart = _number(body, "steps", 0), bool(body.get("restart"))
         try:
             with _saving():
-                return _progress(self._drives.start(key, agent, steps, afresh=afresh))
+                return _progress(self._manual_walks.start(key, agent, steps, restart=restart))
         except KeyError:
             raise RequestError(404, f"{agent!r} has not walked episode {key!r}") from None
 
@@ -188,14 +188,14 @@ class Routes:
         action, step = _number(body, "action"), _number(body, "step")
         try:
             with _saving():
-                return _progress(self._drives.act(key, action, step))
+                return _progress(self._manual_walks.act(key, action, step))
         except KeyError:
-            raise RequestError(404, f"nobody walks episode {key!r}: start a walk first") from None
+            raise RequestError(404, f"episode {key!r} has no walk; start one first") from None
 
     def _own_instruction(self, body: Json) -> Answer:
         if self._follow is None:
             raise RequestError(
-                400, "nobody is here to follow it: name a run, clipnav visualise RUN"
+                400, "no agent can follow an instruction; start clipnav visualise with a run"
             )
         text = _text(body, "instruction").strip()
         if not 0 < len(text) <= LONGEST_INSTRUCTION:
@@ -212,9 +212,9 @@ class Routes:
         heading = body.get("heading", episode.heading)
         if not isinstance(heading, int | float):
             raise RequestError(400, f"field 'heading' is {heading!r}, not a number of radians")
-        mine = Episode("own", 0, episode.scan, path, float(heading), text, language_of(text))
+        custom = Episode("own", 0, episode.scan, path, float(heading), text, language_of(text))
         with self._following:
-            trace = self._follow(mine)
+            trace = self._follow(custom)
         return Answer(trace_json(trace))
 
     def _episode(self, key: str) -> Episode:
@@ -222,11 +222,9 @@ class Routes:
             return self.library.entry(key).episode
         except KeyError:
             known = self.library.keys()
-            first = (
-                f", but {len(known)} others, the first of which is {known[0]!r}" if known else ""
-            )
+            first = f"; there are {len(known)} others, such as {known[0]!r}" if known else ""
             raise RequestError(
-                404, f"there is no episode {key!r} here{first}; /api/episodes lists all"
+                404, f"episode {key!r} does not exist{first}; /api/episodes lists all"
             ) from None
 
     def _known_scan(self, scan: str) -> str:
@@ -265,12 +263,12 @@ def _progress(progress: Progress) -> Answer:
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise RequestError(400, f"field {name!r} is missing, or no text")
+        raise RequestError(400, f"field {name!r} is missing or not a string")
     return value
 
 
 def _number(fields: Mapping[str, Any], name: str, default: int | None = None) -> int:
     value = fields.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise RequestError(400, f"field {name!r} is missing, or no whole number")
+        raise RequestError(400, f"field {name!r} is missing or not an integer")
     return value

@@ -1,65 +1,67 @@
-// Ties the page together: which episode, which agents, which step.
+// Entry point: connects the controls of the page with the episode, agents and step shown.
 
-import { ManualWalk } from "viewer/drive.js";
-import { keys } from "viewer/keys.js";
-import { latest, notice } from "viewer/latest.js";
-import { EpisodeList, SIGNS } from "viewer/list.js";
-import { ownInstruction } from "viewer/own.js";
-import { offer } from "viewer/pictures.js";
+import { agentsOf, chosenAgents, comparisonAgent, fillAgentLists } from "viewer/agents.js";
+import { customInstruction } from "viewer/custom_instruction.js";
+import { source } from "viewer/data_source.js";
+import { firstClick, metres } from "viewer/elements.js";
+import { EpisodeList, SIGNS } from "viewer/episode_list.js";
+import { addShortcuts } from "viewer/keys.js";
+import { ManualWalk } from "viewer/manual_walk.js";
+import { setPictureWidths } from "viewer/pictures.js";
 import { Player } from "viewer/player.js";
-import { source } from "viewer/source.js";
+import { latest, showNotice } from "viewer/requests.js";
 import { Stage } from "viewer/stage.js";
-import { html, metres, once } from "viewer/svg.js";
 import { themeButton } from "viewer/theme.js";
-import { chosenAgents, offerAgents, rival, walkersOf } from "viewer/walkers.js";
 
 const get = (id) => document.getElementById(id);
-const ME = "you"; // name of a person's walks
+const USER = "you"; // name of the user in traces of walks by hand
 themeButton(get("theme"));
 const [site, episodes] = await Promise.all([source.site(), source.episodes()]).catch((error) => {
-  notice(error.message);
+  showNotice(error.message);
   throw error;
 });
 let rows = episodes;
 const scenes = new Map();
-const shown = { row: null, traces: [], step: 0, own: false };
-const drawable = Boolean(new OffscreenCanvas(1, 1).getContext("webgl2"));
-const note = site.note || (drawable ? "" : "This browser has no WebGL2: the map is shown alone.");
+const shown = { row: null, traces: [], step: 0, custom: false };
+const hasWebGL = Boolean(new OffscreenCanvas(1, 1).getContext("webgl2"));
+const note = site.note || (hasWebGL ? "" : "This browser has no WebGL2: only the map is shown.");
 const stage = new Stage(!note);
-const player = new Player((step) => jump(step));
-const drive = new ManualWalk(() => driven(), { stop, next: driveNext, leave });
-const list = new EpisodeList(rows, () => get("agent-a").value, (key) => open(key));
-offer(site.widths);
+const player = new Player((step) => showStep(step));
+const manualWalk = new ManualWalk(showManualWalk, { stop, next: walkNextEpisode, leave });
+const list = new EpisodeList(rows, () => get("agent-a").value, (key) => openEpisode(key));
+setPictureWidths(site.widths);
 
-function open(key, agents = chosenAgents(), step = 0) {
+function openEpisode(key, agents = chosenAgents(), step = 0) {
   player.pause();
   closeList();
   const row = rowOf(key);
-  // Whoever asks for what is not here is told so.
+  // The server's error names the unknown episode.
   if (!row) return latest(() => source.trace(key, agents[0] ?? ""), () => {});
-  const names = walkersOf(row, agents);
-  if (!names.length) return drive.start({ episode: row.key });
-  const walks = () => Promise.all(names.map((name) => source.trace(row.key, name)));
-  return present(row, walks, { agents: names, step });
+  const names = agentsOf(row, agents);
+  if (!names.length) return manualWalk.start({ episode: row.key });
+  const loadTraces = () => Promise.all(names.map((name) => source.trace(row.key, name)));
+  return showTraces(row, loadTraces, { agents: names, step });
 }
 
-// Shows walks of an episode once they and their building have come; until then all stays as it is.
-function present(row, walks, { agents = chosenAgents(), step = 0, own = false, driving = false }) {
+// Shows traces of an episode once they and the map of their building are loaded. Until then the page
+// stays unchanged.
+function showTraces(row, loadTraces, options) {
+  const { agents = chosenAgents(), step = 0, custom = false, byHand = false } = options;
   const request = async () => {
-    const traces = await walks();
+    const traces = await loadTraces();
     return { traces, scene: await sceneOf(traces[0].scan) };
   };
   return latest(request, ({ traces, scene }) => {
-    if (!driving) drive.leave();
-    Object.assign(shown, { row, traces, own });
+    if (!byHand) manualWalk.leave();
+    Object.assign(shown, { row, traces, custom });
     document.body.classList.remove("empty");
-    notice(note);
-    offerAgents(row, agents);
+    showNotice(note);
+    fillAgentLists(row, agents);
     list.current = row.key;
-    stage.begin(traces.length, scene);
-    headline();
-    const arrival = jump(step);
-    if (own) arrival.then(() => player.play());
+    stage.prepare(traces.length, scene);
+    updateTitle();
+    const arrival = showStep(step);
+    if (custom) arrival.then(() => player.play());
   });
 }
 
@@ -70,25 +72,25 @@ async function sceneOf(scan) {
   return scenes.get(scan);
 }
 
-// Resolves once the step is reached.
-function jump(step) {
-  if (!shown.traces.length) return Promise.resolve(); // the first ones did not come
+// Shows a step and resolves when the move to it is complete.
+function showStep(step) {
+  if (!shown.traces.length) return Promise.resolve(); // no trace could be loaded yet
   const last = Math.max(...shown.traces.map((trace) => trace.steps.length)) - 1;
   shown.step = Math.min(last, Math.max(0, step));
-  player.at(shown.step, last);
+  player.update(shown.step, last);
   const arrival = stage.show(shown.traces, shown.step, {
-    showWay: drive.active ? drive.showWay : true,
+    showPath: manualWalk.active ? manualWalk.showPath : true,
     attention: get("view-attention").checked,
-    choose,
-    go: goTo,
-    jump,
+    choose: chooseCandidate,
+    go: goToViewpoint,
+    showStep,
   });
-  get("stop").textContent = canAct() || drive.over ? "Stop here" : "Back to where you are";
-  const later = shown.step > 0 && !drive.active && !shown.own;
-  const label = shown.row.under_way ? "Continue your walk" : "Walk yourself";
-  get("drive").textContent = later ? "Take over here" : label;
-  announce();
-  remember();
+  get("stop").textContent = canAct() || manualWalk.over ? "Stop here" : "Back to your last step";
+  const takesOver = shown.step > 0 && !manualWalk.active && !shown.custom;
+  const label = shown.row.unfinished ? "Continue your walk" : "Walk yourself";
+  get("walk").textContent = takesOver ? "Take over here" : label;
+  announceStep();
+  updateAddress();
   return arrival;
 }
 
@@ -96,82 +98,81 @@ function stepOf(trace) {
   return trace.steps[Math.min(shown.step, trace.steps.length - 1)];
 }
 
-// The server acts at the end of a person's walk, so its earlier steps can be looked at only.
+// A walk by hand continues from its last step; its earlier steps can only be viewed.
 function canAct() {
-  const { active, over, trace } = drive;
+  const { active, over, trace } = manualWalk;
   return active && !over && shown.traces[0] === trace && shown.step === trace.steps.length - 1;
 }
 
-// A mark was clicked: the way that was taken goes on, others are looked at.
-function choose(place, number) {
-  const step = stepOf(shown.traces[place]);
-  if (canAct()) drive.act(number);
+// Handles a click on the marker of a candidate: the chosen one continues, another one is faced.
+function chooseCandidate(index, number) {
+  const step = stepOf(shown.traces[index]);
+  if (canAct()) manualWalk.act(number);
   else if (step.action === number) player.go(1);
-  else stage.face(place, step.candidates[number - 1].heading);
+  else stage.face(index, step.candidates[number - 1].heading);
 }
 
 function stop() {
-  if (canAct()) drive.act(0);
-  else driven();
+  if (canAct()) manualWalk.act(0);
+  else showManualWalk();
 }
 
-// A viewpoint of the map was clicked.
-function goTo(viewpoint) {
+// Handles a click on a viewpoint of the map.
+function goToViewpoint(viewpoint) {
   const { steps } = shown.traces[0];
+  const isClicked = (place) => place.viewpoint === viewpoint;
   if (canAct()) {
-    const places = steps[shown.step].candidates;
-    const number = 1 + places.findIndex((candidate) => candidate.viewpoint === viewpoint);
-    if (number) drive.act(number);
+    const number = 1 + steps[shown.step].candidates.findIndex(isClicked);
+    if (number) manualWalk.act(number);
     return;
   }
-  const step = steps.findIndex((one) => one.viewpoint === viewpoint);
-  if (step >= 0) jump(step);
+  const step = steps.findIndex(isClicked);
+  if (step >= 0) showStep(step);
 }
 
-// At the start a person walks alone; later they go on from where the agent stands.
+// Starts a walk by hand: from the start at step 0, otherwise from the agent's current viewpoint.
 function takeOver() {
   const { row, traces, step } = shown;
-  const walked = step > 0 && !drive.active && !shown.own;
-  return drive.start({ episode: row.key, ...(walked ? { agent: traces[0].agent, steps: step } : {}) });
+  const fromAgent = step > 0 && !manualWalk.active && !shown.custom;
+  const agent = fromAgent ? { agent: traces[0].agent, steps: step } : {};
+  return manualWalk.start({ episode: row.key, ...agent });
 }
 
-// A person's walk has gone on. At its end the chosen agent's walk is shown beside it.
-async function driven() {
-  const { key, trace, over } = drive;
+// Shows the walk by hand at its last step. A finished walk is compared with the chosen agent's.
+async function showManualWalk() {
+  const { key, trace, over } = manualWalk;
   player.pause();
-  if (over) await renew();
+  if (over) await reloadRows();
   const row = rowOf(key);
-  row.under_way = !over && trace.steps.length > 1;
-  const other = over ? rival(row, ME) : "";
-  const walks = async () => (other ? [trace, await source.trace(key, other)] : [trace]);
-  const agents = over ? [ME, other] : chosenAgents();
-  // At the end both walks are shown at their ends.
-  const step = over ? Infinity : trace.steps.length - 1;
-  await present(row, walks, { agents, step, driving: true });
-  if (over) drive.conclude(row.walks[ME], row.walks[other], other);
+  row.unfinished = !over && trace.steps.length > 1;
+  const agent = over ? comparisonAgent(row, USER) : "";
+  const loadTraces = async () => (agent ? [trace, await source.trace(key, agent)] : [trace]);
+  const agents = over ? [USER, agent] : chosenAgents();
+  const step = over ? Infinity : trace.steps.length - 1; // the last step of either walk
+  await showTraces(row, loadTraces, { agents, step, byHand: true });
+  if (over) manualWalk.conclude(row.walks[USER], row.walks[agent], agent);
 }
 
-// A walk was saved, which the list shows, too.
-async function renew() {
+async function reloadRows() {
   list.rows = rows = await source.episodes();
 }
 
-function driveNext() {
-  return drive.start({ episode: list.after(drive.key) });
+function walkNextEpisode() {
+  return manualWalk.start({ episode: list.after(manualWalk.key) });
 }
 
 function leave() {
-  return open(drive.key);
+  return openEpisode(manualWalk.key);
 }
 
-function headline() {
-  const { row, traces } = shown;
-  get("title").textContent = shown.own
+function updateTitle() {
+  const { row, traces, custom } = shown;
+  get("title").textContent = custom
     ? `Your instruction in ${traces[0].scan}`
     : `Episode ${row.instr_id} in ${row.scan}`;
   document.title = `clipnav: ${get("title").textContent}`;
-  get("agents").hidden = drive.active || shown.own || !Object.keys(row.walks).length;
-  const walk = drive.active || shown.own ? null : row.walks[traces[0].agent];
+  get("agents").hidden = manualWalk.active || custom || !Object.keys(row.walks).length;
+  const walk = manualWalk.active || custom ? null : row.walks[traces[0].agent];
   const badge = get("outcome");
   badge.hidden = !walk;
   if (walk) {
@@ -181,20 +182,22 @@ function headline() {
   }
 }
 
-function announce() {
+// Announces the step to screen readers.
+function announceStep() {
   const step = stepOf(shown.traces[0]);
-  const far = step.distance_to_goal;
-  const goal = far == null || (drive.active && !drive.showWay) ? "" : `, ${metres(far)} from the goal`;
-  get("live").textContent = `Step ${shown.step}, ${step.candidates.length} ways to go${goal}.`;
+  const distance = step.distance_to_goal;
+  const hidden = distance == null || (manualWalk.active && !manualWalk.showPath);
+  const goal = hidden ? "" : `, ${metres(distance)} from the goal`;
+  get("live").textContent = `Step ${shown.step}, ${step.candidates.length} candidates${goal}.`;
 }
 
-// A reload leads to the same picture, and into a walk that is under way.
-function remember() {
-  if (shown.own || location.protocol === "file:") return;
-  const [a, b] = drive.active ? shown.traces.map((trace) => trace.agent) : chosenAgents();
-  const walking = drive.active && !drive.over;
-  const place = walking ? { walk: ME } : { a, b: b ?? "", step: shown.step };
-  history.replaceState(null, "", `#${new URLSearchParams({ episode: shown.row.key, ...place })}`);
+// Stores the state in the page's address, so that a reload restores it, also during a walk by hand.
+function updateAddress() {
+  if (shown.custom || location.protocol === "file:") return;
+  const [a, b] = manualWalk.active ? shown.traces.map((trace) => trace.agent) : chosenAgents();
+  const walking = manualWalk.active && !manualWalk.over;
+  const state = walking ? { walk: USER } : { a, b: b ?? "", step: shown.step };
+  history.replaceState(null, "", `#${new URLSearchParams({ episode: shown.row.key, ...state })}`);
 }
 
 function openList() {
@@ -210,57 +213,66 @@ function closeList() {
   get("open-list").focus();
 }
 
-function chooseNumber(number) {
+function chooseByNumber(number) {
   if (!shown.traces.length || number > stepOf(shown.traces[0]).candidates.length) return false;
-  choose(0, number);
+  chooseCandidate(0, number);
 }
 
-const act = {
+const shortcuts = {
   Escape: closeList,
   "[": () => player.go(-1),
   "]": () => player.go(1),
   p: () => player.toggle(),
-  "<": () => player.change(-1),
-  ">": () => player.change(1),
-  l: () => player.loop(),
+  "<": () => player.changeSpeed(-1),
+  ">": () => player.changeSpeed(1),
+  l: () => player.toggleLoop(),
   e: () => (get("open-list").hidden ? false : openList()),
   a: () => get("overlay").hidden || get("view-attention").click(),
   d: () => get("theme").click(),
-  n: () => (drive.active && drive.over ? driveNext() : false),
-  s: () => (drive.active && !drive.over ? stop() : false),
+  n: () => (manualWalk.active && manualWalk.over ? walkNextEpisode() : false),
+  s: () => (manualWalk.active && !manualWalk.over ? stop() : false),
   "?": () => get("help-dialog").showModal(),
-  number: chooseNumber,
+  number: chooseByNumber,
 };
 
-function begin() {
-  get("open-list").addEventListener("click", () => (get("list").hidden ? openList() : closeList()));
+function addListeners() {
+  const toggleList = () => (get("list").hidden ? openList() : closeList());
+  get("open-list").addEventListener("click", toggleList);
   get("close-list").addEventListener("click", closeList);
   for (const id of ["agent-a", "agent-b"]) {
     get(id).addEventListener("change", async () => {
-      await open(shown.row.key, chosenAgents(), shown.step);
-      // If the walk of the chosen one did not come, another one's is still shown.
-      offerAgents(shown.row, shown.traces.map((trace) => trace.agent));
+      await openEpisode(shown.row.key, chosenAgents(), shown.step);
+      // If the chosen agent's trace could not be loaded, the lists name the agents still shown.
+      fillAgentLists(shown.row, shown.traces.map((trace) => trace.agent));
       list.draw();
     });
   }
-  get("view-attention").addEventListener("change", () => jump(shown.step));
-  get("help").addEventListener("click", act["?"]);
-  get("drive").addEventListener("click", once(takeOver));
+  get("view-attention").addEventListener("change", () => showStep(shown.step));
+  get("help").addEventListener("click", shortcuts["?"]);
+  get("walk").addEventListener("click", firstClick(takeOver));
   get("browse").addEventListener("click", openList);
-  keys(act);
-  get("open-list").hidden = rows.length < 2;
-  get("drive").hidden = !source.live;
-  get("own").hidden = !source.live || !site.follower;
-  const where = () => {
-    const step = stepOf(shown.traces[0]);
-    return { key: shown.row.key, viewpoint: step.viewpoint, heading: stage.heading };
-  };
-  ownInstruction(site.follower, where, (trace) => present(shown.row, () => [trace], { own: true }));
-  const place = new URLSearchParams(location.hash.slice(1));
-  const key = place.get("episode") ?? rows[0].key;
-  if (place.get("walk") === ME && rowOf(key)?.under_way) return drive.start({ episode: key });
-  const agents = [place.get("a") ?? site.agents[0], place.get("b") ?? ""];
-  return open(key, agents, Number(place.get("step") ?? 0));
+  addShortcuts(shortcuts);
 }
 
-begin();
+// Shows the episode that the address names, or the first one.
+function start() {
+  addListeners();
+  get("open-list").hidden = rows.length < 2;
+  get("walk").hidden = !source.live;
+  get("custom").hidden = !source.live || !site.follower;
+  const position = () => {
+    const { viewpoint } = stepOf(shown.traces[0]);
+    return { key: shown.row.key, viewpoint, heading: stage.heading };
+  };
+  const showCustom = (trace) => showTraces(shown.row, () => [trace], { custom: true });
+  customInstruction(site.follower, position, showCustom);
+  const state = new URLSearchParams(location.hash.slice(1));
+  const key = state.get("episode") ?? rows[0].key;
+  if (state.get("walk") === USER && rowOf(key)?.unfinished) {
+    return manualWalk.start({ episode: key });
+  }
+  const agents = [state.get("a") ?? site.agents[0], state.get("b") ?? ""];
+  return openEpisode(key, agents, Number(state.get("step") ?? 0));
+}
+
+start();

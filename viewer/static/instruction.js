@@ -1,81 +1,87 @@
-// An instruction with the attention over its words. Words are the units, never letters: those of
-// Devanagari and Telugu join to signs.
+// An instruction with the attention over its words. Words are never split, because letters of
+// Devanagari and Telugu form ligatures.
 
 import { strengths } from "viewer/attention.js";
-import { html, percent } from "viewer/svg.js";
+import { html, percent } from "viewer/elements.js";
 
 export function instruction(trace, number, { second, named }) {
   const weights = trace.steps[number].word_attention;
   const block = html("div", { class: second ? "instruction two" : "instruction" });
-  // All around the words is English, which a screen reader would else read as Hindi or Telugu.
+  // Only the words have the language of the instruction: a screen reader reads the rest as English.
   const words = html("span", { class: "words", lang: trace.language });
-  if (named) block.append(html("span", { class: "who" }, trace.agent));
-  const read = weights ? lastRead(trace) : trace.words.length;
+  if (named) block.append(html("span", { class: "agent-name" }, trace.agent));
+  const read = weights ? wordsRead(trace) : trace.words.length;
   const shades = weights ? strengths(weights, read + 2) : [];
-  const most = Math.max(...shades);
+  const strongest = Math.max(...shades);
   const last = trace.words.length + 1;
-  if (shades[0] > 0) block.append(mark("start", weights[0], shades[0]), " ");
-  trace.words.forEach((word, place) => {
+  if (shades[0] > 0) block.append(specialToken("start", weights[0], shades[0]), " ");
+  trace.words.forEach((word, index) => {
     const [text, blank] = [word.trimEnd(), word.slice(word.trimEnd().length)];
-    const unknown = trace.unknown_words.includes(place);
-    const shade = shades[place + 1] ?? 0;
-    const kinds = [
-      ...["word", weights && shade === most && "most", place >= read && "unread"],
+    const unknown = trace.unknown_words.includes(index);
+    const shade = shades[index + 1] ?? 0;
+    const classes = [
+      "word",
+      weights && shade === strongest && "most",
+      index >= read && "unread",
       unknown && "unknown",
     ];
-    const title = [
-      weights ? `attention ${percent(weights[place + 1])}` : null,
-      unknown ? "the agent does not know this word and reads it as unknown" : null,
+    const titles = [
+      weights ? `attention ${percent(weights[index + 1])}` : null,
+      unknown ? "not in the agent's vocabulary: the agent reads an unknown token" : null,
     ];
-    words.append(piece(text, shade, kinds, title), blank);
+    words.append(wordElement(text, shade, classes, titles), blank);
   });
   block.append(words);
-  if (shades[last] > 0) block.append(" ", mark("end", weights[last], shades[last]));
+  if (shades[last] > 0) block.append(" ", specialToken("end", weights[last], shades[last]));
   block.append(...notes(trace, read));
   if (weights) block.append(summary(trace, weights));
   return block;
 }
 
-// Attention of a word that no step looks at is 0: it was cut off.
-function lastRead(trace) {
-  const read = new Set();
+// Number of words that the agent reads. Words beyond its maximum length have no attention at any
+// step.
+function wordsRead(trace) {
+  const attended = new Set();
   for (const step of trace.steps) {
-    step.word_attention?.forEach((weight, place) => weight > 0 && read.add(place));
+    step.word_attention?.forEach((weight, index) => weight > 0 && attended.add(index));
   }
   let count = trace.words.length;
-  while (count > 0 && !read.has(count)) count -= 1;
-  return read.size > 2 && trace.words.length - count > 3 ? count : trace.words.length;
+  while (count > 0 && !attended.has(count)) count -= 1;
+  return attended.size > 2 && trace.words.length - count > 3 ? count : trace.words.length;
 }
 
-function piece(text, shade, kinds, titles) {
+function wordElement(text, shade, classes, titles) {
   const title = titles.filter(Boolean).join("; ") || null;
-  const attributes = { class: kinds.filter(Boolean).join(" "), title, style: tint(shade) };
+  const attributes = { class: classes.filter(Boolean).join(" "), title, style: tint(shade) };
   return html("span", attributes, text);
 }
 
-function mark(name, weight, shade) {
-  const title = `attention ${percent(weight)} on the mark of the ${name}`;
+function specialToken(name, weight, shade) {
+  const title = `attention ${percent(weight)} on the ${name} token`;
   return html("span", { class: "end", title, style: tint(shade) }, name);
 }
 
 const tint = (shade) => (shade > 0 ? `--shade: ${Math.round(100 * shade)}%` : null);
 
 function notes(trace, read) {
-  const found = [];
-  if (read < trace.words.length) found.push(`The agent reads the first ${read} words only.`);
-  if (trace.unknown_words.length) found.push("The agent reads the underlined words as unknown.");
-  return found.map((text) => html("span", { class: "note" }, text));
+  const texts = [];
+  if (read < trace.words.length) texts.push(`The agent reads only the first ${read} words.`);
+  if (trace.unknown_words.length) {
+    texts.push("Underlined words are not in the agent's vocabulary.");
+  }
+  return texts.map((text) => html("span", { class: "note" }, text));
 }
 
+// The words with the most attention, for screen readers.
 function summary(trace, weights) {
-  const most = trace.words
-    .map((word, place) => [word.trim(), weights[place + 1]])
-    .sort((one, other) => other[1] - one[1])
+  const words = trace.words
+    .map((word, index) => [word.trim(), weights[index + 1]])
+    .sort(([, a], [, b]) => b - a)
     .slice(0, 3)
-    .flatMap(([word, weight], place) => [
-      place ? ", " : "",
+    .flatMap(([word, weight], index) => [
+      index ? ", " : "",
       html("span", { lang: trace.language }, word),
       ` (${percent(weight)})`,
     ]);
-  return html("span", { class: "unseen" }, "Attends most to: ", ...most, ".");
+  return html("span", { class: "visually-hidden" }, "Most attention: ", ...words, ".");
 }

@@ -1,17 +1,17 @@
-// Keys that work wherever the focus is, except where somebody types.
+// Keyboard shortcuts. They work wherever the focus is, except in text fields, lists and dialogs.
 
-// `acts`: what each key does, and `number(k)` for the digits. An act that is not possible returns
-// false.
-export function keys(acts) {
+// `actions` maps keys to functions; `number(k)` handles the digits. A function that cannot act now
+// returns false.
+export function addShortcuts(actions) {
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") return acts.Escape();
+    if (event.key === "Escape") return actions.Escape();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input[type=search], textarea, select, dialog")) return;
     const digit = /^[1-9]$/.test(event.key);
-    if (!digit && !Object.hasOwn(acts, event.key)) return;
-    // A key that is held down moves on along a walk, but makes no steps of one's own.
+    if (!digit && !Object.hasOwn(actions, event.key)) return;
+    // Holding a key down moves through a trajectory, but never repeats an action.
     if (event.repeat && !["[", "]"].includes(event.key)) return;
-    const done = digit ? acts.number(Number(event.key)) : acts[event.key]();
-    if (done !== false) event.preventDefault();
+    const handled = digit ? actions.number(Number(event.key)) : actions[event.key]();
+    if (handled !== false) event.preventDefault();
   });
 }

@@ -1,18 +1,18 @@
-// The building from above, north up, lengths in metres: floor plan, navigation graph, where the
-// agents should have gone, where they went, and what they look at.
+// Map of a building, north up, in metres: floor plan, navigation graph, reference path, trajectories
+// and viewing directions of the agents.
 
-import { RADIUS, mark } from "viewer/marks.js";
-import { magnified, metres, once, svg } from "viewer/svg.js";
+import { RADIUS, marker } from "viewer/markers.js";
+import { drawingScale, metres, firstClick, svg } from "viewer/elements.js";
 
 const MARGIN = 1.4, GOAL_RADIUS = 3;
-const SMALLEST = 0.6; // size of marks that stand close together
-const COARSE = 34; // pixels a metre up to which lines and bodies grow with the map
+const SMALLEST = 0.6; // scale factor of markers that are close together
+const COARSE = 34; // pixels per metre up to which lines and agents grow with the map
 
 export class FloorMap {
   #scene;
   #points;
-  #bodies = [];
-  #thin = 1; // by which lines and bodies are thinner than in a small map
+  #agents = []; // { walk, cone, group }
+  #thin = 1; // factor on the widths of lines and agents, smaller on a large map
   storey = 0;
 
   constructor(scene) {
@@ -28,92 +28,96 @@ export class FloorMap {
     return this.#points.get(viewpoint)[3];
   }
 
-  // `walks`: [{trace, step, second, look}]. Of the options `go(viewpoint)` is called for a clicked
-  // viewpoint. With `choose(number)` the map has marks of the first walk's candidates, and shows what
-  // lies round the walks, in `size` [width, height] pixels.
-  draw(walks, { way, go, choose, size }) {
-    const box = choose ? this.#around(walks, way) : this.#whole(way);
+  // Returns the drawing. `walks` is [{ trace, step, second, camera }], `path` the reference path or
+  // null, `size` [width, height] in pixels; `go(viewpoint)` is called for a clicked viewpoint. With
+  // `choose(number)` the map shows markers for the first walk's candidates and only the area around
+  // the trajectories.
+  draw(walks, { path, go, choose, size }) {
+    const box = choose ? this.#areaOf(walks, path) : this.#wholeArea(path);
     const scale = Math.max(box[2] / Math.max(1, size[0]), box[3] / Math.max(1, size[1]));
-    this.#thin = Math.min(1, COARSE * magnified() * scale);
+    this.#thin = Math.min(1, COARSE * drawingScale() * scale);
     const drawing = svg("svg", {
       class: "map",
       viewBox: box.join(" "),
       style: `--thin: ${this.#thin.toFixed(3)}`,
       role: choose ? "group" : "img",
-      "aria-label": this.#description(walks, way),
+      "aria-label": this.#description(walks, path),
     });
-    const here = (viewpoint) => this.storeyOf(viewpoint) === this.storey;
+    const onStorey = (viewpoint) => this.storeyOf(viewpoint) === this.storey;
     const { rooms, names } = this.#plan();
     drawing.append(...rooms);
-    for (const [one, other] of this.#scene.edges) {
-      if (here(one) || here(other)) drawing.append(this.#line([one, other], "edge"));
+    for (const [start, end] of this.#scene.edges) {
+      if (onStorey(start) || onStorey(end)) drawing.append(this.#line([start, end], "edge"));
     }
-    if (way && way.length > 1) drawing.append(...this.#way(way, here));
-    for (const walk of walks) drawing.append(...this.#walked(walk));
+    if (path && path.length > 1) drawing.append(...this.#referencePath(path, onStorey));
+    for (const walk of walks) drawing.append(...this.#trajectory(walk));
     for (const [viewpoint, [x, y]] of this.#points) {
-      if (here(viewpoint)) drawing.append(node(viewpoint, x, y, 0.17 * this.#thin, go));
+      if (onStorey(viewpoint)) drawing.append(node(viewpoint, x, y, 0.17 * this.#thin, go));
     }
     drawing.append(...names);
-    this.#bodies = walks.map((walk) => this.#body(walk));
+    this.#agents = walks.map((walk) => this.#agent(walk));
     if (choose) {
-      drawing.append(...this.#choices(walks[0], choose, scale * magnified()));
+      drawing.append(...this.#candidates(walks[0], choose, scale * drawingScale()));
     }
-    drawing.append(
-      ...this.#bodies.filter(({ walk }) => here(this.#standing(walk))).map(({ group }) => group),
-    );
+    const visible = this.#agents.filter(({ walk }) => onStorey(this.#viewpointOf(walk)));
+    drawing.append(...visible.map(({ group }) => group));
     return drawing;
   }
 
-  // Turns the cone of an agent to where its panorama looks.
+  // Turns the cone of an agent to its viewing direction.
   turn(second, heading, across) {
-    for (const { walk, cone } of this.#bodies) {
+    for (const { walk, cone } of this.#agents) {
       if (walk.second === second) cone.setAttribute("d", wedge(heading, across));
     }
   }
 
-  // Shows an agent at a share of the way, as of viewer/passage.js, to where it stands.
-  travel(second, way, share) {
-    for (const { walk, group } of this.#bodies) {
+  // Draws an agent during a move (see viewer/moves.js) to its viewpoint, at progress 0 to 1.
+  travel(second, move, progress) {
+    for (const { walk, group } of this.#agents) {
       if (walk.second !== second) continue;
-      const [x, y] = this.#points.get(this.#standing(walk));
-      const length = way ? (share - 1) * way.distance * Math.cos(way.elevation) : 0;
-      const left = way?.back ? -length : length;
-      const [right, up] = way ? [left * Math.sin(way.heading), left * Math.cos(way.heading)] : [0, 0];
+      const [x, y] = this.#points.get(this.#viewpointOf(walk));
+      const length = move ? (progress - 1) * move.distance * Math.cos(move.elevation) : 0;
+      const ahead = move?.back ? -length : length;
+      const [right, up] = move
+        ? [ahead * Math.sin(move.heading), ahead * Math.cos(move.heading)]
+        : [0, 0];
       group.setAttribute("transform", `translate(${x + right} ${-y - up})`);
     }
   }
 
-  #standing({ trace, step }) {
+  #viewpointOf({ trace, step }) {
     return trace.steps[step].viewpoint;
   }
 
-  #whole(way) {
-    const shapes = [...this.#points.values()].map(([x, y]) => [x, -y]);
-    shapes.push(...this.#goal(way));
+  #wholeArea(path) {
+    const corners = [...this.#points.values()].map(([x, y]) => [x, -y]);
+    corners.push(...this.#goalArea(path));
     for (const room of this.#scene.plan?.rooms ?? []) {
-      shapes.push([room.x0, -room.y0], [room.x1, -room.y1]);
+      corners.push([room.x0, -room.y0], [room.x1, -room.y1]);
     }
-    return box(shapes, this.#scene.plan ? 0.3 : MARGIN);
+    return boundingBox(corners, this.#scene.plan ? 0.3 : MARGIN);
   }
 
-  #around(walks, way) {
+  #areaOf(walks, path) {
     const steps = walks.flatMap(({ trace }) => trace.steps);
-    const seen = steps.flatMap((step) => [step, ...step.candidates]).map((one) => one.viewpoint);
-    const shapes = [...seen, ...(way ?? [])].map((viewpoint) => this.#points.get(viewpoint));
-    return box([...shapes.map(([x, y]) => [x, -y]), ...this.#goal(way)], MARGIN);
+    const viewpoints = steps
+      .flatMap((step) => [step, ...step.candidates])
+      .map(({ viewpoint }) => viewpoint);
+    const points = [...viewpoints, ...(path ?? [])].map((viewpoint) => this.#points.get(viewpoint));
+    return boundingBox([...points.map(([x, y]) => [x, -y]), ...this.#goalArea(path)], MARGIN);
   }
 
-  #goal(way) {
-    if (!(way?.length > 1)) return [];
-    const [x, y] = this.#points.get(way.at(-1));
+  #goalArea(path) {
+    if (!(path?.length > 1)) return [];
+    const [x, y] = this.#points.get(path.at(-1));
     return [[x - GOAL_RADIUS, -y - GOAL_RADIUS], [x + GOAL_RADIUS, -y + GOAL_RADIUS]];
   }
 
   #plan() {
     const plan = this.#scene.plan;
     if (!plan) return { rooms: [], names: [] };
-    const own = (part) => part.storey === this.storey;
-    const rooms = plan.rooms.filter(own).map((room) =>
+    const onStorey = ({ storey }) => storey === this.storey;
+    const rooms = plan.rooms.filter(onStorey).map((room) =>
       svg("rect", {
         class: "room",
         x: room.x0,
@@ -122,11 +126,11 @@ export class FloorMap {
         height: room.y1 - room.y0,
       }),
     );
-    const names = plan.rooms.filter(own).map((room) =>
+    const names = plan.rooms.filter(onStorey).map((room) =>
       svg(
         "text",
         {
-          class: "kind",
+          class: "room-name",
           x: (room.x0 + room.x1) / 2,
           y: 0.62 - room.y1,
           "font-size": Math.min(0.5, (1.6 * (room.x1 - room.x0)) / room.kind.length),
@@ -134,25 +138,24 @@ export class FloorMap {
         room.kind,
       ),
     );
-    const holes = plan.openings.filter(own).map((opening) => {
-      const glass = opening.kind === "window";
+    const openings = plan.openings.filter(onStorey).map((opening) => {
       const ends =
         opening.axis === "x"
           ? { x1: opening.start, x2: opening.end, y1: -opening.position, y2: -opening.position }
           : { x1: opening.position, x2: opening.position, y1: -opening.start, y2: -opening.end };
-      const shut = ["entrance", "closed door"].includes(opening.kind);
-      return shut ? null : svg("line", { class: glass ? "window" : "gap", ...ends });
+      if (["entrance", "closed door"].includes(opening.kind)) return null;
+      return svg("line", { class: opening.kind === "window" ? "window" : "gap", ...ends });
     });
-    return { rooms: [...rooms, ...holes.filter(Boolean)], names };
+    return { rooms: [...rooms, ...openings.filter(Boolean)], names };
   }
 
-  #way(way, here) {
-    const [startX, startY] = this.#points.get(way[0]);
-    const [goalX, goalY] = this.#points.get(way.at(-1));
+  #referencePath(path, onStorey) {
+    const [startX, startY] = this.#points.get(path[0]);
+    const [goalX, goalY] = this.#points.get(path.at(-1));
     return [
       svg("circle", { class: "goal", cx: goalX, cy: -goalY, r: GOAL_RADIUS }),
-      this.#line(way, "reference"),
-      here(way[0])
+      this.#line(path, "reference"),
+      onStorey(path[0])
         ? svg("rect", { class: "start", ...square(startX, -startY, 0.28 * this.#thin) })
         : null,
       svg("path", {
@@ -163,8 +166,8 @@ export class FloorMap {
     ].filter(Boolean);
   }
 
-  #walked({ trace, step, second }) {
-    const viewpoints = trace.steps.map((one) => one.viewpoint);
+  #trajectory({ trace, step, second }) {
+    const viewpoints = trace.steps.map(({ viewpoint }) => viewpoint);
     const kind = second ? "two" : "one";
     return [
       this.#line(viewpoints.slice(step), `walked ahead ${kind}`),
@@ -172,11 +175,11 @@ export class FloorMap {
     ];
   }
 
-  // The agent and its cone, drawn round the origin and moved to where it stands.
-  #body(walk) {
-    const [x, y] = this.#points.get(this.#standing(walk));
+  // The agent and its cone, drawn at the origin and translated to its viewpoint.
+  #agent(walk) {
+    const [x, y] = this.#points.get(this.#viewpointOf(walk));
     const kind = walk.second ? "two" : "one";
-    const { heading, across } = walk.look;
+    const { heading, across } = walk.camera;
     const cone = svg("path", { class: `cone ${kind}`, d: wedge(heading, across) });
     const body = walk.second
       ? svg("rect", { class: `body ${kind}`, ...square(0, 0, 0.22 * this.#thin) })
@@ -185,21 +188,22 @@ export class FloorMap {
     return { walk, cone, group };
   }
 
-  // Where the agent can go, of `scale` metres a pixel.
-  #choices({ trace, step }, choose, scale) {
-    const now = trace.steps[step];
-    const choices = now.candidates.map((candidate, place) => {
-      const chosen = now.action === place + 1;
-      const [x, y] = this.#points.get(candidate.viewpoint);
-      const line = this.#line([now.viewpoint, candidate.viewpoint], chosen ? "choice chosen" : "choice");
-      return { line, group: mark(now, place + 1, choose), x, y, chosen };
+  // Edges and markers of the candidates, at `scale` metres per pixel.
+  #candidates({ trace, step: number }, choose, scale) {
+    const step = trace.steps[number];
+    const drawn = step.candidates.map(({ viewpoint }, index) => {
+      const chosen = step.action === index + 1;
+      const [x, y] = this.#points.get(viewpoint);
+      const line = this.#line([step.viewpoint, viewpoint], chosen ? "choice chosen" : "choice");
+      return { line, group: marker(step, index + 1, choose), x, y, chosen };
     });
-    const size = scale * Math.min(1, Math.max(SMALLEST, gap(choices) / (2 * RADIUS * scale)));
-    for (const { group, x, y } of choices) {
+    const fit = smallestDistance(drawn) / (2 * RADIUS * scale);
+    const size = scale * Math.min(1, Math.max(SMALLEST, fit));
+    for (const { group, x, y } of drawn) {
       group.setAttribute("transform", `translate(${x} ${-y}) scale(${size})`);
     }
-    choices.sort((a, b) => a.chosen - b.chosen);
-    return [...choices.map(({ line }) => line), ...choices.map(({ group }) => group)];
+    drawn.sort((a, b) => a.chosen - b.chosen);
+    return [...drawn.map(({ line }) => line), ...drawn.map(({ group }) => group)];
   }
 
   #line(viewpoints, kind) {
@@ -207,22 +211,22 @@ export class FloorMap {
     return svg("polyline", { class: kind, points: points.map(([x, y]) => `${x},${-y}`).join(" ") });
   }
 
-  #description(walks, way) {
+  #description(walks, path) {
     const parts = walks.map(({ trace, step }) => {
-      const far = trace.steps[step].distance_to_goal;
-      const goal = far == null || !way ? "" : `, ${metres(far)} from the goal`;
-      return `${trace.agent} has gone ${step} steps${goal}`;
+      const distance = trace.steps[step].distance_to_goal;
+      const goal = distance == null || !path ? "" : `, ${metres(distance)} from the goal`;
+      return `${trace.agent} at step ${step}${goal}`;
     });
     return `Map of ${this.#scene.scan}: ${parts.join("; ")}.`;
   }
 }
 
-// The least distance between two of some places.
-function gap(places) {
-  const lengths = places.flatMap((one, k) =>
-    places.slice(k + 1).map((other) => Math.hypot(one.x - other.x, one.y - other.y)),
+// Returns the smallest distance between two points of a list.
+function smallestDistance(points) {
+  const distances = points.flatMap((a, index) =>
+    points.slice(index + 1).map((b) => Math.hypot(a.x - b.x, a.y - b.y)),
   );
-  return Math.min(Infinity, ...lengths);
+  return Math.min(Infinity, ...distances);
 }
 
 function square(x, y, half) {
@@ -234,12 +238,12 @@ function node(viewpoint, x, y, r, go) {
     class: go ? "node clickable" : "node",
     ...{ cx: x, cy: -y, r },
     "data-viewpoint": viewpoint,
-    ...(go ? { onclick: once(() => go(viewpoint)) } : {}),
+    ...(go ? { onclick: firstClick(() => go(viewpoint)) } : {}),
   });
 }
 
-// Left, top, width and height of what holds all points.
-function box(points, margin) {
+// Returns left, top, width and height of a box that contains all points.
+function boundingBox(points, margin) {
   const [xs, ys] = [0, 1].map((axis) => points.map((point) => point[axis]));
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
   const [width, height] = [Math.max(...xs) - left, Math.max(...ys) - top];

@@ -1,43 +1,51 @@
-// The metrics of the walks up to a step, as if they ended there.
+// Metrics of the trajectories up to a step, as if they ended there.
 
-import { html, metres, percent } from "viewer/svg.js";
+import { html, metres, percent } from "viewer/elements.js";
 
 const NAMES = {
-  NE: ["navigation error: distance to the goal along the graph", metres],
+  NE: ["navigation error: geodesic distance to the goal", metres],
   TL: ["trajectory length", metres],
-  SR: ["success: ends less than 3 m from the goal", (v) => (v ? "yes" : "no")],
-  OSR: ["oracle success: came that near at any time", (v) => (v ? "yes" : "no")],
-  SPL: ["success weighted by path length", share],
-  nDTW: ["how well the walk keeps to the reference path", share],
-  sDTW: ["nDTW of successful walks, else 0", share],
-  CLS: ["coverage of the reference path, weighted by length", share],
+  SR: ["success: the trajectory ends less than 3 m from the goal", yesOrNo],
+  OSR: ["oracle success: the trajectory comes within 3 m of the goal", yesOrNo],
+  SPL: ["success weighted by path length", fraction],
+  nDTW: ["normalized dynamic time warping: similarity to the reference path", fraction],
+  sDTW: ["success weighted by normalized dynamic time warping", fraction],
+  CLS: ["coverage weighted by length score: coverage of the reference path", fraction],
 };
-const WORDS = { NE: "error", TL: "length", SR: "success", OSR: "came near" };
+const WORDS = { NE: "error", TL: "length", SR: "success", OSR: "oracle" };
 
-function share(value) {
+function yesOrNo(value) {
+  return value ? "yes" : "no";
+}
+
+function fraction(value) {
   return percent(value, 1);
 }
 
-// A metric as it is written everywhere on the page.
-export function figure(name, figures) {
-  return figures && name in figures ? NAMES[name][1](figures[name]) : "–";
+// Formats a metric; every part of the page uses this format.
+export function formatMetric(name, values) {
+  return values && name in values ? NAMES[name][1](values[name]) : "–";
 }
 
-// `walks`: [{trace, step}]
+// `walks` is [{ trace, step }].
 export function metrics(walks) {
   if (!walks.some(({ trace, step }) => "NE" in (trace.steps[step].metrics ?? {}))) {
-    return html("p", { class: "note" }, "The goal of this walk is not known: nothing to measure.");
+    return html("p", { class: "note" }, "The goal is not known, so there are no metrics.");
   }
-  const over = walks.every(({ trace, step }) => step === trace.steps.length - 1 && trace.ending !== "under way");
+  const complete = walks.every(
+    ({ trace, step }) => step === trace.steps.length - 1 && trace.ending !== "under way",
+  );
+  const caption = complete ? "whole trajectory" : "as if the trajectory ended at this step";
   const table = html("table", { class: "metrics" });
-  table.append(html("caption", {}, over ? "of the whole walk" : "as if the walk ended at this step"));
+  table.append(html("caption", {}, caption));
   if (walks.length > 1) table.append(headings(walks));
   const body = html("tbody");
   const names = Object.keys(NAMES);
-  const rows = walks.length > 1 ? names.map((name) => [name]) : [0, 2, 4, 6].map((i) => names.slice(i, i + 2));
+  const pairs = () => [0, 2, 4, 6].map((index) => names.slice(index, index + 2));
+  const rows = walks.length > 1 ? names.map((name) => [name]) : pairs();
   for (const row of rows) {
-    const cells = row.flatMap((name, place) => [
-      place ? html("td", { class: "gap" }) : null,
+    const cells = row.flatMap((name, index) => [
+      index ? html("td", { class: "gap" }) : null,
       html("th", { scope: "row" }, title(name)),
       ...walks.map(({ trace, step }) => value(name, trace.steps[step].metrics)),
     ]);
@@ -57,6 +65,6 @@ function title(name) {
   return html("abbr", { title: NAMES[name][0] }, `${name}${word}`);
 }
 
-function value(name, figures) {
-  return html("td", { "data-metric": name }, figure(name, figures));
+function value(name, values) {
+  return html("td", { "data-metric": name }, formatMetric(name, values));
 }

@@ -1,53 +1,52 @@
-// Movement of what is shown: over time for most people, at once for those who asked their system
-// for reduced motion.
+// Animations. If the system requests reduced motion, each one jumps to its end.
 
-const asked = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export const motion = {
   speed: 1,
-  // A hidden tab paints no frames: nothing would ever arrive there.
+  // A hidden tab gets no animation frames, so an animation would never finish there.
   get reduced() {
-    return asked.matches || document.hidden;
+    return reducedMotion.matches || document.hidden;
   },
 };
 
-const ease = (share) => share * share * (3 - 2 * share);
+const ease = (progress) => progress * progress * (3 - 2 * progress);
 
-// Calls `paint` with a share of the way that grows from 0 to 1 and resolves to true, or to false if
-// `signal` ends it before.
+// Calls `paint(progress)` with progress from 0 to 1 and resolves to true, or to false if `signal`
+// aborts first.
 export function animate(milliseconds, paint, signal) {
   if (signal.aborted) return Promise.resolve(false);
   if (motion.reduced || !milliseconds) {
     paint(1);
     return Promise.resolve(true);
   }
-  return new Promise((done) => {
-    let passed = 0;
-    let before = null;
+  return new Promise((resolve) => {
+    let elapsed = 0;
+    let previous = null;
     const frame = (now) => {
-      if (signal.aborted) return done(false);
-      // The speed may be changed on the way.
-      passed += before === null ? 0 : (now - before) * motion.speed;
-      before = now;
-      const share = motion.reduced ? 1 : Math.min(1, passed / milliseconds);
-      paint(ease(share));
-      if (share === 1) done(true);
+      if (signal.aborted) return resolve(false);
+      // The user may change the speed during the animation.
+      elapsed += previous === null ? 0 : (now - previous) * motion.speed;
+      previous = now;
+      const progress = motion.reduced ? 1 : Math.min(1, elapsed / milliseconds);
+      paint(ease(progress));
+      if (progress === 1) resolve(true);
       else requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
   });
 }
 
-// Resolves to true after a time, or to false if `signal` ends it before.
+// Resolves to true after a delay, or to false if `signal` aborts first.
 export function pause(milliseconds, signal) {
-  return new Promise((done) => {
-    if (signal.aborted) return done(false);
-    const timer = setTimeout(() => done(true), milliseconds / motion.speed);
-    signal.addEventListener("abort", () => (clearTimeout(timer), done(false)), { once: true });
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve(false);
+    const timer = setTimeout(() => resolve(true), milliseconds / motion.speed);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve(false)), { once: true });
   });
 }
 
-// The shorter way round from one heading to another, in radians, to the right.
+// Signed angle of the shorter turn between two headings, in radians, positive to the right.
 export function turnBetween(from, to) {
   return Math.atan2(Math.sin(to - from), Math.cos(to - from));
 }

@@ -1,43 +1,46 @@
-// An equirectangular picture seen from its middle, drawn by one shader, with outlines round the
-// views that are attended to. On the way to another viewpoint both pictures are drawn, each as if it
-// were painted on a round room with a flat floor in which the eye moves. Angles are radians:
-// headings clockwise from north, elevations up.
+// Draws an equirectangular picture in perspective with one shader, with outlines around the views
+// that have attention. During a move to another viewpoint both pictures are drawn, each projected
+// onto a round room with a flat floor, inside which the camera moves. Angles are radians: headings
+// clockwise from north, elevations upwards.
 
 const VERTEX = `#version 300 es
 const vec2 corners[3] = vec2[3](vec2(-1, -1), vec2(3, -1), vec2(-1, 3));
-out vec2 place;
+out vec2 position;
 void main() {
-  place = corners[gl_VertexID];
-  gl_Position = vec4(place, 0, 1);
+  position = corners[gl_VertexID];
+  gl_Position = vec4(position, 0, 1);
 }`;
 
 const FRAGMENT = `#version 300 es
 precision highp float;
-in vec2 place;
+in vec2 position;
 out vec4 colour;
 uniform sampler2D picture;
 uniform sampler2D next;
 uniform float blend;      // 0 shows the picture, 1 the next one
-uniform vec3 eye;         // right, ahead and up of the picture's middle; the room has radius 1
-uniform vec3 nextEye;     // the same for the next picture
-uniform float ground;     // how far the floor lies below the eye
-uniform vec2 reach;       // tangents of half the field of view
+// Camera relative to the picture's centre: right, ahead, up. The room has radius 1.
+uniform vec3 offset;
+uniform vec3 nextOffset;  // the same for the next picture
+uniform float floorDepth; // distance from the camera down to the floor
+// Tangents of half the field of view, horizontal and vertical.
+uniform vec2 halfTangents;
 uniform vec2 look;        // heading, elevation
-uniform float pixel;      // of the screen, in pixels of the canvas
+uniform float pixel;      // size of a screen pixel in canvas pixels
 uniform float strengths[36];
 const float PI = 3.14159265;
 const float CELL = PI / 6.0;
 
-vec3 met(vec3 ray, vec3 from) {
+// Direction from the room's centre to the point where a ray meets the room.
+vec3 hit(vec3 ray, vec3 from) {
   float along = dot(from, ray);
   float far = sqrt(along * along - dot(from, from) + 1.0) - along;
-  // Stairs may lead from below the floor of the next picture.
-  if (ray.z < -0.001) far = min(far, max(0.05, ground + from.z) / -ray.z);
+  // On stairs the camera may start below the floor of the next picture.
+  if (ray.z < -0.001) far = min(far, max(0.05, floorDepth + from.z) / -ray.z);
   return normalize(from + far * ray);
 }
 
-// North is in the middle of a picture. The heading is measured from the look, so that it jumps
-// behind the eye only, where nothing is drawn.
+// North is in the middle column of a picture. Headings are computed relative to the camera, so the
+// discontinuity lies behind it, where nothing is drawn.
 vec2 angles(vec3 ray) {
   return vec2(look.x + atan(ray.x, ray.y), asin(clamp(ray.z, -1.0, 1.0)));
 }
@@ -48,11 +51,11 @@ vec3 texel(sampler2D from, vec3 ray) {
 }
 
 void main() {
-  vec3 ray = normalize(vec3(place.x * reach.x, 1.0, place.y * reach.y));
+  vec3 ray = normalize(vec3(position.x * halfTangents.x, 1.0, position.y * halfTangents.y));
   float c = cos(look.y), s = sin(look.y);
   ray = vec3(ray.x, ray.y * c - ray.z * s, ray.y * s + ray.z * c);
-  colour = vec4(texel(picture, met(ray, eye)), 1);
-  if (blend > 0.0) colour.rgb = mix(colour.rgb, texel(next, met(ray, nextEye)), blend);
+  colour = vec4(texel(picture, hit(ray, offset)), 1);
+  if (blend > 0.0) colour.rgb = mix(colour.rgb, texel(next, hit(ray, nextOffset)), blend);
   vec2 cell = angles(ray) / CELL;
   vec2 nearest = floor(cell + 0.5);
   if (abs(nearest.y) < 1.5) {
@@ -68,25 +71,25 @@ void main() {
 }`;
 
 const HALF = Math.PI / 2;
-const ROOM = 3.6; // metres from the eye to the walls of the room that pictures are painted on
-const EYE = 1.5; // metres of the eye above the floor
+const ROOM_RADIUS = 3.6; // metres; of the room that pictures are projected onto
+const CAMERA_HEIGHT = 1.5; // metres above the floor
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export class Panorama {
-  look = { heading: 0, elevation: 0, field: 1.25 }; // field of view from top to bottom
-  onlook = () => {};
+  camera = { heading: 0, elevation: 0, field: 1.25 }; // `field` is the vertical field of view
+  onLook = () => {};
   #canvas;
   #gl;
-  #at = {};
+  #uniforms = {}; // locations by name
   #strengths = new Float32Array(36);
-  #waiting = false;
+  #scheduled = false;
   #textures = [];
   #picture = null;
-  #passage = null; // { picture, vector, room, share }
+  #move = null; // { picture, vector, radius, progress }
 
   constructor(canvas) {
     this.#canvas = canvas;
-    // What was drawn is kept, for screenshots and films of the page.
+    // The drawing buffer is preserved for screenshots of the page.
     this.#gl = canvas.getContext("webgl2", { antialias: false, preserveDrawingBuffer: true });
     if (!this.#gl) return;
     this.#prepare();
@@ -102,70 +105,72 @@ export class Panorama {
     return Boolean(this.#gl);
   }
 
-  // Columns of a picture of which every pixel is seen, as far as the graphics card can hold it.
+  // Picture width at which one picture pixel covers one screen pixel, within the limit of the GPU.
   get columns() {
-    const sharp = (Math.PI * this.#height) / this.#reach[1];
-    return Math.min(sharp, this.#gl.getParameter(this.#gl.MAX_TEXTURE_SIZE));
+    const columns = (Math.PI * this.#height) / this.#halfTangents[1];
+    return Math.min(columns, this.#gl.getParameter(this.#gl.MAX_TEXTURE_SIZE));
   }
 
   show(picture) {
-    this.#passage = null;
+    this.#move = null;
     this.#picture = picture;
     this.#load(0, picture);
     this.draw();
   }
 
-  // Begins to pass to another picture; `way` as of viewer/passage.js, or null to fade over.
-  pass(picture, way) {
-    this.arrive();
-    this.#passage = { picture, share: 0, vector: null, room: ROOM };
-    if (way) {
-      const sign = way.back ? -1 : 1;
-      const level = sign * way.distance * Math.cos(way.elevation);
-      this.#passage.vector = [way.heading, level, sign * way.distance * Math.sin(way.elevation)];
-      this.#passage.room = Math.max(ROOM, 1.6 * way.distance); // the eye stays in it
+  // Starts the transition to another picture: along `move` (see viewer/moves.js), or a cross-fade if
+  // it is null.
+  startMove(picture, move) {
+    this.finishMove();
+    this.#move = { picture, progress: 0, vector: null, radius: ROOM_RADIUS };
+    if (move) {
+      const sign = move.back ? -1 : 1;
+      const level = sign * move.distance * Math.cos(move.elevation);
+      this.#move.vector = [move.heading, level, sign * move.distance * Math.sin(move.elevation)];
+      this.#move.radius = Math.max(ROOM_RADIUS, 1.6 * move.distance); // contains the camera
     }
     this.#load(1, picture);
   }
 
-  // Goes on to a share of the passage.
-  along(share) {
-    if (this.#passage) this.#passage.share = share;
+  // Sets the progress of the transition, 0 to 1.
+  continueMove(progress) {
+    if (this.#move) this.#move.progress = progress;
     this.draw();
   }
 
-  // Ends the passage, wherever it is.
-  arrive() {
-    if (!this.#passage) return;
-    this.#picture = this.#passage.picture;
-    this.#passage = null;
+  // Completes the transition at once.
+  finishMove() {
+    if (!this.#move) return;
+    this.#picture = this.#move.picture;
+    this.#move = null;
     this.#textures.reverse();
     this.#bind();
     this.draw();
   }
 
-  // Strength 0 to 1 of each of the 36 views; null for none.
-  attend(strengths) {
+  // Outlines the 36 views by attention strength, 0 to 1; null removes the outlines.
+  showAttention(strengths) {
     this.#strengths = Float32Array.from(strengths ?? new Array(36).fill(0));
     this.draw();
   }
 
   turn(heading, elevation) {
     const turn = 2 * Math.PI;
-    this.look.heading = ((heading % turn) + turn) % turn;
-    this.look.elevation = clamp(elevation, -HALF, HALF);
+    this.camera.heading = ((heading % turn) + turn) % turn;
+    this.camera.elevation = clamp(elevation, -HALF, HALF);
     this.draw();
   }
 
   zoom(factor) {
-    this.look.field = clamp(this.look.field * factor, 0.5, 1.9);
+    this.camera.field = clamp(this.camera.field * factor, 0.5, 1.9);
     this.draw();
   }
 
-  // Width and height of the picture plane at distance 1, halved.
-  get #reach() {
-    const up = Math.tan(this.look.field / 2);
-    return [up * (this.#canvas.clientWidth / Math.max(1, this.#canvas.clientHeight)), up];
+  // Half the width and height of the image plane at distance 1.
+  get #halfTangents() {
+    const vertical = Math.tan(this.camera.field / 2);
+    const aspect = this.#canvas.clientWidth / Math.max(1, this.#canvas.clientHeight);
+    return [vertical * aspect, vertical];
   }
 
   get #scale() {
@@ -176,18 +181,18 @@ export class Panorama {
     return Math.round(this.#canvas.clientHeight * this.#scale);
   }
 
-  get fieldAcross() {
-    return 2 * Math.atan(this.#reach[0]);
+  get horizontalField() {
+    return 2 * Math.atan(this.#halfTangents[0]);
   }
 
-  // Pixel of a direction; `ahead` tells whether it is before the eye at all.
+  // Returns the pixel of a direction; `ahead` is false if it is not in front of the camera.
   project(heading, elevation) {
-    const turn = heading - this.look.heading;
+    const turn = heading - this.camera.heading;
     const level = Math.cos(elevation);
     const [x, y, z] = [level * Math.sin(turn), level * Math.cos(turn), Math.sin(elevation)];
-    const [c, s] = [Math.cos(this.look.elevation), Math.sin(this.look.elevation)];
+    const [c, s] = [Math.cos(this.camera.elevation), Math.sin(this.camera.elevation)];
     const [ahead, up] = [y * c + z * s, z * c - y * s];
-    const [right, top] = this.#reach;
+    const [right, top] = this.#halfTangents;
     return {
       x: (this.#canvas.clientWidth / 2) * (1 + x / ahead / right),
       y: (this.#canvas.clientHeight / 2) * (1 - up / ahead / top),
@@ -197,12 +202,12 @@ export class Panorama {
   }
 
   draw() {
-    if (this.#waiting) return;
-    this.#waiting = true;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     requestAnimationFrame(() => {
-      this.#waiting = false;
+      this.#scheduled = false;
       this.#paint();
-      this.onlook();
+      this.onLook();
     });
   }
 
@@ -213,24 +218,26 @@ export class Panorama {
     if (this.#canvas.width !== width) this.#canvas.width = width;
     if (this.#canvas.height !== this.#height) this.#canvas.height = this.#height;
     gl.viewport(0, 0, width, this.#height);
-    gl.uniform2f(this.#at.reach, ...this.#reach);
-    gl.uniform2f(this.#at.look, this.look.heading, this.look.elevation);
-    gl.uniform1f(this.#at.pixel, this.#scale);
-    gl.uniform1fv(this.#at.strengths, this.#strengths);
-    const { share, vector, room } = this.#passage ?? { share: 0, vector: null, room: ROOM };
-    gl.uniform1f(this.#at.blend, clamp(2 * share - 0.5, 0, 1));
-    gl.uniform1f(this.#at.ground, EYE / room);
-    gl.uniform3f(this.#at.eye, ...this.#offset(vector, share / room));
-    gl.uniform3f(this.#at.nextEye, ...this.#offset(vector, (share - 1) / room));
+    const at = this.#uniforms;
+    gl.uniform2f(at.halfTangents, ...this.#halfTangents);
+    gl.uniform2f(at.look, this.camera.heading, this.camera.elevation);
+    gl.uniform1f(at.pixel, this.#scale);
+    gl.uniform1fv(at.strengths, this.#strengths);
+    const still = { progress: 0, vector: null, radius: ROOM_RADIUS };
+    const { progress, vector, radius } = this.#move ?? still;
+    gl.uniform1f(at.blend, clamp(2 * progress - 0.5, 0, 1));
+    gl.uniform1f(at.floorDepth, CAMERA_HEIGHT / radius);
+    gl.uniform3f(at.offset, ...this.#offset(vector, progress / radius));
+    gl.uniform3f(at.nextOffset, ...this.#offset(vector, (progress - 1) / radius));
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
-  // A part of the way as right, ahead and up.
-  #offset(vector, part) {
+  // A vector times a factor, as right, ahead and up of the camera.
+  #offset(vector, factor) {
     if (!vector) return [0, 0, 0];
     const [heading, level, up] = vector;
-    const turn = heading - this.look.heading;
-    return [level * part * Math.sin(turn), level * part * Math.cos(turn), up * part];
+    const turn = heading - this.camera.heading;
+    return [level * factor * Math.sin(turn), level * factor * Math.cos(turn), up * factor];
   }
 
   #load(unit, picture) {
@@ -262,20 +269,23 @@ export class Panorama {
       throw new Error(`panorama shader: ${gl.getProgramInfoLog(program)}`);
     }
     gl.useProgram(program);
-    const names = "picture next blend eye nextEye ground reach look pixel strengths";
-    for (const name of names.split(" ")) this.#at[name] = gl.getUniformLocation(program, name);
+    const names =
+      "picture next blend offset nextOffset floorDepth halfTangents look pixel strengths";
+    for (const name of names.split(" ")) {
+      this.#uniforms[name] = gl.getUniformLocation(program, name);
+    }
     this.#textures = [gl.createTexture(), gl.createTexture()];
     this.#bind();
     for (const unit of [0, 1]) {
       gl.activeTexture(gl.TEXTURE0 + unit);
-      // One black pixel, until there is a picture.
+      // One black pixel until a picture is loaded.
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, 1, 1, 0, gl.RGB, gl.UNSIGNED_BYTE, new Uint8Array(3));
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.LINEAR);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.REPEAT);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     }
-    gl.uniform1i(this.#at.picture, 0);
-    gl.uniform1i(this.#at.next, 1);
+    gl.uniform1i(this.#uniforms.picture, 0);
+    gl.uniform1i(this.#uniforms.next, 1);
   }
 }

@@ -1,55 +1,56 @@
-// Panoramas near at hand: each is fetched once, some are kept, and likely next ones are fetched
-// while nothing else is waited for.
+// Cache of panoramas, and prefetching of those that are likely to be shown next.
 
-import { source } from "viewer/source.js";
+import { source } from "viewer/data_source.js";
 
-const KEPT = 300e6; // bytes of decoded pictures
-const FINE = 0.75; // columns of a picture by those of the screen; fewer look blurred
-const cache = new Map(); // oldest first
+const CACHE_SIZE = 300e6; // bytes of decoded pictures
+const SHARP = 0.75; // picture columns per screen column below which a picture looks blurred
+const cache = new Map(); // least recently used first
 let widths = [2048];
-let likely = [];
-let fetching = false;
+let queue = [];
+let prefetching = false;
 
-// Columns of the pictures that there are, the fewest first.
-export function offer(columns) {
+// Sets the available picture widths, in ascending order.
+export function setPictureWidths(columns) {
   widths = columns;
 }
 
-// The pictures to show one after the other where so many columns can be seen: one that comes fast,
-// then finer ones.
-export function sizes(columns) {
-  const enough = widths.findIndex((width) => width >= FINE * columns);
+// Returns the widths to load one after the other for a view that resolves so many columns: first
+// the fastest, then finer ones.
+export function widthsFor(columns) {
+  const enough = widths.findIndex((width) => width >= SHARP * columns);
   return widths.slice(0, enough < 0 ? widths.length : enough + 1);
 }
 
 export function picture(scan, viewpoint, width) {
-  const key = name(scan, viewpoint, width);
-  let found = cache.get(key)?.found;
-  if (found) cache.delete(key); // the newest stand last
-  found ??= source.picture(scan, viewpoint, width);
-  cache.set(key, { found, bytes: 2 * width * width });
-  found.catch(() => cache.delete(key)); // to be tried again
-  let bytes = [...cache.values()].reduce((sum, one) => sum + one.bytes, 0);
-  for (const [oldest, one] of cache) {
-    if (bytes <= KEPT || oldest === key) break;
+  const key = cacheKey(scan, viewpoint, width);
+  let bitmap = cache.get(key)?.bitmap;
+  if (bitmap) cache.delete(key); // inserted again at the end
+  bitmap ??= source.picture(scan, viewpoint, width);
+  cache.set(key, { bitmap, bytes: 2 * width * width });
+  bitmap.catch(() => cache.delete(key)); // so that the next request tries again
+  let bytes = [...cache.values()].reduce((sum, entry) => sum + entry.bytes, 0);
+  for (const [oldest, entry] of cache) {
+    if (bytes <= CACHE_SIZE || oldest === key) break;
     cache.delete(oldest);
-    bytes -= one.bytes;
+    bytes -= entry.bytes;
   }
-  return found;
+  return bitmap;
 }
 
-// The finest of the pictures of these sizes that was asked for already, else the first.
-export function nearest(scan, viewpoint, columns) {
-  return columns.findLast((width) => cache.has(name(scan, viewpoint, width))) ?? columns[0];
+// Returns the largest of the given widths that is in the cache, or the first width.
+export function initialWidth(scan, viewpoint, options) {
+  const cached = (width) => cache.has(cacheKey(scan, viewpoint, width));
+  return options.findLast(cached) ?? options[0];
 }
 
-// Fetches pictures that will be wanted next; resolves when they are here or others are expected.
-export async function expect(scan, viewpoints) {
-  likely = viewpoints.map((viewpoint) => [scan, viewpoint, widths[0]]);
-  if (fetching) return;
-  fetching = true;
-  while (likely.length) await picture(...likely.shift()).catch(() => {});
-  fetching = false;
+// Loads pictures that are likely to be shown next. A later call replaces the queue and
+// resolves at once.
+export async function prefetch(scan, viewpoints) {
+  queue = viewpoints.map((viewpoint) => [scan, viewpoint, widths[0]]);
+  if (prefetching) return;
+  prefetching = true;
+  while (queue.length) await picture(...queue.shift()).catch(() => {});
+  prefetching = false;
 }
 
-const name = (scan, viewpoint, width) => `${scan}/${viewpoint}/${width}`;
+const cacheKey = (scan, viewpoint, width) => `${scan}/${viewpoint}/${width}`;

@@ -1,36 +1,37 @@
-// Slider, play and pause, speed, and starting again at the end.
+// Playback controls: slider, play and pause, speed, loop.
 
-import { recall, store } from "viewer/memory.js";
+import { recall, store } from "viewer/preferences.js";
 import { motion, pause } from "viewer/motion.js";
 
-const STAY = 1100; // milliseconds at a step once it is reached
+const PAUSE = 1100; // milliseconds at each step
 const SPEEDS = [0.5, 1, 2, 4];
 
 const get = (id) => document.getElementById(id);
 
 export class Player {
-  #jump;
+  #showStep;
   #playing = null;
   #last = 0;
   #step = 0;
 
-  // `jump(step)` shows a step and resolves once it is reached.
-  constructor(jump) {
-    this.#jump = jump;
+  // `showStep(step)` shows a step and resolves when the move to it is complete.
+  constructor(showStep) {
+    this.#showStep = showStep;
     get("step").addEventListener("input", (event) => {
       this.pause();
-      jump(Number(event.target.value));
+      showStep(Number(event.target.value));
     });
     get("back").addEventListener("click", () => this.go(-1));
     get("next").addEventListener("click", () => this.go(1));
     get("play").addEventListener("click", () => this.toggle());
-    get("speed").addEventListener("change", () => this.#pace(Number(get("speed").value)));
-    get("loop").addEventListener("click", () => this.loop());
-    this.#pace(Number(recall("speed") ?? 1));
-    if (recall("loop") === "true") this.loop();
+    get("speed").addEventListener("change", () => this.#setSpeed(Number(get("speed").value)));
+    get("loop").addEventListener("click", () => this.toggleLoop());
+    this.#setSpeed(Number(recall("speed") ?? 1));
+    if (recall("loop") === "true") this.toggleLoop();
   }
 
-  at(step, last) {
+  // Displays the current step and the number of the last one.
+  update(step, last) {
     [this.#step, this.#last] = [step, last];
     const slider = get("step");
     slider.max = last;
@@ -43,10 +44,11 @@ export class Player {
     if (step === last && !this.#loops) this.pause();
   }
 
+  // Moves by a number of steps, forward or back.
   go(by) {
     this.pause();
     const step = Math.min(this.#last, Math.max(0, this.#step + by));
-    if (step !== this.#step) this.#jump(step);
+    if (step !== this.#step) this.#showStep(step);
   }
 
   toggle() {
@@ -60,9 +62,9 @@ export class Player {
     this.#playing = new AbortController();
     this.#label("Pause");
     const { signal } = this.#playing;
-    if (this.#step === this.#last) await this.#jump(0);
-    while (await pause(STAY, signal)) {
-      await this.#jump(this.#step === this.#last ? 0 : this.#step + 1);
+    if (this.#step === this.#last) await this.#showStep(0);
+    while (await pause(PAUSE, signal)) {
+      await this.#showStep(this.#step === this.#last ? 0 : this.#step + 1);
     }
   }
 
@@ -72,13 +74,13 @@ export class Player {
     this.#label("Play");
   }
 
-  // Faster, or slower.
-  change(by) {
-    const place = SPEEDS.indexOf(motion.speed) + by;
-    if (place in SPEEDS) this.#pace(SPEEDS[place]);
+  // Selects the next faster (1) or slower (-1) speed.
+  changeSpeed(by) {
+    const index = SPEEDS.indexOf(motion.speed) + by;
+    if (index in SPEEDS) this.#setSpeed(SPEEDS[index]);
   }
 
-  loop() {
+  toggleLoop() {
     get("loop").setAttribute("aria-pressed", !this.#loops);
     store("loop", this.#loops);
   }
@@ -87,7 +89,7 @@ export class Player {
     return get("loop").getAttribute("aria-pressed") === "true";
   }
 
-  #pace(speed) {
+  #setSpeed(speed) {
     motion.speed = SPEEDS.includes(speed) ? speed : 1;
     get("speed").value = String(motion.speed);
     store("speed", motion.speed);

@@ -1,36 +1,37 @@
-// Everything that shows a step of one walk, or of two beside each other.
+// Everything that shows a step of one walk, or of two walks side by side.
 
 import { caption } from "viewer/caption.js";
 import { chart } from "viewer/chart.js";
 import { instruction } from "viewer/instruction.js";
 import { FloorMap } from "viewer/map.js";
-import { standsFor } from "viewer/marks.js";
+import { sameMarker } from "viewer/markers.js";
 import { metrics } from "viewer/metrics.js";
 import { animate } from "viewer/motion.js";
-import { facing, passage } from "viewer/passage.js";
-import { expect } from "viewer/pictures.js";
-import { stepList } from "viewer/steps.js";
-import { html, refill, svg } from "viewer/svg.js";
+import { headingAt, moveBetween } from "viewer/moves.js";
+import { prefetch } from "viewer/pictures.js";
+import { stepTable } from "viewer/step_table.js";
+import { html, replaceKeepingFocus, svg } from "viewer/elements.js";
 import { View } from "viewer/view.js";
 
 const get = (id) => document.getElementById(id);
-const GLIDE = 700; // milliseconds on the map, where there are no pictures
-const ACROSS = 1.2; // field of view there
+// Without pictures: milliseconds of a move on the map, and the field of view of its cones.
+const GLIDE = 700;
+const ACROSS = 1.2;
 
 export class Stage {
-  #bare;
+  #mapOnly;
   #views = [];
   #map = null;
   #scene = null;
   #walks = [];
   #options = {};
-  #journey = new AbortController();
+  #move = new AbortController();
 
-  // Without pictures, or where they cannot be drawn, the map takes the stage.
+  // If there are no pictures, or the browser cannot draw them, the map replaces the panorama.
   constructor(pictures) {
-    this.#bare = !pictures;
-    if (this.#bare) {
-      document.body.classList.add("bare");
+    this.#mapOnly = !pictures;
+    if (this.#mapOnly) {
+      document.body.classList.add("map-only");
       get("views").replaceChildren(get("plan"), html("div", { id: "captions", class: "captions" }));
       new ResizeObserver(() => this.#walks.length && this.#drawMap()).observe(get("map"));
     }
@@ -38,133 +39,137 @@ export class Stage {
   }
 
   get heading() {
-    return this.#bare ? facing(this.#now) : this.#views[0].look.heading;
+    return this.#mapOnly ? headingAt(this.#step) : this.#views[0].camera.heading;
   }
 
-  get #now() {
+  get #step() {
     const { trace, step } = this.#walks[0];
     return trace.steps[step];
   }
 
-  face(place, heading) {
-    this.#views[place]?.face(heading);
+  // Turns a view to a heading.
+  face(index, heading) {
+    this.#views[index]?.face(heading);
   }
 
-  // So many walks in a building are to be shown.
-  begin(count, scene) {
+  // Prepares the views and the map for a number of walks in a building.
+  prepare(count, scene) {
     if (scene !== this.#scene) {
       this.#scene = scene;
       this.#map = new FloorMap(scene);
     }
     get("views").classList.toggle("double", count > 1);
-    if (this.#bare || count === this.#views.length) return;
-    this.#views = Array.from({ length: count }, (_, place) => new View(place > 0));
+    if (this.#mapOnly || count === this.#views.length) return;
+    this.#views = Array.from({ length: count }, (_, index) => new View(index > 0));
     for (const view of this.#views) {
-      view.onlook = (heading, across) => this.#map.turn(view.second, heading, across);
-      view.onpass = (way, share) => this.#map.travel(view.second, way, share);
+      view.onLook = (heading, across) => this.#map.turn(view.second, heading, across);
+      view.onMove = (move, progress) => this.#map.travel(view.second, move, progress);
     }
     get("views").replaceChildren(...this.#views.map((view) => view.element));
   }
 
-  // `options`: showWay, attention, choose(place, number), go(viewpoint), jump(step). Resolves once
-  // the step is reached.
+  // Shows a step and resolves when the move to it is complete. Options: showPath, attention,
+  // choose(index, number), go(viewpoint), showStep(step).
   show(traces, step, options) {
-    const before = this.#walks;
+    const previous = this.#walks;
     this.#options = options;
-    this.#walks = traces.map((trace, place) => ({
+    this.#walks = traces.map((trace, index) => ({
       trace,
       step: Math.min(step, trace.steps.length - 1),
-      second: place > 0,
+      second: index > 0,
     }));
-    this.#map.storey = this.#map.storeyOf(this.#now.viewpoint);
-    const attending = traces.some((trace) => trace.steps.some((one) => one.view_attention));
-    get("overlay").hidden = !attending || this.#bare;
-    this.#words();
+    this.#map.storey = this.#map.storeyOf(this.#step.viewpoint);
+    const hasAttention = traces.some(({ steps }) => steps.some((one) => one.view_attention));
+    get("overlay").hidden = !hasAttention || this.#mapOnly;
+    this.#drawInstructions();
     this.#drawMap();
     this.#drawCharts();
-    this.#steps();
+    this.#drawStepTables();
     get("metrics").replaceChildren(
-      options.showWay
+      options.showPath
         ? metrics(this.#walks)
-        : html("p", { class: "note" }, "They are shown when you stop."),
+        : html("p", { class: "note" }, "Metrics are shown after you stop."),
     );
-    return this.#bare ? this.#glide(before) : this.#look();
+    return this.#mapOnly ? this.#moveOnMap(previous) : this.#moveViews();
   }
 
-  #look() {
-    const arrivals = this.#walks.map((walk, place) =>
-      this.#views[place].show(walk.trace, walk.step, {
-        choose: (number) => this.#options.choose(place, number),
+  #moveViews() {
+    const moves = this.#walks.map((walk, index) =>
+      this.#views[index].show(walk.trace, walk.step, {
+        choose: (number) => this.#options.choose(index, number),
         attention: this.#options.attention,
-        upcoming: () => (place ? Promise.resolve() : this.#expect()),
+        prefetchNext: () => (index ? Promise.resolve() : this.#prefetch()),
       }),
     );
-    return Promise.all(arrivals);
+    return Promise.all(moves);
   }
 
-  // Moves the agents on the map that has the stage.
-  #glide(before) {
-    this.#journey.abort();
-    this.#journey = new AbortController();
+  // Moves the agents on a map that replaces the panorama.
+  #moveOnMap(previous) {
+    this.#move.abort();
+    this.#move = new AbortController();
     get("captions").replaceChildren(
       ...this.#walks.map(({ trace, step, second }) =>
         html("p", { class: second ? "caption two" : "caption" }, ...caption(trace, step)),
       ),
     );
-    const ways = this.#walks.map(({ trace, step }, place) => {
-      const old = before[place];
+    const moves = this.#walks.map(({ trace, step }, index) => {
+      const old = previous[index];
       if (!old || old.step === step) return null;
       const from = { scan: old.trace.scan, number: old.step, step: old.trace.steps[old.step] };
-      return passage(from, trace, step);
+      return moveBetween(from, trace, step);
     });
-    const paint = (share) =>
-      this.#walks.forEach(({ second }, place) => this.#map.travel(second, ways[place], share));
-    return animate(ways.some(Boolean) ? GLIDE : 0, paint, this.#journey.signal);
+    const paint = (progress) =>
+      this.#walks.forEach(({ second }, index) => this.#map.travel(second, moves[index], progress));
+    return animate(moves.some(Boolean) ? GLIDE : 0, paint, this.#move.signal);
   }
 
-  // Pictures that are likely to be wanted next.
-  #expect() {
+  // Loads the pictures that are likely to be shown next.
+  #prefetch() {
     const { trace, step } = this.#walks[0];
-    const ahead = trace.steps.slice(step + 1, step + 4).map((one) => one.viewpoint);
-    const beside = trace.steps[step].candidates.map((candidate) => candidate.viewpoint);
-    return expect(trace.scan, trace.ending === "under way" ? beside : ahead);
+    const next = trace.steps.slice(step + 1, step + 4);
+    const likely = trace.ending === "under way" ? trace.steps[step].candidates : next;
+    return prefetch(trace.scan, likely.map(({ viewpoint }) => viewpoint));
   }
 
-  #words() {
-    const attending = this.#walks.filter(({ trace }) => trace.steps[0].word_attention);
-    const shown = attending.length ? attending : this.#walks.slice(0, 1);
-    const named = attending.length > 0 && this.#walks.length > 1;
+  #drawInstructions() {
+    const withAttention = this.#walks.filter(({ trace }) => trace.steps[0].word_attention);
+    const shown = withAttention.length ? withAttention : this.#walks.slice(0, 1);
+    const named = withAttention.length > 0 && this.#walks.length > 1;
     get("instructions").replaceChildren(
       ...shown.map(({ trace, step, second }) => instruction(trace, step, { second, named })),
     );
   }
 
-  #steps() {
+  #drawStepTables() {
     const named = this.#walks.length > 1;
-    const { showWay: goal, jump } = this.#options;
+    const { showPath: showGoal, showStep } = this.#options;
     get("steps").replaceChildren(
       ...this.#walks.map(({ trace, step, second }) =>
-        stepList(trace, step, { second, named, goal, jump }),
+        stepTable(trace, step, { second, named, showGoal, showStep }),
       ),
     );
   }
 
   #drawMap() {
     const map = this.#map;
-    const look = (walk, place) =>
-      this.#bare
-        ? { heading: facing(walk.trace.steps[walk.step]), across: ACROSS }
-        : this.#views[place].look;
-    const walks = this.#walks.map((walk, place) => ({ ...walk, look: look(walk, place) }));
-    const way = this.#options.showWay ? this.#walks[0].trace.path : null;
-    const choose = this.#bare ? (number) => this.#options.choose(0, number) : null;
+    const camera = ({ trace, step }, index) =>
+      this.#mapOnly
+        ? { heading: headingAt(trace.steps[step]), across: ACROSS }
+        : this.#views[index].camera;
+    const walks = this.#walks.map((walk, index) => ({ ...walk, camera: camera(walk, index) }));
+    const path = this.#options.showPath ? this.#walks[0].trace.path : null;
+    const choose = this.#mapOnly ? (number) => this.#options.choose(0, number) : null;
     const size = [get("map").clientWidth, get("map").clientHeight];
-    const drawing = map.draw(walks, { way, go: this.#options.go, choose, size });
-    const held = get("map").contains(document.activeElement) ? document.activeElement : null;
+    const drawing = map.draw(walks, { path, go: this.#options.go, choose, size });
+    const focused = get("map").contains(document.activeElement) ? document.activeElement : null;
     get("map").replaceChildren(drawing);
-    if (held) [...drawing.querySelectorAll(".mark")].find((one) => standsFor(one, held))?.focus();
-    const several = map.storeys > 1 ? Array.from({ length: map.storeys }, (_, k) => k) : [];
-    const buttons = several.map((storey) =>
+    if (focused) {
+      const markers = [...drawing.querySelectorAll(".marker")];
+      markers.find((marker) => sameMarker(marker, focused))?.focus();
+    }
+    const storeys = map.storeys > 1 ? Array.from({ length: map.storeys }, (_, storey) => storey) : [];
+    const buttons = storeys.map((storey) =>
       html(
         "button",
         {
@@ -178,48 +183,50 @@ export class Stage {
         `${storey}`,
       ),
     );
-    refill(get("storeys"), buttons, (one, old) => one.textContent === old.textContent);
-    this.#legend(Boolean(way && way.length > 1));
+    const sameStorey = (button, old) => button.textContent === old.textContent;
+    replaceKeepingFocus(get("storeys"), buttons, sameStorey);
+    this.#legend(Boolean(path && path.length > 1));
   }
 
   #drawCharts() {
     const lengths = this.#walks.map(({ trace }) => trace.steps.length - 1);
     const distances = this.#walks.flatMap(({ trace }) =>
-      trace.steps.map((one) => one.distance_to_goal ?? 0),
+      trace.steps.map((step) => step.distance_to_goal ?? 0),
     );
-    const walking = this.#walks[0].trace.ending === "under way";
-    get("charts").hidden = walking;
-    if (walking) return;
-    // Who gives no probabilities has little to show beside one who does.
-    const telling = this.#walks.filter(({ trace }) => trace.steps[0].stop_probability != null);
-    const drawn = telling.length ? telling : this.#walks.slice(0, 1);
+    const unfinished = this.#walks[0].trace.ending === "under way";
+    get("charts").hidden = unfinished;
+    if (unfinished) return;
+    // If only one of two walks has probabilities, its chart gets the whole width.
+    const known = this.#walks.filter(({ trace }) => trace.steps[0].stop_probability != null);
+    const drawn = known.length ? known : this.#walks.slice(0, 1);
     const options = {
       width: get("charts").clientWidth / drawn.length,
       last: Math.max(...lengths),
-      furthest: Math.max(1, ...distances),
-      jump: this.#options.jump,
-      showGoal: this.#options.showWay,
+      maxDistance: Math.max(1, ...distances),
+      showStep: this.#options.showStep,
+      showGoal: this.#options.showPath,
     };
     get("charts").replaceChildren(
       ...drawn.map(({ trace, step, second }) => chart(trace, step, { second, ...options })),
     );
   }
 
-  #legend(way) {
-    const line = (kind, height = 3) =>
+  #legend(hasPath) {
+    const line = (colour, height = 3) =>
       svg(
         "svg",
         { viewBox: "0 0 22 10", "aria-hidden": true },
-        svg("rect", { y: 5 - height / 2, width: 22, height, style: `fill: var(--${kind})` }),
+        svg("rect", { y: 5 - height / 2, width: 22, height, style: `fill: var(--${colour})` }),
       );
     const entries = this.#walks.map(({ trace, second }) => [line(second ? "two" : "one"), trace.agent]);
-    if (way) {
+    if (hasPath) {
       const ring = svg("circle", {
         ...{ cx: 11, cy: 5, r: 4.2, fill: "none", "stroke-dasharray": "2 1.4" },
-        style: "stroke: var(--way)",
+        style: "stroke: var(--reference)",
       });
-      entries.unshift([line("way", 6), "reference path"]);
-      entries.push([svg("svg", { viewBox: "0 0 22 10", "aria-hidden": true }, ring), "3 m round the goal"]);
+      const sign = svg("svg", { viewBox: "0 0 22 10", "aria-hidden": true }, ring);
+      entries.unshift([line("reference", 6), "reference path"]);
+      entries.push([sign, "3 m around the goal"]);
     }
     get("legend").replaceChildren(...entries.map((entry) => html("li", {}, ...entry)));
   }

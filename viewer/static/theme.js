@@ -1,18 +1,18 @@
-// Dark or light: as the system has it, until somebody chooses. What was chosen is restored by a
-// line in the head of the page, before anything is painted.
+// Dark or light theme: the system's until the user chooses one. A script in the head of the page
+// restores the choice before the first paint.
 
-import { recall, store } from "viewer/memory.js";
+import { recall, store } from "viewer/preferences.js";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 export function themeButton(button) {
   const dark = () => (recall("theme") ?? (system.matches ? "dark" : "light")) === "dark";
-  const show = () => button.setAttribute("aria-pressed", dark());
+  const update = () => button.setAttribute("aria-pressed", dark());
   button.addEventListener("click", () => {
     store("theme", dark() ? "light" : "dark");
     document.documentElement.dataset.theme = recall("theme");
-    show();
+    update();
   });
-  system.addEventListener("change", show);
-  show();
+  system.addEventListener("change", update);
+  update();
 }

@@ -1,205 +1,211 @@
-// What one agent sees at one step: panorama, marks, and a line of figures. It turns to where the
-// agent goes before it follows, and glides there.
+// The view of one agent: panorama, candidate markers and caption. A move to the next step first
+// turns to the chosen candidate and then glides there.
 
-import { ViewWeights, scale, strengths } from "viewer/attention.js";
+import { ViewWeights, attentionScale, strengths } from "viewer/attention.js";
 import { caption } from "viewer/caption.js";
-import { lookAround } from "viewer/looking.js";
-import { Marks } from "viewer/marks.js";
+import { enableLookAround } from "viewer/look_around.js";
+import { Markers } from "viewer/markers.js";
 import { animate, motion, pause, turnBetween } from "viewer/motion.js";
 import { Panorama } from "viewer/panorama.js";
-import { facing, passage } from "viewer/passage.js";
-import { nearest, picture, sizes } from "viewer/pictures.js";
-import { html, svg } from "viewer/svg.js";
+import { headingAt, moveBetween } from "viewer/moves.js";
+import { initialWidth, picture, widthsFor } from "viewer/pictures.js";
+import { html, svg } from "viewer/elements.js";
 
-const DOWN = -0.16; // marks lie on the floor
-const SEEN = 0.36; // of the field of view, above and below its middle, in which the chosen mark lies
-const SHARPEN = 160, SLOW = 500; // milliseconds
-const GLIDE = 900, FADE = 300, HALF_TURN = 1100, QUICK = 240;
-const UNTURNED = 0.02;
+// Radians. The camera looks slightly down, because the markers are on the floor.
+const ELEVATION = -0.16, SAME_DIRECTION = 0.02;
+const VISIBLE = 0.36; // share of the field of view around its centre that contains the chosen marker
+// Milliseconds: delay before finer pictures and before the loading text, then animations.
+const REFINE_DELAY = 160, SLOW = 500;
+const GLIDE = 900, FADE = 300, HALF_TURN = 1100, SHORTEST_TURN = 240;
 
 export class View {
-  onlook = () => {};
-  onpass = () => {};
+  onLook = () => {};
+  onMove = () => {};
   #canvas = html("canvas", { tabindex: 0, role: "img" });
-  #layer = svg("svg", { class: "marks", role: "group", "aria-label": "Where to go" });
-  #numbers = svg("svg", { class: "weights", "aria-hidden": true });
+  #layer = svg("svg", { class: "markers", role: "group", "aria-label": "Candidates" });
+  #weightLayer = svg("svg", { class: "weights", "aria-hidden": true });
   #caption = html("figcaption");
   #scale = html("p", { class: "scale" });
-  #state = html("p", { class: "state" });
+  #status = html("p", { class: "state" });
   #panorama = new Panorama(this.#canvas);
-  #marks = new Marks(this.#layer, this.#panorama);
-  #weights = new ViewWeights(this.#numbers, this.#panorama);
-  #at = null; // { scan, number, step }
-  #journey = new AbortController();
-  #turning = new AbortController();
-  #sharp = 0; // columns of the picture that is shown
-  #refining = null; // signal of the journey at whose end finer pictures are fetched
+  #markers = new Markers(this.#layer, this.#panorama);
+  #weights = new ViewWeights(this.#weightLayer, this.#panorama);
+  #current = null; // { scan, number, step }
+  #move = new AbortController();
+  #turn = new AbortController();
+  #width = 0; // columns of the picture shown
+  #refining = null; // signal of the move after which finer pictures are loaded
 
   constructor(second) {
     this.second = second;
     this.element = html("figure", { class: second ? "view two" : "view" });
     this.element.append(
-      ...[this.#canvas, this.#numbers, this.#state, this.#layer, this.#caption, this.#scale],
+      ...[this.#canvas, this.#weightLayer, this.#status, this.#layer, this.#caption, this.#scale],
     );
-    lookAround(this.#canvas, this.#panorama, () => this.#turning.abort());
+    enableLookAround(this.#canvas, this.#panorama, () => this.#turn.abort());
     this.#canvas.addEventListener("keydown", (event) => {
-      if (event.key === "0" && this.#at) this.face(facing(this.#at.step));
+      if (event.key === "0" && this.#current) this.face(headingAt(this.#current.step));
     });
-    this.#panorama.onlook = () => {
-      this.#marks.place();
+    this.#panorama.onLook = () => {
+      this.#markers.place();
       this.#weights.place();
-      const { heading, elevation } = this.#panorama.look;
+      const { heading, elevation } = this.#panorama.camera;
       const degrees = [heading, elevation].map((angle) => ((angle * 180) / Math.PI).toFixed(1));
       [this.#canvas.dataset.heading, this.#canvas.dataset.elevation] = degrees;
-      this.onlook(heading, this.#panorama.fieldAcross);
+      this.onLook(heading, this.#panorama.horizontalField);
       this.#refine();
     };
   }
 
-  get look() {
-    return { heading: this.#panorama.look.heading, across: this.#panorama.fieldAcross };
+  // Heading and horizontal field of view of the camera.
+  get camera() {
+    return {
+      heading: this.#panorama.camera.heading,
+      across: this.#panorama.horizontalField,
+    };
   }
 
   face(heading) {
-    this.#turning.abort();
-    this.#panorama.turn(heading, this.#tilt());
+    this.#turn.abort();
+    this.#panorama.turn(heading, this.#elevation());
   }
 
-  // Shows a step. Resolves to true once the view has arrived there, to false if it was sent on.
-  async show(trace, number, { choose, attention, upcoming }) {
+  // Shows a step. Resolves to true once the view is there, to false if a later call replaced it.
+  async show(trace, number, { choose, attention, prefetchNext }) {
     const step = trace.steps[number];
-    const before = this.#at;
+    const previous = this.#current;
     this.#describe(trace, number);
     const weights = attention ? step.view_attention : null;
-    this.#marks.show(step, choose);
-    if (before?.step === step) {
-      this.#attend(weights);
+    this.#markers.show(step, choose);
+    if (previous?.step === step) {
+      this.#showAttention(weights);
       return true;
     }
-    this.#journey.abort();
-    this.#journey = new AbortController();
-    const { signal } = this.#journey;
-    this.#at = { scan: trace.scan, number, step };
-    this.#panorama.arrive();
+    this.#move.abort();
+    this.#move = new AbortController();
+    const { signal } = this.#move;
+    this.#current = { scan: trace.scan, number, step };
+    this.#panorama.finishMove();
     this.element.dataset.state = "moving";
-    if (motion.reduced || !before) {
-      this.face(facing(step));
-      this.#attend(weights);
+    if (motion.reduced || !previous) {
+      this.face(headingAt(step));
+      this.#showAttention(weights);
     } else {
-      this.#attend(null);
+      this.#showAttention(null);
     }
-    if (!(await this.#go(before, trace, number, signal))) return false;
-    this.#attend(weights);
+    if (!(await this.#moveTo(previous, trace, number, signal))) return false;
+    this.#showAttention(weights);
     this.element.dataset.state = "still";
-    upcoming?.().then(() => this.#refine());
+    prefetchNext?.().then(() => this.#refine());
     return true;
   }
 
-  async #go(before, trace, number, signal) {
-    const way = passage(before, trace, number);
-    const coming = this.#picture(trace.scan, trace.steps[number].viewpoint, signal);
-    if (!motion.reduced) this.onpass(way, 0);
-    if (before && way && !way.back) await this.#turn(way.heading, signal);
-    const found = await coming;
+  async #moveTo(previous, trace, number, signal) {
+    const move = moveBetween(previous, trace, number);
+    const loading = this.#load(trace.scan, trace.steps[number].viewpoint, signal);
+    if (!motion.reduced) this.onMove(move, 0);
+    if (previous && move && !move.back) await this.#turnTo(move.heading, signal);
+    const bitmap = await loading;
     if (signal.aborted) return false;
-    if (found) {
-      if (before) {
-        this.#panorama.pass(found, way);
-        const share = (part) => {
-          this.#panorama.along(part);
-          this.onpass(way, part);
+    if (bitmap) {
+      if (previous) {
+        this.#panorama.startMove(bitmap, move);
+        const paint = (progress) => {
+          this.#panorama.continueMove(progress);
+          this.onMove(move, progress);
         };
-        if (!(await animate(way ? GLIDE : FADE, share, signal))) return false;
-        this.#panorama.arrive();
-      } else this.#panorama.show(found);
+        if (!(await animate(move ? GLIDE : FADE, paint, signal))) return false;
+        this.#panorama.finishMove();
+      } else this.#panorama.show(bitmap);
     }
-    this.onpass(way, 1);
-    const { step } = this.#at;
+    this.onMove(move, 1);
+    const { step } = this.#current;
     this.#canvas.dataset.picture = `${trace.scan}/${step.viewpoint}`;
-    await this.#turn(facing(step), signal);
+    await this.#turnTo(headingAt(step), signal);
     return !signal.aborted;
   }
 
-  // Turns by the shorter way; whoever drags the picture meanwhile keeps it.
-  #turn(heading, signal) {
-    const { look } = this.#panorama;
-    const from = { ...look };
-    const [right, up] = [turnBetween(from.heading, heading), this.#tilt() - from.elevation];
-    if (Math.abs(right) < UNTURNED && Math.abs(up) < UNTURNED) return true;
-    this.#turning = new AbortController();
-    const either = AbortSignal.any([signal, this.#turning.signal]);
-    const time = Math.max(QUICK, (HALF_TURN * Math.abs(right)) / Math.PI);
-    const paint = (share) =>
-      this.#panorama.turn(from.heading + share * right, from.elevation + share * up);
+  // Turns in the shorter direction; the turn ends if the user starts to drag.
+  #turnTo(heading, signal) {
+    const from = { ...this.#panorama.camera };
+    const right = turnBetween(from.heading, heading);
+    const up = this.#elevation() - from.elevation;
+    if (Math.abs(right) < SAME_DIRECTION && Math.abs(up) < SAME_DIRECTION) return true;
+    this.#turn = new AbortController();
+    const either = AbortSignal.any([signal, this.#turn.signal]);
+    const time = Math.max(SHORTEST_TURN, (HALF_TURN * Math.abs(right)) / Math.PI);
+    const paint = (progress) =>
+      this.#panorama.turn(from.heading + progress * right, from.elevation + progress * up);
     return animate(time, paint, either);
   }
 
-  // Elevation of a look that has the chosen mark in it.
-  #tilt() {
-    const { step } = this.#at;
-    const floor = step.action ? step.candidates[step.action - 1].floor : DOWN;
-    const room = SEEN * this.#panorama.look.field;
-    return Math.min(floor + room, Math.max(floor - room, DOWN));
+  // Camera elevation at which the chosen marker is in the picture.
+  #elevation() {
+    const { step } = this.#current;
+    const floor = step.action ? step.candidates[step.action - 1].floor : ELEVATION;
+    const margin = VISIBLE * this.#panorama.camera.field;
+    return Math.min(floor + margin, Math.max(floor - margin, ELEVATION));
   }
 
-  // The picture of a viewpoint to begin with, or null where there is none.
-  async #picture(scan, viewpoint, signal) {
-    const width = nearest(scan, viewpoint, sizes(this.#panorama.columns));
+  // Returns the first picture of a viewpoint to show, or null if there is none.
+  async #load(scan, viewpoint, signal) {
+    const width = initialWidth(scan, viewpoint, widthsFor(this.#panorama.columns));
     const slow = setTimeout(() => {
       if (signal.aborted) return;
-      this.#state.textContent =
-        "Drawing the panorama … (a house is built when it is first visited, about 15 s)";
+      this.#status.textContent =
+        "Rendering the panorama … (a house is built on its first visit, which takes about 15 s)";
     }, SLOW);
     try {
-      const found = await picture(scan, viewpoint, width);
+      const bitmap = await picture(scan, viewpoint, width);
       if (signal.aborted) return null;
-      this.#state.textContent = "";
-      this.#columns(width);
-      return found;
+      this.#status.textContent = "";
+      this.#setWidth(width);
+      return bitmap;
     } catch (error) {
-      if (!signal.aborted) this.#state.textContent = `No picture: ${error.message}`;
+      if (!signal.aborted) this.#status.textContent = `No picture: ${error.message}`;
       return null;
     } finally {
       clearTimeout(slow);
     }
   }
 
-  // Fetches finer pictures for a view that stays, as fine as the screen shows them.
+  // Loads finer pictures while the view stays, up to the resolution of the screen.
   async #refine() {
-    const { scan, step } = this.#at;
-    const { signal } = this.#journey;
+    const { scan, step } = this.#current;
+    const { signal } = this.#move;
     if (this.element.dataset.state !== "still" || this.#refining === signal) return;
-    const finer = sizes(this.#panorama.columns).filter((width) => width > this.#sharp);
+    const finer = widthsFor(this.#panorama.columns).filter((width) => width > this.#width);
     if (!finer.length) return;
     this.#refining = signal;
-    if (!(await pause(SHARPEN, signal))) return;
+    if (!(await pause(REFINE_DELAY, signal))) return;
     for (const width of finer) {
-      const found = await picture(scan, step.viewpoint, width).catch(() => null);
-      if (signal.aborted || !found) return; // what stands there is good enough
-      this.#panorama.show(found);
-      this.#columns(width);
+      const bitmap = await picture(scan, step.viewpoint, width).catch(() => null);
+      if (signal.aborted || !bitmap) return; // the coarser picture stays
+      this.#panorama.show(bitmap);
+      this.#setWidth(width);
     }
     this.#refining = null;
   }
 
-  #columns(width) {
-    this.#sharp = width;
+  #setWidth(width) {
+    this.#width = width;
     this.#canvas.dataset.columns = width;
   }
 
-  #attend(weights) {
-    this.#panorama.attend(weights ? strengths(weights) : null);
+  #showAttention(weights) {
+    this.#panorama.showAttention(weights ? strengths(weights) : null);
     this.#weights.show(weights);
     this.#scale.hidden = !weights;
-    if (weights) this.#scale.replaceChildren(...scale(weights).map((part) => html("span", {}, part)));
+    if (!weights) return;
+    this.#scale.replaceChildren(...attentionScale(weights).map((part) => html("span", {}, part)));
   }
 
   #describe(trace, number) {
     this.#caption.replaceChildren(...caption(trace, number));
     this.#canvas.setAttribute(
       "aria-label",
-      `Panorama of viewpoint ${trace.steps[number].viewpoint.slice(0, 6)} in ${trace.scan}, as ` +
-        `${trace.agent} sees it at step ${number}. Arrow keys look around.`,
+      `Panorama of viewpoint ${trace.steps[number].viewpoint.slice(0, 6)} in ${trace.scan}: ` +
+        `${trace.agent}, step ${number}. Use the arrow keys to look around.`,
     );
   }
 }

@@ -27,7 +27,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Decision:
     """One decision as it was made.
 
     Attributes:
@@ -55,28 +55,28 @@ def build_trace(
     setting: Setting,
     episode: Episode,
     graph: NavGraph,
-    moments: Sequence[Moment],
+    decisions: Sequence[Decision],
     ending: Ending,
 ) -> Trace:
     """Build a trace: add geometry and metrics to the decisions of an agent."""
-    walked = [moment.viewpoint for moment in moments]
+    walked = [decision.viewpoint for decision in decisions]
     metrics = _metrics(graph, episode, walked)
     goal = episode.path[-1] if episode.has_goal else None
     steps = tuple(
         Step(
-            viewpoint=moment.viewpoint,
-            heading=round(moment.heading, 4),
-            elevation=round(moment.elevation, 4),
-            candidates=_with_chances(candidates(graph, moment.viewpoint), moment.probabilities),
-            action=moment.action,
-            distance_to_goal=None if goal is None else _metres(graph, moment.viewpoint, goal),
+            viewpoint=decision.viewpoint,
+            heading=round(decision.heading, 4),
+            elevation=round(decision.elevation, 4),
+            candidates=_with_chances(candidates(graph, decision.viewpoint), decision.probabilities),
+            action=decision.action,
+            distance_to_goal=None if goal is None else _metres(graph, decision.viewpoint, goal),
             metrics={name: round(float(column[place]), 4) for name, column in metrics.items()},
-            stop_probability=_chance(moment.probabilities, 0),
-            value=moment.value if moment.value is None else round(moment.value, 4),
-            word_attention=moment.word_attention,
-            view_attention=_rounded(moment.view_attention),
+            stop_probability=_chance(decision.probabilities, 0),
+            value=decision.value if decision.value is None else round(decision.value, 4),
+            word_attention=decision.word_attention,
+            view_attention=_rounded(decision.view_attention),
         )
-        for place, moment in enumerate(moments)
+        for place, decision in enumerate(decisions)
     )
     return Trace(
         agent=setting.agent,

@@ -11,7 +11,7 @@ from envs.submissions.checks import SubmissionCheck, check_submission, read_subm
 from envs.submissions.ground_truth import GroundTruth
 from envs.worlds import Dataset, World
 from storage.features.view_grid import NUM_HEADINGS, STEP
-from viewer.trace.building import Moment, Setting, build_trace, candidate_views, candidates
+from viewer.trace.building import Decision, Setting, build_trace, candidate_views, candidates
 from viewer.trace.format import Trace
 
 
@@ -28,14 +28,14 @@ def trace_of_path(
         stopped: Whether the walk has come to its end.
     """
     heading, elevation = episode.heading, 0.0
-    moments = []
+    decisions = []
     for here, there in pairwise(path):
         action = _action(graph, here, there)
-        moments.append(Moment(here, heading, elevation, action))
+        decisions.append(Decision(here, heading, elevation, action))
         if action is not None:
             heading, elevation = arrival(graph, here, action)
-    moments.append(Moment(path[-1], heading, elevation, 0 if stopped else None))
-    return build_trace(setting, episode, graph, moments, "stopped" if stopped else "under way")
+    decisions.append(Decision(path[-1], heading, elevation, 0 if stopped else None))
+    return build_trace(setting, episode, graph, decisions, "stopped" if stopped else "under way")
 
 
 def arrival(graph: NavGraph, viewpoint: str, action: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import Tokenizer
 from envs.worlds import Dataset
-from viewer.trace.building import Moment, Setting, build_trace
+from viewer.trace.building import Decision, Setting, build_trace
 from viewer.trace.format import Trace, write_trace
 from viewer.trace.words import word_attention
 
@@ -109,28 +109,28 @@ def _record_batch(
     observation, info = env.reset(options={"episode_ids": padded})
     live = np.arange(len(instr_ids))
     agent.begin(observation, info, live)
-    moments: list[list[Moment]] = [[] for _ in instr_ids]
+    decisions: list[list[Decision]] = [[] for _ in instr_ids]
     while live.size:
         actions = np.zeros(env.num_envs, int)
         actions[live] = agent.act(observation, info, live)
         why = explanation(agent)
         for place, row in enumerate(live.tolist()):
-            moments[row].append(
-                noted(env.tokenizer, observation, info, row, int(actions[row]), why, place)
+            decisions[row].append(
+                decision_of(env.tokenizer, observation, info, row, int(actions[row]), why, place)
             )
         observation, _, stopped, truncated, info = env.step(actions)
         live = live[~stopped[live]]
         if truncated[live].any():
             break
     for row in live.tolist():  # cut off: nothing was decided where they stand
-        moments[row].append(noted(env.tokenizer, observation, info, row, None, {}, 0))
+        decisions[row].append(decision_of(env.tokenizer, observation, info, row, None, {}, 0))
     cut = set(live.tolist())
     return [
         build_trace(
             setting,
             episode,
             env.nav_world.graphs[episode.scan],
-            moments[row],
+            decisions[row],
             "cut off" if row in cut else "stopped",
         )
         for row, episode in enumerate(env.current_episodes()[: len(instr_ids)])
@@ -143,7 +143,7 @@ def explanation(agent: Walker) -> Explanation:
     return {} if explain is None else explain()
 
 
-def noted(
+def decision_of(
     tokenizer: Tokenizer,
     observation: dict[str, Any],
     info: dict[str, Any],
@@ -151,8 +151,8 @@ def noted(
     action: int | None,
     why: Explanation,
     place: int,
-) -> Moment:
-    """Return the moment of one row of a batch.
+) -> Decision:
+    """Return the decision of one row of a batch.
 
     Args:
         tokenizer: Of the instructions.
@@ -160,7 +160,7 @@ def noted(
         info: With it.
         row: Of these.
         action: What the agent did; None if it was not asked.
-        why: Its explanation, empty if it was not asked.
+        why: Explanation of the action, empty if the agent did not choose one.
         place: Row of the explanation.
     """
     own = {key: values[place] for key, values in why.items() if values is not None}
@@ -169,10 +169,10 @@ def noted(
         ids = observation["instruction"][row]
         words = word_attention(tokenizer, str(info["instruction"][row]), ids, words)
     possible = action is None or observation["action_mask"][row][action]
-    return Moment(
+    return Decision(
         viewpoint=str(info["viewpoint"][row]),
-        heading=float(observation["heading"][row]),
-        elevation=float(observation["elevation"][row]),
+        heading=float(observation["heading"][row, 0]),
+        elevation=float(observation["elevation"][row, 0]),
         action=action if possible else None,
         probabilities=own.get("probabilities"),
         value=float(own["value"]) if "value" in own else None,

@@ -1,15 +1,14 @@
 """Train a captioner and evaluate its captions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.checkpoints import VOCABULARY, load_model, save_model
+from training.checkpoints import VOCABULARY, load_model
 from vl_tasks.captioning.cider import CiderD
 from vl_tasks.captioning.metrics import evaluate_captions, score_captions
 from vl_tasks.captioning.networks import CaptionNetwork
@@ -27,7 +26,7 @@ from vl_tasks.house_tasks.folders import data_folder, image_folders
 from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
 from vl_tasks.text.java import REMEDY, java_ready
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches, make_task_trainer, prepare
+from vl_tasks.training import FinalScores, in_batches, train_task
 
 
 class CaptionLearner:
@@ -67,6 +66,7 @@ class CaptionLearner:
             images = [*self.learnt, *(one for split in self.splits.values() for one in split)]
             pictures = caption_images(images, image_folders(config, folder))
         self.source = open_source(config, pictures)
+        self.metadata = dict(self.source.metadata)
         self.network = CaptionNetwork(config, self.source.channels, len(self.words))
         self._captions, self._first = encode_captions(self.learnt, self.words, config.max_words)
         self._statistics: CiderD | None = None
@@ -112,20 +112,28 @@ class CaptionLearner:
         """Write the vocabulary."""
         self.words.save(run / VOCABULARY)
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the weights of the network."""
-        save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
+    def final_scores(self, split: str) -> Iterator[FinalScores]:
+        """Yield the scores of a split, of greedy captions and of beam search."""
+        config, images = self.config, self.splits[split]
+        meteor = False if config.tokenizer == "python" else None
+        references: Mapping[int, Sequence[str]] = {one.image_id: one.raw for one in images}
+        for beams in sorted({1, config.beams}):
+            captions = self.write(images, beams)
+            scores = evaluate_captions(captions, references, config.tokenizer, meteor)
+            listed = ", ".join(f"{name} {100 * v:.1f}" for name, v in scores.scores.items())
+            text = f"{split} ({scores.images} images, beams {beams}): {listed}"
+            yield FinalScores(f"{split}, beams {beams}", asdict(scores), text)
 
-    def load(self, run: Path) -> None:
-        """Load the weights of the network."""
-        load_model(run, self.network, dict(self.source.metadata))
+    def write_submission(self, split: str, path: Path) -> None:
+        """Write the captions of the images of a split."""
+        write_results(path, self.write(self.splits[split], self.config.beams))
 
     def _begin(self) -> None:
         config = self.config
         if config.resume is not None:
             return
         if config.start is not None:
-            self.load(config.start)
+            load_model(config.start, self.network, self.metadata)
         elif config.standardise:
             fit_scale(self.network.scale, self.source, [one.image_id for one in self.learnt])
 
@@ -158,28 +166,7 @@ def train_captioner(config: CaptionConfig) -> None:
         DivergedError: The training diverged.
         FloatingPointError: All rewards of a batch are 0; contains the reason.
     """
-    prepare(config)
-    learner = CaptionLearner(config)
-    trainer = make_task_trainer(config, learner)
-    trainer.train()
-    learner.load(trainer.run)
-    results: dict[str, Any] = {}
-    meteor = False if config.tokenizer == "python" else None
-    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
-        images = learner.splits[split]
-        references: Mapping[int, Sequence[str]] = {one.image_id: one.raw for one in images}
-        for beams in sorted({1, config.beams}):
-            captions = learner.write(images, beams)
-            scores = evaluate_captions(captions, references, config.tokenizer, meteor)
-            results[f"{split}, beams {beams}"] = asdict(scores)
-            listed = ", ".join(f"{name} {100 * v:.1f}" for name, v in scores.scores.items())
-            print(f"{split} ({scores.images} images, beams {beams}): {listed}")
-    trainer.report(results)
-    if config.submit is not None:
-        path = trainer.run / f"submission_{config.submit}.json"
-        write_results(path, learner.write(learner.splits[config.submit], config.beams))
-        print(f"captions of split {config.submit} are in {path}")
-    print(f"the run is in {trainer.run}")
+    train_task(config, CaptionLearner)
 
 
 def _captions_file(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Train a visual entailment model and evaluate its labels."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from storage import write_text
-from training.checkpoints import VOCABULARY, load_model, save_model
+from training.checkpoints import VOCABULARY
 from vl_tasks.data.pairs import (
     LABELS,
     UNLABELLED,
@@ -24,7 +25,7 @@ from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
 from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
+from vl_tasks.training import FinalScores, in_batches, parted, train_task
 
 
 class EntailmentLearner:
@@ -59,6 +60,7 @@ class EntailmentLearner:
         else:
             self.inputs = TowerInputs(config, images)
             network = Towers(config, self.inputs.width)
+        self.metadata = self.inputs.metadata
         self.network: Fused | Towers = network.to(config.device)
         self._sentences = self.inputs.encode(learnt)
         self._split_sentences: dict[str, Sentences | Tensor] = {}
@@ -95,13 +97,20 @@ class EntailmentLearner:
         """Write the vocabulary."""
         self.words.save(run / VOCABULARY)
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the weights of the network."""
-        save_model(run, self.network, {**self.inputs.metadata, "iteration": str(iteration)})
+    def final_scores(self, split: str) -> Iterator[FinalScores]:
+        """Yield the accuracies of a split."""
+        scores = self.score(split)
+        classes = ", ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
+        text = f"{split} ({len(self.splits[split])} hypotheses): {classes}"
+        yield FinalScores(split, scores, text)
 
-    def load(self, run: Path) -> None:
-        """Load the weights of the network."""
-        load_model(run, self.network, self.inputs.metadata)
+    def write_submission(self, split: str, path: Path) -> None:
+        """Write the labels of the hypotheses of a split."""
+        rows = [
+            {"pairID": one.pair_id, "prediction": LABELS[label]}
+            for one, label in zip(self.splits[split], self.predict(split), strict=True)
+        ]
+        write_text(path, json.dumps(rows))
 
     def _scores(self, hypotheses, sentences, rows) -> Tensor:
         return self.network(*self.inputs.batch(hypotheses, sentences, rows))
@@ -140,25 +149,4 @@ def train_entailment(config: EntailmentConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    prepare(config)
-    learner = EntailmentLearner(config)
-    trainer = make_task_trainer(config, learner)
-    trainer.train()
-    learner.load(trainer.run)
-    results = {}
-    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
-        results[split] = learner.score(split)
-        classes = ", ".join(f"{n} {100 * v:.1f}" for n, v in results[split].items())
-        print(f"{split} ({len(learner.splits[split])} hypotheses): {classes}")
-    trainer.report(results)
-    if config.submit is not None:
-        path = trainer.run / f"submission_{config.submit}.json"
-        rows = [
-            {"pairID": one.pair_id, "prediction": LABELS[label]}
-            for one, label in zip(
-                learner.splits[config.submit], learner.predict(config.submit), strict=True
-            )
-        ]
-        write_text(path, json.dumps(rows))
-        print(f"labels of split {config.submit} are in {path}")
-    print(f"the run is in {trainer.run}")
+    train_task(config, EntailmentLearner)

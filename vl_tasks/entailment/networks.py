@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from storage.progress import progress_bar
 from vl_tasks.data.pairs import LABELS, Hypothesis
 from vl_tasks.entailment.two_tower import TwoTower
 from vl_tasks.grids.encoders import load_encoder
@@ -132,7 +132,7 @@ def _unit_vectors(source: GridSource) -> dict[str, Tensor]:
     """Compute the unit-length embeddings (D,) of all images by name."""
     names = list(source.images)
     vectors: dict[str, Tensor] = {}
-    with tqdm(total=len(names), desc="reading", unit=" images", disable=not names) as bar:
+    with progress_bar(total=len(names), desc="reading", unit="images", disable=not names) as bar:
         for rows in in_batches(len(names), _STEP):
             part = [names[row] for row in rows]
             pooled = source.batch(part).features[:, 0]  # (B, D)

@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from encoders.clip import ClipEncoder
 from encoders.extraction.prefetch import prefetched
 from storage import cache_dir
+from storage.progress import progress_bar
 from training.devices import check_device
 from training.interruption import interruption_message
 from vl_tasks.data.images import read_image
@@ -161,8 +161,8 @@ class GridSource:
         damaged: list[Path] = []
         shard: list[str] = []
         encoded = []
-        with tqdm(
-            total=len(distinct), desc="encoding", unit=" images", disable=not bar
+        with progress_bar(
+            total=len(distinct), desc="encoding", unit="images", disable=not bar
         ) as progress:
             steps = _decoded(distinct, damaged if skip_damaged else None)
             for step, (keys, images) in enumerate(steps):

@@ -20,6 +20,7 @@ import numpy as np
 from storage import cache_dir, write_text
 from storage.locks import sole_maker, sole_writer
 from storage.processes import run_jobs
+from storage.progress import progress_bar
 from training.interruption import interruption_message
 from training.settings import check_counts
 from vl_tasks.house_tasks.files import (
@@ -171,12 +172,10 @@ def _render_all(
     files: HouseTaskFiles, config: HouseTasksConfig, workers: int
 ) -> dict[str, list[HouseImage]]:
     """Render the images of all splits with a progress bar and return them by split."""
-    from tqdm import tqdm
-
     plans = [plan for split in SPLITS for plan in plan_images(split, config)]
     by_first_id: dict[str, dict[int, list[HouseImage]]] = {split: {} for split in SPLITS}
     total = sum(plan.count for plan in plans)
-    with tqdm(total=total, desc="images", unit=" images") as bar:
+    with progress_bar(total=total, desc="images", unit="images") as bar:
         for plan, images in _rendered(files, plans, workers):
             by_first_id[plan.split][plan.first_id] = images
             bar.update(plan.count)

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
+from training.tracking import TrackerName
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
@@ -44,6 +45,8 @@ class GridConfig:
 @dataclass(frozen=True)
 class RunConfig(ABC):
     """Settings that all trainings share."""
+
+    COMMAND: ClassVar[str]
 
     data: str = "house"
     """Training data: "house" (the built-in houses), "easy-vqa" (questions only), or a folder with
@@ -80,6 +83,12 @@ class RunConfig(ABC):
     RUN/submission_SPLIT.json after training."""
     output: Path | None = None
     """Folder of the run; default: runs/NAME."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
     resume: Path | None = None
     """Folder of a run to resume with its own settings."""
     seed: int = 0

@@ -1,17 +1,16 @@
 """Train a VQA model and evaluate its answers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.checkpoints import VOCABULARY, load_model, save_model
+from training.checkpoints import VOCABULARY
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
@@ -20,7 +19,7 @@ from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
 from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import in_batches, make_task_trainer, parted, prepare
+from vl_tasks.training import FinalScores, in_batches, parted, train_task
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.networks import VqaNetwork
@@ -98,6 +97,7 @@ class VqaLearner:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.words, self.answers = self._vocabularies()
         self.source = self._source()
+        self.metadata = dict(self.source.metadata)
         self.network = VqaNetwork(
             config, self.source.channels, len(self.words), len(self.answers)
         ).to(config.device)
@@ -148,13 +148,19 @@ class VqaLearner:
         self.words.save(run / VOCABULARY)
         self.answers.save(run / ANSWERS)
 
-    def save(self, run: Path, iteration: int) -> None:
-        """Write the weights of the network."""
-        save_model(run, self.network, {**self.source.metadata, "iteration": str(iteration)})
+    def final_scores(self, split: str) -> Iterator[FinalScores]:
+        """Yield the scores of a split."""
+        scores = self.score(self.splits[split])
+        kinds = ", ".join(f"{kind or 'other'} {v:.1f}" for kind, v in scores.by_answer_type.items())
+        text = (
+            f"{split}: accuracy {scores.overall:.2f} ({scores.variant}, {scores.questions} "
+            f"questions): {kinds}"
+        )
+        yield FinalScores(split, asdict(scores), text)
 
-    def load(self, run: Path) -> None:
-        """Load the weights of the network."""
-        load_model(run, self.network, dict(self.source.metadata))
+    def write_submission(self, split: str, path: Path) -> None:
+        """Write the answers to the questions of a split."""
+        write_submission(path, self.answer(self.splits[split]))
 
     def _read(self, split: str, secret: bool = False) -> list[Question]:
         if self._own is not None:
@@ -206,23 +212,4 @@ def train_vqa(config: VqaConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    prepare(config)
-    learner = VqaLearner(config)
-    trainer = make_task_trainer(config, learner)
-    trainer.train()
-    learner.load(trainer.run)
-    results: dict[str, Any] = {}
-    for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
-        scores = learner.score(learner.splits[split])
-        results[split] = asdict(scores)
-        kinds = ", ".join(f"{kind or 'other'} {v:.1f}" for kind, v in scores.by_answer_type.items())
-        print(
-            f"{split}: accuracy {scores.overall:.2f} ({scores.variant}, {scores.questions} "
-            f"questions): {kinds}"
-        )
-    trainer.report(results)
-    if config.submit is not None:
-        path = trainer.run / f"submission_{config.submit}.json"
-        write_submission(path, learner.answer(learner.splits[config.submit]))
-        print(f"answers of split {config.submit} are in {path}")
-    print(f"the run is in {trainer.run}")
+    train_task(config, VqaLearner)

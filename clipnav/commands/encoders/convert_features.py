@@ -39,17 +39,16 @@ class ConvertArguments:
 
 def run(arguments: ConvertArguments) -> None:
     """Run the command."""
-    from tqdm import tqdm
-
     from storage.features.formats import write_features
     from storage.features.opening import read_features
     from storage.locks import sole_writer
+    from storage.progress import progress_bar
 
     keys, rows, metadata = read_features(arguments.features, arguments.width)
     metadata = {**metadata, **_given_metadata(arguments)}
     if arguments.view_order == "top_first":
         rows = _bottom_first(rows)
-    bar = tqdm(rows, total=len(keys), desc=arguments.output.name, unit=" viewpoints")
+    bar = progress_bar(rows, total=len(keys), desc=arguments.output.name, unit="viewpoints")
     with sole_writer(arguments.output):
         write_features(arguments.output, keys, bar, metadata)
     size = arguments.output.stat().st_size / 1e6

@@ -1,29 +1,25 @@
 """Pre-train the small CLIP of the project on houses that no agent navigates.
 
-$ clipnav pretrain-house-clip                            # writes encoders/house_clip
-$ clipnav pretrain-house-clip --set standard             # on the training houses of agents
-$ clipnav pretrain-house-clip --objective supervised     # the same tower, trained by labels
-$ clipnav pretrain-house-clip --samples 2560 --houses 2 --held-out 1 --output tiny    # quick
+$ clipnav pretrain-house-clip                                 # writes runs/house_clip/house_clip
+$ clipnav pretrain-house-clip --resume runs/house_clip
+$ clipnav pretrain-house-clip --export encoders/house_clip    # replaces the shipped encoder
+$ clipnav pretrain-house-clip --set standard                  # on the training houses of agents
+$ clipnav pretrain-house-clip --objective supervised          # the same tower, trained by labels
+$ clipnav pretrain-house-clip --iterations 40 --houses 2 --held-out 1    # a quick test
 
 Builds the houses, renders their panoramas into the cache, trains, exports and scores. The last
-houses are held out: the model is not trained but scored on their views. Run the same command again
-to resume an interrupted training.
+houses are held out: the model is not trained but scored on their views.
 """
 
 from collections.abc import Sequence
 
-from clipnav.parsing import parse
-from encoders.pretraining.arguments import PretrainArguments
-
-
-def run(arguments: PretrainArguments) -> None:
-    """Run the command."""
-    # Imported here, because it loads torch, which the help text does not need.
-    from encoders.pretraining import command
-
-    command.main(arguments)
+from encoders.pretraining.command_line import parse_pretraining
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and run the command."""
-    run(parse(PretrainArguments, __name__, __doc__, arguments))
+    """Parse the command line and pre-train."""
+    config = parse_pretraining(arguments, __doc__)
+    # Imported here so that --help answers without loading torch.
+    from encoders.pretraining import command
+
+    command.main(config)

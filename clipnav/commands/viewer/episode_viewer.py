@@ -30,7 +30,7 @@ def visualise(config: VisualiseConfig) -> None:
 
 def serve(config: VisualiseConfig) -> None:
     """Serve the page until Ctrl-C."""
-    from viewer.site.drives import Drives
+    from viewer.site.manual_walks import ManualWalks
     from viewer.site.routes import Routes
     from viewer.site.server import ViewerServer
 
@@ -38,8 +38,8 @@ def serve(config: VisualiseConfig) -> None:
     with ViewerServer(host=config.host, port=config.port) as server:
         content = load_content(config)
         library, pictures = content.library, content.pictures
-        drives = Drives(library, config.save_to)
-        server.site = Routes(library, pictures, drives, content.follow, content.follower)
+        manual_walks = ManualWalks(library, config.save_to)
+        server.site = Routes(library, pictures, manual_walks, content.follow, content.follower)
         print(f"{len(library.rows())} episodes: {server.url} (press Ctrl-C to stop)", flush=True)
         threading.Thread(target=_first_picture, args=(library, pictures), daemon=True).start()
         if config.browser:
@@ -76,7 +76,8 @@ def write(config: VisualiseConfig, content: Content) -> None:
     if config.video:
         from viewer.films import FilmSettings, film_walks, parse_size
 
-        settings = FilmSettings(parse_size(config.size), progress=True)
+        size = parse_size(config.size) if config.size else None
+        settings = FilmSettings(size, progress=True)
         film_walks(config.video, walks, library, pictures, settings)
         print(f"Film: {config.video} ({config.video.stat().st_size / 1e6:.1f} MB)")
     if config.rerun:
@@ -91,7 +92,8 @@ def _check_film(path: Path, config: VisualiseConfig) -> None:
     from viewer.films import arranged, check_kind, parse_size
 
     check_kind(path)
-    arranged(parse_size(config.size), max(len(config.agent), 1))
+    if config.size:
+        arranged(parse_size(config.size), max(len(config.agent), 1))
 
 
 def _walks_of(names: tuple[str, ...], walks: "Mapping[str, Trace]", key: str) -> "list[Trace]":

@@ -68,7 +68,7 @@ def load_content(config: VisualiseConfig) -> Content:
             follower = trace.agent
         follow = _follow(loaded[runs[-1]], follower)
     return Content(
-        library, world_pictures(files, config.skyboxes), follow, follower, first_agents(named)
+        library, world_pictures(files, config.scan_dir), follow, follower, first_agents(named)
     )
 
 

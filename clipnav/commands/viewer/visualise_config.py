@@ -28,7 +28,7 @@ class VisualiseConfig:
     """Data folder of world matterport."""
     features: Path | None = None
     """Feature store of the runs, if it has moved."""
-    skyboxes: Path | None = None
+    scan_dir: Path | None = None
     """Folder of Matterport3D scans with skyboxes; by default DATA_DIR/matterport/v1/scans."""
     baselines: bool = True
     """Also run the baselines on the episodes of runs."""
@@ -53,8 +53,9 @@ class VisualiseConfig:
     """HTML file to write instead of serving the page; it needs no server."""
     video: Path | None = None
     """Film to write, .gif or .mp4 (.mp4 needs the extra "video")."""
-    size: str = "1280x720"
-    """Width and height of the film in pixels; 1080x1080 and 720x1280 have layouts for phones."""
+    size: str | None = None
+    """Width and height of the film in pixels; by default 1280x720 for .mp4 and 960x540 for .gif.
+    1080x1080 and 720x1280 have layouts for phones."""
     rerun: Path | None = None
     """Log for the rerun viewer to write, .rrd (needs the extra "rerun")."""
 
@@ -67,7 +68,7 @@ class VisualiseConfig:
             )
         if len(self.agent) > 2:
             raise ValueError(f"--agent: a film shows one or two agents, not {len(self.agent)}")
-        if not self.video and self.size != VisualiseConfig.size:
+        if self.size and not self.video:
             raise ValueError("--size applies to films: add --video FILE")
 
     @property

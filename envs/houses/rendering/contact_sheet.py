@@ -12,6 +12,7 @@ from envs.houses.plan.elements import EYE_HEIGHT
 from envs.panoramas.cameras import perspective_camera, render
 from envs.panoramas.ray_tracer import RayTracer
 from storage import atomic_write
+from storage.progress import progress_bar
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,7 +78,6 @@ def set_sheet(
         rooms: Number of rooms of each house; the kinds vary between houses.
     """
     from PIL import Image
-    from tqdm import tqdm
 
     from connectivity import read_connectivity
     from envs.houses.rendering.house_panoramas import HousePanoramas
@@ -85,7 +85,7 @@ def set_sheet(
 
     source = HousePanoramas()
     sheet = Image.new("RGB", ((2 + rooms) * tile[1], len(scans) * tile[0]), "white")
-    for row, scan in enumerate(tqdm(scans, desc="contact sheet", unit="house")):
+    for row, scan in enumerate(progress_bar(scans, desc="contact sheet", unit="houses")):
         house, tracer = source.house(scan), source.tracer(scan)
         records = read_connectivity(scan, connectivity_dir)
         tiles = [

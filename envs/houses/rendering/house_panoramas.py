@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class HousePanoramas:
         cache_dir: Folder of built houses; None means `house_cache_dir()`.
         connectivity_dir: Folder of the navigation graphs; None means that of each house's set.
         width: Number of columns of a panorama, which has half as many rows.
+        announce: Function that reports the start of slow work, the construction of a house.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class HousePanoramas:
         cache_dir: Path | None = None,
         connectivity_dir: Path | None = None,
         width: int = 1024,
+        announce: Callable[[str], None] = _LOG.info,
     ):
         if specs is None:
             specs = {scan: spec for s in HOUSE_SETS.values() for scan, spec in s.specs.items()}
@@ -49,6 +52,7 @@ class HousePanoramas:
         self._cache_dir = cache_dir or house_cache_dir()
         self._connectivity_dir = connectivity_dir
         self._width = width
+        self._announce = announce
         self._poses: dict[str, dict[str, np.ndarray]] = {}
         self._tracer = lru_cache(_TRACERS_KEPT)(self._make_tracer)
 
@@ -84,7 +88,7 @@ class HousePanoramas:
             raise KeyError(f"no built-in house is named {scan!r}; use one of the house sets")
         spec = self._specs[scan]
         if not is_saved(spec, self._cache_dir):
-            _LOG.info("building %s into %s (about 15 s, once)", scan, self._cache_dir)
+            self._announce(f"building {scan} into {self._cache_dir} (about 15 s, once)")
             ensure_house(spec, self._cache_dir)
         return load_house(scan, self._cache_dir)
 
@@ -99,11 +103,18 @@ class HousePanoramas:
 def panorama(scan: str, viewpoint: str) -> Panorama:
     """Render the panorama (512, 1024) of a viewpoint; the house is built if it is missing.
 
-    Use `HousePanoramas` for another size, cache folder or house set.
+    The construction of a house is reported on standard error. Use `HousePanoramas` for another
+    size, cache folder or house set.
     """
     return _built_in_houses().panorama(scan, viewpoint)
 
 
 @lru_cache(maxsize=1)
 def _built_in_houses() -> HousePanoramas:
-    return HousePanoramas()
+    return HousePanoramas(announce=_print_to_stderr)
+
+
+def _print_to_stderr(message: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(message, file=sys.stderr)

@@ -21,6 +21,7 @@ from storage import atomic_write, write_text
 from storage.json_files import read_json
 from storage.locks import sole_maker
 from storage.processes import run_jobs
+from storage.progress import progress_bar
 from training.interruption import interruption_message
 
 if TYPE_CHECKING:
@@ -71,8 +72,6 @@ def render_houses(
     Raises:
         ChildProcessError: A worker process was killed.
     """
-    from tqdm import tqdm
-
     folders = {scan: folder / f"{scan}-{width}-{extra}" for scan in scans}
     missing = [scan for scan in scans if not _is_current(folders[scan], scan)]
     jobs = [(scan, folders[scan], extra, width) for scan in missing]
@@ -80,7 +79,9 @@ def render_houses(
     with interruption_message(
         lambda: f"Finished houses are kept in {folder}; run the same command to render the others"
     ):
-        for _ in tqdm(done, total=len(jobs), desc="rendering", unit="house", disable=not jobs):
+        for _ in progress_bar(
+            done, total=len(jobs), desc="rendering", unit="houses", disable=not jobs
+        ):
             pass
     return [read_pictures(folders[scan]) for scan in scans]
 

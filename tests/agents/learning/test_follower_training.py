@@ -193,7 +193,8 @@ def test_best_weights_by_spl_are_kept(small_config):
     best = None
     for spl in (0.3, 0.5, 0.4):
         trainer.step()
-        trainer.keep_best({"val_unseen": {"SPL": spl, "SR": spl}})
+        trainer.learner.evaluate = lambda spl=spl: {"val_unseen": {"SPL": spl, "SR": spl}}
+        trainer.evaluate()
         if spl == 0.5:
             weights_now = trainer.learner.follower.state_dict()
             best = {name: value.clone() for name, value in weights_now.items()}

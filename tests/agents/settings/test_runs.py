@@ -227,12 +227,12 @@ def test_damaged_settings_name_the_file(tmp_path):
         assert str(tmp_path / CONFIG) in str(error.value)
 
 
-def test_a_run_of_another_kind_is_named(tmp_path):
+def test_errors_name_the_command_of_a_run_of_another_kind(tmp_path):
     (tmp_path / CONFIG).write_text(to_json(SpeakerTrainConfig()))
-    with pytest.raises(ValueError, match=r"config\.json: .*speaker; name a run of train_agent\.py"):
+    with pytest.raises(ValueError, match=r"config\.json: .*speaker; .* clipnav train-agent"):
         read_config(tmp_path, TrainConfig)
     (tmp_path / CONFIG).write_text(to_json(TrainConfig()))
-    with pytest.raises(ValueError, match=r"name a run of train_speaker\.py"):
+    with pytest.raises(ValueError, match=r"name a run of clipnav train-speaker"):
         read_config(tmp_path, SpeakerTrainConfig)
 
 
@@ -267,3 +267,18 @@ def test_differences_include_nested_settings():
     assert "world: matterport against houses" in found
     assert "optimiser.name: rmsprop against adam" in found
     assert not any(line.startswith("follower") for line in found)
+
+
+def test_a_settings_file_gives_the_defaults(tmp_path):
+    saved = dataclasses.replace(preset("rxr", "houses"), batch_size=7, output=tmp_path)
+    (tmp_path / "mine.json").write_text(to_json(saved))
+    config = parse_train(["--config", str(tmp_path / "mine.json"), "--seed", "4"])
+    assert config == dataclasses.replace(saved, seed=4, output=None)
+    with pytest.raises(ValueError, match=r"--preset and --config .* exclude each other"):
+        parse_train(["--config", str(tmp_path), "--preset", "envdrop"])
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        parse_train(["--config", str(tmp_path / "none.json")])
+    with pytest.raises(
+        ValueError, match=r"missing or unknown settings.*name a run of clipnav"
+    ):
+        parse_speaker(["--config", str(tmp_path / "mine.json")])

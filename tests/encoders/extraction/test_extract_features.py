@@ -198,7 +198,7 @@ def test_the_store_of_the_large_set_is_the_default_of_its_environments(
         "width": 64,
         "workers": 1,
     }
-    with pytest.raises(FileNotFoundError, match=r"build_houses\.py --set standard"):
+    with pytest.raises(FileNotFoundError, match=r"clipnav build-houses --set standard"):
         extract(None, **arguments)
     graphs = STANDARD.connectivity_dir
     graphs.mkdir(parents=True)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from encoders.pretraining.contrastive import (
     multi_positive_loss,
     scale_pooled_features,
 )
-from encoders.pretraining.schedules import Pretraining, PretrainingConfig
+from encoders.pretraining.learner import PretrainingLearner
+from encoders.pretraining.settings import PretrainConfig, default_optimiser
 from encoders.weights.loading import load_model
+from training.trainer import DivergedError, Trainer
 
 COLOURS = {"red": (0.9, 0.1, 0.1), "green": (0.1, 0.8, 0.1), "blue": (0.1, 0.2, 0.9)}
 TEXTS = [f"a {colour} picture" for colour in COLOURS]
@@ -73,60 +76,68 @@ def colour_batch(rng: np.random.Generator, count: int = 24) -> tuple[CaptionBatc
     return CaptionBatch(torch.from_numpy(images), TEXTS, true, ~true), labels
 
 
-def colour_batches(steps: int) -> list[CaptionBatch]:
+def colour_batches(count: int) -> list[CaptionBatch]:
     rng = np.random.default_rng(0)
-    return [colour_batch(rng)[0] for _ in range(steps)]
+    return [colour_batch(rng)[0] for _ in range(count)]
 
 
-def pretraining(folder: Path, steps: int, half: bool = False) -> tuple[Pretraining, Contrastive]:
-    model, tokenizer, _ = load_model(str(folder), None)
+def pretraining(
+    model_dir: Path, run: Path, iterations: int, resume: Path | None = None, half: bool = False
+) -> tuple[Trainer, Contrastive]:
+    model, tokenizer, _ = load_model(str(model_dir), None)
     objective = Contrastive(model, tokenizer, half)
-    return Pretraining(objective, steps, PretrainingConfig(learning_rate=2e-3)), objective
+    optimiser = replace(default_optimiser(iterations), learning_rate=2e-3)
+    config = PretrainConfig(
+        iterations=iterations, save_every=2, optimiser=optimiser, output=run, resume=resume
+    )
+    batches = colour_batches(iterations)
+    learner = PretrainingLearner(objective, batches.__getitem__, optimiser)
+    return Trainer(config, learner, lambda iteration: iteration), objective
 
 
-def trained(folder: Path, steps: int, half: bool = False):
-    pretrained, objective = pretraining(folder, steps, half)
-    history = list(pretrained.run(colour_batches(steps)))
-    return objective.model, objective._tokenize, history
-
-
-def test_a_tower_in_bfloat16_has_nearly_the_same_loss(tiny_resnet: Path):
-    whole, half = (trained(tiny_resnet, 1, half)[2][0]["loss"] for half in (False, True))
+def test_a_tower_in_bfloat16_has_nearly_the_same_loss(tiny_resnet: Path, tmp_path: Path):
+    whole, half = (
+        pretraining(tiny_resnet, tmp_path / str(half), 1, half=half)[0].step()["loss"]
+        for half in (False, True)
+    )
     assert half != whole
     assert half == pytest.approx(whole, abs=0.05)
 
 
-def test_a_tiny_clip_learns_colours(tiny_resnet: Path):
-    model, tokenizer, history = trained(tiny_resnet, 25)
-    assert [figures["step"] for figures in history] == list(range(25))
-    assert history[-1]["loss"] < 0.3 * history[0]["loss"]
-    encoder = ClipEncoder(model, tokenizer, "colours", device="cpu")
+def test_a_tiny_clip_learns_colours(tiny_resnet: Path, tmp_path: Path):
+    trainer, objective = pretraining(tiny_resnet, tmp_path, 25)
+    losses = [trainer.step()["loss"] for _ in range(25)]
+    assert losses[-1] < 0.3 * losses[0]
+    model = objective.model.eval()
+    encoder = ClipEncoder(model, objective._tokenize, "colours", device="cpu")
     batch, labels = colour_batch(np.random.default_rng(1), 30)
     pixels = (batch.images.permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
     nearest = (encoder.pooled(pixels) @ encoder.text(TEXTS).T).argmax(1)
     assert (nearest == labels).mean() > 0.9
 
 
-def test_training_repeats_bit_for_bit(tiny_resnet: Path):
-    first, second = trained(tiny_resnet, 3)[0], trained(tiny_resnet, 3)[0]
+def test_training_repeats_bit_for_bit(tiny_resnet: Path, tmp_path: Path):
+    runs = [pretraining(tiny_resnet, tmp_path / name, 3) for name in ("first", "second")]
+    for trainer, _ in runs:
+        trainer.train()
+    (_, first), (_, second) = runs
     for key, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[key]), key
 
 
-def test_resume_is_bit_identical(tiny_resnet: Path, tmp_path: Path):
-    batches = colour_batches(4)
-    whole, expected = pretraining(tiny_resnet, 4)
-    history = list(whole.run(batches))
-    first, _ = pretraining(tiny_resnet, 4)
-    for _ in zip(range(2), first.run(batches), strict=False):
-        pass
-    torch.save(first.state_dict(), tmp_path / "state.pt")
-    second, resumed = pretraining(tiny_resnet, 4)
-    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert list(second.run(batches[second.step :])) == history[2:]
+def test_resume_is_bit_identical(tiny_resnet: Path, tmp_path: Path, check_same_run):
+    whole, expected = pretraining(tiny_resnet, tmp_path / "whole", 4)
+    whole.train()
+    first, _ = pretraining(tiny_resnet, tmp_path / "parts", 4)
+    first.step()
+    first.step()
+    first.save()
+    first.close()
+    second, resumed = pretraining(tiny_resnet, tmp_path / "parts", 4, resume=first.run)
+    second.train()
+    check_same_run(whole, second)
+    assert len(expected.words) > len(TEXTS)
     assert resumed.words == expected.words
-    for key, tensor in expected.model.state_dict().items():
-        assert torch.equal(tensor, resumed.model.state_dict()[key]), key
 
 
 def test_an_exported_model_has_the_same_features(tiny_resnet: Path, tmp_path: Path):
@@ -154,9 +165,10 @@ def test_scaling_features_keeps_their_directions(tiny_resnet: Path):
         torch.testing.assert_close(model.encode_image(images), 3 * before)
 
 
-def test_a_loss_that_is_not_finite_stops_training(tiny_resnet: Path):
-    model, tokenizer, _ = load_model(str(tiny_resnet), None)
-    batch, _ = colour_batch(np.random.default_rng(0), 4)
+def test_a_loss_that_is_not_finite_stops_training(tiny_resnet: Path, tmp_path: Path):
+    trainer, _ = pretraining(tiny_resnet, tmp_path, 1)
+    (batch,) = colour_batches(1)
     broken = CaptionBatch(batch.images * torch.nan, batch.texts, batch.true, batch.false)
-    with pytest.raises(FloatingPointError, match="step 0"):
-        list(Pretraining(Contrastive(model, tokenizer), 1).run([broken]))
+    trainer.learner._batch = lambda _: broken
+    with pytest.raises(DivergedError, match=r"iteration 0 has loss nan.*--optimiser\.learning"):
+        trainer.train()

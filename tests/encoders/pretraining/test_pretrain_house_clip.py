@@ -6,16 +6,19 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
+from safetensors.torch import load_file
 
 from encoders.clip import ClipEncoder
 from encoders.pretraining import command
-from encoders.pretraining.arguments import PretrainArguments
+from encoders.pretraining.command_line import parse_pretraining
 from encoders.pretraining.house_model import CONTEXT_LENGTH
+from encoders.pretraining.settings import PretrainConfig, default_optimiser
 from envs.houses import house_set
 from envs.houses.building.sets import GALLERY
 from envs.houses.meshes.scene import ObjectInfo
 from envs.houses.rendering import training_panoramas
 from envs.houses.rendering.training_panoramas import HousePictures
+from storage.locks import OutputInUseError
 
 
 @pytest.fixture(scope="module")
@@ -32,39 +35,82 @@ def house() -> HousePictures:
     return HousePictures("house_00", colours[ids], ids, depth, 1, tuple(things), ("living room",))
 
 
-def test_training_leaves_an_open_clip_folder(house: HousePictures, tmp_path: Path):
-    arguments = PretrainArguments(
-        output=tmp_path / "clip",
-        run_dir=tmp_path / "run",
-        samples=32,
-        batch=16,
+@pytest.fixture
+def rendered(monkeypatch, house: HousePictures):
+    """Replace two rendered houses by the synthetic one."""
+    monkeypatch.setattr(training_panoramas, "render_houses", lambda *_: [house, house])
+
+
+def test_the_command_trains_exports_and_scores(rendered, tmp_path: Path):
+    run, clip = tmp_path / "run", tmp_path / "clip"
+    config = PretrainConfig(
+        set="mini",
+        output=run,
+        export=clip,
+        iterations=2,
+        optimiser=default_optimiser(2),
+        batch_size=16,
         image_size=64,
         embed_dim=32,
+        houses=2,
+        held_out=1,
     )
-    size, _ = command.train_and_export([house], arguments)
-    assert size <= 12e6
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [0, 1]
-    model = open_clip.create_model(f"local-dir:{tmp_path / 'clip'}", require_pretrained=True)
+    command.main(config)
+    assert (clip / "open_clip_model.safetensors").stat().st_size <= 12e6
+    model = open_clip.create_model(f"local-dir:{clip}", require_pretrained=True)
     assert sum(weight.numel() for weight in model.parameters()) < 6e6
-    encoder = ClipEncoder.load(str(tmp_path / "clip"), device="cpu")
+    encoder = ClipEncoder.load(str(clip), device="cpu")
     assert (encoder.embed_dim, encoder.image_size) == (32, (64, 64))
-    scores = command.score(arguments, [house])
-    assert scores.room_accuracy == 1  # there is one room type only
-    assert scores.room_views > 0
+    results = json.loads((run / "results.json").read_text())
+    assert results["iterations"] == 2
+    assert results["results"]["held-out"]["room_accuracy"] == 1  # there is one room type only
+    assert results["results"]["held-out"]["room_views"] > 0
+    with pytest.raises(FileExistsError, match="already contains a run; resume it with --resume"):
+        command.main(config)
+
+
+def test_resuming_a_finished_run_exports_the_same_model(rendered, tmp_path: Path):
+    sizes = {"batch_size": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
+    run, other = tmp_path / "run", tmp_path / "other"
+    config = PretrainConfig(set="mini", output=run, iterations=1, houses=2, held_out=1, **sizes)
+    command.main(config)
+    command.main(parse_pretraining(["--resume", str(run), "--export", str(other)]))
+    first = load_file(run / "house_clip_mini" / "open_clip_model.safetensors")
+    second = load_file(other / "open_clip_model.safetensors")
+    assert all((first[name] == second[name]).all() for name in first)
+    assert json.loads((run / "config.json").read_text())["output"] == str(run)
+
+
+def test_a_run_that_stopped_while_rendering_can_be_resumed(tmp_path: Path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_panoramas, "render_houses", stop)
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        command.main(PretrainConfig(set="mini", seed=5, output=run))
+    config = parse_pretraining(["--resume", str(run)])
+    assert (config.seed, config.output, config.resume) == (5, run, None)
+
+
+def test_a_second_process_is_refused(tmp_path: Path, locked_elsewhere):
+    export = tmp_path / "clip"
+    export.mkdir()
+    with locked_elsewhere(export), pytest.raises(OutputInUseError, match="clip: process"):
+        command.main(PretrainConfig(set="mini", output=tmp_path / "run", export=export))
 
 
 @pytest.mark.parametrize("objective", ["supervised", "random"])
 def test_towers_without_captions_are_exported_with_unit_features(
     house: HousePictures, tmp_path: Path, objective: str
 ):
-    sizes = {"samples": 16, "batch": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
-    arguments = PretrainArguments(objective=objective, run_dir=tmp_path, **sizes)
-    _, classifier = command.train_and_export([house], arguments)
-    assert arguments.model_dir == tmp_path / f"house_{objective}"
-    assert "TEXT TOWER IS UNTRAINED" in (arguments.model_dir / "README.md").read_text()
-    encoder = ClipEncoder.load(str(arguments.model_dir), device="cpu", precision="fp32")
-    views = command.training_views([house], arguments).views(0)[0]
+    sizes = {"batch_size": 8, "image_size": 32, "embed_dim": 32, "visual_width": 8}
+    config = PretrainConfig(objective=objective, output=tmp_path, iterations=2, **sizes)
+    _, classifier = command.train_and_export([house], config, tmp_path)
+    model_dir = tmp_path / f"house_{objective}"
+    assert "TEXT TOWER IS UNTRAINED" in (model_dir / "README.md").read_text()
+    encoder = ClipEncoder.load(str(model_dir), device="cpu", precision="fp32")
+    views = command.training_views([house], config).views(0)[0]
     pixels = (views.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     features = encoder.pooled(pixels)
     assert np.sqrt(np.square(features).mean()) == pytest.approx(1, abs=0.02)
@@ -76,25 +122,22 @@ def test_towers_without_captions_are_exported_with_unit_features(
     # The exported features equal those that the classifier reads.
     tower = network_features(network, views)
     assert np.abs(features - tower).max() < 0.05
-    assert command.score(arguments, [house], classifier).room_accuracy == 1
+    assert command.score(model_dir, [house], 32, classifier).room_accuracy == 1
 
 
 def network_features(network, views) -> np.ndarray:
-    from encoders.pretraining.schedules import image_features
+    from encoders.pretraining.learner import image_features
 
     return image_features(network.visual, views).detach().numpy()
 
 
 def test_folders_are_named_after_objective_and_set():
-    def folders(**settings) -> tuple[str, str]:
-        arguments = PretrainArguments(**settings)
-        return str(arguments.run), arguments.model_dir.name
-
-    assert folders() == ("runs/house_clip", "house_clip")
-    assert PretrainArguments().model_dir.parent.name == "encoders"
-    assert folders(set="mini") == ("runs/house_clip_mini", "house_clip_mini")
-    assert folders(set="standard") == ("runs/house_clip_standard", "house_clip_standard")
-    assert folders(objective="random") == ("runs/house_random", "house_random")
+    assert PretrainConfig().run_name == "house_clip"
+    assert PretrainConfig(set="standard").run_name == "house_clip_standard"
+    assert PretrainConfig(objective="random", set="mini").run_name == "house_random_mini"
+    run = Path("runs/a")
+    assert PretrainConfig().model_dir(run) == run / "house_clip"
+    assert PretrainConfig(export=Path("b")).model_dir(run) == Path("b")
 
 
 def test_missing_houses_are_built_first(tmp_path, monkeypatch):
@@ -110,19 +153,19 @@ def test_missing_houses_are_built_first(tmp_path, monkeypatch):
     monkeypatch.setattr(training_panoramas, "render_houses", render)
     scans = ("gallery_00", "gallery_01")
     with pytest.raises(Rendering, match="gallery_01"):
-        command.main(PretrainArguments(houses=2, held_out=1, workers=3))
+        command.main(PretrainConfig(houses=2, held_out=1, workers=3, output=tmp_path / "a"))
     assert built == [(GALLERY, scans, 3)]
     with pytest.raises(Rendering):  # the graphs of mini are in the repository
-        command.main(PretrainArguments(set="mini"))
+        command.main(PretrainConfig(set="mini", output=tmp_path / "b"))
     assert len(built) == 1
 
 
 @pytest.mark.parametrize(("houses", "held_out"), [(2, 8), (8, 8), (None, -1)])
-def test_holding_out_all_houses_is_refused(monkeypatch, houses, held_out):
+def test_holding_out_all_houses_is_refused(monkeypatch, tmp_path, houses, held_out):
     for module, name in ((house_set, "build_set"), (training_panoramas, "render_houses")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("must not be called"))
     with pytest.raises(ValueError, match=f"--held-out {held_out} of "):
-        command.main(PretrainArguments(houses=houses, held_out=held_out))
+        command.main(PretrainConfig(houses=houses, held_out=held_out, output=tmp_path))
 
 
 def test_captions_fit_the_context():

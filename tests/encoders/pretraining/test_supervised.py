@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from open_clip.model import CLIP, set_model_preprocess_cfg
 
 from encoders.pretraining.contrastive import scale_pooled_features
-from encoders.pretraining.schedules import Pretraining, PretrainingConfig
+from encoders.pretraining.learner import PretrainingLearner
+from encoders.pretraining.settings import PretrainConfig, default_optimiser
 from encoders.pretraining.supervised import NO_ROOM, LabelledBatch, Supervised, labels_loss
+from training.trainer import Trainer
 
 COLOURS = np.array([(0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9)], np.float32)
 
@@ -64,14 +68,18 @@ def tiny_model() -> CLIP:
     return model
 
 
-def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged():
+def test_a_tiny_tower_learns_colours_and_the_text_tower_is_unchanged(tmp_path):
     model = tiny_model()
     text = model.token_embedding.weight.clone()
     network = Supervised(model, 3, 1)
     rng = np.random.default_rng(0)
-    training = Pretraining(network, 60, PretrainingConfig(learning_rate=2e-3))
-    history = list(training.run(colour_batch(rng) for _ in range(60)))
-    assert history[-1]["loss"] < 0.3 * history[0]["loss"]
+    optimiser = replace(default_optimiser(60), learning_rate=2e-3)
+    config = PretrainConfig(iterations=60, optimiser=optimiser, output=tmp_path)
+    learner = PretrainingLearner(network, lambda _: colour_batch(rng), optimiser)
+    trainer = Trainer(config, learner, lambda iteration: iteration)
+    losses = [trainer.step()["loss"] for _ in range(60)]
+    assert losses[-1] < 0.3 * losses[0]
+    network.eval()
     assert torch.equal(model.token_embedding.weight, text)
     batch = colour_batch(np.random.default_rng(1), 30)
     pixels = (batch.images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)

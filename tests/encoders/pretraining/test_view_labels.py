@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.pretraining.view_labels import LabelNames, label_scores, labelled_batches
+from encoders.pretraining.view_labels import LabelNames, label_scores, labelled_batch
 from encoders.pretraining.view_sampler import SamplerConfig, ViewSampler
 from envs.houses.meshes.scene import ObjectInfo
 from envs.houses.rendering.training_panoramas import HousePictures
@@ -56,9 +56,8 @@ def test_label_names_are_those_of_the_houses_without_parts_of_the_building(house
 def test_labelled_views_equal_captioned_views(house: HousePictures):
     sampler = ViewSampler([house], 32, seed=3, config=SamplerConfig(views=16, recoloured=0.0))
     names = LabelNames.of([house])
-    labelled = labelled_batches(sampler, names, first=5)
     for index in (5, 6):
-        batch = next(labelled)
+        batch = labelled_batch(sampler, names, index)
         assert torch.equal(batch.images, sampler.batch(index).images)
         _, facts_of_batch, _ = sampler.views(index)
         expected = [("thing", "sofa") in view.holds for view in facts_of_batch]

@@ -118,7 +118,9 @@ def test_a_house_of_other_seeds_is_not_checked(tmp_path, monkeypatch):
 
 def test_missing_annotations_are_an_error_before_any_check(tmp_path, monkeypatch):
     monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"R2R_train\.json is missing; .*build_houses\.py"):
+    with pytest.raises(
+        FileNotFoundError, match=r"R2R_train\.json is missing; .*clipnav build-houses"
+    ):
         check_set(STANDARD, ["standard_00"])
 
 

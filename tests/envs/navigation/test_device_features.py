@@ -41,7 +41,8 @@ def test_gathered_features_equal_those_of_the_environment(twins, seed, steps):
     np.testing.assert_array_equal(seen.candidates, observation["candidates"])
     np.testing.assert_array_equal(seen.mask, observation["action_mask"])
     size = full.angle_feature_size
-    own = angle_feature(observation["heading"], observation["elevation"], size)
+    directions = observation["heading"][:, 0], observation["elevation"][:, 0]
+    own = angle_feature(*directions, size)
     np.testing.assert_array_equal(seen.angle, own)
     assert features.width == full.single_observation_space["panorama"].shape[1]
     for name in ("instruction", "action_mask", "heading", "elevation"):
@@ -100,7 +101,7 @@ def test_index_observations_match_the_world(twins):
     names = world.viewpoint_ids[observation["viewpoint"]]
     assert names.tolist() == info["viewpoint"].tolist()
     turns = observation["view"] % 12 * np.pi / 6
-    np.testing.assert_allclose(observation["heading"], turns, atol=1e-6)
+    np.testing.assert_allclose(observation["heading"][:, 0], turns, atol=1e-6)
     before = observation["candidate_view"]
     actions = np.array([np.flatnonzero(row)[-1] for row in observation["action_mask"]])
     observation, *_ = slim.step(actions)

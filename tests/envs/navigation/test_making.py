@@ -1,16 +1,22 @@
 import dataclasses
+import inspect
+import re
+import subprocess
+import sys
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
-import envs  # noqa: F401  (registers the environments)
+import envs
 from envs.episodes.splits import load_split
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.settings import EnvSettings
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.navigation.vln_env import VlnEnv
+from storage.features.opening import open_store
 
 
 def test_make_vec_equals_an_environment_over_the_loaded_split(tiny_arguments):
@@ -62,3 +68,69 @@ def test_settings_refuse_values_out_of_range():
         EnvSettings(max_episode_steps=0)
     with pytest.raises(ValueError, match="teacher 'oracle' is not one of shortest, reference"):
         EnvSettings(teacher="oracle")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["store", "mapping", "array"])
+def test_features_may_be_open_or_in_memory(tiny_arguments, kind):
+    store = open_store(tiny_arguments["features"])
+    keys = load_split(**tiny_arguments).nav_world.keys
+    rows = [store.keys.index(key) for key in keys]
+    features = {
+        "store": store,
+        "mapping": dict(zip(store.keys, store.views, strict=True)),
+        "array": np.array(store.views[rows]),
+    }[kind]
+    for make in (gym.make, gym.make_vec):
+        expected = make("R2R-CLIP-v0", **tiny_arguments)
+        made = make("R2R-CLIP-v0", **{**tiny_arguments, "features": features})
+        assert data_equivalence(made.reset(seed=3), expected.reset(seed=3))
+
+
+def test_features_in_memory_must_cover_the_world(tiny_arguments):
+    with pytest.raises(ValueError, match=r"9 of 10 viewpoints are missing, such as 'attic_a1'"):
+        gym.make("R2R-CLIP-v0", **{**tiny_arguments, "features": {"attic_a0": np.zeros((36, 2))}})
+    with pytest.raises(ValueError, match=r"\(17, 36, 2\), but must be \(10, 36, D\)"):
+        gym.make("R2R-CLIP-v0", **{**tiny_arguments, "features": np.zeros((17, 36, 2))})
+
+
+def test_a_package_in_the_id_registers_the_environments(tiny_arguments):
+    code = (
+        f"import gymnasium as gym; print(gym.make('envs:R2R-CLIP-v0', **{tiny_arguments}).spec.id)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "R2R-CLIP-v0\n"
+    assert out.stderr == ""
+
+
+def test_ids_can_be_registered_again():
+    before = dict(gym.registry)
+    envs.register_ids()
+    assert gym.registry == before
+    del gym.registry["R2R-CLIP-v0"]
+    envs.register_ids()
+    assert gym.registry == before
+
+
+HEADINGS = [
+    *("Description", "Action Space", "Observation Space", "Rewards", "Starting State"),
+    *("Episode End", "Info", "Arguments", "Registered Configurations", "Version History"),
+]
+
+
+@pytest.mark.parametrize("env", [VlnEnv, VlnVectorEnv])
+def test_docstrings_have_the_headings_of_gymnasium_and_list_all_arguments(env):
+    text = inspect.cleandoc(env.__doc__)
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+    arguments = re.search(r"^## Arguments$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    listed = dict(re.findall(r"^\* `(\w+)`(?: \((.*?)\))?:", arguments[1], re.MULTILINE))
+    defaults = {
+        **{name: p.default for name, p in inspect.signature(load_split).parameters.items()},
+        **{field.name: field.default for field in dataclasses.fields(EnvSettings)},
+    }
+    if env is VlnVectorEnv:
+        defaults |= {"num_envs": 1, "autoreset_mode": "NextStep"}
+    assert set(listed) == set(defaults)
+    assert listed.pop("dataset") == "", "the id sets it"
+    for name, value in listed.items():
+        default = defaults[name]
+        assert value == (f'"{default}"' if isinstance(default, str) else str(default))

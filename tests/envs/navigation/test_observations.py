@@ -61,8 +61,8 @@ def test_panorama_contains_views_and_relative_directions(world, store):
             turn, rise = np.deg2rad(30 * (v % 12 - view % 12)), np.deg2rad(30 * (v // 12 - 1))
             direction = np.tile([np.sin(turn), np.cos(turn), np.sin(rise), np.cos(rise)], 2)
             np.testing.assert_allclose(seen["panorama"][b, v, 8:], direction, atol=1e-6)
-        assert seen["heading"][b] == pytest.approx(np.deg2rad(30 * (view % 12)))
-        assert seen["elevation"][b] == pytest.approx(np.deg2rad(30 * (view // 12 - 1)))
+        assert seen["heading"][b, 0] == pytest.approx(np.deg2rad(30 * (view % 12)))
+        assert seen["elevation"][b, 0] == pytest.approx(np.deg2rad(30 * (view // 12 - 1)))
 
 
 def test_candidates_contain_their_view_and_exact_direction(world, store):

@@ -147,3 +147,11 @@ def test_the_frame_reports_a_missing_font(scene, monkeypatch):
     assert texts[-1].startswith("The instruction cannot be drawn: no font on this machine")
     explained = dataclasses.replace(episode, instruction=texts[-1])
     np.testing.assert_array_equal(frame, draw_frame(graph, explained, [("a0", 0.0, 0.0)], None))
+
+
+def test_rendering_requires_a_reset(tiny_arguments):
+    arguments = {**tiny_arguments, "render_mode": "rgb_array"}
+    env = gym.make("R2R-CLIP-v0", **arguments)
+    for unready in (env, env.unwrapped, gym.make_vec("R2R-CLIP-v0", 2, **arguments)):
+        with pytest.raises(gym.error.ResetNeeded, match="reset"):
+            unready.render()

@@ -39,9 +39,9 @@ def test_other_settings_pass_the_checker_of_gymnasium(tiny_arguments):
     check("R2R-CLIP-v0", **tiny_arguments, **ways)
 
 
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("env_id", [*IDS, "R4R-CLIP-v0"])
 def test_built_in_world_passes_the_checker_of_gymnasium(env_id):
-    check(env_id)
+    check(env_id, split="val_seen")
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -78,7 +78,37 @@ def test_teacher_reaches_the_goal(tiny_arguments):
     assert info["metrics"]["success"] == 1.0
     assert rewards == [1.0] * (len(walked) - 2) + [2.0]
     assert env.unwrapped.episode.instr_id == "102_1"
-    assert all(type(value) in (str, int, float, dict) for value in info.values())
+    arrays = {"action_mask", "candidates"}
+    assert arrays == {name for name, value in info.items() if isinstance(value, np.ndarray)}
+    plain = [value for name, value in info.items() if name not in arrays]
+    assert all(type(value) in (str, int, float, dict) for value in plain)
+
+
+def test_action_masks_agree_with_observation_and_info(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", **tiny_arguments)
+    observation, info = env.reset(seed=0)
+    for _ in range(10):
+        masks = env.get_wrapper_attr("action_masks")()
+        assert masks.dtype == info["action_mask"].dtype == bool
+        assert masks.shape == (env.action_space.n,)
+        np.testing.assert_array_equal(masks, observation["action_mask"] == 1)
+        np.testing.assert_array_equal(masks, info["action_mask"])
+        action = int(np.flatnonzero(masks)[-1])
+        target = info["candidates"][action]
+        observation, _, _, _, info = env.step(action)
+        assert info["viewpoint"] == target
+        assert info["candidates"][0] == ""
+
+
+def test_headings_and_elevations_are_vectors_of_one_number(tiny_arguments):
+    env = gym.make("R2R-CLIP-v0", **tiny_arguments)
+    observation, _ = env.reset(seed=0)
+    for name in ("heading", "elevation"):
+        assert env.observation_space[name].shape == observation[name].shape == (1,)
+    batch = gym.make_vec("R2R-CLIP-v0", 3, **tiny_arguments)
+    assert batch.reset(seed=0)[0]["heading"].shape == (3, 1)
+    shapes = {space.shape for space in env.observation_space.values()}
+    assert () not in shapes
 
 
 def test_unshuffled_episodes_follow_each_other(tiny_arguments):

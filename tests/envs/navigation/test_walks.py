@@ -21,9 +21,9 @@ def test_moves_follow_edges_and_face_the_candidate(make_env, random_actions):
             table, row = candidate_table(graph), graph.index(before[i])
             assert graph.index(info["viewpoint"][i]) == table.targets[row, actions[i] - 1]
             view = table.views[row, actions[i] - 1]
-            assert observation["heading"][i] == pytest.approx(view % 12 * np.pi / 6, abs=1e-6)
+            assert observation["heading"][i, 0] == pytest.approx(view % 12 * np.pi / 6, abs=1e-6)
             elevation = (view // 12 - 1) * np.pi / 6
-            assert observation["elevation"][i] == pytest.approx(elevation, abs=1e-6)
+            assert observation["elevation"][i, 0] == pytest.approx(elevation, abs=1e-6)
         ended = terminated | truncated
         before = info["viewpoint"]
 
@@ -32,9 +32,9 @@ def test_initial_headings_snap_to_thirty_degrees(make_env):
     env = make_env(1, shuffle=False)
     for episode in env.episodes[::2]:
         observation, _ = env.reset(options={"episode_ids": [episode.instr_id]})
-        turns = observation["heading"][0] / (np.pi / 6)
+        turns = observation["heading"][0, 0] / (np.pi / 6)
         assert turns == pytest.approx(round(turns), abs=1e-5)
-        gap = (observation["heading"][0] - episode.heading + np.pi) % (2 * np.pi) - np.pi
+        gap = (observation["heading"][0, 0] - episode.heading + np.pi) % (2 * np.pi) - np.pi
         assert abs(gap) <= np.pi / 12 + 1e-6
 
 
@@ -147,4 +147,4 @@ def test_long_trajectories_are_complete(make_env, random_actions):
         visited.append(info["viewpoint"][0])
     assert env.paths() == [visited]
     assert [step[0] for step in env.trajectories()[0]] == visited
-    assert env.trajectories()[0][-1][1] == pytest.approx(observation["heading"][0], abs=1e-6)
+    assert env.trajectories()[0][-1][1] == pytest.approx(observation["heading"][0, 0], abs=1e-6)

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -141,9 +142,12 @@ def test_a_file_larger_than_the_free_disk_is_refused(get, monkeypatch, tmp_path)
 
 def test_two_callers_download_a_file_once(site, get, tmp_path, monkeypatch):
     second_waits = threading.Event()
-    monkeypatch.setattr(
-        "storage.downloads.download.tqdm.write", lambda *_, **__: second_waits.set()
-    )
+
+    def read_holder(_):  # of the lock that the second caller waits for
+        second_waits.set()
+        return str(os.getpid()), socket.gethostname()
+
+    monkeypatch.setattr("storage.locks._read_holder", read_holder)
 
     def when_the_second_waits(handler, content, tag, start):
         assert second_waits.wait(60)

@@ -87,7 +87,7 @@ def test_the_error_of_an_unknown_viewpoint_names_it_and_the_store(path: Path):
 
 
 def test_the_error_of_a_missing_file_names_the_command(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"extract_features\.py"):
+    with pytest.raises(FileNotFoundError, match=r"clipnav extract-features"):
         open_store(tmp_path / "none.safetensors")
 
 

@@ -3,7 +3,7 @@ import pytest
 from envs.worlds import world_files
 from viewer.films.frames import Frames
 from viewer.films.layout import arranged
-from viewer.films.places import Places
+from viewer.films.panoramas import Panoramas
 from viewer.films.timeline import Walk
 from viewer.scene.pictures import DrawnPictures
 from viewer.scene.scenes import scene
@@ -27,7 +27,9 @@ def frames_of(library, pictures):
     def make(traces, size=(1280, 720), pictures=pictures):
         graph = library.graph(traces[0].scan)
         walks = [Walk(trace, graph) for trace in traces]
-        places = Places(pictures, graph)
-        return Frames(walks, arranged(size, len(walks)), places, scene(graph, library.files.world))
+        panoramas = Panoramas(pictures, graph)
+        return Frames(
+            walks, arranged(size, len(walks)), panoramas, scene(graph, library.files.world)
+        )
 
     return make

@@ -70,6 +70,12 @@ def test_two_agents_are_filmed_side_by_side(film, traces):
         assert (abs(half.astype(int) - colour).max(-1) < 14).sum() > 100
 
 
+def test_gifs_are_smaller_than_mp4s_by_default(library, pictures, traces, tmp_path):
+    film_walks(tmp_path / "walk.gif", traces[:1], library, pictures)
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.size == (960, 540)
+
+
 def test_gifs_are_of_a_sensible_size(film, traces):
     # Pictures of few details: those of the houses take more, but no noise should come in.
     trace = min(traces[:14], key=lambda one: len(one.steps))

@@ -7,12 +7,12 @@ from viewer.films.layout import arranged
 from viewer.films.outcome_card import COLOURS
 from viewer.films.side_panels import ChoicesPanel, FiguresPanel
 from viewer.films.style import Style
-from viewer.films.timeline import Moment, Phase, Walk
+from viewer.films.timeline import FilmState, Phase, Walk
 from viewer.films.words_panel import WordsPanel
 from viewer.scene.pictures import NoPictures
 from viewer.trace import outcome
 
-LOOKED = 0.9  # of a look, when all has settled
+LOOKED = 0.9  # share of a look after which all figures are shown
 
 
 def cut(frame, box):
@@ -33,8 +33,8 @@ def looked(step):
 def test_no_third_of_a_frame_is_empty(frames_of, pictures, traces, size, with_pictures):
     source = pictures if with_pictures else NoPictures("none")
     frames = frames_of(traces[:1], size, source)
-    for moment in (looked(0), (Phase("go", 1, 1.0), 0.5), (Phase("card", 3, 3.0), 0.9)):
-        frame = frames.draw(*moment)
+    for state in (looked(0), (Phase("go", 1, 1.0), 0.5), (Phase("card", 3, 3.0), 0.9)):
+        frame = frames.draw(*state)
         assert frame.shape == (size[1], size[0], 3)
         assert frame.dtype == np.uint8
         for axis in (0, 1):
@@ -49,8 +49,8 @@ def test_words_are_highlighted_as_the_agent_attends_to_them(library, traces):
     walk = Walk(trace, library.graph(trace.scan))
     panel = WordsPanel(walk, (850, 220), Style(1.0))
     for step in range(len(trace.steps)):
-        moment = walk.moment(*looked(step))
-        picture = np.asarray(panel.draw(moment))
+        state = walk.state(*looked(step))
+        picture = np.asarray(panel.draw(state))
         shades = [close_to(word_box(panel, picture, word), ATTENTION, 40) for word in panel.words]
         attended = step % 4  # what the teacher of these tests attends to
         assert int(np.argmax(shades)) == attended
@@ -67,8 +67,8 @@ def word_box(panel, picture, word):
 def test_attention_goes_over_from_one_step_to_the_next(library, traces):
     walk = Walk(traces[0], library.graph(traces[0].scan))
     panel = WordsPanel(walk, (850, 220), Style(1.0))
-    pose = walk.moment(*looked(1)).pose
-    shades = np.array([panel.shades(Moment(1, fresh, pose))[:2] for fresh in (0.0, 0.5, 1.0)])
+    pose = walk.state(*looked(1)).pose
+    shades = np.array([panel.shades(FilmState(1, fresh, pose))[:2] for fresh in (0.0, 0.5, 1.0)])
     assert (np.diff(shades[:, 0]) <= 0).all()
     assert (np.diff(shades[:, 1]) >= 0).all()
     np.testing.assert_allclose(shades[[0, -1]], [[1, 0], [0, 1]])
@@ -86,7 +86,7 @@ def test_long_instructions_roll_with_the_attention(library, traces):
     )
     walk = Walk(trace, library.graph(trace.scan))
     panel = WordsPanel(walk, (850, 220), Style(1.0))
-    amber = [close_to(np.asarray(panel.draw(walk.moment(*looked(s)))), ATTENTION, 40) for s in
+    amber = [close_to(np.asarray(panel.draw(walk.state(*looked(s)))), ATTENTION, 40) for s in
              range(len(steps))]  # fmt: skip
     assert min(amber) > 1000
 
@@ -99,7 +99,7 @@ def test_views_are_framed_where_the_attention_is(frames_of, traces):
     for step, one in enumerate(traces[0].steps):
         strip = cut(frames.draw(*looked(step)), box).astype(int)
         amber = (strip[..., 0] - strip[..., 2]) > 60
-        centre = frames._walks[0].moment(*looked(step)).pose.heading
+        centre = frames._walks[0].state(*looked(step)).pose.heading
         middle = (np.radians(30 * step) - centre + np.pi) % (2 * np.pi) / (2 * np.pi)
         columns = np.flatnonzero(amber.sum(0) > 10)
         offsets = (columns / strip.shape[1] - middle + 0.5) % 1 - 0.5
@@ -144,7 +144,7 @@ def test_long_names_of_agents_fit_below_the_map(frames_of, traces):
 def test_choices_have_bars_as_long_as_their_probabilities(library, traces):
     walk = Walk(traces[0], library.graph(traces[0].scan))
     panel = ChoicesPanel(walk, (420, 230), Style(1.0))
-    picture = np.asarray(panel.draw(walk.moment(*looked(0))))
+    picture = np.asarray(panel.draw(walk.state(*looked(0))))
     rows = (picture == AGENTS[0]).all(-1)[:, 108:].sum(1)
     assert rows.max() == pytest.approx(0.9 * (420 - 108 - 66), abs=4)
 
@@ -161,13 +161,13 @@ def test_figures_follow_the_walk(library, traces):
     trace = traces[0]
     walk = Walk(trace, library.graph(trace.scan))
     panel = FiguresPanel(walk, (850, 66), Style(1.0))
-    start = dict(panel.figures(walk.moment(*looked(0))))
+    start = dict(panel.figures(walk.state(*looked(0))))
     assert start["to the goal"] == f"{trace.steps[0].distance_to_goal:.1f} m"
     assert start["walked"] == "0.0 m"
     assert start["value"] == "0.50"
-    end = dict(panel.figures(walk.moment(*looked(walk.last))))
+    end = dict(panel.figures(walk.state(*looked(walk.last))))
     assert end["walked"] == f"{trace.steps[-1].metrics['TL']:.1f} m"
-    half = dict(panel.figures(walk.moment(Phase("go", 0, 1.0), 0.5)))
+    half = dict(panel.figures(walk.state(Phase("go", 0, 1.0), 0.5)))
     assert half["walked"] == f"{walk.length(0) / 2:.1f} m"
 
 

@@ -21,23 +21,23 @@ def test_every_step_is_looked_at_and_walked_and_the_end_is_told(walk):
 
 
 def test_the_camera_moves_without_jumps(walk):
-    moments = [walk.moment(*one) for one in times(list(phases([walk])), 25)]
-    for before, after in pairwise(moments):
+    states = [walk.state(*one) for one in times(list(phases([walk])), 25)]
+    for before, after in pairwise(states):
         assert abs(after.pose.heading - before.pose.heading) < 0.35
         assert abs(after.pose.pitch - before.pose.pitch) < 0.1
         if after.step == before.step:
-            assert 0 <= after.along - before.along < 0.15
+            assert 0 <= after.progress - before.progress < 0.15
         else:
             assert after.step == before.step + 1
-            assert before.along > 0.95
-            assert after.along == 0
+            assert before.progress > 0.95
+            assert after.progress == 0
 
 
 def test_the_camera_looks_where_the_agent_goes(walk):
     for part in phases([walk]):
         if part.kind == "go":
             way = walk.positions[part.step + 1] - walk.positions[part.step]
-            heading = walk.moment(part, 0.5).pose.heading
+            heading = walk.state(part, 0.5).pose.heading
             assert np.sin(heading - np.arctan2(way[0], way[1])) == pytest.approx(0, abs=1e-6)
             assert np.cos(heading - np.arctan2(way[0], way[1])) > 0
 
@@ -57,7 +57,7 @@ def test_who_has_ended_waits_for_the_other(library, traces):
     walks = [Walk(trace, library.graph(short.scan)) for trace in (short, long)]
     parts = list(phases(walks))
     late = next(part for part in parts if part.kind == "look" and part.step == walks[1].last)
-    first, second = (walk.moment(late, 0.9) for walk in walks)
-    assert (first.step, first.ended) == (walks[0].last, 1.0)
-    assert (second.step, second.ended) == (walks[1].last, 0.0)
-    assert all(walk.moment(parts[-1], 0.9).ended == 1 for walk in walks)
+    first, second = (walk.state(late, 0.9) for walk in walks)
+    assert (first.step, first.card) == (walks[0].last, 1.0)
+    assert (second.step, second.card) == (walks[1].last, 0.0)
+    assert all(walk.state(parts[-1], 0.9).card == 1 for walk in walks)

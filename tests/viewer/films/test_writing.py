@@ -52,6 +52,26 @@ def test_only_what_has_changed_is_written(tmp_path):
     assert sizes[1] - sizes[0] < 0.02 * sizes[0]
 
 
+def test_noise_below_the_error_bound_costs_nothing(tmp_path):
+    """Sensor noise on a wall must not be written again in each frame."""
+    noisy = [
+        np.clip(picture(250) + RNG.integers(-3, 4, (360, 480, 3)), 0, 255).astype(np.uint8)
+        for _ in range(4)
+    ]
+    sizes = []
+    for frames in (noisy[:1], noisy):
+        path = tmp_path / "film.gif"
+        writer = Gif(path, [picture(250)], 8.0)
+        for frame in frames:
+            writer.add(frame)
+        writer.close()
+        sizes.append(path.stat().st_size)
+    assert sizes[1] - sizes[0] < 2_000 + 0.1 * sizes[0]
+    with Image.open(path) as film:
+        film.seek(film.n_frames - 1)
+        assert abs(np.asarray(film.convert("RGB")).astype(int) - noisy[-1]).max() <= 13
+
+
 def test_gifs_keep_no_frames_in_memory(tmp_path):
     writer = Gif(tmp_path / "film.gif", [picture(0)], 8.0)
     alive = []

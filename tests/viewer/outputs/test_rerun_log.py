@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,6 +78,7 @@ def test_panoramas_map_and_curves_are_logged(library, traces, tmp_path, grey, mo
     kinds = ("TextDocument", "LineStrips3D", "Points3D", "Scalars", "BarChart")
     fake = SimpleNamespace(RecordingStream=Stream, **dict.fromkeys(kinds, plain))
     fake.EncodedImage = lambda contents, media_type: contents
+    fake.__spec__ = ModuleSpec("rerun", None)
     monkeypatch.setitem(sys.modules, "rerun", fake)
     pictures, trace = DrawnPictures(grey, lambda scan: tmp_path / scan), traces[0]
     log_trace(tmp_path / "walk.rrd", trace, library, pictures)

@@ -8,9 +8,9 @@ import pytest
 
 from envs.worlds import world_files
 from viewer.scene.pictures import DrawnPictures, NoPictures
-from viewer.site.drives import Drives
 from viewer.site.export import export_page
 from viewer.site.library import Library
+from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import Routes
 from viewer.site.server import ViewerServer
 from viewer.trace import record
@@ -43,7 +43,9 @@ def browser():
 @contextlib.contextmanager
 def served(library, pictures, folder, follow=None):
     """The address of a server for a library; walks are saved in a folder."""
-    site = Routes(library, pictures, Drives(library, folder), follow, "teacher" if follow else "")
+    site = Routes(
+        library, pictures, ManualWalks(library, folder), follow, "teacher" if follow else ""
+    )
     with ViewerServer(site) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -166,11 +168,11 @@ def drawn():
 
 @pytest.fixture(scope="session")
 def standing_at():
-    """Tells the viewpoint that the first panorama is of."""
+    """Returns the viewpoint of the first panorama."""
     return _standing_at
 
 
 @pytest.fixture(scope="session")
 def metric():
-    """Tells a metric of the first agent as it is shown."""
+    """Returns the displayed text of a metric of the first agent."""
     return _metric

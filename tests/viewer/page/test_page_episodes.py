@@ -1,4 +1,4 @@
-"""Episodes on the page: what is shown of each, and how they are found."""
+"""Episodes on the page: views, playback, and the list of episodes."""
 
 import re
 
@@ -7,11 +7,11 @@ import numpy as np
 WIDTH = re.compile(r"width=(\d+)")
 
 
-def test_shows_what_the_agent_saw(page, url, traces, opened):
+def test_a_step_shows_candidates_instruction_and_outcome(page, url, traces, opened):
     opened(page, url)
     first = traces[0].steps[0]
-    assert page.locator(".mark").count() == len(first.candidates)
-    chosen = page.locator(".mark.chosen")
+    assert page.locator(".marker").count() == len(first.candidates)
+    chosen = page.locator(".marker.chosen")
     assert f"Candidate {first.action}" in chosen.get_attribute("aria-label")
     assert "probability 90 %" in chosen.get_attribute("aria-label")
     assert page.locator("#instructions .word").all_inner_texts() == [
@@ -71,11 +71,11 @@ def test_scrubbing_shows_each_step(page, url, traces, opened, metric):
     page.locator("canvas").focus()
     page.keyboard.press("[")
     assert page.locator("#step-text").inner_text().startswith(f"step {len(steps) - 2} ")
-    page.locator(".mark.chosen").press("Enter")
+    page.locator(".marker.chosen").press("Enter")
     assert page.locator("#step-text").inner_text().startswith(f"step {len(steps) - 1} ")
 
 
-def test_play_comes_to_the_end(page, url, opened):
+def test_playback_stops_at_the_last_step(page, url, opened):
     opened(page, url)
     page.locator("#play").click()
     assert page.locator("#play").inner_text() == "Pause"
@@ -93,7 +93,7 @@ def test_two_agents_side_by_side(page, url, traces, opened):
     assert page.locator(".map .body").count() == 2
 
 
-def test_the_episode_that_was_asked_for_last_is_shown(page, url, traces, opened, standing_at):
+def test_the_newest_request_is_shown(page, url, traces, opened, standing_at):
     opened(page, url)
     held = []
     page.route("**/api/trace?episode=train%2F101_0*", lambda route: held.append(route))
@@ -109,10 +109,10 @@ def test_the_episode_that_was_asked_for_last_is_shown(page, url, traces, opened,
     assert standing_at(page) == second.walked[1]
 
 
-def test_a_server_that_has_ended_is_told_of(page, url, errors, opened):
+def test_a_server_that_does_not_answer_is_reported(page, url, errors, opened):
     opened(page, url)
     page.route("**/api/*", lambda route: route.abort())
-    page.locator("#drive").click()
+    page.locator("#walk").click()
     page.locator("#notice", has_text="does not answer").wait_for()
     page.evaluate("document.getElementById('notice').hidden = true")
     page.locator("#agent-b").select_option("wanderer")
@@ -127,7 +127,7 @@ def test_hindi_words_stay_whole(page, url, opened):
     opened(page, url, episode="rxr/val_unseen/2001")
     assert page.locator(".instruction .words").get_attribute("lang") == "hi-IN"
     languages = page.evaluate(
-        """() => [".words .word", ".end, .note", ".unseen"].map((kind) =>
+        """() => [".words .word", ".end, .note", ".visually-hidden"].map((kind) =>
           document.querySelector(`.instruction :is(${kind})`)?.closest("[lang]").lang ?? "en")"""
     )
     assert languages == ["hi-IN", "en", "en"]
@@ -158,10 +158,10 @@ def test_the_list_searches_filters_and_sorts(page, url, opened):
     assert not page.locator("#list").is_visible()
 
 
-def test_steps_are_listed_with_what_was_decided(page, url, traces, opened):
+def test_the_step_table_lists_the_actions(page, url, traces, opened):
     opened(page, url)
     heads = page.locator(".steps th").all_inner_texts()
-    assert heads == ["step", "heading", "way", "chosen", "value", "to goal"]
+    assert heads == ["step", "heading", "action", "prob.", "value", "to goal"]
     for number, step in enumerate(traces[0].steps):
         told = page.locator(".steps tbody tr").nth(number).locator("td").all_inner_texts()
         chosen = step.candidates[step.action - 1] if step.action else step
@@ -187,10 +187,10 @@ def test_list_and_panel_have_the_same_units(page, url, opened, metric):
     assert f"NE {metric(page, 'NE')} · nDTW {metric(page, 'nDTW')}" in row
 
 
-def test_a_link_to_an_unknown_episode_says_so(page, url, errors):
+def test_a_link_to_an_unknown_episode_is_reported(page, url, errors):
     page.goto(url + "#episode=train/no_such")
     page.locator("#notice", has_text="train/no_such").wait_for()
-    assert page.locator("#drive").is_hidden()
+    assert page.locator("#walk").is_hidden()
     assert page.locator(".page").is_hidden()
     page.keyboard.press("]")
     page.keyboard.press("1")

@@ -10,11 +10,11 @@ def test_an_exported_page_needs_no_server(page, exported, metric):
     page.wait_for_selector("[data-state=still] canvas[data-picture]")
     page.locator("#step").press("End")
     assert metric(page, "SR") == "yes"
-    assert not page.locator("#drive").is_visible()
+    assert not page.locator("#walk").is_visible()
     assert [url for url in asked if url.startswith("http")] == []
 
 
-def test_an_exported_page_has_all_that_needs_no_server(moving_page, exported, traces):
+def test_an_exported_page_plays_and_has_shortcuts(moving_page, exported, traces):
     page = moving_page
     page.goto(exported())
     page.wait_for_selector("[data-state=still] canvas[data-picture]")
@@ -33,7 +33,7 @@ def test_an_exported_page_has_all_that_needs_no_server(moving_page, exported, tr
     page.wait_for_selector(".view.two[data-state=still]")
 
 
-def test_the_map_has_the_stage_where_there_are_no_pictures(page, exported, traces):
+def test_the_map_replaces_missing_pictures(page, exported, traces):
     page.goto(exported("No skyboxes here."))
     page.wait_for_selector(".map .reference")
     assert page.locator("#notice").inner_text() == "No skyboxes here."
@@ -42,9 +42,9 @@ def test_the_map_has_the_stage_where_there_are_no_pictures(page, exported, trace
     drawing = page.locator(".views .map").bounding_box()
     assert drawing["height"] > 0.8 * stage["height"]
     steps = traces[0].steps
-    assert page.locator(".map .mark").count() == len(steps[0].candidates)
+    assert page.locator(".map .marker").count() == len(steps[0].candidates)
     for number, step in enumerate(steps[:-1]):
-        mark = page.locator(".map .mark.chosen")
+        mark = page.locator(".map .marker.chosen")
         assert f"Candidate {step.action}," in mark.get_attribute("aria-label")
         spot = mark.bounding_box()
         assert drawing["x"] < spot["x"] < drawing["x"] + drawing["width"] - spot["width"]
@@ -54,7 +54,7 @@ def test_the_map_has_the_stage_where_there_are_no_pictures(page, exported, trace
     assert "stops here" in page.locator(".caption").inner_text()
 
 
-def test_agents_move_on_the_map_that_has_the_stage(moving_page, exported):
+def test_agents_move_on_a_map_without_pictures(moving_page, exported):
     page = moving_page
     page.goto(exported("No skyboxes here."))
     body = page.locator(".agent").first

@@ -1,52 +1,50 @@
-"""Instructions of one's own on the page."""
+"""Typed instructions on the page."""
 
 import msgspec
 
 from viewer.scene.pictures import NoPictures
 
 
-def test_ones_own_instruction_is_followed(page, url, traces, opened):
+def test_a_typed_instruction_is_followed(page, url, traces, opened):
     opened(page, url, episode="train/101_0")
-    page.locator("#own").click()
-    page.locator("#own-text").fill("Walk past the red sofa.")
-    page.locator("#own-go").click()
+    page.locator("#custom").click()
+    page.locator("#custom-text").fill("Walk past the red sofa.")
+    page.locator("#custom-start").click()
     page.locator("#title", has_text="Your instruction").wait_for()
-    assert page.locator(".mark").count() == len(traces[0].steps[0].candidates)
+    assert page.locator(".marker").count() == len(traces[0].steps[0].candidates)
 
 
-def test_one_instruction_is_walked_at_a_time(page, url, opened):
+def test_closing_the_dialog_cancels_the_walk(page, url, opened):
     opened(page, url, episode="train/101_0")
     held = []
     page.route("**/api/follow", lambda route: held.append(route))
-    page.locator("#own").click()
-    page.locator("#own-text").fill("Walk past the red sofa.")
+    page.locator("#custom").click()
+    page.locator("#custom-text").fill("Walk past the red sofa.")
     with page.expect_request("**/api/follow"):
-        page.locator("#own-go").click()
-    assert page.locator("#own-go").is_disabled()
-    page.locator("#own-text").press("Control+Enter")
-    page.locator("#own-cancel").click()
+        page.locator("#custom-start").click()
+    assert page.locator("#custom-start").is_disabled()
+    page.locator("#custom-text").press("Control+Enter")
+    page.locator("#custom-cancel").click()
     with page.expect_response("**/api/follow"):
         held[0].continue_()
-    page.locator("#own").click()
-    page.locator("#own-go:enabled").wait_for()
+    page.locator("#custom").click()
+    page.locator("#custom-start:enabled").wait_for()
     assert len(held) == 1
     assert page.locator("#title").inner_text() == "Episode 101_0 in attic"
 
 
-def test_a_refusal_is_shown(page, url, errors, opened):
+def test_an_invalid_instruction_is_reported(page, url, errors, opened):
     opened(page, url)
-    page.locator("#own").click()
-    page.locator("#own-text").fill("   ")
+    page.locator("#custom").click()
+    page.locator("#custom-text").fill("   ")
     with page.expect_response("**/api/follow"):
-        page.locator("#own-go").click()
-    page.locator("#own-error", has_text="1 to 4000 characters").wait_for()
-    page.locator("#own-cancel").click()
+        page.locator("#custom-start").click()
+    page.locator("#custom-error", has_text="1 to 4000 characters").wait_for()
+    page.locator("#custom-cancel").click()
     assert "400" in errors.pop()  # the browser's own word on it
 
 
-def test_words_that_the_agent_does_not_know_are_marked(
-    page, make_library, traces, serve, tmp_path, opened
-):
+def test_unknown_words_are_underlined(page, make_library, traces, serve, tmp_path, opened):
     words = ("Walk ", "past ", "the ", "purple ", "dragon", ".")
     mine = msgspec.structs.replace(
         traces[0],
@@ -59,12 +57,13 @@ def test_words_that_the_agent_does_not_know_are_marked(
     )
     with serve(make_library(), NoPictures("none"), tmp_path, lambda _: mine) as url:
         page.goto(url)
-        page.locator("#own").click()
-        page.locator("#own-text").fill("Walk past the purple dragon.")
-        page.locator("#own-go").click()
+        page.locator("#custom").click()
+        page.locator("#custom-text").fill("Walk past the purple dragon.")
+        page.locator("#custom-start").click()
         page.locator("#title", has_text="Your instruction").wait_for()
     unknown = page.locator(".instruction .unknown")
     assert unknown.all_inner_texts() == ["purple", "dragon"]
-    assert "reads it as unknown" in unknown.first.get_attribute("title")
+    assert "not in the agent's vocabulary" in unknown.first.get_attribute("title")
     assert "underline" in unknown.first.evaluate("one => getComputedStyle(one).textDecorationLine")
-    assert "underlined words as unknown" in page.locator(".instruction .note").inner_text()
+    note = page.locator(".instruction .note").inner_text()
+    assert note == "Underlined words are not in the agent's vocabulary."

@@ -16,7 +16,7 @@ TEXTS = """() => {
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
     const text = walker.currentNode.textContent.trim();
-    if (!text || element.closest("svg.marks, script, option, .unseen")) continue;
+    if (!text || element.closest("svg.markers, script, option, .visually-hidden")) continue;
     const box = element.getBoundingClientRect();
     if (!box.width || !element.checkVisibility({ visibilityProperty: true })) continue;
     const behind = [];
@@ -48,7 +48,7 @@ def test_fits_a_phone(page, url, opened):
     assert box["width"] <= 390
 
 
-def test_all_can_be_reached_by_keyboard_and_has_a_name(page, url, opened):
+def test_all_controls_can_be_reached_by_keyboard_and_have_names(page, url, opened):
     opened(page, url)
     reached = set()
     for _ in range(30):
@@ -57,12 +57,21 @@ def test_all_can_be_reached_by_keyboard_and_has_a_name(page, url, opened):
             page.evaluate(
                 """() => {
                   const at = document.activeElement;
-                  return at.id || at.dataset.candidate && "mark" || at.tagName.toLowerCase();
+                  return at.id || at.dataset.candidate && "marker" || at.tagName.toLowerCase();
                 }"""
             )
         )
-    assert {"open-list", "agent-a", "agent-b", "drive", "own", "play", "step", "canvas"} <= reached
-    assert "mark" in reached
+    assert {
+        "open-list",
+        "agent-a",
+        "agent-b",
+        "walk",
+        "custom",
+        "play",
+        "step",
+        "canvas",
+    } <= reached
+    assert "marker" in reached
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, textarea, [role]")]
           .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim()
@@ -78,7 +87,7 @@ def focused(page):
 
 def test_the_focus_stays_with_the_marks(page, url, traces, opened):
     opened(page, url)
-    page.locator(".mark.chosen").focus()
+    page.locator(".marker.chosen").focus()
     for step in traces[0].steps[1:-1]:
         page.keyboard.press("Enter")
         page.wait_for_function(
@@ -86,7 +95,7 @@ def test_the_focus_stays_with_the_marks(page, url, traces, opened):
         )
         assert focused(page).startswith(f"Candidate {step.action},")
         assert focused(page).endswith("chosen")
-    page.locator(".mark[data-candidate='1']").focus()
+    page.locator(".marker[data-candidate='1']").focus()
     page.keyboard.press("[")
     assert focused(page).startswith("Candidate 1,")
 
@@ -152,11 +161,11 @@ def test_all_text_can_be_read_in_both_themes(new_page, url, opened, theme):
     assert faint_texts(page) == []
     page.keyboard.press("Escape")
     page.locator("#help-dialog").wait_for(state="hidden")
-    page.locator("#drive").click()
+    page.locator("#walk").click()
     page.locator("figcaption", has_text="after 1 step").wait_for()
     assert faint_texts(page) == []
     page.locator("#stop").click()
-    page.locator("#walking .badge").first.wait_for()
+    page.locator("#walk-status .badge").first.wait_for()
     assert faint_texts(page) == []
 
 
@@ -164,7 +173,7 @@ def numbers(colour):
     return [int(part) for part in re.findall(r"\d+", colour)]
 
 
-def test_the_theme_is_the_systems_until_one_is_chosen(page, url, opened):
+def test_the_theme_follows_the_system_until_one_is_chosen(page, url, opened):
     def dark():
         paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         return luminance(numbers(paper)) < 0.1
@@ -194,7 +203,7 @@ def test_no_text_is_cut(new_page, make_library, traces, serve, tmp_path, width, 
         page.locator(".instruction .word").nth(79).wait_for()
         cut = page.evaluate(
             """() => [...document.querySelectorAll(".side *, #instructions, .bar *, .player *")]
-              .filter((one) => one instanceof HTMLElement && !one.closest(".unseen"))
+              .filter((one) => one instanceof HTMLElement && !one.closest(".visually-hidden"))
               .filter((one) => getComputedStyle(one).display !== "inline")
               .filter((one) => one.scrollHeight > one.clientHeight + 1
                 || one.scrollWidth > one.clientWidth + 1)
@@ -226,7 +235,7 @@ def test_all_keys_are_listed(page, url, opened):
     page.locator("#help-dialog").wait_for(state="hidden")
 
 
-def test_what_matters_can_be_told_from_what_is_behind_it(page, url, opened):
+def test_focus_outlines_and_markers_have_contrast(page, url, opened):
     opened(page, url)
     style = "([kind, what]) => getComputedStyle(document.querySelector(kind))[what]"
     behind = [
@@ -238,9 +247,9 @@ def test_what_matters_can_be_told_from_what_is_behind_it(page, url, opened):
     assert min(contrast(outline, numbers(colour)) for colour in behind) >= 3
     page.evaluate("document.querySelector('.instruction .word').classList.add('unread')")
     assert contrast(numbers(page.evaluate(style, [".unread", "color"])), numbers(behind[0])) >= 4.5
-    page.locator(".mark.chosen").focus()
+    page.locator(".marker.chosen").focus()
     disc, ring = (
-        numbers(page.evaluate(style, [".mark.chosen:focus-visible .disc", what]))
+        numbers(page.evaluate(style, [".marker.chosen:focus-visible .disc", what]))
         for what in ("fill", "stroke")
     )
     assert contrast(disc, ring) >= 3

@@ -1,4 +1,4 @@
-"""How the page moves from step to step, and what the panorama shows of each."""
+"""Movement from step to step, and the panorama at each step."""
 
 import base64
 import math
@@ -54,14 +54,14 @@ def test_the_chosen_mark_is_seen_at_every_step(new_page, url, traces, opened, ag
     for number, step in enumerate(trace.steps):
         page.locator("#step-text", has_text=f"step {number} of").wait_for()
         if step.action:
-            assert inside(page, ".mark.chosen")
-            assert page.locator(".mark.chosen").get_attribute("data-side") == ""
+            assert inside(page, ".marker.chosen")
+            assert page.locator(".marker.chosen").get_attribute("data-side") == ""
         page.wait_for_selector("[data-state=still]")
         assert apart(heading(page), chosen_heading(step)) < 1
         page.keyboard.press("]")
 
 
-def test_it_turns_and_then_glides(moving_page, url, traces, opened):
+def test_a_move_turns_and_then_glides(moving_page, url, traces, opened):
     page = opened(moving_page, url)
     steps = traces[0].steps
     page.locator("canvas").press("ArrowLeft")
@@ -96,7 +96,7 @@ def test_the_picture_glides_from_one_to_the_other(moving_page, url, traces, open
     assert len({before, between, drawn(page)}) == 3
 
 
-def test_nothing_moves_for_those_who_want_no_motion(page, url, opened):
+def test_reduced_motion_has_no_animation(page, url, opened):
     opened(page, url)
     page.evaluate(WATCH)
     page.keyboard.press("]")

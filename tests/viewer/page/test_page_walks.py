@@ -1,4 +1,4 @@
-"""Walks by hand on the page: steps, double clicks, reloads, and what is shown at the end."""
+"""Walks by hand on the page: steps, double clicks, reloads, and the outcome."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def after(page, steps):
 
 def walk(page, opened, url, episode="train/103_1"):
     opened(page, url, episode=episode)
-    page.locator("#drive").click()
+    page.locator("#walk").click()
     after(page, 0)
 
 
@@ -43,7 +43,7 @@ def test_a_person_clicks_three_candidates_and_stops(
     assert page.locator(".reference").count() == 0
     walked = ["a2"]
     for number in (1, 2):
-        page.locator(f".mark[data-candidate='{number}']").click()
+        page.locator(f".marker[data-candidate='{number}']").click()
         after(page, len(walked))
         walked.append(standing_at(page))
     page.keyboard.press("1")
@@ -57,7 +57,7 @@ def test_a_person_clicks_three_candidates_and_stops(
     assert metric(page, "TL") == f"{scores['trajectory_length']:.1f} m"
     assert metric(page, "SR") == ("yes" if scores["success"] else "no")
     assert page.locator(".reference").count() == 1
-    told = page.locator("#walking")
+    told = page.locator("#walk-status")
     told.locator(".file", has_text="103_1.json").wait_for()
     ending = outcome(library.trace("train/103_1", "you"))
     assert told.locator(".badge").first.inner_text() == ending
@@ -81,19 +81,19 @@ def test_a_person_who_looks_back_does_not_walk(page, url, opened, standing_at):
     page.keyboard.press("1")
     after(page, 1)
     there = standing_at(page)
-    assert page.locator(".mark").count() == 3
+    assert page.locator(".marker").count() == 3
     orders = []
     page.on("request", lambda request: orders.append(request.url))
     page.locator("#back").click()
-    assert page.locator(".mark").count() == 2
-    page.locator(".mark[data-candidate='2']").press("Enter")
+    assert page.locator(".marker").count() == 2
+    page.locator(".marker[data-candidate='2']").press("Enter")
     page.keyboard.press("2")
     page.keyboard.press("3")
     page.locator("#step-text", has_text="step 0 of 1").wait_for()
     page.locator(f".node[data-viewpoint='{there}']").dispatch_event("click")
     page.locator("#step-text", has_text="step 1 of 1").wait_for()
     page.locator("#back").click()
-    page.locator("#stop", has_text="Back to where you are").click()
+    page.locator("#stop", has_text="Back to your last step").click()
     page.locator("#stop", has_text="Stop here").wait_for()
     assert standing_at(page) == there
     assert [order for order in orders if "/api/act" in order] == []
@@ -101,12 +101,12 @@ def test_a_person_who_looks_back_does_not_walk(page, url, opened, standing_at):
 
 def test_a_person_takes_over_where_the_agent_stands(page, url, traces, opened, standing_at):
     opened(page, url, step=1)
-    assert page.locator("#drive").inner_text() == "Take over here"
-    page.locator("#drive").click()
+    assert page.locator("#walk").inner_text() == "Take over here"
+    page.locator("#walk").click()
     after(page, 1)
     assert standing_at(page) == traces[0].walked[1]
     page.locator("#leave").click()
-    page.locator("#drive", has_text="Continue your walk").wait_for()
+    page.locator("#walk", has_text="Continue your walk").wait_for()
 
 
 @pytest.mark.parametrize("reduced", [True, False])
@@ -115,14 +115,14 @@ def test_a_double_click_moves_once(new_page, url, opened, reduced):
     walk(page, opened, url)
     orders = []
     page.on("request", lambda request: orders.append(request.url))
-    page.locator(".mark[data-candidate='1']").dblclick()
+    page.locator(".marker[data-candidate='1']").dblclick()
     after(page, 1)
     page.locator("#stop").dblclick()
     page.locator("#next-episode").wait_for()
     # The second half of the double click did not press the button that came there.
-    page.locator("#walking", has_text="You have stopped.").wait_for()
+    page.locator("#walk-status", has_text="You have stopped.").wait_for()
     assert len([order for order in orders if "/api/act" in order]) == 2
-    assert [order for order in orders if "/api/drive" in order] == []
+    assert [order for order in orders if "/api/walk" in order] == []
 
 
 def test_a_walk_outlives_reload_and_server(page, start_server, opened, standing_at, make_library):
@@ -148,11 +148,11 @@ def test_a_second_click_resumes_a_walk(page, url, opened):
     page.keyboard.press("1")
     after(page, 1)
     page.locator("#leave").click()
-    page.locator("#drive", has_text="Continue your walk").click()
+    page.locator("#walk", has_text="Continue your walk").click()
     after(page, 1)
-    page.locator("#afresh", has_text="Start over").click()
+    page.locator("#restart", has_text="Start over").click()
     after(page, 0)
-    assert page.locator("#afresh").is_hidden()
+    assert page.locator("#restart").is_hidden()
 
 
 def test_one_episode_follows_the_other(page, url, opened, library):
@@ -163,13 +163,13 @@ def test_one_episode_follows_the_other(page, url, opened, library):
     page.locator("#title", has_text=second.split("/")[1]).wait_for()
     after(page, 0)
     page.keyboard.press("s")
-    page.locator("#walking", has_text="You have stopped.").wait_for()
+    page.locator("#walk-status", has_text="You have stopped.").wait_for()
     page.keyboard.press("n")
     page.locator("#title", has_text=third.split("/")[1]).wait_for()
-    page.locator("#afresh").wait_for(state="hidden")
+    page.locator("#restart").wait_for(state="hidden")
 
 
-def test_a_step_that_is_not_saved_is_told_of(page, url, opened, tmp_path, errors):
+def test_a_step_that_cannot_be_saved_is_reported(page, url, opened, tmp_path, errors):
     walk(page, opened, url)
     (tmp_path / "traces").write_text("a file where the folder should be")
     page.keyboard.press("1")

@@ -8,18 +8,18 @@ import pytest
 from envs.worlds import world_files
 from viewer.scene.pictures import NoPictures
 from viewer.site import server as server_module
-from viewer.site.drives import Drives
 from viewer.site.library import Library
+from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import STATIC, Routes
 from viewer.site.server import ViewerServer
 
-REQUEST = b"GET /static/svg.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+REQUEST = b"GET /static/elements.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.fixture
 def site(tiny_world, tmp_path):
     library = Library(world_files("matterport", tiny_world), "r2r")
-    return Routes(library, NoPictures("none"), Drives(library, tmp_path))
+    return Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_500_connections_opened_at_once_are_all_answered(server):
     connections = [connect(server) for _ in range(500)]
     for connection in connections:
         connection.sendall(REQUEST)
-    expected = (200, (STATIC / "svg.js").read_bytes())
+    expected = (200, (STATIC / "elements.js").read_bytes())
     assert all(answer(connection) == expected for connection in connections)
     for connection in connections:
         connection.close()
@@ -74,7 +74,7 @@ def test_threads_are_bounded(server, site, monkeypatch):
     before = threading.active_count()
     connections = [connect(server) for _ in range(200)]
     for connection in connections:
-        connection.sendall(REQUEST.replace(b"/static/svg.js", b"/api/site"))
+        connection.sendall(REQUEST.replace(b"/static/elements.js", b"/api/site"))
     assert all(answer(connection)[0] == 200 for connection in connections)
     assert len(counts) == 200
     assert max(counts) <= before + server_module._CONNECTIONS
@@ -91,7 +91,7 @@ def test_a_connection_is_kept_for_many_requests(server):
 
 def test_requests_sent_without_waiting_are_answered_in_order(server):
     with connect(server) as connection:
-        connection.sendall(REQUEST + REQUEST.replace(b"svg.js", b"none.js"))
+        connection.sendall(REQUEST + REQUEST.replace(b"elements.js", b"none.js"))
         assert answer(connection)[0] == 200
         assert answer(connection)[0] == 404
 
@@ -111,7 +111,7 @@ def test_an_answer_is_one_packet_that_does_not_wait(server, monkeypatch):
             pass
     assert seen == [1]
     # Head and body came together.
-    assert received.endswith((STATIC / "svg.js").read_bytes())
+    assert received.endswith((STATIC / "elements.js").read_bytes())
 
 
 def test_idle_connections_make_room_and_new_ones_do_not(site, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 
 from envs.worlds import world_files
 from viewer.scene.pictures import DrawnPictures, NoPictures
-from viewer.site.export import export_outcomes, export_page, telling_walks
+from viewer.site.export import export_outcomes, export_page, representative_walks
 from viewer.site.library import Library
 from viewer.site.routes import STATIC
 from viewer.trace import outcome, trace_json
@@ -84,10 +84,10 @@ def test_the_walks_that_tell_most():
         row("late", "wrong stop", 8),
         row("early", "wrong stop", 5),
     ]
-    assert telling_walks(rows, "a") == ("straight", "early")
-    assert telling_walks(rows[:1], "a") == ("to and fro", None)
-    assert telling_walks(rows[4:5], "a") == (None, "lost")
-    assert telling_walks(rows, "nobody") == (None, None)
+    assert representative_walks(rows, "a") == ("straight", "early")
+    assert representative_walks(rows[:1], "a") == ("to and fro", None)
+    assert representative_walks(rows[4:5], "a") == (None, "lost")
+    assert representative_walks(rows, "nobody") == (None, None)
 
 
 def test_what_nobody_walked_cannot_be_exported(library, tiny_env, tmp_path):

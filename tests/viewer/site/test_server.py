@@ -10,8 +10,8 @@ import pytest
 
 from envs.worlds import world_files
 from viewer.scene.pictures import DrawnPictures, NoPictures
-from viewer.site.drives import Drives
 from viewer.site.library import Library
+from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import STATIC, RequestError, Routes, language_of
 from viewer.site.server import ViewerServer
 
@@ -28,7 +28,7 @@ def library(tiny_world, traces):
 @pytest.fixture
 def site(library, tmp_path, grey):
     pictures = DrawnPictures(grey, lambda scan: tmp_path / "pictures" / scan)
-    return Routes(library, pictures, Drives(library, tmp_path / "traces"))
+    return Routes(library, pictures, ManualWalks(library, tmp_path / "traces"))
 
 
 @pytest.fixture
@@ -104,13 +104,13 @@ def test_no_path_leads_elsewhere(server, path):
     [
         ("/api/trace", 400, "field 'episode' is missing"),
         (f"/api/trace?episode={KEY}", 400, "field 'agent' is missing"),
-        ("/api/trace?episode=no&agent=teacher", 404, "no episode 'no' here, but"),
-        ("/api/trace?episode=no&agent=teacher", 404, f"first of which is '{KEY}'; /api/episodes"),
+        ("/api/trace?episode=no&agent=teacher", 404, "episode 'no' does not exist; there are"),
+        ("/api/trace?episode=no&agent=teacher", 404, f"such as '{KEY}'; /api/episodes"),
         (f"/api/trace?episode={KEY}&agent=me", 404, "'me' has not walked"),
         ("/api/scene?scan=../../etc", 404, "no episode is in scan"),
         ("/api/picture?scan=attic&viewpoint=../../a0", 404, "no viewpoint '../../a0'"),
-        ("/api/picture?scan=attic&viewpoint=a0&width=1e9", 400, "width '1e9' is none of"),
-        ("/api/drive", 405, "another way"),
+        ("/api/picture?scan=attic&viewpoint=a0&width=1e9", 400, "width '1e9' is not one of"),
+        ("/api/walk", 405, "does not accept this method"),
     ],
 )
 def test_bad_questions_are_answered_with_a_reason(server, path, status, why):
@@ -122,17 +122,17 @@ def test_bad_questions_are_answered_with_a_reason(server, path, status, why):
 @pytest.mark.parametrize(
     ("path", "body", "status", "why"),
     [
-        ("/api/drive", b"{", 400, "not valid JSON"),
-        ("/api/drive", [1], 400, "not a JSON object"),
-        ("/api/drive", {}, 400, "'episode' is missing"),
-        ("/api/drive", {"episode": "no"}, 404, "no episode"),
-        ("/api/drive", {"episode": KEY, "agent": "me"}, 404, "'me' has not walked"),
-        ("/api/act", {"episode": KEY, "action": 0, "step": 0}, 404, "nobody walks"),
-        ("/api/act", {"episode": KEY, "action": "0"}, 400, "'action' is missing, or no whole"),
-        ("/api/act", {"episode": KEY, "action": 0}, 400, "'step' is missing, or no whole number"),
-        ("/api/follow", {"episode": KEY, "instruction": "Go."}, 400, "nobody is here"),
-        ("/api/site", {}, 405, "another way"),
-        ("/api/drive", b" " * 100_001, 413, "longer than"),
+        ("/api/walk", b"{", 400, "not valid JSON"),
+        ("/api/walk", [1], 400, "not a JSON object"),
+        ("/api/walk", {}, 400, "'episode' is missing"),
+        ("/api/walk", {"episode": "no"}, 404, "episode 'no' does not exist"),
+        ("/api/walk", {"episode": KEY, "agent": "me"}, 404, "'me' has not walked"),
+        ("/api/act", {"episode": KEY, "action": 0, "step": 0}, 404, "has no walk"),
+        ("/api/act", {"episode": KEY, "action": "0"}, 400, "'action' is missing or not an integer"),
+        ("/api/act", {"episode": KEY, "action": 0}, 400, "'step' is missing or not an integer"),
+        ("/api/follow", {"episode": KEY, "instruction": "Go."}, 400, "no agent can follow"),
+        ("/api/site", {}, 405, "does not accept this method"),
+        ("/api/walk", b" " * 100_001, 413, "longer than"),
     ],
 )
 def test_bad_orders_are_answered_with_a_reason(server, path, body, status, why):
@@ -146,7 +146,7 @@ def test_pages_of_other_sites_get_nothing(server):
     assert status == 403
     assert "this machine only" in why
     kind = {"Content-Type": "text/plain"}
-    assert reason(server, "POST", "/api/drive", b"{}", **kind)[0] == 415
+    assert reason(server, "POST", "/api/walk", b"{}", **kind)[0] == 415
     assert ask(server, "GET", "/api/episodes", Host="localhost")[0] == 200
 
 
@@ -237,7 +237,7 @@ def test_own_instructions_are_followed(library, tmp_path, traces):
         return traces[0]
 
     pictures = NoPictures("none")
-    site = Routes(library, pictures, Drives(library, tmp_path), follow, "follower")
+    site = Routes(library, pictures, ManualWalks(library, tmp_path), follow, "follower")
     order = {"episode": KEY, "instruction": " सोफ़े के पास रुकें। "}
     site.post("/api/follow", {**order, "viewpoint": "a4", "heading": 1.5})
     assert (asked[0].path, asked[0].heading, asked[0].language) == (("a4",), 1.5, "hi")
@@ -267,7 +267,7 @@ def test_own_instructions_are_followed_one_after_the_other(library, tmp_path, tr
             both.reset()
         return traces[0]
 
-    site = Routes(library, NoPictures("none"), Drives(library, tmp_path), follow, "follower")
+    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path), follow, "follower")
     orders = [{"episode": KEY, "instruction": text} for text in ("Go.", "Stay.")]
     with ThreadPoolExecutor(2) as people:
         list(people.map(lambda order: site.post("/api/follow", order), orders))

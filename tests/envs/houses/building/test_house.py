@@ -166,7 +166,7 @@ def test_house_whose_saving_was_cut_short_does_not_count(
 
 
 def test_missing_and_damaged_files_are_named(house: House, tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"test_house\.glb.*build_houses\.py"):
+    with pytest.raises(FileNotFoundError, match=r"test_house\.glb.*clipnav build-houses"):
         load_house(SPEC.scan, tmp_path)
     save_house(house, tmp_path)
     side_file = tmp_path / "test_house.json"

@@ -42,7 +42,7 @@ def test_merging_keeps_the_records_of_other_houses(tmp_path, merge, name):
 @KINDS
 def test_errors_name_damaged_and_missing_files(tmp_path, merge, name):
     path = name(tmp_path, "train")
-    with pytest.raises(FileNotFoundError, match=rf"{path.name} is missing; .*build_houses\.py"):
+    with pytest.raises(FileNotFoundError, match=rf"{path.name} is missing; .*clipnav build-houses"):
         read_annotations(path)
     merge(path, ["tiny"], [record("tiny", number) for number in range(9)])
     intact = path.read_bytes()

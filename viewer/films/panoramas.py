@@ -1,4 +1,4 @@
-"""Panoramas of the places of walks, read when they are shown; a few are kept in memory."""
+"""Panoramas of viewpoints for films, loaded on demand; a few stay in memory."""
 
 import io
 from functools import lru_cache
@@ -11,25 +11,25 @@ from viewer.films.camera import Standpoint, bare_panorama
 from viewer.films.timeline import Walk
 from viewer.scene.pictures import WIDTHS, NoPictureError, Pictures
 
-_KEPT = 6  # of 6 MB
+_IN_MEMORY = 6  # panoramas of 25 MB
 
 
-class Places:
+class Panoramas:
     """Panoramas of a building.
 
     Args:
-        pictures: Where they come from.
-        graph: Of the building.
+        pictures: Source of the panoramas.
+        graph: Graph of the building.
     """
 
     def __init__(self, pictures: Pictures, graph: NavGraph) -> None:
         self._pictures, self._graph = pictures, graph
         self.bare = bool(pictures.note)
-        """Whether there are no pictures, so that a bare floor is shown."""
-        self._read = lru_cache(_KEPT)(self._standpoint)
+        """Whether pictures are missing, so that films show a floor with grid lines instead."""
+        self._read = lru_cache(_IN_MEMORY)(self._standpoint)
 
     def at(self, walk: Walk, step: int) -> Standpoint:
-        """The panorama where a walk's step is taken."""
+        """Return the panorama of a step's viewpoint."""
         return self._read(walk.trace.steps[step].viewpoint)
 
     def _standpoint(self, viewpoint: str) -> Standpoint:

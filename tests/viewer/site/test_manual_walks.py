@@ -7,8 +7,8 @@ import pytest
 
 from envs.worlds import world_files
 from viewer.scene.pictures import NoPictures
-from viewer.site.drives import Drives
 from viewer.site.library import Library
+from viewer.site.manual_walks import ManualWalks
 from viewer.site.routes import RequestError, Routes
 from viewer.trace import read_traces
 
@@ -36,12 +36,12 @@ def names(folder):
 
 
 def test_a_person_walks_and_the_walk_is_saved_when_they_stop(library, traces, tmp_path, folder):
-    site = Routes(library, NoPictures("none"), Drives(library, tmp_path))
+    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
 
     def order(path, **body):
         return json.loads(site.post(path, {"episode": KEY, **body}).body)
 
-    drive = order("/api/drive")
+    drive = order("/api/walk")
     for number, step in enumerate(traces[0].steps[:-1]):
         drive = order("/api/act", action=step.action, step=number)
     assert drive["trace"]["ending"] == "under way"
@@ -61,78 +61,78 @@ def test_a_person_walks_and_the_walk_is_saved_when_they_stop(library, traces, tm
     assert names(folder) == ["100_0.json"]
     rows = json.loads(site.get("/api/episodes", {}).body)
     assert rows[0]["walks"]["you"]["outcome"] == "success"
-    assert not rows[0]["under_way"]
+    assert not rows[0]["unfinished"]
 
 
 def test_a_walk_outlives_the_server(library, tmp_path, folder):
-    first = Drives(library, tmp_path)
+    first = ManualWalks(library, tmp_path)
     first.start(KEY)
     assert not folder.exists()
     before = first.act(KEY, 1, 0)
     assert names(folder) == ["100_0.walking"]
     with pytest.raises(FileNotFoundError):
         read_traces(tmp_path)
-    again = Drives(library, tmp_path)
-    assert again.under_way() == {KEY}
+    again = ManualWalks(library, tmp_path)
+    assert again.unfinished() == {KEY}
     assert again.act(KEY, 2, 1).trace.steps[0] == before.trace.steps[0]
-    assert Drives(library, tmp_path).start(KEY) == again.start(KEY)
+    assert ManualWalks(library, tmp_path).start(KEY) == again.start(KEY)
     assert len(walked(again.start(KEY))) == 3
 
 
 def test_the_second_half_of_a_double_click_changes_nothing(library, tmp_path):
-    drives = Drives(library, tmp_path)
-    drives.start(KEY)
-    once = drives.act(KEY, 1, 0)
-    assert drives.act(KEY, 1, 0) == once
-    assert drives.start(KEY) == once
-    over = drives.act(KEY, 0, 1)
-    assert drives.act(KEY, 0, 1) == over
+    manual_walks = ManualWalks(library, tmp_path)
+    manual_walks.start(KEY)
+    once = manual_walks.act(KEY, 1, 0)
+    assert manual_walks.act(KEY, 1, 0) == once
+    assert manual_walks.start(KEY) == once
+    over = manual_walks.act(KEY, 0, 1)
+    assert manual_walks.act(KEY, 0, 1) == over
     assert over.file is not None
 
 
 def test_no_walk_is_overwritten(library, tmp_path, folder):
-    drives = Drives(library, tmp_path)
+    manual_walks = ManualWalks(library, tmp_path)
     for first in (1, 1):
-        drives.start(KEY)
-        drives.act(KEY, first, 0)
-        drives.act(KEY, 0, 1)
+        manual_walks.start(KEY)
+        manual_walks.act(KEY, first, 0)
+        manual_walks.act(KEY, 0, 1)
     assert names(folder) == ["100_0.earlier-1", "100_0.json"]
-    drives.start(KEY)
-    drives.act(KEY, 1, 0)
-    assert len(walked(drives.start(KEY, afresh=True))) == 1
+    manual_walks.start(KEY)
+    manual_walks.act(KEY, 1, 0)
+    assert len(walked(manual_walks.start(KEY, restart=True))) == 1
     assert names(folder) == ["100_0.earlier-1", "100_0.earlier-2", "100_0.json"]
     assert len(read_traces(tmp_path)) == 1
 
 
 def test_a_step_that_cannot_be_saved_has_not_happened(library, tmp_path):
-    drives = Drives(library, tmp_path)
-    site = Routes(library, NoPictures("none"), drives)
-    drives.start(KEY)
+    manual_walks = ManualWalks(library, tmp_path)
+    site = Routes(library, NoPictures("none"), manual_walks)
+    manual_walks.start(KEY)
     (tmp_path / "you").write_text("a file where the folder should be")
     with pytest.raises(RequestError, match="your walk cannot be saved") as refused:
         site.post("/api/act", {"episode": KEY, "action": 1, "step": 0})
     assert refused.value.status == 507
     (tmp_path / "you").unlink()
-    assert len(walked(drives.start(KEY))) == 1
-    assert len(walked(drives.act(KEY, 1, 0))) == 2
+    assert len(walked(manual_walks.start(KEY))) == 1
+    assert len(walked(manual_walks.act(KEY, 1, 0))) == 2
 
 
 def test_a_saved_walk_of_another_graph_is_named(library, tmp_path, folder):
-    drives = Drives(library, tmp_path)
-    drives.start(KEY)
-    drives.act(KEY, 1, 0)
+    manual_walks = ManualWalks(library, tmp_path)
+    manual_walks.start(KEY)
+    manual_walks.act(KEY, 1, 0)
     path = folder / "100_0.walking"
     path.write_bytes(path.read_bytes().replace(b'"instr_id":"100_0"', b'"instr_id":"100_1"'))
-    site = Routes(library, NoPictures("none"), Drives(library, tmp_path))
+    site = Routes(library, NoPictures("none"), ManualWalks(library, tmp_path))
     with pytest.raises(RequestError, match=r"100_0\.walking: this walk is of another episode"):
-        site.post("/api/drive", {"episode": KEY})
+        site.post("/api/walk", {"episode": KEY})
 
 
 def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
     other = msgspec.structs.replace(traces[0], dataset="r4r", path=("a0", "a1", "a2"))
     library.add([other])
-    drives = Drives(library, tmp_path)
-    started = [drives.start(key).trace for key in (KEY, f"r4r/{KEY}")]
+    manual_walks = ManualWalks(library, tmp_path)
+    started = [manual_walks.start(key).trace for key in (KEY, f"r4r/{KEY}")]
     assert [(trace.dataset, trace.path) for trace in started] == [
         ("r2r", traces[0].path),
         ("r4r", other.path),
@@ -142,21 +142,21 @@ def test_walks_are_of_the_data_set_of_their_episode(library, tmp_path, traces):
 
 
 def test_walks_that_left_the_memory_are_read_from_disk(library, tmp_path, monkeypatch):
-    monkeypatch.setattr("viewer.site.drives._KEPT", 1)
-    drives = Drives(library, tmp_path)
+    monkeypatch.setattr("viewer.site.manual_walks._IN_MEMORY", 1)
+    manual_walks = ManualWalks(library, tmp_path)
     keys = (KEY, "train/101_0")
     for key in keys:
-        drives.start(key)
-        drives.act(key, 1, 0)
-    assert [len(walked(drives.act(key, 1, 1))) for key in keys] == [3, 3]
+        manual_walks.start(key)
+        manual_walks.act(key, 1, 0)
+    assert [len(walked(manual_walks.act(key, 1, 1))) for key in keys] == [3, 3]
 
 
 def test_a_person_takes_over_from_an_agent(library, tmp_path, folder, traces):
     wanderer = traces[14]
-    drives = Drives(library, tmp_path)
-    drives.start(KEY)
-    drives.act(KEY, 1, 0)
-    taken = drives.start(KEY, "wanderer", 2)
+    manual_walks = ManualWalks(library, tmp_path)
+    manual_walks.start(KEY)
+    manual_walks.act(KEY, 1, 0)
+    taken = manual_walks.start(KEY, "wanderer", 2)
     assert walked(taken) == list(wanderer.walked[:3])
-    assert Drives(library, tmp_path).start(KEY) == taken
+    assert ManualWalks(library, tmp_path).start(KEY) == taken
     assert names(folder) == ["100_0.earlier-1", "100_0.walking"]

@@ -14,16 +14,16 @@ from viewer.trace.building import Setting, candidates
 from viewer.trace.format import trace_file_name
 
 AGENT = "you"
-UNFINISHED = ".walking"  # not .json: readers of traces shall not meet half a walk
-_KEPT = 200  # walks in memory; all others are read from disk again
+UNFINISHED = ".walking"  # not .json, so that readers of traces skip unfinished walks
+_IN_MEMORY = 200  # number of walks in memory; others are read from disk again
 
 
 class ManualWalk:
     """One walk, up to a step.
 
     Attributes:
-        moves: How many edges have been walked.
-        trace: Of the walk so far.
+        moves: Number of edges walked.
+        trace: Trace of the walk so far.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class ManualWalk:
 
     @property
     def over(self) -> bool:
-        """Whether the person has stopped."""
+        """Whether the user has stopped."""
         return self.trace.ending == "stopped"
 
     def after(self, action: int) -> "ManualWalk":
-        """The walk after stopping (0) or going to candidate `action` (1, 2, ...).
+        """Return the walk after stopping (0) or moving to candidate `action` (1, 2, ...).
 
         Raises:
             ValueError: The walk is over, or there is no such candidate.
         """
         if self.over:
-            raise ValueError("this walk is over: start another one")
+            raise ValueError("this walk is over; start another one")
         places = self._neighbours()
         if not 0 <= action <= len(places):
             raise ValueError(f"action {action} is not in 0..{len(places)}")
@@ -79,85 +79,85 @@ class Progress:
     """State of a walk.
 
     Attributes:
-        trace: Of the walk so far.
-        file: Where it is saved as a trace, once it is over.
+        trace: Trace of the walk so far.
+        file: File of the saved trace; None until the walk is over.
     """
 
     trace: Trace
     file: Path | None = None
 
 
-class Drives:
-    """Walks by episode, one of each at a time.
+class ManualWalks:
+    """Walks by hand, one per episode at a time.
 
-    A walk under way is saved after each step, by world and data set, whose ids are alike: R4R has
-    those of R2R. It so outlives the page and the server. No file is ever overwritten by another
-    walk: the earlier one is kept beside it under another name.
+    A walk is saved after each step, so it survives a reload and a restart of the server. Folders
+    separate worlds and data sets, because R4R uses ids of R2R. A walk never overwrites another
+    one: the earlier file is renamed.
 
     Args:
-        library: Takes up what is over.
-        folder: Where traces are saved.
+        library: Receives finished walks.
+        folder: Folder for traces.
     """
 
     def __init__(self, library: Library, folder: Path) -> None:
         self._library = library
         self._folder = folder
-        self._drives: dict[str, ManualWalk] = {}
-        self._lock = Lock()  # two threads must not both save one walk
+        self._manual_walks: dict[str, ManualWalk] = {}
+        self._lock = Lock()  # two threads must not save the same walk
 
     def start(
-        self, key: str, agent: str | None = None, steps: int = 0, *, afresh: bool = False
+        self, key: str, agent: str | None = None, steps: int = 0, *, restart: bool = False
     ) -> Progress:
         """Resume the unfinished walk of an episode, or start a new one.
 
         Args:
-            key: Of the episode.
-            agent: Take over from this agent, ...
-            steps: ... after so many of its steps.
-            afresh: Begin again even if a walk is under way; it is set aside.
+            key: Key of the episode.
+            agent: Agent to take over from.
+            steps: Number of the agent's steps to take over.
+            restart: Start again even if there is an unfinished walk, which is renamed.
 
         Raises:
             KeyError: There is no such episode, or the agent has not walked it.
             ValueError: The saved walk cannot be resumed; the message names the file.
         """
         entry = self._library.entry(key)
-        beginning = () if agent is None else self._library.trace(key, agent).walked[1 : steps + 1]
+        prefix = () if agent is None else self._library.trace(key, agent).walked[1 : steps + 1]
         with self._lock:
-            drive = self._under_way(key, entry)
-            if drive is None or afresh or agent is not None:
-                if drive is not None and drive.moves:
+            walk = self._unfinished(key, entry)
+            if walk is None or restart or agent is not None:
+                if walk is not None and walk.moves:
                     _set_aside(self._file(entry, UNFINISHED))
-                drive = self._new(entry).along(beginning)
-                self._save(entry, drive)
-                self._keep(key, drive)
-            return Progress(drive.trace)
+                walk = self._new(entry).along(prefix)
+                self._save(entry, walk)
+                self._keep(key, walk)
+            return Progress(walk.trace)
 
     def act(self, key: str, action: int, step: int) -> Progress:
         """Take a step of a walk, see `ManualWalk.after`.
 
         Args:
-            key: Of the episode.
+            key: Key of the episode.
             action: As for `ManualWalk.after`.
-            step: How many steps the person had walked when they chose. An order that was carried
-                out already, such as the second half of a double click, changes nothing.
+            step: Number of steps of the walk when the user chose the action. A request that was
+                already executed, such as the second click of a double click, changes nothing.
 
         Raises:
             KeyError: The episode has no walk.
-            ValueError: It cannot be continued like this.
+            ValueError: The action is not possible.
         """
         entry = self._library.entry(key)
         with self._lock:
-            drive = self._drives.get(key) or self._under_way(key, entry)
-            if drive is None:
+            walk = self._manual_walks.get(key) or self._unfinished(key, entry)
+            if walk is None:
                 raise KeyError(key)
-            repeated = step != drive.moves or (drive.over and action == 0)
+            repeated = step != walk.moves or (walk.over and action == 0)
             if not repeated:
-                drive = drive.after(action)
-                self._save(entry, drive)  # what could not be saved has not happened
-                self._keep(key, drive)
-            return Progress(drive.trace, self._file(entry, ".json") if drive.over else None)
+                walk = walk.after(action)
+                self._save(entry, walk)  # first, so that an unsaved step does not count
+                self._keep(key, walk)
+            return Progress(walk.trace, self._file(entry, ".json") if walk.over else None)
 
-    def under_way(self) -> set[str]:
+    def unfinished(self) -> set[str]:
         """Return the keys of the episodes whose walk can be resumed."""
         folder = self._folder / AGENT / self._library.files.world
         files = set(folder.glob(f"*/*{UNFINISHED}"))
@@ -168,39 +168,39 @@ class Drives:
         setting = Setting(AGENT, self._library.files.world, entry.dataset, entry.split)
         return ManualWalk(setting, entry.episode, self._library.graph(entry.episode.scan))
 
-    def _keep(self, key: str, drive: ManualWalk) -> None:
-        self._drives[key] = drive
-        while len(self._drives) > _KEPT:
-            del self._drives[next(iter(self._drives))]
+    def _keep(self, key: str, walk: ManualWalk) -> None:
+        self._manual_walks[key] = walk
+        while len(self._manual_walks) > _IN_MEMORY:
+            del self._manual_walks[next(iter(self._manual_walks))]
 
-    def _under_way(self, key: str, entry: Entry) -> ManualWalk | None:
+    def _unfinished(self, key: str, entry: Entry) -> ManualWalk | None:
         """Return the unfinished walk of an episode, from memory or disk."""
-        found = self._drives.get(key)
-        if found is not None:
-            return None if found.over else found
+        known = self._manual_walks.get(key)
+        if known is not None:
+            return None if known.over else known
         path = self._file(entry, UNFINISHED)
         if not path.is_file():
             return None
         (saved,) = read_traces(path)
-        drive = self._new(entry).along(saved.walked[1:])
-        if drive.trace != saved:
+        walk = self._new(entry).along(saved.walked[1:])
+        if walk.trace != saved:
             raise ValueError(
-                f"{path}: this walk is of another episode or another graph than {key}; move the "
-                "file elsewhere to start a new walk"
+                f"{path}: this walk is of another episode or graph than {key}; move the file to "
+                "another folder to start a new walk"
             )
-        self._keep(key, drive)
-        return drive
+        self._keep(key, walk)
+        return walk
 
-    def _save(self, entry: Entry, drive: ManualWalk) -> None:
+    def _save(self, entry: Entry, walk: ManualWalk) -> None:
         unfinished = self._file(entry, UNFINISHED)
-        if not drive.over:
-            if drive.moves:
-                write_trace(drive.trace, unfinished.parent, UNFINISHED)
+        if not walk.over:
+            if walk.moves:
+                write_trace(walk.trace, unfinished.parent, UNFINISHED)
             return
         _set_aside(self._file(entry, ".json"))
-        write_trace(drive.trace, unfinished.parent)
+        write_trace(walk.trace, unfinished.parent)
         unfinished.unlink(missing_ok=True)
-        self._library.add([drive.trace])
+        self._library.add([walk.trace])
 
     def _file(self, entry: Entry, suffix: str) -> Path:
         folder = self._folder / AGENT / self._library.files.world / entry.dataset

@@ -1,0 +1,124 @@
+"""Settings of the pre-training of the house CLIP; this module does not import torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from training.optimiser_settings import OptimiserConfig
+from training.settings import check_counts, check_minutes, idle_training_settings
+from training.tracking import TrackerName
+
+_WARMUP_SHARE = 0.05  # of the iterations
+_ITERATIONS = 10_000
+
+
+def default_optimiser(iterations: int = _ITERATIONS) -> OptimiserConfig:
+    """Return the optimiser of a run with a number of iterations, which determines the warm-up."""
+    return OptimiserConfig(
+        name="adamw",
+        learning_rate=1e-3,
+        betas=(0.9, 0.98),
+        weight_decay=0.05,
+        schedule="open_clip",
+        warmup=max(1, round(_WARMUP_SHARE * iterations)),
+        clip="norm",
+        clip_at=1.0,
+    )
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Pre-train a CLIP on views of houses."""
+
+    COMMAND: ClassVar[str] = "clipnav pretrain-house-clip"
+
+    set: Literal["gallery", "mini", "standard"] = "gallery"
+    """House set of the views: houses that are used for pre-training only (gallery), or the training
+    houses of agents. An encoder that was trained on the latter works better in them than in unseen
+    houses, which can mislead agents."""
+    objective: Literal["contrastive", "supervised", "random"] = "contrastive"
+    """Objective of the image tower: contrastive on views and captions, as in CLIP; supervised by
+    the room type and the visible objects; or random weights without training, as a control. All
+    three start from the same weights, and the first two see the same views. Without captions the
+    text tower is not trained: such a model encodes images only."""
+    optimiser: OptimiserConfig = field(default_factory=default_optimiser)
+    """Optimiser, learning rate schedule and gradient clipping; biases, norms and embeddings have no
+    weight decay. The default warm-up is 5 % of --iterations."""
+    iterations: int = _ITERATIONS
+    """Number of weight updates."""
+    minutes: float | None = None
+    """Training time in minutes, as the stopping criterion instead of --iterations."""
+    batch_size: int = 64
+    """Number of views in a weight update. For a fixed number of views, smaller batches give more
+    updates and learn more."""
+    save_every: int = 250
+    """Number of iterations between two saved states."""
+    output: Path | None = None
+    """Folder of the run; by default a folder in runs/ that is named after set and objective."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
+    resume: Path | None = None
+    """Folder of a run to resume, with its settings; a few flags (--iterations, ...) may change."""
+    export: Path | None = None
+    """Folder of open_clip_config.json and open_clip_model.safetensors; by default a folder in the
+    run that is named after set and objective."""
+    seed: int = 0
+    """Random seed for weights, views and captions."""
+    houses: int | None = None
+    """Number of training houses to use, including held-out ones; all by default."""
+    held_out: int = 8
+    """Number of these houses that are held out for scoring."""
+    extra_positions: int = 8
+    """Number of panoramas per house that are rendered between viewpoints, besides those at
+    viewpoints."""
+    panorama_width: int = 768
+    """Columns of the panoramas. A view of 60 degrees covers a sixth of them."""
+    image_size: int = 128
+    """Side of the model's input in pixels; a multiple of 32."""
+    visual_width: int = 16
+    """Channels after the stem of the ResNet; its last feature map has 32 times as many."""
+    visual_layers: tuple[int, int, int, int] = (1, 1, 1, 1)
+    """Number of blocks in each stage of the ResNet."""
+    embed_dim: int = 128
+    """Width of pooled features."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Precision of the towers; bf16 is nearly twice as fast on CPUs that multiply it in
+    hardware."""
+    workers: int = 2
+    """Number of rendering processes."""
+    threads: int | None = None
+    """Number of CPU threads of torch; torch's default if not given."""
+
+    def __post_init__(self) -> None:
+        sizes = ("panorama_width", "image_size", "visual_width", "embed_dim")
+        counts = ("iterations", "batch_size", "houses", "save_every", "workers", "threads")
+        check_counts(self, (*counts, *sizes))
+        check_counts(self, ("extra_positions",), least=0)
+        check_minutes(self.minutes)
+
+    @property
+    def run_name(self) -> str:
+        """Default name of the run, and name of the model, from objective and set."""
+        kind = "clip" if self.objective == "contrastive" else self.objective
+        return f"house_{kind}" + ("" if self.set == "gallery" else f"_{self.set}")
+
+    @property
+    def evaluate_every(self) -> int:
+        """Number of iterations between two saved states."""
+        return self.save_every
+
+    def model_dir(self, run: Path) -> Path:
+        """Return the folder of the exported model of a run."""
+        return self.export or run / self.run_name
+
+
+def idle_settings(config: PretrainConfig) -> dict[str, str]:
+    """Return the names of settings that other settings make ineffective, and why."""
+    if config.objective == "random":
+        names = ("iterations", "minutes", "save_every")
+        return dict.fromkeys(names, "with --objective random, which does not train")
+    return idle_training_settings(config)

@@ -1,0 +1,60 @@
+import pytest
+
+from encoders.pretraining.command_line import parse_pretraining
+from encoders.pretraining.settings import PretrainConfig
+from training.settings import CONFIG, to_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Folder of a run that has saved a state."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / CONFIG).write_text(to_json(PretrainConfig(set="mini", seed=3, output=run)))
+    (run / "trainer.pt").touch()
+    return run
+
+
+def test_the_default_warmup_is_a_twentieth_of_the_iterations():
+    assert parse_pretraining([]) == PretrainConfig()
+    assert parse_pretraining([]).optimiser.warmup == 500
+    assert parse_pretraining(["--iterations", "40"]).optimiser.warmup == 2
+    flags = ["--iterations", "40", "--optimiser.warmup", "7"]
+    assert parse_pretraining(flags).optimiser.warmup == 7
+
+
+def test_a_resumed_run_has_its_own_settings(run):
+    config = parse_pretraining(["--resume", str(run), "--workers", "5"])
+    assert (config.set, config.seed, config.workers) == ("mini", 3, 5)
+    assert (config.resume, config.output) == (run, run)
+    with pytest.raises(ValueError, match=r"config\.json and the command line differ in seed: 3"):
+        parse_pretraining(["--resume", str(run), "--seed", "4"])
+
+
+def test_a_run_without_a_saved_state_starts_again(run):
+    (run / "trainer.pt").unlink()
+    config = parse_pretraining(["--resume", str(run)])
+    assert (config.resume, config.output, config.seed) == (None, run, 3)
+
+
+def test_runs_of_earlier_versions_are_refused_in_one_line(run):
+    (run / CONFIG).write_text('{"set": "mini", "run_dir": "runs/a", "samples": 320, "batch": 8}')
+    with pytest.raises(ValueError, match=r"config\.json: missing or unknown settings batch, ") as e:
+        parse_pretraining(["--resume", str(run)])
+    assert "train it again" in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--objective", "random", "--iterations", "5"], "--iterations 5 has no effect with"),
+        (["--minutes", "5", "--iterations", "5"], "--iterations 5 has no effect with --minutes"),
+        (["--optimiser.schedule", "steps"], "--optimiser.schedule steps requires"),
+        (["--optimiser.warmup-start", ".5"], "--optimiser.warmup-start 0.5 has no effect"),
+    ],
+)
+def test_settings_without_effect_are_refused(flags, problem, capsys):
+    with pytest.raises((ValueError, SystemExit)) as error:
+        parse_pretraining(flags)
+    assert problem in " ".join((str(error.value) + capsys.readouterr().err).split())

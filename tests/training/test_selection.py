@@ -1,0 +1,47 @@
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.sums import Sums, make_trainer
+from training.checkpoints import MODEL, load_trainer, model_metadata
+
+
+def test_without_selection_the_latest_weights_are_kept(tmp_path, capsys):
+    learner = Sums()
+    learner.selection = None
+    learner.evaluate = lambda: pytest.fail("must not be called")
+    trainer = make_trainer(tmp_path / "run", learner, iterations=7)
+    trainer.train()
+    assert trainer.best == {}
+    weights, state = load_file(trainer.run / MODEL), load_trainer(trainer.run)["weights"]
+    for name, value in learner.network.state_dict().items():
+        assert torch.equal(weights[name], value)
+        assert torch.equal(state[name], value)
+    assert not learner.network.training
+    printed = capsys.readouterr().err
+    assert "100%, 7 it" in printed
+    assert "best" not in printed
+
+
+def test_without_selection_a_resumed_run_saves_the_weights_of_its_state(tmp_path):
+    learner = Sums()
+    learner.selection = None
+    first = make_trainer(tmp_path / "run", learner)
+    first.save()
+    first.step()
+    first._save_state()  # as if killed before the model was saved
+    first.close()
+    again = Sums()
+    again.selection = None
+    make_trainer(None, again, resume=first.run).close()
+    assert model_metadata(first.run)["iteration"] == "1"
+
+
+def test_a_run_with_other_metadata_is_refused(tmp_path):
+    first = make_trainer(tmp_path / "run")
+    first.save()
+    first.close()
+    learner = Sums()
+    learner.metadata = {"words": "three"}
+    with pytest.raises(ValueError, match=r"trained with words two, but here it is three"):
+        make_trainer(None, learner, resume=first.run)

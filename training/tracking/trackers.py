@@ -1,0 +1,115 @@
+"""TensorBoard, Weights & Biases and trackio receive the figures of a run's log.
+
+The log RUN/metrics.jsonl is always written and is complete by itself. Names of figures are
+KIND/NAME, such as train/loss and val_unseen/SPL. A resumed run continues its tracked run.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from uuid import uuid4
+
+from storage import write_text
+from storage.extras import check_extra, import_extra
+from storage.json_files import read_json
+from training.tracking.tensorboard import EventFile
+
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
+_PROJECT = "clipnav"
+_IDS = "trackers.json"  # within the folder of a run: the id of its Weights & Biases run
+_REMEDY = "remove the file, which starts a new tracked run"
+
+
+class Tracker(Protocol):
+    """Receives the figures of a run."""
+
+    def write(self, kind: str, iteration: int, figures: Mapping[str, float]) -> None:
+        """Record the figures of one event, such as "train" or "val_unseen"."""
+        ...
+
+    def close(self) -> None:
+        """Send what is left and end."""
+        ...
+
+
+def check_trackers(names: Iterable[TrackerName]) -> None:
+    """Check that the packages of trackers are installed.
+
+    Raises:
+        ModuleNotFoundError: A package is missing; the message names the command that installs it.
+    """
+    for name in names:
+        check_extra(name, name, f"--track {name}")
+
+
+def start_trackers(
+    names: Iterable[TrackerName], run: Path, first: int, settings: Mapping[str, Any]
+) -> list[Tracker]:
+    """Start or continue the trackers of a run.
+
+    Args:
+        names: Names of the trackers.
+        run: Folder of the run.
+        first: First iteration of this process; events from here on replace earlier ones.
+        settings: Settings of the run.
+
+    Raises:
+        ModuleNotFoundError: See `check_trackers`.
+        ValueError: The file with the ids of the trackers is damaged.
+    """
+    makers = {"tensorboard": _tensorboard, "wandb": _wandb, "trackio": _trackio}
+    return [makers[name](run, first, settings) for name in dict.fromkeys(names)]
+
+
+def _tensorboard(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
+    check_trackers(["tensorboard"])
+    return EventFile(run / "tensorboard", first)
+
+
+class _Logger:
+    """Tracker of a module with wandb's functions `log` and `finish`."""
+
+    def __init__(self, log: Any, finish: Any) -> None:
+        self._log, self._finish = log, finish
+
+    def write(self, kind: str, iteration: int, figures: Mapping[str, float]) -> None:
+        # The iteration is a figure of its own: steps of the trackers may not decrease, but a run
+        # that was killed resumes from an earlier iteration.
+        named = {f"{kind}/{name}": value for name, value in figures.items()}
+        self._log({"iteration": iteration, **named})
+
+    def close(self) -> None:
+        self._finish()
+
+
+def _wandb(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
+    wandb = import_extra("wandb", "wandb", "--track wandb")
+    started = wandb.init(
+        project=_PROJECT,
+        name=run.name,
+        id=_wandb_id(run),
+        resume="allow",
+        dir=run,
+        config=dict(settings),
+    )
+    started.define_metric("*", step_metric="iteration")
+    return _Logger(started.log, started.finish)
+
+
+def _wandb_id(run: Path) -> str:
+    path = run / _IDS
+    if path.exists():
+        ids = read_json(path, _REMEDY)
+        if not isinstance(ids, dict) or not isinstance(ids.get("wandb"), str):
+            raise ValueError(f"{path}: does not contain the id of a run; {_REMEDY}")
+        return ids["wandb"]
+    new = uuid4().hex[:8]
+    write_text(path, f'{{"wandb": "{new}"}}\n')
+    return new
+
+
+def _trackio(run: Path, first: int, settings: Mapping[str, Any]) -> Tracker:
+    trackio = import_extra("trackio", "trackio", "--track trackio")
+    name = f"{run.parent.name}/{run.name}"
+    trackio.init(project=_PROJECT, name=name, resume="allow", config=dict(settings))
+    return _Logger(trackio.log, trackio.finish)

@@ -1,0 +1,22 @@
+// Requests whose answers change the page: only the newest one counts, and errors are displayed.
+
+const get = (id) => document.getElementById(id);
+let newest = 0;
+
+// Calls `show(answer)` unless a newer request has started.
+export async function latest(request, show) {
+  const own = (newest += 1);
+  let answer;
+  try {
+    answer = await request();
+  } catch (error) {
+    if (own === newest) showNotice(error.message);
+    return;
+  }
+  if (own === newest) await show(answer);
+}
+
+export function showNotice(text) {
+  get("notice").textContent = text;
+  get("notice").hidden = !text;
+}
