@@ -79,8 +79,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """Episode with the decisions of an agent.
 
     Attributes:
-        format: `FORMAT`.
-        version: `VERSION`.
+        format: Name of the format.
+        version: Version of the format.
         agent: Name of the agent.
         world: World of the episode, see `envs.worlds`.
         dataset: Data set of the episode, see `envs.worlds`.
