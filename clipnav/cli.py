@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "explain-image",
     ),
     "tasks": (
+        "pretrain-vl",
         "finetune-vqa",
         "finetune-snli-ve",
         "train-captioner",
@@ -42,6 +43,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "caption",
         "evaluate-answers",
         "evaluate-captions",
+        "convert-clip-vil-p",
     ),
     "datasets": (
         "download-data",
@@ -50,6 +52,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "make-house-tasks",
         "convert-easy-vqa",
     ),
+    "results": ("reproduce",),
 }
 _GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
 _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"

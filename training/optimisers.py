@@ -97,17 +97,6 @@ def _open_clip_factor(warmup: int, iteration: int, progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(iteration - warmup, decay) / decay))
 
 
-def _linear_factor(warmup: int, iteration: int, progress: float) -> float:
-    """Return the fraction of the learning rate that a linear decay after the warm-up has left.
-
-    The number of iterations is estimated from the progress, as a run may be limited by time.
-    """
-    if iteration < warmup or not progress:
-        return 1.0
-    decay = max(1, round(iteration / progress) - warmup)
-    return max(0.0, 1 - (iteration - warmup) / decay)
-
-
 def _warmup_factor(config: OptimiserConfig, iteration: int) -> float:
     """Return the fraction of the learning rate that the warm-up has reached in an iteration."""
     if iteration >= config.warmup:
@@ -117,6 +106,18 @@ def _warmup_factor(config: OptimiserConfig, iteration: int) -> float:
         climbed = sum(iteration >= config.warmup * stair // len(stairs) for stair in stairs)
         return (1 + climbed) / (1 + len(stairs))
     return config.warmup_start + (1 - config.warmup_start) * iteration / config.warmup
+
+
+def _linear_factor(warmup: int, iteration: int, progress: float) -> float:
+    """Return the fraction that is left of a linear decay from the end of the warm-up to zero.
+
+    As `get_linear_schedule_with_warmup` of transformers. The number of iterations of the run, which
+    its time may limit, is extrapolated from the progress.
+    """
+    if iteration <= warmup or not progress:
+        return 1.0
+    iterations = iteration / progress
+    return max(0.0, (iterations - iteration) / max(iterations - warmup, 1))
 
 
 def clip_gradient(network: nn.Module, config: OptimiserConfig) -> float:
