@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from agents.acting.environments import feature_metadata, make_env
+from agents.acting.environments import feature_metadata, make_env, reserve_text_states
 from agents.acting.evaluation import (
     Evaluation,
     Results,
@@ -183,6 +183,7 @@ def load_run(
     network = make_follower_loss(settings, env)
     load_model(run, network, metadata)
     network.eval()
+    reserve_text_states(network.follower, [env])
     features = DeviceFeatures(env, settings.device)
     agent = FollowerAgent(network.follower, features, settings.reads_instructions)
     agent.critic = network.critic
