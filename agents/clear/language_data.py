@@ -59,7 +59,7 @@ class PathInstructions:
         Raises:
             ValueError: The split has no instruction in one of the languages.
         """
-        self.episodes = [e for e in episodes if not languages or _speaks(e, languages)]
+        self.episodes = [e for e in episodes if not languages or _has_language(e, languages)]
         present = {tag for e in self.episodes for tag in (e.language, base_language(e.language))}
         if missing := [language for language in languages if language not in present]:
             known = ", ".join(sorted({base_language(episode.language) for episode in episodes}))
@@ -217,5 +217,5 @@ class PartnerInstructions:
         return self._tokens[rows]
 
 
-def _speaks(episode: Episode, languages: Sequence[str]) -> bool:
+def _has_language(episode: Episode, languages: Sequence[str]) -> bool:
     return episode.language in languages or base_language(episode.language) in languages

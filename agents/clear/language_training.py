@@ -123,14 +123,17 @@ def retrieval(
     for task in data.tasks():
         queries, candidates = embeddings[task.queries], embeddings[task.candidates]
         own = np.arange(len(queries))
-        found = summary(ranks(queries.numpy(), candidates.numpy(), own), len(candidates))
+        figures_of_task = summary(ranks(queries.numpy(), candidates.numpy(), own), len(candidates))
         losses = [
             nt_xent(one, other, config.temperature, config.symmetric).item() * len(one)
             for one, other in zip(
                 queries.split(config.batch_size), candidates.split(config.batch_size), strict=True
             )
         ]
-        figures[f"{split}/{task.name}"] = {**found, "log_prob": -sum(losses) / len(queries)}
+        figures[f"{split}/{task.name}"] = {
+            **figures_of_task,
+            "log_prob": -sum(losses) / len(queries),
+        }
     if not figures:
         raise ValueError(
             f"split {split} has no two paths with two instructions each; choose other "

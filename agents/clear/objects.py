@@ -165,10 +165,10 @@ def objects_of_viewpoint(
     Raises:
         KeyError: The file lacks the viewpoint; names the file.
     """
-    found = classes.get(scan, {}).get(viewpoint)
-    if found is None:
+    shown = classes.get(scan, {}).get(viewpoint)
+    if shown is None:
         raise KeyError(
             f"{path}: no viewpoint {viewpoint} of scan {scan}; use the file of these paths, or "
             "train with --no-object-constraint"
         )
-    return found
+    return shown

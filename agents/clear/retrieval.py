@@ -25,21 +25,21 @@ def ranks(queries: np.ndarray, candidates: np.ndarray, targets: np.ndarray) -> n
         targets: (Q,) index of the candidate that belongs to each query.
     """
     queries, candidates = normalised(queries), normalised(candidates)
-    found = np.empty(len(queries))
+    positions = np.empty(len(queries))
     for start in range(0, len(queries), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         scores = queries[rows] @ candidates.T  # (R, N)
         own = np.take_along_axis(scores, targets[rows, None], 1)
         ties = (scores == own).sum(1) - 1
-        found[rows] = 1 + (scores > own).sum(1) + ties / 2
-    return found
+        positions[rows] = 1 + (scores > own).sum(1) + ties / 2
+    return positions
 
 
-def summary(found: np.ndarray, candidates: int) -> Summary:
+def summary(positions: np.ndarray, candidates: int) -> Summary:
     """Return the figures of some queries.
 
     Args:
-        found: (Q,) ranks from 1.
+        positions: (Q,) ranks from 1.
         candidates: Number of candidates N.
 
     Returns:
@@ -47,12 +47,12 @@ def summary(found: np.ndarray, candidates: int) -> Summary:
         embeddings; and the numbers of `candidates` and `queries`.
     """
     return {
-        "MRR": float(np.mean(1 / found)),
-        "R@1": float(np.mean(found <= 1)),
-        "R@5": float(np.mean(found <= 5)),
+        "MRR": float(np.mean(1 / positions)),
+        "R@1": float(np.mean(positions <= 1)),
+        "R@5": float(np.mean(positions <= 5)),
         "chance": 1 / candidates,
         "candidates": float(candidates),
-        "queries": float(len(found)),
+        "queries": float(len(positions)),
     }
 
 

@@ -172,6 +172,7 @@ def load_run(
         FileNotFoundError: The folder does not contain a run, or data is missing.
         ValueError: Files are damaged, the weights do not match the settings or the data, or torch
             cannot compute on the device.
+        OSError: The hidden states of a frozen instruction encoder do not fit on the disk.
     """
     run = Path(run)
     settings = settings or read_config(run, TrainConfig)
