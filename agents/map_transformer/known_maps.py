@@ -1,0 +1,257 @@
+"""KnownMaps: the part of the navigation graph that each agent of a batch has seen."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.map_transformer.geometry import MapGeometry
+from storage.features.view_grid import VIEW_ELEVATIONS, VIEW_HEADINGS
+
+START = 0  # slot of the first viewpoint of an episode
+_FIRST_CAPACITY = 32
+# Scales of the position features (DUET `models/graph_utils.py`): metres, metres, hops.
+_SCALES = 30.0, 30.0, 10.0
+
+
+class MapTokens(NamedTuple):
+    """Map tokens of R episodes: [stop], visited nodes, unvisited nodes, padding.
+
+    Visited and unvisited nodes are in the order of first sight (DUET `r2r/agent.py:
+    _nav_gmap_variable`).
+
+    Attributes:
+        slots: (R, N) slot of each node in the map; -1 for [stop] and padding.
+        mask: (R, N) bool, False for padding.
+        visited: (R, N) bool, whether the node has been visited.
+        steps: (R, N) step of the last visit, from 1; 0 for all other tokens.
+        positions: (R, N, 7) float32 position features, see `KnownMaps.position_features`.
+        distances: (R, N, N) float32 map distances in metres; 0 for [stop] and padding.
+    """
+
+    slots: np.ndarray
+    mask: np.ndarray
+    visited: np.ndarray
+    steps: np.ndarray
+    positions: np.ndarray
+    distances: np.ndarray
+
+
+class KnownMaps:
+    """Known maps of B episodes as arrays.
+
+    A node of a map is a viewpoint that was visited or was a candidate of a visited viewpoint. Its
+    slot is its rank in the order of first sight. Edges are the sightings from visited viewpoints,
+    and shortest paths have visited viewpoints only between their ends. Arrays have room for S
+    slots, which grows when necessary; unused slots have node -1.
+
+    Attributes:
+        nodes: (B, S) int64 node in the world.
+        counts: (B,) number of nodes.
+        visit_steps: (B, S) step of the last visit of each node, from 1; 0 before the first.
+        current: (B,) slot of the agent.
+        distances: (B, S, S) float64 length of the shortest known path in metres; infinite
+            without a path.
+        next_hops: (B, S, S) int32 slot after the row's on the path to the column's; -1 without a
+            path.
+        hops: (B, S, S) int32 number of edges of that path.
+        sightings: (B, S, S) int16 rank of the column's node among the candidates of the row's; -1
+            if the row's node is not visited or has no such candidate.
+    """
+
+    def __init__(self, geometry: MapGeometry, num_episodes: int) -> None:
+        """Build empty maps.
+
+        Args:
+            geometry: Tables of the world.
+            num_episodes: Number of episodes B.
+        """
+        self.geometry = geometry
+        world, size = geometry.world, num_episodes
+        self._slots = np.full((size, int(world.locals.max()) + 1), -1, np.int64)
+        self._steps = np.zeros(size, np.int64)
+        self.counts = np.zeros(size, np.int64)
+        self.current = np.zeros(size, np.int64)
+        self.nodes = np.zeros((size, 0), np.int64)
+        self.visit_steps = np.zeros((size, 0), np.int64)
+        self.distances = np.zeros((size, 0, 0))
+        self.next_hops = np.zeros((size, 0, 0), np.int32)
+        self.hops = np.zeros((size, 0, 0), np.int32)
+        self.sightings = np.zeros((size, 0, 0), np.int16)
+        self._grow(_FIRST_CAPACITY)
+
+    def visit(self, rows: np.ndarray, nodes: np.ndarray) -> None:
+        """Add the viewpoints where R agents are now, with their candidates.
+
+        Args:
+            rows: (R,) episodes, each at most once.
+            nodes: (R,) nodes in the world.
+        """
+        self._steps[rows] += 1
+        candidates = self.geometry.candidates[nodes]  # (R, C)
+        slots = self._add(rows, np.column_stack([nodes, candidates]))
+        here = slots[:, 0]
+        self.current[rows] = here
+        self.visit_steps[rows, here] = self._steps[rows]
+
+        row, rank = np.nonzero(candidates >= 0)
+        episode, near, far = rows[row], here[row], slots[row, rank + 1]
+        lengths = self.geometry.edge_lengths[nodes[row], rank]
+        self.sightings[episode, near, far] = rank
+        shorter = lengths < self.distances[episode, near, far]
+        episode, near, far = episode[shorter], near[shorter], far[shorter]
+        for one, other in ((near, far), (far, near)):
+            self.distances[episode, one, other] = lengths[shorter]
+            self.next_hops[episode, one, other] = other
+            self.hops[episode, one, other] = 1
+        self._relax(rows, here)
+
+    def tokens(self, rows: np.ndarray, views: np.ndarray) -> MapTokens:
+        """Return the map tokens of R agents at their current viewpoints.
+
+        Args:
+            rows: (R,) episodes.
+            views: (R,) views 0..35 that the agents face.
+        """
+        width = int(self.counts[rows].max())
+        steps = self.visit_steps[rows, :width]
+        real = np.arange(width) < self.counts[rows, None]
+        # A stable sort keeps the order of first sight within each group.
+        order = np.argsort(np.where(real, steps == 0, 2), axis=1, kind="stable")
+        chosen = np.take_along_axis(real, order, 1)
+        slots = np.column_stack([np.full(len(rows), -1), np.where(chosen, order, -1)])
+        mask = np.column_stack([np.ones(len(rows), bool), chosen])
+        steps = np.column_stack([np.zeros(len(rows), np.int64), self._ordered(steps, order)])
+        positions = self.position_features(rows, slots, views)
+        positions[:, 0] = _angles(np.zeros(len(rows)), np.zeros(len(rows)))
+        pairs = self.distances[rows[:, None, None], slots[:, :, None], slots[:, None]]
+        known = (slots >= 0)[:, :, None] & (slots >= 0)[:, None]
+        distances = np.where(known, pairs, 0.0).astype(np.float32)
+        return MapTokens(slots, mask, steps > 0, steps, positions, distances)
+
+    def candidate_slots(self, rows: np.ndarray) -> np.ndarray:
+        """Return the (R, C) slots of the candidates of the current viewpoints; -1 for padding.
+
+        C is the largest number of candidates of these viewpoints.
+        """
+        nodes = self.nodes[rows, self.current[rows]]
+        width = int(self.geometry.candidate_counts[nodes].max(initial=0))
+        return self._lookup(rows, self.geometry.candidates[nodes, :width])
+
+    def slots_of(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """Return the (R,) slots of nodes (R,) of the world; -1 for a node that was never seen."""
+        return self._lookup(rows, nodes[:, None])[:, 0]
+
+    def position_features(
+        self, rows: np.ndarray, slots: np.ndarray, views: np.ndarray
+    ) -> np.ndarray:
+        """Describe where nodes are, seen from the current viewpoints.
+
+        Args:
+            rows: (R,) episodes.
+            slots: (R, N) slots; -1 gives zeros.
+            views: (R,) views 0..35 that the agents face.
+
+        Returns:
+            (R, N, 7) float32: sine and cosine of the heading and of the elevation, both relative
+            to the agent's view; straight distance / 30 m; map distance / 30 m; hops / 10. For the
+            current viewpoint itself the heading before subtraction is 0.
+        """
+        here = self.current[rows]
+        origins = self.geometry.positions[self.nodes[rows, here]]  # (R, 3)
+        offsets = self.geometry.positions[self.nodes[rows[:, None], slots]] - origins[:, None]
+        flat = np.hypot(offsets[..., 0], offsets[..., 1])
+        heading = np.arctan2(offsets[..., 0], offsets[..., 1]) - VIEW_HEADINGS[views][:, None]
+        elevation = np.arctan2(offsets[..., 2], flat) - VIEW_ELEVATIONS[views][:, None]
+        features = _angles(heading, elevation)
+        scales = (
+            np.linalg.norm(offsets, axis=2),
+            self.distances[rows[:, None], here[:, None], slots],
+            self.hops[rows[:, None], here[:, None], slots],
+        )
+        for column, (values, scale) in enumerate(zip(scales, _SCALES, strict=True), start=4):
+            features[..., column] = values / scale
+        return np.where((slots >= 0)[..., None], features, np.float32(0))
+
+    def routes(self, rows: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """Return the shortest known paths from the current viewpoints to R nodes.
+
+        Args:
+            rows: (R,) episodes.
+            slots: (R,) slots of the targets.
+
+        Returns:
+            (R, H) nodes in the world after the current one, padded with -1; H is the largest
+            number of hops.
+        """
+        at = self.current[rows]
+        routes = []
+        while (moving := at != slots).any():
+            at = np.where(moving, self.next_hops[rows, at, slots], at)
+            routes.append(np.where(moving, self.nodes[rows, at], -1))
+        return np.stack(routes, 1) if routes else np.zeros((len(rows), 0), np.int64)
+
+    def _add(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """Give nodes (R, M), -1 for padding, a slot if they have none; return slots (R, M)."""
+        slots = self._lookup(rows, nodes)
+        new = (slots < 0) & (nodes >= 0)
+        ranks = self.counts[rows, None] + np.cumsum(new, 1) - 1
+        slots = np.where(new, ranks, slots)
+        self.counts[rows] += new.sum(1)
+        if self.counts.max() > self.nodes.shape[1]:
+            self._grow(max(int(self.counts.max()), 2 * self.nodes.shape[1]))
+        row, column = np.nonzero(new)
+        episode, node = rows[row], nodes[row, column]
+        self._slots[episode, self.geometry.world.locals[node]] = slots[row, column]
+        self.nodes[episode, slots[row, column]] = node
+        return slots
+
+    def _lookup(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        slots = self._slots[rows[:, None], self.geometry.world.locals[nodes]]
+        return np.where(nodes >= 0, slots, -1)
+
+    def _relax(self, rows: np.ndarray, here: np.ndarray) -> None:
+        """Shorten paths (R, S, S) through newly visited slots (R,), as Floyd and Warshall do.
+
+        All new edges are incident to the new slot, so a single pass gives all shortest paths.
+        """
+        width = int(self.counts[rows].max())
+        each = np.arange(len(rows))
+        distances = self.distances[rows, :width, :width]
+        to_here, from_here = distances[each, :, here], distances[each, here]  # (R, S)
+        through = to_here[:, :, None] + from_here[:, None]
+        row, start, end = np.nonzero(through < distances)
+        if not row.size:
+            return
+        episode, via = rows[row], here[row]
+        self.distances[episode, start, end] = through[row, start, end]
+        self.next_hops[episode, start, end] = self.next_hops[episode, start, via]
+        self.hops[episode, start, end] = (
+            self.hops[episode, start, via] + self.hops[episode, via, end]
+        )
+
+    def _grow(self, capacity: int) -> None:
+        """Make room for a number of slots."""
+        extra = (0, capacity - self.nodes.shape[1])
+        square = ((0, 0), extra, extra)
+        self.nodes = np.pad(self.nodes, ((0, 0), extra), constant_values=-1)
+        self.visit_steps = np.pad(self.visit_steps, ((0, 0), extra))
+        self.distances = np.pad(self.distances, square, constant_values=np.inf)
+        self.next_hops = np.pad(self.next_hops, square, constant_values=-1)
+        self.hops = np.pad(self.hops, square)
+        self.sightings = np.pad(self.sightings, square, constant_values=-1)
+        diagonal = np.arange(capacity)
+        self.distances[:, diagonal, diagonal] = 0.0
+        self.next_hops[:, diagonal, diagonal] = diagonal
+
+    @staticmethod
+    def _ordered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, order, 1)
+
+
+def _angles(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    """Return (..., 7) float32 features of directions (...) in radians, without distances."""
+    features = np.zeros((*heading.shape, 7), np.float32)
+    parts = np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)
+    for column, part in enumerate(parts):
+        features[..., column] = part
+    return features
