@@ -7,6 +7,7 @@ follow the same random walks over unvisited nodes, and their results are compare
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import tyro
@@ -26,7 +27,11 @@ UNIT = "episode-steps per CPU second"
 class KnownMapsConfig:
     """Measure the speed of the known maps of agents."""
 
-    episodes: int = 16
+    connectivity_dir: Path = CONNECTIVITY_DIR
+    """Folder of the navigation graphs."""
+    scans: int = 20
+    """Number of scans to use."""
+    episodes: int = 64
     """Number of episodes in a batch."""
     steps: int = 7
     """Number of decisions of an episode."""
@@ -156,7 +161,9 @@ def check_equal(geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray) -> 
         for row, (order, features, between) in enumerate(plain):
             real = ours.mask[row]
             assert maps.nodes[row, ours.slots[row, real]][1:].tolist() == order
-            np.testing.assert_allclose(ours.positions[row, real], features, atol=1e-5)
+            # Equally long paths may differ in their number of hops, the last feature.
+            positions = ours.positions[row, real, :6]
+            np.testing.assert_allclose(positions, features[:, :6], atol=1e-5)
             np.testing.assert_allclose(ours.distances[row][real][:, real], between, atol=1e-4)
             sizes.append(len(order) + 1)
     return float(np.mean(sizes))
@@ -182,8 +189,10 @@ def main() -> None:
     """Run the benchmark."""
     config = tyro.cli(KnownMapsConfig, description=KnownMapsConfig.__doc__)
     suffix = "_connectivity.json"
-    scans = sorted(p.name.removesuffix(suffix) for p in CONNECTIVITY_DIR.glob(f"*{suffix}"))
-    geometry = MapGeometry.of(NavWorld.load(scans[: 2 if config.quick else 20], CONNECTIVITY_DIR))
+    folder = config.connectivity_dir
+    names = sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
+    scans = names[: 2 if config.quick else config.scans]
+    geometry = MapGeometry.of(NavWorld.load(scans, folder))
     nodes, views = random_walks(geometry, config)
     seconds = 0.05 if config.quick else config.seconds
     tokens = check_equal(geometry, nodes, views)

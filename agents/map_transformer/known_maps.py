@@ -11,6 +11,9 @@ START = 0  # slot of the first viewpoint of an episode
 _FIRST_CAPACITY = 32
 # Scales of the position features (DUET `models/graph_utils.py`): metres, metres, hops.
 _SCALES = 30.0, 30.0, 10.0
+# Column, function, and heading (0) or elevation (1) of the first four position features.
+_DIRECTION = (0, np.sin, 0), (1, np.cos, 0), (2, np.sin, 1), (3, np.cos, 1)
+_STOP_POSITION = 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0
 
 
 class MapTokens(NamedTuple):
@@ -71,13 +74,7 @@ class KnownMaps:
         self._steps = np.zeros(size, np.int64)
         self.counts = np.zeros(size, np.int64)
         self.current = np.zeros(size, np.int64)
-        self.nodes = np.zeros((size, 0), np.int64)
-        self.visit_steps = np.zeros((size, 0), np.int64)
-        self.distances = np.zeros((size, 0, 0))
-        self.next_hops = np.zeros((size, 0, 0), np.int32)
-        self.hops = np.zeros((size, 0, 0), np.int32)
-        self.sightings = np.zeros((size, 0, 0), np.int16)
-        self._grow(_FIRST_CAPACITY)
+        self._allocate(_FIRST_CAPACITY)
 
     def visit(self, rows: np.ndarray, nodes: np.ndarray) -> None:
         """Add the viewpoints where R agents are now, with their candidates.
@@ -112,21 +109,25 @@ class KnownMaps:
             rows: (R,) episodes.
             views: (R,) views 0..35 that the agents face.
         """
-        width = int(self.counts[rows].max())
+        counts = self.counts[rows, None]
+        width = int(counts.max())
         steps = self.visit_steps[rows, :width]
-        real = np.arange(width) < self.counts[rows, None]
         # A stable sort keeps the order of first sight within each group.
-        order = np.argsort(np.where(real, steps == 0, 2), axis=1, kind="stable")
-        chosen = np.take_along_axis(real, order, 1)
-        slots = np.column_stack([np.full(len(rows), -1), np.where(chosen, order, -1)])
-        mask = np.column_stack([np.ones(len(rows), bool), chosen])
-        steps = np.column_stack([np.zeros(len(rows), np.int64), self._ordered(steps, order)])
+        groups = np.where(np.arange(width) < counts, steps == 0, 2)
+        order = np.argsort(groups, axis=1, kind="stable")
+        slots = np.full((len(rows), width + 1), -1)
+        slots[:, 1:] = order
+        mask = np.arange(width + 1) <= counts
+        slots[~mask] = -1
+        steps = self.visit_steps[rows[:, None], slots]
         positions = self.position_features(rows, slots, views)
-        positions[:, 0] = _angles(np.zeros(len(rows)), np.zeros(len(rows)))
-        pairs = self.distances[rows[:, None, None], slots[:, :, None], slots[:, None]]
-        known = (slots >= 0)[:, :, None] & (slots >= 0)[:, None]
-        distances = np.where(known, pairs, 0.0).astype(np.float32)
-        return MapTokens(slots, mask, steps > 0, steps, positions, distances)
+        positions[:, 0] = _STOP_POSITION
+        starts = (rows[:, None] * self.nodes.shape[1] + slots) * self.nodes.shape[1]
+        distances = self.distances.take(starts[:, :, None] + slots[:, None], mode="wrap")
+        padding = slots < 0
+        distances[padding] = 0.0
+        distances.transpose(0, 2, 1)[padding] = 0.0
+        return MapTokens(slots, mask, steps > 0, steps, positions, distances.astype(np.float32))
 
     def candidate_slots(self, rows: np.ndarray) -> np.ndarray:
         """Return the (R, C) slots of the candidates of the current viewpoints; -1 for padding.
@@ -162,15 +163,19 @@ class KnownMaps:
         flat = np.hypot(offsets[..., 0], offsets[..., 1])
         heading = np.arctan2(offsets[..., 0], offsets[..., 1]) - VIEW_HEADINGS[views][:, None]
         elevation = np.arctan2(offsets[..., 2], flat) - VIEW_ELEVATIONS[views][:, None]
-        features = _angles(heading, elevation)
+        features = np.empty((*slots.shape, 7), np.float32)
+        for column, function, angle in _DIRECTION:
+            function((heading, elevation)[angle], out=features[..., column], casting="same_kind")
+        flat_slots = (rows * self.nodes.shape[1] + here)[:, None] * self.nodes.shape[1] + slots
         scales = (
-            np.linalg.norm(offsets, axis=2),
-            self.distances[rows[:, None], here[:, None], slots],
-            self.hops[rows[:, None], here[:, None], slots],
+            np.hypot(flat, offsets[..., 2]),
+            self.distances.take(flat_slots),
+            self.hops.take(flat_slots),
         )
         for column, (values, scale) in enumerate(zip(scales, _SCALES, strict=True), start=4):
-            features[..., column] = values / scale
-        return np.where((slots >= 0)[..., None], features, np.float32(0))
+            np.divide(values, scale, out=features[..., column], casting="same_kind")
+        features[slots < 0] = 0.0
+        return features
 
     def routes(self, rows: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """Return the shortest known paths from the current viewpoints to R nodes.
@@ -197,8 +202,9 @@ class KnownMaps:
         ranks = self.counts[rows, None] + np.cumsum(new, 1) - 1
         slots = np.where(new, ranks, slots)
         self.counts[rows] += new.sum(1)
-        if self.counts.max() > self.nodes.shape[1]:
-            self._grow(max(int(self.counts.max()), 2 * self.nodes.shape[1]))
+        # One slot stays free, so that index -1 is never a node.
+        if self.counts.max() >= self.nodes.shape[1]:
+            self._grow(max(int(self.counts.max()) + 1, 2 * self.nodes.shape[1]))
         row, column = np.nonzero(new)
         episode, node = rows[row], nodes[row, column]
         self._slots[episode, self.geometry.world.locals[node]] = slots[row, column]
@@ -229,29 +235,24 @@ class KnownMaps:
             self.hops[episode, start, via] + self.hops[episode, via, end]
         )
 
-    def _grow(self, capacity: int) -> None:
-        """Make room for a number of slots."""
-        extra = (0, capacity - self.nodes.shape[1])
-        square = ((0, 0), extra, extra)
-        self.nodes = np.pad(self.nodes, ((0, 0), extra), constant_values=-1)
-        self.visit_steps = np.pad(self.visit_steps, ((0, 0), extra))
-        self.distances = np.pad(self.distances, square, constant_values=np.inf)
-        self.next_hops = np.pad(self.next_hops, square, constant_values=-1)
-        self.hops = np.pad(self.hops, square)
-        self.sightings = np.pad(self.sightings, square, constant_values=-1)
+    def _allocate(self, capacity: int) -> None:
+        """Make empty arrays with room for a number of slots."""
+        row = len(self.counts), capacity
+        square = *row, capacity
+        self.nodes = np.full(row, -1)
+        self.visit_steps = np.zeros(row, np.int64)
+        self.distances = np.full(square, np.inf)
+        self.next_hops = np.full(square, -1, np.int32)
+        self.hops = np.zeros(square, np.int32)
+        self.sightings = np.full(square, -1, np.int16)
         diagonal = np.arange(capacity)
         self.distances[:, diagonal, diagonal] = 0.0
         self.next_hops[:, diagonal, diagonal] = diagonal
 
-    @staticmethod
-    def _ordered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(values, order, 1)
-
-
-def _angles(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-    """Return (..., 7) float32 features of directions (...) in radians, without distances."""
-    features = np.zeros((*heading.shape, 7), np.float32)
-    parts = np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)
-    for column, part in enumerate(parts):
-        features[..., column] = part
-    return features
+    def _grow(self, capacity: int) -> None:
+        """Make room for a larger number of slots."""
+        names = ("nodes", "visit_steps", "distances", "next_hops", "hops", "sightings")
+        kept = {name: getattr(self, name) for name in names}
+        self._allocate(capacity)
+        for name, array in kept.items():
+            getattr(self, name)[tuple(map(slice, array.shape))] = array
