@@ -103,18 +103,21 @@ class Walks:
         if self._teacher:
             self._teacher.start(agents, episodes)
 
-    def step(self, actions: np.ndarray, max_steps: int) -> np.ndarray:
+    def step(
+        self, actions: np.ndarray, max_steps: int, acting: np.ndarray | bool = True
+    ) -> np.ndarray:
         """Apply the actions of the agents whose episodes have not ended.
 
         Args:
             actions: (B,) actions in 0..K - 1.
             max_steps: Number of actions after which an episode is truncated.
+            acting: (B,) bool, False for agents that wait, which counts as no step.
 
         Returns:
             (B,) rewards.
         """
         state = self._state
-        active = ~(self.terminated | self.truncated)
+        active = ~(self.terminated | self.truncated) & acting
         stop = active & (actions == 0)
         before = state["distance"].copy()
         ndtw_before = self._ndtw() if self._reward == "ndtw" else before
