@@ -113,6 +113,32 @@ class Expert:
         return _next_rows(self._dtw[rows], between)
 
 
+def path_targets(
+    maps: KnownMaps, rows: np.ndarray, tokens: MapTokens, nodes: np.ndarray
+) -> np.ndarray:
+    """Return the (R,) map tokens of the next viewpoints of known paths, for teacher forcing.
+
+    Follow a reference path by its steps, not by its viewpoints: a path may pass its goal early, or
+    a viewpoint twice. A second visit requires `MapTransformerConfig.revisits`, because visited
+    nodes cannot be chosen otherwise.
+
+    Args:
+        maps: Known maps.
+        rows: (R,) episodes.
+        tokens: Their map tokens.
+        nodes: (R,) next nodes in the world; -1 at the end of a path, for [stop].
+
+    Raises:
+        ValueError: A node was never seen.
+    """
+    slots = maps.slots_of(rows, nodes)
+    # [stop] and padding have slot -1, of which [stop] is the first.
+    same = tokens.slots == slots[:, None]
+    if ((nodes >= 0) & (slots < 0)).any():
+        raise ValueError("a path leaves the known map; give paths along edges of the graph")
+    return same.argmax(1)
+
+
 def _next_rows(dtw: np.ndarray, distances: np.ndarray) -> np.ndarray:
     """Return the next rows (M, R) of dynamic time warping tables after one more viewpoint."""
     result = np.empty_like(dtw)

@@ -193,7 +193,7 @@ class MapTransformer(nn.Module):
         """Sizes and options that must match for weights to be loaded, by name."""
         text = self.config.text_model or f"{self.config.text_layers} layers"
         return {
-            "text": f"{text}, {self.text.words.num_embeddings} tokens",
+            "text": f"{text}, {len(self.text.word_table())} tokens",
             "visual features": str(self.panorama.feature_size),
             "width": f"{self.config.hidden_size} in {self.config.heads} heads",
             "feed-forward width": str(self.config.feed_forward_size),

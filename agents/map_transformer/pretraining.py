@@ -94,13 +94,23 @@ class PretrainingModel(nn.Module):
             vocabulary_size: Number of token ids, which are also the targets of masked words.
             feature_size: Width of the visual features.
             num_classes: Number of classes of the views; 0 without masked region classification.
+
+        Raises:
+            ValueError: The word embeddings of the text model do not have the width of the network.
         """
         super().__init__()
         width, layers = config.hidden_size, range(config.cross_layers)
         self.network = MapTransformer(config, vocabulary_size, feature_size)
         self.global_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
         self.local_text = nn.ModuleList(SelfAttentionLayer(config) for _ in layers)
-        self.word_head = WordHead(width, vocabulary_size)
+        words = self.network.text.word_table()
+        if words.shape[1] != width:
+            raise ValueError(
+                f"--text-model {config.text_model}: its word embeddings have width "
+                f"{words.shape[1]}, but masked words require --hidden-size {width}; give "
+                f"--hidden-size {words.shape[1]}"
+            )
+        self.word_head = WordHead(width, len(words))
         self.class_head = ScoreHead(width, width, num_classes) if num_classes else None
 
     def word_logits(
@@ -136,8 +146,7 @@ class PretrainingModel(nn.Module):
             network.local_branch.embed(views),
             padding_bias(view_mask),
         )
-        words = network.text.words.weight
-        return self.word_head((coarse + fine)[masked], words)
+        return self.word_head((coarse + fine)[masked], network.text.word_table())
 
     def masked_word_losses(
         self, text: EncodedText, nodes: NodeInputs, views: ViewInputs, targets: Tensor

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from training.settings import check_counts
+from training.settings import check_counts, check_effects
 
 Fusion = Literal["dynamic", "average", "global", "local"]
 
@@ -50,6 +50,9 @@ class MapTransformerConfig:
             raise ValueError(
                 f"--hidden-size {self.hidden_size}: must be divisible by --heads {self.heads}"
             )
+        if self.text_model is not None:
+            reason = "with --text-model, which has its own sizes"
+            check_effects(self, dict.fromkeys(("text_layers", "max_text_length"), reason))
         for name in ("dropout", "feature_dropout"):
             rate = getattr(self, name)
             if not 0 <= rate < 1:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from agents.map_transformer.layers import EPS, SelfAttentionLayer, padding_bias
 from agents.map_transformer.settings import MapTransformerConfig
@@ -43,6 +44,10 @@ class TextEncoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.text_layers))
 
+    def word_table(self) -> Tensor:
+        """Return the embedding of each token id (vocabulary, d)."""
+        return self.words.weight
+
     def forward(self, tokens: Tensor) -> TextStates:
         """Encode instructions (E, L), padded with 0 at the end."""
         mask = tokens != PAD
@@ -74,10 +79,10 @@ class PretrainedTextEncoder(nn.Module):
         same = width == config.hidden_size
         self.projection = nn.Identity() if same else nn.Linear(width, config.hidden_size)
 
-    @property
-    def words(self) -> nn.Embedding:
-        """Word embeddings of the model, shifted by one against the ids of the tokenizer."""
-        return self.model.get_input_embeddings()
+    def word_table(self) -> Tensor:
+        """Return the embedding of each token id (vocabulary, width of the model)."""
+        # `PretrainedTokenizer` shifts the ids of the model by one, so that padding is 0.
+        return functional.pad(self.model.get_input_embeddings().weight, (0, 0, 1, 0))
 
     def forward(self, tokens: Tensor) -> TextStates:
         """Encode ids (E, L) of a `PretrainedTokenizer`, padded with 0 at the end."""
