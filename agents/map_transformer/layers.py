@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.envdrop.attention import Dropout, drop
 from agents.map_transformer.settings import MapTransformerConfig
 
 EPS = 1e-12  # of layer normalisation in BERT
@@ -43,7 +44,7 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width, EPS)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def keys_values(self, context: Tensor) -> KeysValues:
         """Return keys and values of a context (B, L, d)."""
@@ -66,18 +67,24 @@ class Attention(nn.Module):
         """
         rows = len(context.keys)
         queries = self._split(self.query(x.reshape(rows, -1, x.shape[2])))
-        mixed = functional.scaled_dot_product_attention(
-            queries,
-            context.keys,
-            context.values,
-            attn_mask=bias.to(queries.dtype),
-            dropout_p=self.dropout.p if self.training else 0.0,
-        )  # (E, heads, S * N, d / heads)
+        rate = self.dropout.rate if self.training else 0.0
+        mixed = _mixed(queries, context, bias.to(queries.dtype), rate)  # (E, heads, S * N, d / h)
         mixed = mixed.transpose(1, 2).reshape(x.shape)
         return self.norm(self.dropout(self.output(mixed)) + x)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self._heads, -1)).transpose(1, 2)
+
+
+def _mixed(queries: Tensor, context: KeysValues, bias: Tensor, rate: float) -> Tensor:
+    """Return the attended values for queries (E, heads, N, d / heads), with dropout of weights."""
+    if not rate or queries.device.type != "cpu":
+        return functional.scaled_dot_product_attention(
+            queries, *context, attn_mask=bias, dropout_p=rate
+        )
+    # torch has no fused attention with dropout for the CPU; its parts are slower than these.
+    scores = (queries * queries.shape[3] ** -0.5) @ context.keys.transpose(2, 3) + bias
+    return drop(scores.softmax(3), rate) @ context.values
 
 
 class FeedForward(nn.Module):
@@ -88,7 +95,7 @@ class FeedForward(nn.Module):
         self.inner = nn.Linear(config.hidden_size, config.feed_forward_size)
         self.outer = nn.Linear(config.feed_forward_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, EPS)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform each token of (R, N, d)."""

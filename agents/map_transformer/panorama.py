@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.envdrop.attention import Dropout
 from agents.map_transformer.layers import EPS
 from agents.map_transformer.settings import MapTransformerConfig
 
@@ -51,8 +52,8 @@ class PanoramaEncoder(nn.Module):
         # BERT's embedding of token type 1.
         self.type_embedding = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width, EPS)
-        self.feature_dropout = nn.Dropout(config.feature_dropout)
-        self.dropout = nn.Dropout(config.dropout)
+        self.feature_dropout = Dropout(config.feature_dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(_layer(config) for _ in range(config.panorama_layers))
         self.final_norm = nn.LayerNorm(width, EPS)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.envdrop.attention import Dropout
 from agents.map_transformer.layers import EPS, SelfAttentionLayer, padding_bias
 from agents.map_transformer.settings import MapTransformerConfig
 from storage.hugging_face import load_text_model
@@ -41,7 +42,7 @@ class TextEncoder(nn.Module):
         # BERT's embedding of token type 0.
         self.type_embedding = nn.Parameter(torch.zeros(width))
         self.norm = nn.LayerNorm(width, EPS)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.text_layers))
 
     def word_table(self) -> Tensor:
