@@ -102,11 +102,7 @@ class PanoramaMemory:
             width: Number of map tokens N.
         """
         tokens, means, _ = self._joined()
-        device = means.device
-
-        def send(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array).to(device)
-
+        send = self.send
         visited = means.index_select(0, send(sources.visited_panoramas))
         seen = tokens.flatten(0, 1).index_select(
             0, send(sources.seen_panoramas * tokens.shape[1] + sources.seen_ranks)
@@ -125,12 +121,8 @@ class PanoramaMemory:
             state: R states.
             panoramas: (R,) panoramas of the current viewpoints.
         """
-        tokens, means, masks = self._joined()
-        device = means.device
-
-        def send(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
+        tokens, _, masks = self._joined()
+        send = self.send
         rows, width = state.tokens.slots.shape
         nodes = NodeInputs(
             self.node_features(state.sources, rows, width),
@@ -153,6 +145,10 @@ class PanoramaMemory:
             send(state.fusion),
         )
         return nodes, views
+
+    def send(self, array: np.ndarray) -> Tensor:
+        """Return an array as a tensor on the device of the panoramas."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._means[0].device)
 
     def _joined(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return tokens (P, V, d), means (P, d) and masks (P, V) of all panoramas."""

@@ -9,8 +9,10 @@ from agents.map_transformer.checkpoints import convert_duet, load_strictly
 from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import MapTransformer
+from agents.map_transformer.paths import known_paths, path_views
 from agents.map_transformer.settings import MapTransformerConfig
-from agents.map_transformer.states import map_state, stack_states
+from agents.map_transformer.states import map_state
+from envs.graphs.candidates import start_views
 from storage.features.view_grid import NUM_HEADINGS, STEP
 
 OUTPUT, GRADIENT = 2e-5, 1e-3  # tolerances of the golden data
@@ -216,23 +218,22 @@ def step_by_step_loss(rollout, model):
 
 
 def whole_path_loss(rollout, model):
-    places = [rollout.places(step) for step in rollout.steps()]
-    nodes, views = (np.concatenate(part) for part in list(zip(*places, strict=True))[1:])
-    index = encode_panoramas(model, rollout.features, rollout.memory, nodes, views)
-    states, starts = [], np.cumsum([0, *(len(rows) for rows, _, _ in places)])
-    for (rows, here, facing), start in zip(places, starts, strict=False):
-        rollout.maps.visit(rows, here)
-        current = rollout.maps.current[rows]
-        rollout.panoramas[rows, current] = index[start : start + len(rows)]
-        states.append(map_state(rollout.maps, rollout.panoramas, rows, facing))
-    state = stack_states(states)
-    text = model.read(rollout.tensors["language.txt_ids"]).rows(torch.from_numpy(state.rows))
-    scores = model.score(text, *rollout.memory.inputs(state, index))
-    targets = torch.cat(
-        [rollout.targets(s, rows) for s, (rows, _, _) in zip(rollout.steps(), places, strict=True)]
-    )
-    total = functional.cross_entropy(scores.decision, targets, reduction="sum")
-    return total / len(rollout.scans)
+    """Return the loss of all decisions in one forward pass, from the paths alone."""
+    world, items = rollout.geometry.world, rollout.json["items"]
+    longest = max(len(item["path"]) for item in items)
+    nodes = np.full((len(items), longest), -1)
+    for row, item in enumerate(items):
+        path = [world.node(item["scan"], viewpoint) for viewpoint in item["path"]]
+        nodes[row, : len(path)] = path
+    views = path_views(world, nodes, start_views(np.array([item["heading"] for item in items])))
+    paths = known_paths(rollout.geometry, nodes, views)
+    inputs = paths.encode(model, rollout.features)
+    text = model.read(rollout.tensors["language.txt_ids"]).rows(torch.from_numpy(paths.state.rows))
+    scores = model.score(text, *inputs)
+    # The recorded rollout has a limit of decisions, which a longer path exceeds.
+    targets = np.where(paths.steps < rollout.json["max_action_len"], paths.targets, -100)
+    total = functional.cross_entropy(scores.decision, torch.from_numpy(targets), reduction="sum")
+    return total / len(items)
 
 
 @pytest.mark.parametrize("loss_of", [step_by_step_loss, whole_path_loss])
