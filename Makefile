@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 LOWEST := .venv-lowest
 
-.PHONY: install demo test test-lowest lint format clean
+.PHONY: install demo results test test-lowest lint format clean
 
 install: $(INSTALLED)
 
@@ -21,6 +21,12 @@ $(INSTALLED): pyproject.toml
 demo: install
 	$(BIN)/python scripts/demo.py
 
+# The short experiments behind the tables of docs/. EXPERIMENTS="demo rewards" chooses others, which
+# `clipnav reproduce --list` lists with their budgets.
+EXPERIMENTS ?= first-iterations training-speed captioning-speed page-server-speed
+results: install
+	$(BIN)/clipnav reproduce $(EXPERIMENTS)
+
 test: lint
 	$(BIN)/python -m pytest
 
@@ -30,8 +36,8 @@ test-lowest: install
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-	  --requirements pyproject.toml --extra dev
-	PYTHONPATH=. $(LOWEST)/bin/python -m pytest $(PYTEST)
+	  --editable ".[dev]"
+	$(LOWEST)/bin/python -m pytest $(PYTEST)
 
 lint: install
 	$(BIN)/ruff check .
