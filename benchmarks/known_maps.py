@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from measuring import Figure, rate, report
+from measuring import BenchmarkConfig, Figure, rate, report
 
 from agents.map_transformer.experts import NO_TARGET, Expert
 from agents.map_transformer.geometry import MapGeometry
@@ -24,7 +24,7 @@ UNIT = "episode-steps per CPU second"
 
 
 @dataclass(frozen=True)
-class KnownMapsConfig:
+class KnownMapsConfig(BenchmarkConfig):
     """Measure the speed of the known maps of agents."""
 
     connectivity_dir: Path = CONNECTIVITY_DIR
@@ -39,8 +39,6 @@ class KnownMapsConfig:
     """CPU seconds per figure."""
     seed: int = 0
     """Random seed of the walks."""
-    quick: bool = False
-    """Use few walks and little time, to test the benchmark itself."""
 
 
 @dataclass
@@ -207,7 +205,7 @@ def main() -> None:
     for kind in ("spl", "ndtw"):
         speed = rate(lambda kind=kind: label_all(geometry, nodes, views, kind), nodes.size, seconds)
         figures.append(Figure(f"KnownMaps with the {kind} expert", speed, UNIT))
-    report("known_maps", figures)
+    report("known_maps", figures, config.json)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ START = 0  # slot of the first viewpoint of an episode
 _FIRST_CAPACITY = 32
 # Scales of the position features (DUET `models/graph_utils.py`): metres, metres, hops.
 _SCALES = 30.0, 30.0, 10.0
-# Column, function, and heading (0) or elevation (1) of the first four position features.
-_DIRECTION = (0, np.sin, 0), (1, np.cos, 0), (2, np.sin, 1), (3, np.cos, 1)
 _STOP_POSITION = 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0
 
 
@@ -160,15 +158,22 @@ class KnownMaps:
         here = self.current[rows]
         origins = self.geometry.positions[self.nodes[rows, here]]  # (R, 3)
         offsets = self.geometry.positions[self.nodes[rows[:, None], slots]] - origins[:, None]
-        flat = np.hypot(offsets[..., 0], offsets[..., 1])
-        heading = np.arctan2(offsets[..., 0], offsets[..., 1]) - VIEW_HEADINGS[views][:, None]
-        elevation = np.arctan2(offsets[..., 2], flat) - VIEW_ELEVATIONS[views][:, None]
+        east, north, up = offsets[..., 0], offsets[..., 1], offsets[..., 2]
+        flat = np.hypot(east, north)
+        length = np.hypot(flat, up)
+        # Sines and cosines are quotients of lengths, which is faster than angles.
         features = np.empty((*slots.shape, 7), np.float32)
-        for column, function, angle in _DIRECTION:
-            function((heading, elevation)[angle], out=features[..., column], casting="same_kind")
+        parts = ((east, north, flat, VIEW_HEADINGS), (up, flat, length, VIEW_ELEVATIONS))
+        for column, (opposite, adjacent, hypotenuse, angles) in zip((0, 2), parts, strict=True):
+            somewhere = hypotenuse > 0
+            scale = 1.0 / np.where(somewhere, hypotenuse, 1.0)
+            sine, cosine = opposite * scale, np.where(somewhere, adjacent * scale, 1.0)
+            turn = angles[views][:, None]
+            features[..., column] = sine * np.cos(turn) - cosine * np.sin(turn)
+            features[..., column + 1] = cosine * np.cos(turn) + sine * np.sin(turn)
         flat_slots = (rows * self.nodes.shape[1] + here)[:, None] * self.nodes.shape[1] + slots
         scales = (
-            np.hypot(flat, offsets[..., 2]),
+            length,
             self.distances.take(flat_slots),
             self.hops.take(flat_slots),
         )
@@ -220,20 +225,23 @@ class KnownMaps:
 
         All new edges are incident to the new slot, so a single pass gives all shortest paths.
         """
-        width = int(self.counts[rows].max())
+        width, capacity = int(self.counts[rows].max()), self.nodes.shape[1]
         each = np.arange(len(rows))
         distances = self.distances[rows, :width, :width]
         to_here, from_here = distances[each, :, here], distances[each, here]  # (R, S)
         through = to_here[:, :, None] + from_here[:, None]
-        row, start, end = np.nonzero(through < distances)
-        if not row.size:
+        shorter = np.flatnonzero(through < distances)
+        if not shorter.size:
             return
-        episode, via = rows[row], here[row]
-        self.distances[episode, start, end] = through[row, start, end]
-        self.next_hops[episode, start, end] = self.next_hops[episode, start, via]
-        self.hops[episode, start, end] = (
-            self.hops[episode, start, via] + self.hops[episode, via, end]
-        )
+        pair, end = np.divmod(shorter, width)
+        row, start = np.divmod(pair, width)
+        first = rows[row] * capacity  # flat indices are much faster than three arrays
+        before = (first + start) * capacity
+        after = (first + here[row]) * capacity
+        self.distances.ravel()[before + end] = through.ravel()[shorter]
+        self.next_hops.ravel()[before + end] = self.next_hops.ravel()[before + here[row]]
+        hops = self.hops.ravel()
+        hops[before + end] = hops[before + here[row]] + hops[after + end]
 
     def _allocate(self, capacity: int) -> None:
         """Make empty arrays with room for a number of slots."""
