@@ -78,7 +78,7 @@ class Expert:
     def costs(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
         """Return the (R, N) costs of the map tokens that R agents can choose.
 
-        Metres for "spl", negative nDTW for "ndtw"; infinite for [stop], visited nodes and padding.
+        Metres for "spl", -log nDTW for "ndtw"; infinite for [stop], visited nodes and padding.
         The arguments are those of `targets`.
         """
         here = maps.nodes[rows, maps.current[rows]]
@@ -95,7 +95,10 @@ class Expert:
         return distance(here, nodes) + distance(nodes, self._goals[rows])
 
     def _misalignments(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Return the (M,) negative nDTW of the path so far with a way to each node appended."""
+        """Return the (M,) negative log of nDTW after the path so far and a way to each node.
+
+        The log keeps the order of paths whose nDTW is close to 0.
+        """
         world = self._world
         dtw = self._dtw[rows]  # (M, R)
         at = here.copy()
@@ -106,7 +109,7 @@ class Expert:
             dtw[moving] = _next_rows(dtw[moving], between)
         sizes = self._sizes[rows]
         ends = dtw[np.arange(len(rows)), sizes - 1]
-        return -np.exp(-ends / (SUCCESS_THRESHOLD * sizes))
+        return ends / (SUCCESS_THRESHOLD * sizes)
 
     def _aligned(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         between = self._world.distance(nodes[:, None], self._references[rows])

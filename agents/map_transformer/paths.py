@@ -42,7 +42,16 @@ class KnownPaths(NamedTuple):
             features: Visual features of the world.
             last_only: Return the inputs of the last state of each path only, in the order of the
                 paths, as in pre-training.
+
+        Raises:
+            ValueError: A path has more steps than the table of steps.
         """
+        longest = int(self.steps.max()) + 1
+        if longest >= model.config.max_steps:
+            raise ValueError(
+                f"a path has {longest} steps, but --max-steps is {model.config.max_steps}; give a "
+                "larger table of steps"
+            )
         memory = PanoramaMemory()
         index = encode_panoramas(model, features, memory, self.state.viewpoints, self.state.views)
         if not last_only:

@@ -50,7 +50,16 @@ class TextEncoder(nn.Module):
         return self.words.weight
 
     def forward(self, tokens: Tensor) -> TextStates:
-        """Encode instructions (E, L), padded with 0 at the end."""
+        """Encode instructions (E, L), padded with 0 at the end.
+
+        Raises:
+            ValueError: L exceeds the table of positions.
+        """
+        if tokens.shape[1] > self.positions.num_embeddings:
+            raise ValueError(
+                f"{tokens.shape[1]} tokens, but --max-text-length is "
+                f"{self.positions.num_embeddings}; shorten the instructions or raise it"
+            )
         mask = tokens != PAD
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.words(tokens) + self.positions(positions) + self.type_embedding

@@ -36,7 +36,7 @@ def looped_path(geometry):
 
 def model_of(revisits):
     torch.manual_seed(0)
-    config = MapTransformerConfig(*SIZES, dropout=0.0, revisits=revisits)
+    config = MapTransformerConfig(*SIZES, dropout=0.0, feature_dropout=0.0, revisits=revisits)
     return MapTransformer(config, 9, 5)
 
 
@@ -118,3 +118,28 @@ def test_paths_beyond_edges_are_refused(geometry):
     far = next(n for n in range(1, len(geometry.world)) if n not in geometry.candidates[0])
     with pytest.raises(ValueError, match="not a neighbour"):
         path_views(geometry.world, np.array([[0, far]]), np.array([0]))
+
+
+def test_paths_beyond_the_table_of_steps_are_refused(geometry, features):
+    path = np.array([looped_path(geometry)])
+    paths = known_paths(geometry, path, np.full(path.shape, 12), revisits=True)
+    config = MapTransformerConfig(16, 2, 32, 1, 1, 2, 16, max_steps=path.shape[1])
+    with pytest.raises(ValueError, match="--max-steps"):
+        paths.encode(MapTransformer(config, 9, 5), features)
+
+
+def test_half_precision_gives_similar_scores_and_finite_gradients(geometry, features):
+    path = np.array([looped_path(geometry)])
+    paths = known_paths(geometry, path, np.full(path.shape, 12), revisits=True)
+    model = model_of(revisits=True)
+    scores = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            text = model.read(torch.tensor([[1, 4, 2]]))
+            scores.append(model.score(text, *paths.encode(model, features)).decision.float())
+    allowed = torch.isfinite(scores[0])
+    assert torch.equal(allowed, torch.isfinite(scores[1]))
+    torch.testing.assert_close(scores[0][allowed], scores[1][allowed], atol=0.05, rtol=0.05)
+    functional.cross_entropy(scores[1], torch.from_numpy(paths.targets)).backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)

@@ -57,6 +57,12 @@ def test_masked_words_require_the_width_of_the_text_model(tiny_bert):
         PretrainingModel(config, 0, 4)
 
 
+def test_instructions_beyond_the_table_of_positions_are_refused(tokens):
+    config = MapTransformerConfig(**SMALL, text_layers=1, max_text_length=4)
+    with pytest.raises(ValueError, match="--max-text-length"):
+        MapTransformer(config, int(tokens.max()) + 1, 4).read(tokens)
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
