@@ -191,7 +191,9 @@ class MapTransformer(nn.Module):
     @property
     def architecture(self) -> dict[str, str]:
         """Sizes and options that must match for weights to be loaded, by name."""
-        text = self.config.text_model or f"{self.config.text_layers} layers"
+        config = self.config
+        layers = config.text_model_layers if config.text_model else config.text_layers
+        text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
         return {
             "text": f"{text}, {len(self.text.word_table())} tokens",
             "visual features": str(self.panorama.feature_size),

@@ -30,6 +30,8 @@ class MapTransformerConfig:
     """Size of the table of step embeddings, which bounds the number of decisions."""
     text_model: str | None = None
     """Name or local folder of a Hugging Face model that replaces the text encoder."""
+    text_model_layers: int | None = None
+    """Number of first layers of the text model to keep; None for all of them (BEVBert: 9)."""
     dropout: float = 0.1
     """Dropout rate of embeddings, attention weights and layer outputs."""
     feature_dropout: float = 0.4
@@ -50,7 +52,11 @@ class MapTransformerConfig:
             raise ValueError(
                 f"--hidden-size {self.hidden_size}: must be divisible by --heads {self.heads}"
             )
-        if self.text_model is not None:
+        if self.text_model is None:
+            check_effects(self, {"text_model_layers": "without --text-model"})
+        else:
+            if self.text_model_layers is not None:
+                check_counts(self, ("text_model_layers",))
             reason = "with --text-model, which has its own sizes"
             check_effects(self, dict.fromkeys(("text_layers", "max_text_length"), reason))
         for name in ("dropout", "feature_dropout"):
@@ -64,6 +70,8 @@ PRESETS = {
     # DUET `map_nav_src/scripts/run_r2r.sh`, `run_r4r.sh` and `config/r2r_model_config.json`.
     "duet-r2r": MapTransformerConfig(),
     "duet-r4r": MapTransformerConfig(revisits=True),
+    # BEVBert `map_nav_src/rxr`: the first layers of XLM-R; the features are CLIP ViT-B/16's.
+    "bevbert-rxr": MapTransformerConfig(text_model="xlm-roberta-base", text_model_layers=9),
     # Sizes that a CPU trains.
     "map-houses": MapTransformerConfig(
         hidden_size=128,

@@ -75,12 +75,17 @@ class PretrainedTextEncoder(nn.Module):
 
     Args:
         config: Sizes of the network and the name of the model.
+
+    Raises:
+        ValueError: The model cannot be read, or has fewer layers than the settings keep.
     """
 
     def __init__(self, config: MapTransformerConfig) -> None:
         super().__init__()
         assert config.text_model is not None
         self.model: Any = load_text_model(config.text_model)
+        if config.text_model_layers is not None:
+            _keep_layers(self.model, config.text_model, config.text_model_layers)
         pooler = getattr(self.model, "pooler", None)
         if pooler is not None:
             # Its output is unused, but DistributedDataParallel waits for every gradient.
@@ -100,6 +105,19 @@ class PretrainedTextEncoder(nn.Module):
         ids = (tokens - 1).clamp_min(0)
         states = self.model(ids, attention_mask=mask.long()).last_hidden_state
         return TextStates(self.projection(states), mask)
+
+
+def _keep_layers(model: Any, name: str, count: int) -> None:
+    """Remove all but the first layers of a model that is built like BERT."""
+    layers = getattr(getattr(model, "encoder", None), "layer", None)
+    if not isinstance(layers, nn.ModuleList) or len(layers) < count:
+        size = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no layers of BERT"
+        raise ValueError(
+            f"{name}: the model has {size}, so {count} cannot be kept; lower or omit "
+            "--text-model-layers"
+        )
+    model.encoder.layer = layers[:count]
+    model.config.num_hidden_layers = count
 
 
 def make_text_encoder(

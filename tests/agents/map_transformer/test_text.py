@@ -1,5 +1,7 @@
 """Text encoders of the map transformer."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -43,6 +45,25 @@ def test_a_pretrained_model_keeps_its_weights_and_learns(tiny_bert, tokens):
     assert model.text.model.get_input_embeddings().weight.grad.abs().sum() > 0
 
 
+def test_the_first_layers_of_a_text_model_are_kept(tiny_bert, tmp_path, tokens):
+    from transformers import AutoConfig, BertModel
+
+    sizes = AutoConfig.from_pretrained(tiny_bert)
+    sizes.num_hidden_layers = 3
+    whole = BertModel(sizes).eval()
+    whole.save_pretrained(tmp_path)
+    config = MapTransformerConfig(**SMALL, text_model=str(tmp_path), text_model_layers=2)
+    model = MapTransformer(config, 0, 4).eval()
+    ids, mask = (tokens - 1).clamp_min(0), (tokens != 0).long()
+    states = whole(ids, attention_mask=mask, output_hidden_states=True).hidden_states[2]
+    read = model.read(tokens).states
+    expected = model.text.projection(states)
+    torch.testing.assert_close(read.states[read.mask], expected[read.mask])
+    assert "2 layers" in model.architecture["text"]
+    with pytest.raises(ValueError, match="3 layers, so 4"):
+        MapTransformer(dataclasses.replace(config, text_model_layers=4), 0, 4)
+
+
 def test_padding_does_not_change_the_text(tokens):
     config = MapTransformerConfig(**SMALL, text_layers=2, max_text_length=12)
     model = MapTransformer(config, int(tokens.max()) + 1, 4).eval()
@@ -71,6 +92,8 @@ def test_instructions_beyond_the_table_of_positions_are_refused(tokens):
         ({"feature_dropout": -0.1}, "--feature-dropout"),
         ({"cross_layers": 0}, "cross-layers"),
         ({"text_model": "bert", "text_layers": 2}, "no effect"),
+        ({"text_model_layers": 2}, "no effect"),
+        ({"text_model": "bert", "text_model_layers": 0}, "text-model-layers"),
     ],
 )
 def test_contradicting_settings_are_refused(changes, problem):
@@ -78,11 +101,18 @@ def test_contradicting_settings_are_refused(changes, problem):
         MapTransformerConfig(**changes)
 
 
-def test_published_sizes_have_the_published_number_of_weights():
-    """The sum of the table in DUET's configuration for R2R, with BERT's vocabulary."""
+@pytest.mark.parametrize(
+    ("positions", "vocabulary", "features", "weights"),
+    [(512, 30_522, 768, 180_489_221), (514, 250_002, 512, 348_854_789)],
+    ids=["R2R with BERT's vocabulary", "RxR with XLM-R's vocabulary"],
+)
+def test_published_sizes_have_the_published_number_of_weights(
+    positions, vocabulary, features, weights
+):
+    config = dataclasses.replace(PRESETS["duet-r2r"], max_text_length=positions)
     with torch.device("meta"):
-        model = MapTransformer(PRESETS["duet-r2r"], 30_522, 768)
-    assert sum(parameter.numel() for parameter in model.parameters()) == 180_489_221
+        model = MapTransformer(config, vocabulary, features)
+    assert sum(parameter.numel() for parameter in model.parameters()) == weights
 
 
 def test_candidates_only_saves_no_weights_but_changes_the_architecture():
