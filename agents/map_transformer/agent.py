@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.acting.rollout import Observation
-from agents.map_transformer.experts import STOP_TOKEN
+from agents.map_transformer.experts import STOP_TOKEN, Expert
 from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
 from agents.map_transformer.model import EncodedText, MapTransformer, Scores
@@ -31,6 +31,7 @@ class Decision(NamedTuple):
         scores: Scores of the map tokens.
         chosen: (R,) map tokens; 0 is [stop].
         ends: (R,) bool, whether the episode ends with this decision.
+        labels: (R,) map tokens of the expert; None without an expert.
     """
 
     rows: np.ndarray
@@ -38,6 +39,7 @@ class Decision(NamedTuple):
     scores: Scores
     chosen: np.ndarray
     ends: np.ndarray
+    labels: np.ndarray | None
 
 
 # Chooses map tokens (R,) for R episodes: (maps, state, scores) -> tokens.
@@ -77,6 +79,7 @@ class MapAgent:
         policy: Chooses the map tokens; the highest scores by default.
         stops_at_best: Walk to the visited viewpoint with the highest probability of [stop] at the
             end; otherwise the episode ends where the agent is.
+        expert: Expert of the batch that labels every state, which the policy may also use.
         tokens: (B, L) instructions; those of the environment by default.
     """
 
@@ -87,6 +90,7 @@ class MapAgent:
         max_decisions: int = 15,
         policy: Policy = greedy,
         stops_at_best: bool = True,
+        expert: Expert | None = None,
         tokens: np.ndarray | None = None,
     ) -> None:
         if not 1 <= max_decisions < model.config.max_steps:
@@ -99,6 +103,7 @@ class MapAgent:
         self.max_decisions = max_decisions
         self._policy = policy
         self._stops_at_best = stops_at_best
+        self._expert = expert
         self._tokens = tokens
         self._device = next(model.parameters()).device
         self._text: EncodedText
@@ -116,6 +121,9 @@ class MapAgent:
         Args:
             env: Environment without autoreset; its `max_episode_steps` limits the hops.
             instr_ids: Episodes, at most `env.num_envs`.
+
+        Raises:
+            ValueError: There are too many episodes, or the policy chose an impossible map token.
         """
         spare = env.num_envs - len(instr_ids)
         if spare < 0:
@@ -128,6 +136,8 @@ class MapAgent:
         for number in range(1, self.max_decisions + 1):
             decision = self.decide(observation, live, is_last=number == self.max_decisions)
             routes, stop = self._routes(decision, env.num_envs)
+            if self._expert is not None:
+                self._expert.walk(live, routes[live])
             observation, rewards, terminated, truncated, _ = env.follow(routes, stop)
             result.decisions.append(decision)
             result.rewards.append(rewards[live])
@@ -169,10 +179,24 @@ class MapAgent:
         scores = self.model.score(self._text, *self._memory.inputs(state, index))
         logits = scores.decision.detach()
         self._stop_probabilities[rows, here] = _stop_probabilities(logits)
+        labels = None
+        if self._expert is not None:
+            labels = self._expert.targets(self._maps, rows, state.tokens)
+        chosen = self._chosen(state, scores)
+        return Decision(rows, state, scores, chosen, (chosen == STOP_TOKEN) | is_last, labels)
+
+    def _chosen(self, state: MapState, scores: Scores) -> np.ndarray:
+        """Return the map tokens (R,) of the policy; [stop] where no node can be chosen."""
+        allowed = state.tokens.mask & ~state.forbidden
         chosen = np.asarray(self._policy(self._maps, state, scores))
-        possible = torch.isfinite(logits)[:, 1:].any(1).cpu().numpy()
-        ends = (chosen == STOP_TOKEN) | ~possible | is_last
-        return Decision(rows, state, scores, chosen, ends)
+        chosen = np.where(allowed[:, 1:].any(1), chosen, STOP_TOKEN)
+        wrong = np.flatnonzero(~allowed[np.arange(len(chosen)), chosen])
+        if wrong.size:
+            raise ValueError(
+                f"episode {state.rows[wrong[0]]}: the policy chose map token {chosen[wrong[0]]}, "
+                "which is padding or cannot be visited; choose among the finite scores"
+            )
+        return chosen
 
     def _routes(self, decision: Decision, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the routes (B, H) of decisions, and who stops (B,)."""
@@ -184,11 +208,11 @@ class MapAgent:
             last = self._stop_probabilities[rows].argmax(1)
         targets = np.where(decision.ends, last, targets)
         routes = self._maps.routes(rows, targets)
-        everyone = np.full((num_envs, routes.shape[1]), -1)
-        everyone[rows] = routes
+        all_routes = np.full((num_envs, routes.shape[1]), -1)
+        all_routes[rows] = routes
         stop = np.zeros(num_envs, bool)
         stop[rows] = decision.ends
-        return everyone, stop
+        return all_routes, stop
 
     def _keep_text(self, rows: np.ndarray) -> None:
         if len(rows) < len(self._text_rows):

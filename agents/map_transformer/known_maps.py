@@ -165,9 +165,9 @@ class KnownMaps:
         features = np.empty((*slots.shape, 7), np.float32)
         parts = ((east, north, flat, VIEW_HEADINGS), (up, flat, length, VIEW_ELEVATIONS))
         for column, (opposite, adjacent, hypotenuse, angles) in zip((0, 2), parts, strict=True):
-            somewhere = hypotenuse > 0
-            scale = 1.0 / np.where(somewhere, hypotenuse, 1.0)
-            sine, cosine = opposite * scale, np.where(somewhere, adjacent * scale, 1.0)
+            is_positive = hypotenuse > 0
+            scale = 1.0 / np.where(is_positive, hypotenuse, 1.0)
+            sine, cosine = opposite * scale, np.where(is_positive, adjacent * scale, 1.0)
             turn = angles[views][:, None]
             features[..., column] = sine * np.cos(turn) - cosine * np.sin(turn)
             features[..., column + 1] = cosine * np.cos(turn) + sine * np.sin(turn)

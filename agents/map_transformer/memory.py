@@ -1,4 +1,4 @@
-"""PanoramaMemory: encoded panoramas, and the features of map nodes made from them."""
+"""PanoramaMemory: encoded panoramas, and the features of map nodes computed from them."""
 
 from collections.abc import Sequence
 

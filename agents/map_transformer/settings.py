@@ -41,7 +41,7 @@ class MapTransformerConfig:
     (average), or those of one branch."""
     local_candidates_only: bool = False
     """Let the local branch read [stop] and the candidates only, without the other views (DUET: no).
-    The panorama encoder has already mixed the views; half of the network's time is saved."""
+    The panorama encoder has already mixed the views, and the local branch is the larger one."""
     revisits: bool = False
     """Allow visited nodes as targets, except the current one (DUET: --act_visited_nodes)."""
 

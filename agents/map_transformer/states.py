@@ -178,22 +178,22 @@ def stack_states(states: Sequence[MapState]) -> MapState:
 def _padded(state: MapState, nodes: int, candidates: int) -> MapState:
     """Pad a state to a number of map tokens and a number of candidates."""
     tokens = state.tokens
-    more = (0, nodes - tokens.slots.shape[1])
-    others = (0, candidates - state.candidates.shape[1])
+    node_pad = (0, nodes - tokens.slots.shape[1])
+    candidate_pad = (0, candidates - state.candidates.shape[1])
     none = (0, 0)
     return state._replace(
         tokens=MapTokens(
-            slots=np.pad(tokens.slots, (none, more), constant_values=-1),
-            mask=np.pad(tokens.mask, (none, more)),
-            visited=np.pad(tokens.visited, (none, more)),
-            steps=np.pad(tokens.steps, (none, more)),
-            positions=np.pad(tokens.positions, (none, more, none)),
-            distances=np.pad(tokens.distances, (none, more, more)),
+            slots=np.pad(tokens.slots, (none, node_pad), constant_values=-1),
+            mask=np.pad(tokens.mask, (none, node_pad)),
+            visited=np.pad(tokens.visited, (none, node_pad)),
+            steps=np.pad(tokens.steps, (none, node_pad)),
+            positions=np.pad(tokens.positions, (none, node_pad, none)),
+            distances=np.pad(tokens.distances, (none, node_pad, node_pad)),
         ),
-        candidates=np.pad(state.candidates, (none, others), constant_values=-1),
-        forbidden=np.pad(state.forbidden, (none, more)),
-        fusion=np.pad(state.fusion, (none, more, others)),
-        candidate_positions=np.pad(state.candidate_positions, (none, others, none)),
+        candidates=np.pad(state.candidates, (none, candidate_pad), constant_values=-1),
+        forbidden=np.pad(state.forbidden, (none, node_pad)),
+        fusion=np.pad(state.fusion, (none, node_pad, candidate_pad)),
+        candidate_positions=np.pad(state.candidate_positions, (none, candidate_pad, none)),
     )
 
 

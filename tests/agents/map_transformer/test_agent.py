@@ -7,8 +7,9 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from agents.map_transformer.agent import MapAgent
+from agents.map_transformer.agent import MapAgent, greedy
 from agents.map_transformer.checkpoints import convert_duet, load_strictly
+from agents.map_transformer.experts import Expert
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
 from agents.map_transformer.settings import MapTransformerConfig
@@ -200,3 +201,35 @@ def test_candidates_only_and_fixed_fusion_give_finite_scores(golden, geometry_of
             allowed = decision.state.tokens.mask & ~decision.state.forbidden
             finite = torch.isfinite(decision.scores.decision).numpy()
             np.testing.assert_array_equal(finite, allowed)
+
+
+@pytest.mark.parametrize("kind", ["spl", "ndtw"])
+def test_the_expert_labels_every_state_as_in_the_original(kind, golden, geometry_of):
+    recording = Recording("duet_argmax", golden, geometry_of)
+    world, items = recording.geometry.world, recording.json["items"]
+    paths = [[world.node(item["scan"], v) for v in item["path"]] for item in items]
+    longest = max(map(len, paths))
+    padded = np.array([path + path[-1:] * (longest - len(path)) for path in paths])
+    expert = Expert(world, padded, np.array([len(path) for path in paths]), kind)
+    costs = []
+
+    def policy(maps, state, scores):
+        costs.append(expert.costs(maps, state.rows, state.tokens))
+        return greedy(maps, state, scores)
+
+    with torch.inference_mode():
+        agent = recording.agent(expert=expert, policy=policy)
+        walk = agent.walk(recording.env, recording.ids)
+    for decision, cost, step in zip(walk.decisions, costs, recording.json["steps"], strict=True):
+        for number, row in enumerate(decision.rows):
+            ours, theirs = decision.labels[number], step[kind][row]
+            if ours != theirs:  # equally good nodes
+                assert cost[number, theirs] == pytest.approx(cost[number].min(), abs=1e-9)
+
+
+def test_impossible_choices_of_a_policy_are_refused(golden, geometry_of):
+    recording = Recording("duet_argmax", golden, geometry_of)
+    # Token 1 is the current viewpoint.
+    agent = recording.agent(policy=lambda maps, state, scores: np.ones(len(state.rows), int))
+    with pytest.raises(ValueError, match="the policy chose map token 1"):
+        agent.walk(recording.env, recording.ids)

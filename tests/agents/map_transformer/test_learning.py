@@ -44,16 +44,15 @@ def test_the_colours_of_the_doors_are_learnt_from_the_expert(doors_config):
         episodes = [env.episodes[i] for i in rng.choice(len(env.episodes), env.num_envs, False)]
         paths = np.array([[world.node(e.scan, v) for v in e.path] for e in episodes])
         expert = Expert(world, paths, np.full(len(paths), 2))
-        targets = []
 
-        def policy(maps, state, scores, expert=expert, targets=targets):
-            targets.append(expert.targets(maps, state.rows, state.tokens))
-            return targets[-1]
+        def policy(maps, state, scores, expert=expert):
+            return expert.targets(maps, state.rows, state.tokens)
 
-        walk = MapAgent(model, features, 3, policy).walk(env, [e.instr_id for e in episodes])
+        agent = MapAgent(model, features, 3, policy, expert=expert)
+        walk = agent.walk(env, [e.instr_id for e in episodes])
         losses = [
-            functional.cross_entropy(decision.scores.decision, torch.from_numpy(target))
-            for decision, target in zip(walk.decisions, targets, strict=True)
+            functional.cross_entropy(decision.scores.decision, torch.from_numpy(decision.labels))
+            for decision in walk.decisions
         ]
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
