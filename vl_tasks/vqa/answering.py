@@ -80,7 +80,11 @@ def open_run(
 
 
 def answer_questions(
-    run: Path, image: Path, questions: Sequence[str], count: int = 5, device: str = "cpu"
+    run: str | Path,
+    image: str | Path,
+    questions: Sequence[str],
+    count: int = 5,
+    device: str = "cpu",
 ) -> list[list[tuple[str, float]]]:
     """Return the most probable answers to each question, with their scores 0..1.
 
@@ -95,7 +99,7 @@ def answer_questions(
         FileNotFoundError: The folder is not a run, or the image file does not exist.
         ValueError: The run belongs to another task or is damaged, or the image cannot be read.
     """
-    opened = open_run(run, image, device)
+    opened = open_run(Path(run), Path(image), device)
     answers = opened.answers
     tokens = opened.tokens(questions)
     grids = opened.source.batch([0] * len(questions)).to(device)
