@@ -11,6 +11,7 @@ import numpy as np
 from agents.map_transformer.known_maps import KnownMaps, MapTokens
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD
+from envs.metrics.path_scores import next_dtw_rows
 
 NO_TARGET = -100  # ignored by PyTorch's cross-entropy
 STOP_TOKEN = 0
@@ -106,14 +107,14 @@ class Expert:
             actions = world.teacher_action(at[moving], nodes[moving])
             at[moving] = world.targets[at[moving], actions]
             between = world.distance(at[moving, None], self._references[rows[moving]])
-            dtw[moving] = _next_rows(dtw[moving], between)
+            dtw[moving] = next_dtw_rows(dtw[moving].T, between.T).T
         sizes = self._sizes[rows]
         ends = dtw[np.arange(len(rows)), sizes - 1]
         return ends / (SUCCESS_THRESHOLD * sizes)
 
     def _aligned(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         between = self._world.distance(nodes[:, None], self._references[rows])
-        return _next_rows(self._dtw[rows], between)
+        return next_dtw_rows(self._dtw[rows].T, between.T).T
 
 
 def path_targets(
@@ -140,14 +141,3 @@ def path_targets(
     if ((nodes >= 0) & (slots < 0)).any():
         raise ValueError("a path leaves the known map; give paths along edges of the graph")
     return same.argmax(1)
-
-
-def _next_rows(dtw: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Return the next rows (M, R) of dynamic time warping tables after one more viewpoint."""
-    result = np.empty_like(dtw)
-    result[:, 0] = dtw[:, 0] + distances[:, 0]
-    best = np.minimum(dtw[:, 1:], dtw[:, :-1])
-    for column in range(1, dtw.shape[1]):
-        nearest = np.minimum(best[:, column - 1], result[:, column - 1])
-        result[:, column] = nearest + distances[:, column]
-    return result

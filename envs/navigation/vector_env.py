@@ -237,13 +237,9 @@ class VlnVectorEnv(VectorEnv):
             raise ValueError("follow requires autoreset_mode='Disabled'")
         walks = self._walks
         moves = route_moves(self.nav_world, walks.nodes, routes)
-        rewards, ended = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
-        for actions in (*moves.T, np.where(stop, 0, -1)):
-            rewards += walks.step(actions, self.max_episode_steps, actions >= 0)
-            ended |= walks.ended_now
-        walks.ended_now = ended
+        rewards = walks.follow(moves, stop, self.max_episode_steps)
         observation, info = self._observe(), batch_info(self.split, walks)
-        set_lazy_metrics(info, walks, np.flatnonzero(ended))
+        set_lazy_metrics(info, walks, np.flatnonzero(walks.ended_now))
         return observation, rewards, walks.terminated.copy(), walks.truncated.copy(), info
 
     def teacher_actions(self) -> np.ndarray:
