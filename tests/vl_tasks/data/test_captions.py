@@ -9,8 +9,8 @@ from vl_tasks.data.captions import (
     encode_captions,
     read_captions,
 )
-from vl_tasks.house_tasks.folders import image_folders
 from vl_tasks.settings.configs import CaptionConfig
+from vl_tasks.house_tasks.folders import image_folders
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):
