@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "explain-image",
     ),
     "tasks": (
+        "pretrain-vl",
         "finetune-vqa",
         "finetune-snli-ve",
         "train-captioner",
@@ -39,6 +40,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "caption",
         "evaluate-answers",
         "evaluate-captions",
+        "convert-clip-vil-p",
     ),
     "datasets": (
         "download-data",

@@ -12,10 +12,12 @@ from typing import ClassVar, Literal
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
 from training.tracking import TrackerName
+from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_start
+from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
-Reasoner = Literal["pythia", "mcan", "movie-mcan"]
+Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"]
 Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # split with one twentieth of the training images
 
@@ -125,44 +127,6 @@ class RunConfig(ABC):
 
 
 @dataclass(frozen=True)
-class PythiaConfig:
-    """Sizes of Pythia."""
-
-    hidden: int = 1024
-    """Width of the question LSTM."""
-    attention: int = 512
-    """Hidden width of the attention over words."""
-    product: int = 5000
-    """Width of the joint image-question embedding (elementwise product)."""
-    text_head: int = 300
-    """Hidden width of the classifier's text branch."""
-    dropout: float = 0.1
-    """Dropout rate of the joint image-question embedding."""
-
-
-@dataclass(frozen=True)
-class McanConfig:
-    """Sizes of MCAN and MoVie+MCAN."""
-
-    hidden: int = 512
-    """Width of words and grid cells."""
-    feed_forward: int = 2048
-    """Hidden width of the feed-forward layers."""
-    layers: int = 6
-    """Number of self-attention layers over words, and of guided-attention layers over cells."""
-    heads: int = 8
-    """Number of attention heads."""
-    pooling: int = 512
-    """Hidden width of the attention pooling over words and grid cells."""
-    fused: int = 1024
-    """Width of the fused image-question vector."""
-    dropout: float = 0.1
-    """Dropout rate of attention, feed-forward layers and pooling."""
-    positions: bool = False
-    """Position embeddings of the grid cells (off in the original implementations)."""
-
-
-@dataclass(frozen=True)
 class VqaConfig(RunConfig):
     """Settings of a visual question answering training."""
 
@@ -172,6 +136,10 @@ class VqaConfig(RunConfig):
     """Preset that sets the defaults."""
     model: Reasoner = "mcan"
     """Architecture of the VQA model."""
+    start: Path | None = None
+    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
+    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """Fine-tuning with --model clip-vil-p."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
     """Sizes of Pythia."""
     mcan: McanConfig = field(default_factory=McanConfig)
@@ -204,6 +172,7 @@ class VqaConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("embedding", "words", "min_count"))
+        check_start(self.model, self.start, self.vision)
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
                 "--regions: movie-mcan requires grid features for its convolutions; set --model "
@@ -228,9 +197,13 @@ class EntailmentConfig(RunConfig):
     """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
-    model: Literal["fused", "two-tower"] = "fused"
-    """Architecture: fused (MCAN over words and grid cells) or two-tower (a small network over the
-    CLIP embeddings of image and sentence)."""
+    model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
+    """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
+    CLIP embeddings of image and sentence), or clip-vil-p (see --start)."""
+    start: Path | None = None
+    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
+    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """Fine-tuning with --model clip-vil-p."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of the fused model."""
     hidden: int = 512
@@ -243,6 +216,10 @@ class EntailmentConfig(RunConfig):
     """Maximum number of words of a hypothesis; longer hypotheses are truncated."""
     dropout: float = 0.1
     """Dropout rate of the two-tower model."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_start(self.model, self.start, self.vision)
 
     @property
     def task(self) -> str:

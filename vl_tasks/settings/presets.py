@@ -11,10 +11,9 @@ from vl_tasks.settings.configs import (
     CaptionerConfig,
     EntailmentConfig,
     GridConfig,
-    McanConfig,
-    PythiaConfig,
     VqaConfig,
 )
+from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 
 _SMALL = McanConfig(
     hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
@@ -45,11 +44,11 @@ def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
 
 
 # Images of the training houses select the checkpoint; images of other houses are the test split.
-_HOUSE_SPLITS: dict[str, Any] = {
+HOUSE_SPLITS: dict[str, Any] = {
     "select_by": "val_seen",
     "evaluation_splits": ("val_seen", "val_unseen"),
 }
-_HELD_OUT_ALONE: dict[str, Any] = {"select_by": HELD_OUT, "evaluation_splits": (HELD_OUT,)}
+HELD_OUT_ALONE: dict[str, Any] = {"select_by": HELD_OUT, "evaluation_splits": (HELD_OUT,)}
 
 
 def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfig:
@@ -100,7 +99,7 @@ _MCAN_LARGE = _openvqa_mcan("large", 7e-5, _LARGE)
 VQA_PRESETS = {
     "houses": VqaConfig(
         preset="houses",
-        **_HOUSE_SPLITS,
+        **HOUSE_SPLITS,
         model="mcan",
         mcan=_SMALL,
         embedding=64,
@@ -128,7 +127,7 @@ VQA_PRESETS = {
     "small": VqaConfig(
         preset="small",
         data="photos",
-        **_HELD_OUT_ALONE,
+        **HELD_OUT_ALONE,
         model="pythia",
         pythia=_SMALL_PYTHIA,
         embedding=64,
@@ -197,7 +196,7 @@ VQA_PRESETS = {
 
 _HOUSE_ENTAILMENT = EntailmentConfig(
     preset="houses",
-    **_HOUSE_SPLITS,
+    **HOUSE_SPLITS,
     mcan=_SMALL,
     embedding=64,
     optimiser=_one_cycle(1e-3, 200),
@@ -208,7 +207,7 @@ _HOUSE_ENTAILMENT = EntailmentConfig(
 ENTAILMENT_PRESETS = {
     "houses": _HOUSE_ENTAILMENT,
     # The same for the user's own sentences.
-    "small": replace(_HOUSE_ENTAILMENT, preset="small", data="photos", **_HELD_OUT_ALONE),
+    "small": replace(_HOUSE_ENTAILMENT, preset="small", data="photos", **HELD_OUT_ALONE),
     # Our own: CLIP-ViL published no settings for SNLI-VE.
     "snli-ve": EntailmentConfig(
         preset="snli-ve",

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,22 +12,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.checkpoints import VOCABULARY
+from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.clip_vil_p.fine_tuning import make_fine_tuning_trainer
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
-from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale, open_source
+from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
-from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
+from vl_tasks.text.sentences import build_vocabulary
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, in_batches, parted, train_task
+from vl_tasks.training import FinalScores, make_task_trainer, parted, train_task
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.networks import VqaNetwork
+from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
 from vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
-Source = GridSource | RegionSource | BlindSource
 _LOG = logging.getLogger(__name__)
 
 
@@ -95,27 +97,43 @@ class VqaLearner:
             self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
-        self.words, self.answers = self._vocabularies()
-        self.source = self._source()
-        self.metadata = dict(self.source.metadata)
-        self.network = VqaNetwork(
-            config, self.source.channels, len(self.words), len(self.answers)
-        ).to(config.device)
-        ids = list(dict.fromkeys(one.image_id for one in learnt))
-        if config.standardise and config.resume is None:
-            fit_scale(self.network.scale, self.source, ids)
-        if config.glove is not None and config.resume is None:
-            initialize_from_glove(self.network.reasoner.word_vectors, config.glove, self.words)
-        self._sentences = self._tokens(learnt)
+        self.answers = self._answer_vocabulary()
+        if config.model == "clip-vil-p":
+            self.inputs = FineTuningInputs(config, self.answers, self._images(), config.resume)
+            if config.resume is None:
+                known, total = self.inputs.known, len(self.answers)
+                print(f"{known} of {total} answers have pre-trained weights")
+        else:
+            self.words = self._vocabulary()
+            self.inputs = self._feature_inputs()
+        self.network = self.inputs.network
+        self.metadata = self.inputs.metadata
+        self.encoded: Any = self.inputs.encode(learnt)
         self._targets = SoftTargets(learnt, self.answers)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
-        device = self.config.device
-        grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
-        tokens = self._sentences.batch(rows, whole=self.config.faithful).to(device)
-        targets = self._targets.batch(rows).to(device)
-        return answer_loss(self.network(grids, tokens), targets, self.config.loss), {}
+        assert isinstance(self.inputs, FeatureInputs)
+        return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
+
+    def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
+        """Compute the loss of the training questions `rows` from their logits."""
+        targets = self._targets.batch(rows).to(self.config.device)
+        scale = self.config.clip_vil_p.loss_scale
+        if self.config.model == "clip-vil-p" and scale is not None:
+            return scale * F.binary_cross_entropy_with_logits(logits, targets)
+        return answer_loss(logits, targets, self.config.loss)
+
+    @property
+    def fine_tuning(self) -> FineTuningInputs:
+        """Network and inputs of the model clip-vil-p."""
+        assert isinstance(self.inputs, FineTuningInputs)
+        return self.inputs
+
+    @property
+    def sentences(self) -> PictureSentences:
+        """Training questions of the model clip-vil-p."""
+        return self.encoded
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracy 0..1 on the split `select_by`, overall and by answer type."""
@@ -125,17 +143,12 @@ class VqaLearner:
 
     def answer(self, questions: Sequence[Question]) -> dict[int, str]:
         """Return the most probable answer to each question by question id."""
-        sentences = self._tokens(questions)
         answers: dict[int, str] = {}
-        self.network.eval()
-        for rows in in_batches(len(questions), self.config.evaluation_batch):
-            batch = [questions[row] for row in rows]
-            grids = self.source.batch([one.image_id for one in batch]).to(self.config.device)
-            tokens = sentences.batch(rows, whole=self.config.faithful).to(self.config.device)
-            with torch.inference_mode():
-                best = self.network(grids, tokens).argmax(1).tolist()
+        for rows, logits in self.inputs.logits(questions):
+            best = logits.argmax(1).tolist()
             answers |= {
-                one.question_id: self.answers.answers[k] for one, k in zip(batch, best, strict=True)
+                questions[row].question_id: self.answers.answers[k]
+                for row, k in zip(rows, best, strict=True)
             }
         return answers
 
@@ -145,7 +158,7 @@ class VqaLearner:
 
     def start(self, run: Path) -> None:
         """Write the vocabularies."""
-        self.words.save(run / VOCABULARY)
+        self.inputs.start(run)
         self.answers.save(run / ANSWERS)
 
     def final_scores(self, split: str) -> Iterator[FinalScores]:
@@ -175,33 +188,44 @@ class VqaLearner:
             return read_questions(questions)
         return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
 
+    def _feature_inputs(self) -> "FeatureInputs":
+        """Open the features of all images, and fit a new network to them."""
+        config = self.config
+        inputs = FeatureInputs(config, self._source(), self.words, len(self.answers))
+        if config.resume is None:
+            inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
+        return inputs
+
     def _source(self) -> Source:
         """Open the features of all images; a model without vision requires no image files."""
         config = self.config
-        if not config.vision:
-            return open_source(config, {})
-        questions = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-        if config.regions is not None:
-            needed = {one.image_id: f"question_id {one.question_id}" for one in questions}
+        if config.vision and config.regions is not None:
+            needed = {one.image_id: f"question_id {one.question_id}" for one in self._questions()}
             return RegionSource(find_regions(config.regions, needed))
-        if self._own is not None:
-            return open_source(config, self._own.find(image_folders(config, self.folder)))
-        return open_source(config, question_images(questions, image_folder(config, self.folder)))
+        return open_source(config, self._images() if config.vision else {})
 
-    def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
+    def _images(self) -> dict[int, Path]:
+        """Find the images of all questions."""
+        if self._own is not None:
+            return self._own.find(image_folders(self.config, self.folder))
+        return question_images(self._questions(), image_folder(self.config, self.folder))
+
+    def _questions(self) -> list[Question]:
+        return [*self.learnt, *(one for split in self.splits.values() for one in split)]
+
+    def _vocabulary(self) -> Vocabulary:
         config = self.config
         if config.resume is not None:
-            return (
-                Vocabulary.load(config.resume / VOCABULARY, config.tokenizer),
-                AnswerVocabulary.load(config.resume / ANSWERS),
-            )
-        words = build_vocabulary([one.text for one in self.learnt], config.tokenizer)
-        if config.answers is not None:
-            return words, AnswerVocabulary.load(config.answers)
-        return words, AnswerVocabulary.build(self.learnt, config.min_count)
+            return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
+        return build_vocabulary([one.text for one in self.learnt], config.tokenizer)
 
-    def _tokens(self, questions: Sequence[Question]) -> Sentences:
-        return Sentences([one.text for one in questions], self.words, self.config.words)
+    def _answer_vocabulary(self) -> AnswerVocabulary:
+        config = self.config
+        if config.resume is not None:
+            return AnswerVocabulary.load(config.resume / ANSWERS)
+        if config.answers is not None:
+            return AnswerVocabulary.load(config.answers)
+        return AnswerVocabulary.build(self.learnt, config.min_count)
 
 
 def train_vqa(config: VqaConfig) -> None:
@@ -212,4 +236,5 @@ def train_vqa(config: VqaConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    train_task(config, VqaLearner)
+    fine_tunes = config.model == "clip-vil-p"
+    train_task(config, VqaLearner, make_fine_tuning_trainer if fine_tunes else make_task_trainer)

@@ -1,0 +1,102 @@
+"""Inputs of VQA networks: features of frozen encoders, or the images themselves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.checkpoints import VOCABULARY
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning
+from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.data.questions import Question
+from vl_tasks.grids.regions import RegionSource
+from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
+from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.text.sentences import Sentences, initialize_from_glove
+from vl_tasks.text.vocabulary import Vocabulary
+from vl_tasks.training import in_batches
+from vl_tasks.vqa.answers import AnswerVocabulary
+from vl_tasks.vqa.networks import VqaNetwork
+
+Source = GridSource | RegionSource | BlindSource
+
+
+class FeatureInputs:
+    """A network over features of images and token ids of questions.
+
+    Args:
+        config: Settings of the run.
+        source: Features of the images.
+        words: Vocabulary of the questions.
+        classes: Number of answers.
+    """
+
+    def __init__(self, config: VqaConfig, source: Source, words: Vocabulary, classes: int) -> None:
+        self.config, self.source, self.words = config, source, words
+        network = VqaNetwork(config, source.channels, len(words), classes)
+        self.network = network.to(config.device)
+        self.metadata = dict(source.metadata)
+
+    def initialise(self, images: Sequence[int]) -> None:
+        """Fit the feature scale to images, and load GloVe embeddings, in a new network."""
+        if self.config.standardise:
+            fit_scale(self.network.scale, self.source, images)
+        if self.config.glove is not None:
+            initialize_from_glove(self.network.reasoner.word_vectors, self.config.glove, self.words)
+
+    def encode(self, questions: Sequence[Question]) -> Sentences:
+        """Convert questions to token ids."""
+        return Sentences([one.text for one in questions], self.words, self.config.words)
+
+    def compute(
+        self, questions: Sequence[Question], encoded: Sentences, rows: np.ndarray
+    ) -> Tensor:
+        """Compute the logits of the questions `rows`; see `VqaNetwork`."""
+        device = self.config.device
+        grids = self.source.batch([questions[row].image_id for row in rows]).to(device)
+        return self.network(grids, encoded.batch(rows, whole=self.config.faithful).to(device))
+
+    def logits(self, questions: Sequence[Question]) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield numbers (B,) and logits (B, classes) of all questions."""
+        self.network.eval()
+        encoded = self.encode(questions)
+        for rows in in_batches(len(questions), self.config.evaluation_batch):
+            with torch.inference_mode():
+                logits = self.compute(questions, encoded, rows)
+            yield rows, logits
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary of a new run."""
+        self.words.save(run / VOCABULARY)
+
+
+class FineTuningInputs(FineTuning):
+    """A pre-trained CLIP-ViL_p over images and questions.
+
+    Args:
+        config: Settings of the run.
+        answers: Answer vocabulary.
+        images: Image files by id.
+        run: Folder of an existing run of the task; None for a new one.
+    """
+
+    def __init__(
+        self,
+        config: VqaConfig,
+        answers: AnswerVocabulary,
+        images: Mapping[int, Path],
+        run: Path | None,
+    ) -> None:
+        super().__init__(config, answers.answers, run)
+        self._images = images
+
+    def encode(self, questions: Sequence[Question]) -> PictureSentences:
+        """Prepare questions about images."""
+        paths = [self._images[one.image_id] for one in questions]
+        return self.sentences(paths, [one.text for one in questions])
+
+    def logits(self, questions: Sequence[Question]) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield numbers (B,) and logits (B, classes) of all questions, each exactly once."""
+        return self.logits_of(self.encode(questions))
