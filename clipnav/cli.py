@@ -33,11 +33,13 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "tasks": (
         "finetune-vqa",
+        "finetune-gqa",
         "finetune-snli-ve",
         "train-captioner",
         "answer",
         "caption",
         "evaluate-answers",
+        "evaluate-gqa",
         "evaluate-captions",
     ),
     "datasets": (

@@ -12,7 +12,8 @@ import torch
 from training.settings import CONFIG
 from vl_tasks.captioning.learning import CaptionLearner
 from vl_tasks.entailment.learning import EntailmentLearner
-from vl_tasks.settings.configs import CaptionerConfig, McanConfig
+from vl_tasks.settings.configs import CaptionerConfig
+from vl_tasks.settings.models import McanConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 from vl_tasks.training import make_task_trainer
 from vl_tasks.vqa.learning import VqaLearner, answer_loss
@@ -108,7 +109,7 @@ def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind
     vectors = fitted.network.reasoner.word_vectors.weight
     rows = fitted.words.encode([["it", "is"]], 2)[0]
     assert vectors[rows].tolist() == [[5, 6, 7], [-1, 2, 0.5]]
-    source = fitted.source if learner is VqaLearner else fitted.inputs.source
+    source = fitted.inputs.source
     cells = source.batch(list(source.images)[:48]).features.flatten(0, 1)  # 48 training images
     scale = fitted.network.scale
     torch.testing.assert_close(scale.mean, cells.mean(0), atol=1e-4, rtol=1e-4)

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
 from training.tracking import TrackerName
+from vl_tasks.settings.models import McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
@@ -125,53 +126,13 @@ class RunConfig(ABC):
 
 
 @dataclass(frozen=True)
-class PythiaConfig:
-    """Sizes of Pythia."""
+class QuestionConfig(RunConfig):
+    """Settings that all trainings of question answering share."""
 
-    hidden: int = 1024
-    """Width of the question LSTM."""
-    attention: int = 512
-    """Hidden width of the attention over words."""
-    product: int = 5000
-    """Width of the joint image-question embedding (elementwise product)."""
-    text_head: int = 300
-    """Hidden width of the classifier's text branch."""
-    dropout: float = 0.1
-    """Dropout rate of the joint image-question embedding."""
-
-
-@dataclass(frozen=True)
-class McanConfig:
-    """Sizes of MCAN and MoVie+MCAN."""
-
-    hidden: int = 512
-    """Width of words and grid cells."""
-    feed_forward: int = 2048
-    """Hidden width of the feed-forward layers."""
-    layers: int = 6
-    """Number of self-attention layers over words, and of guided-attention layers over cells."""
-    heads: int = 8
-    """Number of attention heads."""
-    pooling: int = 512
-    """Hidden width of the attention pooling over words and grid cells."""
-    fused: int = 1024
-    """Width of the fused image-question vector."""
-    dropout: float = 0.1
-    """Dropout rate of attention, feed-forward layers and pooling."""
-    positions: bool = False
-    """Position embeddings of the grid cells (off in the original implementations)."""
-
-
-@dataclass(frozen=True)
-class VqaConfig(RunConfig):
-    """Settings of a visual question answering training."""
-
-    COMMAND: ClassVar[str] = "clipnav finetune-vqa"
-    """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
     model: Reasoner = "mcan"
-    """Architecture of the VQA model."""
+    """Architecture of the model."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
     """Sizes of Pythia."""
     mcan: McanConfig = field(default_factory=McanConfig)
@@ -198,8 +159,6 @@ class VqaConfig(RunConfig):
     """Minimum number of occurrences of an answer in the answer vocabulary."""
     train_splits: tuple[str, ...] = ("train",)
     """Training splits."""
-    variant: Literal["V0", "V1", "V2", "V3"] = "V2"
-    """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -213,6 +172,16 @@ class VqaConfig(RunConfig):
             raise ValueError(
                 "--regions: regions have no position in a grid; add --no-mcan.positions"
             )
+
+
+@dataclass(frozen=True)
+class VqaConfig(QuestionConfig):
+    """Settings of a visual question answering training."""
+
+    COMMAND: ClassVar[str] = "clipnav finetune-vqa"
+    """Script that trains such runs."""
+    variant: Literal["V0", "V1", "V2", "V3"] = "V2"
+    """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
 
     @property
     def task(self) -> str:

@@ -5,7 +5,7 @@ A preset may contain such settings; a command line may not add them
 """
 
 from training.settings import idle_training_settings
-from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, QuestionConfig, RunConfig
 
 
 def idle_settings(config: RunConfig) -> dict[str, str]:
@@ -14,8 +14,8 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     The name of a group includes all its settings.
     """
     idle = idle_training_settings(config)
-    if isinstance(config, VqaConfig):
-        idle |= _idle_in_vqa(config)
+    if isinstance(config, QuestionConfig):
+        idle |= _idle_in_questions(config)
     if isinstance(config, EntailmentConfig):
         idle |= _idle_in_entailment(config)
     if isinstance(config, CaptionConfig) and config.phase == "xe":
@@ -29,7 +29,7 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     return idle
 
 
-def _idle_in_vqa(config: VqaConfig) -> dict[str, str]:
+def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     idle = {"mcan" if config.model == "pythia" else "pythia": f"with --model {config.model}"}
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"

@@ -11,30 +11,30 @@ from vl_tasks.settings.configs import (
     CaptionerConfig,
     EntailmentConfig,
     GridConfig,
-    McanConfig,
-    PythiaConfig,
     VqaConfig,
 )
+from vl_tasks.settings.models import McanConfig, PythiaConfig
 
-_SMALL = McanConfig(
+SMALL_MCAN = McanConfig(
     hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
 )
-_SMALL_PYTHIA = PythiaConfig(hidden=128, attention=64, product=512, text_head=64)
-_LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
+SMALL_PYTHIA = PythiaConfig(hidden=128, attention=64, product=512, text_head=64)
+LARGE_MCAN = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
 # CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
-_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
+CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
 # Default folder of openvqa's bottom-up features of VQA v2.
 _REGIONS = Path("data/vqa/regions")
 # Adam as in "Attention Is All You Need", section 5.3.
-_ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
+ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
 
 
-def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
+def one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
+    """Build AdamW with a linear warm-up and a cosine decay."""
     return OptimiserConfig(
         "adamw",
         learning_rate,
-        **_ADAM,
+        **ADAM,
         schedule="cosine",
         # The first update is step 1 of the warm-up, not step 0, so its rate is not 0.
         warmup=warmup - 1,
@@ -45,11 +45,11 @@ def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
 
 
 # Images of the training houses select the checkpoint; images of other houses are the test split.
-_HOUSE_SPLITS: dict[str, Any] = {
+HOUSE_SPLITS: dict[str, Any] = {
     "select_by": "val_seen",
     "evaluation_splits": ("val_seen", "val_unseen"),
 }
-_HELD_OUT_ALONE: dict[str, Any] = {"select_by": HELD_OUT, "evaluation_splits": (HELD_OUT,)}
+HELD_OUT_ALONE: dict[str, Any] = {"select_by": HELD_OUT, "evaluation_splits": (HELD_OUT,)}
 
 
 def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfig:
@@ -73,7 +73,7 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
         optimiser=OptimiserConfig(
             "adam",
             learning_rate,
-            **_ADAM,
+            **ADAM,
             schedule="steps",
             warmup=3 * _VQA_V2_TRAIN // 64,
             warmup_stairs=3,
@@ -88,24 +88,22 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
 
 def _on_grids(published: VqaConfig) -> VqaConfig:
     """Build openvqa's preset with CLIP grid features instead of regions (unpublished)."""
-    return replace(
-        published, preset=f"{published.preset}-grid", regions=None, grids=_CLIP_VIL_GRIDS
-    )
+    return replace(published, preset=f"{published.preset}-grid", regions=None, grids=CLIP_VIL_GRIDS)
 
 
 _MCAN_SMALL = _openvqa_mcan("small", 1e-4, McanConfig())
-_MCAN_LARGE = _openvqa_mcan("large", 7e-5, _LARGE)
+_MCAN_LARGE = _openvqa_mcan("large", 7e-5, LARGE_MCAN)
 
 
 VQA_PRESETS = {
     "houses": VqaConfig(
         preset="houses",
-        **_HOUSE_SPLITS,
+        **HOUSE_SPLITS,
         model="mcan",
-        mcan=_SMALL,
+        mcan=SMALL_MCAN,
         embedding=64,
         words=20,
-        optimiser=_one_cycle(1e-3, 200),
+        optimiser=one_cycle(1e-3, 200),
         iterations=3000,
         batch_size=128,
         evaluate_every=500,
@@ -117,9 +115,9 @@ VQA_PRESETS = {
         evaluation_splits=("test",),
         # One shape per image: MCAN overfits to this small number of images.
         model="pythia",
-        pythia=_SMALL_PYTHIA,
+        pythia=SMALL_PYTHIA,
         embedding=64,
-        optimiser=_one_cycle(1e-3, 200),
+        optimiser=one_cycle(1e-3, 200),
         iterations=1500,
         batch_size=128,
         evaluate_every=250,
@@ -128,12 +126,12 @@ VQA_PRESETS = {
     "small": VqaConfig(
         preset="small",
         data="photos",
-        **_HELD_OUT_ALONE,
+        **HELD_OUT_ALONE,
         model="pythia",
-        pythia=_SMALL_PYTHIA,
+        pythia=SMALL_PYTHIA,
         embedding=64,
         min_count=1,
-        optimiser=_one_cycle(1e-3, 50),
+        optimiser=one_cycle(1e-3, 50),
         iterations=600,
         batch_size=64,
         evaluate_every=100,
@@ -146,7 +144,7 @@ VQA_PRESETS = {
         pythia=PythiaConfig(dropout=0.0),
         faithful=True,
         tokenizer="mmf",
-        grids=_CLIP_VIL_GRIDS,
+        grids=CLIP_VIL_GRIDS,
         standardise=False,
         optimiser=OptimiserConfig(
             "adamax",
@@ -169,15 +167,15 @@ VQA_PRESETS = {
         preset="movie-mcan-clip-vil",
         data="data/vqa",
         model="movie-mcan",
-        mcan=_LARGE,
+        mcan=LARGE_MCAN,
         faithful=True,
         tokenizer="mmf",
-        grids=_CLIP_VIL_GRIDS,
+        grids=CLIP_VIL_GRIDS,
         standardise=False,
         optimiser=OptimiserConfig(
             "adamw",
             5e-5,
-            **_ADAM,
+            **ADAM,
             schedule="steps",
             warmup=54_000,
             warmup_start=0.25,
@@ -197,10 +195,10 @@ VQA_PRESETS = {
 
 _HOUSE_ENTAILMENT = EntailmentConfig(
     preset="houses",
-    **_HOUSE_SPLITS,
-    mcan=_SMALL,
+    **HOUSE_SPLITS,
+    mcan=SMALL_MCAN,
     embedding=64,
-    optimiser=_one_cycle(1e-3, 200),
+    optimiser=one_cycle(1e-3, 200),
     iterations=3000,
     batch_size=128,
     evaluate_every=500,
@@ -208,7 +206,7 @@ _HOUSE_ENTAILMENT = EntailmentConfig(
 ENTAILMENT_PRESETS = {
     "houses": _HOUSE_ENTAILMENT,
     # The same for the user's own sentences.
-    "small": replace(_HOUSE_ENTAILMENT, preset="small", data="photos", **_HELD_OUT_ALONE),
+    "small": replace(_HOUSE_ENTAILMENT, preset="small", data="photos", **HELD_OUT_ALONE),
     # Our own: CLIP-ViL published no settings for SNLI-VE.
     "snli-ve": EntailmentConfig(
         preset="snli-ve",
@@ -216,7 +214,7 @@ ENTAILMENT_PRESETS = {
         select_by="dev",
         evaluation_splits=("dev", "test"),
         grids=GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448)),
-        optimiser=_one_cycle(1e-4, 2000),
+        optimiser=one_cycle(1e-4, 2000),
         iterations=60_000,
         batch_size=64,
         evaluate_every=3000,
@@ -229,7 +227,7 @@ ENTAILMENT_PRESETS = {
         evaluation_splits=("dev", "test"),
         model="two-tower",
         grids=GridConfig("RN50x4", "openai"),
-        optimiser=_one_cycle(1e-3, 1000),
+        optimiser=one_cycle(1e-3, 1000),
         iterations=20_000,
         batch_size=512,
         evaluate_every=2000,
@@ -247,7 +245,7 @@ _HOUSE_CAPTIONS = CaptionConfig(
     preset="houses",
     evaluation_splits=("val", "test"),
     captioner=_SMALL_CAPTIONER,
-    optimiser=_one_cycle(1e-3, 200),
+    optimiser=one_cycle(1e-3, 200),
     iterations=4000,
     batch_size=32,
     captions_per_image=3,
@@ -273,7 +271,7 @@ CAPTION_PRESETS = {
         optimiser=OptimiserConfig(
             "adam",
             (512 * 20_000) ** -0.5,
-            **_ADAM,
+            **ADAM,
             schedule="noam",
             warmup=20_000,
             clip="value",

@@ -16,7 +16,8 @@ from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.text.sentences import Sentences
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.learning import ANSWERS, Source
+from vl_tasks.vqa.inputs import Source
+from vl_tasks.vqa.learning import ANSWERS
 from vl_tasks.vqa.networks import VqaNetwork
 
 

@@ -10,23 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.checkpoints import VOCABULARY
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
-from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale, open_source
+from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
-from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
-from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, in_batches, parted, train_task
+from vl_tasks.training import FinalScores, parted, train_task
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.networks import VqaNetwork
+from vl_tasks.vqa.inputs import FeatureInputs, Source, question_vocabulary
 from vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
-Source = GridSource | RegionSource | BlindSource
 _LOG = logging.getLogger(__name__)
 
 
@@ -95,27 +91,21 @@ class VqaLearner:
             self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
-        self.words, self.answers = self._vocabularies()
-        self.source = self._source()
-        self.metadata = dict(self.source.metadata)
-        self.network = VqaNetwork(
-            config, self.source.channels, len(self.words), len(self.answers)
-        ).to(config.device)
-        ids = list(dict.fromkeys(one.image_id for one in learnt))
-        if config.standardise and config.resume is None:
-            fit_scale(self.network.scale, self.source, ids)
-        if config.glove is not None and config.resume is None:
-            initialize_from_glove(self.network.reasoner.word_vectors, config.glove, self.words)
-        self._sentences = self._tokens(learnt)
+        self.words = question_vocabulary(config, [one.text for one in learnt])
+        self.answers = self._answer_vocabulary()
+        self.inputs = FeatureInputs(config, self._source(), self.words, len(self.answers))
+        if config.resume is None:
+            self.inputs.initialise(list(dict.fromkeys(one.image_id for one in learnt)))
+        self.network = self.inputs.network
+        self.metadata = self.inputs.metadata
+        self._encoded = self.inputs.encode(learnt)
         self._targets = SoftTargets(learnt, self.answers)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
-        device = self.config.device
-        grids = self.source.batch([self.learnt[row].image_id for row in rows]).to(device)
-        tokens = self._sentences.batch(rows, whole=self.config.faithful).to(device)
-        targets = self._targets.batch(rows).to(device)
-        return answer_loss(self.network(grids, tokens), targets, self.config.loss), {}
+        targets = self._targets.batch(rows).to(self.config.device)
+        logits = self.inputs.compute(self.learnt, self._encoded, rows)
+        return answer_loss(logits, targets, self.config.loss), {}
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracy 0..1 on the split `select_by`, overall and by answer type."""
@@ -125,17 +115,12 @@ class VqaLearner:
 
     def answer(self, questions: Sequence[Question]) -> dict[int, str]:
         """Return the most probable answer to each question by question id."""
-        sentences = self._tokens(questions)
         answers: dict[int, str] = {}
-        self.network.eval()
-        for rows in in_batches(len(questions), self.config.evaluation_batch):
-            batch = [questions[row] for row in rows]
-            grids = self.source.batch([one.image_id for one in batch]).to(self.config.device)
-            tokens = sentences.batch(rows, whole=self.config.faithful).to(self.config.device)
-            with torch.inference_mode():
-                best = self.network(grids, tokens).argmax(1).tolist()
+        for rows, logits in self.inputs.logits(questions):
+            best = logits.argmax(1).tolist()
             answers |= {
-                one.question_id: self.answers.answers[k] for one, k in zip(batch, best, strict=True)
+                questions[row].question_id: self.answers.answers[k]
+                for row, k in zip(rows, best, strict=True)
             }
         return answers
 
@@ -145,7 +130,7 @@ class VqaLearner:
 
     def start(self, run: Path) -> None:
         """Write the vocabularies."""
-        self.words.save(run / VOCABULARY)
+        self.inputs.start(run)
         self.answers.save(run / ANSWERS)
 
     def final_scores(self, split: str) -> Iterator[FinalScores]:
@@ -188,20 +173,13 @@ class VqaLearner:
             return open_source(config, self._own.find(image_folders(config, self.folder)))
         return open_source(config, question_images(questions, image_folder(config, self.folder)))
 
-    def _vocabularies(self) -> tuple[Vocabulary, AnswerVocabulary]:
+    def _answer_vocabulary(self) -> AnswerVocabulary:
         config = self.config
         if config.resume is not None:
-            return (
-                Vocabulary.load(config.resume / VOCABULARY, config.tokenizer),
-                AnswerVocabulary.load(config.resume / ANSWERS),
-            )
-        words = build_vocabulary([one.text for one in self.learnt], config.tokenizer)
+            return AnswerVocabulary.load(config.resume / ANSWERS)
         if config.answers is not None:
-            return words, AnswerVocabulary.load(config.answers)
-        return words, AnswerVocabulary.build(self.learnt, config.min_count)
-
-    def _tokens(self, questions: Sequence[Question]) -> Sentences:
-        return Sentences([one.text for one in questions], self.words, self.config.words)
+            return AnswerVocabulary.load(config.answers)
+        return AnswerVocabulary.build(self.learnt, config.min_count)
 
 
 def train_vqa(config: VqaConfig) -> None:

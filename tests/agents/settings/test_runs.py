@@ -278,7 +278,5 @@ def test_a_settings_file_gives_the_defaults(tmp_path):
         parse_train(["--config", str(tmp_path), "--preset", "envdrop"])
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         parse_train(["--config", str(tmp_path / "none.json")])
-    with pytest.raises(
-        ValueError, match=r"missing or unknown settings.*name a run of clipnav"
-    ):
+    with pytest.raises(ValueError, match=r"missing or unknown settings.*name a run of clipnav"):
         parse_speaker(["--config", str(tmp_path / "mine.json")])

@@ -24,41 +24,59 @@ def _across(image, name):
     return thing.across
 
 
+def _side(image, first, second):
+    return "left" if _across(image, first) < _across(image, second) else "right"
+
+
+def _position(image, name):
+    across = _across(image, name)
+    return "middle" if abs(across) <= 0.25 else "left" if across < 0 else "right"
+
+
+def _beside(image, side, reference):
+    sign, middle = -1 if side == "left" else 1, _across(image, reference)
+    (name,) = [t.name for t in image.things if sign * (t.across - middle) > 0]
+    return name
+
+
+def _shown(image, *names):
+    return [len(image.named(name)) > 0 for name in names]
+
+
+def _colour(image, name):
+    (thing,) = image.named(name)
+    return thing.colour
+
+
+def _nearest(image, *names):
+    return min(names, key=lambda name: image.named(name)[0].distance)
+
+
+TRUTH = {
+    "existence": _shown,
+    "both": lambda image, *names: all(_shown(image, *names)),
+    "either": lambda image, *names: any(_shown(image, *names)),
+    "room": lambda image: image.room,
+    "choose-room": lambda image, *rooms: image.room,
+    "verify-room": lambda image, room: image.room == room,
+    "choose-side": _side,
+    "verify-side": lambda image, first, side, second: _side(image, first, second) == side,
+    "query-object": _beside,
+    "nearer": _nearest,
+    "position": _position,
+    "same-colour": lambda image, *names: len({_colour(image, name) for name in names}) == 1,
+    "verify-colour": lambda image, name, colour: _colour(image, name) == colour,
+    "choose-colour": lambda image, name, *colours: _colour(image, name),
+    "colour": _colour,
+}
+
+
 def _truth(one):
     """Derive the answer again from the things of the image."""
-    image, names = one.image, {thing.name for thing in one.image.things}
-    subject = one.subject
-    if one.kind == "existence":
-        return "yes" if subject[0] in names else "no"
-    if one.kind in ("both", "either"):
-        shown = [name in names for name in subject]
-        return "yes" if (all(shown) if one.kind == "both" else any(shown)) else "no"
-    if one.kind in ("room", "choose-room"):
-        return image.room
-    if one.kind == "verify-room":
-        return "yes" if image.room == subject[0] else "no"
-    if one.kind in ("choose-side", "verify-side"):
-        first, second = _across(image, subject[0]), _across(image, subject[-1])
-        side = "left" if first < second else "right"
-        return side if one.kind == "choose-side" else "yes" if side == subject[1] else "no"
-    if one.kind == "query-object":
-        side, reference = subject
-        sign = -1 if side == "left" else 1
-        middle = _across(image, reference)
-        (there,) = [t.name for t in image.things if sign * (t.across - middle) > 0]
-        return there
-    if one.kind == "nearer":
-        return min(subject, key=lambda name: image.named(name)[0].distance)
-    if one.kind == "position":
-        across = _across(image, subject[0])
-        return "middle" if abs(across) <= 0.25 else "left" if across < 0 else "right"
-    if one.kind == "same-colour":
-        first, second = (image.named(name)[0].colour for name in subject)
-        return "yes" if first == second else "no"
-    (thing,) = image.named(subject[0])
-    if one.kind == "verify-colour":
-        return "yes" if thing.colour == subject[1] else "no"
-    return thing.colour
+    answer = TRUTH[one.kind](one.image, *one.subject)
+    if isinstance(answer, list):
+        (answer,) = answer
+    return {True: "yes", False: "no"}.get(answer, answer)
 
 
 def test_answers_are_true(questions):

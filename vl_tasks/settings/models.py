@@ -1,0 +1,44 @@
+"""Sizes of the question answering models.
+
+The field docstrings are the ``--help`` texts.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PythiaConfig:
+    """Sizes of Pythia."""
+
+    hidden: int = 1024
+    """Width of the question LSTM."""
+    attention: int = 512
+    """Hidden width of the attention over words."""
+    product: int = 5000
+    """Width of the joint image-question embedding (elementwise product)."""
+    text_head: int = 300
+    """Hidden width of the classifier's text branch."""
+    dropout: float = 0.1
+    """Dropout rate of the joint image-question embedding."""
+
+
+@dataclass(frozen=True)
+class McanConfig:
+    """Sizes of MCAN and MoVie+MCAN."""
+
+    hidden: int = 512
+    """Width of words and grid cells."""
+    feed_forward: int = 2048
+    """Hidden width of the feed-forward layers."""
+    layers: int = 6
+    """Number of self-attention layers over words, and of guided-attention layers over cells."""
+    heads: int = 8
+    """Number of attention heads."""
+    pooling: int = 512
+    """Hidden width of the attention pooling over words and grid cells."""
+    fused: int = 1024
+    """Width of the fused image-question vector."""
+    dropout: float = 0.1
+    """Dropout rate of attention, feed-forward layers and pooling."""
+    positions: bool = False
+    """Position embeddings of the grid cells (off in the original implementations)."""

@@ -1,0 +1,93 @@
+"""Inputs of question answering networks: features of images, and token ids of questions."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.checkpoints import VOCABULARY
+from vl_tasks.grids.regions import RegionSource
+from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
+from vl_tasks.settings.configs import QuestionConfig
+from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
+from vl_tasks.text.vocabulary import Vocabulary
+from vl_tasks.training import in_batches
+from vl_tasks.vqa.networks import VqaNetwork
+
+Source = GridSource | RegionSource | BlindSource
+
+
+class ImageQuestion(Protocol):
+    """A question about an image."""
+
+    @property
+    def text(self) -> str:
+        """Text of the question."""
+        ...
+
+    @property
+    def image_id(self) -> Any:
+        """Id of the image."""
+        ...
+
+
+class FeatureInputs:
+    """A network over features of images and token ids of questions.
+
+    Args:
+        config: Settings of the run.
+        source: Features of the images.
+        words: Vocabulary of the questions.
+        classes: Number of answers.
+    """
+
+    def __init__(
+        self, config: QuestionConfig, source: Source, words: Vocabulary, classes: int
+    ) -> None:
+        self.config, self.source, self.words = config, source, words
+        network = VqaNetwork(config, source.channels, len(words), classes)
+        self.network = network.to(config.device)
+        self.metadata = dict(source.metadata)
+
+    def initialise(self, image_ids: Sequence[Any]) -> None:
+        """Fit the feature scale to images, and load GloVe embeddings, in a new network."""
+        if self.config.standardise:
+            fit_scale(self.network.scale, self.source, image_ids)
+        if self.config.glove is not None:
+            embedding = self.network.reasoner.word_vectors
+            initialize_from_glove(embedding, self.config.glove, self.words)
+
+    def encode(self, questions: Sequence[ImageQuestion]) -> Sentences:
+        """Convert questions to token ids."""
+        return Sentences([one.text for one in questions], self.words, self.config.words)
+
+    def compute(
+        self, questions: Sequence[ImageQuestion], encoded: Sentences, rows: np.ndarray
+    ) -> Tensor:
+        """Compute the logits of the questions `rows`; see `VqaNetwork`."""
+        device = self.config.device
+        grids = self.source.batch([questions[row].image_id for row in rows]).to(device)
+        return self.network(grids, encoded.batch(rows, whole=self.config.faithful).to(device))
+
+    def logits(self, questions: Sequence[ImageQuestion]) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield indices (B,) and logits (B, classes) of all questions."""
+        self.network.eval()
+        encoded = self.encode(questions)
+        for rows in in_batches(len(questions), self.config.evaluation_batch):
+            with torch.inference_mode():
+                logits = self.compute(questions, encoded, rows)
+            yield rows, logits
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary of a new run."""
+        self.words.save(run / VOCABULARY)
+
+
+def question_vocabulary(config: QuestionConfig, texts: Sequence[str]) -> Vocabulary:
+    """Return the vocabulary of the run to resume, or build that of training questions."""
+    if config.resume is not None:
+        return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
+    return build_vocabulary(texts, config.tokenizer)
