@@ -30,8 +30,8 @@ test-lowest: install
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-	  --requirements pyproject.toml --extra dev
-	PYTHONPATH=. $(LOWEST)/bin/python -m pytest $(PYTEST)
+	  --editable ".[dev]"
+	$(LOWEST)/bin/python -m pytest $(PYTEST)
 
 lint: install
 	$(BIN)/ruff check .

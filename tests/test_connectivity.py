@@ -31,7 +31,7 @@ def test_written_graphs_are_read(tmp_path):
 
 
 def test_the_error_of_a_missing_graph_names_file_and_remedy(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"home_connectivity\.json.*build_houses"):
+    with pytest.raises(FileNotFoundError, match=r"home_connectivity\.json.*build-houses"):
         read_connectivity("home", tmp_path)
 
 

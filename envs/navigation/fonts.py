@@ -85,6 +85,6 @@ def _letters(path: Path) -> frozenset[str]:
     from matplotlib.ft2font import FT2Font
 
     try:
-        return frozenset(map(chr, FT2Font(path).get_charmap()))
+        return frozenset(map(chr, FT2Font(str(path)).get_charmap()))
     except (RuntimeError, OSError):  # bitmap fonts and damaged files
         return frozenset()

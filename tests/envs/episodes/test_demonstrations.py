@@ -55,6 +55,6 @@ def test_demonstrations_belong_to_instructions(walks, own_files):
 def test_errors_name_the_damaged_demonstration(walks, own_files, changes, message):
     walks.lines[1].update(changes)
     walks.write()
-    match = rf"_follower\.jsonl: record 1 \(\w+ \d+\): {message}.*; .*download_data"
+    match = rf"_follower\.jsonl: record 1 \(\w+ \d+\): {message}.*; .*download-data"
     with pytest.raises(ValueError, match=match):
         load_demonstrations("train", own_files)

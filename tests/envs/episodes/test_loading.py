@@ -172,7 +172,7 @@ def test_errors_name_the_damaged_record(own_world, own_files, damage, message):
     records = json.loads(path.read_text())
     damage(records[1])
     path.write_text(json.dumps(records))
-    with pytest.raises(ValueError, match=rf"R2R_train\.json: record 1 .*{message}.*download_data"):
+    with pytest.raises(ValueError, match=rf"R2R_train\.json: record 1 .*{message}.*download-data"):
         load_episodes("r2r", "train", own_files)
 
 
@@ -193,7 +193,7 @@ def test_errors_name_the_damaged_line(own_files, guide, changes, message):
     guide.write(guide.lines)
     name = changes.get("instruction_id", 1001)
     match = (
-        rf"_guide\.jsonl: record 1 \(instruction_id {name}\): {re.escape(message)}.*download_data"
+        rf"_guide\.jsonl: record 1 \(instruction_id {name}\): {re.escape(message)}.*download-data"
     )
     with pytest.raises(ValueError, match=match):
         load_episodes("rxr", "train", own_files)
