@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.checkpoints import VOCABULARY
 from vl_tasks.data.images import find_named
 from vl_tasks.gqa.questions import GqaQuestion, ImageQuestion
 from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
@@ -21,9 +22,11 @@ from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT, Reduction
 from vl_tasks.settings.gqa import GqaConfig
+from vl_tasks.text.sentences import build_vocabulary
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import FinalScores, parted, train_task
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, Source, question_vocabulary
+from vl_tasks.vqa.inputs import FeatureInputs, Source
 from vl_tasks.vqa.learning import ANSWERS, answer_loss
 
 _LOG = logging.getLogger(__name__)
@@ -92,8 +95,7 @@ class GqaLearner:
             )
         self.records = len(self.learnt)
         self._classes = np.array([self.answers.classes[one.answer] for one in self.learnt])
-        words = question_vocabulary(config, [one.text for one in self.learnt])
-        self.inputs = FeatureInputs(config, self._source(), words, len(self.answers))
+        self.inputs = FeatureInputs(config, self._source(), self._vocabulary(), len(self.answers))
         if config.resume is None:
             self.inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
         self.network, self.metadata = self.inputs.network, self.inputs.metadata
@@ -169,6 +171,12 @@ class GqaLearner:
         if config.regions is not None:
             return RegionSource(find_named_regions(config.regions, wanted), in_rows=True)
         return open_source(config, find_named(image_folder(config, self.folder), wanted))
+
+    def _vocabulary(self) -> Vocabulary:
+        config = self.config
+        if config.resume is not None:
+            return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
+        return build_vocabulary([one.text for one in self.learnt], config.tokenizer)
 
     def _answer_vocabulary(self, learnt: Sequence[ImageQuestion]) -> AnswerVocabulary:
         config = self.config

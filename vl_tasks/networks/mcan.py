@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import Attention, FeedForward, layer_norm, masked_softmax
 from vl_tasks.networks.positions import GridPositions
-from vl_tasks.settings.models import McanConfig
+from vl_tasks.settings.network_sizes import McanConfig
 
 
 class Words(nn.Module):

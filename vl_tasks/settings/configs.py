@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
 from training.tracking import TrackerName
-from vl_tasks.settings.models import McanConfig, PythiaConfig
+from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
@@ -132,7 +132,7 @@ class QuestionConfig(RunConfig):
     preset: str = "houses"
     """Preset that sets the defaults."""
     model: Reasoner = "mcan"
-    """Architecture of the model."""
+    """Architecture of the VQA model."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
     """Sizes of Pythia."""
     mcan: McanConfig = field(default_factory=McanConfig)

@@ -8,18 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from training.optimiser_settings import OptimiserConfig
 from vl_tasks.settings.configs import QuestionConfig
-from vl_tasks.settings.models import McanConfig
-from vl_tasks.settings.presets import (
-    ADAM,
-    CLIP_VIL_GRIDS,
-    HELD_OUT_ALONE,
-    HOUSE_SPLITS,
-    LARGE_MCAN,
-    SMALL_MCAN,
-    one_cycle,
-)
+from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
 
 
 @dataclass(frozen=True)
@@ -43,12 +33,12 @@ class GqaConfig(QuestionConfig):
 _TRAIN = 943_000  # balanced training questions
 
 
-def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> GqaConfig:
+def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
     """Build openvqa's MCAN preset (configs/gqa/mcan_SIZE.yml): 11 epochs, decays after 8 and 10.
 
-    The warm-up of two epochs is a staircase, see `presets`.
+    The network and Adam are those of VQA; the warm-up of two epochs is a staircase, see `presets`.
     """
-    epoch = _TRAIN // 64
+    vqa, epoch = VQA_PRESETS[f"mcan-{size}"], _TRAIN // 64
     return GqaConfig(
         preset=f"mcan-{size}",
         data="data/gqa",
@@ -56,22 +46,19 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> GqaConfi
         select_by="testdev",
         evaluation_splits=("testdev",),
         model="mcan",
-        mcan=mcan,
+        mcan=vqa.mcan,
         faithful=True,
         tokenizer="openvqa",
         loss="sum",
         words=30,
         min_count=1,
         standardise=False,
-        optimiser=OptimiserConfig(
-            "adam",
-            learning_rate,
-            **ADAM,
-            schedule="steps",
+        optimiser=replace(
+            vqa.optimiser,
+            learning_rate=learning_rate,
             warmup=2 * _TRAIN // 64,
             warmup_stairs=2,
             milestones=(8 * epoch, 10 * epoch),
-            decay=0.2,
         ),
         iterations=11 * epoch,
         batch_size=64,
@@ -81,24 +68,25 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> GqaConfi
 
 def _on_grids(published: GqaConfig) -> GqaConfig:
     """Build openvqa's preset with CLIP grid features instead of regions (unpublished)."""
-    return replace(published, preset=f"{published.preset}-grid", regions=None, grids=CLIP_VIL_GRIDS)
+    name = f"{published.preset}-grid"
+    return replace(published, preset=name, regions=None, grids=VQA_PRESETS[name].grids)
 
 
 _HOUSES = GqaConfig(
     preset="houses",
     **HOUSE_SPLITS,
     model="mcan",
-    mcan=SMALL_MCAN,
+    mcan=VQA_PRESETS["houses"].mcan,
     embedding=64,
     words=20,
     min_count=1,
-    optimiser=one_cycle(1e-3, 200),
+    optimiser=VQA_PRESETS["houses"].optimiser,
     iterations=3000,
     batch_size=128,
     evaluate_every=500,
 )
-_SMALL = _openvqa_mcan("small", 1e-4, McanConfig())
-_LARGE = _openvqa_mcan("large", 5e-5, LARGE_MCAN)
+_SMALL = _openvqa_mcan("small", 1e-4)
+_LARGE = _openvqa_mcan("large", 5e-5)
 GQA_PRESETS = {
     "houses": _HOUSES,
     # The same for other data.

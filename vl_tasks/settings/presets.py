@@ -13,28 +13,27 @@ from vl_tasks.settings.configs import (
     GridConfig,
     VqaConfig,
 )
-from vl_tasks.settings.models import McanConfig, PythiaConfig
+from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 
-SMALL_MCAN = McanConfig(
+_SMALL = McanConfig(
     hidden=128, feed_forward=256, layers=2, heads=4, pooling=128, fused=256, positions=True
 )
-SMALL_PYTHIA = PythiaConfig(hidden=128, attention=64, product=512, text_head=64)
-LARGE_MCAN = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
+_SMALL_PYTHIA = PythiaConfig(hidden=128, attention=64, product=512, text_head=64)
+_LARGE = McanConfig(hidden=1024, feed_forward=4096, pooling=512, fused=2048)
 # CLIP-ViL stretches images to 600 x 1000, which gives 18 x 31 grid cells.
-CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
+_CLIP_VIL_GRIDS = GridConfig("RN50x4", "openai", fit="stretch", size=(600, 1000))
 _VQA_V2_TRAIN = 443_757  # questions
 # Default folder of openvqa's bottom-up features of VQA v2.
 _REGIONS = Path("data/vqa/regions")
 # Adam as in "Attention Is All You Need", section 5.3.
-ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
+_ADAM: dict[str, Any] = {"betas": (0.9, 0.98), "epsilon": 1e-9}
 
 
-def one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
-    """Build AdamW with a linear warm-up and a cosine decay."""
+def _one_cycle(learning_rate: float, warmup: int) -> OptimiserConfig:
     return OptimiserConfig(
         "adamw",
         learning_rate,
-        **ADAM,
+        **_ADAM,
         schedule="cosine",
         # The first update is step 1 of the warm-up, not step 0, so its rate is not 0.
         warmup=warmup - 1,
@@ -73,7 +72,7 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
         optimiser=OptimiserConfig(
             "adam",
             learning_rate,
-            **ADAM,
+            **_ADAM,
             schedule="steps",
             warmup=3 * _VQA_V2_TRAIN // 64,
             warmup_stairs=3,
@@ -88,11 +87,13 @@ def _openvqa_mcan(size: str, learning_rate: float, mcan: McanConfig) -> VqaConfi
 
 def _on_grids(published: VqaConfig) -> VqaConfig:
     """Build openvqa's preset with CLIP grid features instead of regions (unpublished)."""
-    return replace(published, preset=f"{published.preset}-grid", regions=None, grids=CLIP_VIL_GRIDS)
+    return replace(
+        published, preset=f"{published.preset}-grid", regions=None, grids=_CLIP_VIL_GRIDS
+    )
 
 
 _MCAN_SMALL = _openvqa_mcan("small", 1e-4, McanConfig())
-_MCAN_LARGE = _openvqa_mcan("large", 7e-5, LARGE_MCAN)
+_MCAN_LARGE = _openvqa_mcan("large", 7e-5, _LARGE)
 
 
 VQA_PRESETS = {
@@ -100,10 +101,10 @@ VQA_PRESETS = {
         preset="houses",
         **HOUSE_SPLITS,
         model="mcan",
-        mcan=SMALL_MCAN,
+        mcan=_SMALL,
         embedding=64,
         words=20,
-        optimiser=one_cycle(1e-3, 200),
+        optimiser=_one_cycle(1e-3, 200),
         iterations=3000,
         batch_size=128,
         evaluate_every=500,
@@ -115,9 +116,9 @@ VQA_PRESETS = {
         evaluation_splits=("test",),
         # One shape per image: MCAN overfits to this small number of images.
         model="pythia",
-        pythia=SMALL_PYTHIA,
+        pythia=_SMALL_PYTHIA,
         embedding=64,
-        optimiser=one_cycle(1e-3, 200),
+        optimiser=_one_cycle(1e-3, 200),
         iterations=1500,
         batch_size=128,
         evaluate_every=250,
@@ -128,10 +129,10 @@ VQA_PRESETS = {
         data="photos",
         **HELD_OUT_ALONE,
         model="pythia",
-        pythia=SMALL_PYTHIA,
+        pythia=_SMALL_PYTHIA,
         embedding=64,
         min_count=1,
-        optimiser=one_cycle(1e-3, 50),
+        optimiser=_one_cycle(1e-3, 50),
         iterations=600,
         batch_size=64,
         evaluate_every=100,
@@ -144,7 +145,7 @@ VQA_PRESETS = {
         pythia=PythiaConfig(dropout=0.0),
         faithful=True,
         tokenizer="mmf",
-        grids=CLIP_VIL_GRIDS,
+        grids=_CLIP_VIL_GRIDS,
         standardise=False,
         optimiser=OptimiserConfig(
             "adamax",
@@ -167,15 +168,15 @@ VQA_PRESETS = {
         preset="movie-mcan-clip-vil",
         data="data/vqa",
         model="movie-mcan",
-        mcan=LARGE_MCAN,
+        mcan=_LARGE,
         faithful=True,
         tokenizer="mmf",
-        grids=CLIP_VIL_GRIDS,
+        grids=_CLIP_VIL_GRIDS,
         standardise=False,
         optimiser=OptimiserConfig(
             "adamw",
             5e-5,
-            **ADAM,
+            **_ADAM,
             schedule="steps",
             warmup=54_000,
             warmup_start=0.25,
@@ -196,9 +197,9 @@ VQA_PRESETS = {
 _HOUSE_ENTAILMENT = EntailmentConfig(
     preset="houses",
     **HOUSE_SPLITS,
-    mcan=SMALL_MCAN,
+    mcan=_SMALL,
     embedding=64,
-    optimiser=one_cycle(1e-3, 200),
+    optimiser=_one_cycle(1e-3, 200),
     iterations=3000,
     batch_size=128,
     evaluate_every=500,
@@ -214,7 +215,7 @@ ENTAILMENT_PRESETS = {
         select_by="dev",
         evaluation_splits=("dev", "test"),
         grids=GridConfig("RN50x4", "openai", fit="stretch", size=(448, 448)),
-        optimiser=one_cycle(1e-4, 2000),
+        optimiser=_one_cycle(1e-4, 2000),
         iterations=60_000,
         batch_size=64,
         evaluate_every=3000,
@@ -227,7 +228,7 @@ ENTAILMENT_PRESETS = {
         evaluation_splits=("dev", "test"),
         model="two-tower",
         grids=GridConfig("RN50x4", "openai"),
-        optimiser=one_cycle(1e-3, 1000),
+        optimiser=_one_cycle(1e-3, 1000),
         iterations=20_000,
         batch_size=512,
         evaluate_every=2000,
@@ -245,7 +246,7 @@ _HOUSE_CAPTIONS = CaptionConfig(
     preset="houses",
     evaluation_splits=("val", "test"),
     captioner=_SMALL_CAPTIONER,
-    optimiser=one_cycle(1e-3, 200),
+    optimiser=_one_cycle(1e-3, 200),
     iterations=4000,
     batch_size=32,
     captions_per_image=3,
@@ -271,7 +272,7 @@ CAPTION_PRESETS = {
         optimiser=OptimiserConfig(
             "adam",
             (512 * 20_000) ** -0.5,
-            **ADAM,
+            **_ADAM,
             schedule="noam",
             warmup=20_000,
             clip="value",

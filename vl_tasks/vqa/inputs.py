@@ -12,7 +12,7 @@ from training.checkpoints import VOCABULARY
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
 from vl_tasks.settings.configs import QuestionConfig
-from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
+from vl_tasks.text.sentences import Sentences, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
 from vl_tasks.vqa.networks import VqaNetwork
@@ -52,13 +52,12 @@ class FeatureInputs:
         self.network = network.to(config.device)
         self.metadata = dict(source.metadata)
 
-    def initialise(self, image_ids: Sequence[Any]) -> None:
+    def initialise(self, images: Sequence[Any]) -> None:
         """Fit the feature scale to images, and load GloVe embeddings, in a new network."""
         if self.config.standardise:
-            fit_scale(self.network.scale, self.source, image_ids)
+            fit_scale(self.network.scale, self.source, images)
         if self.config.glove is not None:
-            embedding = self.network.reasoner.word_vectors
-            initialize_from_glove(embedding, self.config.glove, self.words)
+            initialize_from_glove(self.network.reasoner.word_vectors, self.config.glove, self.words)
 
     def encode(self, questions: Sequence[ImageQuestion]) -> Sentences:
         """Convert questions to token ids."""
@@ -73,7 +72,7 @@ class FeatureInputs:
         return self.network(grids, encoded.batch(rows, whole=self.config.faithful).to(device))
 
     def logits(self, questions: Sequence[ImageQuestion]) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Yield indices (B,) and logits (B, classes) of all questions."""
+        """Yield numbers (B,) and logits (B, classes) of all questions."""
         self.network.eval()
         encoded = self.encode(questions)
         for rows in in_batches(len(questions), self.config.evaluation_batch):
@@ -84,10 +83,3 @@ class FeatureInputs:
     def start(self, run: Path) -> None:
         """Write the vocabulary of a new run."""
         self.words.save(run / VOCABULARY)
-
-
-def question_vocabulary(config: QuestionConfig, texts: Sequence[str]) -> Vocabulary:
-    """Return the vocabulary of the run to resume, or build that of training questions."""
-    if config.resume is not None:
-        return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
-    return build_vocabulary(texts, config.tokenizer)

@@ -10,16 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.checkpoints import VOCABULARY
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
+from vl_tasks.text.sentences import build_vocabulary
+from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import FinalScores, parted, train_task
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, Source, question_vocabulary
+from vl_tasks.vqa.inputs import FeatureInputs, Source
 from vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
@@ -91,21 +94,22 @@ class VqaLearner:
             self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
-        self.words = question_vocabulary(config, [one.text for one in learnt])
         self.answers = self._answer_vocabulary()
-        self.inputs = FeatureInputs(config, self._source(), self.words, len(self.answers))
-        if config.resume is None:
-            self.inputs.initialise(list(dict.fromkeys(one.image_id for one in learnt)))
+        self.words = self._vocabulary()
+        self.inputs = self._feature_inputs()
         self.network = self.inputs.network
         self.metadata = self.inputs.metadata
-        self._encoded = self.inputs.encode(learnt)
+        self.encoded = self.inputs.encode(learnt)
         self._targets = SoftTargets(learnt, self.answers)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
+        return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
+
+    def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
+        """Compute the loss of the training questions `rows` from their logits."""
         targets = self._targets.batch(rows).to(self.config.device)
-        logits = self.inputs.compute(self.learnt, self._encoded, rows)
-        return answer_loss(logits, targets, self.config.loss), {}
+        return answer_loss(logits, targets, self.config.loss)
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracy 0..1 on the split `select_by`, overall and by answer type."""
@@ -160,18 +164,36 @@ class VqaLearner:
             return read_questions(questions)
         return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
 
+    def _feature_inputs(self) -> FeatureInputs:
+        """Open the features of all images, and fit a new network to them."""
+        config = self.config
+        inputs = FeatureInputs(config, self._source(), self.words, len(self.answers))
+        if config.resume is None:
+            inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
+        return inputs
+
     def _source(self) -> Source:
         """Open the features of all images; a model without vision requires no image files."""
         config = self.config
-        if not config.vision:
-            return open_source(config, {})
-        questions = [*self.learnt, *(one for split in self.splits.values() for one in split)]
-        if config.regions is not None:
-            needed = {one.image_id: f"question_id {one.question_id}" for one in questions}
+        if config.vision and config.regions is not None:
+            needed = {one.image_id: f"question_id {one.question_id}" for one in self._questions()}
             return RegionSource(find_regions(config.regions, needed))
+        return open_source(config, self._images() if config.vision else {})
+
+    def _images(self) -> dict[int, Path]:
+        """Find the images of all questions."""
         if self._own is not None:
-            return open_source(config, self._own.find(image_folders(config, self.folder)))
-        return open_source(config, question_images(questions, image_folder(config, self.folder)))
+            return self._own.find(image_folders(self.config, self.folder))
+        return question_images(self._questions(), image_folder(self.config, self.folder))
+
+    def _questions(self) -> list[Question]:
+        return [*self.learnt, *(one for split in self.splits.values() for one in split)]
+
+    def _vocabulary(self) -> Vocabulary:
+        config = self.config
+        if config.resume is not None:
+            return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
+        return build_vocabulary([one.text for one in self.learnt], config.tokenizer)
 
     def _answer_vocabulary(self) -> AnswerVocabulary:
         config = self.config

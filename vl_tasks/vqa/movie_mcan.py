@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.mcan import GuidedCells, Pooling, QuestionReader
-from vl_tasks.settings.models import McanConfig
+from vl_tasks.settings.network_sizes import McanConfig
 
 _BOTTLENECKS = 4
 _COMPRESSION = 4  # of bottlenecks, and of squeeze and excitation

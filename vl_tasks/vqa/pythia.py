@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import masked_softmax
 from vl_tasks.networks.mcan import Words
-from vl_tasks.settings.models import PythiaConfig
+from vl_tasks.settings.network_sizes import PythiaConfig
 
 _GLIMPSES = 2
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from vl_tasks.gqa.learning import GqaLearner, answer_vocabulary, class_loss
 from vl_tasks.gqa.questions import ImageQuestion
 from vl_tasks.settings.gqa import GQA_PRESETS
-from vl_tasks.settings.models import McanConfig
+from vl_tasks.settings.network_sizes import McanConfig
 
 MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
 

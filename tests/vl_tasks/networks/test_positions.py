@@ -5,7 +5,7 @@ import torch
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.mcan import Mcan
 from vl_tasks.networks.positions import GridPositions, waves
-from vl_tasks.settings.models import McanConfig
+from vl_tasks.settings.network_sizes import McanConfig
 
 
 def grids(shape: tuple[int, int], real: tuple[int, int], channels: int = 2) -> Grids:

@@ -4,7 +4,7 @@ import torch
 from vl_tasks.grids.grids import Grids
 from vl_tasks.networks.attention import UnbiasedNorm
 from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.settings.models import McanConfig, PythiaConfig
+from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 from vl_tasks.settings.presets import VQA_PRESETS
 from vl_tasks.vqa.movie_mcan import MovieMcan, padded_square
 from vl_tasks.vqa.networks import VqaNetwork

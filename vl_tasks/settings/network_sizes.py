@@ -1,7 +1,4 @@
-"""Sizes of the question answering models.
-
-The field docstrings are the ``--help`` texts.
-"""
+"""Sizes of the networks over features of frozen encoders."""
 
 from dataclasses import dataclass
 
