@@ -1,7 +1,7 @@
 """Train a GQA model and score its answers with the official metrics."""
 
 import logging
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from training.checkpoints import VOCABULARY
 from vl_tasks.data.images import find_named
-from vl_tasks.gqa.questions import GqaQuestion, ImageQuestion
+from vl_tasks.gqa.questions import ImageQuestion
 from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
 from vl_tasks.gqa.splits import GqaSplit, read_scored_split, read_split, read_submitted
 from vl_tasks.gqa.submissions import write_gqa_predictions
@@ -135,9 +135,9 @@ class GqaLearner:
 
     def final_scores(self, split: str) -> Iterator[FinalScores]:
         """Yield the official scores of a split."""
-        read = self.splits[split]
-        scores = read.score(self.answer([*read.questions, *read.entailed_questions]))
-        first = f"{split} ({len(read.balanced)} balanced questions): {summary_line(scores)}"
+        part = self.splits[split]
+        scores = part.score(self.answer([*part.questions, *part.entailed_questions]))
+        first = f"{split} ({len(part.balanced)} balanced questions): {summary_line(scores)}"
         text = "\n  ".join([first, *type_lines(scores)])
         yield FinalScores(split, asdict(scores), text)
 
@@ -148,15 +148,13 @@ class GqaLearner:
     def _read_training(self) -> list[ImageQuestion]:
         """Read the training questions, and set the split "held-out" if it is used."""
         config = self.config
-        splits = [read_split(self.folder, split) for split in config.train_splits]
-        questions: dict[str, GqaQuestion] = {}
-        for split in splits:
-            questions |= split.balanced
-        learnt = [one for split in splits for one in split.questions]
+        parts = [read_split(self.folder, split) for split in config.train_splits]
+        learnt = [one for part in parts for one in part.questions]
         if config.select_by == HELD_OUT:
-            held, learnt = parted(learnt, lambda one: one.image_id)
-            balanced = {one.question_id: questions[one.question_id] for one in held}
-            self.splits[HELD_OUT] = GqaSplit(splits[0].path, balanced)
+            held_out, learnt = parted(learnt, lambda one: one.image_id)
+            records = ChainMap(*(dict(part.balanced) for part in parts))
+            balanced = {one.question_id: records[one.question_id] for one in held_out}
+            self.splits[HELD_OUT] = GqaSplit(parts[0].path, balanced)
         return learnt
 
     def _source(self) -> Source:

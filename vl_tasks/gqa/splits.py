@@ -68,9 +68,9 @@ def read_split(folder: Path, split: str) -> GqaSplit:
     """
     path = split_file(folder, split, _BALANCED)
     questions = read_gqa_questions(path)
-    read = GqaSplit(path, {key: one for key, one in questions.items() if one.balanced})
-    _ = read.questions  # raises errors
-    return read
+    balanced = {key: one for key, one in questions.items() if one.balanced}
+    image_questions(path, balanced)  # checks them
+    return GqaSplit(path, balanced)
 
 
 def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSplit:
@@ -85,13 +85,13 @@ def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSp
         OSError: A file cannot be opened, or there is no file of balanced questions.
         ValueError: A file is damaged, or a question entails one that is missing.
     """
-    read = read_split(folder, split)
+    part = read_split(folder, split)
     all_path = _find(folder, split, _ALL) if with_consistency else None
     choices_path = _find(folder, split, _CHOICES)
     return GqaSplit(
-        read.path,
-        read.balanced,
-        None if all_path is None else _entailed(all_path, read.balanced),
+        part.path,
+        part.balanced,
+        None if all_path is None else _entailed(all_path, part.balanced),
         None if choices_path is None else read_gqa_choices(choices_path),
     )
 
@@ -108,15 +108,15 @@ def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
 
 
 def _entailed(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, GqaQuestion]:
-    every = read_gqa_questions(path)
+    questions = read_gqa_questions(path)
     needed = {other: key for key, one in balanced.items() for other in one.entailed}
-    missing = next((other for other in needed if other not in every), None)
+    missing = next((other for other in needed if other not in questions), None)
     if missing is not None:
         raise ValueError(
             f"{path}: question {missing}, which question {needed[missing]} entails, is missing; "
             "take the file of all questions of this split, or set --no-consistency"
         )
-    return {key: every[key] for key in needed if key not in balanced}
+    return {key: questions[key] for key in needed if key not in balanced}
 
 
 def _find(folder: Path, split: str, ending: str) -> Path | None:

@@ -188,9 +188,6 @@ def _pair(first: str, second: str) -> Subject:
     return (first, second) if first < second else (second, first)
 
 
-# The answers to questions that `image_facts` does not contain.
-
-
 def _is_colour(scene: Scene, name: str, colour: str) -> str | None:
     actual = scene.facts.get(("colour", (name,)))
     return None if actual is None else _yes_no(actual == colour)
@@ -237,6 +234,7 @@ def _either(scene: Scene, *names: str) -> str | None:
     return None if None in answers else "no"
 
 
+# Functions that answer the questions that `image_facts` does not contain.
 _ANSWERS: dict[str, Callable[..., str | None]] = {
     "query-object": Scene.beside,
     "same-colour": _same_colour,
@@ -250,9 +248,6 @@ _ANSWERS: dict[str, Callable[..., str | None]] = {
     "either": _either,
     "existence": Scene.exists,
 }
-
-
-# The subjects of the candidates of an image.
 
 
 def _drawn_pairs(scene: Scene, known: _Known, rng: np.random.Generator) -> Iterator[Subject]:
@@ -271,6 +266,7 @@ def _chosen_colours(scene: Scene, known: _Known, rng: object) -> Iterator[Subjec
 
 
 Subjects = Callable[[Scene, _Known, np.random.Generator], Iterable[Subject]]
+# Functions that yield the subjects of the candidates about an image.
 _SUBJECTS: dict[str, Subjects] = {
     **{
         kind: lambda scene, known, rng, kind=kind: scene.subjects(kind)

@@ -45,8 +45,8 @@ def _record(image: HouseImage, captions: Sequence[str], questions: Questions) ->
     sentences = {"captions": [sentence(text) for text in captions]}
     labels = {}
     for source, by_image in questions.items():
-        asked = by_image.get(image.image_id, ())
-        if asked:
-            sentences[source] = [text for text, _ in asked]
-            labels[source] = [dict(scores) for _, scores in asked]
+        labelled = by_image.get(image.image_id, ())
+        if labelled:
+            sentences[source] = [text for text, _ in labelled]
+            labels[source] = [dict(scores) for _, scores in labelled]
     return {"img_id": Path(image.file).stem, "sentf": sentences, "labelf": labels}
