@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 LOWEST := .venv-lowest
 
-.PHONY: install demo test test-lowest lint format clean
+.PHONY: install demo results test test-lowest lint format clean
 
 install: $(INSTALLED)
 
@@ -20,6 +20,12 @@ $(INSTALLED): pyproject.toml
 
 demo: install
 	$(BIN)/python scripts/demo.py
+
+# The short experiments behind the tables of docs/. EXPERIMENTS="demo rewards" chooses others, which
+# `clipnav reproduce --list` lists with their budgets.
+EXPERIMENTS ?= first-iterations training-speed captioning-speed page-server-speed
+results: install
+	$(BIN)/clipnav reproduce $(EXPERIMENTS)
 
 test: lint
 	$(BIN)/python -m pytest

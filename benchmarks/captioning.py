@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tyro
 from decoding import decoding_figures
-from measuring import Figure, peak_memory, rate, report
+from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 from pycocoevalcap.cider.cider import Cider
 
 from vl_tasks.captioning.cider import CiderD, caption_lengths
@@ -23,7 +23,7 @@ BAR = 20.0
 
 
 @dataclass(frozen=True)
-class CaptioningConfig:
+class CaptioningConfig(BenchmarkConfig):
     """Measure the speed of caption rewards and caption decoding."""
 
     images: int = 20_000
@@ -40,8 +40,6 @@ class CaptioningConfig:
     """CPU seconds per figure."""
     seed: int = 0
     """Random seed for the captions."""
-    quick: bool = False
-    """Use little data and time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -50,7 +48,7 @@ def main() -> None:
     seconds = 0.05 if config.quick else config.seconds
     side = 3 if config.quick else config.grid_side
     decoding = decoding_figures(config.batch, side, seconds, config.quick)
-    report("captioning", [*_reward_figures(config), *decoding])
+    report("captioning", [*_reward_figures(config), *decoding], config.json)
 
 
 def _reward_figures(config: CaptioningConfig) -> list[Figure]:

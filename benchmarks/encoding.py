@@ -23,7 +23,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 import numpy as np
 import torch
 import tyro
-from measuring import Figure, rate, report
+from measuring import BenchmarkConfig, Figure, rate, report
 
 from connectivity import read_connectivity
 from encoders.clip import ClipEncoder
@@ -38,7 +38,7 @@ Work = Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
-class EncodingConfig:
+class EncodingConfig(BenchmarkConfig):
     """Measure the speed of pooled features for a batch of images."""
 
     models: tuple[str, ...] = ("ViT-B-32", "RN50")
@@ -53,8 +53,6 @@ class EncodingConfig:
     """CPU seconds of an engine in a round."""
     compiled: bool = False
     """Measure torch.compile too, which takes minutes to start."""
-    quick: bool = False
-    """Use a small model, no other engines and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -69,7 +67,7 @@ def main() -> None:
         for name in config.models:
             figures += _figures(config, name)
     figures += _house_figures(config)
-    report("encoding", figures)
+    report("encoding", figures, config.json)
 
 
 def _figures(config: EncodingConfig, name: str) -> list[Figure]:

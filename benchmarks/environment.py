@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from measuring import Figure, peak_memory, rate, report
+from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.device_features import DeviceFeatures
@@ -35,7 +35,7 @@ BARS = {("features", 64): 50_000, ("indices", 64): 400_000, ("indices", 512): 2_
 
 
 @dataclass(frozen=True)
-class EnvironmentConfig:
+class EnvironmentConfig(BenchmarkConfig):
     """Measure the speed of environments whose agents follow the teacher."""
 
     data_dir: Path | None = None
@@ -50,8 +50,6 @@ class EnvironmentConfig:
     """CPU seconds per figure."""
     seed: int = 0
     """Random seed for features and episodes."""
-    quick: bool = False
-    """Use narrow features and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -64,7 +62,7 @@ def main() -> None:
         figures += _step_figures(config, files, store)
         figures += _gather_figures(config, files, store)
     figures.append(Figure("peak memory", peak_memory(), "MiB"))
-    report("environment", figures)
+    report("environment", figures, config.json)
 
 
 def _start_up_figures(files: WorldFiles, folder: Path) -> list[Figure]:

@@ -1,13 +1,11 @@
 """Measurement and report of benchmarks: work per CPU second, a table, and a final line of JSON."""
 
 import json
-import os
-import platform
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +15,15 @@ _FOLDER = Path(__file__).resolve().parent
 _OTHERS = [path for path in sys.path if Path(path).resolve() != _FOLDER]
 sys.path[:] = [str(_FOLDER.parent), *_OTHERS, str(_FOLDER)]
 
-PACKAGES = ("numpy", "torch", "gymnasium")
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """Settings that all benchmarks share."""
+
+    json: Path | None = None
+    """File for the figures as JSON; the last line of the output contains the same."""
+    quick: bool = False
+    """Use little data and time, to test the benchmark itself."""
 
 
 class Figure(NamedTuple):
@@ -66,18 +72,18 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def machine() -> dict[str, str | int]:
-    """Return the processor, the number of usable cores, and package versions."""
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
+def report(title: str, figures: Sequence[Figure], path: Path | None = None) -> None:
+    """Print the machine and a table of figures, then both as one line of JSON.
 
+    Args:
+        title: Name of the benchmark.
+        figures: Measured figures.
+        path: File for the same JSON: benchmark, machine, and figures by name.
+    """
+    # Imported here, after the path of modules is corrected.
+    from clipnav.experiments.provenance import machine
+    from storage import write_text
 
-def report(title: str, figures: Sequence[Figure]) -> None:
-    """Print the machine and a table of figures, then both as one line of JSON."""
     properties = machine()
     print(title)
     print(", ".join(f"{name} {value}" for name, value in properties.items()))
@@ -85,7 +91,10 @@ def report(title: str, figures: Sequence[Figure]) -> None:
     for figure in figures:
         print(f"  {figure.name:<{width}}  {_number(figure.value):>12} {figure.unit}{_bar(figure)}")
     values = {figure.name: figure._asdict() | {"reached": figure.reached} for figure in figures}
-    print(json.dumps({"benchmark": title, "machine": properties, "figures": values}))
+    document = {"benchmark": title, "machine": properties, "figures": values}
+    if path is not None:
+        write_text(path, json.dumps(document, indent=2) + "\n")
+    print(json.dumps(document))
 
 
 def _bar(figure: Figure) -> str:
@@ -97,12 +106,3 @@ def _bar(figure: Figure) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line[:10] == "model name"]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()

@@ -4,6 +4,7 @@ Many requests are sent over one connection (keep-alive), then many connections a
 Wall-clock times are measured, because the possible delay is waiting.
 """
 
+import dataclasses
 import re
 import socket
 import statistics
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import tyro
-from measuring import Figure, report
+from measuring import BenchmarkConfig, Figure, report
 
 from envs.worlds import world_files
 from viewer.scene.pictures import NoPictures
@@ -28,24 +29,22 @@ _REQUEST = b"GET /api/site HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class ServerConfig:
+class ServerConfig(BenchmarkConfig):
     """Measure the latency of the viewer's server."""
 
     requests: int = 2000
     """Number of requests over one connection."""
     connections: int = 500
     """Number of connections opened at once."""
-    quick: bool = False
-    """Use few requests and connections, to test the benchmark itself."""
 
 
 def main() -> None:
     """Parse the command line, measure and report."""
     config = tyro.cli(ServerConfig)
     if config.quick:
-        config = ServerConfig(requests=5, connections=5, quick=True)
+        config = dataclasses.replace(config, requests=5, connections=5)
     with TemporaryDirectory() as folder:
-        report("page_server", _figures(config, Path(folder)))
+        report("page_server", _figures(config, Path(folder)), config.json)
 
 
 def _figures(config: ServerConfig, folder: Path) -> list[Figure]:

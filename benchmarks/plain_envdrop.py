@@ -3,9 +3,9 @@
 It reproduces the computations of the released code (`r2r_src/agent.py`, `r2r_src/model.py`), not
 its text: all rows are decoded until the slowest episode ends, the rollouts of imitation and
 reinforcement run one after the other, dropout draws a mask over all features of all views at every
-step, the results of some projections are unused, observations are assembled candidate by candidate,
-and evaluation builds an autograd graph without a backward pass. The environment is clipnav's, which
-is faster than a simulator.
+step (except with `episode_masks`), the results of some projections are unused, observations are
+assembled candidate by candidate, and evaluation builds an autograd graph without a backward pass.
+The environment is clipnav's, which is faster than a simulator.
 """
 
 from collections.abc import Callable
@@ -76,6 +76,13 @@ class Decoder(nn.Module):
         self.words = Attention(hidden, hidden)
         self.candidates = Attention(hidden, visual + angle)
         self.drop, self.drop_features = nn.Dropout(0.5), nn.Dropout(0.3)
+        self.mask: Tensor | None = None  # (B, 1, visual), for all steps of a rollout
+
+    def drop_visual(self, views: Tensor) -> None:
+        """Drop visual features of views (B, N, visual + angle) in place."""
+        visual = views[..., : self.visual]
+        dropped = self.drop_features(visual) if self.mask is None else visual * self.mask
+        views[..., : self.visual] = dropped
 
     def forward(
         self, inputs: dict[str, Tensor], state: tuple[Tensor, Tensor], words: Tensor, mask: Tensor
@@ -83,11 +90,11 @@ class Decoder(nn.Module):
         """Return the logits (B, K), the hidden state and the next state."""
         action = self.drop(self.action(inputs["angle"]))
         panorama, candidates = inputs["panorama"], inputs["candidates"]
-        panorama[..., : self.visual] = self.drop_features(panorama[..., : self.visual])
+        self.drop_visual(panorama)
         view, _ = self.views(self.drop(state[0]), panorama, mixed=False)
         hidden, cell = self.cell(torch.cat([action, view], 1), state)
         attended, _ = self.words(self.drop(hidden), words, mask)
-        candidates[..., : self.visual] = self.drop_features(candidates[..., : self.visual])
+        self.drop_visual(candidates)
         _, scores = self.candidates(self.drop(attended), candidates)
         return scores, hidden, (attended, cell)
 
@@ -98,10 +105,13 @@ class PlainAgent:
     Args:
         env: Environment that observes indices, without autoreset.
         hidden: Width of the hidden states.
+        episode_masks: Drop the same features in all views and steps of an episode, as clipnav does
+            by default; the released code draws a mask for every view and step.
     """
 
-    def __init__(self, env: VlnVectorEnv, hidden: int = 512) -> None:
+    def __init__(self, env: VlnVectorEnv, hidden: int = 512, episode_masks: bool = False) -> None:
         self.env = env
+        self.episode_masks = episode_masks
         self.angle = env.angle_feature_size
         store = env.feature_store
         assert store is not None
@@ -145,6 +155,9 @@ class PlainAgent:
     def rollout(self, ids: list[str], choice: Choice, reinforce: bool) -> Tensor:
         """Roll out a batch to the end of its slowest episode; return the loss."""
         observation, info = self.env.reset(options={"episode_ids": ids})
+        if self.episode_masks:
+            ones = torch.ones(len(ids), 1, self.decoder.visual)
+            self.decoder.mask = self.decoder.drop_features(ones)
         tokens = torch.from_numpy(observation["instruction"]).long()
         lengths = (tokens != 0).sum(1)
         order = lengths.argsort(descending=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import networkx
 import numpy as np
 import tyro
-from measuring import Figure, peak_memory, rate, report
+from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 
 from connectivity import CONNECTIVITY_DIR, read_connectivity
 from envs.graphs.nav_graph import NavGraph
@@ -28,7 +28,7 @@ Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
-class ScoringConfig:
+class ScoringConfig(BenchmarkConfig):
     """Measure the speed of path scoring."""
 
     connectivity_dir: Path = CONNECTIVITY_DIR
@@ -39,8 +39,6 @@ class ScoringConfig:
     """CPU seconds per figure."""
     seed: int = 0
     """Random seed for the paths."""
-    quick: bool = False
-    """Use few paths and little time, to test the benchmark itself."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def main() -> None:
         _check_equal(walks, tables)
         figures += _figures(split, walks, tables, config)
     figures.append(Figure("peak memory of the process", peak_memory(), "MiB"))
-    report("scoring", figures)
+    report("scoring", figures, config.json)
 
 
 def _graphs(config: ScoringConfig) -> list[NavGraph]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from measuring import Figure, peak_memory, rate, report
+from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 
 from connectivity import CONNECTIVITY_DIR, read_scans
 from envs import mattersim
@@ -24,7 +24,7 @@ UNIT = "environment steps per CPU second"
 
 
 @dataclass(frozen=True)
-class SimulatorConfig:
+class SimulatorConfig(BenchmarkConfig):
     """Measure the speed of the replacement for the Matterport3D Simulator."""
 
     connectivity_dir: Path = CONNECTIVITY_DIR
@@ -35,8 +35,6 @@ class SimulatorConfig:
     """CPU seconds per figure."""
     seed: int = 0
     """Random seed for actions."""
-    quick: bool = False
-    """Use few scans and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -48,7 +46,7 @@ def main() -> None:
     figures = _start_up_figures(config, scans)
     figures += _turn_figures(config, scans)
     figures += _sweep_figures(config, scans)
-    report("simulator", figures)
+    report("simulator", figures, config.json)
 
 
 def _simulator(config: SimulatorConfig, batch_size: int, discretized: bool) -> mattersim.Simulator:

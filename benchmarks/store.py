@@ -4,6 +4,7 @@ HAMT and DUET store features in HDF5 with one data set per viewpoint; HAMT opens
 each viewpoint that is not in memory. All files are in the page cache after the first read.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 import h5py
 import numpy as np
 import tyro
-from measuring import Figure, rate, report
+from measuring import BenchmarkConfig, Figure, rate, report
 
 from storage.features.formats import write_features
 from storage.features.opening import open_store
@@ -24,7 +25,7 @@ _BLOCK = 100  # number of distinct random viewpoints, which are repeated
 
 
 @dataclass(frozen=True)
-class StoreConfig:
+class StoreConfig(BenchmarkConfig):
     """Measure the speed of random reads of features."""
 
     viewpoints: int = 10_000
@@ -37,17 +38,15 @@ class StoreConfig:
     """Number of shards of the sharded store."""
     seconds: float = 3.0
     """CPU seconds per figure."""
-    quick: bool = False
-    """Use a small store and little time, to test the benchmark itself."""
 
 
 def main() -> None:
     """Parse the command line, measure and report."""
     config = tyro.cli(StoreConfig)
     if config.quick:
-        config = StoreConfig(viewpoints=200, width=8, shards=2, seconds=0.02, quick=True)
+        config = dataclasses.replace(config, viewpoints=200, width=8, shards=2, seconds=0.02)
     with TemporaryDirectory() as folder:
-        report("store", _figures(config, Path(folder)))
+        report("store", _figures(config, Path(folder)), config.json)
 
 
 def _figures(config: StoreConfig, folder: Path) -> list[Figure]:

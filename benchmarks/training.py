@@ -1,12 +1,18 @@
 """Speed of training and evaluating followers, compared with a baseline implementation.
 
+Both implementations are measured with both settings that affect the speed: those of the released
+code, a feature dropout mask per element and batches of any lengths, and clipnav's defaults, a mask
+per episode and batches of similar length.
+
 The networks have the sizes of the published recipes: 36 views of width 512, hidden states of width
 512. Features are random, and trajectories are those of an untrained follower. CPU seconds of one
 thread.
 """
 
 import dataclasses
+import itertools
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from measuring import Figure, peak_memory, rate, report
+from measuring import BenchmarkConfig, Figure, peak_memory, rate, report
 from plain_envdrop import PlainAgent
 
 from agents.acting.evaluation import by_length
 from agents.acting.follower_agent import FollowerAgent
 from agents.acting.rollout import Observation, walk
 from agents.learning.follower_training import FollowerLearner
-from agents.settings import FollowerConfig, ReinforcementConfig, TrainConfig
+from agents.settings import FeatureDropout, FollowerConfig, ReinforcementConfig, TrainConfig
 from envs.graphs.nav_world import NavWorld
 from envs.navigation.making import make_vln_vector_env
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.worlds import named_world, world_files
 from storage.features.store import FeatureStore
+from training.batches import BucketedBatchOrder
 
 WIDTH = 512
 # CPU seconds of an iteration at batch sizes 64 and 8: about half of EnvDrop's on the same kind of
@@ -40,7 +47,26 @@ WALKS = "instructions evaluated"
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class Setting:
+    """Settings of a training that affect its speed.
+
+    Attributes:
+        name: Name in the figures.
+        dropout: Scope of a feature dropout mask.
+        bucket: Number of batches among which instructions are sorted by length; 1 for no sorting.
+    """
+
+    name: str
+    dropout: FeatureDropout
+    bucket: int
+
+
+RELEASED = Setting("mask per element, no length buckets", "element", 1)
+DEFAULT = Setting("mask per episode, length buckets", "episode", 16)
+
+
+@dataclass(frozen=True)
+class TrainingConfig(BenchmarkConfig):
     """Measure an iteration of imitation and reinforcement, and an evaluation."""
 
     data_dir: Path | None = None
@@ -49,8 +75,6 @@ class TrainingConfig:
     """CPU seconds per figure."""
     seed: int = 0
     """Random seed for features, weights and trajectories."""
-    quick: bool = False
-    """Use small batches and little time, to test the benchmark itself."""
 
 
 def main() -> None:
@@ -60,18 +84,22 @@ def main() -> None:
     sizes = (64, 8)
     if config.quick:
         config, sizes = dataclasses.replace(config, seconds=0.01), (4, 2)
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
-        settings = _settings(config, Path(folder, "features.safetensors"))
-        large, small = (
-            _iteration(settings, size, bar, config) for size, bar in zip(sizes, BARS, strict=True)
-        )
-        memory = Figure("peak memory of training", peak_memory(), "MiB", 1000, at_most=True)
-        figures = [large, memory, small]
-        figures.append(_iteration(settings, sizes[0], None, config, precision="bf16"))
-        figures += _evaluation(settings, sizes[0], config)
-        figures += [_plain_iteration(settings, size, config) for size in sizes]
-        figures += _plain_evaluation(settings, sizes[0], config)
-    report("training", figures)
+        run = _settings(config, Path(folder, "features.safetensors"))
+        for size, bar in zip(sizes, BARS, strict=True):
+            figures.append(_iteration(run, DEFAULT, size, config, bar))
+            if size == sizes[0]:
+                memory = peak_memory()
+                figures.append(Figure("peak memory of training", memory, "MiB", 1000, at_most=True))
+            figures.append(_iteration(run, RELEASED, size, config))
+        figures.append(_iteration(run, DEFAULT, sizes[0], config, precision="bf16"))
+        figures += _evaluation(run, sizes[0], config)
+        for size in sizes:
+            for setting in (RELEASED, DEFAULT):
+                figures.append(_plain_iteration(run, setting, size, config))
+        figures += _plain_evaluation(run, sizes[0], config)
+    report("training", figures, config.json)
 
 
 def _settings(config: TrainingConfig, features: Path) -> TrainConfig:
@@ -103,15 +131,19 @@ def _settings(config: TrainingConfig, features: Path) -> TrainConfig:
 
 
 def _iteration(
-    settings: TrainConfig,
+    run: TrainConfig,
+    setting: Setting,
     size: int,
-    bar: float | None,
     config: TrainingConfig,
+    bar: float | None = None,
     precision: str = "fp32",
 ) -> Figure:
     """Measure one weight update by imitation and reinforcement."""
     torch.manual_seed(config.seed)
-    settings = dataclasses.replace(settings, batch_size=size, precision=precision)
+    follower = dataclasses.replace(run.follower, feature_dropout_kind=setting.dropout)
+    settings = dataclasses.replace(
+        run, batch_size=size, precision=precision, bucket=setting.bucket, follower=follower
+    )
     learner = FollowerLearner(settings)
     learner.network.train()
     iterations = iter(range(10**9))
@@ -125,7 +157,7 @@ def _iteration(
         learner.optimiser.param_groups[0]["lr"] = 0.0
         learner.optimiser.step()
 
-    name = f"iteration, batch {size}" + ("" if precision == "fp32" else f", {precision}")
+    name = _iteration_name(size, setting) + ("" if precision == "fp32" else f", {precision}")
     return Figure(name, 1 / rate(iterate, 1, config.seconds), "CPU s", bar, at_most=True)
 
 
@@ -183,21 +215,39 @@ def scripted(rng: np.random.Generator, observation: Observation) -> np.ndarray:
     return (rng.random(len(possible)) * possible).astype(int)
 
 
-def _plain_iteration(settings: TrainConfig, size: int, config: TrainingConfig) -> Figure:
+def _iteration_name(size: int, setting: Setting) -> str:
+    return f"iteration, batch {size}, {setting.name}"
+
+
+def _plain_iteration(
+    run: TrainConfig, setting: Setting, size: int, config: TrainingConfig
+) -> Figure:
     torch.manual_seed(config.seed)
-    env = _plain_env(settings, size, "train")
-    agent = PlainAgent(env)
+    env = _plain_env(run, size, "train")
+    agent = PlainAgent(env, episode_masks=setting.dropout == "episode")
     for optimiser in agent.optimisers:
         optimiser.param_groups[0]["lr"] = 0.0
-    ids = [episode.instr_id for episode in env.episodes]
-    rng = np.random.default_rng(config.seed)
+    order = _plain_order(env, setting, 2 * size, config.seed)
 
     def iterate() -> None:
-        chosen = [ids[index] for index in rng.choice(len(ids), 2 * size, replace=False)]
-        agent.iterate(chosen[:size], chosen[size:])
+        chosen = next(order)
+        # Alternating, so that both halves have instructions of the same lengths.
+        agent.iterate(chosen[::2], chosen[1::2])
 
     seconds = 1 / rate(iterate, 1, config.seconds)
-    return Figure(f"iteration, batch {size}, baseline", seconds, "CPU s")
+    return Figure(f"{_iteration_name(size, setting)}, baseline", seconds, "CPU s")
+
+
+def _plain_order(env: VlnVectorEnv, setting: Setting, rows: int, seed: int) -> Iterator[list[str]]:
+    """Yield the episodes of one batch after another, without end."""
+    ids = [episode.instr_id for episode in env.episodes]
+    if setting.bucket > 1:
+        lengths = [len(episode.instruction) for episode in env.episodes]
+        order = BucketedBatchOrder(ids, lengths, rows, setting.bucket, seed)
+        yield from map(order.batch, itertools.count())
+    rng = np.random.default_rng(seed)
+    while True:
+        yield [ids[index] for index in rng.choice(len(ids), rows, replace=False)]
 
 
 def _plain_evaluation(settings: TrainConfig, size: int, config: TrainingConfig) -> list[Figure]:

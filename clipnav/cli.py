@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "make-house-tasks",
         "convert-easy-vqa",
     ),
+    "results": ("reproduce",),
 }
 _GROUPS = {name: group for group, names in COMMANDS.items() for name in names}
 _USAGE = "Usage: clipnav COMMAND [ARGUMENTS ...]"

@@ -1,5 +1,6 @@
 """Evaluation of a trained follower, and submission files for test servers."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -33,13 +34,16 @@ from envs.navigation.vector_env import VlnVectorEnv
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
 from envs.tokenizers import load_tokenizer
 from envs.worlds import world_files
+from storage import write_text
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
 
 
 def evaluate_run(config: EvaluateConfig) -> Results:
-    """Evaluate the follower of a run on splits, print the table and write a submission.
+    """Evaluate the follower of a run on splits; print the scores, and write them if requested.
+
+    Submissions are written as well.
 
     Returns:
         Summaries by split and agent; splits with unpublished goals are left out.
@@ -65,6 +69,8 @@ def evaluate_run(config: EvaluateConfig) -> Results:
         results |= _evaluate_split(config, settings, split)
     if results:
         print(table(results))
+    if config.json is not None:
+        write_text(config.json, json.dumps({"results": results}, indent=2) + "\n")
     return results
 
 

@@ -31,6 +31,8 @@ class EvaluateConfig:
     servers refuse it."""
     traces: Path | None = None
     """Folder for traces of all agents, for clipnav visualise and clipnav plot-results."""
+    json: Path | None = None
+    """File for the scores of the table: {"results": {SPLIT: {AGENT: {METRIC: MEAN}}}}."""
     data_dir: Path | None = None
     """Folder of the data, if it has moved since training."""
     features: Path | None = None

@@ -13,12 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def figures_of() -> Callable[..., dict[str, Any]]:
+def figures_of(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Return a function that runs a benchmark and returns its figures by name."""
 
     def run(name: str, *arguments: str) -> dict[str, Any]:
+        path = tmp_path / "figures.json"
+        command = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(path)]
         done = subprocess.run(
-            [sys.executable, f"benchmarks/{name}.py", "--quick", *arguments],
+            [*command, *arguments],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -27,6 +29,7 @@ def figures_of() -> Callable[..., dict[str, Any]]:
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout.splitlines()[-1])
         assert result["benchmark"] == name
+        assert json.loads(path.read_text("utf-8")) == result
         return result["figures"]
 
     return run

@@ -29,7 +29,6 @@ _OUTCOME_COLOURS = {
     "unknown": "#999999",
 }
 _BIN = 5.0  # metres of a bin of path lengths
-_Z = 1.96  # standard deviations of a 95 % interval
 
 Event = Mapping[str, Any]
 ByAgent = Mapping[str, Sequence[Trace]]
@@ -80,7 +79,7 @@ def success_by_length(traces: ByAgent) -> "Figure":
         bins = np.clip(np.digitize(lengths, edges) - 1, 0, len(edges) - 2)
         filled = np.unique(bins)
         rates = np.array([won[bins == one].mean() for one in filled])
-        intervals = [wilson(won[bins == one].sum(), (bins == one).sum()) for one in filled]
+        intervals = [wilson(int(won[bins == b].sum()), int((bins == b).sum())) for b in filled]
         low, high = np.array(intervals).T
         axes.errorbar(
             (edges[filled] + edges[filled + 1]) / 2 + 0.25 * place,
@@ -200,12 +199,12 @@ def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     return dict(groups)
 
 
-def wilson(successes: float, count: int) -> tuple[float, float]:
+def wilson(successes: int, count: int) -> tuple[float, float]:
     """Return the 95 % interval of a proportion (Wilson 1927); it stays within 0 and 1."""
-    share, square = successes / count, _Z**2 / count
-    middle = (share + square / 2) / (1 + square)
-    half = _Z / (1 + square) * np.sqrt(share * (1 - share) / count + square / (4 * count))
-    return float(middle - half), float(middle + half)
+    from scipy.stats import binomtest  # not at the top, as the import takes half a second
+
+    interval = binomtest(successes, count).proportion_ci(method="wilson")
+    return interval.low, interval.high
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -31,7 +31,9 @@ def run(tiny_world, small_config):
 
 
 def test_evaluation_includes_the_baselines(run, capsys):
-    results = evaluate_run(EvaluateConfig(run, threads=1))
+    path = run / "scores.json"
+    results = evaluate_run(EvaluateConfig(run, threads=1, json=path))
+    assert json.loads(path.read_text()) == {"results": results}
     assert list(results) == ["val_unseen"]
     assert list(results["val_unseen"]) == ["follower", "random", "forward", "shortest path"]
     assert "nDTW" in capsys.readouterr().out

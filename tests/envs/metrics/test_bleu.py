@@ -1,6 +1,9 @@
 import math
+import random
 
 import pytest
+import sacrebleu
+from sacrebleu.metrics import BLEU
 
 from envs.metrics.bleu import coco_bleu, corpus_bleu
 
@@ -52,3 +55,35 @@ def test_coco_bleu_of_a_candidate_without_common_trigrams():
     bleu = coco_bleu([list("abcd")], [[list("abxy")]])
     assert bleu[:2] == pytest.approx([0.5, (0.5 / 3) ** 0.5])
     assert bleu[2] < 1e-4
+
+
+def test_corpus_bleu_equals_that_of_sacrebleu():
+    rng = random.Random(0)
+
+    def sentence(longest):
+        return rng.choices("a b c d e".split(), k=rng.randint(4, longest))
+
+    for longest in (6, 12, 30):
+        candidates = [sentence(longest) for _ in range(20)]
+        references = [[sentence(longest) for _ in range(3)] for _ in candidates]
+        streams = [[" ".join(own[i]) for own in references] for i in range(3)]
+        other = sacrebleu.corpus_bleu(
+            [" ".join(words) for words in candidates],
+            streams,
+            smooth_method="none",
+            tokenize="none",
+        )
+        assert other.score > 0
+        assert corpus_bleu(candidates, references) == pytest.approx(other.score / 100, abs=1e-12)
+
+
+def test_coco_bleu_equals_that_of_sacrebleu_where_all_orders_match():
+    candidates, references = (
+        [list("abcdefgh"), list("xyzabc")],
+        [[list("abcdefgx")], [list("xyzab")]],
+    )
+    for order, value in enumerate(coco_bleu(candidates, references), 1):
+        other = BLEU(smooth_method="none", tokenize="none", max_ngram_order=order)
+        joined = [[" ".join(own[0]) for own in references]]
+        score = other.corpus_score([" ".join(words) for words in candidates], joined).score
+        assert value == pytest.approx(score / 100, abs=1e-6)

@@ -1,0 +1,1 @@
+"""Experiments: the tables of the documentation, the commands that make them, and their records."""

@@ -1,0 +1,156 @@
+"""Tables of the pages, rendered from records.
+
+A table stands between the lines "<!-- table: NAME -->" and "<!-- end -->".
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from clipnav.experiments.declarations import Column, Experiment
+from clipnav.experiments.records import Cell, Difference, Record, Uncertain, read_record
+from envs.metrics import SUMMARY_METRICS
+from storage import write_text
+
+_BLOCK = re.compile(r"^<!-- table: (\S+) -->$\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+_DECIMALS = {"m": ".2f", "%": ".1f"}
+
+
+def pages_of(docs: Path) -> list[Path]:
+    """Return the pages that can contain tables: README.md beside the folder, and its pages."""
+    readme = docs.parent / "README.md"
+    return [*([readme] if readme.is_file() else []), *sorted(docs.glob("*.md"))]
+
+
+def render_pages(docs: Path, experiments: Mapping[str, Experiment]) -> list[Path]:
+    """Render the tables of all pages; return the pages that have changed.
+
+    Args:
+        docs: Folder of the pages, with the records in results/.
+        experiments: Experiments by name.
+
+    Raises:
+        ValueError: As in `render`.
+    """
+    changed = []
+    for page in pages_of(docs):
+        text = page.read_text(encoding="utf-8")
+        rendered = render(text, docs / "results", experiments, str(page))
+        if rendered != text:
+            write_text(page, rendered)
+            changed.append(page)
+    return changed
+
+
+def render(text: str, folder: Path, experiments: Mapping[str, Experiment], source: str) -> str:
+    """Return the text of a page with its tables rendered.
+
+    Args:
+        text: Text of the page.
+        folder: Folder of the records.
+        experiments: Experiments by name.
+        source: Name of the page, for messages.
+
+    Raises:
+        ValueError: A table has no experiment or no record, or a marker has no end.
+    """
+    if len(_BLOCK.findall(text)) != text.count("<!-- table: "):
+        raise ValueError(f"{source}: a table has no end; add a line <!-- end --> below it")
+
+    def block(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in experiments:
+            raise ValueError(f"{source}: table {name!r} has no experiment; declare it")
+        record = read_record(folder, name)
+        if record is None:
+            raise ValueError(
+                f"{source}: table {name!r} has no record; run clipnav reproduce {name}"
+            )
+        experiment = experiments[name]
+        body = f"{render_table(record, experiment)}\n\n{provenance(record, experiment)}"
+        return f"<!-- table: {name} -->\n{body}\n<!-- end -->"
+
+    return _BLOCK.sub(block, text)
+
+
+def render_table(record: Record, experiment: Experiment) -> str:
+    """Return a record as a Markdown table, with left-aligned columns before the first number.
+
+    Raises:
+        ValueError: The columns of the record are not those of the declaration.
+    """
+    columns = experiment.column_list()
+    if record.columns != tuple(column.name for column in columns):
+        raise ValueError(
+            f"{record.experiment}: the columns of the record and of the declaration differ; run "
+            "clipnav reproduce again, or correct the declaration"
+        )
+    texts = next(
+        (i for i, _ in enumerate(columns) if any(_is_number(row[i]) for row in record.rows)),
+        len(columns),
+    )
+    ruler = ["---"] * texts + ["---:"] * (len(columns) - texts)
+    lines: list[Sequence[str]] = [
+        [f" {column.name} " if column.name else " " for column in columns],
+        ruler,
+        *(
+            [f" {cell} " if cell else " " for cell in map(format_cell, row, columns)]
+            for row in record.rows
+        ),
+    ]
+    return "\n".join(f"|{'|'.join(line)}|" for line in lines)
+
+
+def format_cell(cell: Cell, column: Column) -> str:
+    """Return a cell as text."""
+    match cell:
+        case None:
+            return ""
+        case str():
+            return cell
+        case Uncertain(mean, half):
+            return f"{_number(mean, column)} ± {_number(half, column)}"
+        case Difference(difference, low, high):
+            value, *ends = (_number(v, column, "+") for v in (difference, low, high))
+            return f"{value} [{', '.join(ends)}]"
+        case _:
+            return _number(cell, column)
+
+
+def provenance(record: Record, experiment: Experiment) -> str:
+    """Return the sentences below a table: commit, date, seeds, machine and source."""
+    seeds = ", ".join(map(str, record.seeds))
+    formats = {"processor": "{}", "cores": "{} cores", "load": "load {}"}
+    known = [key for key in formats if key in record.machine]
+    where = ", ".join(formats[key].format(record.machine[key]) for key in known)
+    parts = [f"commit {record.commit}", record.date, f"seed{'s'[: len(record.seeds) > 1]} {seeds}"]
+    facts = ", ".join([*parts, *([where] if where else [])])
+    command = f"`clipnav reproduce {record.experiment}`"
+    if record.source == "measured":
+        source = f"Measured by {command} ({experiment.budget})."
+    elif experiment.archived is None:
+        source = (
+            f"Copied from an earlier version of this page; {command} ({experiment.budget}) has not "
+            "rerun it with the current code."
+        )
+    else:
+        source = (
+            "Copied from an earlier version of this page; the current code cannot rerun it: "
+            f"{experiment.archived}."
+        )
+    return f"*{record.experiment}: {facts}. {source}*"
+
+
+def _is_number(cell: Cell) -> bool:
+    return cell is not None and not isinstance(cell, str)
+
+
+def _number(value: float, column: Column, sign: str = "") -> str:
+    name = (column.key or column.name).partition("#")[0]
+    if column.format is not None:
+        form = column.format
+    elif name in SUMMARY_METRICS:
+        form = _DECIMALS[SUMMARY_METRICS[name].unit]
+    else:
+        form = ",.0f" if abs(value) >= 100 else ".3g"
+    return format(value, sign + form)

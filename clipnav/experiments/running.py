@@ -1,0 +1,201 @@
+"""Execution of an experiment: its steps one after the other, resumable, and the record of its rows.
+
+Finished steps are listed in FOLDER/finished.json, and the commits at which each step was started in
+FOLDER/started.json. A training that was interrupted is resumed from its last saved state; any other
+interrupted step is run again.
+"""
+
+import json
+import os
+import runpy
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from clipnav.cli import main
+from clipnav.experiments.declarations import Experiment
+from clipnav.experiments.provenance import Machine, commit, machine, today
+from clipnav.experiments.records import Record
+from clipnav.experiments.rows import read_rows
+from storage import write_text
+from storage.json_files import read_json
+from storage.locks import sole_writer
+from storage.processes import run_jobs
+from training.interruption import interruption_message
+
+FINISHED, STARTED = "finished.json", "started.json"
+_SAVED_STATE = "trainer.pt"
+_TRAININGS = (
+    "train-agent",
+    "train-speaker",
+    "pretrain-house-clip",
+    "finetune-vqa",
+    "finetune-snli-ve",
+    "train-captioner",
+)
+_BENCHMARKS = "benchmarks/"
+_THREADS = "OMP_NUM_THREADS"
+
+
+class FinishedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A step that has ended without an error: its words, and where and when it ran."""
+
+    words: tuple[str, ...]
+    commits: tuple[str, ...]
+    date: str
+    seconds: float
+    machine: Machine
+
+
+def steps_of(experiment: Experiment, folder: Path) -> list[list[str]]:
+    """Return the words of each step, in order; a step with {seed} is repeated for each seed."""
+    steps = []
+    for step in experiment.steps:
+        words = shlex.split(step)
+        for seed in experiment.seeds:
+            filled = [word.format(folder=folder, seed=seed) for word in words]
+            if filled not in steps:
+                steps.append(filled)
+    return steps
+
+
+def finished_steps(folder: Path) -> list[FinishedStep]:
+    """Return the finished steps in the folder of an experiment.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    path = folder / FINISHED
+    if not path.is_file():
+        return []
+    remedy = f"remove {folder} to run the experiment from the start"
+    try:
+        return msgspec.convert(read_json(path, remedy), list[FinishedStep])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path}: {error}; {remedy}") from error
+
+
+def run_experiment(name: str, experiment: Experiment, checkout: Path, folder: Path) -> Record:
+    """Run the steps that are not finished, and return the record of the table.
+
+    Args:
+        name: Name of the experiment.
+        experiment: The experiment.
+        checkout: Folder of the checkout.
+        folder: Folder of the outputs.
+
+    Raises:
+        ValueError: The experiment is archived, or the results lack a value.
+        ChildProcessError: A step failed; the message contains its error.
+        OutputInUseError: Another process runs the experiment in this folder.
+    """
+    if experiment.archived is not None:
+        raise ValueError(
+            f"{name}: the current code cannot rerun this experiment: {experiment.archived}; check "
+            "out the commit that its page names"
+        )
+    steps = steps_of(experiment, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    hint = f"Finished steps are kept in {folder}; run the same command again to resume"
+    with sole_writer(folder), interruption_message(lambda: hint), _one_thread():
+        for number, words in enumerate(steps, 1):
+            finished = finished_steps(folder)
+            if any(list(step.words) == words for step in finished):
+                continue
+            print(f"{name}, step {number} of {len(steps)}: {shlex.join(words)}", flush=True)
+            step = _run(words, checkout, _start(folder, words, commit(checkout)))
+            _write_finished(folder, [*finished, step])
+    done = [step for step in finished_steps(folder) if list(step.words) in steps]
+    return Record(
+        experiment=name,
+        source="measured",
+        commit=" and ".join(dict.fromkeys(c for step in done for c in step.commits)),
+        date=max(step.date for step in done),
+        machine=done[-1].machine,
+        seeds=experiment.seeds,
+        commands=tuple(_command(step, folder) for step in experiment.steps),
+        columns=tuple(column.name for column in experiment.column_list()),
+        rows=read_rows(experiment, folder),
+    )
+
+
+def _start(folder: Path, words: Sequence[str], version: str) -> list[str]:
+    """Write the commit at which a step starts; return those of its earlier starts as well."""
+    path, name = folder / STARTED, shlex.join(words)
+    remedy = f"remove {folder} to run the experiment from the start"
+    started = read_json(path, remedy) if path.is_file() else {}
+    commits = list(dict.fromkeys([*started.get(name, []), version]))
+    write_text(path, json.dumps({**started, name: commits}, indent=2) + "\n")
+    return commits
+
+
+def _run(words: Sequence[str], checkout: Path, commits: Sequence[str]) -> FinishedStep:
+    """Run a step in a process of its own, which ends together with this one."""
+    start = time.perf_counter()
+    for _ in run_jobs(run_step, [(resumed(words), checkout)], 1, f"runs {words[0]}"):
+        pass
+    seconds = round(time.perf_counter() - start, 1)
+    return FinishedStep(tuple(words), tuple(commits), today(), seconds, machine())
+
+
+def run_step(job: tuple[Sequence[str], Path]) -> None:
+    """Run a command of clipnav or a benchmark.
+
+    Args:
+        job: Words of the command, and the folder of the checkout.
+
+    Raises:
+        ChildProcessError: The command failed.
+    """
+    (name, *arguments), checkout = job
+    try:
+        if name.startswith(_BENCHMARKS):
+            path = checkout / name
+            sys.argv = [str(path), *arguments]
+            sys.path.insert(0, str(path.parent))  # as Python does for a script
+            runpy.run_path(str(path), run_name="__main__")
+            status: int | str | None = 0
+        else:
+            status = main([name, *arguments])
+    except SystemExit as end:
+        status = end.code
+    if status:
+        raise ChildProcessError(f"{shlex.join([name, *arguments])}: failed: {status}")
+
+
+def resumed(words: Sequence[str]) -> list[str]:
+    """Return the words of a step, or those that resume its training from a saved state."""
+    name, *arguments = words
+    if name in _TRAININGS and "--output" in arguments:
+        run = arguments[arguments.index("--output") + 1]
+        if (Path(run) / _SAVED_STATE).is_file():
+            return [name, "--resume", run]
+    return list(words)
+
+
+def _write_finished(folder: Path, steps: Sequence[FinishedStep]) -> None:
+    write_text(folder / FINISHED, json.dumps(msgspec.to_builtins(steps), indent=2) + "\n")
+
+
+def _command(step: str, folder: Path) -> str:
+    """Return a step as a command line of the documentation."""
+    program = "python" if step.startswith(_BENCHMARKS) else "clipnav"
+    return f"{program} {step.format(folder=folder, seed='{seed}')}"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let libraries of child processes use one thread, unless the user has chosen a number."""
+    if _THREADS in os.environ:
+        yield
+        return
+    os.environ[_THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_THREADS]

@@ -1,0 +1,48 @@
+"""A checkout with small experiments, whose benchmarks are scripts that the tests control."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DECLARATIONS = """
+[speed]
+page = "page.md"
+budget = "1 second"
+steps = ["benchmarks/first.py {folder}/first.json", "benchmarks/second.py {folder}/second.json"]
+base = "first.json#figures"
+columns = ["", "steps", { name = "share", factor = 100, format = ".1f" }]
+rows = [["fast", "#fast", "second.json#share"], ["slow", "#slow", ""]]
+"""
+FIRST = """
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1]).parent
+with (folder / "starts.txt").open("a") as file:
+    file.write("first\\n")
+figures = {"fast": {"value": 1234.5, "unit": "steps"}, "slow": {"value": 2.5, "unit": "steps"}}
+pathlib.Path(sys.argv[1]).write_text(json.dumps({"figures": figures}))
+"""
+SECOND = """
+import json, pathlib, sys
+pathlib.Path(sys.argv[1]).write_text(json.dumps({"share": 0.123}))
+"""
+PAGE = "# Page\n\n<!-- table: speed -->\n<!-- end -->\n\nText.\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A git checkout with the experiment `speed`, whose two steps are scripts."""
+    files = {
+        "docs/page.md": PAGE,
+        "docs/results/experiments.toml": DECLARATIONS,
+        "benchmarks/first.py": FIRST,
+        "benchmarks/second.py": SECOND,
+    }
+    folder = tmp_path / "checkout"
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "First"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    return folder

@@ -1,0 +1,120 @@
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agents.command_line import parse_speaker, parse_train
+from agents.settings.presets import preset
+from clipnav.experiments.declarations import Column, Experiment, read_experiments
+from clipnav.experiments.running import steps_of
+from tests.conftest import ROOT
+
+EXPERIMENTS = read_experiments(ROOT / "docs" / "results")
+FOLDER = Path("folder")
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "experiments.toml").write_text(text)
+    return folder
+
+
+def test_a_folder_without_declarations_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"experiments\.toml: .* in a checkout"):
+        read_experiments(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a", r"experiments\.toml: .*; correct the file"),
+        ('[a]\npage = "p.md"\ncolumns = ["x"]\npages = 1', "unknown field `pages`"),
+        ('[a]\npage = "p.md"\ncolumns = ["x"]', "steps, rows and budget are required"),
+        (
+            '[a]\npage = "p.md"\ncolumns = ["x"]\nbudget = "1 s"\narchived = "old"',
+            "an archived experiment has no steps",
+        ),
+    ],
+)
+def test_an_invalid_declaration_is_refused(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_experiments(write(tmp_path, text))
+
+
+def test_columns_are_names_or_tables(tmp_path):
+    text = '[a]\npage = "p.md"\narchived = "old"\ncolumns = ["x", { name = "y", factor = 2 }]'
+    assert read_experiments(write(tmp_path, text))["a"].column_list() == [
+        Column("x"),
+        Column("y", factor=2),
+    ]
+
+
+def test_steps_with_a_seed_are_repeated_for_each_seed():
+    experiment = Experiment(
+        page="p.md",
+        columns=("x",),
+        steps=("a {folder}", 'b "--x {seed}" {{seed}}'),
+        rows=(("y",),),
+        seeds=(0, 5),
+        budget="1 s",
+    )
+    assert steps_of(experiment, FOLDER) == [
+        ["a", "folder"],
+        ["b", "--x 0", "{seed}"],
+        ["b", "--x 5", "{seed}"],
+    ]
+
+
+@pytest.mark.parametrize("name", [n for n, e in EXPERIMENTS.items() if e.archived is None])
+def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
+    experiment = EXPERIMENTS[name]
+    columns = len(experiment.columns)
+    outputs = " ".join(word for step in steps_of(experiment, FOLDER) for word in step)
+    for row in experiment.rows:
+        assert len(row) == columns or (len(row) < columns and "#" in row[-1])
+        for cell in row:
+            if "#" in cell:
+                file = (experiment.base + cell if cell.startswith("#") else cell).partition("#")[0]
+                written = file.removesuffix("/results.json").removesuffix("/comparison.json")
+                assert f"folder/{written.replace('{seed}', '0')}" in outputs
+
+
+def test_trainings_of_experiments_have_valid_settings_and_select_weights_on_val_seen():
+    parsers = {"train-agent": parse_train, "train-speaker": parse_speaker}
+    count = 0
+    for experiment in EXPERIMENTS.values():
+        for name, *arguments in steps_of(experiment, FOLDER):
+            # Runs that continue others need these to exist.
+            if name in parsers and not {"--start-from", "--back-translation.speaker"} & {
+                *arguments
+            }:
+                parsers[name](arguments)
+                count += 1
+    assert count > 20
+
+
+def test_flags_of_the_other_steps_exist(run_command, capsys):
+    flags: dict[str, set[str]] = {}
+    for experiment in EXPERIMENTS.values():
+        for step in experiment.steps:
+            name, *words = shlex.split(step)
+            own = words[: words.index("--")] if "--" in words else words
+            flags.setdefault(name, set()).update(w for w in own if w.startswith("--"))
+    for name, used in flags.items():
+        if name.startswith("benchmarks/"):
+            assert (ROOT / name).is_file()
+            assert "--json" in used
+            continue
+        with pytest.raises(SystemExit):
+            run_command(name, "--help")
+        printed = capsys.readouterr().out
+        assert {flag for flag in used if flag not in printed} == set()
+
+
+def test_the_demo_experiment_has_the_settings_of_the_demo():
+    first, second = steps_of(EXPERIMENTS["demo"], FOLDER)
+    expected = replace(preset("r2r", "houses"), threads=2, output=FOLDER / "imitation")
+    assert parse_train(first[1:]) == expected
+    assert second[1:] == [
+        *("--threads", "2", "--start-from", "folder/imitation", "--output", "folder/rewards")
+    ]

@@ -1,0 +1,124 @@
+import re
+
+import pytest
+
+from clipnav.experiments.declarations import Column, Experiment, read_experiments
+from clipnav.experiments.pages import format_cell, pages_of, render, render_pages, render_table
+from clipnav.experiments.records import (
+    Difference,
+    Record,
+    Uncertain,
+    read_record,
+    record_path,
+    write_record,
+)
+from tests.conftest import ROOT
+
+DOCS = ROOT / "docs"
+EXPERIMENTS = read_experiments(DOCS / "results")
+OLD = Experiment(page="page.md", columns=("agent", "note", "SR", "x"), archived="it is old")
+RECORD = Record(
+    experiment="old",
+    source="transcribed",
+    commit="1234567",
+    date="2026-01-02",
+    machine={"processor": "A processor", "cores": 2, "load": 1.5, "python": "3.11.7"},
+    seeds=(0, 1),
+    commands=("clipnav demo",),
+    columns=("agent", "note", "SR", "x"),
+    rows=(("a", None, Uncertain(50.04, 1.26), 1234.5), ("b", "text", 7, None)),
+)
+
+
+def test_every_page_equals_its_rendering():
+    for page in pages_of(DOCS):
+        text = page.read_text("utf-8")
+        assert render(text, DOCS / "results", EXPERIMENTS, str(page)) == text
+
+
+@pytest.mark.parametrize("name", ["results.md", "benchmarks.md"])
+def test_a_page_contains_its_experiments_and_no_other_table(name):
+    text = (DOCS / name).read_text("utf-8")
+    shown = re.findall(r"^<!-- table: (\S+) -->$", text, re.MULTILINE)
+    assert sorted(shown) == sorted(n for n, e in EXPERIMENTS.items() if e.page == name)
+    outside = re.sub(r"^<!-- table.*?^<!-- end -->$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert not re.search(r"^\|", outside, re.MULTILINE)
+
+
+def test_every_record_has_an_experiment():
+    records = {path.stem for path in (DOCS / "results").glob("*.json")}
+    assert records == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize(
+    ("cell", "column", "text"),
+    [
+        (None, Column("SR"), ""),
+        ("text", Column("SR"), "text"),
+        (52.96, Column("SR"), "53.0"),
+        (13.5, Column("TL"), "13.50"),
+        (1234.5, Column("rate"), "1,234"),
+        (2.2718, Column("rate"), "2.27"),
+        (46.85, Column("BLEU", format=".2f"), "46.85"),
+        (Uncertain(50.04, 1.26), Column("SPL"), "50.0 ± 1.3"),
+        (Difference(1.81, -0.1, 3.8), Column("d", key="SPL#x"), "+1.8 [-0.1, +3.8]"),
+    ],
+)
+def test_cells(cell, column, text):
+    assert format_cell(cell, column) == text
+
+
+def test_a_table_with_its_provenance(tmp_path):
+    write_record(tmp_path, RECORD)
+    text = "A\n\n<!-- table: old -->\nstale\n<!-- end -->\n\nB\n"
+    rendered = render(text, tmp_path, {"old": OLD}, "page.md")
+    assert rendered == (
+        "A\n\n<!-- table: old -->\n"
+        "| agent | note | SR | x |\n"
+        "|---|---|---:|---:|\n"
+        "| a | | 50.0 ± 1.3 | 1,234 |\n"
+        "| b | text | 7.0 | |\n"
+        "\n"
+        "*old: commit 1234567, 2026-01-02, seeds 0, 1, A processor, 2 cores, load 1.5. Copied "
+        "from an earlier version of this page; the current code cannot rerun it: it is old.*\n"
+        "<!-- end -->\n\nB\n"
+    )
+    assert render(rendered, tmp_path, {"old": OLD}, "page.md") == rendered
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    write_record(tmp_path, RECORD)
+    assert read_record(tmp_path, "old") == RECORD
+    assert read_record(tmp_path, "other") is None
+    path = record_path(tmp_path, "old")
+    path.write_text(path.read_text().replace('"source": "transcribed"', '"source": "guessed"'))
+    with pytest.raises(ValueError, match=r"old\.json: .*source.*; restore it"):
+        read_record(tmp_path, "old")
+
+
+def test_columns_of_another_declaration_are_refused():
+    other = Experiment(page="page.md", columns=("agent", "SPL"), archived="it is old")
+    with pytest.raises(ValueError, match="old: the columns of the record and of the declaration"):
+        render_table(RECORD, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- table: old -->\n<!-- end -->\n", r"page\.md: table 'old' has no record; run"),
+        ("<!-- table: new -->\n<!-- end -->\n", r"page\.md: table 'new' has no experiment"),
+        ("<!-- table: old -->\n", r"page\.md: a table has no end"),
+    ],
+)
+def test_a_table_that_cannot_be_rendered_is_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        render(text, tmp_path, {"old": OLD}, "page.md")
+
+
+def test_only_changed_pages_are_written(tmp_path):
+    docs = tmp_path / "docs"
+    write_record(docs / "results", RECORD)
+    (docs / "page.md").write_text("<!-- table: old -->\n<!-- end -->\n")
+    (docs / "other.md").write_text("No table.\n")
+    assert render_pages(docs, {"old": OLD}) == [docs / "page.md"]
+    assert render_pages(docs, {"old": OLD}) == []

@@ -1,0 +1,158 @@
+"""The command runs experiments, resumes them after failures and kills, and renders pages."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from clipnav.experiments.running import resumed
+from tests.conftest import ROOT
+
+BLOCKING = """
+import threading
+print("started", flush=True)
+threading.Event().wait()  # until the process is stopped
+"""
+
+
+@pytest.fixture
+def reproduce(run_command, checkout, monkeypatch):
+    """Run the command in the checkout."""
+    monkeypatch.chdir(checkout)
+
+    def run(*arguments):
+        return run_command("reproduce", *arguments)
+
+    return run
+
+
+def test_an_experiment_runs_once_and_renders_its_page(reproduce, checkout):
+    printed = reproduce("speed")
+    assert "speed, step 2 of 2: benchmarks/second.py runs/results/speed/second.json" in printed
+    record = json.loads((checkout / "docs/results/speed.json").read_text())
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=checkout, capture_output=True, text=True
+    ).stdout.strip()
+    assert (record["source"], record["commit"]) == ("measured", commit)
+    assert record["rows"] == [["fast", 1234.5, pytest.approx(12.3)], ["slow", 2.5, None]]
+    assert record["commands"][0] == "python benchmarks/first.py runs/results/speed/first.json"
+    page = (checkout / "docs/page.md").read_text()
+    assert "| fast | 1,234 | 12.3 |\n| slow | 2.5 | |\n" in page
+    assert "Measured by `clipnav reproduce speed` (1 second)." in page
+    written = (checkout / "docs/results/speed.json").read_bytes()
+    assert "step" not in reproduce("speed")
+    assert (checkout / "docs/results/speed.json").read_bytes() == written
+    assert (checkout / "runs/results/speed/starts.txt").read_text() == "first\n"
+
+
+def test_an_experiment_resumes_after_a_failed_step(reproduce, checkout):
+    script = checkout / "benchmarks/second.py"
+    whole = script.read_text()
+    script.write_text("raise SystemExit('no second')")
+    with pytest.raises(ChildProcessError, match=r"second\.py .*: failed: no second"):
+        reproduce("speed")
+    assert not (checkout / "docs/results/speed.json").exists()
+    assert "1 of 2 steps finished" in reproduce("--list")
+    script.write_text(whole)
+    assert "step 1" not in reproduce("speed")
+    assert (checkout / "runs/results/speed/starts.txt").read_text() == "first\n"
+
+
+def test_a_step_that_is_resumed_at_another_commit_names_both(reproduce, checkout):
+    script = checkout / "benchmarks/second.py"
+    whole = script.read_text()
+    script.write_text("raise SystemExit('no second')")
+    with pytest.raises(ChildProcessError):
+        reproduce("speed")
+    script.write_text(whole)
+    reproduce("speed")
+    first, second = json.loads((checkout / "docs/results/speed.json").read_text())["commit"].split(
+        " and "
+    )
+    assert first == f"{second}+"
+
+
+def test_a_changed_file_is_marked_in_the_commit(reproduce, checkout):
+    with (checkout / "benchmarks/first.py").open("a") as file:
+        file.write("# changed\n")
+    reproduce("speed")
+    assert json.loads((checkout / "docs/results/speed.json").read_text())["commit"][-1] == "+"
+
+
+@pytest.mark.parametrize("request_to_stop", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stopped_experiment_resumes_and_renders_to_the_same_bytes(
+    request_to_stop, reproduce, checkout, monkeypatch
+):
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.0, 1.0, 1.0))
+    reproduce("speed")
+    pages = {path: path.read_bytes() for path in (checkout / "docs").rglob("*.*")}
+    subprocess.run(["rm", "-r", "runs", "docs/results/speed.json"], cwd=checkout, check=True)
+    script = checkout / "benchmarks/second.py"
+    whole = script.read_text()
+    script.write_text(BLOCKING)
+    # Without the change of the script, so that the commit is the same.
+    subprocess.run(
+        ["git", "update-index", "--assume-unchanged", "benchmarks/second.py"],
+        cwd=checkout,
+        check=True,
+    )
+    command = [sys.executable, "-m", "clipnav", "reproduce", "speed"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CLIPNAV_TRACEBACK": ""}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=checkout, env=environment, stdout=pipe, stderr=pipe
+    ) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != b"started\n":
+            assert process.poll() is None
+        process.send_signal(request_to_stop)
+        # Ends when the process of the step has ended, too.
+        printed, errors = process.communicate()
+    assert printed == b""
+    if request_to_stop == signal.SIGTERM:
+        assert process.returncode == 130, errors.decode()
+        assert b"Finished steps are kept in runs/results/speed; run the same command" in errors
+    script.write_text(whole)
+    assert "step 1" not in reproduce("speed")
+    assert pages == {path: path.read_bytes() for path in (checkout / "docs").rglob("*.*")}
+
+
+def test_trainings_are_resumed_from_their_saved_state(tmp_path):
+    words = ["train-agent", "--threads", "1", "--output", str(tmp_path / "run")]
+    assert resumed(words) == words
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "trainer.pt").touch()
+    assert resumed(words) == ["train-agent", "--resume", str(tmp_path / "run")]
+    assert resumed(["demo", *words[1:]]) == ["demo", *words[1:]]
+
+
+def test_rendering_needs_no_experiment_to_run(reproduce, checkout):
+    reproduce("speed")
+    page = checkout / "docs/page.md"
+    rendered = page.read_bytes()
+    page.write_text(page.read_text().replace("1,234", "9,999"))
+    assert reproduce("--render") == f"{page.relative_to(checkout)}: rendered\n"
+    assert page.read_bytes() == rendered
+
+
+def test_the_list_shows_state_and_budget(reproduce):
+    (line,) = [line for line in reproduce("--list").splitlines() if line.startswith("speed")]
+    assert re.split(r" {2,}", line) == ["speed", "page.md", "0", "1 second", "no record"]
+    reproduce("speed")
+    assert re.search(r"measured at \w+, [\d-]+; 2 of 2 steps finished in", reproduce("--list"))
+
+
+def test_refusals(reproduce, checkout, capsys):
+    with pytest.raises(ValueError, match=r"fast, quick: no such experiment; .* --list"):
+        reproduce("fast", "speed", "quick")
+    with pytest.raises(SystemExit):
+        reproduce("speed", "--list")
+    assert "give either names, --list or" in capsys.readouterr().err
+    declarations = checkout / "docs/results/experiments.toml"
+    declarations.write_text('[speed]\npage = "page.md"\ncolumns = ["a"]\narchived = "it is old"')
+    with pytest.raises(ValueError, match=r"speed: the current code cannot rerun .*: it is old"):
+        reproduce("speed")
