@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 LOWEST := .venv-lowest
 
-.PHONY: install demo results test test-lowest lint format clean
+.PHONY: install demo results test test-lowest docs lint format clean
 
 install: $(INSTALLED)
 
@@ -39,6 +39,10 @@ test-lowest: install
 	  --editable ".[dev]"
 	$(LOWEST)/bin/python -m pytest $(PYTEST)
 
+# The documentation site, in site/; links and anchors are checked.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,4 +53,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build site *.egg-info .pytest_cache .ruff_cache

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agents.experiments.runs import load_run, write_submission
     from encoders.clip import ClipEncoder
     from encoders.explanations import explain, text_score
+    from encoders.extraction.world_features import WorldViews
     from envs.episodes.episode import Episode
     from envs.episodes.splits import load_split
     from envs.graphs.nav_graph import NavGraph
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from envs.navigation.vector_env import VlnVectorEnv
     from envs.navigation.vln_env import VlnEnv
     from envs.submissions.files import write_r2r_submission, write_rxr_submission
-    from envs.submissions.scores import ScoringRules, score_submission
+    from envs.submissions.ground_truth import ScoringRules
+    from envs.submissions.scores import score_submission
     from envs.tokenizers import load_tokenizer
     from envs.worlds import world_files
     from storage.features.opening import open_store
     from storage.features.store import FeatureStore
     from viewer.trace import Trace, read_traces, record
+    from vl_tasks.vqa.answering import answer_questions
 
 # Public names by the module that defines them.
 _PUBLIC: dict[str, tuple[str, ...]] = {
@@ -44,6 +47,7 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "agents.experiments.runs": ("load_run", "write_submission"),
     "encoders.clip": ("ClipEncoder",),
     "encoders.explanations": ("explain", "text_score"),
+    "encoders.extraction.world_features": ("WorldViews",),
     "envs.episodes.episode": ("Episode",),
     "envs.episodes.splits": ("load_split",),
     "envs.graphs.nav_graph": ("NavGraph",),
@@ -52,12 +56,14 @@ _PUBLIC: dict[str, tuple[str, ...]] = {
     "envs.navigation.vector_env": ("VlnVectorEnv",),
     "envs.navigation.vln_env": ("VlnEnv",),
     "envs.submissions.files": ("write_r2r_submission", "write_rxr_submission"),
-    "envs.submissions.scores": ("ScoringRules", "score_submission"),
+    "envs.submissions.ground_truth": ("ScoringRules",),
+    "envs.submissions.scores": ("score_submission",),
     "envs.tokenizers": ("load_tokenizer",),
     "envs.worlds": ("world_files",),
     "storage.features.opening": ("open_store",),
     "storage.features.store": ("FeatureStore",),
     "viewer.trace": ("Trace", "read_traces", "record"),
+    "vl_tasks.vqa.answering": ("answer_questions",),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 
@@ -73,6 +79,8 @@ __all__ = [
     "Trace",
     "VlnEnv",
     "VlnVectorEnv",
+    "WorldViews",
+    "answer_questions",
     "explain",
     "load_run",
     "load_split",

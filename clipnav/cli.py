@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "explain-image",
     ),
     "tasks": (
+        "pretrain-vl",
         "finetune-vqa",
         "finetune-gqa",
         "finetune-snli-ve",
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "evaluate-answers",
         "evaluate-gqa",
         "evaluate-captions",
+        "convert-clip-vil-p",
     ),
     "datasets": (
         "download-data",

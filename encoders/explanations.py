@@ -56,7 +56,7 @@ def explain(
     """Compute the heat map of a score over an image.
 
     Args:
-        encoder: Preferably in float32, because gradients in bfloat16 are coarse.
+        encoder: Encoder, preferably in float32, because gradients in bfloat16 are coarse.
         image: RGB image.
         score: Score to explain: see `text_score`, or a model's score of an answer.
         of: Input of the score: pooled features or grid features.

@@ -29,6 +29,23 @@ class PictureError(ValueError):
         self.problem = problem
 
 
+_ORIENTATION = 0x0112  # tag of EXIF
+_TURNED = (5, 6, 7, 8)  # its values that exchange width and height
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+
+
 def load_picture(source: Path | bytes, name: object = None, upright: bool = False) -> "Image.Image":
     """Read and decode an image; its size is checked before memory is allocated.
 
@@ -44,20 +61,7 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
     """
     from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  (registers its format)
 
-    damage = (
-        OSError,
-        SyntaxError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        EOFError,
-        MemoryError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-    )
+    damage = (*_DAMAGE, Image.DecompressionBombError)
     name = source if name is None and isinstance(source, Path) else name
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -73,3 +77,22 @@ def load_picture(source: Path | bytes, name: object = None, upright: bool = Fals
         raise
     except damage as error:
         raise PictureError(name, shortened(str(error) or type(error).__name__, 240)) from error
+
+
+def picture_header(path: Path) -> tuple[int, int, bool]:
+    """Read width and height of an image, and whether EXIF exchanges them; nothing is decoded.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        PictureError: The file is not an image.
+    """
+    from PIL import Image, WebPImagePlugin  # noqa: F401  (registers its format)
+
+    try:
+        with Image.open(path, "r", FORMATS) as image:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+            return image.width, image.height, turned
+    except FileNotFoundError:
+        raise
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
+        raise PictureError(path, shortened(str(error) or type(error).__name__, 240)) from error

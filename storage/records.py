@@ -67,7 +67,7 @@ def read_records(
         except (RecordError, ExpansionError):
             raise
         except _DAMAGE as error:
-            problem = _problem(error)
+            problem = describe_problem(error)
             raise RecordError(path, len(records), problem, remedy, _record_id(line)) from error
     return records
 
@@ -108,7 +108,7 @@ def _locate(raw: bytes, decoder: msgspec.json.Decoder) -> tuple[int, bytes, str]
         try:
             decoder.decode(piece)
         except _DAMAGE as error:
-            return number, piece, _problem(error)
+            return number, piece, describe_problem(error)
         offset = _after_space(text, end)
         if text[offset : offset + 1] == "]":
             return number, b"", "text follows the end of the list"
@@ -122,7 +122,7 @@ def _after_space(text: str, offset: int) -> int:
     return match.end() if match else offset
 
 
-def _problem(error: BaseException) -> str:
+def describe_problem(error: BaseException) -> str:
     """Describe the problem of a record, with the field that msgspec names (`$.path[1]`)."""
     if isinstance(error, GZIP_DAMAGE):
         return f"the compressed data is damaged ({error})"

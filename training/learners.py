@@ -1,11 +1,10 @@
 """Interface between the training loop and what it trains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
 from torch import nn
 
 Summary = dict[str, float]
@@ -22,6 +21,31 @@ class Selection:
 
     split: str
     metric: str
+
+
+class Optimiser(Protocol):
+    """What the training loop requires of an optimiser; those of torch conform."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups of weights whose learning rate "lr" the training loop sets."""
+        ...
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Delete all gradients."""
+        ...
+
+    def step(self) -> object:
+        """Update the weights once."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state that is required to resume."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the result of `state_dict`."""
+        ...
 
 
 class Learner(Protocol):
@@ -43,12 +67,12 @@ class Learner(Protocol):
         ...
 
     @property
-    def clipped(self) -> list[nn.Module]:
+    def clipped(self) -> Sequence[nn.Module]:
         """Modules whose gradients are clipped separately."""
         ...
 
     @property
-    def optimiser(self) -> torch.optim.Optimizer:
+    def optimiser(self) -> Optimiser:
         """Optimiser of all weights of the network."""
         ...
 

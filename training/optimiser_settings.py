@@ -20,10 +20,10 @@ class OptimiserConfig:
     """Term added to the denominator for numerical stability."""
     weight_decay: float = 0.0
     """Decoupled weight decay; requires adamw."""
-    schedule: Literal["constant", "steps", "cosine", "open_clip", "noam"] = "constant"
-    """Learning rate schedule after the warm-up; cosine decays to zero at the end of the run, noam
-    decays with the inverse square root of the iteration. open_clip is a cosine that starts after
-    the warm-up, as in open_clip's training."""
+    schedule: Literal["constant", "steps", "cosine", "linear", "open_clip", "noam"] = "constant"
+    """Learning rate schedule after the warm-up; cosine and linear decay to zero at the end of the
+    run, noam decays with the inverse square root of the iteration. open_clip is a cosine that
+    starts after the warm-up, as in open_clip's training."""
     warmup: int = 0
     """Number of warm-up iterations. The warm-up is linear, except with warmup-stairs; the first
     iteration after it has the full learning rate (with noam and open_clip, the last iteration of

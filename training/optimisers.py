@@ -77,6 +77,8 @@ def learning_rate(config: OptimiserConfig, iteration: int, progress: float) -> f
     rate = config.learning_rate * _warmup_factor(config, iteration)
     if config.schedule == "cosine":
         rate *= 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "linear":
+        rate *= _linear_factor(config.warmup, iteration, progress)
     if config.schedule == "steps":
         rate *= config.decay ** sum(iteration >= milestone for milestone in config.milestones)
     return rate
@@ -104,6 +106,18 @@ def _warmup_factor(config: OptimiserConfig, iteration: int) -> float:
         climbed = sum(iteration >= config.warmup * stair // len(stairs) for stair in stairs)
         return (1 + climbed) / (1 + len(stairs))
     return config.warmup_start + (1 - config.warmup_start) * iteration / config.warmup
+
+
+def _linear_factor(warmup: int, iteration: int, progress: float) -> float:
+    """Return the fraction that is left of a linear decay from the end of the warm-up to zero.
+
+    As `get_linear_schedule_with_warmup` of transformers. The number of iterations of the run, which
+    its time may limit, is extrapolated from the progress.
+    """
+    if iteration <= warmup or not progress:
+        return 1.0
+    iterations = iteration / progress
+    return max(0.0, (iterations - iteration) / max(iterations - warmup, 1))
 
 
 def clip_gradient(network: nn.Module, config: OptimiserConfig) -> float:

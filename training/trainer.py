@@ -290,9 +290,11 @@ class Trainer:
         # All ranks use the time of rank 0, so that a run with --minutes ends at the same iteration.
         self.seconds += self._group.all_gather(time.perf_counter() - start)[0]
         if self.log is not None and self.iteration % _LOG_EVERY == 0:
-            names = self._recent[-1]
+            # An iteration may lack a figure, such as the loss of an objective without targets.
+            names = dict.fromkeys(name for figures in self._recent for name in figures)
             means = {
-                name: float(np.mean([figures[name] for figures in self._recent])) for name in names
+                name: float(np.mean([figures[name] for figures in self._recent if name in figures]))
+                for name in names
             }
             rate = self.learner.optimiser.param_groups[0]["lr"]
             means |= {"learning_rate": rate, "seconds": self.seconds}

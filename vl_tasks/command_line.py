@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -11,11 +11,17 @@ from training.resuming import early_value, file_defaults, parse_resumed
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
-from vl_tasks.settings.effects import idle_settings
+from vl_tasks.settings.effects import idle_pretraining_settings, idle_settings
 from vl_tasks.settings.gqa import GQA_PRESETS, GqaConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
+from vl_tasks.settings.pretraining import PretrainConfig
+from vl_tasks.settings.pretraining_presets import (
+    CLIP_VIL_P_ENTAILMENT,
+    CLIP_VIL_P_VQA,
+    PRETRAIN_PRESETS,
+)
 
-Config = TypeVar("Config", bound=RunConfig)
+Config = TypeVar("Config", bound=RunConfig | PretrainConfig)
 
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
@@ -24,13 +30,17 @@ _MAY_CHANGE = frozenset(
 )
 # For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
+_MAY_CHANGE_IN_PRETRAINING = frozenset(
+    "resume images iterations minutes evaluate_every evaluation_batch evaluation_pairs workers "
+    "threads device track".split()
+)
 # Settings that self-critical training must share with its cross-entropy run (--start).
 _OF_START = frozenset("preset vision standardise captioner min_count grids".split())
 
 
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
     """Parse the command line of a VQA training, see `_parse`."""
-    return _parse(VQA_PRESETS, arguments, description)
+    return _parse(VQA_PRESETS | CLIP_VIL_P_VQA, arguments, description)
 
 
 def parse_gqa(arguments: Sequence[str], description: str | None = None) -> GqaConfig:
@@ -40,7 +50,31 @@ def parse_gqa(arguments: Sequence[str], description: str | None = None) -> GqaCo
 
 def parse_entailment(arguments: Sequence[str], description: str | None = None) -> EntailmentConfig:
     """Parse the command line of a visual entailment training, see `_parse`."""
-    return _parse(ENTAILMENT_PRESETS, arguments, description)
+    return _parse(ENTAILMENT_PRESETS | CLIP_VIL_P_ENTAILMENT, arguments, description)
+
+
+def parse_pretraining(arguments: Sequence[str], description: str | None = None) -> PretrainConfig:
+    """Parse the command line of a pre-training, see `_parse`.
+
+    With --start, the sizes of the networks are those of that run.
+
+    Raises:
+        FileNotFoundError: The folder --start is not a run.
+    """
+    start = early_value(arguments, "start")
+    others = (early_value(arguments, name) for name in ("resume", "config"))
+    if start is None or any(others):
+        return _parse(PRETRAIN_PRESETS, arguments, description)
+    saved = read_config(Path(start), PretrainConfig)
+    presets = {
+        name: dataclasses.replace(
+            preset,
+            text=saved.text,
+            trunk=dataclasses.replace(saved.trunk, frozen_norms=preset.trunk.frozen_norms),
+        )
+        for name, preset in PRETRAIN_PRESETS.items()
+    }
+    return _parse(presets, arguments, description)
 
 
 def parse_captions(arguments: Sequence[str], description: str | None = None) -> CaptionConfig:
@@ -106,26 +140,41 @@ def _parse(
         ValueError: The preset does not exist, a flag has no effect, or a flag contradicts the
             resumed run; names both values.
     """
-    kind = type(presets["houses"])
+    kind: Any = type(presets["houses"])
     given = file_defaults(kind, arguments)
     resumed = early_value(arguments, "resume")
     if resumed is not None:
-        may_change = _MAY_CHANGE_IN_CAPTIONS if kind is CaptionConfig else _MAY_CHANGE
-        config = parse_resumed(kind, Path(resumed), arguments, may_change, description)
+        config = parse_resumed(kind, Path(resumed), arguments, _may_change(kind), description)
         saved = read_config(Path(resumed), kind)
-        check_effects(config, idle_settings(config), saved)
+        check_effects(config, _idle(config), saved)
         return config
     default = given or _preset(arguments, presets)
     config = tyro.cli(
         kind, prog=kind.COMMAND, description=description, default=default, args=list(arguments)
     )
-    check_effects(config, idle_settings(config), default)
+    check_effects(config, _idle(config), default)
     return dataclasses.replace(config, config=None)
+
+
+def _idle(config: RunConfig | PretrainConfig) -> dict[str, str]:
+    """Return the names of the settings without effect, and why."""
+    if isinstance(config, PretrainConfig):
+        return idle_pretraining_settings(config)
+    return idle_settings(config)
+
+
+def _may_change(kind: type[RunConfig | PretrainConfig]) -> frozenset[str]:
+    """Return the names of the settings that may change when a run is resumed."""
+    if kind is PretrainConfig:
+        return _MAY_CHANGE_IN_PRETRAINING
+    return _MAY_CHANGE_IN_CAPTIONS if kind is CaptionConfig else _MAY_CHANGE
 
 
 def _preset(arguments: Sequence[str], presets: Mapping[str, Config]) -> Config:
     data = early_value(arguments, "data") or "house"
     preset = early_value(arguments, "preset") or _preset_for(data, presets)
+    if early_value(arguments, "model") == "clip-vil-p" and f"{preset}-clip-vil-p" in presets:
+        preset = f"{preset}-clip-vil-p"
     if preset not in presets:
         raise ValueError(f"--preset {preset} does not exist; choose one of {', '.join(presets)}")
     return presets[preset]

@@ -17,6 +17,7 @@ from training.optimisers import make_optimiser
 from training.setup import iteration_seed, set_up_torch
 from training.trainer import Trainer
 from vl_tasks.settings.configs import RunConfig
+from vl_tasks.settings.protocols import TorchSettings
 
 _NOISE = 17
 
@@ -125,16 +126,21 @@ def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
     return Trainer(config, TaskLearner(config, task), noise)
 
 
-def train_task(config: Config, make_task: Callable[[Config], ScoredTask]) -> None:
+def train_task(
+    config: Config,
+    make_task: Callable[[Config], ScoredTask],
+    make_trainer: Callable[[Any, Any], Trainer] = make_task_trainer,
+) -> None:
     """Train a task, evaluate the best checkpoint, and print and save the scores.
 
     Args:
         config: Settings of the run.
         make_task: Function that builds the task.
+        make_trainer: Function that builds the trainer of settings and task.
     """
     prepare(config)
     task = make_task(config)
-    trainer = make_task_trainer(config, task)
+    trainer = make_trainer(config, task)
     trainer.train()
     load_model(trainer.run, cast(Network, task.network), task.metadata)
     results: dict[str, Any] = {}
@@ -150,7 +156,7 @@ def train_task(config: Config, make_task: Callable[[Config], ScoredTask]) -> Non
     print(f"the run is in {trainer.run}")
 
 
-def prepare(config: RunConfig) -> None:
+def prepare(config: TorchSettings) -> None:
     """Set up torch before the network is built.
 
     Raises:

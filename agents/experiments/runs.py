@@ -159,7 +159,7 @@ def _search(
 
 
 def load_run(
-    run: Path, split: str, settings: TrainConfig | None = None
+    run: str | Path, split: str, settings: TrainConfig | None = None
 ) -> tuple[VlnVectorEnv, FollowerAgent]:
     """Build the environment of a split and load the follower of a run as a greedy agent.
 
@@ -173,6 +173,7 @@ def load_run(
         ValueError: Files are damaged, the weights do not match the settings or the data, or torch
             cannot compute on the device.
     """
+    run = Path(run)
     settings = settings or read_config(run, TrainConfig)
     check_device(settings.device)
     metadata = feature_metadata(settings)

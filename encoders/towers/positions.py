@@ -17,10 +17,17 @@ class Positions:
     Args:
         table: (1 + h * w, C).
         native: (h, w) of the table's grid; square if None.
+        trained: Compute the resized table at each call, so that the table receives gradients.
     """
 
-    def __init__(self, table: torch.Tensor, native: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        table: torch.Tensor,
+        native: tuple[int, int] | None = None,
+        trained: bool = False,
+    ) -> None:
         side = math.isqrt(len(table) - 1)
+        self._trained = trained
         self._native = native or (side, side)
         self._table = table
         self._resized: dict[tuple[int, int], torch.Tensor] = {}
@@ -30,13 +37,15 @@ class Positions:
         grid = height, width
         if grid == self._native:
             return self._table
+        if self._trained:
+            return self._resize(self._table, grid)
         if grid not in self._resized:
             with torch.inference_mode(False):  # explanations need tensors that allow autograd
-                self._resized[grid] = self._resize(grid)
+                self._resized[grid] = self._resize(self._table.detach(), grid)
         return self._resized[grid]
 
-    def _resize(self, grid: tuple[int, int]) -> torch.Tensor:
-        whole, cells = self._table.detach()[:1], self._table.detach()[1:].float()
+    def _resize(self, table: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        whole, cells = table[:1], table[1:].float()
         image = cells.T.reshape(1, -1, *self._native)  # (1, C, h, w)
         image = F.interpolate(image, size=grid, mode="bicubic", antialias=True, align_corners=False)
         return torch.cat([whole, image[0].flatten(1).T.to(whole.dtype)])

@@ -45,8 +45,12 @@ class Tower(Protocol):
         ...
 
 
-def image_tower(visual: Any) -> Tower:
+def image_tower(visual: Any, trained: bool = False) -> Tower:
     """Wrap an open_clip model's `visual` as a tower.
+
+    Args:
+        visual: The module.
+        trained: Train the position embeddings of a VisionTransformer for images of any size.
 
     Raises:
         ValueError: The class of the module is not supported.
@@ -62,7 +66,7 @@ def image_tower(visual: Any) -> Tower:
     kinds = {ModifiedResNet: ResNetTower, VisionTransformer: ViTTower, TimmModel: TimmTower}
     for kind, tower in kinds.items():
         if isinstance(visual, kind):
-            return tower(visual)
+            return tower(visual, trained) if kind is VisionTransformer else tower(visual)
     names = ", ".join(kind.__name__ for kind in kinds)
     raise ValueError(
         f"image towers of class {type(visual).__name__} are not supported; use one of {names}"

@@ -23,11 +23,12 @@ class ViTTower:
 
     layout = torch.contiguous_format
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Any, trained: bool = False) -> None:
         self.visual = visual
         self.stride: tuple[int, int] = tuple(visual.patch_size)
         self.multiple = self.stride
-        self._positions = Positions(visual.positional_embedding, tuple(visual.grid_size))
+        table = visual.positional_embedding
+        self._positions = Positions(table, tuple(visual.grid_size), trained)
         self._pooler = visual.attn_pool
         # If only the class token is pooled, the last block computes no other query.
         self._class_only = visual.pool_type == "tok" and self._pooler is None

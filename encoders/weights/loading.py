@@ -12,7 +12,11 @@ from torch import nn
 
 from encoders.weights.local_dir import CONFIG_FILE, WEIGHTS_FILE, read_config, read_config_file
 from encoders.weights.model_building import build_model
-from encoders.weights.model_config import REMEDY, check_model_config
+from encoders.weights.model_config import (
+    REMEDY,
+    check_model_config,
+    check_preprocess_config,
+)
 from encoders.weights.openai_weights import read_openai_weights
 from encoders.weights.reachability import is_downloaded, is_reachable, source_of
 from encoders.weights.weight_files import read_weights
@@ -74,13 +78,7 @@ def load_model(
     origin = _origin(name_or_path, pretrained, random_weights)
     _check_text_tower(origin)
     tokenizer = _tokenizer(origin)
-    with torch.random.fork_rng([]):
-        # Building a model draws weights; they are kept only if random weights are requested.
-        torch.manual_seed(_SEED)
-        model = build_model(origin.config, origin.weights, origin.file, not origin.is_folder)
-        if random_weights:
-            torch.manual_seed(_SEED)
-            draw_weights(model)
+    model = _build(origin, random_weights)
     _check_towers(model, tokenizer, origin)
     _set_preprocessing(model, origin)
     return model.eval(), tokenizer, f"{origin.name}/random" if random_weights else origin.name
@@ -282,3 +280,49 @@ def _set_preprocessing(model: Any, origin: _Origin) -> None:
 
     own = {**origin.preprocessing, "size": model.visual.image_size}
     set_model_preprocess_cfg(model, merge_preprocess_dict(PreprocessCfg(), own))
+
+
+def load_image_tower(
+    name_or_path: str, pretrained: str | None = None, random_weights: bool = False
+) -> tuple[Any, dict[str, Any]]:
+    """Build the image tower of a CLIP, see `load_model`.
+
+    Returns:
+        The tower, and a description from which `build_image_tower` builds it again.
+    """
+    origin = _origin(name_or_path, pretrained, random_weights)
+    _check_text_tower(origin)
+    description = {"model_cfg": origin.config, "preprocess_cfg": origin.preprocessing}
+    return _tower(origin, random_weights), description
+
+
+def build_image_tower(description: dict[str, Any], source: str) -> Any:
+    """Build an image tower with random weights from the description of `load_image_tower`.
+
+    Args:
+        description: JSON object with `model_cfg` and `preprocess_cfg`.
+        source: File of the description, for error messages.
+
+    Raises:
+        ValueError: The description is damaged.
+    """
+    config = check_model_config(description.get("model_cfg"), source)
+    preprocessing = check_preprocess_config(description.get("preprocess_cfg") or {}, source)
+    return _tower(_Origin(config, preprocessing, None, source, source, source), False)
+
+
+def _tower(origin: _Origin, random_weights: bool) -> Any:
+    model = _build(origin, random_weights)
+    _set_preprocessing(model, origin)
+    return model.visual
+
+
+def _build(origin: _Origin, random_weights: bool) -> Any:
+    with torch.random.fork_rng([]):
+        # Building a model draws weights; they are kept only if random weights are requested.
+        torch.manual_seed(_SEED)
+        model = build_model(origin.config, origin.weights, origin.file, not origin.is_folder)
+        if random_weights:
+            torch.manual_seed(_SEED)
+            draw_weights(model)
+    return model

@@ -37,10 +37,11 @@ def score_path(
         threshold: Success radius in metres, also the scale of nDTW and CLS.
 
     Returns:
-        In metres: trajectory_length, nav_error, oracle_error, dtw, shortest_path_length (start to
-        goal) and reference_length. In 0..1: success, oracle_success, ndtw, sdtw, cls, spl
-        (relative to the shortest path: EnvDrop, CLIP-ViL, CLEAR) and spl_reference (relative to
-        the reference path: HAMT, DUET; the two differ on RxR).
+        Metrics by name. `trajectory_length`, `nav_error`, `oracle_error`, `dtw`,
+        `shortest_path_length` (start to goal) and `reference_length` are in metres. `success`,
+        `oracle_success`, `ndtw`, `sdtw`, `cls`, `spl` (relative to the shortest path, as in
+        EnvDrop, CLIP-ViL and CLEAR) and `spl_reference` (relative to the reference path, as in HAMT
+        and DUET; the two differ on RxR) are in 0..1.
 
     Raises:
         ValueError: A path is empty, the reference is not connected, or the threshold is not

@@ -37,6 +37,7 @@ class VlnVectorEnv(VectorEnv):
 
     ## Observation Space
     A dictionary of arrays, which no later step overwrites (unless `copy` is False):
+
     * `instruction` (B, L) int32: token ids, see `tokenizer`.
     * `panorama` (B, 36, D + A) float32: feature of each view, D numbers from the store and A from
       its direction relative to the agent's heading.
@@ -46,6 +47,7 @@ class VlnVectorEnv(VectorEnv):
     * `heading`, `elevation` (B, 1) float32: absolute, in radians.
 
     With `observe="indices"` three arrays replace `panorama` and `candidates`:
+
     * `viewpoint` (B,) int64: viewpoint of the agent, a node of `nav_world`.
     * `view` (B,) int64: the view 0..35 that the agent faces.
     * `candidate_view` (B, K) int32: the view of each candidate; 0 for stop and padding.
@@ -74,6 +76,7 @@ class VlnVectorEnv(VectorEnv):
 
     ## Arguments
     `gymnasium.make_vec("R2R-CLIP-v0", num_envs=64, split="val_unseen")` takes:
+
     * `num_envs` (1): number of agents B.
     * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it.
     * `split` ("train"): "train", "val_seen", "val_unseen", ...

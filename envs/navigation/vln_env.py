@@ -52,6 +52,7 @@ class VlnEnv(gym.Env):
 
     ## Arguments
     `gymnasium.make("R2R-CLIP-v0", split="val_unseen")` takes:
+
     * `dataset`: "r2r", "rxr" or "r4r"; the registered id sets it.
     * `split` ("train"): "train", "val_seen", "val_unseen", ...
     * `world` ("houses"): "houses", "houses-standard" or "matterport".

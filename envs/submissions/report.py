@@ -6,11 +6,10 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from envs.metrics import SUMMARY_METRICS, Interval, Metric, aligned
+from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from envs.submissions.scores import (
     ScoredSubmission,
-    ScoringRules,
     differences,
-    load_ground_truth,
     results,
     score_submission,
 )
@@ -39,7 +38,7 @@ def evaluate_submissions(
     if not files:
         raise ValueError("no submission file; pass at least one, before the other arguments")
     ground_truth = load_ground_truth(rules)
-    submissions = [score_submission(path, ground_truth, rules) for path in files]
+    submissions = [score_submission(path, rules, ground_truth) for path in files]
     print(report(submissions, rules))
     if json_path is not None:
         write_text(json_path, json.dumps(results(submissions, rules), indent=1, allow_nan=False))

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import tyro
 
-from envs.episodes import Episode, base_language, load_episodes
+from envs.episodes import Episode, base_language
 from envs.episodes.paths import without_turns
 from envs.graphs.nav_graph import NavGraph
 from envs.metrics import (
-    SUCCESS_THRESHOLD,
     Interval,
     bootstrap_intervals,
     score_paths,
@@ -22,68 +19,12 @@ from envs.metrics import (
 )
 from envs.metrics.summaries import columns_named
 from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
-from envs.worlds import Dataset, World, named_world, world_files
-from training.settings import check_counts
-
-
-@dataclass(frozen=True)
-class ScoringRules:
-    """Instructions to score, and definitions of the metrics."""
-
-    dataset: Dataset = "r2r"
-    """Dataset of the instructions."""
-    split: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Split of the files, val_unseen by default; repeat the flag for several splits."""
-    world: World | None = None
-    """World of the graphs and annotations; by default matterport with a data folder, else
-    houses."""
-    data_dir: Path | None = None
-    """Data folder of the world matterport."""
-    language: str | None = None
-    """Only language to score, such as en or en-IN."""
-    instructions_per_path: int | None = None
-    """Number of instructions per path to score, the first ones in the language; all by default. 3
-    gives the results of Matterport3DSimulator's eval.py, which ignores the fourth instruction of
-    one path of val_seen."""
-    missing: Literal["leave-out", "stand-still"] = "leave-out"
-    """Treatment of instructions without a valid path: leave them out of the means, or score a path
-    of only the start."""
-    turns: Literal["keep", "drop"] = "keep"
-    """Whether repetitions of a viewpoint, which EnvDrop writes for turns in place, count in nDTW,
-    sDTW and steps."""
-    threshold: float = SUCCESS_THRESHOLD
-    """Success radius in metres; also the scale of nDTW and CLS."""
-    confidence: float = 0.95
-    """Confidence level of the intervals."""
-    resamples: int = 10_000
-    """Number of bootstrap resamples of the paths."""
-    seed: int = 0
-    """Random seed of the bootstrap."""
-
-    def __post_init__(self) -> None:
-        check_counts(self, ("instructions_per_path",))
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits to score."""
-        return self.split or ("val_unseen",)
-
-
-@dataclass(frozen=True, eq=False)
-class GroundTruth:
-    """Ground truth that submissions are scored against.
-
-    Attributes:
-        episodes: All episodes of the splits.
-        split_of: Split of each episode by instr_id.
-        graphs: Navigation graphs by scan.
-        counted: Ids of the instructions that the rules count.
-    """
-
-    episodes: list[Episode]
-    split_of: dict[str, str]
-    graphs: dict[str, NavGraph]
-    counted: set[str]
+from envs.submissions.ground_truth import (
+    DEFAULT_RULES,
+    GroundTruth,
+    ScoringRules,
+    load_ground_truth,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +51,15 @@ class ScoredSubmission:
         """Columns of the report by short name."""
         return _report_columns(self.scores)
 
+    @property
+    def summary(self) -> dict[str, float]:
+        """Means by short name and number of `episodes`; empty if nothing can be scored."""
+        if not self.scores:
+            return {}
+        return summarise(self.scores) | {
+            name: float(self.scores[name].mean()) for name in ("steps", "moves")
+        }
+
     def intervals(self, rules: ScoringRules) -> dict[str, Interval]:
         """Return mean and interval of each metric by short name."""
         return _bootstrap(self.metrics, self.episodes, rules)
@@ -123,47 +73,27 @@ class ScoredSubmission:
         return summarise_groups(self.scores, self.split_of)
 
 
-def load_ground_truth(rules: ScoringRules) -> GroundTruth:
-    """Load the splits and graphs that submissions are scored against.
-
-    Raises:
-        FileNotFoundError: There is no such split or data folder.
-        ValueError: The data is damaged, two splits share an instruction, or no instruction is
-            left to score.
-    """
-    files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
-    split_of: dict[str, str] = {}
-    episodes: list[Episode] = []
-    for split in dict.fromkeys(rules.splits):
-        for episode in load_episodes(rules.dataset, split, files):
-            other = split_of.setdefault(episode.instr_id, split)
-            if other != split:
-                raise ValueError(
-                    f"instruction {episode.instr_id} is in both {other} and {split}; score these "
-                    "splits separately"
-                )
-            episodes.append(episode)
-    counted = _counted(episodes, rules)
-    if not counted:
-        raise ValueError(
-            f"no instruction in language '{rules.language}'; use another --language, or leave it "
-            "out"
-        )
-    scans = sorted({episode.scan for episode in episodes})
-    graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}
-    return GroundTruth(episodes, split_of, graphs, counted)
-
-
 def score_submission(
-    path: Path, ground_truth: GroundTruth, rules: ScoringRules
+    path: str | Path,
+    rules: ScoringRules = DEFAULT_RULES,
+    ground_truth: GroundTruth | None = None,
 ) -> ScoredSubmission:
     """Read, check and score a submission file.
 
+    Args:
+        path: File in the format of R2R's or RxR's test server.
+        rules: Instructions to score and definitions of the metrics; by default all instructions of
+            R2R's val_unseen in the built-in houses.
+        ground_truth: Result of `load_ground_truth` with the same rules, to score several files
+            without loading the data again; loaded here by default.
+
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file is not JSON; the message names the record.
+        FileNotFoundError: The file or the data does not exist.
+        ValueError: The file is not JSON, and the message names the record; or the data is damaged.
     """
+    path = Path(path)
     records = read_submission(path)
+    ground_truth = load_ground_truth(rules) if ground_truth is None else ground_truth
     checked = check_submission(
         path, records, ground_truth.episodes, ground_truth.graphs, ground_truth.counted
     )
@@ -255,8 +185,7 @@ def _file_results(scored: ScoredSubmission, rules: ScoringRules) -> dict[str, An
     }
     if not scored.scores:
         return outcome
-    steps = {name: float(scored.scores[name].mean()) for name in ("steps", "moves")}
-    outcome["summary"] = summarise(scored.scores) | steps
+    outcome["summary"] = scored.summary
     outcome["intervals"] = {
         name: interval._asdict() for name, interval in scored.intervals(rules).items()
     }
@@ -265,22 +194,6 @@ def _file_results(scored: ScoredSubmission, rules: ScoringRules) -> dict[str, An
     if scored.scores_without_turns:
         outcome["without_turns"] = summarise(scored.scores_without_turns)
     return outcome
-
-
-def _counted(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
-    """Return the ids that match the language and the number of instructions per path."""
-
-    def is_counted(episode: Episode) -> bool:
-        return rules.language in (None, episode.language, base_language(episode.language))
-
-    of_path: dict[tuple[str, int], list[Episode]] = {}
-    for episode in episodes:
-        of_path.setdefault((episode.scan, episode.path_id), []).append(episode)
-    return {
-        episode.instr_id
-        for group in of_path.values()
-        for episode in islice(filter(is_counted, group), rules.instructions_per_path)
-    }
 
 
 def _scores(

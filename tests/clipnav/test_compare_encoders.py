@@ -92,6 +92,32 @@ def test_names_of_encoders(clips):
     assert read(str(clips[0])) == ("first", str(clips[0]), None)
     assert read(f"mine={clips[0]}") == ("mine", str(clips[0]), None)
     assert read("hub=hf-hub:org/model") == ("hub", "hf-hub:org/model", None)
+    assert read("features/mine.safetensors") == ("mine", "features/mine.safetensors", None)
+    assert read("a=b.h5") == ("a", "b.h5", None)
+    assert parse("a=b.h5").is_store
+    assert not parse("RN50:weights.safetensors").is_store
+
+
+def test_a_feature_store_is_compared_with_an_encoder(
+    run_command, clips, skyboxes, tiny_world, tmp_path
+):
+    store = tiny_world / "features.safetensors"
+    run_command(
+        *("compare-encoders", "--encoders", clips[0], f"mine={store}", "--seeds", "1"),
+        *("--world", "matterport", "--data-dir", tiny_world, "--scan-dir", skyboxes),
+        *("--splits", "val_unseen", "--baselines", "random", "--output", tmp_path),
+        *("--", "--iterations", "1", "--batch-size", "4", "--follower.hidden-size", "16"),
+    )
+    report = json.loads((tmp_path / "comparison.json").read_text())
+    assert list(report["val_unseen"]) == ["first", "mine", "random agent"]
+    config = json.loads((tmp_path / "runs" / "mine-0" / "config.json").read_text())
+    assert config["features"] == str(store)
+
+
+def test_a_missing_feature_store_is_named(run_command, tmp_path):
+    store = tmp_path / "mine.safetensors"
+    with pytest.raises(FileNotFoundError, match=f"{store}: no such feature store"):
+        run_command("compare-encoders", "--encoders", store, "--output", tmp_path)
 
 
 def test_two_encoders_of_one_name_are_refused(run_command, clips, tmp_path):

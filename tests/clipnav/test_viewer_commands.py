@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from envs.submissions.scores import ScoringRules, load_ground_truth
+from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from viewer.trace import traces_of_submission, write_trace
 
 

@@ -100,7 +100,8 @@ def demonstrations(folder: Path) -> Sample:
 
 
 def _submission(folder: Path, packed: bool) -> Sample:
-    from envs.submissions.scores import ScoringRules, load_ground_truth, score_submission
+    from envs.submissions.ground_truth import ScoringRules, load_ground_truth
+    from envs.submissions.scores import score_submission
 
     files = _world(folder)
     rules = ScoringRules(split=("train",), data_dir=folder, resamples=10)
@@ -114,7 +115,7 @@ def _submission(folder: Path, packed: bool) -> Sample:
         for k in range(2)
     ]
     path = write_json(folder / "walks.json", records, packed)
-    return path, lambda: score_submission(path, ground_truth, rules)
+    return path, lambda: score_submission(path, rules, ground_truth)
 
 
 def submission(folder: Path) -> Sample:

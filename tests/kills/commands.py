@@ -84,6 +84,14 @@ def clip_state(output: Path) -> dict[str, Any]:
     return {**run_state(output), "clip": clip}
 
 
+def pretraining_flags(shapes: Path) -> list[str]:
+    """Return the flags of a tiny vision-and-language pre-training."""
+    flags = ["--data", str(shapes), "--preset", "small", "--select-by", "val", "--no-answering"]
+    flags += ["--batch-size", "4", "--workers", "1", "--image-size", "64", "64"]
+    flags += ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
+    return [*flags, "--text.hidden", "16", "--text.layers", "1", "--text.feed-forward", "24"]
+
+
 def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Command]:
     """Return all commands by name.
 
@@ -134,6 +142,7 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
         "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **run),
         "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **run),
         "vqa": Command(SCRIPTS / "finetune_vqa.py", in_run(*vqa), **run),
+        "pairs": Command(SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(shapes)), **run),
         "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
         "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
         "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),

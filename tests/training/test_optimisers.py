@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from torch import nn
+from transformers import get_linear_schedule_with_warmup
 
 from training.optimiser_settings import OptimiserConfig
 from training.optimisers import clip_gradient, learning_rate, make_optimiser
@@ -46,6 +47,18 @@ def test_the_schedule_open_clip_equals_its_cosine_lr(warmup):
 def test_a_schedule_that_ignores_the_start_of_the_warmup_names_it():
     config = OptimiserConfig(schedule="open_clip", warmup=5)
     assert config.idle()["warmup_start"] == "with --optimiser.schedule open_clip"
+
+
+@pytest.mark.parametrize("warmup", [0, 5])
+def test_linear_decay_equals_transformers(warmup):
+    settings = OptimiserConfig(learning_rate=0.5, schedule="linear", warmup=warmup)
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.5)
+    schedule = get_linear_schedule_with_warmup(optimiser, warmup, 20)
+    for iteration in range(20):
+        used = optimiser.param_groups[0]["lr"]
+        assert learning_rate(settings, iteration, iteration / 20) == pytest.approx(used)
+        optimiser.step()
+        schedule.step()
 
 
 def test_warmup_equals_torch_schedulers_stepped_after_each_update():

@@ -107,7 +107,7 @@ def test_new_networks_have_fitted_scales_and_word_vectors(learner, config, blind
     with_vision = {**blind, "vision": True}
     fitted = learner(config({**with_vision, "glove": glove}))
     vectors = fitted.network.reasoner.word_vectors.weight
-    rows = fitted.words.encode([["it", "is"]], 2)[0]
+    rows = fitted.inputs.words.encode([["it", "is"]], 2)[0]
     assert vectors[rows].tolist() == [[5, 6, 7], [-1, 2, 0.5]]
     source = fitted.inputs.source
     cells = source.batch(list(source.images)[:48]).features.flatten(0, 1)  # 48 training images

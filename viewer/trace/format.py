@@ -76,16 +76,16 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """An episode and what an agent did in it.
+    """Episode with the decisions of an agent.
 
     Attributes:
-        format: `FORMAT`.
-        version: `VERSION`.
+        format: Name of the format.
+        version: Version of the format.
         agent: Name of the agent.
         world: World of the episode, see `envs.worlds`.
         dataset: Data set of the episode, see `envs.worlds`.
         split: Split of the data set; "" for an instruction that a person typed.
-        instr_id: Id of the instruction, as in `envs.episodes.Episode`; so are the next six fields.
+        instr_id: Id of the instruction; this and the next six fields as in `Episode`.
         path_id: Number of the path.
         scan: The building.
         path: Reference path; only its start if the goal is secret or does not exist.

@@ -8,7 +8,7 @@ from envs.episodes import Episode
 from envs.episodes.paths import without_turns
 from envs.graphs.nav_graph import NavGraph
 from envs.submissions.checks import SubmissionCheck, check_submission, read_submission
-from envs.submissions.scores import GroundTruth
+from envs.submissions.ground_truth import GroundTruth
 from envs.worlds import Dataset, World
 from storage.features.view_grid import NUM_HEADINGS, STEP
 from viewer.trace.building import Decision, Setting, build_trace, candidate_views, candidates

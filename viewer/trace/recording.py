@@ -18,16 +18,19 @@ Explanation = dict[str, np.ndarray | None]
 
 
 class Walker(Protocol):
-    """An agent; its optional method `explain` returns details of its last actions."""
+    """Agent whose decisions are recorded.
+
+    Its optional method `explain` returns details of its last actions.
+    """
 
     def begin(self, observation: dict[str, Any], info: dict[str, Any], live: np.ndarray) -> None:
-        """Take up new episodes: the rows `live` of the batch."""
+        """Start new episodes in the rows `live` of the batch."""
         ...
 
     def act(
         self, observation: dict[str, Any], info: dict[str, Any], live: np.ndarray
     ) -> np.ndarray:
-        """Choose actions (N,) for the rows `live` (N,)."""
+        """Return actions (N,) for the rows `live` (N,)."""
         ...
 
 
@@ -35,25 +38,26 @@ def record(
     env: VlnVectorEnv,
     agent: Walker,
     instr_ids: Sequence[str],
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     *,
     name: str,
     split: str,
     dataset: Dataset = "r2r",
 ) -> list[Trace]:
-    """Let an agent walk episodes and record its decisions.
+    """Run an agent on episodes and record its decisions.
 
     Args:
         env: Environment without autoreset (`AutoresetMode.DISABLED`).
-        agent: Who walks. Put a network into evaluation mode before, and grad mode off.
-        instr_ids: Any number of episodes.
-        folder: Write the traces here, too, one file per episode.
-        name: Of the agent.
-        split: That the episodes are of.
-        dataset: The same.
+        agent: Agent that chooses the actions. Its networks must be in evaluation mode, and grad
+            mode must be off.
+        instr_ids: Episodes, any number of them.
+        folder: Folder to write the traces to, one file per episode.
+        name: Name of the agent in the traces.
+        split: Split of the episodes.
+        dataset: Dataset of the episodes.
 
     Returns:
-        A trace per episode, in their order.
+        The trace of each episode, in the same order.
     """
     setting = Setting(name, env.files.world, dataset, split)
     traces = []
@@ -61,7 +65,7 @@ def record(
         traces += _record_batch(env, agent, instr_ids[start : start + env.num_envs], setting)
     if folder is not None:
         for trace in traces:
-            write_trace(trace, folder)
+            write_trace(trace, Path(folder))
     return traces
 
 
@@ -74,15 +78,15 @@ def record_all(
     split: str,
     dataset: Dataset = "r2r",
 ) -> dict[str, list[Trace]]:
-    """Let several agents walk the same episodes.
+    """Run several agents on the same episodes and record their decisions.
 
     Args:
         env: As for `record`.
-        walkers: By name.
+        walkers: Agents by name.
         instr_ids: As for `record`.
-        folder: Write the traces of each into a folder of its own in here.
+        folder: Folder to write the traces to, with a subfolder for each agent.
         split: As for `record`.
-        dataset: The same.
+        dataset: As for `record`.
 
     Returns:
         Traces by name of the agent.

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from storage import atomic_write
-from vl_tasks.data.questions import Question
 from vl_tasks.data.question_files import write_questions
+from vl_tasks.data.questions import Question
 
 SPLITS = ("train", "test")
 REMEDY = "install the package easy-vqa: pip install 'clipnav[easy-vqa]'"

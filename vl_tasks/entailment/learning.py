@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from storage import write_text
 from training.checkpoints import VOCABULARY
+from vl_tasks.clip_vil_p.fine_tuning import make_fine_tuning_trainer
 from vl_tasks.data.pairs import (
     LABELS,
     UNLABELLED,
@@ -19,13 +21,12 @@ from vl_tasks.data.pairs import (
     hypothesis_images,
     read_hypotheses,
 )
-from vl_tasks.entailment.networks import Fused, FusedInputs, TowerInputs, Towers
-from vl_tasks.grids.sources import fit_scale
+from vl_tasks.entailment.inputs import FineTuningInputs, FusedInputs, Inputs, TowerInputs
 from vl_tasks.house_tasks.folders import data_folder, image_folder, split_file
 from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig
-from vl_tasks.text.sentences import Sentences, build_vocabulary, initialize_from_glove
+from vl_tasks.text.sentences import build_vocabulary
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, in_batches, parted, train_task
+from vl_tasks.training import FinalScores, make_task_trainer, parted, train_task
 
 
 class EntailmentLearner:
@@ -51,26 +52,32 @@ class EntailmentLearner:
             self.splits[split] = self._read(split)
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
-        self.words = self._vocabulary()
-        images = self._pictures()
-        if config.model == "fused":
-            self.inputs = FusedInputs(config, images, self.words)
-            network = Fused(config, self.inputs.source.channels, len(self.words))
-            self._begin(network)
-        else:
-            self.inputs = TowerInputs(config, images)
-            network = Towers(config, self.inputs.width)
+        self.inputs: Inputs = self._inputs()
+        self.network = self.inputs.network
         self.metadata = self.inputs.metadata
-        self.network: Fused | Towers = network.to(config.device)
-        self._sentences = self.inputs.encode(learnt)
-        self._split_sentences: dict[str, Sentences | Tensor] = {}
+        self.encoded: Any = self.inputs.encode(learnt)
+        self._split_inputs: dict[str, Any] = {}
         self._labels = np.array([one.label for one in learnt])
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the cross-entropy of the training hypotheses `rows`."""
-        scores = self._scores(self.learnt, self._sentences, rows)
-        labels = torch.from_numpy(self._labels[rows]).to(scores.device)
-        return F.cross_entropy(scores, labels), {}
+        assert not isinstance(self.inputs, FineTuningInputs)
+        return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
+
+    def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
+        """Compute the cross-entropy of the training hypotheses `rows` from their logits."""
+        return F.cross_entropy(logits, torch.from_numpy(self._labels[rows]).to(logits.device))
+
+    @property
+    def fine_tuning(self) -> FineTuningInputs:
+        """Network and inputs of the model clip-vil-p."""
+        assert isinstance(self.inputs, FineTuningInputs)
+        return self.inputs
+
+    @property
+    def sentences(self) -> Any:
+        """Training hypotheses of the model clip-vil-p."""
+        return self.encoded
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracy 0..1 on the split `select_by`, overall and by label."""
@@ -78,16 +85,13 @@ class EntailmentLearner:
 
     def predict(self, split: str) -> list[int]:
         """Return the most probable label of each hypothesis of a split."""
-        self.network.eval()
         hypotheses = self.splits[split]
-        if split not in self._split_sentences:
-            self._split_sentences[split] = self.inputs.encode(hypotheses)
-        sentences = self._split_sentences[split]
-        labels: list[int] = []
-        with torch.inference_mode():
-            for rows in in_batches(len(hypotheses), self.config.evaluation_batch):
-                labels += self._scores(hypotheses, sentences, rows).argmax(1).tolist()
-        return labels
+        if split not in self._split_inputs:
+            self._split_inputs[split] = self.inputs.encode(hypotheses)
+        labels = np.empty(len(hypotheses), np.int64)
+        for rows, logits in self.inputs.logits(hypotheses, self._split_inputs[split]):
+            labels[rows] = logits.argmax(1).cpu().numpy()
+        return labels.tolist()
 
     def score(self, split: str) -> dict[str, float]:
         """Return the accuracy 0..1 on a split, overall and by label."""
@@ -95,7 +99,7 @@ class EntailmentLearner:
 
     def start(self, run: Path) -> None:
         """Write the vocabulary."""
-        self.words.save(run / VOCABULARY)
+        self.inputs.start(run)
 
     def final_scores(self, split: str) -> Iterator[FinalScores]:
         """Yield the accuracies of a split."""
@@ -112,19 +116,18 @@ class EntailmentLearner:
         ]
         write_text(path, json.dumps(rows))
 
-    def _scores(self, hypotheses, sentences, rows) -> Tensor:
-        return self.network(*self.inputs.batch(hypotheses, sentences, rows))
-
-    def _begin(self, network: Fused) -> None:
-        """Fit the feature scale and load GloVe embeddings, for a new run only."""
-        if self.config.resume is not None:
-            return
-        assert isinstance(self.inputs, FusedInputs)
-        if self.config.standardise:
-            pictures = list(dict.fromkeys(one.image for one in self.learnt))
-            fit_scale(network.scale, self.inputs.source, pictures)
-        if self.config.glove is not None:
-            initialize_from_glove(network.reasoner.word_vectors, self.config.glove, self.words)
+    def _inputs(self) -> Inputs:
+        """Build the network and its inputs."""
+        config, images = self.config, self._pictures()
+        if config.model == "clip-vil-p":
+            return FineTuningInputs(config, images, config.resume)
+        words = self._vocabulary()
+        if config.model == "two-tower":
+            return TowerInputs(config, images, words)
+        inputs = FusedInputs(config, images, words)
+        if config.resume is None:
+            inputs.initialise(list(dict.fromkeys(one.image for one in self.learnt)))
+        return inputs
 
     def _read(self, split: str, secret: bool = False) -> list[Hypothesis]:
         return read_hypotheses(split_file(self.folder, split, r"\.jsonl?"), secret)
@@ -149,4 +152,9 @@ def train_entailment(config: EntailmentConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    train_task(config, EntailmentLearner)
+    fine_tunes = config.model == "clip-vil-p"
+    train_task(
+        config,
+        EntailmentLearner,
+        make_fine_tuning_trainer if fine_tunes else make_task_trainer,
+    )

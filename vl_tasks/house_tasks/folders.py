@@ -6,12 +6,12 @@ from pathlib import Path
 
 from storage import cache_dir
 from storage.locks import sole_maker
-from vl_tasks.settings.configs import RunConfig
+from vl_tasks.settings.protocols import DataLocation
 
 _IMAGES = "images"
 
 
-def data_folder(config: RunConfig) -> Path:
+def data_folder(config: DataLocation) -> Path:
     """Return the data folder of a run; the built-in data sets are generated in the cache.
 
     Raises:
@@ -53,12 +53,12 @@ def _easy_vqa() -> Path:
     return files.folder
 
 
-def image_folder(config: RunConfig, folder: Path) -> Path:
+def image_folder(config: DataLocation, folder: Path) -> Path:
     """Return the image folder: --images, the folder `images` in the data, or the data folder."""
     return image_folders(config, folder)[0]
 
 
-def image_folders(config: RunConfig, folder: Path) -> list[Path]:
+def image_folders(config: DataLocation, folder: Path) -> list[Path]:
     """Return the folders that image paths may be relative to, in order of priority.
 
     These are --images if given, otherwise the folder `images` in the data and the data folder

@@ -12,11 +12,12 @@ from typing import ClassVar, Literal
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
 from training.tracking import TrackerName
+from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_start
 from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
-Reasoner = Literal["pythia", "mcan", "movie-mcan"]
+Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"]
 Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # split with one twentieth of the training images
 
@@ -132,7 +133,7 @@ class QuestionConfig(RunConfig):
     preset: str = "houses"
     """Preset that sets the defaults."""
     model: Reasoner = "mcan"
-    """Architecture of the VQA model."""
+    """Architecture of the model."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
     """Sizes of Pythia."""
     mcan: McanConfig = field(default_factory=McanConfig)
@@ -180,8 +181,16 @@ class VqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
     """Script that trains such runs."""
+    start: Path | None = None
+    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
+    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """Fine-tuning with --model clip-vil-p."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_start(self.model, self.start, self.vision)
 
     @property
     def task(self) -> str:
@@ -197,9 +206,13 @@ class EntailmentConfig(RunConfig):
     """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
-    model: Literal["fused", "two-tower"] = "fused"
-    """Architecture: fused (MCAN over words and grid cells) or two-tower (a small network over the
-    CLIP embeddings of image and sentence)."""
+    model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
+    """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
+    CLIP embeddings of image and sentence), or clip-vil-p (see --start)."""
+    start: Path | None = None
+    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
+    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """Fine-tuning with --model clip-vil-p."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of the fused model."""
     hidden: int = 512
@@ -212,6 +225,10 @@ class EntailmentConfig(RunConfig):
     """Maximum number of words of a hypothesis; longer hypotheses are truncated."""
     dropout: float = 0.1
     """Dropout rate of the two-tower model."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_start(self.model, self.start, self.vision)
 
     @property
     def task(self) -> str:

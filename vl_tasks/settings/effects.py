@@ -5,7 +5,19 @@ A preset may contain such settings; a command line may not add them
 """
 
 from training.settings import idle_training_settings
-from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, QuestionConfig, RunConfig
+from vl_tasks.settings.configs import (
+    CaptionConfig,
+    EntailmentConfig,
+    QuestionConfig,
+    RunConfig,
+    VqaConfig,
+)
+from vl_tasks.settings.pretraining import PretrainConfig
+
+# Settings of models over the features of frozen encoders.
+_OF_FROZEN_ENCODERS = ("grids", "standardise", "embedding", "glove", "words")
+_TEXT_SIZES = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
+_TRUNK_BUILDING = ("encoder", "pretrained", "random_weights", "positions", "standardise")
 
 
 def idle_settings(config: RunConfig) -> dict[str, str]:
@@ -29,8 +41,33 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     return idle
 
 
+def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
+    """Return the settings of a pre-training without effect; see `idle_settings`."""
+    idle = idle_training_settings(config)
+    if config.start is not None:
+        names = ("text", *(f"trunk.{name}" for name in _TRUNK_BUILDING))
+        idle |= dict.fromkeys(names, "with --start, whose run has its own networks")
+    elif config.text.bert is not None:
+        idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
+    if not config.answering:
+        idle |= dict.fromkeys(("answers", "min_count"), "with --no-answering")
+    elif config.answers is not None:
+        idle["min_count"] = "with --answers, which sets the answer vocabulary"
+    if not config.trunk_optimiser.milestones:
+        idle["trunk_optimiser.decay"] = "without --trunk-optimiser.milestones"
+    return idle
+
+
 def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
-    idle = {"mcan" if config.model == "pythia" else "pythia": f"with --model {config.model}"}
+    model = f"with --model {config.model}"
+    names: tuple[str, ...]
+    if config.model == "clip-vil-p":
+        names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "loss")
+        names = (*names, *_OF_FROZEN_ENCODERS)
+    else:
+        names = ("mcan" if config.model == "pythia" else "pythia",)
+        names += ("clip_vil_p",) if isinstance(config, VqaConfig) else ()
+    idle: dict[str, str] = dict.fromkeys(names, model)
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
     if config.regions is not None:
@@ -43,6 +80,9 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:
     fused = ("mcan", "embedding", "glove", "words", "standardise")
     two_tower = ("hidden", "dropout")
-    return dict.fromkeys(
-        fused if config.model == "two-tower" else two_tower, f"with --model {config.model}"
-    )
+    names = {
+        "fused": (*two_tower, "clip_vil_p"),
+        "two-tower": (*fused, "clip_vil_p"),
+        "clip-vil-p": ("mcan", *two_tower, *_OF_FROZEN_ENCODERS, "clip_vil_p.loss_scale"),
+    }
+    return dict.fromkeys(names[config.model], f"with --model {config.model}")

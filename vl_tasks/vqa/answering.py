@@ -6,47 +6,47 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
 from training.settings import read_config
+from vl_tasks.data.questions import Question
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import uncached_source
 from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.text.sentences import Sentences
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import Source
+from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
 from vl_tasks.vqa.learning import ANSWERS
-from vl_tasks.vqa.networks import VqaNetwork
 
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """Model of a run with its vocabularies, and the features of one image (image id 0).
+    """Model of a run with its vocabularies, and the inputs of one image (image id 0).
 
     Attributes:
         config: Settings of the run.
-        words: Vocabulary of the questions.
         answers: Answer vocabulary.
-        source: Features of the image.
-        network: Network in evaluation mode.
-        device: Device of the network.
+        inputs: Network in evaluation mode, and the image.
     """
 
     config: VqaConfig
-    words: Vocabulary
     answers: AnswerVocabulary
-    source: Source
-    network: VqaNetwork
-    device: str
+    inputs: FeatureInputs | FineTuningInputs
 
-    def tokens(self, questions: Sequence[str]) -> torch.Tensor:
-        """Return the token ids (B, T) of questions."""
-        sentences = Sentences(questions, self.words, self.config.words)
-        return sentences.batch(np.arange(len(questions)), whole=self.config.faithful).to(
-            self.device
-        )
+    def logits(self, questions: Sequence[str]) -> Tensor:
+        """Compute the logits (N, answers) of questions."""
+        asked = as_questions(questions)
+        logits = torch.empty(len(asked), len(self.answers))
+        for rows, part in self.inputs.logits(asked):
+            logits[torch.from_numpy(np.asarray(rows))] = part.cpu()
+        return logits
+
+
+def as_questions(texts: Sequence[str]) -> list[Question]:
+    """Return texts as questions about image 0."""
+    return [Question(number, 0, text) for number, text in enumerate(texts)]
 
 
 def open_run(
@@ -64,24 +64,34 @@ def open_run(
         FileNotFoundError: The folder is not a run.
         ValueError: The run belongs to another task or is damaged.
     """
-    config = read_config(run, VqaConfig)
+    config = replace(read_config(run, VqaConfig), device=device)
     if precision is not None:
         config = replace(config, grids=replace(config.grids, precision=precision))
-    words = Vocabulary.load(run / VOCABULARY, config.tokenizer)
+    check_device(device)
     answers = AnswerVocabulary.load(run / ANSWERS)
-    source: Source
-    if config.vision and config.regions is not None:
-        check_device(device)
-        source = RegionSource({0: image})
+    if config.model == "clip-vil-p":
+        settings = replace(config.clip_vil_p, workers=0)
+        config = replace(config, clip_vil_p=settings)
+        inputs = FineTuningInputs(config, answers, {0: image}, run)
     else:
-        source = uncached_source(config, {0: image}, device)
-    network = VqaNetwork(config, source.channels, len(words), len(answers))
-    load_model(run, network, dict(source.metadata))
-    return OpenedRun(config, words, answers, source, network.to(device).eval(), device)
+        words = Vocabulary.load(run / VOCABULARY, config.tokenizer)
+        source: Source
+        if config.vision and config.regions is not None:
+            source = RegionSource({0: image})
+        else:
+            source = uncached_source(config, {0: image}, device)
+        inputs = FeatureInputs(config, source, words, len(answers))
+    load_model(run, inputs.network, inputs.metadata)
+    inputs.network.eval()
+    return OpenedRun(config, answers, inputs)
 
 
 def answer_questions(
-    run: Path, image: Path, questions: Sequence[str], count: int = 5, device: str = "cpu"
+    run: str | Path,
+    image: str | Path,
+    questions: Sequence[str],
+    count: int = 5,
+    device: str = "cpu",
 ) -> list[list[tuple[str, float]]]:
     """Return the most probable answers to each question, with their scores 0..1.
 
@@ -96,12 +106,9 @@ def answer_questions(
         FileNotFoundError: The folder is not a run, or the image file does not exist.
         ValueError: The run belongs to another task or is damaged, or the image cannot be read.
     """
-    opened = open_run(run, image, device)
+    opened = open_run(Path(run), Path(image), device)
     answers = opened.answers
-    tokens = opened.tokens(questions)
-    grids = opened.source.batch([0] * len(questions)).to(device)
-    with torch.inference_mode():
-        best = opened.network(grids, tokens).sigmoid().topk(min(count, len(answers)))
+    best = opened.logits(questions).sigmoid().topk(min(count, len(answers)))
     return [
         [(answers.answers[k], score) for score, k in zip(scores, classes, strict=True)]
         for scores, classes in zip(best.values.tolist(), best.indices.tolist(), strict=True)

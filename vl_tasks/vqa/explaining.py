@@ -1,7 +1,9 @@
 """Explain an answer: highlight the image regions that support it."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from encoders.explanations import Explanation, explain
@@ -10,7 +12,8 @@ from vl_tasks.data.images import read_image
 from vl_tasks.grids.grids import Grids
 from vl_tasks.grids.sources import GridSource
 from vl_tasks.settings.configs import VqaConfig
-from vl_tasks.vqa.answering import open_run
+from vl_tasks.vqa.answering import as_questions, open_run
+from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs
 from vl_tasks.vqa.learning import ANSWERS
 
 
@@ -40,27 +43,34 @@ def explain_answer(
         )
     # Gradients in lower precision are too coarse.
     opened = open_run(run, image, device, precision="fp32")
-    if not isinstance(opened.source, GridSource):
+    inputs = opened.inputs
+    if isinstance(inputs, FeatureInputs) and not isinstance(inputs.source, GridSource):
         raise ValueError(
             f"{run}: this model was trained with --no-vision; choose a run that uses images"
         )
-    tokens = opened.tokens([question])
-    grids = opened.source.batch([0]).to(device)
     if answer is None:
-        with torch.inference_mode():
-            answer = opened.answers.answers[int(opened.network(grids, tokens)[0].argmax())]
+        answer = opened.answers.answers[int(opened.logits([question])[0].argmax())]
     if answer not in opened.answers.answers:
         raise ValueError(
             f"{run}: the answer {answer!r} is not in {run / ANSWERS}; choose an answer of this file"
         )
     number = opened.answers.answers.index(answer)
+    if isinstance(inputs, FineTuningInputs):
+        return answer, inputs.explain(inputs.encode(as_questions([question])), number)
+    return answer, _explain_features(inputs, read_image(image), question, number)
+
+
+def _explain_features(inputs: FeatureInputs, image: Any, question: str, number: int) -> Explanation:
+    """Explain the score of an answer by its class with a model over grid features."""
+    assert isinstance(inputs.source, GridSource)
+    config = inputs.config
+    tokens = inputs.encode(as_questions([question])).batch(np.arange(1), config.faithful)
+    tokens = tokens.to(config.device)
+    grids = inputs.source.batch([0]).to(config.device)
 
     def score(grid: torch.Tensor) -> torch.Tensor:
         features = Grids(grid.flatten(1, 2).float(), grids.mask, grids.shape)
-        return opened.network(features, tokens)[0, number]
+        return inputs.network(features, tokens)[0, number]
 
-    config = opened.config.grids
-    explanation = explain(
-        opened.source.encoder, read_image(image), score, "grid", config.size, config.fit
-    )
-    return answer, explanation
+    sizes = (config.grids.size, config.grids.fit)
+    return explain(inputs.source.encoder, image, score, "grid", *sizes)

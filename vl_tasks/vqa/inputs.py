@@ -1,6 +1,6 @@
-"""Inputs of question answering networks: features of images, and token ids of questions."""
+"""Inputs of VQA networks: features of frozen encoders, or the images themselves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from training.checkpoints import VOCABULARY
+from vl_tasks.clip_vil_p.fine_tuning import FineTuning
+from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.data.questions import Question
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
-from vl_tasks.settings.configs import QuestionConfig
+from vl_tasks.settings.configs import QuestionConfig, VqaConfig
 from vl_tasks.text.sentences import Sentences, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
+from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.networks import VqaNetwork
 
 Source = GridSource | RegionSource | BlindSource
@@ -83,3 +87,33 @@ class FeatureInputs:
     def start(self, run: Path) -> None:
         """Write the vocabulary of a new run."""
         self.words.save(run / VOCABULARY)
+
+
+class FineTuningInputs(FineTuning):
+    """A pre-trained CLIP-ViL_p over images and questions.
+
+    Args:
+        config: Settings of the run.
+        answers: Answer vocabulary.
+        images: Image files by id.
+        run: Folder of an existing run of the task; None for a new one.
+    """
+
+    def __init__(
+        self,
+        config: VqaConfig,
+        answers: AnswerVocabulary,
+        images: Mapping[int, Path],
+        run: Path | None,
+    ) -> None:
+        super().__init__(config, answers.answers, run)
+        self._images = images
+
+    def encode(self, questions: Sequence[Question]) -> PictureSentences:
+        """Prepare questions about images."""
+        paths = [self._images[one.image_id] for one in questions]
+        return self.sentences(paths, [one.text for one in questions])
+
+    def logits(self, questions: Sequence[Question]) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield numbers (B,) and logits (B, classes) of all questions, each exactly once."""
+        return self.logits_of(self.encode(questions))

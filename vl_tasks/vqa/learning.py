@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.checkpoints import VOCABULARY
+from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
+from vl_tasks.clip_vil_p.fine_tuning import make_fine_tuning_trainer
 from vl_tasks.data.own_questions import find_own_questions, read_own_questions
 from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
@@ -19,10 +22,10 @@ from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folder
 from vl_tasks.settings.configs import HELD_OUT, Reduction, VqaConfig
 from vl_tasks.text.sentences import build_vocabulary
 from vl_tasks.text.vocabulary import Vocabulary
-from vl_tasks.training import FinalScores, parted, train_task
+from vl_tasks.training import FinalScores, make_task_trainer, parted, train_task
 from vl_tasks.vqa.accuracy import VqaScores, score_predictions
 from vl_tasks.vqa.answers import AnswerVocabulary
-from vl_tasks.vqa.inputs import FeatureInputs, Source
+from vl_tasks.vqa.inputs import FeatureInputs, FineTuningInputs, Source
 from vl_tasks.vqa.submissions import write_submission
 
 ANSWERS = "answers.json"
@@ -95,21 +98,42 @@ class VqaLearner:
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.answers = self._answer_vocabulary()
-        self.words = self._vocabulary()
-        self.inputs = self._feature_inputs()
+        if config.model == "clip-vil-p":
+            self.inputs = FineTuningInputs(config, self.answers, self._images(), config.resume)
+            if config.resume is None:
+                known, total = self.inputs.known, len(self.answers)
+                print(f"{known} of {total} answers have pre-trained weights")
+        else:
+            self.words = self._vocabulary()
+            self.inputs = self._feature_inputs()
         self.network = self.inputs.network
         self.metadata = self.inputs.metadata
-        self.encoded = self.inputs.encode(learnt)
+        self.encoded: Any = self.inputs.encode(learnt)
         self._targets = SoftTargets(learnt, self.answers)
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of the training questions `rows`."""
+        assert isinstance(self.inputs, FeatureInputs)
         return self.loss_of(self.inputs.compute(self.learnt, self.encoded, rows), rows), {}
 
     def loss_of(self, logits: Tensor, rows: np.ndarray) -> Tensor:
         """Compute the loss of the training questions `rows` from their logits."""
         targets = self._targets.batch(rows).to(self.config.device)
+        scale = self.config.clip_vil_p.loss_scale
+        if self.config.model == "clip-vil-p" and scale is not None:
+            return scale * F.binary_cross_entropy_with_logits(logits, targets)
         return answer_loss(logits, targets, self.config.loss)
+
+    @property
+    def fine_tuning(self) -> FineTuningInputs:
+        """Network and inputs of the model clip-vil-p."""
+        assert isinstance(self.inputs, FineTuningInputs)
+        return self.inputs
+
+    @property
+    def sentences(self) -> PictureSentences:
+        """Training questions of the model clip-vil-p."""
+        return self.encoded
 
     def evaluate(self) -> dict[str, float]:
         """Return the accuracy 0..1 on the split `select_by`, overall and by answer type."""
@@ -164,7 +188,7 @@ class VqaLearner:
             return read_questions(questions)
         return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
 
-    def _feature_inputs(self) -> FeatureInputs:
+    def _feature_inputs(self) -> "FeatureInputs":
         """Open the features of all images, and fit a new network to them."""
         config = self.config
         inputs = FeatureInputs(config, self._source(), self.words, len(self.answers))
@@ -212,4 +236,5 @@ def train_vqa(config: VqaConfig) -> None:
         ValueError: A data file is invalid; names file and record.
         DivergedError: The training diverged.
     """
-    train_task(config, VqaLearner)
+    fine_tunes = config.model == "clip-vil-p"
+    train_task(config, VqaLearner, make_fine_tuning_trainer if fine_tunes else make_task_trainer)

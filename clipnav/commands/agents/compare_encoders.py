@@ -4,6 +4,7 @@ $ clipnav compare-encoders --encoders house_clip labels=runs/house_supervised/ho
 $ clipnav compare-encoders --encoders house_clip ViT-B-32:openai --world houses-standard --seeds 5
 $ clipnav compare-encoders --ablations empty-instructions shuffled-instructions no-vision
 $ clipnav compare-encoders --encoders house_clip RN50:openai -- --dataset rxr --minutes 10
+$ clipnav compare-encoders --encoders house_clip mine=features/mine.safetensors
 
 Missing feature stores are written, a follower is trained on each store with each seed, and all
 followers are scored on the evaluation splits. OUTPUT then contains comparison.json, comparison.md
@@ -29,6 +30,7 @@ from clipnav.commands.agents.comparisons import (
 )
 from clipnav.parsing import parse
 from envs.worlds import World
+from storage.features.store_file import OTHER_FORMATS
 
 if TYPE_CHECKING:
     from agents.experiments.comparison import ComparisonRow
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 Ablation = Literal["empty-instructions", "shuffled-instructions", "no-vision"]
 # In these names the colon does not separate a tag.
 _PREFIXES = ("local-dir:", "hf-hub:")
+_STORE_SUFFIXES = (".safetensors", *OTHER_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ class CompareArguments(ComparisonArguments):
     """Compare followers that are trained on the features of different encoders."""
 
     encoders: tuple[str, ...] = ("house_clip",)
-    """Encoders: "house_clip", an open_clip name with or without weights (ViT-B-32:openai), or a
-    folder in open_clip's local-dir format; each can be given a name (NAME=FOLDER). The others are
-    compared with the first one."""
+    """Encoders: "house_clip", an open_clip name with or without weights (ViT-B-32:openai), a folder
+    in open_clip's local-dir format, or a feature store of any model (FILE.safetensors); each can be
+    given a name (NAME=FOLDER). The others are compared with the first one."""
     ablations: tuple[Ablation, ...] = ()
     """Additional rows: followers of the first encoder without instructions, with instructions of
     other paths, or without visual features, in training and evaluation."""
@@ -71,7 +74,10 @@ class CompareArguments(ComparisonArguments):
 
 @dataclass(frozen=True)
 class NamedEncoder:
-    """An encoder of the command line: its name in the tables, its source and its weights."""
+    """An encoder of the command line: its name in the tables, its source and its weights.
+
+    The source is a feature store if `is_store`.
+    """
 
     name: str
     source: str
@@ -79,12 +85,19 @@ class NamedEncoder:
 
     @classmethod
     def parse(cls, text: str) -> "NamedEncoder":
-        """Parse "house_clip", "MODEL", "MODEL:TAG" or "FOLDER", each with or without "NAME="."""
+        """Parse "house_clip", "MODEL", "MODEL:TAG", "FOLDER" or "STORE", or "NAME=" and one."""
         name, equals, source = text.rpartition("=")
         if Path(source).is_dir() or source.startswith(_PREFIXES):
             return cls(name if equals else Path(source).name, source, None)
+        if Path(source).suffix in _STORE_SUFFIXES and ":" not in source:
+            return cls(name if equals else Path(source).stem, source, None)
         model, _, tag = source.partition(":")
         return cls(name if equals else source, model, tag or None)
+
+    @property
+    def is_store(self) -> bool:
+        """Whether the source is a feature store."""
+        return Path(self.source).suffix in _STORE_SUFFIXES
 
     @property
     def file(self) -> str:
@@ -140,6 +153,7 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     from encoders.extraction.arguments import ExtractArguments
     from encoders.extraction.encoding import encode_viewpoints_with, encoder_metadata
     from encoders.extraction.world_views import load_views, view_source
+    from storage.features.opening import open_store
     from storage.features.shards import is_finished
 
     named = [NamedEncoder.parse(text) for text in arguments.encoders]
@@ -154,6 +168,9 @@ def make_stores(arguments: CompareArguments) -> dict[str, Path]:
     stores: dict[str, Path] = {}
     missing: dict[tuple[int, int], dict[Path, ClipEncoder]] = {}
     for entry in named:
+        if entry.is_store:
+            stores[entry.name] = open_store(entry.source).path
+            continue
         encoder = ClipEncoder.load(entry.source, entry.pretrained, arguments.precision)
         source, viewpoints = view_source(extraction, encoder.image_size)
         metadata = {**encoder_metadata(encoder), **source.metadata}

@@ -15,7 +15,7 @@ from pathlib import Path
 import tyro
 
 from clipnav.parsing import parse
-from envs.submissions.scores import ScoringRules
+from envs.submissions.ground_truth import ScoringRules
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ def _read_traces(source: Path) -> "list[Trace]":
 
 
 def _read_submission(config: VisualiseConfig, source: Path, library: "Library") -> "list[Trace]":
-    from envs.submissions.scores import ScoringRules, load_ground_truth
+    from envs.submissions.ground_truth import ScoringRules, load_ground_truth
     from viewer.trace import traces_of_submission
 
     world = library.files.world

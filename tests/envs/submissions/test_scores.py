@@ -6,14 +6,9 @@ import pytest
 
 from envs.metrics import bootstrap_interval, paired_difference, score_path
 from envs.submissions.files import write_r2r_submission, write_rxr_submission
+from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from envs.submissions.report import evaluate_submissions, report
-from envs.submissions.scores import (
-    ScoringRules,
-    differences,
-    load_ground_truth,
-    results,
-    score_submission,
-)
+from envs.submissions.scores import differences, results, score_submission
 from envs.worlds import world_files
 
 
@@ -59,7 +54,7 @@ def turning(episode, graph):
 
 
 def test_means_equal_the_means_of_score_path(submit, ground_truth, rules):
-    scored = score_submission(submit("a.json", halfway), ground_truth, rules)
+    scored = score_submission(submit("a.json", halfway), rules, ground_truth)
     assert scored.episodes == ground_truth.episodes
     for row, episode in enumerate(scored.episodes):
         graph = ground_truth.graphs[episode.scan]
@@ -72,9 +67,19 @@ def test_means_equal_the_means_of_score_path(submit, ground_truth, rules):
     assert summary["steps"] == summary["moves"] == np.mean(lengths)
 
 
+def test_the_ground_truth_is_loaded_if_it_is_not_given(submit, ground_truth, rules):
+    path = submit("a.json", halfway)
+    scored = score_submission(str(path), rules)
+    assert scored.summary == score_submission(path, rules, ground_truth).summary
+    assert scored.summary["SR"] == scored.scores["success"].mean()
+    assert scored.checked.path == path
+    nothing = score_submission(submit("b.json", lambda e, g: None), rules)
+    assert nothing.summary == {}
+
+
 def test_intervals_resample_paths(submit, ground_truth, rules):
-    scored = score_submission(submit("a.json", halfway), ground_truth, rules)
-    other = score_submission(submit("b.json", shortest), ground_truth, rules)
+    scored = score_submission(submit("a.json", halfway), rules, ground_truth)
+    other = score_submission(submit("b.json", shortest), rules, ground_truth)
     clusters = [episode.path_id for episode in ground_truth.episodes]
     settings = {"seed": 0, "clusters": clusters, "resamples": 400}
     expected = bootstrap_interval(scored.scores["spl"], **settings)
@@ -86,10 +91,10 @@ def test_intervals_resample_paths(submit, ground_truth, rules):
 
 
 def test_turns_change_only_ndtw_sdtw_and_steps(submit, ground_truth, rules):
-    straight = score_submission(submit("a.json", halfway), ground_truth, rules)
-    kept = score_submission(submit("b.json", turning), ground_truth, rules)
+    straight = score_submission(submit("a.json", halfway), rules, ground_truth)
+    kept = score_submission(submit("b.json", turning), rules, ground_truth)
     dropped = score_submission(
-        submit("b.json", turning), ground_truth, dataclasses.replace(rules, turns="drop")
+        submit("b.json", turning), dataclasses.replace(rules, turns="drop"), ground_truth
     )
     for name, column in straight.scores.items():
         np.testing.assert_allclose(dropped.scores[name], column, atol=1e-12)
@@ -105,9 +110,9 @@ def test_turns_change_only_ndtw_sdtw_and_steps(submit, ground_truth, rules):
 
 def test_missing_paths_are_left_out_or_scored_as_the_start(submit, ground_truth, rules):
     path = submit("a.json", lambda e, g: shortest(e, g) if e.path_id % 2 else None)
-    scored = score_submission(path, ground_truth, rules)
+    scored = score_submission(path, rules, ground_truth)
     assert {e.path_id % 2 for e in scored.episodes} == {1}
-    still = score_submission(path, ground_truth, dataclasses.replace(rules, missing="stand-still"))
+    still = score_submission(path, dataclasses.replace(rules, missing="stand-still"), ground_truth)
     assert still.episodes == ground_truth.episodes
     for episode, length in zip(still.episodes, still.scores["trajectory_length"], strict=True):
         assert (length > 0) == (episode.path_id % 2 == 1)
@@ -119,13 +124,13 @@ def test_missing_paths_are_left_out_or_scored_as_the_start(submit, ground_truth,
 def test_differences_are_over_shared_instructions(submit, ground_truth, rules):
     odd = score_submission(
         submit("a.json", lambda e, g: halfway(e, g) if e.path_id != 100 else None),
-        ground_truth,
         rules,
+        ground_truth,
     )
     even = score_submission(
         submit("b.json", lambda e, g: shortest(e, g) if e.path_id != 101 else None),
-        ground_truth,
         rules,
+        ground_truth,
     )
     count, gains = differences(odd, even, rules)
     assert count == 10
@@ -135,7 +140,7 @@ def test_differences_are_over_shared_instructions(submit, ground_truth, rules):
         for s in (odd, even)
     ]
     assert gains["NE"].mean == pytest.approx(values[1] - values[0])
-    none = score_submission(submit("c.json", lambda e, g: None), ground_truth, rules)
+    none = score_submission(submit("c.json", lambda e, g: None), rules, ground_truth)
     assert differences(odd, none, rules) == (0, {})
 
 
@@ -143,7 +148,7 @@ def test_instructions_per_path_are_limited(submit, rules):
     one = dataclasses.replace(rules, instructions_per_path=1)
     ground_truth = load_ground_truth(one)
     assert ground_truth.counted == {f"{path_id}_0" for path_id in range(100, 107)}
-    scored = score_submission(submit("a.json", shortest, ground_truth), ground_truth, one)
+    scored = score_submission(submit("a.json", shortest, ground_truth), one, ground_truth)
     assert len(scored.episodes) == 7
     assert not scored.checked.faulty
     with pytest.raises(ValueError, match="--instructions-per-path 0"):
@@ -177,7 +182,7 @@ def test_results_by_language_and_split(submit, rules, capsys, tmp_path):
         ["val_unseen", "A", "8"],
     ]
     hindi = dataclasses.replace(both, language="hi")
-    scored = score_submission(path, load_ground_truth(hindi), hindi)
+    scored = score_submission(path, hindi)
     assert {e.language for e in scored.episodes} == {"hi-IN"}
     assert not scored.checked.faulty
     whole = dataclasses.replace(both, language="hi-IN")
@@ -224,7 +229,7 @@ def test_files_of_our_writers_have_no_faults(dataset, rules, tmp_path):
     write(
         path, walks, ground_truth.episodes, files, partial=True
     )  # the tiny RxR speaks two languages
-    checked = score_submission(path, ground_truth, rules).checked
+    checked = score_submission(path, rules, ground_truth).checked
     assert not checked.faulty
     stays = dataset == "r2r"  # the server of RxR accepts each viewpoint once
     assert [f.kind.startswith("paths that repeat") for f in checked.findings] == [True] * stays
@@ -252,7 +257,7 @@ def test_files_that_are_not_submissions_are_refused(rules, tmp_path):
 def test_built_in_houses_require_no_data_folder(submit):
     rules = ScoringRules(resamples=50)
     ground_truth = load_ground_truth(rules)
-    scored = score_submission(submit("a.json", shortest, ground_truth), ground_truth, rules)
+    scored = score_submission(submit("a.json", shortest, ground_truth), rules, ground_truth)
     assert scored.scores["success"].all()
     assert set(scored.split_of) == {"val_unseen"}
 
@@ -263,7 +268,7 @@ def test_three_instructions_per_path_match_the_original_scorer(shared, submit):
     assert (len(ground_truth.episodes), len(ground_truth.counted)) == (1021, 1020)
     golden = json.loads((shared / "golden" / "r2r_baseline_metrics.json").read_text())["val_seen"]
     for agent, walk in [("Stop", lambda e, g: [e.path[0]]), ("Shortest", shortest)]:
-        scored = score_submission(submit("a.json", walk, ground_truth), ground_truth, rules)
+        scored = score_submission(submit("a.json", walk, ground_truth), rules, ground_truth)
         assert len(scored.episodes) == 1020
         summary = results([scored], rules)["submissions"][0]["summary"]
         figures = [summary[name] for name in ("TL", "NE", "OSR", "SR", "SPL")]

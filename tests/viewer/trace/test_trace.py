@@ -6,7 +6,7 @@ import pytest
 
 from envs.metrics import score_path
 from envs.metrics.summaries import SUMMARY_METRICS
-from envs.submissions.scores import ScoringRules, load_ground_truth
+from envs.submissions.ground_truth import ScoringRules, load_ground_truth
 from viewer.trace import (
     outcome,
     read_traces,

@@ -9,8 +9,8 @@ from vl_tasks.data.captions import (
     encode_captions,
     read_captions,
 )
-from vl_tasks.settings.configs import CaptionConfig
 from vl_tasks.house_tasks.folders import image_folders
+from vl_tasks.settings.configs import CaptionConfig
 
 
 def _image(cocoid, split="train", texts=("A red sofa.",)):
@@ -79,7 +79,9 @@ def test_secret_captions_may_be_missing(read):
 
 
 def test_errors_name_missing_images(read, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"42\.jpg: the file of image 42 is not in .*; set --images"):
+    with pytest.raises(
+        FileNotFoundError, match=r"42\.jpg: the file of image 42 is not in .*; set --images"
+    ):
         caption_images(read([_image(42)]), [tmp_path])
 
 

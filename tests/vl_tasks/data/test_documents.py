@@ -21,7 +21,7 @@ class _File(msgspec.Struct):
         ('{"rows": [{"question_id": 7, "tex', "not valid JSON"),
         ('{"lines": []}', "missing required field rows"),
         ("[]", "Expected object"),
-        ("{\"rows\": [{\"x\": " + "[" * 100_000, "not valid JSON"),
+        ('{"rows": [{"x": ' + "[" * 100_000, "not valid JSON"),
         ('{"rows": [{"question_id": 7, "text": 3}, {"questi', "field 'text'"),  # two faults
         ('{"rows": [{"text": 3, "question_id": "a\\nb"}]}', "record 0"),
         ('{"rows": [{"question_id": "%s"}]}' % ("9" * 5000), "field 'question_id'"),

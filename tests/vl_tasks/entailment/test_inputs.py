@@ -9,9 +9,11 @@ import torch
 from encoders.clip import ClipEncoder
 from vl_tasks.data.images import read_image
 from vl_tasks.data.pairs import Hypothesis
-from vl_tasks.entailment.networks import TowerInputs
+from vl_tasks.entailment.inputs import TowerInputs
 from vl_tasks.settings.configs import EntailmentConfig, GridConfig
+from vl_tasks.text.sentences import build_vocabulary
 
+WORDS = build_vocabulary(["it is red"])
 GRIDS = GridConfig(precision="fp32", fit="stretch", size=(64, 96))
 
 
@@ -24,7 +26,7 @@ def test_two_towers_encode_images_at_the_size_and_fit_of_the_run(images, monkeyp
     config = EntailmentConfig(model="two-tower", grids=GRIDS)
     hypotheses = [Hypothesis(name, name, "it is red", 0) for name in images]
     rows = np.array([3, 1])
-    kept = TowerInputs(config, images)
+    kept = TowerInputs(config, images, WORDS)
     pictures, texts = kept.batch(hypotheses, kept.encode(hypotheses), rows)
     encoder = ClipEncoder.load("house_clip", precision="fp32", device="cpu")
     shown = [read_image(images[hypotheses[row].image]) for row in rows]
@@ -35,14 +37,14 @@ def test_two_towers_encode_images_at_the_size_and_fit_of_the_run(images, monkeyp
     assert kept.metadata["picture size"] == "(64, 96)"
     # What is on disk is not worked out again.
     monkeypatch.setattr(ClipEncoder, "pooled", lambda *_: pytest.fail("encodes"))
-    again = TowerInputs(config, images)
+    again = TowerInputs(config, images, WORDS)
     assert torch.equal(again.batch(hypotheses, texts, np.array([0, 1]))[0][1], pictures[1])
 
 
 def test_two_towers_with_default_size_and_fit_load_earlier_runs(images):
     config = EntailmentConfig(model="two-tower", grids=GridConfig(precision="fp32"))
-    inputs = TowerInputs(config, images)
+    inputs = TowerInputs(config, images, WORDS)
     assert inputs.metadata == {"encoder": inputs.encoder.weights_sha256, "vision": "True"}
-    blind = TowerInputs(replace(config, vision=False), {})
+    blind = TowerInputs(replace(config, vision=False), {}, WORDS)
     assert blind.metadata == {"encoder": inputs.encoder.weights_sha256, "vision": "False"}
     assert blind.width == inputs.width

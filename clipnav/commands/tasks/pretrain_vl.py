@@ -1,0 +1,24 @@
+r"""Pre-train a CLIP image tower with a BERT on captions and questions (CLIP-ViL_p).
+
+$ clipnav pretrain-vl
+$ clipnav pretrain-vl --data my_photos                  # captions and questions of your own
+$ torchrun --nproc-per-node 8 scripts/pretrain_vl.py --preset rn50-stage-1 --data data/lxmert
+$ clipnav pretrain-vl --preset rn50-stage-2 --start runs/pretrain-vl-lxmert
+$ clipnav pretrain-vl --resume runs/pretrain-vl-house
+
+Objectives: masked words, matching of image and sentence, and question answering. --data and
+--preset choose the defaults of the other flags. docs/vl_pretraining.md describes the data files.
+"""
+
+from collections.abc import Sequence
+
+from vl_tasks.command_line import parse_pretraining
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and train."""
+    config = parse_pretraining(arguments, __doc__)
+    # Imported here so that --help answers without loading torch.
+    from vl_tasks.clip_vil_p.pretraining import pretrain
+
+    pretrain(config)

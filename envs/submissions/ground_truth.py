@@ -1,0 +1,125 @@
+"""What submissions are scored against: rules, episodes of the splits, and navigation graphs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from envs.episodes import Episode, base_language, load_episodes
+from envs.graphs.nav_graph import NavGraph
+from envs.metrics import SUCCESS_THRESHOLD
+from envs.worlds import Dataset, World, named_world, world_files
+from training.settings import check_counts
+
+
+@dataclass(frozen=True)
+class ScoringRules:
+    """Instructions to score, and definitions of the metrics."""
+
+    dataset: Dataset = "r2r"
+    """Dataset of the instructions."""
+    split: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Split of the files, val_unseen by default; repeat the flag for several splits."""
+    world: World | None = None
+    """World of the graphs and annotations; by default matterport with a data folder, else
+    houses."""
+    data_dir: Path | None = None
+    """Data folder of the world matterport."""
+    language: str | None = None
+    """Only language to score, such as en or en-IN."""
+    instructions_per_path: int | None = None
+    """Number of instructions per path to score, the first ones in the language; all by default. 3
+    gives the results of Matterport3DSimulator's eval.py, which ignores the fourth instruction of
+    one path of val_seen."""
+    missing: Literal["leave-out", "stand-still"] = "leave-out"
+    """Treatment of instructions without a valid path: leave them out of the means, or score a path
+    of only the start."""
+    turns: Literal["keep", "drop"] = "keep"
+    """Whether repetitions of a viewpoint, which EnvDrop writes for turns in place, count in nDTW,
+    sDTW and steps."""
+    threshold: float = SUCCESS_THRESHOLD
+    """Success radius in metres; also the scale of nDTW and CLS."""
+    confidence: float = 0.95
+    """Confidence level of the intervals."""
+    resamples: int = 10_000
+    """Number of bootstrap resamples of the paths."""
+    seed: int = 0
+    """Random seed of the bootstrap."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("instructions_per_path",))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits to score."""
+        return self.split or ("val_unseen",)
+
+
+DEFAULT_RULES = ScoringRules()
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """Ground truth that submissions are scored against.
+
+    Attributes:
+        episodes: All episodes of the splits.
+        split_of: Split of each episode by instr_id.
+        graphs: Navigation graphs by scan.
+        counted: Ids of the instructions that the rules count.
+    """
+
+    episodes: list[Episode]
+    split_of: dict[str, str]
+    graphs: dict[str, NavGraph]
+    counted: set[str]
+
+
+def load_ground_truth(rules: ScoringRules) -> GroundTruth:
+    """Load the splits and graphs that submissions are scored against.
+
+    Raises:
+        FileNotFoundError: There is no such split or data folder.
+        ValueError: The data is damaged, two splits share an instruction, or no instruction is
+            left to score.
+    """
+    files = world_files(named_world(rules.world, rules.data_dir), rules.data_dir)
+    split_of: dict[str, str] = {}
+    episodes: list[Episode] = []
+    for split in dict.fromkeys(rules.splits):
+        for episode in load_episodes(rules.dataset, split, files):
+            other = split_of.setdefault(episode.instr_id, split)
+            if other != split:
+                raise ValueError(
+                    f"instruction {episode.instr_id} is in both {other} and {split}; score these "
+                    "splits separately"
+                )
+            episodes.append(episode)
+    counted = _counted(episodes, rules)
+    if not counted:
+        raise ValueError(
+            f"no instruction in language '{rules.language}'; use another --language, or leave it "
+            "out"
+        )
+    scans = sorted({episode.scan for episode in episodes})
+    graphs = {scan: NavGraph.load(scan, files.connectivity_dir) for scan in scans}
+    return GroundTruth(episodes, split_of, graphs, counted)
+
+
+def _counted(episodes: Sequence[Episode], rules: ScoringRules) -> set[str]:
+    """Return the ids that match the language and the number of instructions per path."""
+
+    def is_counted(episode: Episode) -> bool:
+        return rules.language in (None, episode.language, base_language(episode.language))
+
+    of_path: dict[tuple[str, int], list[Episode]] = {}
+    for episode in episodes:
+        of_path.setdefault((episode.scan, episode.path_id), []).append(episode)
+    return {
+        episode.instr_id
+        for group in of_path.values()
+        for episode in islice(filter(is_counted, group), rules.instructions_per_path)
+    }

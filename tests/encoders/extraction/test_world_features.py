@@ -1,0 +1,87 @@
+"""Views and feature stores of a world, for any model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import clipnav
+from encoders.extraction.world_features import WorldViews
+
+
+@pytest.fixture
+def views(tiny_world: Path, tmp_path: Path, marked_skybox) -> WorldViews:
+    """Views of the building `barn`; the skybox of each viewpoint has another brightness."""
+    folder = tmp_path / "barn" / "matterport_skybox_images"
+    folder.mkdir(parents=True)
+    for i in range(6):
+        faces = marked_skybox(np.eye(3), 16) // (i + 1)
+        Image.fromarray(faces).save(folder / f"b{i}_skybox_small.jpg")
+    return WorldViews("matterport", tiny_world, tmp_path, (8, 8), scans=("barn",))
+
+
+def mean_colour(views: np.ndarray) -> np.ndarray:
+    return views.mean((1, 2))
+
+
+def test_views_are_in_the_order_of_a_store(views: WorldViews):
+    assert views.viewpoints == [("barn", f"b{i}") for i in range(6)]
+    images = views.read("barn", "b0")
+    assert images.shape == (36, 8, 8, 3)
+    assert images.dtype == np.uint8
+    colours = images.mean((1, 2))
+    # Red, green and blue are the x, y and z of a direction: heading 0 looks along +y.
+    assert colours[12:24, 1].argmax() == 0
+    assert colours[12:24, 0].argmax() == 3
+    assert (colours[:12, 2] < colours[12:24, 2]).all()
+    assert (colours[12:24, 2] < colours[24:, 2]).all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_store_has_the_features_of_every_viewpoint(views: WorldViews, tmp_path: Path, workers):
+    path = tmp_path / "mine.safetensors"
+    store = views.write_features(path, mean_colour, "mean colour", workers)
+    assert store.keys == [f"barn_b{i}" for i in range(6)]
+    assert store.width == 3
+    assert store.metadata["encoder"] == "mean colour"
+    assert store.metadata["image_size"] == [8, 8]
+    for row, (scan, viewpoint) in enumerate(views.viewpoints):
+        expected = mean_colour(views.read(scan, viewpoint)).astype(np.float16)
+        np.testing.assert_array_equal(store.views[row], expected)
+    env = clipnav.make(
+        "R2R-CLIP-v0",
+        split="val_unseen",
+        world="matterport",
+        data_dir=views.data_dir,
+        features=path,
+    )
+    assert env.reset(seed=0)[0]["panorama"].shape == (36, 3 + 128)
+
+
+def test_features_of_another_shape_are_refused(views: WorldViews, tmp_path: Path):
+    with pytest.raises(ValueError, match=r"encode returned features of shape \(3,\)"):
+        views.write_features(tmp_path / "x.safetensors", lambda v: mean_colour(v)[0], "one view")
+    with pytest.raises(ValueError, match="barn_b0"):
+        views.write_features(tmp_path / "x.safetensors", bright_views_only, "bright")
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def bright_views_only(views: np.ndarray) -> np.ndarray:
+    return mean_colour(views)[: 36 if not views.any() else 35]
+
+
+def test_the_houses_are_a_world_of_their_own():
+    views = WorldViews(image_size=(16, 16), scans=("house_00",))
+    scan, viewpoint = views.viewpoints[0]
+    assert scan == "house_00"
+    images = views.read(scan, viewpoint)
+    assert images.shape == (36, 16, 16, 3)
+    assert images.std() > 10
+
+
+def test_missing_folders_are_named(tiny_world: Path):
+    with pytest.raises(ValueError, match="requires data_dir"):
+        _ = WorldViews("matterport").viewpoints
+    with pytest.raises(FileNotFoundError, match="barn"):
+        WorldViews("matterport", tiny_world).read("barn", "b0")

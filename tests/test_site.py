@@ -1,0 +1,95 @@
+"""The documentation site is built strictly, contains the whole reference, and works offline."""
+
+import html
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clipnav
+from clipnav.cli import COMMANDS
+from tests.conftest import ROOT
+
+NAMES = [name for names in COMMANDS.values() for name in names]
+
+
+def build(site: Path, config: Path = ROOT / "mkdocs.yml") -> subprocess.CompletedProcess[str]:
+    words = ["-m", "mkdocs", "build", "--strict", "--config-file", str(config)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *words, "--site-dir", str(site)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = build(folder)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+def test_every_page_is_built(site):
+    sources = {path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")}
+    pages = [path.parent if path.name == "index.md" else path.with_suffix("") for path in sources]
+    assert [page for page in pages if not (site / page / "index.html").is_file()] == []
+    assert not (site / "site_hooks.py").exists()
+
+
+def test_the_reference_describes_every_public_name(site):
+    text = "".join(path.read_text("utf-8") for path in (site / "reference").rglob("index.html"))
+    assert [name for name in clipnav.__all__ if f'id="clipnav.{name}"' not in text] == []
+    index = (ROOT / "docs" / "reference" / "index.md").read_text("utf-8")
+    assert [name for name in clipnav.__all__ if f"`{name}`" not in index] == []
+
+
+def test_the_page_of_commands_lists_every_option(site, run_command, capsys):
+    text = (site / "reference" / "commands" / "index.html").read_text("utf-8")
+    sections = re.split(r'<h3 id="clipnav-', text)[1:]
+    assert [section.partition('"')[0] for section in sections] == NAMES
+    for name, section in zip(NAMES, sections, strict=True):
+        with pytest.raises(SystemExit):
+            run_command(name, "--help")
+        options = re.findall(r"^(?:│| ) (?:-h, )?(--\w[\w.-]*)", capsys.readouterr().out, re.M)
+        described = html.unescape(" ".join(re.findall(r"<dt><code>(.*?)</code></dt>", section)))
+        assert len(options) > 1
+        assert set(options) - set(re.findall(r"--\w[\w.-]*", described)) == set(), name
+        assert "<dd></dd>" not in section
+
+
+def test_the_site_loads_nothing_from_other_hosts(site):
+    for page in site.rglob("*.html"):
+        loaded = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)', page.read_text())
+        assert [url for url in loaded if "//" in url] == [], page
+
+
+def test_lists_are_lists(site):
+    """A list without an empty line above it becomes part of the paragraph."""
+    for page in site.rglob("index.html"):
+        text = re.sub(r"<(pre|script|style)\b.*?</\1>", "", page.read_text("utf-8"), flags=re.S)
+        assert re.findall(r"\n(?:[*-]|\d+\.) .*", text) == [], page
+
+
+@pytest.mark.parametrize("link", ["missing.md", "index.md#missing", "/missing/"])
+def test_a_broken_link_fails_the_build(tmp_path, link):
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "index.md"
+    page.write_text(f"# Page\n\n[link]({link})\n")
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(
+        f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nhooks: []\nplugins: []\nnav: [index.md]\n"
+    )
+    done = build(tmp_path / "site", config)
+    assert done.returncode == 1
+    assert f"link '{link}'" in done.stderr
+    page.write_text("# Page\n\n[link](index.md#page)\n")
+    assert build(tmp_path / "site", config).returncode == 0

@@ -1,0 +1,143 @@
+"""All code blocks of the tutorials run, here with few iterations and in small worlds."""
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from storage.features.opening import open_store
+from tests.conftest import ROOT
+
+TUTORIALS = ROOT / "docs" / "tutorials"
+
+
+@pytest.fixture
+def run_tutorial(run_command, tmp_path, monkeypatch):
+    """Function that runs all blocks of a tutorial in an empty folder.
+
+    `changes` replaces texts of the blocks, and `flags` appends arguments to commands. It returns
+    the variables of the Python blocks.
+    """
+
+    def run(name: str, changes: Mapping[str, str], flags: Mapping[str, list[str]]) -> dict:
+        monkeypatch.chdir(tmp_path)
+        page = (TUTORIALS / name).read_text("utf-8")
+        blocks = re.findall(r"^```(python|bash)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+        assert all(any(text in code for _, code in blocks) for text in changes)
+        variables: dict = {"__name__": name}
+        for kind, code in blocks:
+            for text, replacement in changes.items():
+                code = code.replace(text, replacement)
+            if kind == "python":
+                exec(compile(code, name, "exec"), variables)
+                continue
+            for line in code.replace("\\\n", " ").splitlines():
+                program, command, *arguments = shlex.split(line)
+                assert program == "clipnav"
+                run_command(command, *arguments, *flags.get(command, []))
+        return variables
+
+    return run
+
+
+@pytest.fixture
+def skybox_world(tiny_world, tmp_path, marked_skybox) -> Path:
+    """Copy of the tiny world with skyboxes of all viewpoints, and the splits of the houses."""
+    folder = shutil.copytree(tiny_world, tmp_path / "data")
+    shutil.copy(folder / "r2r" / "R2R_train.json", folder / "r2r" / "R2R_val_seen.json")
+    for scan, letter, count in (("attic", "a", 11), ("barn", "b", 6)):
+        images = folder / "matterport" / "v1" / "scans" / scan / "matterport_skybox_images"
+        images.mkdir(parents=True)
+        for i in range(count):
+            faces = np.maximum(marked_skybox(np.eye(3), 16), 10 * i)
+            Image.fromarray(faces).save(images / f"{letter}{i}_skybox_small.jpg")
+    return folder
+
+
+def test_own_agent(run_tutorial, tiny_world):
+    features = str(tiny_world / "features.safetensors")
+    arguments = f'world="matterport", data_dir={str(tiny_world)!r}, features={features!r}'
+    rules = f"clipnav.ScoringRules(data_dir={str(tiny_world)!r})"
+    variables = run_tutorial(
+        "own_agent.md",
+        {
+            'make_vec("R2R-CLIP-v0", ': f'make_vec("R2R-CLIP-v0", {arguments}, ',
+            "num_envs=960": "num_envs=8",
+            "num_envs=64": "num_envs=16",
+            "range(240)": "range(20)",
+            'score_submission("mine.json")': f'score_submission("mine.json", {rules})',
+        },
+        {},
+    )
+    episodes = variables["env"].episodes
+    assert len(json.loads(Path("mine.json").read_text())) == len(episodes) == 8
+    scored = variables["clipnav"].score_submission(
+        "mine.json", variables["clipnav"].ScoringRules(data_dir=tiny_world)
+    )
+    assert not scored.checked.faulty
+    assert scored.summary["episodes"] == 8
+    losses = [
+        variables["rollout"](variables["env"], policy, teacher_forced=True).item()
+        for policy in (variables["policy"], untrained(variables))
+    ]
+    assert losses[0] < 0.9 * losses[1]
+
+
+def untrained(variables: dict):
+    """Policy with the weights before the training."""
+    policy = variables["policy"]
+    return type(policy)(policy.words.num_embeddings, policy.views.in_features)
+
+
+def test_own_agent_is_short():
+    page = (TUTORIALS / "own_agent.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len([line for line in "".join(blocks).splitlines() if line.strip()]) <= 45
+
+
+def test_own_encoder(run_tutorial, skybox_world):
+    world = ["--world", "matterport", "--data-dir", str(skybox_world)]
+    training = ["--batch-size", "4", "--iterations", "2", "--follower.hidden-size", "16"]
+    arguments = f'"matterport", data_dir={str(skybox_world)!r}'
+    variables = run_tutorial(
+        "own_encoder.md",
+        {
+            'WorldViews("houses", image_size=(224, 224))': (
+                f"WorldViews({arguments}, image_size=(32, 32))"
+            ),
+            "pretrained=True": "pretrained=False",
+            'make("R2R-CLIP-v0", ': f'make("R2R-CLIP-v0", world={arguments}, ',
+        },
+        {
+            "train-agent": [*world, *training],
+            "compare-encoders": [
+                *("--seeds", "1", "--splits", "val_seen", "val_unseen", *world, "--", *training)
+            ],
+        },
+    )
+    assert variables["images"].shape == (36, 32, 32, 3)
+    assert Image.open("ahead.png").size == (32, 32)
+    assert variables["observation"]["panorama"].shape == (36, 512 + 128)
+    store = open_store("features/resnet18.safetensors")
+    assert len(store) == 16  # without the excluded viewpoint
+    expected = variables["encode"](variables["views"].read("barn", "b3"))
+    np.testing.assert_allclose(
+        store.take(np.array([store.row("barn", "b3")]))[0], expected, atol=1e-3
+    )
+    config = json.loads(Path("runs/resnet18/config.json").read_text())
+    assert config["features"] == "features/resnet18.safetensors"
+    report = json.loads(Path("runs/encoders/comparison.json").read_text())
+    assert {"house_clip", "resnet18"} <= report["val_unseen"].keys()
+
+
+def test_own_photos(run_tutorial):
+    quick = ["--iterations", "150", "--threads", "1", "--optimiser.learning-rate", "0.003"]
+    variables = run_tutorial("own_photos.md", {}, {"finetune-vqa": quick})
+    assert variables["answer"] == "green"
+    assert Path("why.png").is_file()

@@ -1,0 +1,234 @@
+"""Pairs from LXMERT's and Karpathy's files, and the batches that are made of them."""
+
+import json
+import pickle
+import signal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from storage import cache_dir
+from tests.vl_tasks.clip_vil_p.conftest import lxmert_record
+from vl_tasks.clip_vil_p.data.answers import AnswerClasses, convert_answer
+from vl_tasks.clip_vil_p.data.batch import NONE
+from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
+from vl_tasks.clip_vil_p.data.loading import load_batches
+from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
+from vl_tasks.clip_vil_p.data.pair_files import open_pairs
+from vl_tasks.clip_vil_p.data.pictures import DamagedPictureError, fitted_size, prepare
+from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+
+
+@pytest.fixture
+def pairs(pair_folder):
+    return open_pairs(pair_folder, ["train"], pair_folder / "images")
+
+
+@pytest.fixture
+def maker(pairs):
+    texts = [pairs[k].text for k in range(len(pairs))]
+    classes = AnswerClasses.of_pairs(pairs, 2).of_index(pairs)
+    return PairBatches(pairs, WordPieces.learn(texts, 120), classes, (64, 96), 12, False, 0)
+
+
+def key(pairs, number=0):
+    pairs = np.asarray(pairs)
+    return BatchKey(pairs, (1, number), np.arange(len(pairs)))
+
+
+def test_pairs_of_lxmert_keep_sentences_and_converted_answers(pairs):
+    assert len(pairs) == 48 * 4
+    assert pairs.image_count == 48
+    first = pairs[2]
+    assert (pairs[0].text, first.text) == ("a red circle", "what colour is it?")
+    assert pairs.image_path(first.image).name == "shape_1.png"
+    scores = {pairs.answers[a]: s for a, s in zip(first.answers, first.scores, strict=True)}
+    assert scores == pytest.approx({"red": 1.0, "dark": 0.3})
+    assert len(pairs[0].answers) == 0
+    assert pairs.portrait.sum() == 12
+    assert AnswerClasses.of_pairs(pairs, 16).answers == (
+        "circle", "square", "blue", "green", "red"
+    )  # fmt: skip
+
+
+def test_an_index_is_built_once_and_again_after_a_change(pair_folder, tmp_path):
+    records = [lxmert_record("shape_1", "red", "circle")]
+    path = tmp_path / "few_train.json"
+    path.write_text(json.dumps(records))
+    first = open_pairs(tmp_path, ["train"], pair_folder / "images")
+    (first.folder / "texts").write_bytes(b"X" * 200)
+    again = open_pairs(tmp_path, ["train"], pair_folder / "images")
+    assert again[0].text.startswith("X")
+    path.write_text(json.dumps(records * 2))
+    assert len(open_pairs(tmp_path, ["train"], pair_folder / "images")) == 8
+
+
+def test_fine_tuning_records_and_several_splits_are_read(pair_folder, tmp_path):
+    (tmp_path / "a_train.json").write_text(
+        json.dumps([{"img_id": "shape_2", "sent": "is it red?", "label": {"no": 1}}])
+    )
+    (tmp_path / "b_nominival.json").write_text(
+        json.dumps([lxmert_record("shape_3", "blue", "circle")])
+    )
+    pairs = open_pairs(tmp_path, ["train", "nominival"], pair_folder / "images")
+    assert [pairs[k].text for k in (0, 1)] == ["is it red?", "a blue circle"]
+    assert len(pairs) == 5
+
+
+def test_karpathy_captions_are_pairs(shapes):
+    pairs = open_pairs(shapes, ["val"], shapes / "images")
+    assert len(pairs) == 24
+    assert pairs[0].text.endswith(("circle.", "square."))
+    assert pairs.image_path(0).is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('[{"img_id": "shape_1", "sentf": {"a": ["x", ""]}}]', "sentence 1 of 'sentf.a' is blank"),
+        ('[{"img_id": "shape_1", "sentf": {"a": [3]}}]', r"record 0: field 'sentf\[...\]\[0\]'"),
+        ('[{"sentf": {}}]', "field 'img_id' is missing"),
+        ('[{"img_id": "shape_1", "sentf": {"a": ["x"]}', "record 0: not valid JSON"),
+        ('[{"img_id": "shape_1", "sentf": {"a": ["x"]}, "labelf": {"a": []}}]', "has 0 entries"),
+        ('[{"img_id": "shape_1", "sentf": {}, "labelf": {"a": []}}]', "has no sentences"),
+        ('[{"img_id": "shape_1", "sentf": {"a": ["x"]}} 1]', "a comma or the end"),
+        ("{}", "the file is not a JSON array"),
+        ("[]", "contain no pair"),
+        ('[{"img_id": "missing_9", "sentf": {"a": ["x"]}}]', "there is no image missing_9"),
+    ],
+)
+def test_damaged_files_are_named_and_leave_no_index(pair_folder, tmp_path, content, problem):
+    path = tmp_path / "bad_train.json"
+    path.write_text(content)
+    known = set((cache_dir() / "pairs").glob("*/index.json"))
+    with pytest.raises((ValueError, FileNotFoundError), match=problem):
+        open_pairs(tmp_path, ["train"], pair_folder / "images")
+    assert set((cache_dir() / "pairs").glob("*/index.json")) == known
+
+
+def test_answers_are_converted_as_in_the_golden_file(shared):
+    path = shared / "golden" / "systems" / "clipvilp_answer_init.json"
+    golden = json.loads(path.read_text())
+    found = [convert_answer(answer) for answer in golden["fine_tuning_answers"]]
+    assert found == golden["converted"]
+
+
+def test_all_ans_of_lxmert_is_read(tmp_path):
+    path = tmp_path / "all_ans.json"
+    path.write_text(json.dumps([{"ans": "yes", "dsets": ["vqa"]}, {"ans": "no", "dsets": []}]))
+    assert AnswerClasses.load(path).answers == ("yes", "no")
+    path.write_text('[{"dsets": []}]')
+    with pytest.raises(ValueError, match="record 0 is not an answer"):
+        AnswerClasses.load(path)
+
+
+def test_batches_depend_on_their_key_only(maker):
+    numbers = [5, 9, 40, 41]
+    first, again, other = (maker.make(key(numbers, k)) for k in (0, 0, 1))
+    for x, y in zip(first[1:], again[1:], strict=True):
+        assert torch.equal(x, y)
+    assert not torch.equal(first.pieces, other.pieces)
+    copied = pickle.loads(pickle.dumps(maker)).make(key(numbers))
+    assert torch.equal(copied.pictures.pixels, first.pictures.pixels)
+
+
+def test_shares_of_masks_exchanges_and_answers(maker, pairs):
+    rows = np.flatnonzero(~pairs.portrait[pairs.images])
+    batches = [maker.make(key(rows[:100], number)) for number in range(30)]
+    matching = torch.cat([batch.matching for batch in batches]).float()
+    assert 0.45 < matching.mean() < 0.55
+    masked, unchanged, total = 0, 0, 0
+    for batch in batches:
+        matched = batch.matching == 1
+        targets = batch.words[matched] != NONE
+        pieces = batch.pieces[matched]
+        masked += int((pieces[targets] == maker.pieces.mask).sum())
+        unchanged += int((pieces == batch.words[matched])[targets].sum())
+        total += int(targets.sum())
+        inner = int((pieces != 0).sum()) - 2 * len(pieces)
+        assert 0.05 < targets.sum() / inner < 0.28
+        # Word pieces of exchanged sentences are masked, too, but are no targets.
+        assert (batch.words[~matched] == NONE).all()
+        assert (batch.answers[~matched] == NONE).all()
+        assert (batch.pieces[~matched] == maker.pieces.mask).any()
+    assert 0.75 < masked / total < 0.85
+    assert 0.05 < unchanged / total < 0.15
+    classes = AnswerClasses.of_pairs(pairs, 2)
+    asked = [(k, int(a)) for b in batches for k, a in zip(rows[:100], b.answers, strict=True)]
+    assert {k for k, a in asked if a != NONE} == {
+        k for k in rows[:100] if len(pairs[int(k)].answers)
+    }
+    for number, answer in asked:
+        if answer != NONE:
+            pair = pairs[int(number)]
+            assert classes.answers[answer] in {pairs.answers[a] for a in pair.answers}
+
+
+def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):
+    records = [
+        {"img_id": f"shape_{k}", "sentf": {"a": [f"{k} first", f"{k} second"]}} for k in (1, 2, 3)
+    ]
+    (tmp_path / "own_train.json").write_text(json.dumps(records))
+    pairs = open_pairs(tmp_path, ["train"], pair_folder / "images")
+    own = PairBatches(**{**vars(maker), "index": pairs})
+    rng = np.random.default_rng(0)
+    drawn = {own._other_text(pairs[2], rng) for _ in range(60)}
+    assert drawn == {"1 first", "1 second", "3 first", "3 second"}
+
+
+def test_images_keep_their_aspect_ratio_and_are_centred():
+    assert fitted_size(480, 640, 384, 640) == (384, 512)
+    assert fitted_size(640, 480, 384, 640) == (512, 384)
+    assert fitted_size(300, 1000, 384, 640) == (192, 640)
+    assert fitted_size(500, 500, 384, 640) == (384, 384)
+    wide = prepare(Image.new("RGB", (100, 30), (9, 9, 9)), 32, 64)
+    assert wide.pixels.shape == (3, 32, 64)
+    assert wide.box == (6, 0, 19, 64)
+    top, left, height, width = wide.box
+    assert (wide.pixels[:, top : top + height, left : left + width] == 9).all()
+    assert wide.pixels.sum() == 9 * 3 * 19 * 64
+    assert prepare(Image.new("RGB", (30, 100)), 32, 64).pixels.shape == (3, 64, 32)
+
+
+def test_batches_have_one_orientation_and_cover_the_records():
+    portrait = np.arange(103) % 4 == 0
+    order = GroupedOrder(portrait, 10, seed=0)
+    assert order.batches_per_epoch == 2 + 7
+    epoch = [order.batch(number) for number in range(9)]
+    for batch in epoch:
+        assert len(set(portrait[batch])) == 1
+    assert len(set(np.concatenate(epoch))) == 90
+    later = [order.batch(number) for number in range(9, 18)]
+    assert not np.array_equal(np.concatenate(epoch), np.concatenate(later))
+    assert np.array_equal(GroupedOrder(portrait, 10, seed=0).batch(12), later[3])
+    exact = list(exact_batches(portrait, 10))
+    assert sorted(np.concatenate(exact)) == list(range(103))
+    assert all(len(set(portrait[batch])) == 1 for batch in exact)
+    with pytest.raises(ValueError, match="a batch needs at least 200"):
+        GroupedOrder(portrait, 400, seed=0, multiple=200)
+
+
+def test_workers_give_the_same_batches_and_name_damaged_images(maker, pairs, pair_folder, tmp_path):
+    keys = [key([0, 1]), key([4, 5], 1)]
+    alone = list(load_batches(maker, keys, 0))
+    state = torch.get_rng_state()
+    parallel = list(load_batches(maker, keys, 1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    for one, other in zip(alone, parallel, strict=True):
+        assert torch.equal(one.pictures.pixels, other.pictures.pixels)
+        assert torch.equal(one.pieces, other.pieces)
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in (pair_folder / "images").iterdir():
+        (images / path.name).write_bytes(path.read_bytes())
+    broken = open_pairs(pair_folder, ["train"], images)
+    (images / "shape_1.png").write_bytes(b"no picture")
+    (images / "shape_2.png").unlink()
+    spoilt = PairBatches(**{**vars(maker), "index": broken})
+    with pytest.raises(DamagedPictureError, match=r"^[^\n]*shape_1\.png: cannot be read[^\n]*$"):
+        list(load_batches(spoilt, [key([0])], 1))
+    with pytest.raises(FileNotFoundError, match=r"shape_2\.png"):
+        list(load_batches(spoilt, [key([4])], 0))

@@ -1,0 +1,156 @@
+"""Training of the network: exact resume, accumulation, precision, and what is learnt."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from tests.vl_tasks.clip_vil_p.conftest import write_pair_folder
+from training.checkpoints import RESULTS, load_trainer
+from training.log import read_log
+from training.optimiser_settings import OptimiserConfig
+from training.setup import rank_iteration_seed
+from training.trainer import Trainer
+from vl_tasks.clip_vil_p.building import load_run
+from vl_tasks.clip_vil_p.data.batch import Batch, Pictures
+from vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
+from vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
+
+
+def make_trainer(config, learner=None):
+    torch.manual_seed(config.seed)
+    learner = learner or PretrainingLearner(config)
+    return Trainer(config, learner, lambda k: rank_iteration_seed(config.seed, 43, k, 0))
+
+
+def test_resume_is_bit_identical(tiny, tmp_path):
+    whole = make_trainer(tiny)
+    whole.train()
+    whole.close()
+    halves = dataclasses.replace(tiny, output=tmp_path / "halves")
+    first = make_trainer(halves)
+    backward = first.learner.backward
+
+    def interrupted(iteration):
+        if iteration == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return backward(iteration)
+
+    first.learner.backward = interrupted
+    with pytest.raises(SystemExit, match="after 4 iterations"):
+        first.train()
+    second = make_trainer(dataclasses.replace(halves, resume=halves.output))
+    second.train()
+    second.close()
+    for name, value in whole.learner.network.state_dict().items():
+        assert torch.equal(value, second.learner.network.state_dict()[name]), name
+    one, other = (without_times(read_log(trainer.run)) for trainer in (whole, second))
+    assert one == other
+
+
+def without_times(events):
+    return [{name: value for name, value in one.items() if name != "seconds"} for one in events]
+
+
+def test_accumulated_batches_have_the_gradient_of_one(tiny, monkeypatch):
+    """With the same pairs, dropout off and statistics frozen."""
+    text = dataclasses.replace(tiny.text, dropout=0.0)
+    trunk = dataclasses.replace(tiny.trunk, frozen_norms=True)
+    still = dataclasses.replace(tiny, text=text, trunk=trunk, cells=None)
+    gradients, whole = [], None
+    for accumulate, size in ((1, 8), (2, 4)):
+        torch.manual_seed(0)
+        config = dataclasses.replace(still, accumulate=accumulate, batch_size=size)
+        learner = PretrainingLearner(config)
+        learner.network.train()
+        if whole is not None:
+            batches = iter([rows_of(whole, slice(0, 4)), rows_of(whole, slice(4, 8))])
+        else:
+            whole = learner._batch(0)
+            batches = iter([whole])
+        monkeypatch.setattr(learner, "_batch", lambda _, batches=batches: next(batches))
+        figures = learner.backward(0)
+        gradients.append({n: w.grad for n, w in learner.network.named_parameters()})
+        gradients[-1]["loss"] = torch.tensor(figures["loss"])
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4)
+
+
+def rows_of(batch, rows):
+    pictures, *others = batch
+    return Batch(Pictures(*(x[rows] for x in pictures)), *(x[rows] for x in others))
+
+
+def test_trunk_and_transformer_have_their_own_optimisers(tiny):
+    trainer = make_trainer(tiny)
+    before = {n: w.clone() for n, w in trainer.learner.network.named_parameters()}
+    figures = [trainer.step() for _ in range(4)]
+    trainer.close()
+    assert [one["trunk_learning_rate"] for one in figures] == pytest.approx([0.01] * 3 + [0.001])
+    optimiser = trainer.learner.optimiser
+    assert isinstance(optimiser._trunk, torch.optim.SGD)
+    assert isinstance(optimiser._main, torch.optim.AdamW)
+    covered = [w for part in (optimiser._main, optimiser._trunk) for g in part.param_groups
+               for w in g["params"]]  # fmt: skip
+    assert len(covered) == len(set(covered)) == len(before)
+    decays = {id(w): g["weight_decay"] for g in optimiser._main.param_groups for w in g["params"]}
+    for name, weight in trainer.learner.network.named_parameters():
+        if not name.startswith("trunk."):
+            assert decays[id(weight)] == (0.01 if weight.ndim > 1 else 0.0), name
+    unused = {"stream.bert.embeddings.token_type_embeddings.weight"}
+    moved = {n for n, w in trainer.learner.network.named_parameters() if not w.equal(before[n])}
+    assert before.keys() - moved <= unused
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_autocast_trains_float32_weights(tiny, precision):
+    trainer = make_trainer(dataclasses.replace(tiny, precision=precision))
+    figures = [trainer.step()]
+    trainer.close()
+    assert all(weight.dtype == torch.float32 for weight in trainer.learner.network.parameters())
+    assert figures[0]["loss"] > 0
+    exact = make_trainer(tiny)
+    assert figures[0]["loss"] == pytest.approx(exact.step()["loss"], rel=0.02)
+    exact.close()
+
+
+def test_a_float16_overflow_skips_the_update_and_lowers_the_scale(tiny):
+    trainer = make_trainer(dataclasses.replace(tiny, precision="fp16"))
+    scale = trainer.learner.optimiser.scale
+    scale.factor = 2.0**60
+    before = {n: w.clone() for n, w in trainer.learner.network.named_parameters()}
+    figures = trainer.step()
+    trainer.close()
+    assert figures["skipped"] == 1
+    assert scale.factor == 2.0**59
+    assert all(w.equal(before[n]) for n, w in trainer.learner.network.named_parameters())
+
+
+def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
+    data = write_pair_folder(tmp_path / "few", {"train": 12, "val": 12})
+    text = dataclasses.replace(tiny.text, hidden=64, feed_forward=128, layers=2, dropout=0.0)
+    config = dataclasses.replace(
+        tiny,
+        data=str(data),
+        iterations=200,
+        evaluate_every=200,
+        accumulate=1,
+        batch_size=24,
+        cells=None,
+        text=text,
+        trunk=dataclasses.replace(tiny.trunk, frozen_norms=True),
+        trunk_optimiser=TrunkOptimiserConfig(0.03),
+        optimiser=OptimiserConfig("adamw", 1e-3, schedule="linear", warmup=30, clip="norm"),
+    )
+    pretrain(config)
+    results = json.loads((config.output / RESULTS).read_text())["results"]["val"]
+    assert results["answers_accuracy"] > 0.6  # 0.4 without the image
+    assert results["words_accuracy"] > 0.5
+    _, network, pieces, answers = load_run(config.output)
+    assert set(answers.answers) == {"red", "green", "blue", "circle", "square"}
+    saved = load_trainer(config.output)["weights"]
+    assert network.state_dict().keys() == saved.keys()
+    assert pieces.size <= 120

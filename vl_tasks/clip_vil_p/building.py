@@ -1,0 +1,134 @@
+"""Networks of pre-training: new ones, and those of a run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import BertModel
+
+from encoders.weights.loading import build_image_tower, load_image_tower
+from storage import write_text
+from storage.json_files import read_json_object
+from training.checkpoints import load_model
+from training.settings import read_config
+from vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from vl_tasks.clip_vil_p.networks.bert import load_bert_config, make_bert, save_bert_config
+from vl_tasks.clip_vil_p.networks.heads import initialise, initialise_from_answers
+from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from vl_tasks.clip_vil_p.networks.stream import SingleStream
+from vl_tasks.clip_vil_p.networks.trunk import Trunk
+from vl_tasks.settings.pretraining import PretrainConfig
+
+TRUNK = "trunk.json"  # within the folder of a run: configuration of the image tower
+_REMEDY = "train the run again"
+
+
+def make_network(
+    config: PretrainConfig, pieces: WordPieces, answers: int
+) -> tuple[PretrainingNetwork, dict[str, Any]]:
+    """Build the network of a new run.
+
+    Args:
+        config: Settings of the run.
+        pieces: Word pieces.
+        answers: Number of answers; 0 without question answering.
+
+    Returns:
+        The network, and the description of its image tower.
+
+    Raises:
+        FileNotFoundError: A file of the encoder or of the BERT is missing.
+        ValueError: A folder is damaged, the tower cannot be trained, or the images are too large
+            for the position embeddings.
+        ConnectionError: Weights cannot be downloaded.
+    """
+    chosen = config.trunk
+    visual, description = load_image_tower(chosen.encoder, chosen.pretrained, chosen.random_weights)
+    stream_config = make_bert(config.text, pieces.size)
+    return _assemble(config, visual, stream_config, answers), description
+
+
+def load_run(run: Path) -> tuple[PretrainConfig, PretrainingNetwork, WordPieces, AnswerClasses]:
+    """Load the network of a run of clipnav pretrain-vl with its weights.
+
+    Returns:
+        Settings, network in evaluation mode, word pieces and answers of the run.
+
+    Raises:
+        FileNotFoundError: The folder is not a run, or a file is missing.
+        ValueError: A file is damaged, or of another version.
+    """
+    config = read_config(run, PretrainConfig)
+    pieces = WordPieces.load(run)
+    answers = AnswerClasses.of_run(run)
+    network = build_network(config, run, len(answers))
+    load_model(run, network, {"word pieces": pieces.digest})
+    return config, network.eval(), pieces, answers
+
+
+def build_network(config: PretrainConfig, run: Path, answers: int) -> PretrainingNetwork:
+    """Build the network of a run with random weights; see `load_run`."""
+    description = read_json_object(run / TRUNK, _REMEDY)
+    visual = build_image_tower(description, str(run / TRUNK))
+    return _assemble(config, visual, load_bert_config(run), answers)
+
+
+def save_description(run: Path, bert: BertModel, tower: dict[str, Any]) -> None:
+    """Write the configurations of BERT and image tower into the folder of a run."""
+    write_text(run / TRUNK, json.dumps(tower, indent=1) + "\n")
+    save_bert_config(run, bert)
+
+
+def start_from(
+    network: PretrainingNetwork, started: PretrainingNetwork, known: AnswerClasses, answers: Any
+) -> None:
+    """Copy the weights of a run into a network of the same sizes.
+
+    Args:
+        network: New network.
+        started: Network of the earlier run.
+        known: Answers of the earlier run.
+        answers: Answers of the new one, which take the weights of the same earlier answers; None
+            without question answering.
+    """
+    weights = started.state_dict()
+    own = network.state_dict()
+    kept = {name: tensor for name, tensor in own.items() if name.startswith("answers.")}
+    shared = {name: tensor for name, tensor in weights.items() if name[:8] != "answers."}
+    network.load_state_dict({**shared, **kept})
+    if network.answers is not None and started.answers is not None:
+        head = started.answers.state_dict()
+        initialise_from_answers(network.answers, list(answers.answers), head, known.classes, str)
+
+
+def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> PretrainingNetwork:
+    trunk = Trunk(visual, config.faithful, config.trunk.frozen_norms)
+    _check_size(config, trunk)
+    stream = SingleStream(bert, trunk.channels, config.trunk.positions, config.faithful)
+    initialise(stream.visual, bert.config.hidden_size)
+    initialise(stream.pooler, bert.config.hidden_size)
+    return PretrainingNetwork(trunk, stream, answers, config.cells)
+
+
+def _check_size(config: PretrainConfig, trunk: Trunk) -> None:
+    """Check that images of the given size have whole cells, with position embeddings.
+
+    Raises:
+        ValueError: They have not; names the flag.
+    """
+    short, long = config.image_size
+    flag = f"--image-size {short} {long}"
+    stride = trunk.tower.stride
+    if short % stride[0] or long % stride[1] or long % stride[0] or short % stride[1]:
+        raise ValueError(
+            f"{flag}: the cells of the encoder have {stride[0]} x {stride[1]} pixels; give "
+            "multiples"
+        )
+    rows, columns = trunk.tower.grid_shape(torch.empty(1, 3, long, short, device="meta"))
+    if config.trunk.positions and max(rows, columns) > config.trunk.positions:
+        raise ValueError(
+            f"{flag}: {max(rows, columns)} cells along a side, but only {config.trunk.positions} "
+            "position embeddings; raise --trunk.positions, or set it to 0"
+        )

@@ -1,0 +1,163 @@
+"""Conversion of the authors' checkpoints to runs of clipnav pretrain-vl."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import BertConfig
+
+from encoders.weights.loading import load_image_tower
+from encoders.weights.weight_files import read_weights
+from storage import write_text
+from training.checkpoints import save_model
+from training.settings import CONFIG, to_json
+from vl_tasks.clip_vil_p.building import save_description
+from vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from vl_tasks.clip_vil_p.networks.bert import build_bert
+from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork
+from vl_tasks.clip_vil_p.networks.original_names import our_names
+from vl_tasks.clip_vil_p.networks.stream import SingleStream
+from vl_tasks.clip_vil_p.networks.trunk import Trunk
+from vl_tasks.settings.clip_vil_p import TextConfig, TrunkConfig
+from vl_tasks.settings.pretraining import PretrainConfig
+
+_REMEDY = "give the checkpoint, the encoder and the answers of the same model"
+
+
+def convert_checkpoint(
+    weights: Path, output: Path, encoder: str, bert: str, answers: Path, heads: int = 12
+) -> None:
+    """Write a checkpoint of the authors as a run of clipnav pretrain-vl.
+
+    Args:
+        weights: Checkpoint of the pre-training.
+        output: Folder to write.
+        encoder: Name or folder of the CLIP whose image tower is the trunk.
+        bert: Folder or name of the BERT whose tokenizer is used.
+        answers: Answers in the order of their classes.
+        heads: Number of attention heads.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        FileExistsError: The folder already contains a run.
+        ValueError: The file contains more than tensors, or a weight is missing, unknown or of
+            another shape; names it.
+        ConnectionError: The tokenizer cannot be downloaded.
+    """
+    if (output / CONFIG).exists():
+        raise FileExistsError(f"{output}: already contains a run; choose another --output")
+    source = str(weights)
+    original = read_weights(weights)[0]
+    renamed = our_names(original, source)
+    _check_tied(original, source)
+    pieces, classes = WordPieces.of_bert(bert), AnswerClasses.load(answers)
+    _check_answers(renamed, classes, answers, source)
+    sizes = _bert_config(renamed, heads, source)
+    if pieces.size > sizes.vocab_size:
+        raise ValueError(
+            f"{bert}: {pieces.size} word pieces, but {source} has {sizes.vocab_size}; {_REMEDY}"
+        )
+    visual, tower = load_image_tower(encoder, random_weights=True)
+    positions = len(_of(renamed, "stream.visual.rows.weight", source))
+    trunk = Trunk(visual, faithful=True)
+    stream = SingleStream(build_bert(sizes), trunk.channels, positions, faithful=True)
+    network = PretrainingNetwork(trunk, stream, len(classes), None)
+    _load(network, renamed, source)
+    config = _settings(sizes, encoder, positions, output)
+    output.mkdir(parents=True, exist_ok=True)
+    pieces.save(output)
+    classes.save(output)
+    save_description(output, stream.bert, tower)
+    save_model(output, network, {"word pieces": pieces.digest, "converted from": weights.name})
+    write_text(output / CONFIG, to_json(config))
+
+
+def _of(weights: Mapping[str, Tensor], name: str, source: str) -> Tensor:
+    if name not in weights:
+        raise ValueError(f"{source}: the weight {name} is missing; {_REMEDY}")
+    return weights[name]
+
+
+def _check_tied(weights: Mapping[str, Tensor], source: str) -> None:
+    """Check that the output weights of masked words are the word embeddings."""
+    decoder = weights.get("cls.predictions.decoder.weight")
+    embeddings = weights.get("bert.embeddings.word_embeddings.weight")
+    if decoder is not None and embeddings is not None and not torch.equal(decoder, embeddings):
+        raise ValueError(
+            f"{source}: cls.predictions.decoder.weight differs from the word embeddings, to which "
+            f"it is tied in CLIP-ViL_p; {_REMEDY}"
+        )
+
+
+def _check_answers(
+    weights: Mapping[str, Tensor], classes: AnswerClasses, answers: Path, source: str
+) -> None:
+    if "answers.3.bias" in weights and len(weights["answers.3.bias"]) != len(classes):
+        raise ValueError(
+            f"{answers}: {len(classes)} answers, but {source} has "
+            f"{len(weights['answers.3.bias'])}; {_REMEDY}"
+        )
+    if "answers.3.bias" not in weights:
+        raise ValueError(
+            f"{source}: has no answer head (first stage of the pre-training); convert a checkpoint "
+            "of the second stage"
+        )
+
+
+def _bert_config(weights: Mapping[str, Tensor], heads: int, source: str) -> BertConfig:
+    """Derive the sizes of the BERT from the shapes of the weights."""
+    prefix = "stream.bert."
+    pieces, hidden = _of(weights, f"{prefix}embeddings.word_embeddings.weight", source).shape
+    positions = len(_of(weights, f"{prefix}embeddings.position_embeddings.weight", source))
+    dense = f"{prefix}encoder.layer.0.intermediate.dense.weight"
+    layers = {name.split(".")[4] for name in weights if name.startswith(f"{prefix}encoder.layer.")}
+    if hidden % heads:
+        raise ValueError(f"{source}: width {hidden} is not divisible by --heads {heads}")
+    return BertConfig(
+        vocab_size=pieces,
+        hidden_size=hidden,
+        num_hidden_layers=len(layers),
+        num_attention_heads=heads,
+        intermediate_size=len(_of(weights, dense, source)),
+        max_position_embeddings=positions,
+    )
+
+
+def _load(network: PretrainingNetwork, weights: dict[str, Tensor], source: str) -> None:
+    """Load weights; each must exist and fit."""
+    expected = network.state_dict()
+    # The original saves no counters; frozen statistics do not need them.
+    counters = {name: x for name, x in expected.items() if name.endswith("num_batches_tracked")}
+    weights = {**counters, **{name: tensor.float() for name, tensor in weights.items()}}
+    for name in {**expected, **weights}:
+        if name not in weights:
+            problem = "is missing"
+        elif name not in expected:
+            problem = "is not part of this model"
+        elif weights[name].shape != expected[name].shape:
+            shapes = (tuple(weights[name].shape), tuple(expected[name].shape))
+            problem = f"has shape {shapes[0]}, not {shapes[1]}"
+        else:
+            continue
+        raise ValueError(f"{source}: the weight {name} {problem}; {_REMEDY}")
+    network.load_state_dict(weights)
+
+
+def _settings(sizes: BertConfig, encoder: str, positions: int, output: Path) -> PretrainConfig:
+    """Return the settings of the converted run; those of its training are the published ones."""
+    text = TextConfig(
+        vocabulary=sizes.vocab_size,
+        hidden=sizes.hidden_size,
+        layers=sizes.num_hidden_layers,
+        heads=sizes.num_attention_heads,
+        feed_forward=sizes.intermediate_size,
+    )
+    return PretrainConfig(
+        preset="converted",
+        text=text,
+        trunk=TrunkConfig(encoder, positions=positions, standardise=False),
+        faithful=True,
+        output=output,
+    )

@@ -1,0 +1,112 @@
+"""Answers of pre-training as classes, in the form that LXMERT converts them to."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage import write_text
+from storage.json_files import read_json
+from vl_tasks.clip_vil_p.data.pair_index import PairIndex
+
+ANSWERS = "answers.json"  # within the folder of a run
+_REMEDY = "give LXMERT's all_ans.json, or a JSON list of answers"
+_TRAIN_AGAIN = "train the run again"
+_ARTICLES = ("a ", "an ", "the ")
+# `ANS_CONVERT` of LXMERT's qa_answer_table.py; articles are removed before.
+_CONVERTED = {
+    "grey": "gray",
+    **{
+        word: str(number)
+        for number, word in enumerate(
+            "one two three four five six seven eight nine ten".split(), start=1
+        )
+    },
+}
+
+
+def convert_answer(answer: str) -> str:
+    """Convert an answer as LXMERT does (`AnswerTable.convert_ans`): "The Dog." becomes "dog"."""
+    answer = answer.lower()
+    if answer.endswith("."):
+        answer = answer[:-1].strip()
+    for article in _ARTICLES:
+        if answer.startswith(article):
+            answer = answer[len(article) :].strip()
+    return _CONVERTED.get(answer, answer)
+
+
+class AnswerClasses:
+    """Answers that the pre-training classifies.
+
+    Attributes:
+        answers: Converted answers in the order of their classes.
+        classes: Class of each answer.
+    """
+
+    def __init__(self, answers: Sequence[str]) -> None:
+        self.answers = tuple(dict.fromkeys(answers))
+        self.classes = {answer: number for number, answer in enumerate(self.answers)}
+
+    @classmethod
+    def of_pairs(cls, pairs: PairIndex, min_count: int) -> "AnswerClasses":
+        """Collect the answers that are the best one of `min_count` pairs, by frequency.
+
+        Raises:
+            ValueError: No answer is frequent enough.
+        """
+        counted = zip(pairs.answer_counts, pairs.answers, strict=True)
+        frequent = sorted((-count, answer) for count, answer in counted if count >= min_count)
+        if not frequent:
+            most = max(pairs.answer_counts, default=0)
+            raise ValueError(
+                f"no answer of the training data occurs {min_count} times, the most frequent one "
+                f"{most} times; lower --min-count, or set --no-answering"
+            )
+        return cls([answer for _, answer in frequent])
+
+    @classmethod
+    def load(cls, path: Path) -> "AnswerClasses":
+        """Read LXMERT's all_ans.json, or a JSON list of answers.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+            ValueError: The file has neither format.
+        """
+        content: Any = read_json(path, _REMEDY)
+        entries = content if isinstance(content, list) else []
+        answers: list[str] = []
+        for number, entry in enumerate(entries):
+            answer = entry.get("ans") if isinstance(entry, dict) else entry
+            if not isinstance(answer, str):
+                raise ValueError(f"{path}: record {number} is not an answer; {_REMEDY}")
+            answers.append(answer)
+        if not answers:
+            raise ValueError(f"{path}: not a list of answers; {_REMEDY}")
+        return cls(answers)
+
+    @classmethod
+    def of_run(cls, run: Path) -> "AnswerClasses":
+        """Read the answers of a run; there are none if it was trained without answering.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+            ValueError: The file is damaged.
+        """
+        answers: Any = read_json(run / ANSWERS, _TRAIN_AGAIN)
+        if not isinstance(answers, list) or not all(isinstance(x, str) for x in answers):
+            raise ValueError(f"{run / ANSWERS}: not a list of answers; {_TRAIN_AGAIN}")
+        return cls(answers)
+
+    def save(self, run: Path) -> None:
+        """Write the answers into the folder of a run."""
+        write_text(run / ANSWERS, json.dumps(self.answers, ensure_ascii=False))
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def of_index(self, pairs: PairIndex) -> np.ndarray:
+        """Return the class of each answer of an index, -1 if it has none: (answers,) int64."""
+        return np.array([self.classes.get(answer, -1) for answer in pairs.answers], np.int64)

@@ -1,0 +1,56 @@
+"""Batches of pairs of an image and a sentence, with the targets of pre-training."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+NONE = -1  # target of a word piece that is not masked, or of a pair without an answer
+OBJECTIVES = ("words", "matching", "answers")
+
+
+class Pictures(NamedTuple):
+    """B images of one size, each padded at all sides.
+
+    Attributes:
+        pixels: (B, 3, H, W) uint8 RGB; black in the padding.
+        boxes: (B, 4) int64: top, left, height and width of the image without padding.
+    """
+
+    pixels: Tensor
+    boxes: Tensor
+
+    def to(self, device: str | torch.device) -> "Pictures":
+        """Move both tensors to a device."""
+        return Pictures(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class Batch(NamedTuple):
+    """B pairs of an image and a sentence of at most T word pieces.
+
+    Attributes:
+        pictures: Images.
+        pieces: (B, T) int64; 0 is padding.
+        words: (B, T) int64: the original id where a word piece is masked, else `NONE`.
+        matching: (B,) int64: 1 if the sentence belongs to the image, else 0.
+        answers: (B,) int64: class of the answer, or `NONE`.
+    """
+
+    pictures: Pictures
+    pieces: Tensor
+    words: Tensor
+    matching: Tensor
+    answers: Tensor
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """Move all tensors to a device."""
+        pictures, *others = self
+        return Batch(pictures.to(device), *(x.to(device, non_blocking=True) for x in others))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of targets of each objective."""
+        return {
+            "words": int((self.words != NONE).sum()),
+            "matching": len(self.matching),
+            "answers": int((self.answers != NONE).sum()),
+        }

@@ -1,0 +1,69 @@
+"""Order of records in batches whose images have one orientation."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+_GROUPED = 37  # stream of random numbers, separate from all others of a run
+
+
+class GroupedOrder:
+    """Batches of records whose images are all landscape or all portrait.
+
+    Each epoch has a fresh permutation. Records that do not fill a batch of their orientation are
+    skipped in that epoch.
+
+    Args:
+        portrait: Orientation of each record's image: (records,) bool.
+        batch_size: Records in a batch; fewer if neither orientation has as many.
+        seed: Random seed for the permutations.
+        multiple: The batch size is rounded down to a multiple of this.
+
+    Attributes:
+        batch_size: Records in a batch.
+        batches_per_epoch: Batches in one pass over the records.
+
+    Raises:
+        ValueError: There are too few records for a batch.
+    """
+
+    def __init__(self, portrait: np.ndarray, batch_size: int, seed: int, multiple: int = 1) -> None:
+        self._portrait, self._seed = portrait, seed
+        counts = (int(portrait.sum()), int((~portrait).sum()))
+        self.batch_size = min(batch_size, max(counts)) // multiple * multiple
+        if not self.batch_size:
+            raise ValueError(
+                f"{max(counts)} training records with images of one orientation, but a batch needs "
+                f"at least {multiple}; add data, or start fewer processes"
+            )
+        self.batches_per_epoch = sum(count // self.batch_size for count in counts)
+        self._epoch = -1
+        self._batches: np.ndarray = np.empty((0, 0), np.uint32)
+
+    def batch(self, number: int) -> np.ndarray:
+        """Return the records (batch_size,) int64 of a batch (from 0)."""
+        epoch, position = divmod(number, self.batches_per_epoch)
+        if epoch != self._epoch:
+            self._batches, self._epoch = self._shuffle(epoch), epoch
+        return self._batches[position].astype(np.int64)
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, _GROUPED, epoch])
+        order = np.arange(len(self._portrait), dtype=np.uint32)
+        rng.shuffle(order)
+        is_portrait = self._portrait[order]
+        groups = [order[is_portrait], order[~is_portrait]]
+        whole = [group[: len(group) // self.batch_size * self.batch_size] for group in groups]
+        return rng.permutation(np.concatenate(whole).reshape(-1, self.batch_size))
+
+
+def exact_batches(portrait: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Yield each record exactly once, in batches of one orientation; the last ones are smaller.
+
+    Args:
+        portrait: Orientation of each record's image: (records,) bool.
+        batch_size: Largest number of records in a batch.
+    """
+    for group in (np.flatnonzero(~portrait), np.flatnonzero(portrait)):
+        for start in range(0, len(group), batch_size):
+            yield group[start : start + batch_size]

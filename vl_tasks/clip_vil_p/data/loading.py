@@ -1,0 +1,115 @@
+"""Loading of batches by worker processes, which decode images ahead of the training."""
+
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from vl_tasks.clip_vil_p.data.pictures import DamagedPictureError
+
+Key = TypeVar("Key", contravariant=True)
+Loaded = TypeVar("Loaded", covariant=True)
+Item = TypeVar("Item")
+
+
+class BatchMaker(Protocol[Key, Loaded]):
+    """Makes a batch from its key; both must be picklable."""
+
+    def make(self, key: Key) -> Loaded:
+        """Return the batch.
+
+        Raises:
+            FileNotFoundError: An image is missing.
+            DamagedPictureError: An image cannot be read.
+        """
+        ...
+
+
+def load_batches(maker: BatchMaker[Any, Item], keys: Iterable[Any], workers: int) -> Iterator[Item]:
+    """Yield the batches of keys in order.
+
+    Args:
+        maker: Makes the batches.
+        keys: Keys of the batches; may be infinite.
+        workers: Number of worker processes; 0 makes the batches in this process.
+
+    Raises:
+        FileNotFoundError: An image is missing.
+        DamagedPictureError: An image cannot be read.
+        ChildProcessError: A worker was killed.
+    """
+    loader = DataLoader(
+        _Batches(maker),
+        batch_size=None,
+        sampler=_Keys(keys),
+        num_workers=workers,
+        # Threads of torch and of the caller do not survive a fork.
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_ignore_interrupts if workers else None,
+        # By default, a new iterator draws from the random numbers of the training.
+        generator=torch.Generator(),
+    )
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        batches = iter(loader)  # workers inherit the blocked SIGINT; the main process handles it
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise ChildProcessError(
+                "a process that decodes images was killed; run the command again, with fewer "
+                "--workers if memory ran out"
+            ) from error
+        if isinstance(batch, _Failure):
+            raise batch.error()
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error of a worker. DataLoader would raise it with a traceback in its message."""
+
+    is_missing: bool
+    message: str
+
+    def error(self) -> Exception:
+        """Return the exception to raise."""
+        kind = FileNotFoundError if self.is_missing else DamagedPictureError
+        return kind(self.message)
+
+
+class _Batches(Dataset[Any], Generic[Item]):
+    def __init__(self, maker: BatchMaker[Any, Item]) -> None:
+        self._maker = maker
+
+    def __getitem__(self, key: Any) -> Item | _Failure:
+        try:
+            return self._maker.make(key)
+        except FileNotFoundError as error:
+            return _Failure(True, str(error))
+        except DamagedPictureError as error:
+            return _Failure(False, str(error))
+
+
+class _Keys:
+    """A sampler over any iterable."""
+
+    def __init__(self, keys: Iterable[Any]) -> None:
+        self._keys = keys
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._keys)
+
+
+def _ignore_interrupts(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

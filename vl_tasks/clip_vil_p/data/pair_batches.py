@@ -1,0 +1,131 @@
+"""Pairs of pre-training as batches: masked words, exchanged sentences and sampled answers.
+
+As CLIP-ViL-Pretrain/src/pretrain/lxmert_pretrain.py does it (`convert_example_to_features`,
+`LXMERTTorchDataset`): 15 % of the word pieces are targets, of which 80 % become [MASK] and 10 % a
+random word piece; half of the pairs get the sentence of another image; an answer is drawn with
+probabilities proportional to the scores.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from vl_tasks.clip_vil_p.data.batch import NONE, Batch
+from vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
+from vl_tasks.clip_vil_p.data.pictures import read_prepared, stack
+from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+
+_PAIRS = 41  # stream of random numbers, separate from all others of a run
+_MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.1
+_EXCHANGED = 0.5
+_ATTEMPTS = 100  # to draw a sentence of another image
+
+
+class BatchKey(NamedTuple):
+    """Key of a batch.
+
+    Attributes:
+        pairs: Numbers of the pairs.
+        stream: Integers that, with the seed and the place in `places`, fix the random numbers.
+        places: Place of each pair in the batch of all processes.
+    """
+
+    pairs: np.ndarray
+    stream: tuple[int, ...]
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
+class PairBatches:
+    """Makes batches of pairs; each depends on its key only.
+
+    Attributes:
+        index: Pairs on disk.
+        pieces: Word pieces.
+        classes: Class of each answer of the index, -1 for none; None without question answering.
+        image_size: Shorter and longer side of the images in pixels.
+        words: Largest number of word pieces of a sentence.
+        masks_exchanged: Whether masked words of exchanged sentences are targets, as in CLIP-ViL.
+        seed: Random seed.
+    """
+
+    index: PairIndex
+    pieces: WordPieces
+    classes: np.ndarray | None
+    image_size: tuple[int, int]
+    words: int
+    masks_exchanged: bool
+    seed: int
+
+    def make(self, key: BatchKey) -> Batch:
+        """Return the batch of a key.
+
+        Raises:
+            FileNotFoundError: An image is missing.
+            DamagedPictureError: An image cannot be read.
+        """
+        pairs = [self.index[int(number)] for number in key.pairs]
+        streams = [(self.seed, _PAIRS, *key.stream, int(place)) for place in key.places]
+        rngs = [np.random.default_rng(stream) for stream in streams]
+        matching = np.array([rng.random() >= _EXCHANGED for rng in rngs], np.int64)
+        texts = [
+            pair.text if matches else self._other_text(pair, rng)
+            for pair, matches, rng in zip(pairs, matching, rngs, strict=True)
+        ]
+        pieces = self.pieces.encode(texts, self.words)
+        pieces = pieces[:, : int((pieces != 0).sum(1).max())].astype(np.int64)
+        words = np.full_like(pieces, NONE)
+        for row, (targets, rng) in enumerate(zip(words, rngs, strict=True)):
+            self._mask(pieces[row], targets, rng)
+        if not self.masks_exchanged:
+            words[matching == 0] = NONE
+        answers = [
+            self._answer(pair, rng) if matches else NONE
+            for pair, matches, rng in zip(pairs, matching, rngs, strict=True)
+        ]
+        paths = [self.index.image_path(pair.image) for pair in pairs]
+        return Batch(
+            stack([read_prepared(path, *self.image_size) for path in paths]),
+            torch.from_numpy(pieces),
+            torch.from_numpy(words),
+            torch.from_numpy(matching),
+            torch.tensor(answers),
+        )
+
+    def _other_text(self, pair: Pair, rng: np.random.Generator) -> str:
+        """Return a random sentence of another image."""
+        for _ in range(_ATTEMPTS):
+            number = int(rng.integers(len(self.index)))
+            if self.index.images[number] != pair.image:
+                return self.index[number].text
+        raise ValueError(
+            "almost all sentences of the data belong to one image, so no sentence of another image "
+            "was found for the matching objective; add images"
+        )
+
+    def _mask(self, pieces: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> None:
+        """Mask word pieces in place, and write the original ids of the masked ones."""
+        length = int((pieces != 0).sum())
+        inner = slice(1, length - 1)  # neither [CLS] nor [SEP]
+        chosen = rng.random(length - 2)
+        is_target = chosen < _MASKED
+        targets[inner][is_target] = pieces[inner][is_target]
+        kind = chosen / _MASKED
+        random_pieces = rng.integers(1, self.pieces.size, size=length - 2)
+        pieces[inner] = np.select(
+            [kind < _TO_MASK, kind < _TO_MASK + _TO_RANDOM],
+            [self.pieces.mask, random_pieces],
+            pieces[inner],
+        )
+
+    def _answer(self, pair: Pair, rng: np.random.Generator) -> int:
+        """Draw the class of an answer with probabilities proportional to the scores."""
+        if self.classes is None or not len(pair.answers):
+            return NONE
+        classes = self.classes[pair.answers]
+        scores = np.where(classes >= 0, pair.scores, 0).astype(np.float64)
+        if not scores.sum():
+            return NONE
+        return int(classes[rng.choice(len(classes), p=scores / scores.sum())])

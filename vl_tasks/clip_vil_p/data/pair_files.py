@@ -1,0 +1,211 @@
+"""Data files of pre-training: LXMERT's JSON files, and captions in Karpathy's format.
+
+LXMERT: a list of {"img_id", "sentf": {source: [sentence, ...]}, "labelf": {source: [{answer:
+score}, ...]}}. The answers of a sentence have the same place in "labelf" as the sentence in
+"sentf"; sources without answers, such as captions, are not in "labelf". A record of LXMERT's
+fine-tuning files has one sentence: {"img_id", "sent", "label"}. Other fields are skipped.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from storage import cache_dir
+from storage.locks import sole_maker
+from storage.record_stream import stream_records
+from storage.records import RecordError
+from vl_tasks.clip_vil_p.data.answers import convert_answer
+from vl_tasks.clip_vil_p.data.pair_index import PairIndex, SourceRecord, is_index, write_index
+from vl_tasks.data.captions import read_captions
+from vl_tasks.data.images import SUFFIXES
+
+REMEDY = "download the file again, or see docs/vl_pretraining.md for its format"
+_FORMAT = 1  # of the index; a change builds all indices again
+
+
+class _Record(msgspec.Struct, gc=False):
+    img_id: str | int
+    sentf: dict[str, list[str]] = {}
+    labelf: dict[str, list[dict[str, float] | None]] = {}
+    sent: str | None = None
+    label: dict[str, float] | None = None
+
+
+def lxmert_records(path: Path, files: Mapping[str, str]) -> Iterator[SourceRecord]:
+    """Read LXMERT's records, one at a time.
+
+    Args:
+        path: The file.
+        files: Paths of the images below their folder by name without suffix.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: The file is damaged; names file, record, field and remedy.
+        FileNotFoundError: There is no image of that name.
+    """
+    for number, record in enumerate(stream_records(path, _Record, REMEDY)):
+        name = _stem(str(record.img_id))
+        identity = f"img_id {record.img_id}"
+        sentences = list(_sentences(record, path, number, identity))
+        source = f"{path}: record {number} ({identity})"
+        if name not in files:
+            raise FileNotFoundError(
+                f"{source}: there is no image {name}.jpg or .png; set --images to the folder that "
+                "contains the images"
+            )
+        yield SourceRecord(files[name], source, sentences)
+
+
+def karpathy_records(path: Path, split: str, folders: Sequence[Path]) -> Iterator[SourceRecord]:
+    """Read the captions of a split in Karpathy's format.
+
+    Args:
+        path: The file.
+        split: Split; "train" includes "restval".
+        folders: Folder of the images.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: The file is damaged; names file and record.
+    """
+    for image in read_captions(path, split):
+        source = f"{path}: image {image.image_id}"
+        yield SourceRecord(image.file, source, [(text, {}) for text in image.raw])
+
+
+def open_pairs(folder: Path, splits: Sequence[str], images: Path) -> PairIndex:
+    """Open the pairs of splits; their index is built if it does not exist or a file has changed.
+
+    Args:
+        folder: Folder of the data files.
+        splits: Names of splits; "train" reads mscoco_train.json, or the split of dataset_coco.json.
+        images: Folder of the images.
+
+    Raises:
+        FileNotFoundError: A data file or an image is missing.
+        ValueError: A data file or an image is damaged; names file and record.
+    """
+    sources = [_source(folder, split) for split in splits]
+    digest = hashlib.sha256(f"{_FORMAT} {images.resolve()}".encode())
+    for split, path in zip(splits, sources, strict=True):
+        status = path.stat()
+        digest.update(f"{split} {path.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
+    index = cache_dir() / "pairs" / digest.hexdigest()[:24]
+    if not is_index(index):
+        index.mkdir(parents=True, exist_ok=True)
+        with sole_maker(index):
+            if not is_index(index):
+                unfinished = index / "unfinished"
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                write_index(unfinished, images, _records(sources, splits, images))
+                _move_all(unfinished, index)
+    return PairIndex(index, images)
+
+
+def image_files(folder: Path) -> dict[str, str]:
+    """Return the paths of images below a folder by name without suffix.
+
+    Images are in the folder or in its direct subfolders.
+
+    Raises:
+        FileNotFoundError: The folder is missing.
+        ValueError: Two images have the same name.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder of images; set --images")
+    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    files: dict[str, str] = {}
+    for place in places:
+        for path in sorted(place.iterdir()):
+            if path.suffix.lower() not in SUFFIXES:
+                continue
+            name = str(path.relative_to(folder))
+            if path.stem in files:
+                raise ValueError(
+                    f"{folder}: {files[path.stem]} and {name} have the same name; keep one of them"
+                )
+            files[path.stem] = name
+    return files
+
+
+def _source(folder: Path, split: str) -> Path:
+    """Return the data file of a split: LXMERT's, or else Karpathy's of all splits."""
+    found = sorted(
+        path
+        for path in folder.glob("*.json")
+        if path.stem == split or path.stem.endswith((f"_{split}", f"-{split}"))
+    )
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder}: {names} are all of split {split!r}; keep one of them there")
+    captions = sorted(folder.glob("dataset_*.json"))
+    if not found and len(captions) == 1:
+        return captions[0]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder}: no data file of split {split!r}; expected NAME_{split}.json in LXMERT's "
+            "format, or one dataset_NAME.json in Karpathy's"
+        )
+    return found[0]
+
+
+def _records(
+    sources: Sequence[Path], splits: Sequence[str], images: Path
+) -> Iterator[SourceRecord]:
+    files: dict[str, str] | None = None
+    for path, split in zip(sources, splits, strict=True):
+        if path.name.startswith("dataset_"):
+            yield from karpathy_records(path, split, [images])
+            continue
+        files = image_files(images) if files is None else files
+        yield from lxmert_records(path, files)
+
+
+def _sentences(
+    record: _Record, path: Path, number: int, identity: str
+) -> Iterator[tuple[str, dict[str, float]]]:
+    if record.sent is not None:
+        yield record.sent, _converted(record.label)
+    for source, sentences in record.sentf.items():
+        labels = record.labelf.get(source)
+        if labels is not None and len(labels) != len(sentences):
+            problem = (
+                f"field 'labelf.{source}' has {len(labels)} entries, but 'sentf.{source}' has "
+                f"{len(sentences)}"
+            )
+            raise RecordError(path, number, problem, REMEDY, identity)
+        for place, text in enumerate(sentences):
+            if not text.strip():
+                problem = f"sentence {place} of 'sentf.{source}' is blank"
+                raise RecordError(path, number, problem, REMEDY, identity)
+            yield text, _converted(labels[place]) if labels is not None else {}
+    unknown = sorted(record.labelf.keys() - record.sentf.keys())
+    if unknown:
+        problem = f"field 'labelf.{unknown[0]}' has no sentences in 'sentf'"
+        raise RecordError(path, number, problem, REMEDY, identity)
+
+
+def _converted(label: dict[str, float] | None) -> dict[str, float]:
+    """Return the converted answers of a sentence that have a score above 0."""
+    scores: dict[str, float] = {}
+    for answer, score in (label or {}).items():
+        if score > 0:
+            name = convert_answer(answer)
+            scores[name] = max(score, scores.get(name, 0.0))
+    return scores
+
+
+def _stem(image: str) -> str:
+    path = Path(image)
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """Move the files of an index; the file that marks it as complete is moved last."""
+    for path in sorted(source.iterdir(), key=lambda path: path.suffix == ".json"):
+        path.replace(target / path.name)
+    source.rmdir()

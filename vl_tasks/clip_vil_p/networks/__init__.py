@@ -1,0 +1,1 @@
+"""Networks of CLIP-ViL_p: trunk, single stream and heads."""

@@ -1,0 +1,86 @@
+"""The BERT of the single stream: from a name, a folder, or a configuration."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import BertConfig, BertModel
+
+from storage import write_text
+from storage.hugging_face import load_text_model
+from storage.json_files import read_json_object
+from storage.messages import in_one_line
+from vl_tasks.clip_vil_p.networks.heads import deviation
+from vl_tasks.settings.clip_vil_p import TextConfig
+
+BERT = "bert.json"  # within the folder of a run
+_POSITIONS = 512
+_REMEDY = "train the run again"
+
+
+def make_bert(config: TextConfig, pieces: int) -> BertModel:
+    """Build a BERT without pooler.
+
+    Args:
+        config: Settings; `bert` names a model whose weights are loaded.
+        pieces: Number of word pieces.
+
+    Raises:
+        FileNotFoundError: A file of the folder is missing.
+        ValueError: The folder is damaged, or not a BERT with these word pieces.
+        ConnectionError: The model cannot be downloaded.
+    """
+    if config.bert is None:
+        sizes = BertConfig(
+            vocab_size=pieces,
+            hidden_size=config.hidden,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=config.feed_forward,
+            max_position_embeddings=_POSITIONS,
+            initializer_range=deviation(config.hidden),
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+        )
+        return build_bert(sizes)
+    loaded = load_text_model(config.bert)
+    if not isinstance(loaded, BertModel):
+        raise ValueError(
+            f"{config.bert}: a {type(loaded).__name__}, not a BERT; give the folder or name of one"
+        )
+    if loaded.config.vocab_size < pieces:
+        raise ValueError(
+            f"{config.bert}: its tokenizer has {pieces} word pieces, but the model only "
+            f"{loaded.config.vocab_size}; download the folder again"
+        )
+    loaded.config.hidden_dropout_prob = config.dropout
+    loaded.config.attention_probs_dropout_prob = config.dropout
+    bert = build_bert(loaded.config)
+    weights = {k: v for k, v in loaded.state_dict().items() if not k.startswith("pooler.")}
+    bert.load_state_dict(weights)
+    return bert
+
+
+def save_bert_config(run: Path, bert: BertModel) -> None:
+    """Write the configuration of a BERT into the folder of a run."""
+    write_text(run / BERT, bert.config.to_json_string())
+
+
+def load_bert_config(run: Path) -> BertModel:
+    """Build the BERT of a run with random weights.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: The file is damaged.
+    """
+    path = run / BERT
+    content: Any = read_json_object(path, _REMEDY)
+    try:
+        return build_bert(BertConfig.from_dict(content))
+    except Exception as error:  # transformers raises many types for invalid values
+        raise ValueError(f"{path}: damaged ({in_one_line(error)}); {_REMEDY}") from error
+
+
+def build_bert(config: BertConfig) -> BertModel:
+    """Build a BERT without pooler and with random weights."""
+    config._attn_implementation = "sdpa"  # masks of `SingleStream` are those of this kernel
+    return BertModel(config, add_pooling_layer=False)

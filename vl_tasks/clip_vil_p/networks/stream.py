@@ -1,0 +1,152 @@
+"""The single stream of CLIP-ViL_p: a BERT over word pieces and grid cells.
+
+Shen et al., "How Much Can CLIP Benefit Vision-and-Language Tasks?" (arXiv 2107.06383), section 4.2;
+CLIP-ViL-Pretrain/src/lxrt/modeling.py (`LXRTModel`, `VisualFeatEncoder`).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import BertModel
+
+
+class States(NamedTuple):
+    """Hidden states of B pairs of T word pieces and N grid cells.
+
+    Attributes:
+        words: (B, T, hidden).
+        cells: (B, N, hidden).
+        pooled: (B, hidden), from the first word piece, [CLS].
+    """
+
+    words: Tensor
+    cells: Tensor
+    pooled: Tensor
+
+
+class VisualEmbedding(nn.Module):
+    """Embedding of grid cells for the transformer.
+
+    Args:
+        channels: Width C of the grid features.
+        hidden: Width of the hidden states.
+        positions: Number of rows and of columns with position embeddings; 0 for none.
+        dropout: Dropout rate.
+        epsilon: Term of the layer norm.
+    """
+
+    def __init__(
+        self, channels: int, hidden: int, positions: int, dropout: float, epsilon: float
+    ) -> None:
+        super().__init__()
+        self.positions = positions
+        if positions:
+            self.rows = nn.Embedding(positions, channels)
+            self.columns = nn.Embedding(positions, channels)
+        self.project = nn.Linear(channels, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=epsilon)
+        self.dropout = nn.Dropout(dropout)
+
+    def place(self, grid: Tensor) -> Tensor:
+        """Add the position embeddings to a grid (B, h, w, C), before the projection."""
+        if not self.positions:
+            return grid
+        height, width = grid.shape[1:3]
+        return grid + self.rows.weight[:height, None] + self.columns.weight[:width]
+
+    @torch.no_grad()
+    def standardise(self, cells: Tensor) -> None:
+        """Change the projection as if each channel had mean 0 and standard deviation 1.
+
+        CLIP's features have a large common part, which hides the differences between cells and
+        images from a projection that is initialised at random.
+
+        Args:
+            cells: Grid features (M, C) of training images.
+        """
+        spread, mean = torch.std_mean(cells, dim=0, correction=0)
+        self.project.weight.div_(spread.clamp(min=1e-4))
+        self.project.bias.sub_(self.project.weight @ mean)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """Embed cells (B, N, C), to which `place` has added positions: (B, N, hidden)."""
+        return self.dropout(self.norm(self.project(cells)))
+
+
+class SingleStream(nn.Module):
+    """Transformer over word pieces followed by grid cells.
+
+    Args:
+        bert: BERT without its pooler; computes attention with scaled_dot_product_attention.
+        channels: Width C of the grid features.
+        positions: Number of rows and of columns with position embeddings; 0 for none.
+        faithful: No tanh in the pooler; and row 0 of the tables of positions and segments is not
+            trained, which BERT uses for [CLS] and for all words (`padding_idx=0` of LXMERT).
+    """
+
+    def __init__(
+        self, bert: BertModel, channels: int, positions: int, faithful: bool = False
+    ) -> None:
+        super().__init__()
+        config = bert.config
+        self.bert = bert
+        self.visual = VisualEmbedding(
+            channels,
+            config.hidden_size,
+            positions,
+            config.hidden_dropout_prob,
+            config.layer_norm_eps,
+        )
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+        self._faithful = faithful
+        if faithful:
+            bert.embeddings.position_embeddings.padding_idx = 0
+            bert.embeddings.token_type_embeddings.padding_idx = 0
+
+    def forward(self, pieces: Tensor, grid: Tensor, mask: Tensor, cells: int | None) -> States:
+        """Compute the hidden states.
+
+        Args:
+            pieces: Ids of word pieces (B, T); 0 is padding.
+            grid: (B, h, w, C).
+            mask: (B, h, w) bool; False in cells that are padding.
+            cells: Number of cells drawn at random from each image; None uses all.
+        """
+        placed, mask = self.visual.place(grid).flatten(1, 2), mask.flatten(1)
+        if cells is not None and cells < placed.shape[1]:
+            drawn = draw_cells(mask, cells)  # (B, cells)
+            placed = placed.gather(1, drawn[..., None].expand(-1, -1, placed.shape[2]))
+            mask = mask.gather(1, drawn)
+        return self.encode(pieces, pieces != 0, placed, mask)
+
+    def encode(self, pieces: Tensor, word_mask: Tensor, cells: Tensor, mask: Tensor) -> States:
+        """Compute the hidden states of word pieces (B, T) and placed cells (B, N, C).
+
+        Args:
+            pieces: Ids of word pieces.
+            word_mask: (B, T) bool; False in padding.
+            cells: Grid features with positions.
+            mask: (B, N) bool; False in padding.
+        """
+        words = self.bert.embeddings(input_ids=pieces)
+        joined = torch.cat([words, self.visual(cells).to(words.dtype)], dim=1)
+        allowed = torch.cat([word_mask, mask], dim=1)[:, None, None]  # (B, 1, 1, T + N)
+        states = self.bert.encoder(joined, attention_mask=allowed).last_hidden_state
+        words, visual = states.split([pieces.shape[1], cells.shape[1]], dim=1)
+        pooled = self.pooler(words[:, 0])
+        return States(words, visual, pooled if self._faithful else pooled.tanh())
+
+
+def draw_cells(mask: Tensor, count: int) -> Tensor:
+    """Draw `count` distinct cells per image: (B, count) int64.
+
+    Padding is drawn only if an image has fewer cells; the random numbers are those of torch on the
+    device of the mask.
+
+    Args:
+        mask: (B, N) bool; False in cells that are padding.
+        count: At most N.
+    """
+    order = torch.rand(mask.shape, device=mask.device)
+    return order.masked_fill(~mask, -1.0).topk(count, dim=1).indices

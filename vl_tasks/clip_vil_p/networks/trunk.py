@@ -1,0 +1,123 @@
+"""The visual trunk: an image tower of a CLIP whose grid features are trained end to end."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from encoders.towers.resnet_tower import ResNetTower
+from encoders.towers.tower import image_tower
+from encoders.towers.vit_tower import ViTTower
+from vl_tasks.clip_vil_p.data.batch import Pictures
+
+
+class Trunk(nn.Module):
+    """Grid features of images, before pooling.
+
+    Args:
+        visual: open_clip's image tower, ModifiedResNet or VisionTransformer; its pooling is
+            removed. `image_mean` and `image_std` normalise the images.
+        faithful: Padding counts as black pixels of the image, as in CLIP-ViL; otherwise padding is
+            0 after normalisation, and masked.
+        frozen_norms: Keep the statistics of batch norms in training.
+
+    Attributes:
+        channels: Width C of the grid features.
+        frozen_norms: See above; may be changed.
+
+    Raises:
+        ValueError: The class of the tower cannot be trained on images of other sizes.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, visual: Any, faithful: bool = False, frozen_norms: bool = False) -> None:
+        super().__init__()
+        self.tower = image_tower(visual, trained=True)
+        self.visual: nn.Module = visual
+        if isinstance(self.tower, ResNetTower):
+            self.channels: int = visual.attnpool.k_proj.in_features
+            visual.attnpool = nn.Identity()
+            _replace_pointwise(visual)
+        elif isinstance(self.tower, ViTTower) and visual.attn_pool is None:
+            self.channels = visual.positional_embedding.shape[1]
+            visual.proj = None
+        else:
+            raise ValueError(
+                f"an image tower of class {type(visual).__name__} cannot be trained here; choose "
+                "a ResNet or ViT of open_clip without attentional pooling as --trunk.encoder"
+            )
+        self.frozen_norms = frozen_norms
+        self._faithful = faithful
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(visual, f"image_{name}")).view(3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
+
+    def train(self, mode: bool = True) -> "Trunk":
+        """Set the training mode; batch norms stay in evaluation mode if they are frozen."""
+        super().train(mode)
+        if self.frozen_norms:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def forward(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
+        """Compute grid features (B, h, w, C), and the mask (B, h, w) of cells of the images."""
+        pixels, boxes = pictures
+        images = (pixels.float() / 255 - self.mean) / self.std
+        grid_shape = self.tower.grid_shape(images)
+        if self._faithful:
+            mask = torch.ones(len(images), *grid_shape, dtype=torch.bool, device=images.device)
+            return self.tower.grid(self._arranged(images)), mask
+        rows, columns = _inside(boxes, images.shape[2], 0), _inside(boxes, images.shape[3], 1)
+        images = images * (rows[:, None, :, None] & columns[:, None, None, :])
+        mask = _cells(rows, grid_shape[0])[:, :, None] & _cells(columns, grid_shape[1])[:, None]
+        return self.tower.grid(self._arranged(images), mask), mask
+
+    def _arranged(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=self.tower.layout)
+
+
+class PointwiseConvolution(nn.Conv2d):
+    """1 x 1 convolution, computed as a matrix product on the CPU.
+
+    With one thread and batches of fewer than 16 images, torch computes these convolutions without
+    oneDNN, which takes twice as long (`use_mkldnn` in aten/src/ATen/native/Convolution.cpp).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve images (N, C, h, w)."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        cells = input.permute(0, 2, 3, 1)  # contiguous in the memory format channels_last
+        return F.linear(cells, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+def _replace_pointwise(visual: nn.Module) -> None:
+    """Replace the 1 x 1 convolutions of a ResNet; weights and their names stay the same."""
+    for module in list(visual.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is not nn.Conv2d or child.kernel_size != (1, 1):
+                continue
+            if child.stride != (1, 1) or child.groups != 1:
+                continue
+            with torch.device("meta"):
+                sizes = (child.in_channels, child.out_channels, 1)
+                pointwise = PointwiseConvolution(*sizes, bias=child.bias is not None)
+            pointwise.weight, pointwise.bias = child.weight, child.bias
+            setattr(module, name, pointwise)
+
+
+def _inside(boxes: Tensor, length: int, axis: int) -> Tensor:
+    """Return the mask (B, length) of pixel rows (axis 0) or columns (1) that are in the boxes."""
+    first, count = boxes[:, axis, None], boxes[:, axis + 2, None]
+    pixels = torch.arange(length, device=boxes.device)
+    return (pixels >= first) & (pixels < first + count)
+
+
+def _cells(inside: Tensor, count: int) -> Tensor:
+    """Return which of `count` cells along an axis contain pixels of the image: (B, count)."""
+    return inside.unflatten(1, (count, -1)).any(2)

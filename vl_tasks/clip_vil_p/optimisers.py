@@ -1,0 +1,146 @@
+"""The two optimisers of CLIP-ViL_p, stepped together: AdamW for the transformer, SGD for the trunk.
+
+CLIP-ViL-Pretrain/src/pretrain/lxmert_pretrain.py (`FusedOptimizer`).
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.optimiser_settings import OptimiserConfig
+from training.optimisers import make_group_optimiser
+from vl_tasks.settings.clip_vil_p import Precision, TrunkOptimiserConfig
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_FIRST_SCALE, _GROWTH_INTERVAL = 2.0**16, 2000  # as torch.amp.GradScaler
+_LARGEST_SCALE = 2.0**24
+
+
+class JointOptimiser:
+    """Optimiser of all weights; the training loop sets the learning rates of `param_groups`.
+
+    The trunk follows its own schedule, see `set_trunk_rate`. Biases and weights of norms have no
+    weight decay in the transformer.
+
+    Args:
+        network: All weights.
+        trunk: Part of the network that SGD trains.
+        config: Settings of the transformer's optimiser.
+        trunk_config: Settings of the trunk's optimiser.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        trunk: nn.Module,
+        config: OptimiserConfig,
+        trunk_config: TrunkOptimiserConfig,
+    ) -> None:
+        in_trunk = set(trunk.parameters())
+        weights = [weight for weight in network.parameters() if weight not in in_trunk]
+        groups: list[dict[str, Any]] = [
+            {"params": [weight for weight in weights if weight.ndim > 1]},
+            {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
+        ]
+        self._main = make_group_optimiser(groups, config)
+        self._trunk_config = trunk_config
+        self._trunk = torch.optim.SGD(
+            list(trunk.parameters()),
+            trunk_config.learning_rate,
+            weight_decay=trunk_config.weight_decay,
+            foreach=True,
+        )
+        self.scale = LossScale()
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups whose learning rates the training loop sets: those of the transformer."""
+        return self._main.param_groups
+
+    @property
+    def trunk_rate(self) -> float:
+        """Learning rate of the trunk."""
+        return self._trunk.param_groups[0]["lr"]
+
+    def set_trunk_rate(self, iteration: int) -> None:
+        """Set the learning rate of the trunk for an iteration (from 0)."""
+        config = self._trunk_config
+        passed = sum(iteration >= milestone for milestone in config.milestones)
+        for group in self._trunk.param_groups:
+            group["lr"] = config.learning_rate * config.decay**passed
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Delete all gradients."""
+        self._main.zero_grad(set_to_none)
+        self._trunk.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        """Update all weights that have gradients."""
+        self._main.step()
+        self._trunk.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state that is required to resume."""
+        return {
+            "main": self._main.state_dict(),
+            "trunk": self._trunk.state_dict(),
+            "scale": self.scale.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the result of `state_dict`."""
+        self._main.load_state_dict(state_dict["main"])
+        self._trunk.load_state_dict(state_dict["trunk"])
+        self.scale.load_state_dict(state_dict["scale"])
+
+
+class LossScale:
+    """Factor of the loss that keeps float16 gradients in range, as `torch.amp.GradScaler`.
+
+    After a gradient that is not finite, the update is skipped and the factor halved; after 2,000
+    finite ones in a row, it is doubled.
+    """
+
+    def __init__(self) -> None:
+        self.factor, self._finite = _FIRST_SCALE, 0
+
+    def unscale(self, network: nn.Module) -> bool:
+        """Divide all gradients by the factor and adapt it.
+
+        Returns:
+            Whether all gradients are finite; otherwise they are deleted.
+        """
+        gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+        for gradient in gradients:
+            gradient.mul_(1 / self.factor)
+        if bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all()):
+            self._finite += 1
+            if self._finite % _GROWTH_INTERVAL == 0:
+                self.factor = min(2 * self.factor, _LARGEST_SCALE)
+            return True
+        self.factor, self._finite = self.factor / 2, 0
+        for weight in network.parameters():
+            weight.grad = None
+        return False
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the factor and the number of finite gradients in a row."""
+        return {"factor": self.factor, "finite": self._finite}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Restore the result of `state_dict`."""
+        self.factor, self._finite = state["factor"], int(state["finite"])
+
+
+def autocast(precision: Precision, device: str) -> torch.autocast:
+    """Return the autocast context of a precision; fp32 and medium use none."""
+    kind = torch.device(device).type
+    dtype = _AUTOCAST.get(precision, torch.bfloat16)
+    return torch.autocast(kind, dtype, enabled=precision in _AUTOCAST)
+
+
+def set_matmul_precision(precision: Precision) -> None:
+    """Make matrix products exact for fp32; other precisions keep the setting of `prepare`."""
+    if precision == "fp32":
+        torch.set_float32_matmul_precision("highest")

@@ -1,0 +1,263 @@
+"""Pre-training of CLIP-ViL_p: masked words, matching and question answering."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from storage.json_files import read_json_object
+from training import distributed
+from training.checkpoints import load_model, save_model
+from training.learners import Selection, Summary
+from training.setup import rank_iteration_seed
+from training.trainer import Trainer
+from vl_tasks.clip_vil_p.building import (
+    TRUNK,
+    build_network,
+    load_run,
+    make_network,
+    save_description,
+    start_from,
+)
+from vl_tasks.clip_vil_p.data.answers import AnswerClasses
+from vl_tasks.clip_vil_p.data.batch import OBJECTIVES, Batch
+from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
+from vl_tasks.clip_vil_p.data.loading import load_batches
+from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
+from vl_tasks.clip_vil_p.data.pair_index import PairIndex
+from vl_tasks.clip_vil_p.data.pictures import read_prepared, stack
+from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
+from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
+from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
+from vl_tasks.clip_vil_p.splits import Splits
+from vl_tasks.settings.pretraining import PretrainConfig
+from vl_tasks.training import prepare
+
+_NOISE = 43
+_STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
+_LEARNT_FROM = 500_000  # sentences that word pieces are learnt from, evenly spread
+# Streams of random numbers of batches: evaluation, and training with the number of the batch.
+_EVALUATED, _TRAINED = 0, 1
+
+
+class PretrainingLearner:
+    """Network, pairs and optimisers of a pre-training.
+
+    Under torchrun, each process computes the gradients of its part of a batch, and all of them
+    together those of one process with a batch of all parts: the losses are means over the targets
+    of all processes and of all accumulated batches.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    def __init__(self, config: PretrainConfig) -> None:
+        self.config = config
+        self.splits = Splits(config)
+        self.pieces, self.answers, self.network, self._tower = self._parts()
+        self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
+        self.network.to(config.device)
+        self.metadata = {"word pieces": self.pieces.digest}
+        self.selection = Selection(config.select_by, "accuracy")
+        self.clipped = [self.network]
+        self.optimiser = JointOptimiser(
+            self.network, self.network.trunk, config.optimiser, config.trunk_optimiser
+        )
+        ranks = distributed.world_size()
+        portrait = self.splits.training.portrait
+        self.order = GroupedOrder(portrait, config.batch_size * ranks, config.seed, ranks)
+        if config.trunk.standardise and config.resume is None and config.start is None:
+            self._standardise()
+        self._scored = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
+        self._batches: Iterator[Batch] = iter(())
+        self._next = -1  # iteration whose batches come next
+
+    def backward(self, iteration: int) -> Summary:
+        """Compute the gradient of an iteration (from 0)."""
+        self.optimiser.set_trunk_rate(iteration)
+        batches = [self._batch(iteration) for _ in range(self.config.accumulate)]
+        self._next = iteration + 1
+        counts = self._total_counts(batches)
+        sums = torch.zeros(2, len(OBJECTIVES), dtype=torch.float64)
+        scale = self.optimiser.scale.factor if self.config.precision == "fp16" else 1.0
+        for batch in batches[:-1]:
+            with distributed.unsynchronised(self._scored):
+                sums += self._add_gradient(batch, counts, scale)
+        sums += self._add_gradient(batches[-1], counts, scale)
+        figures = self._figures(sums, counts) | {"trunk_learning_rate": self.optimiser.trunk_rate}
+        if self.config.precision == "fp16":
+            finite = self.optimiser.scale.unscale(self.network)
+            figures |= {"loss_scale": scale, "skipped": float(not finite)}
+        return figures
+
+    def evaluate(self) -> dict[str, Summary]:
+        """Return the losses and accuracies on the split `select_by`, of all of its pairs once."""
+        evaluated = self.splits.evaluated
+        parts = list(exact_batches(evaluated.portrait, self.config.evaluation_batch))
+        own = parts[distributed.rank() :: distributed.world_size()]
+        keys = (BatchKey(evaluated.numbers(part), (_EVALUATED,), part) for part in own)
+        sums = torch.zeros(2, len(OBJECTIVES), dtype=torch.float64)
+        counts = np.zeros(len(OBJECTIVES))
+        with torch.inference_mode():
+            for batch in load_batches(self._maker(evaluated.index), keys, self.config.workers):
+                with autocast(self.config.precision, self.config.device):
+                    scores = self.network(batch.to(self.config.device))
+                sums += torch.stack([scores.losses, scores.correct]).double().cpu()
+                counts += list(batch.counts().values())
+        gathered = distributed.all_gather((sums, counts))
+        total = torch.stack([part[0] for part in gathered]).sum(0)
+        numbers = np.stack([part[1] for part in gathered]).sum(0).tolist()
+        counted = dict(zip(OBJECTIVES, numbers, strict=True))
+        return {self.config.select_by: self._figures(total, counted)}
+
+    def start(self, run: Path) -> None:
+        """Write word pieces, answers and configurations of a new run."""
+        self.pieces.save(run)
+        self.answers.save(run)
+        save_description(run, self.network.stream.bert, self._tower)
+
+    def save_model(self, run: Path, iteration: int) -> None:
+        """Write the weights."""
+        save_model(run, self.network, {**self.metadata, "iteration": str(iteration)})
+
+    def load(self, run: Path) -> None:
+        """Load the weights of the run."""
+        load_model(run, self.network, self.metadata)
+        self.network.eval()
+
+    def _add_gradient(self, batch: Batch, counts: dict[str, float], scale: float) -> Tensor:
+        """Add the gradient of a batch; return its sums of losses and of correct predictions."""
+        with autocast(self.config.precision, self.config.device):
+            scores = self._scored(batch.to(self.config.device))
+        # DistributedDataParallel averages over the processes; the sum is wanted.
+        loss = total_loss(scores, counts) * distributed.world_size()
+        (loss * scale).backward()
+        return torch.stack([scores.losses.detach(), scores.correct]).double().cpu()
+
+    def _total_counts(self, batches: list[Batch]) -> dict[str, float]:
+        """Return the numbers of targets of an iteration, over all batches and processes."""
+        own, device = [batch.counts() for batch in batches], torch.device(self.config.device)
+        return {
+            name: distributed.total(sum(part[name] for part in own), device) for name in OBJECTIVES
+        }
+
+    def _figures(self, sums: Tensor, counts: dict[str, Any]) -> Summary:
+        """Return the mean losses and accuracies of the objectives that have targets."""
+        figures: Summary = {}
+        for name, loss, correct in zip(OBJECTIVES, *sums.tolist(), strict=True):
+            if counts[name]:
+                figures[f"{name}_loss"] = loss / counts[name]
+                figures[f"{name}_accuracy"] = correct / counts[name]
+        accuracies = [value for name, value in figures.items() if name.endswith("accuracy")]
+        losses = [value for name, value in figures.items() if name.endswith("loss")]
+        return {"loss": sum(losses), "accuracy": sum(accuracies) / len(accuracies), **figures}
+
+    def _standardise(self) -> None:
+        """Fit the projection of grid features to training images, evenly spread over the data."""
+        training = self.splits.training
+        total = len(training.portrait)
+        places = np.linspace(0, total - 1, min(total, _STANDARDISED)).astype(np.int64)
+        images = np.unique(training.index.images[training.numbers(places)])
+        size = self.config.image_size
+        self.network.eval()
+        cells = []
+        with torch.inference_mode():
+            for part in exact_batches(training.index.portrait[images], self.config.batch_size):
+                paths = [training.index.image_path(int(image)) for image in images[part]]
+                pictures = stack([read_prepared(path, *size) for path in paths])
+                grid, mask = self.network.trunk(pictures.to(self.config.device))
+                cells.append(grid[mask].float())
+        self.network.stream.visual.standardise(torch.cat(cells).clone())
+
+    def _batch(self, iteration: int) -> Batch:
+        if iteration != self._next:
+            keys = self._keys(iteration)
+            maker = self._maker(self.splits.training.index)
+            self._batches = load_batches(maker, keys, self.config.workers)
+            self._next = iteration
+        return next(self._batches)
+
+    def _keys(self, iteration: int) -> Iterator[BatchKey]:
+        """Yield the keys of this process's batches from an iteration on, without end."""
+        rank, ranks = distributed.rank(), distributed.world_size()
+        for number in count(iteration * self.config.accumulate):
+            places = np.arange(self.order.batch_size)[rank::ranks]
+            pairs = self.splits.training.numbers(self.order.batch(number)[places])
+            yield BatchKey(pairs, (_TRAINED, number), places)
+
+    def _maker(self, index: PairIndex) -> PairBatches:
+        config = self.config
+        return PairBatches(
+            index,
+            self.pieces,
+            self.answers.of_index(index) if len(self.answers) else None,
+            config.image_size,
+            config.words,
+            config.faithful,
+            config.seed,
+        )
+
+    def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:
+        """Build word pieces, answers, network and the description of its image tower."""
+        config = self.config
+        if config.resume is not None:
+            pieces, answers = WordPieces.load(config.resume), AnswerClasses.of_run(config.resume)
+            return pieces, answers, build_network(config, config.resume, len(answers)), None
+        answers = self._new_answers()
+        if config.start is not None:
+            _, started, pieces, known = load_run(config.start)
+            network = build_network(config, config.start, len(answers))
+            start_from(network, started, known, answers)
+            tower = read_json_object(config.start / TRUNK, "train the run again")
+            return pieces, answers, network, tower
+        pieces = self._new_pieces()
+        network, tower = make_network(config, pieces, len(answers))
+        return pieces, answers, network, tower
+
+    def _new_answers(self) -> AnswerClasses:
+        if not self.config.answering:
+            return AnswerClasses([])
+        if self.config.answers is not None:
+            return AnswerClasses.load(self.config.answers)
+        return AnswerClasses.of_pairs(self.splits.training.index, self.config.min_count)
+
+    def _new_pieces(self) -> WordPieces:
+        if self.config.text.bert is not None:
+            return WordPieces.of_bert(self.config.text.bert)
+        training = self.splits.training
+        step = max(len(training.portrait) // _LEARNT_FROM, 1)
+        numbers = training.numbers(np.arange(0, len(training.portrait), step))
+        texts = (training.index[int(number)].text for number in numbers)
+        return WordPieces.learn(texts, self.config.text.vocabulary)
+
+
+@distributed.destroys_process_group
+def pretrain(config: PretrainConfig) -> None:
+    """Pre-train, and print and save the accuracies of the best weights.
+
+    Raises:
+        OSError: A data file cannot be read.
+        ValueError: A data file is invalid; names file and record.
+        DivergedError: The training diverged.
+    """
+    distributed.join(config.device)
+    prepare(config)
+    set_matmul_precision(config.precision)
+    learner = PretrainingLearner(config)
+
+    def noise(iteration: int) -> int:
+        return rank_iteration_seed(config.seed, _NOISE, iteration, distributed.rank())
+
+    trainer = Trainer(config, learner, noise)
+    trainer.train()
+    learner.load(trainer.run)
+    results = learner.evaluate()
+    if distributed.rank() == 0:
+        for name, value in results[config.select_by].items():
+            print(f"{config.select_by}: {name.replace('_', ' ')} {value:.3f}")
+        print(f"the run is in {trainer.run}")
+    trainer.report(results)

@@ -1,0 +1,123 @@
+"""Settings of CLIP-ViL_p that pre-training and fine-tuning share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from training.settings import check_counts, check_numbers
+
+Precision = Literal["fp32", "medium", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Sizes and initial weights of the transformer."""
+
+    bert: str | None = None
+    """BERT whose weights and word pieces are used: a folder of transformers, or a name on Hugging
+    Face. Default: random weights, and word pieces learnt from the training sentences."""
+    vocabulary: int = 4000
+    """Largest number of word pieces that are learnt (without --text.bert)."""
+    hidden: int = 768
+    """Width of the hidden states (without --text.bert)."""
+    layers: int = 12
+    """Number of layers (without --text.bert)."""
+    heads: int = 12
+    """Number of attention heads (without --text.bert)."""
+    feed_forward: int = 3072
+    """Hidden width of the feed-forward layers (without --text.bert)."""
+    dropout: float = 0.1
+    """Dropout rate of hidden states and attention weights."""
+
+    def __post_init__(self) -> None:
+        names = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
+        check_counts(self, names, "text.")
+        check_numbers(self, ("dropout",), "text.", most=1)
+        if self.hidden % self.heads:
+            raise ValueError(
+                f"--text.hidden {self.hidden} is not divisible by --text.heads {self.heads}; "
+                "change one of them"
+            )
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """The visual trunk: an image tower of a CLIP, trained with the transformer."""
+
+    encoder: str = "house_clip"
+    """CLIP whose image tower is the trunk: "house_clip", a folder, or the name of an open_clip
+    model."""
+    pretrained: str | None = None
+    """Weights of an open_clip model: a tag ("openai") or a file."""
+    random_weights: bool = False
+    """Random instead of trained weights, to measure the benefit of CLIP's pre-training."""
+    positions: int = 25
+    """Number of rows and of columns that have position embeddings; 0: no such embeddings."""
+    standardise: bool = True
+    """Initialise the projection of the grid features as if each channel had mean 0 and standard
+    deviation 1 over the training images (off in the original implementation)."""
+    frozen_norms: bool = False
+    """Keep the statistics of batch norms, instead of the statistics of each batch."""
+
+
+@dataclass(frozen=True)
+class TrunkOptimiserConfig:
+    """SGD without momentum, the optimiser of the visual trunk."""
+
+    learning_rate: float = 0.003
+    """Learning rate of the first iterations."""
+    weight_decay: float = 4e-4
+    """Weight decay (L2 penalty)."""
+    milestones: tuple[int, ...] = ()
+    """Iterations at which the learning rate is multiplied by `decay`."""
+    decay: float = 0.1
+    """Factor at each milestone."""
+
+    def __post_init__(self) -> None:
+        names = ("learning_rate", "weight_decay", "decay")
+        check_numbers(self, names, "trunk-optimiser.")
+
+
+@dataclass(frozen=True)
+class FineTuningConfig:
+    """Fine-tuning of a pre-trained CLIP-ViL_p (--model clip-vil-p)."""
+
+    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
+    """Optimiser of the visual trunk."""
+    loss_scale: float | None = None
+    """Average the binary cross-entropy over the answers and multiply it by this number, as in the
+    published VQA command; default: sum over the answers."""
+    frozen_norms: bool = False
+    """Keep the statistics of batch norms, instead of the statistics of each batch."""
+    words: int = 20
+    """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
+    accumulate: int = 1
+    """Number of batches whose gradients are added up for one weight update."""
+    precision: Precision = "fp32"
+    """Precision of the network: fp32, medium (float32 with faster matrix products, which may
+    round to bfloat16 internally), or autocast to bf16 or fp16."""
+    workers: int = 0
+    """Number of processes that decode images; 0: decode in the main process."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, ("accumulate",), "clip-vil-p.")
+        check_counts(self, ("words",), "clip-vil-p.", least=3)
+        check_counts(self, ("workers",), "clip-vil-p.", least=0)
+
+
+def check_start(model: str, start: Path | None, vision: bool) -> None:
+    """Check that --model clip-vil-p has a pre-trained run and images, and others no such run.
+
+    Raises:
+        ValueError: --start is missing or has no effect, or --no-vision is set.
+    """
+    if model != "clip-vil-p":
+        if start is not None:
+            raise ValueError(f"--start {start} has no effect with --model {model}; omit it")
+        return
+    if start is None:
+        raise ValueError(
+            "--model clip-vil-p requires --start RUN; name a run of clipnav pretrain-vl"
+        )
+    if not vision:
+        raise ValueError("--no-vision: clip-vil-p requires images; choose another --model")

@@ -1,0 +1,115 @@
+"""Settings of vision-and-language pre-training.
+
+The field docstrings are the ``--help`` texts. This module does not import torch, so that ``--help``
+returns at once.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from training.optimiser_settings import OptimiserConfig
+from training.settings import check_counts, check_minutes
+from training.tracking import TrackerName
+from vl_tasks.settings.clip_vil_p import Precision, TextConfig, TrunkConfig, TrunkOptimiserConfig
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of a pre-training by masked words, matching and question answering."""
+
+    COMMAND: ClassVar[str] = "clipnav pretrain-vl"
+    """Script that trains such runs."""
+    preset: str = "houses"
+    """Preset that sets the defaults."""
+    data: str = "house"
+    """Training data: "house" (the built-in houses), or a folder with the files that
+    docs/vl_pretraining.md lists."""
+    images: Path | None = None
+    """Folder of the images; default: the data folder or its images/."""
+    train_splits: tuple[str, ...] = ("train",)
+    """Training splits."""
+    start: Path | None = None
+    """Folder of a run of clipnav pretrain-vl whose weights and word pieces are used, such as that
+    of the first stage. Answers that both runs have keep their weights."""
+    text: TextConfig = field(default_factory=TextConfig)
+    """Transformer and word pieces."""
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    """Visual trunk."""
+    image_size: tuple[int, int] = (384, 640)
+    """Shorter and longer side in pixels of the images: they are resized to fit, and padded."""
+    cells: int | None = 100
+    """Number of grid cells drawn at random per image and iteration; "None": all cells. Evaluation
+    uses all cells."""
+    words: int = 20
+    """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
+    answering: bool = True
+    """Question answering objective, besides masked words and matching."""
+    answers: Path | None = None
+    """Answer vocabulary: LXMERT's all_ans.json, or a JSON list of answers. Default: the answers of
+    the training data."""
+    min_count: int = 9
+    """Minimum number of occurrences of an answer (without --answers)."""
+    faithful: bool = False
+    """Exact computation of the published code: no tanh in the pooler, masked words are also learnt
+    from pairs that do not match, and padding counts as image."""
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig("adamw"))
+    """Optimiser of the transformer, and gradient clipping over all weights."""
+    trunk_optimiser: TrunkOptimiserConfig = field(default_factory=TrunkOptimiserConfig)
+    """Optimiser of the visual trunk."""
+    precision: Precision = "fp32"
+    """Precision of the network: fp32, medium (float32 with faster matrix products, which may
+    round to bfloat16 internally), or autocast to bf16 or fp16."""
+    iterations: int = 1000
+    """Number of weight updates."""
+    minutes: float | None = None
+    """Training time in minutes, without evaluation, as the stopping criterion instead of
+    --iterations."""
+    batch_size: int = 64
+    """Pairs of image and sentence in a batch of one process."""
+    accumulate: int = 1
+    """Number of batches whose gradients are added up for one weight update."""
+    evaluate_every: int = 500
+    """Number of iterations between two evaluations on the split --select-by."""
+    evaluation_batch: int = 64
+    """Batch size of the evaluation."""
+    evaluation_pairs: int | None = 20_000
+    """Number of pairs of the split --select-by that are evaluated, evenly spread; "None": all."""
+    select_by: str = "val"
+    """Split that selects the best checkpoint; "held-out" reserves one twentieth of the training
+    images for it."""
+    output: Path | None = None
+    """Folder of the run; default: runs/NAME."""
+    track: tuple[TrackerName, ...] = ()
+    """Trackers that receive the figures of the log: tensorboard (into the run's folder), wandb or
+    trackio; each requires the extra of its name."""
+    config: Path | None = None
+    """Settings file, such as the config.json of a run; its values are the defaults of all other
+    flags."""
+    resume: Path | None = None
+    """Folder of a run to resume with its own settings."""
+    seed: int = 0
+    """Random seed for weights, data order and dropout."""
+    workers: int = 2
+    """Number of processes that decode images; 0: decode in the main process."""
+    threads: int | None = None
+    """Number of CPU threads of torch; default: torch's own."""
+    device: str = "cpu"
+    """Device of the network: cpu, cuda, cuda:0, ..."""
+
+    def __post_init__(self) -> None:
+        sizes = ("iterations", "batch_size", "accumulate", "evaluate_every", "evaluation_batch")
+        check_counts(self, (*sizes, "evaluation_pairs", "min_count", "cells", "threads"))
+        check_counts(self, ("words",), least=3)
+        check_counts(self, ("workers",), least=0)
+        check_minutes(self.minutes)
+        short, long = self.image_size
+        if not 0 < short <= long:
+            raise ValueError(
+                f"--image-size {short} {long}: give the shorter side first, both above 0"
+            )
+
+    @property
+    def run_name(self) -> str:
+        """Default name of the run's folder below runs/."""
+        return f"pretrain-vl-{Path(self.data).name}"

@@ -1,0 +1,191 @@
+"""Presets of vision-and-language pre-training, and of fine-tuning what was pre-trained."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from training.optimiser_settings import OptimiserConfig
+from vl_tasks.settings.clip_vil_p import (
+    FineTuningConfig,
+    TextConfig,
+    TrunkConfig,
+    TrunkOptimiserConfig,
+)
+from vl_tasks.settings.configs import EntailmentConfig, VqaConfig
+from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS
+from vl_tasks.settings.pretraining import PretrainConfig
+
+# Pairs of LXMERT's files mscoco_train, mscoco_nominival and vgnococo, whose number divided by the
+# batch size of all processes is an epoch.
+_PAIRS = 9_180_000
+_GPUS, _ACCUMULATED = 8, 2
+
+
+def _published(
+    name: str,
+    encoder: str,
+    batch: int,
+    rate: float,
+    epochs: int,
+    milestones: tuple[int, ...],
+    answering: bool,
+) -> PretrainConfig:
+    """Build a stage of CLIP-ViL-Pretrain's recipe, for torchrun on eight GPUs."""
+    epoch = _PAIRS // (batch * _GPUS * _ACCUMULATED)
+    iterations = epochs * epoch
+    return PretrainConfig(
+        preset=name,
+        data="data/lxmert",
+        train_splits=("train", "nominival", "vgnococo"),
+        select_by="minival",
+        text=TextConfig(bert="bert-base-uncased"),
+        trunk=TrunkConfig(encoder, "openai", standardise=False),
+        answering=answering,
+        faithful=True,
+        optimiser=OptimiserConfig(
+            "adamw",
+            rate,
+            epsilon=1e-6,
+            weight_decay=0.01,
+            schedule="linear",
+            warmup=round(0.025 * iterations),
+            clip="norm",
+            clip_at=1.0,
+        ),
+        trunk_optimiser=TrunkOptimiserConfig(milestones=tuple(k * epoch for k in milestones)),
+        precision="fp16",
+        iterations=iterations,
+        batch_size=batch,
+        accumulate=_ACCUMULATED,
+        evaluate_every=epoch // 4,
+        workers=8,
+        device="cuda",
+    )
+
+
+_HOUSES = PretrainConfig(
+    preset="houses",
+    select_by="val_seen",
+    text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256),
+    trunk=TrunkConfig(positions=8, frozen_norms=True),
+    image_size=(128, 128),
+    cells=None,
+    words=32,
+    min_count=2,
+    optimiser=OptimiserConfig(
+        "adamw",
+        5e-4,
+        weight_decay=0.01,
+        schedule="linear",
+        warmup=300,
+        clip="norm",
+        clip_at=1.0,
+    ),
+    trunk_optimiser=TrunkOptimiserConfig(0.01),
+    precision="medium",
+    iterations=6000,
+    batch_size=64,
+    evaluate_every=1000,
+    evaluation_pairs=4000,
+)
+PRETRAIN_PRESETS = {
+    # For two cores of a laptop.
+    "houses": _HOUSES,
+    # The same for the user's own captions and questions.
+    "small": replace(
+        _HOUSES, preset="small", data="photos", select_by="held-out", image_size=(128, 192)
+    ),
+    # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
+    # Ctrl-C. Stage 2 starts from it with --start.
+    "rn50-stage-1": _published("rn50-stage-1", "RN50", 32, 1e-4, 20, (12, 17), False),
+    "rn50-stage-2": _published("rn50-stage-2", "RN50", 32, 5e-5, 11, (4, 8), True),
+    "rn50x4-stage-1": _published("rn50x4-stage-1", "RN50x4", 30, 5e-5, 20, (12, 17), False),
+    "rn50x4-stage-2": _published("rn50x4-stage-2", "RN50x4", 30, 2.75e-5, 11, (4, 9), True),
+}
+
+# Questions of train and nominival: VQA v2's train and val without the 25,994 of minival.
+_VQA_UPDATES = (443_757 + 214_354 - 25_994) // 256  # an epoch
+_SMALL_RUN = Path("runs/pretrain-vl-house")
+
+
+def _small_optimiser(rate: float, warmup: int) -> OptimiserConfig:
+    return OptimiserConfig(
+        "adamw",
+        rate,
+        weight_decay=0.01,
+        schedule="linear",
+        warmup=warmup,
+        clip="norm",
+        clip_at=1.0,
+    )
+
+
+_SMALL: dict[str, Any] = {
+    "model": "clip-vil-p",
+    "start": _SMALL_RUN,
+    "clip_vil_p": FineTuningConfig(
+        TrunkOptimiserConfig(0.01), frozen_norms=True, words=32, precision="medium"
+    ),
+    "optimiser": _small_optimiser(3e-4, 100),
+    "iterations": 3000,
+    "batch_size": 64,
+    "evaluate_every": 500,
+}
+CLIP_VIL_P_VQA = {
+    "houses-clip-vil-p": VqaConfig(preset="houses-clip-vil-p", **HOUSE_SPLITS, **_SMALL),
+    "small-clip-vil-p": VqaConfig(
+        preset="small-clip-vil-p", data="photos", **HELD_OUT_ALONE, **_SMALL
+    ),
+    # CLIP-ViL-Pretrain's only published fine-tuning (RN50x4): five epochs.
+    "clip-vil-p": VqaConfig(
+        preset="clip-vil-p",
+        data="data/vqa",
+        model="clip-vil-p",
+        start=Path("runs/rn50x4-stage-2"),
+        clip_vil_p=FineTuningConfig(
+            TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
+            loss_scale=500.0,
+            accumulate=32,
+            precision="fp16",
+            workers=8,
+        ),
+        optimiser=OptimiserConfig(
+            "adamw",
+            5e-5,
+            epsilon=1e-6,
+            weight_decay=0.01,
+            schedule="linear",
+            warmup=round(0.05 * 5 * _VQA_UPDATES),
+            clip="norm",
+            clip_at=1.0,
+        ),
+        iterations=5 * _VQA_UPDATES,
+        batch_size=8,
+        evaluate_every=_VQA_UPDATES,
+        train_splits=("train", "nominival"),
+        select_by="minival",
+        evaluation_splits=("minival",),
+        device="cuda",
+    ),
+}
+CLIP_VIL_P_ENTAILMENT = {
+    "houses-clip-vil-p": EntailmentConfig(preset="houses-clip-vil-p", **HOUSE_SPLITS, **_SMALL),
+    "small-clip-vil-p": EntailmentConfig(
+        preset="small-clip-vil-p", data="photos", **HELD_OUT_ALONE, **_SMALL
+    ),
+    # Our own: the authors published no settings for SNLI-VE; those of VQA, with cross-entropy.
+    "clip-vil-p": EntailmentConfig(
+        preset="clip-vil-p",
+        data="data/snli_ve",
+        model="clip-vil-p",
+        start=Path("runs/rn50x4-stage-2"),
+        clip_vil_p=FineTuningConfig(accumulate=32, precision="fp16", workers=8),
+        optimiser=_small_optimiser(5e-5, 500),
+        iterations=10_000,
+        batch_size=8,
+        evaluate_every=1000,
+        select_by="dev",
+        evaluation_splits=("dev", "test"),
+        device="cuda",
+    ),
+}
