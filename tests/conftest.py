@@ -25,6 +25,14 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(autouse=True)
+def _default_matmul_precision():
+    """Restore the precision of matrix products, which trainings set for their process."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_float32_matmul_precision("highest")
+
+
 @pytest.fixture
 def run_command(monkeypatch, capsys):
     """Run a command of `clipnav` in this process, which saves its imports; return its output."""
