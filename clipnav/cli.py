@@ -37,11 +37,13 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tasks": (
         "pretrain-vl",
         "finetune-vqa",
+        "finetune-gqa",
         "finetune-snli-ve",
         "train-captioner",
         "answer",
         "caption",
         "evaluate-answers",
+        "evaluate-gqa",
         "evaluate-captions",
         "convert-clip-vil-p",
     ),

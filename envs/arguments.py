@@ -25,3 +25,23 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
     known = get_args(choices)
     if value not in known:
         raise ValueError(f"{name} {value!r} is not one of {', '.join(known)}")
+
+
+def action_array(actions: Any, count: int, num_actions: int) -> np.ndarray:
+    """Return actions as an array (B,) of integers in 0..K - 1.
+
+    Args:
+        actions: Actions of all agents.
+        count: Number of agents B.
+        num_actions: Number of actions K.
+
+    Raises:
+        ValueError: There are not B integers, or some are outside of 0..K - 1.
+    """
+    actions = np.asarray(actions)
+    if actions.shape != (count,) or actions.dtype.kind not in "iu":
+        raise ValueError(f"actions must be {count} integers, not {actions!r}")
+    # Converted to unsigned integers, negative actions are the largest.
+    if np.maximum.reduce(actions.astype(np.uint64)) >= num_actions:
+        raise ValueError(f"actions {actions} are not all in 0..{num_actions - 1}")
+    return actions

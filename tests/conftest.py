@@ -12,6 +12,7 @@ import pytest
 
 from clipnav.cli import main
 from storage.features.store import FeatureStore
+from tests.damage import damage
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -23,6 +24,14 @@ def shared() -> Path:
     if not (SHARED / "golden").is_dir():
         pytest.skip(f"golden data not found: {SHARED} is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _default_matmul_precision():
+    """Restore the precision of matrix products, which trainings set for their process."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_float32_matmul_precision("highest")
 
 
 @pytest.fixture
@@ -264,35 +273,6 @@ def marked_faces(rotation, size=64):
 def damaged_versions():
     """Function that yields damaged versions of bytes: `damaged_versions(raw, seed, count)`."""
     return damage
-
-
-def damage(raw: bytes, seed: int, count: int):
-    """Yield `count` pairs (name of the damage, damaged bytes); the same for the same seed.
-
-    The kinds of damage alternate: truncation, flipped bits, a run of zeros, a repeated or a missing
-    piece, random bytes, a huge integer of 4 or 8 bytes, and text instead of the file.
-    """
-    rng = np.random.default_rng(seed)
-    kinds = {
-        "cut": lambda old, length: b"",
-        "flip": lambda old, length: bytes(byte ^ (1 << int(rng.integers(8))) for byte in old),
-        "zero": lambda old, length: bytes(len(old)),
-        "repeat": lambda old, length: old * 4,
-        "drop": lambda old, length: b"",
-        "noise": lambda old, length: rng.bytes(length),
-        "huge": lambda old, length: b"\xff" * (3 if length % 2 else 7) + b"\x7f",
-    }
-    names = [*kinds, "foreign"]
-    for number in range(count):
-        name = names[number % len(names)]
-        # Half of the damages are in the first bytes, because headers determine how files are read.
-        reach = len(raw) if number // len(names) % 2 else min(len(raw), 512)
-        start, length = int(rng.integers(max(reach, 1))), int(rng.integers(1, 64))
-        if name == "foreign":
-            yield "foreign", b"<!doctype html><title>404 Not Found</title>\n" * length
-            continue
-        end = {"cut": len(raw), "huge": start + (4 if length % 2 else 8)}.get(name, start + length)
-        yield f"{name} at {start}", raw[:start] + kinds[name](raw[start:end], length) + raw[end:]
 
 
 @pytest.fixture(scope="session")

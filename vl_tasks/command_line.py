@@ -12,6 +12,7 @@ from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
 from vl_tasks.settings.effects import idle_pretraining_settings, idle_settings
+from vl_tasks.settings.gqa import GQA_PRESETS, GqaConfig
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 from vl_tasks.settings.pretraining import PretrainConfig
 from vl_tasks.settings.pretraining_presets import (
@@ -25,7 +26,7 @@ Config = TypeVar("Config", bound=RunConfig | PretrainConfig)
 # Settings that may change when a run is resumed.
 _MAY_CHANGE = frozenset(
     "resume images regions iterations minutes evaluate_every evaluation_batch evaluation_splits "
-    "submit threads device track beams variant".split()
+    "submit threads device track beams variant consistency".split()
 )
 # For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
@@ -40,6 +41,11 @@ _OF_START = frozenset("preset vision standardise captioner min_count grids".spli
 def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaConfig:
     """Parse the command line of a VQA training, see `_parse`."""
     return _parse(VQA_PRESETS | CLIP_VIL_P_VQA, arguments, description)
+
+
+def parse_gqa(arguments: Sequence[str], description: str | None = None) -> GqaConfig:
+    """Parse the command line of a GQA training, see `_parse`."""
+    return _parse(GQA_PRESETS, arguments, description)
 
 
 def parse_entailment(arguments: Sequence[str], description: str | None = None) -> EntailmentConfig:

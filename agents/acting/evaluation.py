@@ -1,6 +1,6 @@
 """Evaluation of agents on whole splits, and the table that compares them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,6 +63,19 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
         agent: Agent, with its network in evaluation mode.
         name: Label of the progress bar; without it there is no bar.
     """
+    return evaluate_walks(env, lambda instr_ids: walk(env, agent, instr_ids), name)
+
+
+def evaluate_walks(
+    env: VlnVectorEnv, walk_batch: Callable[[list[str]], object], name: str = ""
+) -> Evaluation:
+    """Evaluate an agent that walks in its own way, see `evaluate`.
+
+    Args:
+        env: Environment without autoreset.
+        walk_batch: Function that walks the episodes of a batch, given their ids, in `env`.
+        name: Label of the progress bar; without it there is no bar.
+    """
     episodes = by_length(env.episodes)[distributed.rank() :: distributed.world_size()]
     trajectories: dict[str, list[Pose]] = {}
     hidden = not name or distributed.rank() > 0
@@ -74,7 +87,7 @@ def evaluate(env: VlnVectorEnv, agent: Agent, name: str = "") -> Evaluation:
     ):
         for start in range(0, len(episodes), env.num_envs):
             ids = [episode.instr_id for episode in episodes[start : start + env.num_envs]]
-            walk(env, agent, ids)
+            walk_batch(ids)
             trajectories |= zip(ids, env.trajectories(), strict=False)
             bar.update(len(ids))
     shared = distributed.all_gather(trajectories)

@@ -173,6 +173,33 @@ class NavWorld:
         self.teachers = np.where(hops < 0, 0, action_to.take(rows + hops, mode="clip"))
 
 
+def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.ndarray:
+    """Return the (B, H) int64 actions that follow routes, -1 after their ends.
+
+    Args:
+        world: Graphs of the world.
+        nodes: (B,) start of each route.
+        routes: (B, H) next nodes, padded with -1 at the end.
+
+    Raises:
+        ValueError: A route contains a node that is not a neighbour of the one before.
+    """
+    starts = np.column_stack([nodes, routes])[:, :-1]  # (B, H)
+    moves = np.full(routes.shape, -1)
+    row, hop = np.nonzero(routes >= 0)
+    start, end = starts[row, hop], routes[row, hop]
+    possible = (world.targets[start, 1:] == end[:, None]) & world.valid[start, 1:]
+    wrong = np.flatnonzero((start < 0) | ~possible.any(1))
+    if wrong.size:
+        first = wrong[0]
+        raise ValueError(
+            f"route of agent {row[first]}: node {end[first]} is not a neighbour of node "
+            f"{start[first]}; give routes along the edges of the graph"
+        )
+    moves[row, hop] = 1 + possible.argmax(1)
+    return moves
+
+
 def max_neighbours(graphs: Sequence[NavGraph]) -> int:
     """Return the largest number of neighbours of any viewpoint in the graphs."""
     return max(int(np.bincount(graph.edges[0], minlength=1).max()) for graph in graphs)

@@ -113,6 +113,23 @@ def path_metrics(
     return {name: np.asarray(value) for name, value in metrics.items()}
 
 
+def next_dtw_rows(rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Return the next rows of the dynamic time warping tables of B paths.
+
+    Args:
+        rows: (R, B) last rows of the tables; their columns are the reference viewpoints.
+        distances: (R, B) metres from one more walked viewpoint to the reference viewpoints.
+    """
+    result = np.empty_like(rows)
+    result[0] = rows[0]
+    np.minimum(rows[1:], rows[:-1], out=result[1:])
+    result[0] += distances[0]
+    for position in range(1, len(rows)):
+        np.minimum(result[position], result[position - 1], out=result[position])
+        result[position] += distances[position]
+    return result
+
+
 def check_threshold(threshold: float) -> None:
     """Check that a success radius is a positive, finite number of metres.
 

@@ -59,7 +59,7 @@ class DeviceFeatures:
         self.targets = world.targets
         self._repeats = size // 4
         self._device = torch.device(device)
-        self._features = _world_features(world, env.feature_store, self._device)
+        self._features = world_features(world, env.feature_store, self._device)
         self._panorama_angles = self._send(panorama_angles(size))  # (12, 36, A)
         self._own_angles = self._send(view_angles(size))  # (36, A)
         self._candidate_views = self._send(world.views)  # (V, K)
@@ -117,7 +117,7 @@ class DeviceFeatures:
         return read_only_tensor(array).to(self._device)
 
 
-def _world_features(
+def world_features(
     world: NavWorld, store: FeatureStore | None, device: torch.device
 ) -> Tensor | None:
     """Return the (V, 36, D) float16 features of the world's viewpoints, in node order."""

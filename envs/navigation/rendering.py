@@ -1,6 +1,6 @@
 """Frames of an episode: panorama with numbered candidates, map with paths, instruction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -54,6 +54,27 @@ def draw_frame(
     _draw_map(draw, graph, episode, trajectory)
     _write_text(draw, graph, episode, trajectory)
     return np.array(frame)
+
+
+def draw_frames(
+    graphs: Mapping[str, NavGraph],
+    episodes: Sequence[Episode],
+    trajectories: Sequence[Trajectory],
+    is_built_in: bool,
+) -> tuple[np.ndarray, ...]:
+    """Draw the current viewpoints of several agents, see `draw_frame`.
+
+    Args:
+        graphs: Navigation graphs by scan.
+        episodes: Episode of each agent.
+        trajectories: Trajectory of each agent.
+        is_built_in: Whether the world is the built-in houses, which have panoramas.
+    """
+    panorama = house_panorama if is_built_in else None
+    return tuple(
+        draw_frame(graphs[episode.scan], episode, trajectory, panorama)
+        for episode, trajectory in zip(episodes, trajectories, strict=True)
+    )
 
 
 def house_panorama(scan: str, viewpoint: str) -> np.ndarray:

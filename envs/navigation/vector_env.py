@@ -8,9 +8,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.arguments import whole_number
+from envs.arguments import action_array, whole_number
 from envs.episodes import Episode
 from envs.episodes.splits import LoadedSplit
+from envs.graphs.nav_world import route_moves
 from envs.navigation import agent_attributes
 from envs.navigation.episode_sampler import EpisodeSampler, reset_options
 from envs.navigation.infos import batch_info, finals, set_lazy_metrics
@@ -97,8 +98,6 @@ class VlnVectorEnv(VectorEnv):
     * `reward` ("distance"): "distance" or "ndtw".
     * `observe` ("features"): "features" or "indices".
     * `copy` (True): return new arrays at each step.
-
-    The class itself takes the split and the settings as objects, see `__init__`.
 
     ## Registered Configurations
     `R2R-CLIP-v0`, `RxR-CLIP-v0` and `R4R-CLIP-v0`, which differ in `dataset`.
@@ -202,14 +201,7 @@ class VlnVectorEnv(VectorEnv):
             ValueError: An action is outside the action space.
         """
         self._check_reset("reset the environment before the first step")
-        actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise ValueError(f"actions must be {self.num_envs} integers, not {actions!r}")
-        # Converted to unsigned integers, negative actions are the largest.
-        if np.maximum.reduce(actions.astype(np.uint64)) >= self.nav_world.num_actions:
-            raise ValueError(
-                f"actions {actions} are not all in 0..{self.nav_world.num_actions - 1}"
-            )
+        actions = action_array(actions, self.num_envs, self.nav_world.num_actions)
         walks = self._walks
         over = np.flatnonzero(walks.terminated | walks.truncated)
         rewards = walks.step(actions, self.max_episode_steps)
@@ -225,6 +217,30 @@ class VlnVectorEnv(VectorEnv):
             observation, info = self._observe(), batch_info(self.split, walks)
             info.update(last)
         return observation, rewards, terminated, truncated, info
+
+    def follow(
+        self, routes: np.ndarray, stop: np.ndarray
+    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Move each agent along a route, then stop some of them; return the same as `step`.
+
+        Each viewpoint of a route counts as a step. The rewards of an agent's steps are added.
+
+        Args:
+            routes: (B, H) nodes, each a neighbour of the one before, padded with -1 at the end.
+            stop: (B,) bool, agents that stop after their route.
+
+        Raises:
+            ValueError: A route leaves the edges of the graph, or the environment has autoreset.
+        """
+        self._check_reset("reset the environment before the first step")
+        if self.autoreset_mode is not AutoresetMode.DISABLED:
+            raise ValueError("follow requires autoreset_mode='Disabled'")
+        walks = self._walks
+        moves = route_moves(self.nav_world, walks.nodes, routes)
+        rewards = walks.follow(moves, stop, self.max_episode_steps)
+        observation, info = self._observe(), batch_info(self.split, walks)
+        set_lazy_metrics(info, walks, np.flatnonzero(walks.ended_now))
+        return observation, rewards, walks.terminated.copy(), walks.truncated.copy(), info
 
     def teacher_actions(self) -> np.ndarray:
         """Return the (B,) int64 actions of the teacher; 0 (stop) at the end of the path."""
@@ -271,14 +287,10 @@ class VlnVectorEnv(VectorEnv):
         if self.render_mode is None:
             return None
         self._check_reset("reset the environment before rendering it")
-        from envs.navigation.rendering import draw_frame, house_panorama
+        from envs.navigation.rendering import draw_frames
 
-        panorama = house_panorama if self.files.is_built_in else None
-        steps = zip(self.current_episodes(), self.trajectories(), strict=True)
-        return tuple(
-            draw_frame(self.nav_world.graphs[episode.scan], episode, trajectory, panorama)
-            for episode, trajectory in steps
-        )
+        episodes, graphs = self.current_episodes(), self.nav_world.graphs
+        return draw_frames(graphs, episodes, self.trajectories(), self.files.is_built_in)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Return (B,) metrics of the paths so far, NaN where the goal is secret."""

@@ -13,6 +13,7 @@ import numpy as np
 from envs.episodes import Episode
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD, path_metrics
+from envs.metrics.path_scores import next_dtw_rows
 from envs.navigation.reference_teacher import ReferenceTeacher, Teacher
 from envs.navigation.references import ReferencePaths
 from envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
@@ -103,18 +104,21 @@ class Walks:
         if self._teacher:
             self._teacher.start(agents, episodes)
 
-    def step(self, actions: np.ndarray, max_steps: int) -> np.ndarray:
+    def step(
+        self, actions: np.ndarray, max_steps: int, acting: np.ndarray | bool = True
+    ) -> np.ndarray:
         """Apply the actions of the agents whose episodes have not ended.
 
         Args:
             actions: (B,) actions in 0..K - 1.
             max_steps: Number of actions after which an episode is truncated.
+            acting: (B,) bool, False for agents that wait, which counts as no step.
 
         Returns:
             (B,) rewards.
         """
         state = self._state
-        active = ~(self.terminated | self.truncated)
+        active = ~(self.terminated | self.truncated) & acting
         stop = active & (actions == 0)
         before = state["distance"].copy()
         ndtw_before = self._ndtw() if self._reward == "ndtw" else before
@@ -128,6 +132,24 @@ class Walks:
         else:
             rewards = distance_rewards(before, self.distances, stop)
         return np.where(self.has_goal, rewards, 0.0) if self._has_secret_goals else rewards
+
+    def follow(self, moves: np.ndarray, stop: np.ndarray, max_steps: int) -> np.ndarray:
+        """Take several actions of each agent, then stop some of them.
+
+        Args:
+            moves: (B, H) actions, padded with -1 at the end.
+            stop: (B,) bool, agents that stop afterwards.
+            max_steps: Number of actions after which an episode is truncated.
+
+        Returns:
+            (B,) sums of the rewards.
+        """
+        rewards, ended = np.zeros(len(stop)), np.zeros(len(stop), dtype=bool)
+        for actions in (*moves.T, np.where(stop, 0, -1)):
+            rewards += self.step(actions, max_steps, actions >= 0)
+            ended |= self.ended_now
+        self.ended_now = ended
+        return rewards
 
     def teacher_actions(self) -> np.ndarray:
         """Return the (B,) int64 actions of the teacher; 0 to stop or where the goal is secret."""
@@ -191,7 +213,7 @@ class Walks:
         between = world.distances.take(rows + state["references"])  # (R, B)
         coverage, dtw = state["coverage"], state["dtw"]
         np.minimum(coverage, between, out=coverage)
-        np.copyto(dtw, _next_dtw_rows(dtw, between), where=moving)
+        np.copyto(dtw, next_dtw_rows(dtw, between), where=moving)
         # Reference paths are padded with the goal, or with the start where the goal is secret.
         distances = between[-1]
         if self._has_secret_goals:
@@ -300,15 +322,3 @@ def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:
 def _packed(nodes: np.ndarray, views: np.ndarray) -> np.ndarray:
     """Return one integer (M,) for each pair of node and view."""
     return NUM_VIEWS * nodes + views
-
-
-def _next_dtw_rows(rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Return the (R, B) next rows of the dynamic time warping table after one more viewpoint."""
-    result = np.empty_like(rows)
-    result[0] = rows[0]
-    np.minimum(rows[1:], rows[:-1], out=result[1:])
-    result[0] += distances[0]
-    for position in range(1, len(rows)):
-        np.minimum(result[position], result[position - 1], out=result[position])
-        result[position] += distances[position]
-    return result

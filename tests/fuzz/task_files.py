@@ -83,7 +83,7 @@ def hypotheses(folder: Path) -> Sample:
 
 
 def gqa_questions(folder: Path) -> Sample:
-    from vl_tasks.vqa.gqa import read_gqa_questions
+    from vl_tasks.gqa.questions import read_gqa_questions
 
     question = {
         "question": "What colour is the sofa?",
@@ -99,7 +99,7 @@ def gqa_questions(folder: Path) -> Sample:
 
 
 def gqa_choices(folder: Path) -> Sample:
-    from vl_tasks.vqa.gqa import read_gqa_choices
+    from vl_tasks.gqa.questions import read_gqa_choices
 
     choices = {str(i): {"valid": ["red", "blue"], "plausible": ["red"]} for i in range(9)}
     path = write_json(folder / "choices.json", choices)
@@ -107,7 +107,8 @@ def gqa_choices(folder: Path) -> Sample:
 
 
 def gqa_predictions(folder: Path) -> Sample:
-    from vl_tasks.vqa.gqa import read_gqa_predictions, read_gqa_questions
+    from vl_tasks.gqa.questions import read_gqa_questions
+    from vl_tasks.gqa.submissions import read_gqa_predictions
 
     questions = read_gqa_questions(gqa_questions(folder)[0])
     path = write_json(

@@ -4,8 +4,9 @@ import pytest
 
 from training.checkpoints import TRAINER
 from training.settings import CONFIG, to_json
-from vl_tasks.command_line import parse_captions, parse_entailment, parse_vqa
+from vl_tasks.command_line import parse_captions, parse_entailment, parse_gqa, parse_vqa
 from vl_tasks.house_tasks import HouseTaskFiles
+from vl_tasks.settings.gqa import GQA_PRESETS
 from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 
@@ -41,10 +42,11 @@ def test_a_folder_of_house_tasks_selects_the_preset_houses(tmp_path):
 
 
 def test_presets_contain_their_names_and_have_distinct_run_folders():
-    for presets in (VQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
+    for presets in (VQA_PRESETS, GQA_PRESETS, ENTAILMENT_PRESETS, CAPTION_PRESETS):
         for name, config in presets.items():
             assert config.preset == name
     assert parse_vqa([]).run_name == "vqa-mcan-house"
+    assert parse_gqa([]).run_name == "gqa-mcan-house"
     assert parse_vqa(["--no-vision"]).run_name == "vqa-mcan-house-no-vision"
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from vl_tasks.settings.gqa import GQA_PRESETS
 from vl_tasks.settings.presets import CAPTION_PRESETS, SCST_CHANGES, VQA_PRESETS
 
 # CLIP-ViL-Direct/vqa/mmf_configs/pythia/local_clip_rn50x4.yaml over mmf's pythia/defaults.yaml.
@@ -119,6 +120,34 @@ MCAN_LARGE = {
     "mcan": {**MCAN_SMALL["mcan"], "hidden": 1024, "feed_forward": 4096, "fused": 2048},
     "optimiser": {**MCAN_SMALL["optimiser"], "learning_rate": 7e-5},
 }
+# openvqa's configs/gqa/mcan_small.yml; an epoch has 14,734 whole batches of 943,000 questions.
+GQA_SMALL = {
+    "model": "mcan",
+    "objective": "ce",
+    "tokenizer": "openvqa",
+    "embedding": 300,
+    "faithful": True,
+    "loss": "sum",
+    "standardise": False,
+    "min_count": 1,
+    "train_splits": ("train",),
+    "select_by": "testdev",
+    "iterations": 11 * 14_734,
+    "batch_size": 64,
+    "evaluate_every": 14_734,
+    "mcan": MCAN_SMALL["mcan"],
+    "optimiser": {
+        **MCAN_SMALL["optimiser"],
+        "warmup": 29_468,
+        "warmup_stairs": 2,
+        "milestones": (8 * 14_734, 10 * 14_734),
+    },
+}
+GQA_LARGE = {
+    **GQA_SMALL,
+    "mcan": MCAN_LARGE["mcan"],
+    "optimiser": {**GQA_SMALL["optimiser"], "learning_rate": 5e-5},
+}
 # CLIP-ViL-Direct/caption/configs/phrase1/clip_rn50x4_transformer_scl.yml, utils/opts.py.
 COCO = {
     "phase": "xe",
@@ -192,6 +221,17 @@ def scst(tmp_path):
 def test_published_recipes_have_the_published_values(preset, published, tmp_path):
     config = scst(tmp_path) if "self" in preset else {**VQA_PRESETS, **CAPTION_PRESETS}[preset]
     check(dataclasses.asdict(config), published)
+
+
+@pytest.mark.parametrize(("size", "published"), [("small", GQA_SMALL), ("large", GQA_LARGE)])
+def test_gqa_recipes_have_the_published_values(size, published):
+    config = GQA_PRESETS[f"mcan-{size}"]
+    check(dataclasses.asdict(config), published)
+    twin = GQA_PRESETS[f"mcan-{size}-grid"]
+    assert config.regions is not None
+    assert (twin.regions, twin.grids.encoder) == (None, "RN50x4")
+    changes = {"preset": config.preset, "regions": config.regions, "grids": config.grids}
+    assert dataclasses.replace(twin, **changes) == config
 
 
 def check(found, published):

@@ -7,15 +7,17 @@ regions, from 10 to 100, with C = 2048 features each.
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from vl_tasks.grids.grids import Grids
+
+Key = TypeVar("Key", int, str)
 
 MAX_REGIONS = 100  # per image; further regions of a file are ignored
 _NUMBER = re.compile(r"(\d+)(?:\.jpg)?\.npz$")
@@ -30,17 +32,19 @@ class RegionSource:
 
     Args:
         files: Files by image id.
+        in_rows: Whether the files contain a region per row, as openvqa's files of GQA do; in those
+            of VQA v2, a region is a column.
     """
 
     metadata: Mapping[str, str] = MappingProxyType({"encoder": "regions"})
 
-    def __init__(self, files: Mapping[Any, Path]) -> None:
-        self.files = files
+    def __init__(self, files: Mapping[Any, Path], in_rows: bool = False) -> None:
+        self.files, self._in_rows = files, in_rows
 
     @property
     def channels(self) -> int:
         """Number of channels C, read from the first file."""
-        return read_regions(next(iter(self.files.values()))).shape[1]
+        return read_regions(next(iter(self.files.values())), self._in_rows).shape[1]
 
     def batch(self, ids: Sequence[Any]) -> Grids:
         """Read the regions of B images, padded with 0 to the largest number of regions.
@@ -49,7 +53,7 @@ class RegionSource:
             OSError: A file cannot be opened.
             ValueError: A file is damaged, or two files differ in the number of features.
         """
-        by_id = {image_id: read_regions(self.files[image_id]) for image_id in dict.fromkeys(ids)}
+        by_id = {one: read_regions(self.files[one], self._in_rows) for one in dict.fromkeys(ids)}
         width = next(iter(by_id.values())).shape[1]
         for image_id, regions in by_id.items():
             if regions.shape[1] != width:
@@ -66,8 +70,8 @@ class RegionSource:
         return Grids(torch.from_numpy(features), torch.from_numpy(mask), (1, most))
 
 
-def read_regions(path: Path) -> np.ndarray:
-    """Read the first 100 regions of an image, (N, C) float32.
+def read_regions(path: Path, in_rows: bool = False) -> np.ndarray:
+    """Read the first 100 regions of an image, (N, C) float32; for `in_rows` see `RegionSource`.
 
     Raises:
         OSError: The file cannot be opened.
@@ -85,8 +89,9 @@ def read_regions(path: Path) -> np.ndarray:
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: cannot be read as features ({error}); {_REMEDY}") from error
     if features.ndim != 2 or not features.size or not np.isfinite(features).all():
-        raise ValueError(f"{path}: 'x' is not a finite matrix (features, regions); {_REMEDY}")
-    return features.T[:MAX_REGIONS]
+        form = "regions, features" if in_rows else "features, regions"
+        raise ValueError(f"{path}: 'x' is not a finite matrix ({form}); {_REMEDY}")
+    return (features if in_rows else features.T)[:MAX_REGIONS]
 
 
 def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
@@ -100,23 +105,45 @@ def find_regions(folder: Path, wanted: Mapping[int, str]) -> dict[int, Path]:
         FileNotFoundError: The folder or the file of an image does not exist.
         ValueError: Two files have the same image id.
     """
+    return _find(folder, wanted, _number)
+
+
+def find_named_regions(folder: Path, wanted: Mapping[str, str]) -> dict[str, Path]:
+    """Find region files by name without suffix, as in GQA: n161313.npz.
+
+    Arguments and errors are as for `find_regions`.
+    """
+    return _find(folder, wanted, _name)
+
+
+def _number(path: Path) -> int | None:
+    match = _NUMBER.search(path.name)
+    return int(match[1]) if match else None
+
+
+def _name(path: Path) -> str:
+    return path.name.removesuffix(".npz").removesuffix(".jpg")
+
+
+def _find(
+    folder: Path, wanted: Mapping[Key, str], identify: Callable[[Path], Key | None]
+) -> dict[Key, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: the folder of regions does not exist; {_REMEDY}")
-    found: dict[int, Path] = {}
+    found: dict[Key, Path] = {}
     for path in sorted([*folder.glob("*.npz"), *folder.glob("*/*.npz")]):
-        match = _NUMBER.search(path.name)
-        if match is None or int(match[1]) not in wanted:
+        image_id = identify(path)
+        if image_id is None or image_id not in wanted:
             continue
-        number = int(match[1])
-        if number in found:
+        if image_id in found:
             raise ValueError(
-                f"{found[number]} and {path} both belong to image {number}; keep one of them"
+                f"{found[image_id]} and {path} both belong to image {image_id}; keep one of them"
             )
-        found[number] = path
-    missing = [number for number in wanted if number not in found]
+        found[image_id] = path
+    missing = [image_id for image_id in wanted if image_id not in found]
     if missing:
         raise FileNotFoundError(
             f"{folder}: no regions of image {missing[0]} of {wanted[missing[0]]}; "
             f"{len(missing)} of {len(wanted)} images have none; {_REMEDY}"
         )
-    return {number: found[number] for number in wanted}
+    return {image_id: found[image_id] for image_id in wanted}

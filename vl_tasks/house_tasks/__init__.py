@@ -1,14 +1,15 @@
 """Questions, hypotheses and captions about the built-in houses, generated from ground truth.
 
-The files have the formats of VQA v2, SNLI-VE and Karpathy's COCO split; images are JPEG files named
-as in COCO. The splits are "train", "val_seen" (other viewpoints in the training houses) and
-"val_unseen" (houses without training images).
+The files have the formats of VQA v2, GQA, SNLI-VE, Karpathy's COCO split and LXMERT; images are
+JPEG files named as in COCO. The splits are "train", "val_seen" (other viewpoints in the training
+houses) and "val_unseen" (houses without training images).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,16 +30,22 @@ from vl_tasks.house_tasks.files import (
     write_house_hypotheses,
     write_house_questions,
 )
+from vl_tasks.house_tasks.pairs import write_pairs
 
 if TYPE_CHECKING:
+    from vl_tasks.house_tasks.gqa_choices import AnswerChoices
+    from vl_tasks.house_tasks.gqa_questions import Scene
     from vl_tasks.house_tasks.images import HouseImage, ImagePlan
 
 __all__ = ["SPLITS", "HouseTaskFiles", "HouseTasksConfig", "cached_house_tasks", "make_house_tasks"]
 
 SPLITS = ("train", "val_seen", "val_unseen")
-FORMAT = 1  # part of the cache key; increase it if a configuration gives other files than before
+FORMAT = 2  # part of the cache key; increase it if a configuration gives other files than before
 _FIRST_ID = {"train": 1, "val_seen": 1_000_001, "val_unseen": 2_000_001}
 _WORDS_TAG = 62
+
+# Questions with soft scores of their answers, by image id.
+LabelledQuestions = dict[int, list[tuple[str, dict[str, float]]]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class HouseTasksConfig:
     """Number of images of the split val_unseen: houses without training images."""
     questions: float = 6.0
     """Maximum average number of questions per image."""
+    gqa_questions: float = 6.0
+    """Maximum average number of balanced GQA-form questions per image."""
     hypotheses: float = 6.0
     """Maximum average number of hypotheses per image."""
     size: int = 224
@@ -84,7 +93,7 @@ def cached_house_tasks(config: HouseTasksConfig | None = None, workers: int = 1)
 def make_house_tasks(
     folder: Path, config: HouseTasksConfig | None = None, workers: int = 1
 ) -> HouseTaskFiles:
-    """Render images and write the files of the three tasks, with a progress bar.
+    """Render images and write the files of all tasks, with a progress bar.
 
     Args:
         folder: Output folder; files of an earlier call are replaced.
@@ -112,11 +121,20 @@ def _make(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None
 
 
 def _write_all(files: HouseTaskFiles, config: HouseTasksConfig, workers: int) -> None:
+    from vl_tasks.house_tasks.gqa_choices import AnswerChoices
+    from vl_tasks.house_tasks.gqa_questions import Scene
+
     images = _render_all(files, config, workers)
     captions: dict[int, list[str]] = {}
-    splits = {
-        split: _write_split(files, split, images[split], captions, config) for split in SPLITS
-    }
+    scenes = {split: [Scene(image) for image in images[split]] for split in SPLITS}
+    choices = AnswerChoices(scene for split in SPLITS for scene in scenes[split])
+    splits = {}
+    for split in SPLITS:
+        summary, questions = _write_split(files, split, images[split], captions, config)
+        gqa_summary, gqa_questions = _write_gqa_split(files, split, scenes[split], choices, config)
+        by_source = {"vqa": questions, "gqa": gqa_questions}
+        pairs = write_pairs(files, split, images[split], captions, by_source)
+        splits[split] = {**summary, **gqa_summary, "pairs": pairs}
     write_house_captions(files, images, captions)
     summary = {"format": FORMAT, **asdict(config), "splits": splits}
     write_text(files.summary, json.dumps(summary, indent=1) + "\n")
@@ -128,20 +146,18 @@ def _write_split(
     images: list[HouseImage],
     captions: dict[int, list[str]],
     config: HouseTasksConfig,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], LabelledQuestions]:
     """Write the questions and hypotheses of a split, and add its captions to `captions`.
 
     Returns:
-        Counts and blind accuracies of the split, for the summary.
+        Counts and blind accuracies of the split for the summary, and the questions.
     """
     from vl_tasks.house_tasks.captions import write_captions
     from vl_tasks.house_tasks.hypotheses import generate_hypotheses
     from vl_tasks.house_tasks.questions import generate_questions
 
-    tag, count = [config.seed, _WORDS_TAG, SPLITS.index(split)], len(images)
-    question_rng, hypothesis_rng, caption_rng = (
-        np.random.default_rng([*tag, number]) for number in range(3)
-    )
+    count = len(images)
+    question_rng, hypothesis_rng, caption_rng = (_words_rng(config, split, k) for k in range(3))
     questions, answer_chance = generate_questions(
         images, round(config.questions * count), question_rng
     )
@@ -149,15 +165,12 @@ def _write_split(
         images, round(config.hypotheses * count), hypothesis_rng
     )
     if not questions or not hypotheses:
-        raise ValueError(
-            f"{split}: {count} images are too few for balanced questions and hypotheses; set a "
-            f"larger --{split.replace('_', '-')}"
-        )
+        raise _too_few_images(split, count, "questions and hypotheses")
     new_captions = {image.image_id: write_captions(image, caption_rng) for image in images}
     captions |= new_captions
     write_house_questions(files, split, questions)
     write_house_hypotheses(files, split, hypotheses, new_captions)
-    return {
+    summary = {
         "scans": sorted({image.scan for image in images}),
         "pictures": count,
         "questions": len(questions),
@@ -166,6 +179,56 @@ def _write_split(
         "chance_of_answers": answer_chance,
         "chance_of_labels": label_chance,
     }
+    labelled: LabelledQuestions = defaultdict(list)
+    for question, text in questions:
+        labelled[question.image.image_id].append((text, {question.answer: 1.0}))
+    return summary, labelled
+
+
+def _write_gqa_split(
+    files: HouseTaskFiles,
+    split: str,
+    scenes: list[Scene],
+    choices: AnswerChoices,
+    config: HouseTasksConfig,
+) -> tuple[dict[str, Any], LabelledQuestions]:
+    """Write the GQA-form questions of a split.
+
+    Returns:
+        Counts and blind accuracy of the split for the summary, and the balanced questions.
+    """
+    from vl_tasks.house_tasks.gqa_files import gqa_records, write_gqa
+    from vl_tasks.house_tasks.gqa_questions import generate_gqa_questions
+
+    rng = _words_rng(config, split, 3)
+    count = round(config.gqa_questions * len(scenes))
+    balanced, chance = generate_gqa_questions(scenes, count, rng)
+    if not balanced:
+        raise _too_few_images(split, len(scenes), "GQA-form questions")
+    records, choices_of = gqa_records(scenes, balanced, choices, rng)
+    write_gqa(files, split, (records, choices_of), scenes, config.size)
+    summary = {
+        "gqa_questions": len(balanced),
+        "all_gqa_questions": len(records),
+        "chance_of_gqa_answers": chance,
+    }
+    labelled: LabelledQuestions = defaultdict(list)
+    for question_id, record in records.items():
+        if record["isBalanced"]:
+            label = {record["answer"]: 1.0}
+            labelled[int(question_id) // 1000].append((record["question"], label))
+    return summary, labelled
+
+
+def _words_rng(config: HouseTasksConfig, split: str, number: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, _WORDS_TAG, SPLITS.index(split), number])
+
+
+def _too_few_images(split: str, count: int, kinds: str) -> ValueError:
+    return ValueError(
+        f"{split}: {count} images are too few for balanced {kinds}; set a larger "
+        f"--{split.replace('_', '-')}"
+    )
 
 
 def _render_all(

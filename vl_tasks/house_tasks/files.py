@@ -1,4 +1,7 @@
-"""Files of the house tasks, in the formats of VQA v2, SNLI-VE and Karpathy's COCO split."""
+"""Files of the house tasks, in the formats of VQA v2, SNLI-VE and Karpathy's COCO split.
+
+`gqa_files` and `pairs` write the files in the formats of GQA and LXMERT.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +62,22 @@ class HouseTaskFiles:
     def hypotheses(self, split: str) -> Path:
         """Return the hypotheses file of a split, in the format of SNLI-VE."""
         return self.folder / f"snli_ve_{split}.jsonl"
+
+    def gqa_questions(self, split: str, balanced: bool = True) -> Path:
+        """Return the file of the balanced or of all questions of a split, in the format of GQA."""
+        return self.folder / f"{split}_{'balanced' if balanced else 'all'}_questions.json"
+
+    def gqa_choices(self, split: str) -> Path:
+        """Return the file of the valid and plausible answers of a split, in the format of GQA."""
+        return self.folder / f"{split}_choices.json"
+
+    def scene_graphs(self, split: str) -> Path:
+        """Return the file of the scene graphs of a split, in the format of GQA."""
+        return self.folder / f"{split}_sceneGraphs.json"
+
+    def pairs(self, split: str) -> Path:
+        """Return the file of the pre-training pairs of a split, in the format of LXMERT."""
+        return self.folder / f"lxmert_{split}.json"
 
     @property
     def captions(self) -> Path:

@@ -73,7 +73,8 @@ def image_folders(config: DataLocation, folder: Path) -> list[Path]:
 def split_file(folder: Path, split: str, ending: str) -> Path:
     """Find the file of a split by the end of its name.
 
-    For example, "val" and "_questions.json" match v2_OpenEnded_mscoco_val2014_questions.json.
+    For example, "val" and "_questions.json" match v2_OpenEnded_mscoco_val2014_questions.json. A
+    ".jsonl" file takes precedence over ".json" files.
 
     Args:
         folder: Folder to search.
@@ -86,6 +87,8 @@ def split_file(folder: Path, split: str, ending: str) -> Path:
     """
     name = re.compile(rf"(?:.*[_.-])?{re.escape(split)}(?:\d{{4}})?{ending}")
     found = sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
+    # The built-in data has snli_ve_train.jsonl and, for pre-training, lxmert_train.json.
+    found = [path for path in found if path.suffix == ".jsonl"] or found
     if not found:
         # Show the regular expression as a plain name, without optional letters.
         readable = re.sub(r"\w\?", "", ending).replace("\\", "")

@@ -42,6 +42,8 @@ class Thing:
         area: Share of the image that it covers.
         across: Horizontal position of its centre, from -1 (left edge) to 1 (right edge).
         distance: Mean distance in metres.
+        object_id: Index of the object in the scene of the house.
+        box: Left, top, width and height in pixels of its bounding box.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Thing:
     area: float
     across: float
     distance: float
+    object_id: int = -1
+    box: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +211,22 @@ def visible_things(
     mean_distance = np.bincount(ids, distance[inside], len(objects)) / np.maximum(counts, 1)
     area = counts / object_id.size
     return [
-        _thing(objects[k], float(area[k]), float(centre[k]), float(mean_distance[k]))
+        Thing(
+            name=thing_name(objects[k].category),
+            colour="" if objects[k].category in COLOURLESS else objects[k].colour,
+            area=float(area[k]),
+            across=float(centre[k]),
+            distance=float(mean_distance[k]),
+            object_id=k,
+            box=_box(object_id == k),
+        )
         for k in np.argsort(-area, kind="stable").tolist()
         if area[k] >= THING_MAY and objects[k].category not in UNMENTIONED
     ]
 
 
-def _thing(thing: ObjectInfo, area: float, across: float, distance: float) -> Thing:
-    colour = "" if thing.category in COLOURLESS else thing.colour
-    return Thing(thing_name(thing.category), colour, area, across, distance)
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of the True pixels of a mask (H, W)."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    left, top = int(columns[0]), int(rows[0])
+    return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top

@@ -59,7 +59,17 @@ def generate_questions(
     """
     generators = {kind: partial(_candidates, kind, images, rng) for kind in _GENERATORS}
     chosen, chances = choose_balanced(generators, _answer, count, _MIN_ANSWERS, rng)
-    return [(question, _text(question, rng)) for question in chosen], chances
+    return [(question, question_text(question, rng)) for question in chosen], chances
+
+
+def image_facts(image: HouseImage) -> dict[tuple[str, tuple[str, ...]], str]:
+    """Return the answers to the questions about colour, position, distance and room of an image.
+
+    The keys are kind and subject of the questions.
+    """
+    generators = (_colour, _position, _nearer, _room)
+    questions = (one for generate in generators for one in generate(image))
+    return {(one.kind, one.subject): one.answer for one in questions}
 
 
 def answer_type(question: HouseQuestion) -> str:
@@ -103,26 +113,20 @@ def _count(
             yield HouseQuestion("count", (name,), str(len(things)), image)
 
 
-def _colour(
-    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
-) -> Iterator[HouseQuestion]:
+def _colour(image: HouseImage, *_: object) -> Iterator[HouseQuestion]:
     for thing in image.singles:
         if thing.colour and thing.area >= _COLOUR_AREA:
             yield HouseQuestion("colour", (thing.name,), thing.colour, image)
 
 
-def _position(
-    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
-) -> Iterator[HouseQuestion]:
+def _position(image: HouseImage, *_: object) -> Iterator[HouseQuestion]:
     for thing in image.singles:
         for side, (narrow, _) in SIDES.items():
             if narrow[0] <= thing.across <= narrow[1]:
                 yield HouseQuestion("position", (thing.name,), side, image)
 
 
-def _nearer(
-    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
-) -> Iterator[HouseQuestion]:
+def _nearer(image: HouseImage, *_: object) -> Iterator[HouseQuestion]:
     for pair in combinations(image.singles, 2):
         near, far = sorted(pair, key=lambda thing: thing.distance)
         if far.distance > max(near.distance * _MIN_RATIO, near.distance + _MIN_GAP):
@@ -130,9 +134,7 @@ def _nearer(
             yield HouseQuestion("nearer", (first, second), near.name, image)
 
 
-def _room(
-    image: HouseImage, images: Sequence[HouseImage], rng: np.random.Generator
-) -> Iterator[HouseQuestion]:
+def _room(image: HouseImage, *_: object) -> Iterator[HouseQuestion]:
     if image.room:
         yield HouseQuestion("room", (), image.room, image)
 
@@ -159,7 +161,7 @@ _FRAMES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _text(question: HouseQuestion, rng: np.random.Generator) -> str:
+def question_text(question: HouseQuestion, rng: np.random.Generator) -> str:
     """Return a question as a sentence, which does not depend on its answer."""
     frame = pick(_FRAMES[question.kind], rng)
     # The answer to "which is nearer" must be a name that the question contains.

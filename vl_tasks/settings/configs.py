@@ -127,19 +127,13 @@ class RunConfig(ABC):
 
 
 @dataclass(frozen=True)
-class VqaConfig(RunConfig):
-    """Settings of a visual question answering training."""
+class QuestionConfig(RunConfig):
+    """Settings that all trainings of question answering share."""
 
-    COMMAND: ClassVar[str] = "clipnav finetune-vqa"
-    """Script that trains such runs."""
     preset: str = "houses"
     """Preset that sets the defaults."""
     model: Reasoner = "mcan"
-    """Architecture of the VQA model."""
-    start: Path | None = None
-    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
-    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
-    """Fine-tuning with --model clip-vil-p."""
+    """Architecture of the model."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
     """Sizes of Pythia."""
     mcan: McanConfig = field(default_factory=McanConfig)
@@ -166,13 +160,10 @@ class VqaConfig(RunConfig):
     """Minimum number of occurrences of an answer in the answer vocabulary."""
     train_splits: tuple[str, ...] = ("train",)
     """Training splits."""
-    variant: Literal["V0", "V1", "V2", "V3"] = "V2"
-    """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("embedding", "words", "min_count"))
-        check_start(self.model, self.start, self.vision)
         if self.regions is not None and self.model == "movie-mcan":
             raise ValueError(
                 "--regions: movie-mcan requires grid features for its convolutions; set --model "
@@ -182,6 +173,24 @@ class VqaConfig(RunConfig):
             raise ValueError(
                 "--regions: regions have no position in a grid; add --no-mcan.positions"
             )
+
+
+@dataclass(frozen=True)
+class VqaConfig(QuestionConfig):
+    """Settings of a visual question answering training."""
+
+    COMMAND: ClassVar[str] = "clipnav finetune-vqa"
+    """Script that trains such runs."""
+    start: Path | None = None
+    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
+    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """Fine-tuning with --model clip-vil-p."""
+    variant: Literal["V0", "V1", "V2", "V3"] = "V2"
+    """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_start(self.model, self.start, self.vision)
 
     @property
     def task(self) -> str:

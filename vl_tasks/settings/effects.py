@@ -5,7 +5,13 @@ A preset may contain such settings; a command line may not add them
 """
 
 from training.settings import idle_training_settings
-from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
+from vl_tasks.settings.configs import (
+    CaptionConfig,
+    EntailmentConfig,
+    QuestionConfig,
+    RunConfig,
+    VqaConfig,
+)
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.
@@ -20,8 +26,8 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
     The name of a group includes all its settings.
     """
     idle = idle_training_settings(config)
-    if isinstance(config, VqaConfig):
-        idle |= _idle_in_vqa(config)
+    if isinstance(config, QuestionConfig):
+        idle |= _idle_in_questions(config)
     if isinstance(config, EntailmentConfig):
         idle |= _idle_in_entailment(config)
     if isinstance(config, CaptionConfig) and config.phase == "xe":
@@ -52,14 +58,15 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     return idle
 
 
-def _idle_in_vqa(config: VqaConfig) -> dict[str, str]:
+def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     model = f"with --model {config.model}"
     names: tuple[str, ...]
     if config.model == "clip-vil-p":
         names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "loss")
         names = (*names, *_OF_FROZEN_ENCODERS)
     else:
-        names = ("mcan" if config.model == "pythia" else "pythia", "clip_vil_p")
+        names = ("mcan" if config.model == "pythia" else "pythia",)
+        names += ("clip_vil_p",) if isinstance(config, VqaConfig) else ()
     idle: dict[str, str] = dict.fromkeys(names, model)
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"

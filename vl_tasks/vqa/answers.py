@@ -46,13 +46,14 @@ class AnswerVocabulary:
 
     Attributes:
         answers: Answers in the order of their classes.
+        classes: Class of each answer.
     """
 
     def __init__(self, answers: Sequence[str]) -> None:
         if not answers or len(set(answers)) != len(answers):
             raise ValueError("an answer vocabulary requires at least one answer and no duplicates")
         self.answers = tuple(answers)
-        self._classes = {answer: number for number, answer in enumerate(self.answers)}
+        self.classes = {answer: number for number, answer in enumerate(self.answers)}
 
     @classmethod
     def build(cls, questions: Iterable[Question], min_count: int = MIN_COUNT) -> "AnswerVocabulary":
@@ -111,7 +112,7 @@ class AnswerVocabulary:
     def scores(self, question: Question) -> dict[int, float]:
         """Return soft scores by class, without answers outside the vocabulary."""
         scores = soft_scores(question.answers)
-        return {self._classes[a]: s for a, s in scores.items() if a in self._classes}
+        return {self.classes[a]: s for a, s in scores.items() if a in self.classes}
 
 
 def _most_frequent(question: Question) -> str:

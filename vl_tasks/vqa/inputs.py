@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from vl_tasks.clip_vil_p.fine_tuning import Sentences as PictureSentences
 from vl_tasks.data.questions import Question
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource, fit_scale
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.configs import QuestionConfig, VqaConfig
 from vl_tasks.text.sentences import Sentences, initialize_from_glove
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import in_batches
@@ -21,6 +22,20 @@ from vl_tasks.vqa.answers import AnswerVocabulary
 from vl_tasks.vqa.networks import VqaNetwork
 
 Source = GridSource | RegionSource | BlindSource
+
+
+class ImageQuestion(Protocol):
+    """A question about an image."""
+
+    @property
+    def text(self) -> str:
+        """Text of the question."""
+        ...
+
+    @property
+    def image_id(self) -> Any:
+        """Id of the image."""
+        ...
 
 
 class FeatureInputs:
@@ -33,32 +48,34 @@ class FeatureInputs:
         classes: Number of answers.
     """
 
-    def __init__(self, config: VqaConfig, source: Source, words: Vocabulary, classes: int) -> None:
+    def __init__(
+        self, config: QuestionConfig, source: Source, words: Vocabulary, classes: int
+    ) -> None:
         self.config, self.source, self.words = config, source, words
         network = VqaNetwork(config, source.channels, len(words), classes)
         self.network = network.to(config.device)
         self.metadata = dict(source.metadata)
 
-    def initialise(self, images: Sequence[int]) -> None:
+    def initialise(self, images: Sequence[Any]) -> None:
         """Fit the feature scale to images, and load GloVe embeddings, in a new network."""
         if self.config.standardise:
             fit_scale(self.network.scale, self.source, images)
         if self.config.glove is not None:
             initialize_from_glove(self.network.reasoner.word_vectors, self.config.glove, self.words)
 
-    def encode(self, questions: Sequence[Question]) -> Sentences:
+    def encode(self, questions: Sequence[ImageQuestion]) -> Sentences:
         """Convert questions to token ids."""
         return Sentences([one.text for one in questions], self.words, self.config.words)
 
     def compute(
-        self, questions: Sequence[Question], encoded: Sentences, rows: np.ndarray
+        self, questions: Sequence[ImageQuestion], encoded: Sentences, rows: np.ndarray
     ) -> Tensor:
         """Compute the logits of the questions `rows`; see `VqaNetwork`."""
         device = self.config.device
         grids = self.source.batch([questions[row].image_id for row in rows]).to(device)
         return self.network(grids, encoded.batch(rows, whole=self.config.faithful).to(device))
 
-    def logits(self, questions: Sequence[Question]) -> Iterator[tuple[np.ndarray, Tensor]]:
+    def logits(self, questions: Sequence[ImageQuestion]) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all questions."""
         self.network.eval()
         encoded = self.encode(questions)

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from vl_tasks.grids.grids import Grids, GridScale
 from vl_tasks.networks.mcan import Mcan
-from vl_tasks.settings.configs import VqaConfig
+from vl_tasks.settings.configs import QuestionConfig
 from vl_tasks.vqa.movie_mcan import MovieMcan
 from vl_tasks.vqa.pythia import Pythia
 
@@ -16,7 +16,9 @@ class VqaNetwork(nn.Module):
         architecture: Properties that must match to load saved weights.
     """
 
-    def __init__(self, config: VqaConfig, channels: int, vocabulary: int, classes: int) -> None:
+    def __init__(
+        self, config: QuestionConfig, channels: int, vocabulary: int, classes: int
+    ) -> None:
         super().__init__()
         self.scale = GridScale(channels)
         self.reasoner = _reasoner(config, channels, vocabulary, classes)
@@ -38,7 +40,7 @@ class VqaNetwork(nn.Module):
 
 
 def _reasoner(
-    config: VqaConfig, channels: int, vocabulary: int, classes: int
+    config: QuestionConfig, channels: int, vocabulary: int, classes: int
 ) -> Pythia | Mcan | MovieMcan:
     sizes = channels, vocabulary, config.embedding, classes
     if config.model == "pythia":

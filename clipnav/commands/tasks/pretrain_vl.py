@@ -2,7 +2,7 @@ r"""Pre-train a CLIP image tower with a BERT on captions and questions (CLIP-ViL
 
 $ clipnav pretrain-vl
 $ clipnav pretrain-vl --data my_photos                  # captions and questions of your own
-$ torchrun --nproc-per-node 8 scripts/pretrain_vl.py --preset rn50-stage-1 --data data/lxmert
+$ clipnav pretrain-vl --preset rn50-stage-1 --data data/lxmert
 $ clipnav pretrain-vl --preset rn50-stage-2 --start runs/pretrain-vl-lxmert
 $ clipnav pretrain-vl --resume runs/pretrain-vl-house
 

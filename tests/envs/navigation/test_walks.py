@@ -148,3 +148,76 @@ def test_long_trajectories_are_complete(make_env, random_actions):
     assert env.paths() == [visited]
     assert [step[0] for step in env.trajectories()[0]] == visited
     assert env.trajectories()[0][-1][1] == pytest.approx(observation["heading"][0, 0], abs=1e-6)
+
+
+def long_route(env, agent, size):
+    """Return a route of neighbouring nodes, and the actions that follow it."""
+    world = env.nav_world
+    node, nodes, actions = int(env.reset(seed=4)[0]["viewpoint"][agent]), [], []
+    for number in range(size):
+        action = 1 + number % int(world.valid[node, 1:].sum())
+        node = int(world.targets[node, action])
+        nodes.append(node)
+        actions.append(action)
+    return nodes, actions
+
+
+@pytest.fixture
+def route_env(make_env):
+    return make_env(3, autoreset_mode=AutoresetMode.DISABLED, observe="indices")
+
+
+def test_a_route_equals_its_steps(route_env, make_env):
+    nodes, actions = long_route(route_env, 1, 4)
+    other = make_env(3, autoreset_mode=AutoresetMode.DISABLED, observe="indices")
+    other.reset(seed=4)
+    stepped = []
+    for action in [*actions, 0]:
+        observation, rewards, terminated, _, info = other.step(np.array([0, action, 0]))
+        stepped.append(rewards[1])
+    routes = np.full((3, 4), -1)
+    routes[1] = nodes
+    again, rewards, done, truncated, after = route_env.follow(routes, np.array([0, 1, 0], bool))
+    for name in observation:
+        np.testing.assert_array_equal(again[name][1], observation[name][1])
+    assert rewards.tolist() == [0.0, pytest.approx(sum(stepped)), 0.0]
+    assert done.tolist() == [False, True, False]
+    assert terminated[1]
+    assert not truncated.any()
+    assert route_env.trajectories()[1] == other.trajectories()[1]
+    for name, values in other.metrics().items():
+        assert route_env.metrics()[name][1] == values[1]
+    assert after["metrics"]["success"][1] == info["metrics"]["success"][1]
+
+
+def test_agents_without_a_route_wait_without_a_step(make_env):
+    env = make_env(3, autoreset_mode=AutoresetMode.DISABLED, observe="indices", max_episode_steps=3)
+    nodes, _ = long_route(env, 1, 2)
+    routes = np.full((3, 2), -1)
+    routes[1] = nodes
+    env.follow(routes, np.zeros(3, bool))
+    back = np.full((3, 1), -1)
+    back[1] = nodes[0]
+    _, _, terminated, truncated, _ = env.follow(back, np.zeros(3, bool))
+    assert truncated.tolist() == [False, True, False]
+    assert not terminated.any()
+    assert [len(path) for path in env.paths()] == [1, 4, 1]
+
+
+def test_routes_beyond_edges_are_refused_before_anybody_moves(route_env):
+    nodes, _ = long_route(route_env, 1, 2)
+    paths = route_env.paths()
+    for wrong in ([nodes[0], nodes[0]], [-1, nodes[0]]):
+        routes = np.full((3, 2), -1)
+        routes[0] = wrong
+        routes[1] = nodes
+        with pytest.raises(ValueError, match="route of agent 0"):
+            route_env.follow(routes, np.zeros(3, bool))
+    assert route_env.paths() == paths
+
+
+def test_routes_require_an_environment_without_autoreset(make_env):
+    env = make_env(2)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="autoreset"):
+        env.follow(np.zeros((2, 0), int), np.zeros(2, bool))

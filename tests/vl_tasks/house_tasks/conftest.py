@@ -21,8 +21,10 @@ def _images(count, seed=0):
                     float(rng.choice([0.003, 0.02, 0.05, 0.1]) * rng.uniform(1, 2)),
                     float(rng.uniform(-1, 1)),
                     float(rng.uniform(1, 6)),
+                    object_id,
+                    (object_id, 0, 2, 3),
                 )
-                for name in names
+                for object_id, name in enumerate(names)
             ),
             key=lambda thing: -thing.area,
         )

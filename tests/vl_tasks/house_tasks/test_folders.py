@@ -36,3 +36,13 @@ def test_the_cpu_count_is_used_without_sched_getaffinity(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     monkeypatch.setattr(house_tasks, "cached_house_tasks", house_files)
     assert folders.data_folder(VqaConfig()) == tmp_path
+
+
+def test_json_lines_take_precedence_over_json(tmp_path):
+    for name in ("lxmert_dev.json", "ve_train.json", "snli_ve_dev.jsonl"):
+        (tmp_path / name).touch()
+    assert folders.split_file(tmp_path, "dev", r"\.jsonl?").name == "snli_ve_dev.jsonl"
+    assert folders.split_file(tmp_path, "train", r"\.jsonl?").name == "ve_train.json"
+    (tmp_path / "lxmert_train.json").touch()
+    with pytest.raises(ValueError, match="several files of split 'train'"):
+        folders.split_file(tmp_path, "train", r"\.jsonl?")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,9 +19,11 @@ from envs.houses.rendering.house_panoramas import HousePanoramas
 from envs.houses.shell.assembly import scene_of_fixtures
 from envs.houses.shell.fixture import Fixture
 from vl_tasks.data.captions import caption_images, read_captions
-from vl_tasks.data.images import read_image
+from vl_tasks.data.images import find_named, read_image
 from vl_tasks.data.pairs import hypothesis_images, read_hypotheses
 from vl_tasks.data.questions import question_images, read_questions
+from vl_tasks.gqa.questions import read_gqa_choices, read_gqa_questions
+from vl_tasks.gqa.scores import SUMMARY, score_gqa
 from vl_tasks.house_tasks import (
     SPLITS,
     HouseTasksConfig,
@@ -27,6 +31,7 @@ from vl_tasks.house_tasks import (
     make_house_tasks,
     plan_images,
 )
+from vl_tasks.house_tasks.folders import split_file
 
 CONFIG = HouseTasksConfig(train=40, val_seen=20, val_unseen=20, size=48, houses=2)
 TINTS = {"red": (0.8, 0.1, 0.1), "green": (0.1, 0.7, 0.2), "blue": (0.1, 0.2, 0.8)}
@@ -74,6 +79,9 @@ def test_generation_does_not_depend_on_the_order_of_sets():
     """Compare two processes, whose string hashes and so orders of sets differ."""
     program = (
         "import numpy as np\n"
+        "from vl_tasks.house_tasks.gqa_choices import AnswerChoices\n"
+        "from vl_tasks.house_tasks.gqa_files import gqa_records\n"
+        "from vl_tasks.house_tasks.gqa_questions import Scene, generate_gqa_questions\n"
         "from vl_tasks.house_tasks.hypotheses import generate_hypotheses\n"
         "from vl_tasks.house_tasks.images import HouseImage, Thing\n"
         "from vl_tasks.house_tasks.questions import generate_questions\n"
@@ -86,6 +94,10 @@ def test_generation_does_not_depend_on_the_order_of_sets():
         "    for k, t in enumerate(things)]\n"
         "print([w for _, w in generate_questions(images, 99, np.random.default_rng(1))[0]])\n"
         "print([w for _, w in generate_hypotheses(images, 99, np.random.default_rng(1))[0]])\n"
+        "scenes = [Scene(image) for image in images]\n"
+        "questions, _ = generate_gqa_questions(scenes, 99, np.random.default_rng(1))\n"
+        "choices = AnswerChoices(scenes)\n"
+        "print(gqa_records(scenes, questions, choices, np.random.default_rng(1)))\n"
     )
     printed = {
         subprocess.run(
@@ -139,6 +151,73 @@ def test_captions_are_read_back(files):
         assert all(len(image.captions) == 5 for image in images)
         assert "," not in {word for image in images for c in image.captions for word in c}
         assert len(caption_images(images, [written.all_images])) == count
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_gold_answers_have_full_gqa_scores(files, split):
+    written = files[0]
+    summary = json.loads(written.summary.read_text())["splits"][split]
+    questions = read_gqa_questions(written.gqa_questions(split, balanced=False))
+    assert len(questions) == summary["all_gqa_questions"] > summary["gqa_questions"] > 0
+    gold = {key: one.answer for key, one in questions.items()}
+    choices = read_gqa_choices(written.gqa_choices(split))
+    scores = score_gqa(questions, gold, choices, with_consistency=True)
+    assert [getattr(scores, name) for name in SUMMARY] == [100] * 6 + [0]
+    balanced = read_gqa_questions(written.gqa_questions(split))
+    assert balanced == {key: one for key, one in questions.items() if one.balanced}
+    assert len(balanced) == summary["gqa_questions"]
+    images = find_named(written.images(split), {one.imageId: "" for one in questions.values()})
+    assert read_image(next(iter(images.values()))).size == (48, 48)
+
+
+def test_gqa_records_have_the_fields_of_gqa(files):
+    written = files[0]
+    records = json.loads(written.gqa_questions("train", balanced=False).read_text())
+    graphs = json.loads(written.scene_graphs("train").read_text())
+    fields = ("imageId question answer fullAnswer isBalanced types groups semantic entailed "
+              "equivalent").split()  # fmt: skip
+    for key, one in records.items():
+        assert sorted(one) == sorted(fields)
+        assert key in one["equivalent"]
+        assert all(records[other]["imageId"] == one["imageId"] for other in one["entailed"])
+        objects = graphs[one["imageId"]]["objects"]
+        for step in one["semantic"]:
+            ids = re.findall(r"\((\d+)\)$", step["argument"])
+            assert all(number in objects for number in ids)
+    graph = next(one for one in graphs.values() if one["objects"])
+    thing = next(iter(graph["objects"].values()))
+    assert 0 <= thing["x"] < thing["x"] + thing["w"] <= graph["width"] == 48
+    assert 0 <= thing["y"] < thing["y"] + thing["h"] <= graph["height"] == 48
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_pairs_have_the_form_of_lxmert(files, split):
+    written = files[0]
+    records = json.loads(written.pairs(split).read_text())
+    karpathy = {"train": "train", "val_seen": "val", "val_unseen": "test"}[split]
+    captioned = read_captions(written.captions, karpathy)
+    assert len(records) == len(captioned)
+    answers = Counter()
+    for record, image in zip(records, captioned, strict=True):
+        assert record.keys() == {"img_id", "sentf", "labelf"}
+        assert record["sentf"].keys() - {"captions"} == record["labelf"].keys()
+        assert record["sentf"]["captions"] == list(image.raw)
+        assert record["img_id"].endswith(f"{image.image_id:012d}")
+        for source, labels in record["labelf"].items():
+            assert len(record["sentf"][source]) == len(labels)
+            assert all(list(label.values()) == [1.0] for label in labels)
+            answers[source] += len(labels)
+    summary = json.loads(written.summary.read_text())["splits"][split]
+    counts = {"vqa": summary["questions"], "gqa": summary["gqa_questions"]}
+    assert answers == counts
+    assert summary["pairs"] == sum(counts.values()) + summary["captions"]
+
+
+def test_the_file_of_a_split_is_unique_for_each_task(files):
+    folder = files[0].folder
+    for ending in (r"_questions\.json", r"_balanced_questions\.json", r"\.jsonl?"):
+        for split in SPLITS:
+            assert split_file(folder, split, ending).is_file()
 
 
 def test_houses_of_val_unseen_are_in_no_other_split(files):

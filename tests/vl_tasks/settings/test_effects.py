@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from training.settings import CONFIG, to_json
-from vl_tasks.command_line import parse_captions, parse_entailment, parse_vqa
+from vl_tasks.command_line import parse_captions, parse_entailment, parse_gqa, parse_vqa
 from vl_tasks.settings.presets import VQA_PRESETS
 
 
@@ -22,6 +22,8 @@ from vl_tasks.settings.presets import VQA_PRESETS
             "--no-vision --grids.fit pad",
             "--grids.fit pad has no effect with --no-vision",
         ),
+        (parse_gqa, "--pythia.hidden 8", "--pythia.hidden 8 has no effect with --model mcan"),
+        (parse_gqa, "--answers a.json --min-count 3", "--min-count 3 has no effect with --answers"),
         (parse_vqa, "--no-vision --images x", "--images x has no effect with --no-vision"),
         (
             parse_vqa,

@@ -1,74 +1,32 @@
 """The official scores of GQA, as openvqa's `gqa_eval.py` (f8f9966) computes them.
 
-Questions file: {"<id>": {"question", "answer", "isBalanced", "types", "groups", "semantic",
-"entailed"}}; choices file: {"<id>": {"valid": [...], "plausible": [...]}}; predictions:
-[{"questionId", "prediction"}] (cs.stanford.edu/people/dorarad/gqa/evaluate.html). An answer is
-correct only if it is identical to the true answer.
+An answer is correct only if it is identical to the true answer.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeVar
 
-import msgspec
-
 from storage.messages import shortened
-from storage.records import read_records
-from vl_tasks.data.documents import read_table
+from vl_tasks.gqa.questions import Choices, GqaQuestion
 
 Name = TypeVar("Name", str, int)
 
-REMEDY = (
-    "download the file again from cs.stanford.edu/people/dorarad/gqa, or see docs/vl_tasks.md for "
-    "its format"
+# Scores over all questions, in the order of reports.
+SUMMARY = (
+    "accuracy",
+    "binary",
+    "open",
+    "validity",
+    "plausibility",
+    "consistency",
+    "distribution",
 )
 # Valid answers of every comparison of two objects.
 _COMMON = ("color", "material", "shape")
 # Operations that only look up the answer and do not count as reasoning steps.
 _NO_STEPS = ("exist", "query: name", "choose name")
-
-
-class Types(msgspec.Struct, frozen=True):
-    """Types of a question; the structural type "query" marks open questions."""
-
-    structural: str
-    semantic: str
-    detailed: str = ""
-
-
-class Step(msgspec.Struct, frozen=True):
-    """Step of a question's functional programme."""
-
-    operation: str
-    argument: str
-
-
-class Groups(msgspec.Struct, frozen=True):
-    """Groups of questions that share an answer distribution."""
-
-    global_: str | None = msgspec.field(default=None, name="global")
-
-
-class GqaQuestion(msgspec.Struct, frozen=True):
-    """GQA question."""
-
-    question: str
-    answer: str
-    balanced: bool = msgspec.field(name="isBalanced")
-    types: Types
-    groups: Groups = Groups()
-    semantic: tuple[Step, ...] = ()
-    entailed: tuple[str, ...] = ()
-    imageId: str = ""
-
-
-class Choices(msgspec.Struct, frozen=True):
-    """Valid answers (in the question's scope) and plausible answers of a question."""
-
-    valid: tuple[str, ...]
-    plausible: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +43,7 @@ class GqaScores:
 
     Attributes:
         accuracy: Accuracy over all questions.
-        binary: Accuracy of the choose and verify questions; None without such questions.
+        binary: Accuracy of all questions that are not query questions; None without such questions.
         open: Accuracy of the query questions; None without such questions.
         consistency: Mean, over correctly answered questions, of the accuracy on their entailed
             questions; None if not requested.
@@ -112,53 +70,6 @@ class GqaScores:
     by_words: Mapping[int, Share]
 
 
-class _Prediction(msgspec.Struct):
-    questionId: str
-    prediction: str
-
-
-def read_gqa_questions(path: Path) -> dict[str, GqaQuestion]:
-    """Read a questions file.
-
-    Raises:
-        OSError: The file cannot be opened.
-        ValueError: The file is damaged.
-    """
-    return read_table(path, GqaQuestion, REMEDY)
-
-
-def read_gqa_choices(path: Path) -> dict[str, Choices]:
-    """Read a choices file; errors are those of `read_gqa_questions`."""
-    return read_table(path, Choices, REMEDY)
-
-
-def read_gqa_predictions(path: Path, questions: Mapping[str, GqaQuestion]) -> dict[str, str]:
-    """Read predictions by question id.
-
-    Raises:
-        OSError: The file cannot be opened.
-        ValueError: The file is damaged, a question is answered twice, an answered question does
-            not exist, or a balanced question has no answer; the message names the question.
-    """
-    predictions: dict[str, str] = {}
-    for record in read_records(path, _Prediction, REMEDY):
-        if record.questionId in predictions:
-            raise ValueError(
-                f"{path}: question {shortened(record.questionId)} is answered twice; remove one "
-                "of the answers"
-            )
-        if record.questionId not in questions:
-            raise ValueError(
-                f"{path}: question {shortened(record.questionId)} does not exist; remove its answer"
-            )
-        predictions[record.questionId] = record.prediction
-    try:
-        _check_answered(questions, predictions, lambda question: question.balanced)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return predictions
-
-
 def score_gqa(
     questions: Mapping[str, GqaQuestion],
     predictions: Mapping[str, str],
@@ -174,7 +85,7 @@ def score_gqa(
         ValueError: A required prediction or an entailed question is missing (the message names
             it), or no question is balanced.
     """
-    _check_answered(questions, predictions, lambda one: with_consistency or one.balanced)
+    check_answered(questions, predictions, lambda one: with_consistency or one.balanced)
     balanced = {key: one for key, one in questions.items() if one.balanced}
     if not balanced:
         raise ValueError("no balanced question to score")
@@ -195,6 +106,27 @@ def score_gqa(
     )
 
 
+def summary_line(scores: GqaScores) -> str:
+    """Return the scores over all questions as text; scores that were not computed are omitted."""
+    values = {name: getattr(scores, name) for name in SUMMARY}
+    return ", ".join(f"{name} {value:.2f}" for name, value in values.items() if value is not None)
+
+
+def type_lines(scores: GqaScores) -> list[str]:
+    """Return the accuracies by type of question, by reasoning steps and by words, as lines."""
+    tables = {
+        "structural type": scores.by_structural_type,
+        "semantic type": scores.by_semantic_type,
+        "reasoning steps": scores.by_steps,
+        "words": scores.by_words,
+    }
+    return [
+        f"{title}: "
+        + ", ".join(f"{name} {share.percent:.1f} ({share.questions})" for name, share in by.items())
+        for title, by in tables.items()
+    ]
+
+
 def count_steps(question: GqaQuestion) -> int:
     """Count the reasoning steps: operations that do more than look up the answer."""
     texts = (f"{step.operation}: {step.argument}" for step in question.semantic)
@@ -213,15 +145,21 @@ def _count_words(question: GqaQuestion) -> int:
     return len(question.question.split())
 
 
-def _check_answered(
+def check_answered(
     questions: Mapping[str, GqaQuestion],
     predictions: Mapping[str, str],
     needed: Callable[[GqaQuestion], bool],
 ) -> None:
+    """Check that all questions that `needed` selects have an answer.
+
+    Raises:
+        ValueError: Some have none; names the first one and their number.
+    """
     missing = [key for key, one in questions.items() if needed(one) and key not in predictions]
     if missing:
         raise ValueError(
-            f"question {missing[0]} and {len(missing) - 1} others have no answer; add the answers"
+            f"question {shortened(missing[0])} and {len(missing) - 1} others have no answer; add "
+            "the answers"
         )
 
 

@@ -4,15 +4,14 @@ import json
 import msgspec
 import pytest
 
-from vl_tasks.vqa.gqa import (
+from vl_tasks.gqa.questions import (
     Choices,
     GqaQuestion,
-    Share,
     read_gqa_choices,
-    read_gqa_predictions,
     read_gqa_questions,
-    score_gqa,
 )
+from vl_tasks.gqa.scores import Share, score_gqa
+from vl_tasks.gqa.submissions import read_gqa_predictions
 
 GROUPS = {
     "by_structural_type": "accuracyPerStructuralType",

@@ -1,0 +1,143 @@
+"""Experts: the map token that an agent should choose, given the complete graph.
+
+DUET trains on states that the agent reaches by itself; the expert labels them (`r2r/agent.py:
+_teacher_action_r4r`). The target of an agent at the goal is [stop].
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from agents.map_transformer.known_maps import KnownMaps, MapTokens
+from envs.graphs.nav_world import NavWorld
+from envs.metrics import SUCCESS_THRESHOLD
+from envs.metrics.path_scores import next_dtw_rows
+
+NO_TARGET = -100  # ignored by PyTorch's cross-entropy
+STOP_TOKEN = 0
+_TIE = 1e-9  # costs closer than this are equal
+
+ExpertKind = Literal["spl", "ndtw"]
+
+
+class Expert:
+    """Labels of the states of B episodes.
+
+    Kind "spl" chooses the unvisited node with the shortest way there and on to the goal; "ndtw"
+    the one whose way there, after the path so far, agrees best with the reference path by nDTW.
+    Ways are shortest paths of the complete graph. Among equally good nodes the first token wins:
+    all unvisited nodes on a shortest path to the goal are equally good for "spl". (The original
+    compares rounded sums, so that rounding decides between them.)
+    """
+
+    def __init__(
+        self, world: NavWorld, references: np.ndarray, sizes: np.ndarray, kind: ExpertKind = "spl"
+    ) -> None:
+        """Start at the first viewpoints of the reference paths.
+
+        Args:
+            world: Graphs of the world.
+            references: (B, R) nodes of the reference paths, padded with their last node.
+            sizes: (B,) number of viewpoints of each reference path.
+            kind: "spl" or "ndtw".
+        """
+        self._world = world
+        self._references = references
+        self._sizes = sizes
+        self._kind: ExpertKind = kind
+        self._goals = references[np.arange(len(sizes)), sizes - 1]
+        between = world.distance(references[:, :1], references)
+        self._dtw = np.cumsum(between, axis=1)  # (B, R) last row of the alignment so far
+
+    def walk(self, rows: np.ndarray, routes: np.ndarray) -> None:
+        """Record the viewpoints that R agents have passed, which the ndtw expert aligns.
+
+        Args:
+            rows: (R,) episodes.
+            routes: (R, H) nodes after the current one, padded with -1.
+        """
+        for nodes in routes.T:
+            moving = nodes >= 0
+            self._dtw[rows[moving]] = self._aligned(rows[moving], nodes[moving])
+
+    def targets(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
+        """Return the (R,) map tokens that R agents should choose.
+
+        `NO_TARGET` if no unvisited node is left.
+
+        Args:
+            maps: Known maps.
+            rows: (R,) episodes.
+            tokens: Their map tokens.
+        """
+        here = maps.nodes[rows, maps.current[rows]]
+        costs = self.costs(maps, rows, tokens)
+        best = (costs <= costs.min(1, keepdims=True) + _TIE).argmax(1)
+        targets = np.where(np.isfinite(costs).any(1), best, NO_TARGET)
+        return np.where(here == self._goals[rows], STOP_TOKEN, targets)
+
+    def costs(self, maps: KnownMaps, rows: np.ndarray, tokens: MapTokens) -> np.ndarray:
+        """Return the (R, N) costs of the map tokens that R agents can choose.
+
+        Metres for "spl", -log nDTW for "ndtw"; infinite for [stop], visited nodes and padding.
+        The arguments are those of `targets`.
+        """
+        here = maps.nodes[rows, maps.current[rows]]
+        row, column = np.nonzero(tokens.mask & ~tokens.visited & (tokens.slots >= 0))
+        nodes = maps.nodes[rows[row], tokens.slots[row, column]]
+        costs = np.full(tokens.mask.shape, np.inf)
+        measure = self._detours if self._kind == "spl" else self._misalignments
+        costs[row, column] = measure(rows[row], here[row], nodes)
+        return costs
+
+    def _detours(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """Return the (M,) lengths in metres of the ways over some nodes to the goals."""
+        distance = self._world.distance
+        return distance(here, nodes) + distance(nodes, self._goals[rows])
+
+    def _misalignments(self, rows: np.ndarray, here: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        """Return the (M,) negative log of nDTW after the path so far and a way to each node.
+
+        The log keeps the order of paths whose nDTW is close to 0.
+        """
+        world = self._world
+        dtw = self._dtw[rows]  # (M, R)
+        at = here.copy()
+        while (moving := np.flatnonzero(at != nodes)).size:
+            actions = world.teacher_action(at[moving], nodes[moving])
+            at[moving] = world.targets[at[moving], actions]
+            between = world.distance(at[moving, None], self._references[rows[moving]])
+            dtw[moving] = next_dtw_rows(dtw[moving].T, between.T).T
+        sizes = self._sizes[rows]
+        ends = dtw[np.arange(len(rows)), sizes - 1]
+        return ends / (SUCCESS_THRESHOLD * sizes)
+
+    def _aligned(self, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+        between = self._world.distance(nodes[:, None], self._references[rows])
+        return next_dtw_rows(self._dtw[rows].T, between.T).T
+
+
+def path_targets(
+    maps: KnownMaps, rows: np.ndarray, tokens: MapTokens, nodes: np.ndarray
+) -> np.ndarray:
+    """Return the (R,) map tokens of the next viewpoints of known paths, for teacher forcing.
+
+    Follow a reference path by its steps, not by its viewpoints: a path may pass its goal early, or
+    a viewpoint twice. A second visit requires `MapTransformerConfig.revisits`, because visited
+    nodes cannot be chosen otherwise.
+
+    Args:
+        maps: Known maps.
+        rows: (R,) episodes.
+        tokens: Their map tokens.
+        nodes: (R,) next nodes in the world; -1 at the end of a path, for [stop].
+
+    Raises:
+        ValueError: A node was never seen.
+    """
+    slots = maps.slots_of(rows, nodes)
+    # [stop] and padding have slot -1, of which [stop] is the first.
+    same = tokens.slots == slots[:, None]
+    if ((nodes >= 0) & (slots < 0)).any():
+        raise ValueError("a path leaves the known map; give paths along edges of the graph")
+    return same.argmax(1)

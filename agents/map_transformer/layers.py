@@ -1,0 +1,171 @@
+"""Layers of BERT and LXMERT: attention, feed-forward network, and their combinations.
+
+All layers normalise after the residual connection, as in BERT.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agents.envdrop.attention import Dropout, drop
+from agents.map_transformer.settings import MapTransformerConfig
+
+EPS = 1e-12  # of layer normalisation in BERT
+_MASKED = -1e4  # BERT's additive mask of padding
+
+
+class KeysValues(NamedTuple):
+    """Keys and values of an attention layer, both (B, heads, L, d / heads)."""
+
+    keys: Tensor
+    values: Tensor
+
+    def rows(self, index: Tensor) -> "KeysValues":
+        """Return the rows of an index (R,)."""
+        return KeysValues(self.keys[index], self.values[index])
+
+
+def padding_bias(mask: Tensor) -> Tensor:
+    """Return the additive attention bias (B, 1, 1, L) of a mask (B, L) that is False on padding."""
+    return torch.zeros_like(mask, dtype=torch.float32).masked_fill(~mask, _MASKED)[:, None, None]
+
+
+class Attention(nn.Module):
+    """Multi-head attention with residual connection and layer normalisation."""
+
+    def __init__(self, config: MapTransformerConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self._heads = config.heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, EPS)
+        self.dropout = Dropout(config.dropout)
+
+    def keys_values(self, context: Tensor) -> KeysValues:
+        """Return keys and values of a context (B, L, d)."""
+        return KeysValues(self._split(self.key(context)), self._split(self.value(context)))
+
+    def forward(self, x: Tensor, context: KeysValues, bias: Tensor) -> Tensor:
+        """Attend from tokens to a context.
+
+        A context of E rows may serve R = E * S rows of tokens, S consecutive rows each, such as all
+        steps of an episode; its keys and values are then not repeated.
+
+        Args:
+            x: (R, N, d) tokens.
+            context: Keys and values of (E, L, d).
+            bias: Added to the attention scores before the softmax, broadcast to (E, heads, N, L);
+                N must be 1 if R is not E.
+
+        Returns:
+            (R, N, d).
+        """
+        rows = len(context.keys)
+        queries = self._split(self.query(x.reshape(rows, -1, x.shape[2])))
+        rate = self.dropout.rate if self.training else 0.0
+        mixed = _mixed(queries, context, bias.to(queries.dtype), rate)  # (E, heads, S * N, d / h)
+        mixed = mixed.transpose(1, 2).reshape(x.shape)
+        return self.norm(self.dropout(self.output(mixed)) + x)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self._heads, -1)).transpose(1, 2)
+
+
+def _mixed(queries: Tensor, context: KeysValues, bias: Tensor, rate: float) -> Tensor:
+    """Return the attended values for queries (E, heads, N, d / heads), with dropout of weights."""
+    if not rate or queries.device.type != "cpu":
+        return functional.scaled_dot_product_attention(
+            queries, *context, attn_mask=bias, dropout_p=rate
+        )
+    # torch has no fused attention with dropout for the CPU; its parts are slower than these.
+    scores = (queries * queries.shape[3] ** -0.5) @ context.keys.transpose(2, 3) + bias
+    return drop(scores.softmax(3), rate) @ context.values
+
+
+class FeedForward(nn.Module):
+    """Feed-forward network with residual connection and layer normalisation."""
+
+    def __init__(self, config: MapTransformerConfig) -> None:
+        super().__init__()
+        self.inner = nn.Linear(config.hidden_size, config.feed_forward_size)
+        self.outer = nn.Linear(config.feed_forward_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, EPS)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform each token of (R, N, d)."""
+        return self.norm(self.dropout(self.outer(functional.gelu(self.inner(x)))) + x)
+
+
+class SelfAttentionLayer(nn.Module):
+    """Self-attention and a feed-forward network: a layer of BERT."""
+
+    def __init__(self, config: MapTransformerConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, x: Tensor, bias: Tensor, first: int | None = None) -> Tensor:
+        """Encode tokens.
+
+        Args:
+            x: (R, N, d) tokens.
+            bias: Additive attention bias, broadcast to (R, heads, N, N).
+            first: Number of leading tokens to return, which saves the queries of all others; None
+                for all. With it, `bias` must not depend on the query.
+        """
+        context = self.attention.keys_values(x)
+        return self.feed_forward(self.attention(x[:, :first], context, bias))
+
+
+class CrossModalLayer(nn.Module):
+    """Attention to the text, then self-attention and a feed-forward network."""
+
+    def __init__(self, config: MapTransformerConfig) -> None:
+        super().__init__()
+        self.cross = Attention(config)
+        self.visual = SelfAttentionLayer(config)
+
+    def forward(
+        self,
+        x: Tensor,
+        text: KeysValues,
+        text_bias: Tensor,
+        bias: Tensor,
+        first: int | None = None,
+    ) -> Tensor:
+        """Encode tokens.
+
+        Args:
+            x: (R, N, d) tokens.
+            text: Keys and values of the text (E, L, d), where R is a multiple of E.
+            text_bias: (E, 1, 1, L) bias of the text's padding.
+            bias: Bias of the self-attention, broadcast to (R, heads, N, N).
+            first: Number of leading tokens to return, see `SelfAttentionLayer`.
+        """
+        return self.visual(self.cross(x, text, text_bias), bias, first)
+
+
+class ScoreHead(nn.Module):
+    """Two-layer perceptron with an output per token.
+
+    Args:
+        width: Width of the input.
+        hidden: Width of the hidden layer.
+        outputs: Number of outputs.
+    """
+
+    def __init__(self, width: int, hidden: int, outputs: int = 1) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, hidden)
+        self.norm = nn.LayerNorm(hidden, EPS)
+        self.outer = nn.Linear(hidden, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs (..., outputs) of inputs (..., width)."""
+        return self.outer(self.norm(functional.relu(self.inner(x))))

@@ -1,0 +1,130 @@
+"""Known paths: all their decisions as one batch, for teacher forcing and pre-training.
+
+A path that is known beforehand determines every map, so that all panoramas are encoded in one call
+and all decisions are scored in one forward pass. Losses and gradients equal those of a walk.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.map_transformer.experts import path_targets
+from agents.map_transformer.geometry import MapGeometry
+from agents.map_transformer.known_maps import KnownMaps
+from agents.map_transformer.memory import PanoramaMemory, WorldFeatures, encode_panoramas
+from agents.map_transformer.model import MapTransformer, NodeInputs, ViewInputs
+from agents.map_transformer.states import MapState, map_state, stack_states
+from envs.graphs.nav_world import NavWorld, route_moves
+
+
+class KnownPaths(NamedTuple):
+    """The P states of B known paths, step after step: state p has panorama p.
+
+    Attributes:
+        state: Input of the network; `state.rows` are the paths.
+        targets: (P,) map tokens of the next viewpoints; 0, [stop], at the end of a path.
+        local_targets: (P,) the same as an index into [stop] and the candidates.
+        steps: (P,) step of each state, from 0.
+    """
+
+    state: MapState
+    targets: np.ndarray
+    local_targets: np.ndarray
+    steps: np.ndarray
+
+    def encode(
+        self, model: MapTransformer, features: WorldFeatures, last_only: bool = False
+    ) -> tuple[NodeInputs, ViewInputs]:
+        """Encode the panoramas and return the inputs of both branches.
+
+        Args:
+            model: Network.
+            features: Visual features of the world.
+            last_only: Return the inputs of the last state of each path only, in the order of the
+                paths, as in pre-training.
+
+        Raises:
+            ValueError: A path has more steps than the table of steps.
+        """
+        longest = int(self.steps.max()) + 1
+        if longest >= model.config.max_steps:
+            raise ValueError(
+                f"a path has {longest} steps, but --max-steps is {model.config.max_steps}; give a "
+                "larger table of steps"
+            )
+        memory = PanoramaMemory()
+        index = encode_panoramas(model, features, memory, self.state.viewpoints, self.state.views)
+        if not last_only:
+            return memory.inputs(self.state, index)
+        last = self.last()
+        inputs = memory.inputs(self.state, index)
+        chosen = memory.send(last)
+        nodes = NodeInputs(*(part.index_select(0, chosen) for part in inputs[0]))
+        return nodes, ViewInputs(*(part.index_select(0, chosen) for part in inputs[1]))
+
+    def last(self) -> np.ndarray:
+        """Return the (B,) index of the last state of each path."""
+        order = np.lexsort((self.steps, self.state.rows))
+        rows = self.state.rows[order]
+        return order[np.append(rows[1:] != rows[:-1], True)]
+
+
+def path_views(world: NavWorld, nodes: np.ndarray, start_views: np.ndarray) -> np.ndarray:
+    """Return the views that an agent faces along paths.
+
+    Args:
+        world: Graphs of the world.
+        nodes: (B, T) neighbouring nodes, padded with -1.
+        start_views: (B,) views 0..35 at the starts.
+
+    Returns:
+        (B, T) views; 0 for padding.
+
+    Raises:
+        ValueError: A path leaves the edges of the graph.
+    """
+    moves = route_moves(world, nodes[:, 0], nodes[:, 1:])
+    faced = world.views[nodes[:, :-1], moves]  # (B, T - 1)
+    views = np.column_stack([start_views, faced])
+    return np.where(nodes >= 0, views, 0)
+
+
+def known_paths(
+    geometry: MapGeometry, nodes: np.ndarray, views: np.ndarray, revisits: bool = False
+) -> KnownPaths:
+    """Describe all states of B paths.
+
+    Args:
+        geometry: Tables of the world.
+        nodes: (B, T) nodes of the paths, padded with -1; consecutive nodes are neighbours.
+        views: (B, T) views that the agents face, see `path_views`.
+        revisits: Whether visited nodes can be chosen, which paths with a second visit require.
+
+    Raises:
+        ValueError: A path leaves the edges of the graph.
+    """
+    maps = KnownMaps(geometry, len(nodes))
+    panoramas = np.full((len(nodes), int(geometry.world.locals.max()) + 2), -1)
+    following = np.column_stack([nodes[:, 1:], np.full(len(nodes), -1)])
+    states, targets, local_targets, count = [], [], [], 0
+    for step in range(nodes.shape[1]):
+        rows = np.flatnonzero(nodes[:, step] >= 0)
+        maps.visit(rows, nodes[rows, step])
+        panoramas[rows, maps.current[rows]] = count + np.arange(len(rows))
+        state = map_state(maps, panoramas, rows, views[rows, step], revisits)
+        states.append(state)
+        targets.append(path_targets(maps, rows, state.tokens, following[rows, step]))
+        local_targets.append(_local_targets(geometry, nodes[rows, step], following[rows, step]))
+        count += len(rows)
+    return KnownPaths(
+        stack_states(states),
+        np.concatenate(targets),
+        np.concatenate(local_targets),
+        np.repeat(np.arange(len(states)), [len(state.rows) for state in states]),
+    )
+
+
+def _local_targets(geometry: MapGeometry, nodes: np.ndarray, following: np.ndarray) -> np.ndarray:
+    """Return the (R,) actions from nodes (R,) to the following nodes (R,); 0 for -1."""
+    moves = route_moves(geometry.world, nodes, following[:, None])[:, 0]
+    return np.where(following < 0, 0, moves)

@@ -1,0 +1,91 @@
+"""Settings of the network of the agent with a map, with the published sizes as presets."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from training.settings import check_counts, check_effects
+
+Fusion = Literal["dynamic", "average", "global", "local"]
+
+
+@dataclass(frozen=True)
+class MapTransformerConfig:
+    """Layer sizes and dropout of the map transformer; the default values are DUET's for R2R."""
+
+    hidden_size: int = 768
+    """Width of all tokens."""
+    heads: int = 12
+    """Number of attention heads."""
+    feed_forward_size: int = 3072
+    """Width of the hidden layer of the feed-forward networks."""
+    text_layers: int = 9
+    """Number of layers of the text encoder, without --text-model."""
+    panorama_layers: int = 2
+    """Number of layers of the panorama encoder."""
+    cross_layers: int = 4
+    """Number of cross-modal layers of each branch."""
+    max_text_length: int = 512
+    """Largest number of text tokens, without --text-model."""
+    max_steps: int = 100
+    """Size of the table of step embeddings, which bounds the number of decisions."""
+    text_model: str | None = None
+    """Name or local folder of a Hugging Face model that replaces the text encoder."""
+    text_model_layers: int | None = None
+    """Number of first layers of the text model to keep; None for all of them (BEVBert: 9)."""
+    dropout: float = 0.1
+    """Dropout rate of embeddings, attention weights and layer outputs."""
+    feature_dropout: float = 0.4
+    """Dropout rate of the single numbers of visual features; pre-training uses 0."""
+    fusion: Fusion = "dynamic"
+    """Scores that decide: a learned mixture of both branches (dynamic), both with weight 1/2
+    (average), or those of one branch."""
+    local_candidates_only: bool = False
+    """Let the local branch read [stop] and the candidates only, without the other views (DUET: no).
+    The panorama encoder has already mixed the views, and the local branch is the larger one."""
+    revisits: bool = False
+    """Allow visited nodes as targets, except the current one (DUET: --act_visited_nodes)."""
+
+    def __post_init__(self) -> None:
+        sizes = ("hidden_size", "heads", "feed_forward_size", "text_layers", "panorama_layers")
+        check_counts(self, (*sizes, "cross_layers", "max_text_length", "max_steps"))
+        if self.hidden_size % self.heads:
+            raise ValueError(
+                f"--hidden-size {self.hidden_size}: must be divisible by --heads {self.heads}"
+            )
+        if self.text_model is None:
+            check_effects(self, {"text_model_layers": "without --text-model"})
+        else:
+            if self.text_model_layers is not None:
+                check_counts(self, ("text_model_layers",))
+            reason = "with --text-model, which has its own sizes"
+            check_effects(self, dict.fromkeys(("text_layers", "max_text_length"), reason))
+        for name in ("dropout", "feature_dropout"):
+            rate = getattr(self, name)
+            if not 0 <= rate < 1:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} {rate:g}: must be at least 0 and below 1")
+
+
+PRESETS = {
+    # DUET `map_nav_src/scripts/run_r2r.sh`, `run_r4r.sh` and `config/r2r_model_config.json`.
+    "duet-r2r": MapTransformerConfig(),
+    "duet-r4r": MapTransformerConfig(revisits=True),
+    # BEVBert `map_nav_src/rxr`: the first layers of XLM-R; the features are CLIP ViT-B/16's.
+    "bevbert-rxr": MapTransformerConfig(text_model="xlm-roberta-base", text_model_layers=9),
+    # Sizes that a CPU trains.
+    "map-houses": MapTransformerConfig(
+        hidden_size=128,
+        heads=4,
+        feed_forward_size=512,
+        text_layers=2,
+        panorama_layers=1,
+        cross_layers=2,
+        feature_dropout=0.3,
+    ),
+}
+"""Settings by name."""
+
+
+def pretraining_config(config: MapTransformerConfig) -> MapTransformerConfig:
+    """Return the settings for pre-training, which uses no feature dropout."""
+    return replace(config, feature_dropout=0.0)

@@ -1,0 +1,137 @@
+"""Text encoders: BERT from the settings, or a model of transformers."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agents.envdrop.attention import Dropout
+from agents.map_transformer.layers import EPS, SelfAttentionLayer, padding_bias
+from agents.map_transformer.settings import MapTransformerConfig
+from storage.hugging_face import load_text_model
+
+PAD = 0
+
+
+class TextStates(NamedTuple):
+    """Encoded instructions.
+
+    Attributes:
+        states: (E, L, d) hidden states.
+        mask: (E, L) bool, False on padding.
+    """
+
+    states: Tensor
+    mask: Tensor
+
+
+class TextEncoder(nn.Module):
+    """BERT with the sizes of the settings.
+
+    Args:
+        config: Sizes of the network.
+        vocabulary_size: Number of token ids; id 0 is padding.
+    """
+
+    def __init__(self, config: MapTransformerConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.words = nn.Embedding(vocabulary_size, width)
+        self.positions = nn.Embedding(config.max_text_length, width)
+        # BERT's embedding of token type 0.
+        self.type_embedding = nn.Parameter(torch.zeros(width))
+        self.norm = nn.LayerNorm(width, EPS)
+        self.dropout = Dropout(config.dropout)
+        self.layers = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.text_layers))
+
+    def word_table(self) -> Tensor:
+        """Return the embedding of each token id (vocabulary, d)."""
+        return self.words.weight
+
+    def forward(self, tokens: Tensor) -> TextStates:
+        """Encode instructions (E, L), padded with 0 at the end.
+
+        Raises:
+            ValueError: L exceeds the table of positions.
+        """
+        if tokens.shape[1] > self.positions.num_embeddings:
+            raise ValueError(
+                f"{tokens.shape[1]} tokens, but --max-text-length is "
+                f"{self.positions.num_embeddings}; shorten the instructions or raise it"
+            )
+        mask = tokens != PAD
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.words(tokens) + self.positions(positions) + self.type_embedding
+        x = self.dropout(self.norm(x))
+        bias = padding_bias(mask)
+        for layer in self.layers:
+            x = layer(x, bias)
+        return TextStates(x, mask)
+
+
+class PretrainedTextEncoder(nn.Module):
+    """Model of transformers, fine-tuned with the network, with a projection if widths differ.
+
+    Args:
+        config: Sizes of the network and the name of the model.
+
+    Raises:
+        ValueError: The model cannot be read, or has fewer layers than the settings keep.
+    """
+
+    def __init__(self, config: MapTransformerConfig) -> None:
+        super().__init__()
+        assert config.text_model is not None
+        self.model: Any = load_text_model(config.text_model)
+        if config.text_model_layers is not None:
+            _keep_layers(self.model, config.text_model, config.text_model_layers)
+        pooler = getattr(self.model, "pooler", None)
+        if pooler is not None:
+            # Its output is unused, but DistributedDataParallel waits for every gradient.
+            pooler.requires_grad_(False)
+        width = self.model.config.hidden_size
+        same = width == config.hidden_size
+        self.projection = nn.Identity() if same else nn.Linear(width, config.hidden_size)
+
+    def word_table(self) -> Tensor:
+        """Return the embedding of each token id (vocabulary, width of the model)."""
+        # `PretrainedTokenizer` shifts the ids of the model by one, so that padding is 0.
+        return functional.pad(self.model.get_input_embeddings().weight, (0, 0, 1, 0))
+
+    def forward(self, tokens: Tensor) -> TextStates:
+        """Encode ids (E, L) of a `PretrainedTokenizer`, padded with 0 at the end."""
+        mask = tokens != PAD
+        ids = (tokens - 1).clamp_min(0)
+        states = self.model(ids, attention_mask=mask.long()).last_hidden_state
+        return TextStates(self.projection(states), mask)
+
+
+def _keep_layers(model: Any, name: str, count: int) -> None:
+    """Remove all but the first layers of a model that is built like BERT."""
+    layers = getattr(getattr(model, "encoder", None), "layer", None)
+    if not isinstance(layers, nn.ModuleList) or len(layers) < count:
+        size = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no layers of BERT"
+        raise ValueError(
+            f"{name}: the model has {size}, so {count} cannot be kept; lower or omit "
+            "--text-model-layers"
+        )
+    model.encoder.layer = layers[:count]
+    model.config.num_hidden_layers = count
+
+
+def make_text_encoder(
+    config: MapTransformerConfig, vocabulary_size: int
+) -> TextEncoder | PretrainedTextEncoder:
+    """Build the text encoder of the settings.
+
+    Args:
+        config: Sizes of the network.
+        vocabulary_size: Number of token ids, without `config.text_model`.
+
+    Raises:
+        ValueError: The model cannot be read, see `storage.hugging_face.load_text_model`.
+    """
+    if config.text_model is None:
+        return TextEncoder(config, vocabulary_size)
+    return PretrainedTextEncoder(config)

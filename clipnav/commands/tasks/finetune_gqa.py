@@ -1,0 +1,25 @@
+"""Train a GQA model and score it with the official GQA metrics.
+
+$ clipnav finetune-gqa
+$ clipnav finetune-gqa --no-vision
+$ clipnav finetune-gqa --preset mcan-small --data data/gqa --regions data/gqa/regions
+$ clipnav finetune-gqa --preset mcan-small-grid --data data/gqa --submit submission
+$ clipnav finetune-gqa --resume runs/gqa-mcan-house
+
+--data and --preset choose the defaults of the other flags.
+"""
+
+from collections.abc import Sequence
+
+from vl_tasks.command_line import parse_gqa
+from vl_tasks.grids.encoders import check_encoder
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse the command line and train."""
+    config = parse_gqa(arguments, __doc__)
+    check_encoder(config)
+    # Imported here so that --help answers without loading torch.
+    from vl_tasks.gqa.learning import train_gqa
+
+    train_gqa(config)

@@ -1,0 +1,78 @@
+"""The GQA commands, from training to the scores of a submission."""
+
+import json
+
+import pytest
+
+SMALL = ("--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1")
+QUICK = ("--evaluate-every", "60", "--threads", "1", "--optimiser.warmup", "5")
+
+
+def _flags(folder):
+    splits = ("--select-by", "val", "--evaluation-splits", "val")
+    return ("--data", folder, "--preset", "houses", *splits, *QUICK, "--batch-size", "32")
+
+
+def test_training_learns_scores_and_submits(run_command, gqa_shapes, tmp_path):
+    run = tmp_path / "run"
+    flags = (*_flags(gqa_shapes), *SMALL, "--optimiser.learning-rate", "0.003")
+    printed = run_command(
+        *("finetune-gqa", *flags, "--iterations", "120", "--output", run, "--submit", "test")
+    )
+    assert "val (24 balanced questions): accuracy" in printed
+    scores = json.loads((run / "results.json").read_text())["results"]["val"]
+    assert scores["accuracy"] > 85
+    assert scores["validity"] == scores["plausibility"] == 100
+    assert scores["by_structural_type"].keys() == {"query", "verify"}
+    assert scores["consistency"] is not None
+    submission = json.loads((run / "submission_test.json").read_text())
+    assert len(submission) == 18
+    assert submission[0].keys() == {"questionId", "prediction"}
+    # The submission of a split with answers has the scores of the training.
+    run_command("finetune-gqa", "--resume", run, "--submit", "val")
+    questions = gqa_shapes / "val_all_questions.json"
+    table = tmp_path / "scores.json"
+    flags = ("--choices", gqa_shapes / "val_choices.json", "--consistency", "--json", table)
+    path = run / "submission_val.json"
+    printed = run_command("evaluate-gqa", path, "--questions", questions, *flags)
+    assert "structural type: query " in printed
+    assert json.loads(table.read_text()) == {str(path): scores}
+
+
+@pytest.mark.parametrize("model", ["pythia", "movie-mcan"])
+def test_other_models_train_and_resume(run_command, gqa_shapes, tmp_path, model):
+    pythia = ("--pythia.hidden", "16", "--pythia.product", "64", "--pythia.attention", "8")
+    sizes = pythia if model == "pythia" else SMALL
+    run = tmp_path / "run"
+    flags = (*_flags(gqa_shapes)[:-1], "4", *sizes, "--model", model, "--objective", "bce")
+    run_command("finetune-gqa", *flags, "--iterations", "2", "--output", run)
+    run_command("finetune-gqa", "--resume", run, "--iterations", "3", "--no-consistency")
+    results = json.loads((run / "results.json").read_text())
+    assert results["iterations"] == 3
+    assert results["results"]["val"]["consistency"] is None
+
+
+def test_faulty_predictions_are_named(run_command, gqa_shapes, tmp_path):
+    questions = gqa_shapes / "val_all_questions.json"
+    gold = {key: one["answer"] for key, one in json.loads(questions.read_text()).items()}
+    path = tmp_path / "predictions.json"
+
+    def evaluate(keys, *flags):
+        rows = [{"questionId": key, "prediction": gold.get(key, "?")} for key in keys]
+        path.write_text(json.dumps(rows))
+        return run_command("evaluate-gqa", path, "--questions", questions, *flags)
+
+    balanced = [key for key in gold if not key.endswith("c")]
+    line = "(24 balanced questions): accuracy 100.00, binary 100.00, open 100.00, distribution 0.00"
+    assert line in evaluate(balanced)
+    assert "consistency 100.00" in evaluate(gold, "--consistency")
+    with pytest.raises(ValueError, match="question val48a is answered twice"):
+        evaluate([*balanced, "val48a"])
+    with pytest.raises(ValueError, match="question x does not exist"):
+        evaluate([*balanced, "x"])
+    with pytest.raises(ValueError, match="question val48a and 1 others have no answer"):
+        evaluate(balanced[2:])
+    with pytest.raises(ValueError, match=r"predictions.json: question val48c and 11 others"):
+        evaluate(balanced, "--consistency")
+    with pytest.raises(SystemExit, match="no predictions file given"):
+        run_command("evaluate-gqa", "--questions", questions)

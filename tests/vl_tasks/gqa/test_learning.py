@@ -1,0 +1,91 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vl_tasks.gqa.learning import GqaLearner, answer_vocabulary, class_loss
+from vl_tasks.gqa.questions import ImageQuestion
+from vl_tasks.settings.gqa import GQA_PRESETS
+from vl_tasks.settings.network_sizes import McanConfig
+
+MCAN = McanConfig(hidden=16, feed_forward=24, layers=1, heads=2, pooling=8, fused=16)
+
+
+@pytest.fixture
+def config(gqa_shapes):
+    return dataclasses.replace(
+        GQA_PRESETS["houses"],
+        data=str(gqa_shapes),
+        mcan=MCAN,
+        embedding=8,
+        select_by="val",
+        evaluation_splits=("val",),
+        vision=False,
+    )
+
+
+def test_cross_entropy_is_summed_over_branches():
+    torch.manual_seed(0)
+    logits, classes = torch.randn(4, 3, 5), torch.tensor([0, 4, 2, 2])
+    wanted = sum(F.cross_entropy(logits[:, k], classes, reduction="sum") for k in range(3))
+    assert class_loss(logits, classes, "sum").item() == pytest.approx(float(wanted), rel=1e-5)
+    assert class_loss(logits, classes).item() == pytest.approx(float(wanted) / 4, rel=1e-5)
+    single = class_loss(logits[:, 0], classes)
+    assert single.item() == pytest.approx(F.cross_entropy(logits[:, 0], classes).item(), rel=1e-5)
+
+
+def test_answers_are_collected_unchanged_and_by_frequency():
+    answers = ["Two", "a dog", "a dog", "no"]
+    questions = [ImageQuestion(str(k), "why?", "x", answer) for k, answer in enumerate(answers)]
+    assert answer_vocabulary(questions, 1).answers == ("a dog", "Two", "no")
+    assert answer_vocabulary(questions, 2).answers == ("a dog",)
+    with pytest.raises(ValueError, match="no answer occurs 3 times, the most frequent answer 2"):
+        answer_vocabulary(questions, 3)
+
+
+@pytest.mark.parametrize("objective", ["ce", "bce"])
+def test_the_loss_starts_at_chance(config, objective):
+    learner = GqaLearner(dataclasses.replace(config, objective=objective))
+    learner.network.eval()
+    loss = learner.loss(np.arange(32))[0].item()
+    classes = len(learner.answers)
+    assert loss == pytest.approx(np.log(classes) if objective == "ce" else classes * np.log(2), 0.5)
+
+
+def test_answers_outside_the_vocabulary_are_not_learnt(config, tmp_path):
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps(["yes", "no", "red"]))
+    learner = GqaLearner(dataclasses.replace(config, answers=path))
+    assert {one.answer for one in learner.learnt} == {"yes", "no", "red"}
+    assert len(learner.learnt) == 48 + 16
+    path.write_text(json.dumps(["purple"]))
+    with pytest.raises(ValueError, match="no training question has an answer of the answer vocab"):
+        GqaLearner(dataclasses.replace(config, answers=path))
+
+
+def test_held_out_images_are_not_used_for_training(config, monkeypatch):
+    monkeypatch.setattr("vl_tasks.training.is_held_out", lambda image: image.endswith("7"))
+    splits = {"select_by": "held-out", "evaluation_splits": ("held-out",)}
+    learner = GqaLearner(dataclasses.replace(config, **splits))
+    held_out = learner.splits["held-out"].questions
+    assert {one.image_id[-1] for one in held_out} == {"7"}
+    assert not any(one.image_id.endswith("7") for one in learner.learnt)
+    assert len(held_out) + len(learner.learnt) == 96
+
+
+def test_regions_are_found_by_name(config, tmp_path):
+    for split, count in (("train", 48), ("val", 12)):
+        for k in range(count):
+            number = k + 1 + {"train": 0, "val": 48}[split]
+            path = tmp_path / f"COCO_{split}_{number:012d}.npz"
+            np.savez(path, x=np.full((3 + k % 2, 6), number))  # regions in rows
+    changes = {"vision": True, "regions": tmp_path, "standardise": False}
+    mcan = dataclasses.replace(config.mcan, positions=False)
+    learner = GqaLearner(dataclasses.replace(config, **changes, mcan=mcan))
+    grids = learner.inputs.source.batch(["COCO_train_000000000002", "COCO_val_000000000049"])
+    assert grids.features.shape == (2, 4, 6)
+    assert grids.mask.sum(1).tolist() == [4, 3]
+    assert grids.features[:, 0, 0].tolist() == [2, 49]

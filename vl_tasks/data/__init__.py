@@ -1,0 +1,1 @@
+"""Readers and writers of annotations and pictures of the tasks."""

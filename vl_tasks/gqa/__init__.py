@@ -1,0 +1,1 @@
+"""GQA: questions about scenes, with the official scores."""

@@ -1,0 +1,196 @@
+"""Train a GQA model and score its answers with the official metrics."""
+
+import logging
+from collections import ChainMap, Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.checkpoints import VOCABULARY
+from vl_tasks.data.images import find_named
+from vl_tasks.gqa.questions import ImageQuestion
+from vl_tasks.gqa.scores import score_gqa, summary_line, type_lines
+from vl_tasks.gqa.splits import GqaSplit, read_scored_split, read_split, read_submitted
+from vl_tasks.gqa.submissions import write_gqa_predictions
+from vl_tasks.grids.regions import RegionSource, find_named_regions
+from vl_tasks.grids.sources import open_source
+from vl_tasks.house_tasks.folders import data_folder, image_folder
+from vl_tasks.settings.configs import HELD_OUT, Reduction
+from vl_tasks.settings.gqa import GqaConfig
+from vl_tasks.text.sentences import build_vocabulary
+from vl_tasks.text.vocabulary import Vocabulary
+from vl_tasks.training import FinalScores, parted, train_task
+from vl_tasks.vqa.answers import AnswerVocabulary
+from vl_tasks.vqa.inputs import FeatureInputs, Source
+from vl_tasks.vqa.learning import ANSWERS, answer_loss
+
+_LOG = logging.getLogger(__name__)
+
+
+def class_loss(logits: Tensor, classes: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Compute the cross-entropy of the classes (B,), reduced over questions.
+
+    The losses of the three branches (B, 3, C) of MoVie+MCAN are added.
+    """
+    branches = logits[:, None] if logits.dim() == 2 else logits
+    targets = classes[:, None].expand(branches.shape[:2])
+    total = F.cross_entropy(branches.flatten(0, 1), targets.flatten(), reduction="sum")
+    return total if reduction == "sum" else total / len(logits)
+
+
+def answer_vocabulary(questions: Sequence[ImageQuestion], min_count: int) -> AnswerVocabulary:
+    """Collect the answers with `min_count` occurrences, by frequency, unchanged.
+
+    Raises:
+        ValueError: No answer is frequent enough; names the largest count.
+    """
+    counts = Counter(one.answer for one in questions)
+    frequent = sorted((-n, answer) for answer, n in counts.items() if n >= min_count)
+    if not frequent:
+        raise ValueError(
+            f"no answer occurs {min_count} times, the most frequent answer "
+            f"{max(counts.values(), default=0)} times; lower --min-count"
+        )
+    return AnswerVocabulary([answer for _, answer in frequent])
+
+
+class GqaLearner:
+    """Question answering network with the training and evaluation questions of GQA.
+
+    Args:
+        config: Settings of the run.
+    """
+
+    metric = "accuracy"
+
+    def __init__(self, config: GqaConfig) -> None:
+        self.config = config
+        self.folder = data_folder(config)
+        self.splits: dict[str, GqaSplit] = {}
+        learnt = self._read_training()
+        for split in dict.fromkeys((config.select_by, *config.evaluation_splits)):
+            if split in config.train_splits:
+                _LOG.warning(
+                    "%s is one of --train-splits: its accuracy is measured on training data", split
+                )
+            if split != HELD_OUT:
+                self.splits[split] = read_scored_split(self.folder, split, config.consistency)
+        self._submitted: list[ImageQuestion] = []
+        if config.submit == HELD_OUT:
+            self._submitted = self.splits[HELD_OUT].questions
+        elif config.submit is not None:
+            self._submitted = read_submitted(self.folder, config.submit)
+        self.answers = self._answer_vocabulary(learnt)
+        # Questions whose answer is no class cannot be learnt.
+        self.learnt = [one for one in learnt if one.answer in self.answers.classes]
+        if not self.learnt:
+            raise ValueError(
+                f"{self.folder}: no training question has an answer of the answer vocabulary; "
+                "omit --answers, or use the vocabulary of this data set"
+            )
+        self.records = len(self.learnt)
+        self._classes = np.array([self.answers.classes[one.answer] for one in self.learnt])
+        self.inputs = FeatureInputs(config, self._source(), self._vocabulary(), len(self.answers))
+        if config.resume is None:
+            self.inputs.initialise(list(dict.fromkeys(one.image_id for one in self.learnt)))
+        self.network, self.metadata = self.inputs.network, self.inputs.metadata
+        self._encoded = self.inputs.encode(self.learnt)
+
+    def loss(self, rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+        """Compute the loss of the training questions `rows`."""
+        logits = self.inputs.compute(self.learnt, self._encoded, rows)
+        classes = torch.from_numpy(self._classes[rows]).to(logits.device)
+        if self.config.objective == "ce":
+            return class_loss(logits, classes, self.config.loss), {}
+        targets = F.one_hot(classes, len(self.answers)).float()
+        return answer_loss(logits, targets, self.config.loss), {}
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the accuracies 0..1 on the balanced questions of the split `select_by`."""
+        split = self.splits[self.config.select_by]
+        scores = score_gqa(split.balanced, self.answer(split.questions))
+        values = {"accuracy": scores.accuracy, "binary": scores.binary, "open": scores.open}
+        return {name: value / 100 for name, value in values.items() if value is not None}
+
+    def answer(self, questions: Sequence[ImageQuestion]) -> dict[str, str]:
+        """Return the most probable answer to each question by question id."""
+        answers: dict[str, str] = {}
+        for rows, logits in self.inputs.logits(questions):
+            best = logits.argmax(1).tolist()
+            answers |= {
+                questions[row].question_id: self.answers.answers[k]
+                for row, k in zip(rows, best, strict=True)
+            }
+        return answers
+
+    def start(self, run: Path) -> None:
+        """Write the vocabularies."""
+        self.inputs.start(run)
+        self.answers.save(run / ANSWERS)
+
+    def final_scores(self, split: str) -> Iterator[FinalScores]:
+        """Yield the official scores of a split."""
+        part = self.splits[split]
+        scores = part.score(self.answer([*part.questions, *part.entailed_questions]))
+        first = f"{split} ({len(part.balanced)} balanced questions): {summary_line(scores)}"
+        text = "\n  ".join([first, *type_lines(scores)])
+        yield FinalScores(split, asdict(scores), text)
+
+    def write_submission(self, split: str, path: Path) -> None:
+        """Write the answers to all questions of a split."""
+        write_gqa_predictions(path, self.answer(self._submitted))
+
+    def _read_training(self) -> list[ImageQuestion]:
+        """Read the training questions, and set the split "held-out" if it is used."""
+        config = self.config
+        parts = [read_split(self.folder, split) for split in config.train_splits]
+        learnt = [one for part in parts for one in part.questions]
+        if config.select_by == HELD_OUT:
+            held_out, learnt = parted(learnt, lambda one: one.image_id)
+            records = ChainMap(*(dict(part.balanced) for part in parts))
+            balanced = {one.question_id: records[one.question_id] for one in held_out}
+            self.splits[HELD_OUT] = GqaSplit(parts[0].path, balanced)
+        return learnt
+
+    def _source(self) -> Source:
+        """Open the features of all images; a model without vision requires no image files."""
+        config = self.config
+        if not config.vision:
+            return open_source(config, {})
+        questions = [*self.learnt, *self._submitted]
+        for split in self.splits.values():
+            questions += [*split.questions, *split.entailed_questions]
+        wanted = {one.image_id: f"question {one.question_id}" for one in questions}
+        if config.regions is not None:
+            return RegionSource(find_named_regions(config.regions, wanted), in_rows=True)
+        return open_source(config, find_named(image_folder(config, self.folder), wanted))
+
+    def _vocabulary(self) -> Vocabulary:
+        config = self.config
+        if config.resume is not None:
+            return Vocabulary.load(config.resume / VOCABULARY, config.tokenizer)
+        return build_vocabulary([one.text for one in self.learnt], config.tokenizer)
+
+    def _answer_vocabulary(self, learnt: Sequence[ImageQuestion]) -> AnswerVocabulary:
+        config = self.config
+        if config.resume is not None:
+            return AnswerVocabulary.load(config.resume / ANSWERS)
+        if config.answers is not None:
+            return AnswerVocabulary.load(config.answers)
+        return answer_vocabulary(learnt, config.min_count)
+
+
+def train_gqa(config: GqaConfig) -> None:
+    """Train a GQA model, score the best checkpoint, and print and save the scores.
+
+    Raises:
+        OSError: A data file cannot be read.
+        ValueError: A data file is invalid; names file and record.
+        DivergedError: The training diverged.
+    """
+    train_task(config, GqaLearner)

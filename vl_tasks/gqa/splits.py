@@ -1,0 +1,126 @@
+"""Splits of a GQA data folder: balanced questions, all questions and choices.
+
+The names of the files end in SPLIT_balanced_questions.json, SPLIT_all_questions.json and
+SPLIT_choices.json, as in the official data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vl_tasks.gqa.questions import (
+    Choices,
+    GqaQuestion,
+    ImageQuestion,
+    image_questions,
+    read_gqa_choices,
+    read_gqa_questions,
+    read_secret_questions,
+)
+from vl_tasks.gqa.scores import GqaScores, score_gqa
+from vl_tasks.house_tasks.folders import split_file
+
+_BALANCED, _ALL, _CHOICES = (
+    rf"_{name}\.json" for name in ("balanced_questions", "all_questions", "choices")
+)
+
+
+@dataclass(frozen=True)
+class GqaSplit:
+    """Questions to answer and to score.
+
+    Attributes:
+        path: File of the balanced questions.
+        balanced: Balanced questions by id.
+        entailed: For the consistency, the other questions that balanced ones entail; None without
+            consistency.
+        choices: Valid and plausible answers; None without validity and plausibility.
+    """
+
+    path: Path
+    balanced: Mapping[str, GqaQuestion]
+    entailed: Mapping[str, GqaQuestion] | None = None
+    choices: Mapping[str, Choices] | None = None
+
+    @cached_property
+    def questions(self) -> list[ImageQuestion]:
+        """Balanced questions for a network."""
+        return image_questions(self.path, self.balanced)
+
+    @cached_property
+    def entailed_questions(self) -> list[ImageQuestion]:
+        """Entailed questions for a network."""
+        return image_questions(self.path, self.entailed) if self.entailed else []
+
+    def score(self, predictions: Mapping[str, str]) -> GqaScores:
+        """Score predictions for all questions of the split."""
+        questions = {**self.balanced, **(self.entailed or {})}
+        return score_gqa(questions, predictions, self.choices, self.entailed is not None)
+
+
+def read_split(folder: Path, split: str) -> GqaSplit:
+    """Read the balanced questions of a split.
+
+    Raises:
+        OSError: The file does not exist or cannot be opened.
+        ValueError: The file is damaged or contains no balanced question.
+    """
+    path = split_file(folder, split, _BALANCED)
+    questions = read_gqa_questions(path)
+    balanced = {key: one for key, one in questions.items() if one.balanced}
+    image_questions(path, balanced)  # checks them
+    return GqaSplit(path, balanced)
+
+
+def read_scored_split(folder: Path, split: str, with_consistency: bool) -> GqaSplit:
+    """Read the questions of a split with its choices and entailed questions, where it has these.
+
+    Args:
+        folder: Data folder.
+        split: Split.
+        with_consistency: Whether to read the entailed questions.
+
+    Raises:
+        OSError: A file cannot be opened, or there is no file of balanced questions.
+        ValueError: A file is damaged, or a question entails one that is missing.
+    """
+    part = read_split(folder, split)
+    all_path = _find(folder, split, _ALL) if with_consistency else None
+    choices_path = _find(folder, split, _CHOICES)
+    return GqaSplit(
+        part.path,
+        part.balanced,
+        None if all_path is None else _entailed(all_path, part.balanced),
+        None if choices_path is None else read_gqa_choices(choices_path),
+    )
+
+
+def read_submitted(folder: Path, split: str) -> list[ImageQuestion]:
+    """Read all questions of a split, or the balanced ones where only these exist, without answers.
+
+    Raises:
+        OSError: There is no file of questions, or it cannot be opened.
+        ValueError: The file is damaged.
+    """
+    path = _find(folder, split, _ALL) or split_file(folder, split, _BALANCED)
+    return image_questions(path, read_secret_questions(path))
+
+
+def _entailed(path: Path, balanced: Mapping[str, GqaQuestion]) -> dict[str, GqaQuestion]:
+    questions = read_gqa_questions(path)
+    needed = {other: key for key, one in balanced.items() for other in one.entailed}
+    missing = next((other for other in needed if other not in questions), None)
+    if missing is not None:
+        raise ValueError(
+            f"{path}: question {missing}, which question {needed[missing]} entails, is missing; "
+            "take the file of all questions of this split, or set --no-consistency"
+        )
+    return {key: questions[key] for key in needed if key not in balanced}
+
+
+def _find(folder: Path, split: str, ending: str) -> Path | None:
+    try:
+        return split_file(folder, split, ending)
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,58 @@
+"""GQA predictions: [{"questionId": "201307251", "prediction": "yes"}, ...]."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from storage import write_text
+from storage.messages import shortened
+from storage.records import read_records
+from vl_tasks.gqa.questions import REMEDY, GqaQuestion
+from vl_tasks.gqa.scores import check_answered
+
+
+class _Prediction(msgspec.Struct):
+    questionId: str
+    prediction: str
+
+
+def read_gqa_predictions(
+    path: Path, questions: Mapping[str, GqaQuestion], for_all: bool = False
+) -> dict[str, str]:
+    """Read predictions by question id.
+
+    Args:
+        path: The file.
+        questions: All questions that may be answered.
+        for_all: Whether the unbalanced questions require a prediction, too.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: The file is damaged, a question is answered twice, an answered question does
+            not exist, or a required answer is missing; the message names the question.
+    """
+    predictions: dict[str, str] = {}
+    for record in read_records(path, _Prediction, REMEDY):
+        if record.questionId in predictions:
+            raise ValueError(
+                f"{path}: question {shortened(record.questionId)} is answered twice; remove one "
+                "of the answers"
+            )
+        if record.questionId not in questions:
+            raise ValueError(
+                f"{path}: question {shortened(record.questionId)} does not exist; remove its answer"
+            )
+        predictions[record.questionId] = record.prediction
+    try:
+        check_answered(questions, predictions, lambda one: for_all or one.balanced)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return predictions
+
+
+def write_gqa_predictions(path: Path, predictions: Mapping[str, str]) -> None:
+    """Write predictions by question id atomically."""
+    rows = [{"questionId": key, "prediction": answer} for key, answer in predictions.items()]
+    write_text(path, json.dumps(rows, ensure_ascii=False))

@@ -1,0 +1,52 @@
+"""Pairs of image and sentence for pre-training, in the format of LXMERT.
+
+A list of {"img_id", "sentf": {source: [sentence, ...]}, "labelf": {source: [{answer: score},
+...]}}. Questions have answers, captions have none.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from storage import write_text
+from vl_tasks.house_tasks.files import HouseTaskFiles, sentence
+from vl_tasks.house_tasks.images import HouseImage
+
+# Questions with soft scores of their answers, by source and image id.
+Questions = Mapping[str, Mapping[int, Sequence[tuple[str, Mapping[str, float]]]]]
+
+
+def write_pairs(
+    files: HouseTaskFiles,
+    split: str,
+    images: Sequence[HouseImage],
+    captions: Mapping[int, Sequence[str]],
+    questions: Questions,
+) -> int:
+    """Write the pairs of a split.
+
+    Args:
+        files: The files.
+        split: Split.
+        images: The images.
+        captions: Captions by image id.
+        questions: Questions of each source, "vqa" or "gqa".
+
+    Returns:
+        The number of pairs.
+    """
+    records = [_record(image, captions[image.image_id], questions) for image in images]
+    write_text(files.pairs(split), json.dumps(records, separators=(",", ":")) + "\n")
+    return sum(len(texts) for record in records for texts in record["sentf"].values())
+
+
+def _record(image: HouseImage, captions: Sequence[str], questions: Questions) -> dict[str, Any]:
+    sentences = {"captions": [sentence(text) for text in captions]}
+    labels = {}
+    for source, by_image in questions.items():
+        labelled = by_image.get(image.image_id, ())
+        if labelled:
+            sentences[source] = [text for text, _ in labelled]
+            labels[source] = [dict(scores) for _, scores in labelled]
+    return {"img_id": Path(image.file).stem, "sentf": sentences, "labelf": labels}

@@ -1,0 +1,100 @@
+"""Settings and presets of GQA trainings.
+
+The field docstrings are the ``--help`` texts. This module does not import torch, so that ``--help``
+returns at once.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from vl_tasks.settings.configs import QuestionConfig
+from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
+
+
+@dataclass(frozen=True)
+class GqaConfig(QuestionConfig):
+    """Settings of a GQA training."""
+
+    COMMAND: ClassVar[str] = "clipnav finetune-gqa"
+    """Script that trains such runs."""
+    model: Literal["pythia", "mcan", "movie-mcan"] = "mcan"
+    """Architecture of the model."""
+    objective: Literal["ce", "bce"] = "ce"
+    """Loss: ce (cross-entropy, as in openvqa) or bce (binary cross-entropy, as in CLIP-ViL_p)."""
+    consistency: bool = True
+    """Consistency among the final scores, for splits with a file of all questions: the entailed
+    questions are answered, too."""
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return f"gqa-{self.model}"
+
+
+_TRAIN = 943_000  # balanced training questions
+
+
+def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
+    """Build openvqa's MCAN preset (configs/gqa/mcan_SIZE.yml): 11 epochs, decays after 8 and 10.
+
+    The network and Adam are those of VQA; the warm-up of two epochs is a staircase, see `presets`.
+    """
+    vqa, epoch = VQA_PRESETS[f"mcan-{size}"], _TRAIN // 64
+    return GqaConfig(
+        preset=f"mcan-{size}",
+        data="data/gqa",
+        regions=Path("data/gqa/regions"),
+        select_by="testdev",
+        evaluation_splits=("testdev",),
+        model="mcan",
+        mcan=vqa.mcan,
+        faithful=True,
+        tokenizer="openvqa",
+        loss="sum",
+        words=30,
+        min_count=1,
+        standardise=False,
+        optimiser=replace(
+            vqa.optimiser,
+            learning_rate=learning_rate,
+            warmup=2 * _TRAIN // 64,
+            warmup_stairs=2,
+            milestones=(8 * epoch, 10 * epoch),
+        ),
+        iterations=11 * epoch,
+        batch_size=64,
+        evaluate_every=epoch,
+    )
+
+
+def _on_grids(published: GqaConfig) -> GqaConfig:
+    """Build openvqa's preset with CLIP grid features instead of regions (unpublished)."""
+    name = f"{published.preset}-grid"
+    return replace(published, preset=name, regions=None, grids=VQA_PRESETS[name].grids)
+
+
+_HOUSES = GqaConfig(
+    preset="houses",
+    **HOUSE_SPLITS,
+    model="mcan",
+    mcan=VQA_PRESETS["houses"].mcan,
+    embedding=64,
+    words=20,
+    min_count=1,
+    optimiser=VQA_PRESETS["houses"].optimiser,
+    iterations=3000,
+    batch_size=128,
+    evaluate_every=500,
+)
+_SMALL = _openvqa_mcan("small", 1e-4)
+_LARGE = _openvqa_mcan("large", 5e-5)
+GQA_PRESETS = {
+    "houses": _HOUSES,
+    # The same for other data.
+    "small": replace(_HOUSES, preset="small", data="questions", **HELD_OUT_ALONE),
+    "mcan-small": _SMALL,
+    "mcan-large": _LARGE,
+    "mcan-small-grid": _on_grids(_SMALL),
+    "mcan-large-grid": _on_grids(_LARGE),
+}
