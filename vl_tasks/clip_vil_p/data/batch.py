@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 NONE = -1  # target of a word piece that is not masked, or of a pair without an answer
-OBJECTIVES = ("words", "matching", "answers")
+OBJECTIVES: tuple[str, ...] = ("words", "matching", "answers")
 
 
 class Pictures(NamedTuple):
