@@ -1,7 +1,9 @@
 """Inputs of entailment networks: features of frozen encoders, or the images themselves."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -24,8 +26,50 @@ from vl_tasks.training import in_batches
 
 _STEP = 64
 
+Encoded = TypeVar("Encoded")
 
-class FusedInputs:
+
+class _EncodedInputs(ABC, Generic[Encoded]):
+    """Inputs of a network over frozen encoders, whose hypotheses are encoded once.
+
+    Args:
+        config: Settings of the run.
+        vocabulary: Vocabulary of the hypotheses, which is saved with the run.
+    """
+
+    network: Any  # Fused or Towers
+
+    def __init__(self, config: EntailmentConfig, vocabulary: Vocabulary) -> None:
+        self._config, self.words = config, vocabulary
+
+    @abstractmethod
+    def batch(
+        self, hypotheses: Sequence[Hypothesis], sentences: Encoded, rows: np.ndarray
+    ) -> tuple[Any, Any]:
+        """Return the inputs of the network for the hypotheses `rows`."""
+
+    def compute(
+        self, hypotheses: Sequence[Hypothesis], encoded: Encoded, rows: np.ndarray
+    ) -> Tensor:
+        """Compute the logits of the hypotheses `rows`."""
+        return self.network(*self.batch(hypotheses, encoded, rows))
+
+    def logits(
+        self, hypotheses: Sequence[Hypothesis], encoded: Encoded
+    ) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield numbers (B,) and logits (B, labels) of all hypotheses."""
+        self.network.eval()
+        for rows in in_batches(len(hypotheses), self._config.evaluation_batch):
+            with torch.inference_mode():
+                logits = self.compute(hypotheses, encoded, rows)
+            yield rows, logits
+
+    def start(self, run: Path) -> None:
+        """Write the vocabulary of a new run."""
+        self.words.save(run / VOCABULARY)
+
+
+class FusedInputs(_EncodedInputs[Sentences]):
     """Grid features and token ids of hypotheses.
 
     Args:
@@ -37,7 +81,7 @@ class FusedInputs:
     def __init__(
         self, config: EntailmentConfig, images: Mapping[str, Path], vocabulary: Vocabulary
     ) -> None:
-        self._config, self.words = config, vocabulary
+        super().__init__(config, vocabulary)
         self.source = open_source(config, images)
         self.metadata = dict(self.source.metadata)
         network = Fused(config, self.source.channels, len(vocabulary))
@@ -62,28 +106,8 @@ class FusedInputs:
         grids = self.source.batch([hypotheses[row].image for row in rows])
         return grids.to(self._config.device), sentences.batch(rows).to(self._config.device)
 
-    def compute(
-        self, hypotheses: Sequence[Hypothesis], encoded: Sentences, rows: np.ndarray
-    ) -> Tensor:
-        """Compute the logits of the hypotheses `rows`."""
-        return self.network(*self.batch(hypotheses, encoded, rows))
 
-    def logits(
-        self, hypotheses: Sequence[Hypothesis], encoded: Sentences
-    ) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Yield numbers (B,) and logits (B, labels) of all hypotheses."""
-        self.network.eval()
-        for rows in in_batches(len(hypotheses), self._config.evaluation_batch):
-            with torch.inference_mode():
-                logits = self.compute(hypotheses, encoded, rows)
-            yield rows, logits
-
-    def start(self, run: Path) -> None:
-        """Write the vocabulary of a new run."""
-        self.words.save(run / VOCABULARY)
-
-
-class TowerInputs:
+class TowerInputs(_EncodedInputs[Tensor]):
     """CLIP embeddings of images and hypotheses, computed once and kept in memory.
 
     Args:
@@ -95,7 +119,7 @@ class TowerInputs:
     def __init__(
         self, config: EntailmentConfig, images: Mapping[str, Path], vocabulary: Vocabulary
     ) -> None:
-        self._config, self.words = config, vocabulary
+        super().__init__(config, vocabulary)
         source = open_source(config, images, "pooled")
         self._pictures: dict[str, Tensor] = {}
         if isinstance(source, GridSource):
@@ -131,26 +155,6 @@ class TowerInputs:
         else:
             pictures = torch.zeros_like(texts)
         return pictures.to(self._config.device), texts.to(self._config.device)
-
-    def compute(
-        self, hypotheses: Sequence[Hypothesis], encoded: Tensor, rows: np.ndarray
-    ) -> Tensor:
-        """Compute the logits of the hypotheses `rows`."""
-        return self.network(*self.batch(hypotheses, encoded, rows))
-
-    def logits(
-        self, hypotheses: Sequence[Hypothesis], encoded: Tensor
-    ) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Yield numbers (B,) and logits (B, labels) of all hypotheses."""
-        self.network.eval()
-        for rows in in_batches(len(hypotheses), self._config.evaluation_batch):
-            with torch.inference_mode():
-                logits = self.compute(hypotheses, encoded, rows)
-            yield rows, logits
-
-    def start(self, run: Path) -> None:
-        """Write the vocabulary of a new run."""
-        self.words.save(run / VOCABULARY)
 
 
 class FineTuningInputs(FineTuning):
