@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
 
-import tyro
-
 from agents.settings import Recipe, RunConfig, SpeakerTrainConfig, TrainConfig
 from agents.settings.effects import idle_settings
 from agents.settings.presets import preset, speaker_preset
 from envs.worlds import Dataset, World
-from training.resuming import file_defaults, parse_resumed
+from training.resuming import file_defaults, parse_resumed, parse_settings
 from training.settings import check_effects, read_config
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -106,9 +104,7 @@ def _parse(
         check_effects(config, idle_settings(config), read_config(known.resume, kind))
         return config
     default = given or defaults(_choices(known))
-    config = tyro.cli(
-        kind, prog=kind.COMMAND, description=description, default=default, args=arguments
-    )
+    config = parse_settings(kind, default, arguments, description)
     check_effects(config, idle_settings(config), default)
     return dataclasses.replace(config, config=None)
 

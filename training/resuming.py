@@ -50,6 +50,26 @@ def file_defaults(kind: type[Config], arguments: Sequence[str]) -> Config | None
     return dataclasses.replace(settings, output=None, resume=None)
 
 
+def parse_settings(
+    kind: type[Config], default: Config, arguments: Sequence[str], description: str | None
+) -> Config:
+    """Return the settings of a training from its command line.
+
+    Args:
+        kind: Settings dataclass of the training.
+        default: Settings without flags.
+        arguments: Arguments of the command line.
+        description: First lines of --help.
+    """
+    return tyro.cli(
+        kind,
+        prog=getattr(kind, "COMMAND", None),
+        description=description,
+        default=default,
+        args=list(arguments),
+    )
+
+
 def parse_resumed(
     kind: type[Config],
     run: Path,
@@ -72,13 +92,7 @@ def parse_resumed(
         FileNotFoundError: The folder is not a run.
         ValueError: The command line changes other settings; the message names both values.
     """
-    config: Any = tyro.cli(
-        kind,
-        prog=getattr(kind, "COMMAND", None),
-        description=description,
-        default=read_config(run, kind),
-        args=list(arguments),
-    )
+    config: Any = parse_settings(kind, read_config(run, kind), arguments, description)
     remedy = "omit these flags to resume the run, or start another one without --resume"
     check_same_run(run, config, may_change, "the command line", remedy)
     if has_saved(run):

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
-
-from training.resuming import early_value, file_defaults, parse_resumed
+from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
 from training.settings import check_effects, check_same_run, read_config
 from vl_tasks.house_tasks import HouseTaskFiles
 from vl_tasks.settings.configs import CaptionConfig, EntailmentConfig, RunConfig, VqaConfig
@@ -96,13 +94,7 @@ def parse_captions(arguments: Sequence[str], description: str | None = None) -> 
     defaults = dataclasses.replace(
         saved, phase="scst", start=Path(start), output=None, resume=None, **changes
     )
-    config = tyro.cli(
-        CaptionConfig,
-        prog=CaptionConfig.COMMAND,
-        description=description,
-        default=defaults,
-        args=list(arguments),
-    )
+    config = parse_settings(CaptionConfig, defaults, arguments, description)
     _check_start(saved, config, Path(start))
     check_effects(config, idle_settings(config), defaults)
     return config
@@ -149,9 +141,7 @@ def _parse(
         check_effects(config, _idle(config), saved)
         return config
     default = given or _preset(arguments, presets)
-    config = tyro.cli(
-        kind, prog=kind.COMMAND, description=description, default=default, args=list(arguments)
-    )
+    config = parse_settings(kind, default, arguments, description)
     check_effects(config, _idle(config), default)
     return dataclasses.replace(config, config=None)
 

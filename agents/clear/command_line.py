@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import tyro
-
 from agents.clear.settings import (
     ClearRecipe,
     LanguageConfig,
@@ -17,7 +15,7 @@ from agents.clear.settings import (
     visual_defaults,
 )
 from envs.worlds import World
-from training.resuming import early_value, file_defaults, parse_resumed
+from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
 from training.settings import check_effects, read_config
 
 Config = TypeVar("Config", bound=RepresentationTrainConfig)
@@ -81,12 +79,6 @@ def _parse(
             world if world in get_args(World) else "houses",  # type: ignore[arg-type]
             recipe if recipe in get_args(ClearRecipe) else None,  # type: ignore[arg-type]
         )
-        config = tyro.cli(
-            kind,
-            prog=kind.COMMAND,
-            description=description,
-            default=default,
-            args=list(arguments),
-        )
+        config = parse_settings(kind, default, arguments, description)
     check_effects(config, idle_settings(config), default)
     return dataclasses.replace(config, config=None)

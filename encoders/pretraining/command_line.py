@@ -4,10 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
-
 from encoders.pretraining.settings import PretrainConfig, default_optimiser, idle_settings
-from training.resuming import early_value, file_defaults, parse_resumed
+from training.resuming import early_value, file_defaults, parse_resumed, parse_settings
 from training.settings import check_effects, read_config
 
 # Settings that may change when a run is resumed; any other change would make it another run.
@@ -40,12 +38,6 @@ def parse_pretraining(arguments: Sequence[str], description: str | None = None) 
         if given is None and iterations.isdecimal():
             optimiser = default_optimiser(int(iterations))
             default = dataclasses.replace(default, optimiser=optimiser)
-        config = tyro.cli(
-            PretrainConfig,
-            prog=PretrainConfig.COMMAND,
-            description=description,
-            default=default,
-            args=list(arguments),
-        )
+        config = parse_settings(PretrainConfig, default, arguments, description)
     check_effects(config, idle_settings(config), default)
     return dataclasses.replace(config, config=None)
