@@ -136,7 +136,7 @@ def path_targets(
         ValueError: A node was never seen.
     """
     slots = maps.slots_of(rows, nodes)
-    # [stop] and padding have slot -1, of which [stop] is the first.
+    # Both [stop] and padding have slot -1; [stop] comes first.
     same = tokens.slots == slots[:, None]
     if ((nodes >= 0) & (slots < 0)).any():
         raise ValueError("a path leaves the known map; give paths along edges of the graph")

@@ -141,8 +141,8 @@ _RXR: dict[str, Any] = {
     "iterations": 200_000,
     "evaluate_every": 1_000,
 }
-# One follower for all languages. The released code has batches of 6, of which it accumulates two
-# per update. It has no script without a language representation; then the tokens are subwords.
+# One follower for all languages. The released code accumulates two batches of 6 per
+# update. It has no script without a language representation; then the tokens are subwords.
 _CLEAR: dict[str, Any] = {
     **_ANNOTATED,
     "dataset": "rxr",

@@ -1,4 +1,4 @@
-"""Reading the vocabulary file of a run, whichever tokenizer wrote it."""
+"""Read the vocabulary file of a run with the tokenizer that wrote it."""
 
 import json
 from pathlib import Path

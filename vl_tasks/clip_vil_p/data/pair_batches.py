@@ -1,8 +1,8 @@
 """Pairs of pre-training as batches: masked words, exchanged sentences and sampled answers.
 
 As CLIP-ViL-Pretrain/src/pretrain/lxmert_pretrain.py does it (`convert_example_to_features`,
-`LXMERTTorchDataset`): 15 % of the word pieces are targets, of which 80 % become [MASK] and 10 % a
-random word piece; half of the pairs get the sentence of another image; an answer is drawn with
+`LXMERTTorchDataset`): 15 % of the word pieces are targets; 80 % of these become [MASK] and 10 % a
+random word piece. Half of the pairs get the sentence of another image. An answer is drawn with
 probabilities proportional to the scores.
 """
 
