@@ -228,8 +228,11 @@ class VqaLearner:
         return AnswerVocabulary.build(self.learnt, config.min_count)
 
 
-def train_vqa(config: VqaConfig) -> None:
+def train_vqa(config: VqaConfig) -> VqaLearner:
     """Train a VQA model, evaluate the best checkpoint, and print and save the scores.
+
+    Returns:
+        The learner with the best weights.
 
     Raises:
         OSError: A data file cannot be read.
@@ -237,4 +240,5 @@ def train_vqa(config: VqaConfig) -> None:
         DivergedError: The training diverged.
     """
     fine_tunes = config.model == "clip-vil-p"
-    train_task(config, VqaLearner, make_fine_tuning_trainer if fine_tunes else make_task_trainer)
+    make_trainer = make_fine_tuning_trainer if fine_tunes else make_task_trainer
+    return train_task(config, VqaLearner, make_trainer)
