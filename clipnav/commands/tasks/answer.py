@@ -1,4 +1,4 @@
-"""Answer questions about an image with a model that clipnav finetune-vqa trained.
+"""Answer questions about an image with a model of clipnav finetune-vqa or clipnav finetune-gqa.
 
 $ clipnav answer photo.jpg "how many chairs are there?"
 $ clipnav answer photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
@@ -24,7 +24,7 @@ class AnswerConfig:
     questions: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Questions about the image."""
     run: Path = Path("runs/vqa-mcan-house")
-    """Folder of the run, made by clipnav finetune-vqa."""
+    """Folder of the run, made by clipnav finetune-vqa or clipnav finetune-gqa."""
     count: int = 5
     """Number of answers to print per question, most probable first."""
     device: str = "cpu"
