@@ -45,7 +45,7 @@ def read_submission(path: Path, questions: Iterable[Question]) -> dict[int, str]
 
 
 def read_sure_submission(path: Path, questions: Iterable[Question]) -> dict[int, tuple[str, float]]:
-    """Read the answers with their confidence, the input of `vqa.reliability`."""
+    """Read the answers with their confidence, the input of `reliability.metrics`."""
     records = _read(path, questions, _SureRecord)
     return {key: (record.answer, record.confidence) for key, record in records.items()}
 
