@@ -9,8 +9,8 @@ from training.optimisers import make_optimiser
 from vl_tasks.reliability.confidence import expected_calibration_error
 from vl_tasks.reliability.folder import PARTS_FILE
 from vl_tasks.reliability.methods import Estimator, estimator_loss
-from vl_tasks.reliability.scores.metrics import ties_averaged_auc
 from vl_tasks.reliability.parts import write_parts
+from vl_tasks.reliability.scores.metrics import ties_averaged_auc
 from vl_tasks.reliability.task import SelectionTask
 from vl_tasks.vqa.learning import SoftTargets
 

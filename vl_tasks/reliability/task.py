@@ -12,9 +12,9 @@ from vl_tasks.house_tasks.folders import data_folder
 from vl_tasks.reliability.confidence import UNKNOWN
 from vl_tasks.reliability.folder import PARTS_FILE
 from vl_tasks.reliability.methods import Confidences, Estimator, predict_rows
-from vl_tasks.reliability.scores.metrics import Answers
 from vl_tasks.reliability.outputs import Outputs, model_digest, outputs_of
 from vl_tasks.reliability.parts import divide_images, questions_of_parts, read_parts
+from vl_tasks.reliability.scores.metrics import Answers
 from vl_tasks.reliability.splits import QuestionSplit, input_files, read_split
 from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.settings.reliability import SelectorConfig

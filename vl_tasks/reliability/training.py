@@ -25,8 +25,8 @@ from vl_tasks.reliability.folder import (
 )
 from vl_tasks.reliability.learning import SelectionLearner
 from vl_tasks.reliability.methods import Confidences, Estimator, build_estimator
-from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from vl_tasks.reliability.parts import write_parts
+from vl_tasks.reliability.scores.metrics import Answers, coverage_at, ties_averaged_auc
 from vl_tasks.reliability.selector import INPUTS
 from vl_tasks.reliability.task import SelectionTask, open_task
 from vl_tasks.settings.reliability import SelectorConfig

@@ -2,8 +2,7 @@
 
 $ clipnav split-questions --split val_unseen --output parts.json
 $ clipnav split-questions --data data/vqa --split val --output data/vqa/parts.json
-$ clipnav split-questions --data data/vqa --split val --published data/vqa/reliable_vqa/annotations \
-    --output data/vqa/parts.json
+$ clipnav split-questions --data data/vqa --split val --published data/vqa/annotations
 
 clipnav train-selector trains on dev, chooses weights and thresholds on val, and reports test. The
 file contains the image ids of each part: {"dev": [...], "val": [...], "test": [...]}.
@@ -43,7 +42,9 @@ class SplitQuestionsConfig:
 def main(arguments: Sequence[str]) -> None:
     """Parse the command line, divide and write."""
     config = parse(SplitQuestionsConfig, __name__, __doc__, arguments)
-    if config.published is not None and (config.shares, config.seed) != ((0.4, 0.1, 0.5), PART_SEED):
+    default = SplitQuestionsConfig()
+    is_random = (config.shares, config.seed) != (default.shares, default.seed)
+    if config.published is not None and is_random:
         raise ValueError("--shares and --seed have no effect with --published; omit them")
     # Imported here so that --help answers without loading the readers.
     from vl_tasks.house_tasks.folders import data_folder
