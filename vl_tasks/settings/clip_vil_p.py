@@ -85,8 +85,9 @@ class FineTuningConfig:
     trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
     """Optimiser of the visual trunk."""
     loss_scale: float | None = None
-    """Average the binary cross-entropy over the answers and multiply it by this number, as in the
-    published VQA command; default: sum over the answers."""
+    """Factor of the loss: binary cross-entropy is averaged over the answers and multiplied by it,
+    as in the published VQA command; cross-entropy (GQA) is multiplied by it. Default: binary
+    cross-entropy is summed over the answers, which is the factor "number of answers"."""
     frozen_norms: bool = False
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
     words: int = 20

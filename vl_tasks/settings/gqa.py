@@ -18,8 +18,6 @@ class GqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-gqa"
     """Script that trains such runs."""
-    model: Literal["pythia", "mcan", "movie-mcan"] = "mcan"
-    """Architecture of the model."""
     objective: Literal["ce", "bce"] = "ce"
     """Loss: ce (cross-entropy, as in openvqa) or bce (binary cross-entropy, as in CLIP-ViL_p)."""
     consistency: bool = True
@@ -32,7 +30,7 @@ class GqaConfig(QuestionConfig):
         return f"gqa-{self.model}"
 
 
-_TRAIN = 943_000  # balanced training questions
+GQA_TRAIN = 943_000  # balanced training questions
 
 
 def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
@@ -40,7 +38,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
 
     The network and Adam are those of VQA; the warm-up of two epochs is a staircase, see `presets`.
     """
-    vqa, epoch = VQA_PRESETS[f"mcan-{size}"], _TRAIN // 64
+    vqa, epoch = VQA_PRESETS[f"mcan-{size}"], GQA_TRAIN // 64
     return GqaConfig(
         preset=f"mcan-{size}",
         data="data/gqa",
@@ -58,7 +56,7 @@ def _openvqa_mcan(size: str, learning_rate: float) -> GqaConfig:
         optimiser=replace(
             vqa.optimiser,
             learning_rate=learning_rate,
-            warmup=2 * _TRAIN // 64,
+            warmup=2 * GQA_TRAIN // 64,
             warmup_stairs=2,
             milestones=(8 * epoch, 10 * epoch),
         ),
