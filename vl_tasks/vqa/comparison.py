@@ -20,8 +20,9 @@ from vl_tasks.grids.encoders import check_encoder, load_encoder
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import BlindSource, GridSource
 from vl_tasks.settings.configs import GridConfig, VqaConfig
+from vl_tasks.training import train_task
 from vl_tasks.vqa.accuracy import vqa_accuracy
-from vl_tasks.vqa.learning import VqaLearner, train_vqa
+from vl_tasks.vqa.learning import VqaLearner
 
 METRICS = ("accuracy",)
 CLUSTER = "image"  # questions about one image are not independent
@@ -74,7 +75,7 @@ def run_job(job: Job) -> None:
         ChildProcessError: The training failed or was interrupted.
     """
     with logged(job.run):
-        learner = train_vqa(job.config)
+        learner = train_task(job.config, VqaLearner)
         scores = {split: question_scores(learner, split) for split in job.config.evaluation_splits}
     write_text(job.run / SCORES, json.dumps(scores) + "\n")
 

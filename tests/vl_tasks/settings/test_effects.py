@@ -24,6 +24,16 @@ from vl_tasks.settings.presets import VQA_PRESETS
         ),
         (parse_gqa, "--pythia.hidden 8", "--pythia.hidden 8 has no effect with --model mcan"),
         (parse_gqa, "--answers a.json --min-count 3", "--min-count 3 has no effect with --answers"),
+        (
+            parse_gqa,
+            "--clip-vil-p.words 9",
+            "--clip-vil-p.words 9 has no effect with --model mcan",
+        ),
+        (
+            parse_gqa,
+            "--model clip-vil-p --start r --mcan.layers 3",
+            "--mcan.layers 3 has no effect with --model clip-vil-p",
+        ),
         (parse_vqa, "--no-vision --images x", "--images x has no effect with --no-vision"),
         (
             parse_vqa,
