@@ -66,7 +66,7 @@ def _published(
 
 _HOUSES = PretrainConfig(
     preset="houses",
-    select_by="val_seen",
+    **HOUSE_SPLITS,
     text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256),
     trunk=TrunkConfig(positions=8, frozen_norms=True),
     image_size=(128, 128),
@@ -94,7 +94,12 @@ PRETRAIN_PRESETS = {
     "houses": _HOUSES,
     # The same for the user's own captions and questions.
     "small": replace(
-        _HOUSES, preset="small", data="photos", select_by="held-out", image_size=(128, 192)
+        _HOUSES,
+        preset="small",
+        data="photos",
+        select_by="held-out",
+        evaluation_splits=(),
+        image_size=(128, 192),
     ),
     # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
     # Ctrl-C. Stage 2 starts from it with --start.
