@@ -207,6 +207,7 @@ class PretrainingLearner:
             config.words,
             config.faithful,
             config.seed,
+            config.exchanged,
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:

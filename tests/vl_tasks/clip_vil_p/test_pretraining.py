@@ -143,7 +143,7 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
         cells=None,
         text=text,
         trunk=dataclasses.replace(tiny.trunk, frozen_norms=True),
-        trunk_optimiser=TrunkOptimiserConfig(0.03),
+        trunk_optimiser=TrunkOptimiserConfig("sgd", 0.03),
         optimiser=OptimiserConfig("adamw", 1e-3, schedule="linear", warmup=30, clip="norm"),
     )
     pretrain(config)

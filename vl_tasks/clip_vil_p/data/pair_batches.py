@@ -2,8 +2,8 @@
 
 As CLIP-ViL-Pretrain/src/pretrain/lxmert_pretrain.py does it (`convert_example_to_features`,
 `LXMERTTorchDataset`): 15 % of the word pieces are targets; 80 % of these become [MASK] and 10 % a
-random word piece. Half of the pairs get the sentence of another image. An answer is drawn with
-probabilities proportional to the scores.
+random word piece. Half of the pairs (`exchanged`) get the sentence of another image. An answer is
+drawn with probabilities proportional to the scores.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 
 _PAIRS = 41  # stream of random numbers, separate from all others of a run
 _MASKED, _TO_MASK, _TO_RANDOM = 0.15, 0.8, 0.1
-_EXCHANGED = 0.5
 _ATTEMPTS = 100  # to draw a sentence of another image
 
 
@@ -49,6 +48,7 @@ class PairBatches:
         words: Largest number of word pieces of a sentence.
         masks_exchanged: Whether masked words of exchanged sentences are targets, as in CLIP-ViL.
         seed: Random seed.
+        exchanged: Fraction of the pairs that get the sentence of another image.
     """
 
     index: PairIndex
@@ -58,6 +58,7 @@ class PairBatches:
     words: int
     masks_exchanged: bool
     seed: int
+    exchanged: float = 0.5
 
     def make(self, key: BatchKey) -> Batch:
         """Return the batch of a key.
@@ -69,7 +70,7 @@ class PairBatches:
         pairs = [self.index[int(number)] for number in key.pairs]
         streams = [(self.seed, _PAIRS, *key.stream, int(place)) for place in key.places]
         rngs = [np.random.default_rng(stream) for stream in streams]
-        matching = np.array([rng.random() >= _EXCHANGED for rng in rngs], np.int64)
+        matching = np.array([rng.random() >= self.exchanged for rng in rngs], np.int64)
         texts = [
             pair.text if matches else self._other_text(pair, rng)
             for pair, matches, rng in zip(pairs, matching, rngs, strict=True)
