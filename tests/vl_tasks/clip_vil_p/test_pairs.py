@@ -166,6 +166,14 @@ def test_shares_of_masks_exchanges_and_answers(maker, pairs):
             assert classes.answers[answer] in {pairs.answers[a] for a in pair.answers}
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_the_share_of_exchanged_sentences_is_set(maker, share):
+    maker = PairBatches(**{**vars(maker), "exchanged": share})
+    batches = [maker.make(key(range(96), number)) for number in range(4)]
+    matching = torch.cat([batch.matching for batch in batches]).double()
+    assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
+
+
 def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):
     records = [
         {"img_id": f"shape_{k}", "sentf": {"a": [f"{k} first", f"{k} second"]}} for k in (1, 2, 3)
