@@ -167,9 +167,10 @@ def test_shares_of_masks_exchanges_and_answers(maker, pairs):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
-def test_the_share_of_exchanged_sentences_is_set(maker, share):
+def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
     maker = PairBatches(**{**vars(maker), "exchanged": share})
-    batches = [maker.make(key(range(96), number)) for number in range(4)]
+    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    batches = [maker.make(key(wide, number)) for number in range(4)]
     matching = torch.cat([batch.matching for batch in batches]).double()
     assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
 
