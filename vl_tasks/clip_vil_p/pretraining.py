@@ -208,6 +208,7 @@ class PretrainingLearner:
             config.faithful,
             config.seed,
             config.exchanged,
+            config.masked_questions,
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:

@@ -75,6 +75,7 @@ _HOUSES = PretrainConfig(
     cells=None,
     words=32,
     exchanged=0.2,
+    masked_questions=False,
     min_count=2,
     optimiser=OptimiserConfig(
         "adamw",

@@ -86,7 +86,7 @@ def rows_of(batch, rows):
 
 
 def test_adamw_of_the_trunk_follows_the_schedule_of_the_transformer(tiny):
-    with pytest.raises(ValueError, match="milestones .* have no effect with adamw"):
+    with pytest.raises(ValueError, match=r"milestones .* have no effect with adamw"):
         TrunkOptimiserConfig("adamw", milestones=(3,))
     adamw = TrunkOptimiserConfig("adamw", 1e-4)
     trainer = make_trainer(dataclasses.replace(tiny, trunk_optimiser=adamw))
