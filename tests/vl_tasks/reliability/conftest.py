@@ -43,7 +43,7 @@ def golden_system():
 def misleading_task(tmp_path):
     """Function that returns a task whose model is equally confident in wrong answers.
 
-    The first number of the image vector is the probability that the answer is correct.
+    The first numbers of the image vector tell the probability that the answer is correct.
     """
 
     def make(method, **changes):
@@ -56,7 +56,8 @@ def misleading_task(tmp_path):
         scores = rng.normal(0, 0.1, (count, classes)).astype(np.float32)
         scores[np.arange(count), given] += 4
         noise = rng.normal(0, 1, (count, 3)).astype(np.float32)
-        arrays = {"image": np.column_stack([chance, noise]), "scores": scores}
+        image = np.column_stack([4 * chance, 4 - 4 * chance, noise])
+        arrays = {"image": image, "scores": scores}
         answers = AnswerVocabulary(list("abcd"))
         questions = [
             Question(k, k // 2, "?", (answers.answers[number],) * 10)

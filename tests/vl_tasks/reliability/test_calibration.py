@@ -5,9 +5,7 @@ import torch
 from training.optimisers import make_optimiser
 from vl_tasks.reliability.calibration import VectorScaling
 from vl_tasks.reliability.confidence import expected_calibration_error, max_prob
-from vl_tasks.settings.reliability import (
-    CALIBRATION_OPTIMISER,
-)
+from vl_tasks.settings.reliability import CALIBRATION_OPTIMISER, SELECTOR_PRESETS, SelectorSizes
 from vl_tasks.vqa.learning import answer_loss
 
 
@@ -33,13 +31,17 @@ def test_a_fixed_run_is_that_of_the_original(golden_system):
 
 
 def test_published_settings():
-    optimiser = CALIBRATION_OPTIMISER
-    assert (optimiser.name, optimiser.learning_rate, optimiser.weight_decay) == (
-        "adamw",
-        0.01,
-        1e-4,
-    )
-    assert (optimiser.schedule, optimiser.clip, CALIBRATION_EPOCHS) == ("constant", "none", 100)
+    calibration, selector = SELECTOR_PRESETS["calibration"], SELECTOR_PRESETS["selector"]
+    one = calibration.optimiser
+    assert (one.name, one.learning_rate, one.weight_decay) == ("adamw", 0.01, 1e-4)
+    assert (one.schedule, one.clip) == ("constant", "none")
+    assert (calibration.epochs, calibration.batch_size) == (100, 256)
+    other = selector.optimiser
+    assert (other.name, other.learning_rate, other.epsilon) == ("adamw", 1e-4, 1e-8)
+    assert (other.milestones, other.decay) == ((1500, 2000, 2500, 3000), 0.1)
+    assert (other.clip, other.clip_at) == ("norm", 0.25)
+    assert (selector.iterations, selector.batch_size, selector.evaluate_every) == (3500, 256, 100)
+    assert selector.sizes == SelectorSizes(512, 512, 512, 1024, (1024, 1024), 0.5)
 
 
 def test_the_unknown_answer_has_no_probability():
