@@ -1,4 +1,4 @@
-"""Answer questions about an image with a model that clipnav finetune-vqa trained.
+"""Answer questions about an image with a model of clipnav finetune-vqa or clipnav finetune-gqa.
 
 $ clipnav answer photo.jpg "how many chairs are there?"
 $ clipnav answer photo.jpg "what colour is the sofa?" "is there a lamp?" --run runs/vqa-mcan-house
@@ -25,7 +25,7 @@ class AnswerConfig:
     questions: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Questions about the image."""
     run: Path = Path("runs/vqa-mcan-house")
-    """Folder of the run, made by clipnav finetune-vqa."""
+    """Folder of the run, made by clipnav finetune-vqa or clipnav finetune-gqa."""
     max_risk: float | None = None
     """Tolerated risk in percent: abstain from answers that are not confident enough for it."""
     selector: Path | None = None
