@@ -41,7 +41,7 @@ def test_published_settings():
     assert (other.milestones, other.decay) == ((1500, 2000, 2500, 3000), 0.1)
     assert (other.clip, other.clip_at) == ("norm", 0.25)
     assert (selector.iterations, selector.batch_size, selector.evaluate_every) == (3500, 256, 100)
-    assert selector.sizes == SelectorSizes(512, 512, 512, 1024, (1024, 1024), 0.5)
+    assert selector.sizes == SelectorSizes(512, 512, 512, 1024, False, (1024, 1024), 0.5)
 
 
 def test_the_unknown_answer_has_no_probability():
