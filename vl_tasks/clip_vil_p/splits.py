@@ -55,12 +55,13 @@ class Splits:
     def __init__(self, config: PretrainConfig) -> None:
         folder = data_folder(config)
         images = image_folder(config, folder)
-        pairs = open_pairs(folder, config.train_splits, images)
+        languages = config.languages
+        pairs = open_pairs(folder, config.train_splits, images, languages)
         if config.select_by == HELD_OUT:
             self.training, evaluated = _parted(pairs, folder)
         else:
             self.training = PairSplit(pairs)
-            evaluated = PairSplit(open_pairs(folder, [config.select_by], images))
+            evaluated = PairSplit(open_pairs(folder, [config.select_by], images, languages))
         self.evaluated = _thinned(evaluated, config.evaluation_pairs)
 
 

@@ -14,6 +14,7 @@ from training.settings import read_config
 from vl_tasks.data.questions import Question
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import uncached_source
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import VqaConfig
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.vqa.answers import AnswerVocabulary
@@ -69,7 +70,7 @@ def open_run(
         config = replace(config, grids=replace(config.grids, precision=precision))
     check_device(device)
     answers = AnswerVocabulary.load(run / ANSWERS)
-    if config.model == "clip-vil-p":
+    if config.model in FINE_TUNED_MODELS:
         settings = replace(config.clip_vil_p, workers=0)
         config = replace(config, clip_vil_p=settings)
         inputs = FineTuningInputs(config, answers, {0: image}, run)

@@ -49,6 +49,7 @@ class PairBatches:
         words: Largest number of word pieces of a sentence.
         masks_exchanged: Whether masked words of exchanged sentences are targets, as in CLIP-ViL.
         seed: Random seed.
+        exchanges: Whether sentences are exchanged, for the matching objective.
     """
 
     index: PairIndex
@@ -58,6 +59,7 @@ class PairBatches:
     words: int
     masks_exchanged: bool
     seed: int
+    exchanges: bool = True
 
     def make(self, key: BatchKey) -> Batch:
         """Return the batch of a key.
@@ -70,6 +72,8 @@ class PairBatches:
         streams = [(self.seed, _PAIRS, *key.stream, int(place)) for place in key.places]
         rngs = [np.random.default_rng(stream) for stream in streams]
         matching = np.array([rng.random() >= _EXCHANGED for rng in rngs], np.int64)
+        if not self.exchanges:
+            matching[:] = 1
         texts = [
             pair.text if matches else self._other_text(pair, rng)
             for pair, matches, rng in zip(pairs, matching, rngs, strict=True)
@@ -90,7 +94,7 @@ class PairBatches:
             stack([read_prepared(path, *self.image_size) for path in paths]),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
-            torch.from_numpy(matching),
+            torch.from_numpy(matching if self.exchanges else np.full_like(matching, NONE)),
             torch.tensor(answers),
         )
 
