@@ -28,7 +28,7 @@ from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.batch import Pictures
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
-from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_prepared, stack
+from vl_tasks.clip_vil_p.data.pictures import image_size, is_portrait, read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
@@ -76,10 +76,12 @@ class Sentences(NamedTuple):
     Attributes:
         maker: Makes batches of them.
         portrait: Orientation of the image of each sentence: (N,) bool.
+        images: Number of the image of each sentence: (N,) int64.
     """
 
     maker: "SentenceBatches"
     portrait: np.ndarray
+    images: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class SentenceBatches:
             FileNotFoundError: An image is missing.
             DamagedPictureError: An image cannot be read.
         """
-        pictures = stack([read_prepared(self.paths[row], *self.image_size) for row in key])
+        pictures = read_pictures([self.paths[row] for row in key], *self.image_size)
         pieces = self.pieces[key]
         longest = int((pieces != 0).sum(1).max())
         return key, pictures, torch.from_numpy(pieces[:, :longest].astype(np.int64))
@@ -217,10 +219,15 @@ class FineTuning:
             FileNotFoundError: An image is missing.
             ValueError: An image is damaged; names it.
         """
-        upright = {path: is_portrait(*image_size(path)) for path in dict.fromkeys(paths)}
+        numbers = {path: number for number, path in enumerate(dict.fromkeys(paths))}
+        upright = {path: is_portrait(*image_size(path)) for path in numbers}
         pieces = self.pieces.encode(texts, self.config.clip_vil_p.words)
         maker = SentenceBatches(list(paths), pieces, self._base.image_size)
-        return Sentences(maker, np.array([upright[path] for path in paths], bool))
+        return Sentences(
+            maker,
+            np.array([upright[path] for path in paths], bool),
+            np.array([numbers[path] for path in paths], np.int64),
+        )
 
     def logits_of(self, sentences: Sentences) -> Iterator[tuple[np.ndarray, Tensor]]:
         """Yield numbers (B,) and logits (B, classes) of all sentences, each exactly once.
@@ -267,8 +274,9 @@ class FineTuning:
 
     def endless(self, sentences: Sentences, order: GroupedOrder, first: int) -> Iterator:
         """Yield this process's part of the training batches from number `first` on, without end."""
-        own = slice(distributed.rank(), None, distributed.world_size())
-        keys = (order.batch(number)[own] for number in count(first))
+        rank, ranks = distributed.rank(), distributed.world_size()
+        # Neighbours, because sentences about one image follow each other.
+        keys = (order.batch(number).reshape(ranks, -1)[rank] for number in count(first))
         return load_batches(sentences.maker, keys, self._workers)
 
     def start(self, run: Path) -> None:

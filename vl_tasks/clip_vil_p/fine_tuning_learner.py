@@ -71,7 +71,12 @@ class FineTuningLearner:
         )
         ranks = distributed.world_size()
         self._order = GroupedOrder(
-            self._sentences.portrait, config.batch_size * ranks, config.seed, ranks
+            self._sentences.portrait,
+            config.batch_size * ranks,
+            config.seed,
+            ranks,
+            images=self._sentences.images,
+            per_image=config.clip_vil_p.sentences_per_image,
         )
         self._wrapped = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
         self._batches: Iterator = iter(())

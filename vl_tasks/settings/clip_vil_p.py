@@ -101,6 +101,9 @@ class FineTuningConfig:
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     accumulate: int = 1
     """Number of batches whose gradients are added up for one weight update."""
+    sentences_per_image: int = 1
+    """Number of sentences of one image that follow each other in an epoch. In a batch, they share
+    one pass through the trunk, which takes most of the time of small networks."""
     precision: Precision = "fp32"
     """Precision of the network: fp32, medium (float32 with faster matrix products, which may
     round to bfloat16 internally), or autocast to bf16 or fp16."""
@@ -108,7 +111,7 @@ class FineTuningConfig:
     """Number of processes that decode images; 0: decode in the main process."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("accumulate",), "clip-vil-p.")
+        check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
         check_counts(self, ("words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
 

@@ -190,7 +190,7 @@ class QuestionConfig(FineTunableConfig):
             )
         if self.regions is not None and self.model == "mcan" and self.mcan.positions:
             raise ValueError(
-                "--regions: regions have no position in a grid; add --no-mcan.positions"
+                "--regions: regions have no position in a grid; add --mcan.no-positions"
             )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from vl_tasks.settings.configs import QuestionConfig
+from storage.json_files import read_json
+from training.settings import CONFIG, read_config
+from vl_tasks.settings.configs import QuestionConfig, VqaConfig
 from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS, VQA_PRESETS
 
 
@@ -30,6 +32,21 @@ class GqaConfig(QuestionConfig):
     def task(self) -> str:
         """Name of the task."""
         return f"gqa-{self.model}"
+
+
+def read_question_config(run: Path) -> VqaConfig | GqaConfig:
+    """Read the settings of a run of clipnav finetune-vqa or clipnav finetune-gqa.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: The file is damaged, or of another training.
+    """
+    path = run / CONFIG
+    if path.is_file():
+        values = read_json(path, f"name a run of {VqaConfig.COMMAND} or {GqaConfig.COMMAND}", True)
+        if isinstance(values, dict) and "objective" in values:
+            return read_config(run, GqaConfig)
+    return read_config(run, VqaConfig)
 
 
 GQA_TRAIN = 943_000  # balanced training questions

@@ -120,6 +120,12 @@ def test_gqa_is_fine_tuned_with_both_losses_and_submits(run_command, pretrained,
     run_command("evaluate-gqa", path, "--questions", questions, "--choices", choices,
                 "--consistency", "--json", table)  # fmt: skip
     assert json.loads(table.read_text()) == {str(path): scores}
+    image = next((gqa_shapes / "images" / "val").iterdir())
+    printed = run_command("answer", image, "What colour is it?", "--run", run)
+    answer, heat = printed.splitlines()[0].split(": ")[1], runs / "gqa.png"
+    run_command("explain-image", image, answer, "--question", "what colour is it?", "--run", run,
+                "--output", heat)  # fmt: skip
+    assert np.asarray(Image.open(heat)).shape == (64, 192, 3)
     other = runs / "gqa_bce"
     run_command("finetune-gqa", *flags, "--iterations", "1", "--objective", "bce", "--output",
                 other)  # fmt: skip

@@ -83,7 +83,7 @@ def test_flags_without_effect_are_refused_when_resuming(tmp_path):
     ("flags", "complaint"),
     [
         ("--regions r --model movie-mcan", "movie-mcan requires grid features"),
-        ("--regions r", "regions have no position in a grid; add --no-mcan.positions"),
+        ("--regions r", "regions have no position in a grid; add --mcan.no-positions"),
         (
             "--optimiser.warmup 0 --optimiser.warmup-stairs 2",
             "has no effect without --optimiser.warmup",
