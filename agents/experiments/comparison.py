@@ -11,10 +11,10 @@ from typing import Any
 from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import baselines, evaluate
 from agents.acting.rollout import Agent
-from agents.command_line import parse_train
+from agents.command_line import parse_agent
 from agents.experiments.runs import load_run
-from agents.learning.follower_training import train
-from agents.settings import TrainConfig
+from agents.experiments.training import train_any
+from agents.settings import MapTrainConfig, TrainConfig
 from envs.metrics import SUMMARY_METRICS
 from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
@@ -69,7 +69,7 @@ class Job:
     """One training, and the folder of its run."""
 
     run: Path
-    config: TrainConfig
+    config: TrainConfig | MapTrainConfig
 
 
 def train_all(
@@ -123,7 +123,7 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
     Raises:
         ValueError: The folder contains another training.
     """
-    config = replace(parse_train(arguments), output=run)
+    config = replace(parse_agent(arguments), output=run)
     if not (run / CONFIG).is_file():
         return Job(run, config)
     remedy = "choose another --output, or remove the folder of the run"
@@ -149,7 +149,7 @@ def run_job(job: Job) -> None:
         contextlib.redirect_stderr(file),
     ):
         try:
-            train(job.config)
+            train_any(job.config)
         except (SystemExit, FloatingPointError) as end:
             raise ChildProcessError(f"{job.run}: {end} ({log} contains the whole output)") from end
         scores = {}
@@ -168,7 +168,7 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
         seeds: Number of seeds of the random baseline.
     """
     row = ComparisonRow(name, tuple(arguments))
-    config = replace(parse_train(row.arguments_for(seed=0)), vision=False)
+    config = replace(parse_agent(row.arguments_for(seed=0)), vision=False)
     seed_scores: list[Scores] = [{} for _ in range(seeds if name == "random" else 1)]
     for split in config.evaluation_splits:
         env = make_env(config, split, num_envs=config.evaluation_batch_size)

@@ -14,8 +14,8 @@ from agents.map_transformer.layers import (
     padding_bias,
 )
 from agents.map_transformer.panorama import PanoramaEncoder
-from agents.map_transformer.settings import MapTransformerConfig
 from agents.map_transformer.text import TextStates, make_text_encoder
+from agents.settings.map_transformer import MapTransformerConfig
 
 _NODE_POSITION, _VIEW_POSITION = 7, 14
 
@@ -201,6 +201,7 @@ class MapTransformer(nn.Module):
             "feed-forward width": str(self.config.feed_forward_size),
             "panorama layers": str(self.config.panorama_layers),
             "cross-modal layers": str(self.config.cross_layers),
+            "standardised features": "yes" if self.panorama.standardises else "no",
             "fusion": self.config.fusion,
             "local candidates only": "yes" if self.config.local_candidates_only else "no",
         }

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from agents.envdrop.attention import Dropout
 from agents.map_transformer.layers import EPS, SelfAttentionLayer, padding_bias
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 from storage.hugging_face import load_text_model
 
 PAD = 0
@@ -57,7 +57,7 @@ class TextEncoder(nn.Module):
         """
         if tokens.shape[1] > self.positions.num_embeddings:
             raise ValueError(
-                f"{tokens.shape[1]} tokens, but --max-text-length is "
+                f"{tokens.shape[1]} tokens, but --network.max-text-length is "
                 f"{self.positions.num_embeddings}; shorten the instructions or raise it"
             )
         mask = tokens != PAD
@@ -114,7 +114,7 @@ def _keep_layers(model: Any, name: str, count: int) -> None:
         size = f"{len(layers)} layers" if isinstance(layers, nn.ModuleList) else "no layers of BERT"
         raise ValueError(
             f"{name}: the model has {size}, so {count} cannot be kept; lower or omit "
-            "--text-model-layers"
+            "--network.text-model-layers"
         )
     model.encoder.layer = layers[:count]
     model.config.num_hidden_layers = count

@@ -10,7 +10,7 @@ from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
 from agents.map_transformer.paths import known_paths, path_views
-from agents.map_transformer.settings import MapTransformerConfig
+from agents.settings.map_transformer import MapTransformerConfig
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld
 
@@ -124,7 +124,7 @@ def test_paths_beyond_the_table_of_steps_are_refused(geometry, features):
     path = np.array([looped_path(geometry)])
     paths = known_paths(geometry, path, np.full(path.shape, 12), revisits=True)
     config = MapTransformerConfig(16, 2, 32, 1, 1, 2, 16, max_steps=path.shape[1])
-    with pytest.raises(ValueError, match="--max-steps"):
+    with pytest.raises(ValueError, match=r"--network.max-steps"):
         paths.encode(MapTransformer(config, 9, 5), features)
 
 

@@ -1,0 +1,109 @@
+"""Networks and agents of the map agent, built from the settings of a run."""
+
+from pathlib import Path
+
+import torch
+
+from agents.acting.environments import feature_metadata, feature_statistics, make_env
+from agents.acting.tokenizers import shared_words
+from agents.map_transformer.agent import MapAgent
+from agents.map_transformer.geometry import MapGeometry
+from agents.map_transformer.memory import WorldFeatures
+from agents.map_transformer.model import MapTransformer
+from agents.settings import MapAgentConfig, MapTrainConfig
+from envs.navigation.device_features import world_features
+from envs.navigation.vector_env import VlnVectorEnv
+from envs.tokenizers import PretrainedTokenizer, Tokenizer, load_tokenizer
+from training.checkpoints import VOCABULARY, load_model
+from training.devices import check_device
+
+
+def make_map_transformer(
+    config: MapAgentConfig, env: VlnVectorEnv, tokenizer: Tokenizer | None = None
+) -> MapTransformer:
+    """Build an untrained network for an environment.
+
+    Args:
+        config: Settings of the run.
+        env: Environment, which determines the width of the features.
+        tokenizer: Tokenizer; that of the environment by default.
+    """
+    width = 0 if env.feature_store is None else env.feature_store.width
+    model = MapTransformer(config.network, len(tokenizer or env.tokenizer), width)
+    if config.text.model is not None and not config.text.tune:
+        model.text.requires_grad_(False)
+    return model.to(config.device)
+
+
+def fit_features(model: MapTransformer, env: VlnVectorEnv) -> None:
+    """Set the scale of standardised features from the scans of an environment."""
+    if model.panorama.standardises and env.feature_store is not None:
+        model.panorama.fit(*feature_statistics(env.feature_store, env))
+
+
+def map_features(env: VlnVectorEnv, device: str) -> WorldFeatures:
+    """Return the visual features and the geometry of the world of an environment."""
+    features = world_features(env.nav_world, env.feature_store, torch.device(device))
+    return WorldFeatures(MapGeometry.of(env.nav_world), features, device)
+
+
+def greedy_agent(config: MapAgentConfig, model: MapTransformer, env: VlnVectorEnv) -> MapAgent:
+    """Return a map agent that decides greedily in an environment."""
+    return MapAgent(
+        model,
+        map_features(env, config.device),
+        config.max_decisions,
+        stops_at_best=config.stops_at_best,
+        reads_instructions=config.reads_instructions,
+    )
+
+
+def load_map_agent(run: Path, split: str, config: MapTrainConfig) -> tuple[VlnVectorEnv, MapAgent]:
+    """Build the environment of a split and load the map agent of a run.
+
+    Args:
+        run: Folder of a run of clipnav train-agent.
+        split: "train", "val_seen", ...
+        config: Settings.
+
+    Raises:
+        FileNotFoundError: The folder does not contain a run, or data is missing.
+        ValueError: Files are damaged, the weights do not match the settings or the data, or torch
+            cannot compute on the device.
+    """
+    check_device(config.device)
+    metadata = feature_metadata(config)
+    env = make_env(config, split, load_tokenizer(run / VOCABULARY), config.evaluation_batch_size)
+    model = make_map_transformer(config, env)
+    load_model(run, model, metadata)
+    return env, greedy_agent(config, model.eval(), env)
+
+
+def start_from(run: Path, config: MapAgentConfig, model: MapTransformer, env: VlnVectorEnv) -> int:
+    """Copy the weights of another run; words that both vocabularies contain keep their embeddings.
+
+    Args:
+        run: Folder of a run of clipnav pretrain-agent, or of a map agent.
+        config: Settings of the new run.
+        model: Network of the new run.
+        env: Environment of the new run.
+
+    Returns:
+        The number of words with an embedding of the other run.
+
+    Raises:
+        FileNotFoundError: The folder does not contain a run.
+        ValueError: The networks have different sizes, or different text models.
+    """
+    source, target = load_tokenizer(run / VOCABULARY), env.tokenizer
+    pairs = shared_words(source, target)
+    other = make_map_transformer(config, env, source)
+    load_model(run, other, feature_metadata(config))
+    weights = other.state_dict()
+    if not isinstance(target, PretrainedTokenizer):
+        name = "text.words.weight"
+        words = model.state_dict()[name].clone()
+        words[pairs[:, 1]] = weights[name][pairs[:, 0]]
+        weights[name] = words
+    model.load_state_dict(weights)
+    return len(pairs)
