@@ -1,21 +1,29 @@
 """Networks and agents of the map agent, built from the settings of a run."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from agents.acting.environments import feature_metadata, feature_statistics, make_env
 from agents.acting.tokenizers import shared_words
+from agents.envdrop.encoders import InstructionEncoder
+from agents.learning.follower_loss import make_follower_loss
 from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.settings import MapAgentConfig, MapTrainConfig
+from agents.map_transformer.text import RecurrentTextEncoder
+from agents.settings import MapAgentConfig, MapTrainConfig, TrainConfig, agent_of
 from envs.navigation.device_features import world_features
 from envs.navigation.vector_env import VlnVectorEnv
 from envs.tokenizers import PretrainedTokenizer, Tokenizer, load_tokenizer
 from training.checkpoints import VOCABULARY, load_model
 from training.devices import check_device
+from training.settings import read_config
+
+_WORDS = "text.words.weight"
 
 
 def make_map_transformer(
@@ -83,7 +91,7 @@ def start_from(run: Path, config: MapAgentConfig, model: MapTransformer, env: Vl
     """Copy the weights of another run; words that both vocabularies contain keep their embeddings.
 
     Args:
-        run: Folder of a run of clipnav pretrain-agent, or of a map agent.
+        run: Folder of a run of clipnav pretrain-agent, of a map agent, or of a follower.
         config: Settings of the new run.
         model: Network of the new run.
         env: Environment of the new run.
@@ -97,13 +105,51 @@ def start_from(run: Path, config: MapAgentConfig, model: MapTransformer, env: Vl
     """
     source, target = load_tokenizer(run / VOCABULARY), env.tokenizer
     pairs = shared_words(source, target)
-    other = make_map_transformer(config, env, source)
-    load_model(run, other, feature_metadata(config))
-    weights = other.state_dict()
+    if agent_of(run) == "follower":
+        weights = _follower_words(run, config, model, env, source)
+    else:
+        other = make_map_transformer(config, env, source)
+        load_model(run, other, feature_metadata(config))
+        weights = other.state_dict()
     if not isinstance(target, PretrainedTokenizer):
-        name = "text.words.weight"
-        words = model.state_dict()[name].clone()
-        words[pairs[:, 1]] = weights[name][pairs[:, 0]]
-        weights[name] = words
-    model.load_state_dict(weights)
+        words = model.state_dict()[_WORDS].clone()
+        words[pairs[:, 1]] = weights[_WORDS][pairs[:, 0]]
+        weights[_WORDS] = words
+    model.load_state_dict(model.state_dict() | weights)
     return len(pairs)
+
+
+def _follower_words(
+    run: Path,
+    config: MapAgentConfig,
+    model: MapTransformer,
+    env: VlnVectorEnv,
+    tokenizer: Tokenizer,
+) -> dict[str, Tensor]:
+    """Return the word encoder of a follower's run under the names of a map transformer.
+
+    Raises:
+        ValueError: The text encoder is not an LSTM of the same size.
+    """
+    settings = dataclasses.replace(
+        read_config(run, TrainConfig), device=config.device, resume=None, start_from=None
+    )
+    network = make_follower_loss(settings, env, tokenizer)
+    load_model(run, network, feature_metadata(config))
+    encoder = network.follower.encoder
+    sizes = settings.follower.embedding_size, settings.follower.hidden_size
+    width = config.network.hidden_size
+    if not isinstance(model.text, RecurrentTextEncoder) or not isinstance(
+        encoder, InstructionEncoder
+    ):
+        raise ValueError(
+            f"--start-from {run}: it is a follower, which gives its LSTM over words to a map agent "
+            "with --network.text-encoder lstm; neither can have a text model"
+        )
+    if sizes != (width, 2 * width):
+        raise ValueError(
+            f"--start-from {run}: its word encoder has widths {sizes[0]} and {sizes[1]}, but "
+            f"--network.hidden-size {width} requires {width} and {2 * width}; choose another run"
+        )
+    weights = {f"text.read.{name}": value for name, value in encoder.read.state_dict().items()}
+    return {**weights, _WORDS: encoder.embedding.weight.detach()}

@@ -194,6 +194,8 @@ class MapTransformer(nn.Module):
         config = self.config
         layers = config.text_model_layers if config.text_model else config.text_layers
         text = f"{config.text_model or 'BERT'}, {layers or 'all'} layers"
+        if config.text_encoder == "lstm":
+            text = "LSTM"
         return {
             "text": f"{text}, {len(self.text.word_table())} tokens",
             "visual features": str(self.panorama.feature_size),

@@ -14,7 +14,7 @@ from agents.settings.networks import (
     SpeakerConfig,
     TextConfig,
 )
-from agents.settings.reading import agent_kind, read_agent_config
+from agents.settings.reading import agent_kind, agent_of, read_agent_config
 from agents.settings.runs import (
     AgentConfig,
     InstructionAblation,
@@ -48,5 +48,6 @@ __all__ = [
     "TextConfig",
     "TrainConfig",
     "agent_kind",
+    "agent_of",
     "read_agent_config",
 ]

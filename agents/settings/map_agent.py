@@ -26,8 +26,9 @@ class MapAgentConfig(AgentConfig):
     highest; otherwise the episode ends at the current viewpoint."""
     network: MapTransformerConfig = field(default_factory=MapTransformerConfig)
     start_from: Path | None = None
-    """Run whose network provides the initial weights: of clipnav pretrain-agent, or of a map agent.
-    Words that both vocabularies contain keep their embeddings."""
+    """Run whose network provides the initial weights: of clipnav pretrain-agent, of a map agent,
+    or of a follower, whose word encoder is used (--network.text-encoder lstm). Words that both
+    vocabularies contain keep their embeddings."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,7 +45,8 @@ class MapAgentConfig(AgentConfig):
                 "model; give both"
             )
         longest = self.network.max_text_length
-        if self.text.model is None and self.max_instruction_length > longest:
+        has_table = self.text.model is None and self.network.text_encoder == "transformer"
+        if has_table and self.max_instruction_length > longest:
             raise ValueError(
                 f"--max-instruction-length {self.max_instruction_length}: at most "
                 f"--network.max-text-length, {longest}"

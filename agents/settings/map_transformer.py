@@ -21,6 +21,10 @@ class MapTransformerConfig:
     """Number of attention heads."""
     feed_forward_size: int = 3072
     """Width of the hidden layer of the feed-forward networks."""
+    text_encoder: Literal["transformer", "lstm"] = "transformer"
+    """Text encoder without --network.text-model: a BERT, or the follower's bidirectional LSTM of
+    twice the width of the tokens, which learns from fewer updates and whose weights
+    --start-from takes from a follower's run."""
     text_layers: int = 9
     """Number of layers of the text encoder, without --network.text-model."""
     panorama_layers: int = 2
@@ -63,12 +67,15 @@ class MapTransformerConfig:
             )
         if self.text_model is None:
             idle = {"text_model_layers": "without --network.text-model"}
+            if self.text_encoder == "lstm":
+                names = ["text_layers", "max_text_length"]
+                idle |= dict.fromkeys(names, "with --network.text-encoder lstm")
             check_effects(self, idle, part=_PART)
         else:
             if self.text_model_layers is not None:
                 check_counts(self, ("text_model_layers",), _PART)
             reason = "with --network.text-model, which has its own sizes"
-            names = ["text_layers", "max_text_length"]
+            names = ["text_layers", "max_text_length", "text_encoder"]
             check_effects(self, dict.fromkeys(names, reason), part=_PART)
         for name in ("dropout", "feature_dropout"):
             rate = getattr(self, name)

@@ -1,6 +1,7 @@
 """Settings of a run whose agent is not known beforehand."""
 
 from pathlib import Path
+from typing import Literal
 
 from agents.settings.map_agent import MapTrainConfig
 from agents.settings.runs import TrainConfig
@@ -13,12 +14,17 @@ def agent_kind(path: Path) -> type[TrainConfig] | type[MapTrainConfig]:
 
     A file that is missing or damaged counts as that of a follower, whose reader reports it.
     """
+    return MapTrainConfig if agent_of(path) == "map" else TrainConfig
+
+
+def agent_of(path: Path) -> Literal["follower", "map"]:
+    """Return the agent of a settings file or of a run's folder, pre-training included."""
     path = path / CONFIG if path.is_dir() else path
     if not path.is_file():
-        return TrainConfig
+        return "follower"
     values = read_json(path, "train the run again", allow_nan=True)
     is_map = isinstance(values, dict) and values.get("agent") == "map"
-    return MapTrainConfig if is_map else TrainConfig
+    return "map" if is_map else "follower"
 
 
 def read_agent_config(run: Path) -> TrainConfig | MapTrainConfig:

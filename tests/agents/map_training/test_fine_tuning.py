@@ -10,13 +10,15 @@ from agents.acting.evaluation import evaluate_walks
 from agents.acting.rollout import walk
 from agents.experiments.runs import load_run
 from agents.learning.agent_trainer import prepare
+from agents.learning.follower_training import train
 from agents.map_training.fine_tuning import (
     MapLearner,
     episode_groups,
     map_trainer,
     train_map_agent,
 )
-from agents.settings import read_agent_config
+from agents.map_transformer.text import RecurrentTextEncoder
+from agents.settings import MapTransformerConfig, read_agent_config
 from training.checkpoints import RESULTS, load_trainer
 
 
@@ -129,3 +131,36 @@ def test_a_run_continues_from_the_network_of_another(short_config, tmp_path):
     wider = dataclasses.replace(config.network, hidden_size=64)
     with pytest.raises(ValueError, match="width"):
         MapLearner(dataclasses.replace(config, network=wider))
+
+
+def test_a_run_starts_with_the_word_encoder_of_a_follower(map_config, doors_config, tmp_path):
+    sizes = {"embedding_size": 32, "hidden_size": 64}
+    follower = dataclasses.replace(
+        doors_config,
+        iterations=2,
+        output=tmp_path / "follower",
+        follower=dataclasses.replace(doors_config.follower, **sizes),
+    )
+    train(follower)
+    encoder = load_run(follower.output, "val_unseen")[1].follower.encoder
+    network = dataclasses.replace(map_config.network, text_encoder="lstm", max_text_length=512)
+    config = dataclasses.replace(map_config, network=network, start_from=follower.output)
+    prepare(config)
+    text = MapLearner(config).model.text
+    assert torch.equal(text.words.weight[1:], encoder.embedding.weight[1:])
+    assert torch.equal(text.read.forwards.weight_hh_l0, encoder.read.forwards.weight_hh_l0)
+    with pytest.raises(ValueError, match=r"--network.text-encoder lstm"):
+        MapLearner(dataclasses.replace(config, network=map_config.network))
+    wider = dataclasses.replace(network, hidden_size=64)
+    with pytest.raises(ValueError, match="32 and 64"):
+        MapLearner(dataclasses.replace(config, network=wider))
+
+
+def test_padding_does_not_change_the_text_of_a_recurrent_encoder():
+    config = MapTransformerConfig(hidden_size=8, heads=2, text_encoder="lstm", dropout=0.0)
+    encoder = RecurrentTextEncoder(config, 9)
+    tokens = torch.tensor([[1, 4, 5, 6, 2], [1, 7, 2, 0, 0]])
+    together = encoder(tokens)
+    alone = encoder(tokens[1:, :3])
+    torch.testing.assert_close(together.states[1, :3], alone.states[0])
+    assert together.mask.tolist()[1] == [True, True, True, False, False]
