@@ -15,6 +15,7 @@ from vl_tasks.settings.presets import CAPTION_PRESETS, ENTAILMENT_PRESETS, SCST_
 from vl_tasks.settings.pretraining import PretrainConfig
 from vl_tasks.settings.pretraining_presets import (
     CLIP_VIL_P_ENTAILMENT,
+    CLIP_VIL_P_GQA,
     CLIP_VIL_P_VQA,
     PRETRAIN_PRESETS,
 )
@@ -43,7 +44,7 @@ def parse_vqa(arguments: Sequence[str], description: str | None = None) -> VqaCo
 
 def parse_gqa(arguments: Sequence[str], description: str | None = None) -> GqaConfig:
     """Parse the command line of a GQA training, see `_parse`."""
-    return _parse(GQA_PRESETS, arguments, description)
+    return _parse(GQA_PRESETS | CLIP_VIL_P_GQA, arguments, description)
 
 
 def parse_entailment(arguments: Sequence[str], description: str | None = None) -> EntailmentConfig:

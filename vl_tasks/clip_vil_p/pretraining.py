@@ -68,8 +68,15 @@ class PretrainingLearner:
             self.network, self.network.trunk, config.optimiser, config.trunk_optimiser
         )
         ranks = distributed.world_size()
-        portrait = self.splits.training.portrait
-        self.order = GroupedOrder(portrait, config.batch_size * ranks, config.seed, ranks)
+        training = self.splits.training
+        self.order = GroupedOrder(
+            training.portrait,
+            config.batch_size * ranks,
+            config.seed,
+            multiple=ranks,
+            images=training.images if config.pairs_per_image > 1 else None,
+            per_image=config.pairs_per_image,
+        )
         if config.trunk.standardise and config.resume is None and config.start is None:
             self._standardise()
         self._scored = distributed.wrap_ddp(self.network)  # copies the weights of rank 0
@@ -185,7 +192,8 @@ class PretrainingLearner:
         """Yield the keys of this process's batches from an iteration on, without end."""
         rank, ranks = distributed.rank(), distributed.world_size()
         for number in count(iteration * self.config.accumulate):
-            places = np.arange(self.order.batch_size)[rank::ranks]
+            # Neighbours, because pairs of one image follow each other.
+            places = np.arange(self.order.batch_size).reshape(ranks, -1)[rank]
             pairs = self.splits.training.numbers(self.order.batch(number)[places])
             yield BatchKey(pairs, (_TRAINED, number), places)
 

@@ -29,8 +29,12 @@ class PairSplit:
     @cached_property
     def portrait(self) -> np.ndarray:
         """Orientation of the image of each pair: (pairs,) bool."""
-        images = self.index.images if self.chosen is None else self.index.images[self.chosen]
-        return self.index.portrait[images]
+        return self.index.portrait[self.images]
+
+    @property
+    def images(self) -> np.ndarray:
+        """Number of the image of each pair."""
+        return self.index.images if self.chosen is None else self.index.images[self.chosen]
 
     def numbers(self, places: np.ndarray) -> np.ndarray:
         """Return the numbers in the index of the pairs at these places of the split."""

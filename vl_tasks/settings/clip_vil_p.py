@@ -85,14 +85,18 @@ class FineTuningConfig:
     trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
     """Optimiser of the visual trunk."""
     loss_scale: float | None = None
-    """Average the binary cross-entropy over the answers and multiply it by this number, as in the
-    published VQA command; default: sum over the answers."""
+    """Factor of the loss: binary cross-entropy is averaged over the answers and multiplied by it,
+    as in the published VQA command; cross-entropy (GQA) is multiplied by it. Default: binary
+    cross-entropy is summed over the answers, which is the factor "number of answers"."""
     frozen_norms: bool = False
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     accumulate: int = 1
     """Number of batches whose gradients are added up for one weight update."""
+    sentences_per_image: int = 1
+    """Number of sentences of one image that follow each other in an epoch. In a batch, they share
+    one pass through the trunk, which takes most of the time of small networks."""
     precision: Precision = "fp32"
     """Precision of the network: fp32, medium (float32 with faster matrix products, which may
     round to bfloat16 internally), or autocast to bf16 or fp16."""
@@ -100,7 +104,7 @@ class FineTuningConfig:
     """Number of processes that decode images; 0: decode in the main process."""
 
     def __post_init__(self) -> None:
-        check_counts(self, ("accumulate",), "clip-vil-p.")
+        check_counts(self, ("accumulate", "sentences_per_image"), "clip-vil-p.")
         check_counts(self, ("words",), "clip-vil-p.", least=3)
         check_counts(self, ("workers",), "clip-vil-p.", least=0)
 

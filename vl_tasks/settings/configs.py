@@ -127,11 +127,27 @@ class RunConfig(ABC):
 
 
 @dataclass(frozen=True)
-class QuestionConfig(RunConfig):
-    """Settings that all trainings of question answering share."""
+class FineTunableConfig(RunConfig):
+    """Settings of trainings that can also fine-tune a pre-trained CLIP-ViL_p."""
 
     preset: str = "houses"
     """Preset that sets the defaults."""
+    model: str = "mcan"
+    """Architecture of the model."""
+    start: Path | None = None
+    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
+    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
+    """Fine-tuning with --model clip-vil-p."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_start(self.model, self.start, self.vision)
+
+
+@dataclass(frozen=True)
+class QuestionConfig(FineTunableConfig):
+    """Settings that all trainings of question answering share."""
+
     model: Reasoner = "mcan"
     """Architecture of the model."""
     pythia: PythiaConfig = field(default_factory=PythiaConfig)
@@ -171,7 +187,7 @@ class QuestionConfig(RunConfig):
             )
         if self.regions is not None and self.model == "mcan" and self.mcan.positions:
             raise ValueError(
-                "--regions: regions have no position in a grid; add --no-mcan.positions"
+                "--regions: regions have no position in a grid; add --mcan.no-positions"
             )
 
 
@@ -181,16 +197,8 @@ class VqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-vqa"
     """Script that trains such runs."""
-    start: Path | None = None
-    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
-    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
-    """Fine-tuning with --model clip-vil-p."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_start(self.model, self.start, self.vision)
 
     @property
     def task(self) -> str:
@@ -199,20 +207,14 @@ class VqaConfig(QuestionConfig):
 
 
 @dataclass(frozen=True)
-class EntailmentConfig(RunConfig):
+class EntailmentConfig(FineTunableConfig):
     """Settings of a visual entailment training."""
 
     COMMAND: ClassVar[str] = "clipnav finetune-snli-ve"
     """Script that trains such runs."""
-    preset: str = "houses"
-    """Preset that sets the defaults."""
     model: Literal["fused", "two-tower", "clip-vil-p"] = "fused"
     """Architecture: fused (MCAN over words and grid cells), two-tower (a small network over the
     CLIP embeddings of image and sentence), or clip-vil-p (see --start)."""
-    start: Path | None = None
-    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
-    clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
-    """Fine-tuning with --model clip-vil-p."""
     mcan: McanConfig = field(default_factory=McanConfig)
     """Sizes of the fused model."""
     hidden: int = 512
@@ -225,10 +227,6 @@ class EntailmentConfig(RunConfig):
     """Maximum number of words of a hypothesis; longer hypotheses are truncated."""
     dropout: float = 0.1
     """Dropout rate of the two-tower model."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_start(self.model, self.start, self.vision)
 
     @property
     def task(self) -> str:

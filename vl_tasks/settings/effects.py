@@ -10,7 +10,6 @@ from vl_tasks.settings.configs import (
     EntailmentConfig,
     QuestionConfig,
     RunConfig,
-    VqaConfig,
 )
 from vl_tasks.settings.pretraining import PretrainConfig
 
@@ -65,8 +64,7 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
         names = ("pythia", "mcan", "regions", "faithful", "tokenizer", "loss")
         names = (*names, *_OF_FROZEN_ENCODERS)
     else:
-        names = ("mcan" if config.model == "pythia" else "pythia",)
-        names += ("clip_vil_p",) if isinstance(config, VqaConfig) else ()
+        names = ("mcan" if config.model == "pythia" else "pythia", "clip_vil_p")
     idle: dict[str, str] = dict.fromkeys(names, model)
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"

@@ -69,6 +69,9 @@ class PretrainConfig:
     """Pairs of image and sentence in a batch of one process."""
     accumulate: int = 1
     """Number of batches whose gradients are added up for one weight update."""
+    pairs_per_image: int = 1
+    """Number of pairs of one image that follow each other in an epoch. In a batch, they share one
+    pass through the trunk, which takes most of the time of small networks."""
     evaluate_every: int = 500
     """Number of iterations between two evaluations on the split --select-by."""
     evaluation_batch: int = 64
@@ -99,7 +102,8 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         sizes = ("iterations", "batch_size", "accumulate", "evaluate_every", "evaluation_batch")
-        check_counts(self, (*sizes, "evaluation_pairs", "min_count", "cells", "threads"))
+        counts = ("evaluation_pairs", "min_count", "cells", "threads", "pairs_per_image")
+        check_counts(self, (*sizes, *counts))
         check_counts(self, ("words",), least=3)
         check_counts(self, ("workers",), least=0)
         check_minutes(self.minutes)

@@ -12,6 +12,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkOptimiserConfig,
 )
 from vl_tasks.settings.configs import EntailmentConfig, VqaConfig
+from vl_tasks.settings.gqa import GQA_TRAIN, GqaConfig
 from vl_tasks.settings.presets import HELD_OUT_ALONE, HOUSE_SPLITS
 from vl_tasks.settings.pretraining import PretrainConfig
 
@@ -165,6 +166,39 @@ CLIP_VIL_P_VQA = {
         train_splits=("train", "nominival"),
         select_by="minival",
         evaluation_splits=("minival",),
+        device="cuda",
+    ),
+}
+_GQA_UPDATES = GQA_TRAIN // 256  # an epoch
+_PUBLISHED_VQA = CLIP_VIL_P_VQA["clip-vil-p"]
+CLIP_VIL_P_GQA = {
+    "houses-clip-vil-p": GqaConfig(
+        preset="houses-clip-vil-p", **HOUSE_SPLITS, **_SMALL, min_count=1
+    ),
+    "small-clip-vil-p": GqaConfig(
+        preset="small-clip-vil-p", data="questions", **HELD_OUT_ALONE, **_SMALL, min_count=1
+    ),
+    # The published code (CLIP-ViL-Pretrain/src/tasks/gqa.py) fixes the loss: binary cross-entropy,
+    # averaged and multiplied by the number of answers. The authors published no other settings for
+    # GQA; these are those of VQA.
+    "clip-vil-p": GqaConfig(
+        preset="clip-vil-p",
+        data="data/gqa",
+        model="clip-vil-p",
+        objective="bce",
+        min_count=1,
+        start=_PUBLISHED_VQA.start,
+        clip_vil_p=replace(
+            _PUBLISHED_VQA.clip_vil_p,
+            trunk=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
+            loss_scale=None,
+        ),
+        optimiser=replace(_PUBLISHED_VQA.optimiser, warmup=round(0.05 * 5 * _GQA_UPDATES)),
+        iterations=5 * _GQA_UPDATES,
+        batch_size=8,
+        evaluate_every=_GQA_UPDATES,
+        select_by="testdev",
+        evaluation_splits=("testdev",),
         device="cuda",
     ),
 }

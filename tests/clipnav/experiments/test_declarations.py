@@ -65,6 +65,30 @@ def test_steps_with_a_seed_are_repeated_for_each_seed():
     ]
 
 
+def test_steps_name_the_folders_of_required_experiments(tmp_path):
+    text = """
+    [first]
+    page = "p.md"
+    columns = ["x"]
+    steps = ["a --output {folder}/run"]
+    rows = [["y"]]
+    budget = "1 s"
+    [second-one]
+    page = "p.md"
+    columns = ["x"]
+    requires = ["first"]
+    steps = ["b --start {first}/run"]
+    rows = [["y"]]
+    budget = "1 s"
+    """
+    experiments = read_experiments(write(tmp_path, text))
+    assert steps_of(experiments["second-one"], FOLDER / "second-one") == [
+        ["b", "--start", "folder/first/run"]
+    ]
+    with pytest.raises(ValueError, match="second-one requires zeroth, not declared above"):
+        read_experiments(write(tmp_path, text.replace('["first"]', '["zeroth"]')))
+
+
 @pytest.mark.parametrize("name", [n for n, e in EXPERIMENTS.items() if e.archived is None])
 def test_rows_fit_the_columns_and_read_files_of_the_steps(name):
     experiment = EXPERIMENTS[name]

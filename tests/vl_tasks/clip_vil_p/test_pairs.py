@@ -210,6 +210,34 @@ def test_batches_have_one_orientation_and_cover_the_records():
         GroupedOrder(portrait, 400, seed=0, multiple=200)
 
 
+def test_pairs_of_an_image_follow_each_other():
+    images, portrait = np.arange(96) // 8, np.arange(96) // 8 % 4 == 0
+    order = GroupedOrder(portrait, 12, seed=0, images=images, per_image=4)
+    epoch = np.concatenate([order.batch(number) for number in range(order.batches_per_epoch)])
+    assert sorted(epoch) == list(range(96))
+    groups = images[epoch].reshape(-1, 4)
+    assert (groups == groups[:, :1]).all()
+    assert len(set(groups[:6, 0])) > 3  # the groups of an image are apart
+    again = np.concatenate([order.batch(number) for number in range(8, 16)])
+    assert set(map(frozenset, epoch.reshape(-1, 4))) != set(map(frozenset, again.reshape(-1, 4)))
+
+
+def test_incomplete_groups_of_an_image_are_kept():
+    images = np.array([0, 1, 0, 2, 0, 1, 0, 0])  # five, two and one records
+    order = GroupedOrder(np.zeros(8, bool), 8, seed=0, images=images, per_image=2)
+    ordered = images[order.batch(0)]
+    assert sorted(order.batch(0)) == list(range(8))
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered)) + 1)
+    assert sorted(len(run) for run in runs if run[0] == 1) == [2]
+
+
+def test_pairs_of_one_image_read_it_once(maker):
+    batch = maker.make(key([0, 4, 1, 2, 5]))
+    assert batch.pictures.pixels.shape[0] == 2
+    assert batch.pictures.rows.tolist() == [0, 1, 0, 0, 1]
+    assert maker.make(key([0, 4])).pictures.rows is None
+
+
 def test_workers_give_the_same_batches_and_name_damaged_images(maker, pairs, pair_folder, tmp_path):
     keys = [key([0, 1]), key([4, 5], 1)]
     alone = list(load_batches(maker, keys, 0))

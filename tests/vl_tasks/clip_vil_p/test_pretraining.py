@@ -15,7 +15,7 @@ from training.optimiser_settings import OptimiserConfig
 from training.setup import rank_iteration_seed
 from training.trainer import Trainer
 from vl_tasks.clip_vil_p.building import load_run
-from vl_tasks.clip_vil_p.data.batch import Batch, Pictures
+from vl_tasks.clip_vil_p.data.batch import Batch
 from vl_tasks.clip_vil_p.pretraining import PretrainingLearner, pretrain
 from vl_tasks.settings.clip_vil_p import TrunkOptimiserConfig
 
@@ -81,7 +81,8 @@ def test_accumulated_batches_have_the_gradient_of_one(tiny, monkeypatch):
 
 def rows_of(batch, rows):
     pictures, *others = batch
-    return Batch(Pictures(*(x[rows] for x in pictures)), *(x[rows] for x in others))
+    shared = torch.arange(len(pictures.pixels)) if pictures.rows is None else pictures.rows
+    return Batch(pictures._replace(rows=shared[rows]), *(x[rows] for x in others))
 
 
 def test_trunk_and_transformer_have_their_own_optimisers(tiny):

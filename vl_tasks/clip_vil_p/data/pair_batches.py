@@ -14,7 +14,7 @@ import torch
 
 from vl_tasks.clip_vil_p.data.batch import NONE, Batch
 from vl_tasks.clip_vil_p.data.pair_index import Pair, PairIndex
-from vl_tasks.clip_vil_p.data.pictures import read_prepared, stack
+from vl_tasks.clip_vil_p.data.pictures import read_pictures
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 
 _PAIRS = 41  # stream of random numbers, separate from all others of a run
@@ -87,7 +87,7 @@ class PairBatches:
         ]
         paths = [self.index.image_path(pair.image) for pair in pairs]
         return Batch(
-            stack([read_prepared(path, *self.image_size) for path in paths]),
+            read_pictures(paths, *self.image_size),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
             torch.from_numpy(matching),

@@ -65,8 +65,17 @@ class Trunk(nn.Module):
         return self
 
     def forward(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
-        """Compute grid features (B, h, w, C), and the mask (B, h, w) of cells of the images."""
-        pixels, boxes = pictures
+        """Compute grid features (B, h, w, C), and the mask (B, h, w) of cells of the images.
+
+        Pairs of one image share a pass through the tower.
+        """
+        grid, mask = self._grids(pictures)
+        rows = pictures.rows
+        return (grid, mask) if rows is None else (grid[rows], mask[rows])
+
+    def _grids(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
+        """Compute grid features (M, h, w, C) of the images, and the mask (M, h, w)."""
+        pixels, boxes, _ = pictures
         images = (pixels.float() / 255 - self.mean) / self.std
         grid_shape = self.tower.grid_shape(images)
         if self._faithful:
