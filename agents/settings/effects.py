@@ -38,10 +38,17 @@ def idle_settings(config: RunConfig) -> dict[str, str]:
 def _map_settings(config: MapAgentConfig) -> dict[str, str]:
     """Return the settings of map agents without effect."""
     idle = {"angle_feature_size": "with --agent map, which computes its own directions"}
+    network = config.network
+    sizes = ["network.text_layers", "network.max_text_length"]
+    if network.text_model is not None:
+        names = [*sizes, "network.text_encoder"]
+        idle |= dict.fromkeys(names, "with --network.text-model, which has its own")
+    elif network.text_encoder == "lstm":
+        idle |= dict.fromkeys(sizes, "with --network.text-encoder lstm")
     if not config.vision:
         names = ("standardise", "feature_dropout", "feature_dropout_kind")
         idle |= {f"network.{name}": "with --no-vision" for name in names}
-    elif not config.network.feature_dropout:
+    elif not network.feature_dropout:
         idle["network.feature_dropout_kind"] = "with --network.feature-dropout 0"
     if not config.reads_instructions:
         idle["max_instruction_length"] = "with --instruction-ablation empty"

@@ -94,6 +94,12 @@ _HOUSES: dict[str, Any] = {
     ),
     "network": PRESETS["map-houses"],
 }
+# The large set has seven times as many paths.
+_STANDARD: dict[str, Any] = {
+    "iterations": 18_000,
+    "evaluate_every": 1_500,
+    "cloning_iterations": 4_000,
+}
 # RxR and R4R compare whole paths, which may enter a viewpoint twice.
 _PATHS: dict[str, Any] = {
     "expert": "ndtw",
@@ -149,6 +155,7 @@ def _values(dataset: Dataset, world: World, recipe: MapRecipe | None) -> dict[st
     values: dict[str, Any] = {**_DUET, **_DATASETS[dataset], "dataset": dataset}
     if is_built_in(world) or recipe == "map-houses":
         values |= _HOUSES | _DATASETS[dataset] | {"select_by": "val_seen"}
+        values |= _STANDARD if world == "houses-standard" else {}
     if dataset != "r2r":
         network = values.get("network", PRESETS["duet-r2r"])
         values["network"] = dataclasses.replace(network, revisits=True)

@@ -67,16 +67,9 @@ class MapTransformerConfig:
             )
         if self.text_model is None:
             idle = {"text_model_layers": "without --network.text-model"}
-            if self.text_encoder == "lstm":
-                names = ["text_layers", "max_text_length"]
-                idle |= dict.fromkeys(names, "with --network.text-encoder lstm")
             check_effects(self, idle, part=_PART)
-        else:
-            if self.text_model_layers is not None:
-                check_counts(self, ("text_model_layers",), _PART)
-            reason = "with --network.text-model, which has its own sizes"
-            names = ["text_layers", "max_text_length", "text_encoder"]
-            check_effects(self, dict.fromkeys(names, reason), part=_PART)
+        elif self.text_model_layers is not None:
+            check_counts(self, ("text_model_layers",), _PART)
         for name in ("dropout", "feature_dropout"):
             rate = getattr(self, name)
             if not 0 <= rate < 1:

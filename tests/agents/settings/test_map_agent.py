@@ -98,6 +98,17 @@ def test_the_built_in_houses_have_the_preset_of_a_cpu(dataset):
     assert config.network.revisits == (dataset != "r2r")
 
 
+def test_the_standard_houses_have_more_iterations():
+    small, large = (map_preset("r2r", world) for world in ("houses", "houses-standard"))
+    assert large.iterations > small.iterations
+    assert large.network == small.network
+
+
+def test_the_text_encoder_can_be_chosen_beside_a_preset():
+    config = parse_agent(["--agent", "map", "--network.text-encoder", "lstm"])
+    assert config.network.text_encoder == "lstm"
+
+
 def test_the_command_line_chooses_the_agent():
     assert type(parse_agent([])) is TrainConfig
     config = parse_agent(["--agent", "map", "--network.cross_layers", "3"])
@@ -122,6 +133,14 @@ def test_the_agent_of_a_run_is_read_from_its_folder(tmp_path):
     [
         (["--sampled-weight", "0", "--expert", "ndtw"], "--expert ndtw has no effect"),
         (["--no-vision", "--network.feature-dropout", "0.2"], "with --no-vision"),
+        (["--network.text-encoder", "lstm", "--network.text-layers", "1"], "text-encoder lstm"),
+        (
+            [
+                *("--text.tokens", "pretrained", "--text.model", "bert"),
+                *("--network.text-model", "bert", "--network.text-layers", "1"),
+            ],
+            "with --network.text-model",
+        ),
         (["--angle-feature-size", "8"], "--angle-feature-size 8 has no effect"),
     ],
 )

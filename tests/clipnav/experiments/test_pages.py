@@ -40,14 +40,15 @@ def test_every_page_equals_its_rendering():
 def test_a_page_contains_its_experiments_and_no_other_table(name):
     text = (DOCS / name).read_text("utf-8")
     shown = re.findall(r"^<!-- table: (\S+) -->$", text, re.MULTILINE)
-    assert sorted(shown) == sorted(n for n, e in EXPERIMENTS.items() if e.page == name)
+    finished = {n: e for n, e in EXPERIMENTS.items() if not e.pending}
+    assert sorted(shown) == sorted(n for n, e in finished.items() if e.page == name)
     outside = re.sub(r"^<!-- table.*?^<!-- end -->$", "", text, flags=re.MULTILINE | re.DOTALL)
     assert not re.search(r"^\|", outside, re.MULTILINE)
 
 
 def test_every_record_has_an_experiment():
     records = {path.stem for path in (DOCS / "results").glob("*.json")}
-    assert records == set(EXPERIMENTS)
+    assert records == {name for name, e in EXPERIMENTS.items() if not e.pending}
 
 
 @pytest.mark.parametrize(
