@@ -148,13 +148,13 @@ def _parse(
         config = parse_resumed(kind, known.resume, arguments, _MAY_CHANGE, description)
         check_effects(config, idle_settings(config), read_config(known.resume, kind))
         return config
-    default = given or defaults(_choices(known))
+    default = given or defaults(_choices(known, kind))
     config = parse_settings(kind, default, arguments, description)
     check_effects(config, idle_settings(config), default)
     return dataclasses.replace(config, config=None)
 
 
-def _choices(known: argparse.Namespace) -> _Choices:
+def _choices(known: argparse.Namespace, kind: type[RunConfig]) -> _Choices:
     # The parser of all flags refuses a value outside the choices, with the list of choices.
     dataset = known.dataset if known.dataset in get_args(Dataset) else "r2r"
     world = known.world if known.world in get_args(World) else "houses"
@@ -164,7 +164,9 @@ def _choices(known: argparse.Namespace) -> _Choices:
         recipe=known.preset if known.preset in get_args(Recipe) else None,
         map_recipe=known.preset if known.preset in get_args(MapRecipe) else None,
         translated=known.speaker is not None,
-        continued=known.start_from is not None and _has_data(known.start_from, dataset, world),
+        continued=kind is TrainConfig
+        and known.start_from is not None
+        and _has_data(known.start_from, dataset, world),
     )
 
 
@@ -176,5 +178,5 @@ def _with_hyphens(word: str) -> str:
 
 def _has_data(run: Path, dataset: Dataset, world: World) -> bool:
     """Return whether a run was trained on a dataset in a world."""
-    config = read_config(run, agent_kind(run))
+    config = read_config(run, TrainConfig)
     return (config.dataset, config.world) == (dataset, world)

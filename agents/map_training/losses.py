@@ -16,7 +16,13 @@ from agents.map_transformer.experts import NO_TARGET, Expert
 from agents.map_transformer.known_maps import KnownMaps
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer, NodeInputs, Scores, ViewInputs
-from agents.map_transformer.paths import KnownPaths, known_paths, path_views, select_states
+from agents.map_transformer.paths import (
+    KnownPaths,
+    along_edges,
+    known_paths,
+    path_views,
+    select_states,
+)
 from agents.map_transformer.states import MapState
 from agents.settings import MapTrainConfig
 from envs.navigation.references import ReferencePaths
@@ -92,7 +98,8 @@ def path_batch(
 ) -> PathBatch:
     """Describe the reference paths of episodes.
 
-    A path is followed by its steps, also if it passes its goal early.
+    A path is followed by its steps, also if it passes its goal early. Shortest paths are inserted
+    between viewpoints that are not neighbours.
 
     Args:
         features: Features of the world.
@@ -108,6 +115,7 @@ def path_batch(
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     nodes, views = unique[:, :-1], unique[:, -1]
     geometry = features.geometry
+    nodes = along_edges(geometry.world, nodes)
     paths = known_paths(geometry, nodes, path_views(geometry.world, nodes, views), revisits)
     state, episode = np.nonzero(paths.state.rows[:, None] == inverse.reshape(-1))
     targets = paths.targets[state]

@@ -92,6 +92,33 @@ def select_states(
     )
 
 
+def along_edges(world: NavWorld, nodes: np.ndarray) -> np.ndarray:
+    """Insert shortest paths between the nodes of paths that are not neighbours.
+
+    Args:
+        world: Graphs of the world.
+        nodes: (B, T) nodes of the paths, padded with -1.
+
+    Returns:
+        (B, T') nodes, padded with -1; consecutive nodes are neighbours.
+    """
+    starts, ends = nodes[:, :-1], nodes[:, 1:]
+    is_edge = (world.targets[starts, 1:] == ends[..., None]) & world.valid[starts, 1:]
+    if (is_edge.any(2) | (ends < 0)).all():
+        return nodes
+    paths = []
+    for row in nodes:
+        path = [int(row[0])]
+        for target in row[row >= 0][1:].tolist():
+            while path[-1] != target:
+                here = np.array(path[-1:])
+                action = world.teacher_action(here, np.array([target]))
+                path.append(int(world.targets[here, action][0]))
+        paths.append(path)
+    longest = max(map(len, paths))
+    return np.array([path + [-1] * (longest - len(path)) for path in paths])
+
+
 def path_views(world: NavWorld, nodes: np.ndarray, start_views: np.ndarray) -> np.ndarray:
     """Return the views that an agent faces along paths.
 

@@ -9,7 +9,7 @@ from agents.map_transformer.agent import MapAgent
 from agents.map_transformer.geometry import MapGeometry
 from agents.map_transformer.memory import WorldFeatures
 from agents.map_transformer.model import MapTransformer
-from agents.map_transformer.paths import known_paths, path_views
+from agents.map_transformer.paths import along_edges, known_paths, path_views
 from agents.settings.map_transformer import MapTransformerConfig
 from envs.graphs.nav_graph import NavGraph
 from envs.graphs.nav_world import NavWorld
@@ -112,6 +112,22 @@ def test_views_along_a_path_are_those_of_the_walk(doors_env):
     np.testing.assert_array_equal(
         paths.state.tokens.positions[len(episodes) :], seen[1].tokens.positions
     )
+
+
+def test_shortest_paths_are_inserted_between_distant_nodes(geometry):
+    world = geometry.world
+    near = int(geometry.candidates[0, 0])
+    far = next(n for n in range(1, len(world)) if n not in geometry.candidates[0])
+    nodes = np.array([[0, near, -1], [0, far, 0]])
+    completed = along_edges(world, nodes)
+    assert completed[0, :2].tolist() == [0, near]
+    assert (completed[0, 2:] == -1).all()
+    path = completed[1][completed[1] >= 0]
+    assert path[0] == path[-1] == 0
+    length = world.distance(path[:-1], path[1:]).sum()
+    assert length == pytest.approx(2 * world.distance(np.array([0]), np.array([far]))[0])
+    path_views(world, completed, np.array([0, 0]))
+    np.testing.assert_array_equal(along_edges(world, nodes[:1]), nodes[:1])
 
 
 def test_paths_beyond_edges_are_refused(geometry):
