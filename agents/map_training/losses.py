@@ -205,7 +205,8 @@ class MapLoss(nn.Module):
         config, episodes = self._config, batch.sampled
         nodes, sizes = references.nodes[episodes], references.sizes[episodes]
         world = features.geometry.world
-        expert = Expert(world, nodes.astype(np.int64), sizes, config.expert)
+        revisits = config.network.revisits
+        expert = Expert(world, nodes.astype(np.int64), sizes, config.expert, revisits)
 
         def policy(maps: KnownMaps, state: MapState, scores: Scores) -> np.ndarray:
             probabilities = torch.softmax(scores.decision.detach().float(), 1).cpu().numpy()
