@@ -157,13 +157,13 @@ class MapLoss(nn.Module):
         losses, figures = [], Figures()
         with mixed_precision(self.model, self._config):
             if batch.cloned.size:
-                loss, agreement = self.clone(env, features, references, batch.cloned)
+                loss, cloning = self.clone(env, features, references, batch.cloned)
                 losses.append(batch.weights[0] * loss)
-                figures |= {"cloning": loss.item(), "agreement": agreement}
+                figures |= cloning
             if batch.sampled.size:
-                loss, agreement = self.sample(env, features, references, batch)
+                loss, sampled = self.sample(env, features, references, batch)
                 losses.append(batch.weights[1] * loss)
-                figures |= {"sampled": loss.item(), "sampled_agreement": agreement}
+                figures |= sampled
         total = torch.stack(losses).sum()
         return total, {"loss": total.item(), **figures}
 
@@ -173,8 +173,8 @@ class MapLoss(nn.Module):
         features: WorldFeatures,
         references: ReferencePaths,
         episodes: np.ndarray,
-    ) -> tuple[Tensor, float]:
-        """Return the loss of teacher forcing per episode, and the share of correct decisions.
+    ) -> tuple[Tensor, Figures]:
+        """Return the loss of teacher forcing per episode, and the figures to log.
 
         All decisions of all paths are scored in one forward pass.
         """
@@ -189,7 +189,8 @@ class MapLoss(nn.Module):
         scores = model.score(text.rows(owners), *paths.inputs(model, features))
         targets = torch.from_numpy(paths.targets).to(device)
         loss = decision_loss(scores.decision, targets) / len(episodes)
-        return loss, agreement_share(scores.decision, targets)
+        agreement = agreement_share(scores.decision, targets)
+        return loss, {"cloning": loss.item(), "agreement": agreement}
 
     def sample(
         self,
@@ -197,10 +198,11 @@ class MapLoss(nn.Module):
         features: WorldFeatures,
         references: ReferencePaths,
         batch: MapBatch,
-    ) -> tuple[Tensor, float]:
-        """Walk episodes with sampled decisions; return the loss against the expert per episode.
+    ) -> tuple[Tensor, Figures]:
+        """Walk episodes with sampled decisions; return the loss per episode and figures to log.
 
-        The second value is the share of decisions in which the network agrees with the expert.
+        The figures contain the share of decisions in which the network agrees with the expert, and
+        the number of decisions of an episode.
         """
         config, episodes = self._config, batch.sampled
         nodes, sizes = references.nodes[episodes], references.sizes[episodes]
@@ -229,7 +231,9 @@ class MapLoss(nn.Module):
             losses.append(decision_loss(decision.scores.decision, targets))
             agreed += agreement_share(decision.scores.decision, targets) * len(targets)
             count += len(targets)
-        return torch.stack(losses).sum() / len(episodes), agreed / count
+        loss = torch.stack(losses).sum() / len(episodes)
+        figures = {"sampled": loss.item(), "sampled_agreement": agreed / count}
+        return loss, {**figures, "decisions": count / len(episodes)}
 
 
 def cropped(tokens: np.ndarray) -> Tensor:

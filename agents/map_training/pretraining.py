@@ -14,7 +14,7 @@ from agents.acting.tokenizers import run_tokenizer
 from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.map_training.building import fit_features, greedy_agent, start_from
 from agents.map_training.pretraining_loss import PretrainingLoss, Task
-from agents.map_training.sources import SplitPaths, SpokenPaths
+from agents.map_training.sources import GeneratedPaths, SplitPaths
 from agents.map_transformer.pretraining import PretrainingModel
 from agents.settings import MapPretrainConfig
 from envs.navigation.device_features import world_features
@@ -42,7 +42,7 @@ class PretrainingLearner:
         self.env = make_env(config, "train", run_tokenizer(config))
         self.evaluation_envs = make_evaluation_envs(config, self.env.tokenizer)
         self._split = SplitPaths(config, self.env)
-        self._spoken = None if config.speaker is None else SpokenPaths(config, self.env)
+        self._generated = None if config.speaker is None else GeneratedPaths(config, self.env)
         scores = _class_scores(config, self.env)
         model = make_pretraining_model(config, self.env, scores)
         self.model = model.network
@@ -62,8 +62,8 @@ class PretrainingLearner:
         weights = np.array([getattr(config, name) for name in names])
         task = names[int(rng.choice(len(names), p=weights / weights.sum()))]
         source = self._split
-        if rng.random() < config.spoken_share and self._spoken is not None:
-            source = self._spoken
+        if rng.random() < config.generated_share and self._generated is not None:
+            source = self._generated
         rng = np.random.default_rng([config.seed, _DRAWS, iteration, 1 + distributed.rank()])
         loss, figures = self._loss(task, source.batch(iteration), rng)
         loss.backward()

@@ -1,4 +1,4 @@
-"""Paths with instructions for pre-training: those of a split, and sampled ones with a speaker."""
+"""Paths with instructions for pre-training: those of a split, and sampled ones of a speaker."""
 
 from typing import NamedTuple
 
@@ -59,10 +59,11 @@ class SplitPaths:
         return PathExamples(self._features, self._references, episodes, self._tokens[episodes])
 
 
-class SpokenPaths:
+class GeneratedPaths:
     """Batches of sampled paths with the instructions of a speaker.
 
-    An instruction is generated when its path is drawn first, and kept.
+    Instructions are generated for `batch_size` consecutive paths when one of them is drawn first,
+    and kept. A resumed run therefore generates the same ones.
 
     Args:
         config: Settings of the run, with the run of the speaker.
@@ -100,13 +101,15 @@ class SpokenPaths:
     def batch(self, iteration: int) -> PathExamples:
         """Return the examples of an iteration (from 0) that belong to this rank."""
         episodes = rank_share(self._order, iteration)
-        unspoken = [index for index in episodes.tolist() if index not in self._tokens]
-        if unspoken:
-            self._describe(unspoken)
+        for index in episodes.tolist():
+            if index not in self._tokens:
+                size = self._config.batch_size
+                start = index // size * size
+                self._describe(range(start, min(start + size, len(self._env.episodes))))
         tokens = np.stack([self._tokens[index] for index in episodes.tolist()])
         return PathExamples(self._features, self._references, episodes, tokens)
 
-    def _describe(self, episodes: list[int]) -> None:
+    def _describe(self, episodes: range) -> None:
         """Generate the instructions of paths."""
         speaker = self._speaker
         ids = [self._env.episodes[index].instr_id for index in episodes]

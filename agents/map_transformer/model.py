@@ -210,7 +210,10 @@ class MapTransformer(nn.Module):
 
     def read(self, tokens: Tensor) -> EncodedText:
         """Encode instructions (E, L), padded with 0 at the end, once per episode."""
-        text: TextStates = self.text(tokens)
+        return self.keys_and_values(self.text(tokens))
+
+    def keys_and_values(self, text: TextStates) -> EncodedText:
+        """Compute the keys and values of encoded instructions for both branches."""
         states, mask = text
         return EncodedText(
             text,

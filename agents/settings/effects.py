@@ -57,7 +57,7 @@ def _map_settings(config: MapAgentConfig) -> dict[str, str]:
         idle |= dict.fromkeys(names, reason)
     if isinstance(config, MapPretrainConfig):
         if config.speaker is None:
-            idle |= dict.fromkeys(("paths", "spoken_share"), "without --speaker")
+            idle |= dict.fromkeys(("paths", "generated_share"), "without --speaker")
         if not config.masked_words and not config.masked_views:
             idle["mask_rate"] = "with --masked-words 0 and --masked-views 0"
     return idle

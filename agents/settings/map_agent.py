@@ -126,14 +126,14 @@ class MapPretrainConfig(MapAgentConfig):
     """Run of a speaker (clipnav train-speaker) that describes sampled paths."""
     paths: int = 20_000
     """Number of paths to sample in the training scans for the speaker."""
-    spoken_share: float = 0.5
+    generated_share: float = 0.5
     """Share of the iterations on the speaker's instructions; the others use the training split."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, ("paths",))
         check_numbers(self, ("masked_words", "actions", "masked_views"))
-        check_numbers(self, ("mask_rate", "spoken_share"), most=1)
+        check_numbers(self, ("mask_rate", "generated_share"), most=1)
         if not any((self.masked_words, self.actions, self.masked_views)):
             raise ValueError(
                 "--masked-words 0, --actions 0 and --masked-views 0: the run has no task; set one "

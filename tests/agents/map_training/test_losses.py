@@ -41,10 +41,11 @@ def gradients(learner, loss):
 def test_one_forward_over_whole_paths_equals_walking_them(learner):
     """Losses and gradients are equal, also for instructions that share a panorama."""
     episodes = np.arange(24)
-    loss, agreement = learner.network.clone(
+    loss, figures = learner.network.clone(
         learner.env, learner.features, learner.references, episodes
     )
-    assert 0 <= agreement <= 1
+    assert figures["cloning"] == loss.item()
+    assert 0 <= figures["agreement"] <= 1
     together = gradients(learner, loss)
 
     nodes = learner.references.nodes[episodes].astype(np.int64)

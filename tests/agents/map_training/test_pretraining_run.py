@@ -11,7 +11,7 @@ from agents.learning.agent_trainer import make_agent_trainer, prepare
 from agents.map_training.fine_tuning import train_map_agent
 from agents.map_training.masking import NOT_MASKED, choose, mask_id, mask_words
 from agents.map_training.pretraining import PretrainingLearner, pretrain, weight_groups
-from agents.map_training.sources import SpokenPaths
+from agents.map_training.sources import GeneratedPaths
 from agents.settings import MapPretrainConfig
 from envs.tokenizers import WordTokenizer
 from storage.features.opening import open_store
@@ -71,7 +71,8 @@ def test_pretraining_learns_the_world_and_fine_tuning_starts_from_it(
     assert agent.model.config == config.network
 
 
-def test_resume_is_bit_identical(few, tmp_path):
+def test_resume_is_bit_identical(few, speaker_run, tmp_path):
+    few = dataclasses.replace(few, speaker=speaker_run, paths=20)
     trainer_of(dataclasses.replace(few, output=tmp_path / "whole")).train()
     trainer_of(dataclasses.replace(few, output=tmp_path / "parts", iterations=3)).train()
     trainer_of(dataclasses.replace(few, output=None, resume=tmp_path / "parts")).train()
@@ -107,7 +108,7 @@ def test_a_speaker_describes_sampled_paths_once(few, speaker_run):
     config = dataclasses.replace(few, speaker=speaker_run, paths=20, batch_size=4)
     prepare(config)
     learner = PretrainingLearner(config)
-    source = SpokenPaths(config, learner.env)
+    source = GeneratedPaths(config, learner.env)
     first, other, again = (source.batch(iteration) for iteration in (0, 1, 0))
     assert first.tokens.shape == (4, config.max_instruction_length)
     assert (first.tokens[:, 0] > 0).all()

@@ -170,7 +170,7 @@ def test_contradicting_settings_are_refused(changes, message):
         ({"masked_words": 0.0, "actions": 0.0}, "the run has no task"),
         ({"masked_views": 1.0}, "requires --class-scores"),
         ({"class_scores": Path("scores.safetensors")}, "requires --class-scores"),
-        ({"spoken_share": 1.5}, "--spoken-share"),
+        ({"generated_share": 1.5}, "--generated-share"),
         ({"mask_rate": -0.1}, "--mask-rate"),
     ],
 )
