@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tasks": (
         "pretrain-vl",
         "finetune-vqa",
+        "compare-vqa-encoders",
         "finetune-gqa",
         "finetune-snli-ve",
         "train-captioner",

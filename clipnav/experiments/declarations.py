@@ -39,7 +39,6 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         budget: Time and hardware that the steps need, without those of required experiments.
         requires: Experiments whose steps run first.
         base: Prefix of references in `rows` without a file.
-        pending: Whether the experiment was never run to its end, so that its page has no table yet.
         archived: Reason why the current code cannot rerun the experiment, which then has no steps.
     """
 
@@ -51,7 +50,6 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: str = ""
     base: str = ""
     requires: tuple[str, ...] = ()
-    pending: bool = False
     archived: str | None = None
 
     def __post_init__(self) -> None:
