@@ -92,12 +92,27 @@ def pretraining_flags(shapes: Path) -> list[str]:
     return [*flags, "--text.hidden", "16", "--text.layers", "1", "--text.feed-forward", "24"]
 
 
-def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Command]:
+@dataclass(frozen=True)
+class TaskData:
+    """Data of the vision-and-language tasks.
+
+    Attributes:
+        shapes: Folder of a tiny VQA data set.
+        gqa: Folder of the same images with GQA questions.
+        pretrained: Tiny run of clipnav pretrain-vl.
+    """
+
+    shapes: Path
+    gqa: Path
+    pretrained: Path
+
+
+def commands(world: Path, data: TaskData, download: list[str]) -> dict[str, Command]:
     """Return all commands by name.
 
     Args:
         world: Folder of a tiny world.
-        shapes: Folder of a tiny VQA data set.
+        data: Data of the vision-and-language tasks.
         download: URL and SHA-256 of a file.
     """
     small = ["--threads", "1", "--iterations", "60", "--evaluate-every", "10"]
@@ -106,9 +121,11 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     tiny += ["--evaluation-splits", "val_unseen", "--select-by", "val_unseen", *small]
     follower = ["--follower.hidden-size", "16", "--follower.embedding-size", "8"]
     speaker = ["--speaker.hidden-size", "16", "--speaker.embedding-size", "8"]
-    vqa = ["--data", str(shapes), "--preset", "houses", "--select-by", "val", *small]
-    vqa += ["--evaluation-splits", "val", "--batch-size", "8", "--optimiser.warmup", "5"]
-    vqa += ["--mcan.hidden", "32", "--mcan.feed-forward", "48", "--mcan.layers", "1"]
+    task = ["--preset", "houses", "--select-by", "val", "--evaluation-splits", "val", *small]
+    task += ["--optimiser.warmup", "5"]
+    mcan = [*task, "--batch-size", "8", "--mcan.hidden", "32", "--mcan.feed-forward", "48"]
+    mcan += ["--mcan.layers", "1"]
+    tuned = [*task, "--batch-size", "4", "--model", "clip-vil-p", "--start", str(data.pretrained)]
     picture = ["--width", "128", "--workers", "1", "--precision", "fp32"]
     tasks = ["--houses", "2", "--train", "60", "--val-seen", "60", "--val-unseen", "60"]
     clip = ["--set", "mini", "--houses", "2", "--held-out", "0", "--extra-positions", "0"]
@@ -141,8 +158,16 @@ def commands(world: Path, shapes: Path, download: list[str]) -> dict[str, Comman
     return {
         "follower": Command(SCRIPTS / "train_agent.py", in_run(*tiny, *follower), **run),
         "speaker": Command(SCRIPTS / "train_speaker.py", in_run(*tiny, *speaker), **run),
-        "vqa": Command(SCRIPTS / "finetune_vqa.py", in_run(*vqa), **run),
-        "pairs": Command(SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(shapes)), **run),
+        "vqa": Command(
+            SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *mcan), **run
+        ),
+        "gqa": Command(SCRIPTS / "finetune_gqa.py", in_run("--data", str(data.gqa), *mcan), **run),
+        "tuning": Command(
+            SCRIPTS / "finetune_vqa.py", in_run("--data", str(data.shapes), *tuned), **run
+        ),
+        "pairs": Command(
+            SCRIPTS / "pretrain_vl.py", in_run(*pretraining_flags(data.shapes)), **run
+        ),
         "extraction": Command(PROGRAMS / "extract_features.py", store, files_in),
         "houses": Command(PROGRAMS / "build_houses.py", houses, files_in, waits=True),
         "tasks": Command(PROGRAMS / "make_house_tasks.py", made, files_in),

@@ -18,7 +18,8 @@ from storage.locks import sole_maker
 from storage.record_stream import stream_records
 from storage.records import RecordError
 from vl_tasks.clip_vil_p.data.answers import convert_answer
-from vl_tasks.clip_vil_p.data.pair_index import PairIndex, SourceRecord, is_index, write_index
+from vl_tasks.clip_vil_p.data.pair_index import PairIndex, is_index
+from vl_tasks.clip_vil_p.data.pair_index_writing import SourceRecord, write_index
 from vl_tasks.data.captions import read_captions
 from vl_tasks.data.images import SUFFIXES
 
@@ -86,7 +87,7 @@ def open_pairs(folder: Path, splits: Sequence[str], images: Path) -> PairIndex:
 
     Raises:
         FileNotFoundError: A data file or an image is missing.
-        ValueError: A data file or an image is damaged; names file and record.
+        ValueError: A data file, an image or the index is damaged; names file and record.
     """
     sources = [_source(folder, split) for split in splits]
     digest = hashlib.sha256(f"{_FORMAT} {images.resolve()}".encode())
@@ -103,7 +104,9 @@ def open_pairs(folder: Path, splits: Sequence[str], images: Path) -> PairIndex:
                 unfinished.mkdir()
                 write_index(unfinished, images, _records(sources, splits, images))
                 _move_all(unfinished, index)
-    return PairIndex(index, images)
+    pairs = PairIndex(index, images)
+    pairs.check()
+    return pairs
 
 
 def image_files(folder: Path) -> dict[str, str]:
