@@ -35,6 +35,7 @@ _TRAININGS = (
     "train-speaker",
     "pretrain-house-clip",
     "finetune-vqa",
+    "train-selector",
     "finetune-snli-ve",
     "finetune-gqa",
     "pretrain-vl",

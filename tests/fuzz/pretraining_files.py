@@ -97,8 +97,8 @@ def uniter_texts(folder: Path) -> Sample:
 
     from vl_tasks.data.pairs import read_hypotheses
 
-    database = folder / "ve_train.db"
-    with lmdb.open(str(database), map_size=1 << 20) as environment:
+    path = folder / "ve_train.db"
+    with lmdb.open(str(path), map_size=1 << 20, subdir=False) as environment:
         with environment.begin(write=True) as transaction:
             for number in range(40):
                 record = {
@@ -109,7 +109,7 @@ def uniter_texts(folder: Path) -> Sample:
                 }
                 raw = lz4.frame.compress(msgspec.msgpack.encode(record))
                 transaction.put(f"{number}".encode(), raw)
-    return database / "data.mdb", lambda: read_hypotheses(database)
+    return path, lambda: read_hypotheses(path)
 
 
 def _run(folder: Path) -> Path:

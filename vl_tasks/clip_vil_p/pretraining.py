@@ -211,6 +211,8 @@ class PretrainingLearner:
             config.words,
             config.faithful,
             config.seed,
+            config.exchanged,
+            config.masked_questions,
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:

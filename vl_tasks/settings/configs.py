@@ -41,7 +41,8 @@ class GridConfig:
     """Settings of the image encoder and its grid features."""
 
     encoder: str = "house_clip"
-    """CLIP image encoder: "house_clip", a folder, or the name of an open_clip model."""
+    """Image encoder: "house_clip", a folder, the name of an open_clip model, or
+    "efficientnet-lite0" (ImageNet's labels; requires the extra "bench")."""
     pretrained: str | None = None
     """Weights of an open_clip model: a tag ("openai") or a file."""
     random_weights: bool = False
