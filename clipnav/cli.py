@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "build-houses",
         "check-instructions",
         "make-house-tasks",
+        "translate-questions",
         "convert-easy-vqa",
     ),
     "results": ("reproduce",),
