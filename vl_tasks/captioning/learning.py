@@ -23,8 +23,7 @@ from vl_tasks.data.captions import (
 )
 from vl_tasks.grids.sources import fit_scale, open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folders
-from vl_tasks.settings.captions import CaptionConfig
-from vl_tasks.settings.configs import HELD_OUT
+from vl_tasks.settings.configs import HELD_OUT, CaptionConfig
 from vl_tasks.text.java import REMEDY, java_ready
 from vl_tasks.text.vocabulary import Vocabulary
 from vl_tasks.training import FinalScores, in_batches, train_task

@@ -5,9 +5,14 @@ A preset may contain such settings; a command line may not add them
 """
 
 from training.settings import idle_training_settings
-from vl_tasks.settings.captions import CaptionConfig
 from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
-from vl_tasks.settings.configs import EntailmentConfig, QuestionConfig, RunConfig, VqaConfig
+from vl_tasks.settings.configs import (
+    CaptionConfig,
+    EntailmentConfig,
+    QuestionConfig,
+    RunConfig,
+    VqaConfig,
+)
 from vl_tasks.settings.pretraining import PretrainConfig
 
 # Settings of models over the features of frozen encoders.

@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from training.optimiser_settings import OptimiserConfig
-from vl_tasks.settings.captions import CaptionConfig, CaptionerConfig
-from vl_tasks.settings.configs import HELD_OUT, EntailmentConfig, GridConfig, VqaConfig
+from vl_tasks.settings.configs import (
+    HELD_OUT,
+    CaptionConfig,
+    CaptionerConfig,
+    EntailmentConfig,
+    GridConfig,
+    VqaConfig,
+)
 from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 
 _SMALL = McanConfig(
