@@ -26,7 +26,11 @@ def make_trainer(config, learner=None):
     return Trainer(config, learner, lambda k: rank_iteration_seed(config.seed, 43, k, 0))
 
 
-def test_resume_is_bit_identical(tiny, tmp_path):
+@pytest.mark.parametrize("trunk", ["sgd", "adamw"])
+def test_resume_is_bit_identical(tiny, tmp_path, trunk):
+    if trunk == "adamw":
+        adamw = TrunkOptimiserConfig("adamw", 1e-3)
+        tiny = dataclasses.replace(tiny, trunk_optimiser=adamw, pairs_per_image=4)
     whole = make_trainer(tiny)
     whole.train()
     whole.close()
