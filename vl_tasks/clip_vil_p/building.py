@@ -106,7 +106,10 @@ def start_from(
 def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> PretrainingNetwork:
     trunk = Trunk(visual, config.faithful, config.trunk.frozen_norms)
     _check_size(config, trunk)
-    stream = SingleStream(bert, trunk.channels, config.trunk.positions, config.faithful)
+    pools_means = config.text.pooling == "means"
+    stream = SingleStream(
+        bert, trunk.channels, config.trunk.positions, config.faithful, pools_means
+    )
     initialise(stream.visual, bert.config.hidden_size)
     initialise(stream.pooler, bert.config.hidden_size)
     return PretrainingNetwork(trunk, stream, answers, config.cells)

@@ -28,6 +28,10 @@ class TextConfig:
     """Hidden width of the feed-forward layers (without --text.bert)."""
     dropout: float = 0.1
     """Dropout rate of hidden states and attention weights."""
+    pooling: Literal["first", "means"] = "first"
+    """Hidden state of a pair for matching and answers: that of the first word piece (as published),
+    or the mean over the words plus the mean over the cells. New networks learn faster with means,
+    because the first word piece receives little of each cell."""
 
     def __post_init__(self) -> None:
         names = ("vocabulary", "hidden", "layers", "heads", "feed_forward")

@@ -68,7 +68,15 @@ _HOUSES = PretrainConfig(
     preset="houses",
     select_by="val_seen",
     # Dropout slows the training of so small a network, and it does not overfit in this time.
-    text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256, dropout=0.0),
+    text=TextConfig(
+        vocabulary=600,
+        hidden=128,
+        layers=3,
+        heads=4,
+        feed_forward=256,
+        dropout=0.0,
+        pooling="means",
+    ),
     trunk=TrunkConfig(positions=12, frozen_norms=True),
     # The cells of smaller images do not show the colour of small things.
     image_size=(192, 192),
