@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "agents": (
         "demo",
         "train-agent",
+        "pretrain-agent",
         "evaluate-agent",
         "train-speaker",
         "train-language-representation",
@@ -37,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tasks": (
         "pretrain-vl",
         "finetune-vqa",
+        "compare-vqa-encoders",
         "finetune-gqa",
         "finetune-snli-ve",
         "train-captioner",
@@ -55,6 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "build-houses",
         "check-instructions",
         "make-house-tasks",
+        "translate-questions",
         "convert-easy-vqa",
     ),
     "results": ("reproduce",),

@@ -66,7 +66,7 @@ def _published(
 
 _HOUSES = PretrainConfig(
     preset="houses",
-    select_by="val_seen",
+    **HOUSE_SPLITS,
     # Dropout slows the training of so small a network, and it does not overfit in this time.
     text=TextConfig(
         vocabulary=600,
@@ -94,7 +94,7 @@ _HOUSES = PretrainConfig(
         clip="norm",
         clip_at=1.0,
     ),
-    trunk_optimiser=TrunkOptimiserConfig("adamw", 3e-4),
+    trunk_optimiser=TrunkOptimiserConfig(3e-4, name="adamw"),
     precision="medium",
     iterations=7500,
     batch_size=128,
@@ -107,7 +107,12 @@ PRETRAIN_PRESETS = {
     "houses": _HOUSES,
     # The same for the user's own captions and questions.
     "small": replace(
-        _HOUSES, preset="small", data="photos", select_by="held-out", image_size=(192, 288)
+        _HOUSES,
+        preset="small",
+        data="photos",
+        select_by="held-out",
+        evaluation_splits=(),
+        image_size=(192, 288),
     ),
     # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
     # Ctrl-C. Stage 2 starts from it with --start.
@@ -138,7 +143,7 @@ _SMALL: dict[str, Any] = {
     "model": "clip-vil-p",
     "start": _SMALL_RUN,
     "clip_vil_p": FineTuningConfig(
-        TrunkOptimiserConfig("adamw", 1e-4),
+        TrunkOptimiserConfig(1e-4, name="adamw"),
         frozen_norms=True,
         words=32,
         sentences_per_image=8,
@@ -161,7 +166,7 @@ CLIP_VIL_P_VQA = {
         model="clip-vil-p",
         start=Path("runs/rn50x4-stage-2"),
         clip_vil_p=FineTuningConfig(
-            TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _VQA_UPDATES,)),
+            TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
             loss_scale=500.0,
             accumulate=32,
             precision="fp16",
@@ -207,7 +212,7 @@ CLIP_VIL_P_GQA = {
         start=_PUBLISHED_VQA.start,
         clip_vil_p=replace(
             _PUBLISHED_VQA.clip_vil_p,
-            trunk=TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _GQA_UPDATES,)),
+            trunk=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
             loss_scale=None,
         ),
         optimiser=replace(_PUBLISHED_VQA.optimiser, warmup=round(0.05 * 5 * _GQA_UPDATES)),
