@@ -193,6 +193,12 @@ def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
     assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
 
 
+def test_without_exchanged_sentences_there_is_nothing_to_match(maker, pairs):
+    maker = PairBatches(**{**vars(maker), "exchanged": 0.0})
+    batch = maker.make(key(np.flatnonzero(~pairs.portrait[pairs.images]), 0))
+    assert (batch.matching == NONE).all()
+
+
 def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):
     records = [
         {"img_id": f"shape_{k}", "sentf": {"a": [f"{k} first", f"{k} second"]}} for k in (1, 2, 3)
