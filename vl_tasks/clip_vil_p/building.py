@@ -164,7 +164,8 @@ def _assemble(config: PretrainConfig, visual: Any, bert: Any, answers: int) -> P
     if joint:
         stream = JointStream(bert, trunk.channels, positions)
     else:
-        stream = SingleStream(bert, trunk.channels, positions, config.faithful)
+        pools_means = config.text.pooling == "means"
+        stream = SingleStream(bert, trunk.channels, positions, config.faithful, pools_means)
     initialise(stream.visual, bert.config.hidden_size)
     initialise(stream.pooler, bert.config.hidden_size)
     return PretrainingNetwork(trunk, stream, answers, config.cells)

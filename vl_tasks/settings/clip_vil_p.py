@@ -31,6 +31,10 @@ class TextConfig:
     """Hidden width of the feed-forward layers (without --text.bert)."""
     dropout: float = 0.1
     """Dropout rate of hidden states and attention weights."""
+    pooling: Literal["first", "means"] = "first"
+    """Hidden state of a pair for matching and answers: that of the first word piece (as published),
+    or the mean over the words plus the mean over the cells. New networks learn faster with means,
+    because the first word piece receives little of each cell."""
 
     def __post_init__(self) -> None:
         names = ("vocabulary", "hidden", "layers", "heads", "feed_forward")
@@ -69,10 +73,6 @@ class TrunkConfig:
 class TrunkOptimiserConfig:
     """Optimiser of the visual trunk."""
 
-    name: Literal["sgd", "adamw"] = "sgd"
-    """Optimiser: sgd (without momentum, as published), or adamw, which trains all layers of a small
-    trunk within a few thousand iterations; its learning rate follows the schedule of the
-    transformer instead of `milestones`."""
     learning_rate: float = 0.003
     """Learning rate of the first iterations (sgd), or largest learning rate (adamw)."""
     weight_decay: float = 4e-4
@@ -81,6 +81,10 @@ class TrunkOptimiserConfig:
     """Iterations at which the learning rate is multiplied by `decay`."""
     decay: float = 0.1
     """Factor at each milestone."""
+    name: Literal["sgd", "adamw"] = "sgd"
+    """Optimiser: sgd (without momentum, as published), or adamw, which trains all layers of a small
+    trunk within a few thousand iterations; its learning rate follows the schedule of the
+    transformer instead of `milestones`."""
 
     def __post_init__(self) -> None:
         names = ("learning_rate", "weight_decay", "decay")
@@ -96,7 +100,7 @@ class TrunkOptimiserConfig:
 class FineTuningConfig:
     """Training end to end (--model clip-vil-p or multilingual)."""
 
-    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig("sgd", 0.001))
+    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
     """Optimiser of the visual trunk."""
     loss_scale: float | None = None
     """Factor of the loss: binary cross-entropy is averaged over the answers and multiplied by it,

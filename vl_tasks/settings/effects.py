@@ -50,6 +50,8 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
         idle |= dict.fromkeys(names, "with --start, whose run has its own networks")
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
+    if config.model == "multilingual":
+        idle["text.pooling"] = "with --model multilingual"
     if config.objective == "masked-words":
         names = ("answering", "answers", "min_count")
         idle |= dict.fromkeys(names, "with --objective masked-words")
@@ -90,10 +92,11 @@ def _idle_in_languages(config: VqaConfig) -> dict[str, str]:
         return dict.fromkeys(names, f"with --model {config.model}")
     if config.start is not None:
         return {"multilingual": "with --start, whose run has its own networks"}
+    idle = {"multilingual.text.pooling": "with --model multilingual"}
     if config.multilingual.text.bert is not None:
         names = tuple(f"multilingual.text.{name}" for name in _TEXT_SIZES)
-        return dict.fromkeys(names, "with --multilingual.text.bert")
-    return {}
+        idle |= dict.fromkeys(names, "with --multilingual.text.bert")
+    return idle
 
 
 def _idle_in_entailment(config: EntailmentConfig) -> dict[str, str]:

@@ -68,7 +68,15 @@ _HOUSES = PretrainConfig(
     preset="houses",
     **HOUSE_SPLITS,
     # Dropout slows the training of so small a network, and it does not overfit in this time.
-    text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256, dropout=0.0),
+    text=TextConfig(
+        vocabulary=600,
+        hidden=128,
+        layers=3,
+        heads=4,
+        feed_forward=256,
+        dropout=0.0,
+        pooling="means",
+    ),
     trunk=TrunkConfig(positions=12, frozen_norms=True),
     # The cells of smaller images do not show the colour of small things.
     image_size=(192, 192),
@@ -86,7 +94,7 @@ _HOUSES = PretrainConfig(
         clip="norm",
         clip_at=1.0,
     ),
-    trunk_optimiser=TrunkOptimiserConfig("adamw", 3e-4),
+    trunk_optimiser=TrunkOptimiserConfig(3e-4, name="adamw"),
     precision="medium",
     iterations=7500,
     batch_size=128,
@@ -135,14 +143,14 @@ _SMALL: dict[str, Any] = {
     "model": "clip-vil-p",
     "start": _SMALL_RUN,
     "clip_vil_p": FineTuningConfig(
-        TrunkOptimiserConfig("adamw", 1e-4),
+        TrunkOptimiserConfig(1e-4, name="adamw"),
         frozen_norms=True,
         words=32,
-        sentences_per_image=4,
+        sentences_per_image=8,
         precision="medium",
     ),
-    "optimiser": _small_optimiser(3e-4, 100),
-    "iterations": 3000,
+    "optimiser": _small_optimiser(5e-4, 100),
+    "iterations": 2500,
     "batch_size": 64,
     "evaluate_every": 500,
 }
@@ -158,7 +166,7 @@ CLIP_VIL_P_VQA = {
         model="clip-vil-p",
         start=Path("runs/rn50x4-stage-2"),
         clip_vil_p=FineTuningConfig(
-            TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _VQA_UPDATES,)),
+            TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
             loss_scale=500.0,
             accumulate=32,
             precision="fp16",
@@ -204,7 +212,7 @@ CLIP_VIL_P_GQA = {
         start=_PUBLISHED_VQA.start,
         clip_vil_p=replace(
             _PUBLISHED_VQA.clip_vil_p,
-            trunk=TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _GQA_UPDATES,)),
+            trunk=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
             loss_scale=None,
         ),
         optimiser=replace(_PUBLISHED_VQA.optimiser, warmup=round(0.05 * 5 * _GQA_UPDATES)),

@@ -125,6 +125,20 @@ def test_frozen_norms_keep_their_statistics_but_train_their_weights():
     assert not torch.equal(trunk.visual.bn1.running_mean, before)
 
 
+def test_pooled_means_depend_on_neither_padding_nor_the_order_of_cells():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    bert = BertModel(BertConfig(vocab_size=9, intermediate_size=16, **sizes), False)
+    stream = SingleStream(bert, 4, 0, pools_means=True).eval()
+    pieces, cells = torch.tensor([[1, 5, 2, 0]]), torch.randn(1, 3, 4)
+    mask = torch.tensor([[True, True, False]])
+    states = stream.encode(pieces, pieces != 0, cells, mask)
+    mean = states.words[:, :3].mean(1) + states.cells[:, :2].mean(1)
+    torch.testing.assert_close(states.pooled, stream.pooler(mean).tanh())
+    turned = stream.encode(pieces[:, :3], pieces[:, :3] != 0, cells.flip(1), mask.flip(1))
+    torch.testing.assert_close(turned.pooled, states.pooled)
+
+
 def test_cells_are_drawn_without_repeats_from_the_image():
     mask = torch.ones(3, 20, dtype=torch.bool)
     mask[0, :14] = False

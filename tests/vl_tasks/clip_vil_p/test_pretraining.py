@@ -26,7 +26,11 @@ def make_trainer(config, learner=None):
     return Trainer(config, learner, lambda k: rank_iteration_seed(config.seed, 43, k, 0))
 
 
-def test_resume_is_bit_identical(tiny, tmp_path):
+@pytest.mark.parametrize("trunk", ["sgd", "adamw"])
+def test_resume_is_bit_identical(tiny, tmp_path, trunk):
+    if trunk == "adamw":
+        adamw = TrunkOptimiserConfig(1e-3, name="adamw")
+        tiny = dataclasses.replace(tiny, trunk_optimiser=adamw, pairs_per_image=4)
     whole = make_trainer(tiny)
     whole.train()
     whole.close()
@@ -87,8 +91,8 @@ def rows_of(batch, rows):
 
 def test_adamw_of_the_trunk_follows_the_schedule_of_the_transformer(tiny):
     with pytest.raises(ValueError, match=r"milestones .* have no effect with adamw"):
-        TrunkOptimiserConfig("adamw", milestones=(3,))
-    adamw = TrunkOptimiserConfig("adamw", 1e-4)
+        TrunkOptimiserConfig(milestones=(3,), name="adamw")
+    adamw = TrunkOptimiserConfig(1e-4, name="adamw")
     trainer = make_trainer(dataclasses.replace(tiny, trunk_optimiser=adamw))
     optimiser = trainer.learner.optimiser
     assert isinstance(optimiser._trunk, torch.optim.AdamW)
@@ -159,7 +163,7 @@ def test_training_learns_words_and_answers_and_is_loaded_again(tiny, tmp_path):
         cells=None,
         text=text,
         trunk=dataclasses.replace(tiny.trunk, frozen_norms=True),
-        trunk_optimiser=TrunkOptimiserConfig("sgd", 0.03),
+        trunk_optimiser=TrunkOptimiserConfig(0.03),
         optimiser=OptimiserConfig("adamw", 1e-3, schedule="linear", warmup=30, clip="norm"),
     )
     pretrain(config)

@@ -19,7 +19,7 @@ class States(NamedTuple):
     Attributes:
         words: (B, T, hidden).
         cells: (B, N, hidden).
-        pooled: (B, hidden), from the first word piece, [CLS].
+        pooled: (B, hidden), from the first word piece, [CLS], or from means over words and cells.
     """
 
     words: Tensor
@@ -87,12 +87,18 @@ class SingleStream(nn.Module):
         positions: Number of rows and of columns with position embeddings; 0 for none.
         faithful: No tanh in the pooler; and row 0 of the tables of positions and segments is not
             trained, which BERT uses for [CLS] and for all words (`padding_idx=0` of LXMERT).
+        pools_means: Pool the mean over the words plus the mean over the cells, instead of [CLS].
     """
 
     model = "clip-vil-p"
 
     def __init__(
-        self, bert: BertModel, channels: int, positions: int, faithful: bool = False
+        self,
+        bert: BertModel,
+        channels: int,
+        positions: int,
+        faithful: bool = False,
+        pools_means: bool = False,
     ) -> None:
         super().__init__()
         config = bert.config
@@ -105,7 +111,7 @@ class SingleStream(nn.Module):
             config.layer_norm_eps,
         )
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
-        self._faithful = faithful
+        self._faithful, self._pools_means = faithful, pools_means
         if faithful:
             bert.embeddings.position_embeddings.padding_idx = 0
             bert.embeddings.token_type_embeddings.padding_idx = 0
@@ -140,13 +146,22 @@ class SingleStream(nn.Module):
         with _attention_kernel(joined.device):
             states = self.bert.encoder(joined, attention_mask=allowed).last_hidden_state
         words, visual = states.split([pieces.shape[1], cells.shape[1]], dim=1)
-        pooled = self.pooler(words[:, 0])
+        whole = words[:, 0]
+        if self._pools_means:
+            whole = _mean(words, word_mask) + _mean(visual, mask)
+        pooled = self.pooler(whole)
         return States(words, visual, pooled if self._faithful else pooled.tanh())
 
     def embed(self, pieces: Tensor, cells: Tensor) -> Tensor:
         """Embed word pieces (B, T) and placed cells (B, N, C): (B, T + N, hidden)."""
         words = self.bert.embeddings(input_ids=pieces)
         return torch.cat([words, self.visual(cells).to(words.dtype)], dim=1)
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean (B, hidden) of the states (B, L, hidden) where a mask (B, L) is True."""
+    weights = mask.to(states.dtype)[..., None]
+    return (states * weights).sum(1) / weights.sum(1)
 
 
 def _attention_kernel(device: torch.device) -> AbstractContextManager[object]:
