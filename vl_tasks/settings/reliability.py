@@ -118,8 +118,8 @@ class SelectorConfig:
 
 
 # Published settings (configs/experiments/*/vqa2/select_pred.yaml and select_pred_calibration.yaml;
-# the selector of movie-mcan has batches of 32). mmf's `adam_w` is that of transformers, whose weight
-# decay is 0 by default.
+# the selector of movie-mcan has batches of 32). The `adam_w` of mmf is that of transformers, which
+# has no weight decay by default.
 SELECTOR_OPTIMISER = OptimiserConfig(
     "adamw",
     1e-4,
