@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes
+from training.settings import check_counts, check_minutes, check_numbers
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import Precision, TextConfig, TrunkConfig, TrunkOptimiserConfig
+from vl_tasks.settings.configs import check_held_out
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class PretrainConfig:
     uses all cells."""
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
+    exchanged: float = 0.5
+    """Fraction of the pairs that get a sentence of another image, for the matching objective. These
+    pairs have neither masked words (without --faithful) nor an answer as targets."""
+    masked_questions: bool = True
+    """Masked words in questions with answers, as in the published code; a question whose main word
+    is masked cannot be answered. --no-masked-questions masks the words of captions only."""
     answering: bool = True
     """Question answering objective, besides masked words and matching."""
     answers: Path | None = None
@@ -77,10 +84,12 @@ class PretrainConfig:
     evaluation_batch: int = 64
     """Batch size of the evaluation."""
     evaluation_pairs: int | None = 20_000
-    """Number of pairs of the split --select-by that are evaluated, evenly spread; "None": all."""
+    """Largest number of pairs of a split that are evaluated, evenly spread; "None": all."""
     select_by: str = "val"
     """Split that selects the best checkpoint; "held-out" reserves one twentieth of the training
     images for it."""
+    evaluation_splits: tuple[str, ...] = ()
+    """Further splits that are evaluated with the best checkpoint after training."""
     output: Path | None = None
     """Folder of the run; default: runs/NAME."""
     track: tuple[TrackerName, ...] = ()
@@ -107,6 +116,8 @@ class PretrainConfig:
         check_counts(self, ("words",), least=3)
         check_counts(self, ("workers",), least=0)
         check_minutes(self.minutes)
+        check_held_out(self.select_by, self.evaluation_splits)
+        check_numbers(self, ("exchanged",), most=1)
         short, long = self.image_size
         if not 0 < short <= long:
             raise ValueError(
