@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "agents": (
         "demo",
         "train-agent",
+        "pretrain-agent",
         "evaluate-agent",
         "train-speaker",
         "train-language-representation",
@@ -56,6 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "build-houses",
         "check-instructions",
         "make-house-tasks",
+        "translate-questions",
         "convert-easy-vqa",
     ),
     "results": ("reproduce",),

@@ -15,7 +15,15 @@ from storage import write_text
 from storage.json_files import read_json_object
 from training import distributed
 from training.settings import CONFIG, read_config, to_json
-from vl_tasks.clip_vil_p.building import TRUNK, build_network, load_run, save_description
+from vl_tasks.clip_vil_p.building import (
+    TRUNK,
+    build_network,
+    load_run,
+    make_network,
+    new_word_pieces,
+    save_description,
+    standardise,
+)
 from vl_tasks.clip_vil_p.data.answers import convert_answer
 from vl_tasks.clip_vil_p.data.batch import Pictures
 from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
@@ -25,7 +33,7 @@ from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.heads import AnswerHead, initialise_from_answers
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, describe_stream
 from vl_tasks.clip_vil_p.optimisers import autocast, set_matmul_precision
-from vl_tasks.settings.configs import FineTunableConfig, QuestionConfig
+from vl_tasks.settings.configs import FineTunableConfig, QuestionConfig, VqaConfig
 from vl_tasks.settings.pretraining import PretrainConfig
 
 _BASE = "clip_vil_p"  # folder within a run: settings and sizes of the pre-trained model
@@ -45,9 +53,9 @@ class FineTunedNetwork(nn.Module):
     def __init__(self, pretrained: PretrainingNetwork, classes: int) -> None:
         super().__init__()
         self.trunk, self.stream = pretrained.trunk, pretrained.stream
-        self.head = AnswerHead(pretrained.stream.bert.config.hidden_size, classes)
+        self.head = pretrained.new_head(classes)
         self.architecture = {
-            "model": "clip-vil-p",
+            "model": self.stream.model,
             **describe_stream(self.trunk, self.stream),
             "answers": str(classes),
         }
@@ -103,21 +111,66 @@ class SentenceBatches:
         return key, pictures, torch.from_numpy(pieces[:, :longest].astype(np.int64))
 
 
+def new_base(config: VqaConfig) -> PretrainConfig:
+    """Return the settings of a new multilingual network, in the form of a pre-training."""
+    chosen = config.multilingual
+    return PretrainConfig(
+        preset=config.preset,
+        data=config.data,
+        model="multilingual",
+        objective="masked-words",
+        languages=config.languages,
+        text=chosen.text,
+        trunk=chosen.trunk,
+        image_size=chosen.image_size,
+        faithful=config.faithful,
+        words=config.clip_vil_p.words,
+        batch_size=config.batch_size,
+    )
+
+
+def _check_model(config: FineTunableConfig, start: Path, base: PretrainConfig) -> None:
+    """Check that a pre-trained network is that of --model.
+
+    Raises:
+        ValueError: It is another one, or --faithful differs.
+    """
+    if base.model != config.model:
+        raise ValueError(
+            f"{start}: pre-trained with --model {base.model}, but --model {config.model} was "
+            f"given; change it, or name another run as --start"
+        )
+    if config.model == "multilingual" and base.faithful != getattr(config, "faithful", False):
+        raise ValueError(
+            f"{start}: pre-trained {'with' if base.faithful else 'without'} --faithful; "
+            f"{'add' if base.faithful else 'omit'} this flag"
+        )
+
+
 class FineTuning:
     """Network of a task, built from the run `start` or the run to resume, and its inputs.
+
+    Without a run to start from, the model multilingual gets a new network.
 
     Args:
         config: Settings of the task.
         classes: Classes: answers or labels. Answers that the pre-training learnt keep their output
             weights.
         run: Folder of the task's run, for a run that is resumed or used; None for a new run.
+        texts: Training sentences, which the word pieces of a new network are learnt from.
 
     Raises:
         FileNotFoundError: A folder is not a run.
-        ValueError: A file is damaged.
+        ValueError: A file is damaged, or `start` is a run of another model.
     """
 
-    def __init__(self, config: FineTunableConfig, classes: Sequence[str], run: Path | None) -> None:
+    def __init__(
+        self,
+        config: FineTunableConfig,
+        classes: Sequence[str],
+        run: Path | None,
+        texts: Sequence[str] = (),
+    ) -> None:
         self.config = config
         set_matmul_precision(config.clip_vil_p.precision)
         self.known = 0
@@ -127,20 +180,33 @@ class FineTuning:
             self.pieces = WordPieces.load(base)
             pretrained, self._tower = build_network(self._base, base, 0), None
             self.network = FineTunedNetwork(pretrained, len(classes))
+        elif config.start is None:
+            assert isinstance(config, VqaConfig)  # check_start
+            self._base = new_base(config)
+            self.pieces = new_word_pieces(self._base, texts)
+            pretrained, self._tower = make_network(self._base, self.pieces, 0)
+            self.network = FineTunedNetwork(pretrained, len(classes))
         else:
-            assert config.start is not None  # check_start
             self._base, pretrained, self.pieces, answers = load_run(config.start)
+            _check_model(config, config.start, self._base)
             self._tower = read_json_object(config.start / TRUNK, "train the run again")
             self.network = FineTunedNetwork(pretrained, len(classes))
-            if pretrained.answers is not None and isinstance(config, QuestionConfig):
-                head, names = pretrained.answers.state_dict(), list(classes)
-                self.known = initialise_from_answers(
-                    self.network.head, names, head, answers.classes, convert_answer
-                )
+            head = self.network.head
+            if pretrained.answers is not None and isinstance(head, AnswerHead):
+                if isinstance(config, QuestionConfig):
+                    known = pretrained.answers.state_dict(), answers.classes
+                    names = list(classes)
+                    self.known = initialise_from_answers(head, names, *known, convert_answer)
+        self.network.trunk.frozen = config.clip_vil_p.frozen_trunk
         self.network.trunk.frozen_norms = config.clip_vil_p.frozen_norms
         self.network.to(memory_format=self.network.trunk.tower.layout)  # pyright: ignore
         self.network.to(config.device)
         self.metadata = {"word pieces": self.pieces.digest}
+
+    def standardise(self, paths: Sequence[Path]) -> None:
+        """Fit the projection of grid features of a new network to training images."""
+        if self._base.trunk.standardise:
+            standardise(self.network, paths, self._base, self.config.device)
 
     def sentences(self, paths: Sequence[Path], texts: Sequence[str]) -> Sentences:
         """Prepare sentences about images.

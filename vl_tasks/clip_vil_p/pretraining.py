@@ -20,7 +20,9 @@ from vl_tasks.clip_vil_p.building import (
     build_network,
     load_run,
     make_network,
+    new_word_pieces,
     save_description,
+    standardise,
     start_from,
 )
 from vl_tasks.clip_vil_p.data.answers import AnswerClasses
@@ -29,7 +31,6 @@ from vl_tasks.clip_vil_p.data.grouped_order import GroupedOrder, exact_batches
 from vl_tasks.clip_vil_p.data.loading import load_batches
 from vl_tasks.clip_vil_p.data.pair_batches import BatchKey, PairBatches
 from vl_tasks.clip_vil_p.data.pair_index import PairIndex
-from vl_tasks.clip_vil_p.data.pictures import read_prepared, stack
 from vl_tasks.clip_vil_p.data.word_pieces import WordPieces
 from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
@@ -173,16 +174,8 @@ class PretrainingLearner:
         total = len(training.portrait)
         places = np.linspace(0, total - 1, min(total, _STANDARDISED)).astype(np.int64)
         images = np.unique(training.index.images[training.numbers(places)])
-        size = self.config.image_size
-        self.network.eval()
-        cells = []
-        with torch.inference_mode():
-            for part in exact_batches(training.index.portrait[images], self.config.batch_size):
-                paths = [training.index.image_path(int(image)) for image in images[part]]
-                pictures = stack([read_prepared(path, *size) for path in paths])
-                grid, mask = self.network.trunk(pictures.to(self.config.device))
-                cells.append(grid[mask].float())
-        self.network.stream.visual.standardise(torch.cat(cells).clone())
+        paths = [training.index.image_path(int(image)) for image in images]
+        standardise(self.network, paths, self.config, self.config.device)
 
     def _batch(self, iteration: int) -> Batch:
         if iteration != self._next:
@@ -211,8 +204,8 @@ class PretrainingLearner:
             config.words,
             config.faithful,
             config.seed,
-            config.exchanged,
-            config.masked_questions,
+            config.exchanged if config.objective == "all" else 0.0,
+            config.masked_questions or config.objective == "masked-words",
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:
@@ -233,20 +226,18 @@ class PretrainingLearner:
         return pieces, answers, network, tower
 
     def _new_answers(self) -> AnswerClasses:
-        if not self.config.answering:
+        if not self.config.answers_questions:
             return AnswerClasses([])
         if self.config.answers is not None:
             return AnswerClasses.load(self.config.answers)
         return AnswerClasses.of_pairs(self.splits.training.index, self.config.min_count)
 
     def _new_pieces(self) -> WordPieces:
-        if self.config.text.bert is not None:
-            return WordPieces.of_bert(self.config.text.bert)
         training = self.splits.training
         step = max(len(training.portrait) // _LEARNT_FROM, 1)
         numbers = training.numbers(np.arange(0, len(training.portrait), step))
         texts = (training.index[int(number)].text for number in numbers)
-        return WordPieces.learn(texts, self.config.text.vocabulary)
+        return new_word_pieces(self.config, texts)
 
 
 @distributed.destroys_process_group

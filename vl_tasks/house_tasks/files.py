@@ -17,12 +17,12 @@ from vl_tasks.data.question_files import write_questions
 from vl_tasks.data.questions import Question
 from vl_tasks.house_tasks.hypotheses import LETTERS, HouseHypothesis
 from vl_tasks.house_tasks.images import HouseImage
+from vl_tasks.house_tasks.languages.lexicons import LANGUAGES_FOLDER
 from vl_tasks.house_tasks.questions import HouseQuestion, answer_type
 from vl_tasks.text.ptb import python_words
 
 # Names of the splits in Karpathy's file.
 KARPATHY = {"train": "train", "val_seen": "val", "val_unseen": "test"}
-LANGUAGES_FOLDER = "languages"  # within a data folder: questions by the code of their language
 _TYPES = {
     "existence": "is there",
     "count": "how many",

@@ -1,12 +1,15 @@
 """Settings of CLIP-ViL_p that pre-training and fine-tuning share."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from training.settings import check_counts, check_numbers
 
 Precision = Literal["fp32", "medium", "bf16", "fp16"]
+FineTunedModel = Literal["clip-vil-p", "multilingual"]
+FINE_TUNED_MODELS: tuple[str, ...] = get_args(FineTunedModel)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class TrunkConfig:
     deviation 1 over the training images (off in the original implementation)."""
     frozen_norms: bool = False
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
+    frozen: bool = False
+    """Do not train the trunk."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class TrunkOptimiserConfig:
 
 @dataclass(frozen=True)
 class FineTuningConfig:
-    """Fine-tuning of a pre-trained CLIP-ViL_p (--model clip-vil-p)."""
+    """Training end to end (--model clip-vil-p or multilingual)."""
 
     trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig("sgd", 0.001))
     """Optimiser of the visual trunk."""
@@ -99,6 +104,8 @@ class FineTuningConfig:
     cross-entropy is summed over the answers, which is the factor "number of answers"."""
     frozen_norms: bool = False
     """Keep the statistics of batch norms, instead of the statistics of each batch."""
+    frozen_trunk: bool = False
+    """Do not train the trunk."""
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     accumulate: int = 1
@@ -121,16 +128,33 @@ class FineTuningConfig:
 def check_start(model: str, start: Path | None, vision: bool) -> None:
     """Check that --model clip-vil-p has a pre-trained run and images, and others no such run.
 
+    The model multilingual may have a pre-trained run, and has images.
+
     Raises:
         ValueError: --start is missing or has no effect, or --no-vision is set.
     """
-    if model != "clip-vil-p":
+    if model not in FINE_TUNED_MODELS:
         if start is not None:
             raise ValueError(f"--start {start} has no effect with --model {model}; omit it")
         return
-    if start is None:
+    if start is None and model == "clip-vil-p":
         raise ValueError(
             "--model clip-vil-p requires --start RUN; name a run of clipnav pretrain-vl"
         )
     if not vision:
-        raise ValueError("--no-vision: clip-vil-p requires images; choose another --model")
+        raise ValueError(f"--no-vision: {model} requires images; choose another --model")
+
+
+def check_codes(languages: tuple[str, ...], flag: str) -> None:
+    """Check the codes of languages, which are names of folders.
+
+    Raises:
+        ValueError: There is none, one is not a code, or one occurs twice.
+    """
+    if not languages:
+        raise ValueError(f"{flag}: give at least one language, such as en")
+    for number, language in enumerate(languages):
+        if not re.fullmatch(r"[a-z]{2,3}([_-][A-Za-z]{2,8})?", language):
+            raise ValueError(f"{flag}: '{language}' is not the code of a language, such as en")
+        if language in languages[:number]:
+            raise ValueError(f"{flag}: '{language}' occurs twice; remove one of them")

@@ -13,12 +13,13 @@ from typing import ClassVar, Literal
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes
 from training.tracking import TrackerName
-from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_start
+from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
+from vl_tasks.settings.multilingual import MultilingualConfig
 from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
-Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"]
+Reasoner = Literal["pythia", "mcan", "movie-mcan", "clip-vil-p", "multilingual"]
 Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # split with one twentieth of the training images
 
@@ -146,9 +147,10 @@ class FineTunableConfig(RunConfig):
     model: str = "mcan"
     """Architecture of the model."""
     start: Path | None = None
-    """Run of clipnav pretrain-vl that --model clip-vil-p starts from."""
+    """Run of clipnav pretrain-vl that the training starts from, for --model clip-vil-p or
+    multilingual."""
     clip_vil_p: FineTuningConfig = field(default_factory=FineTuningConfig)
-    """Fine-tuning with --model clip-vil-p."""
+    """Training end to end, for --model clip-vil-p or multilingual."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -170,7 +172,8 @@ class QuestionConfig(FineTunableConfig):
     features."""
     faithful: bool = False
     """Exact computation of the published code: Pythia and MoVie+MCAN attend to padding, MCAN uses
-    openvqa's layer normalisation."""
+    openvqa's layer normalisation, multilingual learns one answer per question and, without --start,
+    has one position for all visual tokens."""
     loss: Reduction = "mean"
     """Reduction of the loss over the questions of a batch: mean (mmf) or sum (openvqa)."""
     tokenizer: Tokenizer = "ours"
@@ -210,6 +213,24 @@ class VqaConfig(QuestionConfig):
     """Script that trains such runs."""
     variant: Literal["V0", "V1", "V2", "V3"] = "V2"
     """Variant of the official VQA evaluator, see docs/vl_tasks.md."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of the training questions of --model multilingual, such as en fr de es hi te."""
+    evaluation_languages: tuple[str, ...] | None = None
+    """Languages of the evaluation of --model multilingual; default: those of --languages."""
+    multilingual: MultilingualConfig = field(default_factory=MultilingualConfig)
+    """New network of --model multilingual, without --start."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_codes(self.languages, "--languages")
+        if self.evaluation_languages is not None:
+            check_codes(self.evaluation_languages, "--evaluation-languages")
+
+    @property
+    def asked_languages(self) -> tuple[str, ...]:
+        """Languages of the evaluation."""
+        chosen = self.evaluation_languages
+        return self.languages if chosen is None else chosen
 
     @property
     def task(self) -> str:

@@ -20,6 +20,8 @@ class GqaConfig(QuestionConfig):
 
     COMMAND: ClassVar[str] = "clipnav finetune-gqa"
     """Script that trains such runs."""
+    model: Literal["pythia", "mcan", "movie-mcan", "clip-vil-p"] = "mcan"
+    """Architecture of the model."""
     objective: Literal["ce", "bce"] = "ce"
     """Loss: ce (cross-entropy, as in openvqa) or bce (binary cross-entropy, as in CLIP-ViL_p)."""
     consistency: bool = True

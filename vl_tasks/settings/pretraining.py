@@ -6,12 +6,19 @@ returns at once.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
 from training.settings import check_counts, check_minutes, check_numbers
 from training.tracking import TrackerName
-from vl_tasks.settings.clip_vil_p import Precision, TextConfig, TrunkConfig, TrunkOptimiserConfig
+from vl_tasks.settings.clip_vil_p import (
+    FineTunedModel,
+    Precision,
+    TextConfig,
+    TrunkConfig,
+    TrunkOptimiserConfig,
+    check_codes,
+)
 from vl_tasks.settings.configs import check_held_out
 
 
@@ -28,6 +35,14 @@ class PretrainConfig:
     docs/vl_pretraining.md lists."""
     images: Path | None = None
     """Folder of the images; default: the data folder or its images/."""
+    model: FineTunedModel = "clip-vil-p"
+    """Network: clip-vil-p, or multilingual, whose visual tokens join the BERT before its first
+    layer norm (docs/multilingual_vqa.md)."""
+    objective: Literal["all", "masked-words"] = "all"
+    """Objectives: masked words, matching and question answering (all), or masked words alone."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of the sentences, such as en fr de es hi te; those besides English are in the
+    folders languages/LANGUAGE of the data."""
     train_splits: tuple[str, ...] = ("train",)
     """Training splits."""
     start: Path | None = None
@@ -58,8 +73,9 @@ class PretrainConfig:
     min_count: int = 9
     """Minimum number of occurrences of an answer (without --answers)."""
     faithful: bool = False
-    """Exact computation of the published code: no tanh in the pooler, masked words are also learnt
-    from pairs that do not match, and padding counts as image."""
+    """Exact computation of the published code: padding counts as image; clip-vil-p has no tanh in
+    the pooler and also learns masked words from pairs that do not match; multilingual has one
+    position for all visual tokens, which include the class token of a ViT."""
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig("adamw"))
     """Optimiser of the transformer, and gradient clipping over all weights."""
     trunk_optimiser: TrunkOptimiserConfig = field(default_factory=TrunkOptimiserConfig)
@@ -118,6 +134,7 @@ class PretrainConfig:
         check_minutes(self.minutes)
         check_held_out(self.select_by, self.evaluation_splits)
         check_numbers(self, ("exchanged",), most=1)
+        check_codes(self.languages, "--languages")
         short, long = self.image_size
         if not 0 < short <= long:
             raise ValueError(
@@ -127,4 +144,10 @@ class PretrainConfig:
     @property
     def run_name(self) -> str:
         """Default name of the run's folder below runs/."""
-        return f"pretrain-vl-{Path(self.data).name}"
+        kind = "" if self.model == "clip-vil-p" else f"{self.model}-"
+        return f"pretrain-vl-{kind}{Path(self.data).name}"
+
+    @property
+    def answers_questions(self) -> bool:
+        """Whether question answering is one of the objectives."""
+        return self.answering and self.objective == "all"

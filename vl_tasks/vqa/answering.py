@@ -13,6 +13,7 @@ from training.devices import check_device
 from vl_tasks.data.questions import Question
 from vl_tasks.grids.regions import RegionSource
 from vl_tasks.grids.sources import open_source, uncached_source
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import QuestionConfig
 from vl_tasks.settings.gqa import GqaConfig, read_question_config
 from vl_tasks.text.vocabulary import Vocabulary
@@ -102,7 +103,7 @@ def open_run_on(
         config = replace(config, grids=replace(config.grids, precision=precision))
     check_device(device)
     answers = AnswerVocabulary.load(run / ANSWERS)
-    if config.model == "clip-vil-p":
+    if config.model in FINE_TUNED_MODELS:
         settings = replace(config.clip_vil_p, workers=0)
         config = replace(config, clip_vil_p=settings)
         inputs = FineTuningInputs(config, answers, images, run)

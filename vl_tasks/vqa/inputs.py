@@ -97,6 +97,7 @@ class FineTuningInputs(FineTuning):
         answers: Answer vocabulary.
         images: Image files by id.
         run: Folder of an existing run of the task; None for a new one.
+        texts: Training questions, see `FineTuning`.
     """
 
     def __init__(
@@ -105,10 +106,11 @@ class FineTuningInputs(FineTuning):
         answers: AnswerVocabulary,
         images: Mapping[Any, Path],
         run: Path | None,
+        texts: Sequence[str] = (),
     ) -> None:
-        super().__init__(config, answers.answers, run)
+        super().__init__(config, answers.answers, run, texts)
         self._images = images
-        if run is None and distributed.rank() == 0:
+        if run is None and config.start is not None and distributed.rank() == 0:
             print(f"{self.known} of {len(answers)} answers have pre-trained weights")
 
     def encode(self, questions: Sequence[ImageQuestion]) -> PictureSentences:

@@ -19,6 +19,7 @@ from vl_tasks.data.questions import Question, question_images, read_questions
 from vl_tasks.grids.regions import RegionSource, find_regions
 from vl_tasks.grids.sources import open_source
 from vl_tasks.house_tasks.folders import data_folder, image_folder, image_folders, split_file
+from vl_tasks.settings.clip_vil_p import FINE_TUNED_MODELS
 from vl_tasks.settings.configs import HELD_OUT, QuestionConfig, Reduction, VqaConfig
 from vl_tasks.text.sentences import build_vocabulary
 from vl_tasks.text.vocabulary import Vocabulary
@@ -76,7 +77,7 @@ def scaled_answer_loss(logits: Tensor, targets: Tensor, config: QuestionConfig) 
     """
     targets = targets.to(logits.device)
     scale = config.clip_vil_p.loss_scale
-    if config.model == "clip-vil-p" and scale is not None:
+    if config.model in FINE_TUNED_MODELS and scale is not None:
         return scale * F.binary_cross_entropy_with_logits(logits, targets)
     return answer_loss(logits, targets, config.loss)
 
@@ -111,8 +112,8 @@ class VqaLearner:
         if config.submit is not None and config.submit not in self.splits:
             self.splits[config.submit] = self._read(config.submit, secret=True)
         self.answers = self._answer_vocabulary()
-        if config.model == "clip-vil-p":
-            self.inputs = FineTuningInputs(config, self.answers, self._images(), config.resume)
+        if config.model in FINE_TUNED_MODELS:
+            self.inputs = self._fine_tuning()
         else:
             self.words = self._vocabulary()
             self.inputs = self._feature_inputs()
@@ -184,6 +185,10 @@ class VqaLearner:
         if secret:
             return read_questions(questions)
         return read_questions(questions, split_file(self.folder, split, r"_annotations\.json"))
+
+    def _fine_tuning(self) -> FineTuningInputs:
+        """Load the pre-trained network."""
+        return FineTuningInputs(self.config, self.answers, self._images(), self.config.resume)
 
     def _feature_inputs(self) -> "FeatureInputs":
         """Open the features of all images, and fit a new network to them."""

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-NONE = -1  # target of a word piece that is not masked, or of a pair without an answer
+# Target of a word piece that is not masked, of a pair without an answer, or without an objective.
+NONE = -1
 OBJECTIVES: tuple[str, ...] = ("words", "matching", "answers")
 
 
@@ -36,7 +37,8 @@ class Batch(NamedTuple):
         pictures: Images of the pairs.
         pieces: (B, T) int64; 0 is padding.
         words: (B, T) int64: the original id where a word piece is masked, else `NONE`.
-        matching: (B,) int64: 1 if the sentence belongs to the image, else 0.
+        matching: (B,) int64: 1 if the sentence belongs to the image, else 0; `NONE` without the
+            matching objective.
         answers: (B,) int64: class of the answer, or `NONE`.
     """
 
@@ -55,6 +57,6 @@ class Batch(NamedTuple):
         """Return the number of targets of each objective."""
         return {
             "words": int((self.words != NONE).sum()),
-            "matching": len(self.matching),
+            "matching": int((self.matching != NONE).sum()),
             "answers": int((self.answers != NONE).sum()),
         }

@@ -94,7 +94,7 @@ class PairBatches:
             read_pictures(paths, *self.image_size),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
-            torch.from_numpy(matching),
+            torch.from_numpy(matching if self.exchanged else np.full_like(matching, NONE)),
             torch.tensor(answers),
         )
 

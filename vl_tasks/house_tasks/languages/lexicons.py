@@ -11,6 +11,7 @@ from typing import Any
 from envs.houses.language.grammars.lexicon import load_lexicon
 
 ENGLISH = "en"
+LANGUAGES_FOLDER = "languages"  # within a data folder: further languages by their code
 # Names of the files by the code of the language (ISO 639-1); English has no lexicon here.
 _FILES = {"fr": "french", "de": "german", "es": "spanish", "hi": "hindi", "te": "telugu"}
 LANGUAGES = (ENGLISH, *_FILES)
