@@ -41,6 +41,11 @@ class PretrainedTokenizer:
         number = self._tokenizer.mask_token_id
         return None if number is None else number + 1
 
+    @property
+    def description(self) -> None:
+        """The files of a model may change, so its ids are not cached."""
+        return None
+
     def save(self, path: str | Path) -> None:
         """Write the name of the model as JSON."""
         write_text(path, json.dumps({"pretrained": self.name}))
