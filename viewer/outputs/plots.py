@@ -206,6 +206,34 @@ def risk_coverage(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> "Figur
     return figure
 
 
+def answers_by_language(scores: Mapping[str, Mapping[str, Any]]) -> "Figure":
+    """Plot the accuracy of answers per language, and the share of equal answers.
+
+    Args:
+        scores: Scores of multilingual VQA, as results.json contains them, by name.
+    """
+    figure, (axes,) = _panels(1)
+    figure.set_size_inches(6.2, 3.4)
+    languages = list(dict.fromkeys(name for one in scores.values() for name in one["languages"]))
+    width = 0.8 / len(scores)
+    for place, (name, one) in enumerate(scores.items()):
+        accuracies = {language: own["overall"] for language, own in one["languages"].items()}
+        heights = [accuracies.get(language, 0.0) for language in languages]
+        axes.bar(
+            np.arange(len(languages) + 1) + (place - (len(scores) - 1) / 2) * width,
+            [*heights, one["consistency"] or 0.0],
+            width,
+            color=COLOURS[place % len(COLOURS)],
+            hatch=_HATCHES[place % len(_HATCHES)],
+            edgecolor="white",
+            label=name,
+        )
+    axes.set_xticks(range(len(languages) + 1), [*languages, "same answer\nin all"])
+    axes.set(ylabel="accuracy, consistency (%)", ylim=(0, 102))
+    figure.legend(loc="outside upper center", ncols=min(len(scores), 3), frameon=False)
+    return figure
+
+
 def by_agent(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     """Return the traces whose goal is known, by agent.
 

@@ -56,14 +56,15 @@ _HOUSES = PretrainConfig(
     words=32,
     optimiser=_clipped(1e-3, 200),
     precision="medium",
-    iterations=4000,
+    iterations=2000,
     batch_size=96,
     evaluate_every=1000,
     evaluation_pairs=4000,
+    pairs_per_image=8,
     workers=0,
 )
 MULTILINGUAL_PRETRAINING = {
-    # For one core of a laptop, in half an hour.
+    # For one core of a laptop.
     "houses-multilingual": _HOUSES,
     # The same for the user's own captions and questions.
     "small-multilingual": replace(
@@ -107,9 +108,10 @@ _TUNED_HOUSES = VqaConfig(
         frozen_trunk=True,
         words=32,
         precision="medium",
+        sentences_per_image=8,
     ),
     optimiser=_clipped(1e-3, 200),
-    iterations=6000,
+    iterations=3000,
     batch_size=96,
     evaluate_every=1000,
 )
