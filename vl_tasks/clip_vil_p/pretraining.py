@@ -200,7 +200,8 @@ class PretrainingLearner:
             config.words,
             config.faithful,
             config.seed,
-            exchanges=config.objective == "all",
+            config.exchanged if config.objective == "all" else 0.0,
+            config.masked_questions,
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:

@@ -67,12 +67,16 @@ class TrunkConfig:
 
 @dataclass(frozen=True)
 class TrunkOptimiserConfig:
-    """SGD without momentum, the optimiser of the visual trunk."""
+    """Optimiser of the visual trunk."""
 
+    name: Literal["sgd", "adamw"] = "sgd"
+    """Optimiser: sgd (without momentum, as published), or adamw, which trains all layers of a small
+    trunk within a few thousand iterations; its learning rate follows the schedule of the
+    transformer instead of `milestones`."""
     learning_rate: float = 0.003
-    """Learning rate of the first iterations."""
+    """Learning rate of the first iterations (sgd), or largest learning rate (adamw)."""
     weight_decay: float = 4e-4
-    """Weight decay (L2 penalty)."""
+    """Weight decay: an L2 penalty (sgd), or decoupled (adamw)."""
     milestones: tuple[int, ...] = ()
     """Iterations at which the learning rate is multiplied by `decay`."""
     decay: float = 0.1
@@ -81,13 +85,18 @@ class TrunkOptimiserConfig:
     def __post_init__(self) -> None:
         names = ("learning_rate", "weight_decay", "decay")
         check_numbers(self, names, "trunk-optimiser.")
+        if self.name == "adamw" and self.milestones:
+            raise ValueError(
+                "milestones of the trunk's learning rate have no effect with adamw, which follows "
+                "the schedule of the transformer; omit them"
+            )
 
 
 @dataclass(frozen=True)
 class FineTuningConfig:
     """Training end to end (--model clip-vil-p or multilingual)."""
 
-    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig(0.001))
+    trunk: TrunkOptimiserConfig = field(default_factory=lambda: TrunkOptimiserConfig("sgd", 0.001))
     """Optimiser of the visual trunk."""
     loss_scale: float | None = None
     """Factor of the loss: binary cross-entropy is averaged over the answers and multiplied by it,

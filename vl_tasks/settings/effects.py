@@ -51,12 +51,15 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
     if config.objective == "masked-words":
-        names = ("answering", "answers", "min_count")
+        names = ("answering", "exchanged", "answers", "min_count")
         idle |= dict.fromkeys(names, "with --objective masked-words")
     elif not config.answering:
         idle |= dict.fromkeys(("answers", "min_count"), "with --no-answering")
     elif config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
+    if config.trunk.frozen:
+        names = ("trunk_optimiser", "trunk.frozen_norms")
+        return idle | dict.fromkeys(names, "with --trunk.frozen")
     if not config.trunk_optimiser.milestones:
         idle["trunk_optimiser.decay"] = "without --trunk-optimiser.milestones"
     return idle
@@ -75,6 +78,9 @@ def _idle_in_questions(config: QuestionConfig) -> dict[str, str]:
     idle: dict[str, str] = dict.fromkeys(names, model)
     if isinstance(config, VqaConfig):
         idle |= _idle_in_languages(config)
+    if config.clip_vil_p.frozen_trunk:
+        names = ("clip_vil_p.trunk", "clip_vil_p.frozen_norms")
+        idle |= dict.fromkeys(names, "with --clip-vil-p.frozen-trunk")
     if config.answers is not None:
         idle["min_count"] = "with --answers, which sets the answer vocabulary"
     if config.regions is not None:

@@ -1,8 +1,7 @@
 """Presets of multilingual VQA: our own for the houses, and published ones.
 
 The published settings are those of gchhablani/multilingual-vqa (0f43030e) on eight TPU cores. The
-learning rate decayed to 1e-6 there, here to 0, and AdamW also trained the image tower, which is
-trained by SGD here.
+learning rate decayed to 1e-6 there, and to 0 here.
 """
 
 from dataclasses import replace
@@ -55,6 +54,7 @@ _HOUSES = PretrainConfig(
     cells=None,
     words=32,
     optimiser=_clipped(1e-3, 200),
+    trunk_optimiser=TrunkOptimiserConfig("adamw", 5e-4),
     precision="medium",
     iterations=2000,
     batch_size=96,
@@ -88,6 +88,7 @@ MULTILINGUAL_PRETRAINING = {
         words=_PUBLISHED_WORDS,
         faithful=True,
         optimiser=_optimiser(1e-4, 5000, epsilon=1e-6),
+        trunk_optimiser=TrunkOptimiserConfig("adamw", 1e-4, weight_decay=0.01),
         iterations=5 * _CAPTIONS // (64 * _CORES),
         batch_size=64,
         evaluate_every=5000,
@@ -103,7 +104,7 @@ _TUNED_HOUSES = VqaConfig(
     languages=LANGUAGES,
     multilingual=MultilingualConfig(_TEXT, _TRUNK, (128, 128)),
     clip_vil_p=FineTuningConfig(
-        TrunkOptimiserConfig(0.01),
+        TrunkOptimiserConfig("adamw", 5e-4),
         frozen_norms=True,
         frozen_trunk=True,
         words=32,
@@ -132,7 +133,11 @@ MULTILINGUAL_VQA = {
         languages=_PUBLISHED_LANGUAGES,
         start=Path("runs/pretrain-vl-multilingual-cc12m"),
         faithful=True,
-        clip_vil_p=FineTuningConfig(words=_PUBLISHED_WORDS, workers=8),
+        clip_vil_p=FineTuningConfig(
+            TrunkOptimiserConfig("adamw", 5e-5, weight_decay=0.01),
+            words=_PUBLISHED_WORDS,
+            workers=8,
+        ),
         optimiser=_optimiser(5e-5, 1600, epsilon=1e-6),
         iterations=10 * _QUESTIONS // (128 * _CORES),
         batch_size=128,

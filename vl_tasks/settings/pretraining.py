@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from training.optimiser_settings import OptimiserConfig
-from training.settings import check_counts, check_minutes
+from training.settings import check_counts, check_minutes, check_numbers
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import (
     FineTunedModel,
@@ -58,6 +58,13 @@ class PretrainConfig:
     uses all cells."""
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
+    exchanged: float = 0.5
+    """Fraction of the pairs that get a sentence of another image, for the matching objective; 0
+    omits it. These pairs have neither masked words (without --faithful) nor an answer as
+    targets."""
+    masked_questions: bool = True
+    """Masked words in questions with answers, as in the published code; a question whose main word
+    is masked cannot be answered. --no-masked-questions masks the words of captions only."""
     answering: bool = True
     """Question answering objective, besides masked words and matching."""
     answers: Path | None = None
@@ -124,6 +131,7 @@ class PretrainConfig:
         check_counts(self, ("workers",), least=0)
         check_minutes(self.minutes)
         check_codes(self.languages, "--languages")
+        check_numbers(self, ("exchanged",), most=1)
         short, long = self.image_size
         if not 0 < short <= long:
             raise ValueError(

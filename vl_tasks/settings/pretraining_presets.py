@@ -67,26 +67,31 @@ def _published(
 _HOUSES = PretrainConfig(
     preset="houses",
     select_by="val_seen",
-    text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256),
-    trunk=TrunkConfig(positions=8, frozen_norms=True),
-    image_size=(128, 128),
+    # Dropout slows the training of so small a network, and it does not overfit in this time.
+    text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256, dropout=0.0),
+    trunk=TrunkConfig(positions=12, frozen_norms=True),
+    # The cells of smaller images do not show the colour of small things.
+    image_size=(192, 192),
     cells=None,
     words=32,
+    exchanged=0.2,
+    masked_questions=False,
     min_count=2,
     optimiser=OptimiserConfig(
         "adamw",
-        5e-4,
+        1e-3,
         weight_decay=0.01,
         schedule="linear",
         warmup=300,
         clip="norm",
         clip_at=1.0,
     ),
-    trunk_optimiser=TrunkOptimiserConfig(0.01),
+    trunk_optimiser=TrunkOptimiserConfig("adamw", 3e-4),
     precision="medium",
-    iterations=6000,
-    batch_size=64,
-    evaluate_every=1000,
+    iterations=7500,
+    batch_size=128,
+    pairs_per_image=8,
+    evaluate_every=500,
     evaluation_pairs=4000,
 )
 PRETRAIN_PRESETS = {
@@ -94,7 +99,7 @@ PRETRAIN_PRESETS = {
     "houses": _HOUSES,
     # The same for the user's own captions and questions.
     "small": replace(
-        _HOUSES, preset="small", data="photos", select_by="held-out", image_size=(128, 192)
+        _HOUSES, preset="small", data="photos", select_by="held-out", image_size=(192, 288)
     ),
     # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
     # Ctrl-C. Stage 2 starts from it with --start.
@@ -125,10 +130,14 @@ _SMALL: dict[str, Any] = {
     "model": "clip-vil-p",
     "start": _SMALL_RUN,
     "clip_vil_p": FineTuningConfig(
-        TrunkOptimiserConfig(0.01), frozen_norms=True, words=32, precision="medium"
+        TrunkOptimiserConfig("adamw", 1e-4),
+        frozen_norms=True,
+        words=32,
+        sentences_per_image=8,
+        precision="medium",
     ),
-    "optimiser": _small_optimiser(3e-4, 100),
-    "iterations": 3000,
+    "optimiser": _small_optimiser(5e-4, 100),
+    "iterations": 2500,
     "batch_size": 64,
     "evaluate_every": 500,
 }
@@ -144,7 +153,7 @@ CLIP_VIL_P_VQA = {
         model="clip-vil-p",
         start=Path("runs/rn50x4-stage-2"),
         clip_vil_p=FineTuningConfig(
-            TrunkOptimiserConfig(0.001, milestones=(2 * _VQA_UPDATES,)),
+            TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _VQA_UPDATES,)),
             loss_scale=500.0,
             accumulate=32,
             precision="fp16",
@@ -190,7 +199,7 @@ CLIP_VIL_P_GQA = {
         start=_PUBLISHED_VQA.start,
         clip_vil_p=replace(
             _PUBLISHED_VQA.clip_vil_p,
-            trunk=TrunkOptimiserConfig(0.001, milestones=(2 * _GQA_UPDATES,)),
+            trunk=TrunkOptimiserConfig("sgd", 0.001, milestones=(2 * _GQA_UPDATES,)),
             loss_scale=None,
         ),
         optimiser=replace(_PUBLISHED_VQA.optimiser, warmup=round(0.05 * 5 * _GQA_UPDATES)),

@@ -166,6 +166,33 @@ def test_shares_of_masks_exchanges_and_answers(maker, pairs):
             assert classes.answers[answer] in {pairs.answers[a] for a in pair.answers}
 
 
+def test_words_of_questions_are_masked_on_request_only(maker, pairs):
+    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    is_question = np.array([len(pairs[int(row)].answers) > 0 for row in wide])
+    settings = {**vars(maker), "exchanged": 0.0}
+    masked = PairBatches(**settings).make(key(wide)).words >= 0
+    assert masked[is_question].any()
+    batch = PairBatches(**{**settings, "masks_questions": False}).make(key(wide))
+    assert not (batch.words >= 0)[is_question].any()
+    assert (batch.words >= 0)[~is_question].any()
+    exchanged = PairBatches(**{**settings, "exchanged": 1.0, "masks_questions": False})
+    batch = exchanged.make(key(wide))
+    # A question stays whole in an exchanged pair, too, so that masks do not reveal the exchange.
+    mark = int(maker.pieces.encode(["?"], 12)[0, 1])
+    is_question = (batch.pieces == mark).any(1)
+    assert is_question.any()
+    assert not (batch.pieces[is_question] == maker.pieces.mask).any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
+    maker = PairBatches(**{**vars(maker), "exchanged": share})
+    wide = np.flatnonzero(~pairs.portrait[pairs.images])
+    batches = [maker.make(key(wide, number)) for number in range(4)]
+    matching = torch.cat([batch.matching for batch in batches]).double()
+    assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
+
+
 def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):
     records = [
         {"img_id": f"shape_{k}", "sentf": {"a": [f"{k} first", f"{k} second"]}} for k in (1, 2, 3)
@@ -174,7 +201,7 @@ def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path
     pairs = open_pairs(tmp_path, ["train"], pair_folder / "images")
     own = PairBatches(**{**vars(maker), "index": pairs})
     rng = np.random.default_rng(0)
-    drawn = {own._other_text(pairs[2], rng) for _ in range(60)}
+    drawn = {own._other_sentence(pairs[2], rng).text for _ in range(60)}
     assert drawn == {"1 first", "1 second", "3 first", "3 second"}
 
 
