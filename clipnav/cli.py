@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tasks": (
         "pretrain-vl",
         "finetune-vqa",
+        "compare-vqa-encoders",
         "finetune-gqa",
         "finetune-snli-ve",
         "train-captioner",

@@ -32,8 +32,8 @@ _MAY_CHANGE = frozenset(
 # For captions the tokenizer only affects the scores; for questions it determines the vocabulary.
 _MAY_CHANGE_IN_CAPTIONS = _MAY_CHANGE | {"tokenizer"}
 _MAY_CHANGE_IN_PRETRAINING = frozenset(
-    "resume images iterations minutes evaluate_every evaluation_batch evaluation_pairs workers "
-    "threads device track".split()
+    "resume images iterations minutes evaluate_every evaluation_batch evaluation_pairs "
+    "evaluation_splits workers threads device track".split()
 )
 _PRETRAININGS = PRETRAIN_PRESETS | MULTILINGUAL_PRETRAINING
 # Settings that self-critical training must share with its cross-entropy run (--start).

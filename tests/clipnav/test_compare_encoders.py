@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from clipnav.commands.agents.compare_encoders import NamedEncoder
 from encoders.clip import ClipEncoder
 from encoders.weights.local_dir import write_local_dir
 from storage.features.opening import open_store
@@ -76,26 +75,6 @@ def test_from_pictures_to_the_table_and_not_twice(
     assert len(made) == 5
     assert run_command(*command) == printed
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.safetensors")} == made
-
-
-def test_names_of_encoders(clips):
-    parse = NamedEncoder.parse
-
-    def read(text: str) -> tuple[str, str, str | None]:
-        found = parse(text)
-        return found.name, found.source, found.pretrained
-
-    assert read("house_clip") == ("house_clip", "house_clip", None)
-    assert read("ViT-B-32:openai") == ("ViT-B-32:openai", "ViT-B-32", "openai")
-    assert parse("ViT-B-32:openai").file == "ViT-B-32-openai.safetensors"
-    assert read("big=RN50:weights.pt") == ("big", "RN50", "weights.pt")
-    assert read(str(clips[0])) == ("first", str(clips[0]), None)
-    assert read(f"mine={clips[0]}") == ("mine", str(clips[0]), None)
-    assert read("hub=hf-hub:org/model") == ("hub", "hf-hub:org/model", None)
-    assert read("features/mine.safetensors") == ("mine", "features/mine.safetensors", None)
-    assert read("a=b.h5") == ("a", "b.h5", None)
-    assert parse("a=b.h5").is_store
-    assert not parse("RN50:weights.safetensors").is_store
 
 
 def test_a_feature_store_is_compared_with_an_encoder(

@@ -36,7 +36,7 @@ from vl_tasks.clip_vil_p.networks.network import PretrainingNetwork, total_loss
 from vl_tasks.clip_vil_p.optimisers import JointOptimiser, autocast, set_matmul_precision
 from vl_tasks.clip_vil_p.splits import Splits
 from vl_tasks.settings.pretraining import PretrainConfig
-from vl_tasks.training import prepare
+from vl_tasks.training import prepare, show
 
 _NOISE = 43
 _STANDARDISED = 500  # pairs to whose images the projection of grid features is fitted
@@ -103,8 +103,12 @@ class PretrainingLearner:
         return figures
 
     def evaluate(self) -> dict[str, Summary]:
-        """Return the losses and accuracies on the split `select_by`, of all of its pairs once."""
-        evaluated = self.splits.evaluated
+        """Return the losses and accuracies on the split `select_by`."""
+        return {self.config.select_by: self.score(self.config.select_by)}
+
+    def score(self, split: str) -> Summary:
+        """Return the losses and accuracies on an evaluated split, over each of its pairs once."""
+        evaluated = self.splits.evaluated[split]
         parts = list(exact_batches(evaluated.portrait, self.config.evaluation_batch))
         own = parts[distributed.rank() :: distributed.world_size()]
         keys = (BatchKey(evaluated.numbers(part), (_EVALUATED,), part) for part in own)
@@ -120,7 +124,7 @@ class PretrainingLearner:
         total = torch.stack([part[0] for part in gathered]).sum(0)
         numbers = np.stack([part[1] for part in gathered]).sum(0).tolist()
         counted = dict(zip(OBJECTIVES, numbers, strict=True))
-        return {self.config.select_by: self._figures(total, counted)}
+        return self._figures(total, counted)
 
     def start(self, run: Path) -> None:
         """Write word pieces, answers and configurations of a new run."""
@@ -256,9 +260,9 @@ def pretrain(config: PretrainConfig) -> None:
     trainer = Trainer(config, learner, noise)
     trainer.train()
     learner.load(trainer.run)
-    results = learner.evaluate()
-    if distributed.rank() == 0:
-        for name, value in results[config.select_by].items():
-            print(f"{config.select_by}: {name.replace('_', ' ')} {value:.3f}")
-        print(f"the run is in {trainer.run}")
+    results = {split: learner.score(split) for split in learner.splits.evaluated}
+    for split, figures in results.items():
+        for name, value in figures.items():
+            show(f"{split}: {name.replace('_', ' ')} {value:.3f}")
+    show(f"the run is in {trainer.run}")
     trainer.report(results)

@@ -49,7 +49,8 @@ class Splits:
 
     Attributes:
         training: Pairs to train on.
-        evaluated: Pairs of the split `select_by`, at most `evaluation_pairs` of them.
+        evaluated: Pairs of the split `select_by` and of each of `evaluation_splits`, at most
+            `evaluation_pairs` of each.
 
     Raises:
         OSError: A data file cannot be read.
@@ -61,12 +62,18 @@ class Splits:
         images = image_folder(config, folder)
         languages = config.languages
         pairs = open_pairs(folder, config.train_splits, images, languages)
+        names = dict.fromkeys((config.select_by, *config.evaluation_splits))
+        evaluated = {
+            split: PairSplit(open_pairs(folder, [split], images, languages))
+            for split in names
+            if split != HELD_OUT
+        }
+        self.training = PairSplit(pairs)
         if config.select_by == HELD_OUT:
-            self.training, evaluated = _parted(pairs, folder)
-        else:
-            self.training = PairSplit(pairs)
-            evaluated = PairSplit(open_pairs(folder, [config.select_by], images, languages))
-        self.evaluated = _thinned(evaluated, config.evaluation_pairs)
+            self.training, held_out = _parted(pairs, folder)
+            evaluated = {HELD_OUT: held_out, **evaluated}
+        most = config.evaluation_pairs
+        self.evaluated = {split: _thinned(part, most) for split, part in evaluated.items()}
 
 
 def _parted(pairs: PairIndex, folder: Path) -> tuple[PairSplit, PairSplit]:

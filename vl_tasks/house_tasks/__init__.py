@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -70,6 +70,8 @@ class HouseTasksConfig:
     """Height and width of an image in pixels."""
     houses: int = 40
     """Number of houses, one fifth of them for val_unseen."""
+    house_set: Literal["mini", "standard"] = "mini"
+    """House set: mini, or standard, whose houses are larger and have other plans and styles."""
     languages: tuple[str, ...] = (ENGLISH,)
     """Languages of the questions and captions: en, fr, de, es, hi, te. English is always written;
     the other ones are questions with the same ids, and captions."""
@@ -84,6 +86,8 @@ class HouseTasksConfig:
     def key(self) -> str:
         """Digest of the settings that the files depend on."""
         settings = asdict(self)
+        if self.house_set == "mini":
+            del settings["house_set"]
         further = sorted(set(settings.pop("languages")) - {ENGLISH})
         text = json.dumps([FORMAT, settings, *([further] if further else [])])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -300,9 +304,10 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     Raises:
         ValueError: The number of images is below one, or the number of houses is out of range.
     """
+    from envs.houses.building.sets import HOUSE_SETS
     from vl_tasks.house_tasks.images import ImagePlan
 
-    scans = _scans(split, config.houses)
+    scans = _scans(split, config.houses, HOUSE_SETS[config.house_set].scans)
     count = int(getattr(config, split))
     if count < 1:
         raise ValueError(f"--{split.replace('_', '-')} {count}: must be at least 1")
@@ -315,11 +320,10 @@ def plan_images(split: str, config: HouseTasksConfig) -> list[ImagePlan]:
     ]
 
 
-def _scans(split: str, houses: int) -> Sequence[str]:
-    from envs.houses.house_set import TRAIN_SCANS, UNSEEN_SCANS
-
-    most = len(TRAIN_SCANS) + len(UNSEEN_SCANS)
+def _scans(split: str, houses: int, scans: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    train, unseen_scans = scans["train"], scans["val_unseen"]
+    most = min(len(train) * 5 // 4, len(unseen_scans) * 5)
     if not 2 <= houses <= most:
         raise ValueError(f"--houses {houses}: must be from 2 to {most}")
-    unseen = max(1, houses * len(UNSEEN_SCANS) // most)
-    return UNSEEN_SCANS[:unseen] if split == "val_unseen" else TRAIN_SCANS[: houses - unseen]
+    unseen = max(1, houses // 5)
+    return unseen_scans[:unseen] if split == "val_unseen" else train[: houses - unseen]

@@ -39,9 +39,12 @@ class Selector(nn.Module):
             SCORES: sizes.scores,
         }
         self.inputs = tuple(name for name in INPUTS if name in widths)
+        first: dict[str, nn.Module] = {name: nn.ReLU() for name in self.inputs}
+        if sizes.softmax:
+            first[SCORES] = nn.Softmax(dim=1)
         self.embeddings = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.ReLU(), nn.Linear(widths[name], embedded[name]), nn.ReLU())
+                name: nn.Sequential(first[name], nn.Linear(widths[name], embedded[name]), nn.ReLU())
                 for name in self.inputs
             }
         )
@@ -55,7 +58,11 @@ class Selector(nn.Module):
             nn.Linear(sizes.hidden[1], 2),
         )
         inputs = ", ".join(f"{name} {widths[name]}" for name in self.inputs)
-        self.architecture = {"method": "selector", "inputs": inputs}
+        self.architecture = {
+            "method": "selector",
+            "inputs": inputs,
+            "softmax": "yes" if sizes.softmax else "no",
+        }
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the probabilities (B, 2) that the answers are wrong and correct.

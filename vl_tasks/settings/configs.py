@@ -5,6 +5,7 @@ returns at once.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -23,12 +24,26 @@ Reduction = Literal["mean", "sum"]
 HELD_OUT = "held-out"  # split with one twentieth of the training images
 
 
+def check_held_out(select_by: str, splits: Sequence[str | None]) -> None:
+    """Check that the split "held-out" is the one that selects the checkpoint, if it is used.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if HELD_OUT in splits and select_by != HELD_OUT:
+        raise ValueError(
+            f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; add this flag, or "
+            "remove it from the others"
+        )
+
+
 @dataclass(frozen=True)
 class GridConfig:
     """Settings of the image encoder and its grid features."""
 
     encoder: str = "house_clip"
-    """CLIP image encoder: "house_clip", a folder, or the name of an open_clip model."""
+    """Image encoder: "house_clip", a folder, the name of an open_clip model, or
+    "efficientnet-lite0" (ImageNet's labels; requires the extra "bench")."""
     pretrained: str | None = None
     """Weights of an open_clip model: a tag ("openai") or a file."""
     random_weights: bool = False
@@ -109,11 +124,7 @@ class RunConfig(ABC):
             raise ValueError(
                 "--optimiser.warmup-stairs has no effect without --optimiser.warmup; set both"
             )
-        if HELD_OUT in (*self.evaluation_splits, self.submit) and self.select_by != HELD_OUT:
-            raise ValueError(
-                f"the split {HELD_OUT} exists only with --select-by {HELD_OUT}; add this flag, or "
-                f"remove {HELD_OUT} from --evaluation-splits and --submit"
-            )
+        check_held_out(self.select_by, (*self.evaluation_splits, self.submit))
 
     @property
     def run_name(self) -> str:

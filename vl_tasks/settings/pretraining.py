@@ -19,6 +19,7 @@ from vl_tasks.settings.clip_vil_p import (
     TrunkOptimiserConfig,
     check_codes,
 )
+from vl_tasks.settings.configs import check_held_out
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,12 @@ class PretrainConfig:
     evaluation_batch: int = 64
     """Batch size of the evaluation."""
     evaluation_pairs: int | None = 20_000
-    """Number of pairs of the split --select-by that are evaluated, evenly spread; "None": all."""
+    """Largest number of pairs of a split that are evaluated, evenly spread; "None": all."""
     select_by: str = "val"
     """Split that selects the best checkpoint; "held-out" reserves one twentieth of the training
     images for it."""
+    evaluation_splits: tuple[str, ...] = ()
+    """Further splits that are evaluated with the best checkpoint after training."""
     output: Path | None = None
     """Folder of the run; default: runs/NAME."""
     track: tuple[TrackerName, ...] = ()
@@ -131,6 +134,7 @@ class PretrainConfig:
         check_counts(self, ("workers",), least=0)
         check_minutes(self.minutes)
         check_codes(self.languages, "--languages")
+        check_held_out(self.select_by, self.evaluation_splits)
         check_numbers(self, ("exchanged",), most=1)
         short, long = self.image_size
         if not 0 < short <= long:

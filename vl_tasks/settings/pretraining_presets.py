@@ -66,7 +66,7 @@ def _published(
 
 _HOUSES = PretrainConfig(
     preset="houses",
-    select_by="val_seen",
+    **HOUSE_SPLITS,
     # Dropout slows the training of so small a network, and it does not overfit in this time.
     text=TextConfig(vocabulary=600, hidden=128, layers=3, heads=4, feed_forward=256, dropout=0.0),
     trunk=TrunkConfig(positions=12, frozen_norms=True),
@@ -99,7 +99,12 @@ PRETRAIN_PRESETS = {
     "houses": _HOUSES,
     # The same for the user's own captions and questions.
     "small": replace(
-        _HOUSES, preset="small", data="photos", select_by="held-out", image_size=(192, 288)
+        _HOUSES,
+        preset="small",
+        data="photos",
+        select_by="held-out",
+        evaluation_splits=(),
+        image_size=(192, 288),
     ),
     # Stage 1 has a schedule of 20 epochs, and was stopped after epoch 9: add --iterations or press
     # Ctrl-C. Stage 2 starts from it with --start.

@@ -28,6 +28,8 @@ class SelectorSizes:
     """Width of the embedded vector of image and question."""
     scores: int = 1024
     """Width of the embedded logits of all answers."""
+    softmax: bool = False
+    """Probabilities of the answers instead of rectified logits as input (`use_softmax`)."""
     hidden: tuple[int, int] = (1024, 1024)
     """Widths of the hidden layers."""
     dropout: float = 0.5

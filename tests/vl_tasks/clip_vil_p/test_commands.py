@@ -169,6 +169,8 @@ def test_wrong_settings_are_named(run_command, pretrained, pair_folder, shapes, 
         run_command(*data, *SIZES, "--select-by", "val", "--image-size", "64", "128")
     with pytest.raises(FileNotFoundError, match="no data file of split 'nothing'"):
         run_command(*data, *SIZES, "--train-splits", "nothing")
+    with pytest.raises(FileNotFoundError, match="no data file of split 'other'"):
+        run_command(*data, *SIZES, "--evaluation-splits", "other")
     assert not (tmp_path / "run").exists()
 
 

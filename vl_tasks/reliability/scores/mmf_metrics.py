@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vl_tasks.reliability.scores.metrics import COSTS, RISKS, Answers, risk_curve
+from vl_tasks.reliability.scores.metrics import COSTS, RISKS, Answers
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ def risk_scores(answers: Answers, risks: Sequence[float] = RISKS, best: bool = F
     """Score answers in order of decreasing confidence, or of decreasing accuracy if `best`."""
     key = answers.accuracy if best else answers.confidence
     ordered = answers.take(np.argsort(-key, kind="stable"))
-    curve, count = risk_curve(ordered), len(key)
+    count = len(key)
+    # The order of operations is fixed because the risk is compared to the last bit.
+    curve = 1 - np.cumsum(ordered.accuracy) / np.arange(1, count + 1)
     area = None if count < 2 else float((curve[1:] + curve[:-1]).sum() / 2 / count)
     last = {risk: _last_answered(ordered.confidence, curve, risk) for risk in risks}
     return RiskScores(
