@@ -70,6 +70,9 @@ def test_tokens_of_a_vit_include_the_class_token():
     plain, _ = Trunk(trunk.visual, faithful=True).eval()(pictures())
     normed = trunk.visual.ln_post(grid[:, 0, 1:])
     torch.testing.assert_close(normed.unflatten(1, (4, 6)), plain)
+    values = torch.arange(25.0)[None]
+    on_cells = trunk.as_grid(values, pictures().pixels[:1])
+    assert torch.equal(on_cells, torch.arange(1.0, 25.0).view(4, 6))
     assert Trunk(tower(RESNET), faithful=True, tokens=True)(pictures())[0].shape[1:3] == (2, 3)
 
 
