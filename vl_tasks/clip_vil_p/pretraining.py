@@ -206,6 +206,7 @@ class PretrainingLearner:
             config.seed,
             config.exchanged if config.objective == "all" else 0.0,
             config.masked_questions,
+            config.objective == "all",
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:
