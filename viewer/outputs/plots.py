@@ -35,7 +35,7 @@ ByAgent = Mapping[str, Sequence[Trace]]
 
 
 def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
-    """Plot loss and success over iterations.
+    """Plot loss, and success or accuracy, over iterations.
 
     Args:
         logs: Events of `metrics.jsonl` by name of the run.
@@ -46,12 +46,13 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
     figure, (losses, successes) = _panels(2)
     for place, (run, events) in enumerate(logs.items()):
         _draw_losses(losses, events, run, COLOURS[place % len(COLOURS)])
-        splits = dict.fromkeys(e["kind"] for e in events if "SR" in e and "/" not in e["kind"])
-        for number, split in enumerate(splits):
-            evaluations = [event for event in events if event["kind"] == split]
+        metric = "SR" if any("SR" in event for event in events) else "accuracy"
+        scored = [event for event in events if metric in event and "/" not in event["kind"]]
+        for number, split in enumerate(dict.fromkeys(event["kind"] for event in scored)):
+            evaluations = [event for event in scored if event["kind"] == split]
             successes.plot(
                 [event["iteration"] for event in evaluations],
-                [100 * event["SR"] for event in evaluations],
+                [100 * event[metric] for event in evaluations],
                 color=COLOURS[place % len(COLOURS)],
                 marker=_MARKERS[number % len(_MARKERS)],
                 linestyle=("-", "--", ":")[number % 3],
@@ -63,7 +64,7 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
         if not axes.lines:
             axes.text(0.5, 0.5, f"no {content} logged", ha="center", transform=axes.transAxes)
     losses.set(xlabel="iteration", ylabel="loss")
-    successes.set(xlabel="iteration", ylabel="success (%)", ylim=(0, None))
+    successes.set(xlabel="iteration", ylabel="success, accuracy (%)", ylim=(0, None))
     _legends(losses, successes)
     return figure
 
