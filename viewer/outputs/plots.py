@@ -47,7 +47,13 @@ def training_curves(logs: Mapping[str, Sequence[Event]]) -> "Figure":
     for place, (run, events) in enumerate(logs.items()):
         _draw_losses(losses, events, run, COLOURS[place % len(COLOURS)])
         metric = "SR" if any("SR" in event for event in events) else "accuracy"
-        scored = [event for event in events if metric in event and "/" not in event["kind"]]
+        # Logged batches of pre-training have an accuracy, too.
+        left_out = () if metric == "SR" else ("train",)
+        scored = [
+            event
+            for event in events
+            if metric in event and "/" not in event["kind"] and event["kind"] not in left_out
+        ]
         for number, split in enumerate(dict.fromkeys(event["kind"] for event in scored)):
             evaluations = [event for event in scored if event["kind"] == split]
             successes.plot(
