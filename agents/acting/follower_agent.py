@@ -79,9 +79,11 @@ class FollowerAgent:
         """Encode the instructions."""
         tokens = observation["instruction"] if self._tokens is None else self._tokens
         tokens = tokens[live] if self.reads_instructions else empty_instructions(tokens[live])
-        self._context, self._state = self.follower.encoder(self._tensor(tokens))
+        context, self._state = self.follower.encoder(self._tensor(tokens))
+        self._context = context.collected()
         if self._partners is not None:
-            self._paired = self.follower.encoder(self._tensor(self._partners[live]))[0]
+            partners = self.follower.encoder(self._tensor(self._partners[live]))[0]
+            self._paired = partners.collected()
         if self._noise is None:
             self._noise = self.follower.noise(self._tensor(scan_indices(info["scan"][live])))
         self._rows = live

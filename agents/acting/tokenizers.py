@@ -12,7 +12,7 @@ from envs.tokenizers import (
     PretrainedTokenizer,
     SubwordTokenizer,
     Tokenizer,
-    WordTokenizer,
+    cached_vocabulary,
     load_tokenizer,
 )
 from envs.tokenizers.subwords import WORD_START
@@ -36,7 +36,7 @@ def make_tokenizer(config: RunConfig) -> Tokenizer:
     sentences = [episode.instruction for episode in episodes]
     if config.text.tokens == "subwords":
         return SubwordTokenizer.build(sentences, config.text.vocabulary_size)
-    return WordTokenizer.build(sentences)
+    return cached_vocabulary(sentences)
 
 
 def run_tokenizer(config: RunConfig) -> Tokenizer:

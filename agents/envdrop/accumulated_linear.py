@@ -5,73 +5,28 @@ in a batch, computing and adding these matrices takes half of the time of a back
 layer collects the inputs and output gradients of all steps and multiplies them at the end.
 """
 
-from functools import partial
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-
-class _Pass:
-    """Inputs and output gradients that one backward pass has collected so far."""
-
-    def __init__(self) -> None:
-        self.inputs: list[Tensor] = []
-        self.gradients: list[Tensor] = []
-
-
-class _Uses:
-    """Collected inputs and gradients of every backward pass in progress.
-
-    A pass may end before it reaches the weights: `torch.autograd.grad` with respect to inputs does
-    so, and so does a pass that raises an exception. Its collection is then discarded and never
-    added to that of a later pass. The two private functions of torch are those that its own
-    checkpointing and FSDP use to identify passes and their ends.
-    """
-
-    def __init__(self) -> None:
-        self._passes: WeakValueDictionary[int, _Pass] = WeakValueDictionary()
-
-    def add(self, inputs: Tensor, gradients: Tensor) -> None:
-        """Add inputs (R, in) and output gradients (R, out) to those of the current pass."""
-        task = torch._C._current_graph_task_id()
-        collected = self._passes.get(task)
-        if collected is None:
-            collected = self._passes[task] = _Pass()
-            # The engine holds the callback, and with it the collection, until the pass ends in
-            # any way; the dictionary has weak references only.
-            torch.autograd.Variable._execution_engine.queue_callback(partial(_end, collected))
-        collected.inputs.append(inputs)
-        collected.gradients.append(gradients)
-
-    def take(self) -> tuple[Tensor, Tensor]:
-        """Remove and return all inputs (R, in) and gradients (R, out) of the current pass."""
-        collected = self._passes.pop(torch._C._current_graph_task_id())
-        inputs, gradients = torch.cat(collected.inputs), torch.cat(collected.gradients)
-        collected.inputs.clear()
-        collected.gradients.clear()
-        return inputs, gradients
-
-
-def _end(_: _Pass) -> None:
-    """Callback of the engine at the end of a pass, which releases the collection."""
+from agents.envdrop.collected_uses import CollectedUses
 
 
 class _Collect(torch.autograd.Function):
     """Node between the weights and all uses; its backward runs after those of the uses."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, uses: _Uses) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, uses: CollectedUses) -> Tensor:
         ctx.uses, ctx.with_bias, ctx.dtype = uses, bias is not None, weight.dtype
         return weight.new_zeros(())
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor, Tensor | None, None]:  # type: ignore
-        inputs, gradients = ctx.uses.take()
+        inputs, gradients = map(torch.cat, zip(*ctx.uses.take(), strict=True))  # (R, in), (R, out)
         weight = (gradients.t() @ inputs).to(ctx.dtype)  # (out, in)
         bias = gradients.sum(0, dtype=ctx.dtype) if ctx.with_bias else None
         return weight, bias, None
@@ -82,7 +37,12 @@ class _Use(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, token: Tensor, weight: Tensor, bias: Tensor | None, uses: _Uses
+        ctx: Any,
+        inputs: Tensor,
+        token: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        uses: CollectedUses,
     ) -> Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.uses, ctx.token_type = uses, token.dtype
@@ -92,7 +52,7 @@ class _Use(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore
         inputs, weight = ctx.saved_tensors
-        ctx.uses.add(inputs.flatten(0, -2).to(gradient.dtype), gradient.flatten(0, -2))
+        ctx.uses.add((inputs.flatten(0, -2).to(gradient.dtype), gradient.flatten(0, -2)))
         inputs_gradient = (gradient @ weight.to(gradient.dtype)).to(inputs.dtype)
         return inputs_gradient, gradient.new_zeros((), dtype=ctx.token_type), None, None, None
 
@@ -135,7 +95,7 @@ class _Collector:
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight, self._bias = weight, bias
         self._kind = self._describe(weight, bias)
-        self.uses = _Uses()
+        self.uses = CollectedUses()
         self.token: Tensor = _Collect.apply(weight, bias, self.uses)  # type: ignore
 
     def is_of(self, weight: Tensor, bias: Tensor | None) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from agents.envdrop.accumulated_keys import KeyGradient
 from agents.envdrop.attention import Dropout
 from agents.envdrop.recurrent import BidirectionalLSTM
 from agents.settings import FollowerConfig
@@ -22,14 +23,24 @@ class Context(NamedTuple):
     Attributes:
         words: (B, L, H) encoded words.
         mask: (B, L) bool, false on padding.
+        collector: Collector of the gradient of detached words, see `collected`; usually None.
     """
 
     words: Tensor
     mask: Tensor
+    collector: KeyGradient | None = None
 
     def rows(self, index: Tensor) -> "Context":
         """Return the instructions at `index` (N,)."""
-        return Context(*(part.index_select(0, index) for part in self))
+        collector = None if self.collector is None else self.collector.rows(index)
+        words, mask = self.words.index_select(0, index), self.mask.index_select(0, index)
+        return Context(words, mask, collector)
+
+    def collected(self) -> "Context":
+        """Return the same instructions for attention at many steps, with a cheap backward pass."""
+        if not (torch.is_grad_enabled() and self.words.requires_grad):
+            return self
+        return Context(self.words.detach(), self.mask, KeyGradient(self.words))
 
 
 class State(NamedTuple):
@@ -105,6 +116,7 @@ class InstructionEncoder(nn.Module):
         encoded, cell = self.read(self.dropout(self.embedding(tokens)), mask)  # (B, L, H), (B, H)
         # The maximum excludes padding. EnvDrop includes it, so that the encoding of an instruction
         # depends on the other instructions of the batch.
-        peak = encoded.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1)  # (B, H)
+        places = encoded.detach().masked_fill(~mask.unsqueeze(2), -torch.inf).argmax(1, True)
+        peak = encoded.gather(1, places).squeeze(1)  # (B, H)
         first = State(torch.tanh(self.initial(peak)), cell, initial_history(mask))
         return Context(self.dropout(encoded), mask), first

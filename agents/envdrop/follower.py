@@ -113,7 +113,9 @@ class Decoder(nn.Module):
         query = self.dropout(hidden)
         history = state.history
         bias = None if self.history is None else self.history(query, history)
-        attended, word_weights = self.words(query, context.words, context.mask, bias=bias)
+        attended, word_weights = self.words(
+            query, context.words, context.mask, bias=bias, collector=context.collector
+        )
         contrast = None if paired is None else self._contrast(query, context, paired)
         if self.history is not None:
             history = self.history.updated(history, word_weights)
@@ -138,7 +140,10 @@ class Decoder(nn.Module):
     def _contrast(self, query: Tensor, context: Context, paired: Context) -> Tensor:
         """Return (2, B, H) what a query (B, H) attends to in two instructions, by content only."""
         attend = self.words.attention
-        parts = [attend(query, part.words, part.mask)[0] for part in (context, paired)]
+        parts = [
+            attend(query, part.words, part.mask, collector=part.collector)[0]
+            for part in (context, paired)
+        ]
         return torch.stack(parts)
 
 

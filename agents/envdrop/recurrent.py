@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+# Rows that a CPU encodes at once. A chunk of rows of similar length has little padding; smaller
+# chunks have smaller matrix products, which are slower. GPUs encode all rows at once.
+_CHUNK = 16
+
 
 class BidirectionalLSTM(nn.Module):
     """Bidirectional LSTM over padded sequences, without packing.
@@ -33,6 +37,28 @@ class BidirectionalLSTM(nn.Module):
             Outputs (B, L, H), zero on padding, and last cell states (B, H), the backward direction
             first, in EnvDrop's order.
         """
+        if sequence.device.type != "cpu" or len(sequence) <= _CHUNK:
+            return self._encode(sequence, mask)
+        order = mask.sum(1).argsort(descending=True)
+        sequence, mask = sequence.index_select(0, order), mask.index_select(0, order)
+        starts = order.unsqueeze(1) * mask.shape[1]  # (B, 1) row of the first element of each row
+        outputs, cells, places = [], [], []
+        for part, real, start in zip(
+            sequence.split(_CHUNK), mask.split(_CHUNK), starts.split(_CHUNK), strict=True
+        ):
+            longest = int(real[0].sum())
+            output, cell = self._encode(part[:, :longest], real[:, :longest])
+            outputs.append(output.flatten(0, 1))
+            cells.append(cell)
+            places.append((start + torch.arange(longest)).flatten())
+        # A single copy, because each copy into a part of a tensor copies the whole gradient.
+        packed = torch.cat(outputs)
+        spread = packed.new_zeros(mask.numel(), packed.shape[1])
+        spread.index_copy_(0, torch.cat(places), packed)
+        return spread.view(*mask.shape, -1), torch.cat(cells)[order.argsort()]
+
+    def _encode(self, sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode sequences as in `forward`, all at once."""
         real = mask.unsqueeze(2)
         sequence = torch.cat([sequence, real.to(sequence.dtype)], 2)  # (B, L, W+1)
         length = sequence.shape[1]

@@ -8,9 +8,9 @@ from pathlib import Path
 from agents.acting.environments import feature_metadata, make_env
 from agents.acting.evaluation import baselines, evaluate
 from agents.acting.rollout import Agent
-from agents.command_line import parse_train
+from agents.command_line import parse_agent
 from agents.experiments.runs import load_run
-from agents.learning.follower_training import train
+from agents.experiments.training import train_any
 from envs.metrics import SUMMARY_METRICS
 from envs.navigation.vector_env import VlnVectorEnv
 from storage import write_text
@@ -49,7 +49,7 @@ def make_job(run: Path, arguments: Sequence[str]) -> Job:
     Raises:
         ValueError: The folder contains another training.
     """
-    config = parse_train(arguments)
+    config = parse_agent(arguments)
     return resumable_job(run, config, _MAY_CHANGE, lambda: feature_metadata(config))
 
 
@@ -60,7 +60,7 @@ def run_job(job: Job) -> None:
         ChildProcessError: The training failed or was interrupted.
     """
     with logged(job.run):
-        train(job.config)
+        train_any(job.config)
         scores = {}
         for split in job.config.evaluation_splits:
             env, agent = load_run(job.run, split, job.config)
@@ -77,7 +77,7 @@ def baseline_scores(arguments: Sequence[str], name: str, seeds: int) -> list[Sco
         seeds: Number of seeds of the random baseline.
     """
     row = ComparisonRow(name, tuple(arguments))
-    config = replace(parse_train(row.arguments_for(seed=0)), vision=False)
+    config = replace(parse_agent(row.arguments_for(seed=0)), vision=False)
     seed_scores: list[Scores] = [{} for _ in range(seeds if name == "random" else 1)]
     for split in config.evaluation_splits:
         env = make_env(config, split, num_envs=config.evaluation_batch_size)

@@ -32,6 +32,7 @@ FINISHED, STARTED = "finished.json", "started.json"
 _SAVED_STATE = "trainer.pt"
 _TRAININGS = (
     "train-agent",
+    "pretrain-agent",
     "train-speaker",
     "pretrain-house-clip",
     "finetune-vqa",

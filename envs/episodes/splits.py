@@ -13,7 +13,7 @@ from envs.episodes import Episode, load_episodes, vocabulary_dataset
 from envs.episodes.exchanged_words import exchange_words
 from envs.graphs.nav_world import NavWorld
 from envs.sharing import SharedObjects, file_stamp
-from envs.tokenizers import Tokenizer, WordTokenizer, load_tokenizer
+from envs.tokenizers import Tokenizer, cached_tokens, cached_vocabulary, load_tokenizer
 from envs.worlds import Dataset, World, WorldFiles, world_files
 from storage.features.shards import shard_paths
 from storage.features.store import FeatureStore
@@ -88,8 +88,8 @@ class LoadedSplit:
     @cached_property
     def tokens(self) -> np.ndarray:
         """(E, L) int32 encoded instructions, read-only."""
-        encode, length = self.tokenizer.encode, self.max_instruction_length
-        return _read_only(np.stack([encode(text, length) for text in self.instructions]))
+        length = self.max_instruction_length
+        return _read_only(cached_tokens(self.tokenizer, self.instructions.tolist(), length))
 
 
 def load_split(
@@ -163,7 +163,7 @@ class _Request:
             source = vocabulary_dataset(dataset, files)
             known = (source, "train") == (dataset, self.split)
             train = episodes if known else load_episodes(source, "train", files, language)
-            tokenizer = WordTokenizer.build(episode.instruction for episode in train)
+            tokenizer = cached_vocabulary([episode.instruction for episode in train])
         elif isinstance(tokenizer, str | Path):
             tokenizer = load_tokenizer(tokenizer)
         nav_world = self._nav_world({episode.scan for episode in episodes})

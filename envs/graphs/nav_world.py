@@ -32,8 +32,6 @@ class NavWorld:
         targets: (V, K) int32 node that each action leads to; the node itself for masked actions.
         mask: (V, K) int8, 1 where an action is valid.
         views: (V, K) int32 view 0..35 that faces the candidate, 0 for stop and padding.
-        angles: (V, 12, K, 4) float32 [sin h, cos h, sin e, cos e] of the candidates, with the
-            heading relative to each of the 12 headings; zeros for stop and padding.
         distances: (P,) float64 geodesic metres of all pairs of viewpoints of one scan; the
             distance from node to goal is at `pair_starts[node] + locals[goal]`.
         teachers: (P,) uint8 action along the shortest path, same layout; 0 (stop) at the goal.
@@ -100,6 +98,19 @@ class NavWorld:
         return self.mask.view(bool)
 
     @cached_property
+    def angles(self) -> np.ndarray:
+        """(V, 12, K, 4) float32 [sin h, cos h, sin e, cos e] of the candidates.
+
+        Headings are relative to each of the 12 headings; zeros for stop and padding.
+        """
+        nodes, actions, headings, elevations = self._directions
+        relative = headings[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
+        angles = np.zeros((len(self), NUM_HEADINGS, self.num_actions, 4), dtype=np.float32)
+        angles[nodes, :, actions] = angles4(relative, elevations[:, None])
+        angles.flags.writeable = False
+        return angles
+
+    @cached_property
     def candidate_ids(self) -> np.ndarray:
         """(V, K) object array of the viewpoint that each move leads to; "" for stop and padding."""
         ids = np.where(self.valid, self.viewpoint_ids[self.targets], "")
@@ -135,25 +146,23 @@ class NavWorld:
         return self.teachers[self.pair_starts[nodes] + self.locals[goals]].astype(np.int64)
 
     def _build_candidates(self, graphs: Sequence[NavGraph]) -> None:
-        shape = len(self), self.num_actions
-        offsets = [self._offsets[graph.scan] for graph in graphs]
-        origins, targets = np.concatenate(
-            [graph.edges + offset for graph, offset in zip(graphs, offsets, strict=True)], axis=1
-        )
-        positions = np.concatenate([graph.positions for graph in graphs])
-        edges = candidate_edges(positions, origins, targets)
-        self._edges = edges.origins, 1 + edges.ranks
-        self.targets = np.repeat(np.arange(len(self), dtype=np.int32)[:, None], shape[1], axis=1)
-        self.targets[self._edges] = edges.targets
-        self.mask = np.zeros(shape, dtype=np.int8)
+        """Build the tables of actions, graph after graph, whose arrays fit into the CPU's cache."""
+        size, actions = len(self), self.num_actions
+        self.targets = np.repeat(np.arange(size, dtype=np.int32)[:, None], actions, axis=1)
+        self.mask = np.zeros((size, actions), dtype=np.int8)
         self.mask[:, 0] = 1
-        self.mask[self._edges] = 1
-        self.views = np.zeros(shape, dtype=np.int32)
-        self.views[self._edges] = edges.views
-        relative = edges.headings[:, None] - STEP * np.arange(NUM_HEADINGS)  # (M, 12)
-        elevations = np.broadcast_to(edges.elevations[:, None], relative.shape)
-        self.angles = np.zeros((len(self), NUM_HEADINGS, self.num_actions, 4), dtype=np.float32)
-        self.angles[edges.origins, :, 1 + edges.ranks] = angles4(relative, elevations)
+        self.views = np.zeros((size, actions), dtype=np.int32)
+        directions: list[tuple[np.ndarray, ...]] = []
+        for graph in graphs:
+            first = self._offsets[graph.scan]
+            nodes = slice(first, first + len(graph))
+            edges = candidate_edges(graph.positions, *graph.edges)
+            chosen = edges.origins, 1 + edges.ranks
+            self.targets[nodes][chosen] = first + edges.targets
+            self.mask[nodes][chosen] = 1
+            self.views[nodes][chosen] = edges.views
+            directions.append((first + chosen[0], chosen[1], edges.headings, edges.elevations))
+        self._directions = tuple(map(np.concatenate, zip(*directions, strict=True)))
 
     def _build_pairs(self, graphs: Sequence[NavGraph], sizes: list[int]) -> None:
         """Build the flat tables over all pairs of viewpoints of one scan, scan after scan."""
@@ -162,15 +171,20 @@ class NavWorld:
         self.pair_starts = np.concatenate(
             [first + size * np.arange(size) for first, size in zip(squares, sizes, strict=False)]
         )
-        self.distances = np.concatenate([graph.distances.ravel() for graph in graphs])
-        action_to = np.zeros(squares[-1], dtype=np.uint8)
-        origins, actions = self._edges
-        ends = self.targets[self._edges]
-        action_to[self.pair_starts[origins] + self.locals[ends]] = actions
-        rows = np.repeat(self.pair_starts, np.repeat(sizes, sizes))
-        hops = np.concatenate([graph.next_hops.ravel() for graph in graphs])
-        # A missing hop (-1) would index the entry before the row, hence the `where`.
-        self.teachers = np.where(hops < 0, 0, action_to.take(rows + hops, mode="clip"))
+        self.distances = np.empty(squares[-1])
+        self.teachers = np.empty(squares[-1], dtype=np.uint8)
+        for graph, first in zip(graphs, squares.tolist(), strict=False):
+            size, offset = len(graph), self._offsets[graph.scan]
+            pairs = slice(first, first + size * size)
+            self.distances[pairs] = graph.distances.ravel()
+            action_to = np.zeros((size, size), dtype=np.uint8)
+            nodes = slice(offset, offset + size)
+            origins, actions = np.nonzero(self.mask[nodes, 1:])
+            action_to[origins, self.targets[nodes, 1:][origins, actions] - offset] = 1 + actions
+            hops = graph.next_hops
+            # A missing hop (-1) would index the entry before the row, hence the `where`.
+            taken = action_to.take(hops + size * np.arange(size)[:, None], mode="clip")
+            self.teachers[pairs] = np.where(hops < 0, 0, taken).ravel()
 
 
 def route_moves(world: NavWorld, nodes: np.ndarray, routes: np.ndarray) -> np.ndarray:
@@ -207,5 +221,8 @@ def max_neighbours(graphs: Sequence[NavGraph]) -> int:
 
 def angles4(heading: np.ndarray, elevation: np.ndarray) -> np.ndarray:
     """Return (..., 4) float32 [sin h, cos h, sin e, cos e] of angles (...) in radians."""
-    parts = [np.sin(heading), np.cos(heading), np.sin(elevation), np.cos(elevation)]
-    return np.stack(parts, axis=-1).astype(np.float32)
+    shape = np.broadcast_shapes(np.shape(heading), np.shape(elevation))
+    angles = np.empty((*shape, 4), dtype=np.float32)
+    for number, part in enumerate((heading, elevation)):
+        angles[..., 2 * number], angles[..., 2 * number + 1] = np.sin(part), np.cos(part)
+    return angles

@@ -130,6 +130,25 @@ def next_dtw_rows(rows: np.ndarray, distances: np.ndarray) -> np.ndarray:
     return result
 
 
+def align_walks(distances: np.ndarray, visits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Align B walks with their reference paths.
+
+    Args:
+        distances: (T, R, B) metres from each walked viewpoint to the reference viewpoints.
+        visits: (B,) number of walked viewpoints, 1 to T; later distances are ignored.
+
+    Returns:
+        The last rows (R, B) of the dynamic time warping tables, and the distances (R, B) from each
+        reference viewpoint to the nearest walked one.
+    """
+    dtw, nearest = distances[0].cumsum(axis=0), distances[0].copy()
+    for visit, between in enumerate(distances[1:], 1):
+        walked = visit < visits
+        np.minimum(nearest, between, out=nearest, where=walked)
+        np.copyto(dtw, next_dtw_rows(dtw, between), where=walked)
+    return dtw, nearest
+
+
 def check_threshold(threshold: float) -> None:
     """Check that a success radius is a positive, finite number of metres.
 

@@ -89,19 +89,21 @@ class DeviceFeatures:
         width = self._mask.shape[1] if num_candidates is None else num_candidates
         base = views % NUM_HEADINGS
         mask = self._mask.index_select(0, nodes)[:, :width]  # (N, W)
-        angles = self._candidate_angles.index_select(0, NUM_HEADINGS * nodes + base)[:, :width]
-        panorama = self._panorama_angles.index_select(0, base)  # (N, 36, A)
-        candidates = angles.repeat(1, 1, self._repeats)  # (N, W, A)
+        visual = self._visual
+        # Features and angles are written into one tensor each, without a copy of either alone.
+        panorama = torch.empty(len(nodes), NUM_VIEWS, self.width, device=self._device)
+        panorama[..., visual:] = self._panorama_angles.index_select(0, base)
         if self._features is not None:
-            visual = self._features.index_select(0, nodes).float()  # (N, 36, D)
-            facing = self._candidate_views.index_select(0, nodes)[:, :width]
-            rows = torch.arange(len(nodes), device=self._device)[:, None] * NUM_VIEWS + facing
-            real = mask.clone()
-            real[:, 0] = False
-            chosen = visual.flatten(0, 1).index_select(0, rows.flatten())
-            chosen = chosen.view(*rows.shape, self._visual) * real[..., None]
-            panorama = torch.cat([visual, panorama], 2)
-            candidates = torch.cat([chosen, candidates], 2)
+            panorama[..., :visual] = self._features.index_select(0, nodes)
+        facing = self._candidate_views.index_select(0, nodes)[:, :width]
+        rows = torch.arange(len(nodes), device=self._device)[:, None] * NUM_VIEWS + facing
+        candidates = panorama.flatten(0, 1).index_select(0, rows.flatten())
+        candidates = candidates.view(*rows.shape, self.width)  # (N, W, D + A)
+        real = mask.float()  # products with bool are several times as slow
+        real[:, 0] = 0.0
+        candidates *= real[..., None]
+        angles = self._candidate_angles.index_select(0, NUM_HEADINGS * nodes + base)[:, :width]
+        candidates[..., visual:] = angles.repeat(1, 1, self._repeats)
         return DeviceView(
             panorama,
             candidates,

@@ -127,9 +127,9 @@ def set_lazy_metrics(info: LazyInfo, walks: Walks, ended: np.ndarray) -> None:
     if scored.size:
         mask = np.zeros(len(walks.nodes), dtype=bool)
         mask[scored] = True
-        columns, score = walks.columns(scored), walks.score
+        record, score = walks.record(scored), walks.score
         info["_metrics"] = mask
-        info.set_lazy("metrics", lambda: scattered(score(columns), mask))
+        info.set_lazy("metrics", lambda: scattered(score(record), mask))
 
 
 def finals(

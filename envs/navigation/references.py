@@ -1,4 +1,4 @@
-"""ReferencePaths: the reference paths of the episodes of a split as arrays."""
+"""Reference paths of the episodes of a split as arrays, and the initial states of walks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 from envs.episodes import Episode
 from envs.graphs.candidates import start_views
 from envs.graphs.nav_world import NavWorld
+from envs.sharing import SharedObjects
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,3 +68,72 @@ class ReferencePaths:
     def goals(self) -> np.ndarray:
         """(E,) int32 nodes of the last viewpoints."""
         return self.nodes[:, -1]
+
+
+def state_layout(columns: int, longest: int) -> np.dtype:
+    """Return the data type of the state of B agents: F rows of 8 bytes per agent.
+
+    Args:
+        columns: Number of agents B.
+        longest: Number R of viewpoints of the longest reference path.
+
+    Returns:
+        Fields of shape (B,) unless noted otherwise: `episode`, `node`, `view`, the numbers of
+        `steps` and of `visits` (including the start) and the `size` of the reference path; `row`,
+        the start of the node's row in the world's tables of pairs, and the columns of the `goal`
+        and of the viewpoints of the `references` (R, B) in that row; in metres, the `distance` to
+        the goal and the `length` of the path.
+    """
+    whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
+    fields = [
+        *((name, np.int64, (columns,)) for name in whole),
+        ("references", np.int64, (longest, columns)),
+        *((name, np.float64, (columns,)) for name in ("distance", "length")),
+    ]
+    return np.dtype(fields)
+
+
+def state_block(state: np.ndarray) -> np.ndarray:
+    """Return an (F, B) int64 view of a state, for copying."""
+    return state.reshape(1).view(np.int64).reshape(-1, len(state["node"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Reference paths and initial states (E, F) of the episodes of a world, read-only."""
+
+    world: NavWorld
+    episodes: Sequence[Episode]
+    references: ReferencePaths
+    states: np.ndarray
+
+
+_STARTS: SharedObjects[Starts] = SharedObjects()
+
+
+def shared_starts(world: NavWorld, episodes: Sequence[Episode]) -> Starts:
+    """Return the starts of episodes, shared by all environments over one loaded split."""
+
+    def make() -> Starts:
+        references = ReferencePaths.of(world, episodes)
+        states = _initial_states(world, references)
+        for array in (states, *vars(references).values()):
+            array.flags.writeable = False
+        return Starts(world, episodes, references, states)
+
+    # A list may change, a tuple of episodes cannot.
+    return _STARTS.get((id(world), id(episodes)), make) if type(episodes) is tuple else make()
+
+
+def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:
+    """Return the (E, F) initial states of all episodes."""
+    state = np.zeros((), dtype=state_layout(len(references.nodes), references.longest))
+    state["episode"] = np.arange(len(references.nodes))
+    state["node"], state["view"] = references.starts, references.start_views
+    state["visits"], state["size"] = 1, references.sizes
+    state["row"] = world.pair_starts[references.starts]
+    state["goal"] = world.locals[references.goals]
+    state["references"] = world.locals[references.nodes.T]
+    distances = world.distance(references.starts, references.goals)
+    state["distance"] = np.where(references.has_goal, distances, np.nan)
+    return np.ascontiguousarray(state_block(state).T)

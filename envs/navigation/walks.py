@@ -6,18 +6,17 @@ state; they leave the columns of agents that do not move unchanged.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from envs.episodes import Episode
 from envs.graphs.nav_world import NavWorld
 from envs.metrics import SUCCESS_THRESHOLD, path_metrics
-from envs.metrics.path_scores import next_dtw_rows
+from envs.metrics.path_scores import align_walks, next_dtw_rows
 from envs.navigation.reference_teacher import ReferenceTeacher, Teacher
-from envs.navigation.references import ReferencePaths
+from envs.navigation.references import shared_starts, state_block, state_layout
 from envs.navigation.rewards import Reward, distance_rewards, ndtw_rewards
-from envs.sharing import SharedObjects
 from storage.features.view_grid import NUM_VIEWS, view_direction
 
 
@@ -50,11 +49,13 @@ class Walks:
             reward: "distance" or "ndtw", see `envs.navigation.rewards`.
         """
         self._world = world
-        self._reward: Reward = reward
-        self._starts = _shared_starts(world, episodes)
+        self._dtw: np.ndarray | None = None  # (R, B) last rows of the tables, for rewards only
+        self._starts = shared_starts(world, episodes)
         self.references = self._starts.references
         self._has_secret_goals = not self.references.has_goal.all()
-        self._state = np.zeros((), dtype=_layout(num_agents, self.references.longest))
+        self._state = np.zeros((), dtype=state_layout(num_agents, self.references.longest))
+        if reward == "ndtw":
+            self._dtw = np.zeros((self.references.longest, num_agents))
         self.terminated = np.zeros(num_agents, dtype=bool)
         self.truncated = np.zeros(num_agents, dtype=bool)
         self.ended_now = np.zeros(num_agents, dtype=bool)
@@ -98,9 +99,11 @@ class Walks:
             episodes: (M,) indices of their episodes.
         """
         initial_states = self._starts.states.take(episodes, axis=0)  # (M, F)
-        _block(self._state)[:, agents] = initial_states.T
+        state_block(self._state)[:, agents] = initial_states.T
         self.terminated[agents] = self.truncated[agents] = False
         self._history[agents, 0] = _packed(self.nodes[agents], self.views[agents])
+        if self._dtw is not None:
+            self._dtw[:, agents] = self._to_references(self._state)[:, agents].cumsum(axis=0)
         if self._teacher:
             self._teacher.start(agents, episodes)
 
@@ -121,16 +124,17 @@ class Walks:
         active = ~(self.terminated | self.truncated) & acting
         stop = active & (actions == 0)
         before = state["distance"].copy()
-        ndtw_before = self._ndtw() if self._reward == "ndtw" else before
+        ndtw_before = None if self._dtw is None else self._ndtw(self._dtw)
         self._move(actions, active)
         state["steps"] += active
         self.terminated |= stop
         self.truncated |= active & ~stop & (state["steps"] >= max_steps)
         self.ended_now = active & (self.terminated | self.truncated)
-        if self._reward == "ndtw":
-            rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, self._ndtw())
-        else:
+        if self._dtw is None or ndtw_before is None:
             rewards = distance_rewards(before, self.distances, stop)
+        else:
+            ndtw_after = self._ndtw(self._dtw)
+            rewards = ndtw_rewards(before, self.distances, stop, ndtw_before, ndtw_after)
         return np.where(self.has_goal, rewards, 0.0) if self._has_secret_goals else rewards
 
     def follow(self, moves: np.ndarray, stop: np.ndarray, max_steps: int) -> np.ndarray:
@@ -167,23 +171,28 @@ class Walks:
         Args:
             agents: (M,) agents, whose goals must not be secret.
         """
-        return self.score(self.columns(agents))
+        return self.score(self.record(agents))
 
-    def columns(self, agents: np.ndarray) -> np.ndarray:
-        """Return an (F, M) copy of the state of M agents, for a later call of `score`."""
-        return _block(self._state).take(agents, axis=1)
+    def record(self, agents: np.ndarray) -> "WalkRecord":
+        """Return a copy of the state and the history of M agents, for a later call of `score`."""
+        history = self._history[agents, : self._state["visits"][agents].max()]
+        return WalkRecord(state_block(self._state).take(agents, axis=1), history)
 
-    def score(self, columns: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the metrics of M agents from a copy of their state, see `columns`."""
-        layout = _layout(columns.shape[1], self.references.longest)
-        state = columns.reshape(-1).view(layout).reshape(())
+    def score(self, record: "WalkRecord") -> dict[str, np.ndarray]:
+        """Return the metrics of M agents from a record of their walks, see `record`."""
+        count, longest = record.columns.shape[1], self.references.longest
+        state = record.columns.reshape(-1).view(state_layout(count, longest)).reshape(())
         episodes, sizes = state["episode"], state["size"]
+        rows = self._world.pair_starts[record.history.T // NUM_VIEWS][:, None]  # (T, 1, M)
+        # Entries after the last visit may be outside the table.
+        between = self._world.distances.take(rows + state["references"], mode="clip")
+        dtw, coverage = align_walks(between, state["visits"])
         return path_metrics(
             trajectory_length=state["length"],
             nav_error=state["distance"],
-            oracle_error=state["oracle_error"],
-            dtw=state["dtw"][sizes - 1, np.arange(len(sizes))],
-            coverage_distances=state["coverage"].T,
+            oracle_error=coverage[-1],  # reference paths are padded with the goal
+            dtw=dtw[sizes - 1, np.arange(count)],
+            coverage_distances=coverage.T,
             shortest_path_length=self.references.shortest_lengths[episodes],
             reference_length=self.references.lengths[episodes],
             reference_size=sizes,
@@ -210,16 +219,14 @@ class Walks:
         np.copyto(state["view"], world.views.take(choice), where=moving)
         state["row"] = rows = world.pair_starts.take(targets)
 
-        between = world.distances.take(rows + state["references"])  # (R, B)
-        coverage, dtw = state["coverage"], state["dtw"]
-        np.minimum(coverage, between, out=coverage)
-        np.copyto(dtw, next_dtw_rows(dtw, between), where=moving)
-        # Reference paths are padded with the goal, or with the start where the goal is secret.
-        distances = between[-1]
+        if self._dtw is not None:
+            dtw = next_dtw_rows(self._dtw, self._to_references(state))
+            np.copyto(self._dtw, dtw, where=moving)
+        distances = world.distances.take(rows + state["goal"])
         if self._has_secret_goals:
+            # The path of an episode with a secret goal ends at its start, which is not a goal.
             distances = np.where(self.has_goal, distances, np.nan)
         state["distance"] = distances
-        np.minimum(state["oracle_error"], distances, out=state["oracle_error"])
         self._append_history(moving)
         if self._teacher:
             agents = np.flatnonzero(moving)
@@ -237,86 +244,26 @@ class Walks:
         visits += moving
         self._most_visits += 1
 
-    def _ndtw(self) -> np.ndarray:
-        """Return the (B,) nDTW of the paths so far."""
+    def _to_references(self, state: np.ndarray) -> np.ndarray:
+        """Return (R, B) metres from the nodes of a state to the viewpoints of their references."""
+        return self._world.distances.take(state["row"] + state["references"])
+
+    def _ndtw(self, dtw: np.ndarray) -> np.ndarray:
+        """Return the (B,) nDTW of the paths so far, given the last rows (R, B) of their tables."""
         sizes = self._state["size"]
-        dtw = self._state["dtw"][sizes - 1, self._agents]
-        return np.exp(-dtw / (SUCCESS_THRESHOLD * sizes))
+        return np.exp(-dtw[sizes - 1, self._agents] / (SUCCESS_THRESHOLD * sizes))
 
 
-def _layout(columns: int, longest: int) -> np.dtype:
-    """Return the data type of the state of B agents: F rows of 8 bytes per agent.
+class WalkRecord(NamedTuple):
+    """Copy of the walks of M agents.
 
-    Args:
-        columns: Number of agents B.
-        longest: Number R of viewpoints of the longest reference path.
-
-    Returns:
-        Fields of shape (B,) unless noted otherwise: `episode`, `node`, `view`, the numbers of
-        `steps` and of `visits` (including the start) and the `size` of the reference path; `row`,
-        the start of the node's row in the world's tables of pairs, and the columns of the `goal`
-        and of the viewpoints of the `references` (R, B) in that row; in metres, the `distance` to
-        the goal, the `length` of the path, and the smallest distance so far to the goal
-        (`oracle_error`) and to each viewpoint of the reference path (`coverage`, (R, B)); the last
-        row of the `dtw` table (R, B).
+    Attributes:
+        columns: (F, M) state.
+        history: (M, T) packed nodes and views; entries after an agent's last visit are ignored.
     """
-    whole = ("episode", "node", "view", "steps", "visits", "size", "row", "goal")
-    fields = [
-        *((name, np.int64, (columns,)) for name in whole),
-        ("references", np.int64, (longest, columns)),
-        *((name, np.float64, (columns,)) for name in ("distance", "length", "oracle_error")),
-        *((name, np.float64, (longest, columns)) for name in ("coverage", "dtw")),
-    ]
-    return np.dtype(fields)
 
-
-def _block(state: np.ndarray) -> np.ndarray:
-    """Return an (F, B) int64 view of a state, for copying."""
-    return state.reshape(1).view(np.int64).reshape(-1, len(state["node"]))
-
-
-@dataclass(frozen=True, eq=False)
-class _Starts:
-    """Reference paths and initial states (E, F) of the episodes of a world, read-only."""
-
-    world: NavWorld
-    episodes: Sequence[Episode]
-    references: ReferencePaths
-    states: np.ndarray
-
-
-_STARTS: SharedObjects[_Starts] = SharedObjects()
-
-
-def _shared_starts(world: NavWorld, episodes: Sequence[Episode]) -> _Starts:
-    """Return the starts of episodes, shared by all environments over one loaded split."""
-
-    def make() -> _Starts:
-        references = ReferencePaths.of(world, episodes)
-        states = _initial_states(world, references)
-        for array in (states, *vars(references).values()):
-            array.flags.writeable = False
-        return _Starts(world, episodes, references, states)
-
-    # A list may change, a tuple of episodes cannot.
-    return _STARTS.get((id(world), id(episodes)), make) if type(episodes) is tuple else make()
-
-
-def _initial_states(world: NavWorld, references: ReferencePaths) -> np.ndarray:
-    """Return the (E, F) initial states of all episodes."""
-    state = np.zeros((), dtype=_layout(len(references.nodes), references.longest))
-    between = world.distance(references.starts, references.nodes.T)  # (R, E)
-    state["episode"] = np.arange(len(references.nodes))
-    state["node"], state["view"] = references.starts, references.start_views
-    state["visits"], state["size"] = 1, references.sizes
-    state["row"] = world.pair_starts[references.starts]
-    state["goal"] = world.locals[references.goals]
-    state["references"] = world.locals[references.nodes.T]
-    state["distance"] = np.where(references.has_goal, between[-1], np.nan)
-    state["oracle_error"] = state["distance"]
-    state["coverage"] = between
-    state["dtw"] = np.cumsum(between, axis=0)
-    return np.ascontiguousarray(_block(state).T)
+    columns: np.ndarray
+    history: np.ndarray
 
 
 def _packed(nodes: np.ndarray, views: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ Words suit R2R. Subwords suit RxR: one vocabulary, learned from the training spl
 Hindi and Telugu, which have too many rare words for a vocabulary of whole words.
 """
 
+from envs.tokenizers.cache import cached_tokens, cached_vocabulary
 from envs.tokenizers.loading import load_tokenizer
 from envs.tokenizers.pretrained import PretrainedTokenizer
 from envs.tokenizers.protocol import Tokenizer
@@ -19,6 +20,8 @@ __all__ = [
     "SubwordTokenizer",
     "Tokenizer",
     "WordTokenizer",
+    "cached_tokens",
+    "cached_vocabulary",
     "load_tokenizer",
     "split_words",
 ]

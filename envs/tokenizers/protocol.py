@@ -23,6 +23,11 @@ class Tokenizer(Protocol):
         """Id of words outside the vocabulary; None if every text can be encoded."""
         ...
 
+    @property
+    def description(self) -> str | None:
+        """Text that determines all ids, for caches; None if there is no such text."""
+        ...
+
     def __len__(self) -> int:
         """Return the size of the vocabulary."""
         ...

@@ -61,6 +61,11 @@ class SubwordTokenizer:
         """Id of text that no piece covers."""
         return self.words.index(UNK)
 
+    @property
+    def description(self) -> str:
+        """Text that determines all ids."""
+        return self._tokenizer.to_str()
+
     def __len__(self) -> int:
         return len(self.words)
 

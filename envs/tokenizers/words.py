@@ -83,6 +83,11 @@ class WordTokenizer:
         """Id of words outside the vocabulary."""
         return self._indices[UNK]
 
+    @property
+    def description(self) -> str:
+        """Text that determines all ids."""
+        return json.dumps({"words": self.words})
+
     def __len__(self) -> int:
         return len(self.words)
 

@@ -18,7 +18,6 @@ from storage.features.store_file import (
 )
 
 _EXPONENT = 0x7C00  # exponent bits of float16: all are set in infinities and NaN
-_ROWS_AT_ONCE = 64
 
 
 class FeatureStore:
@@ -141,19 +140,16 @@ class FeatureStore:
         known = self._known_finite[rows]
         if known.all():
             return
-        new = np.unique(rows[~known])
-        for start in range(0, len(new), _ROWS_AT_ONCE):
-            chosen = new[start : start + _ROWS_AT_ONCE]
-            exponents = np.asarray(self.views[chosen]).view(np.uint16) & _EXPONENT
-            finite = exponents.reshape(len(chosen), -1).max(1) < _EXPONENT
-            if not finite.all():
-                row = int(chosen[finite.argmin()])
+        # Rows of a plain array are views of the file; those of a memory map take longer to make.
+        views = np.asarray(self.views) if isinstance(self.views, np.memmap) else self.views
+        for row in dict.fromkeys(rows[~known].tolist()):
+            if (views[row].view(np.uint16) & _EXPONENT).max() == _EXPONENT:
                 scan, _, viewpoint = self.keys[row].rpartition("_")
                 raise ValueError(
                     f"{self._file_of(row)}: features of viewpoint {viewpoint} of scan {scan} are "
                     f"not all finite; {REMEDY}"
                 )
-            self._known_finite[chosen] = True
+            self._known_finite[row] = True
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Copy the features of some viewpoints.

@@ -15,7 +15,7 @@ from training.settings import check_counts, check_minutes
 from training.tracking import TrackerName
 from vl_tasks.settings.clip_vil_p import FineTuningConfig, check_codes, check_start
 from vl_tasks.settings.multilingual import MultilingualConfig
-from vl_tasks.settings.network_sizes import McanConfig, PythiaConfig
+from vl_tasks.settings.network_sizes import CaptionerConfig, McanConfig, PythiaConfig
 from vl_tasks.text.words import Tokenizer
 
 Fit = Literal["center_crop", "stretch", "pad", "native"]
@@ -264,29 +264,6 @@ class EntailmentConfig(FineTunableConfig):
     def task(self) -> str:
         """Name of the task."""
         return f"snli-ve-{self.model}"
-
-
-@dataclass(frozen=True)
-class CaptionerConfig:
-    """Sizes of the captioner."""
-
-    width: int = 512
-    """Width of words and grid cells."""
-    feed_forward: int = 2048
-    """Hidden width of the feed-forward layers."""
-    layers: int = 6
-    """Number of layers of the encoder and of the decoder."""
-    heads: int = 8
-    """Number of attention heads."""
-    dropout: float = 0.1
-    """Dropout rate of the layers."""
-    input_dropout: float = 0.5
-    """Dropout rate of the embedded grid features."""
-    positions: bool = False
-    """Position embeddings of the grid cells (off in the original implementation)."""
-    faithful: bool = False
-    """Layer normalisation of the published code: unbiased standard deviation, epsilon added
-    outside the square root."""
 
 
 @dataclass(frozen=True)

@@ -184,13 +184,19 @@ def test_words_of_questions_are_masked_on_request_only(maker, pairs):
     assert not (batch.pieces[is_question] == maker.pieces.mask).any()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("share", [0.2, 1.0])
 def test_the_share_of_exchanged_sentences_is_set(maker, pairs, share):
     maker = PairBatches(**{**vars(maker), "exchanged": share})
     wide = np.flatnonzero(~pairs.portrait[pairs.images])
     batches = [maker.make(key(wide, number)) for number in range(4)]
     matching = torch.cat([batch.matching for batch in batches]).double()
     assert matching.mean().item() == pytest.approx(1 - share, abs=0.05)
+
+
+def test_without_exchanged_sentences_there_is_nothing_to_match(maker, pairs):
+    maker = PairBatches(**{**vars(maker), "exchanged": 0.0})
+    batch = maker.make(key(np.flatnonzero(~pairs.portrait[pairs.images]), 0))
+    assert (batch.matching == NONE).all()
 
 
 def test_exchanged_sentences_belong_to_other_images(maker, pair_folder, tmp_path):

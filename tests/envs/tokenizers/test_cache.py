@@ -1,0 +1,98 @@
+import multiprocessing
+import warnings
+
+import numpy as np
+import pytest
+
+from envs.tokenizers import SubwordTokenizer, WordTokenizer, cache, cached_tokens, cached_vocabulary
+
+TEXTS = ["Turn left, then stop.", "Walk past the red chair.", "Wait by the lamp"] * 5
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIPNAV_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "FEWEST", len(TEXTS))
+    return tmp_path / "tokens"
+
+
+@pytest.fixture
+def tokenizer():
+    return WordTokenizer.build(TEXTS, min_count=1)
+
+
+def encoded(tokenizer, texts, length):
+    return np.stack([tokenizer.encode(text, length) for text in texts])
+
+
+def forbid(monkeypatch, kind):
+    def encode(*_):
+        raise AssertionError("the cache was not used")
+
+    monkeypatch.setattr(kind, "encode", encode)
+    monkeypatch.setattr(kind, "build", encode)
+
+
+@pytest.mark.parametrize("kind", [WordTokenizer, SubwordTokenizer])
+def test_ids_from_the_cache_equal_encoded_ones(kind, monkeypatch):
+    tokenizer = kind.build(TEXTS)
+    expected = encoded(tokenizer, TEXTS, 8)
+    first = cached_tokens(tokenizer, TEXTS, 8)
+    forbid(monkeypatch, kind)
+    second = cached_tokens(tokenizer, TEXTS, 8)
+    for ids in (first, second):
+        assert ids.dtype == np.int32
+        np.testing.assert_array_equal(ids, expected)
+
+
+def test_a_vocabulary_from_the_cache_equals_the_built_one(monkeypatch):
+    expected = WordTokenizer.build(TEXTS)
+    assert cached_vocabulary(TEXTS) == expected
+    forbid(monkeypatch, WordTokenizer)
+    assert cached_vocabulary(TEXTS) == expected
+
+
+def test_other_texts_lengths_and_vocabularies_have_their_own_entries(tokenizer, folder):
+    moved = [TEXTS[0] + TEXTS[1][:4], TEXTS[1][4:], *TEXTS[2:]]  # the same characters in all
+    other = WordTokenizer.build(TEXTS[1::3], min_count=1)
+    for chosen, texts, length in (
+        (tokenizer, TEXTS, 8),
+        (tokenizer, TEXTS, 9),
+        (tokenizer, moved, 8),
+        (other, TEXTS, 8),
+    ):
+        ids = cached_tokens(chosen, texts, length)
+        np.testing.assert_array_equal(ids, encoded(chosen, texts, length))
+    assert len(list(folder.iterdir())) == 4
+
+
+def test_a_damaged_file_is_made_again(tokenizer, folder):
+    expected = cached_tokens(tokenizer, TEXTS, 8)
+    (path,) = folder.iterdir()
+    intact = path.read_bytes()
+    for content in (b"", intact[:-1], intact[:-1] + bytes([intact[-1] ^ 1])):
+        path.write_bytes(content)
+        np.testing.assert_array_equal(cached_tokens(tokenizer, TEXTS, 8), expected)
+        assert path.read_bytes() == intact
+
+
+def test_few_instructions_are_not_cached(tokenizer, folder):
+    cached_tokens(tokenizer, TEXTS[1:], 8)
+    cached_vocabulary(TEXTS[1:])
+    assert not folder.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(tokenizer, folder):
+    folder.write_text("a file instead of a folder")
+    with pytest.warns(UserWarning, match="CLIPNAV_CACHE"):
+        ids = cached_tokens(tokenizer, TEXTS, 8)
+    np.testing.assert_array_equal(ids, encoded(tokenizer, TEXTS, 8))
+
+
+def test_processes_that_start_together_agree(tokenizer, folder):
+    with multiprocessing.get_context("fork").Pool(3) as pool, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = pool.starmap(cached_tokens, [(tokenizer, TEXTS, 8)] * 3)
+    for ids in results:
+        np.testing.assert_array_equal(ids, encoded(tokenizer, TEXTS, 8))
+    assert len(list(folder.iterdir())) == 1
