@@ -60,8 +60,8 @@ class PretrainConfig:
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     exchanged: float = 0.5
-    """Fraction of the pairs that get a sentence of another image, for the matching objective; 0 omits
-    it. These pairs have neither masked words (without --faithful) nor an answer as targets."""
+    """Fraction of the pairs that get a sentence of another image, for the matching objective. These
+    pairs have neither masked words (without --faithful) nor an answer as targets."""
     masked_questions: bool = True
     """Masked words in questions with answers, as in the published code; a question whose main word
     is masked cannot be answered. --no-masked-questions masks the words of captions only."""
