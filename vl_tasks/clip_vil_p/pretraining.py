@@ -205,8 +205,7 @@ class PretrainingLearner:
             config.faithful,
             config.seed,
             config.exchanged if config.objective == "all" else 0.0,
-            config.masked_questions,
-            config.objective == "all",
+            config.masked_questions or config.objective == "masked-words",
         )
 
     def _parts(self) -> tuple[WordPieces, AnswerClasses, PretrainingNetwork, Any]:

@@ -60,11 +60,10 @@ class Splits:
     def __init__(self, config: PretrainConfig) -> None:
         folder = data_folder(config)
         images = image_folder(config, folder)
-        languages = config.languages
-        pairs = open_pairs(folder, config.train_splits, images, languages)
+        pairs = open_pairs(folder, config.train_splits, images, config.languages)
         names = dict.fromkeys((config.select_by, *config.evaluation_splits))
         evaluated = {
-            split: PairSplit(open_pairs(folder, [split], images, languages))
+            split: PairSplit(open_pairs(folder, [split], images, config.languages))
             for split in names
             if split != HELD_OUT
         }

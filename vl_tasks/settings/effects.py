@@ -51,7 +51,7 @@ def idle_pretraining_settings(config: PretrainConfig) -> dict[str, str]:
     elif config.text.bert is not None:
         idle |= dict.fromkeys((f"text.{name}" for name in _TEXT_SIZES), "with --text.bert")
     if config.objective == "masked-words":
-        names = ("answering", "exchanged", "answers", "min_count")
+        names = ("answering", "exchanged", "masked_questions", "answers", "min_count")
         idle |= dict.fromkeys(names, "with --objective masked-words")
     elif not config.answering:
         idle |= dict.fromkeys(("answers", "min_count"), "with --no-answering")

@@ -60,8 +60,8 @@ class PretrainConfig:
     words: int = 20
     """Maximum number of word pieces of a sentence, with [CLS] and [SEP]."""
     exchanged: float = 0.5
-    """Fraction of the pairs that get a sentence of another image, for the matching objective. These
-    pairs have neither masked words (without --faithful) nor an answer as targets."""
+    """Fraction of the pairs that get a sentence of another image, for the matching objective, which
+    0 omits. These pairs have neither masked words (without --faithful) nor an answer as targets."""
     masked_questions: bool = True
     """Masked words in questions with answers, as in the published code; a question whose main word
     is masked cannot be answered. --no-masked-questions masks the words of captions only."""
@@ -132,9 +132,9 @@ class PretrainConfig:
         check_counts(self, ("words",), least=3)
         check_counts(self, ("workers",), least=0)
         check_minutes(self.minutes)
-        check_codes(self.languages, "--languages")
         check_held_out(self.select_by, self.evaluation_splits)
         check_numbers(self, ("exchanged",), most=1)
+        check_codes(self.languages, "--languages")
         short, long = self.image_size
         if not 0 < short <= long:
             raise ValueError(

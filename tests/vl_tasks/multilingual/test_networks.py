@@ -93,7 +93,7 @@ def test_frozen_trunks_do_not_learn():
 def maker(languages):
     index = open_pairs(languages, ["train"], languages / "images", ("en", "fr", "hi"))
     pieces = WordPieces.learn((index[k].text for k in range(len(index))), 90, keeps_accents=True)
-    return PairBatches(index, pieces, None, (64, 64), 12, False, 0, exchanged=0.0, matching=False)
+    return PairBatches(index, pieces, None, (64, 64), 12, False, 0, exchanged=0.0)
 
 
 def test_pairs_of_all_languages_are_read(maker):

@@ -50,7 +50,6 @@ class PairBatches:
         seed: Random seed.
         exchanged: Fraction of the pairs that get the sentence of another image.
         masks_questions: Whether words of sentences with answers are masked, too, as in CLIP-ViL.
-        matching: Whether the pairs are targets of the matching objective.
     """
 
     index: PairIndex
@@ -62,7 +61,6 @@ class PairBatches:
     seed: int
     exchanged: float = 0.5
     masks_questions: bool = True
-    matching: bool = True
 
     def make(self, key: BatchKey) -> Batch:
         """Return the batch of a key.
@@ -96,7 +94,7 @@ class PairBatches:
             read_pictures(paths, *self.image_size),
             torch.from_numpy(pieces),
             torch.from_numpy(words),
-            torch.from_numpy(matching if self.matching else np.full_like(matching, NONE)),
+            torch.from_numpy(matching if self.exchanged else np.full_like(matching, NONE)),
             torch.tensor(answers),
         )
 
